@@ -1,0 +1,1 @@
+"""bitsmith: trained neural networks in, verified bit-exact FPGA firmware out."""

@@ -1,0 +1,88 @@
+"""The exception tree. Every error says what was found, where, what is accepted and what to do.
+
+BitsmithError
+├── ModelFileError        a model file is malformed, truncated, hostile or inconsistent
+├── UnsupportedError      a layer, argument or op that cannot be translated faithfully
+├── ConfigError           a key or value of the user's configuration
+├── RangeError            a number format or size beyond what is supported
+├── ProgramError          a core program that breaks a rule of the IR (a defect of ours, or of a parsed text)
+├── InputDataError        arrays handed to predict, trace or calibration
+├── ProjectError          a build directory: locked, foreign, unwritable
+├── CapacityError         a design too large for the flow that was asked for
+├── ToolMissingError      an external program that was not found
+├── ToolFailedError       an external program that failed
+└── VerificationError     two executions of one program disagree
+"""
+
+from __future__ import annotations
+
+
+class BitsmithError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        found: what was found, as a sentence.
+        where: the layer, file, key or command it was found in.
+        accepted: what would have been accepted.
+        remedy: what the user can do next.
+    """
+
+    def __init__(self, found: str, *, where: str = "", accepted: str = "", remedy: str = "") -> None:
+        self.found = found
+        self.where = where
+        self.accepted = accepted
+        self.remedy = remedy
+        lines = [f"{where}: {found}" if where else found]
+        if accepted:
+            lines.append(f"  accepted: {accepted}")
+        if remedy:
+            lines.append(f"  what to do: {remedy}")
+        super().__init__("\n".join(lines))
+
+
+class ModelFileError(BitsmithError):
+    """A model file is malformed, truncated, hostile or inconsistent."""
+
+
+class UnsupportedError(BitsmithError):
+    """A layer, argument or op that cannot be translated faithfully."""
+
+
+class ConfigError(BitsmithError):
+    """A key or value of the user's configuration."""
+
+
+class RangeError(BitsmithError):
+    """A number format or size beyond what is supported."""
+
+
+class ProgramError(BitsmithError):
+    """A core program that breaks a rule of the IR."""
+
+
+class InputDataError(BitsmithError):
+    """Arrays handed to predict, trace or calibration do not fit the model."""
+
+
+class ProjectError(BitsmithError):
+    """A build directory that is locked, foreign or unwritable."""
+
+
+class CapacityError(BitsmithError):
+    """A design too large for the flow that was asked for."""
+
+
+class ToolMissingError(BitsmithError):
+    """An external program that was not found."""
+
+
+class ToolFailedError(BitsmithError):
+    """An external program that failed; ``log`` is the path of its log."""
+
+    def __init__(self, found: str, *, log: str = "", where: str = "", accepted: str = "", remedy: str = "") -> None:
+        super().__init__(found, where=where, accepted=accepted, remedy=remedy)
+        self.log = log
+
+
+class VerificationError(BitsmithError):
+    """Two executions of one program disagree."""

@@ -1,0 +1,228 @@
+"""Writes core programs: each method appends one op and infers its type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import BitsmithError, ProgramError
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer, trailing_zeros
+from bitsmith.ir.ops import Op, Relation
+from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, objects
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The result of an op in a program under construction."""
+
+    index: int
+    type: TensorType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape, no batch axis."""
+        return self.type.shape
+
+
+def _fracs(values: IntLike) -> npt.NDArray[np.int64]:
+    return np.asarray(objects(values), dtype=np.int64)
+
+
+def _frozen(array: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    array = np.array(array, dtype=np.object_)
+    array.setflags(write=False)
+    return array
+
+
+class Builder:
+    """Collects nodes; :meth:`program` hands out the finished program."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = []
+        self._layer = ""
+
+    @contextmanager
+    def layer(self, name: str) -> Iterator[None]:
+        """Ops written inside belong to the user's layer ``name``; range errors name it."""
+        before, self._layer = self._layer, name
+        try:
+            yield
+        except BitsmithError as error:
+            if error.where:
+                raise
+            raise type(error)(
+                error.found, where=f"layer {name!r}", accepted=error.accepted, remedy=error.remedy
+            ) from error
+        finally:
+            self._layer = before
+
+    def apply(self, op: Op, *args: Value) -> Value:
+        """Append ``op`` with operands ``args``."""
+        for arg in args:
+            if arg.index >= len(self._nodes) or self._nodes[arg.index].type is not arg.type:
+                raise ProgramError(f"an operand of {type(op).__name__} that belongs to another program")
+        result = infer(op, [arg.type for arg in args])
+        self._nodes.append(Node(op, tuple(arg.index for arg in args), result, self._layer))
+        return Value(len(self._nodes) - 1, result)
+
+    def program(self, outputs: Sequence[tuple[str, Value]], probes: Sequence[tuple[str, Value]] = ()) -> Program:
+        """The finished program with named ``outputs`` and ``probes``."""
+        return Program(
+            tuple(self._nodes),
+            tuple(Output(name, value.index) for name, value in outputs),
+            tuple(Output(name, value.index) for name, value in probes),
+        )
+
+    def input(self, name: str, shape: Sequence[int], fmt: FixedFormat) -> Value:
+        """An input whose every element has format ``fmt``."""
+        return self.apply(
+            ops.Input(
+                name, tuple(shape), _fracs(fmt.frac), _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi)),
+                fmt.rounding, fmt.overflow,
+            )
+        )  # fmt: skip
+
+    def const(self, raw: IntLike, frac: IntLike = 0) -> Value:
+        """A constant ``raw * 2**-frac``; trailing zero bits are moved into the scale, element by element."""
+        integers = objects(raw)
+        zeros = trailing_zeros(integers)
+        fracs = np.broadcast_to(_fracs(frac), integers.shape)
+        return self.apply(ops.Const(_frozen(integers >> zeros), np.where(integers == 0, 0, fracs - zeros)))
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """``x`` under another shape, row-major."""
+        return x if x.shape == tuple(shape) else self.apply(ops.Reshape(tuple(shape)), x)
+
+    def transpose(self, x: Value, perm: Sequence[int]) -> Value:
+        """Axes of ``x`` permuted."""
+        return x if list(perm) == list(range(len(perm))) else self.apply(ops.Transpose(tuple(perm)), x)
+
+    def slice(self, x: Value, start: Sequence[int], stop: Sequence[int], step: Sequence[int] | None = None) -> Value:
+        """A box of ``x``."""
+        return self.apply(ops.Slice(tuple(start), tuple(stop), tuple(step or (1,) * len(x.shape))), x)
+
+    def concat(self, xs: Sequence[Value], axis: int) -> Value:
+        """Values one after another along ``axis`` (may be negative)."""
+        return self.apply(ops.Concat(axis % len(xs[0].shape)), *xs)
+
+    def pad(self, x: Value, before: Sequence[int], after: Sequence[int]) -> Value:
+        """Zeros around ``x``."""
+        return self.apply(ops.Pad(tuple(before), tuple(after)), x)
+
+    def gather(self, x: Value, indices: npt.ArrayLike, axis: int) -> Value:
+        """Slices of ``x`` picked along ``axis`` (may be negative)."""
+        return self.apply(ops.Gather(np.asarray(indices, dtype=np.int64), axis % len(x.shape)), x)
+
+    def broadcast(self, x: Value, shape: Sequence[int]) -> Value:
+        """``x`` repeated up to ``shape``."""
+        return x if x.shape == tuple(shape) else self.apply(ops.Broadcast(tuple(shape)), x)
+
+    def window(
+        self,
+        x: Value,
+        size: Sequence[int],
+        stride: Sequence[int],
+        dilation: Sequence[int],
+        padding: Sequence[tuple[int, int]],
+    ) -> Value:
+        """Sliding windows over the leading axes."""
+        return self.apply(ops.Window(tuple(size), tuple(stride), tuple(dilation), tuple(padding)), x)
+
+    def linear(self, x: Value, weights: IntLike, frac: IntLike = 0) -> Value:
+        """``x @ (weights * 2**-frac)`` over the last axis."""
+        integers = objects(weights)
+        op = ops.Linear(_frozen(integers), np.broadcast_to(_fracs(frac), integers.shape))
+        if any(n > 1 for n in x.type.frac.shape[:-1]):
+            x = self.unify(x)
+        return self.apply(op, x)
+
+    def unify(self, x: Value) -> Value:
+        """``x`` with one ``frac`` per channel, the largest over positions: a lossless cast."""
+        axes = tuple(range(len(x.shape) - 1))
+        frac = x.type.frac.max(axis=axes, keepdims=True)
+        shift = objects(frac) - objects(x.type.frac)
+        lo, hi = x.type.lo << shift, x.type.hi << shift
+        return self.apply(ops.Cast(frac, _frozen(lo), _frozen(hi), Rounding.TRN, Overflow.WRAP), x)
+
+    def matmul(self, x: Value, y: Value) -> Value:
+        """``x @ y`` over the last two axes."""
+        return self.apply(ops.MatMul(), x, y)
+
+    def add(self, x: Value, y: Value) -> Value:
+        """``x + y``."""
+        return self.apply(ops.Add(), x, y)
+
+    def sub(self, x: Value, y: Value) -> Value:
+        """``x - y``."""
+        return self.apply(ops.Sub(), x, y)
+
+    def mul(self, x: Value, y: Value) -> Value:
+        """``x * y``."""
+        return self.apply(ops.Mul(), x, y)
+
+    def neg(self, x: Value) -> Value:
+        """``-x``."""
+        return self.apply(ops.Neg(), x)
+
+    def shift(self, x: Value, amount: IntLike) -> Value:
+        """``x * 2**amount``."""
+        return self.apply(ops.Shift(_fracs(amount)), x)
+
+    def max(self, x: Value, y: Value) -> Value:
+        """The greater of the two."""
+        return self.apply(ops.Max(), x, y)
+
+    def min(self, x: Value, y: Value) -> Value:
+        """The lesser of the two."""
+        return self.apply(ops.Min(), x, y)
+
+    def abs(self, x: Value) -> Value:
+        """``|x|``."""
+        return self.apply(ops.Abs(), x)
+
+    def compare(self, x: Value, relation: Relation, y: Value) -> Value:
+        """1 where the relation holds, else 0."""
+        return self.apply(ops.Compare(relation), x, y)
+
+    def select(self, condition: Value, x: Value, y: Value) -> Value:
+        """``x`` where ``condition`` is not 0, else ``y``."""
+        return self.apply(ops.Select(), condition, x, y)
+
+    def sum(self, x: Value, axes: Sequence[int]) -> Value:
+        """The sum over ``axes`` (may be negative)."""
+        return self.apply(ops.Sum(_sorted_axes(x, axes)), x)
+
+    def amax(self, x: Value, axes: Sequence[int]) -> Value:
+        """The greatest element over ``axes`` (may be negative)."""
+        return self.apply(ops.AMax(_sorted_axes(x, axes)), x)
+
+    def table(self, x: Value, first: int, values: IntLike, frac: IntLike) -> Value:
+        """``values[raw(x) - first] * 2**-frac``."""
+        return self.apply(ops.Table(first, _frozen(objects(values)), _fracs(frac)), x)
+
+    def cast(self, x: Value, fmt: FixedFormat) -> Value:
+        """``x`` in format ``fmt``, with its rounding and overflow modes."""
+        return self.apply(
+            ops.Cast(_fracs(fmt.frac), _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi)), fmt.rounding, fmt.overflow),
+            x,
+        )
+
+    def cast_to(
+        self, x: Value, frac: IntLike, lo: IntLike, hi: IntLike, rounding: Rounding, overflow: Overflow
+    ) -> Value:
+        """``x`` with per-element ``frac`` and range."""
+        return self.apply(ops.Cast(_fracs(frac), _frozen(objects(lo)), _frozen(objects(hi)), rounding, overflow), x)
+
+    def scan(self, body: Program, states: Sequence[Value], sequences: Sequence[Value]) -> Value:
+        """The recurrence ``body`` over the first axis of ``sequences``."""
+        return self.apply(ops.Scan(body, len(states)), *states, *sequences)
+
+
+def _sorted_axes(x: Value, axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(axis % len(x.shape) for axis in axes))

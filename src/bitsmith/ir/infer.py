@@ -1,0 +1,392 @@
+"""The type of each op's result: exact interval arithmetic on Python integers.
+
+Every rule gives a type that holds all results for all operands of the given types; it is as tight as intervals allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ProgramError
+from bitsmith.ir import ops
+from bitsmith.ir.ops import Op
+from bitsmith.ir.rounding import drop_bits, fold_overflow
+from bitsmith.ir.types import Overflow, TensorType, compact, objects
+
+Ints = npt.NDArray[np.object_]
+Fracs = npt.NDArray[np.int64]
+
+NO_BITS = -(1 << 40)
+"""The ``frac`` that a constant zero needs: none."""
+
+
+def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
+    """The type of ``op`` applied to operands of types ``args``.
+
+    Raises:
+        ProgramError: operands that do not fit the op.
+        RangeError: results wider than supported.
+    """
+    match op:
+        case ops.Input():
+            return TensorType.of(op.shape, op.frac, op.lo, op.hi)
+        case ops.Const():
+            return TensorType.of(op.raw.shape, op.frac, op.raw, op.raw)
+        case ops.Reshape():
+            return _wired(args[0], lambda part: part.reshape(op.shape))
+        case ops.Transpose():
+            _require(sorted(op.perm) == list(range(len(args[0].shape))), f"transpose {op.perm} of {args[0]}")
+            return _wired(args[0], lambda part: part.transpose(op.perm))
+        case ops.Slice():
+            return _wired(args[0], lambda part: part[_slices(op, args[0].shape)])
+        case ops.Concat():
+            return _concat(op, args)
+        case ops.Pad():
+            return _pad(op, args[0])
+        case ops.Gather():
+            _require(0 <= op.axis < len(args[0].shape), f"gather along axis {op.axis} of {args[0]}")
+            _require(
+                bool(np.all((op.indices >= 0) & (op.indices < args[0].shape[op.axis]))), "gather indices out of range"
+            )
+            return _wired(args[0], lambda part: np.take(part, op.indices, axis=op.axis))
+        case ops.Broadcast():
+            return _broadcast(op, args[0])
+        case ops.Window():
+            return _window(op, args[0])
+        case ops.Linear():
+            return _linear(op, args[0])
+        case ops.MatMul():
+            return _matmul(args[0], args[1])
+        case ops.Add() | ops.Sub() | ops.Max() | ops.Min():
+            return _aligned(op, args[0], args[1])
+        case ops.Mul():
+            return _mul(args[0], args[1])
+        case ops.Neg():
+            return TensorType.of(args[0].shape, args[0].frac, -args[0].hi, -args[0].lo)
+        case ops.Shift():
+            return TensorType.of(args[0].shape, args[0].frac - op.amount, args[0].lo, args[0].hi)
+        case ops.Abs():
+            lo = np.maximum(np.maximum(args[0].lo, -args[0].hi), 0)
+            return TensorType.of(args[0].shape, args[0].frac, lo, np.maximum(-args[0].lo, args[0].hi))
+        case ops.Compare():
+            return TensorType.of(np.broadcast_shapes(args[0].shape, args[1].shape), 0, 0, 1)
+        case ops.Select():
+            return _select(args[0], args[1], args[2])
+        case ops.Sum() | ops.AMax():
+            return _reduce(op, args[0])
+        case ops.Table():
+            return _table(op, args[0])
+        case ops.Cast():
+            return _cast(op, args[0])
+        case ops.Scan():
+            return _scan(op, args)
+        case _:
+            assert_never(op)
+
+
+def _require(condition: bool, found: str) -> None:
+    if not condition:
+        raise ProgramError(found)
+
+
+def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
+    """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
+    shift = objects(want) - objects(have)
+    down = np.maximum(-shift, 0)
+    result: Ints = (raw << np.maximum(shift, 0)) >> down
+    if bool(np.any((result << down) != (raw << np.maximum(shift, 0)))):
+        raise ProgramError("a rescaling that would lose bits")
+    return result
+
+
+def needed_frac(x: TensorType) -> Fracs:
+    """Fractional bits that the values of ``x`` need: fewer than ``x.frac`` for constants with trailing zeros."""
+    return _needed(x.frac, x.lo, x.hi)
+
+
+def trailing_zeros(raw: Ints) -> Fracs:
+    """Trailing zero bits of each integer (0 for 0)."""
+    return np.asarray(_trailing(raw), dtype=np.int64)
+
+
+def _trailing_one(raw: int) -> int:
+    return (raw & -raw).bit_length() - 1 if raw else 0
+
+
+_trailing = np.frompyfunc(_trailing_one, 1, 1)
+
+
+def _needed(frac: Fracs, lo: Ints, hi: Ints) -> Fracs:
+    fixed = lo == hi
+    need = frac - np.where(fixed, trailing_zeros(lo), 0)
+    return np.where(fixed & (lo == 0), NO_BITS, need).astype(np.int64)
+
+
+def _settled(frac: Fracs) -> Fracs:
+    """Zero where nothing needs fractional bits at all."""
+    return np.where(frac == NO_BITS, 0, frac)
+
+
+def _wired(x: TensorType, move: Callable[[npt.NDArray[np.object_]], npt.NDArray[np.object_]]) -> TensorType:
+    frac, lo, hi = x.full()
+    try:
+        moved = [move(part) for part in (objects(frac), lo, hi)]
+    except ValueError as error:
+        raise ProgramError(f"{error} (operand {x})") from error
+    return TensorType.of(moved[0].shape, *moved)
+
+
+def _slices(op: ops.Slice, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    _require(len(op.start) == len(op.stop) == len(op.step) == len(shape), f"slice of {len(op.start)} axes of {shape}")
+    for start, stop, step, size in zip(op.start, op.stop, op.step, shape, strict=True):
+        _require(0 <= start < stop <= size and step >= 1, f"slice {start}:{stop}:{step} of {size}")
+    return tuple(map(slice, op.start, op.stop, op.step))
+
+
+def _concat(op: ops.Concat, args: Sequence[TensorType]) -> TensorType:
+    _require(bool(args) and 0 <= op.axis < len(args[0].shape), f"concat along axis {op.axis}")
+    try:
+        parts = [np.concatenate([x.full()[k] for x in args], axis=op.axis) for k in range(3)]
+    except ValueError as error:
+        raise ProgramError(str(error)) from error
+    return TensorType.of(parts[0].shape, *parts)
+
+
+def _pad(op: ops.Pad, x: TensorType) -> TensorType:
+    _require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, f"pad of {x}")
+    widths = tuple(zip(op.before, op.after, strict=True))
+    frac, lo, hi = x.full()
+    padded = np.pad(frac, widths, mode="edge")
+    zeros = [np.pad(part, widths, constant_values=0) for part in (lo, hi)]
+    return TensorType.of(padded.shape, padded, *zeros)
+
+
+def _broadcast(op: ops.Broadcast, x: TensorType) -> TensorType:
+    try:
+        fits = np.broadcast_shapes(x.shape, op.shape) == op.shape
+    except ValueError:
+        fits = False
+    _require(fits, f"broadcast of {x} to {op.shape}")
+    return TensorType.of(op.shape, x.frac, x.lo, x.hi)
+
+
+def window_positions(size: int, taps: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
+    """Number of window positions along one axis."""
+    return (size + sum(padding) - dilation * (taps - 1) - 1) // stride + 1
+
+
+def _window(op: ops.Window, x: TensorType) -> TensorType:
+    rank = len(op.size)
+    _require(rank == len(op.stride) == len(op.dilation) == len(op.padding) and rank <= len(x.shape), f"window of {x}")
+    positions = [
+        window_positions(n, *each)
+        for n, *each in zip(x.shape[:rank], op.size, op.stride, op.dilation, op.padding, strict=True)
+    ]
+    _require(
+        min((*positions, *op.size, *op.stride, *op.dilation)) >= 1 and min(min(p) for p in op.padding) >= 0,
+        f"window {op.size} over {x.shape}",
+    )
+    # One type for all positions, so that the same hardware can serve each: the union over positions, padding included.
+    axes = tuple(range(rank))
+    frac = x.frac.max(axis=axes, keepdims=True)
+    lo = rescale(x.lo, x.frac, frac).min(axis=axes, keepdims=True)
+    hi = rescale(x.hi, x.frac, frac).max(axis=axes, keepdims=True)
+    if any(sum(p) for p in op.padding):
+        lo, hi = np.minimum(lo, 0), np.maximum(hi, 0)
+    parts = [part.reshape((1,) * (2 * rank) + part.shape[rank:]) for part in (frac, lo, hi)]
+    return TensorType.of((*positions, *op.size, *x.shape[rank:]), *parts)
+
+
+def channel_frac(x: TensorType) -> Fracs:
+    """``frac`` along the last axis, which must be the same at every position."""
+    _require(all(n == 1 for n in x.frac.shape[:-1]), f"fractional bits that differ between positions of {x}")
+    return np.broadcast_to(x.frac.reshape(-1), (x.shape[-1],))
+
+
+def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
+    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least possible."""
+    have = channel_frac(x)[:, None] + op.frac
+    need = np.where(op.weights == 0, NO_BITS, have - trailing_zeros(op.weights))
+    frac = _settled(need.max(axis=0))
+    have = np.where(op.weights == 0, frac, np.broadcast_to(have, op.weights.shape))
+    return rescale(op.weights, have, frac), frac
+
+
+def _linear(op: ops.Linear, x: TensorType) -> TensorType:
+    _require(len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
+             f"linear {op.weights.shape} of {x}")  # fmt: skip
+    weights, frac = linear_weights(op, x)
+    _, lo, hi = x.full()
+    # Only distinct positions matter: the arrays of the type are as small as they can be.
+    lo = np.broadcast_to(x.lo, (*x.lo.shape[:-1], x.shape[-1]))
+    hi = np.broadcast_to(x.hi, (*x.hi.shape[:-1], x.shape[-1]))
+    positive, negative = np.maximum(weights, 0), np.minimum(weights, 0)
+    return TensorType.of(
+        (*x.shape[:-1], weights.shape[1]),
+        frac,
+        _dot(lo, positive) + _dot(hi, negative),
+        _dot(hi, positive) + _dot(lo, negative),
+    )
+
+
+def _dot(x: Ints, weights: Ints) -> Ints:
+    """``x @ weights``, in machine integers where they cannot overflow."""
+    bits = _bits(x) + _bits(weights) + x.shape[-1].bit_length()
+    if bits <= 62:
+        return objects(x.astype(np.int64) @ weights.astype(np.int64))
+    return np.asarray(x @ weights, dtype=np.object_)
+
+
+def _bits(x: Ints) -> int:
+    return max(int(np.max(x)).bit_length(), int(np.min(x)).bit_length())
+
+
+def _matmul(x: TensorType, y: TensorType) -> TensorType:
+    _require(len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[-1] == y.shape[-2], f"matmul of {x} and {y}")
+    left = TensorType.of((*x.shape, 1), x.frac[..., None], x.lo[..., None], x.hi[..., None])
+    right = TensorType.of(
+        (*y.shape[:-2], 1, *y.shape[-2:]),
+        *(np.expand_dims(part, -3) for part in (y.frac, y.lo, y.hi)),
+    )
+    products = _mul(left, right)
+    return _reduce(ops.Sum((len(products.shape) - 2,)), products)
+
+
+def _common(x: TensorType, y: TensorType) -> Fracs:
+    return _settled(np.maximum(needed_frac(x), needed_frac(y)))
+
+
+def _aligned(op: ops.Add | ops.Sub | ops.Max | ops.Min, x: TensorType, y: TensorType) -> TensorType:
+    shape = _broadcast_shape(x, y)
+    frac = _common(x, y)
+    xlo, xhi, ylo, yhi = (
+        rescale(raw, have, frac) for raw, have in ((x.lo, x.frac), (x.hi, x.frac), (y.lo, y.frac), (y.hi, y.frac))
+    )
+    match op:
+        case ops.Add():
+            return TensorType.of(shape, frac, xlo + ylo, xhi + yhi)
+        case ops.Sub():
+            return TensorType.of(shape, frac, xlo - yhi, xhi - ylo)
+        case ops.Max():
+            return TensorType.of(shape, frac, np.maximum(xlo, ylo), np.maximum(xhi, yhi))
+        case ops.Min():
+            return TensorType.of(shape, frac, np.minimum(xlo, ylo), np.minimum(xhi, yhi))
+        case _:
+            assert_never(op)
+
+
+def _broadcast_shape(*types: TensorType) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*(x.shape for x in types))
+    except ValueError as error:
+        raise ProgramError(f"shapes {[x.shape for x in types]} do not broadcast") from error
+
+
+def _mul(x: TensorType, y: TensorType) -> TensorType:
+    corners = [x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi]
+    lo, hi = corners[0], corners[0]
+    for corner in corners[1:]:
+        lo, hi = np.minimum(lo, corner), np.maximum(hi, corner)
+    return TensorType.of(_broadcast_shape(x, y), x.frac + y.frac, lo, hi)
+
+
+def _select(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
+    frac = _common(x, y)
+    xlo, xhi = rescale(x.lo, x.frac, frac), rescale(x.hi, x.frac, frac)
+    ylo, yhi = rescale(y.lo, y.frac, frac), rescale(y.hi, y.frac, frac)
+    always = (condition.lo > 0) | (condition.hi < 0)
+    never = (condition.lo == 0) & (condition.hi == 0)
+    lo = np.where(always, xlo, np.where(never, ylo, np.minimum(xlo, ylo)))
+    hi = np.where(always, xhi, np.where(never, yhi, np.maximum(xhi, yhi)))
+    return TensorType.of(_broadcast_shape(condition, x, y), frac, lo, hi)
+
+
+def _reduce(op: ops.Sum | ops.AMax, x: TensorType) -> TensorType:
+    _require(
+        list(op.axes) == sorted(set(op.axes)) and bool(op.axes) and 0 <= op.axes[0] and op.axes[-1] < len(x.shape),
+        f"reduction over axes {op.axes} of {x}",
+    )
+    shape = tuple(n for axis, n in enumerate(x.shape) if axis not in op.axes)
+    frac = x.frac.max(axis=op.axes, keepdims=True)
+    lo, hi = rescale(x.lo, x.frac, frac), rescale(x.hi, x.frac, frac)
+    match op:
+        case ops.Sum():
+            lo, hi = _sum_over(lo, op.axes, x.shape), _sum_over(hi, op.axes, x.shape)
+        case ops.AMax():
+            lo, hi = lo.max(axis=op.axes, keepdims=True), hi.max(axis=op.axes, keepdims=True)
+        case _:
+            assert_never(op)
+    parts = [np.squeeze(part, axis=op.axes) for part in (frac, lo, hi)]
+    return TensorType.of(shape, *(objects(np.asarray(part)) for part in parts))
+
+
+def _sum_over(part: Ints, axes: tuple[int, ...], shape: tuple[int, ...]) -> Ints:
+    """The sum over ``axes`` (kept with size 1) of an array that stands for its broadcast to ``shape``."""
+    repeats = 1
+    for axis in axes:
+        if part.shape[axis] == 1:
+            repeats *= shape[axis]
+    return np.asarray(np.sum(part, axis=axes, keepdims=True) * repeats, dtype=np.object_)
+
+
+def _table(op: ops.Table, x: TensorType) -> TensorType:
+    size = op.values.shape[-1]
+    _require(
+        bool(np.all(x.lo >= op.first)) and bool(np.all(x.hi < op.first + size)),
+        f"a table of raw values {op.first}..{op.first + size - 1} for {x}, whose range is wider",
+    )
+    rank = len(x.shape)
+    values = op.values.reshape((1,) * (rank + 1 - op.values.ndim) + op.values.shape)
+    shape = np.broadcast_shapes(x.lo.shape, x.hi.shape, values.shape[:-1])
+    first = np.broadcast_to(x.lo - op.first, shape)
+    last = np.broadcast_to(x.hi - op.first, shape)
+    rows = np.broadcast_to(values, (*shape, size))
+    lo, hi = np.empty(shape, dtype=np.object_), np.empty(shape, dtype=np.object_)
+    for index in np.ndindex(*shape):
+        reached = rows[index][first[index] : last[index] + 1]
+        lo[index], hi[index] = min(reached), max(reached)
+    return TensorType.of(x.shape, op.frac, lo, hi)
+
+
+def _cast(op: ops.Cast, x: TensorType) -> TensorType:
+    drop = objects(x.frac) - objects(op.frac)
+    lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
+    inside = (lo >= op.lo) & (hi <= op.hi)
+    match op.overflow:
+        case Overflow.WRAP:
+            out_lo, out_hi = np.where(inside, lo, op.lo), np.where(inside, hi, op.hi)
+        case Overflow.SAT | Overflow.SAT_SYM:
+            out_lo = fold_overflow(lo, op.lo, op.hi, op.overflow)
+            out_hi = fold_overflow(hi, op.lo, op.hi, op.overflow)
+        case Overflow.SAT_ZERO:
+            outside = (hi < op.lo) | (lo > op.hi)
+            clamped_lo, clamped_hi = np.maximum(lo, op.lo), np.minimum(hi, op.hi)
+            out_lo = np.where(inside, lo, np.where(outside, 0, np.minimum(clamped_lo, 0)))
+            out_hi = np.where(inside, hi, np.where(outside, 0, np.maximum(clamped_hi, 0)))
+        case _:
+            assert_never(op.overflow)
+    return TensorType.of(x.shape, op.frac, compact(out_lo), compact(out_hi))
+
+
+def _scan(op: ops.Scan, args: Sequence[TensorType]) -> TensorType:
+    inputs = [op.body.nodes[index].type for index in op.body.inputs]
+    _require(len(inputs) == len(args) and 1 <= len(args) - op.states, "scan operands do not match its body")
+    steps = {x.shape[0] for x in args[op.states :] if x.shape}
+    _require(len(steps) == 1, "scan sequences of different lengths")
+    _require(len(op.body.outputs) == op.states + 1, "a scan body returns its next states and one result")
+    outputs = [op.body.nodes[output.node].type for output in op.body.outputs]
+    for index in range(op.states):
+        _require(inputs[index].contains(args[index]), f"initial state {index} outside the body's state type")
+        _require(inputs[index].contains(outputs[index]), f"next state {index} outside the body's state type")
+    for declared, given in zip(inputs[op.states :], args[op.states :], strict=True):
+        lo, hi, frac = (part.min(axis=0) if part.shape[0] > 1 else part[0] for part in (given.lo, given.hi, given.frac))
+        hi = given.hi.max(axis=0)
+        _require(given.frac.shape[0] == 1, "a scan sequence whose fractional bits change from step to step")
+        step = TensorType.of(given.shape[1:], frac, lo, hi)
+        _require(declared.contains(step), f"a scan sequence outside the body's input type {declared}")
+    y = outputs[-1]
+    return TensorType.of((steps.pop(), *y.shape), *(part[None] for part in (y.frac, y.lo, y.hi)))

@@ -1,0 +1,272 @@
+"""The closed set of core ops. Every op is exact, except :class:`Cast`, which is the only one that loses anything.
+
+Ops carry constants and structure; operands and result types live in :class:`bitsmith.ir.program.Node`. Arrays in ops are
+read-only. A tensor's last axis is its *channels*, the leading axes are *positions*.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import Overflow, Rounding
+
+if TYPE_CHECKING:
+    from bitsmith.ir.program import Program
+
+Ints: TypeAlias = npt.NDArray[np.object_]
+Fracs: TypeAlias = npt.NDArray[np.int64]
+
+
+class Relation(enum.Enum):
+    """Relations of :class:`Compare`."""
+
+    LT = "lt"
+    LE = "le"
+    EQ = "eq"
+    NE = "ne"
+    GE = "ge"
+    GT = "gt"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Op:
+    """Equality and hashing by value, arrays included."""
+
+    def key(self) -> tuple[object, ...]:
+        """A hashable value that is equal for equal ops."""
+        return (type(self).__name__, *(_hashable(getattr(self, f.name)) for f in fields(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Op) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+
+def _hashable(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return (value.shape, tuple(int(v) for v in value.ravel()))
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input(_Op):
+    """An input of the program. Real numbers become raw ones by this cast before they reach the circuit.
+
+    ``frac``, ``lo`` and ``hi`` are those of the declared format and broadcast to ``shape``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    frac: Fracs
+    lo: Ints
+    hi: Ints
+    rounding: Rounding
+    overflow: Overflow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Const(_Op):
+    """A constant tensor: element = ``raw * 2**-frac``; ``frac`` broadcasts to the shape of ``raw``."""
+
+    raw: Ints
+    frac: Fracs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reshape(_Op):
+    """The same elements in row-major order under another shape."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transpose(_Op):
+    """Axes permuted: result axis ``k`` is operand axis ``perm[k]``."""
+
+    perm: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice(_Op):
+    """``x[start:stop:step]`` per axis, with ``0 <= start < stop <= n`` and ``step >= 1``."""
+
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    step: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concat(_Op):
+    """Operands one after another along ``axis``."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pad(_Op):
+    """Zeros before and after, per axis."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gather(_Op):
+    """Slices of the operand picked by constant ``indices`` along ``axis``, whose place the axes of ``indices`` take."""
+
+    indices: npt.NDArray[np.int64]
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Broadcast(_Op):
+    """The operand repeated along axes of size 1 (and new leading axes) up to ``shape``."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window(_Op):
+    """Sliding windows over the first ``len(size)`` axes, zero-padded by ``padding`` (before, after) per axis.
+
+    ``(p1..pk, rest)`` becomes ``(q1..qk, size1..sizek, rest)`` with
+    ``q = (p + before + after - dilation * (size - 1) - 1) // stride + 1``.
+    """
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear(_Op):
+    """``x @ W`` over the last axis; ``W = weights * 2**-frac`` is constant, of shape (n_in, n_out), ``frac`` broadcasts to it."""
+
+    weights: Ints
+    frac: Fracs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatMul(_Op):
+    """``x @ y`` of two variables, ``(..., n, k) @ (..., k, m)``, leading axes broadcast."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add(_Op):
+    """``x + y``, broadcasting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sub(_Op):
+    """``x - y``, broadcasting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mul(_Op):
+    """``x * y``, broadcasting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neg(_Op):
+    """``-x``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shift(_Op):
+    """``x * 2**amount``; ``amount`` broadcasts to the shape of ``x``. Free: only ``frac`` changes."""
+
+    amount: Fracs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Max(_Op):
+    """The greater of ``x`` and ``y``, broadcasting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Min(_Op):
+    """The lesser of ``x`` and ``y``, broadcasting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Abs(_Op):
+    """``|x|``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compare(_Op):
+    """1 where ``x relation y`` holds, else 0; broadcasting."""
+
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Select(_Op):
+    """``x`` where ``condition`` is not 0, else ``y``; operands (condition, x, y), broadcasting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sum(_Op):
+    """The sum over ``axes`` (sorted, not negative), which disappear."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AMax(_Op):
+    """The greatest element over ``axes`` (sorted, not negative), which disappear."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table(_Op):
+    """``values[raw(x) - first] * 2**-frac``: a look-up by the raw value of ``x``.
+
+    ``values`` has shape (..., n): its leading axes broadcast to the shape of ``x`` (a table per element or per channel);
+    ``frac`` broadcasts to the shape of ``x``. Every raw value that the type of ``x`` allows must have an entry.
+    """
+
+    first: int
+    values: Ints
+    frac: Fracs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cast(_Op):
+    """``x`` rounded to multiples of ``2**-frac`` and then brought into the raw interval ``lo..hi``: the only lossy op.
+
+    WRAP is modulo ``hi - lo + 1``; SAT clamps; SAT_ZERO gives 0 outside; SAT_SYM clamps to ``max(lo, -hi)..hi``.
+    The arrays broadcast to the shape of ``x``.
+    """
+
+    frac: Fracs
+    lo: Ints
+    hi: Ints
+    rounding: Rounding
+    overflow: Overflow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan(_Op):
+    """A recurrence over the first axis. Operands: ``states`` initial states, then sequences of equal first size T.
+
+    ``body`` takes (states..., one slice of each sequence...) and returns (next states..., y); the result stacks the y along
+    a new first axis of size T. The body's inputs declare the state types: initial and next states must lie within them.
+    """
+
+    body: Program
+    states: int
+
+
+Op: TypeAlias = (
+    Input | Const | Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window | Linear | MatMul
+    | Add | Sub | Mul | Neg | Shift | Max | Min | Abs | Compare | Select | Sum | AMax | Table | Cast | Scan
+)  # fmt: skip

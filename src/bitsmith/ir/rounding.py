@@ -1,0 +1,59 @@
+"""Rounding and overflow of raw integers; works on Python integers and on object arrays alike.
+
+Definitions: IEEE 1666-2011 (SystemC), 7.10.9 "Quantization modes" and 7.10.10 "Overflow modes".
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import Overflow, Rounding
+
+Ints = npt.NDArray[np.object_]
+
+
+def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
+    """``raw / 2**drop`` rounded to integers, element-wise; a negative ``drop`` multiplies, which is exact."""
+    down = np.maximum(drop, 0)
+    up = np.maximum(-drop, 0)
+    raw = raw << up
+    floor = raw >> down
+    if rounding is Rounding.TRN:
+        return floor
+    one = raw * 0 + 1
+    size = one << down
+    if rounding is Rounding.TRN_ZERO:
+        return np.where((raw < 0) & (floor * size != raw), floor + 1, floor)
+    match rounding:
+        case Rounding.RND:
+            tie_up = one
+        case Rounding.RND_MIN_INF:
+            tie_up = one * 0
+        case Rounding.RND_ZERO:
+            tie_up = np.where(raw < 0, one, one * 0)
+        case Rounding.RND_INF:
+            tie_up = np.where(raw >= 0, one, one * 0)
+        case Rounding.RND_CONV:
+            tie_up = floor & 1
+        case _:
+            assert_never(rounding)
+    rounded = (raw + (size >> 1) - 1 + tie_up) >> down
+    return np.where(down == 0, raw, rounded)
+
+
+def fold_overflow(raw: Ints, lo: Ints, hi: Ints, overflow: Overflow) -> Ints:
+    """Raw values brought into ``lo..hi``, element-wise."""
+    match overflow:
+        case Overflow.WRAP:
+            return (raw - lo) % (hi - lo + 1) + lo
+        case Overflow.SAT:
+            return np.minimum(np.maximum(raw, lo), hi)
+        case Overflow.SAT_SYM:
+            return np.minimum(np.maximum(raw, np.maximum(lo, -hi)), hi)
+        case Overflow.SAT_ZERO:
+            return np.where((raw < lo) | (raw > hi), raw * 0, raw)
+        case _:
+            assert_never(overflow)

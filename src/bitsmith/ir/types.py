@@ -1,0 +1,244 @@
+"""Fixed-point formats and tensor types.
+
+A value is ``raw * 2**-frac`` with an integer ``raw``. A *format* is what a user writes (``fixed<16,6,RND,SAT>``); a *tensor
+type* is what is proved of a tensor: per element a ``frac`` and an exact interval ``lo <= raw <= hi``. Integers are Python's,
+so no range is ever approximated.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ProgramError, RangeError
+
+IntArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+IntLike: TypeAlias = int | Sequence[int] | IntArray
+
+MAX_WIDTH = 512
+"""Widest element in bits; wider needs a cast (a guard against run-away exact products)."""
+
+MAX_ELEMENTS = 1 << 26
+"""Largest tensor in elements; a guard against hostile shapes."""
+
+
+class Rounding(enum.Enum):
+    """How a cast drops fractional bits (names of IEEE 1666 SystemC, chapter 7, without the ``SC_`` prefix)."""
+
+    TRN = "TRN"
+    TRN_ZERO = "TRN_ZERO"
+    RND = "RND"
+    RND_ZERO = "RND_ZERO"
+    RND_INF = "RND_INF"
+    RND_MIN_INF = "RND_MIN_INF"
+    RND_CONV = "RND_CONV"
+
+
+class Overflow(enum.Enum):
+    """What a cast does with a value outside its range (names of IEEE 1666 SystemC, chapter 7)."""
+
+    WRAP = "WRAP"
+    SAT = "SAT"
+    SAT_ZERO = "SAT_ZERO"
+    SAT_SYM = "SAT_SYM"
+
+
+@dataclass(frozen=True, slots=True)
+class FixedFormat:
+    """A fixed-point format as users write it: ``width`` bits in all, ``width - frac`` of them integer bits (sign included)."""
+
+    signed: bool
+    width: int
+    frac: int
+    rounding: Rounding = Rounding.TRN
+    overflow: Overflow = Overflow.WRAP
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width <= MAX_WIDTH:
+            raise RangeError(f"a format of {self.width} bits", accepted=f"1 to {MAX_WIDTH} bits")
+        if abs(self.frac) > 2 * MAX_WIDTH:
+            raise RangeError(
+                f"a format with {self.frac} fractional bits", accepted=f"at most {2 * MAX_WIDTH} either way"
+            )
+
+    @property
+    def integer(self) -> int:
+        """Integer bits, the sign included (the second parameter of ``ap_fixed``)."""
+        return self.width - self.frac
+
+    @property
+    def lo(self) -> int:
+        """Least raw value."""
+        return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def hi(self) -> int:
+        """Greatest raw value."""
+        return (1 << (self.width - int(self.signed))) - 1
+
+    def __str__(self) -> str:
+        name = "fixed" if self.signed else "ufixed"
+        modes = ""
+        if (self.rounding, self.overflow) != (Rounding.TRN, Overflow.WRAP):
+            modes = f",{self.rounding.value},{self.overflow.value}"
+        return f"{name}<{self.width},{self.integer}{modes}>"
+
+
+def objects(values: IntLike) -> npt.NDArray[np.object_]:
+    """An array of Python integers, on which numpy's arithmetic cannot overflow."""
+    array = np.asarray(values)
+    if array.dtype == np.object_:
+        return array
+    if array.dtype.kind not in "iub":
+        raise ProgramError(f"integers are needed, {array.dtype} was given")
+    return array.astype(np.object_)
+
+
+def compact(array: npt.NDArray[np.object_] | npt.NDArray[np.int64]) -> npt.NDArray[np.object_] | npt.NDArray[np.int64]:
+    """The smallest array that broadcasts to ``array``: axes along which all slices agree shrink to size 1."""
+    for axis in range(array.ndim):
+        if array.shape[axis] > 1:
+            first = array[(slice(None),) * axis + (slice(0, 1),)]
+            if bool(np.all(array == first)):
+                array = first
+    return array
+
+
+def _bit_length(value: int) -> int:
+    return int(value).bit_length()
+
+
+_bit_lengths = np.frompyfunc(_bit_length, 1, 1)
+
+
+def width_of(lo: int, hi: int) -> int:
+    """Bits that hold every integer of ``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise (0 bits for 0..0)."""
+    if lo >= 0:
+        return hi.bit_length()
+    return max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1
+
+
+_widths = np.frompyfunc(width_of, 2, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class TensorType:
+    """What is proved of a tensor: its shape (no batch axis), and per element ``frac`` and the interval ``lo..hi`` of raw values.
+
+    The three arrays have the rank of ``shape`` and broadcast to it; they are kept as small as possible, so that equal types
+    have equal arrays. Build one with :meth:`of`.
+    """
+
+    shape: tuple[int, ...]
+    frac: npt.NDArray[np.int64]
+    lo: npt.NDArray[np.object_]
+    hi: npt.NDArray[np.object_]
+
+    @staticmethod
+    def of(shape: Sequence[int], frac: IntLike, lo: IntLike, hi: IntLike) -> TensorType:
+        """Make a type; the arrays need only broadcast to ``shape``.
+
+        Raises:
+            RangeError: an element wider than ``MAX_WIDTH`` bits, or too many elements.
+            ProgramError: an empty interval or arrays that do not fit the shape.
+        """
+        dims = tuple(int(n) for n in shape)
+        if any(n < 1 for n in dims) or int(np.prod(dims, dtype=object)) > MAX_ELEMENTS:
+            raise RangeError(f"a tensor of shape {dims}", accepted=f"at least 1 and at most {MAX_ELEMENTS} elements")
+        parts = [_fitted(objects(part), dims) for part in (frac, lo, hi)]
+        if bool(np.any(parts[1] > parts[2])):
+            raise ProgramError("a type whose least value is above its greatest")
+        result = TensorType(dims, parts[0].astype(np.int64), parts[1], parts[2])
+        if result.max_width > MAX_WIDTH:
+            raise RangeError(
+                f"exact values of {result.max_width} bits",
+                accepted=f"at most {MAX_WIDTH} bits",
+                remedy="give this layer or the one before it a result precision, which casts its values",
+            )
+        for part in (result.frac, result.lo, result.hi):
+            part.setflags(write=False)
+        return result
+
+    @staticmethod
+    def from_format(shape: Sequence[int], fmt: FixedFormat) -> TensorType:
+        """The type of a tensor that may hold every value of ``fmt``."""
+        return TensorType.of(shape, fmt.frac, fmt.lo, fmt.hi)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def width(self) -> npt.NDArray[np.int64]:
+        """Bits per element (broadcasts to the shape)."""
+        return np.asarray(_widths(self.lo, self.hi), dtype=np.int64)
+
+    @property
+    def max_width(self) -> int:
+        """Bits of the widest element."""
+        return int(self.width.max())
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every element can have one value only."""
+        return bool(np.all(self.lo == self.hi))
+
+    def contains(self, other: TensorType) -> bool:
+        """Whether every value of ``other`` (same ``frac``) is a value of this type."""
+        return (
+            self.shape == other.shape
+            and bool(np.all(self.frac == other.frac))
+            and bool(np.all(self.lo <= other.lo))
+            and bool(np.all(self.hi >= other.hi))
+        )
+
+    def full(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+        """``frac``, ``lo`` and ``hi`` broadcast to the shape (read-only views)."""
+        return (
+            np.broadcast_to(self.frac, self.shape),
+            np.broadcast_to(self.lo, self.shape),
+            np.broadcast_to(self.hi, self.shape),
+        )
+
+    def real_range(self) -> tuple[float, float]:
+        """Least and greatest real value over all elements."""
+        scale = np.exp2(-self.frac.astype(np.float64))
+        return float(np.min(self.lo.astype(np.float64) * scale)), float(np.max(self.hi.astype(np.float64) * scale))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TensorType):
+            return NotImplemented
+        return self.shape == other.shape and all(
+            a.shape == b.shape and bool(np.all(a == b))
+            for a, b in ((self.frac, other.frac), (self.lo, other.lo), (self.hi, other.hi))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, tuple(self.frac.ravel()), tuple(self.lo.ravel()), tuple(self.hi.ravel())))
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.shape)) or "scalar"
+        widths = self.width
+        least, most = int(widths.min()), int(widths.max())
+        bits = f"{most}" if least == most else f"{least}..{most}"
+        signed = "s" if bool(np.any(self.lo < 0)) else "u"
+        fracs = sorted({int(f) for f in self.frac.ravel()})
+        frac = f"{fracs[0]}" if len(fracs) == 1 else f"{fracs[0]}..{fracs[-1]}"
+        return f"{shape} {signed}{bits} frac {frac}"
+
+    __repr__ = __str__
+
+
+def _fitted(array: npt.NDArray[np.object_], shape: tuple[int, ...]) -> npt.NDArray[np.object_]:
+    if array.ndim > len(shape):
+        raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
+    array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    if any(have not in (1, want) for have, want in zip(array.shape, shape, strict=True)):
+        raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
+    return objects(compact(array)).copy()
