@@ -1,0 +1,1 @@
+"""Word-level datapath: scalar netlists, adder graphs and their pipelining."""

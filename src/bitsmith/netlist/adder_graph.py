@@ -1,0 +1,235 @@
+"""Adder graphs: multiplication of a vector by a constant integer matrix with shifts, additions and subtractions only.
+
+In: an integer matrix and the ranges and arrival times of its inputs. Out: a graph of two-operand adders. The module
+knows neither the core program nor any hardware language; ``solve`` is the one function that other code calls, so that a
+native solver can take its place.
+
+Method: every weight in canonical signed digits, greedy extraction of the most frequent two-term pattern over all
+columns and shifts (R. Hartley, "Subexpression sharing in filters using canonic signed digit multipliers", IEEE Trans.
+Circuits and Systems II 43(10), 1996), then every column's remaining terms summed earliest first.
+"""
+
+from __future__ import annotations
+
+import heapq
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ProgramError, RangeError
+from bitsmith.netlist.adders import Adder, Interval, Nodes
+from bitsmith.netlist.csd import digit_masks
+from bitsmith.netlist.sharing import Entry, Sharing, Term
+
+__all__ = ["Adder", "AdderGraph", "Interval", "Matrix", "Output", "solve"]
+
+Matrix: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.object_]
+
+# Pairs of digits that may be counted: about 30 s and 0.7 GB. Larger matrices share within blocks of rows.
+_PAIR_LIMIT = 12_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output: ``v[node] << shift``, negated if ``negate``; zero if ``node`` is None."""
+
+    node: int | None
+    shift: int
+    negate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AdderGraph:
+    """Adders in an order in which each reads only inputs (nodes 0..n_inputs-1) and earlier adders (n_inputs + k)."""
+
+    n_inputs: int
+    adders: tuple[Adder, ...]
+    outputs: tuple[Output, ...]
+
+    def evaluate(self, inputs: Sequence[int]) -> list[int]:
+        """Return the outputs for one input vector, exactly."""
+        values = [int(x) for x in inputs]
+        for adder in self.adders:
+            values.append(adder.apply(values[adder.a], values[adder.b]))
+        results: list[int] = []
+        for output in self.outputs:
+            value = 0 if output.node is None else values[output.node] << output.shift
+            results.append(-value if output.negate else value)
+        return results
+
+    def arrivals(self, inputs: Sequence[Interval]) -> list[int]:
+        """Return when each node arrives, in adders."""
+        times = [i.arrival for i in inputs]
+        for adder in self.adders:
+            times.append(max(times[adder.a], times[adder.b]) + 1)
+        return times
+
+    def depth(self) -> int:
+        """Return the number of adders on the longest path from an input to an output."""
+        times = self.arrivals([Interval(0, 0)] * self.n_inputs)
+        return max((times[output.node] for output in self.outputs if output.node is not None), default=0)
+
+
+class _Place(NamedTuple):
+    """Where an output comes from: a unique column, shifted left by ``shift`` and negated if ``minus``."""
+
+    column: int
+    shift: int
+    minus: bool
+
+
+def solve(weights: Matrix, inputs: Sequence[Interval]) -> AdderGraph:
+    """Return a graph that computes ``weights.T @ inputs`` exactly, no later than summing each column alone would be.
+
+    Args:
+        weights: integers (n_in, n_out) of any size; an object array holds Python integers.
+        inputs: range and arrival of each input. Ranges decide between equally good choices; arrivals (in adders, any
+            common origin) decide what may be shared: the latest output is as early as it can be without sharing.
+
+    Columns that are equal up to sign and power of two share one sum. An output sets ``negate`` only where no
+    subtraction can be turned round instead.
+
+    Raises:
+        RangeError: an entry is not an integer.
+        ProgramError: the number of inputs is not that of the rows.
+    """
+    columns = _integer_columns(weights, inputs)
+    unique, places = _unique_columns(columns)
+    origin = min((i.arrival for i in inputs), default=0)
+    nodes = Nodes([replace(i, arrival=i.arrival - origin) for i in inputs])
+    entries = [[Entry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
+    blocks, owners = _row_blocks(entries, len(inputs))
+    sharing = Sharing(nodes, blocks, owners, _earliest(nodes, entries))
+    sharing.run()
+    roots = [_sum(nodes, terms) for terms in sharing.terms()]
+    outputs = [_output(nodes, roots[place.column], place) if place else Output(None, 0, False) for place in places]
+    return _without_dead(AdderGraph(len(inputs), tuple(nodes.adders), tuple(outputs)))
+
+
+def _integer_columns(weights: Matrix, inputs: Sequence[Interval]) -> list[list[int]]:
+    """Return the columns as Python integers, or refuse."""
+    if weights.ndim != 2 or weights.shape[0] != len(inputs):
+        raise ProgramError(
+            f"a matrix of shape {weights.shape} for {len(inputs)} inputs", accepted=f"shape ({len(inputs)}, n_out)"
+        )
+    try:
+        return [[operator.index(w) for w in column] for column in weights.T.tolist()]
+    except TypeError as error:
+        raise RangeError(
+            f"weights of type {weights.dtype} that are not all integers",
+            accepted="an integer array, or an object array of Python integers",
+            remedy="scale the weights by a power of two until they are integers",
+        ) from error
+
+
+def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[_Place | None]]:
+    """Return the columns that differ by more than sign and shift, and for each given column its place (None if zero)."""
+    known: dict[tuple[int, ...], int] = {}
+    places: list[_Place | None] = []
+    for column in columns:
+        bits = 0
+        for w in column:
+            bits |= w
+        if not bits:
+            places.append(None)
+            continue
+        shift = (bits & -bits).bit_length() - 1
+        key = tuple(w >> shift for w in column)
+        opposite = tuple(-w for w in key)
+        minus = opposite in known
+        places.append(_Place(known[opposite] if minus else known.setdefault(key, len(known)), shift, minus))
+    return list(known), places
+
+
+def _row_blocks(entries: Sequence[Sequence[Entry]], n_in: int) -> tuple[list[list[Entry]], list[int]]:
+    """Cut columns into the fewest equal blocks of rows that keep the pairs of digits within the limit.
+
+    Returns the parts and, for each, the column it is a part of.
+    """
+    counts = np.zeros((len(entries), n_in), dtype=np.int64)
+    for column, column_entries in enumerate(entries):
+        for entry in column_entries:
+            counts[column, entry.node] = entry.plus.bit_count() + entry.minus.bit_count()
+    rows = n_in
+    while rows > 1 and _pairs(counts, rows) > _PAIR_LIMIT:
+        rows = (rows + 1) // 2
+    parts: list[list[Entry]] = []
+    owners: list[int] = []
+    for column, column_entries in enumerate(entries):
+        for start in range(0, n_in, rows):
+            part = [entry for entry in column_entries if start <= entry.node < start + rows]
+            if part:
+                parts.append(part)
+                owners.append(column)
+    return parts, owners
+
+
+def _pairs(counts: npt.NDArray[np.int64], rows: int) -> int:
+    """Return the square sum of digits per column and block of ``rows`` rows; ``counts`` is (column, row)."""
+    per_block = np.add.reduceat(counts, np.arange(0, counts.shape[1], rows), axis=1)
+    return int((per_block**2).sum())
+
+
+def _earliest(nodes: Nodes, entries: Sequence[Sequence[Entry]]) -> int:
+    """Return the earliest time by which every column can be summed: the Kraft bound on its digits' arrivals."""
+    loads = [
+        sum((e.plus.bit_count() + e.minus.bit_count()) << nodes.arrivals[e.node] for e in column) for column in entries
+    ]
+    return max(((load - 1).bit_length() for load in loads), default=0)
+
+
+def _sum(nodes: Nodes, terms: Sequence[Term]) -> Term:
+    """Sum terms, the two earliest first, which ends soonest; of equally early ones the lowest, then narrowest."""
+    terms = _with_a_plus(nodes, terms)
+    heap = [(nodes.arrivals[t.node], t.shift, nodes.width(t.node), t.node, t.minus) for t in terms]
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        _, shift_a, _, a, minus_a = heapq.heappop(heap)
+        _, shift_b, _, b, minus_b = heapq.heappop(heap)
+        if minus_a and not minus_b:
+            a, b, shift_a, shift_b, minus_a, minus_b = b, a, shift_b, shift_a, minus_b, minus_a
+        common = min(shift_a, shift_b)
+        node = nodes.add(Adder(a, b, shift_a - common, shift_b - common, minus_a != minus_b))
+        heapq.heappush(heap, (nodes.arrivals[node], common, nodes.width(node), node, minus_a))
+    _, shift, _, node, minus = heap[0]
+    return Term(node, shift, minus)
+
+
+def _with_a_plus(nodes: Nodes, terms: Sequence[Term]) -> Sequence[Term]:
+    """Return the terms with one that is added, if turning round a subtraction can give one."""
+    if all(t.minus for t in terms):
+        for k, term in enumerate(terms):
+            turned = nodes.turned(term.node)
+            if turned is not None:
+                return [*terms[:k], Term(turned, term.shift, False), *terms[k + 1 :]]
+    return terms
+
+
+def _output(nodes: Nodes, root: Term, place: _Place) -> Output:
+    """Return the output at ``place`` of a column whose sum is ``root``."""
+    node, minus = root.node, root.minus != place.minus
+    if minus:
+        turned = nodes.turned(node)
+        if turned is not None:
+            node, minus = turned, False
+    return Output(node, root.shift + place.shift, minus)
+
+
+def _without_dead(graph: AdderGraph) -> AdderGraph:
+    """Return the graph without adders that no output needs."""
+    live = {output.node for output in graph.outputs}
+    for k in reversed(range(len(graph.adders))):
+        if graph.n_inputs + k in live:
+            live |= {graph.adders[k].a, graph.adders[k].b}
+    renamed = {k: k for k in range(graph.n_inputs)}
+    adders: list[Adder] = []
+    for k, adder in enumerate(graph.adders, start=graph.n_inputs):
+        if k in live:
+            renamed[k] = graph.n_inputs + len(adders)
+            adders.append(replace(adder, a=renamed[adder.a], b=renamed[adder.b]))
+    outputs = tuple(o if o.node is None else replace(o, node=renamed[o.node]) for o in graph.outputs)
+    return AdderGraph(graph.n_inputs, tuple(adders), outputs)

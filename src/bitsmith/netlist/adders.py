@@ -1,0 +1,82 @@
+"""Two-operand adders over integer nodes, and the growing list of them that a solver builds.
+
+In: ranges and arrival times of the inputs. Out: adders with exact ranges and arrival times. Knows nothing of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Inclusive range of an integer input, and when it arrives, counted in adders that come before it."""
+
+    lo: int
+    hi: int
+    arrival: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adder:
+    """``(v[a] << shift_a) + (v[b] << shift_b)``, or minus if ``subtract``; the smaller of the shifts is 0."""
+
+    a: int
+    b: int
+    shift_a: int
+    shift_b: int
+    subtract: bool
+
+    def apply(self, a: int, b: int) -> int:
+        """Return the sum or difference for two operand values."""
+        left, right = a << self.shift_a, b << self.shift_b
+        return left - right if self.subtract else left + right
+
+
+class Nodes:
+    """Inputs and the adders made so far; an adder asked for twice is made once."""
+
+    def __init__(self, inputs: Sequence[Interval]) -> None:
+        self.ranges: list[tuple[int, int]] = [(i.lo, i.hi) for i in inputs]
+        self.arrivals: list[int] = [i.arrival for i in inputs]
+        self.adders: list[Adder] = []
+        self._inputs = len(inputs)
+        self._known: dict[Adder, int] = {}
+
+    def add(self, adder: Adder) -> int:
+        """Return the node that computes ``adder``."""
+        known = self._known.get(adder)
+        if known is not None:
+            return known
+        node = len(self.ranges)
+        self._known[adder] = node
+        self.adders.append(adder)
+        self.ranges.append(self.range_of(adder))
+        self.arrivals.append(max(self.arrivals[adder.a], self.arrivals[adder.b]) + 1)
+        return node
+
+    def turned(self, node: int) -> int | None:
+        """Return a node of the opposite value if ``node`` is a subtraction, which costs its adder at most once more."""
+        if node < self._inputs or not self.adders[node - self._inputs].subtract:
+            return None
+        adder = self.adders[node - self._inputs]
+        return self.add(Adder(adder.b, adder.a, adder.shift_b, adder.shift_a, True))
+
+    def range_of(self, adder: Adder) -> tuple[int, int]:
+        """Return the interval of the values that ``adder`` can take."""
+        (a_lo, a_hi), (b_lo, b_hi) = self.ranges[adder.a], self.ranges[adder.b]
+        if adder.subtract:
+            b_lo, b_hi = b_hi, b_lo
+        return adder.apply(a_lo, b_lo), adder.apply(a_hi, b_hi)
+
+    def width(self, node: int) -> int:
+        """Return how many bits hold every value of ``node``."""
+        return width_of(*self.ranges[node])
+
+
+def width_of(lo: int, hi: int) -> int:
+    """Return the bits that hold lo..hi: unsigned if nothing is negative, else two's complement."""
+    if lo >= 0:
+        return hi.bit_length()
+    return max((~lo).bit_length(), max(hi, 0).bit_length()) + 1

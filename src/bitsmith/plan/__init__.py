@@ -1,0 +1,1 @@
+"""The plan of the hardware: devices, delays, and which architecture each part of a program gets."""
