@@ -183,8 +183,10 @@ def _window(op: ops.Window, x: TensorType) -> TensorType:
     rank = len(op.size)
     _require(rank == len(op.stride) == len(op.dilation) == len(op.padding) and rank <= len(x.shape), f"window of {x}")
     positions = [
-        window_positions(n, *each)
-        for n, *each in zip(x.shape[:rank], op.size, op.stride, op.dilation, op.padding, strict=True)
+        window_positions(n, taps, stride, dilation, padding)
+        for n, taps, stride, dilation, padding in zip(
+            x.shape[:rank], op.size, op.stride, op.dilation, op.padding, strict=True
+        )
     ]
     _require(
         min((*positions, *op.size, *op.stride, *op.dilation)) >= 1 and min(min(p) for p in op.padding) >= 0,
@@ -208,19 +210,39 @@ def channel_frac(x: TensorType) -> Fracs:
 
 
 def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
-    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least possible."""
-    have = channel_frac(x)[:, None] + op.frac
+    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least."""
+    weights, frac = machine_weights(op, x)
+    return objects(weights), frac
+
+
+def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
+    """As :func:`linear_weights`, but in 64-bit integers if all fit: a million weights take milliseconds then."""
+    _require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
+    have = np.broadcast_to(channel_frac(x)[:, None] + op.frac, op.weights.shape)
+    try:
+        machine = op.weights.astype(np.int64)
+    except OverflowError:
+        machine = None
+    if machine is not None and int(np.min(machine)) > -(1 << 62) and int(np.max(machine)) < 1 << 62:
+        zeros = np.frexp((machine & -machine).astype(np.float64))[1].astype(np.int64) - 1
+        frac = _settled(np.where(machine == 0, NO_BITS, have - zeros).max(axis=0))
+        shift = np.where(machine == 0, 0, frac - have)
+        # At most trailing zeros go right; whether the left shift fits is decided on the widest entry.
+        bits = np.frexp(np.abs(machine).astype(np.float64))[1] + shift
+        if int(bits.max()) <= 62:
+            return (machine >> np.maximum(-shift, 0)) << np.maximum(shift, 0), frac
     need = np.where(op.weights == 0, NO_BITS, have - trailing_zeros(op.weights))
     frac = _settled(need.max(axis=0))
-    have = np.where(op.weights == 0, frac, np.broadcast_to(have, op.weights.shape))
+    have = np.where(op.weights == 0, frac, have)
     return rescale(op.weights, have, frac), frac
 
 
 def _linear(op: ops.Linear, x: TensorType) -> TensorType:
-    _require(len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
-             f"linear {op.weights.shape} of {x}")  # fmt: skip
-    weights, frac = linear_weights(op, x)
-    _, lo, hi = x.full()
+    _require(
+        len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
+        f"linear {op.weights.shape} of {x}",
+    )
+    weights, frac = machine_weights(op, x)
     # Only distinct positions matter: the arrays of the type are as small as they can be.
     lo = np.broadcast_to(x.lo, (*x.lo.shape[:-1], x.shape[-1]))
     hi = np.broadcast_to(x.hi, (*x.hi.shape[:-1], x.shape[-1]))
@@ -233,15 +255,15 @@ def _linear(op: ops.Linear, x: TensorType) -> TensorType:
     )
 
 
-def _dot(x: Ints, weights: Ints) -> Ints:
+def _dot(x: Ints, weights: Ints | npt.NDArray[np.int64]) -> Ints:
     """``x @ weights``, in machine integers where they cannot overflow."""
     bits = _bits(x) + _bits(weights) + x.shape[-1].bit_length()
     if bits <= 62:
         return objects(x.astype(np.int64) @ weights.astype(np.int64))
-    return np.asarray(x @ weights, dtype=np.object_)
+    return np.asarray(x @ objects(weights), dtype=np.object_)
 
 
-def _bits(x: Ints) -> int:
+def _bits(x: Ints | npt.NDArray[np.int64]) -> int:
     return max(int(np.max(x)).bit_length(), int(np.min(x)).bit_length())
 
 
@@ -250,7 +272,9 @@ def _matmul(x: TensorType, y: TensorType) -> TensorType:
     left = TensorType.of((*x.shape, 1), x.frac[..., None], x.lo[..., None], x.hi[..., None])
     right = TensorType.of(
         (*y.shape[:-2], 1, *y.shape[-2:]),
-        *(np.expand_dims(part, -3) for part in (y.frac, y.lo, y.hi)),
+        y.frac[..., None, :, :],
+        y.lo[..., None, :, :],
+        y.hi[..., None, :, :],
     )
     products = _mul(left, right)
     return _reduce(ops.Sum((len(products.shape) - 2,)), products)
@@ -307,7 +331,7 @@ def _select(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
 
 def _reduce(op: ops.Sum | ops.AMax, x: TensorType) -> TensorType:
     _require(
-        list(op.axes) == sorted(set(op.axes)) and bool(op.axes) and 0 <= op.axes[0] and op.axes[-1] < len(x.shape),
+        list(op.axes) == sorted(set(op.axes)) and bool(op.axes) and op.axes[0] >= 0 and op.axes[-1] < len(x.shape),
         f"reduction over axes {op.axes} of {x}",
     )
     shape = tuple(n for axis, n in enumerate(x.shape) if axis not in op.axes)
@@ -374,7 +398,7 @@ def _cast(op: ops.Cast, x: TensorType) -> TensorType:
 
 def _scan(op: ops.Scan, args: Sequence[TensorType]) -> TensorType:
     inputs = [op.body.nodes[index].type for index in op.body.inputs]
-    _require(len(inputs) == len(args) and 1 <= len(args) - op.states, "scan operands do not match its body")
+    _require(len(inputs) == len(args) and len(args) - op.states >= 1, "scan operands do not match its body")
     steps = {x.shape[0] for x in args[op.states :] if x.shape}
     _require(len(steps) == 1, "scan sequences of different lengths")
     _require(len(op.body.outputs) == op.states + 1, "a scan body returns its next states and one result")

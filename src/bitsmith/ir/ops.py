@@ -1,7 +1,7 @@
 """The closed set of core ops. Every op is exact, except :class:`Cast`, which is the only one that loses anything.
 
-Ops carry constants and structure; operands and result types live in :class:`bitsmith.ir.program.Node`. Arrays in ops are
-read-only. A tensor's last axis is its *channels*, the leading axes are *positions*.
+Ops carry constants and structure; operands and result types live in :class:`bitsmith.ir.program.Node`. Arrays in ops
+are read-only. A tensor's last axis is its *channels*, the leading axes are *positions*.
 """
 
 from __future__ import annotations
@@ -147,7 +147,10 @@ class Window(_Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear(_Op):
-    """``x @ W`` over the last axis; ``W = weights * 2**-frac`` is constant, of shape (n_in, n_out), ``frac`` broadcasts to it."""
+    """``x @ W`` over the last axis; ``W = weights * 2**-frac`` is constant, of shape (n_in, n_out).
+
+    ``frac`` broadcasts to the shape of ``weights``.
+    """
 
     weights: Ints
     frac: Fracs
@@ -230,8 +233,9 @@ class AMax(_Op):
 class Table(_Op):
     """``values[raw(x) - first] * 2**-frac``: a look-up by the raw value of ``x``.
 
-    ``values`` has shape (..., n): its leading axes broadcast to the shape of ``x`` (a table per element or per channel);
-    ``frac`` broadcasts to the shape of ``x``. Every raw value that the type of ``x`` allows must have an entry.
+    ``values`` has shape (..., n): its leading axes broadcast to the shape of ``x`` (a table per element or per
+    channel); ``frac`` broadcasts to the shape of ``x``. Every raw value that the type of ``x`` allows must have an
+    entry.
     """
 
     first: int
@@ -258,8 +262,9 @@ class Cast(_Op):
 class Scan(_Op):
     """A recurrence over the first axis. Operands: ``states`` initial states, then sequences of equal first size T.
 
-    ``body`` takes (states..., one slice of each sequence...) and returns (next states..., y); the result stacks the y along
-    a new first axis of size T. The body's inputs declare the state types: initial and next states must lie within them.
+    ``body`` takes (states..., one slice of each sequence...) and returns (next states..., y); the result stacks the y
+    along a new first axis of size T. The body's inputs declare the state types: initial and next states must lie within
+    them.
     """
 
     body: Program

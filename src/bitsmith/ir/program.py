@@ -11,7 +11,7 @@ from bitsmith.ir.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One op: its operands are indices of earlier nodes; ``layer`` is the user's layer that it came from ('' if none)."""
+    """One op: its operands are indices of earlier nodes; ``layer`` is the user's layer it came from ('' if none)."""
 
     op: Op
     args: tuple[int, ...]
@@ -31,7 +31,8 @@ class Output:
 class Program:
     """Nodes in evaluation order and the named outputs. Inputs are the :class:`Input` nodes in order of appearance.
 
-    ``probes`` name further nodes whose values are of interest (layer outputs for traces); they do not keep hardware alive.
+    ``probes`` name further nodes whose values are of interest (layer outputs for traces); they do not keep hardware
+    alive.
     """
 
     nodes: tuple[Node, ...]

@@ -20,7 +20,7 @@ def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
     down = np.maximum(drop, 0)
     up = np.maximum(-drop, 0)
     raw = raw << up
-    floor = raw >> down
+    floor: Ints = raw >> down
     if rounding is Rounding.TRN:
         return floor
     one = raw * 0 + 1
@@ -48,7 +48,8 @@ def fold_overflow(raw: Ints, lo: Ints, hi: Ints, overflow: Overflow) -> Ints:
     """Raw values brought into ``lo..hi``, element-wise."""
     match overflow:
         case Overflow.WRAP:
-            return (raw - lo) % (hi - lo + 1) + lo
+            wrapped: Ints = (raw - lo) % (hi - lo + 1) + lo
+            return wrapped
         case Overflow.SAT:
             return np.minimum(np.maximum(raw, lo), hi)
         case Overflow.SAT_SYM:

@@ -1,8 +1,8 @@
 """Fixed-point formats and tensor types.
 
-A value is ``raw * 2**-frac`` with an integer ``raw``. A *format* is what a user writes (``fixed<16,6,RND,SAT>``); a *tensor
-type* is what is proved of a tensor: per element a ``frac`` and an exact interval ``lo <= raw <= hi``. Integers are Python's,
-so no range is ever approximated.
+A value is ``raw * 2**-frac`` with an integer ``raw``. A *format* is what a user writes (``fixed<16,6,RND,SAT>``); a
+*tensor type* is what is proved of a tensor: per element a ``frac`` and an exact interval ``lo <= raw <= hi``. Integers
+are Python's, so no range is ever approximated.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ IntLike: TypeAlias = int | Sequence[int] | IntArray
 
 MAX_WIDTH = 512
 """Widest element in bits; wider needs a cast (a guard against run-away exact products)."""
+
+MAX_FRAC = 1 << 14
+"""Most fractional bits, either way (a guard against shifts that would not fit into memory)."""
 
 MAX_ELEMENTS = 1 << 26
 """Largest tensor in elements; a guard against hostile shapes."""
@@ -50,7 +53,7 @@ class Overflow(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class FixedFormat:
-    """A fixed-point format as users write it: ``width`` bits in all, ``width - frac`` of them integer bits (sign included)."""
+    """A fixed-point format as users write it: ``width`` bits, ``width - frac`` of them integer bits (sign included)."""
 
     signed: bool
     width: int
@@ -117,7 +120,7 @@ _bit_lengths = np.frompyfunc(_bit_length, 1, 1)
 
 
 def width_of(lo: int, hi: int) -> int:
-    """Bits that hold every integer of ``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise (0 bits for 0..0)."""
+    """Bits that hold all of ``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise (0 bits for 0..0)."""
     if lo >= 0:
         return hi.bit_length()
     return max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1
@@ -128,10 +131,10 @@ _widths = np.frompyfunc(width_of, 2, 1)
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TensorType:
-    """What is proved of a tensor: its shape (no batch axis), and per element ``frac`` and the interval ``lo..hi`` of raw values.
+    """What is proved of a tensor: its shape (no batch axis), and per element ``frac`` and the interval ``lo..hi``.
 
-    The three arrays have the rank of ``shape`` and broadcast to it; they are kept as small as possible, so that equal types
-    have equal arrays. Build one with :meth:`of`.
+    Both bounds are raw values. The three arrays have the rank of ``shape`` and broadcast to it; they are kept as small
+    as possible, so that equal types have equal arrays. Build one with :meth:`of`.
     """
 
     shape: tuple[int, ...]
@@ -151,6 +154,8 @@ class TensorType:
         if any(n < 1 for n in dims) or int(np.prod(dims, dtype=object)) > MAX_ELEMENTS:
             raise RangeError(f"a tensor of shape {dims}", accepted=f"at least 1 and at most {MAX_ELEMENTS} elements")
         parts = [_fitted(objects(part), dims) for part in (frac, lo, hi)]
+        if bool(np.any(abs(parts[0]) > MAX_FRAC)):
+            raise RangeError("a tensor scaled beyond reason", accepted=f"at most {MAX_FRAC} fractional bits either way")
         if bool(np.any(parts[1] > parts[2])):
             raise ProgramError("a type whose least value is above its greatest")
         result = TensorType(dims, parts[0].astype(np.int64), parts[1], parts[2])
