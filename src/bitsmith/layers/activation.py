@@ -1,0 +1,137 @@
+"""Activations: piecewise linear ones as arithmetic, all other scalar functions as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.functions import FUNCTIONS, celu, elu
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.tables import Function, tabulated
+
+TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activation(Layer):
+    """A scalar function by table (see :mod:`bitsmith.layers.functions`); ``alpha`` only for elu and celu."""
+
+    function: str
+    alpha: float | None = None
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "param", "result")
+    options: ClassVar[frozenset[str]] = TABLE_OPTIONS
+
+    def scalar_function(self) -> Function:
+        """The function with its parameter."""
+        if self.alpha is not None:
+            return {"elu": elu, "celu": celu}[self.function](self.alpha)
+        return FUNCTIONS[self.function]
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if self.function not in FUNCTIONS:
+            raise UnsupportedError(f"activation {self.function!r}", accepted=", ".join(sorted(FUNCTIONS)))
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.asarray(self.scalar_function().evaluate(inputs[0]), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        fmt = lowering.format("result")
+        frac = lowering.result_frac() if fmt is None else fmt.frac
+        return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReLU(Layer):
+    """``x`` from ``threshold`` up to ``max_value``, ``max_value`` above, ``negative_slope * (x - threshold)`` below."""
+
+    max_value: float | None = None
+    negative_slope: float = 0.0
+    threshold: float = 0.0
+
+    precisions: ClassVar[tuple[str, ...]] = ("param", "result")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        kept = x if self.max_value is None else np.minimum(x, self.max_value)
+        return np.where(x >= self.threshold, kept, self.negative_slope * (x - self.threshold))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        kept = x
+        if self.max_value is not None:
+            kept = builder.min(x, lowering.const("param", as_weights(self.max_value)))
+        if self.threshold == 0.0 and self.negative_slope == 0.0:
+            return lowering.result(builder.max(kept, builder.const(0)))
+        threshold = lowering.const("param", as_weights(self.threshold))
+        below = builder.const(0)
+        if self.negative_slope != 0.0:
+            slope = lowering.const("param", as_weights(self.negative_slope))
+            below = builder.mul(builder.sub(x, threshold), slope)
+        return lowering.result(builder.select(builder.compare(x, Relation.GE, threshold), kept, below))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PReLU(Layer):
+    """``x`` above 0, ``alpha * x`` below; ``alpha`` broadcasts to the shape of ``x``."""
+
+    alpha: Floats
+
+    precisions: ClassVar[tuple[str, ...]] = ("param", "result")
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"param": self.alpha}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        try:
+            fits = np.broadcast_shapes(self.alpha.shape, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UnsupportedError(f"slopes of shape {self.alpha.shape} on an input of shape {shape}")
+        return shape
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.where(inputs[0] >= 0, inputs[0], self.alpha * inputs[0])
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        below = builder.mul(x, lowering.const("param", self.alpha))
+        return lowering.result(builder.select(builder.compare(x, Relation.GE, builder.const(0)), x, below))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HardActivation(Layer):
+    """``slope * x + shift`` clipped to ``low..high``: hard sigmoid, hard tanh."""
+
+    slope: float
+    shift: float
+    low: float
+    high: float
+
+    precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.clip(inputs[0] * self.slope + self.shift, self.low, self.high)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        line = builder.mul(inputs[0], lowering.const("slope", as_weights(self.slope)))
+        line = builder.add(line, lowering.const("shift", as_weights(self.shift)))
+        low, high = (lowering.const("bound", as_weights(bound)) for bound in (self.low, self.high))
+        return lowering.result(builder.min(builder.max(line, low), high))

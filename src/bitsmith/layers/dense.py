@@ -1,0 +1,45 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense(Layer):
+    """``x @ kernel + bias`` over the last axis; kernel (n_in, n_out), bias (n_out,) or None. Any rank."""
+
+    kernel: Floats
+    bias: Floats | None = None
+
+    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not shape or shape[-1] != self.kernel.shape[0]:
+            raise UnsupportedError(
+                f"a kernel of shape {self.kernel.shape} on an input of shape {shape}",
+                accepted=f"inputs whose last axis has {self.kernel.shape[0]} elements",
+            )
+        return (*shape[:-1], self.kernel.shape[1])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        result: Floats = inputs[0] @ self.kernel
+        return result if self.bias is None else result + self.bias
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        raw, frac = lowering.constant("weight", self.kernel)
+        result = lowering.builder.linear(inputs[0], raw, frac)
+        if self.bias is not None:
+            result = lowering.builder.add(result, lowering.const("bias", self.bias))
+        return lowering.result(lowering.cast("accum", result))

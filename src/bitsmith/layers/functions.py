@@ -1,0 +1,90 @@
+"""The scalar functions that are built as tables, by the names that the frameworks use.
+
+Definitions: the Keras 3 and PyTorch reference pages of the functions of these names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.tables import Function
+
+SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
+"""G. Klambauer et al., "Self-Normalizing Neural Networks", NIPS 2017."""
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def sigmoid(x: Floats) -> Floats:
+    """``1 / (1 + exp(-x))``, without overflow."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
+
+
+def softplus(x: Floats) -> Floats:
+    """``log(1 + exp(x))``, without overflow."""
+    return np.asarray(np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x))), dtype=np.float64)
+
+
+def _gelu(x: Floats) -> Floats:
+    return np.asarray(0.5 * x * (1.0 + np.asarray(_erf(x / math.sqrt(2.0)), dtype=np.float64)), dtype=np.float64)
+
+
+def _gelu_tanh(x: Floats) -> Floats:
+    return np.asarray(0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))), dtype=np.float64)
+
+
+def _exponential(x: Floats) -> Floats:
+    return np.exp(np.minimum(x, 700.0))
+
+
+def _negative_part(x: Floats) -> Floats:
+    return np.asarray(np.expm1(np.minimum(x, 0.0)), dtype=np.float64)
+
+
+def elu(alpha: float) -> Function:
+    """``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
+    return Function("elu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x), right=1.0)
+
+
+def celu(alpha: float) -> Function:
+    """``x`` above 0, ``alpha * (exp(x / alpha) - 1)`` below."""
+    return Function("celu", lambda x: np.maximum(x, 0.0) + alpha * _negative_part(x / alpha), right=1.0)
+
+
+def _shrink(threshold: float, kept: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
+    return lambda x: np.where(np.abs(x) > threshold, kept(x), 0.0)
+
+
+FUNCTIONS: dict[str, Function] = {
+    function.name: function
+    for function in (
+        Function("sigmoid", sigmoid),
+        Function("tanh", np.tanh),
+        Function("softplus", softplus, right=1.0),
+        Function("softsign", lambda x: x / (1.0 + np.abs(x))),
+        Function("exponential", _exponential),
+        Function(
+            "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), right=SELU_SCALE
+        ),
+        elu(1.0),
+        celu(1.0),
+        Function("gelu", _gelu, right=1.0),
+        Function("gelu_tanh", _gelu_tanh, right=1.0),
+        Function("silu", lambda x: x * sigmoid(x), right=1.0),
+        Function("mish", lambda x: x * np.tanh(softplus(x)), right=1.0),
+        Function("hard_silu", lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), right=1.0),
+        Function("log_sigmoid", lambda x: -softplus(-x), left=1.0),
+        Function("tanh_shrink", lambda x: x - np.tanh(x), left=1.0, right=1.0),
+        Function("soft_shrink", lambda x: x - np.clip(x, -0.5, 0.5), left=1.0, right=1.0),
+        Function("hard_shrink", _shrink(0.5, lambda x: x), left=1.0, right=1.0),
+        Function("squareplus", lambda x: (x + np.sqrt(x * x + 4.0)) / 2.0, right=1.0),
+        Function("sparse_plus", lambda x: np.where(x < 1.0, np.maximum(x + 1.0, 0.0) ** 2 / 4.0, x), right=1.0),
+        Function("sparse_sigmoid", lambda x: np.clip(0.5 * (x + 1.0), 0.0, 1.0)),
+    )
+}

@@ -1,0 +1,69 @@
+"""The contract of a layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+
+if TYPE_CHECKING:
+    from bitsmith.layers.lowering import Lowering
+
+Shape: TypeAlias = tuple[int, ...]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer(ABC):
+    """A layer of the user's model, without its name and wiring. Shapes have no batch axis; arrays in ``reference`` do."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("result",)
+    """Variables whose precision the user may set, besides ``default``."""
+    options: ClassVar[frozenset[str]] = frozenset()
+    """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
+
+    @property
+    def kind(self) -> str:
+        """The layer's type name, as configuration and reports use it."""
+        return type(self).__name__
+
+    def weights(self) -> Mapping[str, Floats]:
+        """Trained tensors by their precision variable."""
+        return {}
+
+    @abstractmethod
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """The result's shape for operands of shapes ``inputs``.
+
+        Raises:
+            UnsupportedError: operands that do not fit.
+        """
+
+    @abstractmethod
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        """What the framework computes, in float64; arrays have a leading batch axis."""
+
+    @abstractmethod
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        """The layer as core ops."""
+
+
+def single(inputs: Sequence[Shape], kind: str) -> Shape:
+    """The one operand's shape."""
+    if len(inputs) != 1:
+        raise UnsupportedError(f"{kind} with {len(inputs)} inputs", accepted="one input")
+    return inputs[0]
+
+
+def as_weights(values: npt.ArrayLike) -> Floats:
+    """Trained values as a read-only float64 array."""
+    array = np.array(values, dtype=np.float64)
+    array.setflags(write=False)
+    return array

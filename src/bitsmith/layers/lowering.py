@@ -1,0 +1,164 @@
+"""What a layer's ``lower`` works with: the builder, the user's settings and the rules of ``auto`` precision.
+
+The rules of ``auto`` (what the user leaves out):
+
+- *Weights and biases* that fit ``AUTO_BITS`` bits exactly are taken exactly. Others are rounded to nearest even with the
+  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits.
+- *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = AUTO_BITS - 1 - ceil(log2(amplitude))``
+  and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
+  A finer result is rounded (RND) to that step. Its integer bits come from the proved range, so nothing can overflow;
+  with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
+- *Accumulators* are exact always.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.settings import Settings
+
+AUTO_BITS = 16
+"""Bits of relative accuracy that ``auto`` keeps of weights and of results."""
+
+Ints = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the float model's tensor shows: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
+
+    ``measured`` says that the inputs were the user's calibration data; otherwise they were generated.
+    """
+
+    lo: float
+    hi: float
+    frac: int | None = None
+    measured: bool = False
+
+    @property
+    def amplitude(self) -> float:
+        """The largest magnitude."""
+        return max(abs(self.lo), abs(self.hi))
+
+
+def exact_frac(values: Floats, bits: int = AUTO_BITS) -> int | None:
+    """The fewest fractional bits with which all ``values`` are exact in at most ``bits`` bits (plus sign), or None."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if largest == 0.0:
+        return 0
+    top = math.frexp(largest)[1]
+    scaled = np.ldexp(values, bits - top)
+    if not bool(np.all(scaled == np.rint(scaled))):
+        return None
+    whole = scaled.astype(np.int64)
+    spare = int(np.bitwise_or.reduce(np.abs(whole), axis=None))
+    return bits - top - ((spare & -spare).bit_length() - 1)
+
+
+def to_raw(values: Floats, fmt: FixedFormat) -> Ints:
+    """Raw integers of constants: rounded to nearest even and saturated, whatever the modes of ``fmt`` say."""
+    if fmt.frac + 64 > 1000 or fmt.width > 53:
+        return _to_raw_exact(values, fmt)
+    scaled = np.rint(np.ldexp(values, fmt.frac))
+    return objects(np.clip(scaled, float(fmt.lo), float(fmt.hi)).astype(np.int64))
+
+
+def _to_raw_exact(values: Floats, fmt: FixedFormat) -> Ints:
+    def one(value: float) -> int:
+        numerator, denominator = float(value).as_integer_ratio()
+        scaled = numerator << max(fmt.frac, 0)
+        denominator <<= max(-fmt.frac, 0)
+        quotient, rest = divmod(scaled, denominator)
+        up = 2 * rest > denominator or (2 * rest == denominator and quotient & 1)
+        return min(max(quotient + int(up), fmt.lo), fmt.hi)
+
+    return np.asarray(np.frompyfunc(one, 1, 1)(values), dtype=np.object_)
+
+
+@dataclass(frozen=True, slots=True)
+class Lowering:
+    """The context of lowering one layer called ``name``."""
+
+    name: str
+    builder: Builder
+    settings: Settings
+    observed: Observed
+
+    def format(self, variable: str) -> FixedFormat | None:
+        """The user's format of ``variable``; None is auto."""
+        return self.settings.precision.get(variable)
+
+    def input_format(self, unknown: FixedFormat) -> FixedFormat:
+        """The format of a network input: the user's, else the one that calibration data need, else ``unknown``."""
+        given = self.format("result")
+        if given is not None:
+            return given
+        if not self.observed.measured:
+            return unknown
+        if self.observed.frac is not None:
+            frac = self.observed.frac
+            bits = max(_signed_bits(self.observed.lo, frac), _signed_bits(self.observed.hi, frac))
+            signed = self.observed.lo < 0
+            return FixedFormat(signed, max(bits - int(not signed), 1), frac, Rounding.RND, Overflow.SAT)
+        frac = self.result_frac()
+        return FixedFormat(True, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
+
+    def result_frac(self) -> int:
+        """Fractional bits that ``auto`` keeps of this layer's result."""
+        if self.observed.amplitude == 0.0:
+            return AUTO_BITS - 1
+        return AUTO_BITS - 1 - math.ceil(math.log2(self.observed.amplitude))
+
+    def constant(self, variable: str, values: Floats) -> tuple[Ints, int]:
+        """Raw integers and ``frac`` of a trained tensor in the user's format of ``variable``, or by the rule of auto."""
+        if not bool(np.all(np.isfinite(values))):
+            raise UnsupportedError(f"{variable} holds NaN or infinite values", where=f"layer {self.name!r}")
+        fmt = self.format(variable)
+        if fmt is not None:
+            return to_raw(values, fmt), fmt.frac
+        frac = exact_frac(values)
+        if frac is None:
+            frac = AUTO_BITS - 1 - math.frexp(float(np.max(np.abs(values))))[1]
+        return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+
+    def const(self, variable: str, values: Floats) -> Value:
+        """A trained tensor as a constant of the program."""
+        raw, frac = self.constant(variable, values)
+        return self.builder.const(raw, frac)
+
+    def cast(self, variable: str, x: Value) -> Value:
+        """``x`` in the user's format of ``variable``; unchanged if that is auto."""
+        fmt = self.format(variable)
+        return x if fmt is None else self.builder.cast(x, fmt)
+
+    def result(self, x: Value) -> Value:
+        """The layer's result: in the user's format, or by the rule of auto."""
+        fmt = self.format("result")
+        if fmt is not None:
+            return self.builder.cast(x, fmt)
+        frac = np.minimum(x.type.frac, self.result_frac())
+        drop = objects(x.type.frac) - objects(frac)
+        lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
+        if self.observed.measured and x.type.max_width > AUTO_BITS:
+            # Twice the observed range: one spare bit against data that calibration has not seen.
+            floor = [int(math.floor(math.ldexp(2.0 * min(self.observed.lo, 0.0), int(f)))) for f in frac.ravel()]
+            ceiling = [int(math.ceil(math.ldexp(2.0 * max(self.observed.hi, 0.0), int(f)))) for f in frac.ravel()]
+            lo = np.maximum(lo, objects(floor).reshape(frac.shape))
+            hi = np.maximum(np.minimum(hi, objects(ceiling).reshape(frac.shape)), lo)
+        elif bool(np.all(drop == 0)):
+            return x
+        return self.builder.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
+
+
+def _signed_bits(value: float, frac: int) -> int:
+    raw = round(math.ldexp(value, frac))
+    return (raw if raw >= 0 else -raw - 1).bit_length() + 1

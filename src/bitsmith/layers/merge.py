@@ -1,0 +1,200 @@
+"""Layers that join branches; any number of inputs, broadcasting as the frameworks do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.layers.division import divided
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+
+
+def _broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:
+    if exactly is not None and len(inputs) != exactly:
+        raise UnsupportedError(f"{kind} of {len(inputs)} inputs", accepted=f"{exactly} inputs")
+    if len(inputs) < 2:
+        raise UnsupportedError(f"{kind} of {len(inputs)} inputs", accepted="two or more inputs")
+    try:
+        return np.broadcast_shapes(*inputs)
+    except ValueError as error:
+        raise UnsupportedError(f"{kind} of shapes {list(inputs)}", accepted="shapes that broadcast") from error
+
+
+def _raise_rank(x: Floats, rank: int) -> Floats:
+    """Axes of size 1 put behind the batch axis."""
+    return x.reshape(x.shape[0], *(1,) * (rank - x.ndim + 1), *x.shape[1:])
+
+
+def _aligned(inputs: Sequence[Floats]) -> list[Floats]:
+    rank = max(x.ndim for x in inputs) - 1
+    return [_raise_rank(x, rank) for x in inputs]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add(Layer):
+    """The sum of all inputs."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return reduce(np.add, _aligned(inputs))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(lowering.cast("accum", reduce(lowering.builder.add, inputs)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subtract(Layer):
+    """The first input minus the second."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return reduce(np.subtract, _aligned(inputs))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(lowering.builder.sub(*inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Multiply(Layer):
+    """The product of all inputs."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return reduce(np.multiply, _aligned(inputs))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(reduce(lowering.builder.mul, inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Average(Layer):
+    """The mean of all inputs, correctly rounded to the result's step for every possible input."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.asarray(reduce(np.add, _aligned(inputs)) / len(inputs), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        total = lowering.cast("accum", reduce(lowering.builder.add, inputs))
+        return lowering.result(divided(lowering, total, len(inputs)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maximum(Layer):
+    """The element-wise maximum of all inputs."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return reduce(np.maximum, _aligned(inputs))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(reduce(lowering.builder.max, inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Minimum(Layer):
+    """The element-wise minimum of all inputs."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return reduce(np.minimum, _aligned(inputs))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(reduce(lowering.builder.min, inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concatenate(Layer):
+    """Inputs one after another along ``axis`` (without the batch axis; may be negative)."""
+
+    axis: int = -1
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        rank = len(inputs[0]) if inputs else 0
+        if not -rank <= self.axis < rank:
+            raise UnsupportedError(f"concatenation of shapes {list(inputs)} along axis {self.axis}")
+        axis = self.axis % rank
+        rest = {(shape[:axis], shape[axis + 1 :]) for shape in inputs}
+        if len(rest) != 1 or any(len(shape) != rank for shape in inputs):
+            raise UnsupportedError(f"concatenation of shapes {list(inputs)} along axis {self.axis}")
+        return (*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.concatenate(inputs, axis=self.axis if self.axis < 0 else self.axis + 1)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.cast("result", lowering.builder.concat(inputs, self.axis))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dot(Layer):
+    """The contraction of two inputs over one axis each (``axes``, without the batch axis; may be negative).
+
+    The other axes of the first come before those of the second. ``normalize`` (cosine proximity) is not translated.
+    """
+
+    axes: tuple[int, int]
+
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if len(inputs) != 2:
+            raise UnsupportedError(f"Dot of {len(inputs)} inputs", accepted="2 inputs")
+        for shape, axis in zip(inputs, self.axes, strict=True):
+            if not -len(shape) <= axis < len(shape):
+                raise UnsupportedError(f"Dot over axes {self.axes} of shapes {list(inputs)}")
+        (x, i), (y, j) = ((shape, axis % len(shape)) for shape, axis in zip(inputs, self.axes, strict=True))
+        if x[i] != y[j]:
+            raise UnsupportedError(f"Dot over axes {self.axes} of shapes {list(inputs)}", accepted="axes of equal size")
+        rest = (*x[:i], *x[i + 1 :], *y[:j], *y[j + 1 :])
+        return rest or (1,)
+
+    def _moved(self, shapes: Sequence[Shape]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Permutations that put the contracted axis last in the first operand and first in the second."""
+        i, j = (axis % len(shape) for shape, axis in zip(shapes, self.axes, strict=True))
+        left, right = range(len(shapes[0])), range(len(shapes[1]))
+        return (*(k for k in left if k != i), i), (j, *(k for k in right if k != j))
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        shapes = [x.shape[1:] for x in inputs]
+        left, right = self._moved(shapes)
+        x = inputs[0].transpose(0, *(k + 1 for k in left))
+        y = inputs[1].transpose(0, *(k + 1 for k in right))
+        size = x.shape[-1]
+        product = x.reshape(len(x), -1, size) @ y.reshape(len(y), size, -1)
+        return product.reshape(len(x), *self.output_shape(shapes))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        left, right = self._moved([x.shape for x in inputs])
+        x, y = builder.transpose(inputs[0], left), builder.transpose(inputs[1], right)
+        size = x.shape[-1]
+        product = builder.matmul(
+            builder.reshape(x, (math.prod(x.shape[:-1]), size)), builder.reshape(y, (size, math.prod(y.shape[1:])))
+        )
+        product = builder.reshape(product, self.output_shape([value.shape for value in inputs]))
+        return lowering.result(lowering.cast("accum", product))

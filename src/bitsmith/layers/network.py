@@ -1,0 +1,75 @@
+"""A network: the user's layers with names and wiring, in evaluation order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkNode:
+    """One use of a layer. ``source`` is the framework's class name; ``inputs`` name earlier nodes.
+
+    ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...] = ()
+    source: str = ""
+    settings: Settings = field(default_factory=Settings)
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Layers in evaluation order; ``inputs`` and ``outputs`` name nodes, in the order of the user's model."""
+
+    nodes: tuple[NetworkNode, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    name: str = "model"
+
+    def node(self, name: str) -> NetworkNode:
+        """The node called ``name``."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def consumers(self, name: str) -> tuple[NetworkNode, ...]:
+        """The nodes that read ``name``."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def with_nodes(self, nodes: Sequence[NetworkNode]) -> Network:
+        """This network with other nodes."""
+        return replace(self, nodes=tuple(nodes))
+
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of each node's result (no batch axis).
+
+        Raises:
+            UnsupportedError: operands that do not fit, naming the layer.
+        """
+        shapes: dict[str, Shape] = {}
+        for node in self.nodes:
+            try:
+                shapes[node.name] = node.layer.output_shape([shapes[name] for name in node.inputs])
+            except UnsupportedError as error:
+                raise UnsupportedError(
+                    error.found, where=f"layer {node.name!r}", accepted=error.accepted, remedy=error.remedy
+                ) from error
+        return shapes
+
+    def evaluate(self, inputs: Sequence[Floats]) -> dict[str, Floats]:
+        """The float64 reference of every node, for batches ``inputs`` in the order of :attr:`inputs`."""
+        given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
+        results: dict[str, Floats] = {}
+        for node in self.nodes:
+            operands = [given[node.name]] if node.name in given else [results[name] for name in node.inputs]
+            results[node.name] = node.layer.reference(operands)
+        return results

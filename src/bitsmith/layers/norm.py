@@ -1,0 +1,56 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchNormalization(Layer):
+    """``x * scale + offset`` along ``axis`` (without the batch axis; may be negative): batch normalisation at inference.
+
+    With the trained statistics, ``scale = gamma / sqrt(variance + epsilon)`` and ``offset = beta - mean * scale``
+    (S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2).
+    """
+
+    scale: Floats
+    offset: Floats
+    axis: int = -1
+
+    precisions: ClassVar[tuple[str, ...]] = ("scale", "bias", "accum", "result")
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"scale": self.scale, "bias": self.offset}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not -len(shape) <= self.axis < len(shape) or self.scale.shape != (shape[self.axis],):
+            raise UnsupportedError(
+                f"{self.scale.shape[0]} channels along axis {self.axis} of an input of shape {shape}"
+            )
+        return shape
+
+    def _along_axis(self, values: Floats, rank: int) -> Floats:
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return values.reshape(shape)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        rank = inputs[0].ndim - 1
+        scale, offset = self._along_axis(self.scale, rank), self._along_axis(self.offset, rank)
+        return np.asarray(inputs[0] * scale + offset, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, rank = lowering.builder, len(inputs[0].shape)
+        scaled = builder.mul(inputs[0], lowering.const("scale", self._along_axis(self.scale, rank)))
+        result = builder.add(scaled, lowering.const("bias", self._along_axis(self.offset, rank)))
+        return lowering.result(lowering.cast("accum", result))

@@ -1,0 +1,52 @@
+"""What the user chose for one layer, resolved; everything left out is decided by the lowering (``auto``)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bitsmith.ir.types import FixedFormat
+
+
+class Strategy(enum.Enum):
+    """How constant products are built."""
+
+    LATENCY = "latency"
+    RESOURCE = "resource"
+    UNROLLED = "unrolled"
+    DISTRIBUTED_ARITHMETIC = "distributed_arithmetic"
+
+
+class Binning(enum.Enum):
+    """Which function value stands for a bin of a table that is coarser than its input."""
+
+    FLOOR = "floor"
+    CENTRE = "centre"
+    LINEAR = "linear"
+
+
+class SoftmaxImplementation(enum.Enum):
+    """How softmax is computed."""
+
+    STABLE = "stable"
+    LATENCY = "latency"
+    ARGMAX = "argmax"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One layer's settings. ``precision`` maps variable names (``result``, ``weight``, ...) to formats; absent is auto.
+
+    ``table_size`` is in entries, ``table_range`` in real values.
+    """
+
+    precision: Mapping[str, FixedFormat] = field(default_factory=dict)
+    reuse_factor: int = 1
+    strategy: Strategy = Strategy.LATENCY
+    table_size: int | None = None
+    table_range: tuple[float, float] | None = None
+    binning: Binning | None = None
+    implementation: SoftmaxImplementation | None = None
+    trace: bool = False
+    skip: bool = False

@@ -1,0 +1,147 @@
+"""Softmax, by tables on a sum that is first normalised, so that its accuracy does not depend on the number of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.activation import TABLE_OPTIONS
+from bitsmith.layers.functions import FUNCTIONS
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.settings import SoftmaxImplementation
+from bitsmith.layers.tables import Function, tabulated
+
+_GUARD_BITS = 2
+_DECAY = Function("exp(-x)", lambda x: np.exp(-x))
+_RECIPROCAL = Function("1/x", lambda x: 1.0 / x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Softmax(Layer):
+    """``exp(x_i) / sum_j exp(x_j)`` along ``axis`` (without the batch axis; may be negative).
+
+    *stable* (the default) works on ``x - max(x)``; *latency* leaves the maximum out; *argmax* gives 1 at the first largest
+    operand and 0 elsewhere.
+    """
+
+    axis: int = -1
+
+    precisions: ClassVar[tuple[str, ...]] = ("exp_table", "inv_table", "inv_inp", "accum", "result")
+    options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"implementation", "skip"}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not -len(shape) <= self.axis < len(shape):
+            raise UnsupportedError(f"softmax along axis {self.axis} of an input of shape {shape}")
+        return shape
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        axis = self.axis if self.axis < 0 else self.axis + 1
+        powers = np.exp(inputs[0] - inputs[0].max(axis=axis, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=axis, keepdims=True), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        if lowering.settings.skip:
+            return lowering.cast("result", inputs[0])
+        rank = len(inputs[0].shape)
+        axis = self.axis % rank
+        perm = (*(k for k in range(rank) if k != axis), axis)
+        x = lowering.builder.transpose(inputs[0], perm)
+        match lowering.settings.implementation or SoftmaxImplementation.STABLE:
+            case SoftmaxImplementation.ARGMAX:
+                y = _first_largest(lowering.builder, x)
+            case SoftmaxImplementation.STABLE:
+                below = lowering.builder.sub(_largest(lowering.builder, x), x)
+                powers = _powers(lowering, _nonnegative(lowering.builder, below), _DECAY)
+                # The largest operand contributes the entry at 0, the largest of the table.
+                y = _normalised(lowering, powers, least=int(powers.type.hi.max()))
+            case SoftmaxImplementation.LATENCY:
+                y = _normalised(lowering, _powers(lowering, x, FUNCTIONS["exponential"]), least=0)
+        return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
+
+
+def _largest(builder: Builder, x: Value) -> Value:
+    return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
+
+
+def _nonnegative(builder: Builder, x: Value) -> Value:
+    """``x`` known not to be negative: the cast that says so never changes a value."""
+    return builder.cast_to(x, x.type.frac, 0, np.maximum(x.type.hi, 0), Rounding.TRN, Overflow.WRAP)
+
+
+def _first_largest(builder: Builder, x: Value) -> Value:
+    tied = builder.compare(x, Relation.EQ, _largest(builder, x))
+    size = x.shape[-1]
+    earlier = builder.linear(tied, np.triu(np.ones((size, size), dtype=np.int64), 1))
+    return builder.select(builder.compare(earlier, Relation.EQ, builder.const(0)), tied, builder.const(0))
+
+
+def _result_frac(lowering: Lowering) -> int:
+    fmt = lowering.format("result")
+    return lowering.result_frac() if fmt is None else fmt.frac
+
+
+def _probability(lowering: Lowering, y: Value) -> Value:
+    """The result; without a given precision its range is 0..1, which intervals alone cannot prove."""
+    if lowering.format("result") is not None:
+        return lowering.result(y)
+    frac = lowering.result_frac()
+    return lowering.builder.cast_to(y, frac, 0, 1 << frac, Rounding.RND, Overflow.SAT)
+
+
+def _powers(lowering: Lowering, x: Value, function: Function) -> Value:
+    """The exponentials, with guard bits beyond the result's step."""
+    frac = max(_result_frac(lowering), 1) + _GUARD_BITS
+    powers = tabulated(lowering, x, function, frac, "exp_table")
+    if lowering.format("exp_table") is not None or int(powers.type.frac.max()) <= frac:
+        return powers
+    highest = (int(powers.type.hi.max()) >> (int(powers.type.frac.max()) - frac)) + 1
+    return lowering.builder.cast_to(powers, frac, 0, highest, Rounding.RND, Overflow.SAT)
+
+
+def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
+    """``powers`` over their sum, which is known to be at least ``least`` (raw)."""
+    builder = lowering.builder
+    total = builder.sum(powers, [-1])
+    total = builder.cast_to(total, total.type.frac, least, total.type.hi.max(), Rounding.TRN, Overflow.WRAP)
+    total = lowering.cast("accum", total)
+    total = lowering.cast("inv_inp", builder.reshape(total, (*total.shape, 1)))
+    mantissa, halvings = _leading_one(builder, total)
+    lowest = (int(mantissa.type.lo.min()).bit_length() - 1) - int(mantissa.type.frac.max())
+    # 1/mantissa lies within a factor of two: guard bits relative to its magnitude.
+    frac = max(_result_frac(lowering), 1) + _GUARD_BITS + lowest + 1
+    reciprocal = tabulated(lowering, mantissa, _RECIPROCAL, frac, "inv_table")
+    for count, halved in halvings:
+        reciprocal = builder.select(halved, builder.shift(reciprocal, -count), reciprocal)
+    return builder.mul(powers, reciprocal)
+
+
+def _leading_one(builder: Builder, x: Value) -> tuple[Value, list[tuple[int, Value]]]:
+    """``x = mantissa * 2**k`` with the mantissa's leading one in a fixed place, and ``k`` as conditions on powers of two.
+
+    Zero (only possible if all table entries are zero) counts as the least positive value.
+    """
+    frac = int(x.type.frac.max())
+    floor = max(int(x.type.lo.min()), 1)
+    if int(x.type.lo.min()) < 1:
+        x = builder.max(x, builder.const(1, frac))
+    place, span = floor.bit_length() - 1, int(x.type.hi.max()).bit_length() - floor.bit_length()
+    halvings: list[tuple[int, Value]] = []
+    for count in (1 << j for j in reversed(range(span.bit_length()))):
+        halved = builder.compare(x, Relation.GE, builder.const(1 << (place + count), frac))
+        x = builder.select(halved, builder.shift(x, -count), x)
+        grown = int(x.type.frac.max())
+        # What the comparison just proved; no value changes.
+        bounds = (1 << (place + grown - frac), (1 << (place + count + grown - frac)) - 1)
+        x = builder.cast_to(x, grown, *bounds, Rounding.TRN, Overflow.WRAP)
+        place, frac = place + grown - frac, grown
+        halvings.append((count, halved))
+    return x, halvings

@@ -1,0 +1,157 @@
+"""Functions of one variable as look-up tables: exact where the operand has few values, binned or interpolated otherwise.
+
+A function is split into what is linear far out and a bounded rest, ``f(x) = left * min(x, 0) + right * max(x, 0) + g(x)``;
+only ``g`` is tabulated. Where ``g`` no longer changes (to the entries' precision) the operand saturates, which changes nothing.
+With at most ``EXACT_ENTRIES`` values left (or the user's table size) every operand value has its own, correctly rounded entry.
+Otherwise the operand is cut into ``TableSize`` bins of a power-of-two size and, by default, interpolated linearly between the
+bins' ends, with an error of at most ``step**2 / 8 * max|g''|`` plus one rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.errors import ConfigError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.lowering import Ints, Lowering, to_raw
+from bitsmith.layers.settings import Binning
+
+EXACT_ENTRIES = 4096
+"""Most entries of a table that gives each operand value its own entry without being asked for."""
+
+DEFAULT_ENTRIES = 1024
+"""Bins of a table whose size the user leaves open."""
+
+MAX_ENTRIES = 1 << 16
+_SCAN_POINTS = 1 << 16
+_ENTRY_BITS = 60
+_FRACTION_BITS = 10
+"""Bits of the position within a bin that interpolation uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A scalar function and its slopes far to the left and far to the right."""
+
+    name: str
+    evaluate: Callable[[Floats], Floats]
+    left: float = 0.0
+    right: float = 0.0
+
+    def rest(self, x: Floats) -> Floats:
+        """``g``: the function without its linear parts."""
+        linear = self.left * np.minimum(x, 0.0) + self.right * np.maximum(x, 0.0)
+        return np.asarray(self.evaluate(x) - linear, dtype=np.float64)
+
+
+def tabulated(lowering: Lowering, x: Value, function: Function, frac: int, variable: str = "table") -> Value:
+    """``function(x)``; entries have the user's format of ``variable`` or ``frac`` fractional bits."""
+    builder = lowering.builder
+    result = _rest_table(lowering, _uniform(lowering, x), function, frac, variable)
+    zero = builder.const(0)
+    for slope, part in ((function.right, builder.max), (function.left, builder.min)):
+        if slope != 0.0:
+            linear = part(x, zero)
+            if slope != 1.0:
+                linear = builder.mul(linear, lowering.const("param", as_weights(slope)))
+            result = builder.add(result, linear)
+    return result
+
+
+def _uniform(lowering: Lowering, x: Value) -> Value:
+    """``x`` with one ``frac`` and one range for all elements: one table serves all. Lossless."""
+    frac = int(x.type.frac.max())
+    shift = frac - objects(x.type.frac)
+    lo, hi = int((x.type.lo << shift).min()), int((x.type.hi << shift).max())
+    if x.type.frac.size == x.type.lo.size == x.type.hi.size == 1:
+        return x
+    return lowering.builder.cast_to(x, frac, lo, hi, Rounding.TRN, Overflow.WRAP)
+
+
+def _rest_table(lowering: Lowering, x: Value, function: Function, frac: int, variable: str) -> Value:
+    settings = lowering.settings
+    x_frac, lo, hi = int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max())
+    if settings.table_range is not None:
+        first = max(lo, min(hi, math.floor(math.ldexp(settings.table_range[0], x_frac))))
+        last = max(first, min(hi, math.ceil(math.ldexp(settings.table_range[1], x_frac)) - 1))
+    else:
+        first, last = _domain(lowering, function, x_frac, lo, hi, frac, variable)
+    if (first, last) != (lo, hi):
+        x = lowering.builder.cast_to(x, x_frac, first, last, Rounding.TRN, Overflow.SAT)
+        if (int(x.type.lo.min()), int(x.type.hi.max())) != (first, last):
+            first, last = int(x.type.lo.min()), int(x.type.hi.max())
+    limit = settings.table_size
+    if limit is None and settings.binning is None:
+        limit = EXACT_ENTRIES
+    size = settings.table_size or DEFAULT_ENTRIES
+    if size > MAX_ENTRIES:
+        raise ConfigError(f"a table of {size} entries", where=f"layer {lowering.name!r}, key TableSize",
+                          accepted=f"at most {MAX_ENTRIES}")  # fmt: skip
+    if last - first < (limit or size):
+        points = np.ldexp(np.arange(first, last + 1).astype(np.float64), -x_frac)
+        raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
+        return lowering.builder.table(x, first, raw, entry_frac)
+    return _binned(lowering, x, function, frac, variable, size)
+
+
+def _entries(lowering: Lowering, values: Floats, frac: int, variable: str) -> tuple[Ints, int]:
+    """Table entries rounded to nearest in the user's format, or with ``frac`` bits (fewer if entries would be huge)."""
+    fmt = lowering.format(variable)
+    if fmt is not None:
+        return to_raw(values, fmt), fmt.frac
+    largest = math.frexp(float(np.max(np.abs(values), initial=0.0)))[1]
+    frac = min(frac, _ENTRY_BITS - largest)
+    return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+
+
+def _domain(
+    lowering: Lowering, function: Function, x_frac: int, lo: int, hi: int, frac: int, variable: str
+) -> tuple[int, int]:
+    """The part of ``lo..hi`` outside which all entries equal the entry at its nearer end."""
+    exact = hi - lo < _SCAN_POINTS
+    if exact:
+        raws = objects(np.arange(lo, hi + 1))
+    else:
+        raws = objects([lo + (hi - lo) * k // (_SCAN_POINTS - 1) for k in range(_SCAN_POINTS)])
+    values = function.rest(np.asarray(raws * 1.0 / 2.0**x_frac, dtype=np.float64))
+    entries, _ = _entries(lowering, values, frac, variable)
+    moves = np.flatnonzero(entries[1:] != entries[:-1])
+    if moves.size == 0:
+        return lo, lo
+    # Between the points of a coarse scan one more point is kept on either side.
+    first = int(moves[0]) if exact else max(int(moves[0]) - 1, 0)
+    last = int(moves[-1]) + 1 if exact else min(int(moves[-1]) + 2, _SCAN_POINTS - 1)
+    return int(raws[first]), int(raws[last])
+
+
+def _binned(lowering: Lowering, x: Value, function: Function, frac: int, variable: str, size: int) -> Value:
+    builder = lowering.builder
+    x_frac, lo, hi = int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max())
+    bits = max((hi - lo).bit_length() - size.bit_length() + 1, 0)
+    while (hi >> bits) - (lo >> bits) + 1 > size:
+        bits += 1
+    first, last = lo >> bits, hi >> bits
+    binning = lowering.settings.binning or Binning.LINEAR
+    index = builder.cast_to(x, x_frac - bits, first, last, Rounding.TRN, Overflow.WRAP)
+    edges = np.ldexp(np.arange(first, last + 2).astype(np.float64), bits - x_frac)
+    if binning is not Binning.LINEAR:
+        offset = 0.0 if binning is Binning.FLOOR else 0.5
+        points = edges[:-1] + offset * math.ldexp(1.0, bits - x_frac)
+        raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
+        return builder.table(index, first, raw, entry_frac)
+    raw, entry_frac = _entries(lowering, function.rest(edges), frac, variable)
+    base = builder.table(index, first, raw[:-1], entry_frac)
+    # The lines run through the rounded entries, so the interpolation is continuous and monotone where the entries are.
+    rise = builder.table(index, first, raw[1:] - raw[:-1], entry_frac)
+    within = builder.cast_to(x, x_frac, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
+    if bits > _FRACTION_BITS:
+        kept = x_frac - bits + _FRACTION_BITS
+        within = builder.cast_to(within, kept, 0, (1 << _FRACTION_BITS) - 1, Rounding.TRN, Overflow.SAT)
+    # Shifted so that a whole bin is 1.
+    return builder.add(base, builder.mul(rise, builder.shift(within, x_frac - bits)))
