@@ -114,7 +114,7 @@ def _integer_columns(weights: Matrix, inputs: Sequence[Interval]) -> list[list[i
     """Return the columns as Python integers, or refuse."""
     if weights.ndim != 2 or weights.shape[0] != len(inputs):
         raise ProgramError(
-            f"a matrix of shape {weights.shape} for {len(inputs)} inputs", accepted=f"shape ({len(inputs)}, n_out)"
+            f"a matrix of shape {weights.shape} for {len(inputs)} inputs", accepted=f"({len(inputs)}, n_out)"
         )
     try:
         return [[operator.index(w) for w in column] for column in weights.T.tolist()]
@@ -127,7 +127,7 @@ def _integer_columns(weights: Matrix, inputs: Sequence[Interval]) -> list[list[i
 
 
 def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[_Place | None]]:
-    """Return the columns that differ by more than sign and shift, and for each given column its place (None if zero)."""
+    """Return the columns that differ by more than sign and shift, and the place of each given column, None if zero."""
     known: dict[tuple[int, ...], int] = {}
     places: list[_Place | None] = []
     for column in columns:
