@@ -4,7 +4,8 @@ A function is split into what is linear far out and a bounded rest, ``f(x) = lef
 only ``g`` is tabulated. Where ``g`` no longer changes (to the entries' precision) the operand saturates, which changes nothing.
 With at most ``EXACT_ENTRIES`` values left (or the user's table size) every operand value has its own, correctly rounded entry.
 Otherwise the operand is cut into ``TableSize`` bins of a power-of-two size and, by default, interpolated linearly between the
-bins' ends, with an error of at most ``step**2 / 8 * max|g''|`` plus one rounding.
+bins' ends, with an error of at most ``step**2 / 8 * max|g''|`` plus one rounding. A table size left open is the least power of
+two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below the result's step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ EXACT_ENTRIES = 4096
 """Most entries of a table that gives each operand value its own entry without being asked for."""
 
 DEFAULT_ENTRIES = 1024
-"""Bins of a table whose size the user leaves open."""
+"""Fewest bins of a table whose size the user leaves open."""
 
 MAX_ENTRIES = 1 << 16
 _SCAN_POINTS = 1 << 16
@@ -89,7 +90,7 @@ def _rest_table(lowering: Lowering, x: Value, function: Function, frac: int, var
     limit = settings.table_size
     if limit is None and settings.binning is None:
         limit = EXACT_ENTRIES
-    size = settings.table_size or DEFAULT_ENTRIES
+    size = settings.table_size or _default_size(function, x_frac, first, last, frac)
     if size > MAX_ENTRIES:
         raise ConfigError(f"a table of {size} entries", where=f"layer {lowering.name!r}, key TableSize",
                           accepted=f"at most {MAX_ENTRIES}")  # fmt: skip
@@ -98,6 +99,17 @@ def _rest_table(lowering: Lowering, x: Value, function: Function, frac: int, var
         raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
         return lowering.builder.table(x, first, raw, entry_frac)
     return _binned(lowering, x, function, frac, variable, size)
+
+
+def _default_size(function: Function, x_frac: int, first: int, last: int, frac: int) -> int:
+    """Bins that keep the interpolation error below one step of the result, within ``DEFAULT_ENTRIES..EXACT_ENTRIES``."""
+    size = DEFAULT_ENTRIES
+    while size < EXACT_ENTRIES:
+        edges = function.rest(np.linspace(math.ldexp(first, -x_frac), math.ldexp(last, -x_frac), 2 * size + 1))
+        if np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0)) < math.ldexp(1.0, -frac):
+            break
+        size *= 2
+    return size
 
 
 def _entries(lowering: Lowering, values: Floats, frac: int, variable: str) -> tuple[Ints, int]:

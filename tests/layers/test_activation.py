@@ -1,0 +1,84 @@
+"""Activations against their float definitions over the whole range of the input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.functions import FUNCTIONS
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.settings import Binning, Settings
+from tests.layers.lowered import network_of, run
+
+NARROW = {0: FixedFormat(True, 9, 5)}
+WIDE = {0: FixedFormat(True, 22, 17)}
+RESULT = FixedFormat(True, 24, 12, Rounding.RND_CONV, Overflow.SAT)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_narrow_inputs_give_correctly_rounded_results(name: str) -> None:
+    outcome = run(network_of(Activation(name), [(8,)], Settings({"result": RESULT}), NARROW), samples=64)
+    extra = 2.0**-11 * np.abs(outcome.real) if FUNCTIONS[name].right not in (0.0, 1.0) else 0.0
+    assert np.all(np.abs(outcome.fixed - np.clip(outcome.real, -2048, 2048 - 2.0**-12)) <= 2.0**-13 * (1 + 1e-9) + extra)
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"exponential", "hard_shrink", "soft_shrink"}))
+def test_wide_inputs_are_interpolated_to_about_a_step(name: str) -> None:
+    outcome = run(network_of(Activation(name), [(8,)], Settings({"result": RESULT}), WIDE), samples=40)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) < 2.0**-11 + 2.0**-13
+
+
+def test_exponential_keeps_its_relative_error() -> None:
+    outcome = run(network_of(Activation("exponential"), [(8,)], formats={0: FixedFormat(True, 16, 12)}), samples=40)
+    assert np.max(np.abs(outcome.fixed - outcome.real) - 2.0**-4 * outcome.step) < 1e-4 * outcome.real.max()
+
+
+@pytest.mark.parametrize("binning", list(Binning))
+def test_table_size_and_binning_are_honoured(binning: Binning) -> None:
+    table = Settings(table_size=64, table_range=(-4.0, 4.0), binning=binning)
+    outcome = run(network_of(Activation("tanh"), [(16,)], table), samples=16)
+    bins = 2.0**-3
+    bound = {Binning.FLOOR: bins, Binning.CENTRE: bins / 2, Binning.LINEAR: bins**2 / 8}[binning]
+    assert np.max(np.abs(outcome.fixed - outcome.real)) <= bound + 1e-3
+    sizes = [node.op.values.shape[-1] for node in outcome.program.nodes if hasattr(node.op, "values")]
+    assert sizes and max(sizes) <= 64
+
+
+def test_table_format_is_honoured() -> None:
+    table = Settings({"table": FixedFormat(True, 6, 4)}, table_size=1024)
+    outcome = run(network_of(Activation("sigmoid"), [(8,)], table), samples=16)
+    assert np.all(outcome.fixed * 16 == np.rint(outcome.fixed * 16))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.one_of(st.none(), st.sampled_from([0.5, 2.0, 6.0])),
+    st.sampled_from([0.0, 0.25, 0.3, 1.5]),
+    st.sampled_from([0.0, -1.0, 0.5]),
+)
+def test_relu_with_all_arguments(max_value: float | None, slope: float, threshold: float) -> None:
+    outcome = run(network_of(ReLU(max_value, slope, threshold), [(8,)]), samples=16)
+    tolerance = outcome.step / 2 + 8 * abs(slope - np.rint(slope * 2**15) / 2**15) + 2.0**-14 * (slope == 0.3)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) <= tolerance
+
+
+def test_plain_relu_is_exact() -> None:
+    outcome = run(network_of(ReLU(), [(3, 5)]))
+    np.testing.assert_array_equal(outcome.fixed, outcome.real)
+
+
+@pytest.mark.parametrize("shape", [(4,), (1,), (3, 4), (3, 1)])
+def test_prelu_broadcasts_its_slopes(shape: tuple[int, ...]) -> None:
+    slopes = as_weights(np.random.default_rng(0).integers(-8, 8, shape) / 16)
+    outcome = run(network_of(PReLU(slopes), [(3, 4)]))
+    assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2
+
+
+@pytest.mark.parametrize("slope,shift,low,high", [(0.2, 0.5, 0.0, 1.0), (1 / 6, 0.5, 0.0, 1.0), (1.0, 0.0, -1.0, 1.0)])
+def test_hard_activations(slope: float, shift: float, low: float, high: float) -> None:
+    outcome = run(network_of(HardActivation(slope, shift, low, high), [(8,)]), samples=16)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2 + 8 * 2.0**-17
