@@ -53,7 +53,9 @@ def passthrough(in_width: int, out_width: int, latency: int, *, top: str = "net"
     repeated = copies * in_width
     cut = f"repeated[{out_width - 1}:0]" if out_width > 1 else "repeated[0]"
     unused = (
-        f"    logic unused;\n    assign unused = ^repeated[{repeated - 1}:{out_width}];\n" if repeated > out_width else ""
+        f"    logic unused;\n    assign unused = ^repeated[{repeated - 1}:{out_width}];\n"
+        if repeated > out_width
+        else ""
     )
     source = f"""module {top} (
     input  logic clk,
@@ -105,9 +107,7 @@ def adders(words: int, stages: int, width: int, *, seed: int = 0, top: str = "ne
         f"    assign out_valid = valid[{stages}];",
         f"    always_ff @(posedge clk) for (int i = 0; i < {stages}; i++) valid[i+1] <= valid[i] & ~rst;",
     ]
-    lines += [
-        f"    wire logic signed [{width - 1}:0] s0_{j} = in_data[{j * width} +: {width}];" for j in range(words)
-    ]
+    lines += [f"    wire logic signed [{width - 1}:0] s0_{j} = in_data[{j * width} +: {width}];" for j in range(words)]
     for i in range(stages):
         lines += [f"    logic signed [{width - 1}:0] s{i + 1}_{j};" for j in range(words)]
         lines.append("    always_ff @(posedge clk) begin")

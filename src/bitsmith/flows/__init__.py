@@ -1,0 +1,1 @@
+"""External tools: co-simulation, synthesis, place and route."""

