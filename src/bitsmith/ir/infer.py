@@ -70,7 +70,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         case ops.Shift():
             return TensorType.of(args[0].shape, args[0].frac - op.amount, args[0].lo, args[0].hi)
         case ops.Abs():
-            lo = np.maximum(np.maximum(args[0].lo, -args[0].hi), 0)
+            lo = np.maximum(objects(np.maximum(args[0].lo, -args[0].hi)), 0)
             return TensorType.of(args[0].shape, args[0].frac, lo, np.maximum(-args[0].lo, args[0].hi))
         case ops.Compare():
             return TensorType.of(np.broadcast_shapes(args[0].shape, args[1].shape), 0, 0, 1)
@@ -95,10 +95,11 @@ def _require(condition: bool, found: str) -> None:
 
 def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
     """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
-    shift = objects(want) - objects(have)
-    down = np.maximum(-shift, 0)
-    result: Ints = (raw << np.maximum(shift, 0)) >> down
-    if bool(np.any((result << down) != (raw << np.maximum(shift, 0)))):
+    shift = objects(objects(want) - objects(have))
+    down = objects(np.maximum(-shift, 0))
+    raised = objects(raw << objects(np.maximum(shift, 0)))
+    result = objects(raised >> down)
+    if bool(np.any((result << down) != raised)):
         raise ProgramError("a rescaling that would lose bits")
     return result
 
@@ -161,7 +162,9 @@ def _pad(op: ops.Pad, x: TensorType) -> TensorType:
     widths = tuple(zip(op.before, op.after, strict=True))
     frac, lo, hi = x.full()
     padded = np.pad(frac, widths, mode="edge")
-    zeros = [np.pad(part, widths, constant_values=0) for part in (lo, hi)]
+    inner = tuple(slice(before, before + n) for before, n in zip(op.before, x.shape, strict=True))
+    zeros = [np.zeros(padded.shape, dtype=np.object_) for _ in range(2)]
+    zeros[0][inner], zeros[1][inner] = lo, hi
     return TensorType.of(padded.shape, padded, *zeros)
 
 
@@ -311,10 +314,10 @@ def _broadcast_shape(*types: TensorType) -> tuple[int, ...]:
 
 
 def _mul(x: TensorType, y: TensorType) -> TensorType:
-    corners = [x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi]
+    corners = [objects(a * b) for a in (x.lo, x.hi) for b in (y.lo, y.hi)]
     lo, hi = corners[0], corners[0]
     for corner in corners[1:]:
-        lo, hi = np.minimum(lo, corner), np.maximum(hi, corner)
+        lo, hi = objects(np.minimum(lo, corner)), objects(np.maximum(hi, corner))
     return TensorType.of(_broadcast_shape(x, y), x.frac + y.frac, lo, hi)
 
 
@@ -377,6 +380,8 @@ def _table(op: ops.Table, x: TensorType) -> TensorType:
 
 
 def _cast(op: ops.Cast, x: TensorType) -> TensorType:
+    _require(bool(np.all(op.lo <= op.hi)), "a cast to an empty range")
+    _require(op.overflow is not Overflow.SAT_SYM or bool(np.all(op.hi >= 0)), "SAT_SYM to a range of negative values")
     drop = objects(x.frac) - objects(op.frac)
     lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
     inside = (lo >= op.lo) & (hi <= op.hi)
@@ -388,7 +393,7 @@ def _cast(op: ops.Cast, x: TensorType) -> TensorType:
             out_hi = fold_overflow(hi, op.lo, op.hi, op.overflow)
         case Overflow.SAT_ZERO:
             outside = (hi < op.lo) | (lo > op.hi)
-            clamped_lo, clamped_hi = np.maximum(lo, op.lo), np.minimum(hi, op.hi)
+            clamped_lo, clamped_hi = objects(np.maximum(lo, op.lo)), objects(np.minimum(hi, op.hi))
             out_lo = np.where(inside, lo, np.where(outside, 0, np.minimum(clamped_lo, 0)))
             out_hi = np.where(inside, hi, np.where(outside, 0, np.maximum(clamped_hi, 0)))
         case _:

@@ -247,7 +247,8 @@ class Table(_Op):
 class Cast(_Op):
     """``x`` rounded to multiples of ``2**-frac`` and then brought into the raw interval ``lo..hi``: the only lossy op.
 
-    WRAP is modulo ``hi - lo + 1``; SAT clamps; SAT_ZERO gives 0 outside; SAT_SYM clamps to ``max(lo, -hi)..hi``.
+    WRAP is modulo ``hi - lo + 1``; SAT clamps; SAT_ZERO gives 0 outside; SAT_SYM clamps to ``max(lo, -hi)..hi``,
+    for which ``hi`` must not be negative.
     The arrays broadcast to the shape of ``x``.
     """
 

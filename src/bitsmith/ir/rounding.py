@@ -10,34 +10,34 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.ir.types import Overflow, Rounding, objects
 
 Ints = npt.NDArray[np.object_]
 
 
 def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
     """``raw / 2**drop`` rounded to integers, element-wise; a negative ``drop`` multiplies, which is exact."""
-    down = np.maximum(drop, 0)
-    up = np.maximum(-drop, 0)
-    raw = raw << up
-    floor: Ints = raw >> down
+    raw, drop = objects(raw), objects(drop)  # numpy turns results of rank 0 into bare integers; this turns them back
+    down, up = objects(np.maximum(drop, 0)), objects(np.maximum(-drop, 0))
+    raw = objects(raw << up)
+    floor = objects(raw >> down)
     if rounding is Rounding.TRN:
         return floor
-    one = raw * 0 + 1
-    size = one << down
+    one = objects(raw * 0 + 1)
+    size = objects(one << down)
     if rounding is Rounding.TRN_ZERO:
         return np.where((raw < 0) & (floor * size != raw), floor + 1, floor)
     match rounding:
         case Rounding.RND:
             tie_up = one
         case Rounding.RND_MIN_INF:
-            tie_up = one * 0
+            tie_up = objects(one * 0)
         case Rounding.RND_ZERO:
             tie_up = np.where(raw < 0, one, one * 0)
         case Rounding.RND_INF:
             tie_up = np.where(raw >= 0, one, one * 0)
         case Rounding.RND_CONV:
-            tie_up = floor & 1
+            tie_up = objects(floor & 1)
         case _:
             assert_never(rounding)
     rounded = (raw + (size >> 1) - 1 + tie_up) >> down
@@ -46,15 +46,16 @@ def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:
 
 def fold_overflow(raw: Ints, lo: Ints, hi: Ints, overflow: Overflow) -> Ints:
     """Raw values brought into ``lo..hi``, element-wise."""
+    raw, lo, hi = objects(raw), objects(lo), objects(hi)
     match overflow:
         case Overflow.WRAP:
-            wrapped: Ints = (raw - lo) % (hi - lo + 1) + lo
-            return wrapped
+            return objects((raw - lo) % (hi - lo + 1) + lo)
         case Overflow.SAT:
-            return np.minimum(np.maximum(raw, lo), hi)
+            return objects(np.minimum(objects(np.maximum(raw, lo)), hi))
         case Overflow.SAT_SYM:
-            return np.minimum(np.maximum(raw, np.maximum(lo, -hi)), hi)
+            return objects(np.minimum(objects(np.maximum(raw, objects(np.maximum(lo, -hi)))), hi))
         case Overflow.SAT_ZERO:
             return np.where((raw < lo) | (raw > hi), raw * 0, raw)
         case _:
             assert_never(overflow)
+

@@ -1,0 +1,290 @@
+"""The meaning of core programs: a deliberately naive evaluator on exact fractions, one sample at a time.
+
+Every other execution of a program is judged by this one, so it is written from the definitions alone: it shares no
+arithmetic with :mod:`bitsmith.ir.rounding`, with type inference or with the emulator. It is slow on purpose.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ProgramError
+from bitsmith.ir import ops
+from bitsmith.ir.ops import Op, Relation
+from bitsmith.ir.program import Node, Program
+from bitsmith.ir.types import Overflow, Rounding, TensorType
+
+Ints: TypeAlias = npt.NDArray[np.object_]
+Reals: TypeAlias = npt.NDArray[np.object_]
+"""Arrays of ``Fraction``."""
+
+HALF = Fraction(1, 2)
+
+
+def evaluate(program: Program, inputs: Sequence[Ints]) -> list[Ints]:
+    """Raw outputs for one sample of raw ``inputs`` (one array per input, in the shape of the input)."""
+    values = evaluate_nodes(program, inputs)
+    return [values[output.node] for output in program.outputs]
+
+
+def evaluate_nodes(program: Program, inputs: Sequence[Ints]) -> list[Ints]:
+    """Raw values of all nodes for one sample of raw ``inputs``.
+
+    Raises:
+        ProgramError: a value that its node's type cannot express.
+    """
+    reals = [_real(_array(raw), op.frac) for raw, op in zip(inputs, program.input_ops(), strict=True)]
+    return [
+        _raw(value, node, f"node %{index}")
+        for index, (value, node) in enumerate(zip(_run(program, reals), program.nodes, strict=True))
+    ]
+
+
+def round_to_integer(value: Fraction, rounding: Rounding) -> int:
+    """``value`` rounded to an integer, from the definition of each mode."""
+    below = math.floor(value)
+    if value == below:
+        return below
+    above = below + 1
+    match rounding:
+        case Rounding.TRN:
+            return below
+        case Rounding.TRN_ZERO:
+            return below if value > 0 else above
+        case _ if value - below != HALF:
+            return below if value - below < HALF else above
+        case Rounding.RND:
+            return above
+        case Rounding.RND_ZERO:
+            return below if value > 0 else above
+        case Rounding.RND_INF:
+            return above if value > 0 else below
+        case Rounding.RND_MIN_INF:
+            return below
+        case Rounding.RND_CONV:
+            return below if below % 2 == 0 else above
+        case _:
+            assert_never(rounding)
+
+
+def bring_inside(value: int, lo: int, hi: int, overflow: Overflow) -> int:
+    """``value`` brought into ``lo..hi``, from the definition of each mode."""
+    if overflow is Overflow.SAT_SYM:
+        lo = max(lo, -hi)
+    if lo <= value <= hi:
+        return value
+    match overflow:
+        case Overflow.WRAP:
+            offset = value - lo
+            return lo + offset - (hi - lo + 1) * math.floor(Fraction(offset, hi - lo + 1))
+        case Overflow.SAT | Overflow.SAT_SYM:
+            return lo if value < lo else hi
+        case Overflow.SAT_ZERO:
+            return 0
+        case _:
+            assert_never(overflow)
+
+
+def cast_real(op: ops.Cast | ops.Input, values: Reals) -> Ints:
+    """Raw results of the cast ``op`` for real ``values``."""
+    result = np.empty(values.shape, dtype=np.object_)
+    frac, lo, hi = (np.broadcast_to(part, values.shape) for part in (op.frac, op.lo, op.hi))
+    for index in np.ndindex(*values.shape):
+        rounded = round_to_integer(values[index] * Fraction(2) ** int(frac[index]), op.rounding)
+        result[index] = bring_inside(rounded, int(lo[index]), int(hi[index]), op.overflow)
+    return result
+
+
+def apply(op: Op, args: Sequence[Reals], types: Sequence[TensorType]) -> Reals:
+    """The result of one op on real values; ``types`` are those of the operands. Inputs are not ops in this sense."""
+    match op:
+        case ops.Input():
+            raise ProgramError("an input has no operands to evaluate")
+        case ops.Const():
+            return _real(op.raw, op.frac)
+        case ops.Reshape():
+            return args[0].reshape(op.shape)
+        case ops.Transpose():
+            return args[0].transpose(op.perm)
+        case ops.Slice():
+            return args[0][tuple(map(slice, op.start, op.stop, op.step))]
+        case ops.Concat():
+            return np.concatenate(args, axis=op.axis)
+        case ops.Pad():
+            shape = [sum(n) for n in zip(op.before, args[0].shape, op.after, strict=True)]
+            padded = _filled(shape, Fraction(0))
+            padded[tuple(slice(b, b + n) for b, n in zip(op.before, args[0].shape, strict=True))] = args[0]
+            return padded
+        case ops.Gather():
+            return np.take(args[0], op.indices, axis=op.axis)
+        case ops.Broadcast():
+            return np.broadcast_to(args[0], op.shape)
+        case ops.Window():
+            return _window(op, args[0])
+        case ops.Linear():
+            return _matmul(args[0][..., None, :], _real(op.weights, op.frac))[..., 0, :]
+        case ops.MatMul():
+            return _matmul(args[0], args[1])
+        case ops.Add():
+            return _array(args[0] + args[1])
+        case ops.Sub():
+            return _array(args[0] - args[1])
+        case ops.Mul():
+            return _array(args[0] * args[1])
+        case ops.Neg():
+            return _array(-args[0])
+        case ops.Shift():
+            return _each(lambda x, n: x * Fraction(2) ** int(n), args[0], np.broadcast_to(op.amount, args[0].shape))
+        case ops.Max():
+            return _each(max, *np.broadcast_arrays(*args))
+        case ops.Min():
+            return _each(min, *np.broadcast_arrays(*args))
+        case ops.Abs():
+            return _each(abs, args[0])
+        case ops.Compare():
+            return _each(lambda x, y: Fraction(int(_holds(op.relation, x, y))), *np.broadcast_arrays(*args))
+        case ops.Select():
+            return _each(lambda c, x, y: x if c != 0 else y, *np.broadcast_arrays(*args))
+        case ops.Sum():
+            return _reduce(op.axes, sum, args[0])
+        case ops.AMax():
+            return _reduce(op.axes, max, args[0])
+        case ops.Table():
+            return _table(op, args[0], types[0])
+        case ops.Cast():
+            return _real(cast_real(op, args[0]), op.frac)
+        case ops.Scan():
+            return _scan(op, args)
+        case _:
+            assert_never(op)
+
+
+def _run(program: Program, inputs: Sequence[Reals]) -> list[Reals]:
+    remaining = iter(inputs)
+    values: list[Reals] = []
+    for node in program.nodes:
+        if isinstance(node.op, ops.Input):
+            values.append(next(remaining))
+        else:
+            operands = [values[arg] for arg in node.args]
+            values.append(apply(node.op, operands, program.types(node.args)))
+    return values
+
+
+def _real(raw: Ints, frac: npt.NDArray[np.int64]) -> Reals:
+    return _each(lambda r, f: Fraction(int(r)) * Fraction(2) ** -int(f), raw, np.broadcast_to(frac, raw.shape))
+
+
+def _raw(value: Reals, node: Node, where: str) -> Ints:
+    if value.shape != node.type.shape:
+        raise ProgramError(f"a value of shape {value.shape}, its type is {node.type}", where=where)
+    frac, lo, hi = node.type.full()
+    scaled = _each(lambda x, f: x * Fraction(2) ** int(f), value, frac)
+    raw = _each(int, scaled)
+    if bool(np.any(raw != scaled)) or bool(np.any(raw < lo)) or bool(np.any(raw > hi)):
+        raise ProgramError(f"a value outside its type {node.type}", where=where)
+    return raw
+
+
+def _array(value: object) -> Reals:
+    """numpy turns results of rank 0 into bare objects; this turns them back."""
+    return np.asarray(value, dtype=np.object_)
+
+
+def _filled(shape: Sequence[int], value: Fraction) -> Reals:
+    result = np.empty(tuple(shape), dtype=np.object_)
+    result.fill(value)
+    return result
+
+
+def _each(function: Callable[..., object], *arrays: npt.NDArray[np.object_] | npt.NDArray[np.int64]) -> Reals:
+    result = np.empty(arrays[0].shape, dtype=np.object_)
+    for index in np.ndindex(*result.shape):
+        result[index] = function(*(array[index] for array in arrays))
+    return result
+
+
+def _holds(relation: Relation, x: Fraction, y: Fraction) -> bool:
+    match relation:
+        case Relation.LT:
+            return x < y
+        case Relation.LE:
+            return x <= y
+        case Relation.EQ:
+            return x == y
+        case Relation.NE:
+            return x != y
+        case Relation.GE:
+            return x >= y
+        case Relation.GT:
+            return x > y
+        case _:
+            assert_never(relation)
+
+
+def _reduce(axes: tuple[int, ...], fold: Callable[[list[Fraction]], object], x: Reals) -> Reals:
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    rows = x.transpose([*kept, *axes])
+    result = np.empty(rows.shape[: len(kept)], dtype=np.object_)
+    for index in np.ndindex(*result.shape):
+        result[index] = fold(list(np.asarray(rows[index], dtype=np.object_).ravel()))
+    return result
+
+
+def _matmul(x: Reals, y: Reals) -> Reals:
+    leading = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    x = np.broadcast_to(x, (*leading, *x.shape[-2:]))
+    y = np.broadcast_to(y, (*leading, *y.shape[-2:]))
+    result = np.empty((*leading, x.shape[-2], y.shape[-1]), dtype=np.object_)
+    for *at, row, column in np.ndindex(*result.shape):
+        products = [x[(*at, row, k)] * y[(*at, k, column)] for k in range(x.shape[-1])]
+        result[(*at, row, column)] = sum(products, Fraction(0))
+    return result
+
+
+def _window(op: ops.Window, x: Reals) -> Reals:
+    rank = len(op.size)
+    positions = [
+        (n + before + after - dilation * (size - 1) - 1) // stride + 1
+        for n, (before, after), dilation, size, stride in zip(
+            x.shape[:rank], op.padding, op.dilation, op.size, op.stride, strict=True
+        )
+    ]
+    result = _filled((*positions, *op.size, *x.shape[rank:]), Fraction(0))
+    for place in itertools.product(*map(range, (*positions, *op.size))):
+        source = tuple(
+            place[k] * op.stride[k] + place[rank + k] * op.dilation[k] - op.padding[k][0] for k in range(rank)
+        )
+        if all(0 <= s < n for s, n in zip(source, x.shape[:rank], strict=True)):
+            result[place] = x[source]
+    return result
+
+
+def _table(op: ops.Table, x: Reals, kind: TensorType) -> Reals:
+    size = op.values.shape[-1]
+    values = np.broadcast_to(op.values, (*x.shape, size))
+    frac, entry_frac = np.broadcast_to(kind.frac, x.shape), np.broadcast_to(op.frac, x.shape)
+    result = np.empty(x.shape, dtype=np.object_)
+    for index in np.ndindex(*x.shape):
+        entry = x[index] * Fraction(2) ** int(frac[index]) - op.first
+        if entry.denominator != 1 or not 0 <= entry < size:
+            raise ProgramError(f"entry {entry} of a table of {size}")
+        result[index] = Fraction(values[(*index, int(entry))]) * Fraction(2) ** -int(entry_frac[index])
+    return result
+
+
+def _scan(op: ops.Scan, args: Sequence[Reals]) -> Reals:
+    states, sequences = list(args[: op.states]), args[op.states :]
+    results = []
+    for step in range(sequences[0].shape[0]):
+        values = _run(op.body, [*states, *(_array(sequence[step]) for sequence in sequences)])
+        *states, result = (values[output.node] for output in op.body.outputs)
+        results.append(result)
+    return np.stack(results)
