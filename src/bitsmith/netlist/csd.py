@@ -31,7 +31,7 @@ def digit_masks(value: int) -> tuple[int, int]:
 
 def count_digits(weights: Matrix) -> npt.NDArray[np.int64]:
     """Return the number of non-zero signed digits of every entry, in the shape of ``weights`` (any integers)."""
-    if weights.dtype == object:
+    if weights.dtype in (object, np.uint64):
         counts = [sum(mask.bit_count() for mask in digit_masks(int(w))) for w in weights.ravel()]
         return np.array(counts, dtype=np.int64).reshape(weights.shape)
     magnitude = np.abs(weights.astype(np.int64)).astype(np.uint64)
@@ -42,3 +42,31 @@ def count_digits(weights: Matrix) -> npt.NDArray[np.int64]:
         total += _ONES[digits & np.uint64(0xFFFF)]
         digits >>= np.uint64(16)
     return total
+
+
+def estimate(weights: Matrix) -> int:
+    """Return about how many adders ``adder_graph.solve`` makes of ``weights`` (n_in, n_out), without solving.
+
+    ``(digits - columns) * columns**-0.103 * rows**-0.049 * (digits per entry)**-0.195``, counting rows and columns that
+    are not zero, and columns once that are equal up to sign and shift: the adders without sharing times a factor fitted
+    to 320 solved matrices of up to 64x64 entries of 2 to 16 bits, uniform or normal, with 0, 70 or 90 % zeros. Its error
+    on them is 5 % (root mean square), 19 % at most; 8 % too low at 256x64. Under 200 adders it may be 24 % off.
+    """
+    weights = weights[:, (weights != 0).any(axis=0)]
+    counts = count_digits(weights)[:, _first_of_equal(weights)]
+    rows, columns = float(counts.any(axis=1).sum()), float(counts.shape[1])
+    digits = float(counts.sum())
+    if digits <= columns:
+        return 0
+    factor: float = columns**-0.103 * rows**-0.049 * (digits / (rows * columns)) ** -0.195
+    return round((digits - columns) * min(factor, 1.0))
+
+
+def _first_of_equal(weights: Matrix) -> npt.NDArray[np.int64]:
+    """Return the index of one column of each set that are equal up to sign and a power of two; no column is zero."""
+    bits = np.bitwise_or.reduce(weights, axis=0)
+    zeros = np.array([(int(b) & -int(b)).bit_length() - 1 for b in bits], dtype=np.int64)
+    # A random projection, modulo 2**64, tells columns apart; a collision would only touch an estimate.
+    keys = np.random.default_rng(0).integers(1 << 62, size=(len(weights), 1))
+    projected = ((weights >> zeros) * keys).sum(axis=0)
+    return np.unique(np.minimum(projected, -projected), return_index=True)[1]

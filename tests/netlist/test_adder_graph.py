@@ -1,0 +1,231 @@
+"""Adder graphs equal the matrix product, and are small, shallow and reproducible."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.errors import ProgramError, RangeError
+from bitsmith.netlist import adder_graph
+from bitsmith.netlist.adder_graph import Adder, AdderGraph, Interval, Matrix, Output, solve
+from bitsmith.netlist.adders import Nodes, width_of
+from bitsmith.netlist.csd import count_digits, digit_masks, estimate
+
+BYTE = Interval(-128, 127)
+
+
+def product(weights: Matrix, x: list[int]) -> list[int]:
+    """``weights.T @ x`` on Python integers."""
+    return [sum(int(w) * v for w, v in zip(column, x, strict=True)) for column in weights.T.tolist()]
+
+
+def check_structure(graph: AdderGraph) -> None:
+    for k, adder in enumerate(graph.adders, start=graph.n_inputs):
+        assert 0 <= adder.a < k and 0 <= adder.b < k
+        assert min(adder.shift_a, adder.shift_b) == 0
+    used = {n for adder in graph.adders for n in (adder.a, adder.b)} | {o.node for o in graph.outputs}
+    assert set(range(graph.n_inputs, graph.n_inputs + len(graph.adders))) <= used
+
+
+def random_matrix(shape: tuple[int, int], bits: int, seed: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), size=shape)
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    """Matrices with zeros, repeated, negated and shifted columns, and entries from 1 to 70 bits."""
+    n_in = draw(st.integers(0, 6))
+    bits = draw(st.sampled_from([1, 2, 4, 8, 40, 70]))
+    entry = st.one_of(st.just(0), st.sampled_from([1, -1, 2, -4]), st.integers(-(2**bits), 2**bits))
+    if draw(st.booleans()):
+        entry = entry.map(lambda w: -abs(w))
+    columns: list[list[int]] = []
+    for _ in range(draw(st.integers(0, 7))):
+        if columns and draw(st.integers(0, 3)) == 0:
+            factor = draw(st.sampled_from([1, -1, 2, -8]))
+            columns.append([factor * w for w in draw(st.sampled_from(columns))])
+        else:
+            columns.append(draw(st.lists(entry, min_size=n_in, max_size=n_in)))
+    matrix = np.empty((n_in, len(columns)), dtype=object)
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+    return matrix
+
+
+@given(matrices(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_equals_product(weights: Matrix, data: st.DataObject) -> None:
+    arrivals = data.draw(st.lists(st.integers(0, 5), min_size=weights.shape[0], max_size=weights.shape[0]))
+    inputs = [Interval(-128, 127, t) for t in arrivals]
+    graph = solve(weights, inputs)
+    check_structure(graph)
+    x = data.draw(st.lists(st.integers(-128, 127), min_size=len(inputs), max_size=len(inputs)))
+    assert graph.evaluate(x) == product(weights, x)
+
+
+@given(matrices(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_output_is_later_than_summed_alone(weights: Matrix, data: st.DataObject) -> None:
+    n_in = weights.shape[0]
+    arrivals = data.draw(st.lists(st.integers(0, 5), min_size=n_in, max_size=n_in))
+    inputs = [Interval(0, 1, t) for t in arrivals]
+    graph = solve(weights, inputs)
+    times = graph.arrivals(inputs)
+    bounds = [0]
+    for column in weights.T.tolist():
+        load = sum(sum(m.bit_count() for m in digit_masks(w)) << t for w, t in zip(column, arrivals, strict=True))
+        bounds.append((load - 1).bit_length() if load else 0)
+    assert max((times[o.node] for o in graph.outputs if o.node is not None), default=0) <= max(bounds)
+
+
+@given(matrices(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_ranges_hold(weights: Matrix, data: st.DataObject) -> None:
+    n_in = weights.shape[0]
+    bounds = [sorted(data.draw(st.tuples(st.integers(-9, 9), st.integers(-9, 9)))) for _ in range(n_in)]
+    graph = solve(weights, [Interval(lo, hi) for lo, hi in bounds])
+    nodes = Nodes([Interval(lo, hi) for lo, hi in bounds])
+    x = [data.draw(st.integers(lo, hi)) for lo, hi in bounds]
+    values = list(x)
+    for adder in graph.adders:
+        node = nodes.add(adder)
+        values.append(adder.apply(values[adder.a], values[adder.b]))
+        lo, hi = nodes.ranges[node]
+        assert lo <= values[node] <= hi
+        assert nodes.width(node) == width_of(lo, hi)
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "bits"), [(0, 0, 0), (0, 1, 1), (0, 255, 8), (-1, 0, 1), (-1, 1, 2), (-128, 127, 8), (-129, 0, 9)]
+)
+def test_width(lo: int, hi: int, bits: int) -> None:
+    assert width_of(lo, hi) == bits
+
+
+def test_powers_of_two_and_zeros_are_free() -> None:
+    weights = np.array([[0, 4, 0, -1], [0, 0, 1, 0]])
+    graph = solve(weights, [BYTE, BYTE])
+    assert graph.adders == ()
+    assert graph.outputs == (Output(None, 0, False), Output(0, 2, False), Output(1, 0, False), Output(0, 0, True))
+
+
+def test_columns_equal_up_to_sign_and_shift_share_one_sum() -> None:
+    column = np.array([3, 7, -5])
+    graph = solve(np.stack([column, column * 4, -column, column], axis=1), [BYTE] * 3)
+    alone = solve(column[:, None], [BYTE] * 3)
+    assert len(graph.adders) <= len(alone.adders) + 1
+    assert [o.shift for o in graph.outputs] == [0, 2, 0, 0]
+
+
+def test_negation_becomes_a_turned_subtraction() -> None:
+    graph = solve(np.array([[1, -1], [-1, 1]]), [BYTE, BYTE])
+    assert graph.adders == (Adder(0, 1, 0, 0, True), Adder(1, 0, 0, 0, True))
+    assert not any(o.negate for o in graph.outputs)
+
+
+def test_negative_only_column_is_negated_once() -> None:
+    graph = solve(np.array([[-1], [-1]]), [BYTE, BYTE])
+    assert graph.outputs == (Output(2, 0, True),)
+    assert len(graph.adders) == 1
+
+
+def test_shared_pattern_is_built_once() -> None:
+    graph = solve(np.array([[5]]), [BYTE])
+    assert graph.adders == (Adder(0, 0, 0, 2, False),)
+    assert len(solve(np.array([[0b10100101]]), [BYTE]).adders) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "bits", "adders", "depth"),
+    [((8, 8), 8, 103, 5), ((16, 16), 4, 214, 5), ((32, 32), 4, 755, 6), ((16, 64), 8, 1295, 6)],
+)
+def test_size_and_depth_on_random_matrices(shape: tuple[int, int], bits: int, adders: int, depth: int) -> None:
+    graph = solve(random_matrix(shape, bits, 0), [BYTE] * shape[0])
+    assert len(graph.adders) <= adders
+    assert graph.depth() <= depth
+
+
+def test_large_matrices_share_within_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = random_matrix((24, 12), 6, 3)
+    whole = solve(weights, [BYTE] * 24)
+    monkeypatch.setattr(adder_graph, "_PAIR_LIMIT", 10_000)
+    cut = solve(weights, [BYTE] * 24)
+    x = random_matrix((24, 1), 8, 4)[:, 0].tolist()
+    assert cut.evaluate(x) == product(weights, x)
+    assert len(whole.adders) < len(cut.adders) < count_digits(weights).sum() - 12
+    assert cut.depth() == whole.depth()
+
+
+def test_same_under_every_hash_seed() -> None:
+    code = (
+        "import numpy as np; from bitsmith.netlist.adder_graph import Interval, solve; "
+        "w = np.random.default_rng(1).integers(-128, 128, size=(12, 12)); "
+        "print(solve(w, [Interval(-8, 7, k % 3) for k in range(12)]))"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("0", "1", "77")
+    }
+    assert len(runs) == 1
+    assert "Adder(" in runs.pop()
+
+
+@given(st.integers(-(2**80), 2**80))
+@settings(max_examples=100)
+def test_digit_masks_are_the_non_adjacent_form(value: int) -> None:
+    plus, minus = digit_masks(value)
+    digits = plus | minus
+    assert plus - minus == value
+    assert plus & minus == 0
+    assert digits & (digits << 1) == 0
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=20))
+@settings(max_examples=50)
+def test_count_digits(values: list[int]) -> None:
+    expected = [sum(m.bit_count() for m in digit_masks(v)) for v in values]
+    assert count_digits(np.array(values)).tolist() == expected
+    assert count_digits(np.array(values, dtype=object)).tolist() == expected
+
+
+@pytest.mark.parametrize("weights", [np.ones((2, 2)), np.array([[1, 2.5]], dtype=object)])
+def test_refuses_what_is_not_integer(weights: npt.NDArray[Any]) -> None:
+    with pytest.raises(RangeError, match="not all integers"):
+        solve(weights, [BYTE] * weights.shape[0])
+
+
+@pytest.mark.parametrize("weights", [np.ones(3, dtype=int), np.ones((3, 2), dtype=int)])
+def test_refuses_a_matrix_that_does_not_fit(weights: npt.NDArray[np.int64]) -> None:
+    with pytest.raises(ProgramError, match="2 inputs"):
+        solve(weights, [BYTE, BYTE])
+
+
+@pytest.mark.parametrize(
+    ("shape", "bits", "density"), [((32, 32), 4, 1.0), ((16, 64), 8, 1.0), ((48, 24), 6, 0.3), ((20, 20), 12, 0.5)]
+)
+def test_estimate_is_near_the_solution(shape: tuple[int, int], bits: int, density: float) -> None:
+    weights = random_matrix(shape, bits, 6)
+    weights[np.random.default_rng(7).random(shape) >= density] = 0
+    assert estimate(weights) == pytest.approx(len(solve(weights, [BYTE] * shape[0]).adders), rel=0.15)
+
+
+def test_estimate_counts_equal_columns_once() -> None:
+    weights = random_matrix((16, 16), 8, 2)
+    repeated = np.concatenate([weights, -weights, weights * 4, np.zeros_like(weights)], axis=1)
+    assert estimate(repeated) == estimate(weights)
+
+
+@pytest.mark.parametrize(
+    "weights", [np.zeros((3, 2), dtype=int), np.array([[8, 0], [0, -1]]), np.zeros((0, 0), dtype=int)]
+)
+def test_estimate_of_wiring_is_zero(weights: npt.NDArray[np.int64]) -> None:
+    assert estimate(weights) == 0
