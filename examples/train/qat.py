@@ -250,11 +250,15 @@ def integer_logits(network: Network, stored: Params, x: Floats) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a trained network is worth and costs; `adders` sums per neuron its digits and its bias, less one."""
+    """What a trained network is worth and costs.
+
+    `fixed_shipped` is the accuracy on the samples that ship; `adders` sums per neuron its digits and its bias, less one.
+    """
 
     float_trained: float
     float_stored: float
     fixed: float
+    fixed_shipped: float
     weights: int
     nonzero: int
     digits: int
@@ -262,12 +266,15 @@ class Figures:
 
     def table_row(self, name: str) -> str:
         """One row of the Markdown table in the README beside the models."""
-        accuracies = " | ".join(f"{100 * value:.1f} %" for value in (self.float_trained, self.float_stored, self.fixed))
+        shares = (self.float_trained, self.float_stored, self.fixed, self.fixed_shipped)
+        accuracies = " | ".join(f"{100 * share:.1f} %" for share in shares)
         return f"| `{name}` | {accuracies} | {self.weights} | {self.nonzero} | {self.digits} | {self.adders} |"
 
 
-def measure(network: Network, baseline: Params, stored: Params, x: Floats, y: npt.NDArray[np.int32]) -> Figures:
-    """Accuracies on held-out data and the size; raises if training's arithmetic was not the exact one."""
+def measure(
+    network: Network, baseline: Params, stored: Params, x: Floats, y: npt.NDArray[np.int32], *, shipped: int
+) -> Figures:
+    """The figures on held-out data, whose first `shipped` samples ship; raises if training's arithmetic was not exact."""
     raw = integer_logits(network, stored, x)
     simulated = (
         np.asarray(fixed_logits(network, stored, jnp.asarray(x)), np.float64) * 2.0 ** network.layers[-1].result.frac
@@ -285,6 +292,7 @@ def measure(network: Network, baseline: Params, stored: Params, x: Floats, y: np
         float_trained=_accuracy(float_logits(baseline, jnp.asarray(x)), y),
         float_stored=_accuracy(float_logits(stored, jnp.asarray(x)), y),
         fixed=_accuracy(raw, y),
+        fixed_shipped=_accuracy(raw[:shipped], y[:shipped]),
         weights=sum(int(weight.size) for weight, _ in stored),
         nonzero=nonzero,
         digits=digits,

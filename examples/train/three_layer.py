@@ -105,13 +105,13 @@ def keras2_architecture(network: Network) -> dict[str, object]:
         }
         layers.append(keras2_layer("Dense", config, source))
         source = layer.name
-    config = {
+    whole: dict[str, object] = {
         "name": "three_layer",
         "layers": layers,
         "input_layers": [[network.input_name, 0, 0]],
         "output_layers": [[source, 0, 0]],
     }
-    return {"class_name": "Model", "config": config, "keras_version": "2.0.0", "backend": "tensorflow"}
+    return {"class_name": "Model", "config": whole, "keras_version": "2.0.0", "backend": "tensorflow"}
 
 
 def write_keras2_weights(path: Path, network: Network, stored: Params) -> None:
@@ -139,7 +139,7 @@ def main() -> None:
     x, y = generate(TRAIN + HELD_OUT)
     baseline = fit(NETWORK, initial_params(NETWORK, seed=0), x[:TRAIN], y[:TRAIN], FLOAT_SCHEDULE, quantised=False)
     stored = fit(NETWORK, baseline, x[:TRAIN], y[:TRAIN], FIXED_SCHEDULE, quantised=True)
-    print(measure(NETWORK, baseline, stored, x[TRAIN:], y[TRAIN:]).table_row("KERAS_3layer"))
+    print(measure(NETWORK, baseline, stored, x[TRAIN:], y[TRAIN:], shipped=SHIPPED).table_row("KERAS_3layer"))
 
     write_json(out / "KERAS_3layer.json", keras2_architecture(NETWORK))
     write_keras2_weights(out / "KERAS_3layer_weights.h5", NETWORK, stored)
