@@ -1,0 +1,503 @@
+"""Builds netlists: every word once, constants folded, and what the intervals decide not computed at all.
+
+In: requests for sums, products, comparisons and so on, of references. Out: a :class:`Netlist`. Common subexpressions, zero
+weights and dead channels vanish here, word by word, so that no pass has to look for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import width_of
+from bitsmith.netlist.adder_graph import AdderGraph, Interval, solve
+from bitsmith.netlist.evaluate import holds
+from bitsmith.netlist.netlist import (
+    Cell,
+    Compare,
+    Constant,
+    Field,
+    Mux,
+    Netlist,
+    Order,
+    Origin,
+    Port,
+    Product,
+    Ref,
+    Rom,
+    Sum,
+    View,
+    Word,
+    reduce_bits,
+)
+
+_OPPOSITE = {Order.LT: Order.GE, Order.GE: Order.LT, Order.EQ: Order.NE, Order.NE: Order.EQ}
+_PRODUCT_DEPTH = 4
+_ROM_DEPTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """A look-up table cut to the addresses in use; ``source`` is held so that its identity stays its own."""
+
+    table: int
+    shift: int
+    least: int
+    most: int
+    is_identity: bool
+    source: tuple[int, ...]
+
+
+class Builder:
+    """A netlist under construction."""
+
+    def __init__(self) -> None:
+        self._cells: list[Cell] = []
+        self._lo: list[int] = []
+        self._hi: list[int] = []
+        self._drop: list[int] = []
+        self._depth: list[int] = []
+        self._origin: list[int] = []
+        self._element: list[int] = []
+        self._known: dict[tuple[object, ...], int] = {}
+        self._tables: list[tuple[int, ...]] = []
+        self._table_ids: dict[tuple[int, ...], int] = {}
+        self._origins: list[Origin] = []
+        self._current = -1
+        self._products: dict[int, AdderGraph] = {}
+        self._contents: dict[tuple[int, int, int, int, int], _Contents] = {}
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def enter(self, origin: Origin) -> None:
+        """Words made from here on come from ``origin``."""
+        self._origins.append(origin)
+        self._current = len(self._origins) - 1
+
+    def name_results(self, refs: Sequence[Ref]) -> None:
+        """Name words of the current origin after the element of ``refs`` that they hold."""
+        for index, ref in enumerate(refs):
+            if self._element[ref.word] < 0 and self._origin[ref.word] == self._current:
+                self._element[ref.word] = index
+
+    def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[Ref]) -> Netlist:
+        """The words so far as a netlist."""
+        words = tuple(map(Word, self._cells, self._lo, self._hi, self._drop, self._origin, self._element))
+        return Netlist(words, tuple(self._tables), tuple(self._origins), tuple(inputs), tuple(outputs), tuple(results))
+
+    def lo(self, x: Ref) -> int:
+        """Least value of ``x``."""
+        return self._lo[x.word] << x.shift
+
+    def hi(self, x: Ref) -> int:
+        """Greatest value of ``x``."""
+        return self._hi[x.word] << x.shift
+
+    def depth(self, x: Ref) -> int:
+        """About how many adders ``x`` comes after."""
+        return self._depth[x.word]
+
+    def value(self, x: Ref) -> int | None:
+        """The value of ``x`` if it is a constant."""
+        cell = self._cells[x.word]
+        return cell.value << x.shift if isinstance(cell, Constant) else None
+
+    def narrow(self, x: Ref, lo: int, hi: int) -> Ref:
+        """``x``, of which ``lo <= x <= hi`` is known."""
+        word = x.word
+        least, most = max(self._lo[word], -(-lo >> x.shift)), min(self._hi[word], hi >> x.shift)
+        if least == most:
+            return self.constant(least << x.shift)
+        self._lo[word], self._hi[word] = least, most
+        return x
+
+    def constant(self, value: int) -> Ref:
+        """The constant ``value``."""
+        shift = (value & -value).bit_length() - 1 if value else 0
+        odd = value >> shift
+        return Ref(self._make(Constant(odd), odd, odd, 0), shift)
+
+    def port(self, element: int, lo: int, hi: int) -> Ref:
+        """Input element ``element``."""
+        return self.constant(lo) if lo == hi else Ref(self._make(Port(element), lo, hi, 0))
+
+    def add(self, x: Ref, y: Ref) -> Ref:
+        """``x + y``."""
+        given = self.value(y)
+        if given is not None:
+            return self.add_constant(x, given)
+        given = self.value(x)
+        if given is not None:
+            return self.add_constant(y, given)
+        if x == y:
+            return Ref(x.word, x.shift + 1)
+        minus_x, minus_y = self._negated(x), self._negated(y)
+        if minus_y is not None:
+            return self.sub(x, minus_y) if minus_x is None else self.neg(self.add(minus_x, minus_y))
+        if minus_x is not None:
+            return self.sub(y, minus_x)
+        if (y.word, y.shift) < (x.word, x.shift):
+            x, y = y, x
+        return self._sum(x, y, subtract=False)
+
+    def sub(self, x: Ref, y: Ref) -> Ref:
+        """``x - y``."""
+        given = self.value(y)
+        if given is not None:
+            return self.add_constant(x, -given)
+        if x == y:
+            return self.constant(0)
+        minus_y = self._negated(y)
+        if minus_y is not None:
+            return self.add(x, minus_y)
+        given = self.value(x)
+        if given is not None:
+            return self._constant_minus(given, y)
+        minus_x = self._negated(x)
+        if minus_x is not None:
+            return self.neg(self.add(minus_x, y))
+        return self._sum(x, y, subtract=True)
+
+    def neg(self, x: Ref) -> Ref:
+        """``-x``."""
+        return self.sub(self.constant(0), x)
+
+    def add_constant(self, x: Ref, value: int) -> Ref:
+        """``x + value``; joins a constant that ``x`` is already the sum with."""
+        if not value:
+            return x
+        given = self.value(x)
+        if given is not None:
+            return self.constant(given + value)
+        cell = self._cells[x.word]
+        if isinstance(cell, Sum) and self._is_exact(x.word):
+            inner = self.value(cell.b)
+            if inner is not None:
+                return self.add_constant(Ref(cell.a.word, cell.a.shift + x.shift), (inner << x.shift) + value)
+            inner = self.value(cell.a)
+            if inner is not None:
+                return self._constant_minus((inner << x.shift) + value, Ref(cell.b.word, cell.b.shift + x.shift))
+        return self._sum(x, self.constant(value), subtract=False)
+
+    def scale(self, x: Ref, factor: int) -> Ref:
+        """``x * factor``, in shifts and adders."""
+        magnitude = abs(factor)
+        if magnitude == 0:
+            return self.constant(0)
+        graph = self._products.get(magnitude)
+        if graph is None:
+            graph = solve(np.array([[magnitude]], dtype=object), [Interval(self.lo(x), self.hi(x))])
+            self._products[magnitude] = graph
+        product = self.instantiate(graph, [x])[0]
+        return self.neg(product) if factor < 0 else product
+
+    def rectified(self, x: Ref) -> Ref | None:
+        """``y`` where ``x`` was made as ``max(y, 0)``."""
+        cell = self._cells[x.word]
+        if not isinstance(cell, Mux) or self.value(cell.a) != 0 or not self._is_exact(x.word):
+            return None
+        sign = self._cells[cell.condition]
+        if not isinstance(sign, View) or self._drop[cell.condition] != width_of(self._lo[sign.a], self._hi[sign.a]) - 1:
+            return None
+        return Ref(cell.b.word, cell.b.shift + x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
+
+    def instantiate(self, graph: AdderGraph, inputs: Sequence[Ref]) -> list[Ref]:
+        """The outputs of ``graph`` applied to ``inputs``."""
+        nodes = list(inputs)
+        for adder in graph.adders:
+            a, b = nodes[adder.a], nodes[adder.b]
+            a, b = Ref(a.word, a.shift + adder.shift_a), Ref(b.word, b.shift + adder.shift_b)
+            nodes.append(self.sub(a, b) if adder.subtract else self.add(a, b))
+        results: list[Ref] = []
+        for output in graph.outputs:
+            if output.node is None:
+                results.append(self.constant(0))
+                continue
+            node = nodes[output.node]
+            node = Ref(node.word, node.shift + output.shift)
+            results.append(self.neg(node) if output.negate else node)
+        return results
+
+    def mul(self, x: Ref, y: Ref) -> Ref:
+        """``x * y``."""
+        if self.value(x) is not None:
+            x, y = y, x
+        given = self.value(y)
+        if given is not None:
+            return self.scale(x, given)
+        shift = x.shift + y.shift
+        a, b = sorted((x.word, y.word))
+        for bit, other in ((a, b), (b, a)):
+            if (self._lo[bit], self._hi[bit]) == (0, 1):
+                product = self.select(Ref(bit), Ref(other), self.constant(0))
+                return Ref(product.word, product.shift + shift)
+        corners = [p * q for p in (self._lo[a], self._hi[a]) for q in (self._lo[b], self._hi[b])]
+        lo = min(corners) if a != b else max(self._lo[a], -self._hi[a], 0) ** 2
+        depth = max(self._depth[a], self._depth[b]) + _PRODUCT_DEPTH
+        return Ref(self._make(Product(a, b), lo, max(corners), depth), shift)
+
+    def drop(self, x: Ref, bits: int) -> Ref:
+        """``x`` divided by ``2**bits``, rounded down."""
+        if bits <= x.shift:
+            return Ref(x.word, x.shift - bits)
+        bits -= x.shift
+        word = x.word
+        cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
+        if lo == hi:
+            return self.constant(lo)
+        if isinstance(cell, Sum) and self._is_exact(word):
+            given = self.value(cell.b)
+            if given is not None and cell.b.shift:
+                passed = min(cell.b.shift, bits)
+                upper = self.add_constant(self.drop(cell.a, passed), given >> passed)
+                return self.drop(self.narrow(upper, self._lo[word] >> passed, self._hi[word] >> passed), bits - passed)
+        if isinstance(cell, View):
+            return Ref(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
+        return Ref(self._view(word, bits, lo, hi, self._depth[word]))
+
+    def low(self, x: Ref, bits: int, signed: bool) -> Ref:
+        """The ``bits`` lowest bits of ``x`` as a number."""
+        lo, hi = _interval(bits, signed)
+        if lo <= self.lo(x) and self.hi(x) <= hi:
+            return x
+        given = self.value(x)
+        if given is not None:
+            return self.constant(reduce_bits(given, lo, hi))
+        if bits <= x.shift:
+            return self.constant(0)
+        word, bits = x.word, bits - x.shift
+        lo, hi = _interval(bits, signed)
+        cell = self._cells[word]
+        source, drop = word, 0
+        if isinstance(cell, View) and bits <= width_of(self._lo[word], self._hi[word]):
+            source, drop = cell.a, self._drop[word]
+        return Ref(self._view(source, drop, lo, hi, self._depth[word]), x.shift)
+
+    def bit(self, x: Ref, index: int) -> Ref:
+        """Bit ``index`` of ``x``, 0 or 1."""
+        return self.low(self.drop(x, index), 1, signed=False)
+
+    def compare(self, x: Ref, relation: Relation, y: Ref) -> Ref:
+        """1 where the relation holds, else 0."""
+        match relation:
+            case Relation.LT:
+                return self._compare(Order.LT, x, y)
+            case Relation.GT:
+                return self._compare(Order.LT, y, x)
+            case Relation.GE:
+                return self._compare(Order.GE, x, y)
+            case Relation.LE:
+                return self._compare(Order.GE, y, x)
+            case Relation.EQ:
+                return self._compare(Order.EQ, x, y)
+            case Relation.NE:
+                return self._compare(Order.NE, x, y)
+
+    def below(self, x: Ref, value: int) -> Ref:
+        """1 where ``x < value``."""
+        return self._compare(Order.LT, x, self.constant(value))
+
+    def above(self, x: Ref, value: int) -> Ref:
+        """1 where ``x > value``."""
+        return self._compare(Order.GE, x, self.constant(value + 1))
+
+    def select(self, condition: Ref, x: Ref, y: Ref) -> Ref:
+        """``x`` where ``condition`` is not 0, else ``y``."""
+        given = self.value(condition)
+        if given is not None:
+            return x if given else y
+        if x == y:
+            return x
+        if self.lo(condition) < 0 or self.hi(condition) > 1:
+            condition = self._compare(Order.NE, Ref(condition.word), self.constant(0))
+            return self.select(condition, x, y)
+        cell = self._cells[condition.word]
+        if isinstance(cell, Compare) and cell.order in (Order.GE, Order.NE):
+            return self.select(self._compare(_OPPOSITE[cell.order], cell.a, cell.b), y, x)
+        given_x, given_y = self.value(x), self.value(y)
+        if (given_x, given_y) == (1, 0):
+            return condition
+        if (given_x, given_y) == (0, 1):
+            return self._compare(Order.EQ, condition, self.constant(0))
+        shift_x = y.shift if given_x == 0 else x.shift
+        shift_y = x.shift if given_y == 0 else y.shift
+        common = min(shift_x, shift_y)
+        a = x if given_x == 0 else Ref(x.word, x.shift - common)
+        b = y if given_y == 0 else Ref(y.word, y.shift - common)
+        lo, hi = min(self.lo(a), self.lo(b)), max(self.hi(a), self.hi(b))
+        depth = max(self._depth[word] for word in (condition.word, a.word, b.word)) + 1
+        return Ref(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
+
+    def max(self, x: Ref, y: Ref) -> Ref:
+        """The greater of the two."""
+        greater = self.select(self._compare(Order.LT, x, y), y, x)
+        return self.narrow(greater, max(self.lo(x), self.lo(y)), max(self.hi(x), self.hi(y)))
+
+    def min(self, x: Ref, y: Ref) -> Ref:
+        """The lesser of the two."""
+        lesser = self.select(self._compare(Order.LT, x, y), x, y)
+        return self.narrow(lesser, min(self.lo(x), self.lo(y)), min(self.hi(x), self.hi(y)))
+
+    def abs(self, x: Ref) -> Ref:
+        """``|x|``."""
+        most = max(-self.lo(x), self.hi(x))
+        return self.narrow(self.select(self.below(x, 0), self.neg(x), x), 0, most)
+
+    def rom(self, x: Ref, first: int, values: tuple[int, ...]) -> Ref:
+        """``values[x - first]``; every value of ``x`` has an entry."""
+        lo, hi = self._lo[x.word], self._hi[x.word]
+        key = (id(values), first, lo, hi, x.shift)
+        contents = self._contents.get(key)
+        if contents is None:
+            reached = values[(lo << x.shift) - first : (hi << x.shift) - first + 1 : 1 << x.shift]
+            self._contents[key] = contents = self._table(lo, reached, values)
+        if contents.least == contents.most:
+            return self.constant(contents.least << contents.shift)
+        if contents.is_identity:
+            return Ref(x.word, contents.shift)
+        word = self._make(
+            Rom(x.word, contents.table, lo), contents.least, contents.most, self._depth[x.word] + _ROM_DEPTH
+        )
+        return Ref(word, contents.shift)
+
+    def _table(self, first: int, entries: tuple[int, ...], source: tuple[int, ...]) -> _Contents:
+        """The table of ``entries``, its common trailing zeros left out."""
+        union = 0
+        for entry in entries:
+            union |= entry
+        shift = (union & -union).bit_length() - 1 if union else 0
+        if shift:
+            entries = tuple(entry >> shift for entry in entries)
+        table = self._table_ids.setdefault(entries, len(self._tables))
+        if table == len(self._tables):
+            self._tables.append(entries)
+        is_identity = all(entry == first + index for index, entry in enumerate(entries))
+        return _Contents(table, shift, min(entries), max(entries), is_identity, source)
+
+    def _make(self, cell: Cell, lo: int, hi: int, depth: int) -> int:
+        """The exact word of ``cell``, whose results lie in ``lo..hi``."""
+        return self._intern((cell,), cell, 0, lo, hi, depth)
+
+    def _view(self, source: int, drop: int, lo: int, hi: int, depth: int) -> int:
+        """Bits of ``source`` from ``drop`` up, as many and as signed as ``lo..hi`` has."""
+        cell = View(source)
+        return self._intern((cell, drop, width_of(lo, hi), lo < 0), cell, drop, lo, hi, depth)
+
+    def _intern(self, key: tuple[object, ...], cell: Cell, drop: int, lo: int, hi: int, depth: int) -> int:
+        known = self._known.setdefault(key, len(self._cells))
+        if known == len(self._cells):
+            self._cells.append(cell)
+            self._drop.append(drop)
+            self._lo.append(lo)
+            self._hi.append(hi)
+            self._depth.append(depth)
+            self._origin.append(self._current)
+            self._element.append(-1)
+        return known
+
+    def _is_exact(self, word: int) -> bool:
+        """Whether the word is its cell's result, nothing dropped or truncated."""
+        return self._known.get((self._cells[word],)) == word
+
+    def _negated(self, x: Ref) -> Ref | None:
+        """``-x`` where ``x`` itself is made as ``0 - y``."""
+        cell = self._cells[x.word]
+        if isinstance(cell, Sum) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
+            return Ref(cell.b.word, cell.b.shift + x.shift)
+        return None
+
+    def _constant_minus(self, value: int, y: Ref) -> Ref:
+        """``value - y``; joins a constant that ``y`` is already the sum with."""
+        cell = self._cells[y.word]
+        if isinstance(cell, Sum) and self._is_exact(y.word):
+            inner = self.value(cell.b)
+            if inner is not None:
+                return self._constant_minus(value - (inner << y.shift), Ref(cell.a.word, cell.a.shift + y.shift))
+            inner = self.value(cell.a)
+            if inner is not None:
+                return self.add_constant(Ref(cell.b.word, cell.b.shift + y.shift), value - (inner << y.shift))
+        return self._sum(self.constant(value), y, subtract=True)
+
+    def _sum(self, x: Ref, y: Ref, subtract: bool) -> Ref:
+        """``x + y`` or ``x - y`` as an adder, their common trailing zeros left out."""
+        shift_x = y.shift if self.value(x) == 0 else x.shift
+        common = min(shift_x, y.shift)
+        a = Ref(x.word, max(x.shift - common, 0))
+        b = Ref(y.word, y.shift - common)
+        if subtract:
+            lo, hi = self.lo(a) - self.hi(b), self.hi(a) - self.lo(b)
+        else:
+            lo, hi = self.lo(a) + self.lo(b), self.hi(a) + self.hi(b)
+        depth = max(self._depth[a.word], self._depth[b.word]) + 1
+        return Ref(self._make(Sum(a, b, subtract), lo, hi, depth), common)
+
+    def _compare(self, order: Order, x: Ref, y: Ref) -> Ref:
+        if self.value(x) is not None and self.value(y) is None:
+            x, order, y = self._exchanged(order, x, y)
+        decided = self._decided(order, x, y)
+        if decided is not None:
+            return self.constant(int(decided))
+        given = self.value(y)
+        if given is not None:
+            return self._compare_constant(order, x, given)
+        common = min(x.shift, y.shift)
+        a, b = Ref(x.word, x.shift - common), Ref(y.word, y.shift - common)
+        if order in (Order.EQ, Order.NE) and (b.word, b.shift) < (a.word, a.shift):
+            a, b = b, a
+        return self._compare_words(order, a, b)
+
+    def _exchanged(self, order: Order, x: Ref, y: Ref) -> tuple[Ref, Order, Ref]:
+        """``x order y`` with the constant ``x`` on the right: ``c < y`` is ``y >= c + 1``."""
+        if order in (Order.EQ, Order.NE):
+            return y, order, x
+        return y, _OPPOSITE[order], self.constant(self.lo(x) + 1)
+
+    def _decided(self, order: Order, x: Ref, y: Ref) -> bool | None:
+        """The outcome if the intervals settle it."""
+        lo_x, hi_x, lo_y, hi_y = self.lo(x), self.hi(x), self.lo(y), self.hi(y)
+        match order:
+            case Order.LT | Order.GE:
+                if hi_x < lo_y:
+                    return order is Order.LT
+                if lo_x >= hi_y or x == y:
+                    return order is Order.GE
+            case Order.EQ | Order.NE:
+                if hi_x < lo_y or hi_y < lo_x:
+                    return order is Order.NE
+                if x == y:
+                    return order is Order.EQ
+        if lo_x == hi_x and lo_y == hi_y:
+            return holds(order, lo_x, lo_y)
+        return None
+
+    def _compare_constant(self, order: Order, x: Ref, value: int) -> Ref:
+        """``x order value`` on the bits of ``x`` that matter; the intervals do not decide it."""
+        word = Ref(x.word)
+        if order in (Order.EQ, Order.NE):
+            if value & ((1 << x.shift) - 1):
+                return self.constant(int(order is Order.NE))
+            value >>= x.shift
+            is_bit = (self.lo(word), self.hi(word)) == (0, 1)
+            if is_bit and (order is Order.EQ) == (value == 1):
+                return word
+            return self._compare_words(order, word, self.constant(value))
+        value = -(-value >> x.shift)
+        if value == 0 and order is Order.LT:
+            return self.bit(word, width_of(self.lo(word), self.hi(word)) - 1)
+        zeros = (value & -value).bit_length() - 1 if value else 0
+        upper = self.drop(word, zeros)
+        if order is Order.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):
+            return upper
+        return self._compare_words(order, upper, self.constant(value >> zeros))
+
+    def _compare_words(self, order: Order, a: Ref, b: Ref) -> Ref:
+        depth = max(self._depth[a.word], self._depth[b.word]) + 1
+        return Ref(self._make(Compare(order, a, b), 0, 1, depth))
+
+
+def _interval(bits: int, signed: bool) -> tuple[int, int]:
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)

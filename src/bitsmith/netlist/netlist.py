@@ -1,0 +1,209 @@
+"""The word-level netlist: scalar integers, each made by one cell from earlier ones, with the exact interval it lies in.
+
+Knows neither fractional bits nor tensors (they exist only while a program is scalarised) nor any hardware language.
+
+A word's *cell* gives an integer; the word is that integer without its ``drop`` lowest bits (floor), reduced to the bits of
+``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise. Where the interval holds every value the cell can have,
+reducing changes nothing; a truncated word has the interval of all values of its width.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from bitsmith.ir.types import width_of
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The value of word ``word`` times ``2**shift``, ``shift >= 0``."""
+
+    word: int
+    shift: int = 0
+
+
+class Order(enum.Enum):
+    """Relations of :class:`Compare`; the other two have their operands exchanged."""
+
+    LT = "<"
+    GE = ">="
+    EQ = "=="
+    NE = "!="
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Element ``element`` of the inputs, counted over all inputs in model order, row-major."""
+
+    element: int
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """An odd number, or 0."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """``a + b``, or ``a - b`` if ``subtract``."""
+
+    a: Ref
+    b: Ref
+    subtract: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``a * b``."""
+
+    a: int
+    b: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """``a`` itself: some of its bits, once the word's ``drop`` and interval are applied. Wiring."""
+
+    a: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """1 where ``a order b``, else 0."""
+
+    order: Order
+    a: Ref
+    b: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Mux:
+    """``a`` where ``condition`` (0 or 1) is 1, else ``b``."""
+
+    condition: int
+    a: Ref
+    b: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Rom:
+    """``tables[table][address - first]``."""
+
+    address: int
+    table: int
+    first: int
+
+
+Cell: TypeAlias = Port | Constant | Sum | Product | View | Compare | Mux | Rom
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where words come from: the user's layer and the op in it; names of signals are made of it."""
+
+    layer: str
+    op: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A cell's result and how it is reduced (see the module), and what it is named after.
+
+    ``element`` is the word's place in the op's result, -1 for a word inside of an op.
+    """
+
+    cell: Cell
+    lo: int
+    hi: int
+    drop: int
+    origin: int
+    element: int
+
+    @property
+    def width(self) -> int:
+        """Bits of the word; 0 for the constant 0."""
+        return width_of(self.lo, self.hi)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the word is in two's complement."""
+        return self.lo < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One element of the inputs or outputs: the tensor's name, its row-major index there, and its interval and scale."""
+
+    tensor: str
+    index: int
+    lo: int
+    hi: int
+    frac: int
+
+    @property
+    def width(self) -> int:
+        """Bits at the port, at least one."""
+        return max(width_of(self.lo, self.hi), 1)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the element is in two's complement."""
+        return self.lo < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Netlist:
+    """Words in evaluation order (a cell refers to earlier words only), and what the outputs are.
+
+    ``results[k]`` is the value of ``outputs[k]``; both count over all outputs in program order, row-major.
+    """
+
+    words: tuple[Word, ...]
+    tables: tuple[tuple[int, ...], ...]
+    origins: tuple[Origin, ...]
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    results: tuple[Ref, ...]
+
+
+def operands(cell: Cell) -> tuple[int, ...]:
+    """The words that ``cell`` reads."""
+    match cell:
+        case Port() | Constant():
+            return ()
+        case Sum() | Compare():
+            return (cell.a.word, cell.b.word)
+        case Product():
+            return (cell.a, cell.b)
+        case View():
+            return (cell.a,)
+        case Mux():
+            return (cell.condition, cell.a.word, cell.b.word)
+        case Rom():
+            return (cell.address,)
+        case _:
+            assert_never(cell)
+
+
+def reduce_bits(value: int, lo: int, hi: int) -> int:
+    """``value`` modulo the width of ``lo..hi``, as that interval's two's complement or plain binary number."""
+    width = width_of(lo, hi)
+    value &= (1 << width) - 1
+    return value - (1 << width) if lo < 0 and value >> (width - 1) else value
+
+
+def live_words(netlist: Netlist) -> Iterator[int]:
+    """Words that reach an output, last first."""
+    live = bytearray(len(netlist.words))
+    for ref in netlist.results:
+        live[ref.word] = 1
+    for index in range(len(netlist.words) - 1, -1, -1):
+        if live[index]:
+            yield index
+            for operand in operands(netlist.words[index].cell):
+                live[operand] = 1

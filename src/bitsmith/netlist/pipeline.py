@@ -1,0 +1,231 @@
+"""Cuts a netlist into pipeline stages for a clock, with as few register bits as a local search finds.
+
+In: a netlist and how long each cell takes. Out: the stage of every word. Nothing is rewritten: a word of stage ``s`` that is read
+in stage ``t`` passes ``t - s`` registers, shared by all who read it. Stage 0 starts at the unregistered inputs; the outputs are
+registered at the end of the last stage, so that the latency in cycles is the number of stages, at least 1; a new sample can
+enter every cycle. Views are wiring: they belong to no stage and their source is what is registered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from bitsmith.netlist.netlist import (
+    Compare,
+    Constant,
+    Mux,
+    Netlist,
+    Port,
+    Product,
+    Rom,
+    Sum,
+    View,
+    Word,
+    live_words,
+    operands,
+)
+
+_BLOCK_ROM_BITS = 1024
+_SWEEPS = 6
+_SLACK_NS = 1e-9
+
+
+class Delays(Protocol):
+    """Nanoseconds that operations take; widths in bits."""
+
+    def adder(self, width: int) -> float:
+        """Addition or subtraction."""
+
+    def comparator(self, width: int) -> float:
+        """Comparison."""
+
+    def mux2(self, width: int) -> float:
+        """Choice of two."""
+
+    def rom(self, address_bits: int, width: int) -> float:
+        """Look-up in a constant table."""
+
+    def multiplier(self, width_a: int, width_b: int) -> float:
+        """Product of two variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The stage of every word (-1 for constants, views and dead words) and what the pipeline costs.
+
+    ``too_slow`` lists words that take longer than a whole stage.
+    """
+
+    stages: int
+    stage: tuple[int, ...]
+    register_bits: int
+    too_slow: tuple[int, ...]
+
+
+def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> Schedule:
+    """A schedule whose stages take ``budget_ns`` at most, cells that are slower by themselves excepted."""
+    return _Scheduler(netlist, delays, budget_ns).run()
+
+
+def delay_of(netlist: Netlist, word: Word, delays: Delays) -> float:
+    """Nanoseconds that the cell of ``word`` takes."""
+    cell = word.cell
+    match cell:
+        case Port() | Constant() | View():
+            return 0.0
+        case Sum():
+            return delays.adder(max(word.width + word.drop - carry_start(cell), 1))
+        case Compare():
+            return delays.comparator(max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
+        case Mux():
+            return delays.mux2(word.width)
+        case Product():
+            return delays.multiplier(netlist.words[cell.a].width, netlist.words[cell.b].width)
+        case Rom():
+            return delays.rom(netlist.words[cell.address].width, word.width)
+        case _:
+            assert_never(cell)
+
+
+def carry_start(cell: Sum) -> int:
+    """Low bits of a sum that are bits of one operand, unchanged."""
+    return cell.b.shift if cell.b.shift or cell.subtract else cell.a.shift
+
+
+def is_block_rom(netlist: Netlist, word: Word) -> bool:
+    """Whether ``word`` is a table large enough for block memory, which has a register at its output."""
+    cell = word.cell
+    return isinstance(cell, Rom) and (word.width << netlist.words[cell.address].width) > _BLOCK_ROM_BITS
+
+
+def root_of(netlist: Netlist, word: int) -> int:
+    """The word that ``word`` is a view of, through all views."""
+    cell = netlist.words[word].cell
+    while isinstance(cell, View):
+        word = cell.a
+        cell = netlist.words[word].cell
+    return word
+
+
+class _Scheduler:
+    """Stages of words under search: as soon as possible first, then moved where that saves registers.
+
+    ``finish`` holds the time within its stage at which a word is ready: the earliest possible in sweeps from the inputs, the
+    latest allowed in sweeps from the outputs.
+    """
+
+    def __init__(self, netlist: Netlist, delays: Delays, budget_ns: float) -> None:
+        count = len(netlist.words)
+        self._netlist = netlist
+        self._budget = budget_ns + _SLACK_NS
+        self._order = [
+            word
+            for word in reversed(list(live_words(netlist)))
+            if not isinstance(netlist.words[word].cell, Constant | View)
+        ]
+        self._width = [word.width for word in netlist.words]
+        self._reads: list[tuple[int, ...]] = [()] * count
+        self._readers: list[list[int]] = [[] for _ in range(count)]
+        self._delay = [0.0] * count
+        self._ends_stage = bytearray(count)
+        self._too_slow: list[int] = []
+        self._stage = [-1] * count
+        self._finish = [0.0] * count
+        self._uses: list[list[int]] = []
+        for word in self._order:
+            self._enter(word, delays)
+
+    def _enter(self, word: int, delays: Delays) -> None:
+        netlist = self._netlist
+        roots = dict.fromkeys(root_of(netlist, x) for x in operands(netlist.words[word].cell))
+        self._reads[word] = tuple(x for x in roots if not isinstance(netlist.words[x].cell, Constant))
+        for x in self._reads[word]:
+            self._readers[x].append(word)
+        self._delay[word] = delay_of(netlist, netlist.words[word], delays)
+        self._ends_stage[word] = is_block_rom(netlist, netlist.words[word])
+        if self._delay[word] > self._budget:
+            self._too_slow.append(word)
+            self._delay[word] = self._budget
+
+    def run(self) -> Schedule:
+        self._as_soon_as_possible()
+        stages = max((self._stage[word] for word in self._order), default=0) + 1
+        results = [root_of(self._netlist, ref.word) for ref in self._netlist.results]
+        self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
+        for word in results:
+            self._uses[word][stages] += 1
+        for word in self._order:
+            for x in self._reads[word]:
+                self._uses[x][self._stage[word]] += 1
+        bits = self._register_bits()
+        for _ in range(_SWEEPS):
+            self._sweep_late(stages)
+            self._sweep_early()
+            saved = bits - self._register_bits()
+            bits -= saved
+            if saved <= bits // 200:
+                break
+        return Schedule(stages, tuple(self._stage), bits, tuple(self._too_slow))
+
+    def _as_soon_as_possible(self) -> None:
+        for word in self._order:
+            stage, start = self._start(word)
+            if start > 0 and start + self._delay[word] > self._budget:
+                stage, start = stage + 1, 0.0
+            self._stage[word], self._finish[word] = stage, start + self._delay[word]
+
+    def _start(self, word: int) -> tuple[int, float]:
+        """The first stage in which all that ``word`` reads is there, and when in it."""
+        stage = max((self._stage[x] + self._ends_stage[x] for x in self._reads[word]), default=0)
+        return stage, max((self._finish[x] for x in self._reads[word] if self._stage[x] == stage), default=0.0)
+
+    def _last_use(self, word: int) -> int:
+        uses = self._uses[word]
+        for stage in range(len(uses) - 1, -1, -1):
+            if uses[stage]:
+                return stage
+        return self._stage[word]
+
+    def _register_bits(self) -> int:
+        return sum((self._last_use(word) - self._stage[word]) * self._width[word] for word in self._order)
+
+    def _sweep_late(self, stages: int) -> None:
+        """From the outputs: each word into the cheapest stage from where it is to where its readers are, later if equal."""
+        for word in reversed(self._order):
+            limit, latest = stages - 1, {}
+            for reader in self._readers[word]:
+                stage = self._stage[reader]
+                limit = min(limit, stage - self._ends_stage[word])
+                latest[stage] = min(latest.get(stage, self._budget), self._finish[reader] - self._delay[reader])
+            here = self._stage[word]
+            if isinstance(self._netlist.words[word].cell, Port):
+                limit = here
+            allowed = [t for t in range(here + 1, limit + 1) if latest.get(t, self._budget) >= self._delay[word]]
+            self._move(word, [*reversed(allowed), here])
+            self._finish[word] = latest.get(self._stage[word], self._budget)
+
+    def _sweep_early(self) -> None:
+        """From the inputs: each word into the cheapest stage from where its operands are to where it is, earlier if equal."""
+        for word in self._order:
+            here = self._stage[word]
+            first, start = self._start(word)
+            allowed = [] if start + self._delay[word] > self._budget or first == here else [first]
+            self._move(word, [*allowed, *range(first + 1, here), here])
+            stage = self._stage[word]
+            self._finish[word] = (start if stage == first else 0.0) + self._delay[word]
+
+    def _move(self, word: int, stages: list[int]) -> None:
+        """Put ``word`` into the stage of least cost, the first of equals."""
+        if len(stages) == 1:
+            return
+        before = self._stage[word]
+        width, reads = self._width[word], self._reads[word]
+        others: list[tuple[int, int]] = []
+        for x in reads:
+            self._uses[x][before] -= 1
+            others.append((self._last_use(x), self._width[x]))
+        best = min(stages, key=lambda t: sum(max(t - last, 0) * bits for last, bits in others) - t * width)
+        self._stage[word] = best
+        for x in reads:
+            self._uses[x][best] += 1

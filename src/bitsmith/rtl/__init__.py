@@ -1,0 +1,1 @@
+"""SystemVerilog: writing netlists, packing samples, and the hand-written library."""

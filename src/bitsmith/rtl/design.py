@@ -1,0 +1,36 @@
+"""A generated SystemVerilog project as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bitsmith.netlist.netlist import Field
+
+
+@dataclass(frozen=True, slots=True)
+class RtlDesign:
+    """Sources and how to use them.
+
+    ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into ``in_data``
+    and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in every cycle.
+    ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can.
+    """
+
+    top: str
+    sources: Mapping[str, str]
+    inputs: tuple[Field, ...]
+    outputs: tuple[Field, ...]
+    latency: int
+    cells: Mapping[str, int]
+    register_bits: int
+
+    @property
+    def in_width(self) -> int:
+        """Bits of ``in_data``."""
+        return sum(item.width for item in self.inputs)
+
+    @property
+    def out_width(self) -> int:
+        """Bits of ``out_data``."""
+        return sum(item.width for item in self.outputs)

@@ -1,0 +1,294 @@
+"""Writes a pipelined netlist as SystemVerilog: a module per layer, one per look-up table, and the top module.
+
+The top's ports: ``clk``, ``rst`` (synchronous, active high, clears the valid pipeline only), ``in_valid``, ``in_data``, ``out_valid``,
+``out_data``; fixed latency, a sample per cycle. A word of layer ``fc1`` is called ``fc1_<op>_<element>``, or ``fc1_<op>_t<n>`` inside
+of an op; ``_r2`` is the word two registers later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from bitsmith.netlist.netlist import Constant, Field, Netlist, Port, Rom, View, reduce_bits
+from bitsmith.netlist.pipeline import Schedule
+from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.expressions import Expressions, Operand, literal
+from bitsmith.rtl.layout import TOP, Bits, Layout, Part, Signal
+from bitsmith.rtl.names import Names, identifier
+
+_INDENT = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What the header comment of every file says: who wrote it and from what (``digest`` of the project)."""
+
+    tool: str
+    digest: str
+
+
+def write(netlist: Netlist, schedule: Schedule, top: str, title: Title) -> RtlDesign:
+    """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module."""
+    return _Writer(netlist, schedule, identifier(top), title).design()
+
+
+def _range(bits: Bits) -> str:
+    return f"[{bits.high - 1}:{bits.low}]"
+
+
+class _Writer:
+    def __init__(self, netlist: Netlist, schedule: Schedule, top: str, title: Title) -> None:
+        self._netlist = netlist
+        self._schedule = schedule
+        self._top = top
+        self._title = title
+        self._layout = Layout(netlist, schedule, top)
+        self._expressions = Expressions(netlist)
+        self._live = {signal.word for part in self._layout.parts.values() for signal in part.computed}
+        self._tables = self._name_tables()
+
+    def design(self) -> RtlDesign:
+        parts = [part for part in self._layout.parts.values() if part.layer != TOP and part.computed]
+        sources = {f"{self._top}.sv": self._top_module(parts)}
+        sources |= {f"{part.name}.sv": self._layer_module(part) for part in parts}
+        for (table, drop, width), name in self._tables.items():
+            sources[f"{name}.sv"] = self._table_module(name, table, drop, width)
+        return RtlDesign(
+            self._top,
+            sources,
+            self._netlist.inputs,
+            self._netlist.outputs,
+            self._schedule.stages,
+            Counter(type(self._netlist.words[word].cell).__name__ for word in sorted(self._live)),
+            self._schedule.register_bits,
+        )
+
+    def _name_tables(self) -> dict[tuple[int, int, int], str]:
+        """Modules of look-up tables: (table, bits dropped, bits kept) to a name after the first layer that uses it."""
+        names = Names()
+        for part in self._layout.parts.values():
+            names.unique(part.name)
+        found: dict[tuple[int, int, int], str] = {}
+        for index in sorted(self._live):
+            word = self._netlist.words[index]
+            if isinstance(word.cell, Rom):
+                key = (word.cell.table, word.drop, word.width)
+                if key not in found:
+                    layer = self._netlist.origins[word.origin].layer
+                    found[key] = names.unique("_".join([self._top, *([identifier(layer)] if layer else []), "table"]))
+        return found
+
+    def _header(self, lines: Sequence[str]) -> list[str]:
+        return [
+            f"// {line}".rstrip() for line in (f"Written by {self._title.tool}, project {self._title.digest}.", *lines)
+        ]
+
+    def _declared(self, signal: Signal) -> str:
+        """Type and name of a signal."""
+        word = self._netlist.words[signal.word]
+        bits = self._layout.extent(signal)
+        whole = bits == (0, word.width)
+        name = self._layout.name(signal)
+        if whole and word.width == 1 and not word.signed:
+            return f"logic {name}"
+        return f"logic {'signed ' if whole and word.signed else ''}{_range(bits)} {name}"
+
+    def _bits(self, signal: Signal, low: int, high: int) -> str:
+        """Bits of a signal; the whole signal by its name alone."""
+        bits, name = self._layout.extent(signal), self._layout.name(signal)
+        if bits == (low, high):
+            return name
+        return f"{name}[{low}]" if high == low + 1 else f"{name}{_range(Bits(low, high))}"
+
+    def _body(self, part: Part) -> list[str]:
+        """Declarations and statements of all words and registers of a module."""
+        declared = [*part.computed, *part.delayed]
+        exported = set(part.exports)
+        lines = [f"{self._declared(signal)};" for signal in declared if signal not in exported]
+        lines += [line for signal in part.computed for line in self._computed(signal)]
+        if part.delayed:
+            lines.append("always_ff @(posedge clk) begin")
+            for signal in sorted(part.delayed):
+                bits = self._layout.extent(signal)
+                source = self._bits(Signal(signal.word, signal.stage - 1), *bits)
+                lines.append(f"{_INDENT}{self._layout.name(signal)} <= {source};")
+            lines.append("end")
+        return lines
+
+    def _computed(self, signal: Signal) -> list[str]:
+        word = self._netlist.words[signal.word]
+        name = self._layout.name(signal)
+
+        def select(operand: int, low: int, high: int) -> str:
+            return self._bits(Signal(operand, signal.stage), low, high)
+
+        if isinstance(word.cell, Port):
+            return [f"assign {name} = {self._port(word.cell.element, word.drop, word.width, word.signed)};"]
+        if isinstance(word.cell, Rom):
+            address = self._netlist.words[word.cell.address]
+            operand = Operand(select(word.cell.address, 0, address.width), address.width, address.signed)
+            table = self._tables[word.cell.table, word.drop, word.width]
+            value = name if not word.signed else f"{name}"
+            return [f"{table} u_{name} (.address({operand.with_sign(False).text}), .value({value}));"]
+        return [f"assign {name} = {self._expressions.of(word, select)};"]
+
+    def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
+        """Bits of an input element."""
+        low = sum(item.width for item in self._netlist.inputs[:element]) + drop
+        text = f"in_data[{low}]" if width == 1 else f"in_data{_range(Bits(low, low + width))}"
+        return Operand(text, width, False).with_sign(signed).text
+
+    def _unread(self, part: Part, extra: Sequence[str] = ()) -> list[str]:
+        """A sink for bits that nothing reads, so that linters know that this is meant."""
+        exported = set(part.exports)
+        texts = list(extra)
+        for signal in sorted({*part.computed, *part.delayed, *part.imports} - exported):
+            bits = self._layout.extent(signal)
+            left = ((1 << bits.high) - (1 << bits.low)) & ~part.used.get(signal, 0)
+            while left:
+                low = (left & -left).bit_length() - 1
+                run = left >> low
+                high = low + ((run + 1) & -(run + 1)).bit_length() - 1
+                texts.append(self._bits(signal, low, high))
+                left &= ~((1 << high) - 1)
+        if not texts:
+            return []
+        return ["// Bits that nothing reads.", "logic unused;", f"assign unused = &{{1'b0, {', '.join(texts)}}};"]
+
+    def _layer_module(self, part: Part) -> str:
+        ports = ["input logic clk"] if part.delayed else []
+        ports += [f"input {self._declared(signal)}" for signal in part.imports]
+        ports += [f"output {self._declared(signal)}" for signal in part.exports]
+        body = [*self._body(part), *self._unread(part)]
+        return self._module(part.name, [f"Layer {' '.join(part.layer.split())}."], ports, body)
+
+    def _module(self, name: str, comment: Sequence[str], ports: Sequence[str], body: Sequence[str]) -> str:
+        lines = [*self._header(comment), f"module {name} ("]
+        lines += [f"{_INDENT}{port}{',' if k + 1 < len(ports) else ''}" for k, port in enumerate(ports)]
+        lines += [");", *(f"{_INDENT}{line}" for line in body), "endmodule"]
+        return "\n".join(lines) + "\n"
+
+    def _table_module(self, name: str, table: int, drop: int, width: int) -> str:
+        entries = self._netlist.tables[table]
+        rom = next(
+            word
+            for word in (self._netlist.words[index] for index in sorted(self._live))
+            if isinstance(word.cell, Rom) and (word.cell.table, word.drop, word.width) == (table, drop, width)
+        )
+        assert isinstance(rom.cell, Rom)
+        address = self._netlist.words[rom.cell.address]
+        values = [reduce_bits(entry >> drop, rom.lo, rom.hi) for entry in entries]
+        usual, _ = Counter(values).most_common(1)[0]
+        ports = [
+            f"input logic {_range(Bits(0, address.width))} address",
+            f"output logic {'signed ' if rom.signed else ''}{_range(Bits(0, width))} value",
+        ]
+        body = ["always_comb begin", f"{_INDENT}case (address)"]
+        for index, value in enumerate(values):
+            if value != usual:
+                key = literal(index + rom.cell.first, address.width, False)
+                body.append(f"{_INDENT * 2}{key}: value = {literal(value, width, rom.signed)};")
+        body += [f"{_INDENT * 2}default: value = {literal(usual, width, rom.signed)};", f"{_INDENT}endcase", "end"]
+        return self._module(name, ["Look-up table."], ports, body)
+
+    def _top_module(self, parts: Sequence[Part]) -> str:
+        netlist, stages = self._netlist, self._schedule.stages
+        part = self._layout.parts[TOP]
+        in_width, out_width = (sum(item.width for item in items) for items in (netlist.inputs, netlist.outputs))
+        ports = [
+            "input logic clk",
+            "input logic rst",
+            "input logic in_valid",
+            f"input logic {_range(Bits(0, in_width))} in_data",
+            "output logic out_valid",
+            f"output logic {_range(Bits(0, out_width))} out_data",
+        ]
+        body = self._valid_pipeline(stages)
+        body += [f"{self._declared(signal)};" for signal in part.imports]
+        known = {*part.imports, *part.exports}
+        wires = sorted({signal for other in parts for signal in other.exports} - known)
+        body += [f"{self._declared(signal)};" for signal in [*part.exports, *wires]]
+        body += self._body(part)
+        for other in parts:
+            signals = [*other.imports, *other.exports]
+            names = [*(["clk"] if other.delayed else []), *(self._layout.name(signal) for signal in signals)]
+            connections = ",\n".join(f"{_INDENT * 2}.{name}({name})" for name in names)
+            instance = f"u_{identifier(other.layer)}"
+            body += [*f"{other.name} {instance} (\n{connections}".split("\n"), ");"]
+        body += self._outputs()
+        body += self._unread(part, self._unread_inputs())
+        comment = [
+            f"A sample per clock cycle, results {stages} cycle{'s' if stages > 1 else ''} later.",
+            *_described("in_data", netlist.inputs),
+            *_described("out_data", netlist.outputs),
+        ]
+        return self._module(self._top, comment, ports, body)
+
+    def _valid_pipeline(self, stages: int) -> list[str]:
+        if stages == 1:
+            return ["always_ff @(posedge clk) out_valid <= in_valid & ~rst;"]
+        return [
+            f"logic [{stages - 1}:0] valid;",
+            "always_ff @(posedge clk) begin",
+            f"{_INDENT}if (rst) valid <= '0;",
+            f"{_INDENT}else valid <= {{valid[{stages - 2}:0], in_valid}};",
+            "end",
+            f"assign out_valid = valid[{stages - 1}];",
+        ]
+
+    def _outputs(self) -> list[str]:
+        def select(operand: int, low: int, high: int) -> str:
+            return self._bits(Signal(operand, self._schedule.stages), low, high)
+
+        lines: list[str] = []
+        low = 0
+        for item, ref in zip(self._netlist.outputs, self._netlist.results, strict=True):
+            text = self._expressions.value(ref, item.width, self._netlist.words[ref.word].signed, select)
+            operand = Operand(text, item.width, self._netlist.words[ref.word].signed)
+            lines.append(f"assign out_data{_range(Bits(low, low + item.width))} = {operand.with_sign(False).text};")
+            low += item.width
+        return lines
+
+    def _unread_inputs(self) -> list[str]:
+        """Bits of input elements that no word reads."""
+        read = {}
+        for index in self._live:
+            word = self._netlist.words[index]
+            if isinstance(word.cell, Port):
+                read[word.cell.element] = Bits(word.drop, word.drop + word.width)
+        found: list[str] = []
+        for element, item in enumerate(self._netlist.inputs):
+            bits = read.get(element, Bits(item.width, item.width))
+            if bits.low:
+                found.append(self._port(element, 0, bits.low, False))
+            if bits.high < item.width:
+                found.append(self._port(element, bits.high, item.width - bits.high, False))
+        return found
+
+
+def _described(port: str, items: Sequence[Field]) -> list[str]:
+    """The packing of a port, runs of like elements in one line each."""
+    lines = [f"{port}, from bit 0 up:"]
+    starts = [0, *accumulate(item.width for item in items)]
+    first = 0
+    for k in range(1, len(items) + 1):
+        item = items[first]
+        same = k < len(items) and (items[k].tensor, items[k].width, items[k].signed, items[k].frac) == (
+            item.tensor,
+            item.width,
+            item.signed,
+            item.frac,
+        )
+        if not same:
+            span = f"{item.index}" if k - 1 == first else f"{item.index}..{items[k - 1].index}"
+            kind = "signed" if item.signed else "unsigned"
+            name = " ".join(item.tensor.split())
+            lines.append(
+                f"  [{starts[k] - 1}:{starts[first]}] {name}[{span}], {item.width} bits each, {kind}, "
+                f"{item.frac} fractional bits"
+            )
+            first = k
+    return lines
