@@ -1,1 +1,45 @@
 """bitsmith: trained neural networks in, verified bit-exact FPGA firmware out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bitsmith import converters, errors, report, utils
+    from bitsmith.converters import convert
+    from bitsmith.model import InputRangeWarning, Model
+    from bitsmith.report import Report
+
+__version__ = "0.1.0"
+__all__ = [
+    "InputRangeWarning",
+    "Model",
+    "Report",
+    "__version__",
+    "convert",
+    "converters",
+    "errors",
+    "report",
+    "utils",
+]
+
+_HOMES = {
+    "InputRangeWarning": "bitsmith.model",
+    "Model": "bitsmith.model",
+    "Report": "bitsmith.report",
+    "convert": "bitsmith.converters",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import parts of the package when they are first used: ``import bitsmith`` alone stays cheap."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"bitsmith.{name}")
+    raise AttributeError(f"module 'bitsmith' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,65 @@
+# Every target sets up what it needs in a virtual environment of its own (VENV).
+# Needed beforehand: Python 3.11 or newer with venv, g++ and make.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= demo-output
+JOBS ?= auto
+
+.PHONY: demo test test-slow test-tools test-ci lint check bench docs size clean
+
+demo: $(VENV)/.user
+	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n $(JOBS)
+
+test-slow: $(VENV)/.dev
+	$(BIN)/pytest -n $(JOBS) -m slow
+
+test-tools: $(VENV)/.dev
+	$(BIN)/pytest -m tools
+
+# The fixed share of the slow and tools tests that CI runs.
+test-ci: $(VENV)/.dev
+	$(BIN)/pytest -m 'ci and (slow or tools)'
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test test-ci
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/emulation.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+
+# Lines per package.
+size:
+	@for d in src/bitsmith/*/; do printf '%6d  %s\n' "$$(cat $$(find $$d -name '*.py' -o -name '*.sv' -o -name '*.cpp') /dev/null | wc -l)" "$$d"; done
+	@printf '%6d  src/bitsmith/*.py\n' "$$(cat src/bitsmith/*.py | wc -l)"
+	@printf '%6d  tests\n' "$$(cat $$(find tests -name '*.py') | wc -l)"
+
+clean:
+	rm -rf $(VENV) $(DEMO_DIR) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "bitsmith needs Python 3.11 or newer (apt install python3 python3-venv)"; exit 1; }
+	@echo "Setting up $(VENV) with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.user: $(BIN)/python pyproject.toml
+	@echo "Installing bitsmith and the open tools (a minute or two) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,report]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml
+	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,report,dev]'
+	@touch $@ $(VENV)/.user

@@ -1,0 +1,153 @@
+"""Models in, :class:`bitsmith.model.Model` out: one call that finds out by itself, and the names that users know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.compiler import compile_network
+from bitsmith.config import ProjectConfig, parse_yaml_config, read_project, resolve
+from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.frontends.keras import read_keras
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.model import Model, Target
+from bitsmith.plan.devices import default_clock_period_ns, resolve_part
+
+ConfigLike: TypeAlias = Mapping[str, object] | str | Path | None
+
+DEFAULT_PART = "LFE5U-85F-6BG381C"
+
+
+def convert(
+    model: object,
+    output_dir: str | Path = "my-hls-test",
+    config: ConfigLike = None,
+    calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+    backend: str = "rtl",
+    part: str | None = None,
+    clock_period: float | None = None,
+    io_type: str = "io_parallel",
+    *,
+    project_name: str = "myproject",
+    weights: str | Path | None = None,
+    clock_uncertainty: float | str | None = None,
+    input_data_tb: str | Path | None = None,
+) -> Model:
+    """Convert a trained network.
+
+    Args:
+        model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
+            Keras model.
+        output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
+        config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
+        calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
+        backend: ``rtl``.
+        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default) or ``xcvu13p-flga2577-2-e``.
+        clock_period: in ns; the default depends on the part's family.
+        io_type: ``io_parallel``.
+        project_name: name of the circuit's top module.
+        weights: the weight file of a ``.json`` model.
+        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``.
+        input_data_tb: inputs for the co-simulation (``.npy``).
+
+    Raises:
+        ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
+    """
+    project = read_project(
+        {
+            "OutputDir": str(output_dir),
+            "ProjectName": project_name,
+            "Backend": backend,
+            "IOType": io_type,
+            "Part": part,
+            "ClockPeriod": clock_period,
+            "ClockUncertainty": clock_uncertainty,
+            "InputData": None if input_data_tb is None else str(input_data_tb),
+        }
+    )
+    return _converted(read_keras(model, weights), config, calibration, project)
+
+
+def convert_from_keras_model(
+    model: object,
+    output_dir: str | Path = "my-hls-test",
+    project_name: str = "myproject",
+    input_data_tb: str | Path | None = None,
+    output_data_tb: str | Path | None = None,
+    backend: str = "rtl",
+    hls_config: ConfigLike = None,
+    part: str | None = None,
+    clock_period: float | None = None,
+    clock_uncertainty: float | str | None = None,
+    io_type: str = "io_parallel",
+    calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+) -> Model:
+    """Convert a Keras model with the familiar argument names; see :func:`convert`.
+
+    ``output_data_tb`` is accepted and not needed: the emulator gives the expected outputs, bit for bit.
+    """
+    return convert(
+        model,
+        output_dir,
+        hls_config,
+        calibration,
+        backend,
+        part,
+        clock_period,
+        io_type,
+        project_name=project_name,
+        clock_uncertainty=clock_uncertainty,
+        input_data_tb=input_data_tb,
+    )
+
+
+def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
+    """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
+    project = parse_yaml_config(config) if isinstance(config, (str, Path)) else read_project(config)
+    if project.keras_model is not None:
+        network = read_keras(project.keras_model)
+    elif project.keras_json is not None:
+        network = read_keras(project.keras_json, project.keras_h5)
+    elif project.keras_h5 is not None:
+        network = read_keras(project.keras_h5)
+    else:
+        raise ConfigError("no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5")
+    return _converted(network, project.hls_config, None, project)
+
+
+convert_from_config = keras_to_hls
+
+
+def _converted(
+    network: Network,
+    config: ConfigLike,
+    calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None,
+    project: ProjectConfig,
+) -> Model:
+    part = resolve_part(project.part or DEFAULT_PART)
+    target = Target(
+        project.output_dir,
+        project.project_name,
+        part.name,
+        project.clock_period or default_clock_period_ns(part.family),
+        project.clock_uncertainty or 0.0,
+        project.input_data,
+    )
+    compiled = compile_network(resolve(network, config), _batches(network, calibration))
+    return Model(compiled.network, compiled.program, target, compiled.notes)
+
+
+def _batches(network: Network, calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None) -> list[Floats] | None:
+    if calibration is None:
+        return None
+    several = isinstance(calibration, (list, tuple)) and (len(network.inputs) > 1 or np.ndim(calibration[0]) > 1)
+    given = list(calibration) if several and isinstance(calibration, (list, tuple)) else [calibration]
+    try:
+        return [np.asarray(batch, dtype=np.float64) for batch in given]
+    except (TypeError, ValueError) as error:
+        raise InputDataError(f"calibration data that are no numbers ({error})") from error

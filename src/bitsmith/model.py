@@ -1,0 +1,231 @@
+"""What the user holds: a converted model that predicts, traces, builds and saves."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith import saved
+from bitsmith.emulate import Emulator
+from bitsmith.errors import InputDataError
+from bitsmith.flows.base import Progress
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.network import Network
+from bitsmith.project import write_atomically
+from bitsmith.report import Report
+from bitsmith.report.summary import render
+
+Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
+"""One array, or one per input; each of shape (samples, *input shape)."""
+
+
+class InputRangeWarning(UserWarning):
+    """Inputs lie outside the input type and were saturated or wrapped as that type says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is built where: the part, the clock and the project folder."""
+
+    output_dir: Path
+    project_name: str
+    part: str
+    clock_period_ns: float
+    clock_uncertainty: float = 0.0
+    """As a fraction of the period."""
+    input_data: Path | None = None
+    """Inputs for co-simulation (.npy), used when ``build`` is given none."""
+
+
+class Model:
+    """A converted network.
+
+    Attributes:
+        network: the user's layers with their settings.
+        program: the exact meaning of the network, which the emulator and the circuit both execute.
+        target: part, clock and project folder.
+        notes: what the user should know about choices that were made.
+    """
+
+    def __init__(self, network: Network, program: Program, target: Target, notes: tuple[str, ...] = ()) -> None:
+        self.network = network
+        self.program = program
+        self.target = target
+        self.notes = notes
+
+    @cached_property
+    def emulator(self) -> Emulator:
+        """The executable form of the program."""
+        return Emulator(self.program)
+
+    @property
+    def output_dir(self) -> Path:
+        """The project folder."""
+        return self.target.output_dir
+
+    def predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+        """The circuit's outputs for real inputs, bit for bit.
+
+        Args:
+            x: an array of shape (samples, *input shape) of any real dtype, or a list of one per input.
+
+        Returns:
+            An array of shape (samples, *output shape), or a list of them for several outputs.
+
+        Raises:
+            InputDataError: wrong shapes, or values that are not finite.
+
+        Warns:
+            InputRangeWarning: with counts, when values lie outside the input type.
+        """
+        outputs = self.emulator.run(self._inputs(x))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def trace(
+        self, x: Arrays
+    ) -> tuple[npt.NDArray[np.float64] | list[npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+        """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name."""
+        batches = self._inputs(x)
+        layers = self.emulator.probe(batches)
+        outputs = self.emulator.run(batches)
+        return (outputs[0] if len(outputs) == 1 else outputs), layers
+
+    def compile(self) -> None:
+        """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
+
+    def build(
+        self,
+        *,
+        csim: bool = False,
+        synth: bool = True,
+        cosim: bool = True,
+        pnr: bool = False,
+        bitstream: bool = False,
+        inputs: Arrays | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Write the circuit and run the tools on it.
+
+        Args:
+            csim: accepted because other tools have it; the emulator is bit-exact without a compiled simulation.
+            synth: map to the part's cells with Yosys and count them.
+            cosim: compare the circuit with the emulator, every output bit, and measure latency and initiation interval.
+            pnr: place and route (ECP5), which measures Fmax. Implies ``synth``.
+            bitstream: a configuration file for an ECP5 board with a serial port. Implies ``synth``.
+            inputs: real inputs for the co-simulation; by default random ones that include the extremes of each range.
+            force: run even what is estimated to take hours.
+            progress: called with each line that a tool writes.
+
+        Raises:
+            VerificationError: the circuit and the emulator disagree.
+            CapacityError: the design is too large for what was asked.
+            ToolMissingError, ToolFailedError, ProjectError.
+        """
+        from bitsmith.build import Stages, build  # the flows are only needed here
+
+        stages = Stages(synth=synth or pnr or bitstream, cosim=cosim, pnr=pnr, bitstream=bitstream)
+        if inputs is None and self.target.input_data is not None:
+            inputs = _read_inputs(self.target.input_data)
+        batches = None if inputs is None else self._inputs(inputs)
+        return build(self, stages, batches, force=force, progress=progress)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as a JSON file and an npz file of the same name beside it."""
+        path = Path(path)
+        target = self.target
+        text, arrays = saved.encode(
+            saved.SavedModel(
+                self.network,
+                self.program,
+                {
+                    "output_dir": str(target.output_dir),
+                    "project_name": target.project_name,
+                    "part": target.part,
+                    "clock_period_ns": target.clock_period_ns,
+                    "clock_uncertainty": target.clock_uncertainty,
+                },
+                self.notes,
+            )
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(saved.weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+        write_atomically(path, lambda file: file.write(text.encode()))
+
+    @staticmethod
+    def load(path: str | Path, output_dir: str | Path | None = None) -> Model:
+        """The model that :meth:`save` wrote as ``path``; ``output_dir`` replaces its project folder.
+
+        Raises:
+            ModelFileError: not such a file, or a damaged one.
+        """
+        from bitsmith.config import checked_target
+
+        content = saved.load(Path(path))
+        given = dict(content.target)
+        if output_dir is not None:
+            given["output_dir"] = str(output_dir)
+        return Model(content.network, content.program, checked_target(given, str(path)), content.notes)
+
+    def input_format_text(self, name: str) -> str:
+        """The declared format of input ``name``, as text."""
+        for op in self.program.input_ops():
+            if op.name == name:
+                lo, hi = int(op.lo.min()), int(op.hi.max())
+                width = max((-lo - 1).bit_length() + 1 if lo < 0 else 0, hi.bit_length() + int(lo < 0), 1)
+                return str(FixedFormat(lo < 0, width, int(op.frac.max()), op.rounding, op.overflow))
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        return render(self.network, self.program, self.notes)
+
+    def _inputs(self, x: Arrays) -> list[npt.NDArray[np.generic]]:
+        """One checked batch per input; warns about values outside the input types."""
+        ops = self.program.input_ops()
+        several = isinstance(x, (list, tuple)) and len(ops) > 1
+        given = list(x) if several or (isinstance(x, (list, tuple)) and len(x) == 1 == len(ops) and np.ndim(x[0]) > 1) else [x]
+        if len(given) != len(ops):
+            raise InputDataError(f"{len(given)} input arrays", accepted=f"a list of {len(ops)} arrays")
+        batches = []
+        for op, values in zip(ops, given, strict=True):
+            batch = np.asarray(values)
+            if batch.dtype.kind not in "fiub" or batch.shape[1:] != op.shape or batch.ndim != len(op.shape) + 1:
+                raise InputDataError(
+                    f"an array of {batch.dtype} and shape {batch.shape}",
+                    where=f"input {op.name!r}",
+                    accepted=f"real numbers of shape (samples, {', '.join(map(str, op.shape))})",
+                )
+            batches.append(batch)
+        if len({len(batch) for batch in batches}) > 1:
+            raise InputDataError(f"batches of different lengths {[len(batch) for batch in batches]}")
+        self._warn_outside(batches)
+        return batches
+
+    def _warn_outside(self, batches: Sequence[npt.NDArray[np.generic]]) -> None:
+        for op, batch in zip(self.program.input_ops(), batches, strict=True):
+            scale = 2.0 ** -int(op.frac.max())
+            lo, hi = float(int(op.lo.min())) * scale, float(int(op.hi.max())) * scale
+            # A value less than one step above the greatest one still rounds or truncates to it in most modes.
+            outside = int(np.count_nonzero((batch < lo - scale / 2) | (batch >= hi + scale)))
+            if outside:
+                warnings.warn(
+                    f"input {op.name!r}: {outside} of {batch.size} values lie outside {lo:g}..{hi:g}; "
+                    f"{op.overflow.value} applies ({self.input_format_text(op.name)})",
+                    InputRangeWarning,
+                    stacklevel=4,
+                )
+
+
+def _read_inputs(path: Path) -> npt.NDArray[np.generic]:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise InputDataError(f"not an array file ({error})", where=str(path), accepted=".npy without pickles") from error

@@ -1,0 +1,193 @@
+"""Saved models: a JSON file for structure and an npz file beside it for the weights. No code, no pickle.
+
+Both are untrusted input: whatever is wrong with them is one ModelFileError.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.ir.check import check
+from bitsmith.ir.program import Program
+from bitsmith.ir.text import parse, to_text
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
+from bitsmith.layers.table import LAYERS
+from bitsmith.precision import parse_precision
+
+VERSION = 1
+MAX_BYTES = 1 << 30
+
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """What a file holds: the network, its program, and the target as plain JSON values."""
+
+    network: Network
+    program: Program
+    target: Mapping[str, Json]
+    notes: tuple[str, ...]
+
+
+def weights_path(path: Path) -> Path:
+    """The npz file that belongs to the JSON file ``path``."""
+    return path.with_suffix(".npz")
+
+
+def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
+    """The JSON text and the arrays of ``model``."""
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    nodes: list[Json] = [_encode_node(node, arrays) for node in model.network.nodes]
+    document: dict[str, Json] = {
+        "format": "bitsmith-model",
+        "version": VERSION,
+        "name": model.network.name,
+        "inputs": list(model.network.inputs),
+        "outputs": list(model.network.outputs),
+        "nodes": nodes,
+        "target": dict(model.target),
+        "notes": list(model.notes),
+        "program": to_text(model.program).splitlines(),
+    }
+    return json.dumps(document, indent=1), arrays
+
+
+def load(path: Path) -> SavedModel:
+    """Read the model that was saved as ``path`` and its npz file.
+
+    Raises:
+        ModelFileError: not such files, or damaged ones.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES or weights_path(path).stat().st_size > MAX_BYTES:
+            raise ModelFileError("a file over 1 GiB", where=str(path))
+        document = json.loads(path.read_text(encoding="utf-8"))
+        with np.load(weights_path(path), allow_pickle=False) as archive:
+            arrays = {name: as_weights(archive[name]) for name in archive.files}
+        if document["format"] != "bitsmith-model" or document["version"] != VERSION:
+            raise ModelFileError("another format or version", where=str(path), accepted=f"version {VERSION}")
+        return _decode(document, arrays)
+    except ModelFileError:
+        raise
+    except FileNotFoundError as error:
+        raise ModelFileError("no such file", where=str(error.filename), remedy="save(path) writes it") from error
+    except (
+        BitsmithError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
+        raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
+
+
+def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> SavedModel:
+    nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
+    network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), str(document["name"]))
+    network.shapes()
+    program = parse("\n".join(str(line) for line in _list(document["program"])) + "\n")
+    check(program)
+    target = document["target"]
+    if not isinstance(target, dict):
+        raise ModelFileError("no target")
+    return SavedModel(network, program, target, _names(document["notes"]))
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise ValueError("a list is missing")
+    return value
+
+
+def _names(value: Json) -> tuple[str, ...]:
+    return tuple(str(name) for name in _list(value))
+
+
+def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) -> Json:
+    values: dict[str, Json] = {}
+    for field in fields(node.layer):
+        value = getattr(node.layer, field.name)
+        if isinstance(value, np.ndarray):
+            key = f"{len(arrays)}"
+            arrays[key] = value
+            values[field.name] = {"array": key}
+        else:
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+    settings = node.settings
+    return {
+        "name": node.name,
+        "kind": node.layer.kind,
+        "fields": values,
+        "inputs": list(node.inputs),
+        "source": node.source,
+        "folded": node.folded,
+        "settings": {
+            "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
+            "reuse_factor": settings.reuse_factor,
+            "strategy": settings.strategy.value,
+            "table_size": settings.table_size,
+            "table_range": list(settings.table_range) if settings.table_range else None,
+            "binning": settings.binning.value if settings.binning else None,
+            "implementation": settings.implementation.value if settings.implementation else None,
+            "trace": settings.trace,
+            "skip": settings.skip,
+        },
+    }
+
+
+def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> NetworkNode:
+    if not isinstance(value, dict):
+        raise ValueError("a node is no object")
+    given = value["fields"]
+    if not isinstance(given, dict):
+        raise ValueError("a node without fields")
+    kind = LAYERS[str(value["kind"])]
+    values = {name: _decode_field(field, arrays) for name, field in given.items()}
+    layer: Layer = kind(**values)
+    return NetworkNode(
+        str(value["name"]),
+        layer,
+        _names(value["inputs"]),
+        str(value["source"]),
+        _decode_settings(value["settings"]),
+        bool(value["folded"]),
+    )
+
+
+def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
+    if isinstance(value, dict):
+        return arrays[str(value["array"])]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _decode_settings(value: Json) -> Settings:
+    if not isinstance(value, dict) or not isinstance(value["precision"], dict):
+        raise ValueError("a node without settings")
+    precision: dict[str, FixedFormat] = {}
+    for name, text in value["precision"].items():
+        fmt = parse_precision(str(text))
+        if fmt is not None:
+            precision[name] = fmt
+    size, bounds = value["table_size"], value["table_range"]
+    binning, implementation = value["binning"], value["implementation"]
+    low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
+    return Settings(
+        precision,
+        int(str(value["reuse_factor"])),
+        Strategy(value["strategy"]),
+        None if size is None else int(str(size)),
+        None if low_high is None else (low_high[0], low_high[1]),
+        None if binning is None else Binning(binning),
+        None if implementation is None else SoftmaxImplementation(implementation),
+        bool(value["trace"]),
+        bool(value["skip"]),
+    )
