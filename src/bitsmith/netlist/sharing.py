@@ -52,6 +52,19 @@ class _Pattern(NamedTuple):
     opposite: int
 
 
+class _Rank(NamedTuple):
+    """Place in the queue: most frequent first.
+
+    Of equals first the newest adder (which saves 1 % of the adders), then the most equal arrivals, then the narrowest.
+    """
+
+    negative_count: int
+    negative_node: int
+    skew: int
+    width: int
+    key: int
+
+
 class _Occurrence(NamedTuple):
     """Where a pattern occurs: column, position of its digit of ``a``, sign of that digit."""
 
@@ -87,7 +100,7 @@ class Sharing:
         self._digits: list[dict[int, _Digit]] = [{} for _ in columns]
         self._counts: dict[int, int] = {}
         self._queued: dict[int, int] = {}
-        self._queue: list[tuple[int, int, int, int, int]] = []
+        self._queue: list[_Rank] = []
         for column, entries in enumerate(columns):
             for entry in entries:
                 self._masks[entry.node][column] = [entry.plus, entry.minus]
@@ -99,18 +112,19 @@ class Sharing:
     def run(self) -> None:
         """Extract patterns until none occurs twice."""
         while self._queue:
-            negative_count, *_, key = heapq.heappop(self._queue)
-            if self._queued.get(key) != -negative_count:
+            rank = heapq.heappop(self._queue)
+            count = -rank.negative_count
+            if self._queued.get(rank.key) != count:
                 continue
-            del self._queued[key]
-            count = self._counts.get(key, 0)
-            if count < -negative_count:
-                self._enqueue(key, count)
+            del self._queued[rank.key]
+            left = self._counts.get(rank.key, 0)
+            if left < count:
+                self._requeue(rank, left)
                 continue
-            pattern = self._pattern(key)
+            pattern = self._pattern(rank.key)
             occurrences = self._occurrences(pattern)
-            if len(occurrences) < -negative_count:
-                self._enqueue(key, len(occurrences))
+            if len(occurrences) < count:
+                self._requeue(rank, len(occurrences))
             else:
                 self._extract(pattern, occurrences)
 
@@ -154,20 +168,19 @@ class Sharing:
         return _Pattern(a, b, shift - self._positions, opposite)
 
     def _enqueue(self, key: int, count: int) -> None:
-        """Queue a pattern if it occurs twice.
-
-        Most frequent first; of equals those with the newest adder (which saves 1 % of the adders), then those of nearly
-        equal arrivals, then the narrowest.
-        """
-        if count < 2:
-            return
-        self._queued[key] = count
+        """Queue a pattern that occurs twice or more."""
         pattern = self._pattern(key)
         arrivals = self._nodes.arrivals
         low, high = self._nodes.range_of(_adder(pattern, swapped=False))
-        width = (high - low).bit_length()
         skew = abs(arrivals[pattern.a] - arrivals[pattern.b])
-        heapq.heappush(self._queue, (-count, -pattern.b, skew, width, key))
+        self._queued[key] = count
+        heapq.heappush(self._queue, _Rank(-count, -pattern.b, skew, (high - low).bit_length(), key))
+
+    def _requeue(self, rank: _Rank, count: int) -> None:
+        """Queue a pattern again that has fewer occurrences than when it was ranked, if still two."""
+        if count > 1:
+            self._queued[rank.key] = count
+            heapq.heappush(self._queue, _Rank(-count, *rank[1:]))
 
     def _occurrences(self, pattern: _Pattern) -> list[_Occurrence]:
         """Return occurrences that share no digit and that the depth limit allows, in order of column and position."""
@@ -194,10 +207,15 @@ class Sharing:
         node = self._nodes.add(_adder(pattern, swapped=swapped))
         self._masks += [{} for _ in range(node + 1 - len(self._masks))]
         offset = min(pattern.shift, 0)
+        grown: set[int] = set()
         for column, position, minus in occurrences:
             self._remove(column, pattern.a, position)
             self._remove(column, pattern.b, position + pattern.shift)
-            self._insert(column, node, position + offset, minus ^ swapped)
+            self._insert(column, node, position + offset, minus ^ swapped, grown)
+        for key in grown:
+            count = self._counts.get(key, 0)
+            if count > self._queued.get(key, 1):
+                self._enqueue(key, count)
 
     def _remove(self, column: int, node: int, position: int) -> None:
         """Take a digit out of a column, and its patterns out of the counts."""
@@ -210,31 +228,30 @@ class Sharing:
         if not masks[0] | masks[1]:
             del self._masks[node][column]
         counts = self._counts
-        for other, digit in digits.items():
-            key = digit[0] + gone[1] if other < code else gone[0] + digit[1]
-            key += gone[2] ^ digit[2]
+        gone_first, gone_second, gone_minus = gone
+        for other, (first, second, minus) in digits.items():
+            key = (first + gone_second if other < code else gone_first + second) + (gone_minus ^ minus)
             left = counts[key] - 1
             if left:
                 counts[key] = left
             else:
                 del counts[key]
 
-    def _insert(self, column: int, node: int, position: int, minus: int) -> None:
-        """Put a digit into a column, and its patterns into the counts."""
+    def _insert(self, column: int, node: int, position: int, minus: int, grown: set[int]) -> None:
+        """Put a digit into a column and its patterns into the counts; add those that occur twice or more to ``grown``."""
         code = node * self._positions + position
         digits = self._digits[column]
         others = list(digits.items())
         self._place(column, node, position, minus)
         new = digits[code]
         self._masks[node].setdefault(column, [0, 0])[minus] |= 1 << position
-        counts, queued = self._counts, self._queued
-        for other, digit in others:
-            key = digit[0] + new[1] if other < code else new[0] + digit[1]
-            key += new[2] ^ digit[2]
+        counts = self._counts
+        for other, (first, second, other_minus) in others:
+            key = (first + new.second if other < code else new.first + second) + (minus ^ other_minus)
             count = counts.get(key, 0) + 1
             counts[key] = count
-            if count > queued.get(key, 1):
-                self._enqueue(key, count)
+            if count > 1:
+                grown.add(key)
 
 
 def _adder(pattern: _Pattern, *, swapped: bool) -> Adder:
