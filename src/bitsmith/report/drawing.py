@@ -1,0 +1,238 @@
+"""Where things stand in the pictures of the HTML page.
+
+In: layer rows. Out: plain coordinates in pixels, which the page's template draws as inline SVG. No text is composed into
+markup here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bitsmith.report.summary import LayerRow
+
+_BOX_WIDTH, _BOX_HEIGHT = 190, 46
+_LANE_WIDTH = 36
+_GAP_X, _GAP_Y = 24, 44
+_MARGIN = 12
+_OUTPUT_HEIGHT = 40
+_LABEL_CHARS = 24
+_SWEEPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A layer of the diagram: ``x`` is its centre, ``y`` its upper edge."""
+
+    x: float
+    y: float
+    name: str
+    title: str
+    wires: str
+    folded: bool
+    output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """Layers from top to bottom; ``edges`` are SVG paths from a box to one that reads it."""
+
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    edges: tuple[str, ...]
+    box_width: int = _BOX_WIDTH
+    box_height: int = _BOX_HEIGHT
+
+
+@dataclass(slots=True)
+class _Place:
+    """A box, or the lane of an edge that passes a level; ``above`` are the places whose edges end here."""
+
+    row: LayerRow | None
+    level: int
+    above: list[_Place]
+    x: float = 0.0
+
+    @property
+    def width(self) -> int:
+        return _LANE_WIDTH if self.row is None else _BOX_WIDTH
+
+
+def diagram(rows: Sequence[LayerRow], outputs: Sequence[str]) -> Diagram:
+    """The layers drawn in levels: each stands below everything it reads (after K. Sugiyama et al., IEEE SMC 11(2), 1981)."""
+    levels = _levels(rows)
+    _spread(levels)
+    width = 2 * _MARGIN + max((_extent(level) for level in levels), default=0)
+    places = [place for level in levels for place in level]
+    edges = [
+        _path(width, source, place, index, len(place.above))
+        for place in places
+        for index, source in enumerate(place.above)
+    ]
+    boxes = [_box(width, place, place.row, outputs) for place in places if place.row is not None]
+    height = 2 * _MARGIN + len(levels) * (_BOX_HEIGHT + _GAP_Y) - _GAP_Y + _OUTPUT_HEIGHT
+    return Diagram(width, height, tuple(boxes), tuple(edges))
+
+
+def _levels(rows: Sequence[LayerRow]) -> list[list[_Place]]:
+    level: dict[str, int] = {}
+    places: dict[str, _Place] = {}
+    levels: list[list[_Place]] = []
+    for row in rows:
+        known = [name for name in row.inputs if name in places]
+        level[row.name] = 1 + max((level[name] for name in known), default=-1)
+        while len(levels) <= level[row.name]:
+            levels.append([])
+        place = _Place(row, level[row.name], [])
+        for name in known:
+            place.above.append(_lanes(places[name], level[row.name], levels))
+        levels[place.level].append(place)
+        places[row.name] = place
+    return levels
+
+
+def _lanes(source: _Place, level: int, levels: list[list[_Place]]) -> _Place:
+    """The last of the lanes that lead from ``source`` to just above ``level``."""
+    for passed in range(source.level + 1, level):
+        source = _Place(None, passed, [source])
+        levels[passed].append(source)
+    return source
+
+
+def _spread(levels: list[list[_Place]]) -> None:
+    """Order each level by where its operands stand, and centre it; ``x`` is then relative to the picture's middle."""
+    for _ in range(_SWEEPS):
+        for places in levels:
+            places.sort(key=lambda place: sum(a.x for a in place.above) / len(place.above) if place.above else place.x)
+            left = -_extent(places) / 2
+            for place in places:
+                place.x = left + place.width / 2
+                left += place.width + _GAP_X
+
+
+def _extent(places: Sequence[_Place]) -> float:
+    return sum(place.width for place in places) + _GAP_X * (len(places) - 1)
+
+
+def _top(place: _Place) -> float:
+    return _MARGIN + place.level * (_BOX_HEIGHT + _GAP_Y)
+
+
+def _box(width: float, place: _Place, row: LayerRow, outputs: Sequence[str]) -> Box:
+    return Box(
+        x=width / 2 + place.x,
+        y=_top(place),
+        name=_shortened(row.name),
+        title=_shortened(f"{row.title} {row.shape_text}"),
+        wires="folded" if row.result is None else f"{math.prod(row.shape):,} \u00d7 {row.result.short}",
+        folded=row.folded,
+        output=row.name in outputs,
+    )
+
+
+def _path(width: float, source: _Place, target: _Place, index: int, operands: int) -> str:
+    """A curve from below ``source`` to the ``index``-th of the ``operands`` entries of ``target``; a lane is crossed straight."""
+    x0, y0 = width / 2 + source.x, _top(source) + _BOX_HEIGHT
+    spread = 0.0 if target.row is None else ((index + 1) / (operands + 1) - 0.5) * _BOX_WIDTH * 0.6
+    x1, y1 = width / 2 + target.x + spread, _top(target)
+    bend = (y1 - y0) * 0.6
+    start = f"M{x0:.1f} {y0 - (_BOX_HEIGHT if source.row is None else 0):.1f}V{y0:.1f}"
+    return f"{start}C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1] + "\u2026"
+
+
+_NAME_WIDTH, _BARS_WIDTH, _NOTE_WIDTH = 170, 430, 210
+_BAR_HEIGHT, _BAR_PITCH, _AXIS_HEIGHT = 16, 28, 26
+_MOST_TICKS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A power of two on the axis."""
+
+    x: float
+    exponent: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeBar:
+    """One layer's bits: from the lowest to the highest; marks at the largest magnitude proved and the largest seen."""
+
+    y: float
+    name: str
+    left: float
+    right: float
+    proved: float | None
+    seen: float | None
+    wires: str
+    frac: str
+    lo: float | None
+    hi: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeChart:
+    """Value ranges against types on an axis of powers of two."""
+
+    width: int
+    height: int
+    ticks: tuple[Tick, ...]
+    bars: tuple[RangeBar, ...]
+    bar_height: int
+    note_x: int
+    has_seen: bool
+
+
+def range_chart(rows: Sequence[LayerRow]) -> RangeChart | None:
+    """The bits of every layer's result; None if no layer has any."""
+    shown = [(row, row.result) for row in rows if row.result is not None and row.result.width_max > 0]
+    if not shown:
+        return None
+    low = min(-result.frac_max for _, result in shown)
+    high = max([result.top for _, result in shown] + [low + 1])
+    high = max([high] + [math.ceil(seen) for row, _ in shown if (seen := _exponent(row.observed)) is not None])
+
+    def x(exponent: float) -> float:
+        return _NAME_WIDTH + _BARS_WIDTH * (max(exponent, low) - low) / (high - low)
+
+    bars = []
+    for index, (row, result) in enumerate(shown):
+        proved, seen = _exponent((result.lo, result.hi)), _exponent(row.observed)
+        bars.append(
+            RangeBar(
+                y=_AXIS_HEIGHT + index * _BAR_PITCH + (_BAR_PITCH - _BAR_HEIGHT) / 2,
+                name=_shortened(row.name),
+                left=x(-result.frac_max),
+                right=x(max(result.top, -result.frac_max + 1)),
+                proved=None if proved is None else x(proved),
+                seen=None if seen is None else x(seen),
+                wires=result.short,
+                frac=result.frac,
+                lo=result.lo,
+                hi=result.hi,
+            )
+        )
+    step = max(1, math.ceil((high - low) / _MOST_TICKS))
+    first = math.ceil(low / step) * step
+    return RangeChart(
+        width=_NAME_WIDTH + _BARS_WIDTH + _NOTE_WIDTH,
+        height=_AXIS_HEIGHT + len(bars) * _BAR_PITCH + 4,
+        ticks=tuple(Tick(x(exponent), exponent) for exponent in range(first, high + 1, step)),
+        bars=tuple(bars),
+        bar_height=_BAR_HEIGHT,
+        note_x=_NAME_WIDTH + _BARS_WIDTH + 16,
+        has_seen=any(bar.seen is not None for bar in bars),
+    )
+
+
+def _exponent(interval: tuple[float | None, float | None] | None) -> float | None:
+    """Log2 of the largest magnitude; None if unknown or zero."""
+    if interval is None or interval[0] is None or interval[1] is None:
+        return None
+    largest = max(abs(interval[0]), abs(interval[1]))
+    return math.log2(largest) if largest > 0 else None

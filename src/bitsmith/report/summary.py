@@ -1,0 +1,244 @@
+"""What a network became: one row per layer with its sizes, formats and proved ranges, as data and as a table.
+
+In: the user's network and its core program. Out: rows for ``print(model)``, for ``bitsmith explain`` and for the HTML
+page. Nothing here knows a tool or a folder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from bitsmith.errors import BitsmithError, ProjectError
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.ops import Input
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, TensorType, width_of
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.lowering import Lowering, Observed
+from bitsmith.layers.network import Network, NetworkNode
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantRow:
+    """A trained tensor of a layer: ``declared`` is the user's format or "auto", ``format`` what it became."""
+
+    variable: str
+    shape: tuple[int, ...]
+    nonzero: int
+    declared: str
+    format: str
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """The proved type of a layer's result.
+
+    Widths are in bits over all elements; the highest bit of a magnitude has weight ``2**(top - 1)``, the lowest
+    ``2**-frac_max``. ``lo`` and ``hi`` are real values, None beyond the range of floating point.
+    """
+
+    width_min: int
+    width_max: int
+    frac_min: int
+    frac_max: int
+    top: int
+    signed: bool
+    lo: float | None
+    hi: float | None
+
+    @property
+    def bits(self) -> str:
+        """The width as text: ``9`` or ``3..9``."""
+        return _span(self.width_min, self.width_max)
+
+    @property
+    def frac(self) -> str:
+        """The fractional bits as text."""
+        return _span(self.frac_min, self.frac_max)
+
+    @property
+    def short(self) -> str:
+        """Signedness and width, as on the wires of a diagram: ``s9``, ``u3..9``."""
+        return ("s" if self.signed else "u") + self.bits
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer. ``result`` is None where a pass folded the layer into the next one; ``observed`` is in real values."""
+
+    name: str
+    kind: str
+    source: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    constants: tuple[ConstantRow, ...]
+    declared: str
+    result: ResultRow | None
+    observed: tuple[float, float] | None = None
+
+    @property
+    def folded(self) -> bool:
+        """Whether the layer has no result of its own."""
+        return self.result is None
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return sum(constant.size for constant in self.constants)
+
+    @property
+    def nonzero(self) -> int:
+        """Number of trained values that are not zero after quantisation."""
+        return sum(constant.nonzero for constant in self.constants)
+
+    @property
+    def title(self) -> str:
+        """The framework's class name; ours where there is none or where a pass replaced the layer."""
+        return self.source or self.kind
+
+    @property
+    def shape_text(self) -> str:
+        """The result's shape: ``8x8x1``."""
+        return "x".join(map(str, self.shape)) or "scalar"
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A network as it was built: what the HTML page shows beside the figures."""
+
+    name: str
+    part: str
+    clock_period_ns: float
+    layers: tuple[LayerRow, ...]
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def rows(
+    network: Network, program: Program, observed: Mapping[str, tuple[float, float]] | None = None
+) -> tuple[LayerRow, ...]:
+    """One row per layer of ``network``, in its order.
+
+    ``observed`` gives the least and the greatest real value seen of layers' results, if somebody looked.
+    """
+    shapes = network.shapes()
+    types = {probe.name: program.nodes[probe.node].type for probe in program.probes}
+    inputs = {op.name: op for op in program.input_ops()}
+    return tuple(
+        LayerRow(
+            name=node.name,
+            kind=node.layer.kind,
+            source=node.source,
+            inputs=node.inputs,
+            shape=shapes[node.name],
+            constants=tuple(_constant(node, variable, values) for variable, values in node.layer.weights().items()),
+            declared=_declared(node, inputs.get(node.name)),
+            result=_result(types[node.name]) if node.name in types and not node.folded else None,
+            observed=None if observed is None else observed.get(node.name),
+        )
+        for node in network.nodes
+    )
+
+
+def _declared(node: NetworkNode, declared_input: Input | None) -> str:
+    """The format of a layer's result as the user gave it; an input always has one."""
+    given = node.settings.precision.get("result")
+    if given is not None or declared_input is None:
+        return AUTO if given is None else str(given)
+    formats = {
+        FixedFormat(lo < 0, width_of(lo, hi), int(frac), declared_input.rounding, declared_input.overflow)
+        for frac, lo, hi in np.broadcast(declared_input.frac, declared_input.lo, declared_input.hi)
+    }
+    return str(next(iter(formats))) if len(formats) == 1 else "per element"
+
+
+def _constant(node: NetworkNode, variable: str, values: Floats) -> ConstantRow:
+    declared = node.settings.precision.get(variable)
+    try:
+        # The lowering itself is asked, so that the row shows what the circuit holds.
+        raw, frac = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0)).constant(variable, values)
+    except BitsmithError:
+        return ConstantRow(variable, values.shape, int(np.count_nonzero(values)), AUTO, "not finite")
+    lo, hi = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
+    became = declared or FixedFormat(lo < 0, max(width_of(lo, hi), 1), frac)
+    return ConstantRow(
+        variable=variable,
+        shape=values.shape,
+        nonzero=int(np.count_nonzero(raw)),
+        declared=AUTO if declared is None else _plain(declared),
+        format=_plain(became),
+    )
+
+
+def _plain(fmt: FixedFormat) -> str:
+    """A constant's format: its modes never matter, since constants are rounded to nearest and saturated."""
+    return str(FixedFormat(fmt.signed, fmt.width, fmt.frac))
+
+
+def _result(proved: TensorType) -> ResultRow:
+    widths = proved.width
+    magnitude_bits = widths - (proved.lo < 0).astype(np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lo, hi = proved.real_range()
+    return ResultRow(
+        width_min=int(widths.min()),
+        width_max=int(widths.max()),
+        frac_min=int(proved.frac.min()),
+        frac_max=int(proved.frac.max()),
+        top=int((magnitude_bits - proved.frac).max()),
+        signed=bool(np.any(proved.lo < 0)),
+        lo=lo if math.isfinite(lo) else None,
+        hi=hi if math.isfinite(hi) else None,
+    )
+
+
+def render(
+    network: Network,
+    program: Program,
+    *,
+    part: str = "",
+    clock_period_ns: float | None = None,
+    notes: Sequence[str] = (),
+    width: int | None = None,
+) -> str:
+    """The table that ``print(model)`` shows, ``width`` characters wide (the terminal's by default)."""
+    from bitsmith.report.terminal import as_text, layers_table
+
+    table = layers_table(network.name, rows(network, program), part, clock_period_ns, tuple(notes))
+    return as_text(table, width)
+
+
+def design_to_json(design: Design) -> dict[str, object]:
+    """``design`` as plain values."""
+    return asdict(design)
+
+
+def design_from_json(document: object) -> Design:
+    """The design that :func:`design_to_json` wrote; ``document`` is untrusted.
+
+    Raises:
+        ProjectError: a missing field or one of the wrong kind.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Design).validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ProjectError(f"design.{place}: {first['msg']}", where="report") from error
+
+
+def _span(least: int, most: int) -> str:
+    return str(most) if least == most else f"{least}..{most}"

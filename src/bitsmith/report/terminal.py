@@ -1,0 +1,175 @@
+"""Tables for the terminal.
+
+In: reports and rows. Out: renderables of rich, or plain text. Names come from the user's model, so they are shown as they
+are, never as markup.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterable, Mapping
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bitsmith.report.report import Report, Section
+from bitsmith.report.summary import AUTO, ConstantRow, LayerRow
+
+_LEAST_WIDTH, _MOST_WIDTH = 80, 140
+
+_UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock target", "ns"), "Cycles": ("Latency", "cycles")}
+
+
+def as_text(renderable: RenderableType, width: int | None = None) -> str:
+    """``renderable`` as plain text, as wide as the terminal unless ``width`` says otherwise."""
+    if width is None:
+        width = min(max(shutil.get_terminal_size((120, 40)).columns, _LEAST_WIDTH), _MOST_WIDTH)
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
+
+
+def number(value: object) -> str:
+    """A figure as people read it: thousands separated, no more than three decimals."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        text = f"{value:,.3f}".rstrip("0").rstrip(".")
+        return text if float(value) == 0 or abs(value) >= 0.001 else f"{value:.2e}"
+    return "" if value is None else str(value)
+
+
+def report_table(report: Report) -> Group:
+    """The whole report: figures with who measured them, then the stages and the files."""
+    if not report:
+        return Group(Text("Nothing has been run yet."))
+    parts: list[RenderableType] = [_figures(report)]
+    if report.stages():
+        parts.append(_stages(report.stages()))
+    files = report.section("Files")
+    if files:
+        parts.append(_pairs("Files", files.items()))
+    return Group(*parts)
+
+
+def sections_table(sections: Mapping[str, object]) -> Group:
+    """Any dictionary of sections, each as its own small table."""
+    parts: list[RenderableType] = []
+    for name, section in sections.items():
+        if isinstance(section, Mapping):
+            parts.append(_pairs(name, section.items()))
+        elif name == "Stages" and isinstance(section, list):
+            parts.append(_stages(section))
+    return Group(*parts)
+
+
+def _figures(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="Build report", title_justify="left", pad_edge=False)
+    table.add_column("Figure")
+    table.add_column("Value", justify="right")
+    table.add_column("Measured by")
+    for name in ("Verification", "Accuracy", "Latency", "Timing", "Resources", "Estimate"):
+        section = report.section(name)
+        tool = Text(number(section.get("Tool")))
+        for key, value in section.items():
+            if key in ("Tool", "Family") or value is None:
+                continue
+            label, unit = _UNITS.get(key, (key, ""))
+            if name in ("Verification", "Accuracy"):
+                label = f"{name}: {key.lower()}"
+            elif name == "Estimate":
+                label = f"{key} (estimate)"
+            shown = f"{100 * value:.2f} %" if name == "Accuracy" and isinstance(value, float) else number(value)
+            table.add_row(Text(label), Text(f"{shown} {unit}".strip()), tool, style=_style(name, key, value))
+    return table
+
+
+def _style(section: str, key: str, value: object) -> str:
+    if (section, key) == ("Verification", "Mismatches"):
+        return "green" if value == 0 else "bold red"
+    return ""
+
+
+def _stages(stages: Iterable[Section]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="Stages", title_justify="left", pad_edge=False)
+    table.add_column("Stage")
+    table.add_column("Seconds", justify="right")
+    table.add_column("Log", overflow="fold")
+    total = 0.0
+    for stage in stages:
+        seconds = stage.get("Seconds")
+        total += float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        shown = "from cache" if stage.get("Cached") else f"{seconds:.1f}" if isinstance(seconds, (int, float)) else ""
+        table.add_row(Text(number(stage.get("Name"))), shown, Text(number(stage.get("Log"))))
+    table.add_section()
+    table.add_row("Total", f"{total:.1f}", "")
+    return table
+
+
+def _pairs(title: str, pairs: Iterable[tuple[object, object]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for key, value in pairs:
+        table.add_row(Text(str(key)), Text(number(value)))
+    return table
+
+
+def layers_table(
+    name: str, layers: tuple[LayerRow, ...], part: str, clock_period_ns: float | None, notes: tuple[str, ...]
+) -> Group:
+    """The layers of a network with their sizes, formats and proved ranges, the totals, and the notes."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Layer", "Type", "Shape"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("Params", justify="right")
+    table.add_column("Nonzero", justify="right")
+    table.add_column("Constants")
+    table.add_column("Result", overflow="fold")
+    table.add_column("Bits", justify="right")
+    table.add_column("Frac", justify="right")
+    table.add_column("Range", overflow="fold")
+    for row in layers:
+        table.add_row(*map(Text, _cells(row)))
+    header = Text(f"{name}: {totals(layers)}", style="bold")
+    target = ", ".join(filter(None, (part, f"{clock_period_ns:g} ns clock" if clock_period_ns else "")))
+    parts: list[RenderableType] = [header, *([Text(f"for {target}")] if target else []), table]
+    parts += [Text(f"note: {note}") for note in notes]
+    return Group(*parts)
+
+
+def totals(layers: tuple[LayerRow, ...]) -> str:
+    """Sizes of the whole network, in words."""
+    parameters, nonzero = sum(row.parameters for row in layers), sum(row.nonzero for row in layers)
+    share = f", {100 * nonzero / parameters:.0f} % of them not zero" if parameters else ""
+    return f"{_plural(len(layers), 'layer')}, {_plural(parameters, 'parameter')}{share}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _cells(row: LayerRow) -> tuple[str, ...]:
+    parameters = f"{row.parameters:,}" if row.parameters else ""
+    nonzero = f"{100 * row.nonzero / row.parameters:.0f} %" if row.parameters else ""
+    constants = "\n".join(map(constant_text, row.constants))
+    left = (row.name, row.title, row.shape_text, parameters, nonzero, constants)
+    if row.result is None:
+        return (*left, "folded", "", "", "")
+    return (*left, row.declared, row.result.bits, row.result.frac, range_text(row.result.lo, row.result.hi))
+
+
+def constant_text(constant: ConstantRow) -> str:
+    """A trained tensor's format, and that it was chosen by the rule of auto where it was."""
+    chosen = f" ({AUTO})" if constant.declared == AUTO else ""
+    return f"{constant.variable} {constant.format}{chosen}"
+
+
+def range_text(lo: float | None, hi: float | None) -> str:
+    """An interval of real values."""
+    return "beyond float64" if lo is None or hi is None else f"{lo:.3g} .. {hi:.3g}"
