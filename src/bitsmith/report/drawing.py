@@ -30,18 +30,26 @@ class Box:
     name: str
     title: str
     wires: str
-    folded: bool
+    empty: bool
     output: bool
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """A piece of a connection, as an SVG path; the last piece ``arrives`` at a box."""
+
+    path: str
+    arrives: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Diagram:
-    """Layers from top to bottom; ``edges`` are SVG paths from a box to one that reads it."""
+    """Layers from top to bottom, and the connections between them."""
 
     width: float
     height: float
     boxes: tuple[Box, ...]
-    edges: tuple[str, ...]
+    edges: tuple[Edge, ...]
     box_width: int = _BOX_WIDTH
     box_height: int = _BOX_HEIGHT
 
@@ -67,7 +75,7 @@ def diagram(rows: Sequence[LayerRow], outputs: Sequence[str]) -> Diagram:
     width = 2 * _MARGIN + max((_extent(level) for level in levels), default=0)
     places = [place for level in levels for place in level]
     edges = [
-        _path(width, source, place, index, len(place.above))
+        Edge(_path(width, source, place, index, len(place.above)), place.row is not None)
         for place in places
         for index, source in enumerate(place.above)
     ]
@@ -125,9 +133,11 @@ def _box(width: float, place: _Place, row: LayerRow, outputs: Sequence[str]) -> 
         x=width / 2 + place.x,
         y=_top(place),
         name=_shortened(row.name),
-        title=_shortened(f"{row.title} {row.shape_text}"),
-        wires="folded" if row.result is None else f"{math.prod(row.shape):,} \u00d7 {row.result.short}",
-        folded=row.folded,
+        title=_shortened(f"{row.title} \u00b7 {row.shape_text}"),
+        wires=("folded" if row.folded else "none")
+        if row.result is None
+        else f"{math.prod(row.shape):,} \u00d7 {row.result.short}",
+        empty=row.result is None,
         output=row.name in outputs,
     )
 

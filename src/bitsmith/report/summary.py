@@ -75,7 +75,10 @@ class ResultRow:
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One layer. ``result`` is None where a pass folded the layer into the next one; ``observed`` is in real values."""
+    """One layer. ``result`` is None where there is none: the layer is ``folded`` into the next one, or has no translation.
+
+    ``observed`` is the least and the greatest real value that somebody saw.
+    """
 
     name: str
     kind: str
@@ -85,12 +88,8 @@ class LayerRow:
     constants: tuple[ConstantRow, ...]
     declared: str
     result: ResultRow | None
+    folded: bool = False
     observed: tuple[float, float] | None = None
-
-    @property
-    def folded(self) -> bool:
-        """Whether the layer has no result of its own."""
-        return self.result is None
 
     @property
     def parameters(self) -> int:
@@ -145,6 +144,7 @@ def rows(
             constants=tuple(_constant(node, variable, values) for variable, values in node.layer.weights().items()),
             declared=_declared(node, inputs.get(node.name)),
             result=_result(types[node.name]) if node.name in types and not node.folded else None,
+            folded=node.folded,
             observed=None if observed is None else observed.get(node.name),
         )
         for node in network.nodes
@@ -206,10 +206,10 @@ def _result(proved: TensorType) -> ResultRow:
 def render(
     network: Network,
     program: Program,
+    notes: Sequence[str] = (),
     *,
     part: str = "",
     clock_period_ns: float | None = None,
-    notes: Sequence[str] = (),
     width: int | None = None,
 ) -> str:
     """The table that ``print(model)`` shows, ``width`` characters wide (the terminal's by default)."""

@@ -103,8 +103,11 @@ def _stages(stages: Iterable[Section]) -> Table:
     total = 0.0
     for stage in stages:
         seconds = stage.get("Seconds")
-        total += float(seconds) if isinstance(seconds, (int, float)) else 0.0
-        shown = "from cache" if stage.get("Cached") else f"{seconds:.1f}" if isinstance(seconds, (int, float)) else ""
+        spent = float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        if stage.get("Cached"):
+            shown = "from cache"
+        else:
+            shown, total = f"{spent:.1f}", total + spent
         table.add_row(Text(number(stage.get("Name"))), shown, Text(number(stage.get("Log"))))
     table.add_section()
     table.add_row("Total", f"{total:.1f}", "")
@@ -160,7 +163,7 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     constants = "\n".join(map(constant_text, row.constants))
     left = (row.name, row.title, row.shape_text, parameters, nonzero, constants)
     if row.result is None:
-        return (*left, "folded", "", "", "")
+        return (*left, "folded" if row.folded else "none", "", "", "")
     return (*left, row.declared, row.result.bits, row.result.frac, range_text(row.result.lo, row.result.hi))
 
 

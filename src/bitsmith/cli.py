@@ -1,0 +1,312 @@
+"""The command line: convert, build, report, explain, demo, doctor.
+
+Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 an error that is explained,
+2 wrong usage, 130 interrupted. With ``--json`` standard output holds one JSON document and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import Progress as ProgressBar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from bitsmith import __version__
+from bitsmith.errors import BitsmithError, InputDataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bitsmith.doctor import Finding
+    from bitsmith.model import Model
+
+SAVED_MODEL = "model.json"
+"""The saved model inside a project folder."""
+
+_OK, _FAILED, _INTERRUPTED = 0, 1, 130
+_LINE_WIDTH = 60
+_PIPE_WIDTH = 120
+
+app = typer.Typer(
+    name="bitsmith",
+    help="Trained neural networks in, verified bit-exact FPGA firmware out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras model: .keras, .h5 or .json.")]
+Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json model.")]
+Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML or JSON.")]
+Calibration = Annotated[Path | None, typer.Option(help="Real inputs (.npy), from which auto precision takes ranges.")]
+PartName = Annotated[str | None, typer.Option(help="The FPGA, such as LFE5U-85F-6BG381C.")]
+ClockPeriod = Annotated[float | None, typer.Option("--clock-period", min=0.1, help="Clock target in ns.")]
+Project = Annotated[Path, typer.Argument(metavar="DIR", help="A project folder that convert wrote.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Terminal:
+    """Where a command writes: ``show`` for its result, ``working`` for progress."""
+
+    as_json: bool
+    out: Console
+    err: Console
+
+    def show(self, document: Mapping[str, object], *renderables: RenderableType) -> None:
+        """The result: as a document for machines, or rendered for people; text is not broken into lines."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, indent=1) + "\n")
+            return
+        for renderable in renderables:
+            self.out.print(renderable, soft_wrap=isinstance(renderable, Text))
+
+    def fail(self, found: Mapping[str, str], message: str) -> None:
+        """An error: a message, and for machines its parts."""
+        if self.as_json:
+            sys.stdout.write(json.dumps({"error": found}, indent=1) + "\n")
+        self.err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+    @contextmanager
+    def working(self, task: str) -> Iterator[Callable[[str], None]]:
+        """A spinner with the time and the latest line of the running tool; silent without a terminal."""
+        if self.as_json or not self.err.is_terminal:
+            yield lambda line: None
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with ProgressBar(*columns, console=self.err, transient=True) as bar:
+            row = bar.add_task(task, total=None)
+
+            def update(line: str) -> None:
+                latest = line.strip()[:_LINE_WIDTH]
+                if latest:
+                    bar.update(row, description=f"{task}: {latest}")
+
+            yield update
+
+
+def _array(path: Path | None) -> NDArray[np.generic] | None:
+    """The numbers of an .npy file."""
+    if path is None:
+        return None
+    import numpy as np
+
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except ValueError as error:
+        raise InputDataError(
+            f"not an array file ({error})", where=str(path), accepted="an .npy file of numbers"
+        ) from error
+
+
+def _described(model: Model) -> dict[str, object]:
+    """A converted model as plain values."""
+    from bitsmith.report.summary import Design, design_to_json, rows
+
+    target = model.target
+    layers = rows(model.network, model.program)
+    outputs = model.network.outputs
+    return design_to_json(Design(model.network.name, target.part, target.clock_period_ns, layers, outputs, model.notes))
+
+
+def _layers(model: Model) -> RenderableType:
+    from bitsmith.report.summary import rows
+    from bitsmith.report.terminal import layers_table
+
+    target = model.target
+    layers = rows(model.network, model.program)
+    return layers_table(model.network.name, layers, target.part, target.clock_period_ns, model.notes)
+
+
+@contextmanager
+def _command(as_json: bool) -> Iterator[_Terminal]:
+    """Runs a command's body; an error raised on purpose becomes a message and exit code 1."""
+    width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns
+    terminal = _Terminal(as_json, Console(width=width), Console(stderr=True))
+    try:
+        yield terminal
+    except BitsmithError as error:
+        terminal.fail(_error(error), str(error))
+        raise typer.Exit(_FAILED) from None
+    except BrokenPipeError:
+        raise  # whoever read our output has seen enough
+    except OSError as error:
+        terminal.fail({"type": type(error).__name__, "found": str(error)}, str(error))
+        raise typer.Exit(_FAILED) from None
+    except KeyboardInterrupt:
+        terminal.err.print(Text("interrupted"))
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def _error(error: BitsmithError) -> dict[str, str]:
+    return {
+        "type": type(error).__name__,
+        "found": error.found,
+        "where": error.where,
+        "accepted": error.accepted,
+        "remedy": error.remedy,
+    }
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"bitsmith {__version__}\n")
+        raise typer.Exit(_OK)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Trained neural networks in, verified bit-exact FPGA firmware out."""
+
+
+@app.command()
+def convert(
+    file: ModelFile,
+    output_dir: Annotated[Path, typer.Option(help="The project folder to write.")] = Path("my-hls-test"),
+    weights: Weights = None,
+    config: Config = None,
+    calibration: Calibration = None,
+    part: PartName = None,
+    clock_period: ClockPeriod = None,
+    backend: Annotated[str, typer.Option(help="What is generated.")] = "rtl",
+    project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
+    as_json: Json = False,
+) -> None:
+    """Convert a trained network and save it as a project."""
+    with _command(as_json) as terminal:
+        from bitsmith.converters import convert as convert_model
+
+        with terminal.working("converting"):
+            model = convert_model(
+                file,
+                output_dir,
+                config,
+                _array(calibration),
+                backend,
+                part,
+                clock_period,
+                weights=weights,
+                project_name=project_name,
+            )
+            model.save(output_dir / SAVED_MODEL)
+        following = Text(f"\nSaved in {output_dir}. Next: bitsmith build {output_dir}")
+        terminal.show({"project": str(output_dir), **_described(model)}, _layers(model), following)
+
+
+@app.command()
+def build(
+    project: Project,
+    synth: Annotated[bool, typer.Option(help="Map to the part's cells and count them.")] = True,
+    cosim: Annotated[bool, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = True,
+    pnr: Annotated[bool, typer.Option("--pnr", help="Place and route, which measures Fmax.")] = False,
+    bitstream: Annotated[bool, typer.Option("--bitstream", help="Make a configuration file for the part.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run even what is estimated to take hours.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Generate the circuit of a project and run the tools on it."""
+    with _command(as_json) as terminal:
+        from bitsmith.model import Model
+
+        model = Model.load(project / SAVED_MODEL, output_dir=project)
+        with terminal.working("building") as progress:
+            report = model.build(synth=synth, cosim=cosim, pnr=pnr, bitstream=bitstream, force=force, progress=progress)
+        terminal.show(dict(report), report)
+
+
+@app.command()
+def report(project: Project, as_json: Json = False) -> None:
+    """Show what a build measured."""
+    with _command(as_json) as terminal:
+        from bitsmith.report import read_report
+
+        found = read_report(project)
+        terminal.show(dict(found), found)
+
+
+@app.command()
+def explain(
+    file: ModelFile,
+    weights: Weights = None,
+    config: Config = None,
+    calibration: Calibration = None,
+    part: PartName = None,
+    clock_period: ClockPeriod = None,
+    as_json: Json = False,
+) -> None:
+    """Show what becomes of a model; write nothing."""
+    with _command(as_json) as terminal:
+        from bitsmith.explain import explain as explain_model
+        from bitsmith.report.terminal import layers_table
+
+        with terminal.working("reading"):
+            told = explain_model(file, weights, config, _array(calibration), part, clock_period)
+        document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
+        if told.model is not None:
+            terminal.show({**document, **_described(told.model)}, _layers(told.model))
+            return
+        heading = Text("These cannot be translated:", style="bold")
+        table = [layers_table(file.name, told.layers, "", None, ())] if told.layers else []
+        terminal.show(document, *table, heading, *(Text(f"- {problem}") for problem in told.problems))
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
+def demo(
+    output_dir: Annotated[Path, typer.Option(help="The project folder to write.")] = Path("demo-output"),
+    pnr: Annotated[bool, typer.Option(help="Place and route.")] = True,
+    bitstream: Annotated[bool, typer.Option(help="Make a configuration file for the part.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Build the digits classifier that comes along."""
+    with _command(as_json) as terminal:
+        from bitsmith.demo import run
+
+        with terminal.working("digits classifier") as progress:
+            done = run(output_dir, pnr=pnr, bitstream=bitstream, progress=progress)
+        page = str(done.page.resolve())
+        terminal.show({**done.report, "Page": page}, done.report, Text(f"Report with pictures: {page}"))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """List tools and packages, and how to install those missing."""
+    with _command(as_json) as terminal:
+        from bitsmith.doctor import examine
+
+        with terminal.working("looking for tools"):
+            findings = examine()
+        document = {"findings": [finding.as_json() for finding in findings]}
+        terminal.show(document, *(_finding(finding) for finding in findings))
+
+
+def _finding(finding: Finding) -> Text:
+    """One line for what is there, three for what is missing."""
+    if finding.found:
+        return Text.assemble(("found    ", "green"), f"{finding.name} {finding.version}", (f"  {finding.where}", "dim"))
+    return Text.assemble(
+        ("missing  ", "yellow"),
+        f"{finding.name}: {finding.problem}\n",
+        f"         {finding.needed_for}\n" if finding.needed_for else "",
+        f"         install: {finding.install}",
+    )
+
+
+def main() -> None:
+    """The entry point of the command ``bitsmith``."""
+    app()

@@ -1,0 +1,81 @@
+"""What becomes of a model file, without writing anything: its layers and types, or all that keeps it from being translated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy.typing as npt
+
+from bitsmith.config import resolve
+from bitsmith.converters import convert
+from bitsmith.errors import BitsmithError, ModelFileError, RangeError, UnsupportedError
+from bitsmith.frontends.keras import read_keras
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.program import Program
+from bitsmith.layers.input import DEFAULT_INPUT
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.network import Network
+from bitsmith.model import Model
+from bitsmith.passes.observe import observe
+from bitsmith.report.summary import LayerRow, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A model's layers as far as they can be translated. ``model`` is there exactly if there are no ``problems``."""
+
+    layers: tuple[LayerRow, ...]
+    problems: tuple[BitsmithError, ...]
+    model: Model | None = None
+
+
+def explain(
+    file: Path,
+    weights: Path | None = None,
+    config: Path | None = None,
+    calibration: npt.ArrayLike | None = None,
+    part: str | None = None,
+    clock_period: float | None = None,
+) -> Explanation:
+    """Read and translate the model in ``file``; arguments as of :func:`bitsmith.convert`.
+
+    Raises:
+        ConfigError, InputDataError: the arguments are wrong; what is wrong with the model itself is in the result.
+    """
+    try:
+        model = convert(file, Path(), config, calibration, part=part, clock_period=clock_period, weights=weights)
+    except (UnsupportedError, RangeError) as first:
+        return _problems(file, weights, config, first)
+    return Explanation(rows(model.network, model.program), (), model)
+
+
+def _problems(file: Path, weights: Path | None, config: Path | None, first: BitsmithError) -> Explanation:
+    try:
+        network = resolve(read_keras(file, weights), config)
+        network.shapes()
+    except (ModelFileError, UnsupportedError) as error:
+        return Explanation((), (error,))
+    program, found = _translated(network)
+    return Explanation(rows(network, program), found or (first,))
+
+
+def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
+    """The program of the layers that can be translated, and the error of each that cannot.
+
+    Such a layer is replaced by an input of its shape, so that those after it are looked at too.
+    """
+    builder, shapes, observed = Builder(), network.shapes(), observe(network, None)
+    values: dict[str, Value] = {}
+    good: list[tuple[str, Value]] = []
+    found: list[BitsmithError] = []
+    for node in network.nodes:
+        lowering = Lowering(node.name, builder, node.settings, observed[node.name])
+        try:
+            with builder.layer(node.name):
+                values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
+            good.append((node.name, values[node.name]))
+        except (UnsupportedError, RangeError) as error:
+            found.append(error)
+            values[node.name] = builder.input(node.name, shapes[node.name], DEFAULT_INPUT)
+    return builder.program([(name, values[name]) for name in network.outputs], good), tuple(found)
