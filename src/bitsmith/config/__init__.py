@@ -1,0 +1,26 @@
+"""The user's configuration: dictionaries and YAML in the familiar shape -> typed settings, and the other way round.
+
+In: untrusted dictionaries and files. Out: a network whose layers carry :class:`~bitsmith.layers.settings.Settings`, or a
+:class:`ProjectConfig`. Whatever is written takes effect or is refused with its key; nothing is ignored. Knows no file
+format of models and no backend.
+"""
+
+from bitsmith.config.building import config_from_network
+from bitsmith.config.files import parse_yaml_config
+from bitsmith.config.model import HLSConfig, read_hls_config
+from bitsmith.config.project import Backend, IOType, ProjectConfig, create_config, read_project
+from bitsmith.config.resolving import ConfigLike, resolve
+
+__all__ = [
+    "Backend",
+    "ConfigLike",
+    "HLSConfig",
+    "IOType",
+    "ProjectConfig",
+    "config_from_network",
+    "create_config",
+    "parse_yaml_config",
+    "read_hls_config",
+    "read_project",
+    "resolve",
+]

@@ -1,0 +1,92 @@
+"""Configurations to start from: every key that has an effect on a network, with a value that changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_reuse_factor
+from bitsmith.config.project import read_backend
+from bitsmith.config.reading import did_you_mean, shown
+from bitsmith.config.variables import takes_default
+from bitsmith.errors import ConfigError
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import SoftmaxImplementation
+from bitsmith.precision import parse_precision
+
+GRANULARITIES = ("model", "type", "name")
+_AUTO = "auto"
+
+_OPTION_KEYS: Mapping[str, tuple[str, object]] = {
+    "table_size": ("TableSize", _AUTO),
+    "table_range": ("TableRange", _AUTO),
+    "binning": ("Binning", _AUTO),
+    "implementation": ("Implementation", SoftmaxImplementation.STABLE.value),
+    "skip": ("Skip", False),
+}
+
+
+def config_from_network(
+    network: Network,
+    granularity: str = "model",
+    default_precision: str = _AUTO,
+    default_reuse_factor: int = 1,
+    max_precision: str | None = None,
+    backend: str | None = None,
+) -> dict[str, Any]:
+    """A configuration of ``network`` to edit and to pass to the converters.
+
+    All three granularities say the same; ``'type'`` and ``'name'`` write it out per layer type or per layer, in the order
+    of evaluation.
+
+    Args:
+        network: the layers.
+        granularity: ``'model'``, ``'type'`` or ``'name'``.
+        default_precision: the format of results, weights, biases and accumulators, or ``'auto'``.
+        default_reuse_factor: products per multiplier; 1.
+        max_precision: a cap on automatic widths; not available, None.
+        backend: None or ``'rtl'``.
+
+    Raises:
+        ConfigError: an argument that is not understood.
+    """
+    if granularity not in GRANULARITIES:
+        raise ConfigError(f"granularity {shown(granularity)}", accepted="'model', 'type' or 'name'",
+                          remedy=did_you_mean(str(granularity), GRANULARITIES))  # fmt: skip
+    check_maximum(max_precision, "max_precision")
+    read_reuse_factor(default_reuse_factor, "default_reuse_factor")
+    if backend is not None:
+        read_backend(backend, "backend")
+    fmt = parse_precision(default_precision, "default_precision")
+    precision = _AUTO if fmt is None else str(fmt)
+    config: dict[str, Any] = {
+        "Model": {
+            "Precision": {DEFAULT: precision},
+            "ReuseFactor": default_reuse_factor,
+            "Strategy": "Latency",
+            "BramFactor": BRAM_FACTOR,
+            "TraceOutput": False,
+        }
+    }
+    if granularity == "type":
+        kinds = {node.layer.kind: node.layer for node in network.nodes}
+        config["LayerType"] = {
+            kind: _layer_entry(layer, precision, default_reuse_factor) for kind, layer in kinds.items()
+        }
+    elif granularity == "name":
+        config["LayerName"] = {
+            node.name: _layer_entry(node.layer, precision, default_reuse_factor) for node in network.nodes
+        }
+    return config
+
+
+def _layer_entry(layer: Layer, precision: str, reuse_factor: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "Trace": False,
+        "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in layer.precisions},
+    }
+    if "weight" in layer.precisions:
+        entry["ReuseFactor"] = reuse_factor
+    entry.update(value for option, value in _OPTION_KEYS.items() if option in layer.options)
+    return entry

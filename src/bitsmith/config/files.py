@@ -1,0 +1,143 @@
+"""Configuration files: YAML and JSON as plain data, read without trusting them.
+
+Bounds: file size, number of values once aliases are written out, nesting. No tags beyond YAML's plain data.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Never
+
+import yaml
+
+from bitsmith.config.reading import shown, squash
+from bitsmith.errors import ConfigError
+
+MAX_BYTES = 1 << 20
+MAX_VALUES = 200_000
+MAX_DEPTH = 50
+
+PATH_KEYS = ("OutputDir", "KerasJson", "KerasH5", "KerasModel", "InputData", "OutputPredictions")
+"""Keys of a project configuration whose text is a path."""
+
+
+def parse_yaml_config(path: str | Path) -> dict[str, Any]:
+    """The project configuration in a YAML (or JSON) file; relative paths in it are taken from the file's folder.
+
+    Raises:
+        ConfigError: a file that cannot be read, is not plain data, or is beyond the bounds above.
+    """
+    path = Path(path)
+    content = read_file(path)
+    folder = path.absolute().parent
+    path_keys = {squash(key) for key in PATH_KEYS}
+    config: dict[str, Any] = {}
+    for key, value in content.items():
+        # What is no usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
+        usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
+        is_path = usable and isinstance(key, str) and squash(key) in path_keys
+        config[key] = str(folder.joinpath(str(value))) if is_path else value
+    return config
+
+
+def read_file(path: Path) -> dict[Any, object]:
+    """The dictionary in a YAML or JSON (``.json``) file.
+
+    Raises:
+        ConfigError: as :func:`parse_yaml_config`.
+    """
+    where = str(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise ConfigError("a configuration file of more than 1 MiB", where=where)
+        text = raw.decode("utf-8")
+        content = _json(text, where) if path.suffix.lower() == ".json" else _yaml(text, where)
+    except OSError as error:
+        raise ConfigError(f"cannot read it: {error.strerror}", where=where) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8 text", where=where) from error
+    except RecursionError as error:
+        raise ConfigError("nested beyond reason", where=where, accepted=f"{MAX_DEPTH} levels") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {_first_lines(error)}", where=where) from error
+    except ValueError as error:
+        raise ConfigError(f"not valid: {_first_lines(error)}", where=where) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{shown(content)} where a dictionary is needed", where=where)
+    return content
+
+
+def _first_lines(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _json(text: str, where: str) -> object:
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in items:
+            if key in found:
+                raise ConfigError(f"key {shown(key)} is given twice", where=where)
+            found[key] = value
+        return found
+
+    def constant(name: str) -> Never:
+        raise ConfigError(f"{name} is not a number", where=where)
+
+    content: object = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+    return content
+
+
+def _yaml(text: str, where: str) -> object:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        # Checked before construction, because merge keys write aliases out while values are constructed.
+        _check(node, where, {}, ())
+        content: object = loader.construct_document(node)
+        return content
+    finally:
+        loader.dispose()
+
+
+def _check(node: yaml.Node, where: str, sizes: dict[int, int], above: tuple[int, ...]) -> int:
+    """The number of values under ``node`` with aliases written out.
+
+    Raises:
+        ConfigError: beyond the bounds, a value within itself, a key given twice, or a tag that is not plain data.
+    """
+    place = f"{where}, line {node.start_mark.line + 1}"
+    if id(node) in above:
+        raise ConfigError("a value that contains itself", where=place)
+    if len(above) > MAX_DEPTH:
+        raise ConfigError("nested beyond reason", where=place, accepted=f"{MAX_DEPTH} levels")
+    if id(node) in sizes:
+        return sizes[id(node)]
+    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+        raise ConfigError(f"tag {shown(node.tag)}", where=place, accepted="plain data: text, numbers, lists, dictionaries",
+                          remedy="write the path of the model as text" if "keras_model" in node.tag else "")  # fmt: skip
+    size = 1
+    inside = (*above, id(node))
+    if isinstance(node, yaml.SequenceNode):
+        size += sum(_check(child, where, sizes, inside) for child in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, value in node.value:
+            size += _check(key, where, sizes, inside) + _check(value, where, sizes, inside)
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError("a key that is not text", where=place)
+            if key.value in keys:
+                raise ConfigError(
+                    f"key {shown(key.value)} is given twice", where=f"{where}, line {key.start_mark.line + 1}"
+                )
+            keys.add(key.value)
+    if size > MAX_VALUES:
+        raise ConfigError("too many values once its aliases are written out", where=place, accepted=f"{MAX_VALUES}")
+    sizes[id(node)] = size
+    return size

@@ -1,0 +1,318 @@
+"""The ``HLSConfig`` dictionary (``Model``, ``LayerType``, ``LayerName``) -> typed choices per level."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from bitsmith.config.files import read_file
+from bitsmith.config.reading import (
+    Inert,
+    Problems,
+    Section,
+    boolean,
+    did_you_mean,
+    integer,
+    listed,
+    mapping,
+    number,
+    shown,
+    squash,
+)
+from bitsmith.config.variables import ALL_VARIABLES
+from bitsmith.errors import ConfigError
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.settings import Binning, SoftmaxImplementation, Strategy
+from bitsmith.layers.tables import MAX_ENTRIES
+from bitsmith.precision import parse_precision
+
+DEFAULT = "default"
+MAXIMUM = "maximum"
+BRAM_FACTOR = 1_000_000_000
+"""The other tools' default: no weights in block memory."""
+
+_FOLDING = "folding is not available yet, every product has its own hardware"
+_LARGEST_TABLE_RANGE = 2.0**32
+_Named = TypeVar("_Named", bound=enum.Enum)
+
+
+class Auto(enum.Enum):
+    """An option that the user leaves to us in so many words."""
+
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is said at one level (the model, a layer type, a layer). An option that is None is not mentioned.
+
+    ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``.
+    """
+
+    precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
+    reuse_factor: int | None = None
+    strategy: Strategy | None = None
+    trace: bool | None = None
+    skip: bool | None = None
+    table_size: int | Auto | None = None
+    table_range: tuple[float, float] | Auto | None = None
+    binning: Binning | Auto | None = None
+    implementation: SoftmaxImplementation | Auto | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HLSConfig:
+    """Choices for the model, by layer type and by layer name.
+
+    ``without_effect`` names the keys of other tools that were accepted because their value changes nothing.
+    """
+
+    model: Choices = field(default_factory=Choices)
+    types: Mapping[str, Choices] = field(default_factory=dict)
+    names: Mapping[str, Choices] = field(default_factory=dict)
+    without_effect: tuple[str, ...] = ()
+
+
+_SHARED_KEYS = ("Precision", "ReuseFactor", "Strategy", "TableSize", "Binning", "Implementation")
+MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
+LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
+
+_SHARED_INERT = {
+    "TargetCycles": Inert((None,), _FOLDING),
+    "Compression": Inert((False, True), "zero weights never cost hardware, compressed or not"),
+    "ParallelizationFactor": Inert((1,), _FOLDING),
+    "ConvImplementation": Inert(("LineBuffer",), "convolutions are not available yet"),
+}
+MODEL_INERT = _SHARED_INERT | {
+    "PipelineStyle": Inert(("auto", "pipeline"), "data flow between layers is not available yet; all is pipelined"),
+    "PipelineInterval": Inert((1, None), _FOLDING),
+    "BramFactor": Inert((BRAM_FACTOR,), "weights are constants of the logic, they cannot go to block memory yet"),
+    "ChannelsLastConversion": Inert(("full",), "layout conversion belongs to PyTorch models, not available yet"),
+    "TransposeOutputs": Inert((False,), "layout conversion belongs to PyTorch models, not available yet"),
+    "BitExact": Inert((None, False), "precision 'auto' already keeps quantised models exact"),
+    "AllowDAFallback": Inert((False, True), "a switch"),
+    "AllowV2Fallback": Inert((False, True), "a switch"),
+}
+LAYER_INERT = _SHARED_INERT | {
+    "ExpTableSize": Inert((), "both tables of a softmax have the size that TableSize says"),
+    "InvTableSize": Inert((), "both tables of a softmax have the size that TableSize says"),
+}
+_SECTIONS_INERT = {
+    "Flows": Inert((), "the order of the passes is fixed"),
+    "Optimizers": Inert((), "the order of the passes is fixed"),
+    "SkipOptimizers": Inert((), "the order of the passes is fixed"),
+    "InputShape": Inert((), "PyTorch models are not available yet"),
+    "PytorchModel": Inert((), "PyTorch models are not available yet"),
+}
+_SECTIONS = ("Model", "LayerType", "LayerName")
+_PROJECT_MARK = "HLSConfig"
+
+# The variable that a layer's key `exp_table_t` means, and that a key within `Precision` means.
+_TYPE_KEYS = {f"{name}_t": name for name in ALL_VARIABLES}
+_VARIABLE_OF = {
+    **{squash(name): name for name in (*ALL_VARIABLES, DEFAULT, MAXIMUM)},
+    **{squash(key): name for key, name in _TYPE_KEYS.items()},
+}
+
+
+def read_hls_config(config: object) -> HLSConfig:
+    """Check and type a dictionary with the sections ``Model``, ``LayerType`` and ``LayerName``, or the file that holds it.
+
+    Args:
+        config: a dictionary, the path of a YAML or JSON file, or None for an empty configuration.
+
+    Raises:
+        ConfigError: every key and value that is not understood, in one error.
+    """
+    problems = Problems()
+    read = collect_hls_config(loaded(config), "", problems)
+    problems.finish()
+    return read
+
+
+def loaded(config: object) -> object:
+    """``config``, or the content of the file that it names."""
+    return read_file(Path(config)) if isinstance(config, (str, Path)) else config
+
+
+def collect_hls_config(config: object, where: str, problems: Problems) -> HLSConfig:
+    """As :func:`read_hls_config` for a dictionary at the key ``where``; what is wrong goes to ``problems``."""
+    if isinstance(config, Mapping) and any(
+        isinstance(key, str) and squash(key) == squash(_PROJECT_MARK) for key in config
+    ):
+        problems.add(
+            "this is the configuration of a whole project, not of a model",
+            where=where or _PROJECT_MARK,
+            accepted=f"a dictionary with the keys {listed(_SECTIONS)}",
+            remedy="pass config['HLSConfig'], or give the whole to keras_to_hls",
+        )
+        return HLSConfig()
+    without_effect: list[str] = []
+    sections = Section.read(config, where, _SECTIONS, problems, _SECTIONS_INERT)
+    model = _choices(sections.values.get("Model"), sections.at("Model"), problems, without_effect, whole_model=True)
+    types, names = (
+        {
+            name: _choices(content, f"{sections.at(key)}.{name}", problems, without_effect, whole_model=False)
+            for name, content in mapping(sections.values.get(key), sections.at(key), problems).items()
+        }
+        for key in ("LayerType", "LayerName")
+    )
+    return HLSConfig(model, types, names, tuple(without_effect))
+
+
+def _choices(
+    content: object, where: str, problems: Problems, without_effect: list[str], *, whole_model: bool
+) -> Choices:
+    section = _read_level(content, where, problems, whole_model)
+    without_effect.extend(section.at(key) for key in section.inert)
+    return Choices(
+        precision=_precision(section),
+        reuse_factor=section.get("ReuseFactor", read_reuse_factor),
+        strategy=section.get("Strategy", _strategy),
+        trace=section.get("TraceOutput" if whole_model else "Trace", boolean),
+        skip=section.get("Skip", boolean),
+        table_size=section.get("TableSize", _table_size),
+        table_range=section.get("TableRange", _table_range),
+        binning=section.get("Binning", _binning),
+        implementation=section.get("Implementation", _implementation),
+    )
+
+
+def _read_level(content: object, where: str, problems: Problems, whole_model: bool) -> Section:
+    """A level's section. Keys that exist, but only at other levels, are refused in words of their own."""
+    known = (*(MODEL_KEYS if whole_model else LAYER_KEYS), *_TYPE_KEYS)
+    inert = MODEL_INERT if whole_model else LAYER_INERT
+    elsewhere = {squash(key) for key in (*MODEL_KEYS, *LAYER_KEYS, *MODEL_INERT, *LAYER_INERT)}
+    elsewhere -= {squash(key) for key in (*known, *inert)}
+    kept: dict[str, object] = {}
+    for key, value in mapping(content, where, problems).items():
+        if squash(key) not in elsewhere:
+            kept[key] = value
+            continue
+        remedy = "TraceOutput traces every layer" if squash(key) == "trace" else ""
+        place = "of a layer (LayerType or LayerName)" if whole_model else "of the whole model (Model)"
+        problems.add(f"{key} is a key {place}", where=f"{where}.{key}", remedy=remedy)
+    return Section.read(kept, where, known, problems, inert)
+
+
+def _precision(section: Section) -> dict[str, FixedFormat | None]:
+    """The formats of a level: from ``Precision`` and from keys such as ``exp_table_t``, which win over an ``auto``."""
+    given, where, problems = section.values.get("Precision", {}), section.at("Precision"), section.problems
+    formats: dict[str, FixedFormat | None] = {}
+    if isinstance(given, Mapping):
+        for key, value in mapping(given, where, problems).items():
+            variable, at = _VARIABLE_OF.get(squash(key)), f"{where}.{key}"
+            if variable == MAXIMUM:
+                problems.attempt(check_maximum, value, at)
+            elif variable is None:
+                names = (DEFAULT, *ALL_VARIABLES)
+                problems.add(f"unknown variable {shown(key)}", where=where, accepted=listed(names),
+                             remedy=did_you_mean(key, names))  # fmt: skip
+            elif variable in formats:
+                problems.add(f"{variable} is given twice, in two spellings", where=at)
+            else:
+                formats[variable] = problems.attempt(parse_precision, value, at)
+    else:
+        formats[DEFAULT] = problems.attempt(parse_precision, given, where)
+    for key in section.values.keys() & _TYPE_KEYS.keys():
+        variable, fmt = _TYPE_KEYS[key], section.get(key, parse_precision)
+        if formats.get(variable) not in (None, fmt):
+            problems.add(f"two formats for {variable}", where=section.at(key), remedy="keep one of the two keys")
+        formats[variable] = fmt
+    return formats
+
+
+def check_maximum(value: object, where: str) -> None:
+    """Refuse any cap on automatic widths."""
+    if value is not None and value != "auto":
+        raise ConfigError(
+            "a cap on automatic widths is not available: cutting a width without its range would overflow silently",
+            where=where,
+            accepted="no such key, or 'auto'",
+            remedy="give 'result' or 'accum' a format of the width you want, with SAT to be safe",
+        )
+
+
+def read_reuse_factor(value: object, where: str) -> int:
+    """A reuse factor; only 1 for now."""
+    factor = integer(value, where, 1, 1 << 30)
+    if factor != 1:
+        raise ConfigError(
+            f"ReuseFactor {factor}: {_FOLDING}",
+            where=where,
+            accepted="1",
+            remedy="smaller weight formats or pruning make the circuit smaller",
+        )
+    return factor
+
+
+def _named(value: object, where: str, names: Mapping[str, _Named]) -> _Named:
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if not isinstance(value, str) or squash(value) not in {squash(name) for name in names}:
+        remedy = did_you_mean(value, names) if isinstance(value, str) else ""
+        raise ConfigError(shown(value), where=where, accepted=listed(names), remedy=remedy)
+    return {squash(name): named for name, named in names.items()}[squash(value)]
+
+
+def _strategy(value: object, where: str) -> Strategy:
+    return _named(
+        value,
+        where,
+        {
+            "Latency": Strategy.LATENCY,
+            "Resource": Strategy.RESOURCE,
+            "Unrolled": Strategy.UNROLLED,
+            "ResourceUnrolled": Strategy.UNROLLED,
+            "DistributedArithmetic": Strategy.DISTRIBUTED_ARITHMETIC,
+            "da": Strategy.DISTRIBUTED_ARITHMETIC,
+        },
+    )
+
+
+def _is_auto(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower() == "auto"
+
+
+def _table_size(value: object, where: str) -> int | Auto:
+    return Auto.AUTO if _is_auto(value) else integer(value, where, 2, MAX_ENTRIES)
+
+
+def _table_range(value: object, where: str) -> tuple[float, float] | Auto:
+    if _is_auto(value):
+        return Auto.AUTO
+    accepted = "[lowest, highest], or a positive number that means the same range on both sides of 0, or 'auto'"
+    if isinstance(value, (list, tuple)):
+        if len(value) != 2:
+            raise ConfigError(f"a list of {len(value)}", where=where, accepted=accepted)
+        low, high = (number(bound, where, accepted) for bound in value)
+    else:
+        high = number(value, where, accepted)
+        low = -high
+    if not -_LARGEST_TABLE_RANGE <= low < high <= _LARGEST_TABLE_RANGE:
+        raise ConfigError(f"a range from {low:g} to {high:g}", where=where, accepted=accepted)
+    return low, high
+
+
+def _binning(value: object, where: str) -> Binning | Auto:
+    names: dict[str, Binning | Auto] = {
+        "floor": Binning.FLOOR,
+        "centre": Binning.CENTRE,
+        "center": Binning.CENTRE,
+        "linear": Binning.LINEAR,
+        "auto": Auto.AUTO,
+    }
+    return _named(value, where, names)
+
+
+def _implementation(value: object, where: str) -> SoftmaxImplementation | Auto:
+    if isinstance(value, str) and squash(value) == "legacy":
+        raise ConfigError(
+            "the legacy softmax is not available", where=where, accepted="stable, latency, argmax, auto",
+            remedy="'stable' is more accurate at every size",
+        )  # fmt: skip
+    names: dict[str, SoftmaxImplementation | Auto] = {one.value: one for one in (*SoftmaxImplementation, Auto.AUTO)}
+    return _named(value, where, names)

@@ -1,0 +1,265 @@
+"""The configuration of a whole project (model files, part, clock, output folder) -> :class:`ProjectConfig`."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bitsmith.config.files import parse_yaml_config
+from bitsmith.config.model import HLSConfig, collect_hls_config
+from bitsmith.config.reading import (
+    Inert,
+    Problems,
+    Section,
+    did_you_mean,
+    number,
+    shown,
+    squash,
+    text,
+)
+from bitsmith.errors import ConfigError
+
+DEFAULT_OUTPUT_DIR = Path("my-hls-test")
+DEFAULT_PROJECT_NAME = "myproject"
+DEFAULT_VERSION = "1.0.0"
+
+_LONGEST_CLOCK_PERIOD_NS = 1e6
+_LONGEST_PATH = 4096
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
+
+
+class Backend(enum.Enum):
+    """What is generated."""
+
+    RTL = "rtl"
+
+
+class IOType(enum.Enum):
+    """How data enter and leave the circuit."""
+
+    PARALLEL = "io_parallel"
+
+
+_HLS_BACKENDS = (
+    "vivado", "vivadoaccelerator", "vitis", "vitisunified", "quartus", "oneapi", "catapult", "libero",
+    "symbolicexpression",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """A checked project configuration.
+
+    ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
+    the user says nothing. At most one of ``keras_model`` (a path or a live model) and ``keras_json``/``keras_h5`` is given.
+    ``without_effect`` names keys of other tools that were accepted because their value changes nothing.
+    """
+
+    output_dir: Path = DEFAULT_OUTPUT_DIR
+    project_name: str = DEFAULT_PROJECT_NAME
+    backend: Backend = Backend.RTL
+    version: str = DEFAULT_VERSION
+    part: str | None = None
+    clock_period_ns: float | None = None
+    clock_uncertainty: float | None = None
+    io_type: IOType = IOType.PARALLEL
+    hls_config: HLSConfig = field(default_factory=HLSConfig)
+    keras_model: object | None = None
+    keras_json: Path | None = None
+    keras_h5: Path | None = None
+    input_data: Path | None = None
+    output_predictions: Path | None = None
+    without_effect: tuple[str, ...] = ()
+
+
+_KEYS = (
+    "OutputDir", "ProjectName", "Backend", "Version", "Part", "ClockPeriod", "ClockUncertainty", "IOType", "HLSConfig",
+    "KerasModel", "KerasJson", "KerasH5", "InputData", "OutputPredictions", "WriterConfig",
+)  # fmt: skip
+
+_VENDOR = "it belongs to a vendor's HLS backend, not available yet"
+_AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
+_INERT = {
+    "PytorchModel": Inert((None,), "PyTorch models are not available yet; export the model to Keras"),
+    "OnnxModel": Inert((None,), "ONNX models are not available yet; export the model to Keras"),
+    "InputShape": Inert((None,), "it belongs to PyTorch models, not available yet"),
+    "AcceleratorConfig": Inert((None,), _VENDOR),
+    "FPGAFamily": Inert((), _VENDOR),
+    "Board": Inert((), _VENDOR),
+    "SmartHLSPath": Inert((), _VENDOR),
+    "Technology": Inert((), _VENDOR),
+    "ASICLibs": Inert((), _VENDOR),
+    "FIFO": Inert((None,), _VENDOR),
+    "HyperoptHandshake": Inert((False,), _VENDOR),
+    "TraceOutput": Inert((False,), "write it under HLSConfig.Model"),
+    "ProjectDir": Inert((), _AFTERWARDS),
+    "InputShapes": Inert((), _AFTERWARDS),
+    "OutputShapes": Inert((), _AFTERWARDS),
+    "Stamp": Inert((), _AFTERWARDS),
+}
+_WRITER_INERT = {
+    "Namespace": Inert((None,), _VENDOR),
+    "WriteWeightsTxt": Inert((True, False), _VENDOR),
+    "WriteTar": Inert((False,), "pack the output folder with tar"),
+    "WriteEmulationConstants": Inert((False, True), _VENDOR),
+    "TBOutputStream": Inert(("both", "stdout", "file"), _VENDOR),
+}
+
+
+def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
+    """Check and type a project configuration: a dictionary, or the path of a YAML or JSON file.
+
+    A key with the value None counts as absent.
+
+    Raises:
+        ConfigError: every key and value that is not understood, in one error.
+    """
+    content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
+    problems = Problems()
+    section = Section.read(content, "", _KEYS, problems, _INERT)
+    section.values = {key: value for key, value in section.values.items() if value is not None}
+    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, _WRITER_INERT)
+    given = section.values.get("HLSConfig")
+    hls_config = given if isinstance(given, HLSConfig) else collect_hls_config(given, "HLSConfig", problems)
+    project = ProjectConfig(
+        output_dir=section.get("OutputDir", _path) or DEFAULT_OUTPUT_DIR,
+        project_name=section.get("ProjectName", _project_name) or DEFAULT_PROJECT_NAME,
+        backend=section.get("Backend", read_backend) or Backend.RTL,
+        version=section.get("Version", _version) or DEFAULT_VERSION,
+        part=section.get("Part", _part),
+        clock_period_ns=section.get("ClockPeriod", _clock_period),
+        clock_uncertainty=section.get("ClockUncertainty", _clock_uncertainty),
+        io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
+        hls_config=hls_config,
+        keras_model=section.get("KerasModel", _keras_model),
+        keras_json=section.get("KerasJson", _path),
+        keras_h5=section.get("KerasH5", _path),
+        input_data=section.get("InputData", _path),
+        output_predictions=section.get("OutputPredictions", _path),
+        without_effect=(
+            *(section.at(key) for key in section.inert),
+            *(writer.at(key) for key in writer.inert),
+            *hls_config.without_effect,
+        ),
+    )
+    if project.keras_model is not None and (project.keras_json or project.keras_h5):
+        problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
+    problems.finish()
+    return project
+
+
+def create_config(
+    output_dir: str | Path = DEFAULT_OUTPUT_DIR,
+    project_name: str = DEFAULT_PROJECT_NAME,
+    backend: str = Backend.RTL.value,
+    version: str = DEFAULT_VERSION,
+    **kwargs: object,
+) -> dict[str, Any]:
+    """A project configuration with all of its settings, as a dictionary; the model's keys are added to it.
+
+    Args:
+        output_dir: folder of the generated project.
+        project_name: name of the top module: letters, digits and underscores.
+        backend: ``'rtl'``.
+        version: version of the user's design, for reports.
+        kwargs: any other key of a project configuration, as ``part``, ``clock_period`` or ``io_type``. A part or clock
+            period that is None is the backend's choice.
+
+    Raises:
+        ConfigError: as :func:`read_project`.
+    """
+    config: dict[str, Any] = {
+        "OutputDir": str(output_dir),
+        "ProjectName": project_name,
+        "Backend": backend,
+        "Version": version,
+        "Part": None,
+        "ClockPeriod": None,
+        "IOType": IOType.PARALLEL.value,
+        "HLSConfig": {},
+    }
+    names = {squash(key): key for key in (*_KEYS, *_INERT)}
+    config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
+    read_project(config)
+    return config
+
+
+def read_backend(value: object, where: str) -> Backend:
+    """A backend's name; those of other tools are refused, not replaced."""
+    if isinstance(value, Backend):
+        return value
+    name = squash(value) if isinstance(value, str) else ""
+    if name == Backend.RTL.value:
+        return Backend.RTL
+    if name in _HLS_BACKENDS:
+        raise ConfigError(f"backend {value!r}: HLS backends are not available yet", where=where, accepted="'rtl'",
+                          remedy="'rtl' gives SystemVerilog that the vendors' tools read as well")  # fmt: skip
+    remedy = did_you_mean(name, ["rtl"]) if name else ""
+    raise ConfigError(f"backend {shown(value)}", where=where, accepted="'rtl'", remedy=remedy)
+
+
+def _io_type(value: object, where: str) -> IOType:
+    if isinstance(value, IOType):
+        return value
+    name = squash(value) if isinstance(value, str) else ""
+    if name == "ioparallel":
+        return IOType.PARALLEL
+    if name == "iostream":
+        raise ConfigError(
+            "io_stream is not available yet", where=where, accepted="'io_parallel'",
+            remedy="io_parallel takes a new input in every clock cycle",
+        )  # fmt: skip
+    raise ConfigError(shown(value), where=where, accepted="'io_parallel'", remedy=did_you_mean(name, ["io_parallel"]))
+
+
+def _project_name(value: object, where: str) -> str:
+    return text(value, where, _NAME, "letters, digits and underscores, starting with a letter, at most 64")
+
+
+def _version(value: object, where: str) -> str:
+    return text(value, where, _VERSION, "text such as '1.0.0', at most 32 characters")
+
+
+def _part(value: object, where: str) -> str:
+    return text(value, where, _PART, "the part's ordering code, such as 'LFE5U-85F-6BG381C'")
+
+
+def _path(value: object, where: str) -> Path:
+    accepted = "the path of a file or folder"
+    path = str(value) if isinstance(value, Path) else value
+    if not isinstance(path, str) or not path.strip() or len(path) > _LONGEST_PATH or not path.isprintable():
+        raise ConfigError(shown(path), where=where, accepted=accepted)
+    if path.startswith("~"):
+        raise ConfigError(f"{shown(path)}: ~ is not expanded", where=where, accepted=accepted)
+    return Path(path)
+
+
+def _keras_model(value: object, where: str) -> object:
+    return _path(value, where) if isinstance(value, (str, Path)) else value
+
+
+def _clock_period(value: object, where: str) -> float:
+    accepted = f"nanoseconds, above 0 and at most {_LONGEST_CLOCK_PERIOD_NS:g}"
+    period = number(value, where, accepted)
+    if not 0 < period <= _LONGEST_CLOCK_PERIOD_NS:
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return period
+
+
+def _clock_uncertainty(value: object, where: str) -> float:
+    """As a fraction of the clock period."""
+    accepted = "a percentage such as '12.5%', or a fraction of the period, from 0 to below 1"
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is not None:
+        return float(match[1]) / 100.0
+    fraction = number(value, where, accepted)
+    if not 0 <= fraction < 1:
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return fraction

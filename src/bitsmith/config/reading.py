@@ -1,0 +1,179 @@
+"""Reading sections of untrusted dictionaries: keys in any case, "did you mean", and all problems told at once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from bitsmith.errors import ConfigError
+
+_Read = TypeVar("_Read")
+
+_SHOWN = 60
+_MOST_PROBLEMS = 20
+
+
+def squash(key: str) -> str:
+    """``key`` without case, underscores, hyphens and spaces: ``ReuseFactor``, ``reuse_factor`` and ``reuseFactor`` agree."""
+    return re.sub(r"[_\- ]", "", key).lower()
+
+
+def shown(value: object) -> str:
+    """``value`` for a message, cut to a readable length."""
+    if isinstance(value, (str, int, float)) or value is None:
+        text = repr(value) if not isinstance(value, int) or abs(value) < 10**_SHOWN else "a huge number"
+        return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return f"a {type(value).__name__}"
+
+
+def did_you_mean(found: str, names: Iterable[str]) -> str:
+    """A proposal for a mistyped name, or nothing if no name is close."""
+    by_squashed = {squash(name): name for name in names}
+    close = difflib.get_close_matches(squash(found), by_squashed, n=1)
+    return f"did you mean {by_squashed[close[0]]!r}?" if close else ""
+
+
+def listed(names: Iterable[str], most: int = 40) -> str:
+    """Names in a row, the first ``most``."""
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+@dataclass(slots=True)
+class Problems:
+    """Errors found so far; a user sees all of them in one message."""
+
+    errors: list[ConfigError] = field(default_factory=list)
+
+    def add(self, found: str, *, where: str, accepted: str = "", remedy: str = "") -> None:
+        """Note one problem."""
+        self.errors.append(ConfigError(found, where=where, accepted=accepted, remedy=remedy))
+
+    def attempt(self, read: Callable[[object, str], _Read], value: object, where: str) -> _Read | None:
+        """``read(value, where)``, or None after noting why that is refused."""
+        try:
+            return read(value, where)
+        except ConfigError as error:
+            self.errors.append(error)
+            return None
+
+    def finish(self) -> None:
+        """Raise what was found, if anything."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            told = [f"- {error}".replace("\n", "\n  ") for error in self.errors[:_MOST_PROBLEMS]]
+            rest = len(self.errors) - len(told)
+            lines = [f"{len(self.errors)} problems in the configuration", *told, *([f"- and {rest} more"] * (rest > 0))]
+            raise ConfigError("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Inert:
+    """A key of other tools that has no meaning here: ``harmless`` values are accepted, any other is refused with ``why``."""
+
+    harmless: tuple[object, ...]
+    why: str
+
+    def accepts(self, value: object) -> bool:
+        """Whether leaving ``value`` out would change nothing."""
+        return any(type(value) is type(one) and _same(value, one) for one in self.harmless)
+
+
+def _same(value: object, harmless: object) -> bool:
+    if isinstance(value, str) and isinstance(harmless, str):
+        return squash(value) == squash(harmless)
+    return bool(value == harmless)
+
+
+@dataclass(slots=True)
+class Section:
+    """One dictionary of a configuration whose keys have been matched against the known ones.
+
+    ``values`` has canonical keys; ``inert`` are the keys that were accepted and have no effect.
+    """
+
+    where: str
+    problems: Problems
+    values: dict[str, object] = field(default_factory=dict)
+    inert: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def read(
+        content: object, where: str, known: Sequence[str], problems: Problems, inert: Mapping[str, Inert] | None = None
+    ) -> Section:
+        """Match the keys of ``content``; unknown and repeated ones are noted as problems. None counts as empty."""
+        section = Section(where, problems)
+        names = {squash(key): key for key in (*known, *(inert or {}))}
+        for key, value in mapping(content, where, problems).items():
+            at = section.at(key)
+            name = names.get(squash(key))
+            if name is None:
+                problems.add(f"unknown key {shown(key)}", where=where, accepted=listed(known),
+                             remedy=did_you_mean(key, names.values()))  # fmt: skip
+            elif name in section.values or name in section.inert:
+                problems.add(f"{name} is given twice, in two spellings", where=at)
+            elif inert and name in inert:
+                section.inert.append(name)
+                if not inert[name].accepts(value):
+                    accepted = " or ".join(shown(one) for one in inert[name].harmless) or "no such key"
+                    problems.add(f"{name} {shown(value)}: {inert[name].why}", where=at, accepted=accepted)
+            else:
+                section.values[name] = value
+        return section
+
+    def at(self, key: str) -> str:
+        """The path of ``key``."""
+        return f"{self.where}.{key}" if self.where else key
+
+    def get(self, key: str, read: Callable[[object, str], _Read]) -> _Read | None:
+        """The value of ``key`` as ``read`` understands it; None if it is absent or refused."""
+        if key not in self.values:
+            return None
+        return self.problems.attempt(read, self.values[key], self.at(key))
+
+
+def mapping(content: object, where: str, problems: Problems) -> dict[str, object]:
+    """``content`` as a dictionary with text keys; None counts as empty, what does not fit is noted."""
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        problems.add(f"{shown(content)} where a dictionary is needed", where=where or "the configuration")
+        return {}
+    texts = {key: value for key, value in content.items() if isinstance(key, str)}
+    for key in content:
+        if not isinstance(key, str):
+            problems.add(f"key {shown(key)} is not text", where=where, remedy="put it in quotes")
+    return texts
+
+
+def boolean(value: object, where: str) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{shown(value)}", where=where, accepted="true or false")
+    return value
+
+
+def integer(value: object, where: str, least: int, most: int) -> int:
+    """A whole number from ``least`` to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigError(shown(value), where=where, accepted=f"a whole number from {least} to {most}")
+    return int(value)
+
+
+def number(value: object, where: str, accepted: str) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or math.isnan(value):
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return float(value)
+
+
+def text(value: object, where: str, pattern: re.Pattern[str], accepted: str) -> str:
+    """Text that matches ``pattern`` from end to end."""
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ConfigError(shown(value), where=where, accepted=accepted)
+    return value

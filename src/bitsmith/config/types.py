@@ -1,0 +1,52 @@
+"""The names under which ``LayerType`` finds a layer."""
+
+from __future__ import annotations
+
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.softmax import Softmax
+
+ANY_ACTIVATION = "Activation"
+_RELU6 = 6.0
+
+
+def type_names(node: NetworkNode) -> tuple[str, ...]:
+    """The type names of ``node``, most specific first.
+
+    These are the activation function's name, the framework's class, our class, and the family (``Activation``,
+    ``Merge``). The framework's ``Activation`` counts as a family, because it says least.
+    """
+    source = node.source if node.source != ANY_ACTIVATION else ""
+    family = ANY_ACTIVATION if node.source == ANY_ACTIVATION else ""
+    names = (*_function_names(node.layer), source, node.layer.kind, family, *_families(node.layer))
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _function_names(layer: Layer) -> tuple[str, ...]:
+    match layer:
+        case Activation():
+            return (layer.function,)
+        case ReLU():
+            special = ("leaky_relu",) * (layer.negative_slope != 0.0) + ("relu6",) * (layer.max_value == _RELU6)
+            return (*special, "relu")
+        case HardActivation():
+            return ("hard_tanh" if layer.low < 0.0 else "hard_sigmoid",)
+        case Softmax():
+            return ("softmax",)
+        case _:
+            return ()
+
+
+def _families(layer: Layer) -> tuple[str, ...]:
+    match layer:
+        case Activation() | ReLU() | PReLU() | HardActivation():
+            return (ANY_ACTIVATION,)
+        case Add() | Subtract() | Multiply() | Average() | Maximum() | Minimum():
+            return ("Merge",)
+        case Input():
+            return ("InputLayer",)
+        case _:
+            return ()
