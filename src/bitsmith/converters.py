@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import ProjectConfig, parse_yaml_config, read_project, resolve
+from bitsmith.config import ConfigLike, ProjectConfig, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.keras import read_keras
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Model, Target
 from bitsmith.plan.devices import default_clock_period_ns, resolve_part
-
-ConfigLike: TypeAlias = Mapping[str, object] | str | Path | None
 
 DEFAULT_PART = "LFE5U-85F-6BG381C"
 
@@ -108,7 +105,7 @@ def convert_from_keras_model(
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
-    project = parse_yaml_config(config) if isinstance(config, (str, Path)) else read_project(config)
+    project = read_project(config)
     if project.keras_model is not None:
         network = read_keras(project.keras_model)
     elif project.keras_json is not None:
@@ -134,7 +131,7 @@ def _converted(
         project.output_dir,
         project.project_name,
         part.name,
-        project.clock_period or default_clock_period_ns(part.family),
+        project.clock_period_ns or default_clock_period_ns(part.family),
         project.clock_uncertainty or 0.0,
         project.input_data,
     )

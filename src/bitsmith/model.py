@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith import saved
+from bitsmith.config import read_project
 from bitsmith.emulate import Emulator
-from bitsmith.errors import InputDataError
+from bitsmith.errors import ConfigError, InputDataError, ModelFileError
 from bitsmith.flows.base import Progress
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
@@ -167,13 +168,11 @@ class Model:
         Raises:
             ModelFileError: not such a file, or a damaged one.
         """
-        from bitsmith.config import checked_target
-
         content = saved.load(Path(path))
-        given = dict(content.target)
+        target = _checked_target(content.target, str(path))
         if output_dir is not None:
-            given["output_dir"] = str(output_dir)
-        return Model(content.network, content.program, checked_target(given, str(path)), content.notes)
+            target = replace(target, output_dir=Path(output_dir))
+        return Model(content.network, content.program, target, content.notes)
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text."""
@@ -222,6 +221,30 @@ class Model:
                     InputRangeWarning,
                     stacklevel=4,
                 )
+
+
+def _checked_target(given: Mapping[str, object], where: str) -> Target:
+    """The target in a saved file, under the same rules as a user's project configuration."""
+    keys = {
+        "output_dir": "OutputDir",
+        "project_name": "ProjectName",
+        "part": "Part",
+        "clock_period_ns": "ClockPeriod",
+        "clock_uncertainty": "ClockUncertainty",
+    }
+    try:
+        project = read_project({keys.get(key, key): value for key, value in given.items()})
+    except ConfigError as error:
+        raise ModelFileError(f"a damaged target ({error})", where=where) from error
+    if project.part is None or project.clock_period_ns is None:
+        raise ModelFileError("a target without part or clock period", where=where)
+    return Target(
+        project.output_dir,
+        project.project_name,
+        project.part,
+        project.clock_period_ns,
+        project.clock_uncertainty or 0.0,
+    )
 
 
 def _read_inputs(path: Path) -> npt.NDArray[np.generic]:
