@@ -65,7 +65,7 @@ class Builder:
         self._known: dict[tuple[object, ...], int] = {}
         self._tables: list[tuple[int, ...]] = []
         self._table_ids: dict[tuple[int, ...], int] = {}
-        self._origins: list[Origin] = []
+        self._origins: Sequence[Origin] = []
         self._current = -1
         self._products: dict[int, AdderGraph] = {}
         self._contents: dict[tuple[int, int, int, int, int], _Contents] = {}
@@ -75,14 +75,23 @@ class Builder:
 
     def enter(self, origin: Origin) -> None:
         """Words made from here on come from ``origin``."""
-        self._origins.append(origin)
+        self._origins = [*self._origins, origin]
         self._current = len(self._origins) - 1
+
+    def resume(self, origins: Sequence[Origin], current: int) -> None:
+        """Words made from here on come from origin ``current`` of another netlist's ``origins``."""
+        self._origins = origins
+        self._current = current
 
     def name_results(self, refs: Sequence[Ref]) -> None:
         """Name words of the current origin after the element of ``refs`` that they hold."""
         for index, ref in enumerate(refs):
-            if self._element[ref.word] < 0 and self._origin[ref.word] == self._current:
-                self._element[ref.word] = index
+            self.name_result(ref, index)
+
+    def name_result(self, ref: Ref, element: int) -> None:
+        """Name a word of the current origin, which has no name yet, after ``element`` of the op's result."""
+        if self._element[ref.word] < 0 and self._origin[ref.word] == self._current:
+            self._element[ref.word] = element
 
     def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[Ref]) -> Netlist:
         """The words so far as a netlist."""
@@ -285,25 +294,25 @@ class Builder:
         """1 where the relation holds, else 0."""
         match relation:
             case Relation.LT:
-                return self._compare(Order.LT, x, y)
+                return self.ordered(Order.LT, x, y)
             case Relation.GT:
-                return self._compare(Order.LT, y, x)
+                return self.ordered(Order.LT, y, x)
             case Relation.GE:
-                return self._compare(Order.GE, x, y)
+                return self.ordered(Order.GE, x, y)
             case Relation.LE:
-                return self._compare(Order.GE, y, x)
+                return self.ordered(Order.GE, y, x)
             case Relation.EQ:
-                return self._compare(Order.EQ, x, y)
+                return self.ordered(Order.EQ, x, y)
             case Relation.NE:
-                return self._compare(Order.NE, x, y)
+                return self.ordered(Order.NE, x, y)
 
     def below(self, x: Ref, value: int) -> Ref:
         """1 where ``x < value``."""
-        return self._compare(Order.LT, x, self.constant(value))
+        return self.ordered(Order.LT, x, self.constant(value))
 
     def above(self, x: Ref, value: int) -> Ref:
         """1 where ``x > value``."""
-        return self._compare(Order.GE, x, self.constant(value + 1))
+        return self.ordered(Order.GE, x, self.constant(value + 1))
 
     def select(self, condition: Ref, x: Ref, y: Ref) -> Ref:
         """``x`` where ``condition`` is not 0, else ``y``."""
@@ -313,16 +322,16 @@ class Builder:
         if x == y:
             return x
         if self.lo(condition) < 0 or self.hi(condition) > 1:
-            condition = self._compare(Order.NE, Ref(condition.word), self.constant(0))
+            condition = self.ordered(Order.NE, Ref(condition.word), self.constant(0))
             return self.select(condition, x, y)
         cell = self._cells[condition.word]
         if isinstance(cell, Compare) and cell.order in (Order.GE, Order.NE):
-            return self.select(self._compare(_OPPOSITE[cell.order], cell.a, cell.b), y, x)
+            return self.select(self.ordered(_OPPOSITE[cell.order], cell.a, cell.b), y, x)
         given_x, given_y = self.value(x), self.value(y)
         if (given_x, given_y) == (1, 0):
             return condition
         if (given_x, given_y) == (0, 1):
-            return self._compare(Order.EQ, condition, self.constant(0))
+            return self.ordered(Order.EQ, condition, self.constant(0))
         shift_x = y.shift if given_x == 0 else x.shift
         shift_y = x.shift if given_y == 0 else y.shift
         common = min(shift_x, shift_y)
@@ -334,12 +343,12 @@ class Builder:
 
     def max(self, x: Ref, y: Ref) -> Ref:
         """The greater of the two."""
-        greater = self.select(self._compare(Order.LT, x, y), y, x)
+        greater = self.select(self.ordered(Order.LT, x, y), y, x)
         return self.narrow(greater, max(self.lo(x), self.lo(y)), max(self.hi(x), self.hi(y)))
 
     def min(self, x: Ref, y: Ref) -> Ref:
         """The lesser of the two."""
-        lesser = self.select(self._compare(Order.LT, x, y), x, y)
+        lesser = self.select(self.ordered(Order.LT, x, y), x, y)
         return self.narrow(lesser, min(self.lo(x), self.lo(y)), min(self.hi(x), self.hi(y)))
 
     def abs(self, x: Ref) -> Ref:
@@ -377,6 +386,17 @@ class Builder:
             self._tables.append(entries)
         is_identity = all(entry == first + index for index, entry in enumerate(entries))
         return _Contents(table, shift, min(entries), max(entries), is_identity, source)
+
+    def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> Ref:
+        """The result of ``cell`` without its ``drop`` lowest bits, in the bits of ``lo..hi``: a word that is not taken apart.
+
+        Its values lie in ``lo..hi``; if ``truncated``, they are all the values of that width.
+        """
+        if lo == hi:
+            return self.constant(lo)
+        key = (cell, drop, width_of(lo, hi), lo < 0)
+        word = self._intern(key, cell, drop, lo, hi, 0)
+        return Ref(word) if truncated else self.narrow(Ref(word), lo, hi)
 
     def _make(self, cell: Cell, lo: int, hi: int, depth: int) -> int:
         """The exact word of ``cell``, whose results lie in ``lo..hi``."""
@@ -435,7 +455,8 @@ class Builder:
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
         return Ref(self._make(Sum(a, b, subtract), lo, hi, depth), common)
 
-    def _compare(self, order: Order, x: Ref, y: Ref) -> Ref:
+    def ordered(self, order: Order, x: Ref, y: Ref) -> Ref:
+        """1 where ``x order y``, else 0."""
         if self.value(x) is not None and self.value(y) is None:
             x, order, y = self._exchanged(order, x, y)
         decided = self._decided(order, x, y)

@@ -193,7 +193,8 @@ class _Scheduler:
     def _sweep_late(self, stages: int) -> None:
         """From the outputs: each word into the cheapest stage from where it is to where its readers are, later if equal."""
         for word in reversed(self._order):
-            limit, latest = stages - 1, {}
+            limit = stages - 1
+            latest: dict[int, float] = {}
             for reader in self._readers[word]:
                 stage = self._stage[reader]
                 limit = min(limit, stage - self._ends_stage[word])

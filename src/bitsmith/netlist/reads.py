@@ -1,4 +1,4 @@
-"""Which bits of its operands a word reads, when all bits of the word are wanted."""
+"""Which bits of its operands a word reads, for the bits of it that are wanted."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ class Read(NamedTuple):
     high: int
 
 
-def reads(netlist: Netlist, index: int) -> list[Read]:
-    """The bits that word ``index`` reads; words without bits (constant 0) are left out."""
+def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
+    """The bits that word ``index`` reads for its bits ``low`` to ``high - 1``; operands without any are left out."""
     words = netlist.words
     word = words[index]
     cell = word.cell
-    end = word.width + word.drop
+    low, high = low + word.drop, high + word.drop
 
-    def below(ref: Ref, low: int = 0) -> Read:
-        return Read(ref.word, max(low - ref.shift, 0), min(words[ref.word].width, end - ref.shift))
+    def part(ref: Ref, first: int) -> Read:
+        return Read(ref.word, max(first - ref.shift, 0), min(words[ref.word].width, high - ref.shift))
 
     match cell:
         case Port() | Constant():
             found: list[Read] = []
         case Sum():
-            found = [below(cell.a), below(cell.b)]
+            # Below the other operand's shift, an operand passes unchanged; of a subtrahend it does not.
+            passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
+            found = [part(cell.a, passed_a), part(cell.b, passed_b)]
         case Product():
-            found = [below(Ref(cell.a)), below(Ref(cell.b))]
+            found = [part(Ref(cell.a), 0), part(Ref(cell.b), 0)]
         case View():
-            found = [_viewed(netlist, cell.a, word.drop, end)]
+            found = [_viewed(netlist, cell.a, low, high)]
         case Compare():
             found = [Read(ref.word, 0, words[ref.word].width) for ref in (cell.a, cell.b)]
         case Mux():
-            found = [Read(cell.condition, 0, 1), below(cell.a, word.drop), below(cell.b, word.drop)]
+            found = [Read(cell.condition, 0, 1), part(cell.a, low), part(cell.b, low)]
         case Rom():
             found = [Read(cell.address, 0, words[cell.address].width)]
         case _:

@@ -78,6 +78,12 @@ def _array(refs: Sequence[Ref], shape: Sequence[int]) -> Refs:
     return array.reshape(tuple(shape))
 
 
+def _picked(refs: Refs, *indices: slice | npt.NDArray[np.int64]) -> Refs:
+    """``refs[indices]``, an array even if that is one element."""
+    picked: Refs = refs[(*indices, Ellipsis)]
+    return picked
+
+
 def _each(function: Callable[..., Ref], shape: Sequence[int], *arrays: Refs | npt.NDArray[np.int64]) -> Refs:
     """``function`` of corresponding elements of ``arrays``, broadcast to ``shape``."""
     columns = [np.broadcast_to(array, tuple(shape)).reshape(-1).tolist() for array in arrays]
@@ -136,13 +142,13 @@ class _Scalariser:
             case ops.Transpose():
                 return args[0].refs.transpose(op.perm)
             case ops.Slice():
-                return args[0].refs[tuple(map(slice, op.start, op.stop, op.step))]
+                return _picked(args[0].refs, *map(slice, op.start, op.stop, op.step))
             case ops.Concat():
                 return np.concatenate([x.refs for x in args], axis=op.axis)
             case ops.Pad():
                 return self._padded(args[0].refs, tuple(zip(op.before, op.after, strict=True)))
             case ops.Gather():
-                return np.take(args[0].refs, op.indices, axis=op.axis)
+                return np.take(args[0].refs, op.indices.reshape(-1), axis=op.axis).reshape(kind.shape)
             case ops.Broadcast():
                 return np.broadcast_to(args[0].refs, op.shape)
             case ops.Window():
@@ -225,7 +231,7 @@ class _Scalariser:
             shape = [1] * (2 * rank)
             shape[axis], shape[rank + axis] = kind.shape[axis], op.size[axis]
             picks.append((positions[:, None] + taps).reshape(shape))
-        return refs[tuple(picks)]
+        return _picked(refs, *picks)
 
     def _linear(self, op: ops.Linear, x: Tensor) -> Refs:
         """One adder graph for the weights, instantiated at each position; channels that are constant do not take part."""
@@ -318,7 +324,7 @@ class _Scalariser:
         states = [x.refs for x in args[: op.states]]
         results: list[Refs] = []
         for step in range(node.type.shape[0]):
-            slices = [x.refs[step] for x in args[op.states :]]
+            slices = [x.refs[step, ...] for x in args[op.states :]]
             inputs = [Tensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
             body = _Scalariser(self._builder, f"{self._prefix}step{step}_", node.layer or self._layer)
             values = body.run(op.body, inputs)

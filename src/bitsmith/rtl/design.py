@@ -12,8 +12,8 @@ from bitsmith.netlist.netlist import Field
 class RtlDesign:
     """Sources and how to use them.
 
-    ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into ``in_data``
-    and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in every cycle.
+    ``sources`` maps file names to texts, the top module's first. ``inputs`` and ``outputs`` are the elements packed into
+    ``in_data`` and ``out_data``, from bit 0 up, without gaps. ``latency`` is in clock cycles; a sample can enter in each.
     ``cells`` counts words that are computed, by kind; ``register_bits`` is before synthesis drops what it can.
     """
 

@@ -1,8 +1,8 @@
 """Distributes a pipelined netlist over modules: one per layer, and the top.
 
-In: a netlist and its schedule. Out: per module what it computes, delays, imports and exports, and which bits are read. A *signal*
-is a word in a stage: ``Signal(w, s)`` is word ``w`` behind as many registers as lie between its own stage and ``s``. Delays of a word
-are in its own layer's module, so that all readers share them.
+In: a netlist and its schedule. Out: per module what it computes, delays, imports and exports, and which bits are read. A
+*signal* is a word in a stage: ``Signal(w, s)`` is word ``w`` behind as many registers as lie between its own stage and
+``s``. Delays of a word are in its own layer's module, so that all readers share them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Layout:
             if stage >= 0:
                 part = self.part_of(index)
                 part.computed.append(Signal(index, stage))
-                self._read_all(part, stage, reads(netlist, index))
+                self._read_all(part, stage, reads(netlist, index, 0, netlist.words[index].width))
         for ref in netlist.results:
             whole = Read(ref.word, 0, netlist.words[ref.word].width)
             self._read_all(self.parts[TOP], schedule.stages, [whole] if whole.high else [])
@@ -132,7 +132,7 @@ class Layout:
             if isinstance(cell, View) and stage not in masks:
                 home = self.part_of(word)
                 home.computed.append(signal)
-                self._read_all(home, stage, reads(self.netlist, word))
+                self._read_all(home, stage, reads(self.netlist, word, 0, self.netlist.words[word].width))
             masks[stage] = masks.get(stage, 0) | mask
 
     def _delay(self, word: int, masks: dict[int, int]) -> None:

@@ -53,20 +53,30 @@ def unpack(fields: Sequence[Field], packed: Words) -> list[Raw]:
     low = 0
     for items in _tensors(fields):
         wide = max(item.width for item in items) > _MAX_MACHINE_WIDTH
-        raw = np.zeros((len(packed), len(items)), dtype=np.object_ if wide else np.int64)
-        for k, item in enumerate(items):
-            column = raw[:, k]
-            for first in range(0, item.width, _WORD):
-                bits = min(_WORD, item.width - first)
-                word, shift = divmod(low + first, _WORD)
-                pair = words[:, word] | (words[:, word + 1] << np.uint64(_WORD))
-                limb = (pair >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
-                column |= limb.astype(raw.dtype) << first
-            if item.signed:
-                column -= (column >> (item.width - 1)) << item.width
+        columns = []
+        for item in items:
+            columns.append(_signed(_unsigned(words, low, item.width, wide), item))
             low += item.width
-        tensors.append(raw)
+        stacked = np.stack(columns, axis=1)
+        tensors.append(stacked.astype(np.object_) if wide else stacked.astype(np.int64))
     return tensors
+
+
+def _signed(column: Raw, item: Field) -> Raw:
+    """Plain binary numbers of an element's width as its values."""
+    return column - ((column >> (item.width - 1)) << item.width) if item.signed else column
+
+
+def _unsigned(words: npt.NDArray[np.uint64], low: int, width: int, wide: bool) -> Raw:
+    """``width`` bits from ``low`` of each row, as Python integers if ``wide``."""
+    column: npt.NDArray[np.object_] | npt.NDArray[np.int64]
+    column = np.zeros(len(words), dtype=np.object_) if wide else np.zeros(len(words), dtype=np.int64)
+    for first in range(0, width, _WORD):
+        word, shift = divmod(low + first, _WORD)
+        pair = words[:, word] | (words[:, word + 1] << np.uint64(_WORD))
+        limb = (pair >> np.uint64(shift)) & np.uint64((1 << min(_WORD, width - first)) - 1)
+        column = column | ((limb.astype(np.object_) if wide else limb.astype(np.int64)) << first)
+    return column
 
 
 def _tensors(fields: Sequence[Field]) -> list[Sequence[Field]]:

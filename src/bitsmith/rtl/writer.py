@@ -1,8 +1,8 @@
 """Writes a pipelined netlist as SystemVerilog: a module per layer, one per look-up table, and the top module.
 
-The top's ports: ``clk``, ``rst`` (synchronous, active high, clears the valid pipeline only), ``in_valid``, ``in_data``, ``out_valid``,
-``out_data``; fixed latency, a sample per cycle. A word of layer ``fc1`` is called ``fc1_<op>_<element>``, or ``fc1_<op>_t<n>`` inside
-of an op; ``_r2`` is the word two registers later.
+The top's ports: ``clk``, ``rst`` (synchronous, active high, clears the valid pipeline only), ``in_valid``, ``in_data``,
+``out_valid``, ``out_data``; fixed latency, a sample per cycle. A word of layer ``fc1`` is called ``fc1_<op>_<element>``, or
+``fc1_<op>_t<n>`` inside of an op; ``_r2`` is the word two registers later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from bitsmith.netlist.netlist import Constant, Field, Netlist, Port, Rom, View, reduce_bits
+from bitsmith.netlist.netlist import Field, Netlist, Port, Rom, reduce_bits
 from bitsmith.netlist.pipeline import Schedule
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.expressions import Expressions, Operand, literal
@@ -131,8 +131,7 @@ class _Writer:
             address = self._netlist.words[word.cell.address]
             operand = Operand(select(word.cell.address, 0, address.width), address.width, address.signed)
             table = self._tables[word.cell.table, word.drop, word.width]
-            value = name if not word.signed else f"{name}"
-            return [f"{table} u_{name} (.address({operand.with_sign(False).text}), .value({value}));"]
+            return [f"{table} u_{name} (.address({operand.with_sign(False).text}), .value({name}));"]
         return [f"assign {name} = {self._expressions.of(word, select)};"]
 
     def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
