@@ -1,0 +1,117 @@
+"""Binds each node of a program: the one place that knows which op is handled where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import numpy as np
+
+from bitsmith.emulate.arithmetic import (
+    bind_compare,
+    bind_matmul,
+    bind_pairwise,
+    bind_product,
+    bind_reduction,
+    bind_select,
+    bind_shift,
+    bind_sign,
+)
+from bitsmith.emulate.casts import bind_cast, bind_table
+from bitsmith.emulate.linear import bind_linear
+from bitsmith.emulate.represent import Choice, Kind, limb_count
+from bitsmith.emulate.wiring import bind_wiring
+from bitsmith.emulate.workspace import Value, Workspace, constant, copy_limbs
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node
+
+
+def bind(choice: Choice, batch: int, wanted: Sequence[int]) -> Workspace:
+    """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on."""
+    ws = Workspace(choice, batch)
+    ws.keep([*wanted, *choice.program.inputs])
+    for index in choice.needed:
+        ws.node = index
+        ws.finish(_bind_node(ws, choice.program.nodes[index]))
+    return ws
+
+
+def _bind_node(ws: Workspace, node: Node) -> Value:
+    op = node.op
+    match op:
+        case ops.Input():
+            held = ws.choice.held(ws.node)
+            count = limb_count(node.type) if held.kind is Kind.LIMBS else 1
+            return ws.new(node.type.shape, held, node.type, count=count)
+        case ops.Const():
+            return constant(op, ws.choice.held(ws.node), node.type)
+        case ops.Linear():
+            return bind_linear(ws, node.args)
+        case ops.MatMul():
+            return bind_matmul(ws, node.args)
+        case ops.Add() | ops.Sub() | ops.Max() | ops.Min():
+            return bind_pairwise(ws, op, node.args)
+        case ops.Mul():
+            return bind_product(ws, node.args)
+        case ops.Neg() | ops.Abs():
+            return bind_sign(ws, op, node.args)
+        case ops.Shift():
+            return bind_shift(ws, op, node.args)
+        case ops.Compare():
+            return bind_compare(ws, op, node.args)
+        case ops.Select():
+            return bind_select(ws, node.args)
+        case ops.Sum() | ops.AMax():
+            return bind_reduction(ws, op, node.args)
+        case ops.Table():
+            return bind_table(ws, op, node.args)
+        case ops.Cast():
+            return bind_cast(ws, op, node.args)
+        case ops.Scan():
+            return _bind_scan(ws, op, node.args)
+        case (
+            ops.Reshape() | ops.Transpose() | ops.Slice() | ops.Concat() | ops.Pad() | ops.Gather() | ops.Broadcast()
+            | ops.Window()
+        ):  # fmt: skip
+            return bind_wiring(ws, op, node.args)
+        case _:
+            assert_never(op)
+
+
+def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> Value:
+    """The body has a workspace of its own, which runs once per step of the sequence."""
+    choice = ws.choice.bodies[ws.node]
+    held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
+    results = [output.node for output in op.body.outputs]
+    body = bind(choice, ws.batch, results)
+    inputs = [body.values[index] for index in op.body.inputs]
+    operands = [
+        ws.fetch(arg, x.held.kind, x.held.scale if index < op.states else x.held.scale[None])
+        for index, (arg, x) in enumerate(zip(args, inputs, strict=True))
+    ]
+    body.node = len(op.body.nodes)
+    following = [
+        body.fetch(node, x.held.kind, x.held.scale) for node, x in zip(results[:-1], inputs[: op.states], strict=True)
+    ]
+    scale = np.broadcast_to(held.scale, (*held.scale.shape,))[0]
+    y = body.fetch(results[-1], held.kind, scale)
+    made = ws.new(type_.shape, held, type_, count=limb_count(type_) if held.kind is Kind.LIMBS else 1)
+    states = inputs[: op.states]
+    # A next state may be (a view of) another state, so all are copied before any is overwritten.
+    shadows = [[np.empty_like(part) for part in state.parts] for state in states]
+
+    def step() -> None:
+        for state, initial in zip(states, operands, strict=False):
+            copy_limbs(state.parts, initial.parts)
+        for time in range(type_.shape[0]):
+            for x, sequence in zip(inputs[op.states :], operands[op.states :], strict=True):
+                copy_limbs(x.parts, tuple(part[time] for part in sequence.parts))
+            body.run()
+            copy_limbs(tuple(part[time] for part in made.parts), y.parts)
+            for shadow, value in zip(shadows, following, strict=True):
+                copy_limbs(shadow, value.parts)
+            for state, shadow in zip(states, shadows, strict=True):
+                copy_limbs(state.parts, tuple(shadow))
+
+    ws.do(step)
+    return made

@@ -1,0 +1,105 @@
+"""Casts and tables: the ops that look at raw integers."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from bitsmith.emulate import limbs
+from bitsmith.emulate.arithmetic import limb_result
+from bitsmith.emulate.floats import folder, rounder
+from bitsmith.emulate.limbs import Limbs, limbs_for
+from bitsmith.emulate.represent import Held, Kind, least, overflows, rounded_range
+from bitsmith.emulate.workspace import DTYPES, Array, Value, Workspace
+from bitsmith.ir import ops
+from bitsmith.ir.types import IntArray, Overflow, compact, objects
+
+
+def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
+    """``x`` rounded and brought into a range."""
+    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
+    type_, operand = ws.choice.type(ws.node), ws.choice.type(args[0])
+    fold = overflows(op, *rounded_range(op, operand))
+    if kind is Kind.LIMBS:
+        return _cast_limbs(ws, op, args[0], fold)
+    rounds = bool(np.any(operand.frac > op.frac))
+    x = ws.fetch(args[0], kind, held.scale)
+    if not rounds and not fold:
+        return Value(x.parts, held, type_, x.buffers) if held.kind is kind else ws.convert(x, held, type_)
+    made = ws.result(Held(kind, held.scale), (x,))
+    if rounds:
+        ws.do(rounder(x.part, made.part, op.rounding), made.varies)
+    elif made.part is not x.part:
+        ws.do(partial(np.copyto, made.part, x.part), made.varies)
+    if fold:
+        for step in folder(made.part, op.lo[..., None], op.hi[..., None], op.overflow):
+            ws.do(step, made.varies)
+    if held.kind is kind:
+        return made
+    ws.discard(made)
+    return ws.convert(made, held, type_)
+
+
+def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:
+    operand = ws.choice.type(arg)
+    lo, hi = rounded_range(op, operand)
+    x = ws.fetch(arg, Kind.LIMBS)
+    rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
+    declared = max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) if fold else 0
+    count = limbs_for((rounded + 2 * declared).bit_length() + 1)
+    drop = (operand.frac - op.frac)[..., None]
+    bring = _limb_folder(op, count) if fold else None
+
+    def compute() -> Limbs:
+        result = limbs.round_shift(x.parts, drop, op.rounding, count)
+        return result if bring is None else bring(result)
+
+    return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
+
+
+def _limb_folder(op: ops.Cast, count: int) -> limbs.Function:
+    """A function that brings limbs into the range of ``op``."""
+    low, high = least(op)[..., None], op.hi[..., None]
+    if op.overflow is Overflow.WRAP:
+        return limbs.wrapper(low, objects(high - low + 1), count)
+    least_parts, most_parts = limbs.from_objects(low, count), limbs.from_objects(high, count)
+    if op.overflow is not Overflow.SAT_ZERO:
+        return lambda x: limbs.minimum(limbs.maximum(x, least_parts), most_parts)
+    zero = (np.zeros(1, dtype=np.int64),)
+    return lambda x: limbs.select(limbs.less(x, least_parts) | limbs.less(most_parts, x), zero, x, count)
+
+
+def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> Value:
+    """A look-up by raw value."""
+    held, type_, operand = ws.choice.held(ws.node), ws.choice.type(ws.node), ws.choice.type(args[0])
+    x = ws.fetch(args[0], ws.values[args[0]].held.kind, operand.frac)
+    tables, rows = ws.choice.prepared(ws.node, lambda: _tables(op, held, type_.shape))
+    # A table per channel is one long table, in which each channel starts at its own row.
+    offset = rows * op.values.shape[-1] - op.first
+    made = ws.new(type_.shape, held, type_, varies=x.varies, count=len(tables))
+    index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
+    if len(x.parts) == 1:
+        ws.do(partial(np.copyto, index, x.part, casting="unsafe"), x.varies)
+    else:
+        ws.do(lambda: np.copyto(index, limbs.resize(x.parts, 1)[0]), x.varies)
+    if np.any(offset):
+        ws.do(partial(np.add, index, offset, out=index), x.varies)
+    for target, table in zip(made.parts, tables, strict=True):
+        ws.do(partial(np.take, table, index, None, target, "clip"), x.varies)
+    return made
+
+
+def _tables(op: ops.Table, held: Held, shape: tuple[int, ...]) -> tuple[list[Array], IntArray]:
+    """Entries as they are held, all rows in one line, and the row that each element reads (with a batch axis)."""
+    rank = len(shape)
+    values = op.values.reshape((1,) * (rank + 1 - op.values.ndim) + op.values.shape)
+    if held.kind is Kind.LIMBS:
+        count = limbs_for(int(np.max(abs(values))).bit_length())
+        entries: list[Array] = list(limbs.from_objects(values, count))
+    else:
+        change = held.scale - op.frac.reshape((1,) * (rank - op.frac.ndim) + op.frac.shape)
+        entries = [np.ldexp(values.astype(np.float64), change[..., None]).astype(DTYPES[held.kind])]
+    leading = entries[0].shape[:-1]
+    rows = np.broadcast_to(np.arange(int(np.prod(leading))).reshape(leading), shape)
+    return [np.ascontiguousarray(part).reshape(-1) for part in entries], compact(rows.astype(np.int64))[..., None]

@@ -1,0 +1,247 @@
+"""The fast execution of a program: vectorised over the batch, in chunks that stay in the cache, on several threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
+
+from bitsmith.emulate import limbs
+from bitsmith.emulate.bind import bind
+from bitsmith.emulate.quantise import checked, fast, quantise_exactly, quantise_into
+from bitsmith.emulate.represent import Choice, Kind
+from bitsmith.emulate.workspace import Value, Workspace, factors
+from bitsmith.errors import InputDataError
+from bitsmith.ir.program import Output, Program
+from bitsmith.ir.types import TensorType, objects
+
+Reals: TypeAlias = npt.NDArray[np.float64]
+Raws: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+
+CHUNK_BYTES = 1 << 18
+"""The largest tensor of a chunk has about this size, so that a handful of them stay in a core's second-level cache."""
+
+MAX_CHUNK = 4096
+
+
+class Emulator:
+    """Executes ``program`` bit-exactly on batches. Compiles on construction; safe to use from several threads."""
+
+    def __init__(self, program: Program, threads: int | None = None) -> None:
+        self.program = program
+        self.threads = threads or min(8, len(os.sched_getaffinity(0)))
+        self._outputs = _Compiled(program, program.outputs)
+        self._traced: _Compiled | None = None
+
+    def quantise(self, index: int, x: npt.ArrayLike) -> tuple[Raws, int]:
+        """Raw values (batch, *shape) of input ``index`` for real ``x``, and how many values were outside its range.
+
+        Raises:
+            InputDataError: NaN, infinite values or another shape.
+        """
+        op = self.program.input_ops()[index]
+        array = checked(op, x)
+        if not fast(op):
+            exact, outside = quantise_exactly(op, array)
+            return _narrow(exact, self.program.nodes[self.program.inputs[index]].type), outside
+        raw = np.empty((*op.shape, len(array)))
+        outside = quantise_into(op, array, raw) if len(array) else 0
+        return np.ascontiguousarray(np.moveaxis(raw, -1, 0)).astype(np.int64), outside
+
+    def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
+        """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
+        return self._run_reals(self._outputs, inputs)
+
+    def probe(self, inputs: Sequence[npt.ArrayLike]) -> dict[str, Reals]:
+        """Real values of the program's probes for real inputs."""
+        probes = self.program.probes
+        if self._traced is None:
+            self._traced = _Compiled(self.program, probes)
+        return dict(zip([probe.name for probe in probes], self._run_reals(self._traced, inputs), strict=True))
+
+    def run_raw(self, inputs: Sequence[npt.ArrayLike]) -> list[Raws]:
+        """Raw outputs (batch, *shape) for raw inputs: int64, or Python integers beyond 63 bits.
+
+        Raises:
+            InputDataError: raw values outside an input's range, or another shape.
+        """
+        arrays = self._same_batch([_raw_input(op.name, self.program.nodes[index].type, x) for op, index, x in
+                                   zip(self.program.input_ops(), self.program.inputs, inputs, strict=True)])  # fmt: skip
+        batch = len(arrays[0]) if arrays else 1
+        types = [self.program.nodes[output.node].type for output in self.program.outputs]
+        results: list[Raws] = [
+            np.empty((batch, *kind.shape), dtype=np.int64 if kind.max_width <= 63 else np.object_) for kind in types
+        ]
+
+        def load(ws: Workspace, start: int, stop: int) -> None:
+            for index, array in zip(self.program.inputs, arrays, strict=True):
+                _load_raw(ws.values[index], array[start:stop])
+
+        def store(ws: Workspace, start: int, stop: int) -> None:
+            for result, output in zip(results, self.program.outputs, strict=True):
+                result[start:stop] = _read_raw(ws.values[output.node], stop - start)
+
+        self._outputs.execute(batch, self.threads, load, store)
+        return results
+
+    def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
+        ops = self.program.input_ops()
+        if len(inputs) != len(ops):
+            raise InputDataError(f"{len(inputs)} arrays", accepted=f"{len(ops)}, one per input: {[op.name for op in ops]}")
+        arrays = self._same_batch([checked(op, x) for op, x in zip(ops, inputs, strict=True)])
+        batch = len(arrays[0]) if arrays else 1
+        results = [np.empty((batch, *self.program.nodes[output.node].type.shape)) for output in compiled.outputs]
+
+        def load(ws: Workspace, start: int, stop: int) -> None:
+            for op, index, array in zip(ops, self.program.inputs, arrays, strict=True):
+                value, chunk = ws.values[index], array[start:stop]
+                if value.held.kind is Kind.FLOAT64 and stop - start == ws.batch:
+                    quantise_into(op, chunk, value.part)
+                elif fast(op):
+                    raw = np.empty((*op.shape, stop - start))
+                    quantise_into(op, chunk, raw)
+                    np.copyto(value.part[..., : stop - start], raw, casting="unsafe")
+                    value.part[..., stop - start :] = 0
+                else:
+                    _load_raw(value, quantise_exactly(op, chunk)[0])
+
+        def store(ws: Workspace, start: int, stop: int) -> None:
+            for result, output in zip(results, compiled.outputs, strict=True):
+                _read_real(ws.values[output.node], stop - start, result[start:stop])
+
+        compiled.execute(batch, self.threads, load, store)
+        return results
+
+    def _same_batch(self, arrays: list[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
+        if len({len(array) for array in arrays}) > 1:
+            raise InputDataError(f"inputs of {[len(array) for array in arrays]} samples", accepted="as many of each")
+        return arrays
+
+
+class _Compiled:
+    """A program compiled for some of its nodes, and its workspaces."""
+
+    def __init__(self, program: Program, outputs: Sequence[Output]) -> None:
+        self.outputs = tuple(outputs)
+        self._wanted = [output.node for output in outputs]
+        self._choice = Choice(program, self._wanted)
+        widest = max(self._choice.bytes(index) for index in self._choice.needed)
+        self._chunk = min(MAX_CHUNK, max(16, _power_below(CHUNK_BYTES // widest)))
+        self._idle: dict[int, list[Workspace]] = {}
+        self._lock = threading.Lock()
+
+    def execute(
+        self,
+        batch: int,
+        threads: int,
+        load: Callable[[Workspace, int, int], None],
+        store: Callable[[Workspace, int, int], None],
+    ) -> None:
+        """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace."""
+        if batch == 0:
+            return
+        share = -(-batch // threads) if batch > 256 else batch
+        size = min(self._chunk, 2 * _power_below(share))
+        starts = iter(range(0, batch, size))
+        lock = threading.Lock()
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            ws = self._take(size)
+            try:
+                while not errors:
+                    with lock:
+                        start = next(starts, None)
+                    if start is None:
+                        break
+                    stop = min(batch, start + size)
+                    load(ws, start, stop)
+                    ws.run()
+                    store(ws, start, stop)
+            except BaseException as error:
+                errors.append(error)
+            self._give(size, ws)
+
+        with _controller().limit(limits=1, user_api="blas"):
+            helpers = [threading.Thread(target=work) for _ in range(min(threads, -(-batch // size)) - 1)]
+            for helper in helpers:
+                helper.start()
+            work()
+            for helper in helpers:
+                helper.join()
+        if errors:
+            raise errors[0]
+
+    def _take(self, size: int) -> Workspace:
+        with self._lock:
+            idle = self._idle.setdefault(size, [])
+            if idle:
+                return idle.pop()
+        return bind(self._choice, size, self._wanted)
+
+    def _give(self, size: int, ws: Workspace) -> None:
+        with self._lock:
+            self._idle[size].append(ws)
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    """Looking for BLAS libraries takes a millisecond; numpy's is loaded by now."""
+    return ThreadpoolController()
+
+
+def _power_below(n: int) -> int:
+    """The greatest power of two up to ``n`` (1 for less)."""
+    return 1 << max(0, n.bit_length() - 1)
+
+
+def _raw_input(name: str, kind: TensorType, x: npt.ArrayLike) -> npt.NDArray[np.generic]:
+    array = np.asarray(x)
+    where = f"input {name!r}"
+    if array.dtype.kind not in "iuO":
+        raise InputDataError(f"raw values of type {array.dtype}", where=where, accepted="integers")
+    if array.shape[1:] != kind.shape or array.ndim == 0:
+        raise InputDataError(f"raw values of shape {array.shape}", where=where, accepted=f"(batch, *{kind.shape})")
+    if array.size and (bool(np.any(array < kind.lo)) or bool(np.any(array > kind.hi))):
+        raise InputDataError("raw values outside the range of the input", where=where, accepted=str(kind))
+    return array
+
+
+def _load_raw(value: Value, raw: npt.NDArray[np.generic]) -> None:
+    columns = np.moveaxis(raw, 0, -1)
+    for part in value.parts:
+        part[..., columns.shape[-1] :] = 0
+    if value.held.kind is Kind.LIMBS:
+        for part, numbers in zip(value.parts, limbs.from_objects(objects(columns), len(value.parts)), strict=True):
+            part[..., : columns.shape[-1]] = numbers
+    else:
+        value.part[..., : columns.shape[-1]] = columns.astype(value.part.dtype)
+
+
+def _read_raw(value: Value, count: int) -> Raws:
+    kind = value.type
+    if value.held.kind is Kind.LIMBS:
+        parts = tuple(part[..., :count] for part in value.parts)
+        raw: Raws = limbs.resize(parts, 1)[0] if kind.max_width <= 63 else limbs.to_objects(parts)
+    else:
+        raw = (value.part[..., :count] * factors(kind.frac - value.held.scale)).astype(np.int64)
+    return np.moveaxis(raw, -1, 0)
+
+
+def _read_real(value: Value, count: int, target: Reals) -> None:
+    if value.held.kind is Kind.LIMBS:
+        numbers: npt.NDArray[np.floating] = limbs.to_float(tuple(part[..., :count] for part in value.parts))
+    else:
+        numbers = value.part[..., :count]
+    np.multiply(np.moveaxis(numbers, -1, 0), np.moveaxis(np.asarray(factors(-value.held.scale)), -1, 0) if value.held.scale.size > 1 else factors(-value.held.scale), target, dtype=np.float64)
+    np.add(target, 0.0, target)  # no negative zeros
+
+
+def _narrow(raw: npt.NDArray[np.object_], kind: TensorType) -> Raws:
+    return raw.astype(np.int64) if kind.max_width <= 63 else raw

@@ -1,0 +1,88 @@
+"""Rounding and overflow of float arrays that hold integers or binary fractions, as steps bound to their arrays.
+
+Every step is exact, by the bounds that :mod:`bitsmith.emulate.represent` proves; nothing here checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import Overflow, Rounding
+
+Floats: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Objects: TypeAlias = npt.NDArray[np.object_]
+Step: TypeAlias = Callable[[], object]
+
+
+def rounder(x: Floats, out: Floats, rounding: Rounding) -> Step:
+    """A step that rounds ``x`` to integers; exact for any finite ``x``. ``out`` may be ``x``."""
+    match rounding:
+        case Rounding.TRN:
+            return partial(np.floor, x, out)
+        case Rounding.TRN_ZERO:
+            return partial(np.trunc, x, out)
+        case Rounding.RND_CONV:
+            return partial(np.rint, x, out)
+        case Rounding.RND | Rounding.RND_ZERO | Rounding.RND_INF | Rounding.RND_MIN_INF:
+            return partial(_round_half, x, out, rounding)
+        case _:
+            assert_never(rounding)
+
+
+def _round_half(x: Floats, out: Floats, rounding: Rounding) -> None:
+    # ``x + 0.5`` may round; the fraction left by truncation never does.
+    whole = np.trunc(x)
+    rest = x - whole
+    away_above = rounding in (Rounding.RND, Rounding.RND_INF)
+    away_below = rounding in (Rounding.RND_MIN_INF, Rounding.RND_INF)
+    up = rest >= 0.5 if away_above else rest > 0.5
+    down = rest <= -0.5 if away_below else rest < -0.5
+    np.add(whole, up, out)
+    np.subtract(out, down, out)
+
+
+def folder(x: Floats, lo: Objects, hi: Objects, overflow: Overflow) -> list[Step]:
+    """Steps that bring the integers ``x`` into ``lo..hi`` in place; the bounds broadcast against ``x``."""
+    least, most = _bound(x, lo), _bound(x, hi)
+    match overflow:
+        case Overflow.SAT:
+            return [partial(x.clip, least, most, x)]
+        case Overflow.SAT_SYM:
+            return [partial(x.clip, _bound(x, np.maximum(lo, -hi)), most, x)]
+        case Overflow.SAT_ZERO:
+            return [partial(_zero_outside, x, least, most)]
+        case Overflow.WRAP:
+            return _wrap(x, lo, np.asarray(hi - lo + 1, dtype=np.object_))
+        case _:
+            assert_never(overflow)
+
+
+def _bound(x: Floats, value: Objects) -> float | Floats:
+    """A bound as a number if there is one only (numpy is faster then), else in the precision of ``x``."""
+    array = np.asarray(value)
+    return float(array.ravel()[0]) if array.size == 1 else array.astype(x.dtype)
+
+
+def _zero_outside(x: Floats, least: float | Floats, most: float | Floats) -> None:
+    np.copyto(x, 0, where=(x < least) | (x > most))
+
+
+def _wrap(x: Floats, lo: Objects, span: Objects) -> list[Step]:
+    least, length = _bound(x, lo), _bound(x, span)
+    if not bool(np.all((span & (span - 1)) == 0)):
+        # A range that is no number format; the remainder of floats is exact, only slow.
+        return [partial(np.subtract, x, least, out=x), partial(np.remainder, x, length, out=x), partial(np.add, x, least, out=x)]
+    return [partial(_wrap_binary, x, least, length, 1 / length)]
+
+
+def _wrap_binary(x: Floats, least: float | Floats, span: float | Floats, rate: float | Floats) -> None:
+    turns = np.subtract(x, least)
+    np.multiply(turns, rate, turns)
+    np.floor(turns, turns)
+    np.multiply(turns, span, turns)
+    np.subtract(x, turns, x)

@@ -1,0 +1,133 @@
+"""Products with constant matrices: one BLAS call where a float holds all partial sums, several on split numbers else."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.emulate import limbs
+from bitsmith.emulate.arithmetic import limb_result
+from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
+from bitsmith.emulate.represent import Kind, channel_scale, magnitude, magnitude_bits, position_free
+from bitsmith.emulate.workspace import DTYPES, Value, Workspace
+from bitsmith.ir.infer import channel_frac
+from bitsmith.ir.types import objects
+
+Float64s: TypeAlias = npt.NDArray[np.float64]
+EXACT_BITS = Kind.FLOAT64.bits
+
+
+def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
+    """``x @ weights`` over the last axis."""
+    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
+    if kind is Kind.LIMBS:
+        return _wide(ws, args)
+    own = ws.choice.scales[args[0]]
+    operand = ws.choice.type(args[0])
+    x = ws.fetch(args[0], held.kind, own if position_free(own) else operand.frac)
+    weights = ws.choice.prepared(ws.node, lambda: _scaled(ws, x))
+    type_ = ws.choice.type(ws.node)
+    made = ws.new(type_.shape, held, type_, varies=x.varies)
+    ws.do(partial(np.matmul, weights, x.part, out=made.part), x.varies)
+    return made
+
+
+def _scaled(ws: Workspace, x: Value) -> npt.NDArray[np.float32] | Float64s:
+    """Transposed weights (n_out, n_in) that take ``x`` as it is scaled to the result as it is to be scaled."""
+    weights, frac = ws.choice.weights[ws.node]
+    held = ws.choice.held(ws.node)
+    up = np.broadcast_to(held.scale.reshape(-1), frac.shape) - frac
+    down = channel_frac(x.type) - channel_scale(x.type, x.held.scale)
+    zero = _channel_magnitude(x) == 0
+    # Weights of channels that are always 0 have no bound; they do not matter.
+    numbers = np.where(zero[:, None], 0, weights).astype(np.float64).T
+    return np.ascontiguousarray(np.ldexp(numbers, up[:, None] + down[None, :]), dtype=DTYPES[held.kind])
+
+
+def _channel_magnitude(x: Value) -> npt.NDArray[np.object_]:
+    top = magnitude(x.type).max(axis=tuple(range(len(x.type.shape) - 1)))
+    return np.broadcast_to(objects(top).reshape(-1), (x.type.shape[-1],))
+
+
+def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
+    """Operand and weights split into pieces, so that each product of pieces is exact in float64; summed in limbs."""
+    operand, type_ = ws.choice.type(args[0]), ws.choice.type(ws.node)
+    weights = ws.choice.weights[ws.node][0]
+    room = EXACT_BITS - weights.shape[0].bit_length()
+    x_bits = magnitude_bits(operand)
+    weight_bits = max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length(), 1)
+    if x_bits <= EXACT_BITS:
+        x = ws.fetch(args[0], Kind.FLOAT64, operand.frac)
+        x_size, weight_size = _sizes(max(x_bits, 1), weight_bits, room)
+    else:
+        x = ws.fetch(args[0], Kind.LIMBS)
+        x_size = BITS if room - BITS > 8 else BITS // 2
+        weight_size = room - x_size - 1
+    split = ws.choice.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
+    pieces = -(-x_bits // x_size)
+    count = max(limbs_for(x_bits + weight_bits + weights.shape[0].bit_length()), 1)
+
+    def compute() -> Limbs:
+        columns: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)] * count
+        for i, piece in enumerate(_split(x, x_size, pieces)):
+            for j, part in enumerate(split):
+                _accumulate(columns, np.matmul(part, piece).astype(np.int64), x_size * i + weight_size * j)
+        return limbs.normalise(columns)
+
+    return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
+
+
+def _sizes(x_bits: int, weight_bits: int, room: int) -> tuple[int, int]:
+    """Bits per piece of operand and weights such that products fit into ``room`` bits with the fewest BLAS calls."""
+    best = (1 << 30, 0, 0)
+    for x_pieces in range(1, x_bits + 1):
+        x_size = -(-x_bits // x_pieces)
+        weight_size = min(room - x_size - (x_pieces > 1), weight_bits)
+        if weight_size >= 1:
+            best = min(best, (x_pieces * -(-weight_bits // weight_size), x_size, weight_size))
+        if x_pieces * x_pieces > best[0] + 8:
+            break
+    return best[1], best[2]
+
+
+def _split_weights(weights: npt.NDArray[np.object_], size: int) -> list[Float64s]:
+    """Transposed pieces of ``size`` bits, least significant first; the last one is signed."""
+    parts = []
+    rest = weights.T
+    while True:
+        if max(int(np.max(rest)).bit_length(), int(np.min(rest)).bit_length()) <= size:
+            parts.append(np.ascontiguousarray(rest, dtype=np.float64))
+            return parts
+        parts.append(np.ascontiguousarray(rest & ((1 << size) - 1), dtype=np.float64))
+        rest = rest >> size
+
+
+def _split(x: Value, size: int, pieces: int) -> list[Float64s]:
+    """Pieces of ``size`` bits as floats, least significant first; the last one is signed."""
+    if x.held.kind is Kind.LIMBS:
+        parts = limbs.resize(x.parts, max(len(x.parts), -(-pieces * size // BITS)))
+        if size < BITS:
+            parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))
+        return [part.astype(np.float64) for part in parts]
+    rest = np.asarray(x.part, dtype=np.float64)
+    low = []
+    for _ in range(pieces - 1):
+        high = np.floor(rest * 2.0**-size)
+        low.append(rest - high * 2.0**size)
+        rest = high
+    return [*low, rest]
+
+
+def _accumulate(columns: list[npt.NDArray[np.int64]], number: npt.NDArray[np.int64], shift: int) -> None:
+    """Add ``number * 2**shift``; carries are left for later, the last column takes all that is above it."""
+    word, bits = divmod(shift, BITS)
+    last = len(columns) - 1
+    if word >= last:
+        columns[last] = columns[last] + (number << (shift - BITS * last))
+        return
+    low = BITS - bits
+    columns[word] = columns[word] + ((number & ((1 << low) - 1)) << bits)
+    columns[word + 1] = columns[word + 1] + (number >> low)

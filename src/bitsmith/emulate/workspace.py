@@ -1,0 +1,239 @@
+"""The buffers and prepared steps of one program for one batch size.
+
+Arrays have the batch as their *last* axis, so that numpy's inner loops run over samples, per-channel constants are
+scalars to them, wiring ops move whole rows, and a linear op is one ``weights.T @ x``. Running a program is calling its
+steps in order. Buffers return to a pool after their last use; element-wise ops work in place where they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.emulate import limbs
+from bitsmith.emulate.represent import Choice, Held, Kind, limb_count, sane
+from bitsmith.ir import ops
+from bitsmith.ir.types import TensorType, objects
+
+Array: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+Fracs: TypeAlias = npt.NDArray[np.int64]
+Step: TypeAlias = Callable[[], object]
+
+DTYPES: dict[Kind, np.dtype[np.float32] | np.dtype[np.float64] | np.dtype[np.int64]] = {
+    Kind.FLOAT32: np.dtype(np.float32),
+    Kind.FLOAT64: np.dtype(np.float64),
+    Kind.LIMBS: np.dtype(np.int64),
+}
+
+
+class Buffer:
+    """Bytes that values share until the last of them is gone."""
+
+    __slots__ = ("bytes", "users")
+
+    def __init__(self, size: int) -> None:
+        raw = np.empty(size + 64, dtype=np.uint8)
+        start = -raw.ctypes.data % 64
+        self.bytes = raw[start : start + size]
+        self.users = 0
+
+
+class Value:
+    """A value in its arrays: one of floats, or the limbs. The last axis is the batch, of size 1 for constants."""
+
+    __slots__ = ("buffers", "held", "parts", "type")
+
+    def __init__(self, parts: Sequence[Array], held: Held, type_: TensorType, buffers: Sequence[Buffer] = ()) -> None:
+        self.parts = tuple(parts)
+        self.held = held
+        self.type = type_
+        self.buffers = tuple(buffers)
+        for buffer in self.buffers:
+            buffer.users += 1
+
+    @property
+    def varies(self) -> bool:
+        """Whether the value depends on the inputs (constants live in no buffer)."""
+        return bool(self.buffers)
+
+    @property
+    def part(self) -> Array:
+        """The only array of a float."""
+        return self.parts[0]
+
+
+class Workspace:
+    """Collects the steps of a program for batches of ``batch`` samples. Handlers of ops write into it."""
+
+    def __init__(self, choice: Choice, batch: int) -> None:
+        self.choice = choice
+        self.batch = batch
+        self.steps: list[Step] = []
+        self.values: dict[int, Value] = {}
+        self.node = -1
+        """The node that is being bound."""
+        self._converted: dict[int, list[Value]] = {}
+        self._free: list[Buffer] = []
+        self._temporaries: list[Buffer] = []
+        self._last_use: dict[int, int] = {}
+        for index in choice.needed:
+            for arg in choice.program.nodes[index].args:
+                self._last_use[arg] = index
+
+    def keep(self, nodes: Sequence[int]) -> None:
+        """Never give away the buffers of ``nodes``."""
+        for index in nodes:
+            self._last_use[index] = len(self.choice.program.nodes)
+
+    def run(self) -> None:
+        """Execute all steps."""
+        for step in self.steps:
+            step()
+
+    def finish(self, value: Value) -> None:
+        """The node that is being bound has this value; operands used for the last time give back their buffers."""
+        self.values[self.node] = value
+        for buffer in self._temporaries:
+            self._drop(buffer)
+        self._temporaries.clear()
+        for arg in set(self.choice.program.nodes[self.node].args):
+            if self._last_use[arg] == self.node:
+                for dead in (self.values[arg], *self._converted.pop(arg, ())):
+                    for buffer in dead.buffers:
+                        self._drop(buffer)
+
+    def do(self, step: Step, varies: bool = True) -> None:
+        """Add a step; one that only concerns constants is done at once."""
+        if varies:
+            self.steps.append(step)
+        else:
+            step()
+
+    def temporary(self, shape: Sequence[int], dtype: npt.DTypeLike) -> Array:
+        """An array that is free again when the node is finished."""
+        buffer, array = self._array((*shape, self.batch), np.dtype(dtype))
+        buffer.users += 1
+        self._temporaries.append(buffer)
+        return array
+
+    def new(self, shape: Sequence[int], held: Held, type_: TensorType, *, varies: bool = True, count: int = 1) -> Value:
+        """A value of uninitialised arrays, ``count`` limbs of it."""
+        dtype = DTYPES[held.kind]
+        if not varies:
+            return Value([np.empty((*shape, 1), dtype) for _ in range(count)], held, type_)
+        pairs = [self._array((*shape, self.batch), dtype) for _ in range(count)]
+        return Value([array for _, array in pairs], held, type_, [buffer for buffer, _ in pairs])
+
+    def result(self, held: Held, operands: Sequence[Value] = (), *, count: int = 1) -> Value:
+        """The value of the node being bound: in place of one of ``operands`` if that one is used up, else new."""
+        type_ = self.choice.type(self.node)
+        varies = any(x.varies for x in operands)
+        shape, dtype = (*type_.shape, self.batch), DTYPES[held.kind]
+        for x in operands:
+            if count == 1 and self._used_up(x) and x.part.shape == shape and x.part.dtype == dtype:
+                return Value(x.parts, held, type_, x.buffers)
+        return self.new(type_.shape, held, type_, varies=varies, count=count)
+
+    def fetch(self, arg: int, kind: Kind, scale: Fracs | None = None) -> Value:
+        """Operand ``arg`` as ``kind``; floats scaled by ``2**scale`` (as they are, if None), limbs by their ``frac``."""
+        value = self.values[arg]
+        if kind is Kind.LIMBS:
+            scale = value.type.frac
+        elif scale is None:
+            scale = value.held.scale if sane(kind, value.type, value.held.scale) else value.type.frac
+        wanted = Held(kind, scale)
+        for known in (value, *self._converted.get(arg, ())):
+            if known.held.kind is kind and (kind is Kind.LIMBS or same(known.held.scale, scale)):
+                return known
+        op = self.choice.program.nodes[arg].op
+        made = (
+            constant(op, wanted, value.type) if isinstance(op, ops.Const) else self.convert(value, wanted, value.type)
+        )
+        self._converted.setdefault(arg, []).append(made)
+        return made
+
+    def discard(self, value: Value) -> None:
+        """``value`` is not needed after the node that is being bound."""
+        self._temporaries.extend(value.buffers)
+
+    def convert(self, value: Value, held: Held, type_: TensorType) -> Value:
+        """``value`` held otherwise, as a value of ``type_``."""
+        change = held.scale - value.held.scale
+        shape = np.broadcast_shapes(value.parts[0].shape[:-1], change.shape)
+        factor = factors(change)
+        source, varies = value.parts, value.varies
+        if held.kind is Kind.LIMBS:
+            made = self.new(shape, held, type_, varies=varies)
+            self.do(lambda: np.copyto(made.part, np.multiply(source[0], factor), casting="unsafe"), varies)
+        elif value.held.kind is Kind.LIMBS:
+            made = self.new(shape, held, type_, varies=varies)
+            self.do(lambda: np.multiply(limbs.to_float(source), factor, made.part, casting="same_kind"), varies)
+        else:
+            made = self.new(shape, held, type_, varies=varies)
+            target = made.part
+            if bool(np.all(change == 0)):
+                self.do(lambda: np.copyto(target, source[0], casting="same_kind"), varies)
+            elif held.kind >= value.held.kind and held.kind is not value.held.kind:
+                self.do(lambda: np.multiply(source[0], factor, target, dtype=target.dtype), varies)
+            else:
+                self.do(lambda: np.multiply(source[0], factor, target, casting="same_kind"), varies)
+        return made
+
+    def _used_up(self, value: Value) -> bool:
+        args = self.choice.program.nodes[self.node].args
+        mine = [arg for arg in args if value is self.values[arg] or value in self._converted.get(arg, ())]
+        return (
+            len(value.buffers) == 1
+            and value.buffers[0].users == 1
+            and all(self._last_use[arg] == self.node for arg in mine)
+            and value.part.flags.c_contiguous
+            and value.part.flags.writeable
+        )
+
+    def _array(self, shape: tuple[int, ...], dtype: np.dtype[np.float32] | np.dtype[np.float64] | np.dtype[np.int64]
+               ) -> tuple[Buffer, Array]:  # fmt: skip
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        fitting = [buffer for buffer in self._free if buffer.bytes.size >= size]
+        if fitting:
+            buffer = min(fitting, key=lambda each: each.bytes.size)
+            self._free.remove(buffer)
+        else:
+            buffer = Buffer(size)
+        return buffer, buffer.bytes[:size].view(dtype).reshape(shape)
+
+    def _drop(self, buffer: Buffer) -> None:
+        buffer.users -= 1
+        if buffer.users == 0:
+            self._free.append(buffer)
+
+
+def same(a: Fracs, b: Fracs) -> bool:
+    """Whether two scales are equal wherever they apply."""
+    return bool(np.all(a == b))
+
+
+def factors(change: Fracs) -> float | npt.NDArray[np.float64]:
+    """``2**change`` with a batch axis; a number if there is one only."""
+    powers = np.exp2(change.astype(np.float64))
+    return float(powers.ravel()[0]) if powers.size == 1 else powers[..., None]
+
+
+def constant(op: ops.Const, held: Held, type_: TensorType) -> Value:
+    """A constant as ``held``, straight from its integers."""
+    shape = type_.shape
+    raw = type_.lo
+    if held.kind is Kind.LIMBS:
+        parts: Sequence[Array] = limbs.from_objects(raw, limb_count(type_))
+        return Value([np.broadcast_to(part[..., None], (*shape, 1)) for part in parts], held, type_)
+    change = held.scale - type_.frac
+    numbers = np.ldexp(objects(raw).astype(np.float64), change).astype(DTYPES[held.kind])
+    return Value([np.broadcast_to(numbers[..., None], (*np.broadcast_shapes(shape, change.shape), 1))], held, type_)
+
+
+def copy_limbs(target: Sequence[Array], source: limbs.Limbs) -> None:
+    """``source`` written into the limbs of ``target``."""
+    for to, part in zip(target, limbs.resize(source, len(target)), strict=True):
+        np.copyto(to, part)

@@ -1,0 +1,91 @@
+"""Limb arithmetic against Python integers."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate import limbs
+from bitsmith.ir import oracle
+from bitsmith.ir.types import Rounding, width_of
+
+
+def numbers(rng: random.Random, bits: int, count: int = 40) -> np.ndarray:
+    """Integers of up to ``bits`` bits, extremes and near powers of two included."""
+    edges = [0, 1, -1, (1 << bits) - 1, -((1 << bits) - 1)]
+    powers = [rng.choice((-1, 1)) * ((1 << rng.randrange(bits)) + rng.choice((-1, 0, 1))) for _ in range(count)]
+    fits = [n for n in powers if abs(n) < 1 << bits]
+    rest = [rng.randint(-(1 << bits) + 1, (1 << bits) - 1) for _ in range(count)]
+    return np.array((edges + fits + rest)[:count], dtype=object)
+
+
+def held(values: np.ndarray) -> int:
+    """Limbs that hold all of ``values``."""
+    return limbs.limbs_for(max(abs(int(v)).bit_length() for v in values.ravel()))
+
+
+def check(result: limbs.Limbs, expected: np.ndarray) -> None:
+    assert limbs.to_objects(result).tolist() == np.asarray(expected, dtype=object).tolist()
+    for part in result[:-1]:
+        assert part.min() >= 0 and part.max() <= limbs.MASK
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_arithmetic(seed: int) -> None:
+    rng = random.Random(seed)
+    x, y = numbers(rng, rng.choice((5, 61, 70, 130))), numbers(rng, rng.choice((3, 31, 62, 93, 200)))
+    a, b = limbs.from_objects(x, held(x)), limbs.from_objects(y, held(y))
+    check(a, x)
+    check(limbs.resize(a, 5), x) if held(x) <= 5 else None
+    check(limbs.add(a, b, held(x + y)), x + y) if held(x + y) >= max(len(a), len(b)) else None
+    count = max(len(a), len(b), held(abs(x) + abs(y)))
+    check(limbs.add(a, b, count), x + y)
+    check(limbs.subtract(a, b, count), x - y)
+    check(limbs.negate(a), -x)
+    check(limbs.multiply(a, b, held(x * y)), x * y)
+    check(limbs.maximum(a, b), np.maximum(x, y))
+    check(limbs.minimum(a, b), np.minimum(x, y))
+    assert limbs.less(a, b).tolist() == (x < y).tolist()
+    assert limbs.equal(a, a).all()
+    assert limbs.equal(a, b).tolist() == (x == y).tolist()
+    wide = abs(x).sum()
+    check(limbs.total(limbs.from_objects(x.reshape(4, 10), held(x)), (0,), held(np.array([wide]))), x.reshape(4, 10).sum(0))
+    check(limbs.greatest(limbs.from_objects(x.reshape(10, 4), held(x)), 0), x.reshape(10, 4).max(0))
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("bits", [4, 40, 62, 63, 92, 93, 150])
+def test_shifts_and_rounding(rounding: Rounding, bits: int) -> None:
+    rng = random.Random(bits)
+    x = numbers(rng, bits)
+    for drop in (0, 1, 2, 29, 30, 31, 45, 59, 60, 61, 62, 64, 90, 200, -1, -29, -30, -45, -70):
+        expected = np.array(
+            [oracle.round_to_integer(Fraction(int(v)) * Fraction(2) ** -drop, rounding) for v in x], dtype=object
+        )
+        drops = np.full(x.shape, drop, dtype=np.int64)
+        check(limbs.round_shift(limbs.from_objects(x, held(x)), drops, rounding, held(expected)), expected)
+    mixed = np.array([rng.randint(-3, 80) for _ in x], dtype=np.int64)
+    expected = np.array(
+        [oracle.round_to_integer(Fraction(int(v)) * Fraction(2) ** -int(d), rounding) for v, d in zip(x, mixed, strict=True)],
+        dtype=object,
+    )
+    check(limbs.round_shift(limbs.from_objects(x, held(x)), mixed, rounding, max(held(expected), held(x << 3))), expected)
+
+
+@pytest.mark.parametrize("bits", [20, 61, 80])
+@pytest.mark.parametrize("span", [8, 13, 1 << 33, (1 << 65) + 1, 1 << 70])
+def test_wrap(bits: int, span: int) -> None:
+    x = numbers(random.Random(bits), bits)
+    for lo in (0, -span // 2, 5):
+        count = limbs.limbs_for(max(bits, span.bit_length()) + 2)
+        wrap = limbs.wrapper(np.array([lo], dtype=object), np.array([span], dtype=object), count)
+        check(wrap(limbs.from_objects(x, held(x))), (x - lo) % span + lo)
+
+
+def test_floats() -> None:
+    x = numbers(random.Random(1), 53)
+    assert limbs.to_float(limbs.from_objects(x, 3)).tolist() == [float(v) for v in x]
+    assert width_of(-1, 1) == 2
