@@ -36,7 +36,7 @@ SAVED_MODEL = "model.json"
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
 _LINE_WIDTH = 60
-_PIPE_WIDTH = 120
+_PIPE_WIDTH = 130
 
 app = typer.Typer(
     name="bitsmith",
@@ -123,11 +123,11 @@ def _described(model: Model) -> dict[str, object]:
 
 def _layers(model: Model) -> RenderableType:
     from bitsmith.report.summary import rows
-    from bitsmith.report.terminal import layers_table
+    from bitsmith.report.terminal import LayersTable
 
     target = model.target
     layers = rows(model.network, model.program)
-    return layers_table(model.network.name, layers, target.part, target.clock_period_ns, model.notes)
+    return LayersTable(model.network.name, layers, target.part, target.clock_period_ns, model.notes)
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def explain(
     """Show what becomes of a model; write nothing."""
     with _command(as_json) as terminal:
         from bitsmith.explain import explain as explain_model
-        from bitsmith.report.terminal import layers_table
+        from bitsmith.report.terminal import LayersTable
 
         with terminal.working("reading"):
             told = explain_model(file, weights, config, _array(calibration), part, clock_period)
@@ -261,7 +261,7 @@ def explain(
             terminal.show({**document, **_described(told.model)}, _layers(told.model))
             return
         heading = Text("These cannot be translated:", style="bold")
-        table = [layers_table(file.name, told.layers, "", None, ())] if told.layers else []
+        table = [LayersTable(file.name, told.layers)] if told.layers else []
         terminal.show(document, *table, heading, *(Text(f"- {problem}") for problem in told.problems))
         raise typer.Exit(_FAILED)
 

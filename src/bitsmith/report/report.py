@@ -28,6 +28,7 @@ REPORT_HTML = "report.html"
 _FORMAT = "bitsmith report"
 _VERSION = 1
 _MAX_BYTES = 64 << 20
+_MAX_DIGITS = 18
 
 _COUNTS = {"LUT": int, "FF": int, "DSP": int, "BRAM": float}
 _FIELDS: Mapping[str, Mapping[str, type]] = {
@@ -108,7 +109,7 @@ class Report(Mapping[str, object]):
             ProjectError: the text is not such a report; ``where`` names it.
         """
         try:
-            document = json.loads(text, parse_float=_finite, parse_constant=_finite)
+            document = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
         except (ValueError, RecursionError) as error:
             raise _damaged(f"not a readable report ({error})", where) from error
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
@@ -208,6 +209,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text} is not a number that a report can hold")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def _checked(name: str, section: object) -> Section | list[Section]:

@@ -213,9 +213,9 @@ def render(
     width: int | None = None,
 ) -> str:
     """The table that ``print(model)`` shows, ``width`` characters wide (the terminal's by default)."""
-    from bitsmith.report.terminal import as_text, layers_table
+    from bitsmith.report.terminal import LayersTable, as_text
 
-    table = layers_table(network.name, rows(network, program), part, clock_period_ns, tuple(notes))
+    table = LayersTable(network.name, rows(network, program), part, clock_period_ns, tuple(notes))
     return as_text(table, width)
 
 

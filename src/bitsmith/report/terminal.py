@@ -9,16 +9,21 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from bitsmith.report.report import Report, Section
 from bitsmith.report.summary import AUTO, ConstantRow, LayerRow
 
-_LEAST_WIDTH, _MOST_WIDTH = 80, 140
+_LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
+
+_COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "Result", "Bits", "Frac", "Range")
+_WIDE_COLUMNS = ("Params", "Nonzero", "Constants")
+_WIDE = 124
 
 _UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock target", "ns"), "Cycles": ("Latency", "cycles")}
 
@@ -26,7 +31,7 @@ _UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock target", "ns"), "
 def as_text(renderable: RenderableType, width: int | None = None) -> str:
     """``renderable`` as plain text, as wide as the terminal unless ``width`` says otherwise."""
     if width is None:
-        width = min(max(shutil.get_terminal_size((120, 40)).columns, _LEAST_WIDTH), _MOST_WIDTH)
+        width = min(max(shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns, _LEAST_WIDTH), _MOST_WIDTH)
     out = io.StringIO()
     Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
@@ -123,27 +128,42 @@ def _pairs(title: str, pairs: Iterable[tuple[object, object]]) -> Table:
     return table
 
 
-def layers_table(
-    name: str, layers: tuple[LayerRow, ...], part: str, clock_period_ns: float | None, notes: tuple[str, ...]
-) -> Group:
-    """The layers of a network with their sizes, formats and proved ranges, the totals, and the notes."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Layer", "Type", "Shape"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("Params", justify="right")
-    table.add_column("Nonzero", justify="right")
-    table.add_column("Constants")
-    table.add_column("Result", overflow="fold")
-    table.add_column("Bits", justify="right")
-    table.add_column("Frac", justify="right")
-    table.add_column("Range", overflow="fold")
-    for row in layers:
-        table.add_row(*map(Text, _cells(row)))
-    header = Text(f"{name}: {totals(layers)}", style="bold")
-    target = ", ".join(filter(None, (part, f"{clock_period_ns:g} ns clock" if clock_period_ns else "")))
-    parts: list[RenderableType] = [header, *([Text(f"for {target}")] if target else []), table]
-    parts += [Text(f"note: {note}") for note in notes]
-    return Group(*parts)
+@dataclass(frozen=True, slots=True)
+class LayersTable:
+    """The layers of a network with their sizes, formats and proved ranges, the totals, and the notes.
+
+    A narrow terminal gets fewer columns.
+    """
+
+    name: str
+    layers: tuple[LayerRow, ...]
+    part: str = ""
+    clock_period_ns: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.max_width >= _WIDE
+        headings = [heading for heading in _COLUMNS if wide or heading not in _WIDE_COLUMNS]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for heading in headings:
+            right = heading in ("Params", "Nonzero", "Bits", "Frac")
+            table.add_column(
+                heading,
+                justify="right" if right else "left",
+                overflow="fold",
+                no_wrap=heading not in ("Layer", "Range"),
+            )
+        for row in self.layers:
+            cells = dict(zip(_COLUMNS, _cells(row), strict=True))
+            table.add_row(*(Text(cells[heading]) for heading in headings))
+        yield Text(f"{self.name}: {totals(self.layers)}", style="bold")
+        clock = f"{self.clock_period_ns:g} ns clock" if self.clock_period_ns else ""
+        target = ", ".join(filter(None, (self.part, clock)))
+        if target:
+            yield Text(f"for {target}")
+        yield table
+        for note in self.notes:
+            yield Text(f"note: {note}")
 
 
 def totals(layers: tuple[LayerRow, ...]) -> str:

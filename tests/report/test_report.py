@@ -1,0 +1,176 @@
+"""Reports: an immutable mapping that prints, is stored, and does not trust what it reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.errors import ProjectError
+from bitsmith.report import Report, read_report
+from bitsmith.report.html import page
+from bitsmith.report.report import SECTIONS as NAMES
+from tests.report.reports import SECTIONS, design, full_report
+
+
+def test_is_a_mapping_with_only_the_sections_that_ran_in_a_fixed_order() -> None:
+    report = Report({"Stages": [], "Latency": {"Cycles": 3, "II": 1, "Tool": "t"}})
+    assert list(report) == ["Latency", "Stages"]
+    assert report["Latency"] == {"Cycles": 3, "II": 1, "Tool": "t"}
+    with pytest.raises(KeyError):
+        report["Resources"]
+    assert set(SECTIONS) <= set(NAMES)
+
+
+def test_does_not_change_through_what_it_was_made_of_nor_through_what_it_hands_out() -> None:
+    files = {"Top": "top.sv"}
+    report = Report({"Files": files, "Stages": [{"Name": "a"}]})
+    files["Top"] = "other.sv"
+    handed_out = report["Stages"]
+    assert isinstance(handed_out, list)
+    handed_out[0]["Name"] = "b"
+    assert report["Files"] == {"Top": "top.sv"}
+    assert report["Stages"] == [{"Name": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("sections", "found"),
+    [
+        ({"Ressources": {}}, "Ressources"),
+        ({"Resources": {"LUT": "12"}}, "Resources.LUT"),
+        ({"Resources": {"LUT": True}}, "Resources.LUT"),
+        ({"Resources": {"LUT": 1.5}}, "Resources.LUT"),
+        ({"Timing": {"FmaxMHz": float("nan")}}, "Timing.FmaxMHz"),
+        ({"Latency": [1]}, "Latency"),
+        ({"Stages": "all"}, "Stages"),
+        ({"Stages": [{"Seconds": "long"}]}, "Stages.Seconds"),
+        ({"Files": {"Top": {"nested": 1}}}, "Files.Top"),
+        ({"Files": {"Top": 3}}, "Files.Top"),
+    ],
+)
+def test_refuses_what_no_build_writes(sections: dict[str, object], found: str) -> None:
+    with pytest.raises(ProjectError, match=found):
+        Report(sections)
+
+
+def test_json_round_trip_keeps_sections_and_design() -> None:
+    report = full_report()
+    again = Report.from_json(report.to_json())
+    assert dict(again) == dict(report)
+    assert again.design == report.design
+    assert again.to_json() == report.to_json()
+
+
+def test_with_section_adds_one_and_keeps_the_design() -> None:
+    report = full_report().with_section("Accuracy", {"Float": 0.97, "Fixed": 0.96, "Samples": 360})
+    assert report["Accuracy"] == {"Float": 0.97, "Fixed": 0.96, "Samples": 360}
+    assert report.design == design()
+    assert "Accuracy" not in full_report()
+
+
+def test_prints_each_figure_with_its_tool() -> None:
+    lines = str(full_report()).splitlines()
+    (fmax,) = [line for line in lines if "Fmax" in line]
+    assert "125 MHz" in fmax
+    assert "nextpnr-ecp5 0.11" in fmax
+    (luts,) = [line for line in lines if line.strip().startswith("LUT")]
+    assert "2,500" in luts
+    assert "yosys 0.70" in luts
+    (total,) = [line for line in lines if "Total" in line]
+    assert "3.5" in total, "time that the cache saved is not spent"
+
+
+def test_an_empty_report_says_so() -> None:
+    assert "Nothing has been run" in str(Report({}))
+
+
+def test_names_are_never_markup() -> None:
+    assert "[red]" in str(Report({"Files": {"[red]x[/red]": "[bold]y"}}))
+
+
+def test_write_and_read_back(tmp_path: Path) -> None:
+    data, page = full_report().write(tmp_path / "project")
+    assert data.name == "report.json"
+    assert page.name == "report.html"
+    assert dict(read_report(tmp_path / "project")) == dict(full_report())
+    assert sorted(path.name for path in (tmp_path / "project").iterdir()) == ["report.html", "report.json"]
+
+
+def test_read_says_what_to_do_where_there_is_no_build(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"no such folder(.|\n)*output_dir"):
+        read_report(tmp_path / "nowhere")
+    with pytest.raises(ProjectError, match=r"no finished build(.|\n)*bitsmith build"):
+        read_report(tmp_path)
+
+
+def test_read_says_that_vendor_projects_cannot_be_read_yet(tmp_path: Path) -> None:
+    (tmp_path / "myproject_prj").mkdir()
+    (tmp_path / "myproject_prj" / "vivado_hls.app").write_text("<project/>")
+    with pytest.raises(ProjectError, match="not available yet"):
+        read_report(tmp_path)
+
+
+_GOOD = {"format": "bitsmith report", "version": 1, "sections": {}, "design": None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "[" * 100_000,
+        json.dumps({**_GOOD, "format": "other"}),
+        json.dumps({**_GOOD, "version": 2}),
+        json.dumps({**_GOOD, "sections": []}),
+        json.dumps({**_GOOD, "sections": {"Timing": {"FmaxMHz": 1e308}}}).replace("1e+308", "1e999"),
+        json.dumps({**_GOOD, "sections": {"Timing": {"FmaxMHz": float("inf")}}}),
+        json.dumps({**_GOOD, "sections": {"Latency": {"Cycles": 0}}}).replace('"Cycles": 0', '"Cycles": 1' + "0" * 400),
+        json.dumps({**_GOOD, "design": {"name": "x"}}),
+        json.dumps({**_GOOD, "design": 3}),
+    ],
+)
+def test_damaged_files_are_one_typed_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(ProjectError, match=r"report\.json"):
+        read_report(tmp_path)
+
+
+def test_a_report_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProjectError, match="not text"):
+        read_report(tmp_path)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 10**20) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_report_with_any_part_replaced_is_read_or_refused(data: st.DataObject) -> None:
+    document = json.loads(full_report().to_json())
+    place = document
+    for _ in range(data.draw(st.integers(0, 5))):
+        inner = [
+            value
+            for value in (place.values() if isinstance(place, dict) else place)
+            if value and isinstance(value, (dict, list))
+        ]
+        if not inner:
+            break
+        place = data.draw(st.sampled_from(inner))
+    key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+    place[key] = data.draw(_json)
+    try:
+        report = Report.from_json(json.dumps(document))
+    except ProjectError:
+        return
+    assert str(report)
+    assert page(report).endswith("</html>")
