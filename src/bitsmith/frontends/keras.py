@@ -1,0 +1,182 @@
+"""Keras models: ``.keras`` archives, whole-model HDF5, JSON with weights, and live objects, of Keras 2 and 3.
+
+Neither Keras nor TensorFlow is imported: files are parsed, live objects asked for their JSON and weights. The way:
+:mod:`keras_files` opens, :mod:`keras_graph` unrolls nesting and sharing, :mod:`keras_layers` and :mod:`keras_ops` translate
+one layer each, and this module gives names and collects what cannot be translated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_activations import read_activation
+from bitsmith.frontends.keras_call import LayerCall, Step, Translation, checked_size, numbers
+from bitsmith.frontends.keras_files import LiveModel, Source, opened
+from bitsmith.frontends.keras_graph import Call, Constant, Entry, Graph, Value, read_graph
+from bitsmith.frontends.keras_json import Fields, shown
+from bitsmith.frontends.keras_layers import LAYERS
+from bitsmith.frontends.keras_ops import OPS
+from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused, unknown
+from bitsmith.layers.layer import Shape
+from bitsmith.layers.network import Network, NetworkNode
+
+_DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
+
+
+def read_keras(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLike[str] | None = None) -> Network:
+    """The network of a Keras model, with the user's layer names.
+
+    An activation within a layer becomes a node of its own, ``<layer>_<activation>``; layers of nested models keep their names
+    unless these are taken; a layer used again is ``<layer>_1``. Layers that no output needs are left out.
+
+    Args:
+        source: a file, or a live model.
+        weights: the weights of a JSON file; by default ``X_weights.h5``, ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
+
+    Raises:
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: layers that cannot be translated, all of them in one message.
+    """
+    with opened(source, weights) as found:
+        return _network(read_graph(found), found)
+
+
+def layer_table() -> tuple[tuple[str, str], ...]:
+    """Keras's class names and what they become, for documentation: layers first, then functional operations."""
+    layers = [(name, translation.becomes) for name, translation in LAYERS.items()]
+    return (*layers, *((f"keras.ops {name}", translation.becomes) for name, translation in OPS.items()))
+
+
+def _network(graph: Graph, source: Source) -> Network:
+    names = _node_names(graph)
+    nodes: list[NetworkNode] = []
+    results: list[str] = []
+    shapes: dict[str, Shape | None] = {}
+    refusals: dict[tuple[str, str], Refusal] = {}
+    for call, name in zip(graph.calls, names.main, strict=True):
+        entry = call.entry
+        operands = [results[operand.call] for operand in call.operands if isinstance(operand, Value)]
+        known = [shape for shape in (shapes[operand] for operand in operands) if shape is not None]
+        results.append(name)
+        shapes[name] = None
+        try:
+            translation = _translation(entry, source.major)
+            if translation is None:
+                refusals[entry.name, entry.class_name] = unknown(entry.name, entry.class_name, entry.custom)
+                continue
+            _check_config(entry.config)
+            _check_arguments(call)
+            if len(known) < len(operands):  # behind a layer that is refused
+                read_activation(entry.config, source.major)
+                continue
+            steps = translation.read(_layer_call(call, source, known))
+        except UnsupportedError as error:
+            refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
+            continue
+        for step in steps:
+            node = NetworkNode(names.of(name, step), step.layer, tuple(operands), step.source or entry.class_name)
+            shapes[node.name] = _result_shape(node, shapes, entry)
+            nodes.append(node)
+            operands = [node.name]
+        results[-1] = operands[0]
+    if refusals:
+        raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
+    return Network(tuple(nodes), tuple(results[value.call] for value in graph.inputs),
+                   tuple(results[value.call] for value in graph.outputs), graph.name)  # fmt: skip
+
+
+def _translation(entry: Entry, major: int) -> Translation | None:
+    if entry.custom:
+        return None
+    is_op = entry.module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations"))
+    # The legacy format of Keras 3 says no module; only layers have the key "trainable".
+    if not entry.module and major >= 3 and entry.class_name in OPS and "trainable" not in entry.config.values:
+        is_op = True
+    return (OPS if is_op else LAYERS).get(entry.class_name)
+
+
+def _check_config(config: Fields) -> None:
+    """Refuses what a layer may ask for that changes its numbers, whatever its class."""
+    if config.flag("stateful", False):
+        raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
+    for key in ("quantization_config", "quantization_mode", "lora_rank"):
+        if config.get(key) is not None:
+            raise UnsupportedError(f"{key} is set", accepted="plain floating-point weights")
+    dtype = config.get("dtype")
+    while isinstance(dtype, dict):
+        inner = dtype.get("config")
+        dtype = inner.get("name") if isinstance(inner, dict) else "?"
+    is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
+    if dtype is not None and dtype not in _DTYPES and not is_input:
+        raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
+
+
+def _check_arguments(call: Call) -> None:
+    for key, operand in call.kwargs.items():
+        harmless = (None, False, 0) if key == "training" else (None,)
+        if not isinstance(operand, Constant) or operand.value not in harmless:
+            raise UnsupportedError(f"called with the argument {key}", accepted="tensors as the only arguments",
+                                   remedy="call the layer without it")  # fmt: skip
+    if any(isinstance(operand, Value) and operand.index != 0 for operand in call.operands):
+        raise ModelFileError("an operand that its layer does not have", where=call.entry.config.where)
+
+
+def _layer_call(call: Call, source: Source, shapes: list[Shape]) -> LayerCall:
+    constants = tuple(numbers(operand.value) if isinstance(operand, Constant) else None for operand in call.operands)
+    return LayerCall(call.entry.config, source.major, tuple(shapes), constants,
+                     lambda: source.weights.variables(call.path))  # fmt: skip
+
+
+def _result_shape(node: NetworkNode, shapes: Mapping[str, Shape | None], entry: Entry) -> Shape:
+    operands = [shape for shape in (shapes[name] for name in node.inputs) if shape is not None]
+    try:
+        return checked_size(node.layer.output_shape(operands), entry.config.where)
+    except UnsupportedError as error:
+        raise ModelFileError(f"shapes that do not fit: {error.found}", where=entry.config.where,
+                             accepted=error.accepted) from error  # fmt: skip
+
+
+class _Names:
+    """Unique node names; ``main`` has one per call."""
+
+    def __init__(self) -> None:
+        self.main: list[str] = []
+        self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    def take(self, *wanted: str) -> str:
+        """The first of ``wanted`` that is free, else the last with a number."""
+        for name in wanted:
+            if name not in self._taken:
+                self._taken.add(name)
+                return name
+        count = self._counts.get(wanted[-1], 0) + 1
+        while f"{wanted[-1]}_{count}" in self._taken:
+            count += 1
+        self._counts[wanted[-1]] = count
+        return self.take(f"{wanted[-1]}_{count}")
+
+    def of(self, main: str, step: Step) -> str:
+        """The name of one step of the call named ``main``."""
+        return main if not step.suffix else self.take(f"{main}_{step.suffix}")
+
+
+def _node_names(graph: Graph) -> _Names:
+    """Names of the calls: first those of the outermost model's layers, which are kept, then all others in order."""
+    names = _Names()
+    given: dict[int, str] = {}
+    for number, call in enumerate(graph.calls):
+        if len(call.path) == 1 and call.repeat == 0:
+            given[number] = names.take(call.entry.name)
+    first: dict[tuple[str, ...], str] = {}
+    for number, call in enumerate(graph.calls):
+        path = tuple(place.name for place in call.path)
+        if number not in given and path not in first:
+            given[number] = names.take(path[-1], "_".join(path[-2:]), "_".join(path))
+        elif number not in given:
+            given[number] = names.take(f"{first[path]}_{call.repeat}")
+        first.setdefault(path, given[number])
+    names.main = [given[number] for number in range(len(graph.calls))]
+    return names

@@ -1,0 +1,141 @@
+"""Keras's activations, by name or serialised, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_json import Fields, Json, shown
+from bitsmith.layers.activation import Activation, HardActivation, ReLU
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.softmax import Softmax
+
+HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: HardActivation(1.0 / 6.0, 0.5, 0.0, 1.0)}
+"""The slope changed with Keras 3."""
+
+_TABLES = (
+    "sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "gelu", "silu", "mish", "hard_silu",
+    "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus", "sparse_sigmoid",
+)  # fmt: skip
+
+NAMED: dict[str, Layer] = {
+    **{name: Activation(name) for name in _TABLES},
+    "swish": Activation("silu"),
+    "hard_swish": Activation("hard_silu"),
+    "relu": ReLU(),
+    "relu6": ReLU(max_value=6.0),
+    "leaky_relu": ReLU(negative_slope=0.2),
+    "hard_tanh": HardActivation(1.0, 0.0, -1.0, 1.0),
+    "softmax": Softmax(),
+}
+"""Activations whose meaning is that of all versions of Keras, by name; besides, there are linear and hard_sigmoid."""
+
+ACTIVATION_NAMES = (*sorted([*NAMED, "hard_sigmoid", "linear"]),)
+
+
+def relu(config: Fields) -> Layer:
+    """The ReLU layer."""
+    limit = None if config.get("max_value") is None else config.number("max_value")
+    slope, threshold = config.number("negative_slope", 0.0), config.number("threshold", 0.0)
+    for key, value in (("max_value", limit), ("threshold", threshold)):
+        if value is not None and value < 0.0:
+            raise config.wrong(key, "no negative number")
+    return ReLU(limit, slope, threshold)
+
+
+def leaky_relu(config: Fields) -> Layer:
+    """The LeakyReLU layer: ``negative_slope`` of Keras 3 is ``alpha`` of Keras 2."""
+    return ReLU(negative_slope=config.number("negative_slope" if config.get("alpha") is None else "alpha", 0.3))
+
+
+def thresholded_relu(config: Fields) -> Layer:
+    """The ThresholdedReLU layer of Keras 2."""
+    return ReLU(threshold=config.number("theta", 1.0))
+
+
+def elu(config: Fields) -> Layer:
+    """The ELU layer."""
+    return Activation("elu", config.number("alpha", 1.0))
+
+
+def softmax(config: Fields) -> Layer:
+    """The Softmax layer as an activation, where only the last axis is known to exist."""
+    if config.get("axis") not in (None, -1, [-1]):
+        raise UnsupportedError(f"softmax along axis {shown(config.get('axis'))} as an activation",
+                               accepted="the last axis", remedy="use a Softmax layer")  # fmt: skip
+    return Softmax()
+
+
+LayerActivation: TypeAlias = Callable[[Fields], Layer]
+
+_LAYERS: dict[str, tuple[str, LayerActivation]] = {
+    "ReLU": ("relu", relu),
+    "LeakyReLU": ("leaky_relu", leaky_relu),
+    "ThresholdedReLU": ("thresholded_relu", thresholded_relu),
+    "ELU": ("elu", elu),
+    "Softmax": ("softmax", softmax),
+}
+"""Layers that Keras accepts as activations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """An activation's name and layer."""
+
+    name: str
+    layer: Layer
+
+    @property
+    def source(self) -> str:
+        """The Keras class whose settings a user would give it."""
+        return "Softmax" if isinstance(self.layer, Softmax) else "Activation"
+
+
+def read_activation(config: Fields, major: int, key: str = "activation") -> Activated | None:
+    """The activation in ``config``; None is linear.
+
+    Raises:
+        UnsupportedError: a function that is not built in or cannot be translated.
+    """
+    value = config.get(key)
+    if isinstance(value, str):
+        return _named(value, major)
+    if isinstance(value, dict):
+        return _serialised(Fields(value, config.where), major)
+    if value is not None:
+        raise config.wrong(key, "a name or a serialised function")
+    return None
+
+
+def _named(name: str, major: int) -> Activated | None:
+    if name == "linear":
+        return None
+    if name == "hard_sigmoid":
+        return Activated(name, HARD_SIGMOID[major])
+    if name in NAMED:
+        return Activated(name, NAMED[name])
+    if name in _LAYERS:
+        label, read = _LAYERS[name]
+        return Activated(label, read(Fields({}, "")))
+    raise UnsupportedError(f"the activation {shown(name)}", accepted=", ".join(ACTIVATION_NAMES))
+
+
+def _serialised(value: Fields, major: int) -> Activated | None:
+    class_name = value.text("class_name")
+    registered = value.text("registered_name", "")
+    config: Json = value.get("config")
+    if ">" in registered:
+        raise UnsupportedError(f"the custom activation {shown(registered)}, whose code is not part of the file",
+                               accepted=", ".join(ACTIVATION_NAMES))  # fmt: skip
+    if class_name == "function" and isinstance(config, str):
+        return _named(config, major)
+    if class_name == "Activation" and isinstance(config, dict):
+        return read_activation(Fields(config, value.where), major)
+    if class_name in _LAYERS and isinstance(config, dict):
+        label, read = _LAYERS[class_name]
+        return Activated(label, read(Fields(config, value.where)))
+    if not isinstance(config, dict | str | None):
+        raise ModelFileError(f"the activation is {shown(dict(value.values))}", where=value.where)
+    raise UnsupportedError(f"the activation {shown(class_name)}", accepted=", ".join(ACTIVATION_NAMES))

@@ -1,0 +1,185 @@
+"""One call of a Keras layer, as the translations see it: its configuration, operands and weights, all checked on access."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_json import Fields, Json, constant, shown
+from bitsmith.frontends.keras_weights import Stored
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.norm import BatchNormalization
+
+MAX_ELEMENTS = 1 << 24
+"""Most elements of one tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A layer of ours that a Keras layer becomes, or one of several in a row.
+
+    The one without a suffix carries the user's name; the others' names end in the suffix. ``source`` is by default Keras's
+    class name.
+    """
+
+    layer: Layer
+    suffix: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCall:
+    """A layer on operands of the given shapes; ``constants`` has one entry per argument, None where that is a tensor."""
+
+    config: Fields
+    major: int
+    shapes: tuple[Shape, ...]
+    constants: tuple[Floats | None, ...]
+    stored: Callable[[], Sequence[Stored]]
+
+    @property
+    def where(self) -> str:
+        """The place that errors name."""
+        return self.config.where
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the only operand."""
+        if len(self.shapes) != 1 or len(self.constants) != 1:
+            raise ModelFileError(f"called on {len(self.constants)} arguments", where=self.where, accepted="one tensor")
+        return self.shapes[0]
+
+    def weights(self, *wanted: tuple[str, Shape], ignored: int = 0) -> list[Floats]:
+        """The layer's trained tensors, which must have these names' shapes; ``ignored`` more may follow.
+
+        Raises:
+            ModelFileError: weights that are missing, too many, of another shape, NaN or infinite.
+        """
+        stored = self.stored()
+        names = ", ".join(name for name, _ in wanted)
+        if not len(wanted) <= len(stored) <= len(wanted) + ignored:
+            raise ModelFileError(f"{len(stored)} weights are stored for this layer", where=self.where,
+                                 accepted=f"{len(wanted)} ({names})")  # fmt: skip
+        return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
+
+    def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
+        if tensor.shape != shape:
+            raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.where, accepted=f"shape {shape}")
+        values = tensor.read()
+        if not bool(np.all(np.isfinite(values))):
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            raise ModelFileError(f"{name} holds {count} NaN or infinite values", where=self.where,
+                                 remedy="train the model again, or load a checkpoint from before it diverged")  # fmt: skip
+        return as_weights(values)
+
+    def axis(self, axis: int, shape: Shape) -> int:
+        """Keras's ``axis``, which counts the batch axis, as one of ``shape``'s."""
+        rank = len(shape)
+        counted = axis if axis >= 0 else axis + rank + 1
+        if counted == 0:
+            raise UnsupportedError("works along the batch axis", accepted="axes within a sample")
+        if not 1 <= counted <= rank:
+            raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
+        return counted - 1
+
+    def affine(self, scale: Floats, offset: Floats) -> Layer:
+        """``x * scale + offset`` for constants that broadcast to the operand and vary along one axis at most."""
+        shape = self.shapes[0]
+        if not shape:
+            raise UnsupportedError("arithmetic on scalar samples", accepted="inputs with at least one axis")
+        scale, offset = _without_batch(scale, len(shape)), _without_batch(offset, len(shape))
+        try:
+            full = np.broadcast_shapes(scale.shape, offset.shape)
+            fits = np.broadcast_shapes(full, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UnsupportedError(f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {shape}",
+                                   accepted="constants that broadcast to the input's shape")  # fmt: skip
+        full = (1,) * (len(shape) - len(full)) + full
+        axes = [axis for axis, size in enumerate(full) if size > 1]
+        if len(axes) > 1:
+            raise UnsupportedError(f"constants that vary along {len(axes)} axes", accepted="one constant per channel")
+        axis = axes[0] if axes else len(shape) - 1
+        target = tuple(size if k == axis else 1 for k, size in enumerate(shape))
+        scale, offset = (np.broadcast_to(values, target).ravel() for values in (scale, offset))
+        return BatchNormalization(as_weights(scale), as_weights(offset), axis)
+
+
+Translator: TypeAlias = Callable[[LayerCall], tuple[Step, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+
+    read: Translator
+    becomes: str
+
+
+def joining(read: Callable[[LayerCall], Layer]) -> Translator:
+    """A layer of any number of operands."""
+    return lambda call: (Step(read(call)),)
+
+
+def unary(read: Callable[[LayerCall], Layer]) -> Translator:
+    """A layer of one operand."""
+
+    def translate(call: LayerCall) -> tuple[Step, ...]:
+        checked_size(call.shape, call.where)
+        return (Step(read(call)),)
+
+    return translate
+
+
+def _without_batch(values: Floats, rank: int) -> Floats:
+    while values.ndim > rank and values.shape[0] == 1:
+        values = values[0]
+    return values
+
+
+def sample_shape(value: Json, where: str) -> Shape:
+    """A shape with its batch axis, as Keras writes it, without it.
+
+    Raises:
+        UnsupportedError: sizes that are not fixed.
+        ModelFileError: no shape, or an absurd one.
+    """
+    if not isinstance(value, list) or not value or len(value) > 32:
+        raise ModelFileError(f"the input's shape is {shown(value)}", where=where, accepted="a list of sizes",
+                             remedy="build the model (give an Input, or call it once) before saving it")  # fmt: skip
+    shape = [size for size in value[1:] if isinstance(size, int) and not isinstance(size, bool) and size > 0]
+    if None in value[1:]:
+        raise UnsupportedError(f"the input's shape {shown(value)} leaves sizes open", where=where,
+                               accepted="fixed sizes (all but the batch)",
+                               remedy="build the model with the sizes that the hardware shall process")  # fmt: skip
+    if len(shape) != len(value) - 1:
+        raise ModelFileError(f"the input's shape is {shown(value)}", where=where, accepted="positive whole numbers")
+    if not shape:
+        raise UnsupportedError("an input of scalars", where=where, accepted="shapes with at least one axis",
+                               remedy="give the input the shape (1,)")  # fmt: skip
+    return checked_size(tuple(shape), where)
+
+
+def checked_size(shape: Shape, where: str) -> Shape:
+    """``shape``, if a tensor of it is of sensible size."""
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ModelFileError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    return shape
+
+
+def numbers(value: Json) -> Floats:
+    """A constant argument.
+
+    Raises:
+        UnsupportedError: something else than finite numbers.
+    """
+    values = constant(value)
+    if values is None:
+        raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
+    return values

@@ -1,0 +1,193 @@
+"""Typed access to the JSON of a Keras model, which is untrusted: every surprise is a ``ModelFileError`` that names the place."""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, TypeGuard
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError
+from bitsmith.layers.layer import Floats
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MAX_JSON_BYTES = 64 << 20
+MAX_DEPTH = 200
+MAX_CONSTANTS = 1 << 20
+"""Most numbers in one constant that is written out in the JSON."""
+MAX_NAME = 200
+
+
+def parse_json(text: str | bytes, where: str) -> dict[str, Json]:
+    """The object that ``text`` holds.
+
+    Raises:
+        ModelFileError: no JSON object, or one too large or too deeply nested.
+    """
+    if len(text) > MAX_JSON_BYTES:
+        raise ModelFileError(f"{len(text)} bytes of JSON", where=where, accepted=f"at most {MAX_JSON_BYTES} bytes")
+    try:
+        value: Json = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"this is not valid JSON ({reprlib.repr(str(error))})", where=where) from None
+    if not isinstance(value, dict):
+        raise ModelFileError(f"the JSON holds {shown(value)}", where=where, accepted="an object with a Keras model")
+    _check_depth(value, where)
+    return value
+
+
+def _check_depth(value: Json, where: str) -> None:
+    level: list[Json] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise ModelFileError("the JSON is nested too deeply", where=where, accepted=f"at most {MAX_DEPTH} levels")
+
+
+def _children(value: Json) -> Iterator[Json]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def shown(value: object) -> str:
+    """``value`` as an error message shows it: short, whatever it is."""
+    return reprlib.repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """One JSON object; ``where`` says what it describes."""
+
+    values: Mapping[str, Json]
+    where: str
+
+    def wrong(self, key: str, accepted: str) -> ModelFileError:
+        """The error for an entry that is not what it must be."""
+        found = f"{key} is {shown(self.values[key])}" if key in self.values else f"{key} is missing"
+        return ModelFileError(found, where=self.where, accepted=accepted)
+
+    def get(self, key: str) -> Json:
+        """The entry, or None."""
+        return self.values.get(key)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A string; ``default`` if the entry is absent or null."""
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str):
+            raise self.wrong(key, "a string")
+        return value
+
+    def name(self, key: str) -> str:
+        """A name that can be shown."""
+        value = self.text(key)
+        if not value or len(value) > MAX_NAME or not value.isprintable():
+            raise self.wrong(key, f"1 to {MAX_NAME} printable characters")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """A truth value (0 and 1 count); ``default`` if the entry is absent or null."""
+        value = self.get(key)
+        if value is None:
+            return default
+        if value not in (True, False):
+            raise self.wrong(key, "true or false")
+        return bool(value)
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """A whole number; ``default`` if the entry is absent or null."""
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if not is_integer(value):
+            raise self.wrong(key, "a whole number")
+        return value
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A whole number or a list of them, as a tuple; empty if the entry is absent or null."""
+        value = self.get(key)
+        if value is None:
+            return ()
+        items = value if isinstance(value, list) else [value]
+        if len(items) > MAX_DEPTH or not all(is_integer(item) for item in items):
+            raise self.wrong(key, "a whole number or a list of them")
+        return tuple(item for item in items if is_integer(item))
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number in any of the forms of :meth:`constant`; ``default`` if the entry is absent or null."""
+        if self.get(key) is None and default is not None:
+            return default
+        values = self.constant(key)
+        if values.size != 1:
+            raise self.wrong(key, "one number")
+        return float(values.reshape(()))
+
+    def constant(self, key: str) -> Floats:
+        """Finite numbers of any shape: a number, nested lists, or an array as Keras serialises one."""
+        values = constant(self.get(key))
+        if values is None:
+            raise self.wrong(key, "finite numbers")
+        return values
+
+    def fields(self, key: str) -> Fields:
+        """An object."""
+        value = self.get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, "an object")
+        return Fields(value, self.where)
+
+    def items(self, key: str) -> list[Json]:
+        """A list."""
+        value = self.get(key)
+        if not isinstance(value, list):
+            raise self.wrong(key, "a list")
+        return value
+
+    def at(self, where: str) -> Fields:
+        """The same object under a better description."""
+        return Fields(self.values, where)
+
+
+def is_integer(value: Json) -> TypeGuard[int]:
+    """Whether ``value`` is a whole number (JSON's true and false are not)."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def constant(value: Json) -> Floats | None:
+    """``value`` as numbers, or None if it is something else, not finite, ragged or too large.
+
+    Arrays are lists, ``{"class_name": "__numpy__" or "__tensor__", "config": {"value": ...}}`` (Keras 3) or
+    ``{"type": "ndarray", "value": ...}`` (early Keras 2).
+    """
+    while isinstance(value, dict):
+        inner = value.get("config")
+        value = inner.get("value") if isinstance(inner, dict) else value.get("value")
+    flat: list[float] = []
+    if value is None or not _collect(value, flat):
+        return None
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return array
+
+
+def _collect(value: Json, flat: list[float]) -> bool:
+    if isinstance(value, list):
+        return all(_collect(item, flat) for item in value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or len(flat) >= MAX_CONSTANTS:
+        return False
+    try:
+        flat.append(float(value))
+    except OverflowError:
+        return False
+    return math.isfinite(flat[-1])

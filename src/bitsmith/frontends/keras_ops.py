@@ -1,0 +1,175 @@
+"""Keras 3 functional operations (``x * 2 + 1``, ``keras.ops.relu(x)``), which a saved model lists among its layers.
+
+Unlike merge layers, operations align shapes from the right with the batch axis included, and may have constants as operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.keras_activations import HARD_SIGMOID, NAMED, relu
+from bitsmith.frontends.keras_call import LayerCall, Translation, joining, unary
+from bitsmith.frontends.keras_json import shown
+from bitsmith.frontends.keras_layers import LAYERS
+from bitsmith.layers.activation import Activation, HardActivation, ReLU
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.shape import Identity, Permute, Reshape
+
+
+def _function(layer: Layer) -> Translation:
+    return Translation(unary(lambda _: layer), layer.kind)
+
+
+def _binary(merge: Layer, with_constant: Callable[[LayerCall, Floats, bool], Layer]) -> Translation:
+    """An operation of two tensors, or of a tensor and a constant (first, if the flag says so)."""
+
+    def read(call: LayerCall) -> Layer:
+        match call.constants:
+            case (None, None):
+                ranks = {len(shape) for shape in call.shapes}
+                if len(ranks) > 1:
+                    raise UnsupportedError(f"operands of shapes {list(call.shapes)}, which would align one's batch axis",
+                                           accepted="operands of one rank", remedy="use the merge layer")  # fmt: skip
+                return merge
+            case (None, np.ndarray() as values):
+                return with_constant(call, values, False)
+            case (np.ndarray() as values, None):
+                return with_constant(call, values, True)
+        raise UnsupportedError(f"{len(call.constants)} arguments", accepted="a tensor and another or a constant")
+
+    return Translation(joining(read), f"{merge.kind}, or BatchNormalization with a constant")
+
+
+_ONE, _ZERO = np.ones(()), np.zeros(())
+
+
+def _subtract(call: LayerCall, values: Floats, constant_first: bool) -> Layer:
+    return call.affine(-_ONE, values) if constant_first else call.affine(_ONE, -values)
+
+
+def _divide(call: LayerCall) -> Layer:
+    match call.constants:
+        case (None, np.ndarray() as values) if bool(np.all(values != 0.0)):
+            return call.affine(1.0 / values, _ZERO)
+    raise UnsupportedError("a division by a tensor or by zero", accepted="division by constants")
+
+
+def _maximum(call: LayerCall, values: Floats, constant_first: bool) -> Layer:
+    if bool(np.any(values != 0.0)):
+        raise UnsupportedError(f"the maximum with the constant {shown(values.tolist())}", accepted="the constant 0",
+                               remedy="use keras.ops.clip")  # fmt: skip
+    return ReLU()
+
+
+def _minimum(call: LayerCall, values: Floats, constant_first: bool) -> Layer:
+    raise UnsupportedError("the minimum with a constant", accepted="tensors", remedy="use keras.ops.clip")
+
+
+def _clip(call: LayerCall) -> Layer:
+    low, high = call.config.number("x_min"), call.config.number("x_max")
+    if low > high:
+        raise UnsupportedError(f"clipping to {low}..{high}")
+    return HardActivation(1.0, 0.0, low, high)
+
+
+def _fixed(key: str, value: float, name: str) -> Translation:
+    """A function of which only one parameter's default is translated."""
+
+    def read(call: LayerCall) -> Layer:
+        if call.config.number(key, value) != value:
+            raise UnsupportedError(f"{name} with {key} = {shown(call.config.get(key))}", accepted=f"{key} = {value}")
+        return NAMED[name]
+
+    return Translation(unary(read), "Activation")
+
+
+def _gelu(call: LayerCall) -> Layer:
+    return Activation("gelu_tanh" if call.config.flag("approximate", True) else "gelu")
+
+
+def _alpha(name: str) -> Translation:
+    return Translation(unary(lambda call: Activation(name, call.config.number("alpha", 1.0))), "Activation")
+
+
+def _reshape(call: LayerCall) -> Layer:
+    target = call.config.integers("newshape")
+    if not target or target[0] != -1 or any(size < 1 for size in target[1:]):
+        raise UnsupportedError(f"reshape to {shown(call.config.get('newshape'))}, which may mix samples",
+                               accepted="-1, then the sizes of one sample", remedy="use a Reshape layer")  # fmt: skip
+    return Reshape(target[1:])
+
+
+def _transpose(call: LayerCall) -> Layer:
+    axes = call.config.integers("axes")
+    if sorted(axes) != list(range(len(call.shape) + 1)) or axes[0] != 0:
+        raise UnsupportedError(f"transposition to {shown(call.config.get('axes'))}",
+                               accepted="axes that begin with 0, the batch")  # fmt: skip
+    return Permute(tuple(axis - 1 for axis in axes[1:]))
+
+
+def _expand_dims(call: LayerCall) -> Layer:
+    shape = call.shape
+    axis = call.axis(call.config.integer("axis"), (*shape, 1))
+    return Reshape((*shape[:axis], 1, *shape[axis:]))
+
+
+def _squeeze(call: LayerCall) -> Layer:
+    shape = call.shape
+    axes = [call.axis(axis, shape) for axis in call.config.integers("axis")]
+    rest = tuple(size for axis, size in enumerate(shape) if axis not in axes)
+    if not axes or not rest or any(shape[axis] != 1 for axis in axes):
+        raise UnsupportedError(f"squeezing axis {shown(call.config.get('axis'))} of shape {shape}",
+                               accepted="named axes of size 1 that leave one")  # fmt: skip
+    return Reshape(rest)
+
+
+OPS: dict[str, Translation] = {
+    "Add": _binary(Add(), lambda call, values, _: call.affine(_ONE, values)),
+    "Subtract": _binary(Subtract(), _subtract),
+    "Multiply": _binary(Multiply(), lambda call, values, _: call.affine(values, _ZERO)),
+    "Divide": Translation(joining(_divide), "BatchNormalization"),
+    "TrueDivide": Translation(joining(_divide), "BatchNormalization"),
+    "Maximum": _binary(Maximum(), _maximum),
+    "Minimum": _binary(Minimum(), _minimum),
+    "Negative": Translation(unary(lambda call: call.affine(-_ONE, _ZERO)), "BatchNormalization"),
+    "Concatenate": LAYERS["Concatenate"],
+    "Clip": Translation(unary(_clip), "HardActivation"),
+    "Reshape": Translation(unary(_reshape), "Reshape"),
+    "ExpandDims": Translation(unary(_expand_dims), "Reshape"),
+    "Squeeze": Translation(unary(_squeeze), "Reshape"),
+    "Transpose": Translation(unary(_transpose), "Permute"),
+    "Identity": _function(Identity()),
+    "Relu": _function(NAMED["relu"]),
+    "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
+    "Relu6": _function(NAMED["relu6"]),
+    "LeakyRelu": Translation(
+        unary(lambda call: ReLU(negative_slope=call.config.number("negative_slope", 0.2))), "ReLU"
+    ),
+    "Elu": _alpha("elu"),
+    "Celu": _alpha("celu"),
+    "Gelu": Translation(unary(_gelu), "Activation"),
+    "Softmax": LAYERS["Softmax"],
+    "HardSigmoid": _function(HARD_SIGMOID[3]),
+    "HardTanh": _function(NAMED["hard_tanh"]),
+    "SoftShrink": _fixed("threshold", 0.5, "soft_shrink"),
+    "HardShrink": _fixed("threshold", 0.5, "hard_shrink"),
+    "Squareplus": _fixed("b", 4.0, "squareplus"),
+    "Exp": _function(NAMED["exponential"]),
+    "Selu": _function(NAMED["selu"]),
+    "Sigmoid": _function(NAMED["sigmoid"]),
+    "Tanh": _function(NAMED["tanh"]),
+    "Softplus": _function(NAMED["softplus"]),
+    "Softsign": _function(NAMED["softsign"]),
+    "Silu": _function(NAMED["silu"]),
+    "HardSilu": _function(NAMED["hard_silu"]),
+    "Mish": _function(NAMED["mish"]),
+    "LogSigmoid": _function(NAMED["log_sigmoid"]),
+    "TanhShrink": _function(NAMED["tanh_shrink"]),
+    "SparsePlus": _function(NAMED["sparse_plus"]),
+    "SparseSigmoid": _function(NAMED["sparse_sigmoid"]),
+}
+"""Operations by class name."""
