@@ -51,7 +51,7 @@ class Activation(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReLU(Layer):
-    """``x`` from ``threshold`` up to ``max_value``, ``max_value`` above, ``negative_slope * (x - threshold)`` below."""
+    """``min(x, max_value)`` above ``threshold``, ``negative_slope * (x - threshold)`` from there down (so 0 at it)."""
 
     max_value: float | None = None
     negative_slope: float = 0.0
@@ -65,7 +65,7 @@ class ReLU(Layer):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         kept = x if self.max_value is None else np.minimum(x, self.max_value)
-        return np.where(x >= self.threshold, kept, self.negative_slope * (x - self.threshold))
+        return np.where(x > self.threshold, kept, self.negative_slope * (x - self.threshold))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -79,7 +79,7 @@ class ReLU(Layer):
         if self.negative_slope != 0.0:
             slope = lowering.const("param", as_weights(self.negative_slope))
             below = builder.mul(builder.sub(x, threshold), slope)
-        return lowering.result(builder.select(builder.compare(x, Relation.GE, threshold), kept, below))
+        return lowering.result(builder.select(builder.compare(x, Relation.GT, threshold), kept, below))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
