@@ -1,0 +1,298 @@
+"""A build directory: the only place that generated files are written to.
+
+The file ``bitsmith.json`` (the manifest) marks a folder as ours and remembers which stages ended well, from what, and
+with which result. A project is locked while it is open. What a stage does is not known here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import BinaryIO, TypeAlias
+
+from bitsmith.errors import ProjectError
+
+MANIFEST = "bitsmith.json"
+LOCK = "bitsmith.lock"
+_FORMAT = 1
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """A stage that ended well: the digest of all that it depends on, seconds it took, its log (a path inside the
+    project, may be empty), its result, and the digests of the files that it left."""
+
+    digest: str
+    seconds: float
+    log: str
+    result: Json
+    files: Mapping[str, str]
+
+
+def project_name(text: str) -> str:
+    """``text`` as an identifier of C++ and SystemVerilog: other characters become ``_``.
+
+    Raises:
+        ProjectError: nothing of it can be used.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", text.strip())
+    if not re.search(r"[A-Za-z0-9]", name):
+        raise ProjectError(
+            f"the project name {text!r} has no letter or digit",
+            where="project_name",
+            accepted="letters, digits and _, not starting with a digit",
+        )
+    return f"p_{name}" if name[0].isdigit() else name
+
+
+def digest(*parts: str | bytes | Path) -> str:
+    """One digest of texts, bytes and the content of files; the boundaries between parts count."""
+    total = hashlib.sha256()
+    for part in parts:
+        match part:
+            case str():
+                kind, data = b"s", part.encode()
+            case bytes():
+                kind, data = b"b", part
+            case Path():
+                kind, data = b"f", part.read_bytes()
+        total.update(kind + str(len(data)).encode() + b":")
+        total.update(data)
+    return total.hexdigest()
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Create or replace ``path`` with what ``write`` puts into the file, wholly or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            write(file)
+        scratch.replace(path)
+    except OSError as error:
+        raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+class Project:
+    """An open, locked build directory; a context manager that unlocks it.
+
+    Made by `Project.open`. ``folder`` is absolute.
+    """
+
+    def __init__(self, folder: Path, name: str, lock: int, stages: dict[str, StageRecord]) -> None:
+        self.folder = folder
+        self.name = name
+        self._lock = lock
+        self._stages = stages
+
+    @staticmethod
+    def open(folder: str | Path, name: str) -> Project:
+        """Create the folder if need be, lock it and read its manifest.
+
+        Raises:
+            ProjectError: it holds files that are not ours, is in use by another process, or cannot be written.
+        """
+        folder = Path(folder).expanduser().absolute()
+        name = project_name(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder = folder.resolve()
+            _refuse_foreign(folder)
+            lock = _lock(folder / LOCK)
+        except OSError as error:
+            raise ProjectError(
+                f"cannot be used as a project folder: {error.strerror}", where=str(folder), remedy="another output_dir"
+            ) from error
+        try:
+            project = Project(folder, name, lock, _read_stages(folder / MANIFEST))
+            project._write_manifest()
+        except BaseException:
+            os.close(lock)
+            raise
+        return project
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unlock; the lock file stays, since removing it would let two others in."""
+        if self._lock >= 0:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = -1
+
+    @property
+    def stages(self) -> Mapping[str, StageRecord]:
+        """All stages that have ended well, in the order that they were recorded."""
+        return dict(self._stages)
+
+    def path(self, name: str) -> Path:
+        """The absolute path of a file inside the project.
+
+        Raises:
+            ProjectError: ``name`` is absolute or leads out of the folder, also through a link.
+        """
+        pure = PurePosixPath(name)
+        plain = bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts
+        if not plain or re.search(r"[\\\x00-\x1f]", name):
+            raise ProjectError(f"{name!r} is no path inside the project", where=str(self.folder))
+        path = self.folder / pure
+        if not path.resolve().is_relative_to(self.folder):
+            raise ProjectError(f"{name!r} leads out of the project through a link", where=str(self.folder))
+        return path
+
+    def write(self, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
+        """Write files, each wholly or not at all; those that do not change are left alone.
+
+        Args:
+            files: path inside the project (with ``/``) -> content.
+
+        Returns: their absolute paths, in the same order.
+        """
+        targets = [self.path(name) for name in files]
+        for name, target in zip(files, targets, strict=True):
+            if target in (self.folder / MANIFEST, self.folder / LOCK):
+                raise ProjectError(f"{name!r} is reserved", where=str(self.folder))
+        for target, content in zip(targets, files.values(), strict=True):
+            self._write(target, content.encode() if isinstance(content, str) else content)
+        return tuple(targets)
+
+    def cached(self, stage: str, digest: str) -> StageRecord | None:
+        """The stage's record if it ended well with this digest and its files are still as it left them."""
+        record = self._stages.get(stage)
+        if record is None or record.digest != digest:
+            return None
+        for name, content in record.files.items():
+            path = self.path(name)
+            if not path.is_file() or _file_digest(path) != content:
+                return None
+        return record
+
+    def record(
+        self, stage: str, digest: str, result: Json, seconds: float, log: str | Path = "", files: Sequence[Path] = ()
+    ) -> StageRecord:
+        """Remember that a stage ended well.
+
+        Args:
+            digest: of everything that it depends on: see `digest`.
+            result: what to give back instead of running it again.
+            log, files: inside the project; ``files`` are those that later stages read.
+        """
+        record = StageRecord(
+            digest, round(seconds, 3), self._name(log), result, {self._name(path): _file_digest(path) for path in files}
+        )
+        self._stages.pop(stage, None)
+        self._stages[stage] = record
+        self._write_manifest()
+        return record
+
+    def _name(self, path: str | Path) -> str:
+        """A path inside the project as the manifest spells it; "" stays ""."""
+        if not str(path):
+            return ""
+        absolute = (self.folder / path).resolve()
+        if not absolute.is_relative_to(self.folder):
+            raise ProjectError(f"{path} is not inside the project", where=str(self.folder))
+        return absolute.relative_to(self.folder).as_posix()
+
+    def _write(self, target: Path, content: bytes) -> None:
+        try:
+            if target.is_file() and target.read_bytes() == content:
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProjectError(f"cannot be written: {error.strerror}", where=str(target)) from error
+        write_atomically(target, lambda file: file.write(content))
+
+    def _write_manifest(self) -> None:
+        content = {
+            "made_by": "bitsmith",
+            "format": _FORMAT,
+            "name": self.name,
+            "stages": {stage: asdict(record) for stage, record in self._stages.items()},
+        }
+        self._write(self.folder / MANIFEST, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise unless the folder is ours or empty."""
+    if (folder / MANIFEST).exists():
+        return
+    others = sorted(path.name for path in folder.iterdir() if path.name != LOCK)
+    if others:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise ProjectError(
+            f"the folder has no {MANIFEST} but other files ({shown}): it was not made by bitsmith",
+            where=str(folder),
+            accepted="a new or empty folder, or one that bitsmith made",
+            remedy="another output_dir",
+        )
+
+
+def _lock(path: Path) -> int:
+    """Take the lock; the kernel gives it back when its process ends, however that happens."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(lock, 32).decode(errors="replace").strip()
+        os.close(lock)
+        raise ProjectError(
+            f"the project is in use by process {owner or '(starting)'}",
+            where=str(path.parent),
+            remedy="wait until it has ended, or use another output_dir",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _read_stages(manifest: Path) -> dict[str, StageRecord]:
+    if not manifest.exists():
+        return {}
+    try:
+        content = json.loads(manifest.read_text())
+        if content["made_by"] != "bitsmith":
+            raise ValueError("another program's")
+        if content["format"] != _FORMAT:
+            return {}  # of another version: everything runs again
+        return {str(stage): _read_record(record) for stage, record in content["stages"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProjectError(
+            f"the manifest cannot be read: {error!r}",
+            where=str(manifest),
+            remedy="delete the folder, or use another output_dir",
+        ) from error
+
+
+def _read_record(record: Mapping[str, Json]) -> StageRecord:
+    seconds, files = record["seconds"], record["files"]
+    if not isinstance(seconds, int | float) or not isinstance(files, Mapping):
+        raise ValueError("a stage's record is malformed")
+    return StageRecord(
+        digest=str(record["digest"]),
+        seconds=float(seconds),
+        log=str(record["log"]),
+        result=record["result"],
+        files={str(name): str(content) for name, content in files.items()},
+    )
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

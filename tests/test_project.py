@@ -1,0 +1,183 @@
+"""The build directory: whose it is, who may write, what is skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.errors import ProjectError
+from bitsmith.project import LOCK, MANIFEST, Project, digest, project_name, write_atomically
+
+
+def test_new_folder_gets_a_manifest_and_reopens(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    with Project.open(folder, "net") as project:
+        paths = project.write({"rtl/net.sv": "module net;\n", "data.bin": b"\x00\x01"})
+    assert [path.read_bytes() for path in paths] == [b"module net;\n", b"\x00\x01"]
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert (manifest["name"], manifest["stages"]) == ("net", {})
+    with Project.open(folder, "net"):
+        pass
+
+
+def test_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(ProjectError, match=r"thesis\.tex"):
+        Project.open(tmp_path, "net")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    with pytest.raises(ProjectError, match="cannot be used"):
+        Project.open(tmp_path / "f", "net")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"made_by": "other"}', '{"made_by": "bitsmith", "format": 1, "stages": 3}']
+)
+def test_damaged_manifest(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(ProjectError, match="manifest"):
+        Project.open(tmp_path, "net")
+    assert (tmp_path / MANIFEST).read_text() == text
+
+
+def test_manifest_of_another_version_forgets_its_stages(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text(json.dumps({"made_by": "bitsmith", "format": 0, "stages": {"x": 1}}))
+    with Project.open(tmp_path, "net") as project:
+        assert project.stages == {}
+
+
+def test_second_user_is_told_who_holds_it(tmp_path: Path) -> None:
+    with Project.open(tmp_path, "net"), pytest.raises(ProjectError, match=f"process {os.getpid()}"):
+        Project.open(tmp_path, "net")
+    with Project.open(tmp_path, "net"):
+        pass
+
+
+def test_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from bitsmith.project import Project; p = Project.open({str(tmp_path)!r}, 'n'); print(1, flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    holder.stdout.readline()
+    with pytest.raises(ProjectError, match=f"process {holder.pid}"):
+        Project.open(tmp_path, "net")
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    holder.stdin.close()
+    assert int((tmp_path / LOCK).read_text()) == holder.pid
+    with Project.open(tmp_path, "net"):
+        assert int((tmp_path / LOCK).read_text()) == os.getpid()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../x", "a/../../x", "/etc/passwd", "a\\..\\x", "a\x00b", "a\nb", MANIFEST, LOCK, f"./{LOCK}"],
+)
+def test_paths_that_do_not_belong(tmp_path: Path, name: str) -> None:
+    with Project.open(tmp_path / "p", "net") as project:
+        before = (project.folder / MANIFEST).read_bytes()
+        with pytest.raises(ProjectError):
+            project.write({"good.txt": "1", name: "x"})
+        assert not (project.folder / "good.txt").exists()  # all are checked before any is written
+        assert (project.folder / MANIFEST).read_bytes() == before
+
+
+def test_links_do_not_lead_out(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with Project.open(tmp_path / "p", "net") as project:
+        (project.folder / "link").symlink_to(outside)
+        with pytest.raises(ProjectError, match="link"):
+            project.write({"link/x": "1"})
+    assert list(outside.iterdir()) == []
+
+
+def test_unchanged_files_keep_their_time(tmp_path: Path) -> None:
+    with Project.open(tmp_path, "net") as project:
+        (path,) = project.write({"a.sv": "1"})
+        os.utime(path, (1, 1))
+        project.write({"a.sv": "1"})
+        assert path.stat().st_mtime == 1
+        project.write({"a.sv": "2"})
+        assert path.stat().st_mtime > 1
+
+
+def test_stage_is_skipped_only_for_the_same_digest_and_files(tmp_path: Path) -> None:
+    with Project.open(tmp_path, "net") as project:
+        (netlist,) = project.write({"synth/netlist.json": "{}"})
+        project.record("synth", "d1", {"LUT": 5, "cells": [1, 2]}, 1.23456, "synth/yosys.log", [netlist])
+    with Project.open(tmp_path, "net") as project:
+        record = project.cached("synth", "d1")
+        assert record is not None
+        assert (record.result, record.seconds, record.log) == ({"LUT": 5, "cells": [1, 2]}, 1.235, "synth/yosys.log")
+        assert project.cached("synth", "d2") is None
+        assert project.cached("pnr", "d1") is None
+        netlist.write_text("half")
+        assert project.cached("synth", "d1") is None
+        netlist.unlink()
+        assert project.cached("synth", "d1") is None
+
+
+def test_recorded_files_must_be_inside(tmp_path: Path) -> None:
+    with Project.open(tmp_path / "p", "net") as project:
+        with pytest.raises(ProjectError, match="not inside"):
+            project.record("synth", "d", None, 0.0, tmp_path / "x.log")
+        assert project.stages == {}
+
+
+def test_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def interrupted(file: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, interrupted)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    assert path.read_text() == "old"
+
+
+@given(st.lists(st.one_of(st.text(max_size=4), st.binary(max_size=4)), max_size=4), st.data())
+def test_digest_knows_the_parts(parts: list[str | bytes], data: st.DataObject) -> None:
+    others = data.draw(st.lists(st.one_of(st.text(max_size=4), st.binary(max_size=4)), max_size=4))
+    assert (digest(*parts) == digest(*others)) == (parts == others)
+
+
+def test_digest_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.write_text("x")
+    second.write_text("x")
+    assert digest(first) == digest(second)
+    second.write_text("y")
+    assert digest(first) != digest(second)
+
+
+@given(st.text())
+def test_project_names_are_identifiers(text: str) -> None:
+    try:
+        name = project_name(text)
+    except ProjectError:
+        assert not any(character.isascii() and character.isalnum() for character in text)
+    else:
+        assert name.isascii()
+        assert name.isidentifier()
