@@ -54,7 +54,7 @@ Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML o
 Calibration = Annotated[Path | None, typer.Option(help="Real inputs (.npy), from which auto precision takes ranges.")]
 PartName = Annotated[str | None, typer.Option(help="The FPGA, such as LFE5U-85F-6BG381C.")]
 ClockPeriod = Annotated[float | None, typer.Option("--clock-period", min=0.1, help="Clock target in ns.")]
-Project = Annotated[Path, typer.Argument(metavar="DIR", help="A project folder that convert wrote.")]
+ProjectDir = Annotated[Path, typer.Argument(metavar="DIR", help="A project folder that convert wrote.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,7 @@ def convert(
     """Convert a trained network and save it as a project."""
     with _command(as_json) as terminal:
         from bitsmith.converters import convert as convert_model
+        from bitsmith.project import Project
 
         with terminal.working("converting"):
             model = convert_model(
@@ -204,14 +205,15 @@ def convert(
                 weights=weights,
                 project_name=project_name,
             )
-            model.save(output_dir / SAVED_MODEL)
+            with Project.open(model.output_dir, project_name) as project:
+                model.save(project.path(SAVED_MODEL))
         following = Text(f"\nSaved in {output_dir}. Next: bitsmith build {output_dir}")
         terminal.show({"project": str(output_dir), **_described(model)}, _layers(model), following)
 
 
 @app.command()
 def build(
-    project: Project,
+    project: ProjectDir,
     synth: Annotated[bool, typer.Option(help="Map to the part's cells and count them.")] = True,
     cosim: Annotated[bool, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = True,
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route, which measures Fmax.")] = False,
@@ -230,7 +232,7 @@ def build(
 
 
 @app.command()
-def report(project: Project, as_json: Json = False) -> None:
+def report(project: ProjectDir, as_json: Json = False) -> None:
     """Show what a build measured."""
     with _command(as_json) as terminal:
         from bitsmith.report import read_report

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bitsmith.report.summary import LayerRow
 
-_BOX_WIDTH, _BOX_HEIGHT = 190, 46
+_BOX_WIDTH, _BOX_HEIGHT = 210, 46
 _LANE_WIDTH = 36
 _GAP_X, _GAP_Y = 24, 44
 _MARGIN = 12

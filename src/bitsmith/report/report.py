@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from bitsmith.errors import ProjectError
+from bitsmith.project import write_atomically
 from bitsmith.report.summary import Design, design_from_json, design_to_json
 
 if TYPE_CHECKING:
@@ -134,9 +135,11 @@ class Report(Mapping[str, object]):
         """Write ``report.json`` and ``report.html`` into the project; their paths."""
         from bitsmith.report.html import page  # jinja2 is needed here only
 
-        data, html = Path(project_dir) / REPORT_JSON, Path(project_dir) / REPORT_HTML
-        _replace(data, self.to_json())
-        _replace(html, page(self))
+        folder = Path(project_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        data, html = folder / REPORT_JSON, folder / REPORT_HTML
+        _write(data, self.to_json())
+        _write(html, page(self))
         return data, html
 
     def __rich__(self) -> RenderableType:
@@ -196,12 +199,8 @@ def _damaged(found: str, where: str) -> ProjectError:
     return ProjectError(found, where=where, remedy="delete the file and build the project again")
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _finite(text: str) -> float:
