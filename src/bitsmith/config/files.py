@@ -14,7 +14,7 @@ import yaml
 from bitsmith.config.reading import shown, squash
 from bitsmith.errors import ConfigError
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
 
@@ -52,7 +52,7 @@ def read_file(path: Path) -> dict[Any, object]:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise ConfigError("a configuration file of more than 1 MiB", where=where)
+            raise ConfigError(f"a configuration file of more than {MAX_BYTES >> 10} KiB", where=where)
         text = raw.decode("utf-8")
         content = _json(text, where) if path.suffix.lower() == ".json" else _yaml(text, where)
     except OSError as error:

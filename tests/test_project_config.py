@@ -1,0 +1,273 @@
+"""Project configurations and the files that hold them, hostile ones included."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitsmith.config import (
+    Backend,
+    HLSConfig,
+    IOType,
+    ProjectConfig,
+    create_config,
+    parse_yaml_config,
+    read_hls_config,
+    read_project,
+)
+from bitsmith.errors import ConfigError
+
+FULL = """
+OutputDir: my-hls-test
+ProjectName: jets
+Backend: rtl
+Version: 1.2.0
+Part: xcvu13p-flga2577-2-e
+ClockPeriod: 5
+ClockUncertainty: 12.5%
+IOType: io_parallel
+KerasJson: models/jets.json
+KerasH5: models/jets_weights.h5
+InputData: data/x.npy
+OutputPredictions: data/y.npy
+WriterConfig:
+  Namespace:
+  WriteWeightsTxt: true
+  WriteTar: false
+  TBOutputStream: both
+HLSConfig:
+  Model:
+    Precision: ap_fixed<16,6>
+    ReuseFactor: 1
+"""
+
+
+def write(folder: Path, text: str, name: str = "config.yml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    project = read_project(write(tmp_path, FULL))
+    assert project == ProjectConfig(
+        output_dir=tmp_path / "my-hls-test",
+        project_name="jets",
+        backend=Backend.RTL,
+        version="1.2.0",
+        part="xcvu13p-flga2577-2-e",
+        clock_period_ns=5.0,
+        clock_uncertainty=0.125,
+        io_type=IOType.PARALLEL,
+        hls_config=read_hls_config({"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1}}),
+        keras_json=tmp_path / "models/jets.json",
+        keras_h5=tmp_path / "models/jets_weights.h5",
+        input_data=tmp_path / "data/x.npy",
+        output_predictions=tmp_path / "data/y.npy",
+        without_effect=tuple(
+            f"WriterConfig.{key}" for key in ("Namespace", "WriteWeightsTxt", "WriteTar", "TBOutputStream")
+        ),
+    )
+
+
+def test_nothing_said_is_the_defaults() -> None:
+    assert read_project({}) == ProjectConfig()
+    assert read_project({"Part": None, "ClockPeriod": None, "HLSConfig": None}) == ProjectConfig()
+    assert ProjectConfig().output_dir == Path("my-hls-test")
+
+
+def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub", "{OutputDir: out, keras_h5: ../m.h5, KerasModel: /abs/m.keras, ProjectName: out}")
+    monkeypatch.chdir(tmp_path)
+    config = parse_yaml_config("sub/config.yml")
+    assert config == {
+        "OutputDir": str(tmp_path / "sub/out"),
+        "keras_h5": str(tmp_path / "sub/../m.h5"),
+        "KerasModel": "/abs/m.keras",
+        "ProjectName": "out",
+    }
+
+
+def test_json_reads_like_yaml(tmp_path: Path) -> None:
+    content = {"ProjectName": "a", "HLSConfig": {"Model": {"Precision": {"default": "auto"}}}}
+    assert parse_yaml_config(write(tmp_path, json.dumps(content), "c.json")) == content
+    assert read_hls_config(write(tmp_path, "{}", "d.json")) == HLSConfig()
+
+
+def test_a_live_model_is_passed_on() -> None:
+    live = object()
+    assert read_project({"KerasModel": live}).keras_model is live
+    assert read_project({"KerasModel": "a.keras"}).keras_model == Path("a.keras")
+
+
+def test_create_config_gives_every_setting_and_checks_it() -> None:
+    config = create_config("out", "jets", part="xcvu13p-flga2577-2-e", clock_period=2.5, clock_uncertainty=0.2)
+    assert config == {
+        "OutputDir": "out",
+        "ProjectName": "jets",
+        "Backend": "rtl",
+        "Version": "1.0.0",
+        "Part": "xcvu13p-flga2577-2-e",
+        "ClockPeriod": 2.5,
+        "ClockUncertainty": 0.2,
+        "IOType": "io_parallel",
+        "HLSConfig": {},
+    }
+    assert read_project(config).clock_uncertainty == 0.2
+    assert create_config()["Part"] is None
+    with pytest.raises(ConfigError, match="did you mean 'ClockPeriod'"):
+        create_config("out", "jets", clock_perid=5)
+    with pytest.raises(ConfigError, match="HLS backends are not available yet"):
+        create_config("out", "jets", "Vivado")
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "said"),
+    [
+        ({"OutputDirr": "a"}, "", "did you mean 'OutputDir'?"),
+        ({"ProjectName": "a b"}, "ProjectName", "letters, digits and underscores"),
+        ({"ProjectName": "../x"}, "ProjectName", "letters, digits and underscores"),
+        ({"ProjectName": "x;$finish"}, "ProjectName", "letters"),
+        ({"ProjectName": "1x"}, "ProjectName", "starting with a letter"),
+        ({"ProjectName": "jäts"}, "ProjectName", "letters"),
+        ({"ProjectName": "x\n"}, "ProjectName", "letters"),
+        ({"ProjectName": "x" * 65}, "ProjectName", "at most 64"),
+        ({"Version": 1.0}, "Version", "'1.0.0'"),
+        ({"Part": "a; rm"}, "Part", "ordering code"),
+        ({"OutputDir": ""}, "OutputDir", "path"),
+        ({"OutputDir": "a\0b"}, "OutputDir", "path"),
+        ({"OutputDir": "~/out"}, "OutputDir", "not expanded"),
+        ({"OutputDir": 3}, "OutputDir", "path"),
+        ({"ClockPeriod": 0}, "ClockPeriod", "nanoseconds"),
+        ({"ClockPeriod": -5}, "ClockPeriod", "nanoseconds"),
+        ({"ClockPeriod": float("inf")}, "ClockPeriod", "nanoseconds"),
+        ({"ClockPeriod": float("nan")}, "ClockPeriod", "nanoseconds"),
+        ({"ClockPeriod": 10**400}, "ClockPeriod", "a huge number"),
+        ({"ClockPeriod": "5ns"}, "ClockPeriod", "nanoseconds"),
+        ({"ClockPeriod": True}, "ClockPeriod", "nanoseconds"),
+        ({"ClockUncertainty": "112%"}, "ClockUncertainty", "percentage"),
+        ({"ClockUncertainty": 1.5}, "ClockUncertainty", "fraction"),
+        ({"ClockUncertainty": "a lot"}, "ClockUncertainty", "percentage"),
+        ({"IOType": "io_stream"}, "IOType", "io_stream is not available yet"),
+        ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
+        ({"Backend": "Vitis"}, "Backend", "HLS backends are not available yet"),
+        ({"Backend": "VivadoAccelerator"}, "Backend", "HLS backends are not available yet"),
+        ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),
+        ({"Backend": 3}, "Backend", "'rtl'"),
+        ({"OnnxModel": "a.onnx"}, "OnnxModel", "not available yet"),
+        ({"PytorchModel": "a.pt"}, "PytorchModel", "not available yet"),
+        ({"Board": "pynq-z2"}, "Board", "vendor"),
+        ({"Stamp": "abc"}, "Stamp", "not a setting"),
+        ({"WriterConfig": {"WriteTar": True}}, "WriterConfig.WriteTar", "tar"),
+        ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),
+        ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasModel", "two models"),
+        ({"HLSConfig": {"Model": {"ReuseFactor": 4}}}, "HLSConfig.Model.ReuseFactor", "folding"),
+        ({"HLSConfig": [1]}, "HLSConfig", "a dictionary is needed"),
+    ],
+)
+def test_refusals_name_the_key(config: dict[str, Any], where: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_project(config)
+    assert caught.value.where == where
+    assert said in str(caught.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_project({"Backend": "Vitis", "ClockPeriod": -1, "HLSConfig": {"Model": {"Precison": 1, "Strategy": "x"}}})
+    for said in ("4 problems", "Backend", "ClockPeriod", "HLSConfig.Model: ", "HLSConfig.Model.Strategy"):
+        assert said in str(caught.value)
+
+
+def bomb(levels: int, merge: bool) -> str:
+    """Each level refers nine times to the one before: 9**levels values once written out."""
+    lines = ["a0: &a0 {x: 1}"] if merge else ["a0: &a0 [1]"]
+    for k in range(levels):
+        inside = ", ".join([f"*a{k}"] * 9)
+        lines.append(f"a{k + 1}: &a{k + 1} {{<<: [{inside}]}}" if merge else f"a{k + 1}: &a{k + 1} [{inside}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("KerasModel: !!python/object/apply:os.system ['touch pwned']", "python/object"),
+        ("KerasModel: !!python/name:os.system ''", "python/name"),
+        ("!!python/object:pathlib.Path {}", "python/object"),
+        ("KerasModel: !keras_model model.h5", "write the path of the model as text"),
+        ("? !!python/tuple [1]\n: 2", "python/tuple"),
+        ("a: &a [*a]", "contains itself"),
+        ("a: &a {b: *a}", "contains itself"),
+        (bomb(12, merge=False), "aliases"),
+        (bomb(12, merge=True), "aliases"),
+        ("[" * 2000, "nested beyond reason"),
+        ("a: " + "[" * 200 + "]" * 200, "nested beyond reason"),
+        ("HLSConfig: {}\nHLSConfig: {}", "given twice"),
+        ("a: b: c", "not valid YAML"),
+        ("--- 1\n--- 2", "not valid YAML"),
+        ("a: \x07", "not valid YAML"),
+        ("a: 0x", "unknown key"),
+        ("a: 2020-13-45", "not valid"),
+        ("- 1", "a dictionary is needed"),
+        ("just text", "a dictionary is needed"),
+        ("? [1, 2]\n: 3", "a key that is not text"),
+        ("1: 2", "put it in quotes"),
+        ("#" * (1 << 19), "512 KiB"),
+        ("a: " + "1" * 5000, "not valid"),
+    ],
+)
+def test_hostile_yaml_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, text + "\n")
+    started = time.monotonic()
+    with pytest.raises(ConfigError) as caught:
+        read_project(path)
+    assert said in str(caught.value)
+    assert time.monotonic() - started < 10
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": NaN}', "NaN"),
+        ('{"ProjectName": "a", "ProjectName": "b"}', "given twice"),
+        ("[" * 100_000, "nested beyond reason"),
+        ('{"a": ' + "1" * 5000 + "}", "not valid"),
+        ("{", "not valid"),
+        ("[]", "a dictionary is needed"),
+    ],
+)
+def test_hostile_json_is_one_error(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_project(write(tmp_path, text, "c.json"))
+    assert said in str(caught.value)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read it"):
+        parse_yaml_config(tmp_path / "none.yml")
+    with pytest.raises(ConfigError, match="cannot read it"):
+        parse_yaml_config(tmp_path)
+    (tmp_path / "latin.yml").write_bytes(b"a: \xff")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        parse_yaml_config(tmp_path / "latin.yml")
+
+
+def test_anchors_and_merge_keys_within_bounds_work(tmp_path: Path) -> None:
+    text = """
+    Model: {Precision: {default: auto}}
+    LayerName:
+      fc1: &same {Precision: {weight: 'fixed<8,2>'}, Trace: true}
+      fc2: {<<: *same, Trace: false}
+      fc3: *same
+    """
+    names = read_hls_config(write(tmp_path, text)).names
+    assert names["fc1"] == names["fc3"]
+    assert names["fc2"].precision == names["fc1"].precision
+    assert names["fc2"].trace is False
