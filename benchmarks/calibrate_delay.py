@@ -3,7 +3,8 @@
 Every design has 64 operators (fewer large tables) with registers before and after them; 32 registers per side feed them in
 random order, so that registers drive about two operators each. Prints one line of JSON per design; ``period_ns`` is the
 slowest of all instances, ``comb`` and ``dsp`` are what nextpnr counts per operator. The kind "maximum" is a comparator and a
-multiplexer in series, to see that delays may be added.
+multiplexer in series, to see that delays may be added. Comparisons are written as the sign of a difference: a maximum of two
+8-bit words then takes 22 look-up tables and 4.3 ns, written with ``<`` 60 and 6.9 ns.
 
     python benchmarks/calibrate_delay.py OUT.jsonl [KIND ...]
 
@@ -23,8 +24,7 @@ from pathlib import Path
 
 OPERANDS = 32
 INSTANCES = 64
-# Without wide multiplexers an 8-bit maximum takes 23 look-up tables and 6.7 ns, with them 60 and 6.9 ns.
-SYNTHESIS = "-nobram -nowidelut"
+SYNTHESIS = "-nobram"
 DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 
 
@@ -52,19 +52,19 @@ class Operator:
 
 OPERATORS = {
     "adder": Operator(lambda _, x, y, rng: f"{x} {rng.choice('+-')} {y}", lambda c: c.a),
-    "comparator": Operator(lambda c, x, y, _: f"$signed({x}) < $signed({y})", lambda c: 1),
+    "comparator": Operator(lambda _, x, y, _r: f"below({x}, {y})", lambda c: 1),
     "mux2": Operator(lambda c, x, y, _: f"{y}[0] ? {x} : {{{x}[0], {x}[{c.a - 1}:1]}}", lambda c: c.a),
-    "maximum": Operator(lambda _, x, y, _r: f"$signed({x}) < $signed({y}) ? {y} : {x}", lambda c: c.a),
+    "maximum": Operator(lambda _, x, y, _r: f"below({x}, {y}) ? {y} : {x}", lambda c: c.a),
     "table": Operator(lambda c, x, _y, _r: f"rom({x})", lambda c: c.b),
     "multiplier": Operator(lambda c, x, y, _: f"$signed({x}) * $signed({y})", lambda c: c.a + c.b),
 }
 
 CASES = [
-    *(Case("adder", w, w) for w in (4, 8, 12, 16, 24, 32, 40)),
+    *(Case("adder", w, w) for w in (3, 4, 5, 6, 8, 12, 16, 24, 32, 40)),
     *(Case("comparator", w, w) for w in (4, 8, 16, 24, 32, 40)),
     *(Case("mux2", w, w) for w in (8, 16, 32)),
     *(Case("maximum", w, w) for w in (8, 16, 32)),
-    *(Case("table", a, w) for a, w in ((4, 8), (5, 8), (6, 8), (7, 8), (8, 8), (9, 8), (10, 8), (12, 8), (8, 16))),
+    *(Case("table", a, w) for a, w in ((4, 8), (5, 8), (6, 8), (7, 8), (8, 8), (9, 8), (10, 8), (8, 16))),
     *(Case("multiplier", a, b) for a, b in ((4, 4), (8, 8), (12, 12), (18, 18), (24, 18), (32, 32))),
 ]
 
@@ -85,6 +85,10 @@ def source(case: Case, rng: random.Random) -> str:
     for k in range(OPERANDS):
         lines.append(f"  assign xs[{k}] = x[{k * case.a} +: {case.a}];")
         lines.append(f"  assign ys[{k}] = y[{k * width_y} +: {width_y}];")
+    if case.kind in ("comparator", "maximum"):
+        lines.append(f"  function automatic below(input signed [{case.a - 1}:0] a, input signed [{case.b - 1}:0] b);")
+        lines += [f"    reg signed [{case.a}:0] difference;", "    begin", "      difference = a - b;"]
+        lines += [f"      below = difference[{case.a}];", "    end", "  endfunction"]
     if case.kind == "table":
         lines.append(f"  function automatic [{case.b - 1}:0] rom(input [{case.a - 1}:0] address);")
         lines.append("    case (address)")

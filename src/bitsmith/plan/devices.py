@@ -124,6 +124,20 @@ _ICE40_PACKAGES = {"up5k": "sg48", "hx1k": "tq144", "hx8k": "ct256", "lp384": "q
 _AMD_SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*")
 
 
+_CLOCK_PERIODS_NS = {
+    Family.ECP5: 10.0,
+    Family.ICE40: 25.0,
+    Family.XILINX_7: 5.0,
+    Family.ULTRASCALE: 5.0,
+    Family.ULTRASCALE_PLUS: 5.0,
+}
+
+
+def default_clock_period_ns(family: Family) -> float:
+    """Return the clock period that is aimed at where the user names none."""
+    return _CLOCK_PERIODS_NS[family]
+
+
 def resolve_part(text: str) -> Part:
     """Return the part named ``text``, in any case: ``LFE5U-85F-6BG381C``, ``xcvu13p-flga2577-2-e``, ``iCE40UP5K-SG48``.
 

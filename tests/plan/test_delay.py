@@ -1,0 +1,51 @@
+"""Delays and areas grow with width, agree with what was measured, and budgets are refused when nothing fits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.errors import ConfigError
+from bitsmith.plan.delay import area_model, delay_model
+from bitsmith.plan.devices import Family
+
+families = st.sampled_from(Family)
+widths = st.integers(1, 64)
+
+
+@given(families, widths, widths)
+def test_wider_is_never_faster_or_smaller(family: Family, a: int, b: int) -> None:
+    narrow, wide = sorted((a, b))
+    delay, area = delay_model(family), area_model(family)
+    assert 0 < delay.adder(narrow) <= delay.adder(wide)
+    assert 0 < delay.comparator(narrow) <= delay.comparator(wide)
+    assert 0 < delay.mux2(narrow) <= delay.mux2(wide)
+    assert 0 < delay.multiplier(narrow, narrow) <= delay.multiplier(narrow, wide) <= delay.multiplier(wide, wide)
+    assert delay.multiplier(narrow, wide) == delay.multiplier(wide, narrow)
+    assert 0 < area.adder(narrow) <= area.adder(wide)
+    assert 0 < area.comparator(narrow) <= area.comparator(wide)
+    assert 0 < area.mux2(narrow) <= area.mux2(wide)
+    assert sum(area.multiplier(narrow, narrow)) <= sum(area.multiplier(wide, wide))
+
+
+@given(families, st.integers(1, 15), widths)
+def test_longer_tables_are_never_faster_or_smaller(family: Family, address_bits: int, width: int) -> None:
+    delay, area = delay_model(family), area_model(family)
+    assert 0 < delay.table(address_bits) <= delay.table(address_bits + 1)
+    assert 0 < area.table(address_bits, width) <= area.table(address_bits + 1, width)
+    assert area.table(address_bits, width) <= area.table(address_bits, width + 1)
+
+
+@given(families, st.floats(0.0, 2.0))
+def test_budget_is_what_registers_leave(family: Family, uncertainty: float) -> None:
+    model = delay_model(family)
+    assert model.budget(20.0, uncertainty) == pytest.approx(20.0 - uncertainty - model.register_ns)
+
+
+@pytest.mark.parametrize("family", Family)
+def test_budget_refuses_a_period_that_fits_nothing(family: Family) -> None:
+    with pytest.raises(ConfigError, match="no time for logic") as refused:
+        delay_model(family).budget(0.3, 0.1)
+    shortest = float(refused.value.accepted.split()[2])
+    assert delay_model(family).budget(shortest + 0.01, 0.1) > 0
