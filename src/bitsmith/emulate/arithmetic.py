@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
+from bitsmith.emulate.floats import Step
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.represent import Held, Kind, limb_count, magnitude
 from bitsmith.emulate.workspace import Fracs, Value, Workspace, copy_limbs, factors
@@ -33,7 +34,8 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:
     if kind is not Kind.LIMBS:
         x, y = (ws.fetch(arg, held.kind, held.scale) for arg in args)
         made = ws.result(held, (x, y))
-        ws.do(partial(UFUNCS[type(op)], x.part, y.part, out=made.part), made.varies)
+        clip = _clip(ws, op, args, (x, y), made)
+        ws.do(clip or partial(UFUNCS[type(op)], x.part, y.part, out=made.part), made.varies)
         return made
     frac = ws.choice.type(ws.node).frac
     a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
@@ -56,13 +58,27 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:
     return limb_result(ws, compute, held, a.varies or b.varies)
 
 
+def _clip(ws: Workspace, op: Pairwise, args: tuple[int, ...], values: tuple[Value, Value], made: Value) -> Step | None:
+    """An extreme with one constant number as a clip, which numpy does in half the time."""
+    x, y = values
+    for value, other, arg in ((x, y, args[1]), (y, x, args[0])):
+        type_ = ws.choice.type(arg)
+        if value.part.shape == made.part.shape and not other.varies and type_.is_constant and type_.lo.size == 1:
+            bound = float(other.part.flat[0])
+            if isinstance(op, ops.Max):
+                return partial(value.part.clip, bound, np.inf, made.part)
+            if isinstance(op, ops.Min):
+                return partial(value.part.clip, -np.inf, bound, made.part)
+    return None
+
+
 def bind_product(ws: Workspace, args: tuple[int, ...]) -> Value:
     """``x * y``."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     if kind is Kind.LIMBS:
         a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
         count = limb_count(ws.choice.type(ws.node))
-        return limb_result(ws, lambda: limbs.multiply(a.parts, b.parts, count), held, a.varies or b.varies)
+        return limb_result(ws, lambda: limbs.multiply(a.limbs, b.limbs, count), held, a.varies or b.varies)
     scales = _factor_scales(ws, args, held.scale)
     x, y = (ws.fetch(arg, held.kind, scale) for arg, scale in zip(args, scales, strict=True))
     made = ws.result(held, (x, y))
@@ -96,8 +112,8 @@ def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> Va
     a = ws.fetch(args[0], Kind.LIMBS)
 
     def compute() -> Limbs:
-        opposite = limbs.negate(a.parts)
-        return opposite if isinstance(op, ops.Neg) else limbs.maximum(a.parts, opposite)
+        opposite = limbs.negate(a.limbs)
+        return opposite if isinstance(op, ops.Neg) else limbs.maximum(a.limbs, opposite)
 
     return limb_result(ws, compute, held, a.varies)
 
@@ -105,10 +121,7 @@ def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> Va
 def bind_shift(ws: Workspace, op: ops.Shift, args: tuple[int, ...]) -> Value:
     """``x * 2**amount``: the same stored numbers under another scale."""
     held = ws.choice.held(ws.node)
-    if held.kind is Kind.LIMBS:
-        x = ws.fetch(args[0], Kind.LIMBS)
-    else:
-        x = ws.fetch(args[0], held.kind, held.scale + op.amount)
+    x = ws.fetch(args[0], held.kind, held.scale + op.amount)
     return Value(x.parts, held, ws.choice.type(ws.node), x.buffers)
 
 
@@ -197,7 +210,7 @@ def _nonzero(value: Value) -> npt.NDArray[np.bool_]:
 def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...]) -> Value:
     """Sums and greatest elements over some axes."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    type_, operand = ws.choice.type(ws.node), ws.choice.type(args[0])
+    operand = ws.choice.type(args[0])
     if kind is not Kind.LIMBS:
         x = ws.fetch(args[0], held.kind, np.expand_dims(held.scale, op.axes) if held.scale.ndim else held.scale)
         part = np.broadcast_to(x.part, (*operand.shape, x.part.shape[-1]))
@@ -212,7 +225,7 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
     count = limbs_for(bits + operand.size.bit_length())
 
     def compute() -> Limbs:
-        parts = limbs.shift(a.parts, (frac - operand.frac)[..., None], aligned)
+        parts = limbs.shift(a.limbs, (frac - operand.frac)[..., None], aligned)
         parts = tuple(np.broadcast_to(part, (*operand.shape, part.shape[-1])) for part in parts)
         if isinstance(op, ops.Sum):
             return limbs.total(parts, op.axes, count)
@@ -250,8 +263,8 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> Value:
     change = ws.choice.type(ws.node).frac - sum(tops)
 
     def compute() -> Limbs:
-        first = limbs.shift(a.parts, (tops[0] - left.frac)[..., None], limbs_for(bits[0]))
-        second = limbs.shift(b.parts, (tops[1] - right.frac)[..., None], limbs_for(bits[1]))
+        first = limbs.shift(a.limbs, (tops[0] - left.frac)[..., None], limbs_for(bits[0]))
+        second = limbs.shift(b.limbs, (tops[1] - right.frac)[..., None], limbs_for(bits[1]))
         products = limbs.multiply(
             tuple(part[..., :, :, None, :] for part in first),
             tuple(part[..., None, :, :, :] for part in second),
@@ -291,4 +304,4 @@ def _aligned_count(x: Value, frac: Fracs) -> int:
 def _aligned(x: Value, frac: Fracs, count: int) -> Limbs:
     """The limbs of ``x`` with ``frac`` fractional bits; only constants are ever shifted right, without loss."""
     amount = frac - x.type.frac
-    return limbs.shift(x.parts, amount[..., None], count) if np.any(amount) else limbs.resize(x.parts, count)
+    return limbs.shift(x.limbs, amount[..., None], count) if np.any(amount) else limbs.resize(x.limbs, count)

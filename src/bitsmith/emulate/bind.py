@@ -98,18 +98,18 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> Value:
     made = ws.new(type_.shape, held, type_, count=limb_count(type_) if held.kind is Kind.LIMBS else 1)
     states = inputs[: op.states]
     # A next state may be (a view of) another state, so all are copied before any is overwritten.
-    shadows = [[np.empty_like(part) for part in state.parts] for state in states]
+    shadows = [[np.empty_like(part) for part in state.limbs] for state in states]
 
     def step() -> None:
         for state, initial in zip(states, operands, strict=False):
-            copy_limbs(state.parts, initial.parts)
+            copy_limbs(state.parts, initial.limbs)
         for time in range(type_.shape[0]):
             for x, sequence in zip(inputs[op.states :], operands[op.states :], strict=True):
-                copy_limbs(x.parts, tuple(part[time] for part in sequence.parts))
+                copy_limbs(x.parts, tuple(part[time] for part in sequence.limbs))
             body.run()
-            copy_limbs(tuple(part[time] for part in made.parts), y.parts)
+            copy_limbs(tuple(part[time] for part in made.parts), y.limbs)
             for shadow, value in zip(shadows, following, strict=True):
-                copy_limbs(shadow, value.parts)
+                copy_limbs(shadow, value.limbs)
             for state, shadow in zip(states, shadows, strict=True):
                 copy_limbs(state.parts, tuple(shadow))
 

@@ -29,11 +29,11 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
         return Value(x.parts, held, type_, x.buffers) if held.kind is kind else ws.convert(x, held, type_)
     made = ws.result(Held(kind, held.scale), (x,))
     if rounds:
-        ws.do(rounder(x.part, made.part, op.rounding), made.varies)
+        ws.do(rounder(x.floats, made.floats, op.rounding), made.varies)
     elif made.part is not x.part:
         ws.do(partial(np.copyto, made.part, x.part), made.varies)
     if fold:
-        for step in folder(made.part, op.lo[..., None], op.hi[..., None], op.overflow):
+        for step in folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow):
             ws.do(step, made.varies)
     if held.kind is kind:
         return made
@@ -52,7 +52,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:
     bring = _limb_folder(op, count) if fold else None
 
     def compute() -> Limbs:
-        result = limbs.round_shift(x.parts, drop, op.rounding, count)
+        result = limbs.round_shift(x.limbs, drop, op.rounding, count)
         return result if bring is None else bring(result)
 
     return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
@@ -82,7 +82,7 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> Value:
     if len(x.parts) == 1:
         ws.do(partial(np.copyto, index, x.part, casting="unsafe"), x.varies)
     else:
-        ws.do(lambda: np.copyto(index, limbs.resize(x.parts, 1)[0]), x.varies)
+        ws.do(lambda: np.copyto(index, limbs.resize(x.limbs, 1)[0]), x.varies)
     if np.any(offset):
         ws.do(partial(np.add, index, offset, out=index), x.varies)
     for target, table in zip(made.parts, tables, strict=True):

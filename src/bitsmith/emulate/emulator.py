@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from bitsmith.emulate import limbs
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.quantise import checked, fast, quantise_exactly, quantise_into
-from bitsmith.emulate.represent import Choice, Kind
-from bitsmith.emulate.workspace import Value, Workspace, factors
+from bitsmith.emulate.represent import Choice
+from bitsmith.emulate.transfer import checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
+from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir.program import Output, Program
-from bitsmith.ir.types import TensorType, objects
 
 Reals: TypeAlias = npt.NDArray[np.float64]
 Raws: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
@@ -49,7 +48,7 @@ class Emulator:
         array = checked(op, x)
         if not fast(op):
             exact, outside = quantise_exactly(op, array)
-            return _narrow(exact, self.program.nodes[self.program.inputs[index]].type), outside
+            return narrow(exact, self.program.nodes[self.program.inputs[index]].type), outside
         raw = np.empty((*op.shape, len(array)))
         outside = quantise_into(op, array, raw) if len(array) else 0
         return np.ascontiguousarray(np.moveaxis(raw, -1, 0)).astype(np.int64), outside
@@ -71,21 +70,20 @@ class Emulator:
         Raises:
             InputDataError: raw values outside an input's range, or another shape.
         """
-        arrays = self._same_batch([_raw_input(op.name, self.program.nodes[index].type, x) for op, index, x in
-                                   zip(self.program.input_ops(), self.program.inputs, inputs, strict=True)])  # fmt: skip
-        batch = len(arrays[0]) if arrays else 1
-        types = [self.program.nodes[output.node].type for output in self.program.outputs]
-        results: list[Raws] = [
-            np.empty((batch, *kind.shape), dtype=np.int64 if kind.max_width <= 63 else np.object_) for kind in types
+        arrays = [
+            checked_raw(op.name, self.program.nodes[index].type, x)
+            for op, index, x in zip(self.program.input_ops(), self.program.inputs, inputs, strict=True)
         ]
+        batch = _batch(arrays)
+        results = [empty_raw(batch, self.program.nodes[output.node].type) for output in self.program.outputs]
 
         def load(ws: Workspace, start: int, stop: int) -> None:
             for index, array in zip(self.program.inputs, arrays, strict=True):
-                _load_raw(ws.values[index], array[start:stop])
+                load_raw(ws.values[index], array[start:stop])
 
         def store(ws: Workspace, start: int, stop: int) -> None:
             for result, output in zip(results, self.program.outputs, strict=True):
-                result[start:stop] = _read_raw(ws.values[output.node], stop - start)
+                result[start:stop] = read_raw(ws.values[output.node], stop - start)
 
         self._outputs.execute(batch, self.threads, load, store)
         return results
@@ -93,35 +91,23 @@ class Emulator:
     def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
         ops = self.program.input_ops()
         if len(inputs) != len(ops):
-            raise InputDataError(f"{len(inputs)} arrays", accepted=f"{len(ops)}, one per input: {[op.name for op in ops]}")
-        arrays = self._same_batch([checked(op, x) for op, x in zip(ops, inputs, strict=True)])
-        batch = len(arrays[0]) if arrays else 1
+            raise InputDataError(
+                f"{len(inputs)} arrays", accepted=f"{len(ops)}, one per input: {[op.name for op in ops]}"
+            )
+        arrays = [checked(op, x) for op, x in zip(ops, inputs, strict=True)]
+        batch = _batch(arrays)
         results = [np.empty((batch, *self.program.nodes[output.node].type.shape)) for output in compiled.outputs]
 
         def load(ws: Workspace, start: int, stop: int) -> None:
             for op, index, array in zip(ops, self.program.inputs, arrays, strict=True):
-                value, chunk = ws.values[index], array[start:stop]
-                if value.held.kind is Kind.FLOAT64 and stop - start == ws.batch:
-                    quantise_into(op, chunk, value.part)
-                elif fast(op):
-                    raw = np.empty((*op.shape, stop - start))
-                    quantise_into(op, chunk, raw)
-                    np.copyto(value.part[..., : stop - start], raw, casting="unsafe")
-                    value.part[..., stop - start :] = 0
-                else:
-                    _load_raw(value, quantise_exactly(op, chunk)[0])
+                load_real(ws.values[index], op, array[start:stop])
 
         def store(ws: Workspace, start: int, stop: int) -> None:
             for result, output in zip(results, compiled.outputs, strict=True):
-                _read_real(ws.values[output.node], stop - start, result[start:stop])
+                read_real(ws.values[output.node], stop - start, result[start:stop])
 
         compiled.execute(batch, self.threads, load, store)
         return results
-
-    def _same_batch(self, arrays: list[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.generic]]:
-        if len({len(array) for array in arrays}) > 1:
-            raise InputDataError(f"inputs of {[len(array) for array in arrays]} samples", accepted="as many of each")
-        return arrays
 
 
 class _Compiled:
@@ -201,47 +187,8 @@ def _power_below(n: int) -> int:
     return 1 << max(0, n.bit_length() - 1)
 
 
-def _raw_input(name: str, kind: TensorType, x: npt.ArrayLike) -> npt.NDArray[np.generic]:
-    array = np.asarray(x)
-    where = f"input {name!r}"
-    if array.dtype.kind not in "iuO":
-        raise InputDataError(f"raw values of type {array.dtype}", where=where, accepted="integers")
-    if array.shape[1:] != kind.shape or array.ndim == 0:
-        raise InputDataError(f"raw values of shape {array.shape}", where=where, accepted=f"(batch, *{kind.shape})")
-    if array.size and (bool(np.any(array < kind.lo)) or bool(np.any(array > kind.hi))):
-        raise InputDataError("raw values outside the range of the input", where=where, accepted=str(kind))
-    return array
-
-
-def _load_raw(value: Value, raw: npt.NDArray[np.generic]) -> None:
-    columns = np.moveaxis(raw, 0, -1)
-    for part in value.parts:
-        part[..., columns.shape[-1] :] = 0
-    if value.held.kind is Kind.LIMBS:
-        for part, numbers in zip(value.parts, limbs.from_objects(objects(columns), len(value.parts)), strict=True):
-            part[..., : columns.shape[-1]] = numbers
-    else:
-        value.part[..., : columns.shape[-1]] = columns.astype(value.part.dtype)
-
-
-def _read_raw(value: Value, count: int) -> Raws:
-    kind = value.type
-    if value.held.kind is Kind.LIMBS:
-        parts = tuple(part[..., :count] for part in value.parts)
-        raw: Raws = limbs.resize(parts, 1)[0] if kind.max_width <= 63 else limbs.to_objects(parts)
-    else:
-        raw = (value.part[..., :count] * factors(kind.frac - value.held.scale)).astype(np.int64)
-    return np.moveaxis(raw, -1, 0)
-
-
-def _read_real(value: Value, count: int, target: Reals) -> None:
-    if value.held.kind is Kind.LIMBS:
-        numbers: npt.NDArray[np.floating] = limbs.to_float(tuple(part[..., :count] for part in value.parts))
-    else:
-        numbers = value.part[..., :count]
-    np.multiply(np.moveaxis(numbers, -1, 0), np.moveaxis(np.asarray(factors(-value.held.scale)), -1, 0) if value.held.scale.size > 1 else factors(-value.held.scale), target, dtype=np.float64)
-    np.add(target, 0.0, target)  # no negative zeros
-
-
-def _narrow(raw: npt.NDArray[np.object_], kind: TensorType) -> Raws:
-    return raw.astype(np.int64) if kind.max_width <= 63 else raw
+def _batch(arrays: Sequence[npt.NDArray[np.generic]]) -> int:
+    sizes = sorted({len(array) for array in arrays})
+    if len(sizes) > 1:
+        raise InputDataError(f"inputs of {sizes} samples", accepted="as many samples for each input")
+    return sizes[0] if sizes else 1

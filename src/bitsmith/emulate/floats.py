@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Overflow, Rounding
 
-Floats: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Floats: TypeAlias = npt.NDArray[np.float32 | np.float64]
 Objects: TypeAlias = npt.NDArray[np.object_]
 Step: TypeAlias = Callable[[], object]
 
@@ -76,7 +76,11 @@ def _wrap(x: Floats, lo: Objects, span: Objects) -> list[Step]:
     least, length = _bound(x, lo), _bound(x, span)
     if not bool(np.all((span & (span - 1)) == 0)):
         # A range that is no number format; the remainder of floats is exact, only slow.
-        return [partial(np.subtract, x, least, out=x), partial(np.remainder, x, length, out=x), partial(np.add, x, least, out=x)]
+        return [
+            partial(np.subtract, x, least, out=x),
+            partial(np.remainder, x, length, out=x),
+            partial(np.add, x, least, out=x),
+        ]
     return [partial(_wrap_binary, x, least, length, 1 / length)]
 
 

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
+from bitsmith.emulate.floats import Floats
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
 from bitsmith.emulate.represent import Kind, channel_scale, magnitude, magnitude_bits, position_free
-from bitsmith.emulate.workspace import DTYPES, Value, Workspace
+from bitsmith.emulate.workspace import Value, Workspace
 from bitsmith.ir.infer import channel_frac
 from bitsmith.ir.types import objects
 
@@ -35,7 +36,7 @@ def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
     return made
 
 
-def _scaled(ws: Workspace, x: Value) -> npt.NDArray[np.float32] | Float64s:
+def _scaled(ws: Workspace, x: Value) -> Floats:
     """Transposed weights (n_out, n_in) that take ``x`` as it is scaled to the result as it is to be scaled."""
     weights, frac = ws.choice.weights[ws.node]
     held = ws.choice.held(ws.node)
@@ -44,7 +45,8 @@ def _scaled(ws: Workspace, x: Value) -> npt.NDArray[np.float32] | Float64s:
     zero = _channel_magnitude(x) == 0
     # Weights of channels that are always 0 have no bound; they do not matter.
     numbers = np.where(zero[:, None], 0, weights).astype(np.float64).T
-    return np.ascontiguousarray(np.ldexp(numbers, up[:, None] + down[None, :]), dtype=DTYPES[held.kind])
+    scaled = np.ldexp(numbers, up[:, None] + down[None, :])
+    return scaled.astype(np.float32) if held.kind is Kind.FLOAT32 else np.ascontiguousarray(scaled)
 
 
 def _channel_magnitude(x: Value) -> npt.NDArray[np.object_]:
@@ -54,7 +56,7 @@ def _channel_magnitude(x: Value) -> npt.NDArray[np.object_]:
 
 def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
     """Operand and weights split into pieces, so that each product of pieces is exact in float64; summed in limbs."""
-    operand, type_ = ws.choice.type(args[0]), ws.choice.type(ws.node)
+    operand = ws.choice.type(args[0])
     weights = ws.choice.weights[ws.node][0]
     room = EXACT_BITS - weights.shape[0].bit_length()
     x_bits = magnitude_bits(operand)
@@ -108,7 +110,7 @@ def _split_weights(weights: npt.NDArray[np.object_], size: int) -> list[Float64s
 def _split(x: Value, size: int, pieces: int) -> list[Float64s]:
     """Pieces of ``size`` bits as floats, least significant first; the last one is signed."""
     if x.held.kind is Kind.LIMBS:
-        parts = limbs.resize(x.parts, max(len(x.parts), -(-pieces * size // BITS)))
+        parts = limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS)))
         if size < BITS:
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))
         return [part.astype(np.float64) for part in parts]

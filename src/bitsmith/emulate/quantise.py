@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import Overflow, objects
 
-Reals: TypeAlias = npt.NDArray[np.floating] | npt.NDArray[np.integer]
+Reals: TypeAlias = npt.NDArray[np.floating | np.integer]
 Objects: TypeAlias = npt.NDArray[np.object_]
 
 EXACT = 1 << 52
@@ -30,7 +30,9 @@ def checked(op: Input, x: npt.ArrayLike) -> Reals:
     array = np.asarray(x)
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise InputDataError(
-            f"values of type {array.dtype}", where=f"input {op.name!r}", accepted="float16, float32, float64 or integers"
+            f"values of type {array.dtype}",
+            where=f"input {op.name!r}",
+            accepted="float16, float32, float64 or integers",
         )
     if array.ndim != len(op.shape) + 1 or array.shape[1:] != op.shape:
         raise InputDataError(
@@ -43,7 +45,7 @@ def checked(op: Input, x: npt.ArrayLike) -> Reals:
 
 def fast(op: Input) -> bool:
     """Whether the raw values of ``op`` are float64 numbers with a bit to spare."""
-    return int(max(np.max(abs(op.lo)), np.max(abs(op.hi)))) < EXACT
+    return max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) < EXACT
 
 
 def quantise_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
@@ -90,7 +92,7 @@ def quantise_exactly(op: Input, x: Reals) -> tuple[Objects, int]:
         InputDataError: NaN or infinite values.
     """
     if x.dtype.kind in "iu":
-        mantissa, drop = objects(x), objects(-op.frac)
+        mantissa, drop = objects(cast(npt.NDArray[np.integer], x)), objects(-op.frac)
     else:
         bad = int(np.count_nonzero(~np.isfinite(x)))
         if bad:

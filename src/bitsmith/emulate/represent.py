@@ -55,7 +55,7 @@ class Held:
 
 def magnitude(x: TensorType) -> npt.NDArray[np.object_]:
     """Greatest ``|raw|`` of each element."""
-    return objects(np.maximum(abs(x.lo), abs(x.hi)))
+    return objects(np.maximum(objects(abs(x.lo)), objects(abs(x.hi))))
 
 
 def magnitude_bits(x: TensorType) -> int:
@@ -238,7 +238,8 @@ class Choice:
             case ops.Neg() | ops.Abs():
                 return scales[0]
             case _:
-                if wish is not None:
+                aligned = isinstance(node.op, ops.Add | ops.Sub | ops.Max | ops.Min | ops.Select)
+                if wish is not None and (aligned or wish.size == 1):
                     return wish
                 variable = [
                     scale
@@ -286,7 +287,7 @@ def overflows(op: ops.Cast, lo: npt.NDArray[np.object_], hi: npt.NDArray[np.obje
     return bool(np.any(lo < least(op))) or bool(np.any(hi > op.hi))
 
 
-def least(op: ops.Cast) -> npt.NDArray[np.object_]:
+def least(op: ops.Cast | ops.Input) -> npt.NDArray[np.object_]:
     """Least raw value that the cast leaves alone."""
     return objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
 

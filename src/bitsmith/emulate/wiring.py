@@ -68,7 +68,8 @@ def _operand_scale(op: Wiring, held: Held, x: TensorType) -> Fracs:
     if held.scale.size == 1 and held.kind is not Kind.LIMBS:
         return held.scale.reshape((1,) * len(x.shape))
     if isinstance(op, ops.Window):
-        return x.frac.max(axis=tuple(range(len(op.size))), keepdims=True)
+        unified: Fracs = x.frac.max(axis=tuple(range(len(op.size))), keepdims=True)
+        return unified
     return x.frac
 
 
@@ -83,7 +84,7 @@ def _align(ws: Workspace, x: Value, op: ops.Window) -> Value:
     made = ws.new(x.type.shape, Held(Kind.LIMBS, frac), x.type, varies=x.varies, count=count)
 
     def step() -> None:
-        for target, part in zip(made.parts, limbs.shift(x.parts, amount[..., None], count), strict=True):
+        for target, part in zip(made.parts, limbs.shift(x.limbs, amount[..., None], count), strict=True):
             np.copyto(target, part)
 
     ws.do(step, x.varies)
@@ -100,12 +101,12 @@ def _concat(ws: Workspace, op: ops.Concat, held: Held, operands: list[Value], co
         place = (slice(None),) * op.axis + (slice(start, stop),)
         start = stop
         targets = [part[place] for part in made.parts]
-        ws.do(partial(_copy, targets, x.parts), varies)
+        ws.do(partial(_copy, targets, x), varies)
     return made
 
 
-def _copy(targets: list[Array], parts: tuple[Array, ...]) -> None:
-    sources = limbs.resize(parts, len(targets)) if len(parts) < len(targets) else parts
+def _copy(targets: list[Array], x: Value) -> None:
+    sources = limbs.resize(x.limbs, len(targets)) if len(x.parts) < len(targets) else x.parts
     for target, part in zip(targets, sources, strict=True):
         np.copyto(target, part)
 

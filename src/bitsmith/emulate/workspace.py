@@ -7,22 +7,22 @@ steps in order. Buffers return to a pool after their last use; element-wise ops 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
+from bitsmith.emulate.floats import Floats, Step
 from bitsmith.emulate.represent import Choice, Held, Kind, limb_count, sane
 from bitsmith.ir import ops
 from bitsmith.ir.types import TensorType, objects
 
-Array: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.int64]
+Array: TypeAlias = npt.NDArray[np.float32 | np.float64 | np.int64]
 Fracs: TypeAlias = npt.NDArray[np.int64]
-Step: TypeAlias = Callable[[], object]
 
-DTYPES: dict[Kind, np.dtype[np.float32] | np.dtype[np.float64] | np.dtype[np.int64]] = {
+DTYPES: dict[Kind, np.dtype[np.float32 | np.float64 | np.int64]] = {
     Kind.FLOAT32: np.dtype(np.float32),
     Kind.FLOAT64: np.dtype(np.float64),
     Kind.LIMBS: np.dtype(np.int64),
@@ -61,8 +61,18 @@ class Value:
 
     @property
     def part(self) -> Array:
-        """The only array of a float."""
+        """The only array."""
         return self.parts[0]
+
+    @property
+    def floats(self) -> Floats:
+        """The array of a float."""
+        return cast(Floats, self.parts[0])
+
+    @property
+    def limbs(self) -> limbs.Limbs:
+        """The limbs."""
+        return cast(limbs.Limbs, self.parts)
 
 
 class Workspace:
@@ -145,7 +155,8 @@ class Workspace:
         elif scale is None:
             scale = value.held.scale if sane(kind, value.type, value.held.scale) else value.type.frac
         wanted = Held(kind, scale)
-        for known in (value, *self._converted.get(arg, ())):
+        known_forms: list[Value] = [value, *self._converted.get(arg, ())]
+        for known in known_forms:
             if known.held.kind is kind and (kind is Kind.LIMBS or same(known.held.scale, scale)):
                 return known
         op = self.choice.program.nodes[arg].op
@@ -170,7 +181,7 @@ class Workspace:
             self.do(lambda: np.copyto(made.part, np.multiply(source[0], factor), casting="unsafe"), varies)
         elif value.held.kind is Kind.LIMBS:
             made = self.new(shape, held, type_, varies=varies)
-            self.do(lambda: np.multiply(limbs.to_float(source), factor, made.part, casting="same_kind"), varies)
+            self.do(lambda: np.multiply(limbs.to_float(value.limbs), factor, made.part, casting="same_kind"), varies)
         else:
             made = self.new(shape, held, type_, varies=varies)
             target = made.part
@@ -193,7 +204,7 @@ class Workspace:
             and value.part.flags.writeable
         )
 
-    def _array(self, shape: tuple[int, ...], dtype: np.dtype[np.float32] | np.dtype[np.float64] | np.dtype[np.int64]
+    def _array(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]
                ) -> tuple[Buffer, Array]:  # fmt: skip
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         fitting = [buffer for buffer in self._free if buffer.bytes.size >= size]

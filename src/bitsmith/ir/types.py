@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, RangeError
 
-IntArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+IntArray: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.object_]
 IntLike: TypeAlias = int | Sequence[int] | IntArray
 
 MAX_WIDTH = 512
