@@ -10,36 +10,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, Command, FoundTool, Progress, execute, find, inside
+from bitsmith.plan.devices import DEFAULT_PART, Part, resolve_part
 
 _FOLDER = "pnr"
 _UTILISATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
 _ERROR = r"^ERROR:|terminate called|Traceback"
-
-
-class Device(Enum):
-    """An ECP5 die, by nextpnr's option."""
-
-    LFE5U_12 = "12k"
-    LFE5U_25 = "25k"
-    LFE5U_45 = "45k"
-    LFE5U_85 = "85k"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is placed onto: die, package and speed grade (6 is the slowest, 8 the fastest)."""
-
-    device: Device = Device.LFE5U_85
-    package: str = "CABGA381"
-    speed: int = 6
-
-    def options(self) -> tuple[str, ...]:
-        return (f"--{self.device.value}", "--package", self.package, "--speed", str(self.speed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +34,7 @@ class Board:
 
     def constraints(self) -> str:
         """The LPF text for a top with ports ``clk``, ``uart_rx`` and ``uart_tx``."""
-        lines = [f"# {self.name}: {self.part.device.value}, {self.part.package}, speed grade {self.part.speed}"]
+        lines = [f"# {self.name}: {self.part.name}"]
         for port, site in (("clk", self.clk_site), ("uart_rx", self.rx_site), ("uart_tx", self.tx_site)):
             pull = "UP" if port == "uart_rx" else "NONE"
             lines.append(f'LOCATE COMP "{port}" SITE "{site}";')
@@ -64,7 +43,9 @@ class Board:
         return "\n".join(lines) + "\n"
 
 
-ULX3S_85F = Board("ULX3S-85F", Part(), clk_hz=25_000_000, clk_site="G2", rx_site="M1", tx_site="L4")
+ULX3S_85F = Board(
+    "ULX3S-85F", resolve_part("LFE5U-85F-6BG381C"), clk_hz=25_000_000, clk_site="G2", rx_site="M1", tx_site="L4"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +96,7 @@ class OutOfContext:
         return (
             Command(
                 argv=(
-                    *(str(tools[0].path), "--quiet", "--log", f"{_FOLDER}/nextpnr.log", *self.part.options()),
+                    *(str(tools[0].path), "--quiet", "--log", f"{_FOLDER}/nextpnr.log", *self.part.nextpnr),
                     *("--out-of-context", "--json", self.netlist, "--freq", f"{self.target_mhz:g}", "--seed", "1"),
                     *("--timing-allow-fail", "--report", f"{_FOLDER}/report.json"),
                 ),
@@ -151,7 +132,7 @@ class Bitstream:
         return (
             Command(
                 argv=(
-                    *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.options()),
+                    *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
                     *("--json", self.netlist, "--lpf", f"{base}.lpf", "--seed", "1"),
                     *("--textcfg", f"{base}.config", "--report", f"{base}.report.json"),
                 ),
@@ -190,7 +171,7 @@ def place_and_route(
     Raises:
         CapacityError: the part is too small.
     """
-    flow = OutOfContext(inside(project_dir, netlist), part or Part(), target_mhz)
+    flow = OutOfContext(inside(project_dir, netlist), part or resolve_part(DEFAULT_PART), target_mhz)
     return execute(flow, project_dir, _stop_when_full(flow.part, progress), timeout)
 
 
@@ -228,7 +209,7 @@ def _stop_when_full(part: Part, progress: Progress | None) -> Progress:
         if used is not None and int(used["used"]) > int(used["available"]):
             raise CapacityError(
                 f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",
-                where=f"ECP5 {part.device.value}",
+                where=part.name,
                 remedy="a larger part, or fewer bits, more pruning or a higher reuse factor",
             )
 

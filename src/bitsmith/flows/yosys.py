@@ -1,4 +1,4 @@
-"""Synthesis with Yosys: area figures for two families, and the netlist that place and route starts from.
+"""Synthesis with Yosys: area figures, and the netlist that place and route starts from.
 
 In: SystemVerilog files. Out: counts of the family's cells as mapped by Yosys, before packing.
 """
@@ -8,21 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.base import YOSYS, Command, FoundTool, Progress, execute, find, inside
+from bitsmith.plan.devices import Family
 
 _FOLDER = "synth"
-
-
-class Family(Enum):
-    """A device family that Yosys maps to."""
-
-    ECP5 = "ecp5"
-    XCUP = "xcup"
-    """Xilinx UltraScale+."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +22,7 @@ class Resources:
     """What a design needs of a device.
 
     ``lut``, ``ff``, ``dsp``, ``bram`` are in the family's own units: see `count`. ``carry`` is the number of carry
-    cells (CCU2C of 2 bits; CARRY4 and CARRY8), ``cells`` the number of each cell type.
+    cells (CCU2C of 2 bits, SB_CARRY of one, CARRY4, CARRY8), ``cells`` the number of each cell type.
     """
 
     lut: int
@@ -42,58 +34,95 @@ class Resources:
     tool: str
 
 
-def _total(cells: Mapping[str, int], *names: str) -> int:
-    return sum(cells.get(name, 0) for name in names)
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """How Yosys maps to a family, and what each of its cells counts as."""
+
+    command: str
+    lut: Mapping[str, int]
+    ff: Mapping[str, int]
+    dsp: Mapping[str, int]
+    bram: Mapping[str, int]
+    carry: tuple[str, ...]
+
+
+def _ones(*names: str) -> dict[str, int]:
+    return dict.fromkeys(names, 1)
+
+
+_XILINX = "synth_xilinx -family {family} -noiopad -noclkbuf -flatten -top {top}"
+_XILINX_LUTS = {
+    **_ones("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
+    **_ones("RAM32X1S", "RAM64X1S"),
+    **dict.fromkeys(("RAM32X1D", "RAM64X1D", "RAM128X1S"), 2),
+    **dict.fromkeys(("RAM128X1D", "RAM256X1S", "RAM32M", "RAM64M"), 4),
+    **dict.fromkeys(("RAM32M16", "RAM64M8"), 8),
+}
+_XILINX_FFS = _ones("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1")
+_XILINX_BRAMS = {"RAMB18E1": 1, "RAMB18E2": 1, "RAMB36E1": 2, "RAMB36E2": 2}
+
+_ICE40_FF_KINDS = ("", "E", "SR", "R", "SS", "S", "ESR", "ER", "ESS", "ES")
+
+_MAPPINGS = {
+    Family.ECP5: _Mapping(
+        command="synth_ecp5 -top {top} -json {netlist}",
+        lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+        ff=_ones("TRELLIS_FF"),
+        dsp=_ones("MULT18X18D"),
+        bram=_ones("DP16KD", "PDPW16KD"),
+        carry=("CCU2C",),
+    ),
+    Family.ICE40: _Mapping(
+        command="synth_ice40 -dsp -top {top} -json {netlist}",
+        lut=_ones("SB_LUT4"),
+        ff=_ones(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _ICE40_FF_KINDS)),
+        dsp=_ones("SB_MAC16"),
+        bram=_ones("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
+        carry=("SB_CARRY",),
+    ),
+    **{
+        family: _Mapping(
+            _XILINX, _XILINX_LUTS, _XILINX_FFS, _ones("DSP48E1", "DSP48E2"), _XILINX_BRAMS, ("CARRY4", "CARRY8")
+        )
+        for family in (Family.XILINX_7, Family.ULTRASCALE, Family.ULTRASCALE_PLUS)
+    },
+}
+_WITH_NETLIST = frozenset({Family.ECP5, Family.ICE40})
 
 
 def count(family: Family, cells: Mapping[str, int], tool: str) -> Resources:
-    """Resources from the number of each mapped cell.
+    """Resources from the number of each mapped cell, before packing.
 
-    ECP5: ``lut`` counts as nextpnr counts TRELLIS_COMB, one for each LUT4, two for each CCU2C (a carry pair occupies
-    both LUTs of its slice), three for each TRELLIS_DPR16X4 (two for data, one for the write port is shared: nextpnr
-    packs it into four data and two write-port cells, see its packer); PFUMX and L6MUX21 sit inside the slice and cost
-    nothing. ``dsp``: 18-bit multiplier halves (MULT18X18D, and the ALU54B beside them is free). ``bram``: DP16KD.
+    ECP5: ``lut`` counts what becomes a TRELLIS_COMB of nextpnr: each LUT4, two for each CCU2C (a carry cell takes both
+    LUTs of its half slice), six for each TRELLIS_DPR16X4 (four hold data, two drive the write port). PFUMX and L6MUX21
+    are part of the slice and count nothing. Packing adds up to four for each carry chain whose ends are used, so that
+    nextpnr's own figure is somewhat higher. ``dsp``: MULT18X18D. ``bram``: DP16KD of 18 Kib.
 
-    UltraScale+: ``lut`` counts LUT1 to LUT6, LUT6_2 and LUTs used as memory or shift register (SRL16E, SRLC32E,
-    RAM32M and the like). LUT pairs that Vivado would merge into one LUT6_2 are counted as two, so the number is an
-    upper bound of Vivado's. ``dsp``: DSP48E2. ``bram``: halves of 18 Kib (RAMB18E2 one, RAMB36E2 two).
+    iCE40: ``lut`` SB_LUT4, ``bram`` of 4 Kib, ``dsp`` SB_MAC16.
+
+    Xilinx: ``lut`` counts LUT1 to LUT6, LUT6_2, and the LUTs that serve as shift registers and memories; pairs that
+    Vivado would merge into one LUT6_2 are counted as two, so that the figure is above Vivado's. ``bram``: halves of
+    18 Kib (RAMB36 counts two). ``dsp``: DSP48.
     """
-    counted = {name: number for name, number in sorted(cells.items()) if not name.startswith("$")}
-    match family:
-        case Family.ECP5:
-            return Resources(
-                lut=_total(cells, "LUT4") + 2 * _total(cells, "CCU2C") + 6 * _total(cells, "TRELLIS_DPR16X4"),
-                ff=_total(cells, "TRELLIS_FF"),
-                dsp=_total(cells, "MULT18X18D", "MULT9X9D"),
-                bram=_total(cells, "DP16KD", "PDPW16KD"),
-                carry=_total(cells, "CCU2C"),
-                cells=counted,
-                tool=tool,
-            )
-        case Family.XCUP:
-            shift_and_memory = _total(cells, "SRL16E", "SRLC16E", "SRLC32E", "RAM32X1S", "RAM64X1S", "RAM32X1D")
-            shift_and_memory += 2 * _total(cells, "RAM64X1D", "RAM128X1S") + 4 * _total(cells, "RAM128X1D", "RAM256X1S")
-            shift_and_memory += 4 * _total(cells, "RAM32M", "RAM64M") + 8 * _total(cells, "RAM32M16", "RAM64M8")
-            return Resources(
-                lut=_total(cells, *(f"LUT{inputs}" for inputs in range(1, 7)), "LUT6_2") + shift_and_memory,
-                ff=_total(cells, "FDRE", "FDSE", "FDCE", "FDPE"),
-                dsp=_total(cells, "DSP48E2"),
-                bram=_total(cells, "RAMB18E2") + 2 * _total(cells, "RAMB36E2"),
-                carry=_total(cells, "CARRY4", "CARRY8"),
-                cells=counted,
-                tool=tool,
-            )
+    mapping = _MAPPINGS[family]
 
+    def total(weights: Mapping[str, int]) -> int:
+        return sum(weight * cells.get(name, 0) for name, weight in weights.items())
 
-_SYNTHESIS = {
-    Family.ECP5: "synth_ecp5 -top {top} -json {folder}/netlist.json",
-    Family.XCUP: "synth_xilinx -family xcup -noiopad -noclkbuf -flatten -top {top}",
-}
+    return Resources(
+        lut=total(mapping.lut),
+        ff=total(mapping.ff),
+        dsp=total(mapping.dsp),
+        bram=total(mapping.bram),
+        carry=total(_ones(*mapping.carry)),
+        cells={name: number for name, number in sorted(cells.items()) if not name.startswith("$")},
+        tool=tool,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """The flow: read the sources, map them to ``family``, count the cells; for ECP5 also write the JSON netlist.
+    """The flow: read the sources, map them to ``family``, count the cells; for Lattice also write the JSON netlist.
 
     Everything it makes lies in the project's folder ``synth/<name>``.
     """
@@ -113,14 +142,18 @@ class Synthesis:
 
     def files(self) -> Mapping[str, str]:
         lines = [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
-        lines.append(_SYNTHESIS[self.family].format(top=self.top, folder=self.folder))
+        lines.append(
+            _MAPPINGS[self.family].command.format(
+                top=self.top, family=self.family.value, netlist=f"{self.folder}/netlist.json"
+            )
+        )
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
         return {f"{self.folder}/synth.ys": "\n".join(lines) + "\n"}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / self.folder
         outputs = [folder / "cells.json"]
-        if self.family is Family.ECP5:
+        if self.family in _WITH_NETLIST:
             outputs.append(folder / "netlist.json")
         return (
             Command(
@@ -155,9 +188,9 @@ def synthesise(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Resources:
-    """Map the design ``top`` to the cells of ``family`` ("ecp5" or "xcup") and count them.
+    """Map the design ``top`` to the cells of ``family`` (or its value: "ecp5", "xcup", ...) and count them.
 
-    For ECP5 the netlist for place and route is then in ``synth/<name>/netlist.json`` (see `netlist`); ``name`` is the
+    For Lattice the netlist for place and route is then in ``synth/<name>/netlist.json`` (see `netlist`); ``name`` is the
     family unless given.
     """
     return execute(_flow(project_dir, top, sources, family, name), project_dir, progress, timeout)
