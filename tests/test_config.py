@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -14,13 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.config import HLSConfig, config_from_network, read_hls_config, resolve
+from bitsmith.config import HLSConfig, config_from_network, read_hls_config, read_project, resolve
+from bitsmith.config.files import MAX_BYTES, MAX_VALUES
+from bitsmith.config.model import LAYER_INERT, LAYER_KEYS, MODEL_INERT, MODEL_KEYS
+from bitsmith.config.project import PROJECT_KEYS
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import ALL_VARIABLES, takes_default
 from bitsmith.errors import ConfigError
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.input import Input
+from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Add, Average
 from bitsmith.layers.network import Network, NetworkNode
@@ -28,6 +32,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES
 from bitsmith.precision import parse_precision
 
 
@@ -68,9 +73,6 @@ def refused(config: dict[str, Any]) -> str:
 
 def formats(config: object, name: str) -> dict[str, str]:
     return {variable: str(fmt) for variable, fmt in settings_of(config, name).precision.items()}
-
-
-# ---- meaning of each key
 
 
 @pytest.mark.parametrize("config", [None, {}, {"Model": None, "LayerType": None, "LayerName": {"fc1": None}}])
@@ -165,9 +167,6 @@ def test_trace_output_traces_every_layer() -> None:
     assert all(node.settings.trace for node in resolve(NETWORK, generated).nodes)
 
 
-# ---- layer types
-
-
 def test_type_names_from_the_most_specific_to_the_family() -> None:
     def names(layer: Layer, source: str) -> tuple[str, ...]:
         return type_names(NetworkNode("a", layer, (), source))
@@ -196,8 +195,6 @@ def test_a_more_specific_type_wins() -> None:
         assert formats({"LayerType": types}, "leak")["result"] == str(parse_precision(types[name]["Precision"]))
         del types[name]
 
-
-# ---- look-up order
 
 _LEVELS = [("LayerName", "bend"), ("LayerType", "tanh"), ("LayerType", "Activation"), ("Model", "")]
 _TEXTS = st.sampled_from(["auto", "fixed<8,1>", "fixed<8,2>", "ufixed<8,3>", "fixed<8,4,RND,SAT>"])
@@ -255,9 +252,6 @@ def test_options_fall_through_too() -> None:
 def test_an_explicit_auto_ends_the_search() -> None:
     config = {"Model": {"Precision": "fixed<16,6>"}, "LayerName": {"fc1": {"Precision": {"result": "auto"}}}}
     assert set(formats(config, "fc1")) == {"weight", "bias", "accum"}
-
-
-# ---- refusals
 
 
 @pytest.mark.parametrize(
@@ -395,9 +389,6 @@ def test_any_content_gives_settings_or_a_typed_error(content: Any) -> None:
         assert error.found
 
 
-# ---- dictionaries to start from
-
-
 @pytest.mark.parametrize("default", ["auto", "ap_fixed<16,6>", "fixed<12,4,RND,SAT>"])
 def test_all_granularities_mean_the_same(default: str) -> None:
     resolved = [
@@ -517,3 +508,38 @@ def test_the_examples_that_ship_are_understood() -> None:
     assert found
     for file in found:
         assert read_hls_config(json.loads(file.read_text())).names
+
+
+_PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
+_BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_on_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    blocks = [content for language, content in _BLOCKS if language == "python"]
+    assert len(blocks) == 5
+    for content in blocks:
+        exec(compile(content, str(_PAGE), "exec"), namespace)
+    assert str(read_project(namespace["project"]).hls_config.model.precision["default"]) == "fixed<16,6>"
+
+
+def test_the_yaml_on_the_page_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    files = [content for language, content in _BLOCKS if language == "yaml"]
+    assert len(files) == 2
+    path.write_text(files[0])
+    assert str(read_hls_config(path).types["Dense"].precision["bias"]) == "fixed<8,3>"
+    path.write_text(files[1])
+    project = read_project(path)
+    assert (project.project_name, project.clock_uncertainty) == ("jets", 0.125)
+
+
+def test_the_page_tells_of_every_key_variable_and_default() -> None:
+    page = _PAGE.read_text(encoding="utf-8")
+    inert = [*MODEL_INERT, *(key for key in LAYER_INERT if LAYER_INERT[key].harmless)]
+    for key in (*MODEL_KEYS, *LAYER_KEYS, *PROJECT_KEYS, *inert, *ALL_VARIABLES, "maximum"):
+        assert f"`{key}`" in page, key
+    assert str(DEFAULT_INPUT) in page
+    assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} bins" in page
+    assert f"{MAX_BYTES >> 10} KiB, {MAX_VALUES:,} values" in page

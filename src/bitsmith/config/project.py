@@ -79,7 +79,7 @@ class ProjectConfig:
     without_effect: tuple[str, ...] = ()
 
 
-_KEYS = (
+PROJECT_KEYS = (
     "OutputDir", "ProjectName", "Backend", "Version", "Part", "ClockPeriod", "ClockUncertainty", "IOType", "HLSConfig",
     "KerasModel", "KerasJson", "KerasH5", "InputData", "OutputPredictions", "WriterConfig",
 )  # fmt: skip
@@ -123,7 +123,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     """
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
-    section = Section.read(content, "", _KEYS, problems, _INERT)
+    section = Section.read(content, "", PROJECT_KEYS, problems, _INERT)
     section.values = {key: value for key, value in section.values.items() if value is not None}
     writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, _WRITER_INERT)
     given = section.values.get("HLSConfig")
@@ -185,7 +185,7 @@ def create_config(
         "IOType": IOType.PARALLEL.value,
         "HLSConfig": {},
     }
-    names = {squash(key): key for key in (*_KEYS, *_INERT)}
+    names = {squash(key): key for key in (*PROJECT_KEYS, *_INERT)}
     config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
     read_project(config)
     return config
