@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from bitsmith import __version__
 from bitsmith.cli import app
 from bitsmith.errors import ToolMissingError
 from tests.report.reports import full_report
+
+MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 
 
 def _run(*arguments: str | Path) -> Result:
@@ -99,6 +102,82 @@ def test_interruption_is_exit_code_130(built: Path, monkeypatch: pytest.MonkeyPa
     result = _run("report", built)
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
+
+
+def test_explain_shows_layers_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _run("explain", MODELS / "digits.keras", "--config", MODELS / "digits.config.json")
+    assert result.exit_code == 0
+    assert "fc2_relu" in result.stdout
+    assert "ufixed<5,3,RND,SAT>" in result.stdout
+    assert "LUT" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_explain_as_json() -> None:
+    result = _run("explain", MODELS / "digits.keras", "--json", "--part", "xcvu13p-flga2577-2-e")
+    document = json.loads(result.stdout)
+    assert document["problems"] == []
+    assert document["part"] == "xcvu13p-flga2577-2-e"
+    assert document["layers"][0]["name"] == "pixels"
+    assert document["estimate"]["LUT"] > 0
+    assert any("fixed<16,6" in note for note in document["notes"])
+
+
+def test_explain_lists_what_cannot_be_translated(tmp_path: Path) -> None:
+    config = tmp_path / "wide.yml"
+    config.write_text("LayerName: {pixels: {Precision: {result: 'fixed<512,2>'}}}")
+    result = _run("explain", MODELS / "digits.keras", "--config", config)
+    assert result.exit_code == 1
+    assert "cannot be translated" in result.stdout
+    assert "layer 'fc1'" in result.stdout
+    assert json.loads(_run("explain", MODELS / "digits.keras", "--config", config, "--json").stdout)["problems"]
+
+
+def test_convert_writes_a_project_that_build_takes(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    result = _run("convert", MODELS / "digits.keras", "--output-dir", project, "--project-name", "digits")
+    assert result.exit_code == 0
+    assert "Next: bitsmith build" in result.stdout
+    assert (project / "model.json").is_file()
+    built = _run("build", project, "--no-synth", "--no-cosim", "--json")
+    assert built.exit_code == 0, built.stderr
+    assert "Files" in json.loads(built.stdout)
+    assert (project / "report.html").is_file()
+
+
+def test_convert_refuses_a_folder_with_other_things(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    result = _run("convert", MODELS / "digits.keras", "--output-dir", tmp_path)
+    assert result.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_calibration_that_is_no_array_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_text("nothing")
+    result = _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / "x.npy")
+    assert result.exit_code == 1
+    assert "not an array file" in result.stderr
+    assert _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / "y.npy").exit_code == 1
+
+
+def test_a_build_without_a_project_says_so(tmp_path: Path) -> None:
+    result = _run("build", tmp_path)
+    assert result.exit_code == 1
+    assert "bitsmith convert" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.tools
+def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    result = _run("demo", "--output-dir", tmp_path / "demo", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["Verification"]["Inputs"] == 1000
+    assert report["Verification"]["Mismatches"] == 0
+    assert report["Accuracy"]["Fixed"] > 0.94
+    assert report["Timing"]["FmaxMHz"] > 20
+    assert Path(report["Page"]).is_file()
 
 
 def test_doctor_lists_tools_and_packages() -> None:

@@ -22,7 +22,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from bitsmith import __version__
-from bitsmith.errors import BitsmithError, InputDataError
+from bitsmith.errors import BitsmithError, InputDataError, ProjectError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,6 +225,12 @@ def build(
     with _command(as_json) as terminal:
         from bitsmith.model import Model
 
+        if not (project / SAVED_MODEL).is_file():
+            raise ProjectError(
+                f"no {SAVED_MODEL} in it",
+                where=str(project),
+                remedy="bitsmith convert FILE --output-dir writes a project",
+            )
         model = Model.load(project / SAVED_MODEL, output_dir=project)
         with terminal.working("building") as progress:
             report = model.build(synth=synth, cosim=cosim, pnr=pnr, bitstream=bitstream, force=force, progress=progress)
@@ -259,8 +265,12 @@ def explain(
         with terminal.working("reading"):
             told = explain_model(file, weights, config, _array(calibration), part, clock_period)
         document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
-        if told.model is not None:
-            terminal.show({**document, **_described(told.model)}, _layers(told.model))
+        if told.model is not None and told.size is not None:
+            size = {"LUT": told.size.lut, "FF": told.size.ff, "DSP": told.size.dsp, "Tool": "bitsmith estimate"}
+            said = (
+                f"Circuit, fully unrolled: about {size['LUT']:,} LUT, {size['FF']:,} FF, {size['DSP']:,} DSP (estimate)"
+            )
+            terminal.show({**document, **_described(told.model), "estimate": size}, _layers(told.model), Text(said))
             return
         heading = Text("These cannot be translated:", style="bold")
         table = [LayersTable(file.name, told.layers)] if told.layers else []

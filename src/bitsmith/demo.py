@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from bitsmith.converters import convert
 from bitsmith.flows.base import Progress
 from bitsmith.model import Model
 from bitsmith.report import Report
+from bitsmith.report.summary import Design, rows
 
 _RANDOM_INPUTS = 640
 """Inputs of the equality check beyond the test images."""
@@ -53,9 +54,18 @@ def run(
     inputs = np.concatenate([images, noise])
     report = model.build(pnr=pnr, bitstream=bitstream, inputs=inputs, progress=progress)
     accuracy = {"Float": _accuracy(floating, labels), "Fixed": _accuracy(fixed, labels), "Samples": len(labels)}
-    report = report.with_section("Accuracy", accuracy)
+    report = Report({**report, "Accuracy": accuracy}, _observed(model, report, images))
     _, page = report.write(output_dir)
     return Demonstration(model, report, page)
+
+
+def _observed(model: Model, report: Report, images: npt.NDArray[np.float32]) -> Design | None:
+    """The report's design with the ranges that the layers' results take on the test images."""
+    if report.design is None:
+        return None
+    _, results = model.trace(images)
+    seen = {name: (float(values.min()), float(values.max())) for name, values in results.items()}
+    return replace(report.design, layers=rows(model.network, model.program, seen))
 
 
 def _accuracy(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int32]) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy.typing as npt
-
-from bitsmith.config import resolve
+from bitsmith.config import ConfigLike, resolve
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, ModelFileError, RangeError, UnsupportedError
 from bitsmith.frontends.keras import read_keras
@@ -16,25 +14,32 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
-from bitsmith.model import Model
+from bitsmith.model import Arrays, Model
+from bitsmith.passes import drop_dead
 from bitsmith.passes.observe import observe
+from bitsmith.plan.devices import resolve_part
+from bitsmith.plan.estimate import Size, estimate
 from bitsmith.report.summary import LayerRow, rows
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A model's layers as far as they can be translated. ``model`` is there exactly if there are no ``problems``."""
+    """A model's layers as far as they can be translated; ``model`` and ``size`` are there if there are no ``problems``.
+
+    ``size`` is an estimate of the circuit, fully unrolled.
+    """
 
     layers: tuple[LayerRow, ...]
     problems: tuple[BitsmithError, ...]
     model: Model | None = None
+    size: Size | None = None
 
 
 def explain(
     file: Path,
     weights: Path | None = None,
-    config: Path | None = None,
-    calibration: npt.ArrayLike | None = None,
+    config: ConfigLike = None,
+    calibration: Arrays | None = None,
     part: str | None = None,
     clock_period: float | None = None,
 ) -> Explanation:
@@ -47,10 +52,11 @@ def explain(
         model = convert(file, Path(), config, calibration, part=part, clock_period=clock_period, weights=weights)
     except (UnsupportedError, RangeError) as first:
         return _problems(file, weights, config, first)
-    return Explanation(rows(model.network, model.program), (), model)
+    size = estimate(drop_dead(model.program, keep_probes=False), resolve_part(model.target.part).family)
+    return Explanation(rows(model.network, model.program), (), model, size)
 
 
-def _problems(file: Path, weights: Path | None, config: Path | None, first: BitsmithError) -> Explanation:
+def _problems(file: Path, weights: Path | None, config: ConfigLike, first: BitsmithError) -> Explanation:
     try:
         network = resolve(read_keras(file, weights), config)
         network.shapes()

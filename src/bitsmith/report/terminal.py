@@ -195,4 +195,8 @@ def constant_text(constant: ConstantRow) -> str:
 
 def range_text(lo: float | None, hi: float | None) -> str:
     """An interval of real values."""
-    return "beyond float64" if lo is None or hi is None else f"{lo:.3g} .. {hi:.3g}"
+    return "beyond float64" if lo is None or hi is None else f"{_short(lo)} .. {_short(hi)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"

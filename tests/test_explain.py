@@ -1,0 +1,86 @@
+"""Explanations: what becomes of a model, or all that stands against it, and never a file written."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.explain import explain
+
+_MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
+
+
+def _sequential(*layers: tuple[str, dict[str, object]]) -> str:
+    """The JSON of a Keras 2 Sequential model on 4 inputs."""
+    first: dict[str, object] = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4], "name": "x"}}
+    others = [
+        {"class_name": kind, "config": {"name": f"layer{n}", **config}} for n, (kind, config) in enumerate(layers)
+    ]
+    return json.dumps(
+        {
+            "class_name": "Sequential",
+            "config": {"name": "net", "layers": [first, *others]},
+            "keras_version": "2.12.0",
+            "backend": "tensorflow",
+        }
+    )
+
+
+def _save_weights(path: Path, layer: str, kernel: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> None:
+    """A Keras 2 weight file that holds one dense layer."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.encode()]
+        group = file.create_group(layer)
+        group.attrs["weight_names"] = [b"kernel:0"]
+        group["kernel:0"] = kernel
+
+
+def test_a_model_that_can_be_translated_has_layers_and_a_size() -> None:
+    told = explain(_MODELS / "digits.keras", config=_MODELS / "digits.config.json")
+    assert told.problems == ()
+    assert told.model is not None
+    assert [row.name for row in told.layers][:2] == ["pixels", "fc1"]
+    assert told.layers[0].result is not None
+    assert told.layers[0].result.short == "u5"
+    assert 100 < told.size.lut < 20_000
+
+
+def test_all_layers_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "net.json"
+    file.write_text(_sequential(("Lambda", {}), ("Dense", {"units": 2, "use_bias": False}), ("LSTM", {"units": 2})))
+    _save_weights(tmp_path / "net_weights.h5", "layer1", np.ones((4, 2), dtype=np.float32))
+    told = explain(file)
+    assert told.model is None
+    text = "\n".join(map(str, told.problems))
+    assert "layer0" in text
+    assert "layer2" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.json", "net_weights.h5"]
+
+
+def test_all_layers_whose_numbers_grow_too_wide_are_named() -> None:
+    widest = {"Precision": {"result": "fixed<512,2>"}}
+    config = {"LayerName": {"pixels": widest, "fc1_relu": widest}}
+    told = explain(_MODELS / "digits.keras", config=config)
+    assert [problem.where for problem in told.problems] == ["layer 'fc1'", "layer 'fc2'"]
+    found = {row.name: row.result for row in told.layers}
+    assert found["fc1"] is None
+    assert found["output"] is not None
+
+
+def test_wrong_arguments_and_files_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        explain(_MODELS / "digits.keras", part="nonsense")
+    with pytest.raises(ModelFileError):
+        explain(tmp_path / "nothing.keras")
+
+
+def test_calibration_data_give_ranges() -> None:
+    images = np.load(_MODELS / "digits_test.npz")["inputs"]
+    told = explain(_MODELS / "digits.keras", calibration=images)
+    assert told.layers[0].declared == "ufixed<5,1,RND,SAT>", "pixels are multiples of 1/16 from 0 to 1"
