@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.compiler import compile_network
 from bitsmith.config import ConfigLike, ProjectConfig, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras import ModelLike, read_keras
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.model import Model, Target
-from bitsmith.plan.devices import default_clock_period_ns, resolve_part
-
-DEFAULT_PART = "LFE5U-85F-6BG381C"
-
+from bitsmith.model import Arrays, Model, Target, as_batches
+from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
 
 def convert(
-    model: object,
+    model: ModelLike,
     output_dir: str | Path = "my-hls-test",
     config: ConfigLike = None,
-    calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+    calibration: Arrays | None = None,
     backend: str = "rtl",
     part: str | None = None,
     clock_period: float | None = None,
@@ -71,7 +67,7 @@ def convert(
 
 
 def convert_from_keras_model(
-    model: object,
+    model: ModelLike,
     output_dir: str | Path = "my-hls-test",
     project_name: str = "myproject",
     input_data_tb: str | Path | None = None,
@@ -82,7 +78,7 @@ def convert_from_keras_model(
     clock_period: float | None = None,
     clock_uncertainty: float | str | None = None,
     io_type: str = "io_parallel",
-    calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+    calibration: Arrays | None = None,
 ) -> Model:
     """Convert a Keras model with the familiar argument names; see :func:`convert`.
 
@@ -107,13 +103,15 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
     if project.keras_model is not None:
-        network = read_keras(project.keras_model)
+        network = read_keras(project.keras_model)  # type: ignore[arg-type]  # read_keras refuses what is no model
     elif project.keras_json is not None:
         network = read_keras(project.keras_json, project.keras_h5)
     elif project.keras_h5 is not None:
         network = read_keras(project.keras_h5)
     else:
-        raise ConfigError("no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5")
+        raise ConfigError(
+            "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
+        )
     return _converted(network, project.hls_config, None, project)
 
 
@@ -123,7 +121,7 @@ convert_from_config = keras_to_hls
 def _converted(
     network: Network,
     config: ConfigLike,
-    calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None,
+    calibration: Arrays | None,
     project: ProjectConfig,
 ) -> Model:
     part = resolve_part(project.part or DEFAULT_PART)
@@ -139,12 +137,12 @@ def _converted(
     return Model(compiled.network, compiled.program, target, compiled.notes)
 
 
-def _batches(network: Network, calibration: npt.ArrayLike | Sequence[npt.ArrayLike] | None) -> list[Floats] | None:
+def _batches(network: Network, calibration: Arrays | None) -> list[Floats] | None:
     if calibration is None:
         return None
-    several = isinstance(calibration, (list, tuple)) and (len(network.inputs) > 1 or np.ndim(calibration[0]) > 1)
-    given = list(calibration) if several and isinstance(calibration, (list, tuple)) else [calibration]
+    shapes = network.shapes()
     try:
-        return [np.asarray(batch, dtype=np.float64) for batch in given]
+        batches = as_batches(calibration, [shapes[name] for name in network.inputs])
+        return [np.asarray(batch, dtype=np.float64) for batch in batches]
     except (TypeError, ValueError) as error:
         raise InputDataError(f"calibration data that are no numbers ({error})") from error

@@ -27,6 +27,8 @@ from bitsmith.report.summary import render
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
 
+Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
+
 
 class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
@@ -186,16 +188,14 @@ class Model:
     def __str__(self) -> str:
         return render(self.network, self.program, self.notes)
 
-    def _inputs(self, x: Arrays) -> list[npt.NDArray[np.generic]]:
+    def _inputs(self, x: Arrays) -> list[Batch]:
         """One checked batch per input; warns about values outside the input types."""
         ops = self.program.input_ops()
-        several = isinstance(x, (list, tuple)) and len(ops) > 1
-        given = list(x) if several or (isinstance(x, (list, tuple)) and len(x) == 1 == len(ops) and np.ndim(x[0]) > 1) else [x]
+        given = as_batches(x, [op.shape for op in ops])
         if len(given) != len(ops):
             raise InputDataError(f"{len(given)} input arrays", accepted=f"a list of {len(ops)} arrays")
         batches = []
-        for op, values in zip(ops, given, strict=True):
-            batch = np.asarray(values)
+        for op, batch in zip(ops, given, strict=True):
             if batch.dtype.kind not in "fiub" or batch.shape[1:] != op.shape or batch.ndim != len(op.shape) + 1:
                 raise InputDataError(
                     f"an array of {batch.dtype} and shape {batch.shape}",
@@ -208,12 +208,15 @@ class Model:
         self._warn_outside(batches)
         return batches
 
-    def _warn_outside(self, batches: Sequence[npt.NDArray[np.generic]]) -> None:
+    def _warn_outside(self, batches: Sequence[Batch]) -> None:
         for op, batch in zip(self.program.input_ops(), batches, strict=True):
             scale = 2.0 ** -int(op.frac.max())
             lo, hi = float(int(op.lo.min())) * scale, float(int(op.hi.max())) * scale
-            # A value less than one step above the greatest one still rounds or truncates to it in most modes.
-            outside = int(np.count_nonzero((batch < lo - scale / 2) | (batch >= hi + scale)))
+            values = batch.astype(np.float64) if batch.dtype.kind != "f" else batch
+            if values.size == 0 or (values.min() >= lo and values.max() <= hi):
+                continue
+            # Less than a step above the greatest value is loss of precision, as anywhere between two steps.
+            outside = int(np.count_nonzero((values < lo) | (values >= hi + scale)))
             if outside:
                 warnings.warn(
                     f"input {op.name!r}: {outside} of {batch.size} values lie outside {lo:g}..{hi:g}; "
@@ -221,6 +224,15 @@ class Model:
                     InputRangeWarning,
                     stacklevel=4,
                 )
+
+
+def as_batches(x: Arrays, shapes: Sequence[tuple[int, ...]]) -> list[Batch]:
+    """``x`` as one array per input: a list or tuple is several inputs, unless it is one input's samples as nested lists."""
+    if isinstance(x, (list, tuple)):
+        several = len(shapes) > 1 or (len(x) == 1 and np.ndim(x[0]) == len(shapes[0]) + 1)
+        if several or any(isinstance(part, np.ndarray) and part.ndim == len(shapes[0]) + 1 for part in x):
+            return [np.asarray(part) for part in x]
+    return [np.asarray(x)]
 
 
 def _checked_target(given: Mapping[str, object], where: str) -> Target:
@@ -247,8 +259,10 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
     )
 
 
-def _read_inputs(path: Path) -> npt.NDArray[np.generic]:
+def _read_inputs(path: Path) -> Batch:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError) as error:
-        raise InputDataError(f"not an array file ({error})", where=str(path), accepted=".npy without pickles") from error
+        raise InputDataError(
+            f"not an array file ({error})", where=str(path), accepted=".npy without pickles"
+        ) from error

@@ -29,7 +29,7 @@ from bitsmith.precision import parse_precision
 VERSION = 1
 MAX_BYTES = 1 << 30
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
         "nodes": nodes,
         "target": dict(model.target),
         "notes": list(model.notes),
-        "program": to_text(model.program).splitlines(),
+        "program": [*to_text(model.program).splitlines()],
     }
     return json.dumps(document, indent=1), arrays
 

@@ -12,7 +12,7 @@ import pooch
 
 from bitsmith.config import config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras import ModelLike, read_keras
 
 __all__ = ["config_from_keras_model", "create_config", "fetch_example_list", "fetch_example_model"]
 
@@ -25,7 +25,7 @@ _SHIPPED: Mapping[str, tuple[str, ...]] = {
 
 
 def config_from_keras_model(
-    model: object,
+    model: ModelLike,
     granularity: str = "model",
     backend: str | None = None,
     default_precision: str = "auto",

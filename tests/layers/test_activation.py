@@ -23,7 +23,9 @@ RESULT = FixedFormat(True, 24, 12, Rounding.RND_CONV, Overflow.SAT)
 def test_narrow_inputs_give_correctly_rounded_results(name: str) -> None:
     outcome = run(network_of(Activation(name), [(8,)], Settings({"result": RESULT}), NARROW), samples=64)
     extra = 2.0**-11 * np.abs(outcome.real) if FUNCTIONS[name].right not in (0.0, 1.0) else 0.0
-    assert np.all(np.abs(outcome.fixed - np.clip(outcome.real, -2048, 2048 - 2.0**-12)) <= 2.0**-13 * (1 + 1e-9) + extra)
+    assert np.all(
+        np.abs(outcome.fixed - np.clip(outcome.real, -2048, 2048 - 2.0**-12)) <= 2.0**-13 * (1 + 1e-9) + extra
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"exponential", "hard_shrink", "soft_shrink"}))

@@ -59,3 +59,14 @@ def test_given_table_and_result_formats_are_honoured() -> None:
 def test_skip_hands_the_logits_on() -> None:
     outcome = run(network_of(Softmax(), [(5,)], Settings(skip=True)))
     assert outcome.program.outputs[0].node == 0
+
+
+@pytest.mark.parametrize("bounds", [(-8.0, 0.0), (-8.0, 8.0), (0.0, 8.0)])
+def test_a_table_range_bounds_the_exponential_only(bounds: tuple[float, float]) -> None:
+    outcome = run(network_of(Softmax(), [(4,)], Settings(table_range=bounds)), samples=16)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) < 4 * np.exp(-8.0)
+
+
+def test_a_narrow_table_range_still_sums_to_one() -> None:
+    outcome = run(network_of(Softmax(), [(4,)], Settings(table_range=(-0.5, 0.5))), samples=16)
+    np.testing.assert_allclose(outcome.fixed.sum(-1), 1.0, atol=1e-3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import read_activation
@@ -22,10 +23,13 @@ from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused, u
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import Network, NetworkNode
 
+ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
+"""A model file, or a live Keras model."""
+
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 
 
-def read_keras(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLike[str] | None = None) -> Network:
+def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None) -> Network:
     """The network of a Keras model, with the user's layer names.
 
     An activation within a layer becomes a node of its own, ``<layer>_<activation>``; layers of nested models keep their names

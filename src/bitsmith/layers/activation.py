@@ -46,7 +46,8 @@ class Activation(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         fmt = lowering.format("result")
         frac = lowering.result_frac() if fmt is None else fmt.frac
-        return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac))
+        bounds = lowering.settings.table_range
+        return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -150,8 +150,8 @@ class Lowering:
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
         if self.observed.measured and x.type.max_width > AUTO_BITS:
             # Twice the observed range: one spare bit against data that calibration has not seen.
-            floor = [int(math.floor(math.ldexp(2.0 * min(self.observed.lo, 0.0), int(f)))) for f in frac.ravel()]
-            ceiling = [int(math.ceil(math.ldexp(2.0 * max(self.observed.hi, 0.0), int(f)))) for f in frac.ravel()]
+            floor = [math.floor(math.ldexp(2.0 * min(self.observed.lo, 0.0), int(f))) for f in frac.ravel()]
+            ceiling = [math.ceil(math.ldexp(2.0 * max(self.observed.hi, 0.0), int(f))) for f in frac.ravel()]
             lo = np.maximum(lo, objects(floor).reshape(frac.shape))
             hi = np.maximum(np.minimum(hi, objects(ceiling).reshape(frac.shape)), lo)
         elif bool(np.all(drop == 0)):

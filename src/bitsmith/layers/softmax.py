@@ -60,11 +60,15 @@ class Softmax(Layer):
                 y = _first_largest(lowering.builder, x)
             case SoftmaxImplementation.STABLE:
                 below = lowering.builder.sub(_largest(lowering.builder, x), x)
-                powers = _powers(lowering, _nonnegative(lowering.builder, below), _DECAY)
+                bounds = lowering.settings.table_range
+                # The operand is never negative: a range given for exp(x) bounds its magnitude.
+                bounds = None if bounds is None else (0.0, max(abs(bounds[0]), abs(bounds[1])))
+                powers = _powers(lowering, _nonnegative(lowering.builder, below), _DECAY, bounds)
                 # The largest operand contributes the entry at 0, the largest of the table.
                 y = _normalised(lowering, powers, least=int(powers.type.hi.max()))
             case SoftmaxImplementation.LATENCY:
-                y = _normalised(lowering, _powers(lowering, x, FUNCTIONS["exponential"]), least=0)
+                powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
+                y = _normalised(lowering, powers, least=0)
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
 
@@ -97,10 +101,10 @@ def _probability(lowering: Lowering, y: Value) -> Value:
     return lowering.builder.cast_to(y, frac, 0, 1 << frac, Rounding.RND, Overflow.SAT)
 
 
-def _powers(lowering: Lowering, x: Value, function: Function) -> Value:
+def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[float, float] | None) -> Value:
     """The exponentials, with guard bits beyond the result's step."""
     frac = max(_result_frac(lowering), 1) + _GUARD_BITS
-    powers = tabulated(lowering, x, function, frac, "exp_table")
+    powers = tabulated(lowering, x, function, frac, "exp_table", bounds)
     if lowering.format("exp_table") is not None or int(powers.type.frac.max()) <= frac:
         return powers
     highest = (int(powers.type.hi.max()) >> (int(powers.type.frac.max()) - frac)) + 1

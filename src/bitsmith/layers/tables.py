@@ -51,10 +51,20 @@ class Function:
         return np.asarray(self.evaluate(x) - linear, dtype=np.float64)
 
 
-def tabulated(lowering: Lowering, x: Value, function: Function, frac: int, variable: str = "table") -> Value:
-    """``function(x)``; entries have the user's format of ``variable`` or ``frac`` fractional bits."""
+def tabulated(
+    lowering: Lowering,
+    x: Value,
+    function: Function,
+    frac: int,
+    variable: str = "table",
+    bounds: tuple[float, float] | None = None,
+) -> Value:
+    """``function(x)``; entries have the user's format of ``variable`` or ``frac`` fractional bits.
+
+    ``bounds`` are the real values between which the table lies, if the user limits it; beyond, its end entries hold.
+    """
     builder = lowering.builder
-    result = _rest_table(lowering, _uniform(lowering, x), function, frac, variable)
+    result = _rest_table(lowering, _uniform(lowering, x), function, frac, variable, bounds)
     zero = builder.const(0)
     for slope, part in ((function.right, builder.max), (function.left, builder.min)):
         if slope != 0.0:
@@ -75,12 +85,14 @@ def _uniform(lowering: Lowering, x: Value) -> Value:
     return lowering.builder.cast_to(x, frac, lo, hi, Rounding.TRN, Overflow.WRAP)
 
 
-def _rest_table(lowering: Lowering, x: Value, function: Function, frac: int, variable: str) -> Value:
+def _rest_table(
+    lowering: Lowering, x: Value, function: Function, frac: int, variable: str, bounds: tuple[float, float] | None
+) -> Value:
     settings = lowering.settings
     x_frac, lo, hi = int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max())
-    if settings.table_range is not None:
-        first = max(lo, min(hi, math.floor(math.ldexp(settings.table_range[0], x_frac))))
-        last = max(first, min(hi, math.ceil(math.ldexp(settings.table_range[1], x_frac)) - 1))
+    if bounds is not None:
+        first = max(lo, min(hi, math.floor(math.ldexp(bounds[0], x_frac))))
+        last = max(first, min(hi, math.ceil(math.ldexp(bounds[1], x_frac)) - 1))
     else:
         first, last = _domain(lowering, function, x_frac, lo, hi, frac, variable)
     if (first, last) != (lo, hi):
@@ -91,9 +103,12 @@ def _rest_table(lowering: Lowering, x: Value, function: Function, frac: int, var
     if limit is None and settings.binning is None:
         limit = EXACT_ENTRIES
     size = settings.table_size or _default_size(function, x_frac, first, last, frac)
-    if size > MAX_ENTRIES:
-        raise ConfigError(f"a table of {size} entries", where=f"layer {lowering.name!r}, key TableSize",
-                          accepted=f"at most {MAX_ENTRIES}")  # fmt: skip
+    if not 2 <= size <= MAX_ENTRIES:
+        raise ConfigError(
+            f"a table of {size} entries",
+            where=f"layer {lowering.name!r}, key TableSize",
+            accepted=f"2 to {MAX_ENTRIES}",
+        )
     if last - first < (limit or size):
         points = np.ldexp(np.arange(first, last + 1).astype(np.float64), -x_frac)
         raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)

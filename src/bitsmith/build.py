@@ -1,0 +1,335 @@
+"""The second half of the compiler: a core program in, a verified, synthesised, placed-and-routed circuit out.
+
+Stages run in one order, each is skipped when nothing that it depends on has changed since it last ended well, and a build
+that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+import bitsmith
+from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.flows import nextpnr, verilator, yosys
+from bitsmith.flows.base import Progress
+from bitsmith.ir.program import Program
+from bitsmith.ir.text import to_text
+from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.scalarise import scalarise
+from bitsmith.passes import drop_dead
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.devices import Family, Part, resolve_part
+from bitsmith.plan.estimate import Size, estimate
+from bitsmith.project import Json, Project, digest
+from bitsmith.report import Report
+from bitsmith.report.summary import Design, rows
+from bitsmith.rtl import wrapper
+from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.packing import Raw, pack, unpack
+from bitsmith.rtl.writer import Title, write
+
+if TYPE_CHECKING:
+    from bitsmith.model import Model, Target
+
+RANDOM_INPUTS = 1000
+"""Samples of a co-simulation that is given none."""
+
+LAYOUT_LIMIT_LUTS = 2_000_000
+"""Above this the circuit is not even written: generating and simulating it would take hours."""
+
+SYNTHESIS_LIMIT_LUTS = 120_000
+"""Above this synthesis with the open tools takes hours."""
+
+_BAUD = 115_200
+_CORNERS = 64
+"""Random mixtures of least and greatest values among generated samples."""
+
+Reals = npt.NDArray[np.generic]
+Ints = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What is to run; the circuit itself is always written."""
+
+    cosim: bool
+    synth: bool
+    pnr: bool
+    bitstream: bool
+
+
+def build(
+    model: Model, stages: Stages, inputs: Sequence[Reals] | None, *, force: bool, progress: Progress | None
+) -> Report:
+    """Run ``stages`` for ``model`` in its project folder; see :meth:`bitsmith.model.Model.build`."""
+    target = model.target
+    part = resolve_part(target.part)
+    program = drop_dead(model.program, keep_probes=False)
+    size = estimate(program, part.family)
+    _refuse_too_large(size, part, stages, force)
+    with Project.open(target.output_dir, target.project_name) as project:
+        return _Build(model, program, part, size, project, progress).run(stages, inputs)
+
+
+def _refuse_too_large(size: Size, part: Part, stages: Stages, force: bool) -> None:
+    if force:
+        return
+    proposal = (
+        "fewer bits (weights of 4 to 6 bits, results of 6 to 8), more pruning, or build(force=True); "
+        "predict() and trace() need no circuit"
+    )
+    about = f"about {size.lut:,} LUTs fully unrolled (estimated)"
+    if size.lut > LAYOUT_LIMIT_LUTS:
+        raise CapacityError(about, where="build", accepted=f"at most {LAYOUT_LIMIT_LUTS:,}", remedy=proposal)
+    if stages.synth and size.lut > SYNTHESIS_LIMIT_LUTS:
+        raise CapacityError(
+            f"{about}; synthesis would take hours",
+            where="build(synth=True)",
+            accepted=f"at most {SYNTHESIS_LIMIT_LUTS:,}",
+            remedy=f"build(synth=False) verifies the circuit without synthesis; or {proposal}",
+        )
+    if (stages.pnr or stages.bitstream) and part.family is not Family.ECP5:
+        raise CapacityError(
+            f"place and route for {part.name}",
+            where="build(pnr=True)",
+            accepted="ECP5 parts; for others synthesis counts are available",
+            remedy="part='LFE5U-85F-6BG381C', or pnr=False",
+        )
+
+
+class _Build:
+    """One run over one locked project."""
+
+    def __init__(
+        self,
+        model: Model,
+        program: Program,
+        part: Part,
+        size: Size,
+        project: Project,
+        progress: Progress | None,
+    ) -> None:
+        self._model = model
+        self._program = program
+        self._part = part
+        self._size = size
+        self._project = project
+        self._progress = progress
+        self._target: Target = model.target
+        self._sections: dict[str, object] = {}
+        self._files: dict[str, str] = {}
+        self._stages: list[dict[str, object]] = []
+
+    def run(self, stages: Stages, inputs: Sequence[Reals] | None) -> Report:
+        """Run the stages in order and write the report."""
+        design, sources = self._write()
+        if stages.cosim:
+            self._cosimulate(design, sources, inputs)
+        if stages.synth:
+            self._synthesise(design, sources)
+        if stages.pnr:
+            self._place_and_route(design, sources)
+        if stages.bitstream:
+            self._bitstream(design, sources)
+        return self._report(design)
+
+    def _write(self) -> tuple[RtlDesign, tuple[Path, ...]]:
+        """The circuit's sources, in the project's folder ``rtl``."""
+        started = time.perf_counter()
+        target = self._target
+        delays = delay_model(self._part.family)
+        budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
+        self._say(f"rtl: about {self._size.lut:,} LUTs expected")
+        netlist = scalarise(self._program)
+        schedule = pipeline(netlist, delays, budget)
+        title = Title(f"bitsmith {bitsmith.__version__}", digest(to_text(self._program))[:16])
+        design = write(netlist, schedule, target.project_name, title)
+        files = {f"rtl/{name}": text for name, text in design.sources.items()}
+        files[f"rtl/{design.top}_axis.sv"] = wrapper.axi_stream(
+            design.top, design.in_width, design.out_width, design.latency
+        )
+        files |= {f"rtl/{name}": text for name, text in wrapper.library().items()}
+        written = self._project.write(files)
+        for stale in set((self._project.folder / "rtl").glob("*.sv")) - set(written):
+            stale.unlink()
+        self._note_stage("rtl", time.perf_counter() - started, "", cached=False)
+        return design, written[: len(design.sources)]
+
+    def _cosimulate(self, design: RtlDesign, sources: tuple[Path, ...], inputs: Sequence[Reals] | None) -> None:
+        raws = self._stimuli(inputs)
+        packed = pack(design.inputs, raws)
+
+        def simulate() -> dict[str, Json]:
+            self._say(f"cosim: {len(packed):,} samples")
+            simulation = verilator.simulate(
+                self._project.folder,
+                design.top,
+                sources,
+                design.in_width,
+                design.out_width,
+                packed,
+                design.latency,
+                progress=self._progress,
+            )
+            self._compare(unpack(design.outputs, simulation.outputs), raws)
+            if (simulation.latency_cycles, simulation.ii_cycles) != (design.latency, 1):
+                raise VerificationError(
+                    f"latency {simulation.latency_cycles} and interval {simulation.ii_cycles} measured",
+                    where=design.top,
+                    accepted=f"latency {design.latency} and interval 1, as planned",
+                )
+            return {"tool": simulation.tool, "cycles": simulation.latency_cycles, "ii": simulation.ii_cycles}
+
+        result = self._stage("cosim", (*sources, packed.tobytes()), "cosim/run.log", simulate)
+        self._sections["Verification"] = {"Inputs": len(packed), "Mismatches": 0, "Tool": result["tool"]}
+        self._sections["Latency"] = {"Cycles": result["cycles"], "II": result["ii"], "Tool": result["tool"]}
+
+    def _stimuli(self, inputs: Sequence[Reals] | None) -> list[Raw]:
+        """Raw inputs: the user's, or random ones that begin with the extremes of every input range."""
+        emulator = self._model.emulator
+        if inputs is not None:
+            return [emulator.quantise(k, batch)[0] for k, batch in enumerate(inputs)]
+        rng = np.random.default_rng(0)
+        raws: list[Raw] = []
+        for index in self._program.inputs:
+            _, lo, hi = self._program.nodes[index].type.full()
+            raws.append(_random_raws(rng, lo, hi))
+        return raws
+
+    def _compare(self, found: Sequence[Raw], raws: Sequence[Raw]) -> None:
+        expected = self._model.emulator.run_raw(raws)
+        for output, want, have in zip(self._program.outputs, expected, found, strict=True):
+            want = want.reshape(len(want), -1)
+            wrong = np.argwhere(want != have)
+            if len(wrong):
+                sample, element = (int(k) for k in wrong[0])
+                raise VerificationError(
+                    f"{len(wrong):,} of {want.size:,} outputs differ; first in sample {sample}, element {element}: "
+                    f"the circuit gives raw {have[sample, element]}, the emulator {want[sample, element]}",
+                    where=f"output {output.name!r}",
+                    remedy="this is a defect of bitsmith: please report it with the project folder",
+                )
+
+    def _synthesise(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
+        family = self._part.family
+
+        def synthesise() -> dict[str, Json]:
+            self._say(f"synth: {self._part.name}")
+            found = yosys.synthesise(self._project.folder, design.top, sources, family, progress=self._progress)
+            return {"LUT": found.lut, "FF": found.ff, "DSP": found.dsp, "BRAM": found.bram, "Tool": found.tool}
+
+        log = f"synth/{family.value}/yosys.log"
+        result = self._stage("synth", (*sources, family.value), log, synthesise, self._netlist(family.value))
+        self._sections["Resources"] = {**result, "Part": self._part.name, "Family": family.value}
+
+    def _netlist(self, name: str) -> tuple[Path, ...]:
+        """The netlist that synthesis leaves for place and route, where there is one."""
+        return (yosys.netlist(self._project.folder, name),) if self._part.family is Family.ECP5 else ()
+
+    def _place_and_route(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
+        netlist = yosys.netlist(self._project.folder, self._part.family.value)
+        target_mhz = 1e3 / self._target.clock_period_ns
+
+        def place() -> dict[str, Json]:
+            self._say(f"pnr: {self._part.name} at {target_mhz:.0f} MHz")
+            timing = nextpnr.place_and_route(
+                self._project.folder, netlist, target_mhz=target_mhz, part=self._part, progress=self._progress
+            )
+            return {"FmaxMHz": timing.fmax_mhz, "ClockPeriodNs": timing.clock_period_ns, "Tool": timing.tool}
+
+        depends = (netlist, self._part.name, f"{target_mhz}")
+        self._sections["Timing"] = self._stage("pnr", depends, "pnr/nextpnr.log", place)
+
+    def _bitstream(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
+        board = nextpnr.ULX3S_85F
+        top = f"{design.top}_uart"
+        text = wrapper.uart_shell(design.top, design.in_width, design.out_width, board.clk_hz, _BAUD)
+        library = [self._project.path(f"rtl/{name}") for name in wrapper.library()]
+        shell = self._project.write({f"rtl/{top}.sv": text})
+        everything = (*sources, *library, *shell)
+
+        def configure() -> dict[str, Json]:
+            self._say(f"bitstream: {board.name}")
+            folder = self._project.folder
+            yosys.synthesise(folder, top, everything, Family.ECP5, name="shell", progress=self._progress)
+            path, timing = nextpnr.bitstream(
+                folder, yosys.netlist(folder, "shell"), design.top, board=board, progress=self._progress
+            )
+            return {"path": path.relative_to(folder).as_posix(), "tool": timing.tool}
+
+        bit = self._project.folder / "pnr" / f"{design.top}.bit"
+        result = self._stage("bitstream", (*everything, board.name), f"pnr/{design.top}.nextpnr.log", configure, (bit,))
+        self._files["Bitstream"] = str(result["path"])
+
+    def _stage(
+        self,
+        name: str,
+        depends: Sequence[Path | str | bytes],
+        log: str,
+        run: Callable[[], dict[str, Json]],
+        files: Sequence[Path] = (),
+    ) -> dict[str, Json]:
+        """The stage's result: remembered if nothing that it depends on has changed, else by running it."""
+        state = digest(bitsmith.__version__, name, *depends)
+        kept = self._project.cached(name, state)
+        if kept is not None and isinstance(kept.result, Mapping):
+            self._note_stage(name, kept.seconds, kept.log, cached=True)
+            return dict(kept.result)
+        started = time.perf_counter()
+        result = run()
+        seconds = time.perf_counter() - started
+        self._project.record(name, state, result, seconds, log, files)
+        self._note_stage(name, seconds, log, cached=False)
+        return result
+
+    def _note_stage(self, name: str, seconds: float, log: str, *, cached: bool) -> None:
+        self._stages.append({"Name": name, "Seconds": round(seconds, 2), "Log": log, "Cached": cached})
+
+    def _say(self, line: str) -> None:
+        if self._progress is not None:
+            self._progress(line)
+
+    def _report(self, design: RtlDesign) -> Report:
+        model, target = self._model, self._target
+        if "Resources" not in self._sections:
+            size = self._size
+            self._sections["Estimate"] = {"LUT": size.lut, "FF": size.ff, "DSP": size.dsp, "Tool": "bitsmith estimate"}
+        described = Design(
+            target.project_name,
+            self._part.name,
+            target.clock_period_ns,
+            rows(model.network, model.program),
+            model.network.outputs,
+            model.notes,
+        )
+        self._files["Top"] = f"rtl/{design.top}.sv"
+        self._files["AXI4-Stream"] = f"rtl/{design.top}_axis.sv"
+        report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
+        report.write(self._project.folder)
+        return report
+
+
+def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints) -> Raw:
+    """Samples within ``lo..hi``: all least, all greatest, a few mixtures of both, then uniform ones."""
+    shape = (RANDOM_INPUTS, *lo.shape)
+    if max(int(np.max(hi)).bit_length(), int(np.min(lo)).bit_length()) <= 62:
+        least, greatest = lo.astype(np.int64), hi.astype(np.int64)
+        return _with_corners(rng, rng.integers(least, greatest, shape, endpoint=True), least, greatest)
+    bits = int(np.max(hi - lo)).bit_length() + 32
+    drawn = np.zeros(shape, dtype=np.object_)
+    for _ in range(0, bits, 32):
+        drawn = (drawn << 32) | rng.integers(0, 1 << 32, shape).astype(np.object_)
+    return _with_corners(rng, lo + drawn % (hi - lo + 1), lo, hi)
+
+
+def _with_corners(rng: np.random.Generator, raws: Raw, lo: Raw, hi: Raw) -> Raw:
+    corners = rng.integers(0, 2, (_CORNERS, *lo.shape)).astype(bool)
+    raws[0], raws[1], raws[2 : 2 + _CORNERS] = lo, hi, np.where(corners, hi, lo)
+    return raws

@@ -1,0 +1,27 @@
+"""The shipped networks, converted."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import bitsmith
+
+MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
+
+
+def three_layer(folder: Path, **arguments: object) -> tuple[bitsmith.Model, npt.NDArray[np.float32]]:
+    """KERAS_3layer with its few-bit configuration, and test inputs."""
+    given: dict[str, object] = {"config": MODELS / "KERAS_3layer.config.json", **arguments}
+    model = bitsmith.convert(MODELS / "KERAS_3layer.json", folder / "project", **given)  # type: ignore[arg-type]
+    return model, np.load(MODELS / "KERAS_3layer_test.npz")["inputs"]
+
+
+def digits(folder: Path, **arguments: object) -> tuple[bitsmith.Model, npt.NDArray[np.float32]]:
+    """The digits classifier with its few-bit configuration, and test inputs."""
+    given: dict[str, object] = {"config": MODELS / "digits.config.json", **arguments}
+    model = bitsmith.convert(MODELS / "digits.keras", folder / "project", **given)  # type: ignore[arg-type]
+    return model, np.load(MODELS / "digits_test.npz")["inputs"]
