@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -61,7 +61,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A layer as its model lists it. Nodes are counted from ``first``; ``model`` is what a nested model holds."""
+    """A layer as its model lists it. ``model`` is what a nested model holds."""
 
     name: str
     class_name: str
@@ -70,7 +70,6 @@ class Entry:
     config: Fields
     place: Place
     nodes: tuple[Node, ...]
-    first: int
     model: Model | None
 
 
@@ -181,7 +180,7 @@ class _Parser:
             tuple(self._node(node, item) for node in item.items("inbound_nodes")) if item.get("inbound_nodes") else ()
         )
         fields = Fields({}, item.where) if model is not None else item.fields("config")
-        return Entry(name, class_name, module, custom, fields, place, nodes, 0, model)
+        return Entry(name, class_name, module, custom, fields, place, nodes, model)
 
     def _node(self, node: Json, item: Fields) -> Node:
         if isinstance(node, dict):
@@ -209,32 +208,42 @@ class _Parser:
         if not inputs or not outputs:
             raise ModelFileError("the model has no inputs or no outputs", where=fields.where)
         by_name = {entry.name: entry for entry in entries}
-        used: dict[str, set[int]] = {}
-        for tensor in (*outputs, *(tensor for entry in entries for tensor in _tensors(entry))):
+        inner = [tensor for entry in entries for node in entry.nodes for tensor in _node_tensors(node)]
+        for tensor in (*inputs, *outputs, *inner):
             if tensor.layer not in by_name:
                 raise ModelFileError(f"a reference to {shown(tensor.layer)}, which is no layer", where=fields.where)
-            used.setdefault(tensor.layer, set()).add(tensor.node)
         for tensor in inputs:
-            if tensor.layer not in by_name or by_name[tensor.layer].class_name != "InputLayer":
+            if by_name[tensor.layer].class_name != "InputLayer":
                 raise ModelFileError(f"input {shown(tensor.layer)} is no InputLayer", where=fields.where)
         if len({tensor.layer for tensor in inputs}) != len(inputs):
             raise ModelFileError("the model lists an input twice", where=fields.where)
-        numbered = {entry.name: replace(entry, first=self._first(entry, used.get(entry.name, set())))
+        first_inner, first_outer = self._first_calls(by_name, inner, outputs)
+        numbered = {entry.name: replace(entry, nodes=tuple(_renumbered(node, first_inner) for node in entry.nodes))
                     for entry in entries}  # fmt: skip
+        outputs = tuple(replace(tensor, node=tensor.node - first_outer[tensor.layer]) for tensor in outputs)
         return Model(name, fields.where, numbered, tuple(tensor.layer for tensor in inputs), outputs)
 
-    def _first(self, entry: Entry, used: set[int]) -> int:
-        """The number of a layer's first node. Node 0 of a nested model is the one that it was built with, which is not saved.
+    def _first_calls(
+        self, entries: Mapping[str, Entry], inner: Sequence[Tensor], outputs: Sequence[Tensor]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """The number that references use for each layer's first call: between layers, and in the list of outputs.
 
-        So are those of Sequential models of Keras 2 that know their input shape; where that does not fit, the other number.
+        It is 0, but 1 for nested models, whose call 0 is the one that they were built with: in Keras 2 everywhere (unless a
+        Sequential model was built by its first call), in Keras 3 only for functional models in the list of outputs.
         """
-        if entry.model is None:
-            return 0
-        first = 0 if entry.class_name == "Sequential" and self.major >= 3 else 1
-        for candidate in (first, 1 - first):
-            if all(candidate <= node < candidate + len(entry.nodes) for node in used):
-                return candidate
-        return first
+        first_inner, first_outer = dict.fromkeys(entries, 0), dict.fromkeys(entries, 0)
+        if self.major >= 3:
+            for name, entry in entries.items():
+                first_outer[name] = int(entry.model is not None and entry.class_name != "Sequential")
+            return first_inner, first_outer
+        # Only calls that something needs are saved, so the least number in use is the first.
+        least: dict[str, int] = {}
+        for tensor in (*inner, *outputs):
+            least[tensor.layer] = min(least.get(tensor.layer, 1), max(tensor.node, 0))
+        for name, number in least.items():
+            if entries[name].model is not None:
+                first_inner[name] = first_outer[name] = number
+        return first_inner, first_outer
 
     def _sequential(self, fields: Fields, name: str) -> Model:
         entries = self._entries(fields)
@@ -247,7 +256,7 @@ class _Parser:
             if entry.class_name == "InputLayer":
                 raise ModelFileError(f"an InputLayer ({shown(entry.name)}) within a chain", where=fields.where)
             before = Tensor(chain[-1].name, 0, 0)
-            chain.append(replace(entry, nodes=(Node((before,), {}),), first=0))
+            chain.append(replace(entry, nodes=(Node((before,), {}),)))
         if len({entry.name for entry in chain}) != len(chain):
             raise ModelFileError(f"several layers are called {shown(chain[0].name)}", where=fields.where)
         return Model(name, fields.where, {entry.name: entry for entry in chain}, (chain[0].name,),
@@ -266,7 +275,7 @@ def _implied_input(first: Entry, fields: Fields) -> Entry:
         (values.get(key) for values, key in candidates if values.get(key) is not None), None)  # fmt: skip
     name = f"{first.name}_input"
     return Entry(name, "InputLayer", "", False, Fields(config, f"{fields.where}, layer {shown(name)}"),
-                 Place(name, "input_layer"), (), 0, None)  # fmt: skip
+                 Place(name, "input_layer"), (), None)  # fmt: skip
 
 
 def _declared_shape(entry: Entry) -> Json:
@@ -313,9 +322,18 @@ def _argument(value: Json, fields: Fields) -> Argument:
     return Constant(value)
 
 
-def _tensors(entry: Entry) -> Iterator[Tensor]:
-    for node in entry.nodes:
-        yield from _node_tensors(node)
+def _renumbered(node: Node, first: Mapping[str, int]) -> Node:
+    """``node`` with calls counted from 0."""
+
+    def moved(argument: Argument) -> Argument:
+        if isinstance(argument, tuple):
+            return tuple(moved(item) for item in argument)
+        if isinstance(argument, Tensor):
+            return replace(argument, node=argument.node - first[argument.layer])
+        return argument
+
+    return Node(tuple(moved(argument) for argument in node.args),
+                {key: moved(argument) for key, argument in node.kwargs.items()})  # fmt: skip
 
 
 def _node_tensors(node: Node) -> Iterator[Tensor]:
@@ -382,7 +400,7 @@ class _Expansion:
                 raise ModelFileError("the model calls too many layers", where=model.where,
                                      accepted=f"at most {MAX_LAYERS} calls")  # fmt: skip
             entry = model.entries[name]
-            node = entry.nodes[number - entry.first]
+            node = entry.nodes[number]
             args = tuple(resolve(argument) for argument in node.args)
             # What a nested model is called with reaches its layers.
             own = {key: resolve(argument) for key, argument in node.kwargs.items()}
@@ -431,10 +449,10 @@ def _node_of(model: Model, name: str, number: int) -> Node:
         if name not in model.inputs:
             raise ModelFileError(f"{shown(name)} is an InputLayer but no input of the model", where=model.where)
         return Node((), {})
-    if not 0 <= number - entry.first < len(entry.nodes):
+    if not 0 <= number < len(entry.nodes):
         raise ModelFileError(f"a reference to call {number} of {shown(name)}, which has {len(entry.nodes)} calls",
                              where=model.where)  # fmt: skip
-    return entry.nodes[number - entry.first]
+    return entry.nodes[number]
 
 
 def _pruned(graph: Graph) -> Graph:

@@ -6,6 +6,7 @@ Only plain data sets of numbers inside the file are read: links to elsewhere, vi
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -246,7 +247,9 @@ class LiveWeights:
             if len(found) != 1:
                 return ()
             if depth == len(path) - 1:
-                return [_in_memory(np.asarray(values)) for values in found[0].get_weights()]
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
+                    return [_in_memory(np.asarray(values)) for values in found[0].get_weights()]
             layers = getattr(found[0], "layers", ())
         return ()
 
