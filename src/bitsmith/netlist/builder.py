@@ -258,12 +258,6 @@ class Builder:
         cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
         if lo == hi:
             return self.constant(lo)
-        if isinstance(cell, Sum) and self._is_exact(word):
-            given = self.value(cell.b)
-            if given is not None and cell.b.shift:
-                passed = min(cell.b.shift, bits)
-                upper = self.add_constant(self.drop(cell.a, passed), given >> passed)
-                return self.drop(self.narrow(upper, self._lo[word] >> passed, self._hi[word] >> passed), bits - passed)
         if isinstance(cell, View):
             return Ref(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
         return Ref(self._view(word, bits, lo, hi, self._depth[word]))

@@ -3,7 +3,7 @@
 In: a netlist and how long each cell takes. Out: the stage of every word. Nothing is rewritten: a word of stage ``s`` that is read
 in stage ``t`` passes ``t - s`` registers, shared by all who read it. Stage 0 starts at the unregistered inputs; the outputs are
 registered at the end of the last stage, so that the latency in cycles is the number of stages, at least 1; a new sample can
-enter every cycle. Views are wiring: they belong to no stage and their source is what is registered.
+enter every cycle. Absorbed words (see `absorb`) belong to no stage: what they are made of is registered instead.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+from bitsmith.netlist.absorb import absorb
 from bitsmith.netlist.netlist import (
     Compare,
     Constant,
@@ -27,12 +28,13 @@ from bitsmith.netlist.netlist import (
 )
 
 _BLOCK_ROM_BITS = 1024
+_MAX_LUT_INPUTS = 8
 _SWEEPS = 6
 _SLACK_NS = 1e-9
 
 
 class Delays(Protocol):
-    """Nanoseconds that operations take; widths in bits."""
+    """Nanoseconds that operations take, the way to them included; widths in bits."""
 
     def adder(self, width: int) -> float:
         """Addition or subtraction."""
@@ -43,16 +45,16 @@ class Delays(Protocol):
     def mux2(self, width: int) -> float:
         """Choice of two."""
 
-    def rom(self, address_bits: int, width: int) -> float:
+    def table(self, address_bits: int) -> float:
         """Look-up in a constant table."""
 
-    def multiplier(self, width_a: int, width_b: int) -> float:
+    def multiplier(self, a: int, b: int) -> float:
         """Product of two variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The stage of every word (-1 for constants, views and dead words) and what the pipeline costs.
+    """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
     ``too_slow`` lists words that take longer than a whole stage.
     """
@@ -68,7 +70,7 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> Schedule:
     return _Scheduler(netlist, delays, budget_ns).run()
 
 
-def delay_of(netlist: Netlist, word: Word, delays: Delays) -> float:
+def _delay(netlist: Netlist, word: Word, delays: Delays) -> float:
     """Nanoseconds that the cell of ``word`` takes."""
     cell = word.cell
     match cell:
@@ -83,7 +85,7 @@ def delay_of(netlist: Netlist, word: Word, delays: Delays) -> float:
         case Product():
             return delays.multiplier(netlist.words[cell.a].width, netlist.words[cell.b].width)
         case Rom():
-            return delays.rom(netlist.words[cell.address].width, word.width)
+            return delays.table(netlist.words[cell.address].width)
         case _:
             assert_never(cell)
 
@@ -99,13 +101,12 @@ def is_block_rom(netlist: Netlist, word: Word) -> bool:
     return isinstance(cell, Rom) and (word.width << netlist.words[cell.address].width) > _BLOCK_ROM_BITS
 
 
-def root_of(netlist: Netlist, word: int) -> int:
-    """The word that ``word`` is a view of, through all views."""
-    cell = netlist.words[word].cell
-    while isinstance(cell, View):
-        word = cell.a
-        cell = netlist.words[word].cell
-    return word
+def _lut_inputs(delays: Delays) -> int:
+    """Inputs of one look-up table: as many address bits as a table has at no more time than one."""
+    inputs = 1
+    while inputs < _MAX_LUT_INPUTS and delays.table(inputs + 1) <= delays.table(1):
+        inputs += 1
+    return inputs
 
 
 class _Scheduler:
@@ -119,10 +120,12 @@ class _Scheduler:
         count = len(netlist.words)
         self._netlist = netlist
         self._budget = budget_ns + _SLACK_NS
+        absorbed = absorb(netlist, _lut_inputs(delays))
+        self._absorbed = absorbed
         self._order = [
             word
             for word in reversed(list(live_words(netlist)))
-            if not isinstance(netlist.words[word].cell, Constant | View)
+            if absorbed.sources[word] == (word,) and not isinstance(netlist.words[word].cell, Constant)
         ]
         self._width = [word.width for word in netlist.words]
         self._reads: list[tuple[int, ...]] = [()] * count
@@ -137,12 +140,13 @@ class _Scheduler:
             self._enter(word, delays)
 
     def _enter(self, word: int, delays: Delays) -> None:
-        netlist = self._netlist
-        roots = dict.fromkeys(root_of(netlist, x) for x in operands(netlist.words[word].cell))
-        self._reads[word] = tuple(x for x in roots if not isinstance(netlist.words[x].cell, Constant))
+        netlist, absorbed = self._netlist, self._absorbed
+        found = dict.fromkeys(x for y in operands(netlist.words[word].cell) for x in absorbed.sources[y])
+        self._reads[word] = tuple(x for x in found if not isinstance(netlist.words[x].cell, Constant))
         for x in self._reads[word]:
             self._readers[x].append(word)
-        self._delay[word] = delay_of(netlist, netlist.words[word], delays)
+        inputs = absorbed.inputs[word]
+        self._delay[word] = delays.table(inputs) if inputs else _delay(netlist, netlist.words[word], delays)
         self._ends_stage[word] = is_block_rom(netlist, netlist.words[word])
         if self._delay[word] > self._budget:
             self._too_slow.append(word)
@@ -151,10 +155,10 @@ class _Scheduler:
     def run(self) -> Schedule:
         self._as_soon_as_possible()
         stages = max((self._stage[word] for word in self._order), default=0) + 1
-        results = [root_of(self._netlist, ref.word) for ref in self._netlist.results]
         self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
-        for word in results:
-            self._uses[word][stages] += 1
+        for ref in self._netlist.results:
+            for word in self._absorbed.sources[ref.word]:
+                self._uses[word][stages] += 1
         for word in self._order:
             for x in self._reads[word]:
                 self._uses[x][self._stage[word]] += 1

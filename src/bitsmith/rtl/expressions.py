@@ -42,9 +42,9 @@ def literal(value: int, width: int, signed: bool) -> str:
     """``value`` modulo ``2**width`` as a sized literal."""
     value &= (1 << width) - 1
     base = "sd" if signed else "d"
-    if not signed or not value >> (width - 1):
+    if not signed or (width > 1 and not value >> (width - 1)):
         return f"{width}'{base}{value}"
-    if value == 1 << (width - 1):
+    if value == 1 << (width - 1) or width == 1:
         return f"{width}'sh{value:x}"
     return f"-{width}'{base}{(1 << width) - value}"
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bitsmith.netlist.netlist import Constant, Netlist, Port, View
-from bitsmith.netlist.pipeline import Schedule, root_of
+from bitsmith.netlist.netlist import Constant, Netlist, Port, operands
+from bitsmith.netlist.pipeline import Schedule
 from bitsmith.netlist.reads import Read, reads
 from bitsmith.rtl.names import Names, identifier
 
@@ -55,7 +55,7 @@ class Layout:
         self.parts: dict[str, Part] = {}
         self._layers = [origin.layer for origin in netlist.origins]
         self._name_parts(top)
-        self._roots = [root_of(netlist, index) for index in range(len(netlist.words))]
+        self._homes = self._first_stages()
         self._names = self._name_words()
         self._needed: dict[int, dict[int, int]] = {}
         self._extents: dict[Signal, Bits] = {}
@@ -80,7 +80,7 @@ class Layout:
 
     def name(self, signal: Signal) -> str:
         """The signal's name, the same in every module."""
-        registers = signal.stage - self.schedule.stage[self._roots[signal.word]]
+        registers = signal.stage - self._homes[signal.word]
         return self._names[signal.word] + (f"_r{registers}" if registers else "")
 
     def extent(self, signal: Signal) -> Bits:
@@ -90,6 +90,13 @@ class Layout:
     def _layer_of(self, word: int) -> str:
         item = self.netlist.words[word]
         return TOP if isinstance(item.cell, Port) else self._layers[item.origin]
+
+    def _first_stages(self) -> list[int]:
+        """The stage of every word; of an absorbed one, the first in which all is there that it is made of."""
+        homes: list[int] = []
+        for word, stage in zip(self.netlist.words, self.schedule.stage, strict=True):
+            homes.append(stage if stage >= 0 else max((homes[x] for x in operands(word.cell)), default=0))
+        return homes
 
     def _name_parts(self, top: str) -> None:
         names = Names()
@@ -129,7 +136,7 @@ class Layout:
                     home.exports.append(signal)
             part.used[signal] = part.used.get(signal, 0) | mask
             masks = self._needed.setdefault(word, {})
-            if isinstance(cell, View) and stage not in masks:
+            if self.schedule.stage[word] < 0 and stage not in masks:
                 home = self.part_of(word)
                 home.computed.append(signal)
                 self._read_all(home, stage, reads(self.netlist, word, 0, self.netlist.words[word].width))

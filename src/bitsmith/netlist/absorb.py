@@ -1,0 +1,93 @@
+"""Finds words that need no place of their own: wiring, and logic that fits into the look-up tables of its readers.
+
+In: a netlist and how many inputs a look-up table has. Out: what each word is made of. A saturation, say, is a comparison of some
+top bits and two choices, three words; but every bit of its result is one function of three or four bits, one look-up table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, View, live_words, operands
+
+LANE = -1
+"""Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
+
+Leaves: TypeAlias = frozenset[tuple[int, int]]
+"""What one bit of a word depends on: (word, bit number), or (word, LANE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absorption:
+    """``sources[w]`` are the words that word ``w`` is made of: itself unless it is absorbed.
+
+    ``inputs[w]`` is how many bits each bit of ``w`` depends on where that is one look-up table, else 0.
+    """
+
+    sources: tuple[tuple[int, ...], ...]
+    inputs: tuple[int, ...]
+
+
+def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
+    """Absorb views, and bitwise logic that fits into look-up tables of ``lut_inputs`` inputs together with all its readers."""
+    leaves: list[Leaves | None] = [_leaves(netlist, index, lut_inputs) for index in range(len(netlist.words))]
+    readers: list[list[int]] = [[] for _ in netlist.words]
+    for index in live_words(netlist):
+        for operand in operands(netlist.words[index].cell):
+            readers[operand].append(index)
+    results = {ref.word for ref in netlist.results}
+    sources: list[tuple[int, ...]] = []
+    inputs: list[int] = []
+    for index, word in enumerate(netlist.words):
+        own = leaves[index]
+        absorbed = isinstance(word.cell, View)
+        if own is not None and index not in results:
+            merged = [_merged(leaves[reader], index, own) for reader in readers[index]]
+            absorbed = all(after is not None and len(after) <= lut_inputs for after in merged)
+            if absorbed:
+                for reader, after in zip(readers[index], merged, strict=True):
+                    leaves[reader] = after
+        inner = (
+            dict.fromkeys(x for operand in operands(word.cell) for x in sources[operand]) if absorbed else {index: None}
+        )
+        sources.append(tuple(inner))
+        inputs.append(len(own) if own else 0)
+    return Absorption(tuple(sources), tuple(inputs))
+
+
+def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
+    """What each bit of a word depends on directly; None if it is no bitwise logic of so few inputs."""
+    cell = netlist.words[index].cell
+    found: set[tuple[int, int]] = set()
+    match cell:
+        case Mux():
+            found |= _bits(netlist, cell.condition)
+            for ref in (cell.a, cell.b):
+                if not isinstance(netlist.words[ref.word].cell, Constant):
+                    found.add((ref.word, LANE - ref.shift))
+        case Compare():
+            for ref in (cell.a, cell.b):
+                if netlist.words[ref.word].width > lut_inputs:
+                    return None
+                found |= _bits(netlist, ref.word)
+        case _:
+            return None
+    return frozenset(found) if len(found) <= lut_inputs else None
+
+
+def _bits(netlist: Netlist, index: int) -> set[tuple[int, int]]:
+    """All bits of a word; those of a view by the numbers they have in its source."""
+    word = netlist.words[index]
+    if isinstance(word.cell, Constant):
+        return set()
+    if isinstance(word.cell, View):
+        return {(word.cell.a, word.drop + bit) for bit in range(word.width)}
+    return {(index, bit) for bit in range(word.width)}
+
+
+def _merged(leaves: Leaves | None, inner: int, own: Leaves) -> Leaves | None:
+    """``leaves`` with those of word ``inner`` in its place."""
+    if leaves is None:
+        return None
+    return frozenset(leaf for leaf in leaves if leaf[0] != inner) | own
