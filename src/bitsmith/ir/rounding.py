@@ -58,4 +58,3 @@ def fold_overflow(raw: Ints, lo: Ints, hi: Ints, overflow: Overflow) -> Ints:
             return np.where((raw < lo) | (raw > hi), raw * 0, raw)
         case _:
             assert_never(overflow)
-

@@ -1,0 +1,360 @@
+"""Programs as text, one line per node, and back::
+
+    %0: 2 s8 frac 4 = input name=x shape=(2) frac=4 lo=-128 hi=127 rounding=TRN overflow=WRAP
+    %1: 1 s11 frac 5 = linear %0 weights=2x1[3 -1] frac=2x1[1*2] @dense_1
+    output y %1
+
+A type before ``=`` is for reading and may be left out; if it is there it must be the one that the op gives. A node whose
+type is wider than its op's results says ``within`` and the exact arrays. Arrays are ``shape[elements]``, or one integer
+without brackets for rank 0; ``5*3`` stands for ``5 5 5``. The body of a scan is an indented block in braces.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import BitsmithError, ProgramError
+from bitsmith.ir import ops
+from bitsmith.ir.check import check_node, check_results
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Op, Relation
+from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Overflow, Rounding, TensorType
+
+MAX_DEPTH = 8
+"""Deepest nesting of scans that is read."""
+
+Ints = npt.NDArray[np.object_]
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_ARRAY = re.compile(r"(\d+(?:x\d+)*)\[([-0-9* ]*)\]")
+_INTEGER = re.compile(r"-?\d+")
+_NODE = re.compile(r"%(\d+)\s*(?::([^=\"]*))?=\s*([a-z]+)\s*(.*)")
+_TOKEN = re.compile(
+    r"\s*(%\d+|@|\{|[a-z]+=|\"(?:[^\"\\]|\\.)*\"|\([^)]*\)|\d+(?:x\d+)*\[[^\]]*\]|-?\d+|[A-Za-z_][A-Za-z0-9_.\-]*|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """How values of one kind are written and read."""
+
+    write: Callable[[object], str]
+    read: Callable[[str], object]
+
+
+def _write_array(value: object) -> str:
+    array = cast(Ints, value)
+    if array.ndim == 0:
+        return str(int(array[()]))
+    runs = []
+    for number, same in itertools.groupby(array.ravel().tolist()):
+        count = sum(1 for _ in same)
+        runs.append(f"{number}" if count == 1 else f"{number}*{count}")
+    return f"{'x'.join(map(str, array.shape))}[{' '.join(runs)}]"
+
+
+def _read_array(text: str) -> Ints:
+    if _INTEGER.fullmatch(text):
+        scalar = np.empty((), dtype=np.object_)
+        scalar[()] = int(text)
+        return scalar
+    match = _ARRAY.fullmatch(text)
+    if match is None:
+        raise ProgramError(f"{_short(text)}, which is no array")
+    shape = tuple(map(int, match[1].split("x")))
+    size = math.prod(shape)
+    if size > MAX_ELEMENTS:
+        raise ProgramError(f"an array of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
+    numbers: list[int] = []
+    for word in match[2].split():
+        number, star, count = word.partition("*")
+        repeats = int(count) if star else 1
+        if not 0 < repeats <= size - len(numbers):
+            raise ProgramError(f"more elements than an array of shape {shape} has")
+        numbers.extend([int(number)] * repeats)
+    if len(numbers) != size:
+        raise ProgramError(f"{len(numbers)} elements of an array of shape {shape}")
+    array = np.empty(size, dtype=np.object_)
+    array[:] = numbers
+    return array.reshape(shape)
+
+
+def _read_ints(text: str) -> Ints:
+    array = _read_array(text)
+    array.setflags(write=False)
+    return array
+
+
+def _read_fracs(text: str) -> npt.NDArray[np.int64]:
+    return _read_array(text).astype(np.int64)
+
+
+def _write_tuple(value: object) -> str:
+    return f"({','.join(str(n) for n in cast(tuple[int, ...], value))})"
+
+
+def _read_tuple(text: str) -> tuple[int, ...]:
+    if not (text.startswith("(") and text.endswith(")")):
+        raise ProgramError(f"{_short(text)}, which is no list of integers in parentheses")
+    return tuple(int(word) for word in text[1:-1].split(",") if word)
+
+
+def _read_pairs(text: str) -> tuple[tuple[int, int], ...]:
+    flat = _read_tuple(text)
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _write_name(value: object) -> str:
+    name = str(value)
+    return name if _BARE.fullmatch(name) else json.dumps(name)
+
+
+def _read_name(text: str) -> str:
+    if _BARE.fullmatch(text):
+        return text
+    if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
+        return str(json.loads(text))
+    raise ProgramError(f"{_short(text)}, which is no name")
+
+
+_INTS = _Codec(_write_array, _read_ints)
+_FRACS = _Codec(_write_array, _read_fracs)
+_INT = _Codec(str, int)
+_TUPLE = _Codec(_write_tuple, _read_tuple)
+_PAIRS = _Codec(
+    lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
+)
+_NAME = _Codec(_write_name, _read_name)
+_ROUNDING = _Codec(lambda value: cast(Rounding, value).value, Rounding)
+_OVERFLOW = _Codec(lambda value: cast(Overflow, value).value, Overflow)
+_RELATION = _Codec(lambda value: cast(Relation, value).value, Relation)
+
+_OPS: dict[str, tuple[Callable[..., Op], dict[str, _Codec]]] = {
+    "input": (ops.Input, {"name": _NAME, "shape": _TUPLE, "frac": _FRACS, "lo": _INTS, "hi": _INTS,
+                          "rounding": _ROUNDING, "overflow": _OVERFLOW}),
+    "const": (ops.Const, {"raw": _INTS, "frac": _FRACS}),
+    "reshape": (ops.Reshape, {"shape": _TUPLE}),
+    "transpose": (ops.Transpose, {"perm": _TUPLE}),
+    "slice": (ops.Slice, {"start": _TUPLE, "stop": _TUPLE, "step": _TUPLE}),
+    "concat": (ops.Concat, {"axis": _INT}),
+    "pad": (ops.Pad, {"before": _TUPLE, "after": _TUPLE}),
+    "gather": (ops.Gather, {"indices": _FRACS, "axis": _INT}),
+    "broadcast": (ops.Broadcast, {"shape": _TUPLE}),
+    "window": (ops.Window, {"size": _TUPLE, "stride": _TUPLE, "dilation": _TUPLE, "padding": _PAIRS}),
+    "linear": (ops.Linear, {"weights": _INTS, "frac": _FRACS}),
+    "matmul": (ops.MatMul, {}),
+    "add": (ops.Add, {}),
+    "sub": (ops.Sub, {}),
+    "mul": (ops.Mul, {}),
+    "neg": (ops.Neg, {}),
+    "shift": (ops.Shift, {"amount": _FRACS}),
+    "max": (ops.Max, {}),
+    "min": (ops.Min, {}),
+    "abs": (ops.Abs, {}),
+    "compare": (ops.Compare, {"relation": _RELATION}),
+    "select": (ops.Select, {}),
+    "sum": (ops.Sum, {"axes": _TUPLE}),
+    "amax": (ops.AMax, {"axes": _TUPLE}),
+    "table": (ops.Table, {"first": _INT, "values": _INTS, "frac": _FRACS}),
+    "cast": (ops.Cast, {"frac": _FRACS, "lo": _INTS, "hi": _INTS, "rounding": _ROUNDING, "overflow": _OVERFLOW}),
+    "scan": (ops.Scan, {"states": _INT}),
+}  # fmt: skip
+_NAMES: dict[object, str] = {kind: name for name, (kind, _) in _OPS.items()}
+
+
+def to_text(program: Program) -> str:
+    """The program as text that :func:`parse` turns back into an equal program."""
+    return "\n".join(_lines(program, "")) + "\n"
+
+
+def _lines(program: Program, indent: str) -> Iterator[str]:
+    for index, node in enumerate(program.nodes):
+        name = _NAMES[type(node.op)]
+        words = [f"{indent}%{index}: {node.type} = {name}", *(f"%{arg}" for arg in node.args)]
+        words += [f"{key}={codec.write(getattr(node.op, key))}" for key, codec in _OPS[name][1].items()]
+        if node.type != infer(node.op, program.types(node.args)):
+            parts = (node.type.frac, node.type.lo, node.type.hi)
+            words.append("within " + " ".join(_write_array(part) for part in parts))
+        if node.layer:
+            words.append(f"@{_write_name(node.layer)}")
+        if isinstance(node.op, ops.Scan):
+            yield " ".join([*words, "{"])
+            yield from _lines(node.op.body, indent + "  ")
+            yield f"{indent}}}"
+        else:
+            yield " ".join(words)
+    for kind, results in (("output", program.outputs), ("probe", program.probes)):
+        for result in results:
+            yield f"{indent}{kind} {_write_name(result.name)} %{result.node}"
+
+
+def parse(text: str) -> Program:
+    """The program that ``text`` describes. ``text`` is not trusted.
+
+    Raises:
+        ProgramError: the line that is wrong, and why.
+    """
+    reader = _Reader(text.splitlines())
+    program = reader.program(0)
+    if reader.at < len(reader.lines):
+        raise ProgramError("a } without its {", where=f"line {reader.at + 1}")
+    return program
+
+
+class _Reader:
+    """Reads lines; ``at`` is the next one."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.at = 0
+
+    def program(self, depth: int) -> Program:
+        """A program up to the end of the text or of the block."""
+        if depth > MAX_DEPTH:
+            raise ProgramError("scans nested too deep", where=f"line {self.at}", accepted=f"{MAX_DEPTH} levels")
+        nodes: list[Node] = []
+        types: list[TensorType] = []
+        outputs: list[Output] = []
+        probes: list[Output] = []
+        while self.at < len(self.lines):
+            line, number = self.lines[self.at].strip(), self.at + 1
+            if line == "}":
+                break
+            self.at += 1
+            if not line or line.startswith("#"):
+                continue
+            try:
+                if line.startswith("%"):
+                    nodes.append(self._node(line, types, depth))
+                    types.append(nodes[-1].type)
+                elif line.startswith("output "):
+                    outputs.append(_result(line.removeprefix("output ")))
+                elif line.startswith("probe "):
+                    probes.append(_result(line.removeprefix("probe ")))
+                else:
+                    raise ProgramError(f"{_short(line)}, which is neither a node nor an output nor a probe")
+            except ProgramError as error:
+                if error.where.startswith("line "):
+                    raise
+                raise ProgramError(error.found, where=f"line {number}", accepted=error.accepted) from error
+            except (BitsmithError, ValueError, OverflowError, RecursionError) as error:
+                raise ProgramError(str(error), where=f"line {number}") from error
+        result = Program(tuple(nodes), tuple(outputs), tuple(probes))
+        try:
+            check_results("output", outputs, len(nodes))
+            check_results("probe", probes, len(nodes))
+            check_results("input", [Output(op.name, 0) for op in result.input_ops()], 1)
+            if not outputs:
+                raise ProgramError("a program without outputs")
+        except ProgramError as error:
+            raise ProgramError(error.found, where=f"line {self.at}") from error
+        return result
+
+    def _node(self, line: str, types: list[TensorType], depth: int) -> Node:
+        match = _NODE.fullmatch(line)
+        if match is None:
+            raise ProgramError(f"{_short(line)}, which is no node")
+        index, told, name, rest = int(match[1]), (match[2] or "").strip(), match[3], match[4]
+        if index != len(types):
+            raise ProgramError(f"node %{index} where %{len(types)} comes next")
+        if name not in _OPS:
+            raise ProgramError(f"an op called {name!r}", accepted=", ".join(_OPS))
+        words = _words(rest, _OPS[name][1])
+        if name == "scan":
+            op: Op = ops.Scan(self._body(words.block, depth), cast(int, words.values["states"]))
+        elif words.block:
+            raise ProgramError(f"a block after {name}")
+        else:
+            op = _OPS[name][0](**words.values)
+        result = check_node(op, words.args, types, None)
+        if words.declared:
+            frac, lo, hi = words.declared
+            declared = TensorType.of(result.shape, frac, lo, hi)
+            if not declared.contains(result):
+                raise ProgramError(f"a node within {declared}, while its op gives {result}")
+            result = declared
+        if told and told != str(result):
+            raise ProgramError(f"a node of type {told}, while its op gives {result}")
+        return Node(op, words.args, result, words.layer)
+
+    def _body(self, block: bool, depth: int) -> Program:
+        if not block:
+            raise ProgramError("a scan without its body in braces")
+        body = self.program(depth + 1)
+        if self.at >= len(self.lines):
+            raise ProgramError("a { without its }")
+        self.at += 1
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What stands after the name of an op."""
+
+    args: tuple[int, ...]
+    values: dict[str, object]
+    declared: list[IntArray]
+    layer: str
+    block: bool
+
+
+def _words(text: str, codecs: dict[str, _Codec]) -> _Words:
+    args: list[int] = []
+    values: dict[str, object] = {}
+    declared: list[IntArray] = []
+    layer, block, within = "", False, False
+    tokens = _tokens(text)
+    for token in tokens:
+        if token == "{":
+            block = True
+        elif token == "@":
+            layer = _read_name(next(tokens, ""))
+        elif token == "within":
+            within = True
+        elif token.startswith("%"):
+            args.append(int(token[1:]))
+        elif token.endswith("="):
+            key = token[:-1]
+            if key not in codecs or key in values:
+                raise ProgramError(f"an argument {key!r}", accepted=", ".join(codecs) + ", once each")
+            values[key] = codecs[key].read(next(tokens, ""))
+        elif within and len(declared) < 3:
+            declared.append(_read_array(token))
+        else:
+            raise ProgramError(f"{_short(token)}, which is out of place")
+    if set(values) != set(codecs):
+        raise ProgramError(f"no argument {', '.join(sorted(set(codecs) - set(values)))}")
+    if within and len(declared) != 3:
+        raise ProgramError("within needs three arrays: frac, lo and hi")
+    return _Words(tuple(args), values, declared, layer, block)
+
+
+def _tokens(text: str) -> Iterator[str]:
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise ProgramError(f"{_short(text[at:])}, which cannot be read")
+        at = match.end()
+        if match[1]:
+            yield match[1]
+
+
+def _result(text: str) -> Output:
+    name, _, node = text.strip().rpartition(" ")
+    if not re.fullmatch(r"%\d+", node):
+        raise ProgramError(f"{_short(text)}, which is no name and node")
+    return Output(_read_name(name.strip()), int(node[1:]))
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")
