@@ -149,7 +149,8 @@ class _Scheduler:
         self._delay[word] = delays.table(inputs) if inputs else _delay(netlist, netlist.words[word], delays)
         self._ends_stage[word] = is_block_rom(netlist, netlist.words[word])
         if self._delay[word] > self._budget:
-            self._too_slow.append(word)
+            if not self._ends_stage[word]:
+                self._too_slow.append(word)
             self._delay[word] = self._budget
 
     def run(self) -> Schedule:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from bitsmith.netlist.netlist import Field, Netlist, Port, Rom, reduce_bits
+from bitsmith.netlist.netlist import Field, Netlist, Port, Rom
 from bitsmith.netlist.pipeline import Schedule
 from bitsmith.rtl.design import RtlDesign
-from bitsmith.rtl.expressions import Expressions, Operand, literal
+from bitsmith.rtl.expressions import Expressions, Operand
 from bitsmith.rtl.layout import TOP, Bits, Layout, Part, Signal
 from bitsmith.rtl.names import Names, identifier
+from bitsmith.rtl.tables import TableShape
 
 _INDENT = "  "
 
@@ -54,8 +55,8 @@ class _Writer:
         parts = [part for part in self._layout.parts.values() if part.layer != TOP and part.computed]
         sources = {f"{self._top}.sv": self._top_module(parts)}
         sources |= {f"{part.name}.sv": self._layer_module(part) for part in parts}
-        for (table, drop, width), name in self._tables.items():
-            sources[f"{name}.sv"] = self._table_module(name, table, drop, width)
+        for shape, name in self._tables.items():
+            sources[f"{name}.sv"] = self._module(name, ["Look-up table."], shape.ports(), shape.body(self._netlist))
         return RtlDesign(
             self._top,
             sources,
@@ -66,19 +67,19 @@ class _Writer:
             self._schedule.register_bits,
         )
 
-    def _name_tables(self) -> dict[tuple[int, int, int], str]:
-        """Modules of look-up tables: (table, bits dropped, bits kept) to a name after the first layer that uses it."""
+    def _name_tables(self) -> dict[TableShape, str]:
+        """Modules of look-up tables, each named after the first layer that uses it."""
         names = Names()
         for part in self._layout.parts.values():
             names.unique(part.name)
-        found: dict[tuple[int, int, int], str] = {}
+        found: dict[TableShape, str] = {}
         for index in sorted(self._live):
             word = self._netlist.words[index]
             if isinstance(word.cell, Rom):
-                key = (word.cell.table, word.drop, word.width)
-                if key not in found:
+                shape = TableShape.of(self._netlist, word, word.cell)
+                if shape not in found:
                     layer = self._netlist.origins[word.origin].layer
-                    found[key] = names.unique("_".join([self._top, *([identifier(layer)] if layer else []), "table"]))
+                    found[shape] = names.unique("_".join([self._top, *([identifier(layer)] if layer else []), "table"]))
         return found
 
     def _header(self, lines: Sequence[str]) -> list[str]:
@@ -128,10 +129,9 @@ class _Writer:
         if isinstance(word.cell, Port):
             return [f"assign {name} = {self._port(word.cell.element, word.drop, word.width, word.signed)};"]
         if isinstance(word.cell, Rom):
-            address = self._netlist.words[word.cell.address]
-            operand = Operand(select(word.cell.address, 0, address.width), address.width, address.signed)
-            table = self._tables[word.cell.table, word.drop, word.width]
-            return [f"{table} u_{name} (.address({operand.with_sign(False).text}), .value({name}));"]
+            table = self._tables[TableShape.of(self._netlist, word, word.cell)]
+            address = select(word.cell.address, 0, self._netlist.words[word.cell.address].width)
+            return [f"{table} u_{name} (.address({address}), .value({name}));"]
         return [f"assign {name} = {self._expressions.of(word, select)};"]
 
     def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
@@ -169,29 +169,6 @@ class _Writer:
         lines += [f"{_INDENT}{port}{',' if k + 1 < len(ports) else ''}" for k, port in enumerate(ports)]
         lines += [");", *(f"{_INDENT}{line}" for line in body), "endmodule"]
         return "\n".join(lines) + "\n"
-
-    def _table_module(self, name: str, table: int, drop: int, width: int) -> str:
-        entries = self._netlist.tables[table]
-        rom = next(
-            word
-            for word in (self._netlist.words[index] for index in sorted(self._live))
-            if isinstance(word.cell, Rom) and (word.cell.table, word.drop, word.width) == (table, drop, width)
-        )
-        assert isinstance(rom.cell, Rom)
-        address = self._netlist.words[rom.cell.address]
-        values = [reduce_bits(entry >> drop, rom.lo, rom.hi) for entry in entries]
-        usual, _ = Counter(values).most_common(1)[0]
-        ports = [
-            f"input logic {_range(Bits(0, address.width))} address",
-            f"output logic {'signed ' if rom.signed else ''}{_range(Bits(0, width))} value",
-        ]
-        body = ["always_comb begin", f"{_INDENT}case (address)"]
-        for index, value in enumerate(values):
-            if value != usual:
-                key = literal(index + rom.cell.first, address.width, False)
-                body.append(f"{_INDENT * 2}{key}: value = {literal(value, width, rom.signed)};")
-        body += [f"{_INDENT * 2}default: value = {literal(usual, width, rom.signed)};", f"{_INDENT}endcase", "end"]
-        return self._module(name, ["Look-up table."], ports, body)
 
     def _top_module(self, parts: Sequence[Part]) -> str:
         netlist, stages = self._netlist, self._schedule.stages

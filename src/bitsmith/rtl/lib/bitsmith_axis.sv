@@ -87,7 +87,10 @@ module bitsmith_axis #(
         .out_data (m_axis_tlast)
     );
 
-    assign m_axis_tdata = OUT_PADDED'(result);
+    always_comb begin
+        m_axis_tdata = '0;
+        m_axis_tdata[OUT_WIDTH-1:0] = result;
+    end
 
     if (IN_PADDED > IN_WIDTH) begin : g_padding
         logic unused;

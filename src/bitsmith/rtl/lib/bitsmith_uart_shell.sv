@@ -80,17 +80,23 @@ module bitsmith_uart_shell #(
         assign unused = ^word[8*IN_BYTES-1:IN_WIDTH];
     end
 
+    logic [8*OUT_BYTES-1:0] answer;
     logic [8*OUT_BYTES-1:0] reply;
     logic [OUT_COUNT_BITS-1:0] bytes_left;
     logic send_valid;
     logic send_ready;
     assign send_valid = bytes_left != '0;
 
+    always_comb begin
+        answer = '0;
+        answer[OUT_WIDTH-1:0] = core_out_data;
+    end
+
     always_ff @(posedge clk) begin
         if (rst) begin
             bytes_left <= '0;
         end else if (core_out_valid) begin
-            reply <= (8 * OUT_BYTES)'(core_out_data);
+            reply <= answer;
             bytes_left <= OUT_COUNT_BITS'(OUT_BYTES);
         end else if (send_valid & send_ready) begin
             reply <= reply >> 8;
