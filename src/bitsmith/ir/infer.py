@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
-from bitsmith.ir.ops import Op
+from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
-from bitsmith.ir.types import Overflow, TensorType, compact, objects
+from bitsmith.ir.types import MAX_ELEMENTS, Overflow, TensorType, compact, objects
 
 Ints = npt.NDArray[np.object_]
 Fracs = npt.NDArray[np.int64]
@@ -37,6 +37,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         case ops.Const():
             return TensorType.of(op.raw.shape, op.frac, op.raw, op.raw)
         case ops.Reshape():
+            _require(all(n >= 1 for n in op.shape), f"reshape to {op.shape}")
             return _wired(args[0], lambda part: part.reshape(op.shape))
         case ops.Transpose():
             _require(sorted(op.perm) == list(range(len(args[0].shape))), f"transpose {op.perm} of {args[0]}")
@@ -52,6 +53,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
             _require(
                 bool(np.all((op.indices >= 0) & (op.indices < args[0].shape[op.axis]))), "gather indices out of range"
             )
+            _require(op.indices.size * args[0].size // args[0].shape[op.axis] <= MAX_ELEMENTS, "a gather too large")
             return _wired(args[0], lambda part: np.take(part, op.indices, axis=op.axis))
         case ops.Broadcast():
             return _broadcast(op, args[0])
@@ -73,7 +75,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
             lo = np.maximum(objects(np.maximum(args[0].lo, -args[0].hi)), 0)
             return TensorType.of(args[0].shape, args[0].frac, lo, np.maximum(-args[0].lo, args[0].hi))
         case ops.Compare():
-            return TensorType.of(np.broadcast_shapes(args[0].shape, args[1].shape), 0, 0, 1)
+            return _compare(op, args[0], args[1])
         case ops.Select():
             return _select(args[0], args[1], args[2])
         case ops.Sum() | ops.AMax():
@@ -159,6 +161,8 @@ def _concat(op: ops.Concat, args: Sequence[TensorType]) -> TensorType:
 
 def _pad(op: ops.Pad, x: TensorType) -> TensorType:
     _require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, f"pad of {x}")
+    shape = [sum(n) for n in zip(op.before, x.shape, op.after, strict=True)]
+    _require(int(np.prod(shape, dtype=object)) <= MAX_ELEMENTS, f"a pad to {shape}")
     widths = tuple(zip(op.before, op.after, strict=True))
     frac, lo, hi = x.full()
     padded = np.pad(frac, widths, mode="edge")
@@ -319,6 +323,24 @@ def _mul(x: TensorType, y: TensorType) -> TensorType:
     for corner in corners[1:]:
         lo, hi = objects(np.minimum(lo, corner)), objects(np.maximum(hi, corner))
     return TensorType.of(_broadcast_shape(x, y), x.frac + y.frac, lo, hi)
+
+
+def _compare(op: ops.Compare, x: TensorType, y: TensorType) -> TensorType:
+    frac = _common(x, y)
+    xlo, xhi = rescale(x.lo, x.frac, frac), rescale(x.hi, x.frac, frac)
+    ylo, yhi = rescale(y.lo, y.frac, frac), rescale(y.hi, y.frac, frac)
+    below, not_above = xhi < ylo, xhi <= ylo
+    above, not_below = xlo > yhi, xlo >= yhi
+    same = (xlo == xhi) & (ylo == yhi) & (xlo == ylo)
+    always, never = {
+        Relation.LT: (below, not_below),
+        Relation.LE: (not_above, above),
+        Relation.EQ: (same, below | above),
+        Relation.NE: (below | above, same),
+        Relation.GE: (not_below, below),
+        Relation.GT: (above, not_above),
+    }[op.relation]
+    return TensorType.of(_broadcast_shape(x, y), 0, np.where(always, 1, 0), np.where(never, 0, 1))
 
 
 def _select(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:

@@ -1,0 +1,41 @@
+"""Replaces values that are proved constant.
+
+Before: ``%2 = add %0 %1`` of two constants. After: ``%2 = const``, the sum.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Op
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import TensorType
+from bitsmith.passes.rewrite import Rewriter, rewrite
+
+MAX_COPIES = 1 << 12
+"""Constants that are only moved or repeated are not written out beyond this size: wiring costs nothing."""
+
+_WIRING = (ops.Reshape, ops.Transpose, ops.Slice, ops.Concat, ops.Pad, ops.Gather, ops.Broadcast, ops.Window)
+
+
+def fold_constants(program: Program) -> Program:
+    """The program with each value that can be one number only as a constant."""
+    return rewrite(program, _rule)
+
+
+def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | None:
+    if isinstance(op, ops.Input | ops.Const):
+        return None
+    type_ = infer(op, [new.type(arg) for arg in args])
+    if not is_one_value(type_) or (isinstance(op, _WIRING) and type_.size > MAX_COPIES):
+        return None
+    raw = np.array(np.broadcast_to(type_.lo, type_.shape), dtype=np.object_)
+    raw.setflags(write=False)
+    return new.append(ops.Const(raw, type_.frac), (), layer)
+
+
+def is_one_value(type_: TensorType) -> bool:
+    """Whether each element has one possible value."""
+    return type_.is_constant

@@ -1,0 +1,68 @@
+"""Rebuilds programs node by node, with replacements: what most passes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Op
+from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
+
+
+class Rewriter:
+    """A program under reconstruction."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def type(self, index: int) -> TensorType:
+        """The type of new node ``index``."""
+        return self.nodes[index].type
+
+    def append(self, op: Op, args: tuple[int, ...], layer: str) -> int:
+        """Add a node, with the tightest type; its index."""
+        self.nodes.append(Node(op, args, infer(op, [self.type(arg) for arg in args]), layer))
+        return len(self.nodes) - 1
+
+
+Rule = Callable[[Rewriter, Op, tuple[int, ...], str], int | None]
+"""Gives the new node that stands for an op on new operands, or None to keep the op."""
+
+
+def rewrite(program: Program, rule: Rule) -> Program:
+    """``program`` with ``rule`` applied to each node, operands first, bodies of scans included.
+
+    All values keep their fractional bits, since raw outputs, tables and scans depend on them: where a tighter range
+    needs fewer, a lossless cast restores them.
+    """
+    new = Rewriter()
+    place: list[int] = []
+    for node in program.nodes:
+        op = ops.Scan(rewrite(node.op.body, rule), node.op.states) if isinstance(node.op, ops.Scan) else node.op
+        args = tuple(place[arg] for arg in node.args)
+        replaced = rule(new, op, args, node.layer)
+        index = new.append(op, args, node.layer) if replaced is None else replaced
+        place.append(_with_frac(new, index, node))
+    return moved(program, tuple(new.nodes), place)
+
+
+def moved(program: Program, nodes: tuple[Node, ...], place: list[int]) -> Program:
+    """A program of ``nodes`` whose outputs and probes are those of ``program`` at their new places."""
+    return Program(
+        nodes,
+        tuple(Output(output.name, place[output.node]) for output in program.outputs),
+        tuple(Output(probe.name, place[probe.node]) for probe in program.probes),
+    )
+
+
+def _with_frac(new: Rewriter, index: int, node: Node) -> int:
+    have, want = new.type(index), node.type.frac
+    if bool(np.all(have.frac == want)):
+        return index
+    shift = objects(objects(want) - objects(have.frac))
+    lo, hi = objects(have.lo << shift), objects(have.hi << shift)
+    return new.append(ops.Cast(want, lo, hi, Rounding.TRN, Overflow.WRAP), (index,), node.layer)
