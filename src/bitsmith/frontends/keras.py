@@ -87,6 +87,8 @@ def _network(graph: Graph, source: Source) -> Network:
         results[-1] = operands[0]
     if refusals:
         raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
+    if any(value.index != 0 for value in graph.outputs):
+        raise ModelFileError("an output that its layer does not have", where=source.model.where)
     return Network(tuple(nodes), tuple(results[value.call] for value in graph.inputs),
                    tuple(results[value.call] for value in graph.outputs), graph.name)  # fmt: skip
 
@@ -111,7 +113,8 @@ def _check_config(config: Fields) -> None:
     dtype = config.get("dtype")
     while isinstance(dtype, dict):
         inner = dtype.get("config")
-        dtype = inner.get("name") if isinstance(inner, dict) else "?"
+        name = inner.get("name") if isinstance(inner, dict) else None
+        dtype = dtype.get("class_name", "?") if name is None else name
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
     if dtype is not None and dtype not in _DTYPES and not is_input:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))

@@ -6,7 +6,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import elu, leaky_relu, read_activation, relu, thresholded_relu
-from bitsmith.frontends.keras_call import LayerCall, Step, Translation, Translator, joining, sample_shape, unary
+from bitsmith.frontends.keras_call import LayerCall, Step, Translation, Translator, checked_size, joining, sample_shape, unary
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
@@ -38,6 +38,9 @@ def _dense(call: LayerCall) -> tuple[Step, ...]:
     if not call.shape:
         raise ModelFileError("Dense on scalars", where=call.where)
     units = call.config.integer("units")
+    if units < 1:
+        raise call.config.wrong("units", "a positive whole number")
+    checked_size((*call.shape[:-1], units), call.where)
     wanted: list[tuple[str, Shape]] = [("kernel", (call.shape[-1], units))]
     if call.config.flag("use_bias", True):
         wanted.append(("bias", (units,)))

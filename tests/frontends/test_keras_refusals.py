@@ -1,0 +1,152 @@
+"""What is not translated is refused by name, all of it at once, with the nearest thing that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from keras import layers, ops
+from keras_jsons import functional, layer, source, write_model
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.keras import read_keras
+
+
+def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
+    model = functional(
+        source("x", 8, 8, 3),
+        layer("Conv2D", "conv1", "x", filters=4),
+        layer("Conv2D", "conv2", "conv1", filters=4),
+        layer("Flatten", "flat", "conv2"),
+        layer("Lambda", "fun", "flat"),
+        layer("Dense", "fc", "fun", units=3, activation="wiggle"),
+        layer("MyLayer", "mine", "fc"),
+        layer("Softmax", "soft", "mine"),
+        outputs=("soft",),
+    )
+    with pytest.raises(UnsupportedError) as caught:
+        read_keras(write_model(tmp_path, model))
+    text = str(caught.value)
+    assert "5 layers cannot be translated" in text
+    assert "conv1, conv2 (Conv2D): convolutions are not translated; use Flatten and Dense" in text
+    assert "fun (Lambda): it holds Python code" in text
+    assert "fc (Dense): the activation 'wiggle'" in text
+    assert "mine (MyLayer): it is no layer that is known here" in text
+    assert "soft (" not in text
+
+
+def _one(class_name: str, *shape: int, **config: Any) -> Any:
+    return functional(source("x", *shape), layer(class_name, "it", "x", **config), outputs=("it",))
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "softmax over two axes": (_one("Softmax", 2, 3, axis=[1, 2]), "one axis"),
+    "softmax over the batch": (_one("Softmax", 3, axis=0), "batch axis"),
+    "batch norm over two axes": (_one("BatchNormalization", 2, 3, axis=[1, 2]), "one axis"),
+    "cosine": (_one("Dot", 3, axes=1, normalize=True), "normalize"),
+    "custom activation": (
+        _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}), "'me>relu'",
+    ),
+    "log softmax": (_one("Activation", activation="log_softmax"), "'log_softmax'"),
+    "stateful": (_one("ReLU", stateful=True), "stateful"),
+    "integer policy": (_one("Dense", units=3, dtype="int8"), "dtype policy 'int8'"),
+    "quantised policy": (
+        _one("Dense", units=3, dtype={"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}), "dtype policy",
+    ),
+    "low rank": (_one("Dense", units=3, lora_rank=2), "lora_rank"),
+    "layer of another package": ({**_one("ReLU")}, "a custom layer"),
+    "many scales": (_one("Rescaling", 2, 3, scale=[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "along 2 axes"),
+    "growing scale": (_one("Rescaling", 1, 3, scale=[[1.0], [2.0]]), "broadcast"),
+    "masking": (_one("Masking", 2, 3), "masks"),
+    "time distributed": (_one("TimeDistributed", 2, 3), "any rank"),
+}  # fmt: skip
+REFUSED["layer of another package"][0]["config"]["layers"][1]["module"] = "mylib.layers"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path) -> None:
+    model, message = REFUSED[name]
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        read_keras(write_model(tmp_path, model))
+    assert "it (" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sparse", "ragged"])
+def test_refused_inputs(key: str, tmp_path: Path) -> None:
+    model = functional(source(), outputs=("x",))
+    model["config"]["layers"][0]["config"][key] = True
+    with pytest.raises(UnsupportedError, match=f"{key} input"):
+        read_keras(write_model(tmp_path, model))
+
+
+def test_string_input(tmp_path: Path) -> None:
+    model = functional(source(), outputs=("x",))
+    model["config"]["layers"][0]["config"]["dtype"] = "string"
+    with pytest.raises(UnsupportedError, match="'string'"):
+        read_keras(write_model(tmp_path, model))
+
+
+@pytest.mark.parametrize(("key", "value"), [("training", True), ("mask", [["x", 0, 0]]), ("scale", 2.0)])
+def test_call_arguments(key: str, value: Any, tmp_path: Path) -> None:
+    model = functional(source(), layer("ReLU", "it", "x"), outputs=("it",))
+    model["config"]["layers"][1]["inbound_nodes"][0][0][3][key] = value
+    with pytest.raises(UnsupportedError, match=f"argument {key}"):
+        read_keras(write_model(tmp_path, model))
+
+
+def test_training_argument_of_a_nested_model_reaches_its_layers(tmp_path: Path) -> None:
+    inner = functional(source("i"), layer("Dropout", "drop", "i"), inputs=("i",), outputs=("drop",))
+    nested = {**inner, "name": "inner", "inbound_nodes": [[["x", 0, 0, {"training": True}]]]}
+    model = functional(source(), nested, outputs=())
+    model["config"]["output_layers"] = [["inner", 1, 0]]
+    with pytest.raises(UnsupportedError, match=r"drop \(Dropout\): called with the argument training"):
+        read_keras(write_model(tmp_path, model))
+
+
+OPERATIONS = {
+    "slice": (lambda x: x[:, 1:], "slices"),
+    "ranks that would mix batches": (lambda x: x + ops.sum(x, axis=1), "Sum"),
+    "unknown": (lambda x: ops.sin(x), "Sin"),
+    "division of a constant": (lambda x: 1.0 / x, "division by"),
+    "maximum with a constant": (lambda x: ops.maximum(x, 1.0), "keras.ops.clip"),
+    "shrink width": (lambda x: ops.soft_shrink(x, threshold=0.25), "threshold"),
+    "reshape across samples": (lambda x: ops.reshape(x, (4, -1)), "mix samples"),
+    "lambda": (lambda x: layers.Lambda(lambda v: v + 1, name="fun")(x), "Python code"),
+    "layer norm": (lambda x: layers.LayerNormalization()(x), "BatchNormalization"),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_refused_operations(name: str) -> None:
+    build, message = OPERATIONS[name]
+    x = keras.Input((4,), name="x")
+    with pytest.raises(UnsupportedError, match=message):
+        read_keras(keras.Model(x, build(x)))
+
+
+def test_operands_of_different_rank() -> None:
+    x, y = keras.Input((2, 4)), keras.Input((4,))
+    with pytest.raises(UnsupportedError, match="merge layer"):
+        read_keras(keras.Model([x, y], ops.add(x, y)))
+
+
+def test_subclassed_model() -> None:
+    class Mine(keras.Model):
+        def call(self, x: Any) -> Any:
+            return x
+
+    with pytest.raises(UnsupportedError, match="functional API"):
+        read_keras(Mine())
+
+
+def test_custom_class_is_named() -> None:
+    @keras.saving.register_keras_serializable(package="mine")
+    class Dense(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+    x = keras.Input((4,))
+    with pytest.raises(UnsupportedError, match=r"it \(Dense\): a custom layer, whose code"):
+        read_keras(keras.Model(x, Dense(name="it")(x)))
