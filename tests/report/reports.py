@@ -14,7 +14,7 @@ SECTIONS: dict[str, object] = {
     "Resources": {
         "LUT": 2500, "FF": 1000, "DSP": 3, "BRAM": 2, "Tool": "yosys 0.70", "Part": PART, "Family": "ecp5",
     },
-    "Timing": {"FmaxMHz": 125.0, "ClockPeriodNs": 10.0, "Tool": "nextpnr-ecp5 0.11"},
+    "Timing": {"FmaxMHz": 125.0, "ClockPeriodNs": 8.0, "Tool": "nextpnr-ecp5 0.11"},
     "Files": {"Top": "rtl/residual.sv"},
     "Stages": [
         {"Name": "co-simulation", "Seconds": 3.5, "Log": "cosim/run.log", "Cached": False},

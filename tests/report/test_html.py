@@ -105,8 +105,9 @@ def test_a_missed_clock_and_a_mismatch_are_marked() -> None:
         Report(
             {
                 "Verification": {"Inputs": 5, "Mismatches": 1, "Tool": "t"},
-                "Timing": {"FmaxMHz": 90.0, "ClockPeriodNs": 10.0, "Tool": "t"},
-            }
+                "Timing": {"FmaxMHz": 90.0, "ClockPeriodNs": 11.1, "Tool": "t"},
+            },
+            design(),
         )
     )
     assert text.count('class="figure bad"') == 2

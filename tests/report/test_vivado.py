@@ -9,7 +9,7 @@ import pytest
 from bitsmith.errors import ProjectError
 from bitsmith.report import Report, parse_vivado_report, print_vivado_report, read_vivado_report
 from bitsmith.report.vivado import familiar
-from tests.report.reports import PART, SECTIONS, full_report
+from tests.report.reports import PART, SECTIONS, design, full_report
 
 
 def test_familiar_keys_hold_what_was_measured() -> None:
@@ -43,7 +43,7 @@ def test_our_own_sections_stand_beside_them() -> None:
 
 
 def test_only_what_ran_is_there() -> None:
-    report = familiar(Report({"Latency": {"Cycles": 3, "II": 1, "Tool": "t"}}))
+    report = familiar(Report({"Latency": {"Cycles": 3, "II": 1, "Tool": "t"}}, design()))
     assert set(report) == {"CSynthesisReport", "Latency"}
     synthesis = report["CSynthesisReport"]
     assert isinstance(synthesis, dict)

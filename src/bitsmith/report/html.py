@@ -78,10 +78,10 @@ def _figures(report: Report) -> list[Figure]:
         if section.get(name) is not None:
             kind = "estimate" if source == "Estimate" else number(section.get("Tool"))
             figures.append(Figure(name, number(section[name]), detail=kind))
-    fmax, target = timing.get("FmaxMHz"), timing.get("ClockPeriodNs")
+    fmax, target = timing.get("FmaxMHz"), report.target_period_ns
     if isinstance(fmax, (int, float)):
-        met = fmax * target >= 1000 if isinstance(target, (int, float)) and target > 0 else None
-        wanted = f"target {1000 / target:.4g} MHz" if met is not None and isinstance(target, (int, float)) else ""
+        met = fmax * target >= 1000 if target else None
+        wanted = f"target {1000 / target:.4g} MHz" if target else ""
         figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.get("Tool")), met))
     cycles, interval = latency.get("Cycles"), latency.get("II")
     if isinstance(cycles, int):

@@ -69,6 +69,11 @@ class Report(Mapping[str, object]):
         """The network that was built, if the builder described it."""
         return self._design
 
+    @property
+    def target_period_ns(self) -> float | None:
+        """The clock period that was asked for; that of the section Timing is the one that was reached."""
+        return None if self._design is None else self._design.clock_period_ns
+
     def __getitem__(self, name: str) -> object:
         return copy.deepcopy(self._sections[name])
 

@@ -25,7 +25,7 @@ _COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "Result"
 _WIDE_COLUMNS = ("Params", "Nonzero", "Constants")
 _WIDE = 124
 
-_UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock target", "ns"), "Cycles": ("Latency", "cycles")}
+_UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock period", "ns"), "Cycles": ("Latency", "cycles")}
 
 
 def as_text(renderable: RenderableType, width: int | None = None) -> str:
@@ -91,6 +91,8 @@ def _figures(report: Report) -> Table:
                 label = f"{key} (estimate)"
             shown = f"{100 * value:.2f} %" if name == "Accuracy" and isinstance(value, float) else number(value)
             table.add_row(Text(label), Text(f"{shown} {unit}".strip()), tool, style=_style(name, key, value))
+        if name == "Timing" and section and report.target_period_ns is not None:
+            table.add_row("Clock period asked for", f"{number(report.target_period_ns)} ns", "")
     return table
 
 

@@ -64,10 +64,9 @@ def _synthesis(report: Report) -> Section:
     latency, resources, timing = (report.section(name) for name in ("Latency", "Resources", "Timing"))
     part = _part(resources.get("Part"))
     section: Section = {}
-    _take(section, timing, {"TargetClockPeriod": "ClockPeriodNs"})
-    fmax = timing.get("FmaxMHz")
-    if isinstance(fmax, (int, float)) and fmax > 0:
-        section["EstimatedClockPeriod"] = 1000 / fmax
+    if timing and report.target_period_ns is not None:
+        section["TargetClockPeriod"] = report.target_period_ns
+    _take(section, timing, {"EstimatedClockPeriod": "ClockPeriodNs"})
     _take(section, latency, {"BestLatency": "Cycles", "WorstLatency": "Cycles"})
     _take(section, latency, {"IntervalMin": "II", "IntervalMax": "II"})
     section.update(_blocks(resources, part))
@@ -104,10 +103,10 @@ def _cosimulation(report: Report) -> Section:
 def _timing(report: Report) -> Section:
     """Worst negative slack, the usual way round: positive when the clock target is met."""
     timing = report.section("Timing")
-    fmax, target = timing.get("FmaxMHz"), timing.get("ClockPeriodNs")
-    if not isinstance(fmax, (int, float)) or not isinstance(target, (int, float)) or fmax <= 0:
+    reached, target = timing.get("ClockPeriodNs"), report.target_period_ns
+    if not isinstance(reached, (int, float)) or target is None:
         return {}
-    return _signed({"WNS": round(target - 1000 / fmax, 3)}, timing.get("Tool"))
+    return _signed({"WNS": round(target - reached, 3)}, timing.get("Tool"))
 
 
 def _take(section: Section, source: Section, names: Mapping[str, str]) -> None:
