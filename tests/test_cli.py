@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from bitsmith import __version__
-from bitsmith.cli import app
+from bitsmith.cli import Terminal, app
 from bitsmith.errors import ToolMissingError
 from tests.report.reports import full_report
 
@@ -178,6 +180,16 @@ def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
     assert report["Accuracy"]["Fixed"] > 0.94
     assert report["Timing"]["FmaxMHz"] > 20
     assert Path(report["Page"]).is_file()
+
+
+def test_a_terminal_sees_the_stage_and_the_tools_latest_line() -> None:
+    err = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Terminal(False, Console(), err).working("building") as progress:
+        progress("synth: LFE5U-85F\n")
+        progress("2.1. Executing [PROC] pass\n")
+        progress("\n")
+    assert isinstance(err.file, io.StringIO)
+    assert "building | synth: LFE5U-85F | 2.1. Executing [PROC] pass" in err.file.getvalue()
 
 
 def test_doctor_lists_tools_and_packages() -> None:

@@ -35,7 +35,10 @@ SAVED_MODEL = "model.json"
 """The saved model inside a project folder."""
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
-_LINE_WIDTH = 60
+_LINE_WIDTH = 50
+_STAGES = ("rtl: ", "cosim: ", "synth: ", "pnr: ", "bitstream: ")
+"""How a build announces a stage among the lines of the tools."""
+
 _PIPE_WIDTH = 130
 
 app = typer.Typer(
@@ -58,7 +61,7 @@ ProjectDir = Annotated[Path, typer.Argument(metavar="DIR", help="A project folde
 
 
 @dataclass(frozen=True, slots=True)
-class _Terminal:
+class Terminal:
     """Where a command writes: ``show`` for its result, ``working`` for progress."""
 
     as_json: bool
@@ -88,11 +91,14 @@ class _Terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         with ProgressBar(*columns, console=self.err, transient=True) as bar:
             row = bar.add_task(task, total=None)
+            stage = ""
 
             def update(line: str) -> None:
+                nonlocal stage
                 latest = line.strip()[:_LINE_WIDTH]
-                if latest:
-                    bar.update(row, description=f"{task}: {latest}")
+                if latest.startswith(_STAGES):
+                    stage, latest = latest, ""
+                bar.update(row, description=" | ".join(filter(None, (task, stage, latest))))
 
             yield update
 
@@ -131,10 +137,10 @@ def _layers(model: Model) -> RenderableType:
 
 
 @contextmanager
-def _command(as_json: bool) -> Iterator[_Terminal]:
+def _command(as_json: bool) -> Iterator[Terminal]:
     """Runs a command's body; an error raised on purpose becomes a message and exit code 1."""
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns
-    terminal = _Terminal(as_json, Console(width=width), Console(stderr=True))
+    terminal = Terminal(as_json, Console(width=width), Console(stderr=True))
     try:
         yield terminal
     except BitsmithError as error:
