@@ -81,10 +81,12 @@ module bitsmith_uart_shell #(
     end
 
     logic [8*OUT_BYTES-1:0] answer;
-    logic [8*OUT_BYTES-1:0] reply;
+    logic [8*OUT_BYTES-1:0] reply;  // what is still to be sent, the next byte lowest
+    logic [8*OUT_BYTES+7:0] padded_reply;
     logic [OUT_COUNT_BITS-1:0] bytes_left;
     logic send_valid;
     logic send_ready;
+    assign padded_reply = {8'd0, reply};
     assign send_valid = bytes_left != '0;
 
     always_comb begin
@@ -99,7 +101,7 @@ module bitsmith_uart_shell #(
             reply <= answer;
             bytes_left <= OUT_COUNT_BITS'(OUT_BYTES);
         end else if (send_valid & send_ready) begin
-            reply <= reply >> 8;
+            reply <= padded_reply[8*OUT_BYTES+7:8];
             bytes_left <= bytes_left - 1'b1;
         end
     end
@@ -111,7 +113,7 @@ module bitsmith_uart_shell #(
         .rst  (rst),
         .valid(send_valid),
         .ready(send_ready),
-        .data (reply[7:0]),
+        .data (padded_reply[7:0]),
         .tx   (uart_tx)
     );
 endmodule

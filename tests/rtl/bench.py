@@ -1,0 +1,46 @@
+"""Running a C++ test bench around SystemVerilog files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, find, run
+from bitsmith.flows.verilator import compiled_runtime, simulator
+from bitsmith.rtl.wrapper import library
+
+
+def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:
+    """The sources and the whole hand-written library as files of ``folder``."""
+    paths = []
+    for name, text in {**library(), **sources}.items():
+        (folder / name).write_text(text)
+        paths.append(folder / name)
+    return paths
+
+
+def compile_bench(
+    folder: Path, bench: str, top: str, sources: Sequence[Path], parameters: Mapping[str, int] | None = None
+) -> None:
+    """Make ``folder/bench/obj/Vdut`` of the sources and ``tests/rtl/<bench>``."""
+    tools = (find(VERILATOR), find(GXX), find(MAKE))
+    for command in simulator(
+        folder,
+        tools,
+        folder="bench",
+        harness=Path(__file__).parent / bench,
+        top=top,
+        sources=sources,
+        runtime=compiled_runtime(tools[0], tools[1], None),
+        parameters=parameters,
+    ):
+        run(command)
+
+
+def run_bench(folder: Path, *arguments: object) -> list[str]:
+    """What the bench prints, as words; raises ToolFailedError with what it says is wrong."""
+    command = Command(
+        argv=("bench/obj/Vdut", *map(str, arguments)), cwd=folder, log=folder / "bench.log", error_pattern="^error"
+    )
+    run(command, timeout=60)
+    return command.log.read_text().split()

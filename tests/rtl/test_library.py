@@ -1,0 +1,119 @@
+"""The hand-written modules: traffic against models, and lint by two front ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyslang
+import pytest
+
+from bitsmith.errors import ConfigError
+from bitsmith.flows.verilator import lint
+from bitsmith.rtl.wrapper import axi_stream, library, uart_shell
+from tests.flows.designs import Design, passthrough, random_words
+from tests.rtl.bench import compile_bench, run_bench, write_sources
+
+CLOCKS_PER_BIT = 8
+
+
+def test_every_library_file_is_read() -> None:
+    import bitsmith.rtl
+
+    folder = Path(bitsmith.rtl.__file__).parent / "lib"
+    assert set(library()) == {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 8])
+def test_fifo_against_a_queue(tmp_path: Path, depth: int) -> None:
+    sources = write_sources(tmp_path, {})
+    compile_bench(tmp_path, "fifo_bench.cpp", "bitsmith_fifo", sources, {"WIDTH": 5, "DEPTH": depth})
+    fullest, taken = run_bench(tmp_path, depth, 20_000)
+    assert int(fullest) == depth
+    assert int(taken) > 4_000
+
+
+def axis_design(folder: Path, in_width: int, out_width: int, latency: int) -> Design:
+    design = passthrough(in_width, out_width, latency)
+    wrapper = axi_stream("net", in_width, out_width, latency)
+    sources = write_sources(folder, {"net.sv": design.source, "net_axis.sv": wrapper})
+    compile_bench(folder, "axis_bench.cpp", "net_axis", sources)
+    return design
+
+
+def run_axis(folder: Path, design: Design, samples: int, in_stall: int, out_stall: int) -> tuple[int, int]:
+    """Random words through the wrapper, padding bits random too; (cycles first to last output, latency)."""
+    rng = np.random.default_rng(samples + in_stall + 9 * out_stall)
+    words = random_words(rng, samples, design.in_width)
+    tdata = random_words(rng, samples, 8 * -(-design.in_width // 8))
+    if design.in_width % 32:
+        mask = np.uint32((1 << (design.in_width % 32)) - 1)
+        tdata[:, -1] = (tdata[:, -1] & ~mask) | words[:, -1]
+        tdata[:, :-1] = words[:, :-1]
+    else:
+        tdata = words
+    last = rng.integers(0, 2, (samples, 1), dtype=np.uint32)
+    np.hstack([tdata, last]).astype("<u4").tofile(folder / "stimuli.bin")
+    printed = run_bench(folder, "stimuli.bin", "responses.bin", samples, in_stall, out_stall, 3)
+    responses = np.fromfile(folder / "responses.bin", dtype="<u4").reshape(samples, -1)
+    assert np.array_equal(responses, np.hstack([design.reference(words), last]))
+    return int(printed[0]), int(printed[1])
+
+
+@pytest.mark.parametrize(("in_width", "out_width", "latency"), [(13, 21, 5), (64, 8, 1), (7, 65, 30)])
+def test_axi_stream_keeps_everything_under_stalls(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
+    design = axis_design(tmp_path, in_width, out_width, latency)
+    for in_stall, out_stall in ((0, 4), (4, 0), (5, 5), (2, 6), (7, 1)):
+        run_axis(tmp_path, design, 800, in_stall, out_stall)
+    between, until_first = run_axis(tmp_path, design, 500, 0, 0)
+    assert between == 499  # a sample in every cycle
+    assert until_first == latency + 1
+
+
+@pytest.mark.parametrize(("in_width", "out_width", "latency"), [(13, 21, 5), (8, 3, 1), (40, 64, 9)])
+def test_serial_shell_answers(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
+    design = passthrough(in_width, out_width, latency)
+    shell = uart_shell("net", in_width, out_width, CLOCKS_PER_BIT * 1000, 1000)
+    sources = write_sources(tmp_path, {"net.sv": design.source, "net_uart.sv": shell})
+    compile_bench(tmp_path, "uart_bench.cpp", "net_uart", sources)
+    words = random_words(np.random.default_rng(1), 5, in_width)
+    in_bytes, out_bytes = -(-in_width // 8), -(-out_width // 8)
+    requests = words.astype("<u4").view(np.uint8).reshape(len(words), -1)[:, :in_bytes]
+    requests.tofile(tmp_path / "requests.bin")
+    run_bench(tmp_path, "requests.bin", "replies.bin", len(words), in_bytes, out_bytes, CLOCKS_PER_BIT, 1000)
+    replies = np.fromfile(tmp_path / "replies.bin", dtype=np.uint8).reshape(len(words), out_bytes)
+    expected = design.reference(words).astype("<u4").view(np.uint8).reshape(len(words), -1)
+    assert np.array_equal(replies, expected[:, :out_bytes])
+    assert not np.any(expected[:, out_bytes:])
+
+
+@pytest.mark.parametrize(("clk_hz", "baud"), [(1_000_000, 500_000), (1_000_000, 220_000)])
+def test_impossible_baud_rates(clk_hz: int, baud: int) -> None:
+    with pytest.raises(ConfigError, match="baud"):
+        uart_shell("net", 8, 8, clk_hz, baud)
+
+
+@pytest.mark.parametrize(("in_width", "out_width", "latency"), [(1, 1, 1), (8, 16, 2), (13, 21, 6), (130, 9, 3)])
+def test_lint_clean(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
+    core = passthrough(in_width, out_width, latency).source
+    wrappers = {
+        "net_axis": axi_stream("net", in_width, out_width, latency),
+        "net_uart": uart_shell("net", in_width, out_width, 25_000_000, 115_200),
+    }
+    for top, text in wrappers.items():
+        sources = write_sources(tmp_path, {"net.sv": core, f"{top}.sv": text})
+        lint([source for source in sources if source.stem in top_files(top)], top)
+        compilation = pyslang.ast.Compilation()
+        for source in sources:
+            compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(source)))
+        engine = pyslang.DiagnosticEngine(compilation.sourceManager)
+        assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []
+
+
+def top_files(top: str) -> set[str]:
+    """The files that belong below a wrapper."""
+    parts = {
+        "net_axis": {"bitsmith_axis", "bitsmith_fifo"},
+        "net_uart": {"bitsmith_uart_shell", "bitsmith_uart_rx", "bitsmith_uart_tx"},
+    }
+    return {"net", top} | parts[top]
