@@ -1,10 +1,10 @@
 """Measure the ECP5 numbers of ``bitsmith.plan.delay``: delay and area of single operations after place and route.
 
-Every design has 64 operators (fewer large tables) with registers before and after them; 32 registers per side feed them in
-random order, so that registers drive about two operators each. Prints one line of JSON per design; ``period_ns`` is the
-slowest of all instances, ``comb`` and ``dsp`` are what nextpnr counts per operator. The kind "maximum" is a comparator and a
-multiplexer in series, to see that delays may be added. Comparisons are written as the sign of a difference: a maximum of two
-8-bit words then takes 22 look-up tables and 4.3 ns, written with ``<`` 60 and 6.9 ns.
+Every design has 64 operators (of tables and multipliers fewer) with registers before and after them; 32 registers per side
+feed them in random order, so that registers drive about two operators each. Prints one line of JSON per design: ``period_ns``
+is the slowest of all instances, ``comb`` and ``dsp`` are what nextpnr counts per operator. The kind "maximum" is a comparator
+and a multiplexer in series, to see that delays may be added. Comparisons are written as the sign of a difference: a maximum
+of two 8-bit words then takes 22 look-up tables and 4.4 ns, written with ``<`` 60 and 6.9 ns.
 
     python benchmarks/calibrate_delay.py OUT.jsonl [KIND ...]
 
@@ -38,8 +38,14 @@ class Case:
 
     @property
     def instances(self) -> int:
-        """Operators in the design: a table has one operand and no twin, and there are fewer of the large ones."""
-        return INSTANCES if self.kind != "table" else min(OPERANDS, 4096 >> self.a)
+        """Operators in the design: a table has one operand and no twin; large tables and multipliers are fewer to fit."""
+        match self.kind:
+            case "table":
+                return min(OPERANDS, 4096 >> self.a)
+            case "multiplier":
+                return OPERANDS
+            case _:
+                return INSTANCES
 
 
 @dataclass(frozen=True, slots=True)

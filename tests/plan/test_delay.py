@@ -49,3 +49,25 @@ def test_budget_refuses_a_period_that_fits_nothing(family: Family) -> None:
         delay_model(family).budget(0.3, 0.1)
     shortest = float(refused.value.accepted.split()[2])
     assert delay_model(family).budget(shortest + 0.01, 0.1) > 0
+
+
+def test_ecp5_agrees_with_what_was_measured() -> None:
+    delay, area = delay_model(Family.ECP5), area_model(Family.ECP5)
+    assert delay.adder(8) == pytest.approx(2.63, abs=0.2)
+    assert delay.adder(40) == pytest.approx(3.95, abs=0.2)
+    assert delay.comparator(24) == pytest.approx(3.54, abs=0.2)
+    assert delay.mux2(32) == pytest.approx(2.56, abs=0.2)
+    assert delay.table(7) == pytest.approx(2.94, abs=0.2)
+    assert delay.multiplier(8, 8) == pytest.approx(7.03, abs=0.7)
+    assert delay.multiplier(18, 24) == pytest.approx(11.23, abs=0.7)
+    assert area.adder(16) == pytest.approx(19.4, abs=1)
+    assert area.comparator(16) == pytest.approx(21.7, abs=1)
+    assert area.table(8, 8) == pytest.approx(151, abs=2)
+    assert area.multiplier(18, 18) == (1, 0)
+    assert area.multiplier(24, 18) == (2, 28)
+
+
+def test_long_tables_are_extrapolated() -> None:
+    delay, area = delay_model(Family.ULTRASCALE_PLUS), area_model(Family.ULTRASCALE_PLUS)
+    assert delay.table(12) == pytest.approx(delay.table(10) + 2 * (delay.table(10) - delay.table(9)))
+    assert area.table(9, 8) == 8 * area.table(6, 8)
