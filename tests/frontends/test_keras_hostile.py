@@ -252,6 +252,15 @@ def test_weights_of_matching_but_absurd_size(tmp_path: Path) -> None:
     _refused(path, "a tensor of shape")
 
 
+def test_statistics_that_overflow(tmp_path: Path) -> None:
+    model = functional(source(), layer("Rescaling", "r", "x", scale=1e300, offset=0.0), outputs=("r",))
+    model["config"]["layers"].append(layer("Normalization", "n", "r", mean=[1e308], variance=[1e-320]))
+    model["config"]["output_layers"] = [["n", 0, 0]]
+    _refused(write_model(tmp_path, model), "bias overflows")
+    model["config"]["layers"][2]["config"]["variance"] = [-1.0]
+    _refused(write_model(tmp_path, model), "variance is negative")
+
+
 def test_h5_files_that_are_no_model(tmp_path: Path) -> None:
     path, weights = _dense(tmp_path)
     _refused(weights, "weights only, no architecture")

@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import numpy as np
+
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import read_activation
 from bitsmith.frontends.keras_call import LayerCall, Step, Translation, checked_size, numbers
@@ -20,7 +22,7 @@ from bitsmith.frontends.keras_json import Fields, shown
 from bitsmith.frontends.keras_layers import LAYERS
 from bitsmith.frontends.keras_ops import OPS
 from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused, unknown
-from bitsmith.layers.layer import Shape
+from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
@@ -75,12 +77,14 @@ def _network(graph: Graph, source: Source) -> Network:
             if len(known) < len(operands):  # behind a layer that is refused
                 read_activation(entry.config, source.major)
                 continue
-            steps = translation.read(_layer_call(call, source, known))
+            with np.errstate(all="ignore"):  # what overflows is found by _checked
+                steps = translation.read(_layer_call(call, source, known))
         except UnsupportedError as error:
             refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
             continue
         for step in steps:
-            node = NetworkNode(names.of(name, step), step.layer, tuple(operands), step.source or entry.class_name)
+            layer = _checked(step.layer, entry)
+            node = NetworkNode(names.of(name, step), layer, tuple(operands), step.source or entry.class_name)
             shapes[node.name] = _result_shape(node, shapes, entry)
             nodes.append(node)
             operands = [node.name]
@@ -116,7 +120,8 @@ def _check_config(config: Fields) -> None:
         name = inner.get("name") if isinstance(inner, dict) else None
         dtype = dtype.get("class_name", "?") if name is None else name
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
-    if dtype is not None and dtype not in _DTYPES and not is_input:
+    known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
+    if not known and not is_input:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
 
 
@@ -134,6 +139,14 @@ def _layer_call(call: Call, source: Source, shapes: list[Shape]) -> LayerCall:
     constants = tuple(numbers(operand.value) if isinstance(operand, Constant) else None for operand in call.operands)
     return LayerCall(call.entry.config, source.major, tuple(shapes), constants,
                      lambda: source.weights.variables(call.path))  # fmt: skip
+
+
+def _checked(layer: Layer, entry: Entry) -> Layer:
+    """``layer``, if what was computed from its weights (a variance's root, ...) is finite."""
+    for name, values in layer.weights().items():
+        if not bool(np.all(np.isfinite(values))):
+            raise ModelFileError(f"{name} overflows", where=entry.config.where, accepted="finite weights")
+    return layer
 
 
 def _result_shape(node: NetworkNode, shapes: Mapping[str, Shape | None], entry: Entry) -> Shape:

@@ -6,7 +6,16 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import elu, leaky_relu, read_activation, relu, thresholded_relu
-from bitsmith.frontends.keras_call import LayerCall, Step, Translation, Translator, checked_size, joining, sample_shape, unary
+from bitsmith.frontends.keras_call import (
+    LayerCall,
+    Step,
+    Translation,
+    Translator,
+    checked_size,
+    joining,
+    sample_shape,
+    unary,
+)
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
@@ -99,7 +108,8 @@ def _constant_or(config: Fields, key: str, default: float) -> Floats:
 
 def _normalization(call: LayerCall) -> Layer:
     """``(x - mean) / max(sqrt(variance), epsilon)``; ``axis`` names the axes that have statistics of their own."""
-    kept = sorted(call.axis(axis, call.shape) for axis in call.config.integers("axis"))
+    axes = call.config.integers("axis") if "axis" in call.config.values else (-1,)
+    kept = sorted({call.axis(axis, call.shape) for axis in axes})
     shape = tuple(call.shape[axis] for axis in kept)
     if call.config.get("mean") is None:
         mean, variance = call.weights(("mean", shape), ("variance", shape), ignored=1)
