@@ -22,7 +22,8 @@ the register, and look-up tables, as measured (the lines fit the delays of 5 bit
     product      4x4    8x8  12x12  18x18  24x18
     ns          6.68   7.03   7.58   7.79  11.23
 
-Very narrow adders are slower and larger than the line: Yosys maps them to plain logic. A maximum takes less than comparator and
+One placement each, so that single entries scatter: 10 address bits are taken as 6.7 ns, a step above 9, and longer tables
+grow by that step. Very narrow adders are slower and larger than the line: Yosys maps them to plain logic. A maximum takes less than comparator and
 multiplexer together, so that sums of delays err on the safe side.
 
 The numbers of the other families are estimates from the order of magnitude of public data sheets (a level of look-up tables
@@ -197,7 +198,7 @@ _DELAYS = {
         adder_ns=Line(2.32, 0.04),
         comparator_ns=Line(2.37, 0.042),
         mux2_ns=Line(2.15, 0.012),
-        table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.2, 6.2),
+        table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.7, 6.7),
         block_bits=18,
         block_ns=7.5,
     ),

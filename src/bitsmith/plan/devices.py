@@ -1,7 +1,7 @@
 """FPGA parts by name: family, capacity, and how the open place-and-route tool is told of them.
 
-In: the user's ``part`` text. Out: a ``Part``. Capacities are those of the vendors' product tables; another part is one
-more line here.
+In: the user's ``part`` text. Out: a ``Part``. Capacities are meant to be those of the vendors' product tables;
+another part is one more line here.
 """
 
 from __future__ import annotations
