@@ -96,6 +96,8 @@ class Terminal:
             def update(line: str) -> None:
                 nonlocal stage
                 latest = line.strip()[:_LINE_WIDTH]
+                if not latest:
+                    return
                 if latest.startswith(_STAGES):
                     stage, latest = latest, ""
                 bar.update(row, description=" | ".join(filter(None, (task, stage, latest))))
