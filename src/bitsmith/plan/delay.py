@@ -23,9 +23,8 @@ the register, and look-up tables, as measured (the lines fit the delays of 5 bit
     ns          6.68   7.03   7.58   7.79  11.23
 
 One placement each, so that single entries scatter: 10 address bits are taken as 6.7 ns, a step above 9, and longer tables
-grow by that step. Very narrow adders are slower and larger than the line: Yosys maps them to plain logic. A maximum takes less than comparator and
-multiplexer together, so that sums of delays err on the safe side.
-
+grow by that step. Very narrow adders are slower and larger than the line: Yosys maps them to plain logic. A maximum takes
+less than comparator and multiplexer together, so that their summed delays err on the safe side.
 The numbers of the other families are estimates from the order of magnitude of public data sheets (a level of look-up tables
 with its net; a carry bit); they are to be replaced when somebody measures.
 """
