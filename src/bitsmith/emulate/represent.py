@@ -211,7 +211,7 @@ class Choice:
         kind = self.kinds[index]
         if kind is Kind.LIMBS:
             return node.type.frac
-        scale = _fitted(self._free_scale(index, wish), node.type.shape)
+        scale = fitted(self._free_scale(index, wish), node.type.shape)
         return scale if scale is not None and sane(kind, node.type, scale) else node.type.frac
 
     def _free_scale(self, index: int, wish: Fracs | None) -> Fracs:
@@ -295,7 +295,7 @@ def least(op: ops.Cast | ops.Input) -> npt.NDArray[np.object_]:
 def _wish(op: Op, own: Fracs | None, shape: tuple[int, ...]) -> Fracs | None:
     match op:
         case ops.Cast():
-            return _fitted(op.frac, shape)
+            return fitted(op.frac, shape)
         case (
             ops.Input()
             | ops.Const()
@@ -310,14 +310,14 @@ def _wish(op: Op, own: Fracs | None, shape: tuple[int, ...]) -> Fracs | None:
         case _ if own is None:
             return None
         case ops.Shift():
-            return _fitted(own + op.amount, shape)
+            return fitted(own + op.amount, shape)
         case ops.Add() | ops.Sub() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs() | ops.Select():
-            return _fitted(own, shape)
+            return fitted(own, shape)
         case _:
             return own.reshape((1,) * len(shape)) if own.size == 1 else None
 
 
-def _fitted(scale: Fracs, shape: tuple[int, ...]) -> Fracs | None:
+def fitted(scale: Fracs, shape: tuple[int, ...]) -> Fracs | None:
     """``scale`` with the rank of ``shape``, if it broadcasts to it."""
     if scale.ndim > len(shape):
         if any(n != 1 for n in scale.shape[: scale.ndim - len(shape)]):

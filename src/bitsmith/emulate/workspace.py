@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.floats import Floats, Step
-from bitsmith.emulate.represent import Choice, Held, Kind, limb_count, sane
+from bitsmith.emulate.represent import Choice, Held, Kind, fitted, limb_count, sane
 from bitsmith.ir import ops
 from bitsmith.ir.types import TensorType, objects
 
@@ -154,10 +154,14 @@ class Workspace:
             scale = value.type.frac
         elif scale is None:
             scale = value.held.scale if sane(kind, value.type, value.held.scale) else value.type.frac
+        # A scale may have more axes than the operand (those of a result that it is broadcast to), or differ along them.
+        scale = fits if (fits := fitted(scale, value.type.shape)) is not None else scale
+        shape = np.broadcast_shapes(value.type.shape, scale.shape)
         wanted = Held(kind, scale)
         known_forms: list[Value] = [value, *self._converted.get(arg, ())]
         for known in known_forms:
-            if known.held.kind is kind and (kind is Kind.LIMBS or same(known.held.scale, scale)):
+            alike = known.held.kind is kind and (kind is Kind.LIMBS or same(known.held.scale, scale))
+            if alike and known.parts[0].ndim == len(shape) + 1:
                 return known
         op = self.choice.program.nodes[arg].op
         made = (
