@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from bitsmith.version import __version__
+
 if TYPE_CHECKING:
     from bitsmith import converters, errors, report, utils
     from bitsmith.converters import convert
     from bitsmith.model import InputRangeWarning, Model
     from bitsmith.report import Report
 
-__version__ = "0.1.0"
 __all__ = [
     "InputRangeWarning",
     "Model",

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-import bitsmith
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.flows import nextpnr, verilator, yosys
 from bitsmith.flows.base import Progress
@@ -34,6 +33,7 @@ from bitsmith.rtl import wrapper
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.writer import Title, write
+from bitsmith.version import __version__
 
 if TYPE_CHECKING:
     from bitsmith.model import Model, Target
@@ -149,7 +149,7 @@ class _Build:
         self._say(f"rtl: about {self._size.lut:,} LUTs expected")
         netlist = scalarise(self._program)
         schedule = pipeline(netlist, delays, budget)
-        title = Title(f"bitsmith {bitsmith.__version__}", digest(to_text(self._program))[:16])
+        title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
         design = write(netlist, schedule, target.project_name, title)
         files = {f"rtl/{name}": text for name, text in design.sources.items()}
         files[f"rtl/{design.top}_axis.sv"] = wrapper.axi_stream(
@@ -277,7 +277,7 @@ class _Build:
         files: Sequence[Path] = (),
     ) -> dict[str, Json]:
         """The stage's result: remembered if nothing that it depends on has changed, else by running it."""
-        state = digest(bitsmith.__version__, name, *depends)
+        state = digest(__version__, name, *depends)
         kept = self._project.cached(name, state)
         if kept is not None and isinstance(kept.result, Mapping):
             self._note_stage(name, kept.seconds, kept.log, cached=True)

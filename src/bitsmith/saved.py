@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +29,22 @@ from bitsmith.precision import parse_precision
 
 VERSION = 1
 MAX_BYTES = 1 << 30
+
+_DAMAGE = (
+    BitsmithError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file may raise."""
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
@@ -75,8 +92,7 @@ def load(path: Path) -> SavedModel:
         if path.stat().st_size > MAX_BYTES or weights_path(path).stat().st_size > MAX_BYTES:
             raise ModelFileError("a file over 1 GiB", where=str(path))
         document = json.loads(path.read_text(encoding="utf-8"))
-        with np.load(weights_path(path), allow_pickle=False) as archive:
-            arrays = {name: as_weights(archive[name]) for name in archive.files}
+        arrays = _read_arrays(weights_path(path))
         if document["format"] != "bitsmith-model" or document["version"] != VERSION:
             raise ModelFileError("another format or version", where=str(path), accepted=f"version {VERSION}")
         return _decode(document, arrays)
@@ -84,10 +100,16 @@ def load(path: Path) -> SavedModel:
         raise
     except FileNotFoundError as error:
         raise ModelFileError("no such file", where=str(error.filename), remedy="save(path) writes it") from error
-    except (
-        BitsmithError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile,
-    ) as error:  # fmt: skip
+    except _DAMAGE as error:
         raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise ModelFileError("over 1 GiB when unpacked", where=str(path))
+    with np.load(path, allow_pickle=False) as content:
+        return {name: as_weights(content[name]) for name in content.files}
 
 
 def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> SavedModel:
