@@ -18,6 +18,7 @@ from keras_samples import assert_same, inputs_of, keras2_json, randomised, save,
 
 from bitsmith.errors import ModelFileError
 from bitsmith.frontends.keras import read_keras
+from bitsmith.layers.activation import ReLU
 from bitsmith.layers.network import Network
 
 
@@ -95,6 +96,15 @@ def test_weights_named_or_found_beside(files: Path, model: Any, tmp_path: Path) 
     assert_same(read_keras(tmp_path / "a.json", files / "old_weights.h5"), model)
     shutil.copy(files / "old_weights.h5", tmp_path / "a.h5")
     assert_same(read_keras(tmp_path / "a.json"), model)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_other_weights_than_the_files_own(name: str, files: Path, tmp_path: Path) -> None:
+    other = randomised(nested_model(), seed=5)
+    save(other, tmp_path / "other.weights.h5")
+    assert_same(read_keras(files / name, tmp_path / "other.weights.h5"), other)
+    with pytest.raises(ModelFileError, match="has its own"):
+        read_keras(other, tmp_path / "other.weights.h5")
 
 
 def _keras_213(source: Path, target: Path) -> Path:
@@ -231,3 +241,14 @@ def test_compiled_and_trained_model(tmp_path: Path) -> None:
         x = inputs_of(model)[0]
         got = network.evaluate([x.astype(np.float64)])[network.outputs[0]]
         np.testing.assert_allclose(got, model.predict(x, verbose=0), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("six", [6, 6.0, [6.0], {"type": "ndarray", "value": 6.0}, {"type": "ndarray", "value": [6.0]}])
+def test_numbers_as_keras_2_wrote_them(six: Any, tmp_path: Path) -> None:
+    relu = {"class_name": "ReLU", "config": {"name": "r", "max_value": six, "batch_input_shape": [None, 3]}}
+    (tmp_path / "m.json").write_text(json.dumps({"class_name": "Sequential", "config": {"layers": [relu]}}))
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["layer_names"] = ["r"]
+    layer = read_keras(tmp_path / "m.json").node("r").layer
+    assert isinstance(layer, ReLU)
+    assert layer.max_value == 6.0

@@ -39,7 +39,8 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
 
     Args:
         source: a file, or a live model.
-        weights: the weights of a JSON file; by default ``X_weights.h5``, ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
+        weights: a weights file to use instead of the model's own. For a JSON file the default is ``X_weights.h5``,
+            ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.

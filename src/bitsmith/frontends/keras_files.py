@@ -13,7 +13,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -66,8 +66,10 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
     if isinstance(source, str | os.PathLike):
         with contextlib.ExitStack() as stack:
             yield _from_path(Path(source), None if weights is None else Path(weights), stack)
-    elif isinstance(source, LiveModel):
+    elif isinstance(source, LiveModel) and weights is None:
         yield _live(source)
+    elif isinstance(source, LiveModel):
+        raise ModelFileError("weights are given for a live model, which has its own", remedy="load them into the model")
     else:
         raise ModelFileError(f"a {type(source).__name__} is no Keras model", accepted="a path or a live Keras model")
 
@@ -94,15 +96,17 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
     except OSError as error:
         raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
     if magic.startswith(b"PK"):
-        return _from_archive(path, stack)
-    if magic == b"\x89HDF\r\n\x1a\n":
-        return _from_h5(path, stack)
-    if not magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        found = _from_archive(path, stack)
+    elif magic == b"\x89HDF\r\n\x1a\n":
+        found = _from_h5(path, stack)
+    elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        values = parse_json(_read_bounded(path), where)
+        weights = _weights_beside(path) if weights is None else weights
+        return Source(Fields(values, where), _major(values, where), _weights_of(_h5(weights, stack)))
+    else:
         raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where,
                              accepted="*.keras, *.h5, or the JSON of to_json() with a weights file")  # fmt: skip
-    values = parse_json(_read_bounded(path), where)
-    store = _weights_of(_h5(_weights_beside(path) if weights is None else weights, stack))
-    return Source(Fields(values, where), _major(values, where), store)
+    return found if weights is None else replace(found, weights=_weights_of(_h5(weights, stack)))
 
 
 def _read_bounded(path: Path) -> bytes:

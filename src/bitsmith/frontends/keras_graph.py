@@ -144,7 +144,7 @@ class _Parser:
         if not isinstance(config, dict):
             raise values.wrong("config", "an object")
         fields = Fields(config, values.where)
-        name = fields.text("name", "model")
+        name = "model" if fields.get("name") is None else fields.name("name")
         fields = fields.at(f"{values.where}, model {shown(name)}")
         if class_name == "Sequential":
             return self._sequential(fields, name)

@@ -179,6 +179,7 @@ def _dot(call: LayerCall) -> Layer:
     return Dot((call.axis(axes[0], call.shapes[0]), call.axis(axes[-1], call.shapes[1])))
 
 
+_BATCH_NORMALIZATION = Translation(unary(_batch_normalization), "BatchNormalization")
 _IDENTITY = Translation(unary(lambda _: Identity()), "Identity")
 
 LAYERS: dict[str, Translation] = {
@@ -191,7 +192,10 @@ LAYERS: dict[str, Translation] = {
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
     "Softmax": Translation(unary(_softmax), "Softmax"),
-    "BatchNormalization": Translation(unary(_batch_normalization), "BatchNormalization"),
+    "BatchNormalization": _BATCH_NORMALIZATION,
+    "BatchNormalizationV1": _BATCH_NORMALIZATION,
+    "BatchNormalizationV2": _BATCH_NORMALIZATION,
+    "SyncBatchNormalization": _BATCH_NORMALIZATION,
     "Rescaling": Translation(unary(_rescaling), "BatchNormalization"),
     "Normalization": Translation(unary(_normalization), "BatchNormalization"),
     "Dropout": _IDENTITY,
