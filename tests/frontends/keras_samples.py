@@ -98,6 +98,8 @@ def _count_from_one(config: dict[str, Any]) -> None:
     chains = {layer["name"] for layer in config["layers"] if layer["class_name"] == "Sequential"}
     models = chains | {layer["name"] for layer in config["layers"] if layer["class_name"] == "Functional"}
     for layer in config["layers"]:
+        if layer["class_name"] == "Functional":
+            _count_from_one(layer["config"])
         for node in layer["inbound_nodes"]:
             for tensor in node:
                 tensor[1] += tensor[0] in models
