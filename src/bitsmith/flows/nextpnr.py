@@ -72,7 +72,7 @@ def _read_timing(report: Path, tool: str) -> Timing:
             for kind, number in content["utilization"].items()
             if int(number["used"])
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ToolFailedError(f"wrote a report that cannot be read: {error!r}", where=str(report)) from error
     return Timing(round(fmax, 2), round(1e3 / fmax, 3), used, tool)
 

@@ -174,7 +174,7 @@ class Synthesis:
         try:
             cells = json.loads(path.read_text())["design"]["num_cells_by_type"]
             return count(self.family, {str(name): int(number) for name, number in cells.items()}, tools[0].label)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ToolFailedError(f"wrote cell counts that cannot be read: {error!r}", where=str(path)) from error
 
 

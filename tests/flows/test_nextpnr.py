@@ -1,0 +1,101 @@
+"""Place and route: its plan, its report, running out of space, and a bitstream of a real part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitsmith.errors import CapacityError, ToolFailedError
+from bitsmith.flows.base import FoundTool, Origin
+from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream, place_and_route
+from bitsmith.flows.yosys import netlist, synthesise
+from bitsmith.plan.devices import resolve_part
+from bitsmith.rtl.wrapper import UART_LIBRARY, library, uart_shell
+from tests.flows.designs import adders
+
+TOOL = FoundTool("nextpnr-ecp5", Path("/opt/nextpnr-ecp5"), "0.11", Origin.PATH)
+PACK = FoundTool("ecppack", Path("/opt/ecppack"), "1.4", Origin.PATH)
+
+
+def test_out_of_context_plan(tmp_path: Path) -> None:
+    flow = OutOfContext("synth/ecp5/netlist.json", resolve_part("LFE5U-45F-8BG256C"), 125.0)
+    (command,) = flow.commands(tmp_path, (TOOL,))
+    text = " ".join(command.argv)
+    for option in ("--45k --package CABGA256 --speed 8", "--out-of-context", "--freq 125", "--seed 1"):
+        assert option in text
+
+
+def test_constraints_of_the_board(tmp_path: Path) -> None:
+    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S_85F)
+    text = flow.files()["pnr/net.lpf"]
+    for line in ('LOCATE COMP "clk" SITE "G2";', 'COMP "uart_rx" SITE "M1";', 'FREQUENCY PORT "clk" 25 MHZ;'):
+        assert line in text
+    place, pack = flow.commands(tmp_path, (TOOL, PACK))
+    assert "--out-of-context" not in place.argv
+    assert pack.outputs == (tmp_path / "pnr" / "net.bit",)
+
+
+def test_report(tmp_path: Path) -> None:
+    (tmp_path / "pnr").mkdir()
+    report = tmp_path / "pnr" / "report.json"
+    flow = OutOfContext("n.json", resolve_part("LFE5U-85F"), 100.0)
+    report.write_text(
+        '{"fmax": {"clk": {"achieved": 151.5, "constraint": 100}, "$glb": {"achieved": 125.0, "constraint": 100}},'
+        ' "utilization": {"TRELLIS_FF": {"used": 7, "available": 83640}, "DCUA": {"used": 0, "available": 2}}}'
+    )
+    timing = flow.read(tmp_path, (TOOL,))
+    assert (timing.fmax_mhz, timing.clock_period_ns, timing.tool) == (125.0, 8.0, "nextpnr-ecp5 0.11")
+    assert timing.utilisation == {"TRELLIS_FF": (7, 83640)}
+    report.write_text('{"fmax": {}, "utilization": {}}')
+    with pytest.raises(ToolFailedError, match="cannot be read"):
+        flow.read(tmp_path, (TOOL,))
+
+
+def test_a_full_part_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nextpnr only prints the line and then searches in vain."""
+    fake = tmp_path / "bin" / "nextpnr-ecp5"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo 'nextpnr-ecp5 (Version nextpnr-0.9)' && exit\n"
+        "echo 'Info:        TRELLIS_COMB:   99999/83640   119%' > pnr/nextpnr.log\nsleep 60\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    seen: list[str] = []
+    with pytest.raises(CapacityError, match="needs 99999 TRELLIS_COMB and the part has 83640"):
+        place_and_route(tmp_path, tmp_path / "n.json", target_mhz=100, progress=seen.append)
+    assert len(seen) == 1
+
+
+@pytest.mark.tools
+def test_fmax_of_pipelined_adders(tmp_path: Path) -> None:
+    design = adders(words=6, stages=4, width=10)
+    source = tmp_path / "net.sv"
+    source.write_text(design.source)
+    resources = synthesise(tmp_path, "net", [source], "ecp5")
+    timing = place_and_route(tmp_path, netlist(tmp_path), target_mhz=200)
+    assert 150 < timing.fmax_mhz < 600
+    assert timing.clock_period_ns == pytest.approx(1e3 / timing.fmax_mhz, abs=1e-3)
+    assert timing.utilisation["TRELLIS_FF"][0] == resources.ff
+    assert resources.lut <= timing.utilisation["TRELLIS_COMB"][0] <= resources.lut + 4 * 24  # 24 carry chains
+
+
+@pytest.mark.tools
+def test_bitstream_of_the_serial_shell(tmp_path: Path) -> None:
+    design = adders(words=2, stages=2, width=9)
+    texts = {
+        "net.sv": design.source,
+        "net_uart.sv": uart_shell("net", design.in_width, design.out_width, ULX3S_85F.clk_hz, 115_200),
+        **library(UART_LIBRARY),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    synthesise(tmp_path, "net_uart", [tmp_path / name for name in texts], "ecp5", name="shell")
+    path, timing = bitstream(tmp_path, netlist(tmp_path, "shell"), "net")
+    assert timing.fmax_mhz > 25
+    assert timing.utilisation["TRELLIS_IO"][0] == 3
+    content = path.read_bytes()
+    assert bytes.fromhex("ffffbdb3") in content[:200]  # the preamble of an ECP5 bitstream
+    assert len(content) > 100_000

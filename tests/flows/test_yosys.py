@@ -1,0 +1,103 @@
+"""Synthesis: what cells count as, and real runs for both families."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bitsmith.errors import ConfigError, ToolFailedError
+from bitsmith.flows.base import FoundTool, Origin
+from bitsmith.flows.yosys import Synthesis, count, netlist, synthesise
+from bitsmith.plan.devices import Family
+from tests.flows.designs import adders
+
+TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
+
+
+def test_ecp5_cells() -> None:
+    cells = {"LUT4": 7, "CCU2C": 10, "TRELLIS_FF": 30, "MULT18X18D": 2, "DP16KD": 3, "PFUMX": 4, "$scopeinfo": 1}
+    found = count(Family.ECP5, cells, "yosys 0.70")
+    assert (found.lut, found.ff, found.dsp, found.bram, found.carry) == (27, 30, 2, 3, 10)
+    assert "$scopeinfo" not in found.cells
+    assert found.cells["PFUMX"] == 4
+
+
+def test_ultrascale_plus_cells() -> None:
+    cells = {"LUT2": 1, "LUT6": 2, "SRL16E": 3, "FDRE": 5, "FDSE": 1, "CARRY8": 2, "CARRY4": 1, "DSP48E2": 4}
+    found = count(Family.ULTRASCALE_PLUS, {**cells, "RAMB18E2": 1, "RAMB36E2": 2}, "yosys 0.70")
+    assert (found.lut, found.ff, found.dsp, found.bram, found.carry) == (6, 6, 4, 5, 3)
+
+
+def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
+    flow = Synthesis("ecp5", "net", ("rtl/net.sv", "rtl/my table.sv"), Family.ECP5)
+    assert flow.files() == {
+        "synth/ecp5/synth.ys": (
+            "read_verilog -sv rtl/net.sv\n"
+            'read_verilog -sv "rtl/my table.sv"\n'
+            "synth_ecp5 -top net -json synth/ecp5/netlist.json\n"
+            "tee -q -o synth/ecp5/cells.json stat -json\n"
+        )
+    }
+    (command,) = flow.commands(tmp_path, (TOOL,))
+    assert command.argv == ("/opt/yosys", "-q", "-l", "synth/ecp5/yosys.log", "-s", "synth/ecp5/synth.ys")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cell_counts_that_cannot_be_read(tmp_path: Path) -> None:
+    flow = Synthesis("ecp5", "net", (), Family.ECP5)
+    (tmp_path / "synth" / "ecp5").mkdir(parents=True)
+    for text in ("", "{}", '{"design": {"num_cells_by_type": 3}}'):
+        (tmp_path / "synth" / "ecp5" / "cells.json").write_text(text)
+        with pytest.raises(ToolFailedError, match="cannot be read"):
+            flow.read(tmp_path, (TOOL,))
+
+
+def test_unknown_family(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="xcup"):
+        synthesise(tmp_path, "net", [], "stratix")
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("family", Family)
+def test_pipelined_adders(tmp_path: Path, family: Family) -> None:
+    """Registers are known exactly (the last stage is kept whole), an adder takes a LUT for each bit or two."""
+    design = adders(words=8, stages=4, width=12)
+    source = tmp_path / "net.sv"
+    source.write_text(design.source)
+    lines: list[str] = []
+    found = synthesise(tmp_path, "net", [source], family, progress=lines.append)
+    assert 0.6 * 384 <= found.ff <= 384 + 4
+    assert 0.6 * 384 <= found.lut <= 1.6 * 384
+    assert (found.dsp, found.bram) == (0, 0)
+    assert found.carry > 0
+    assert lines  # the log is followed while it is written
+    if family is Family.ECP5:
+        modules = json.loads(netlist(tmp_path).read_text())["modules"]
+        assert "net" in modules
+
+
+@pytest.mark.tools
+def test_multiplier_and_table(tmp_path: Path) -> None:
+    source = tmp_path / "net.sv"
+    entries = "\n".join(f"      10'd{i}: q <= 16'd{(i * i * 7919 + 13 * i) % 65536};" for i in range(1024))
+    source.write_text(
+        "module net (input logic clk, input logic signed [15:0] a, b, input logic [9:0] n,\n"
+        "  output logic signed [31:0] p, output logic [15:0] q);\n"
+        "  always_ff @(posedge clk) begin\n    p <= a * b;\n    case (n)\n"
+        f"{entries}\n    endcase\n  end\nendmodule\n"
+    )
+    found = synthesise(tmp_path, "net", [source], "ecp5")
+    assert found.dsp == 1
+    assert found.bram == 1
+
+
+@pytest.mark.tools
+def test_error_of_yosys_is_shown(tmp_path: Path) -> None:
+    source = tmp_path / "net.sv"
+    source.write_text("module net (input logic clk;\nendmodule\n")
+    with pytest.raises(ToolFailedError, match=r"net\.sv:1: ERROR: syntax error") as raised:
+        synthesise(tmp_path, "net", [source], "ecp5")
+    assert Path(raised.value.log).exists()
+    assert not netlist(tmp_path).exists()
