@@ -10,7 +10,7 @@ import pytest
 
 from bitsmith.emulate import limbs
 from bitsmith.ir import oracle
-from bitsmith.ir.types import Rounding, width_of
+from bitsmith.ir.types import Rounding
 
 
 def numbers(rng: random.Random, bits: int, count: int = 40) -> np.ndarray:
@@ -39,8 +39,7 @@ def test_arithmetic(seed: int) -> None:
     x, y = numbers(rng, rng.choice((5, 61, 70, 130))), numbers(rng, rng.choice((3, 31, 62, 93, 200)))
     a, b = limbs.from_objects(x, held(x)), limbs.from_objects(y, held(y))
     check(a, x)
-    check(limbs.resize(a, 5), x) if held(x) <= 5 else None
-    check(limbs.add(a, b, held(x + y)), x + y) if held(x + y) >= max(len(a), len(b)) else None
+    check(limbs.resize(a, 5), x)
     count = max(len(a), len(b), held(abs(x) + abs(y)))
     check(limbs.add(a, b, count), x + y)
     check(limbs.subtract(a, b, count), x - y)
@@ -52,7 +51,10 @@ def test_arithmetic(seed: int) -> None:
     assert limbs.equal(a, a).all()
     assert limbs.equal(a, b).tolist() == (x == y).tolist()
     wide = abs(x).sum()
-    check(limbs.total(limbs.from_objects(x.reshape(4, 10), held(x)), (0,), held(np.array([wide]))), x.reshape(4, 10).sum(0))
+    check(
+        limbs.total(limbs.from_objects(x.reshape(4, 10), held(x)), (0,), held(np.array([wide]))),
+        x.reshape(4, 10).sum(0),
+    )
     check(limbs.greatest(limbs.from_objects(x.reshape(10, 4), held(x)), 0), x.reshape(10, 4).max(0))
 
 
@@ -69,10 +71,15 @@ def test_shifts_and_rounding(rounding: Rounding, bits: int) -> None:
         check(limbs.round_shift(limbs.from_objects(x, held(x)), drops, rounding, held(expected)), expected)
     mixed = np.array([rng.randint(-3, 80) for _ in x], dtype=np.int64)
     expected = np.array(
-        [oracle.round_to_integer(Fraction(int(v)) * Fraction(2) ** -int(d), rounding) for v, d in zip(x, mixed, strict=True)],
+        [
+            oracle.round_to_integer(Fraction(int(v)) * Fraction(2) ** -int(d), rounding)
+            for v, d in zip(x, mixed, strict=True)
+        ],
         dtype=object,
     )
-    check(limbs.round_shift(limbs.from_objects(x, held(x)), mixed, rounding, max(held(expected), held(x << 3))), expected)
+    check(
+        limbs.round_shift(limbs.from_objects(x, held(x)), mixed, rounding, max(held(expected), held(x << 3))), expected
+    )
 
 
 @pytest.mark.parametrize("bits", [20, 61, 80])
@@ -88,4 +95,3 @@ def test_wrap(bits: int, span: int) -> None:
 def test_floats() -> None:
     x = numbers(random.Random(1), 53)
     assert limbs.to_float(limbs.from_objects(x, 3)).tolist() == [float(v) for v in x]
-    assert width_of(-1, 1) == 2

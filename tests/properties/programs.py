@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 
 Ints = npt.NDArray[np.object_]
 
@@ -30,6 +30,11 @@ def random_program(seed: int, *, max_ops: int = 40, hardware: bool = False) -> P
     plain binary), as only such formats come from users.
     """
     return _Generator(random.Random(seed), hardware).program(max_ops)
+
+
+def sample(stimuli: Sequence[Ints], index: int) -> list[Ints]:
+    """One sample, as the oracle takes it."""
+    return [np.asarray(raw[index], dtype=np.object_) for raw in stimuli]
 
 
 def random_stimuli(program: Program, seed: int, batch: int) -> list[Ints]:
@@ -160,8 +165,13 @@ class _Generator:
             x, y = y, x
         build = self.build
         if self.rng.random() < 0.15:
-            return build.compare(x, self.rng.choice(list(Relation)), y)
-        return self.rng.choice((build.add, build.sub, build.mul, build.max, build.min))(x, y)
+            relation = self.rng.choice(list(Relation))
+            one = build.compare(x, relation, y)
+            return build.sub(one, build.compare(y, relation, x)) if self.rng.random() < 0.3 else one
+        combine = self.rng.choice((build.add, build.sub, build.mul, build.max, build.min))
+        if self.rng.random() < 0.1:
+            return build.sub(combine(x, y), combine(y, x))
+        return combine(x, y)
 
     def unary(self) -> Value:
         x = self.pick()
@@ -320,8 +330,3 @@ def _same_but(shape: tuple[int, ...], like: tuple[int, ...], axis: int) -> bool:
     return len(shape) == len(like) and all(
         a == b or k == axis for k, (a, b) in enumerate(zip(shape, like, strict=True))
     )
-
-
-def as_objects(values: npt.ArrayLike) -> Ints:
-    """Python integers, as the oracle takes them."""
-    return objects(np.asarray(values))

@@ -34,7 +34,7 @@ class Emulator:
 
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
-        self.threads = threads or min(8, len(os.sched_getaffinity(0)))
+        self.threads = threads or min(8, _cores())
         self._outputs = _Compiled(program, program.outputs)
         self._traced: _Compiled | None = None
 
@@ -182,6 +182,11 @@ class _Compiled:
 def _controller() -> ThreadpoolController:
     """Looking for BLAS libraries takes a millisecond; numpy's is loaded by now."""
     return ThreadpoolController()
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _power_below(n: int) -> int:

@@ -69,7 +69,7 @@ def quantise_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
     outside = int(np.count_nonzero((raw < lo.astype(np.float64)) | (raw > hi.astype(np.float64))))
     if outside:
         if op.overflow is Overflow.WRAP and max(-least_value, greatest) >= EXACT:
-            np.remainder(raw, (op.hi - op.lo + 1).astype(np.float64)[..., None], raw)
+            np.remainder(raw, objects(op.hi - op.lo + 1).astype(np.float64)[..., None], raw)
         for step in folder(raw, op.lo[..., None], op.hi[..., None], op.overflow):
             step()
     return outside

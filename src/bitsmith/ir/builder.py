@@ -148,7 +148,7 @@ class Builder:
         frac = x.type.frac.max(axis=axes, keepdims=True)
         shift = objects(frac) - objects(x.type.frac)
         lo, hi = x.type.lo << shift, x.type.hi << shift
-        return self.apply(ops.Cast(frac, _frozen(lo), _frozen(hi), Rounding.TRN, Overflow.WRAP), x)
+        return self.apply(ops.Cast(frac, _frozen(lo), _frozen(hi), Rounding.TRN, Overflow.SAT), x)
 
     def matmul(self, x: Value, y: Value) -> Value:
         """``x @ y`` over the last two axes."""

@@ -25,13 +25,15 @@ def check(program: Program) -> None:
     Raises:
         ProgramError: the first rule that is broken, with the nodes around it.
     """
+    types: list[TensorType] = []
     for index, node in enumerate(program.nodes):
         try:
-            check_node(node.op, node.args, [earlier.type for earlier in program.nodes[:index]], node.type)
+            check_node(node.op, node.args, types, node.type)
         except BitsmithError as error:
             raise ProgramError(
                 f"{error.found}\n{_window(program, index)}", where=error.where or f"node %{index}"
             ) from error
+        types.append(node.type)
     _check_names("input", [op.name for op in program.input_ops()])
     for kind, results in (("output", program.outputs), ("probe", program.probes)):
         check_results(kind, results, len(program.nodes))

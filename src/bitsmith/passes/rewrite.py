@@ -65,4 +65,4 @@ def _with_frac(new: Rewriter, index: int, node: Node) -> int:
         return index
     shift = objects(objects(want) - objects(have.frac))
     lo, hi = objects(have.lo << shift), objects(have.hi << shift)
-    return new.append(ops.Cast(want, lo, hi, Rounding.TRN, Overflow.WRAP), (index,), node.layer)
+    return new.append(ops.Cast(want, lo, hi, Rounding.TRN, Overflow.SAT), (index,), node.layer)

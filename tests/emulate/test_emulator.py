@@ -1,0 +1,169 @@
+"""The emulator's interface: real numbers in and out, batches of any size, refusals."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.emulate import Emulator
+from bitsmith.errors import InputDataError
+from bitsmith.ir import oracle
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+
+
+def dense(width: int, frac: int, n: int = 6) -> Program:
+    """A small dense layer with relu, and a probe on the sums."""
+    rng = random.Random(3)
+    fmt = FixedFormat(True, width, frac)
+    weights = np.array([rng.randint(fmt.lo, fmt.hi) for _ in range(4 * n)], dtype=object).reshape(n, 4)
+    build = Builder()
+    x = build.input("x", (n,), fmt)
+    y = build.linear(x, weights, frac)
+    z = build.cast(build.max(y, build.const(0)), fmt)
+    return build.program([("z", z)], [("y", y)])
+
+
+def passthrough(fmt: FixedFormat, shape: tuple[int, ...] = ()) -> Emulator:
+    build = Builder()
+    return Emulator(build.program([("y", build.input("x", shape, fmt))]))
+
+
+FORMATS = st.builds(
+    FixedFormat,
+    st.booleans(),
+    st.integers(1, 70),
+    st.integers(-30, 40),
+    st.sampled_from(Rounding),
+    st.sampled_from(Overflow),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(FORMATS, st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5), st.integers(0, 40))
+def test_quantise_casts_the_exact_number(fmt: FixedFormat, values: list[float], half: int) -> None:
+    emulator = passthrough(fmt)
+    near = [(k + Fraction(1, 2)) * Fraction(2) ** -fmt.frac for k in (half, -half, half + fmt.hi, fmt.lo - half)]
+    numbers = np.array([*values, *map(float, near), *np.nextafter([float(n) for n in near], 0)])
+    raw, outside = emulator.quantise(0, numbers)
+    op = emulator.program.input_ops()[0]
+    exact = np.array([Fraction(float(v)) for v in numbers], dtype=object)
+    assert [int(r) for r in raw] == oracle.cast_real(op, exact).tolist()
+    rounded = [oracle.round_to_integer(v * Fraction(2) ** fmt.frac, fmt.rounding) for v in exact]
+    least = -fmt.hi if fmt.overflow is Overflow.SAT_SYM and fmt.signed else fmt.lo
+    assert outside == sum(not least <= r <= fmt.hi for r in rounded)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float16, np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64, np.bool_]
+)
+def test_quantise_takes_all_kinds_of_numbers(dtype: type) -> None:
+    values = np.array([0, 1, 3, 100], dtype=dtype)
+    raw, outside = passthrough(FixedFormat(True, 20, 2)).quantise(0, values)
+    assert raw.tolist() == [int(v) * 4 for v in values.astype(np.int64)]
+    assert outside == 0
+
+
+def test_quantise_of_long_integers_is_exact() -> None:
+    values = np.array([2**62 + 1, -(2**62) - 1], dtype=np.int64)
+    raw, _ = passthrough(FixedFormat(True, 8, 0)).quantise(0, values)
+    assert raw.tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("width", [8, 60])
+def test_numbers_that_are_none_are_refused(bad: float, width: int) -> None:
+    x = np.zeros((5, 6), dtype=np.float32)
+    x[3, 2] = bad
+    emulator = Emulator(dense(width, 4))
+    with pytest.raises(InputDataError, match="NaN or infinite"):
+        emulator.run([x])
+    with pytest.raises(InputDataError, match="NaN or infinite"):
+        emulator.quantise(0, x)
+
+
+@pytest.mark.parametrize(
+    ("x", "found"),
+    [
+        (np.zeros((4, 5)), "shape"),
+        (np.zeros(6), "shape"),
+        (np.zeros((4, 6), dtype=complex), "complex"),
+        (np.array([["a"] * 6]), "type"),
+    ],
+)
+def test_other_arrays_are_refused(x: np.ndarray, found: str) -> None:
+    with pytest.raises(InputDataError, match=found):
+        Emulator(dense(8, 4)).run([x])
+
+
+def test_other_counts_are_refused() -> None:
+    with pytest.raises(InputDataError, match="2 arrays"):
+        Emulator(dense(8, 4)).run([np.zeros((1, 6))] * 2)
+
+
+def test_raw_values_are_checked() -> None:
+    emulator = Emulator(dense(8, 4))
+    for bad in (np.full((1, 6), 128), np.zeros((1, 5), dtype=int), np.zeros((1, 6))):
+        with pytest.raises(InputDataError):
+            emulator.run_raw([bad])
+
+
+@pytest.mark.parametrize("width", [8, 16, 32, 50, 80])
+@pytest.mark.parametrize("batch", [0, 1, 7, 300, 5000])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_of_any_size(width: int, batch: int, threads: int) -> None:
+    program = dense(width, width // 2)
+    fmt_limit = 2.0 ** (width - width // 2 - 1)
+    x = np.random.default_rng(0).uniform(-fmt_limit, fmt_limit * 0.99, (batch, 6))
+    emulator = Emulator(program, threads=threads)
+    (z,) = emulator.run([x])
+    assert z.shape == (batch, 4)
+    raw, _ = emulator.quantise(0, x)
+    (z_raw,) = emulator.run_raw([raw])
+    assert np.array_equal(z, np.asarray(z_raw, dtype=float) * 2.0 ** -(width // 2))
+    assert emulator.probe([x])["y"].shape == (batch, 4)
+    for index in range(0, batch, 1777):
+        expected = oracle.evaluate(program, [np.asarray(raw[index], dtype=object)])
+        assert [int(v) for v in z_raw[index]] == expected[0].tolist()
+
+
+def test_no_negative_zeros() -> None:
+    build = Builder()
+    x = build.input("x", (), FixedFormat(True, 8, 4))
+    y = build.cast(x, FixedFormat(True, 8, 0, Rounding.TRN_ZERO, Overflow.SAT))
+    (result,) = Emulator(build.program([("y", y)])).run([np.array([-0.25, -0.0])])
+    assert not np.signbit(result).any()
+
+
+def test_runs_share_no_state() -> None:
+    emulator = Emulator(dense(16, 8))
+    rng = np.random.default_rng(1)
+    batches = [rng.normal(size=(n, 6)) for n in (700, 3, 64, 700)]
+    alone = [Emulator(dense(16, 8)).run([x])[0] for x in batches]
+    for x, expected in zip(batches * 2, alone * 2, strict=True):
+        assert np.array_equal(emulator.run([x])[0], expected)
+
+
+def test_a_million_weights_are_ready_within_a_second() -> None:
+    build = Builder()
+    x = build.input("x", (1000,), FixedFormat(True, 16, 10))
+    weights = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 1000))
+    program = build.program([("y", build.linear(x, weights, 12))])
+    start = time.perf_counter()
+    Emulator(program).run([np.zeros((1, 1000))])
+    assert time.perf_counter() - start < 2  # 0.05 s on an idle machine
+
+
+def test_importing_is_light() -> None:
+    code = "import sys, bitsmith.emulate; print('scipy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

@@ -1,0 +1,66 @@
+"""What the checker refuses, and how it says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bitsmith.errors import ProgramError
+from bitsmith.ir.check import check
+from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.text import parse
+from bitsmith.ir.types import TensorType
+from tests.properties.programs import random_program
+
+PROGRAM = parse("""
+%0 = input name=a shape=(3) frac=0 lo=-8 hi=7 rounding=TRN overflow=SAT
+%1 = input name=b shape=(3) frac=2 lo=-8 hi=7 rounding=TRN overflow=SAT
+%2 = add %0 %1 @sum
+%3 = neg %2
+output y %3
+""")
+
+
+def with_node(index: int, node: Node) -> Program:
+    nodes = list(PROGRAM.nodes)
+    nodes[index] = node
+    return Program(tuple(nodes), PROGRAM.outputs)
+
+
+def test_sound_programs_pass() -> None:
+    check(PROGRAM)
+    for seed in range(40):
+        check(random_program(seed))
+
+
+def test_message_shows_the_neighbourhood() -> None:
+    node = PROGRAM.nodes[2]
+    narrow = TensorType.of((3,), 2, -1, 1)
+    with pytest.raises(ProgramError, match="does not hold all results") as caught:
+        check(with_node(2, replace(node, type=narrow)))
+    message = str(caught.value)
+    assert message.startswith("node %2: ")
+    assert "> %2: 3 s2 frac 2 = add %0 %1 @sum" in message
+    assert "  %1: 3 s4 frac 2 = input" in message and "  %3: 3 s7 frac 2 = neg %2" in message
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [
+        (with_node(2, replace(PROGRAM.nodes[2], args=(0, 2))), "no earlier node"),
+        (with_node(2, replace(PROGRAM.nodes[2], args=(0, -1))), "no earlier node"),
+        (with_node(2, replace(PROGRAM.nodes[2], args=(0,))), "1 operands of Add, which takes 2"),
+        (with_node(2, replace(PROGRAM.nodes[2], type=TensorType.of((3,), 3, -99, 99))), "does not hold"),
+        (with_node(2, replace(PROGRAM.nodes[2], type=TensorType.of((1,), 2, -99, 99))), "does not hold"),
+        (Program((PROGRAM.nodes[0],) * 2, (Output("y", 1),)), "two inputs called 'a'"),
+        (Program(PROGRAM.nodes, ()), "without outputs"),
+        (Program(PROGRAM.nodes, (Output("y", 4),)), "which is none"),
+        (Program(PROGRAM.nodes, (Output("y", 3), Output("y", 2))), "two outputs called 'y'"),
+        (Program(PROGRAM.nodes, PROGRAM.outputs, (Output("p", 9),)), "probe 'p'"),
+    ],
+)
+def test_refusals(program: Program, found: str) -> None:
+    with pytest.raises(ProgramError) as caught:
+        check(program)
+    assert found in str(caught.value)

@@ -1,0 +1,128 @@
+"""Every pass keeps every result, on random programs; and each is known to be caught when it does not."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate import Emulator
+from bitsmith.errors import BitsmithError
+from bitsmith.ir.check import check
+from bitsmith.ir.program import Program
+from bitsmith.ir.text import parse, to_text
+from bitsmith.passes import PASSES, drop_dead, fold_constants, narrow, share, simplify
+from tests.properties.programs import random_program, random_stimuli
+from tests.properties.test_execution import all_visible
+
+Pass = Callable[[Program], Program]
+
+
+def same_results(run: Pass, seed: int) -> bool:
+    """Whether ``run`` keeps all raw outputs and probes of a random program, and its interface."""
+    before = all_visible(random_program(seed))
+    try:
+        after = run(before)
+        check(after)
+    except (BitsmithError, ValueError, IndexError):
+        return False
+    stimuli = random_stimuli(before, seed, 16)
+    expected, got = Emulator(before).run_raw(stimuli), Emulator(after).run_raw(stimuli)
+    return [op.name for op in before.input_ops()] == [op.name for op in after.input_ops()] and all(
+        np.array_equal(a, b) for a, b in zip(expected, got, strict=True)
+    )
+
+
+@pytest.mark.parametrize("share_of_seeds", range(4))
+@pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
+def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
+    for seed in range(share_of_seeds * 15, (share_of_seeds + 1) * 15):
+        assert same_results(run, seed), f"{run.__name__}, seed {seed}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
+def test_pass_keeps_results_at_length(run: Pass) -> None:
+    for seed in range(10_000, 10_600):
+        assert same_results(run, seed), f"{run.__name__}, seed {seed}"
+
+
+@pytest.mark.parametrize(
+    ("run", "function", "mutant"),
+    [
+        (share, "identity", lambda node: (node.op, tuple(sorted(node.args)), node.type)),
+        (narrow, "holds", lambda op, x: True),
+        (fold_constants, "is_one_value", lambda kind: bool(np.any(kind.lo == kind.hi))),
+        (drop_dead, "reached", lambda program: {output.node for output in program.outputs} | set(program.inputs)),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_broken_pass_is_caught(
+    run: Pass, function: str, mutant: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(same_results(run, seed) for seed in range(4))
+    monkeypatch.setattr(importlib.import_module(run.__module__), function, mutant)
+    assert not all(same_results(run, seed) for seed in range(60))
+
+
+def test_every_pass_has_a_mutant() -> None:
+    assert set(PASSES) == {share, narrow, fold_constants, drop_dead}
+
+
+HEAD = """\
+%0: 2 s4 frac 0 = input name=x shape=(2) frac=0 lo=-8 hi=7 rounding=TRN overflow=SAT
+"""
+
+
+@pytest.mark.parametrize(
+    ("run", "before", "after"),
+    [
+        (
+            narrow,
+            "%1 = cast %0 frac=0 lo=-16 hi=15 rounding=RND overflow=SAT\noutput y %1",
+            "%1: 2 s4 frac 0 = cast %0 frac=0 lo=-16 hi=15 rounding=RND overflow=SAT\noutput y %0",
+        ),
+        (
+            share,
+            "%1 = mul %0 %0\n%2 = add %0 %1\n%3 = add %1 %0\n%4 = sub %2 %3\noutput y %4",
+            "%1: 2 s8 frac 0 = mul %0 %0\n%2: 2 s8 frac 0 = add %0 %1\n%3: 2 s9 frac 0 = sub %2 %2\noutput y %3",
+        ),
+        (
+            fold_constants,
+            "%1 = const raw=5 frac=0\n%2 = neg %1\noutput y %2",
+            "%1: scalar u3 frac 0 = const raw=5 frac=0\n%2: scalar s4 frac 0 = const raw=-5 frac=0\noutput y %2",
+        ),
+        (
+            drop_dead,
+            "%1 = neg %0\n%2 = abs %0\nprobe p %2\noutput y %0",
+            "%1: 2 u4 frac 0 = abs %0\noutput y %0\nprobe p %1",
+        ),
+    ],
+    ids=["narrow", "share", "fold_constants", "drop_dead"],
+)
+def test_before_and_after(run: Pass, before: str, after: str) -> None:
+    result = run(parse(HEAD + before))
+    if run is narrow:
+        result = drop_dead(result)
+        after = "output y %0"
+    assert to_text(result).strip() == HEAD + after
+
+
+def test_probes_are_dropped_when_asked() -> None:
+    program = parse(HEAD + "%1 = neg %0\nprobe p %1\noutput y %0")
+    assert to_text(drop_dead(program, keep_probes=False)).strip() == HEAD + "output y %0"
+
+
+def test_casts_that_only_floor_are_merged() -> None:
+    program = parse(
+        "%0 = input name=x shape=() frac=6 lo=-99 hi=99 rounding=TRN overflow=SAT\n"
+        "%1 = cast %0 frac=4 lo=-99 hi=99 rounding=TRN overflow=SAT\n"
+        "%2 = cast %1 frac=2 lo=-8 hi=7 rounding=TRN overflow=WRAP\n"
+        "output y %2"
+    )
+    merged = simplify(program)
+    assert [type(node.op).__name__ for node in merged.nodes] == ["Input", "Cast"]
+    rounds = parse(to_text(program).replace("rounding=TRN overflow=WRAP", "rounding=RND overflow=WRAP"))
+    assert len(simplify(rounds).nodes) == 3
