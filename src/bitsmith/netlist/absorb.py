@@ -37,23 +37,23 @@ def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
         for operand in operands(netlist.words[index].cell):
             readers[operand].append(index)
     results = {ref.word for ref in netlist.results}
-    sources: list[tuple[int, ...]] = []
-    inputs: list[int] = []
-    for index, word in enumerate(netlist.words):
-        own = leaves[index]
-        absorbed = isinstance(word.cell, View)
-        if own is not None and index not in results:
+    absorbed = [isinstance(word.cell, View) for word in netlist.words]
+    # Comparisons first: the choices between them then share their leaves.
+    for kind in (Compare, Mux):
+        for index, word in enumerate(netlist.words):
+            own = leaves[index]
+            if own is None or index in results or not isinstance(word.cell, kind):
+                continue
             merged = [_merged(leaves[reader], index, own) for reader in readers[index]]
-            absorbed = all(after is not None and len(after) <= lut_inputs for after in merged)
-            if absorbed:
+            absorbed[index] = all(after is not None and len(after) <= lut_inputs for after in merged)
+            if absorbed[index]:
                 for reader, after in zip(readers[index], merged, strict=True):
                     leaves[reader] = after
-        inner = (
-            dict.fromkeys(x for operand in operands(word.cell) for x in sources[operand]) if absorbed else {index: None}
-        )
-        sources.append(tuple(inner))
-        inputs.append(len(own) if own else 0)
-    return Absorption(tuple(sources), tuple(inputs))
+    sources: list[tuple[int, ...]] = []
+    for index, word in enumerate(netlist.words):
+        inner = (x for operand in operands(word.cell) for x in sources[operand])
+        sources.append(tuple(dict.fromkeys(inner)) if absorbed[index] else (index,))
+    return Absorption(tuple(sources), tuple(len(own) if own else 0 for own in leaves))
 
 
 def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:

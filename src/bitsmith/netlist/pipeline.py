@@ -28,6 +28,9 @@ from bitsmith.netlist.netlist import (
 )
 
 _BLOCK_ROM_BITS = 1024
+_BLOCK_ROM_REGISTERS = 2
+"""The memory's own register, which is slow to answer (5.6 ns on ECP5), and one more behind it."""
+
 _MAX_LUT_INPUTS = 8
 _SWEEPS = 6
 _SLACK_NS = 1e-9
@@ -70,7 +73,7 @@ def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> Schedule:
     return _Scheduler(netlist, delays, budget_ns).run()
 
 
-def _delay(netlist: Netlist, word: Word, delays: Delays) -> float:
+def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
     """Nanoseconds that the cell of ``word`` takes."""
     cell = word.cell
     match cell:
@@ -96,7 +99,7 @@ def carry_start(cell: Sum) -> int:
 
 
 def is_block_rom(netlist: Netlist, word: Word) -> bool:
-    """Whether ``word`` is a table large enough for block memory, which has a register at its output."""
+    """Whether ``word`` is a table large enough for block memory, whose result is registered."""
     cell = word.cell
     return isinstance(cell, Rom) and (word.width << netlist.words[cell.address].width) > _BLOCK_ROM_BITS
 
@@ -131,7 +134,7 @@ class _Scheduler:
         self._reads: list[tuple[int, ...]] = [()] * count
         self._readers: list[list[int]] = [[] for _ in range(count)]
         self._delay = [0.0] * count
-        self._ends_stage = bytearray(count)
+        self._registers_after = bytearray(count)
         self._too_slow: list[int] = []
         self._stage = [-1] * count
         self._finish = [0.0] * count
@@ -146,10 +149,11 @@ class _Scheduler:
         for x in self._reads[word]:
             self._readers[x].append(word)
         inputs = absorbed.inputs[word]
-        self._delay[word] = delays.table(inputs) if inputs else _delay(netlist, netlist.words[word], delays)
-        self._ends_stage[word] = is_block_rom(netlist, netlist.words[word])
+        self._delay[word] = delays.table(inputs) if inputs else cell_delay(netlist, netlist.words[word], delays)
+        if is_block_rom(netlist, netlist.words[word]):
+            self._registers_after[word] = _BLOCK_ROM_REGISTERS
         if self._delay[word] > self._budget:
-            if not self._ends_stage[word]:
+            if not self._registers_after[word]:
                 self._too_slow.append(word)
             self._delay[word] = self._budget
 
@@ -182,7 +186,7 @@ class _Scheduler:
 
     def _start(self, word: int) -> tuple[int, float]:
         """The first stage in which all that ``word`` reads is there, and when in it."""
-        stage = max((self._stage[x] + self._ends_stage[x] for x in self._reads[word]), default=0)
+        stage = max((self._stage[x] + self._registers_after[x] for x in self._reads[word]), default=0)
         return stage, max((self._finish[x] for x in self._reads[word] if self._stage[x] == stage), default=0.0)
 
     def _last_use(self, word: int) -> int:
@@ -202,7 +206,7 @@ class _Scheduler:
             latest: dict[int, float] = {}
             for reader in self._readers[word]:
                 stage = self._stage[reader]
-                limit = min(limit, stage - self._ends_stage[word])
+                limit = min(limit, stage - self._registers_after[word])
                 latest[stage] = min(latest.get(stage, self._budget), self._finish[reader] - self._delay[reader])
             here = self._stage[word]
             if isinstance(self._netlist.words[word].cell, Port):

@@ -1,0 +1,83 @@
+"""What holds of every netlist and schedule, and small programs to try them on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.oracle import evaluate as oracle
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.netlist.netlist import Netlist, Rom, operands
+
+Ints = npt.NDArray[np.object_]
+
+
+class SteadyDelays:
+    """Delays of round numbers."""
+
+    def adder(self, width: int) -> float:
+        return 1.0 + 0.03 * width
+
+    def comparator(self, width: int) -> float:
+        return 1.0 + 0.03 * width
+
+    def mux2(self, width: int) -> float:
+        return 0.75
+
+    def table(self, address_bits: int) -> float:
+        return 0.5 + 0.5 * max(address_bits - 4, 0)
+
+    def multiplier(self, a: int, b: int) -> float:
+        return 1.5 + 0.05 * (a + b)
+
+
+def dense_program(
+    sizes: Sequence[int],
+    weight_bits: int,
+    activation_bits: int,
+    zeros: float,
+    seed: int = 0,
+    modes: tuple[Rounding, Overflow] = (Rounding.RND, Overflow.SAT),
+) -> Program:
+    """A perceptron with rectifiers; weights are random, a share of them ``zeros``."""
+    rng = np.random.default_rng(seed)
+    build = Builder()
+    x = build.input("x", (sizes[0],), FixedFormat(True, activation_bits, activation_bits - 2))
+    for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        with build.layer(f"dense_{k}"):
+            weights = rng.integers(-(2 ** (weight_bits - 1)), 2 ** (weight_bits - 1), (n, m))
+            weights[rng.random((n, m)) < zeros] = 0
+            x = build.linear(x, weights, weight_bits - 1)
+            x = build.add(x, build.const(rng.integers(-(2**weight_bits), 2**weight_bits, m), weight_bits))
+        if k < len(sizes) - 2:
+            with build.layer(f"relu_{k}"):
+                x = build.max(x, build.const(0))
+                x = build.cast(x, FixedFormat(False, activation_bits, activation_bits - 3, *modes))
+    return build.program([("y", x)])
+
+
+def expected(program: Program, stimuli: Sequence[Ints], sample: int) -> list[int]:
+    """All output elements of one sample, by the oracle."""
+    outputs = oracle(program, [np.asarray(x[sample], dtype=np.object_) for x in stimuli])
+    return [int(v) for output in outputs for v in np.asarray(output).reshape(-1)]
+
+
+def flat_inputs(stimuli: Sequence[Ints], sample: int) -> list[int]:
+    """All input elements of one sample."""
+    return [int(v) for x in stimuli for v in np.asarray(x[sample], dtype=np.object_).reshape(-1)]
+
+
+def check(netlist: Netlist) -> None:
+    """Words read earlier words, intervals are not empty, tables cover their addresses."""
+    for index, word in enumerate(netlist.words):
+        assert word.lo <= word.hi and word.drop >= 0
+        assert all(0 <= operand < index for operand in operands(word.cell))
+        if isinstance(word.cell, Rom):
+            address = netlist.words[word.cell.address]
+            entries = netlist.tables[word.cell.table]
+            assert word.cell.first <= address.lo and address.hi < word.cell.first + len(entries)
+    assert len(netlist.outputs) == len(netlist.results)

@@ -1,0 +1,146 @@
+"""Schedules respect data, time and the latency contract, and save registers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.netlist.absorb import Absorption, absorb
+from bitsmith.netlist.narrow import narrow
+from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, Port, Rom, View, live_words, operands
+from bitsmith.netlist.pipeline import Schedule, cell_delay, is_block_rom, pipeline
+from bitsmith.netlist.scalarise import scalarise
+from tests.netlist.checks import SteadyDelays, dense_program
+from tests.properties.programs import random_program
+
+DELAYS = SteadyDelays()
+LUT_INPUTS = 4
+
+
+def netlist_of(program: Program) -> Netlist:
+    return narrow(scalarise(program))
+
+
+def delay(netlist: Netlist, absorbed: Absorption, index: int) -> float:
+    inputs = absorbed.inputs[index]
+    return DELAYS.table(inputs) if inputs else cell_delay(netlist, netlist.words[index], DELAYS)
+
+
+def check(netlist: Netlist, schedule: Schedule, budget: float) -> None:
+    """Nothing is read before it is made, each stage fits the budget, and the register count is the sum of the delays."""
+    absorbed = absorb(netlist, LUT_INPUTS)
+    finish: dict[int, float] = {}
+    last: dict[int, int] = {}
+    for index in sorted(live_words(netlist)):
+        word, stage = netlist.words[index], schedule.stage[index]
+        staged = absorbed.sources[index] == (index,) and not isinstance(word.cell, Constant)
+        assert (stage >= 0) == staged
+        if not staged:
+            continue
+        assert stage < schedule.stages and (stage == 0 or not isinstance(word.cell, Port))
+        start = 0.0
+        for operand in operands(word.cell):
+            for source in absorbed.sources[operand]:
+                if source in finish:
+                    last[source] = max(last.get(source, 0), stage)
+                    assert schedule.stage[source] + 2 * is_block_rom(netlist, netlist.words[source]) <= stage
+                    if schedule.stage[source] == stage:
+                        start = max(start, finish[source])
+        finish[index] = start + delay(netlist, absorbed, index)
+        slow = index in schedule.too_slow or is_block_rom(netlist, word)
+        assert finish[index] <= budget + 1e-6 or (slow and start == 0)
+    for ref in netlist.results:
+        for source in absorbed.sources[ref.word]:
+            if source in finish:
+                last[source] = schedule.stages
+    width = sum((stage - schedule.stage[word]) * netlist.words[word].width for word, stage in last.items())
+    assert schedule.register_bits == width
+
+
+@pytest.mark.parametrize("budget", [0.6, 1.3, 2.0, 4.0, 1000.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_programs(seed: int, budget: float) -> None:
+    netlist = netlist_of(random_program(seed, hardware=True))
+    check(netlist, pipeline(netlist, DELAYS, budget), budget)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.floats(1.2, 12.0))
+def test_dense_networks(seed: int, budget: float) -> None:
+    netlist = netlist_of(dense_program([6, 10, 4], 5, 5, 0.4, seed))
+    check(netlist, pipeline(netlist, DELAYS, budget), budget)
+
+
+def test_longer_stages_give_fewer_of_them() -> None:
+    netlist = netlist_of(dense_program([12, 16, 5], 5, 6, 0.5))
+    schedules = [pipeline(netlist, DELAYS, budget) for budget in (1.5, 3.0, 6.0, 1000.0)]
+    stages = [schedule.stages for schedule in schedules]
+    assert stages == sorted(stages, reverse=True) and stages[0] > stages[2] and stages[-1] == 1
+    assert schedules[-1].register_bits == sum(netlist.words[ref.word].width for ref in netlist.results)
+
+
+def test_words_wait_where_they_are_narrow() -> None:
+    """Three times x can be made when it is wanted; holding x and 3x over all stages would cost more."""
+    build = Builder()
+    x = build.input("x", (1,), FixedFormat(True, 8, 0))
+    y = x
+    for k in range(6):
+        y = build.cast(build.add(y, build.const([2 * k + 1])), FixedFormat(True, 8, 0))
+        y = build.mul(y, y)
+        y = build.cast(y, FixedFormat(True, 8, 0))
+    program = build.program([("y", build.add(y, build.linear(x, [[3]])))])
+    netlist = netlist_of(program)
+    schedule = pipeline(netlist, DELAYS, 3.0)
+    check(netlist, schedule, 3.0)
+    triple = next(
+        index
+        for index, word in enumerate(netlist.words)
+        if netlist.origins[word.origin].op == "linear" and schedule.stage[index] >= 0
+    )
+    assert schedule.stage[triple] >= schedule.stages - 2
+
+
+def test_words_slower_than_a_stage_are_reported() -> None:
+    build = Builder()
+    x = build.input("x", (2,), FixedFormat(True, 60, 0))
+    netlist = netlist_of(build.program([("y", build.sum(x, [0]))]))
+    assert len(pipeline(netlist, DELAYS, 2.0).too_slow) == 1
+    assert not pipeline(netlist, DELAYS, 3.0).too_slow
+
+
+def test_outputs_are_registered_even_if_nothing_is_computed() -> None:
+    build = Builder()
+    x = build.input("x", (2,), FixedFormat(True, 4, 0))
+    netlist = netlist_of(build.program([("y", build.concat([x, build.const([1])], 0))]))
+    schedule = pipeline(netlist, DELAYS, 2.0)
+    assert (schedule.stages, schedule.register_bits) == (1, 8)
+
+
+def test_large_tables_have_two_registers_at_their_outputs() -> None:
+    build = Builder()
+    x = build.input("x", (1,), FixedFormat(True, 10, 0))
+    values = [(k * 7919) % 251 for k in range(1024)]
+    y = build.table(x, -512, values, 0)
+    netlist = netlist_of(build.program([("y", build.add(y, build.const([1])))]))
+    schedule = pipeline(netlist, DELAYS, 50.0)
+    rom = next(k for k, word in enumerate(netlist.words) if isinstance(word.cell, Rom))
+    assert schedule.stages == 3 and schedule.stage[rom] == 0 and not schedule.too_slow
+
+
+def test_a_saturation_is_one_look_up_table_per_bit() -> None:
+    build = Builder()
+    x = build.input("x", (1,), FixedFormat(True, 8, 0))
+    y = build.cast(x, FixedFormat(True, 6, 0, Rounding.TRN, Overflow.SAT))
+    netlist = netlist_of(build.program([("y", y)]))
+    kinds = [type(netlist.words[k].cell) for k in live_words(netlist)]
+    assert {Compare, Mux, View} <= set(kinds)
+    absorbed = absorb(netlist, LUT_INPUTS)
+    (result,) = netlist.results
+    assert [k for k in live_words(netlist) if absorbed.inputs[k] and absorbed.sources[k] == (k,)] == [result.word]
+    assert absorbed.inputs[result.word] == 4  # three upper bits and the bit itself
+    assert pipeline(netlist, DELAYS, 0.6).stages == 1
+    assert len(absorb(netlist, 2).sources[result.word]) == 1
