@@ -15,6 +15,9 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, Target, as_batches
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
+DEFAULT_CLOCK_UNCERTAINTY = 0.25
+"""Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
+
 
 def convert(
     model: ModelLike,
@@ -45,7 +48,7 @@ def convert(
         io_type: ``io_parallel``.
         project_name: name of the circuit's top module.
         weights: the weight file of a ``.json`` model.
-        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``.
+        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default a quarter.
         input_data_tb: inputs for the co-simulation (``.npy``).
 
     Raises:
@@ -130,7 +133,7 @@ def _converted(
         project.project_name,
         part.name,
         project.clock_period_ns or default_clock_period_ns(part.family),
-        project.clock_uncertainty or 0.0,
+        DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
         project.input_data,
     )
     compiled = compile_network(resolve(network, config), _batches(network, calibration))
