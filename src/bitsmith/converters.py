@@ -15,6 +15,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, Target, as_batches
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
+
 DEFAULT_CLOCK_UNCERTAINTY = 0.25
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
 
