@@ -10,7 +10,7 @@ from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
 from bitsmith.emulate.floats import folder, rounder
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.represent import Held, Kind, least, overflows, rounded_range
+from bitsmith.emulate.represent import Held, Kind, has_room, least, overflows, rounded_range
 from bitsmith.emulate.workspace import DTYPES, Array, Value, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
@@ -29,7 +29,8 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
         return Value(x.parts, held, type_, x.buffers) if held.kind is kind else ws.convert(x, held, type_)
     made = ws.result(Held(kind, held.scale), (x,))
     if rounds:
-        ws.do(rounder(x.floats, made.floats, op.rounding), made.varies)
+        roomy = has_room(op, operand, kind)
+        ws.do(rounder(x.floats, made.floats, op.rounding, roomy=roomy), made.varies)
     elif made.part is not x.part:
         ws.do(partial(np.copyto, made.part, x.part), made.varies)
     if fold:

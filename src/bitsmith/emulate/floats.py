@@ -19,9 +19,16 @@ Objects: TypeAlias = npt.NDArray[np.object_]
 Step: TypeAlias = Callable[[], object]
 
 
-def rounder(x: Floats, out: Floats, rounding: Rounding) -> Step:
-    """A step that rounds ``x`` to integers; exact for any finite ``x``. ``out`` may be ``x``."""
+def rounder(x: Floats, out: Floats, rounding: Rounding, *, roomy: bool = False) -> Step:
+    """A step that rounds ``x`` to integers; exact for any finite ``x``. ``out`` may be ``x``.
+
+    ``roomy`` promises that adding or subtracting a half is exact, which makes some modes faster.
+    """
     match rounding:
+        case Rounding.RND if roomy:
+            return partial(_half_up, x, out)
+        case Rounding.RND_MIN_INF if roomy:
+            return partial(_half_down, x, out)
         case Rounding.TRN:
             return partial(np.floor, x, out)
         case Rounding.TRN_ZERO:
@@ -32,6 +39,16 @@ def rounder(x: Floats, out: Floats, rounding: Rounding) -> Step:
             return partial(_round_half, x, out, rounding)
         case _:
             assert_never(rounding)
+
+
+def _half_up(x: Floats, out: Floats) -> None:
+    np.add(x, 0.5, out=out)
+    np.floor(out, out=out)
+
+
+def _half_down(x: Floats, out: Floats) -> None:
+    np.subtract(x, 0.5, out=out)
+    np.ceil(out, out=out)
 
 
 def _round_half(x: Floats, out: Floats, rounding: Rounding) -> None:

@@ -129,9 +129,8 @@ class Choice:
         return Held(self.kinds[index], self.scales[index])
 
     def bytes(self, index: int) -> int:
-        """Bytes per sample of node ``index``."""
-        type_ = self.type(index)
-        return type_.size * (4 if self.kinds[index] is Kind.FLOAT32 else 8) * limb_count(type_)
+        """Bytes per sample of one array of node ``index``."""
+        return self.type(index).size * (4 if self.kinds[index] is Kind.FLOAT32 else 8)
 
     def type(self, index: int) -> TensorType:
         """The type of node ``index``."""
@@ -280,6 +279,14 @@ def rounded_range(op: ops.Cast, x: TensorType) -> tuple[npt.NDArray[np.object_],
     """The raw range of ``x`` after rounding, before its overflow is dealt with."""
     drop = objects(objects(x.frac) - objects(op.frac))
     return drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
+
+
+def has_room(op: ops.Cast, x: TensorType, kind: Kind) -> bool:
+    """Whether a half can be added to values of ``x``, in the units of the cast, without loss."""
+    fine = objects(np.maximum(objects(x.frac), objects(op.frac) + 1))
+    half = objects(1 << objects(fine - 1 - objects(op.frac)))
+    greatest = objects(magnitude(x) << objects(fine - objects(x.frac))) + half
+    return int(np.max(greatest)) <= 1 << kind.bits
 
 
 def overflows(op: ops.Cast, lo: npt.NDArray[np.object_], hi: npt.NDArray[np.object_]) -> bool:
