@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -38,7 +39,7 @@ def network(width: int, integer: int, *, full_range: bool = False, seed: int = 0
     fmt = FixedFormat(True, width, width - integer)
     build = Builder()
     x = build.input("x", (SIZES[0],), fmt)
-    for index, (n_in, n_out) in enumerate(zip(SIZES, SIZES[1:], strict=False)):
+    for index, (n_in, n_out) in enumerate(itertools.pairwise(SIZES)):
         weights = np.rint(rng.normal(0, n_in**-0.5, (n_in, n_out)) * 2.0**fmt.frac).astype(np.int64)
         if full_range:
             weights = rng.integers(fmt.lo, fmt.hi, (n_in, n_out))

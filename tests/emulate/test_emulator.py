@@ -136,6 +136,14 @@ def test_batches_of_any_size(width: int, batch: int, threads: int) -> None:
         assert [int(v) for v in z_raw[index]] == expected[0].tolist()
 
 
+@pytest.mark.parametrize("width", [8, 60])
+def test_values_outside_are_counted(width: int) -> None:
+    x = np.zeros((5000, 6))
+    x[::10, 2] = 2.0**60
+    _, outside = Emulator(dense(width, 4)).run_counted([x])
+    assert outside == [500]
+
+
 def test_no_negative_zeros() -> None:
     build = Builder()
     x = build.input("x", (), FixedFormat(True, 8, 4))

@@ -55,6 +55,10 @@ class Emulator:
 
     def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
         """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
+        return self._run_reals(self._outputs, inputs)[0]
+
+    def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Reals], list[int]]:
+        """As :meth:`run`, and for each input how many of its values were outside its range."""
         return self._run_reals(self._outputs, inputs)
 
     def probe(self, inputs: Sequence[npt.ArrayLike]) -> dict[str, Reals]:
@@ -62,7 +66,7 @@ class Emulator:
         probes = self.program.probes
         if self._traced is None:
             self._traced = _Compiled(self.program, probes)
-        return dict(zip([probe.name for probe in probes], self._run_reals(self._traced, inputs), strict=True))
+        return dict(zip([probe.name for probe in probes], self._run_reals(self._traced, inputs)[0], strict=True))
 
     def run_raw(self, inputs: Sequence[npt.ArrayLike]) -> list[Raws]:
         """Raw outputs (batch, *shape) for raw inputs: int64, or Python integers beyond 63 bits.
@@ -88,7 +92,7 @@ class Emulator:
         self._outputs.execute(batch, self.threads, load, store)
         return results
 
-    def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
+    def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Reals], list[int]]:
         ops = self.program.input_ops()
         if len(inputs) != len(ops):
             raise InputDataError(
@@ -98,16 +102,21 @@ class Emulator:
         batch = _batch(arrays)
         results = [np.empty((batch, *self.program.nodes[output.node].type.shape)) for output in compiled.outputs]
 
+        outside, counting = [0] * len(ops), threading.Lock()
+
         def load(ws: Workspace, start: int, stop: int) -> None:
-            for op, index, array in zip(ops, self.program.inputs, arrays, strict=True):
-                load_real(ws.values[index], op, array[start:stop])
+            for k, (op, index) in enumerate(zip(ops, self.program.inputs, strict=True)):
+                count = load_real(ws.values[index], op, arrays[k][start:stop])
+                if count:
+                    with counting:
+                        outside[k] += count
 
         def store(ws: Workspace, start: int, stop: int) -> None:
             for result, output in zip(results, compiled.outputs, strict=True):
                 read_real(ws.values[output.node], stop - start, result[start:stop])
 
         compiled.execute(batch, self.threads, load, store)
-        return results
+        return results, outside
 
 
 class _Compiled:

@@ -47,17 +47,22 @@ def empty_raw(batch: int, kind: TensorType) -> Raws:
     return np.zeros((batch, *kind.shape), dtype=np.object_)
 
 
-def load_real(value: Value, op: Input, chunk: Reals) -> None:
-    """Cast real numbers (batch, *shape) into the arrays of an input; places of absent samples become 0."""
+def load_real(value: Value, op: Input, chunk: Reals) -> int:
+    """Cast real numbers (batch, *shape) into the arrays of an input; how many were outside its range.
+
+    Places of absent samples become 0.
+    """
     if not fast(op):
-        load_raw(value, quantise_exactly(op, chunk)[0])
+        exact, outside = quantise_exactly(op, chunk)
+        load_raw(value, exact)
     elif value.held.kind is Kind.FLOAT64 and len(chunk) == value.part.shape[-1]:
-        quantise_into(op, chunk, cast(npt.NDArray[np.float64], value.part))
+        outside = quantise_into(op, chunk, cast(npt.NDArray[np.float64], value.part))
     else:
         raw = np.empty((*op.shape, len(chunk)))
-        quantise_into(op, chunk, raw)
+        outside = quantise_into(op, chunk, raw)
         np.copyto(value.part[..., : len(chunk)], raw, casting="unsafe")
         value.part[..., len(chunk) :] = 0
+    return outside
 
 
 def load_raw(value: Value, raw: IntArray) -> None:

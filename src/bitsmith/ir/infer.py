@@ -15,7 +15,7 @@ from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
-from bitsmith.ir.types import MAX_ELEMENTS, Overflow, TensorType, compact, objects
+from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Overflow, TensorType, compact, objects
 
 Ints = npt.NDArray[np.object_]
 Fracs = npt.NDArray[np.int64]
@@ -31,6 +31,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         ProgramError: operands that do not fit the op.
         RangeError: results wider than supported.
     """
+    _require_sane_fracs(op)
     match op:
         case ops.Input():
             return TensorType.of(op.shape, op.frac, op.lo, op.hi)
@@ -88,6 +89,18 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
             return _scan(op, args)
         case _:
             assert_never(op)
+
+
+def _require_sane_fracs(op: Op) -> None:
+    """Shifts by what an op says must fit into memory."""
+    match op:
+        case ops.Input() | ops.Const() | ops.Linear() | ops.Table() | ops.Cast():
+            fracs = op.frac
+        case ops.Shift():
+            fracs = op.amount
+        case _:
+            return
+    _require(bool(np.all((fracs >= -MAX_FRAC) & (fracs <= MAX_FRAC))), f"more than {MAX_FRAC} fractional bits")
 
 
 def _require(condition: bool, found: str) -> None:
@@ -416,8 +429,8 @@ def _cast(op: ops.Cast, x: TensorType) -> TensorType:
         case Overflow.SAT_ZERO:
             outside = (hi < op.lo) | (lo > op.hi)
             clamped_lo, clamped_hi = objects(np.maximum(lo, op.lo)), objects(np.minimum(hi, op.hi))
-            out_lo = np.where(inside, lo, np.where(outside, 0, np.minimum(clamped_lo, 0)))
-            out_hi = np.where(inside, hi, np.where(outside, 0, np.maximum(clamped_hi, 0)))
+            out_lo = np.where(inside, lo, np.where(outside, 0, objects(np.minimum(clamped_lo, 0))))
+            out_hi = np.where(inside, hi, np.where(outside, 0, objects(np.maximum(clamped_hi, 0))))
         case _:
             assert_never(op.overflow)
     return TensorType.of(x.shape, op.frac, compact(out_lo), compact(out_hi))
