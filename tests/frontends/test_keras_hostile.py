@@ -213,7 +213,7 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "a group": (_a_group, "data set is missing"),
     "gone": (_gone, "data set is missing"),
     "not listed": (_not_listed, "1 weights are stored"),
-    "names that are numbers": (_names_of_numbers, "cannot be read"),
+    "names that are numbers": (_names_of_numbers, "0 weights are stored"),
     "NaN": (_not_a_number, "bias holds 1 NaN or infinite"),
     "infinity": (_infinite, "kernel holds 2 NaN or infinite"),
     "wrong shape": (_transposed, r"kernel has shape \(3, 4\)"),

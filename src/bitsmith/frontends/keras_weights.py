@@ -89,23 +89,33 @@ class H5File:
 
     def attribute(self, item: h5py.Group | h5py.Dataset, name: str) -> str | None:
         """A text attribute, or None."""
-        with h5_errors(self.where):
-            value = item.attrs.get(name)
-            if isinstance(value, bytes):
-                return value.decode("utf-8")
-            return value if isinstance(value, str) else None
+        texts = self._texts(item, name)
+        return texts[0] if texts is not None and len(texts) == 1 else None
 
     def names(self, group: h5py.Group, name: str) -> list[str] | None:
         """An attribute that is a list of texts (perhaps in pieces: ``name0``, ``name1``, ...), or None."""
+        whole = self._texts(group, name)
+        if whole is not None:
+            return whole
+        pieces: list[str] = []
+        count = 0
+        while (piece := self._texts(group, f"{name}{count}")) is not None:
+            pieces += piece
+            count += 1
+        return pieces if count else None
+
+    def _texts(self, item: h5py.Group | h5py.Dataset, name: str) -> list[str] | None:
+        """The texts of an attribute; None if there is none of that name, or it holds something else."""
         with h5_errors(self.where):
-            if name in group.attrs:
-                return _texts(group.attrs[name])
-            pieces: list[str] = []
-            count = 0
-            while f"{name}{count}" in group.attrs:
-                pieces += _texts(group.attrs[f"{name}{count}"])
-                count += 1
-            return pieces if count else None
+            if name not in item.attrs:
+                return None
+            # The type is looked at before the value is read: the HDF5 library crashes on some broken values of other types.
+            kind = item.attrs.get_id(name).dtype
+            if kind.kind != "S" and h5py.check_string_dtype(kind) is None:
+                return [] if item.attrs.get_id(name).shape == (0,) else None
+            value = item.attrs[name]
+            items: list[object] = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
+            return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in items]
 
     def stored(self, item: h5py.Group | h5py.Dataset | None, label: str) -> Stored:
         """The data set ``item`` as a tensor to be read later."""
@@ -130,15 +140,6 @@ class H5File:
                 return _from_brain_float(values) if brain_float else values.astype(np.float64)
 
         return Stored(tuple(int(n) for n in shape), read)
-
-
-def _texts(value: object) -> list[str]:
-    items: list[object] = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
-    texts = [item.decode("utf-8") if isinstance(item, bytes) else item for item in items]
-    names = [text for text in texts if isinstance(text, str)]
-    if len(names) != len(texts):
-        raise TypeError("names that are not text")
-    return names
 
 
 def _from_brain_float(values: npt.NDArray[np.generic]) -> Floats:
