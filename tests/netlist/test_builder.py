@@ -125,6 +125,14 @@ def test_low_bits(signed: bool) -> None:
         assert_computes(builder, fields, result, lambda a, n=bits, s=shift, d=drop: wrapped((a << s) >> d, n))
 
 
+def test_a_sign_beyond_the_bits_of_a_view() -> None:
+    builder, (x,), fields = start((-64, 63))
+    middle = builder.low(builder.drop(x, 1), 3, signed=True)
+    for amount in range(6):
+        result = builder.drop(middle, amount)
+        assert_computes(builder, fields, result, lambda a, n=amount: (((a >> 1) + 4) % 8 - 4) >> n)
+
+
 def test_tables_keep_only_what_the_address_reaches() -> None:
     builder, (x,), fields = start((-2, 3))
     values = tuple(8 * (k * k - 9) for k in range(-8, 8))

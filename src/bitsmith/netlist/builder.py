@@ -258,6 +258,8 @@ class Builder:
         cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
         if lo == hi:
             return self.constant(lo)
+        if lo < 0:
+            bits = min(bits, width_of(self._lo[word], self._hi[word]) - 1)  # above its sign bit there are only more of it
         if isinstance(cell, View):
             return Ref(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
         return Ref(self._view(word, bits, lo, hi, self._depth[word]))
