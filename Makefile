@@ -56,10 +56,10 @@ $(BIN)/python:
 
 $(VENV)/.user: $(BIN)/python pyproject.toml
 	@echo "Installing bitsmith and the open tools (a minute or two) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,report]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml
 	@echo "Installing bitsmith, the open tools and what the tests need (a few minutes) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,report,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[flow,dev]'
 	@touch $@ $(VENV)/.user

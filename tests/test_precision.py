@@ -67,7 +67,7 @@ def test_every_mode_with_every_prefix(prefix: str, rounding: Rounding, overflow:
 def test_text_and_format_round_trip(
     signed: bool, width: int, frac: int, rounding: Rounding, overflow: Overflow
 ) -> None:
-    fmt = FixedFormat(signed, width, frac, rounding, overflow)
+    fmt = FixedFormat(signed, width, max(frac, width - MAX_WIDTH), rounding, overflow)
     assert parse_precision(str(fmt)) == fmt
     assert parse_precision(fmt) is fmt
 

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import Progress as ProgressBar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from bitsmith import __version__
@@ -35,9 +33,6 @@ SAVED_MODEL = "model.json"
 """The saved model inside a project folder."""
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
-_LINE_WIDTH = 50
-_STAGES = ("rtl: ", "cosim: ", "synth: ", "pnr: ", "bitstream: ")
-"""How a build announces a stage among the lines of the tools."""
 
 _PIPE_WIDTH = 130
 
@@ -84,24 +79,13 @@ class Terminal:
 
     @contextmanager
     def working(self, task: str) -> Iterator[Callable[[str], None]]:
-        """A spinner with the time and the latest line of the running tool; silent without a terminal."""
-        if self.as_json or not self.err.is_terminal:
+        """Progress of ``task``; silent for machines."""
+        if self.as_json:
             yield lambda line: None
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        with ProgressBar(*columns, console=self.err, transient=True) as bar:
-            row = bar.add_task(task, total=None)
-            stage = ""
+        from bitsmith.report.live import working
 
-            def update(line: str) -> None:
-                nonlocal stage
-                latest = line.strip()[:_LINE_WIDTH]
-                if not latest:
-                    return
-                if latest.startswith(_STAGES):
-                    stage, latest = latest, ""
-                bar.update(row, description=" | ".join(filter(None, (task, stage, latest))))
-
+        with working(task, self.err) as update:
             yield update
 
 

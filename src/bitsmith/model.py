@@ -22,6 +22,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.network import Network
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
+from bitsmith.report.live import working
 from bitsmith.report.summary import render
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
@@ -126,7 +127,7 @@ class Model:
             bitstream: a configuration file for an ECP5 board with a serial port. Implies ``synth``.
             inputs: real inputs for the co-simulation; by default random ones that include the extremes of each range.
             force: run even what is estimated to take hours.
-            progress: called with each line that a tool writes.
+            progress: called with each line that a tool writes; by default the latest is shown on a terminal.
 
         Raises:
             VerificationError: the circuit and the emulator disagree.
@@ -139,7 +140,10 @@ class Model:
         if inputs is None and self.target.input_data is not None:
             inputs = _read_inputs(self.target.input_data)
         batches = None if inputs is None else self._inputs(inputs)
-        return build(self, stages, batches, force=force, progress=progress)
+        if progress is not None:
+            return build(self, stages, batches, force=force, progress=progress)
+        with working("building") as shown:
+            return build(self, stages, batches, force=force, progress=shown)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it."""
@@ -186,7 +190,8 @@ class Model:
         raise KeyError(name)
 
     def __str__(self) -> str:
-        return render(self.network, self.program, self.notes)
+        target = self.target
+        return render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
 
     def _inputs(self, x: Arrays) -> list[Batch]:
         """One checked batch per input; warns about values outside the input types."""

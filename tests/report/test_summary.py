@@ -13,6 +13,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lowering import Observed
+from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
@@ -104,11 +105,11 @@ def test_a_folded_layer_has_no_result_of_its_own() -> None:
 
 
 def test_values_beyond_floating_point_have_no_range() -> None:
-    network = Network(
-        (NetworkNode("x", Input((1,)), (), "", Settings({"result": FixedFormat(True, 512, -900)})),), ("x",), ("x",)
-    )
-    program = lower(network, {"x": Observed(-1.0, 1.0)})
-    (row,) = rows(network, program)
+    huge = Settings({"result": FixedFormat(True, 8, -504)})
+    inputs = tuple(NetworkNode(name, Input((1,)), (), "", huge) for name in ("x", "y"))
+    network = Network((*inputs, NetworkNode("product", Multiply(), ("x", "y"))), ("x", "y"), ("product",))
+    program = lower(network, dict.fromkeys(("x", "y", "product"), Observed(-1.0, 1.0)))
+    row = rows(network, program)[-1]
     assert row.result is not None
     assert row.result.hi is None
     assert "beyond float64" in render(network, program, width=120)

@@ -64,9 +64,10 @@ class FixedFormat:
     def __post_init__(self) -> None:
         if not 1 <= self.width <= MAX_WIDTH:
             raise RangeError(f"a format of {self.width} bits", accepted=f"1 to {MAX_WIDTH} bits")
-        if abs(self.frac) > 2 * MAX_WIDTH:
+        if self.frac > MAX_WIDTH or self.integer > MAX_WIDTH:
             raise RangeError(
-                f"a format with {self.frac} fractional bits", accepted=f"at most {2 * MAX_WIDTH} either way"
+                f"a format with {self.integer} integer and {self.frac} fractional bits",
+                accepted=f"at most {MAX_WIDTH} of either, so that all values are ordinary floating-point numbers",
             )
 
     @property
