@@ -106,9 +106,9 @@ def test_a_folded_layer_has_no_result_of_its_own() -> None:
 
 def test_values_beyond_floating_point_have_no_range() -> None:
     huge = Settings({"result": FixedFormat(True, 8, -504)})
-    inputs = tuple(NetworkNode(name, Input((1,)), (), "", huge) for name in ("x", "y"))
-    network = Network((*inputs, NetworkNode("product", Multiply(), ("x", "y"))), ("x", "y"), ("product",))
-    program = lower(network, dict.fromkeys(("x", "y", "product"), Observed(-1.0, 1.0)))
+    inputs = tuple(NetworkNode(name, Input((1,)), (), "", huge) for name in ("x", "y", "z"))
+    network = Network((*inputs, NetworkNode("product", Multiply(), ("x", "y", "z"))), ("x", "y", "z"), ("product",))
+    program = lower(network, dict.fromkeys(("x", "y", "z", "product"), Observed(-1.0, 1.0)))
     row = rows(network, program)[-1]
     assert row.result is not None
     assert row.result.hi is None
