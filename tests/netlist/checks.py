@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ def dense_program(
     rng = np.random.default_rng(seed)
     build = Builder()
     x = build.input("x", (sizes[0],), FixedFormat(True, activation_bits, activation_bits - 2))
-    for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (n, m) in enumerate(pairwise(sizes)):
         with build.layer(f"dense_{k}"):
             weights = rng.integers(-(2 ** (weight_bits - 1)), 2 ** (weight_bits - 1), (n, m))
             weights[rng.random((n, m)) < zeros] = 0

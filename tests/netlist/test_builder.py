@@ -189,7 +189,9 @@ def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
         shift, minus = data.draw(st.integers(0, 2)), data.draw(st.booleans())
         sign = -1 if minus else 1
         made = (builder.sub if minus else builder.add)(x, Ref(y.word, y.shift + shift))
-        known.append((made, (a[0] + sign * (b[0] << shift), a[1] + sign * (b[1] << shift), a[2] + sign * (b[2] << shift))))
+        known.append(
+            (made, (a[0] + sign * (b[0] << shift), a[1] + sign * (b[1] << shift), a[2] + sign * (b[2] << shift)))
+        )
     for result, (p, q, r) in known:
         assert_computes(builder, fields, result, lambda a, b, p=p, q=q, r=r: p * a + q * b + r)
 

@@ -39,7 +39,9 @@ def test_modes(rounding: Rounding, overflow: Overflow, rectify: bool) -> None:
             small = narrow(netlist)
             for x in range(least, most + 1):
                 value = max(x + 1, 0) if rectify else x
-                want = bring_inside(round_to_integer(Fraction(value << shift) / Fraction(2) ** drop, rounding), lo, hi, overflow)
+                want = bring_inside(
+                    round_to_integer(Fraction(value << shift) / Fraction(2) ** drop, rounding), lo, hi, overflow
+                )
                 assert evaluate(netlist, [x]) == [want] == evaluate(small, [x]), (x, lo, hi, drop, shift)
 
 

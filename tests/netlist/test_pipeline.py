@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,7 +93,7 @@ def test_words_wait_where_they_are_narrow() -> None:
         y = build.cast(build.add(y, build.const([2 * k + 1])), FixedFormat(True, 8, 0))
         y = build.mul(y, y)
         y = build.cast(y, FixedFormat(True, 8, 0))
-    program = build.program([("y", build.add(y, build.linear(x, [[3]])))])
+    program = build.program([("y", build.add(y, build.linear(x, np.array([[3]]))))])
     netlist = netlist_of(program)
     schedule = pipeline(netlist, DELAYS, 3.0)
     check(netlist, schedule, 3.0)

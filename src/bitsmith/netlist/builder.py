@@ -259,7 +259,9 @@ class Builder:
         if lo == hi:
             return self.constant(lo)
         if lo < 0:
-            bits = min(bits, width_of(self._lo[word], self._hi[word]) - 1)  # above its sign bit there are only more of it
+            bits = min(
+                bits, width_of(self._lo[word], self._hi[word]) - 1
+            )  # above its sign bit there are only more of it
         if isinstance(cell, View):
             return Ref(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
         return Ref(self._view(word, bits, lo, hi, self._depth[word]))

@@ -131,7 +131,7 @@ class _Writer:
         if isinstance(word.cell, Rom):
             table = self._tables[TableShape.of(self._netlist, word, word.cell)]
             address = select(word.cell.address, 0, self._netlist.words[word.cell.address].width)
-            return [f"{table} u_{name} (.address({address}), .value({name}));"]
+            return [f"{table} {name}_rom (.address({address}), .value({name}));"]
         return [f"assign {name} = {self._expressions.of(word, select)};"]
 
     def _port(self, element: int, drop: int, width: int, signed: bool) -> str:
@@ -155,7 +155,11 @@ class _Writer:
                 left &= ~((1 << high) - 1)
         if not texts:
             return []
-        return ["// Bits that nothing reads.", "logic unused;", f"assign unused = &{{1'b0, {', '.join(texts)}}};"]
+        return [
+            "// Bits that nothing reads.",
+            "(* maybe_unused *) logic unused;",
+            f"assign unused = &{{1'b0, {', '.join(texts)}}};",
+        ]
 
     def _layer_module(self, part: Part) -> str:
         ports = ["input logic clk"] if part.delayed else []
@@ -192,7 +196,7 @@ class _Writer:
             signals = [*other.imports, *other.exports]
             names = [*(["clk"] if other.delayed else []), *(self._layout.name(signal) for signal in signals)]
             connections = ",\n".join(f"{_INDENT * 2}.{name}({name})" for name in names)
-            instance = f"u_{identifier(other.layer)}"
+            instance = f"{other.name.removeprefix(f'{self._top}_')}_inst"  # no word's name ends like this
             body += [*f"{other.name} {instance} (\n{connections}".split("\n"), ");"]
         body += self._outputs()
         body += self._unread(part, self._unread_inputs())

@@ -1,0 +1,145 @@
+"""Generated SystemVerilog: what it looks like, that linters accept it, and that it computes what the program means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.flows.verilator import simulate
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.netlist.narrow import narrow
+from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.scalarise import scalarise
+from bitsmith.rtl.packing import pack, unpack
+from bitsmith.rtl.writer import write
+from tests.netlist.checks import SteadyDelays, dense_program, expected
+from tests.properties.programs import random_program
+from tests.rtl.circuits import TITLE, assert_simulation_equals_oracle, circuit, lint, save
+
+BUDGETS = (1.3, 2.0, 4.0, 50.0)
+
+
+def tiny() -> Program:
+    build = Builder()
+    x = build.input("x", (2,), FixedFormat(True, 4, 2))
+    with build.layer("fc1"):
+        y = build.add(build.linear(x, np.array([[3, 1], [-1, 2]])), build.const([1, 0]))
+    with build.layer("relu"):
+        y = build.max(y, build.const(0))
+        y = build.cast(y, FixedFormat(False, 4, 1, Rounding.RND, Overflow.SAT))
+    return build.program([("y", y)])
+
+
+TOP = """\
+// Written by bitsmith 0, project 0123456789ab.
+// A sample per clock cycle, results 2 cycles later.
+// in_data, from bit 0 up:
+//   [7:0] x[0..1], 4 bits each, signed, 2 fractional bits
+// out_data, from bit 0 up:
+//   [7:0] y[0..1], 4 bits each, unsigned, 1 fractional bits
+module tiny (
+  input logic clk,
+  input logic rst,
+  input logic in_valid,
+  input logic [7:0] in_data,
+  output logic out_valid,
+  output logic [7:0] out_data
+);
+"""
+
+FC1 = """\
+// Written by bitsmith 0, project 0123456789ab.
+// Layer fc1.
+module tiny_fc1 (
+  input logic clk,
+  input logic signed [3:0] x_0,
+  input logic signed [3:0] x_1,
+  output logic signed [5:0] fc1_linear_0_r1,
+  output logic signed [5:0] fc1_linear_1
+);
+  logic signed [4:0] fc1_linear_t1;
+  logic signed [5:0] fc1_linear_0;
+  assign fc1_linear_t1 = 5'(x_0) + 5'(x_1);
+  assign fc1_linear_0 = (6'(x_0) <<< 2) - 6'(fc1_linear_t1);
+  assign fc1_linear_1 = 6'(x_0) + (6'(x_1) <<< 1);
+  always_ff @(posedge clk) begin
+    fc1_linear_0_r1 <= fc1_linear_0;
+  end
+endmodule
+"""
+
+
+def test_top_module() -> None:
+    design = circuit(tiny(), 3.0, "tiny", 1).design
+    assert list(design.sources) == ["tiny.sv", "tiny_fc1.sv", "tiny_relu.sv"]
+    assert design.sources["tiny.sv"].startswith(TOP)
+    assert (design.top, design.latency, design.in_width, design.out_width) == ("tiny", 2, 8, 8)
+
+
+def test_layer_module() -> None:
+    assert circuit(tiny(), 3.0, "tiny", 1).design.sources["tiny_fc1.sv"] == FC1
+
+
+def test_text_depends_on_nothing_but_the_program() -> None:
+    texts = [circuit(dense_program([5, 6, 3], 4, 4, 0.3), 2.0, "net", 1).design.sources for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_hostile_names_do_not_reach_the_code(tmp_path: Path) -> None:
+    build = Builder()
+    x = build.input("clk;endmodule", (2,), FixedFormat(True, 4, 0))
+    for layer in ("a b", "a/b", "a_b", "always", "*/\n`include", "A_B"):
+        with build.layer(layer):
+            x = build.add(x, build.linear(x, np.array([[1, 2], [3, 4]])))
+            x = build.table(build.cast(x, FixedFormat(True, 4, 0)), -8, [(k * k) % 13 - 6 for k in range(16)], 0)
+    program = build.program([("out_data\nendmodule", x)])
+    each = circuit(program, 2.0, "module", 8)
+    sources = save(each.design, tmp_path)
+    assert each.design.top == "module_" and len(set(map(str.lower, each.design.sources))) == len(sources)
+    lint(sources, each.design.top)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lint(seed: int, tmp_path: Path) -> None:
+    each = circuit(random_program(seed, hardware=True), BUDGETS[seed % 4], "dut", 1)
+    lint(save(each.design, tmp_path), "dut")
+
+
+def test_simulation(tmp_path: Path) -> None:
+    programs = [dense_program([6, 8, 3], 4, 5, 0.3), tiny(), *(random_program(k, max_ops=12) for k in range(4))]
+    circuits = [circuit(p, BUDGETS[k % 4], f"dut{k}", 20, seed=k) for k, p in enumerate(programs)]
+    assert_simulation_equals_oracle(circuits, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(100, 340, 20))
+def test_many_random_programs(first: int, tmp_path: Path) -> None:
+    circuits = []
+    for seed in range(first, first + 20):
+        program = random_program(seed, hardware=seed % 3 != 0)
+        circuits.append(circuit(program, BUDGETS[seed % 4], f"dut{seed}", 16, seed))
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        lint(save(circuits[-1].design, folder), f"dut{seed}")
+    assert_simulation_equals_oracle(circuits, tmp_path)
+
+
+@pytest.mark.slow
+def test_sixteen_bit_network(tmp_path: Path) -> None:
+    program = dense_program([16, 64, 32, 32, 5], 16, 16, 0.0)
+    netlist = narrow(scalarise(program))
+    design = write(netlist, pipeline(netlist, SteadyDelays(), 4.0), "net", TITLE)
+    rng = np.random.default_rng(0)
+    raw = rng.integers(-(2**15), 2**15, (1000, 16))
+    sources = save(design, tmp_path)
+    result = simulate(
+        tmp_path, "net", sources, design.in_width, design.out_width, pack(design.inputs, [raw]), design.latency
+    )
+    assert result.latency_cycles == design.latency
+    (got,) = unpack(design.outputs, result.outputs)
+    for sample in range(0, 1000, 50):
+        assert got[sample].tolist() == expected(program, [raw.astype(np.object_)], sample)
