@@ -67,3 +67,9 @@ def test_a_second_consumer_prevents_folding() -> None:
     network = chain()
     both = Network(network.nodes, network.inputs, ("norm", "layer"))
     assert fold_batchnorm(both) == both
+
+
+def test_a_tensor_returned_twice_gets_two_output_names() -> None:
+    network = chain()
+    twice = Network(network.nodes, network.inputs, ("norm", "layer", "norm"))
+    assert [output.name for output in run(twice).program.outputs] == ["norm", "layer", "norm_1"]

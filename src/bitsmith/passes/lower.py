@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.program import Program
@@ -24,4 +25,14 @@ def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     probes = [(node.name, values[node.name]) for node in network.nodes if not node.folded]
-    return builder.program([(name, values[name]) for name in network.outputs], probes)
+    outputs = [(name, values[node]) for name, node in zip(_distinct(network.outputs), network.outputs, strict=True)]
+    return builder.program(outputs, probes)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind where one comes again (a model may return the same tensor twice)."""
+    taken: list[str] = []
+    for name in names:
+        candidates = itertools.chain([name], (f"{name}_{k}" for k in itertools.count(1)))
+        taken.append(next(c for c in candidates if c not in taken and (c == name or c not in names)))
+    return taken

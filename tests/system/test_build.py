@@ -1,0 +1,150 @@
+"""Whole builds: from a Keras file to figures that tools measured."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bitsmith
+from bitsmith.errors import CapacityError, ProjectError, VerificationError
+from tests.system.examples import digits, three_layer
+from tests.system.keras2 import write_dense
+
+
+def test_cosimulation_on_given_inputs(tmp_path: Path) -> None:
+    model, x = digits(tmp_path)
+    report = model.build(synth=False, inputs=x[:100])
+    verification, latency = report["Verification"], report["Latency"]
+    assert isinstance(verification, dict) and isinstance(latency, dict)
+    assert (verification["Inputs"], verification["Mismatches"]) == (100, 0)
+    assert "verilator" in verification["Tool"]
+    assert latency["II"] == 1 and latency["Cycles"] > 1
+    assert "Resources" not in report and "Timing" not in report
+    assert isinstance(report["Estimate"], dict) and report["Estimate"]["Tool"] == "bitsmith estimate"
+    assert bitsmith.report.read_report(model.output_dir) == report
+    assert (model.output_dir / "report.html").stat().st_size > 1000
+
+
+def test_an_unchanged_stage_comes_from_the_cache_and_a_changed_one_does_not(tmp_path: Path) -> None:
+    model, x = digits(tmp_path)
+
+    def cached() -> bool:
+        stages = {stage["Name"]: stage["Cached"] for stage in model.build(synth=False, inputs=x[:20]).stages()}
+        return bool(stages["cosim"])
+
+    assert [cached(), cached()] == [False, True]
+    source = next((model.output_dir / "rtl").glob("*fc1.sv"))
+    source.write_text(source.read_text() + "\n")
+    assert cached()  # the damaged source is written again before it is looked at
+    model, _ = digits(tmp_path, clock_period=20.0)
+    assert not cached()
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    model, x = digits(tmp_path)
+
+    def interrupt(line: str) -> None:
+        if line.startswith("synth"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.build(inputs=x[:20], progress=interrupt)
+    stages = {stage["Name"]: stage["Cached"] for stage in model.build(synth=False, inputs=x[:20]).stages()}
+    assert stages["cosim"]
+
+
+def test_a_circuit_that_disagrees_is_never_reported_as_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = digits(tmp_path)
+    truth = type(model.emulator).run_raw
+
+    def wrong(self: object, raws: object) -> object:
+        outputs = truth(self, raws)  # type: ignore[arg-type]
+        outputs[0][7, 3] ^= 1
+        return outputs
+
+    monkeypatch.setattr(type(model.emulator), "run_raw", wrong)
+    with pytest.raises(VerificationError, match="1 of 200 outputs differ; first in sample 7, element 3"):
+        model.build(synth=False, inputs=x[:20])
+    with pytest.raises(ProjectError):
+        bitsmith.report.read_report(model.output_dir)
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+    model, _ = digits(tmp_path)
+    model.output_dir.mkdir()
+    (model.output_dir / "thesis.tex").write_text("mine")
+    with pytest.raises(ProjectError):
+        model.build(synth=False)
+    assert [path.name for path in model.output_dir.iterdir()] == ["thesis.tex"]
+
+
+def test_what_would_take_hours_is_refused_with_the_estimate_before_any_tool_runs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sizes = [16, 64, 32, 32, 5]
+    path = write_dense(tmp_path, [rng.standard_normal(shape) for shape in pairwise(sizes)])
+    model = bitsmith.convert(path, tmp_path / "project", {"Model": {"Precision": "fixed<16,6>"}})
+    with pytest.raises(CapacityError, match=r"LUTs fully unrolled.*estimated") as caught:
+        model.build()
+    assert "build(synth=False)" in caught.value.remedy
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_large_network_converts_and_predicts_and_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    sizes = [16, 500, 500, 500, 500, 500, 5]
+    kernels = [rng.standard_normal((a, b)) / np.sqrt(a / 2) for a, b in pairwise(sizes)]
+    model = bitsmith.convert(write_dense(tmp_path, kernels), tmp_path / "project")
+    x = rng.standard_normal((1000, 16))
+    fixed = np.asarray(model.predict(x))
+    floating = model.network.evaluate([x])[model.network.outputs[0]]
+    assert np.mean(fixed.argmax(1) == floating.argmax(1)) > 0.999
+    with pytest.raises(CapacityError, match="estimated"):
+        model.build(synth=False)
+
+
+def test_place_and_route_is_refused_for_parts_without_it(tmp_path: Path) -> None:
+    model, _ = digits(tmp_path, part="xcvu13p-flga2577-2-e")
+    with pytest.raises(CapacityError, match="xcvu13p"):
+        model.build(pnr=True)
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+def test_the_quick_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = bitsmith.utils.fetch_example_model("KERAS_3layer.json")
+    model = bitsmith.converters.keras_to_hls(config)
+    model.build()
+    familiar = bitsmith.report.read_vivado_report("my-hls-test")
+    assert "CSynthesisReport" in capsys.readouterr().out
+    synthesis, cosim = familiar["CSynthesisReport"], familiar["CosimReport"]
+    assert isinstance(synthesis, dict) and isinstance(cosim, dict)
+    assert 2_000 < synthesis["LUT"] < 9_000 and synthesis["IntervalMax"] == 1
+    assert cosim["Status"] == "Pass" and "verilator" in cosim["Tool"]
+
+
+@pytest.mark.tools
+def test_ultrascale_counts(tmp_path: Path) -> None:
+    model, x = three_layer(tmp_path, part="xcvu13p-flga2577-2-e")
+    report = model.build(inputs=x[:50])
+    resources = report["Resources"]
+    assert isinstance(resources, dict)
+    assert resources["Family"] == "xcup" and 1_000 < resources["LUT"] < 9_000
+
+
+@pytest.mark.tools
+def test_place_route_and_bitstream(tmp_path: Path) -> None:
+    model, x = digits(tmp_path)
+    report = model.build(pnr=True, bitstream=True, inputs=x[:50])
+    timing, files = report["Timing"], report["Files"]
+    assert isinstance(timing, dict) and isinstance(files, dict)
+    assert timing["FmaxMHz"] > 60 and "nextpnr" in timing["Tool"]
+    assert (model.output_dir / files["Bitstream"]).stat().st_size > 10_000
+    document = json.loads((model.output_dir / "report.json").read_text())
+    assert document["sections"]["Timing"] == timing
