@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import numpy as np
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.floats import folder, rounder
+from bitsmith.emulate.floats import Floats, folder, rounder
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.represent import Held, Kind, has_room, least, overflows, rounded_range
 from bitsmith.emulate.workspace import DTYPES, Array, Value, Workspace
@@ -34,12 +35,19 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
     elif made.part is not x.part:
         ws.do(partial(np.copyto, made.part, x.part), made.varies)
     if fold:
-        for step in folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow):
+        scratch = partial(_scratch, ws, made)
+        for step in folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow, scratch):
             ws.do(step, made.varies)
     if held.kind is kind:
         return made
     ws.discard(made)
     return ws.convert(made, held, type_)
+
+
+def _scratch(ws: Workspace, like: Value) -> Floats:
+    if not like.varies:
+        return np.empty_like(like.floats)
+    return cast(Floats, ws.temporary(like.type.shape, like.part.dtype))
 
 
 def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:

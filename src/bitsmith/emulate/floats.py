@@ -63,8 +63,11 @@ def _round_half(x: Floats, out: Floats, rounding: Rounding) -> None:
     np.subtract(out, down, out)
 
 
-def folder(x: Floats, lo: Objects, hi: Objects, overflow: Overflow) -> list[Step]:
-    """Steps that bring the integers ``x`` into ``lo..hi`` in place; the bounds broadcast against ``x``."""
+def folder(x: Floats, lo: Objects, hi: Objects, overflow: Overflow, scratch: Callable[[], Floats]) -> list[Step]:
+    """Steps that bring the integers ``x`` into ``lo..hi`` in place; the bounds broadcast against ``x``.
+
+    ``scratch`` gives an array like ``x`` for intermediate results, if one is needed.
+    """
     least, most = _bound(x, lo), _bound(x, hi)
     match overflow:
         case Overflow.SAT:
@@ -74,7 +77,7 @@ def folder(x: Floats, lo: Objects, hi: Objects, overflow: Overflow) -> list[Step
         case Overflow.SAT_ZERO:
             return [partial(_zero_outside, x, least, most)]
         case Overflow.WRAP:
-            return _wrap(x, lo, np.asarray(hi - lo + 1, dtype=np.object_))
+            return _wrap(x, lo, np.asarray(hi - lo + 1, dtype=np.object_), scratch)
         case _:
             assert_never(overflow)
 
@@ -89,7 +92,7 @@ def _zero_outside(x: Floats, least: float | Floats, most: float | Floats) -> Non
     np.copyto(x, 0, where=(x < least) | (x > most))
 
 
-def _wrap(x: Floats, lo: Objects, span: Objects) -> list[Step]:
+def _wrap(x: Floats, lo: Objects, span: Objects, scratch: Callable[[], Floats]) -> list[Step]:
     least, length = _bound(x, lo), _bound(x, span)
     if not bool(np.all((span & (span - 1)) == 0)):
         # A range that is no number format; the remainder of floats is exact, only slow.
@@ -98,12 +101,12 @@ def _wrap(x: Floats, lo: Objects, span: Objects) -> list[Step]:
             partial(np.remainder, x, length, out=x),
             partial(np.add, x, least, out=x),
         ]
-    return [partial(_wrap_binary, x, least, length, 1 / length)]
+    return [partial(_wrap_binary, x, scratch(), least, length, 1 / length)]
 
 
-def _wrap_binary(x: Floats, least: float | Floats, span: float | Floats, rate: float | Floats) -> None:
-    turns = np.subtract(x, least)
-    np.multiply(turns, rate, turns)
-    np.floor(turns, turns)
-    np.multiply(turns, span, turns)
-    np.subtract(x, turns, x)
+def _wrap_binary(x: Floats, turns: Floats, least: float | Floats, span: float | Floats, rate: float | Floats) -> None:
+    np.subtract(x, least, out=turns)
+    np.multiply(turns, rate, out=turns)
+    np.floor(turns, out=turns)
+    np.multiply(turns, span, out=turns)
+    np.subtract(x, turns, out=x)

@@ -70,7 +70,7 @@ def quantise_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
     if outside:
         if op.overflow is Overflow.WRAP and max(-least_value, greatest) >= EXACT:
             np.remainder(raw, objects(op.hi - op.lo + 1).astype(np.float64)[..., None], raw)
-        for step in folder(raw, op.lo[..., None], op.hi[..., None], op.overflow):
+        for step in folder(raw, op.lo[..., None], op.hi[..., None], op.overflow, lambda: np.empty_like(raw)):
             step()
     return outside
 

@@ -184,6 +184,8 @@ class Choice:
             op = self.program.nodes[index].op
             if not isinstance(op, ops.Linear | ops.Cast | ops.Compare) and self.kinds[index] is Kind.FLOAT64:
                 self.computed[index] = max(self.computed[index], Kind.FLOAT64)
+            if isinstance(op, ops.Cast) and self.kinds[index] is Kind.FLOAT64:
+                self._widen_chain(self.program.nodes[index].args[0])
             if self.computed[index] is not Kind.FLOAT64 or isinstance(op, ops.Cast | ops.Table | ops.Scan):
                 continue
             for arg in self.program.nodes[index].args:
@@ -192,6 +194,11 @@ class Choice:
             node = self.program.nodes[index]
             if isinstance(node.op, ops.Cast) and self.computed[index] is Kind.FLOAT32:
                 self.computed[index] = min(self.kinds[node.args[0]], Kind.FLOAT64)
+
+    def _widen_chain(self, arg: int) -> None:
+        """Element-wise ops before a cast to float64 are better done in float64 too; the products before them are not."""
+        if isinstance(self.program.nodes[arg].op, ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs | ops.Neg | ops.Cast):
+            self.kinds[arg] = max(self.kinds[arg], Kind.FLOAT64)
 
     def _wishes(self) -> dict[int, Fracs]:
         """The scale that the first consumer of each node would like it to have."""
