@@ -20,6 +20,7 @@ from bitsmith.flows import nextpnr, verilator, yosys
 from bitsmith.flows.base import Progress
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
+from bitsmith.netlist.narrow import narrow
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.passes import drop_dead
@@ -147,7 +148,7 @@ class _Build:
         delays = delay_model(self._part.family)
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
         self._say(f"rtl: about {self._size.lut:,} LUTs expected")
-        netlist = scalarise(self._program)
+        netlist = narrow(scalarise(self._program))
         schedule = pipeline(netlist, delays, budget)
         title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
         design = write(netlist, schedule, target.project_name, title)
