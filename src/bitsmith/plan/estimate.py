@@ -117,8 +117,10 @@ class _Count:
                 self._add(size, width)
                 self._choose(size, width)
             case ops.Max() | ops.Min():
-                self._compare(0 if any(constants) else size, width)
-                self._choose(size, width)
+                # A rectifier joins the look-up tables of the saturation after it.
+                if not any(constants):
+                    self._compare(size, width)
+                    self._choose(size, width)
             case ops.Compare():
                 self._compare(size, max(map(_mean_width, args)))
             case ops.Select():
