@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.flows import nextpnr, verilator, yosys
-from bitsmith.flows.base import Progress
+from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.netlist.narrow import narrow
@@ -188,7 +188,8 @@ class _Build:
                 )
             return {"tool": simulation.tool, "cycles": simulation.latency_cycles, "ii": simulation.ii_cycles}
 
-        result = self._stage("cosim", (*sources, packed.tobytes()), "cosim/run.log", simulate)
+        depends: tuple[Path | str | bytes, ...] = (*sources, packed.tobytes(), find(VERILATOR).label)
+        result = self._stage("cosim", depends, "cosim/run.log", simulate)
         self._sections["Verification"] = {"Inputs": len(packed), "Mismatches": 0, "Tool": result["tool"]}
         self._sections["Latency"] = {"Cycles": result["cycles"], "II": result["ii"], "Tool": result["tool"]}
 
@@ -227,7 +228,8 @@ class _Build:
             return {"LUT": found.lut, "FF": found.ff, "DSP": found.dsp, "BRAM": found.bram, "Tool": found.tool}
 
         log = f"synth/{family.value}/yosys.log"
-        result = self._stage("synth", (*sources, family.value), log, synthesise, self._netlist(family.value))
+        depends: tuple[Path | str | bytes, ...] = (*sources, family.value, find(YOSYS).label)
+        result = self._stage("synth", depends, log, synthesise, self._netlist(family.value))
         self._sections["Resources"] = {**result, "Part": self._part.name, "Family": family.value}
 
     def _netlist(self, name: str) -> tuple[Path, ...]:
@@ -245,7 +247,7 @@ class _Build:
             )
             return {"FmaxMHz": timing.fmax_mhz, "ClockPeriodNs": timing.clock_period_ns, "Tool": timing.tool}
 
-        depends = (netlist, self._part.name, f"{target_mhz}")
+        depends: tuple[Path | str | bytes, ...] = (netlist, self._part.name, f"{target_mhz}", find(NEXTPNR_ECP5).label)
         self._sections["Timing"] = self._stage("pnr", depends, "pnr/nextpnr.log", place)
 
     def _bitstream(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
@@ -266,7 +268,14 @@ class _Build:
             return {"path": path.relative_to(folder).as_posix(), "tool": timing.tool}
 
         bit = self._project.folder / "pnr" / f"{design.top}.bit"
-        result = self._stage("bitstream", (*everything, board.name), f"pnr/{design.top}.nextpnr.log", configure, (bit,))
+        depends: tuple[Path | str | bytes, ...] = (
+            *everything,
+            board.name,
+            find(YOSYS).label,
+            find(NEXTPNR_ECP5).label,
+            find(ECPPACK).label,
+        )
+        result = self._stage("bitstream", depends, f"pnr/{design.top}.nextpnr.log", configure, (bit,))
         self._files["Bitstream"] = str(result["path"])
 
     def _stage(

@@ -90,7 +90,8 @@ class Model:
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
         """
-        outputs = self.emulator.run(self._inputs(x))
+        outputs, outside = self.emulator.run_counted(self._inputs(x))
+        self._warn_outside(outside)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def trace(
@@ -99,7 +100,8 @@ class Model:
         """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name."""
         batches = self._inputs(x)
         layers = self.emulator.probe(batches)
-        outputs = self.emulator.run(batches)
+        outputs, outside = self.emulator.run_counted(batches)
+        self._warn_outside(outside)
         return (outputs[0] if len(outputs) == 1 else outputs), layers
 
     def compile(self) -> None:
@@ -194,7 +196,7 @@ class Model:
         return render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
 
     def _inputs(self, x: Arrays) -> list[Batch]:
-        """One checked batch per input; warns about values outside the input types."""
+        """One checked batch per input."""
         ops = self.program.input_ops()
         given = as_batches(x, [op.shape for op in ops])
         if len(given) != len(ops):
@@ -210,24 +212,17 @@ class Model:
             batches.append(batch)
         if len({len(batch) for batch in batches}) > 1:
             raise InputDataError(f"batches of different lengths {[len(batch) for batch in batches]}")
-        self._warn_outside(batches)
         return batches
 
-    def _warn_outside(self, batches: Sequence[Batch]) -> None:
-        for op, batch in zip(self.program.input_ops(), batches, strict=True):
-            scale = 2.0 ** -int(op.frac.max())
-            lo, hi = float(int(op.lo.min())) * scale, float(int(op.hi.max())) * scale
-            values = batch.astype(np.float64) if batch.dtype.kind != "f" else batch
-            if values.size == 0 or (values.min() >= lo and values.max() <= hi):
-                continue
-            # Less than a step above the greatest value is loss of precision, as anywhere between two steps.
-            outside = int(np.count_nonzero((values < lo) | (values >= hi + scale)))
-            if outside:
+    def _warn_outside(self, outside: Sequence[int]) -> None:
+        for op, count in zip(self.program.input_ops(), outside, strict=True):
+            if count:
+                scale = 2.0 ** -int(op.frac.max())
                 warnings.warn(
-                    f"input {op.name!r}: {outside} of {batch.size} values lie outside {lo:g}..{hi:g}; "
+                    f"input {op.name!r}: {count} values lie outside {int(op.lo.min()) * scale:g}..{int(op.hi.max()) * scale:g}; "
                     f"{op.overflow.value} applies ({self.input_format_text(op.name)})",
                     InputRangeWarning,
-                    stacklevel=4,
+                    stacklevel=3,
                 )
 
 
