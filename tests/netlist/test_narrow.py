@@ -65,6 +65,16 @@ def test_low_bits_of_a_minuend_pass_and_those_of_a_subtrahend_do_not() -> None:
             assert evaluate(after, [x, y]) == [value >> 3]
 
 
+def test_bits_pass_on_both_sides_in_turn() -> None:
+    # Below 2a the constant's last bit passes; the -2 that is left of it lets a bit of a pass.
+    builder, (a,), fields = build([(-128, 127)])
+    result = builder.drop(builder.add_constant(Ref(a.word, 1), -3), 2)
+    after = narrow(outputs(builder, fields, result))
+    assert [drop for drop, _ in sums(after)] == [0]
+    for x in (-128, -1, 0, 1, 127):
+        assert evaluate(after, [x]) == [(2 * x - 3) >> 2]
+
+
 def test_wrapped_products_and_tables_are_cut() -> None:
     builder, (a, b), fields = build([(-128, 127)] * 2)
     product = builder.low(builder.mul(a, b), 8, signed=True)

@@ -142,12 +142,17 @@ class _Rebuild:
         a, b = Ref(a.word, max(a.shift - common, 0)), Ref(b.word, b.shift - common)
         drop -= common
         # Bits below the other operand's shift pass unchanged (of a subtrahend they do not): dropped ones are not added.
-        passed = min(drop, b.shift)
-        if passed > 0:
-            a, b, drop = builder.drop(a, passed), Ref(b.word, b.shift - passed), drop - passed
-        passed = 0 if cell.subtract else min(drop, a.shift)
-        if passed > 0:
-            a, b, drop = Ref(a.word, a.shift - passed), builder.drop(b, passed), drop - passed
+        # What is left of a constant may have trailing zeros, so that more bits of the other pass.
+        while drop > 0:
+            if b.shift > 0:
+                passed = min(drop, b.shift)
+                a, b = builder.drop(a, passed), Ref(b.word, b.shift - passed)
+            elif a.shift > 0 and not cell.subtract:
+                passed = min(drop, a.shift)
+                a, b = Ref(a.word, a.shift - passed), builder.drop(b, passed)
+            else:
+                break
+            drop -= passed
         return self._reduced(Sum(a, b, cell.subtract), drop, lo, hi, truncated)
 
     def _reduced(self, cell: Sum | Product, drop: int, lo: int, hi: int, truncated: bool) -> Ref:

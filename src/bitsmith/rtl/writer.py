@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from bitsmith.errors import ProgramError
 from bitsmith.netlist.netlist import Field, Netlist, Port, Rom
 from bitsmith.netlist.pipeline import Schedule
 from bitsmith.rtl.design import RtlDesign
@@ -102,6 +103,8 @@ class _Writer:
         bits, name = self._layout.extent(signal), self._layout.name(signal)
         if bits == (low, high):
             return name
+        if not bits.low <= low < high <= bits.high:
+            raise ProgramError(f"bits {low} to {high - 1} of {name}, which has bits {bits.low} to {bits.high - 1}")
         return f"{name}[{low}]" if high == low + 1 else f"{name}{_range(Bits(low, high))}"
 
     def _body(self, part: Part) -> list[str]:
