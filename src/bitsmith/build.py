@@ -127,6 +127,7 @@ class _Build:
         self._sections: dict[str, object] = {}
         self._files: dict[str, str] = {}
         self._stages: list[dict[str, object]] = []
+        self._notes = model.notes
 
     def run(self, stages: Stages, inputs: Sequence[Reals] | None) -> Report:
         """Run the stages in order and write the report."""
@@ -150,6 +151,11 @@ class _Build:
         self._say(f"rtl: about {self._size.lut:,} LUTs expected")
         netlist = narrow(scalarise(self._program))
         schedule = pipeline(netlist, delays, budget)
+        if schedule.too_slow:
+            self._notes += (
+                f"{len(schedule.too_slow)} operations (wide products or sums) take longer than the clock period by the "
+                "delay model; the clock may not be reached.",
+            )
         title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
         design = write(netlist, schedule, target.project_name, title)
         files = {f"rtl/{name}": text for name, text in design.sources.items()}
@@ -317,7 +323,7 @@ class _Build:
             target.clock_period_ns,
             rows(model.network, model.program),
             model.network.outputs,
-            model.notes,
+            self._notes,
         )
         self._files["Top"] = f"rtl/{design.top}.sv"
         self._files["AXI4-Stream"] = f"rtl/{design.top}_axis.sv"
