@@ -1,0 +1,47 @@
+"""Yosys reads what is written and maps it as meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.flows.yosys import Resources, synthesise
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.plan.devices import Family
+from bitsmith.plan.estimate import estimate
+from tests.netlist.checks import dense_program
+from tests.properties.programs import random_program
+from tests.rtl.circuits import circuit, save
+
+pytestmark = pytest.mark.tools
+
+
+def mapped(program: Program, folder: Path, budget_ns: float = 4.0) -> Resources:
+    design = circuit(program, budget_ns, "dut", 1).design
+    return synthesise(folder, "dut", save(design, folder), Family.ECP5)
+
+
+@pytest.mark.parametrize(("address_bits", "blocks"), [(5, 0), (10, 1)])
+def test_large_tables_become_block_memory(address_bits: int, blocks: int, tmp_path: Path) -> None:
+    build = Builder()
+    x = build.input("x", (1,), FixedFormat(True, address_bits, 0))
+    values = np.random.default_rng(0).integers(0, 256, 1 << address_bits)
+    y = build.table(x, -(1 << (address_bits - 1)), values, 0)
+    resources = mapped(build.program([("y", build.add(y, build.const([3])))]), tmp_path)
+    assert resources.bram == blocks
+    assert (resources.lut < 20) == bool(blocks)
+
+
+def test_network_takes_what_is_estimated(tmp_path: Path) -> None:
+    program = dense_program([16, 32, 16, 5], 4, 6, 0.75)
+    resources = mapped(program, tmp_path)
+    assert resources.lut == pytest.approx(estimate(program, Family.ECP5).lut, rel=0.35)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_programs_are_read(seed: int, tmp_path: Path) -> None:
+    assert mapped(random_program(seed, max_ops=8, hardware=True), tmp_path).cells
