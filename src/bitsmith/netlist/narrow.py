@@ -136,10 +136,9 @@ class _Rebuild:
     def _sum(self, cell: Sum, drop: int, lo: int, hi: int, truncated: bool) -> Ref:
         builder = self._builder
         a, b = self._operand(cell.a), self._operand(cell.b)
-        if builder.value(b) == 0 or (builder.value(a) == 0 and not cell.subtract):
-            return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi, truncated)
-        common = b.shift if builder.value(a) == 0 else min(a.shift, b.shift)
-        a, b = Ref(a.word, max(a.shift - common, 0)), Ref(b.word, b.shift - common)
+        zero_a, zero_b = builder.value(a) == 0, builder.value(b) == 0
+        common = b.shift if zero_a else a.shift if zero_b else min(a.shift, b.shift)
+        a, b = Ref(a.word, max(a.shift - common, 0)), Ref(b.word, max(b.shift - common, 0))
         drop -= common
         # Bits below the other operand's shift pass unchanged (of a subtrahend they do not): dropped ones are not added.
         # What is left of a constant may have trailing zeros, so that more bits of the other pass.
@@ -153,6 +152,8 @@ class _Rebuild:
             else:
                 break
             drop -= passed
+        if builder.value(b) == 0 or (builder.value(a) == 0 and not cell.subtract):
+            return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi, truncated)
         return self._reduced(Sum(a, b, cell.subtract), drop, lo, hi, truncated)
 
     def _reduced(self, cell: Sum | Product, drop: int, lo: int, hi: int, truncated: bool) -> Ref:
