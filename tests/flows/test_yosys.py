@@ -32,14 +32,17 @@ def test_ultrascale_plus_cells() -> None:
 
 def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
     flow = Synthesis("ecp5", "net", ("rtl/net.sv", "rtl/my table.sv"), Family.ECP5)
-    assert flow.files() == {
-        "synth/ecp5/synth.ys": (
-            "read_verilog -sv rtl/net.sv\n"
-            'read_verilog -sv "rtl/my table.sv"\n'
-            "synth_ecp5 -top net -json synth/ecp5/netlist.json\n"
-            "tee -q -o synth/ecp5/cells.json stat -json\n"
-        )
-    }
+    files = flow.files()
+    assert files["synth/ecp5/synth.ys"] == (
+        "read_verilog -sv rtl/net.sv\n"
+        'read_verilog -sv "rtl/my table.sv"\n'
+        "hierarchy -check -top net\n"
+        "proc\n"
+        "techmap -map synth/ecp5/adders.v\n"
+        "synth_ecp5 -top net -json synth/ecp5/netlist.json\n"
+        "tee -q -o synth/ecp5/cells.json stat -json\n"
+    )
+    assert list(files) == ["synth/ecp5/synth.ys", "synth/ecp5/adders.v"]
     (command,) = flow.commands(tmp_path, (TOOL,))
     assert command.argv == ("/opt/yosys", "-q", "-l", "synth/ecp5/yosys.log", "-s", "synth/ecp5/synth.ys")
     assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ from bitsmith.flows.base import YOSYS, Command, FoundTool, Progress, execute, fi
 from bitsmith.plan.devices import Family
 
 _FOLDER = "synth"
+_ADDERS = Path(__file__).parent / "adders.v"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,17 @@ class Synthesis:
 
     def files(self) -> Mapping[str, str]:
         lines = [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
+        lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
         lines.append(
             _MAPPINGS[self.family].command.format(
                 top=self.top, family=self.family.value, netlist=f"{self.folder}/netlist.json"
             )
         )
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
-        return {f"{self.folder}/synth.ys": "\n".join(lines) + "\n"}
+        return {
+            f"{self.folder}/synth.ys": "\n".join(lines) + "\n",
+            f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(),
+        }
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / self.folder

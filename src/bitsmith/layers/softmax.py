@@ -104,11 +104,16 @@ def _probability(lowering: Lowering, y: Value) -> Value:
 def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[float, float] | None) -> Value:
     """The exponentials, with guard bits beyond the result's step."""
     frac = max(_result_frac(lowering), 1) + _GUARD_BITS
-    powers = tabulated(lowering, x, function, frac, "exp_table", bounds)
-    if lowering.format("exp_table") is not None or int(powers.type.frac.max()) <= frac:
-        return powers
-    highest = (int(powers.type.hi.max()) >> (int(powers.type.frac.max()) - frac)) + 1
-    return lowering.builder.cast_to(powers, frac, 0, highest, Rounding.RND, Overflow.SAT)
+    return _rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
+
+
+def _rounded(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
+    """``x``, never negative, without what interpolation added behind ``frac`` bits; as it is in a format that the user gave."""
+    surplus = int(x.type.frac.max()) - frac
+    if lowering.format(variable) is not None or surplus <= 0:
+        return x
+    highest = (int(x.type.hi.max()) >> surplus) + 1
+    return lowering.builder.cast_to(x, frac, 0, highest, Rounding.RND, Overflow.SAT)
 
 
 def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
@@ -122,7 +127,7 @@ def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
     lowest = (int(mantissa.type.lo.min()).bit_length() - 1) - int(mantissa.type.frac.max())
     # 1/mantissa lies within a factor of two: guard bits relative to its magnitude.
     frac = max(_result_frac(lowering), 1) + _GUARD_BITS + lowest + 1
-    reciprocal = tabulated(lowering, mantissa, _RECIPROCAL, frac, "inv_table")
+    reciprocal = _rounded(lowering, tabulated(lowering, mantissa, _RECIPROCAL, frac, "inv_table"), frac, "inv_table")
     for count, halved in halvings:
         reciprocal = builder.select(halved, builder.shift(reciprocal, -count), reciprocal)
     return builder.mul(powers, reciprocal)
