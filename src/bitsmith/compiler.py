@@ -43,9 +43,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
 
 def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
     unknown = [
-        node.name
-        for node in network.nodes
-        if isinstance(node.layer, Input) and "result" not in node.settings.precision
+        node.name for node in network.nodes if isinstance(node.layer, Input) and "result" not in node.settings.precision
     ]
     if calibrated or not unknown:
         return ()
