@@ -116,7 +116,9 @@ def test_simulation(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(100, 340, 20))
+@pytest.mark.parametrize(
+    "first", [pytest.param(first, marks=[pytest.mark.ci] if first < 140 else []) for first in range(100, 340, 20)]
+)
 def test_many_random_programs(first: int, tmp_path: Path) -> None:
     circuits = []
     for seed in range(first, first + 20):
@@ -129,6 +131,7 @@ def test_many_random_programs(first: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_sixteen_bit_network(tmp_path: Path) -> None:
     program = dense_program([16, 64, 32, 32, 5], 16, 16, 0.0)
     netlist = narrow(scalarise(program))

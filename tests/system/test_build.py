@@ -139,6 +139,7 @@ def test_ultrascale_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.tools
+@pytest.mark.ci
 def test_place_route_and_bitstream(tmp_path: Path) -> None:
     model, x = digits(tmp_path)
     report = model.build(pnr=True, bitstream=True, inputs=x[:50])
