@@ -42,7 +42,7 @@ docs: $(VENV)/.dev
 
 # Lines per package.
 size:
-	@for d in src/bitsmith/*/; do printf '%6d  %s\n' "$$(cat $$(find $$d -name '*.py' -o -name '*.sv' -o -name '*.cpp') /dev/null | wc -l)" "$$d"; done
+	@for d in $$(find src/bitsmith -mindepth 1 -maxdepth 1 -type d -not -name '__*' -not -name data | sort); do printf '%6d  %s\n' "$$(cat $$(find $$d -name '*.py' -o -name '*.sv' -o -name '*.cpp' -o -name '*.v') /dev/null | wc -l)" "$$d"; done
 	@printf '%6d  src/bitsmith/*.py\n' "$$(cat src/bitsmith/*.py | wc -l)"
 	@printf '%6d  tests\n' "$$(cat $$(find tests -name '*.py') | wc -l)"
 

@@ -293,7 +293,7 @@ class _Build:
         files: Sequence[Path] = (),
     ) -> dict[str, Json]:
         """The stage's result: remembered if nothing that it depends on has changed, else by running it."""
-        state = digest(__version__, name, *depends)
+        state = digest(__version__, _flow_code(), name, *depends)
         kept = self._project.cached(name, state)
         if kept is not None and isinstance(kept.result, Mapping):
             self._note_stage(name, kept.seconds, kept.log, cached=True)
@@ -330,6 +330,11 @@ class _Build:
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
         report.write(self._project.folder)
         return report
+
+
+def _flow_code() -> str:
+    """A digest of what drives the tools: a result is not remembered beyond a change of it."""
+    return digest(*(path for path in sorted(Path(yosys.__file__).parent.iterdir()) if path.is_file()))
 
 
 def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints) -> Raw:
