@@ -82,7 +82,7 @@ def test_configuration_and_project_from_yaml(tmp_path: Path, monkeypatch: pytest
     other = bitsmith.converters.keras_to_hls("project.yml")
     assert one.program == other.program
     assert one.input_format_text("x") == "fixed<9,3,RND,SAT>"
-    assert "fixed<5,2>" in str(one)
+    assert str(one.network.node("fc1").settings.precision["weight"]) == "fixed<5,2>"
 
 
 def test_what_cannot_be_translated_is_listed_at_once(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ _STAGES = ("rtl: ", "cosim: ", "synth: ", "pnr: ", "bitstream: ")
 
 @contextmanager
 def working(task: str, console: Console | None = None) -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error with the time and the latest line of the running tool; silent without a terminal."""
+    """A spinner on standard error with the time and the latest line of the running tool; without a terminal, only the
+    lines that announce a stage."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield lambda line: None
+        yield lambda line: console.print(line, markup=False, highlight=False) if line.startswith(_STAGES) else None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
