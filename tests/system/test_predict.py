@@ -104,3 +104,13 @@ def test_the_quick_start_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     made = bitsmith.utils.config_from_keras_model("KERAS_3layer.json", granularity="name")
     again = bitsmith.converters.convert_from_keras_model("KERAS_3layer.json", hls_config=made)
     assert np.asarray(again.predict(np.zeros((1, 16)))).shape == (1, 5)
+
+
+@pytest.mark.parametrize("low,high", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.7, 0.2)])
+def test_calibration_data_lie_within_the_calibrated_input_type(tmp_path: Path, low: float, high: float) -> None:
+    x = np.random.default_rng(0).uniform(low, high, (200, 64))
+    x[0], x[1] = low, high
+    model, _ = digits(tmp_path, config=None, calibration=x)
+    model.predict(x)  # a warning would be an error here
+    _, layers = model.trace(x)
+    assert np.max(np.abs(layers["pixels"] - x)) <= 2.0**-15 * max(abs(low), abs(high))

@@ -109,8 +109,9 @@ class Lowering:
             bits = max(_signed_bits(self.observed.lo, frac), _signed_bits(self.observed.hi, frac))
             signed = self.observed.lo < 0
             return FixedFormat(signed, max(bits - int(not signed), 1), frac, Rounding.RND, Overflow.SAT)
-        frac = self.result_frac()
-        return FixedFormat(True, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
+        signed = self.observed.lo < 0
+        frac = AUTO_BITS - int(signed) - math.frexp(self.observed.amplitude)[1]
+        return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
 
     def result_frac(self) -> int:
         """Fractional bits that ``auto`` keeps of this layer's result."""
