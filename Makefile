@@ -36,9 +36,10 @@ check: lint test test-ci
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/emulation.py
+	$(BIN)/python benchmarks/against_hls4ml.py
 
 docs: $(VENV)/.dev
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m bitsmith.ir.rounding_table docs/rounding.md
 
 # Lines per package.
 size:
