@@ -16,7 +16,7 @@ from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, Target, as_batches
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
 
-DEFAULT_CLOCK_UNCERTAINTY = 0.25
+DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
 
 
@@ -49,7 +49,7 @@ def convert(
         io_type: ``io_parallel``.
         project_name: name of the circuit's top module.
         weights: the weight file of a ``.json`` model.
-        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default a quarter.
+        clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
         input_data_tb: inputs for the co-simulation (``.npy``).
 
     Raises:

@@ -1,6 +1,24 @@
-"""Reports of builds, as mappings, terminal tables and one HTML page."""
+"""Reports of builds, as mappings, terminal tables and one HTML page; and readers of the vendors' reports."""
 
+from bitsmith.report.catapult import parse_catapult_report, qofr, read_catapult_report
+from bitsmith.report.libero import parse_libero_report
+from bitsmith.report.oneapi import parse_oneapi_report, print_oneapi_report
+from bitsmith.report.quartus import parse_quartus_report, read_quartus_report
 from bitsmith.report.report import Report, read_report
 from bitsmith.report.vivado import parse_vivado_report, print_vivado_report, read_vivado_report
 
-__all__ = ["Report", "parse_vivado_report", "print_vivado_report", "read_report", "read_vivado_report"]
+__all__ = [
+    "Report",
+    "parse_catapult_report",
+    "parse_libero_report",
+    "parse_oneapi_report",
+    "parse_quartus_report",
+    "parse_vivado_report",
+    "print_oneapi_report",
+    "print_vivado_report",
+    "qofr",
+    "read_catapult_report",
+    "read_quartus_report",
+    "read_report",
+    "read_vivado_report",
+]

@@ -188,10 +188,10 @@ def _no_report(folder: Path) -> ProjectError:
     vendor = next((child for child in folder.glob("*_prj/*.app") if child.name in ("vivado_hls.app", "hls.app")), None)
     if vendor is not None or (folder / "vivado_hls.app").is_file():
         return ProjectError(
-            "a Vivado HLS or Vitis HLS project; reading the vendor's reports is not available yet",
+            "a Vivado HLS or Vitis HLS project, not a bitsmith build",
             where=str(folder),
             accepted="the folder of a bitsmith build",
-            remedy="open the vendor's reports in their own tool, or build the model with bitsmith",
+            remedy="bitsmith.report.read_vivado_report reads the vendor's reports",
         )
     return ProjectError(
         "no report: this folder holds no finished build",

@@ -1,18 +1,22 @@
-"""The familiar dictionary of a high-level-synthesis report, filled from a bitsmith build.
+"""The familiar dictionary of a high-level-synthesis report, filled from a bitsmith build or from the vendor's reports.
 
 Keys and sections are those that users of hls4ml know from ``read_vivado_report``; values are numbers, only what was
-measured is there, and each section says under ``Tool`` who measured it. Our own sections stand beside them.
+measured is there, and each section says under ``Tool`` who measured it. Our own sections stand beside them. Where the
+vendor's tools have run, their reports fill the familiar sections.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeAlias
 
 from bitsmith.errors import ConfigError
 from bitsmith.plan.devices import Part, resolve_part
-from bitsmith.report.report import Report, Section, read_report
+from bitsmith.report.report import REPORT_JSON, Report, Section, read_report
+from bitsmith.report.vendor import existing_folder, nothing_found, present, print_text, read_text, show
+from bitsmith.report.vivado_project import find_project, hls_sections
 
 Familiar: TypeAlias = dict[str, object]
 
@@ -21,32 +25,44 @@ _DETAILS = ("Stages", "Files")
 
 
 def read_vivado_report(output_dir: str | os.PathLike[str], full_report: bool = False) -> Familiar:
-    """Print the report of the build in ``output_dir`` and return it; ``full_report`` prints stages and files too.
+    """Print the report of the build in ``output_dir`` and return it.
+
+    ``full_report`` prints stages and files too, and the vendor's own synthesis report.
 
     Raises:
         ProjectError: no such folder, no build in it, or a damaged report.
     """
     report = parse_vivado_report(output_dir)
     print_vivado_report(report if full_report else {k: v for k, v in report.items() if k not in _DETAILS})
+    project = find_project(Path(output_dir)) if full_report else None
+    if project is not None:
+        page = project.solution / "syn" / "report" / f"{project.top}_csynth.rpt"
+        if present(page):
+            print_text(read_text(page))
     return report
 
 
 def parse_vivado_report(output_dir: str | os.PathLike[str]) -> Familiar:
-    """The report of the build in ``output_dir`` in the familiar shape.
+    """The report of the build in ``output_dir`` in the familiar shape: of bitsmith, of Vivado HLS or of Vitis HLS.
 
     Raises:
-        ProjectError: no such folder, no build in it, or a damaged report.
+        ProjectError: no such folder, no build in it, or a damaged report (named).
     """
-    return familiar(read_report(output_dir))
+    folder = existing_folder(output_dir)
+    project = find_project(folder)
+    if project is None:
+        return familiar(read_report(folder))
+    theirs = hls_sections(project)
+    if present(folder / REPORT_JSON):
+        return {**familiar(read_report(folder)), **theirs}
+    if not theirs:
+        raise nothing_found(folder, project.tool)
+    return theirs
 
 
 def print_vivado_report(report_dict: Mapping[str, object]) -> None:
     """Print a report in the familiar shape."""
-    from rich.console import Console
-
-    from bitsmith.report.terminal import sections_table
-
-    Console().print(sections_table(report_dict))
+    show(report_dict)
 
 
 def familiar(report: Report) -> Familiar:
