@@ -34,6 +34,21 @@ def test_wide_inputs_are_interpolated_to_about_a_step(name: str) -> None:
     assert np.max(np.abs(outcome.fixed - outcome.real)) < 2.0**-11 + 2.0**-13
 
 
+@pytest.mark.parametrize("binning", [None, *Binning])
+@pytest.mark.parametrize(
+    ("name", "ends"), [("elu", [-1.0]), ("sigmoid", [0.0, 1.0]), ("tanh", [-1.0, 1.0]), ("silu", [0.0])]
+)
+def test_far_out_only_the_linear_part_is_left(name: str, ends: list[float], binning: Binning | None) -> None:
+    result = FixedFormat(True, 20, 3, Rounding.TRN, Overflow.SAT)
+    network = network_of(
+        Activation(name), [(32,)], Settings({"result": result}, binning=binning), {0: FixedFormat(True, 18, 12)}
+    )
+    outcome = run(network, samples=40)
+    far = (outcome.real > 16.0) | np.any([np.abs(outcome.real - end) < 1e-5 for end in ends], axis=0)
+    expected = np.floor(np.rint(outcome.real * 2.0**12) / 2.0**9) / 8.0
+    np.testing.assert_array_equal(outcome.fixed[far], expected[far])
+
+
 def test_exponential_keeps_its_relative_error() -> None:
     outcome = run(network_of(Activation("exponential"), [(8,)], formats={0: FixedFormat(True, 16, 12)}), samples=40)
     assert np.max(np.abs(outcome.fixed - outcome.real) - 2.0**-4 * outcome.step) < 1e-4 * outcome.real.max()

@@ -95,10 +95,6 @@ def _rest_table(
         last = max(first, min(hi, math.ceil(math.ldexp(bounds[1], x_frac)) - 1))
     else:
         first, last = _domain(lowering, function, x_frac, lo, hi, frac, variable)
-    if (first, last) != (lo, hi):
-        x = lowering.builder.cast_to(x, x_frac, first, last, Rounding.TRN, Overflow.SAT)
-        if (int(x.type.lo.min()), int(x.type.hi.max())) != (first, last):
-            first, last = int(x.type.lo.min()), int(x.type.hi.max())
     limit = settings.table_size
     if limit is None and settings.binning is None:
         limit = EXACT_ENTRIES
@@ -109,7 +105,12 @@ def _rest_table(
             where=f"layer {lowering.name!r}, key TableSize",
             accepted=f"2 to {MAX_ENTRIES}",
         )
-    if last - first < (limit or size):
+    exact = last - first < (limit or size)
+    if not exact and bounds is None:
+        first, last = _whole_bins(first, last, lo, hi, size, centred=settings.binning is Binning.CENTRE)
+    if (first, last) != (lo, hi):
+        x = lowering.builder.cast_to(x, x_frac, first, last, Rounding.TRN, Overflow.SAT)
+    if exact:
         points = np.ldexp(np.arange(first, last + 1).astype(np.float64), -x_frac)
         raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
         return lowering.builder.table(x, first, raw, entry_frac)
@@ -157,12 +158,32 @@ def _domain(
     return int(raws[first]), int(raws[last])
 
 
+def _bin_bits(first: int, last: int, size: int) -> int:
+    """The width of bins, as a power of two, of which at most ``size`` cover ``first..last``."""
+    bits = max((last - first).bit_length() - size.bit_length() + 1, 0)
+    while (last >> bits) - (first >> bits) + 1 > size:
+        bits += 1
+    return bits
+
+
+def _whole_bins(first: int, last: int, lo: int, hi: int, size: int, *, centred: bool) -> tuple[int, int]:
+    """``first..last`` widened within ``lo..hi`` so that its ends lie where bins begin: there the entries at the ends hold.
+
+    An operand that saturated within a bin would take a value between two entries, and so would all operands beyond.
+    ``centred``: an entry stands for the middle of its bin, so that the bin that holds ``first`` does not do.
+    """
+    bits = _bin_bits(first, last, size)
+    while True:
+        widened = max(((first >> bits) - centred) << bits, lo), min(-(-last >> bits) << bits, hi)
+        if _bin_bits(*widened, size) <= bits:
+            return widened
+        bits += 1
+
+
 def _binned(lowering: Lowering, x: Value, function: Function, frac: int, variable: str, size: int) -> Value:
     builder = lowering.builder
     x_frac, lo, hi = int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max())
-    bits = max((hi - lo).bit_length() - size.bit_length() + 1, 0)
-    while (hi >> bits) - (lo >> bits) + 1 > size:
-        bits += 1
+    bits = _bin_bits(lo, hi, size)
     first, last = lo >> bits, hi >> bits
     binning = lowering.settings.binning or Binning.LINEAR
     index = builder.cast_to(x, x_frac - bits, first, last, Rounding.TRN, Overflow.WRAP)
