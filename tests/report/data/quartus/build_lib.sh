@@ -1,0 +1,4 @@
+#!/bin/bash
+CC=g++
+PROJECT=jet
+LIB_STAMP=1234

@@ -1,0 +1,1 @@
+var quartusJSON={"quartusFitClockSummary":{"nodes":[{"name":"Quartus Fit Clock Summary","clock":"305.25"}]},"quartusFitResourceUsageSummary":{"nodes":[{"name":"Device","alm":"1","reg":"2","dsp":"3","ram":"4","mlab":"5"},{"name":"jet","alm":"8000.5","reg":"21,000","dsp":"28","ram":"55","mlab":"11"}]}};
