@@ -1,0 +1,69 @@
+"""Constant arrays as C++ text: machine integers up to 64 bits, else 64-bit words, least significant first."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir.types import objects, width_of
+
+Ints = npt.NDArray[np.object_]
+
+_LINE = 116
+_WORD = (1 << 64) - 1
+
+
+def array(name: str, values: Ints | npt.NDArray[np.int64]) -> str:
+    """The definition of a constant array called ``name`` that holds ``values`` in row-major order."""
+    flat = objects(values).reshape(-1)
+    width = _signed_width(flat)
+    if width <= 64:
+        size = next(bits for bits in (8, 16, 32, 64) if width <= bits)
+        return f"static const int{size}_t {name}[{len(flat)}] = {{\n{_wrapped(_literals(flat, size))}\n}};\n"
+    count = words(values)
+    rows = [f"{{{', '.join(_words(int(value), count))}}}" for value in flat]
+    return f"static const uint64_t {name}[{len(flat)}][{count}] = {{\n{_wrapped(rows)}\n}};\n"
+
+
+def scalar(name: str, value: int) -> str:
+    """The definition of one constant."""
+    if _signed_width(np.array([value], dtype=np.object_)) <= 64:
+        return f"static const int64_t {name} = {_literal(value, 64)};\n"
+    parts = _words(value, words(np.array([value], dtype=np.object_)))
+    return f"static const uint64_t {name}[{len(parts)}] = {{{', '.join(parts)}}};\n"
+
+
+def words(values: Ints | npt.NDArray[np.int64]) -> int:
+    """64-bit words of each value."""
+    return -(-_signed_width(objects(values).reshape(-1)) // 64)
+
+
+def _signed_width(flat: Ints) -> int:
+    lo, hi = int(np.min(flat)), int(np.max(flat))
+    return width_of(min(lo, -1), hi)
+
+
+def _literals(flat: Ints, size: int) -> list[str]:
+    return [_literal(int(value), size) for value in flat]
+
+
+def _literal(value: int, size: int) -> str:
+    if size == 64:
+        # The least value has no literal of its own: its digits without the sign are one too large.
+        return f"({value + 1}LL - 1)" if value == -(1 << 63) else f"{value}LL"
+    return f"({value + 1} - 1)" if value == -(1 << 31) else str(value)
+
+
+def _words(value: int, count: int) -> list[str]:
+    return [f"0x{(value >> (64 * k)) & _WORD:x}ULL" for k in range(count)]
+
+
+def _wrapped(items: list[str]) -> str:
+    indent = "    "
+    if len(items) <= 4096:
+        return textwrap.fill(", ".join(items), _LINE, initial_indent=indent, subsequent_indent=indent)
+    per_line = 16  # textwrap takes minutes on a million numbers
+    lines = [", ".join(items[start : start + per_line]) for start in range(0, len(items), per_line)]
+    return ",\n".join(indent + line for line in lines)

@@ -1,0 +1,351 @@
+"""The statements of one function: a kernel call per node, and the types and constants that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ProgramError, UnsupportedError
+from bitsmith.hls.runs import Run, body
+from bitsmith.hls.scalar import Fracs, Ints, Scalar, accumulator, common_raw, hull, scalar_of
+from bitsmith.hls.scope import Scope, Variable
+from bitsmith.hls.wiring import moved, spread, suffix
+from bitsmith.ir import ops
+from bitsmith.ir.infer import rescale
+from bitsmith.ir.ops import Op
+from bitsmith.ir.program import Node, Program
+from bitsmith.ir.types import Overflow, Rounding, TensorType, compact, objects, width_of
+from bitsmith.rtl.names import Names
+
+_INDENT = "    "
+
+
+class FunctionWriter:
+    """Writes the function called ``name`` that computes ``run``; functions that it needs come first in ``texts``."""
+
+    def __init__(self, program: Program, run: Run, name: str, scope: Scope, parameters: dict[int, Variable]) -> None:
+        """``parameters`` gives the types of operands that are already declared elsewhere."""
+        self.texts: list[str] = []
+        self.results: list[Variable] = []
+        self._program = program
+        self._run = run
+        self._name = name
+        self._scope = scope
+        self._locals = Names()
+        self._lines: list[str] = []
+        self._tables: list[str] = []
+        self._values: dict[int, Variable] = {}
+        self._write(parameters)
+
+    def _write(self, parameters: dict[int, Variable]) -> None:
+        run, nodes = self._run, self._program.nodes
+        operands = []
+        for index in run.operands:
+            given = parameters[index]
+            variable = Variable(self._locals.unique("x"), given.type_name, given.scalar, given.shape)
+            operands.append(variable)
+            self._values[index] = variable
+        copied: list[tuple[int, Variable]] = []
+        for index in run.results:
+            variable = self._declare("result", nodes[index].type)
+            self.results.append(variable)
+            if index in run.nodes and index not in self._values:
+                self._values[index] = variable
+            else:
+                copied.append((index, variable))
+        returned = set(self._values) - set(run.operands)
+        for index in run.nodes:
+            self._node(index, nodes[index], returned)
+        for index, variable in copied:
+            self._call("copy", [variable.size], [self._value(index), variable.name])
+        used = {arg for index in run.nodes for arg in nodes[index].args} | {index for index, _ in copied}
+        unused = [self._values[index].name for index in run.operands if index not in used]
+        self._lines += [f"(void){name};" for name in unused]
+        doc = self._documentation(operands)
+        arguments = [f"const {variable.declaration}" for variable in operands]
+        arguments += [variable.declaration for variable in self.results]
+        dialect = self._scope.dialect
+        pragmas = [*dialect.in_layer]
+        for array in [*(v.name for v in (*operands, *self.results)), *self._tables]:
+            pragmas += dialect.in_array(array)
+        lines = [*doc, *dialect.before_layer, f"void {self._name}({', '.join(arguments)}) {{"]
+        self.texts.append("\n".join([*lines, *pragmas, *(_INDENT + line for line in self._lines), "}\n"]))
+
+    def _documentation(self, operands: Sequence[Variable]) -> list[str]:
+        steps = [
+            f"{type(self._program.nodes[index].op).__name__.lower()} -> {self._program.nodes[index].type}"
+            for index in self._run.nodes
+        ]
+        head = ", ".join(f"{v.name} {_shape(v.shape)}" for v in operands) or "constants"
+        return [f"/// {head} to {', '.join(f'{v.name} {_shape(v.shape)}' for v in self.results)}:", *(
+            f"///   {step}" for step in steps
+        )]  # fmt: skip
+
+    def _declare(self, role: str, kind: TensorType) -> Variable:
+        scalar = hull(kind)
+        type_name = self._scope.typedef(f"{self._name}_{role}_t", scalar)
+        return Variable(self._locals.unique(role), type_name, scalar, kind.shape)
+
+    def _local(self, role: str, kind: TensorType) -> Variable:
+        """A new local array."""
+        variable = self._declare(role, kind)
+        self._lines.append(f"{variable.declaration};")
+        self._lines += self._scope.dialect.in_array(variable.name)
+        return variable
+
+    def _value(self, index: int) -> str:
+        return self._variable(index).name
+
+    def _variable(self, index: int) -> Variable:
+        """The array that holds the value of a node."""
+        if index not in self._values:
+            node = self._program.nodes[index]
+            if not isinstance(node.op, ops.Const):
+                raise ProgramError(f"node %{index} is used before it is computed", where=self._name)
+            variable = self._local("constant", node.type)
+            raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(variable.scalar.frac))
+            self._call("constant", [variable.size], [self._array("constant", raw), variable.name])
+            self._values[index] = variable
+        return self._values[index]
+
+    def _array(self, name: str, values: Ints | Fracs) -> str:
+        unique = self._scope.array(self._name, name, values)
+        self._tables.append(unique)
+        return unique
+
+    def _call(self, kernel: str, template: Sequence[str | int], arguments: Sequence[str]) -> None:
+        chosen = ", ".join(map(str, template))
+        self._lines.append(f"bitsmith::{kernel}<{chosen}>({', '.join(arguments)});")
+
+    def _node(self, index: int, node: Node, returned: set[int]) -> None:
+        role = type(node.op).__name__.lower()
+        operands = [self._variable(arg) for arg in node.args]
+        if index not in returned:
+            self._values[index] = self._local(role, node.type)
+        self._op(node.op, node, operands, self._values[index])
+
+    def _op(self, op: Op, node: Node, operands: Sequence[Variable], result: Variable) -> None:
+        match op:
+            case ops.Input() | ops.Const():
+                raise ProgramError("inputs and constants are not computed", where=self._name)
+            case ops.Reshape():
+                self._call("copy", [result.size], [operands[0].name, result.name])
+            case ops.Transpose() | ops.Slice() | ops.Pad() | ops.Gather() | ops.Broadcast() | ops.Window():
+                self._wire(operands[0], moved(op, operands[0].shape), result)
+            case ops.Concat():
+                self._concat(op, operands, result)
+            case ops.Linear():
+                self._linear(op, operands[0], result)
+            case ops.MatMul():
+                self._matmul(node, operands, result)
+            case ops.Add() | ops.Sub() | ops.Mul():
+                self._elementwise(type(op).__name__.lower(), [], operands, result)
+            case ops.Max() | ops.Min():
+                self._elementwise(type(op).__name__.lower(), [self._common(node)], operands, result)
+            case ops.Compare():
+                self._elementwise(
+                    "compare", [f"bitsmith::{op.relation.name}", self._common(node)], operands, result
+                )
+            case ops.Select():
+                self._elementwise("select", [], operands, result)
+            case ops.Neg():
+                self._call("neg", [result.size], [operands[0].name, result.name])
+            case ops.Abs():
+                kind = self._program.nodes[node.args[0]].type
+                both = hull(kind, TensorType.of(kind.shape, kind.frac, -kind.hi, -kind.lo))
+                name = self._scope.typedef(f"{self._name}_signed_t", both)
+                self._call("abs", [name, result.size], [operands[0].name, result.name])
+            case ops.Shift():
+                amount = spread(op.amount, result.shape)
+                names = [operands[0].name, self._array("amount", amount), result.name]
+                self._call("shift", [result.size, amount.size], names)
+            case ops.Sum() | ops.AMax():
+                self._reduce(op, node, operands[0], result)
+            case ops.Table():
+                self._table(op, node, operands[0], result)
+            case ops.Cast():
+                self._cast(op, operands[0], result)
+            case ops.Scan():
+                self._scan(op, operands, result)
+            case _:
+                assert_never(op)
+
+    def _common(self, node: Node) -> str:
+        """A type that holds every value of all operands."""
+        return self._scope.typedef(f"{self._name}_common_t", hull(*self._program.types(node.args)))
+
+    def _wire(self, x: Variable, source: npt.NDArray[np.int64], result: Variable) -> None:
+        self._call("wire", [result.size], [x.name, self._array("source", source), result.name])
+
+    def _arranged(self, x: Variable, source: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Variable:
+        """The elements ``source`` of ``x`` in a local array of the same type; ``x`` itself if they are all in order."""
+        if source.size == x.size and bool(np.all(source.reshape(-1) == np.arange(x.size))):
+            return Variable(x.name, x.type_name, x.scalar, shape)
+        variable = Variable(self._locals.unique("arranged"), x.type_name, x.scalar, shape)
+        self._lines.append(f"{variable.declaration};")
+        self._lines += self._scope.dialect.in_array(variable.name)
+        self._wire(x, source, variable)
+        return variable
+
+    def _repeating(self, x: Variable, shape: tuple[int, ...]) -> Variable:
+        """``x`` such that element ``i`` of a tensor of ``shape`` meets its element ``i % x.size``."""
+        if suffix(x.shape, shape):
+            return x
+        return self._arranged(x, np.broadcast_to(_positions(x.shape), shape), shape)
+
+    def _elementwise(
+        self, kernel: str, template: Sequence[str], operands: Sequence[Variable], result: Variable
+    ) -> None:
+        fitted = [self._repeating(x, result.shape) for x in operands]
+        sizes = [result.size, *(x.size for x in fitted)]
+        self._call(kernel, [*template, *sizes], [*(x.name for x in fitted), result.name])
+
+    def _concat(self, op: ops.Concat, operands: Sequence[Variable], result: Variable) -> None:
+        rows = int(np.prod(result.shape[: op.axis], dtype=np.int64))
+        offset = 0
+        for x in operands:
+            self._call("concat", [rows, x.size // rows, result.size // rows, offset], [x.name, result.name])
+            offset += x.size // rows
+
+    def _accumulator(self, result: Variable, frac: int) -> str:
+        return self._scope.typedef(f"{self._name}_sum_t", accumulator(result.scalar, [frac]))
+
+    def _linear(self, op: ops.Linear, x: Variable, result: Variable) -> None:
+        raw, scalar = common_raw(op.weights, op.frac)
+        weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
+        sum_t = self._accumulator(result, x.scalar.frac + scalar.frac)
+        rows, columns = op.weights.shape
+        weights = self._array("weights", raw)
+        self._call("linear", [weights_t, sum_t, x.size // rows, rows, columns], [x.name, weights, result.name])
+
+    def _matmul(self, node: Node, operands: Sequence[Variable], result: Variable) -> None:
+        x, y = operands
+        leading = result.shape[:-2]
+        x, y = (
+            self._arranged(v, np.broadcast_to(_positions(v.shape), shape), shape)
+            for v, shape in ((x, (*leading, *x.shape[-2:])), (y, (*leading, *y.shape[-2:])))
+        )
+        sum_t = self._accumulator(result, x.scalar.frac + y.scalar.frac)
+        n, k = x.shape[-2:]
+        batch = int(np.prod(leading, dtype=np.int64))
+        self._call("matmul", [sum_t, batch, n, k, y.shape[-1]], [x.name, y.name, result.name])
+
+    def _reduce(self, op: ops.Sum | ops.AMax, node: Node, x: Variable, result: Variable) -> None:
+        kept = [axis for axis in range(len(x.shape)) if axis not in op.axes]
+        source = _positions(x.shape).transpose([*kept, *op.axes])
+        rows = self._arranged(x, source, source.shape)
+        sizes = [result.size, x.size // result.size]
+        if isinstance(op, ops.Sum):
+            self._call("sum", [self._accumulator(result, x.scalar.frac), *sizes], [rows.name, result.name])
+        else:
+            self._call("amax", sizes, [rows.name, result.name])
+
+    def _table(self, op: ops.Table, node: Node, x: Variable, result: Variable) -> None:
+        kind = self._program.nodes[node.args[0]].type
+        frac = op.frac.reshape((1,) * (len(x.shape) - op.frac.ndim) + op.frac.shape)
+        scaled = objects(op.values) << objects(result.scalar.frac - frac)[..., None]
+        entries = scaled.shape[-1]
+        tables = spread(_numbered(scaled.shape[:-1]), x.shape)
+        values = scaled.reshape(-1, entries)[tables.reshape(-1).astype(np.int64)]
+        drop = spread(x.scalar.frac - kind.frac, x.shape)
+        names = [
+            x.name,
+            self._array("drop", drop),
+            self._array("table", values),
+            self._scope.number(self._name, "first", op.first),
+            result.name,
+        ]
+        self._call("table", [result.size, len(values), entries, drop.size], names)
+
+    def _cast(self, op: ops.Cast, x: Variable, result: Variable) -> None:
+        frac, lo, hi = (compact(objects(part)) for part in (op.frac, op.lo, op.hi))
+        if frac.size == lo.size == hi.size == 1:
+            plain = _format(int(frac.item()), int(lo.item()), int(hi.item()))
+            if plain is not None:
+                name = self._scope.typedef(f"{self._name}_cast_t", plain, (op.rounding, op.overflow))
+                self._call("cast", [name, result.size], [x.name, result.name])
+                return
+        self._cast_within(op, (frac, lo, hi), x, result)
+
+    def _cast_within(self, op: ops.Cast, parts: tuple[Ints, Ints, Ints], x: Variable, result: Variable) -> None:
+        frac, lo, hi = (spread(part, x.shape) for part in parts)
+        if op.overflow is Overflow.WRAP and not _power_of_two(objects(parts[2] - parts[1] + 1)):
+            raise UnsupportedError(
+                "a cast that wraps in a range that is no number format",
+                where=self._name,
+                remedy="use SAT, or a range of a power of two of values",
+            )
+        left = max(0, int(frac.max()) - x.scalar.frac)
+        bits = x.scalar.width + 1 + left
+        # Beyond all bits of the operand it no longer matters how many are dropped.
+        drop = np.minimum(x.scalar.frac + left - frac, bits + 2)
+        width = 3 + max(bits, result.scalar.width, width_of(min(-1, int(lo.min())), max(0, int(hi.max()))))
+        arrays = [
+            self._array("drop", drop),
+            self._array("lo", lo),
+            self._array("hi", hi),
+            self._array("up", objects(result.scalar.frac - frac)),
+        ]
+        modes = [f"bitsmith::{op.rounding.value}", f"bitsmith::{op.overflow.value}"]
+        sizes = [width, left, result.size, drop.size, lo.size, hi.size, frac.size]
+        self._call("cast_within", [*modes, *sizes], [x.name, *arrays, result.name])
+
+    def _scan(self, op: ops.Scan, operands: Sequence[Variable], result: Variable) -> None:
+        run = body(op.body)
+        name = self._scope.names.unique(f"{self._name}_step")
+        inputs = {}
+        for index, x in zip(run.operands, operands, strict=True):
+            kind = op.body.nodes[index].type
+            type_name = self._scope.typedef(f"{name}_in_t", hull(kind))
+            inputs[index] = Variable(self._locals.unique("step_in"), type_name, hull(kind), kind.shape)
+        step = FunctionWriter(op.body, run, name, self._scope, inputs)
+        self.texts += step.texts
+        given = list(inputs.values())
+        outs = [
+            Variable(self._locals.unique("step_out"), out.type_name, out.scalar, out.shape) for out in step.results
+        ]
+        steps = operands[op.states].shape[0]
+        for variable in (*given, *outs):
+            self._lines.append(f"{variable.declaration};")
+            self._lines += self._scope.dialect.in_array(variable.name)
+        for state, first in zip(given[: op.states], operands[: op.states], strict=True):
+            self._call("copy", [state.size], [first.name, state.name])
+        self._lines.append(f"for (int step = 0; step < {steps}; step++) {{")
+        start = len(self._lines)
+        for item, sequence in zip(given[op.states :], operands[op.states :], strict=True):
+            self._call("copy", [item.size], [f"{sequence.name} + step * {item.size}", item.name])
+        self._lines.append(f"{name}({', '.join(v.name for v in (*given, *outs))});")
+        for state, following in zip(given[: op.states], outs[:-1], strict=True):
+            self._call("copy", [state.size], [following.name, state.name])
+        self._call("copy", [outs[-1].size], [outs[-1].name, f"{result.name} + step * {outs[-1].size}"])
+        self._lines[start:] = [_INDENT + line for line in self._lines[start:]]
+        self._lines.append("}")
+
+
+def _positions(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Row-major positions of a tensor's elements."""
+    return np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
+
+
+def _numbered(shape: tuple[int, ...]) -> Ints:
+    return objects(_positions(shape))
+
+
+def _power_of_two(spans: Ints) -> bool:
+    return bool(np.all((spans & (spans - 1)) == 0))
+
+
+def _format(frac: int, lo: int, hi: int) -> Scalar | None:
+    """The number format whose raw values are ``lo..hi``; None if there is none (or it has a sign bit only)."""
+    if hi < 1:
+        return None
+    plain = scalar_of(lo, hi, frac)
+    least, most = (-(hi + 1), hi) if plain.signed else (0, (1 << plain.width) - 1)
+    return plain if (lo, hi) == (least, most) and not hi & (hi + 1) else None
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"

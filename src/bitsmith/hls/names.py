@@ -1,0 +1,38 @@
+"""Identifiers of generated C++: made of the user's names, legal, unique, no macro of the headers that are included."""
+
+from __future__ import annotations
+
+import re
+
+_RESERVED = """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class co_await
+co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do
+double dynamic_cast else enum explicit export extern false final float for friend goto if import inline int long module
+mutable namespace new noexcept not not_eq nullptr operator or or_eq override private protected public register
+reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch template
+this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while
+xor xor_eq
+assert errno linux main offsetof setjmp signbit stderr stdin stdout unix va_arg va_copy va_end va_start
+bitsmith hls ihc std sycl
+component kernel pipe
+"""
+KEYWORDS = frozenset(_RESERVED.split())
+"""Keywords of C++ up to C++20 and of the vendors' compilers, macros in lower case, and namespaces of included headers."""
+
+_MAX_LENGTH = 64
+
+
+def identifier(text: str) -> str:
+    """``text`` as a legal identifier: ASCII letters, digits and single underscores.
+
+    Names in capitals get an underscore appended, since they could be macros (``EOF``, ``AP_RND``, ``I``).
+    """
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII)[:_MAX_LENGTH].strip("_")
+    if not name or name[0].isdigit():
+        name = f"n{name}"
+    return f"{name}_" if name in KEYWORDS or name == name.upper() else name
+
+
+def comment(text: str) -> str:
+    """``text`` as it may stand in a ``//`` comment: printable ASCII without backslashes, which would join lines."""
+    return re.sub(r"[^ -\[\]-~]", "?", text)[:200]

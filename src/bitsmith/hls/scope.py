@@ -1,0 +1,68 @@
+"""Names, types and constants of a project while its functions are being written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.hls import constants
+from bitsmith.hls.dialects import Dialect
+from bitsmith.hls.names import identifier
+from bitsmith.hls.scalar import Ints, Scalar
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.rtl.names import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An array: its name, its type's name, what the type is, and its shape in the program."""
+
+    name: str
+    type_name: str
+    scalar: Scalar
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def declaration(self) -> str:
+        """The array's declarator."""
+        return f"{self.type_name} {self.name}[{self.size}]"
+
+
+@dataclass(slots=True)
+class Scope:
+    """What the project's namespace holds: names handed out once, typedefs, and texts of constants per function."""
+
+    dialect: Dialect
+    names: Names = field(default_factory=Names)
+    typedefs: list[str] = field(default_factory=list)
+    constants: dict[str, list[str]] = field(default_factory=dict)
+
+    def typedef(self, name: str, scalar: Scalar, modes: tuple[Rounding, Overflow] | None = None) -> str:
+        """Declare a type called ``name`` or similar; returns its name."""
+        unique = self.names.unique(identifier(name))
+        self.typedefs.append(f"typedef {self.dialect.family.fixed(scalar, modes)} {unique};")
+        return unique
+
+    def array(self, function: str, name: str, values: Ints | npt.NDArray[np.int64]) -> str:
+        """Define a constant array for ``function``; returns its name."""
+        unique = self.names.unique(identifier(f"{function}_{name}"))
+        self.constants.setdefault(function, []).append(constants.array(unique, values))
+        return unique
+
+    def number(self, function: str, name: str, value: int) -> str:
+        """Define one constant for ``function``; returns its name."""
+        unique = self.names.unique(identifier(f"{function}_{name}"))
+        self.constants.setdefault(function, []).append(constants.scalar(unique, value))
+        return unique
+
+    def weights(self) -> Mapping[str, str]:
+        """Texts of the constants, by function."""
+        return {function: "\n".join(texts) for function, texts in self.constants.items()}

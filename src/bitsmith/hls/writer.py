@@ -1,0 +1,197 @@
+"""Writes a core program as a C++ project: a function per layer, a top function, a test bench and a bridge.
+
+``firmware/<top>.cpp`` and ``.h``, ``firmware/types.h``, ``firmware/weights/<function>.h``, ``firmware/bitsmith/`` with the
+kernels, ``<top>_test.cpp`` (reads and writes ``tb_data/``), ``<top>_bridge.cpp`` (exact values as 64-bit words), and the
+vendor's scripts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from bitsmith.hls.bench import BENCH_NAMES, bridge_source, test_bench
+from bitsmith.hls.dialects import Dialect
+from bitsmith.hls.dialects.dialect import KERNELS
+from bitsmith.hls.kernels import FunctionWriter
+from bitsmith.hls.names import comment, identifier
+from bitsmith.hls.project import HlsProject, HlsTarget, Port
+from bitsmith.hls.runs import Run, runs
+from bitsmith.hls.scalar import hull
+from bitsmith.hls.scope import Scope, Variable
+from bitsmith.ir import ops
+from bitsmith.ir.infer import rescale
+from bitsmith.ir.program import Program
+from bitsmith.rtl.names import Names
+
+_UNNAMED = "network"
+
+
+def write(program: Program, dialect: Dialect, target: HlsTarget) -> HlsProject:
+    """The project of ``program`` for the compiler of ``dialect``.
+
+    Raises:
+        RangeError: elements of one tensor that have no common format of a reasonable width.
+        UnsupportedError: a cast that wraps in a range that is no number format.
+    """
+    return _Writer(program, dialect, target).project()
+
+
+@dataclass(slots=True)
+class _Function:
+    run: Run
+    name: str
+    layer: str
+    texts: list[str]
+
+
+class _Writer:
+    def __init__(self, program: Program, dialect: Dialect, target: HlsTarget) -> None:
+        self._program = program
+        self._dialect = dialect
+        self._target = target
+        self._top = identifier(target.top)
+        self._space = f"{self._top}_layers"
+        self._scope = Scope(dialect)
+        self._locals = Names()
+        for taken in (self._top, *BENCH_NAMES):
+            self._locals.unique(taken)
+        self._values: dict[int, Variable] = {}
+        self._functions: list[_Function] = []
+        self._inputs = self._declare_inputs()
+        for run in runs(program):
+            self._function(run)
+        self._outputs: list[Variable] = []
+        self._body: list[str] = []
+        self._compose()
+
+    def project(self) -> HlsProject:
+        """All files."""
+        top = self._top
+        files = {
+            f"firmware/{top}.h": self._header(),
+            f"firmware/{top}.cpp": self._source(),
+            "firmware/types.h": self._types(),
+            "firmware/bitsmith/kernels.h": self._dialect.header(),
+        }
+        for function, text in self._scope.weights().items():
+            guard = f"{self._space}_{function}_weights_h".upper()
+            files[f"firmware/weights/{function}.h"] = self._guarded(guard, "Constants as raw values.", text)
+        for name in (*KERNELS, "raw.h", "words.h", self._dialect.family.value):
+            files[f"firmware/bitsmith/{name}"] = kernel(name)
+        inputs, outputs = ([_port(v) for v in variables] for variables in (self._inputs, self._outputs))
+        files[f"{top}_test.cpp"] = test_bench(top, self._title(), self._inputs, self._outputs)
+        files[f"{top}_bridge.cpp"] = bridge_source(top, self._title(), self._inputs, self._outputs)
+        files |= self._dialect.scripts(self._target)
+        return HlsProject(top, files, tuple(inputs), tuple(outputs), f"{top}_bridge.cpp", f"{top}_bridge")
+
+    def _title(self) -> str:
+        return f"// Written by {comment(self._target.tool)}, project {comment(self._target.digest)}."
+
+    def _declare_inputs(self) -> list[Variable]:
+        variables = []
+        for index in self._program.inputs:
+            node = self._program.nodes[index]
+            if not isinstance(node.op, ops.Input):
+                continue
+            name, scalar = identifier(node.op.name), hull(node.type)
+            type_name = self._scope.typedef(f"{name}_t", scalar)
+            variable = Variable(self._locals.unique(name), f"{self._space}::{type_name}", scalar, node.type.shape)
+            variables.append(variable)
+            self._values[index] = variable
+        return variables
+
+    def _function(self, run: Run) -> None:
+        name = self._scope.names.unique(identifier(run.layer or _UNNAMED))
+        inside = {
+            index: Variable(v.name, v.type_name.removeprefix(f"{self._space}::"), v.scalar, v.shape)
+            for index, v in self._values.items()
+        }
+        writer = FunctionWriter(self._program, run, name, self._scope, inside)
+        for index, result in zip(run.results, writer.results, strict=True):
+            local = self._locals.unique(f"{name}_result")
+            self._values[index] = Variable(local, f"{self._space}::{result.type_name}", result.scalar, result.shape)
+        self._functions.append(_Function(run, name, run.layer, writer.texts))
+
+    def _compose(self) -> None:
+        """The body of the top function: declarations, calls, and copies into the outputs."""
+        for function in self._functions:
+            results = [self._values[index] for index in function.run.results]
+            for result in results:
+                self._body += [f"{result.declaration};", *self._dialect.in_array(result.name)]
+            arguments = [self._values[index].name for index in function.run.operands] + [v.name for v in results]
+            self._body.append(f"{self._space}::{function.name}({', '.join(arguments)});")
+        used = {arg for function in self._functions for arg in function.run.operands}
+        used.update(output.node for output in self._program.outputs)
+        for index in self._program.inputs:
+            if index not in used:
+                self._body.append(f"(void){self._values[index].name};")
+        for output in self._program.outputs:
+            node = self._program.nodes[output.node]
+            value = self._values.get(output.node) or self._constant(output.node)
+            name = self._locals.unique(identifier(output.name))
+            result = Variable(name, value.type_name, value.scalar, node.type.shape)
+            self._outputs.append(result)
+            self._body.append(f"bitsmith::copy<{result.size}>({value.name}, {result.name});")
+
+    def _constant(self, index: int) -> Variable:
+        """An output that depends on no input."""
+        node = self._program.nodes[index]
+        assert isinstance(node.op, ops.Const)
+        scalar = hull(node.type)
+        type_name = self._scope.typedef("constant_t", scalar)
+        variable = Variable(self._locals.unique("constant"), f"{self._space}::{type_name}", scalar, node.type.shape)
+        raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(scalar.frac))
+        values = self._scope.array("constants", "values", raw)
+        self._body += [f"{variable.declaration};", *self._dialect.in_array(variable.name)]
+        self._body.append(f"bitsmith::constant<{variable.size}>({self._space}::{values}, {variable.name});")
+        self._values[index] = variable
+        return variable
+
+    def _prototype(self) -> str:
+        arguments = [f"const {variable.declaration}" for variable in self._inputs]
+        arguments += [variable.declaration for variable in self._outputs]
+        return f"void {self._top}({', '.join(arguments)})"
+
+    def _header(self) -> str:
+        return self._guarded(
+            f"{self._space}_top_h".upper(), "The top function.", f'#include "types.h"\n\n{self._prototype()};\n', wrap=False
+        )
+
+    def _types(self) -> str:
+        text = "\n".join(self._scope.typedefs) + "\n"
+        space = f"namespace {self._space} {{\n\n{text}\n}} // namespace {self._space}\n"
+        body = f'#include "bitsmith/kernels.h"\n\n{space}'
+        return self._guarded(f"{self._space}_types_h".upper(), "Types of all tensors.", body, wrap=False)
+
+    def _guarded(self, guard: str, about: str, text: str, *, wrap: bool = True) -> str:
+        if wrap:
+            text = f"#include <stdint.h>\n\nnamespace {self._space} {{\n\n{text}\n}} // namespace {self._space}\n"
+        return f"{self._title()}\n// {about}\n#ifndef {guard}\n#define {guard}\n\n{text}\n#endif\n"
+
+    def _source(self) -> str:
+        includes = [f'#include "{self._top}.h"', ""]
+        includes += [f'#include "weights/{function}.h"' for function in self._scope.weights()]
+        parts = [self._title(), *includes, "", f"namespace {self._space} {{", ""]
+        for function in self._functions:
+            parts += [*function.texts[:-1], f"/// Layer {comment(repr(function.layer))}."]
+            parts.append(function.texts[-1])
+        parts += [f"}} // namespace {self._space}", "", *self._dialect.before_top, f"{self._prototype()} {{"]
+        parts += self._dialect.in_top
+        for variable in (*self._inputs, *self._outputs):
+            parts += self._dialect.in_array(variable.name)
+        parts += [line if line.startswith("#") else f"    {line}" for line in self._body]
+        return "\n".join([*parts, "}", ""])
+
+
+def kernel(name: str) -> str:
+    """The text of a kernel header of the package."""
+    return (resources.files("bitsmith.hls") / "include" / "bitsmith" / name).read_text(encoding="utf-8")
+
+
+def _port(variable: Variable) -> Port:
+    return Port(variable.name, variable.size, variable.scalar)
+
+
