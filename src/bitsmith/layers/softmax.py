@@ -21,7 +21,7 @@ from bitsmith.layers.tables import Function, tabulated
 
 _GUARD_BITS = 2
 _DECAY = Function("exp(-x)", lambda x: np.exp(-x))
-_RECIPROCAL = Function("1/x", lambda x: 1.0 / x)
+_RECIPROCAL = Function("1/(1+x)", lambda x: 1.0 / (1.0 + x))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +76,14 @@ def _largest(builder: Builder, x: Value) -> Value:
     return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
 
 
+def _all_of_width(value: int) -> int:
+    """The greatest number with as many bits as ``value``: a WRAP to it only leaves bits away, which costs nothing."""
+    return (1 << value.bit_length()) - 1
+
+
 def _nonnegative(builder: Builder, x: Value) -> Value:
     """``x`` known not to be negative: the cast that says so never changes a value."""
-    return builder.cast_to(x, x.type.frac, 0, np.maximum(x.type.hi, 0), Rounding.TRN, Overflow.WRAP)
+    return builder.cast_to(x, x.type.frac, 0, _all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
 
 
 def _first_largest(builder: Builder, x: Value) -> Value:
@@ -113,44 +118,42 @@ def _rounded(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
     if lowering.format(variable) is not None or surplus <= 0:
         return x
     highest = (int(x.type.hi.max()) >> surplus) + 1
-    return lowering.builder.cast_to(x, frac, 0, highest, Rounding.RND, Overflow.SAT)
+    return lowering.builder.cast_to(x, frac, 0, _all_of_width(highest), Rounding.RND, Overflow.WRAP)
 
 
 def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
     """``powers`` over their sum, which is known to be at least ``least`` (raw)."""
     builder = lowering.builder
     total = builder.sum(powers, [-1])
-    total = builder.cast_to(total, total.type.frac, least, total.type.hi.max(), Rounding.TRN, Overflow.WRAP)
-    total = lowering.cast("accum", total)
-    total = lowering.cast("inv_inp", builder.reshape(total, (*total.shape, 1)))
-    mantissa, halvings = _leading_one(builder, total)
-    lowest = (int(mantissa.type.lo.min()).bit_length() - 1) - int(mantissa.type.frac.max())
-    # 1/mantissa lies within a factor of two: guard bits relative to its magnitude.
-    frac = max(_result_frac(lowering), 1) + _GUARD_BITS + lowest + 1
-    reciprocal = _rounded(lowering, tabulated(lowering, mantissa, _RECIPROCAL, frac, "inv_table"), frac, "inv_table")
+    total = builder.reshape(total, (*total.shape, 1))
+    if lowering.format("accum") is not None or lowering.format("inv_inp") is not None:
+        total, least = lowering.cast("inv_inp", lowering.cast("accum", total)), 0
+    fraction, exponent, halvings = _leading_one(builder, total, least)
+    frac = max(_result_frac(lowering), 1) + _GUARD_BITS + 1
+    reciprocal = _rounded(lowering, tabulated(lowering, fraction, _RECIPROCAL, frac, "inv_table"), frac, "inv_table")
+    reciprocal = builder.shift(reciprocal, -exponent)
     for count, halved in halvings:
         reciprocal = builder.select(halved, builder.shift(reciprocal, -count), reciprocal)
     return builder.mul(powers, reciprocal)
 
 
-def _leading_one(builder: Builder, x: Value) -> tuple[Value, list[tuple[int, Value]]]:
-    """``x = mantissa * 2**k`` with the mantissa's leading one in a fixed place, and ``k`` as conditions on powers of two.
+def _leading_one(builder: Builder, x: Value, least: int) -> tuple[Value, int, list[tuple[int, Value]]]:
+    """``x = (1 + fraction) * 2**(exponent + k)`` with ``k`` as conditions on powers of two; ``x`` is at least ``least``, raw.
 
     Zero (only possible if all table entries are zero) counts as the least positive value.
     """
     frac = int(x.type.frac.max())
-    floor = max(int(x.type.lo.min()), 1)
-    if int(x.type.lo.min()) < 1:
-        x = builder.max(x, builder.const(1, frac))
-    place, span = floor.bit_length() - 1, int(x.type.hi.max()).bit_length() - floor.bit_length()
+    if least < 1:
+        x, least = builder.max(x, builder.const(1, frac)), 1
+    place, span = least.bit_length() - 1, int(x.type.hi.max()).bit_length() - least.bit_length()
     halvings: list[tuple[int, Value]] = []
-    for count in (1 << j for j in reversed(range(span.bit_length()))):
+    for count in (1 << j for j in reversed(range(max(span, 0).bit_length()))):
         halved = builder.compare(x, Relation.GE, builder.const(1 << (place + count), frac))
         x = builder.select(halved, builder.shift(x, -count), x)
         grown = int(x.type.frac.max())
-        # What the comparison just proved; no value changes.
-        bounds = (1 << (place + grown - frac), (1 << (place + count + grown - frac)) - 1)
-        x = builder.cast_to(x, grown, *bounds, Rounding.TRN, Overflow.WRAP)
         place, frac = place + grown - frac, grown
+        # What the comparison just proved; no value changes.
+        x = builder.cast_to(x, frac, 0, (1 << (place + count)) - 1, Rounding.TRN, Overflow.WRAP)
         halvings.append((count, halved))
-    return x, halvings
+    fraction = builder.cast_to(x, frac, 0, (1 << place) - 1, Rounding.TRN, Overflow.WRAP)
+    return builder.shift(fraction, frac - place), place - frac, halvings
