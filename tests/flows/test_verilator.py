@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.verilator import Simulation, lint, simulate
+from bitsmith.flows.base import GXX, VERILATOR, find
+from bitsmith.flows.verilator import Simulation, compiled_runtime, lint, simulate
 from tests.flows.designs import Design, adders, passthrough, random_words
 
 
@@ -41,6 +43,17 @@ def test_one_sample(tmp_path: Path) -> None:
     result, expected = run(passthrough(12, 12, 3), tmp_path, samples=1)
     assert np.array_equal(result.outputs, expected)
     assert (result.latency_cycles, result.ii_cycles) == (3, 1)
+
+
+def test_folders_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_runtime(find(VERILATOR), find(GXX), None)  # into the user's cache
+    cache = tmp_path / "ca che $(x)"
+    cache.symlink_to(Path(platformdirs.user_cache_dir()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    folder = tmp_path / "John's project, \u00fc (2) $HOME;"
+    folder.mkdir()
+    result, expected = run(passthrough(12, 12, 3), folder, samples=4)
+    assert np.array_equal(result.outputs, expected)
 
 
 PORTS = "input logic clk, rst, in_valid, input logic [7:0] in_data, output logic out_valid, output logic [7:0] out_data"

