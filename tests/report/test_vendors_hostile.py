@@ -62,6 +62,34 @@ def test_elements_nested_without_end(tmp_path: Path) -> None:
         parse_vivado_report(folder)
 
 
+@pytest.mark.parametrize("part", ["<a/>", '<a b="1" c="2" d="3"/>'])
+def test_more_elements_than_any_report_has(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor, "MAX_NODES", 1000)
+    path = tmp_path / "many.xml"
+    path.write_text(f"<profile>{part * 1000}</profile>")
+    with pytest.raises(ProjectError, match="more than 1,000 elements"):
+        vendor.read_xml(path)
+    path.write_text(f"<profile>{part * 200}</profile>")
+    assert len(vendor.read_xml(path)) == 200
+
+
+def test_more_lists_than_any_report_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor, "MAX_NODES", 1000)
+    with pytest.raises(ProjectError, match="more than 1,000 lists"):
+        vendor.read_json("[" + "[]," * 999 + "{}]", Path("x.js"))
+    assert vendor.read_json("[" + "[]," * 998 + "{}]", Path("x.js")) == [[]] * 998 + [{}]
+
+
+def test_more_lines_than_any_report_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor, "MAX_NODES", 1000)
+    path = tmp_path / "many.ndjson"
+    path.write_text("1\n" * 1001)
+    with pytest.raises(ProjectError, match="more than 1,000 lines"):
+        vendor.read_json_lines(path)
+    path.write_text("1\n\n" * 500)
+    assert vendor.read_json_lines(path) == [1] * 500
+
+
 def test_json_nested_without_end(tmp_path: Path) -> None:
     folder = project("oneapi", tmp_path)
     (folder / "build/my_jet.fpga.prj/reports/resources/json/summary.ndjson").write_text("[" * 200_000)

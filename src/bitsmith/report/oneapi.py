@@ -23,8 +23,7 @@ from bitsmith.report.vendor import (
     number,
     present,
     put,
-    read_json,
-    read_text,
+    read_json_lines,
     show,
 )
 
@@ -82,17 +81,13 @@ def _sections(project: Path, name: str) -> dict[str, object]:
     return {key: section for key, section in found.items() if section}
 
 
-def _values(path: Path) -> list[Json]:
-    return [read_json(line, path) for line in read_text(path).splitlines() if line.strip()]
-
-
 def _area(path: Path) -> dict[str, object]:
     """What the compiler estimates that the design takes, and what the part has.
 
     ``frac_dsp`` is there where the version counts multipliers that share a block apart from whole blocks (``dsp``).
     """
     section: dict[str, object] = {}
-    for value in _values(path):
+    for value in read_json_lines(path):
         name = dig(value, "name")
         if name not in ("Total", "Available") or dig(value, "parent") not in (None, "estimatedResources"):
             continue
@@ -109,7 +104,7 @@ def _area(path: Path) -> dict[str, object]:
 def _loops(path: Path) -> Figures:
     """The lowest clock, and the greatest interval and latency, over all loops and blocks."""
     measured: dict[str, list[Number]] = {"af": [], "ii": [], "lt": []}
-    for value in _values(path):
+    for value in read_json_lines(path):
         if all(dig(value, key) is not None for key in measured):
             for key, seen in measured.items():
                 figure = number(_bound(dig(value, key)), key, path)
@@ -127,7 +122,7 @@ def _loops(path: Path) -> Figures:
 def _fitted(path: Path, name: str) -> Figures:
     """Clock in MHz and area after the fit; the compiler leaves a note instead of numbers until Quartus has run."""
     data: Json = {}
-    for value in _values(path):
+    for value in read_json_lines(path):
         if isinstance(data, dict) and isinstance(value, dict):
             data |= value
     fmax = number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock fmax"), "clock fmax", path)

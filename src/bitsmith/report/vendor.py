@@ -22,6 +22,7 @@ Figures: TypeAlias = dict[str, object]
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 MAX_BYTES = 64 << 20
+MAX_NODES = 1_000_000  # of a parsed tree: each takes far more memory than the few bytes that make one
 _MAX_DEPTH = 64
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{0,60})?(?:[eE][+-]?[0-9]{1,2})?")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -101,13 +102,15 @@ def read_xml(path: Path) -> Element:
         ProjectError: not well-formed, too deep, too large, or with a document type.
     """
     builder = TreeBuilder()
-    depth = 0
+    depth = nodes = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
+        nonlocal depth, nodes
+        depth, nodes = depth + 1, nodes + 1 + len(attributes)
         if depth > _MAX_DEPTH:
             raise malformed(f"elements nested deeper than {_MAX_DEPTH}", path)
+        if nodes > MAX_NODES:
+            raise malformed(f"more than {MAX_NODES:,} elements and attributes", path)
         builder.start(tag, attributes)
 
     def end(tag: str) -> None:
@@ -134,14 +137,29 @@ def read_json(text: str, path: Path) -> Json:
     """The JSON value that starts ``text``; ``path`` is for the error.
 
     Raises:
-        ProjectError: the text does not start with a JSON value, or one with numbers beyond what a report can hold.
+        ProjectError: the text does not start with a JSON value, or with one of more than ``MAX_NODES`` parts or with
+            numbers beyond what a report can hold.
     """
+    if text.count("[") + text.count("{") > MAX_NODES:
+        raise malformed(f"more than {MAX_NODES:,} lists and objects", path)
     decoder = json.JSONDecoder(parse_int=_json_int, parse_float=_json_float, parse_constant=_json_float)
     try:
         value: Json = decoder.raw_decode(text.lstrip())[0]
     except (ValueError, RecursionError) as error:
         raise malformed(f"not a readable JSON value ({error})", path) from error
     return value
+
+
+def read_json_lines(path: Path) -> list[Json]:
+    """The JSON values of a file that has one to a line.
+
+    Raises:
+        ProjectError: as :func:`read_json` of each line, or more than ``MAX_NODES`` lines.
+    """
+    text = read_text(path)
+    if text.count("\n") > MAX_NODES:
+        raise malformed(f"more than {MAX_NODES:,} lines", path)
+    return [read_json(line, path) for line in text.splitlines() if line.strip()]
 
 
 def dig(value: Json, *steps: str | int) -> Json:
