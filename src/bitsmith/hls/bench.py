@@ -77,9 +77,9 @@ def test_bench(top: str, title: str, inputs: Sequence[Variable], outputs: Sequen
 def bridge_source(top: str, title: str, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:
     """The function ``<top>_bridge``."""
     lines = [f"{v.declaration};" for v in (*inputs, *outputs)]
-    lines += [f"in = bitsmith::load<{v.size}, {v.scalar.words}>(in, {v.name});" for v in inputs]
+    lines += [f"in = kernels::load<{v.size}, {v.scalar.words}>(in, {v.name});" for v in inputs]
     lines.append(_called(top, inputs, outputs))
-    lines += [f"out = bitsmith::store<{v.size}, {v.scalar.words}>({v.name}, out);" for v in outputs]
+    lines += [f"out = kernels::store<{v.size}, {v.scalar.words}>({v.name}, out);" for v in outputs]
     return _BRIDGE.format(title=title, top=top, body="\n".join(f"    {line}" for line in lines))
 
 

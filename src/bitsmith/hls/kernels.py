@@ -17,10 +17,8 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType, compact, objects, width_of
+from bitsmith.ir.types import Overflow, TensorType, compact, objects, width_of
 from bitsmith.rtl.names import Names
-
-_INDENT = "    "
 
 
 class FunctionWriter:
@@ -72,7 +70,7 @@ class FunctionWriter:
         for array in [*(v.name for v in (*operands, *self.results)), *self._tables]:
             pragmas += dialect.in_array(array)
         lines = [*doc, *dialect.before_layer, f"void {self._name}({', '.join(arguments)}) {{"]
-        self.texts.append("\n".join([*lines, *pragmas, *(_INDENT + line for line in self._lines), "}\n"]))
+        self.texts.append("\n".join([*lines, *pragmas, *(_indented(line) for line in self._lines), "}\n"]))
 
     def _documentation(self, operands: Sequence[Variable]) -> list[str]:
         steps = [
@@ -118,7 +116,7 @@ class FunctionWriter:
 
     def _call(self, kernel: str, template: Sequence[str | int], arguments: Sequence[str]) -> None:
         chosen = ", ".join(map(str, template))
-        self._lines.append(f"bitsmith::{kernel}<{chosen}>({', '.join(arguments)});")
+        self._lines.append(f"kernels::{kernel}<{chosen}>({', '.join(arguments)});")
 
     def _node(self, index: int, node: Node, returned: set[int]) -> None:
         role = type(node.op).__name__.lower()
@@ -146,9 +144,7 @@ class FunctionWriter:
             case ops.Max() | ops.Min():
                 self._elementwise(type(op).__name__.lower(), [self._common(node)], operands, result)
             case ops.Compare():
-                self._elementwise(
-                    "compare", [f"bitsmith::{op.relation.name}", self._common(node)], operands, result
-                )
+                self._elementwise("compare", [f"kernels::{op.relation.name}", self._common(node)], operands, result)
             case ops.Select():
                 self._elementwise("select", [], operands, result)
             case ops.Neg():
@@ -261,7 +257,7 @@ class FunctionWriter:
         self._call("table", [result.size, len(values), entries, drop.size], names)
 
     def _cast(self, op: ops.Cast, x: Variable, result: Variable) -> None:
-        frac, lo, hi = (compact(objects(part)) for part in (op.frac, op.lo, op.hi))
+        frac, lo, hi = (objects(compact(objects(part))) for part in (op.frac, op.lo, op.hi))
         if frac.size == lo.size == hi.size == 1:
             plain = _format(int(frac.item()), int(lo.item()), int(hi.item()))
             if plain is not None:
@@ -289,7 +285,7 @@ class FunctionWriter:
             self._array("hi", hi),
             self._array("up", objects(result.scalar.frac - frac)),
         ]
-        modes = [f"bitsmith::{op.rounding.value}", f"bitsmith::{op.overflow.value}"]
+        modes = [f"kernels::{op.rounding.value}", f"kernels::{op.overflow.value}"]
         sizes = [width, left, result.size, drop.size, lo.size, hi.size, frac.size]
         self._call("cast_within", [*modes, *sizes], [x.name, *arrays, result.name])
 
@@ -297,16 +293,14 @@ class FunctionWriter:
         run = body(op.body)
         name = self._scope.names.unique(f"{self._name}_step")
         inputs = {}
-        for index, x in zip(run.operands, operands, strict=True):
+        for index in run.operands:
             kind = op.body.nodes[index].type
             type_name = self._scope.typedef(f"{name}_in_t", hull(kind))
             inputs[index] = Variable(self._locals.unique("step_in"), type_name, hull(kind), kind.shape)
         step = FunctionWriter(op.body, run, name, self._scope, inputs)
         self.texts += step.texts
         given = list(inputs.values())
-        outs = [
-            Variable(self._locals.unique("step_out"), out.type_name, out.scalar, out.shape) for out in step.results
-        ]
+        outs = [Variable(self._locals.unique("step_out"), out.type_name, out.scalar, out.shape) for out in step.results]
         steps = operands[op.states].shape[0]
         for variable in (*given, *outs):
             self._lines.append(f"{variable.declaration};")
@@ -321,8 +315,13 @@ class FunctionWriter:
         for state, following in zip(given[: op.states], outs[:-1], strict=True):
             self._call("copy", [state.size], [following.name, state.name])
         self._call("copy", [outs[-1].size], [outs[-1].name, f"{result.name} + step * {outs[-1].size}"])
-        self._lines[start:] = [_INDENT + line for line in self._lines[start:]]
+        self._lines[start:] = [_indented(line) for line in self._lines[start:]]
         self._lines.append("}")
+
+
+def _indented(line: str) -> str:
+    """One level in; pragmas stay at the margin."""
+    return line if line.startswith("#") else f"    {line}"
 
 
 def _positions(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

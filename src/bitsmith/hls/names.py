@@ -13,11 +13,14 @@ reinterpret_cast requires restrict return short signed sizeof static static_asse
 this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while
 xor xor_eq
 assert errno linux main offsetof setjmp signbit stderr stdin stdout unix va_arg va_copy va_end va_start
-bitsmith hls ihc std sycl
+bitsmith hls ihc kernels std sycl
 component kernel pipe
 """
 KEYWORDS = frozenset(_RESERVED.split())
 """Keywords of C++ up to C++20 and of the vendors' compilers, macros in lower case, and namespaces of included headers."""
+
+USED = ("ac_fixed", "ap_fixed", "ap_ufixed", *(f"int{size}_t" for size in (8, 16, 32, 64)), "uint64_t")
+"""Names of other namespaces that generated code uses unqualified, which no name of a project may hide."""
 
 _MAX_LENGTH = 64
 
@@ -25,12 +28,13 @@ _MAX_LENGTH = 64
 def identifier(text: str) -> str:
     """``text`` as a legal identifier: ASCII letters, digits and single underscores.
 
-    Names in capitals get an underscore appended, since they could be macros (``EOF``, ``AP_RND``, ``I``).
+    Names in capitals get an underscore appended, since they could be macros (``EOF``, ``AP_RND``, ``I``), and names with
+    the ending of types too (``size_t``).
     """
     name = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII)[:_MAX_LENGTH].strip("_")
     if not name or name[0].isdigit():
         name = f"n{name}"
-    return f"{name}_" if name in KEYWORDS or name == name.upper() else name
+    return f"{name}_" if name in KEYWORDS or name == name.upper() or name.endswith("_t") else name
 
 
 def comment(text: str) -> str:

@@ -35,9 +35,7 @@ def runs(program: Program) -> tuple[Run, ...]:
 
 def body(program: Program) -> Run:
     """All nodes of the body of a recurrence as one run, called with all its inputs."""
-    nodes = tuple(
-        index for index, node in enumerate(program.nodes) if not isinstance(node.op, ops.Input | ops.Const)
-    )
+    nodes = tuple(index for index, node in enumerate(program.nodes) if not isinstance(node.op, ops.Input | ops.Const))
     return Run("", nodes, program.inputs, tuple(output.node for output in program.outputs))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bitsmith.hls import constants
 from bitsmith.hls.dialects import Dialect
-from bitsmith.hls.names import identifier
+from bitsmith.hls.names import USED
 from bitsmith.hls.scalar import Ints, Scalar
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.rtl.names import Names
@@ -45,21 +45,25 @@ class Scope:
     typedefs: list[str] = field(default_factory=list)
     constants: dict[str, list[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in USED:
+            self.names.unique(name)
+
     def typedef(self, name: str, scalar: Scalar, modes: tuple[Rounding, Overflow] | None = None) -> str:
         """Declare a type called ``name`` or similar; returns its name."""
-        unique = self.names.unique(identifier(name))
+        unique = self.names.unique(name)
         self.typedefs.append(f"typedef {self.dialect.family.fixed(scalar, modes)} {unique};")
         return unique
 
     def array(self, function: str, name: str, values: Ints | npt.NDArray[np.int64]) -> str:
         """Define a constant array for ``function``; returns its name."""
-        unique = self.names.unique(identifier(f"{function}_{name}"))
+        unique = self.names.unique(f"{function}_{name}")
         self.constants.setdefault(function, []).append(constants.array(unique, values))
         return unique
 
     def number(self, function: str, name: str, value: int) -> str:
         """Define one constant for ``function``; returns its name."""
-        unique = self.names.unique(identifier(f"{function}_{name}"))
+        unique = self.names.unique(f"{function}_{name}")
         self.constants.setdefault(function, []).append(constants.scalar(unique, value))
         return unique
 

@@ -44,7 +44,7 @@ def _window(op: ops.Window, x: Positions) -> Positions:
     ]
     padded = np.pad(x, (*op.padding, *((0, 0),) * (x.ndim - rank)), constant_values=-1)
     result = np.empty((*counts, *op.size, *x.shape[rank:]), dtype=np.int64)
-    every = (slice(None),) * rank
+    every: tuple[slice | int, ...] = (slice(None),) * rank
     for tap in itertools.product(*map(range, op.size)):
         first = [t * dilation for t, dilation in zip(tap, op.dilation, strict=True)]
         taken = tuple(
@@ -64,5 +64,5 @@ def suffix(shape: tuple[int, ...], of: tuple[int, ...]) -> bool:
 
 def spread(values: npt.NDArray[np.object_] | npt.NDArray[np.int64], shape: tuple[int, ...]) -> npt.NDArray[np.object_]:
     """The smallest array that repeats along a tensor of ``shape`` as broadcasting ``values`` to it would."""
-    small = compact(objects(values))
-    return objects(small if suffix(small.shape, shape) else np.broadcast_to(small, shape))
+    small = objects(compact(objects(values)))
+    return small if suffix(small.shape, shape) else objects(np.broadcast_to(small, shape).astype(np.object_))

@@ -134,7 +134,7 @@ class _Writer:
             name = self._locals.unique(identifier(output.name))
             result = Variable(name, value.type_name, value.scalar, node.type.shape)
             self._outputs.append(result)
-            self._body.append(f"bitsmith::copy<{result.size}>({value.name}, {result.name});")
+            self._body.append(f"kernels::copy<{result.size}>({value.name}, {result.name});")
 
     def _constant(self, index: int) -> Variable:
         """An output that depends on no input."""
@@ -146,7 +146,7 @@ class _Writer:
         raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(scalar.frac))
         values = self._scope.array("constants", "values", raw)
         self._body += [f"{variable.declaration};", *self._dialect.in_array(variable.name)]
-        self._body.append(f"bitsmith::constant<{variable.size}>({self._space}::{values}, {variable.name});")
+        self._body.append(f"kernels::constant<{variable.size}>({self._space}::{values}, {variable.name});")
         self._values[index] = variable
         return variable
 
@@ -157,7 +157,10 @@ class _Writer:
 
     def _header(self) -> str:
         return self._guarded(
-            f"{self._space}_top_h".upper(), "The top function.", f'#include "types.h"\n\n{self._prototype()};\n', wrap=False
+            f"{self._space}_top_h".upper(),
+            "The top function.",
+            f'#include "types.h"\n\n{self._prototype()};\n',
+            wrap=False,
         )
 
     def _types(self) -> str:
@@ -193,5 +196,3 @@ def kernel(name: str) -> str:
 
 def _port(variable: Variable) -> Port:
     return Port(variable.name, variable.size, variable.scalar)
-
-

@@ -1,8 +1,8 @@
 // Rounding and overflow: the only kernels that lose anything.
-#ifndef BITSMITH_CAST_H
-#define BITSMITH_CAST_H
+#ifndef BITSMITH_KERNELS_CAST_H
+#define BITSMITH_KERNELS_CAST_H
 
-namespace bitsmith {
+namespace kernels {
 
 /// To the number format M, whose type carries the modes of rounding and overflow; R has the same values.
 template <class M, int N, class X, class R> void cast(const X x[N], R result[N]) {
@@ -78,6 +78,6 @@ void cast_within(const X x[N], const DROP drop[N1], const LO lo[N2], const HI hi
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

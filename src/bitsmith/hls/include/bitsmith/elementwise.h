@@ -1,8 +1,8 @@
 // Arithmetic element by element. An operand of fewer elements repeats: element i meets element i % N of it.
-#ifndef BITSMITH_ELEMENTWISE_H
-#define BITSMITH_ELEMENTWISE_H
+#ifndef BITSMITH_KERNELS_ELEMENTWISE_H
+#define BITSMITH_KERNELS_ELEMENTWISE_H
 
-namespace bitsmith {
+namespace kernels {
 
 template <int N, int NX, int NY, class X, class Y, class R> void add(const X x[NX], const Y y[NY], R result[N]) {
     BITSMITH_LOOP
@@ -106,6 +106,6 @@ void select(const COND condition[NC], const X x[NX], const Y y[NY], R result[N])
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

@@ -1,8 +1,8 @@
 // Products of matrices. A is the accumulator's type: it has the result's integer bits and every fractional bit.
-#ifndef BITSMITH_LINEAR_H
-#define BITSMITH_LINEAR_H
+#ifndef BITSMITH_KERNELS_LINEAR_H
+#define BITSMITH_KERNELS_LINEAR_H
 
-namespace bitsmith {
+namespace kernels {
 
 /// P rows of NI elements times constant weights (NI, NO), of type W.
 template <class W, class A, int P, int NI, int NO, class X, class RAW, class R>
@@ -48,6 +48,6 @@ void matmul(const X x[B * N * K], const Y y[B * K * M], R result[B * N * M]) {
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

@@ -1,10 +1,10 @@
 // Constants as their bits: machine integers up to 64 bits, else 64-bit words, least significant first.
-#ifndef BITSMITH_RAW_H
-#define BITSMITH_RAW_H
+#ifndef BITSMITH_KERNELS_RAW_H
+#define BITSMITH_KERNELS_RAW_H
 
 #include <stdint.h>
 
-namespace bitsmith {
+namespace kernels {
 
 template <int W> integer<W> to_integer(int64_t value) { return integer<W>(value); }
 
@@ -32,6 +32,6 @@ template <int N, class RAW, class R> void constant(const RAW value[N], R result[
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

@@ -1,8 +1,8 @@
 // Rows of M elements become one element each.
-#ifndef BITSMITH_REDUCE_H
-#define BITSMITH_REDUCE_H
+#ifndef BITSMITH_KERNELS_REDUCE_H
+#define BITSMITH_KERNELS_REDUCE_H
 
-namespace bitsmith {
+namespace kernels {
 
 /// A is the accumulator's type: it has the result's integer bits and every fractional bit.
 template <class A, int N, int M, class X, class R> void sum(const X x[N * M], R result[N]) {
@@ -35,6 +35,6 @@ template <int N, int M, class X, class R> void amax(const X x[N * M], R result[N
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

@@ -1,8 +1,8 @@
 // Look-up tables, addressed by the bits of the operand.
-#ifndef BITSMITH_TABLE_H
-#define BITSMITH_TABLE_H
+#ifndef BITSMITH_KERNELS_TABLE_H
+#define BITSMITH_KERNELS_TABLE_H
 
-namespace bitsmith {
+namespace kernels {
 
 /// Tables of SIZE entries, one after another; element i uses table i % TABLES. Its entry 0 is for raw value FIRST, where
 /// the operand counts without its lowest drop[i % ND] bits, which are 0; entries are raw values of the result.
@@ -18,6 +18,6 @@ void table(const X x[N], const DROP drop[ND], const RAW values[TABLES * SIZE], c
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

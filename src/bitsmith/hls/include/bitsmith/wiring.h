@@ -1,8 +1,8 @@
 // Moves elements; no arithmetic, so it costs wires only.
-#ifndef BITSMITH_WIRING_H
-#define BITSMITH_WIRING_H
+#ifndef BITSMITH_KERNELS_WIRING_H
+#define BITSMITH_KERNELS_WIRING_H
 
-namespace bitsmith {
+namespace kernels {
 
 /// The same elements in another type that holds them all.
 template <int N, class X, class R> void copy(const X x[N], R result[N]) {
@@ -51,6 +51,6 @@ template <int N, int NA, class X, class AMOUNT, class R> void shift(const X x[N]
     }
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

@@ -1,10 +1,10 @@
 // Tensors as 64-bit words, least significant word of each element first: how test benches hand over exact values.
-#ifndef BITSMITH_WORDS_H
-#define BITSMITH_WORDS_H
+#ifndef BITSMITH_KERNELS_WORDS_H
+#define BITSMITH_KERNELS_WORDS_H
 
 #include <stdint.h>
 
-namespace bitsmith {
+namespace kernels {
 
 /// K words for each of N elements.
 template <int N, int K, class T> const uint64_t *load(const uint64_t *words, T x[N]) {
@@ -29,6 +29,6 @@ template <int N, int K, class T> uint64_t *store(const T x[N], uint64_t *words) 
     return words;
 }
 
-} // namespace bitsmith
+} // namespace kernels
 
 #endif

@@ -1,0 +1,53 @@
+"""Raw tensors as the 64-bit words that the bridge of a C++ project takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.hls.project import Port
+from bitsmith.hls.scalar import Ints
+from bitsmith.ir.types import TensorType, objects
+
+Raws = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+Words = npt.NDArray[np.uint64]
+
+_WORD = (1 << 64) - 1
+
+
+def pack(ports: Sequence[Port], types: Sequence[TensorType], raws: Sequence[Raws]) -> Words:
+    """Words (batch, words of all ``ports``) of raw tensors (batch, *shape), one per port."""
+    batch = len(raws[0]) if raws else 1
+    columns = [
+        _words(port, objects(raw) << objects(port.scalar.frac - kind.frac)).reshape(batch, port.words)
+        for port, kind, raw in zip(ports, types, raws, strict=True)
+    ]
+    return np.concatenate([np.empty((batch, 0), np.uint64), *columns], axis=1)
+
+
+def unpack(ports: Sequence[Port], types: Sequence[TensorType], words: Words) -> list[Ints]:
+    """Raw tensors (batch, *shape) of words (batch, words of all ``ports``), as Python integers.
+
+    Bits that the type of an element has no room for are dropped: exact for every value of the type.
+    """
+    results = []
+    start = 0
+    for port, kind in zip(ports, types, strict=True):
+        part = words[:, start : start + port.words].reshape(len(words), port.size, port.scalar.words)
+        start += port.words
+        raw = objects(part[..., -1].astype(np.int64))
+        for k in reversed(range(port.scalar.words - 1)):
+            raw = objects((raw << 64) | objects(part[..., k]))
+        if not port.scalar.signed:
+            raw = objects(raw & ((1 << port.scalar.width) - 1))
+        raw = objects(raw).reshape(len(words), *kind.shape)
+        results.append(objects(raw >> objects(port.scalar.frac - kind.frac)))
+    return results
+
+
+def _words(port: Port, values: Ints) -> Words:
+    flat = objects(values).reshape(-1)
+    parts = [objects((flat >> (64 * k)) & _WORD).astype(np.uint64) for k in range(port.scalar.words)]
+    return np.stack(parts, axis=-1)

@@ -1,0 +1,91 @@
+"""The emulator and the compiled C++ agree on random programs and on every mode of casts, to the last bit.
+
+Random programs are those for hardware: casts wrap in ranges of number formats only, as the C++ writer demands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.hls.dialects import DIALECTS, Dialect
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.passes import drop_dead
+from tests.hls.compiled import assert_equal_to_emulator, open_headers
+from tests.properties.programs import random_program
+
+EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
+FEW = (702, 704, 705, 713, 716, 725, 735, 739, 740)
+FORMATS = ((True, 5, 2), (False, 3, -2), (True, 1, 0), (False, 5, 1), (True, 3, -2), (True, 12, 6), (False, 2, 9))
+
+
+def programs(seeds: Iterable[int], max_ops: int = 25) -> dict[str, Program]:
+    return {f"net{seed}": random_program(seed, max_ops=max_ops, hardware=True) for seed in seeds}
+
+
+def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program:
+    """Every mode into formats that drop fractional bits, drop integer bits, do both or none, or are no format at all."""
+    build = Builder()
+    signed = build.input("signed", (40,), FixedFormat(True, 9, 4))
+    unsigned = build.input("unsigned", (40,), FixedFormat(False, 7, 3))
+    outputs = []
+    for x in (signed, unsigned):
+        for rounding in Rounding:
+            for overflow in Overflow:
+                for is_signed, width, frac in formats:
+                    outputs.append(build.cast(x, FixedFormat(is_signed, width, frac, rounding, overflow)))
+                if overflow is not Overflow.WRAP:
+                    outputs.append(build.cast_to(x, 1, -3, 5, rounding, overflow))
+                    outputs.append(build.cast_to(x, [3, -1] * 20, [-20, -3] * 20, [20, 2] * 20, rounding, overflow))
+    return build.program([(f"y{k}", y) for k, y in enumerate(outputs)])
+
+
+@EACH_FAMILY
+def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
+    assert_equal_to_emulator(programs(FEW), dialect, tmp_path)
+
+
+@EACH_FAMILY
+def test_casts(tmp_path: Path, dialect: Dialect) -> None:
+    assert_equal_to_emulator({"casts": all_casts()}, dialect, tmp_path, samples=40)
+
+
+def test_programs_cover_every_op() -> None:
+    nodes = [node for program in programs(FEW).values() for node in drop_dead(program, keep_probes=False).nodes]
+    assert len({type(node.op).__name__ for node in nodes}) == 27
+    assert max(node.type.max_width for node in nodes) > 64
+    assert any(np.ptp(node.type.frac) > 0 for node in nodes)
+
+
+@EACH_FAMILY
+def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
+    include = open_headers(dialect.family)
+    assert_equal_to_emulator({"casts": all_casts(FORMATS[:1]), **programs((705,))}, dialect, tmp_path, include=include)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(6))
+@EACH_FAMILY
+def test_random_programs_at_length(tmp_path: Path, dialect: Dialect, share: int) -> None:
+    seeds = range(20_000 + 30 * share, 20_030 + 30 * share)
+    cases = programs(seeds, max_ops=40)
+    if share == 0:
+        cases["casts"] = all_casts(FORMATS)
+    assert_equal_to_emulator(cases, dialect, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(3))
+@EACH_FAMILY
+def test_open_headers_at_length(tmp_path: Path, dialect: Dialect, share: int) -> None:
+    include = open_headers(dialect.family)
+    seeds = range(30_000 + 15 * share, 30_015 + 15 * share)
+    cases = programs(seeds)
+    if share == 0:
+        cases["casts"] = all_casts(FORMATS)
+    assert_equal_to_emulator(cases, dialect, tmp_path, include=include)

@@ -1,0 +1,73 @@
+"""Names of a model reach the C++ as legal identifiers only, and never hide what the code itself uses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.errors import ConfigError
+from bitsmith.hls import HlsTarget, write
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.names import KEYWORDS, comment, identifier
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from tests.hls.compiled import assert_equal_to_emulator
+
+HOSTILE = (
+    'int; system("x")', "class", "x->y", "größe", "in", "out", "int8", "uint64", "kernels", "std", "EOF", "AP_RND",
+    "size_t", "ap_fixed", "net", "net_layers", "result", "x", "main", "linux", "1x1", "", "*/", "a\\", "a\nb", "??/",
+    "fc1", "fc1!", "FC1", "raw", "copy", "add", "fc1_result", "line", "samples", "constant", "step",
+)  # fmt: skip
+
+
+@given(st.text(max_size=80))
+def test_any_text_becomes_an_identifier(text: str) -> None:
+    name = identifier(text)
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*_?", name)
+    assert len(name) <= 66 and name not in KEYWORDS and name != name.upper()[:-1]
+
+
+@given(st.text(max_size=300))
+def test_any_text_stays_in_its_comment(text: str) -> None:
+    assert re.fullmatch(r"[ -\[\]-~]*", comment(text)) and len(comment(text)) <= 200
+
+
+def hostile_program() -> Program:
+    """A layer and an input of each name, two outputs of each second."""
+    build = Builder()
+    fmt = FixedFormat(True, 5, 2)
+    inputs = [build.input(name, (2,), fmt) for name in HOSTILE]
+    outputs = []
+    total = inputs[0]
+    for name, value in zip(HOSTILE, inputs, strict=True):
+        with build.layer(name):
+            total = build.cast(build.add(build.mul(total, value), build.const([1, 2])), fmt)
+        outputs.append((name, total))
+    return build.program(outputs)
+
+
+def test_hostile_names_compile_to_the_same_function(tmp_path: Path) -> None:
+    programs = {top: hostile_program() for top in ("net", "size", "add")}
+    assert_equal_to_emulator(programs, DIALECTS["vitis"], tmp_path)
+
+
+def test_hostile_names_are_nowhere_in_the_code() -> None:
+    project = write(
+        hostile_program(), DIALECTS["vitis"], HlsTarget('n"; exec rm', "xcu250", tool="a\n#error", digest="b\\")
+    )
+    assert project.top == "n_exec_rm"
+    for name, text in project.files.items():
+        assert re.fullmatch(r"[A-Za-z0-9_./]+", name)
+        code = [line.split("//")[0] for line in text.splitlines()]
+        assert not any("system" in line and "int_system_x" not in line for line in code)
+        assert not any(line.startswith("#error") for line in code)
+
+
+def test_part_that_would_be_a_script_is_refused() -> None:
+    with pytest.raises(ConfigError, match="letters"):
+        write(hostile_program(), DIALECTS["vitis"], HlsTarget("net", "xcu250; exec rm"))
