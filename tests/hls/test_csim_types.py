@@ -7,7 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +25,7 @@ STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-unknown-pragmas")
 SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 MODES = tuple(itertools.product(Rounding, Overflow))
 FAMILIES = ("ap", "ac")
+COMPARISONS = 6
 VENDOR_FOLDERS = (
     ("ap", "hls4ml/templates/vivado/ap_types"),
     ("ac", "hls4ml/templates/catapult/ac_types/include"),
@@ -75,13 +76,8 @@ class Format:
 
 def vendor_include(folder: str) -> Path | None:
     """The vendor's headers in an installed hls4ml, of this environment or of one next to the repository's."""
-    places = [Path(place) for place in _site_packages()]
+    places = [*map(Path, sys.path), *HERE.parents[1].glob(".venv*/lib/python*/site-packages")]
     return next((place / folder for place in places if (place / folder).is_dir()), None)
-
-
-def _site_packages() -> Iterator[str]:
-    yield from sys.path
-    yield from map(str, HERE.parents[1].glob(".venv*/lib/python*/site-packages"))
 
 
 def run(folder: Path, main: str, family: str, include: Path, flags: Sequence[str], stdin: str = "") -> list[str]:
@@ -98,13 +94,13 @@ def run(folder: Path, main: str, family: str, include: Path, flags: Sequence[str
 
 
 def compile_(source: Path, program: Path, include: Path, flags: Sequence[str]) -> None:
-    command = ["g++", "-std=c++17", *flags, f"-I{include}", "-o", program, source]
+    command = ["g++", "-std=c++17", *flags, f"-I{include}", "-o", str(program), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:4000]
 
 
-def small_casts(every: int) -> list[tuple[Format, Format]]:
-    """Pairs of all formats of up to six bits and all modes, thinned out to one of ``every``.
+def small_casts() -> list[tuple[Format, Format]]:
+    """Pairs of all formats of up to six bits and all modes.
 
     The result depends on the difference of the binary points, not on where they are: the source has its own at
     0, 3 or -2 and the target's moves by -7 to 7 from there, differently for each pair, so that all differences occur
@@ -117,7 +113,7 @@ def small_casts(every: int) -> list[tuple[Format, Format]]:
         frac2 = differences.choice((0, 3, -2))
         frac = frac2 + differences.randint(-w2 - 1, w + 1)
         pairs.append((Format(w2, w2 - frac2, s2), Format(w, w - frac, s, rounding, overflow)))
-    return pairs[::every]
+    return pairs
 
 
 def check_casts(pairs: Sequence[tuple[Format, Format]], lines: Sequence[str]) -> None:
@@ -219,11 +215,14 @@ def expected_line(case: Case, a_bits: int, b_bits: int) -> list[int]:
     return [*line, x == y, x != y, x < y, x <= y, x > y, x >= y]
 
 
-def check_large(cases: Sequence[Case], lines: Sequence[str]) -> None:
+def check_large(cases: Sequence[Case], lines: Sequence[str], *, compare_mixed: bool = True) -> None:
+    """Compare with what is expected; without ``compare_mixed`` forget how signed and unsigned numbers compare."""
     got = iter(lines)
     for case in cases:
+        kept = None if compare_mixed or case.a.signed == case.b.signed else -COMPARISONS
         for a, b in case.values:
-            assert [int(word, 16) for word in next(got).split()] == expected_line(case, a, b), f"{case} {a:x} {b:x}"
+            line = [int(word, 16) for word in next(got).split()]
+            assert line[:kept] == expected_line(case, a, b)[:kept], f"{case} {a:x} {b:x}"
     assert next(got, None) is None
 
 
@@ -237,27 +236,36 @@ def test_the_subset_compiles_without_warnings_and_behaves(tmp_path: Path, family
 
 
 def test_casts_between_small_formats_follow_the_oracle(tmp_path: Path) -> None:
-    pairs = small_casts(every=7)
-    check_casts(pairs, run(tmp_path, cast_program(pairs, "ap"), "ap", OURS, (*STRICT, "-O0")))
+    pairs = small_casts()[::17]
+    check_casts(pairs, run(tmp_path, cast_program(pairs, "ap"), "ap", OURS, STRICT))
 
 
 def test_doubles_follow_the_oracle(tmp_path: Path) -> None:
-    targets = double_targets()
-    check_doubles(targets, run(tmp_path, double_program(targets, "ac"), "ac", OURS, (*STRICT, "-O0")))
+    targets = double_targets()[::3]
+    check_doubles(targets, run(tmp_path, double_program(targets, "ac"), "ac", OURS, STRICT))
 
 
 def test_large_numbers_follow_integer_arithmetic(tmp_path: Path) -> None:
-    cases = large_cases(25, seed=2)
+    cases = large_cases(20, seed=2)
     calls, words = large_program(cases, "ac")
-    check_large(cases, run(tmp_path, calls, "ac", OURS, (*STRICT, "-O0"), words))
+    check_large(cases, run(tmp_path, calls, "ac", OURS, STRICT, words))
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_all_small_casts_and_many_large_numbers_without_undefined_behaviour(tmp_path: Path) -> None:
-    pairs = small_casts(every=1)
-    check_casts(pairs, run(tmp_path, cast_program(pairs, "ac"), "ac", OURS, (*STRICT, *SANITIZED)))
-    cases = large_cases(150, seed=3)
+def test_all_casts_between_small_formats_follow_the_oracle(tmp_path: Path) -> None:
+    pairs = small_casts()
+    check_casts(pairs, run(tmp_path, cast_program(pairs, "ac"), "ac", OURS, STRICT))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_nothing_is_undefined_behaviour(tmp_path: Path) -> None:
+    pairs = small_casts()[::11]
+    check_casts(pairs, run(tmp_path, cast_program(pairs, "ap"), "ap", OURS, (*STRICT, *SANITIZED)))
+    targets = double_targets()
+    check_doubles(targets, run(tmp_path, double_program(targets, "ap"), "ap", OURS, (*STRICT, *SANITIZED)))
+    cases = large_cases(120, seed=3)
     calls, words = large_program(cases, "ap")
     check_large(cases, run(tmp_path, calls, "ap", OURS, (*STRICT, *SANITIZED), words))
 
@@ -266,17 +274,22 @@ def test_all_small_casts_and_many_large_numbers_without_undefined_behaviour(tmp_
 @pytest.mark.ci
 @pytest.mark.parametrize(("family", "folder"), VENDOR_FOLDERS)
 def test_the_vendors_headers_follow_the_same_definitions(tmp_path: Path, family: str, folder: str) -> None:
+    """In all but what ``bitsmith_fixed.h`` lists; without their assertions, one of which trips over one-bit numbers."""
     include = vendor_include(folder)
     if include is None:
         pytest.skip(f"needs an installed hls4ml with {folder}")
-    flags = ("-w", "-O0")
+    flags = ("-w", "-DNDEBUG")
     compile_(HERE / "csim_subset.cpp", tmp_path / "subset", include, (*flags, f"-DFAMILY_{family.upper()}"))
     done = subprocess.run([tmp_path / "subset"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
-    pairs = small_casts(every=5)
+    pairs = [(source, target) for source, target in small_casts()[::5] if not is_symmetric_bit(target)]
     check_casts(pairs, run(tmp_path, cast_program(pairs, family), family, include, flags))
-    targets = double_targets()
+    targets = [target for target in double_targets() if not is_symmetric_bit(target)]
     check_doubles(targets, run(tmp_path, double_program(targets, family), family, include, flags))
-    cases = large_cases(25, seed=2)
+    cases = large_cases(20, seed=2)
     calls, words = large_program(cases, family)
-    check_large(cases, run(tmp_path, calls, family, include, flags, words))
+    check_large(cases, run(tmp_path, calls, family, include, flags, words), compare_mixed=family != "ap")
+
+
+def is_symmetric_bit(target: Format) -> bool:
+    return target.width == 1 and target.signed and target.overflow is Overflow.SAT_SYM

@@ -16,11 +16,15 @@
 // Where the vendors differ from each other, the numbers here follow the vendor whose name they have:
 //   conversion to an integer drops the fraction towards zero (ap_) or towards minus infinity (ac_);
 //   ++ and -- step by one (ap_) or by the last place (ac_).
-// Where these numbers differ from the open headers of a vendor on purpose:
+// Where these numbers differ from the vendors' open headers on purpose (all else was found to agree, in all modes):
+//   SAT_SYM of one signed bit has only the value 0, where theirs keep -1;
 //   a double too large for 64 bits of integer part, or infinite, saturates as IEEE 1666 says (ap_fixed saturates 1e300
 //   to 0), and NaN becomes 0;
-//   << on a stream writes the exact decimal number (ap_fixed writes six digits, ac_fixed no 0 before the point);
-//   to_double() of more than 53 bits rounds to the nearest, halves to even;
+//   comparisons are exact, while ap_ types of together 32 bits or more take a negative number for a large one if the
+//   other is unsigned and has as many integer bits: cast both to one format before comparing;
+//   to_double() of more than 53 bits rounds to the nearest, halves to even, and takes all bits of an integer (ap_int
+//   takes the lowest 64);
+//   << into a text stream writes the exact decimal number (ap_fixed writes six digits, ac_fixed no 0 before the point);
 //   a number without initialiser is 0.
 #ifndef BITSMITH_FIXED_H
 #define BITSMITH_FIXED_H
