@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bitsmith.config import (
@@ -126,9 +127,15 @@ def test_create_config_gives_every_setting_and_checks_it() -> None:
         create_config("out", "jets", "Vivado")
 
 
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert read_project({"ClockPeriod": np.int64(4)}).clock_period_ns == 4.0
+    assert read_project({"ClockPeriod": np.float32(2.5)}).clock_period_ns == 2.5
+
+
 @pytest.mark.parametrize(
     ("config", "where", "said"),
     [
+        ({"OutputDir": b"a"}, "OutputDir", "the path of a file or folder"),
         ({"OutputDirr": "a"}, "", "did you mean 'OutputDir'?"),
         ({"ProjectName": "a b"}, "ProjectName", "letters, digits and underscores"),
         ({"ProjectName": "../x"}, "ProjectName", "letters, digits and underscores"),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
 from bitsmith.errors import ConfigError
 
 _Read = TypeVar("_Read")
@@ -151,6 +153,11 @@ def mapping(content: object, where: str, problems: Problems) -> dict[str, object
     return texts
 
 
+def _plain(value: object) -> object:
+    """``value`` as Python's own number, if it is one of numpy."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def boolean(value: object, where: str) -> bool:
     """True or False."""
     if not isinstance(value, bool):
@@ -160,13 +167,15 @@ def boolean(value: object, where: str) -> bool:
 
 def integer(value: object, where: str, least: int, most: int) -> int:
     """A whole number from ``least`` to ``most``."""
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(shown(value), where=where, accepted=f"a whole number from {least} to {most}")
-    return int(value)
+    return value
 
 
 def number(value: object, where: str, accepted: str) -> float:
     """A finite number."""
+    value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > 1e300 or math.isnan(value):
         raise ConfigError(shown(value), where=where, accepted=accepted)
     return float(value)
