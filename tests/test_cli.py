@@ -10,6 +10,7 @@ import time
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -155,12 +156,14 @@ def test_convert_refuses_a_folder_with_other_things(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_calibration_that_is_no_array_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.npy").write_text("nothing")
-    result = _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / "x.npy")
+@pytest.mark.parametrize("name", ["text.npy", "empty.npy", "archive.npz", "missing.npy", "."])
+def test_calibration_that_is_no_array_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "text.npy").write_text("nothing")
+    (tmp_path / "empty.npy").touch()
+    np.savez(tmp_path / "archive.npz", x=np.zeros((2, 64)))
+    result = _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / name)
     assert result.exit_code == 1
     assert "not an array file" in result.stderr
-    assert _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / "y.npy").exit_code == 1
 
 
 def test_a_build_without_a_project_says_so(tmp_path: Path) -> None:

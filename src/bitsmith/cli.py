@@ -20,7 +20,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from bitsmith import __version__
-from bitsmith.errors import BitsmithError, InputDataError, ProjectError
+from bitsmith.errors import BitsmithError, ProjectError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,14 +93,9 @@ def _array(path: Path | None) -> NDArray[np.generic] | None:
     """The numbers of an .npy file."""
     if path is None:
         return None
-    import numpy as np
+    from bitsmith.model import read_array
 
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except ValueError as error:
-        raise InputDataError(
-            f"not an array file ({error})", where=str(path), accepted="an .npy file of numbers"
-        ) from error
+    return read_array(path)
 
 
 def _described(model: Model) -> dict[str, object]:

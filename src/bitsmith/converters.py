@@ -57,14 +57,14 @@ def convert(
     """
     project = read_project(
         {
-            "OutputDir": str(output_dir),
+            "OutputDir": output_dir,
             "ProjectName": project_name,
             "Backend": backend,
             "IOType": io_type,
             "Part": part,
             "ClockPeriod": clock_period,
             "ClockUncertainty": clock_uncertainty,
-            "InputData": None if input_data_tb is None else str(input_data_tb),
+            "InputData": input_data_tb,
         }
     )
     return _converted(read_keras(model, weights), config, calibration, project)
@@ -145,8 +145,10 @@ def _batches(network: Network, calibration: Arrays | None) -> list[Floats] | Non
     if calibration is None:
         return None
     shapes = network.shapes()
-    try:
-        batches = as_batches(calibration, [shapes[name] for name in network.inputs])
-        return [np.asarray(batch, dtype=np.float64) for batch in batches]
-    except (TypeError, ValueError) as error:
-        raise InputDataError(f"calibration data that are no numbers ({error})") from error
+    batches = as_batches(calibration, [shapes[name] for name in network.inputs])
+    for batch in batches:
+        if batch.dtype.kind not in "fiub" or batch.ndim == 0:
+            raise InputDataError(
+                f"calibration data of {batch.dtype} and shape {batch.shape}", accepted="real numbers, samples first"
+            )
+    return [batch.astype(np.float64) for batch in batches]

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from bitsmith import saved
 from bitsmith.config import read_project
 from bitsmith.emulate import Emulator
-from bitsmith.errors import ConfigError, InputDataError, ModelFileError
+from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, Overflow
 from bitsmith.layers.network import Network
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
@@ -140,7 +140,7 @@ class Model:
 
         stages = Stages(synth=synth or pnr or bitstream, cosim=cosim, pnr=pnr, bitstream=bitstream)
         if inputs is None and self.target.input_data is not None:
-            inputs = _read_inputs(self.target.input_data)
+            inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._inputs(inputs)
         if progress is not None:
             return build(self, stages, batches, force=force, progress=progress)
@@ -148,8 +148,14 @@ class Model:
             return build(self, stages, batches, force=force, progress=shown)
 
     def save(self, path: str | Path) -> None:
-        """Write the model as a JSON file and an npz file of the same name beside it."""
+        """Write the model as a JSON file and an npz file of the same name beside it.
+
+        Raises:
+            ProjectError: they cannot be written.
+        """
         path = Path(path)
+        if not path.name or not str(path).isprintable():
+            raise ProjectError(f"{str(path)!r} is no name of a file", accepted="a path such as model.json")
         target = self.target
         text, arrays = saved.encode(
             saved.SavedModel(
@@ -161,11 +167,15 @@ class Model:
                     "part": target.part,
                     "clock_period_ns": target.clock_period_ns,
                     "clock_uncertainty": target.clock_uncertainty,
+                    **({} if target.input_data is None else {"input_data": str(target.input_data)}),
                 },
                 self.notes,
             )
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
         write_atomically(saved.weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
         write_atomically(path, lambda file: file.write(text.encode()))
 
@@ -218,8 +228,11 @@ class Model:
         for op, count in zip(self.program.input_ops(), outside, strict=True):
             if count:
                 scale = 2.0 ** -int(op.frac.max())
+                lo, hi = int(op.lo.min()), int(op.hi.max())
+                if op.overflow is Overflow.SAT_SYM:
+                    lo = max(lo, -hi)
                 warnings.warn(
-                    f"input {op.name!r}: {count} values lie outside {int(op.lo.min()) * scale:g}..{int(op.hi.max()) * scale:g}; "
+                    f"input {op.name!r}: {count} values lie outside {lo * scale:g}..{hi * scale:g}; "
                     f"{op.overflow.value} applies ({self.input_format_text(op.name)})",
                     InputRangeWarning,
                     stacklevel=3,
@@ -229,10 +242,17 @@ class Model:
 def as_batches(x: Arrays, shapes: Sequence[tuple[int, ...]]) -> list[Batch]:
     """``x`` as one array per input: a list or tuple is several inputs, unless it is one input's samples as nested lists."""
     if isinstance(x, (list, tuple)):
-        several = len(shapes) > 1 or (len(x) == 1 and np.ndim(x[0]) == len(shapes[0]) + 1)
+        several = len(shapes) > 1 or (len(x) == 1 and _as_batch(x[0]).ndim == len(shapes[0]) + 1)
         if several or any(isinstance(part, np.ndarray) and part.ndim == len(shapes[0]) + 1 for part in x):
-            return [np.asarray(part) for part in x]
-    return [np.asarray(x)]
+            return [_as_batch(part) for part in x]
+    return [_as_batch(x)]
+
+
+def _as_batch(x: Arrays) -> Batch:
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise InputDataError(f"samples of different shapes ({error})") from error
 
 
 def _checked_target(given: Mapping[str, object], where: str) -> Target:
@@ -243,6 +263,7 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
         "part": "Part",
         "clock_period_ns": "ClockPeriod",
         "clock_uncertainty": "ClockUncertainty",
+        "input_data": "InputData",
     }
     try:
         project = read_project({keys.get(key, key): value for key, value in given.items()})
@@ -256,13 +277,20 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
         project.part,
         project.clock_period_ns,
         project.clock_uncertainty or 0.0,
+        project.input_data,
     )
 
 
-def _read_inputs(path: Path) -> Batch:
+def read_array(path: Path) -> Batch:
+    """The numbers of an ``.npy`` file.
+
+    Raises:
+        InputDataError: no such file, or another kind of file.
+    """
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
         raise InputDataError(
             f"not an array file ({error})", where=str(path), accepted=".npy without pickles"
         ) from error

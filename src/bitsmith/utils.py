@@ -89,7 +89,7 @@ def _fetched(name: str) -> str | None:
     content = _public()
     known = content["sha256"]
     if name not in known:
-        close = difflib.get_close_matches(name, fetch_example_list(), 3)
+        close = difflib.get_close_matches(str(name), fetch_example_list(), 3)
         raise ConfigError(
             f"no example model {name!r}",
             accepted=f"{', '.join(close) or 'see fetch_example_list()'}",

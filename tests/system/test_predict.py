@@ -75,12 +75,24 @@ def test_values_outside_the_input_type_are_counted(tmp_path: Path) -> None:
         np.zeros((2, 64), dtype=complex),
         np.full((1, 64), np.nan),
         [np.zeros((1, 64))] * 2,
+        [[1.0, 2.0], [3.0]],
+        3.0,
+        np.zeros((2, 64), dtype="M8[s]"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(tmp_path: Path, x: object) -> None:
     model, _ = digits(tmp_path)
     with pytest.raises(InputDataError):
         model.predict(x)  # type: ignore[arg-type]
+    with pytest.raises(InputDataError):
+        digits(tmp_path, calibration=x)
+
+
+def test_the_least_value_of_a_symmetric_input_type_is_said(tmp_path: Path) -> None:
+    config = {"LayerName": {"input_1": {"Precision": {"result": "fixed<8,4,TRN,SAT_SYM>"}}}}
+    model, _ = three_layer(tmp_path, config=config)
+    with pytest.warns(bitsmith.InputRangeWarning, match=r"16 values lie outside -7\.9375\.\.7\.9375; SAT_SYM"):
+        model.predict(np.full((1, 16), -8.0))
 
 
 def test_trace_gives_every_layer_by_name(tmp_path: Path) -> None:

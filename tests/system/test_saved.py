@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bitsmith
-from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.saved import weights_path
 from tests.system.examples import digits, three_layer
 
@@ -29,6 +29,19 @@ def test_loading_into_another_folder(tmp_path: Path) -> None:
     model, _ = digits(tmp_path)
     model.save(tmp_path / "saved.json")
     assert bitsmith.Model.load(tmp_path / "saved.json", tmp_path / "other").output_dir == tmp_path / "other"
+
+
+def test_the_inputs_of_the_co_simulation_are_remembered(tmp_path: Path) -> None:
+    model, _ = digits(tmp_path, input_data_tb=tmp_path / "inputs.npy")
+    model.save(tmp_path / "saved.json")
+    assert bitsmith.Model.load(tmp_path / "saved.json").target == model.target
+
+
+@pytest.mark.parametrize("path", ["", "/proc/none/saved.json", "null\0.json"])
+def test_places_that_cannot_be_written_give_one_typed_error(tmp_path: Path, path: str) -> None:
+    model, _ = digits(tmp_path)
+    with pytest.raises(ProjectError):
+        model.save(path)
 
 
 @pytest.mark.parametrize("missing", [".json", ".npz"])

@@ -90,6 +90,8 @@ def _live(model: LiveModel) -> Source:
 
 def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) -> Source:
     where = str(path)
+    if "\0" in where:
+        raise ModelFileError("a path with a null character", where=where.replace("\0", "\\0"))
     try:
         with path.open("rb") as file:
             magic = file.read(8)
