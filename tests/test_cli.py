@@ -166,6 +166,15 @@ def test_calibration_that_is_no_array_is_refused(tmp_path: Path, name: str) -> N
     assert "not an array file" in result.stderr
 
 
+def test_hls_code_is_compared_by_csim(tmp_path: Path) -> None:
+    project = tmp_path / "out"
+    assert _run("convert", MODELS / "KERAS_3layer.json", "--config", MODELS / "KERAS_3layer.config.json",
+                "--output-dir", project, "--backend", "vitis").exit_code == 0  # fmt: skip
+    built = _run("build", project, "--csim", "--json")
+    assert json.loads(built.stdout)["Verification"]["Mismatches"] == 0
+    assert _run("build", project, "--synth").exit_code == 1
+
+
 def test_a_build_without_a_project_says_so(tmp_path: Path) -> None:
     result = _run("build", tmp_path)
     assert result.exit_code == 1

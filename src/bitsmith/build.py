@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.flows import nextpnr, verilator, yosys
 from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
@@ -170,7 +171,7 @@ class _Build:
         return design, written[: len(design.sources)]
 
     def _cosimulate(self, design: RtlDesign, sources: tuple[Path, ...], inputs: Sequence[Reals] | None) -> None:
-        raws = self._stimuli(inputs)
+        raws = stimuli(self._model.emulator, self._program, inputs)
         packed = pack(design.inputs, raws)
 
         def simulate() -> dict[str, Json]:
@@ -185,7 +186,7 @@ class _Build:
                 design.latency,
                 progress=self._progress,
             )
-            self._compare(unpack(design.outputs, simulation.outputs), raws)
+            compare(self._model.emulator, self._program, unpack(design.outputs, simulation.outputs), raws)
             if (simulation.latency_cycles, simulation.ii_cycles) != (design.latency, 1):
                 raise VerificationError(
                     f"latency {simulation.latency_cycles} and interval {simulation.ii_cycles} measured",
@@ -198,32 +199,6 @@ class _Build:
         result = self._stage("cosim", depends, "cosim/run.log", simulate)
         self._sections["Verification"] = {"Inputs": len(packed), "Mismatches": 0, "Tool": result["tool"]}
         self._sections["Latency"] = {"Cycles": result["cycles"], "II": result["ii"], "Tool": result["tool"]}
-
-    def _stimuli(self, inputs: Sequence[Reals] | None) -> list[Raw]:
-        """Raw inputs: the user's, or random ones that begin with the extremes of every input range."""
-        emulator = self._model.emulator
-        if inputs is not None:
-            return [emulator.quantise(k, batch)[0] for k, batch in enumerate(inputs)]
-        rng = np.random.default_rng(0)
-        raws: list[Raw] = []
-        for index in self._program.inputs:
-            _, lo, hi = self._program.nodes[index].type.full()
-            raws.append(_random_raws(rng, lo, hi))
-        return raws
-
-    def _compare(self, found: Sequence[Raw], raws: Sequence[Raw]) -> None:
-        expected = self._model.emulator.run_raw(raws)
-        for output, want, have in zip(self._program.outputs, expected, found, strict=True):
-            want = want.reshape(len(want), -1)
-            wrong = np.argwhere(want != have)
-            if len(wrong):
-                sample, element = (int(k) for k in wrong[0])
-                raise VerificationError(
-                    f"{len(wrong):,} of {want.size:,} outputs differ; first in sample {sample}, element {element}: "
-                    f"the circuit gives raw {have[sample, element]}, the emulator {want[sample, element]}",
-                    where=f"output {output.name!r}",
-                    remedy="this is a defect of bitsmith: please report it with the project folder",
-                )
 
     def _synthesise(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
         family = self._part.family
@@ -330,6 +305,38 @@ class _Build:
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
         report.write(self._project.folder)
         return report
+
+
+def stimuli(emulator: Emulator, program: Program, inputs: Sequence[Reals] | None) -> list[Raw]:
+    """Raw inputs: the user's, or random ones that begin with the extremes of every input range."""
+    if inputs is not None:
+        return [emulator.quantise(k, batch)[0] for k, batch in enumerate(inputs)]
+    rng = np.random.default_rng(0)
+    raws: list[Raw] = []
+    for index in program.inputs:
+        _, lo, hi = program.nodes[index].type.full()
+        raws.append(_random_raws(rng, lo, hi))
+    return raws
+
+
+def compare(emulator: Emulator, program: Program, found: Sequence[Raw], raws: Sequence[Raw]) -> None:
+    """Refuse outputs ``found`` for ``raws`` that are not those of the emulator; both one array per output.
+
+    Raises:
+        VerificationError: they differ; says where first.
+    """
+    expected = emulator.run_raw(raws)
+    for output, want, have in zip(program.outputs, expected, found, strict=True):
+        want, have = want.reshape(len(want), -1), have.reshape(len(have), -1)
+        wrong = np.argwhere(want != have)
+        if len(wrong):
+            sample, element = (int(k) for k in wrong[0])
+            raise VerificationError(
+                f"{len(wrong):,} of {want.size:,} outputs differ; first in sample {sample}, element {element}: "
+                f"the circuit gives raw {have[sample, element]}, the emulator {want[sample, element]}",
+                where=f"output {output.name!r}",
+                remedy="this is a defect of bitsmith: please report it with the project folder",
+            )
 
 
 def _flow_code() -> str:

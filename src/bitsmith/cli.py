@@ -171,7 +171,7 @@ def convert(
     calibration: Calibration = None,
     part: PartName = None,
     clock_period: ClockPeriod = None,
-    backend: Annotated[str, typer.Option(help="What is generated.")] = "rtl",
+    backend: Annotated[str, typer.Option(help="What is generated: rtl, vitis or vivado.")] = "rtl",
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
     as_json: Json = False,
 ) -> None:
@@ -201,8 +201,9 @@ def convert(
 @app.command()
 def build(
     project: ProjectDir,
-    synth: Annotated[bool, typer.Option(help="Map to the part's cells and count them.")] = True,
-    cosim: Annotated[bool, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = True,
+    synth: Annotated[bool | None, typer.Option(help="Map to the part's cells and count them.")] = None,
+    cosim: Annotated[bool | None, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = None,
+    csim: Annotated[bool, typer.Option("--csim", help="Compile HLS C++ and compare it with the emulator.")] = False,
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route, which measures Fmax.")] = False,
     bitstream: Annotated[bool, typer.Option("--bitstream", help="Make a configuration file for the part.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run even what is estimated to take hours.")] = False,
@@ -220,7 +221,9 @@ def build(
             )
         model = Model.load(project / SAVED_MODEL, output_dir=project)
         with terminal.working("building") as progress:
-            report = model.build(synth=synth, cosim=cosim, pnr=pnr, bitstream=bitstream, force=force, progress=progress)
+            report = model.build(
+                csim=csim, synth=synth, cosim=cosim, pnr=pnr, bitstream=bitstream, force=force, progress=progress
+            )
         terminal.show(dict(report), report)
 
 

@@ -16,6 +16,7 @@ from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, Target, as_batches
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
 
+DEFAULT_HLS_PART = "xcvu13p-flga2577-2-e"
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
 
@@ -43,8 +44,8 @@ def convert(
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
-        backend: ``rtl``.
-        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default) or ``xcvu13p-flga2577-2-e``.
+        backend: ``rtl``, or ``vitis`` or ``vivado`` for HLS C++.
+        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of the others).
         clock_period: in ns; the default depends on the part's family.
         io_type: ``io_parallel``.
         project_name: name of the circuit's top module.
@@ -128,7 +129,7 @@ def _converted(
     calibration: Arrays | None,
     project: ProjectConfig,
 ) -> Model:
-    part = resolve_part(project.part or DEFAULT_PART)
+    part = resolve_part(project.part or (DEFAULT_HLS_PART if project.backend.is_hls else DEFAULT_PART))
     target = Target(
         project.output_dir,
         project.project_name,
@@ -136,6 +137,7 @@ def _converted(
         project.clock_period_ns or default_clock_period_ns(part.family),
         DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
         project.input_data,
+        project.backend,
     )
     compiled = compile_network(resolve(network, config), _batches(network, calibration))
     return Model(compiled.network, compiled.program, target, compiled.notes)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith import saved
-from bitsmith.config import read_project
+from bitsmith.config import Backend, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
@@ -47,6 +47,7 @@ class Target:
     """As a fraction of the period."""
     input_data: Path | None = None
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
+    backend: Backend = Backend.RTL
 
 
 class Model:
@@ -111,8 +112,8 @@ class Model:
         self,
         *,
         csim: bool = False,
-        synth: bool = True,
-        cosim: bool = True,
+        synth: bool | None = None,
+        cosim: bool | None = None,
         pnr: bool = False,
         bitstream: bool = False,
         inputs: Arrays | None = None,
@@ -121,10 +122,14 @@ class Model:
     ) -> Report:
         """Write the circuit and run the tools on it.
 
+        For the backends ``vitis`` and ``vivado`` this writes the C++ project and its ``build_prj.tcl``; of the stages only
+        ``csim`` is available, the vendor's tool is not run.
+
         Args:
-            csim: accepted because other tools have it; the emulator is bit-exact without a compiled simulation.
-            synth: map to the part's cells with Yosys and count them.
+            csim: compile the C++ with g++ and compare it with the emulator, every output bit. Has no effect on ``rtl``.
+            synth: map to the part's cells with Yosys and count them. By default True for ``rtl``.
             cosim: compare the circuit with the emulator, every output bit, and measure latency and initiation interval.
+                By default True for ``rtl``.
             pnr: place and route (ECP5), which measures Fmax. Implies ``synth``.
             bitstream: a configuration file for an ECP5 board with a serial port. Implies ``synth``.
             inputs: real inputs for the co-simulation; by default random ones that include the extremes of each range.
@@ -134,14 +139,32 @@ class Model:
         Raises:
             VerificationError: the circuit and the emulator disagree.
             CapacityError: the design is too large for what was asked.
+            ConfigError: a stage that the backend does not have.
             ToolMissingError, ToolFailedError, ProjectError.
         """
-        from bitsmith.build import Stages, build  # the flows are only needed here
-
-        stages = Stages(synth=synth or pnr or bitstream, cosim=cosim, pnr=pnr, bitstream=bitstream)
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._inputs(inputs)
+        if self.target.backend.is_hls:
+            for stage, asked in {"synth": synth, "cosim": cosim, "pnr": pnr, "bitstream": bitstream}.items():
+                if asked:
+                    raise ConfigError(
+                        f"{stage}=True with backend {self.target.backend.value!r}",
+                        where="build",
+                        accepted="csim",
+                        remedy="start the vendor's tool on the project's build_prj.tcl",
+                    )
+            from bitsmith.hls_build import build_hls
+
+            if progress is not None:
+                return build_hls(self, batches, simulate=csim, progress=progress)
+            with working("building") as shown:
+                return build_hls(self, batches, simulate=csim, progress=shown)
+        from bitsmith.build import Stages, build  # the flows are only needed here
+
+        stages = Stages(
+            synth=synth is not False or pnr or bitstream, cosim=cosim is not False, pnr=pnr, bitstream=bitstream
+        )
         if progress is not None:
             return build(self, stages, batches, force=force, progress=progress)
         with working("building") as shown:
@@ -167,6 +190,7 @@ class Model:
                     "part": target.part,
                     "clock_period_ns": target.clock_period_ns,
                     "clock_uncertainty": target.clock_uncertainty,
+                    "backend": target.backend.value,
                     **({} if target.input_data is None else {"input_data": str(target.input_data)}),
                 },
                 self.notes,
@@ -263,6 +287,7 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
         "part": "Part",
         "clock_period_ns": "ClockPeriod",
         "clock_uncertainty": "ClockUncertainty",
+        "backend": "Backend",
         "input_data": "InputData",
     }
     try:
@@ -278,6 +303,7 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
         project.clock_period_ns,
         project.clock_uncertainty or 0.0,
         project.input_data,
+        project.backend,
     )
 
 

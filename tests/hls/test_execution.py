@@ -21,7 +21,16 @@ from tests.properties.programs import random_program
 
 EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
 FEW = (702, 704, 705, 713, 716, 725, 735, 739, 740)
-FORMATS = ((True, 5, 2), (False, 3, -2), (True, 1, 0), (False, 5, 1), (True, 3, -2), (True, 12, 6), (False, 2, 9))
+FORMATS = (
+    (True, 5, 2),
+    (False, 3, -2),
+    (True, 1, 0),
+    (False, 5, 1),
+    (True, 3, -2),
+    (True, 12, 6),
+    (False, 2, 9),
+    (True, 6, -9),
+)
 
 
 def programs(seeds: Iterable[int], max_ops: int = 25) -> dict[str, Program]:

@@ -39,6 +39,13 @@ class Backend(enum.Enum):
     """What is generated."""
 
     RTL = "rtl"
+    VITIS = "vitis"
+    VIVADO = "vivado"
+
+    @property
+    def is_hls(self) -> bool:
+        """Whether it generates C++ for a vendor's high-level synthesis."""
+        return self is not Backend.RTL
 
 
 class IOType(enum.Enum):
@@ -47,9 +54,11 @@ class IOType(enum.Enum):
     PARALLEL = "io_parallel"
 
 
-_HLS_BACKENDS = (
-    "vivado", "vivadoaccelerator", "vitis", "vitisunified", "quartus", "oneapi", "catapult", "libero",
-    "symbolicexpression",
+BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
+"""The accepted names, as errors show them."""
+
+_MISSING_BACKENDS = (
+    "vivadoaccelerator", "vitisunified", "quartus", "oneapi", "catapult", "libero", "symbolicexpression",
 )  # fmt: skip
 
 
@@ -167,7 +176,7 @@ def create_config(
     Args:
         output_dir: folder of the generated project.
         project_name: name of the top module: letters, digits and underscores.
-        backend: ``'rtl'``.
+        backend: ``'rtl'``, ``'vitis'`` or ``'vivado'``.
         version: version of the user's design, for reports.
         kwargs: any other key of a project configuration, as ``part``, ``clock_period`` or ``io_type``. A part or clock
             period that is None is the backend's choice.
@@ -196,13 +205,14 @@ def read_backend(value: object, where: str) -> Backend:
     if isinstance(value, Backend):
         return value
     name = squash(value) if isinstance(value, str) else ""
-    if name == Backend.RTL.value:
-        return Backend.RTL
-    if name in _HLS_BACKENDS:
-        raise ConfigError(f"backend {value!r}: HLS backends are not available yet", where=where, accepted="'rtl'",
+    known = {backend.value: backend for backend in Backend}
+    if name in known:
+        return known[name]
+    if name in _MISSING_BACKENDS:
+        raise ConfigError(f"backend {value!r} is not available yet", where=where, accepted=BACKENDS,
                           remedy="'rtl' gives SystemVerilog that the vendors' tools read as well")  # fmt: skip
-    remedy = did_you_mean(name, ["rtl"]) if name else ""
-    raise ConfigError(f"backend {shown(value)}", where=where, accepted="'rtl'", remedy=remedy)
+    remedy = did_you_mean(name, list(known)) if name else ""
+    raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)
 
 
 def _io_type(value: object, where: str) -> IOType:

@@ -260,7 +260,8 @@ class FunctionWriter:
         frac, lo, hi = (objects(compact(objects(part))) for part in (op.frac, op.lo, op.hi))
         if frac.size == lo.size == hi.size == 1:
             plain = _format(int(frac.item()), int(lo.item()), int(hi.item()))
-            if plain is not None:
+            # The vendor's own conversion refuses to drop more bits than there are.
+            if plain is not None and x.scalar.frac - plain.frac < x.scalar.width:
                 name = self._scope.typedef(f"{self._name}_cast_t", plain, (op.rounding, op.overflow))
                 self._call("cast", [name, result.size], [x.name, result.name])
                 return

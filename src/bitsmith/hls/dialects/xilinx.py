@@ -12,8 +12,8 @@ _BUILD = """\
 source [file join [file dirname [file normalize [info script]]] project.tcl]
 open_project -reset ${{top}}_prj
 set_top $top
-add_files firmware/$top.cpp -cflags "-std=c++14"
-add_files -tb ${{top}}_test.cpp -cflags "-std=c++14"
+add_files firmware/$top.cpp -cflags "-std=c++11"
+add_files -tb ${{top}}_test.cpp -cflags "-std=c++11"
 add_files -tb tb_data
 open_solution -reset solution1
 set_part $part
