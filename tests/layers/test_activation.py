@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.settings import Binning, Settings
+from bitsmith.passes.lower import lower
+from bitsmith.passes.observe import observe
 from tests.layers.lowered import network_of, run
 
 NARROW = {0: FixedFormat(True, 9, 5)}
@@ -47,6 +50,18 @@ def test_far_out_only_the_linear_part_is_left(name: str, ends: list[float], binn
     far = (outcome.real > 16.0) | np.any([np.abs(outcome.real - end) < 1e-5 for end in ends], axis=0)
     expected = np.floor(np.rint(outcome.real * 2.0**12) / 2.0**9) / 8.0
     np.testing.assert_array_equal(outcome.fixed[far], expected[far])
+
+
+@pytest.mark.parametrize("name", ["silu", "softplus", "gelu", "tanh", "elu"])
+def test_range_far_beyond_where_the_function_bends(name: str) -> None:
+    """Provable ranges grow with each layer, values hardly do."""
+    wide = FixedFormat(True, 48, 20)
+    network = network_of(Activation(name), [(1,)], Settings({"result": RESULT}), {0: wide})
+    program = lower(network, observe(network, None))
+    x = np.linspace(-6.0, 6.0, 241)
+    raws = np.rint(x * 2.0**20).astype(np.int64)
+    fixed = [float(evaluate(program, [np.array([raw], dtype=np.object_)])[0][0]) * 2.0**-12 for raw in raws]
+    assert np.max(np.abs(fixed - np.asarray(FUNCTIONS[name].evaluate(raws * 2.0**-20)))) < 2.0**-10
 
 
 def test_exponential_keeps_its_relative_error() -> None:

@@ -31,6 +31,9 @@ DEFAULT_ENTRIES = 1024
 
 MAX_ENTRIES = 1 << 16
 _SCAN_POINTS = 1 << 16
+_OCTAVE_POINTS = 64
+"""Points per doubling of the distance from 0 in a coarse scan."""
+
 _ENTRY_BITS = 60
 _FRACTION_BITS = 10
 """Bits of the position within a bin that interpolation uses."""
@@ -141,21 +144,35 @@ def _entries(lowering: Lowering, values: Floats, frac: int, variable: str) -> tu
 def _domain(
     lowering: Lowering, function: Function, x_frac: int, lo: int, hi: int, frac: int, variable: str
 ) -> tuple[int, int]:
-    """The part of ``lo..hi`` outside which all entries equal the entry at its nearer end."""
-    exact = hi - lo < _SCAN_POINTS
-    if exact:
-        raws = objects(np.arange(lo, hi + 1))
-    else:
-        raws = objects([lo + (hi - lo) * k // (_SCAN_POINTS - 1) for k in range(_SCAN_POINTS)])
-    values = function.rest(np.asarray(raws * 1.0 / 2.0**x_frac, dtype=np.float64))
-    entries, _ = _entries(lowering, values, frac, variable)
-    moves = np.flatnonzero(entries[1:] != entries[:-1])
-    if moves.size == 0:
-        return lo, lo
-    # Between the points of a coarse scan one more point is kept on either side.
-    first = int(moves[0]) if exact else max(int(moves[0]) - 1, 0)
-    last = int(moves[-1]) + 1 if exact else min(int(moves[-1]) + 2, _SCAN_POINTS - 1)
-    return int(raws[first]), int(raws[last])
+    """The part of ``lo..hi`` outside which all entries equal the entry at its nearer end.
+
+    A range with too many values is scanned coarsely, then what is left of it more finely, until nothing more falls away.
+    """
+    while True:
+        exact = hi - lo < _SCAN_POINTS
+        raws = _scanned(lo, hi)
+        values = function.rest(np.asarray(raws * 1.0 / 2.0**x_frac, dtype=np.float64))
+        entries, _ = _entries(lowering, values, frac, variable)
+        moves = np.flatnonzero(entries[1:] != entries[:-1])
+        if moves.size == 0:
+            return lo, lo
+        # Between the points of a coarse scan one more point is kept on either side.
+        first = int(raws[int(moves[0])] if exact else raws[max(int(moves[0]) - 1, 0)])
+        last = int(raws[int(moves[-1]) + 1] if exact else raws[min(int(moves[-1]) + 2, len(raws) - 1)])
+        if exact or (first, last) == (lo, hi):
+            return first, last
+        lo, hi = first, last
+
+
+def _scanned(lo: int, hi: int) -> Ints:
+    """All of ``lo..hi``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
+    if hi - lo < _SCAN_POINTS:
+        return objects(np.arange(lo, hi + 1))
+    points = {lo + (hi - lo) * k // (_SCAN_POINTS - 1) for k in range(_SCAN_POINTS)}
+    octaves = max(abs(lo), abs(hi)).bit_length()
+    near = {(_OCTAVE_POINTS + k << e) // _OCTAVE_POINTS for e in range(octaves) for k in range(_OCTAVE_POINTS)}
+    points |= {sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi}
+    return objects(sorted(points))
 
 
 def _bin_bits(first: int, last: int, size: int) -> int:
