@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.compiler import compile_network
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
@@ -18,6 +19,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.properties.programs import random_program
+from tests.system.test_random_networks import random_network
 
 EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
 FEW = (702, 704, 705, 713, 716, 725, 735, 739, 740)
@@ -37,6 +39,10 @@ def programs(seeds: Iterable[int], max_ops: int = 25) -> dict[str, Program]:
     return {f"net{seed}": random_program(seed, max_ops=max_ops, hardware=True) for seed in seeds}
 
 
+def networks(seeds: Iterable[int]) -> dict[str, Program]:
+    return {f"net{seed}": compile_network(random_network(seed)).program for seed in seeds}
+
+
 def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program:
     """Every mode into formats that drop fractional bits, drop integer bits, do both or none, or are no format at all."""
     build = Builder()
@@ -48,6 +54,9 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
             for overflow in Overflow:
                 for is_signed, width, frac in formats:
                     outputs.append(build.cast(x, FixedFormat(is_signed, width, frac, rounding, overflow)))
+                # Ranges that hold every value, of one format and of one each, need not be those of number formats.
+                outputs.append(build.cast_to(x, 1, -40, 70, rounding, overflow))
+                outputs.append(build.cast_to(x, [0, 2] * 20, [-40, -80] * 20, [70, 99] * 20, rounding, overflow))
                 if overflow is not Overflow.WRAP:
                     outputs.append(build.cast_to(x, 1, -3, 5, rounding, overflow))
                     outputs.append(build.cast_to(x, [3, -1] * 20, [-20, -3] * 20, [20, 2] * 20, rounding, overflow))
@@ -57,6 +66,12 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
 @EACH_FAMILY
 def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs(FEW), dialect, tmp_path)
+
+
+@EACH_FAMILY
+def test_random_networks(tmp_path: Path, dialect: Dialect) -> None:
+    """All layers of the project, as they are lowered."""
+    assert_equal_to_emulator(networks(range(8)), dialect, tmp_path)
 
 
 @EACH_FAMILY
@@ -75,6 +90,13 @@ def test_programs_cover_every_op() -> None:
 def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     include = open_headers(dialect.family)
     assert_equal_to_emulator({"casts": all_casts(FORMATS[:1]), **programs((705,))}, dialect, tmp_path, include=include)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(4))
+@EACH_FAMILY
+def test_random_networks_at_length(tmp_path: Path, dialect: Dialect, share: int) -> None:
+    assert_equal_to_emulator(networks(range(100 + 30 * share, 130 + 30 * share)), dialect, tmp_path)
 
 
 @pytest.mark.slow

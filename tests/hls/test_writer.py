@@ -22,7 +22,7 @@ def dense() -> Program:
     x = build.input("x", (3,), FixedFormat(True, 6, 3))
     with build.layer("dense_1"):
         total = build.add(build.linear(x, [[1, -2], [0, 3], [5, 1]], 2), build.const([1, -1], 1))
-        result = build.cast(total, FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT))
+        result = build.cast(total, FixedFormat(True, 7, 4, Rounding.RND, Overflow.SAT))
     return build.program([("y", result)])
 
 
@@ -45,7 +45,7 @@ namespace net_layers {
 /// x (3) to result (2):
 ///   linear -> 2 s9 frac 5
 ///   add -> 2 s9 frac 5
-///   cast -> 2 s8 frac 4
+///   cast -> 2 s7 frac 4
 void dense_1(const x_t x[3], dense_1_result_t result[2]) {
 #pragma HLS PIPELINE II=1
 #pragma HLS ARRAY_PARTITION variable=x complete
@@ -84,13 +84,13 @@ def test_types_of_a_dense_layer() -> None:
     typedefs = [line for line in text.splitlines() if line.startswith("typedef")]
     assert typedefs == [
         "typedef ap_fixed<6, 3> x_t;",
-        "typedef ap_fixed<8, 4> dense_1_result_t;",
+        "typedef ap_fixed<7, 3> dense_1_result_t;",
         "typedef ap_fixed<9, 4> dense_1_linear_t;",
         "typedef ap_fixed<4, 2> dense_1_weights_t;",
         "typedef ap_fixed<9, 4> dense_1_sum_t;",
         "typedef ap_fixed<2, 1> dense_1_constant_t;",
         "typedef ap_fixed<9, 4> dense_1_add_t;",
-        "typedef ap_fixed<8, 4, AP_RND, AP_SAT> dense_1_cast_t;",
+        "typedef ap_fixed<7, 3, AP_RND, AP_SAT> dense_1_cast_t;",
     ]
 
 
@@ -101,7 +101,7 @@ def test_weights_are_raw_values() -> None:
 
 def test_each_family_has_its_types() -> None:
     assert (
-        "typedef ac_fixed<8, 4, true, AC_RND, AC_SAT> dense_1_cast_t;"
+        "typedef ac_fixed<7, 3, true, AC_RND, AC_SAT> dense_1_cast_t;"
         in dense_project("catapult").files["firmware/types.h"]
     )
 

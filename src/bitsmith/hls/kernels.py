@@ -17,6 +17,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
+from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, TensorType, compact, objects, width_of
 from bitsmith.rtl.names import Names
 
@@ -163,7 +164,7 @@ class FunctionWriter:
             case ops.Table():
                 self._table(op, node, operands[0], result)
             case ops.Cast():
-                self._cast(op, operands[0], result)
+                self._cast(op, node, operands[0], result)
             case ops.Scan():
                 self._scan(op, operands, result)
             case _:
@@ -256,25 +257,41 @@ class FunctionWriter:
         ]
         self._call("table", [result.size, len(values), entries, drop.size], names)
 
-    def _cast(self, op: ops.Cast, x: Variable, result: Variable) -> None:
-        frac, lo, hi = (objects(compact(objects(part))) for part in (op.frac, op.lo, op.hi))
-        if frac.size == lo.size == hi.size == 1:
+    def _cast(self, op: ops.Cast, node: Node, x: Variable, result: Variable) -> None:
+        kind = self._program.nodes[node.args[0]].type
+        frac = objects(compact(objects(op.frac)))
+        drop = objects(kind.frac) - objects(op.frac)
+        least, most = drop_bits(kind.lo, drop, op.rounding), drop_bits(kind.hi, drop, op.rounding)
+        safe = np.asarray((least >= op.lo) & (most <= op.hi), dtype=np.bool_)
+        lo, hi = (objects(compact(objects(part))) for part in (op.lo, op.hi))
+        plain, overflow = None, op.overflow
+        if frac.size == 1 and bool(np.all(safe)):
+            plain, overflow = result.scalar, Overflow.WRAP
+        elif frac.size == lo.size == hi.size == 1:
             plain = _format(int(frac.item()), int(lo.item()), int(hi.item()))
-            # The vendor's own conversion refuses to drop more bits than there are.
-            if plain is not None and x.scalar.frac - plain.frac < x.scalar.width:
-                name = self._scope.typedef(f"{self._name}_cast_t", plain, (op.rounding, op.overflow))
-                self._call("cast", [name, result.size], [x.name, result.name])
-                return
+        # The vendor's own conversion refuses to drop more bits than there are.
+        if plain is not None and x.scalar.frac - plain.frac < x.scalar.width:
+            name = self._scope.typedef(f"{self._name}_cast_t", plain, (op.rounding, overflow))
+            self._call("cast", [name, result.size], [x.name, result.name])
+            return
+        if op.overflow is Overflow.WRAP:
+            hi = self._wrapping(lo, hi, safe)
         self._cast_within(op, (frac, lo, hi), x, result)
 
-    def _cast_within(self, op: ops.Cast, parts: tuple[Ints, Ints, Ints], x: Variable, result: Variable) -> None:
-        frac, lo, hi = (spread(part, x.shape) for part in parts)
-        if op.overflow is Overflow.WRAP and not _power_of_two(objects(parts[2] - parts[1] + 1)):
+    def _wrapping(self, lo: Ints, hi: Ints, safe: npt.NDArray[np.bool_]) -> Ints:
+        """``hi`` such that each range has a power of two of values, which elements that never wrap do not notice."""
+        odd = ~_powers_of_two(objects(hi - lo + 1))
+        if bool(np.any(odd & ~safe)):
             raise UnsupportedError(
                 "a cast that wraps in a range that is no number format",
                 where=self._name,
                 remedy="use SAT, or a range of a power of two of values",
             )
+        whole = objects(lo + objects(_next_powers(objects(hi - lo + 1))) - 1)
+        return objects(np.where(odd, whole, hi))
+
+    def _cast_within(self, op: ops.Cast, parts: tuple[Ints, Ints, Ints], x: Variable, result: Variable) -> None:
+        frac, lo, hi = (spread(part, x.shape) for part in parts)
         left = max(0, int(frac.max()) - x.scalar.frac)
         bits = x.scalar.width + 1 + left
         # Beyond all bits of the operand it no longer matters how many are dropped.
@@ -334,8 +351,11 @@ def _numbered(shape: tuple[int, ...]) -> Ints:
     return objects(_positions(shape))
 
 
-def _power_of_two(spans: Ints) -> bool:
-    return bool(np.all((spans & (spans - 1)) == 0))
+def _powers_of_two(spans: Ints) -> npt.NDArray[np.bool_]:
+    return np.asarray((spans & (spans - 1)) == 0, dtype=np.bool_)
+
+
+_next_powers = np.frompyfunc(lambda span: 1 << (int(span) - 1).bit_length(), 1, 1)
 
 
 def _format(frac: int, lo: int, hi: int) -> Scalar | None:
