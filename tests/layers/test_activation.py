@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.errors import RangeError
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
@@ -62,6 +63,14 @@ def test_range_far_beyond_where_the_function_bends(name: str) -> None:
     raws = np.rint(x * 2.0**20).astype(np.int64)
     fixed = [float(evaluate(program, [np.array([raw], dtype=np.object_)])[0][0]) * 2.0**-12 for raw in raws]
     assert np.max(np.abs(fixed - np.asarray(FUNCTIONS[name].evaluate(raws * 2.0**-20)))) < 2.0**-10
+
+
+@pytest.mark.parametrize("integer_bits", [7, 12])
+def test_exponential_of_a_huge_range_is_refused(integer_bits: int) -> None:
+    wide = FixedFormat(True, integer_bits + 10, 10)
+    with pytest.raises(RangeError, match="within the proven range"):
+        run(network_of(Activation("exponential"), [(2,)], formats={0: wide}))
+    run(network_of(Activation("exponential"), [(2,)], Settings(table_range=(-8.0, 8.0)), {0: wide}))
 
 
 def test_exponential_keeps_its_relative_error() -> None:

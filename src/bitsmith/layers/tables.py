@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.layer import Floats, as_weights
@@ -132,12 +132,25 @@ def _default_size(function: Function, x_frac: int, first: int, last: int, frac: 
 
 
 def _entries(lowering: Lowering, values: Floats, frac: int, variable: str) -> tuple[Ints, int]:
-    """Table entries rounded to nearest in the user's format, or with ``frac`` bits (fewer if entries would be huge)."""
+    """Table entries rounded to nearest in the user's format, or with ``frac`` bits.
+
+    Raises:
+        RangeError: entries would be huge.
+    """
     fmt = lowering.format(variable)
     if fmt is not None:
         return to_raw(values, fmt), fmt.frac
-    largest = math.frexp(float(np.max(np.abs(values), initial=0.0)))[1]
-    frac = min(frac, _ENTRY_BITS - largest)
+    greatest = float(np.max(np.abs(values), initial=0.0))
+    largest = math.frexp(greatest)[1]
+    if not math.isfinite(greatest) or largest + frac > _ENTRY_BITS:
+        raise RangeError(
+            f"its function reaches {greatest:.3g} within the proven range of its input: "
+            f"entries with steps of {math.ldexp(1.0, -frac):.3g} would not fit",
+            where=f"layer {lowering.name!r}",
+            accepted=f"table entries of at most {_ENTRY_BITS} bits",
+            remedy="pass calibration=X, give the result of the layer before it a precision, or give it a TableRange; "
+            "for a softmax, Implementation: stable",
+        )
     return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
 
