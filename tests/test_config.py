@@ -541,5 +541,5 @@ def test_the_page_tells_of_every_key_variable_and_default() -> None:
     for key in (*MODEL_KEYS, *LAYER_KEYS, *PROJECT_KEYS, *inert, *ALL_VARIABLES, "maximum"):
         assert f"`{key}`" in page, key
     assert str(DEFAULT_INPUT) in page
-    assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} bins" in page
+    assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} to {EXACT_ENTRIES} bins" in page
     assert f"{MAX_BYTES >> 10} KiB, {MAX_VALUES:,} values" in page
