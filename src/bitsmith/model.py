@@ -145,6 +145,8 @@ class Model:
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._inputs(inputs)
+        if batches is not None and len(batches[0]) == 0:
+            raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         if self.target.backend.is_hls:
             for stage, asked in {"synth": synth, "cosim": cosim, "pnr": pnr, "bitstream": bitstream}.items():
                 if asked:

@@ -88,6 +88,12 @@ def test_inputs_that_do_not_fit_are_refused(tmp_path: Path, x: object) -> None:
         digits(tmp_path, calibration=x)
 
 
+def test_a_build_without_samples_is_refused(tmp_path: Path) -> None:
+    model, _ = digits(tmp_path)
+    with pytest.raises(InputDataError, match="no samples"):
+        model.build(synth=False, inputs=np.zeros((0, 64)))
+
+
 def test_the_least_value_of_a_symmetric_input_type_is_said(tmp_path: Path) -> None:
     config = {"LayerName": {"input_1": {"Precision": {"result": "fixed<8,4,TRN,SAT_SYM>"}}}}
     model, _ = three_layer(tmp_path, config=config)
