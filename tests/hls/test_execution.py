@@ -54,6 +54,7 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
             for overflow in Overflow:
                 for is_signed, width, frac in formats:
                     outputs.append(build.cast(x, FixedFormat(is_signed, width, frac, rounding, overflow)))
+                outputs.append(build.cast_to(x, 4, -256, 255, rounding, overflow))  # SAT_SYM has no -256
                 # Ranges that hold every value, of one format and of one each, need not be those of number formats.
                 outputs.append(build.cast_to(x, 1, -40, 70, rounding, overflow))
                 outputs.append(build.cast_to(x, [0, 2] * 20, [-40, -80] * 20, [70, 99] * 20, rounding, overflow))

@@ -262,7 +262,8 @@ class FunctionWriter:
         frac = objects(compact(objects(op.frac)))
         drop = objects(kind.frac) - objects(op.frac)
         least, most = drop_bits(kind.lo, drop, op.rounding), drop_bits(kind.hi, drop, op.rounding)
-        safe = np.asarray((least >= op.lo) & (most <= op.hi), dtype=np.bool_)
+        floor = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
+        safe = np.asarray((least >= floor) & (most <= op.hi), dtype=np.bool_)
         lo, hi = (objects(compact(objects(part))) for part in (op.lo, op.hi))
         plain, overflow = None, op.overflow
         if frac.size == 1 and bool(np.all(safe)):
