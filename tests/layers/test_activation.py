@@ -123,3 +123,10 @@ def test_prelu_broadcasts_its_slopes(shape: tuple[int, ...]) -> None:
 def test_hard_activations(slope: float, shift: float, low: float, high: float) -> None:
     outcome = run(network_of(HardActivation(slope, shift, low, high), [(8,)]), samples=16)
     assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2 + 8 * 2.0**-17
+
+
+@pytest.mark.parametrize("integer", [4, 8, 14])
+def test_softsign_is_accurate_in_any_range(integer: int) -> None:
+    wide = {0: FixedFormat(True, integer + 12, 12)}
+    outcome = run(network_of(Activation("softsign"), [(8,)], formats=wide), samples=40)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step

@@ -11,10 +11,12 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.reciprocal import reciprocal
+from bitsmith.layers.tables import EXACT_ENTRIES, Function, tabulated
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
@@ -47,7 +49,27 @@ class Activation(Layer):
         fmt = lowering.format("result")
         frac = lowering.result_frac() if fmt is None else fmt.frac
         bounds = lowering.settings.table_range
+        if self.function == "softsign" and _needs_quotient(lowering, inputs[0]):
+            return _softsign(lowering, inputs[0], frac)
         return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
+
+
+def _needs_quotient(lowering: Lowering, x: Value) -> bool:
+    """Whether bins of one size would not serve both the bend at 0 and the tails, which never become flat."""
+    chosen = lowering.settings
+    given = chosen.table_size or chosen.table_range or chosen.binning or lowering.format("table")
+    return given is None and int((x.type.hi - x.type.lo).max()) >= EXACT_ENTRIES
+
+
+def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
+    """``x / (1 + |x|)`` by a reciprocal, accurate at any magnitude."""
+    builder = lowering.builder
+    magnitude = builder.add(builder.abs(x), builder.const(1))
+    least = 1 << int(magnitude.type.frac.max())
+    y = builder.mul(x, reciprocal(lowering, builder.unify(magnitude), least, max(frac, 1) + 2, "table"))
+    if lowering.format("result") is not None:
+        return lowering.result(y)
+    return builder.cast_to(y, frac, -(1 << frac), 1 << frac, Rounding.RND, Overflow.SAT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

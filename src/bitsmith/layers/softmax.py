@@ -16,12 +16,12 @@ from bitsmith.layers.activation import TABLE_OPTIONS
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.reciprocal import all_of_width, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
 
 _GUARD_BITS = 2
 _DECAY = Function("exp(-x)", lambda x: np.exp(-x))
-_RECIPROCAL = Function("1/(1+x)", lambda x: 1.0 / (1.0 + x))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,14 +76,9 @@ def _largest(builder: Builder, x: Value) -> Value:
     return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
 
 
-def _all_of_width(value: int) -> int:
-    """The greatest number with as many bits as ``value``: a WRAP to it only leaves bits away, which costs nothing."""
-    return (1 << value.bit_length()) - 1
-
-
 def _nonnegative(builder: Builder, x: Value) -> Value:
     """``x`` known not to be negative: the cast that says so never changes a value."""
-    return builder.cast_to(x, x.type.frac, 0, _all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
+    return builder.cast_to(x, x.type.frac, 0, all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
 
 
 def _first_largest(builder: Builder, x: Value) -> Value:
@@ -109,16 +104,7 @@ def _probability(lowering: Lowering, y: Value) -> Value:
 def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[float, float] | None) -> Value:
     """The exponentials, with guard bits beyond the result's step."""
     frac = max(_result_frac(lowering), 1) + _GUARD_BITS
-    return _rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
-
-
-def _rounded(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
-    """``x``, never negative, without what interpolation added behind ``frac`` bits; as it is in a format that the user gave."""
-    surplus = int(x.type.frac.max()) - frac
-    if lowering.format(variable) is not None or surplus <= 0:
-        return x
-    highest = (int(x.type.hi.max()) >> surplus) + 1
-    return lowering.builder.cast_to(x, frac, 0, _all_of_width(highest), Rounding.RND, Overflow.WRAP)
+    return rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
 
 
 def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
@@ -128,32 +114,5 @@ def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
     total = builder.reshape(total, (*total.shape, 1))
     if lowering.format("accum") is not None or lowering.format("inv_inp") is not None:
         total, least = lowering.cast("inv_inp", lowering.cast("accum", total)), 0
-    fraction, exponent, halvings = _leading_one(builder, total, least)
-    frac = max(_result_frac(lowering), 1) + _GUARD_BITS + 1
-    reciprocal = _rounded(lowering, tabulated(lowering, fraction, _RECIPROCAL, frac, "inv_table"), frac, "inv_table")
-    reciprocal = builder.shift(reciprocal, -exponent)
-    for count, halved in halvings:
-        reciprocal = builder.select(halved, builder.shift(reciprocal, -count), reciprocal)
-    return builder.mul(powers, reciprocal)
-
-
-def _leading_one(builder: Builder, x: Value, least: int) -> tuple[Value, int, list[tuple[int, Value]]]:
-    """``x = (1 + fraction) * 2**(exponent + k)`` with ``k`` as conditions on powers of two; ``x`` is at least ``least``, raw.
-
-    Zero (only possible if all table entries are zero) counts as the least positive value.
-    """
-    frac = int(x.type.frac.max())
-    if least < 1:
-        x, least = builder.max(x, builder.const(1, frac)), 1
-    place, span = least.bit_length() - 1, int(x.type.hi.max()).bit_length() - least.bit_length()
-    halvings: list[tuple[int, Value]] = []
-    for count in (1 << j for j in reversed(range(max(span, 0).bit_length()))):
-        halved = builder.compare(x, Relation.GE, builder.const(1 << (place + count), frac))
-        x = builder.select(halved, builder.shift(x, -count), x)
-        grown = int(x.type.frac.max())
-        place, frac = place + grown - frac, grown
-        # What the comparison just proved; no value changes.
-        x = builder.cast_to(x, frac, 0, (1 << (place + count)) - 1, Rounding.TRN, Overflow.WRAP)
-        halvings.append((count, halved))
-    fraction = builder.cast_to(x, frac, 0, (1 << place) - 1, Rounding.TRN, Overflow.WRAP)
-    return builder.shift(fraction, frac - place), place - frac, halvings
+    frac = max(_result_frac(lowering), 1) + _GUARD_BITS
+    return builder.mul(powers, reciprocal(lowering, total, least, frac, "inv_table"))
