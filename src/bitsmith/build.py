@@ -30,7 +30,6 @@ from bitsmith.plan.devices import Family, Part, resolve_part
 from bitsmith.plan.estimate import Size, estimate
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
-from bitsmith.report.summary import Design, rows
 from bitsmith.rtl import wrapper
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.packing import Raw, pack, unpack
@@ -128,7 +127,8 @@ class _Build:
         self._sections: dict[str, object] = {}
         self._files: dict[str, str] = {}
         self._stages: list[dict[str, object]] = []
-        self._notes = model.notes
+        self._notes: tuple[str, ...] = ()
+        """What this build found out, beyond the model's own notes."""
 
     def run(self, stages: Stages, inputs: Sequence[Reals] | None) -> Report:
         """Run the stages in order and write the report."""
@@ -138,7 +138,7 @@ class _Build:
         if stages.synth:
             self._synthesise(design, sources)
         if stages.pnr:
-            self._place_and_route(design, sources)
+            self._place_and_route()
         if stages.bitstream:
             self._bitstream(design, sources)
         return self._report(design)
@@ -160,7 +160,7 @@ class _Build:
         title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
         design = write(netlist, schedule, target.project_name, title)
         files = {f"rtl/{name}": text for name, text in design.sources.items()}
-        files[f"rtl/{design.top}_axis.sv"] = wrapper.axi_stream(
+        files[f"rtl/{wrapper.axi_stream_name(design.top)}.sv"] = wrapper.axi_stream(
             design.top, design.in_width, design.out_width, design.latency
         )
         files |= {f"rtl/{name}": text for name, text in wrapper.library().items()}
@@ -217,7 +217,7 @@ class _Build:
         """The netlist that synthesis leaves for place and route, where there is one."""
         return (yosys.netlist(self._project.folder, name),) if self._part.family is Family.ECP5 else ()
 
-    def _place_and_route(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
+    def _place_and_route(self) -> None:
         netlist = yosys.netlist(self._project.folder, self._part.family.value)
         target_mhz = 1e3 / self._target.clock_period_ns
 
@@ -233,7 +233,7 @@ class _Build:
 
     def _bitstream(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
         board = nextpnr.ULX3S_85F
-        top = f"{design.top}_uart"
+        top = wrapper.uart_shell_name(design.top)
         text = wrapper.uart_shell(design.top, design.in_width, design.out_width, board.clk_hz, _BAUD)
         library = [self._project.path(f"rtl/{name}") for name in wrapper.library()]
         shell = self._project.write({f"rtl/{top}.sv": text})
@@ -288,20 +288,11 @@ class _Build:
             self._progress(line)
 
     def _report(self, design: RtlDesign) -> Report:
-        model, target = self._model, self._target
         if "Resources" not in self._sections:
-            size = self._size
-            self._sections["Estimate"] = {"LUT": size.lut, "FF": size.ff, "DSP": size.dsp, "Tool": "bitsmith estimate"}
-        described = Design(
-            target.project_name,
-            self._part.name,
-            target.clock_period_ns,
-            rows(model.network, model.program),
-            model.network.outputs,
-            self._notes,
-        )
+            self._sections["Estimate"] = self._size.section()
         self._files["Top"] = f"rtl/{design.top}.sv"
-        self._files["AXI4-Stream"] = f"rtl/{design.top}_axis.sv"
+        self._files["AXI4-Stream"] = f"rtl/{wrapper.axi_stream_name(design.top)}.sv"
+        described = self._model.design(self._notes)
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
         report.write(self._project.folder)
         return report

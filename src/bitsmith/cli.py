@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,12 +100,9 @@ def _array(path: Path | None) -> NDArray[np.generic] | None:
 
 def _described(model: Model) -> dict[str, object]:
     """A converted model as plain values."""
-    from bitsmith.report.summary import Design, design_to_json, rows
+    from bitsmith.report.summary import design_to_json
 
-    target = model.target
-    layers = rows(model.network, model.program)
-    outputs = model.network.outputs
-    return design_to_json(Design(model.network.name, target.part, target.clock_period_ns, layers, outputs, model.notes))
+    return design_to_json(replace(model.design(), name=model.network.name))
 
 
 def _layers(model: Model) -> RenderableType:
@@ -256,7 +253,7 @@ def explain(
             told = explain_model(file, weights, config, _array(calibration), part, clock_period)
         document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
         if told.model is not None and told.size is not None:
-            size = {"LUT": told.size.lut, "FF": told.size.ff, "DSP": told.size.dsp, "Tool": "bitsmith estimate"}
+            size = told.size.section()
             said = (
                 f"Circuit, fully unrolled: about {size['LUT']:,} LUT, {size['FF']:,} FF, {size['DSP']:,} DSP (estimate)"
             )

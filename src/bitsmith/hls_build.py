@@ -22,7 +22,6 @@ from bitsmith.ir.text import to_text
 from bitsmith.passes import drop_dead
 from bitsmith.project import Project, digest
 from bitsmith.report import Report
-from bitsmith.report.summary import Design, rows
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
@@ -58,16 +57,8 @@ def build_hls(model: Model, inputs: Sequence[Reals] | None, *, simulate: bool, p
             compare(model.emulator, program, found, raws)
             sections["Verification"] = {"Inputs": len(words), "Mismatches": 0, "Tool": find(GXX).label}
             stages.append(_stage("csim", time.perf_counter() - started, "csim/run.log"))
-        design = Design(
-            target.project_name,
-            target.part,
-            target.clock_period_ns,
-            rows(model.network, model.program),
-            model.network.outputs,
-            model.notes,
-        )
         files = {"Top": f"firmware/{project.top}.cpp", "Script": "build_prj.tcl"}
-        report = Report({**sections, "Files": files, "Stages": stages}, design)
+        report = Report({**sections, "Files": files, "Stages": stages}, model.design())
         report.write(folder.folder)
         return report
 

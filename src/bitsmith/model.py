@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +19,12 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow
+from bitsmith.ir.types import FixedFormat, Overflow, width_of
 from bitsmith.layers.network import Network
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import render
+from bitsmith.report.summary import Design, render, rows
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
@@ -156,20 +157,15 @@ class Model:
                         accepted="csim",
                         remedy="start the vendor's tool on the project's build_prj.tcl",
                     )
-            from bitsmith.hls_build import build_hls
-
-            if progress is not None:
-                return build_hls(self, batches, simulate=csim, progress=progress)
-            with working("building") as shown:
-                return build_hls(self, batches, simulate=csim, progress=shown)
         from bitsmith.build import Stages, build  # the flows are only needed here
+        from bitsmith.hls_build import build_hls
 
         stages = Stages(
             synth=synth is not False or pnr or bitstream, cosim=cosim is not False, pnr=pnr, bitstream=bitstream
         )
-        if progress is not None:
-            return build(self, stages, batches, force=force, progress=progress)
-        with working("building") as shown:
+        with working("building") if progress is None else nullcontext(progress) as shown:
+            if self.target.backend.is_hls:
+                return build_hls(self, batches, simulate=csim, progress=shown)
             return build(self, stages, batches, force=force, progress=shown)
 
     def save(self, path: str | Path) -> None:
@@ -223,9 +219,21 @@ class Model:
         for op in self.program.input_ops():
             if op.name == name:
                 lo, hi = int(op.lo.min()), int(op.hi.max())
-                width = max((-lo - 1).bit_length() + 1 if lo < 0 else 0, hi.bit_length() + int(lo < 0), 1)
-                return str(FixedFormat(lo < 0, width, int(op.frac.max()), op.rounding, op.overflow))
+                fmt = FixedFormat(lo < 0, max(width_of(lo, hi), 1), int(op.frac.max()), op.rounding, op.overflow)
+                return str(fmt)
         raise KeyError(name)
+
+    def design(self, further_notes: tuple[str, ...] = ()) -> Design:
+        """The model as reports describe it."""
+        target = self.target
+        return Design(
+            target.project_name,
+            target.part,
+            target.clock_period_ns,
+            rows(self.network, self.program),
+            self.network.outputs,
+            (*self.notes, *further_notes),
+        )
 
     def __str__(self) -> str:
         target = self.target

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bitsmith.ir.types import width_of
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -73,10 +75,3 @@ class Nodes:
     def width(self, node: int) -> int:
         """Return how many bits hold every value of ``node``."""
         return width_of(*self.ranges[node])
-
-
-def width_of(lo: int, hi: int) -> int:
-    """Return the bits that hold lo..hi: unsigned if nothing is negative, else two's complement."""
-    if lo >= 0:
-        return hi.bit_length()
-    return max((~lo).bit_length(), max(hi, 0).bit_length()) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -75,6 +75,3 @@ def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
             raise InputDataError("calibration data with NaN or infinite values", where=f"input {name!r}")
         batches.append(batch)
     return batches
-
-
-Observations = Mapping[str, Observed]

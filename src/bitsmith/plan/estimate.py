@@ -44,6 +44,10 @@ class Size:
     dsp: int
     adders: int
 
+    def section(self) -> dict[str, int | str]:
+        """The figures as a section of a report, with who says so."""
+        return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "Tool": "bitsmith estimate"}
+
 
 def estimate(program: Program, family: Family) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
