@@ -1,9 +1,10 @@
-"""The network's inputs."""
+"""What a network starts from: inputs and constants."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -29,3 +30,24 @@ class Input(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.builder.input(lowering.name, self.shape, lowering.input_format(DEFAULT_INPUT))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant(Layer):
+    """A trained or given tensor, the same for every sample; no operands. ``reference`` has a batch axis of size 1."""
+
+    value: Floats
+
+    precisions: ClassVar[tuple[str, ...]] = ("weight",)
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"weight": self.value}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return self.value.shape
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return self.value[None]
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.const("weight", self.value)

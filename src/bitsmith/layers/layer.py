@@ -50,6 +50,10 @@ class Layer(ABC):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         """What the framework computes, in float64; arrays have a leading batch axis."""
 
+    def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
+        """Float values of inner tensors, by the precision variable that their format has: what ``auto`` needs of them."""
+        return {}
+
     @abstractmethod
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         """The layer as core ops."""

@@ -14,7 +14,8 @@ The rules of ``auto`` (what the user leaves out):
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +37,15 @@ Ints = npt.NDArray[np.object_]
 class Observed:
     """What the float model's tensor shows: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
 
-    ``measured`` says that the inputs were the user's calibration data; otherwise they were generated.
+    ``measured`` says that the inputs were the user's calibration data; otherwise they were generated. ``inner`` has the same
+    of the layer's inner tensors, by precision variable (:meth:`bitsmith.layers.layer.Layer.internals`).
     """
 
     lo: float
     hi: float
     frac: int | None = None
     measured: bool = False
+    inner: Mapping[str, Observed] = field(default_factory=dict)
 
     @property
     def amplitude(self) -> float:
@@ -113,11 +116,16 @@ class Lowering:
         frac = AUTO_BITS - int(signed) - math.frexp(self.observed.amplitude)[1]
         return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
 
-    def result_frac(self) -> int:
-        """Fractional bits that ``auto`` keeps of this layer's result."""
-        if self.observed.amplitude == 0.0:
+    def seen(self, variable: str) -> Observed:
+        """What the float model shows of ``variable``."""
+        return self.observed if variable == "result" else self.observed.inner[variable]
+
+    def result_frac(self, variable: str = "result") -> int:
+        """Fractional bits that ``auto`` keeps of this layer's result, or of an inner tensor."""
+        amplitude = self.seen(variable).amplitude
+        if amplitude == 0.0:
             return AUTO_BITS - 1
-        return AUTO_BITS - 1 - math.ceil(math.log2(self.observed.amplitude))
+        return AUTO_BITS - 1 - math.ceil(math.log2(amplitude))
 
     def constant(self, variable: str, values: Floats) -> tuple[Ints, int]:
         """Raw integers and ``frac`` of a trained tensor in the user's format of ``variable``, or by the rule of auto."""
@@ -141,18 +149,19 @@ class Lowering:
         fmt = self.format(variable)
         return x if fmt is None else self.builder.cast(x, fmt)
 
-    def result(self, x: Value) -> Value:
-        """The layer's result: in the user's format, or by the rule of auto."""
-        fmt = self.format("result")
+    def result(self, x: Value, variable: str = "result") -> Value:
+        """The layer's result (or an inner tensor that is observed): in the user's format, or by the rule of auto."""
+        fmt = self.format(variable)
         if fmt is not None:
             return self.builder.cast(x, fmt)
-        frac = np.minimum(x.type.frac, self.result_frac())
+        seen = self.seen(variable)
+        frac = np.minimum(x.type.frac, self.result_frac(variable))
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
-        if self.observed.measured and x.type.max_width > AUTO_BITS:
+        if seen.measured and x.type.max_width > AUTO_BITS:
             # Twice the observed range: one spare bit against data that calibration has not seen.
-            floor = [math.floor(math.ldexp(2.0 * min(self.observed.lo, 0.0), int(f))) for f in frac.ravel()]
-            ceiling = [math.ceil(math.ldexp(2.0 * max(self.observed.hi, 0.0), int(f))) for f in frac.ravel()]
+            floor = [math.floor(math.ldexp(2.0 * min(seen.lo, 0.0), int(f))) for f in frac.ravel()]
+            ceiling = [math.ceil(math.ldexp(2.0 * max(seen.hi, 0.0), int(f))) for f in frac.ravel()]
             lo = np.maximum(lo, objects(floor).reshape(frac.shape))
             hi = np.maximum(np.minimum(hi, objects(ceiling).reshape(frac.shape)), lo)
         elif bool(np.all(drop == 0)):

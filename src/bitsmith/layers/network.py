@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.layers.layer import Floats, Layer, Shape
@@ -67,9 +69,19 @@ class Network:
 
     def evaluate(self, inputs: Sequence[Floats]) -> dict[str, Floats]:
         """The float64 reference of every node, for batches ``inputs`` in the order of :attr:`inputs`."""
+        return {node.name: result for node, _, result in self.evaluation(inputs)}
+
+    def evaluation(self, inputs: Sequence[Floats]) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
+        """As :meth:`evaluate`, node by node with operands; results are dropped after their last use."""
         given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
+        last = {name: position for position, node in enumerate(self.nodes) for name in node.inputs}
         results: dict[str, Floats] = {}
-        for node in self.nodes:
+        for position, node in enumerate(self.nodes):
             operands = [given[node.name]] if node.name in given else [results[name] for name in node.inputs]
-            results[node.name] = node.layer.reference(operands)
-        return results
+            result = node.layer.reference(operands)
+            if not operands:  # a constant, once per sample
+                result = np.broadcast_to(result, (len(inputs[0]), *result.shape[1:]))
+            results[node.name] = result
+            for name in {name for name in node.inputs if last[name] == position}:
+                del results[name]
+            yield node, operands, result

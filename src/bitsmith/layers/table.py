@@ -1,38 +1,21 @@
-"""All layers by name: what a saved model may contain."""
+"""All layers by name: what a saved model may contain. A layer belongs to it by being defined in this package."""
 
 from __future__ import annotations
 
-from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
-from bitsmith.layers.dense import Dense
-from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Layer
-from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
-from bitsmith.layers.softmax import Softmax
+import pkgutil
+from importlib import import_module
+from inspect import isabstract
 
-LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer
-    for layer in (
-        Activation,
-        Add,
-        Average,
-        BatchNormalization,
-        Concatenate,
-        Dense,
-        Dot,
-        Flatten,
-        HardActivation,
-        Identity,
-        Input,
-        Maximum,
-        Minimum,
-        Multiply,
-        PReLU,
-        Permute,
-        ReLU,
-        Reshape,
-        Softmax,
-        Subtract,
-    )
-}
+import bitsmith.layers
+from bitsmith.layers.layer import Layer
+
+
+def _defined() -> dict[str, type[Layer]]:
+    modules = [import_module(f"bitsmith.layers.{found.name}") for found in pkgutil.iter_modules(bitsmith.layers.__path__)
+               if found.name != "table"]  # fmt: skip
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    layers = sorted((c for c in classes if issubclass(c, Layer) and not isabstract(c)), key=lambda c: c.__name__)
+    return {layer.__name__: layer for layer in layers}
+
+
+LAYERS = _defined()

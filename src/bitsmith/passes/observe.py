@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,10 +12,17 @@ from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import DEFAULT_INPUT, Input
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Observed, exact_frac
+from bitsmith.layers.lowering import AUTO_BITS, Observed, exact_frac
 from bitsmith.layers.network import Network
 
 GENERATED_SAMPLES = 512
+_LEAST_SAMPLES = 16
+_GENERATED_ELEMENTS = 1 << 22
+"""Elements of the largest tensor, above which fewer samples are generated: its positions are samples enough."""
+
+_CHUNK_ELEMENTS = 1 << 22
+"""Elements of the largest tensor that are held at once."""
+
 _CALIBRATION_SAMPLES = 8192
 
 
@@ -23,10 +32,25 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
     Raises:
         InputDataError: calibration data that do not fit the inputs, or are not finite.
     """
-    inputs = _generated(network) if calibration is None else _checked(network, calibration)
+    sizes = [math.prod(shape) for shape in network.shapes().values()]
+    samples = min(max(_GENERATED_ELEMENTS // max(sizes), _LEAST_SAMPLES), GENERATED_SAMPLES)
+    inputs = _generated(network, samples) if calibration is None else _checked(network, calibration)
+    chunk = max(_CHUNK_ELEMENTS // max(sizes), 1)
+    seen: dict[str, Observed] = {}
+    for start in range(0, len(inputs[0]), chunk):
+        part = _observe(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
+        seen = {name: _joined(seen[name], observed) for name, observed in part.items()} if seen else part
+    return seen
+
+
+def _observe(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, Observed]:
+    """One chunk; a tensor is forgotten when its last reader has had it."""
+    seen: dict[str, Observed] = {}
     with np.errstate(over="ignore", invalid="ignore"):
-        results = network.evaluate(inputs)
-    return {name: _seen(values, calibration is not None) for name, values in results.items()}
+        for node, operands, result in network.evaluation(inputs):
+            inner = {name: _seen(values, measured) for name, values in node.layer.internals(operands).items()}
+            seen[node.name] = replace(_seen(result, measured), inner=inner)
+    return seen
 
 
 def _seen(values: Floats, measured: bool) -> Observed:
@@ -36,14 +60,23 @@ def _seen(values: Floats, measured: bool) -> Observed:
     return Observed(float(finite.min()), float(finite.max()), exact_frac(finite), measured)
 
 
-def _generated(network: Network) -> list[Floats]:
+def _joined(a: Observed, b: Observed) -> Observed:
+    """What both show together."""
+    both = Observed(min(a.lo, b.lo), max(a.hi, b.hi), None, a.measured,
+                    {name: _joined(a.inner[name], b.inner[name]) for name in a.inner})  # fmt: skip
+    if a.frac is None or b.frac is None or max(a.frac, b.frac) > AUTO_BITS - math.frexp(both.amplitude)[1]:
+        return both
+    return replace(both, frac=max(a.frac, b.frac))
+
+
+def _generated(network: Network, samples: int) -> list[Floats]:
     rng = np.random.default_rng(0)
     batches = []
     for name in network.inputs:
         node = network.node(name)
         assert isinstance(node.layer, Input)
         fmt = node.settings.precision.get("result", DEFAULT_INPUT)
-        batches.append(_drawn(rng, (GENERATED_SAMPLES, *node.layer.shape), fmt))
+        batches.append(_drawn(rng, (samples, *node.layer.shape), fmt))
     return batches
 
 
