@@ -8,17 +8,17 @@ one layer each, and this module gives names and collects what cannot be translat
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import read_activation
-from bitsmith.frontends.keras_call import LayerCall, Step, Translation, checked_size, numbers
+from bitsmith.frontends.keras_call import LayerCall, Step, Steps, Translation, checked_size, numbers
 from bitsmith.frontends.keras_files import LiveModel, Source, opened
-from bitsmith.frontends.keras_graph import Call, Constant, Entry, Graph, Value, read_graph
-from bitsmith.frontends.keras_json import Fields, shown
+from bitsmith.frontends.keras_graph import Call, Constant, Entry, Graph, Value, flat, read_graph
+from bitsmith.frontends.keras_json import Fields, Json, shown
 from bitsmith.frontends.keras_layers import LAYERS
 from bitsmith.frontends.keras_ops import OPS
 from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused, unknown
@@ -59,14 +59,14 @@ def layer_table() -> tuple[tuple[str, str], ...]:
 def _network(graph: Graph, source: Source) -> Network:
     names = _node_names(graph)
     nodes: list[NetworkNode] = []
-    results: list[str] = []
+    results: list[tuple[str, ...]] = []
     shapes: dict[str, Shape | None] = {}
     refusals: dict[tuple[str, str], Refusal] = {}
     for call, name in zip(graph.calls, names.main, strict=True):
         entry = call.entry
-        operands = [results[operand.call] for operand in call.operands if isinstance(operand, Value)]
+        operands = [_result(results, shapes, operand, source) for operand in call.tensors]
         known = [shape for shape in (shapes[operand] for operand in operands) if shape is not None]
-        results.append(name)
+        results.append((name,))
         shapes[name] = None
         try:
             translation = _translation(entry, source.major)
@@ -74,28 +74,47 @@ def _network(graph: Graph, source: Source) -> Network:
                 refusals[entry.name, entry.class_name] = unknown(entry.name, entry.class_name, entry.custom)
                 continue
             _check_config(entry.config)
-            _check_arguments(call)
+            _check_arguments(call, translation)
             if len(known) < len(operands):  # behind a layer that is refused
                 read_activation(entry.config, source.major)
                 continue
             with np.errstate(all="ignore"):  # what overflows is found by _checked
-                steps = translation.read(_layer_call(call, source, known))
+                steps = _steps(translation.read(_layer_call(call, source, known, translation)))
         except UnsupportedError as error:
             refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
             continue
-        for step in steps:
+        placed: dict[str, str] = {}
+        before = tuple(operands)
+        for step in steps.steps:
             layer = _checked(step.layer, entry)
-            node = NetworkNode(names.of(name, step), layer, tuple(operands), step.source or entry.class_name)
+            inputs = before if step.inputs is None else tuple(
+                placed[key] if isinstance(key, str) else operands[key] for key in step.inputs)  # fmt: skip
+            node = NetworkNode(names.of(name, step), layer, inputs, step.source or entry.class_name)
             shapes[node.name] = _result_shape(node, shapes, entry)
             nodes.append(node)
-            operands = [node.name]
-        results[-1] = operands[0]
+            placed[step.suffix] = node.name
+            before = (node.name,)
+        results[-1] = tuple(placed[suffix] for suffix in steps.results)
     if refusals:
         raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
-    if any(value.index != 0 for value in graph.outputs):
-        raise ModelFileError("an output that its layer does not have", where=source.model.where)
-    return Network(tuple(nodes), tuple(results[value.call] for value in graph.inputs),
-                   tuple(results[value.call] for value in graph.outputs), graph.name)  # fmt: skip
+    return Network(tuple(nodes), tuple(_result(results, shapes, value, source) for value in graph.inputs),
+                   tuple(_result(results, shapes, value, source) for value in graph.outputs), graph.name)  # fmt: skip
+
+
+def _result(
+    results: Sequence[tuple[str, ...]], shapes: Mapping[str, Shape | None], value: Value, source: Source
+) -> str:
+    """The node that has the value; of a call that is refused the only one, whatever is asked for."""
+    found = results[value.call]
+    if shapes[found[0]] is None:
+        return found[0]
+    if not value.index < len(found):
+        raise ModelFileError("a result that its layer does not have", where=source.model.where)
+    return found[value.index]
+
+
+def _steps(read: tuple[Step, ...] | Steps) -> Steps:
+    return read if isinstance(read, Steps) else Steps(read, (read[-1].suffix,))
 
 
 def _translation(entry: Entry, major: int) -> Translation | None:
@@ -126,20 +145,27 @@ def _check_config(config: Fields) -> None:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
 
 
-def _check_arguments(call: Call) -> None:
+def _check_arguments(call: Call, translation: Translation) -> None:
     for key, operand in call.kwargs.items():
         harmless = (None, False, 0) if key == "training" else (None,)
-        if not isinstance(operand, Constant) or operand.value not in harmless:
+        if key not in translation.keywords and not (isinstance(operand, Constant) and operand.value in harmless):
             raise UnsupportedError(f"called with the argument {key}", accepted="tensors as the only arguments",
                                    remedy="call the layer without it")  # fmt: skip
-    if any(isinstance(operand, Value) and operand.index != 0 for operand in call.operands):
-        raise ModelFileError("an operand that its layer does not have", where=call.entry.config.where)
 
 
-def _layer_call(call: Call, source: Source, shapes: list[Shape]) -> LayerCall:
+def _layer_call(call: Call, source: Source, shapes: list[Shape], translation: Translation) -> LayerCall:
     constants = tuple(numbers(operand.value) if isinstance(operand, Constant) else None for operand in call.operands)
+    keywords: dict[str, tuple[int, ...] | Json] = {}
+    count = sum(isinstance(operand, Value) for operand in call.operands)
+    for key, operand in call.kwargs.items():
+        tensors = sum(isinstance(value, Value) for value in flat((operand,)))
+        if tensors:
+            keywords[key] = tuple(range(count, count + tensors))
+        elif isinstance(operand, Constant) and operand.value is not None and key in translation.keywords:
+            keywords[key] = operand.value
+        count += tensors
     return LayerCall(call.entry.config, source.major, tuple(shapes), constants,
-                     lambda: source.weights.variables(call.path))  # fmt: skip
+                     lambda: source.weights.variables(call.path), keywords)  # fmt: skip
 
 
 def _checked(layer: Layer, entry: Entry) -> Layer:

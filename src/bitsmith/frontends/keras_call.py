@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -21,26 +21,41 @@ MAX_ELEMENTS = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A layer of ours that a Keras layer becomes, or one of several in a row.
+    """A layer of ours that a Keras layer becomes, or one of several.
 
     The one without a suffix carries the user's name; the others' names end in the suffix. ``source`` is by default Keras's
-    class name.
+    class name. ``inputs`` are numbers of the call's tensors and suffixes of earlier steps; left out, a step reads the one
+    before it, and the first one all tensors of the call.
     """
 
     layer: Layer
     suffix: str = ""
     source: str = ""
+    inputs: tuple[int | str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps in order, and the suffixes of those that are the call's results, in Keras's order."""
+
+    steps: tuple[Step, ...]
+    results: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCall:
-    """A layer on operands of the given shapes; ``constants`` has one entry per argument, None where that is a tensor."""
+    """A layer on tensors of the given shapes: the positional arguments, then those that keywords name.
+
+    ``constants`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
+    accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value.
+    """
 
     config: Fields
     major: int
     shapes: tuple[Shape, ...]
     constants: tuple[Floats | None, ...]
     stored: Callable[[], Sequence[Stored]]
+    keywords: Mapping[str, tuple[int, ...] | Json] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -111,15 +126,19 @@ class LayerCall:
         return BatchNormalization(as_weights(scale), as_weights(offset), axis)
 
 
-Translator: TypeAlias = Callable[[LayerCall], tuple[Step, ...]]
+Translator: TypeAlias = Callable[[LayerCall], "tuple[Step, ...] | Steps"]
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+    """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
+
+    ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused.
+    """
 
     read: Translator
     becomes: str
+    keywords: frozenset[str] = frozenset()
 
 
 def joining(read: Callable[[LayerCall], Layer]) -> Translator:

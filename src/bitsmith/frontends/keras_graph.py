@@ -97,7 +97,12 @@ class Call:
     @property
     def operands(self) -> tuple[Value | Constant, ...]:
         """All positional arguments, lists opened."""
-        return tuple(_flat(self.args))
+        return tuple(flat(self.args))
+
+    @property
+    def tensors(self) -> tuple[Value, ...]:
+        """All tensors: the positional ones, then those that keywords name."""
+        return tuple(operand for operand in flat((*self.args, *self.kwargs.values())) if isinstance(operand, Value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,10 +351,11 @@ def _node_tensors(node: Node) -> Iterator[Tensor]:
             yield argument
 
 
-def _flat(operands: tuple[Operand, ...]) -> Iterator[Value | Constant]:
+def flat(operands: tuple[Operand, ...]) -> Iterator[Value | Constant]:
+    """Operands with lists opened."""
     for operand in operands:
         if isinstance(operand, tuple):
-            yield from _flat(operand)
+            yield from flat(operand)
         else:
             yield operand
 
@@ -410,7 +416,7 @@ class _Expansion:
                 results[name, number] = (self.add(Call(entry, inner, self._repeats[inner], args, kwargs)),)
                 self._repeats[inner] += 1
             else:
-                operands = tuple(operand for operand in _flat(args) if isinstance(operand, Value))
+                operands = tuple(operand for operand in flat(args) if isinstance(operand, Value))
                 results[name, number] = self.expand(entry.model, inner, operands, kwargs)
         return tuple(result(tensor) for tensor in model.outputs)
 
@@ -461,7 +467,7 @@ def _pruned(graph: Graph) -> Graph:
     for number in range(len(graph.calls) - 1, -1, -1):
         if number in needed:
             call = graph.calls[number]
-            needed |= {value.call for value in _flat((*call.args, *call.kwargs.values())) if isinstance(value, Value)}
+            needed |= {value.call for value in flat((*call.args, *call.kwargs.values())) if isinstance(value, Value)}
     moved = {old: new for new, old in enumerate(sorted(needed))}
 
     def move(operand: Operand) -> Operand:
