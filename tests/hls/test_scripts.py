@@ -10,6 +10,7 @@ import pytest
 
 from bitsmith.hls import HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.project import Stage
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.types import FixedFormat
 
@@ -24,7 +25,7 @@ COMMANDS = (
 def test_build_script_calls_the_tool_with_the_target(tmp_path: Path, dialect: str) -> None:
     build = Builder()
     program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
-    target = HlsTarget("net", "xcvu13p-flga2577-2-e", 4.0, 10.0)
+    target = HlsTarget("net", "xcvu13p-flga2577-2-e", 4.0, 10.0, stages=(Stage.SYNTH, Stage.EXPORT))
     project = write(program, DIALECTS[dialect], target)
     for name in ("build_prj.tcl", "project.tcl"):
         (tmp_path / name).write_text(project.files[name])

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bitsmith.hls.project import HlsTarget
+from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scalar import Scalar
 from bitsmith.ir.types import Overflow, Rounding
 
@@ -25,6 +25,59 @@ class Family(enum.Enum):
             name, sign, prefix = "ac_fixed", f", {'true' if scalar.signed else 'false'}", "AC"
         suffix = "" if modes is None else "".join(f", {prefix}_{mode.value}" for mode in modes)
         return f"{name}<{scalar.width}, {scalar.integer}{sign}{suffix}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a program, in the project's folder.
+
+    Args:
+        argv: the program, by its name on PATH or as ``./path`` of what an earlier call made, and its arguments.
+        env: variables set besides the inherited ones.
+        outputs: files that it leaves, inside the project. A call that ends without one of them has failed.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+def _no_calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to start a tool.
+
+    Args:
+        programs: what must be on PATH for it; the first is the tool itself.
+        calls: the calls of every stage that it has, by the name of the top function. A stage is started only after those
+            that it needs, possibly in a later build, so that it must not do their work again.
+    """
+
+    programs: tuple[str, ...]
+    calls: Callable[[str], Mapping[Stage, tuple[Call, ...]]] = field(default=_no_calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """How a vendor's tool is started on a project.
+
+    Args:
+        tool: its name in messages.
+        ways: in order of preference; the first one whose programs are on PATH is taken.
+        install: how to get it.
+        error_pattern: what its error lines look like, and no others: a stage whose log has one has failed, whatever its
+            exit code.
+        default: stages that ``build`` runs without being asked where the tool is there.
+    """
+
+    tool: str
+    ways: tuple[Way, ...]
+    install: str
+    error_pattern: str
+    default: tuple[Stage, ...] = (Stage.SYNTH,)
 
 
 def _none(name: str) -> tuple[str, ...]:
@@ -47,7 +100,8 @@ class Dialect:
         before_top, before_layer: lines in front of the function.
         in_top, in_layer: first lines of the function's body.
         in_array: lines behind the declaration of an array, or at the head of the function for a parameter, by its name.
-        scripts: the tool's project script and its settings.
+        scripts: the tool's project script, first, and its settings.
+        driver: how the tool is started; None where nobody starts it for the user.
     """
 
     name: str
@@ -60,6 +114,7 @@ class Dialect:
     in_layer: tuple[str, ...] = ()
     in_array: Callable[[str], tuple[str, ...]] = field(default=_none)
     scripts: Callable[[HlsTarget], Mapping[str, str]] = field(default=_no_files)
+    driver: Driver | None = None
 
     def header(self) -> str:
         """The header that all others are included through."""

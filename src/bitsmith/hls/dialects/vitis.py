@@ -2,4 +2,9 @@
 
 from bitsmith.hls.dialects.xilinx import xilinx
 
-VITIS = xilinx("vitis", "vitis-run --mode hls --tcl build_prj.tcl (or vitis_hls -f build_prj.tcl before 2023.2)")
+VITIS = xilinx(
+    "vitis",
+    "Vitis HLS",
+    (("vitis-run", "--mode", "hls", "--tcl", "build_prj.tcl"), ("vitis_hls", "-f", "build_prj.tcl")),
+    "install AMD Vitis and source its settings64.sh, which puts vitis-run (vitis_hls before 2023.2) on PATH",
+)

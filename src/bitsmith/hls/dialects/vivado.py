@@ -2,4 +2,10 @@
 
 from bitsmith.hls.dialects.xilinx import xilinx
 
-VIVADO = xilinx("vivado", "vivado_hls -f build_prj.tcl")
+VIVADO = xilinx(
+    "vivado",
+    "Vivado HLS",
+    (("vivado_hls", "-f", "build_prj.tcl"),),
+    "install Xilinx Vivado 2020.1 or older and source its settings64.sh, which puts vivado_hls on PATH; for newer versions "
+    "convert with backend='vitis'",
+)

@@ -1,44 +1,86 @@
-"""What Vivado HLS and Vitis HLS have in common: pragmas and the Tcl that both read."""
+"""What Vivado HLS and Vitis HLS have in common: pragmas, the Tcl that both read, and Vivado on what they make."""
 
 from __future__ import annotations
 
-from bitsmith.hls.dialects.dialect import Dialect, Family
+from collections.abc import Mapping
+
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Family, Way
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import HlsTarget
+from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import tcl_word
 
 _BUILD = """\
-# Runs the stages that project.tcl asks for. Start with: {command}
+# Runs the stages that project.tcl asks for, or the one that the variable BITSMITH_STAGE names. Start with:
+#   {by_hand}
 source [file join [file dirname [file normalize [info script]]] project.tcl]
-open_project -reset ${{top}}_prj
+if {{[info exists ::env(BITSMITH_STAGE)]}} {{
+    foreach stage {{csim synth cosim export}} {{ set $stage [string equal $stage $::env(BITSMITH_STAGE)] }}
+}}
+if {{$synth}} {{ open_project -reset ${{top}}_prj }} else {{ open_project ${{top}}_prj }}
 set_top $top
 add_files firmware/$top.cpp -cflags "-std=c++11"
 add_files -tb ${{top}}_test.cpp -cflags "-std=c++11"
 add_files -tb tb_data
-open_solution -reset solution1
+if {{$synth}} {{ open_solution -reset solution1 }} else {{ open_solution solution1 }}
 set_part $part
 create_clock -period $clock_period -name default
 set_clock_uncertainty $clock_uncertainty default
 if {{$csim}} {{ csim_design }}
 if {{$synth}} {{ csynth_design }}
-if {{$cosim}} {{ cosim_design -trace_level none }}
+if {{$cosim}} {{
+    add_files -tb ${{top}}_test.cpp -cflags "-std=c++11 -DRTL_SIM"
+    cosim_design -trace_level none
+}}
 if {{$export}} {{ export_design -format ip_catalog }}
 exit
 """
 
+_VIVADO_SYNTH = """\
+# Logic synthesis of what high-level synthesis made. Start with: {by_hand}
+source [file join [file dirname [file normalize [info script]]] project.tcl]
+add_files ${{top}}_prj/solution1/syn/verilog
+synth_design -top $top -part $part -mode out_of_context
+create_clock -period $clock_period -name default [get_ports ap_clk]
+opt_design
+report_utilization -file vivado_synth.rpt
+write_checkpoint -force vivado_synth.dcp
+exit
+"""
 
-def xilinx(name: str, command: str) -> Dialect:
-    """The dialect of the compiler that ``command`` starts on ``build_prj.tcl``."""
+_VIVADO_PNR = """\
+# Place and route of what logic synthesis left. Start with: {by_hand}
+open_checkpoint vivado_synth.dcp
+place_design
+phys_opt_design
+route_design
+report_utilization -hierarchical -file util.rpt
+report_timing_summary -file timing.rpt
+write_checkpoint -force vivado_pnr.dcp
+exit
+"""
+
+_BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
+
+
+def xilinx(name: str, tool: str, starts: tuple[tuple[str, ...], ...], install: str) -> Dialect:
+    """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``."""
 
     def scripts(target: HlsTarget) -> dict[str, str]:
-        stages = "".join(f"set {stage} {int(stage != 'cosim')}\n" for stage in ("csim", "synth", "cosim", "export"))
+        stages = "".join(
+            f"set {stage.value} {int(stage in target.stages)}\n" for stage in (Stage.SYNTH, Stage.COSIM, Stage.EXPORT)
+        )
         settings = (
             f"set top {tcl_word(identifier(target.top))}\n"
             f"set part {tcl_word(target.part)}\n"
             f"set clock_period {target.period_ns:g}\n"
             f"set clock_uncertainty {target.uncertainty_percent:g}%\n"
         )
-        return {"build_prj.tcl": _BUILD.format(command=command), "project.tcl": settings + stages}
+        return {
+            _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts)),
+            "project.tcl": f"{settings}set csim 1\n{stages}",
+            _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT))),
+            _PNR_SCRIPT: _VIVADO_PNR.format(by_hand=" ".join(_vivado(_PNR_SCRIPT))),
+        }
 
     return Dialect(
         name=name,
@@ -48,7 +90,34 @@ def xilinx(name: str, command: str) -> Dialect:
         in_layer=("#pragma HLS PIPELINE II=1",),
         in_array=_partitioned,
         scripts=scripts,
+        driver=Driver(
+            tool=tool,
+            ways=tuple(_way(start) for start in starts),
+            install=install,
+            # The tool's own, those of the compilers that it starts, and those of Vivado HLS before 2017.
+            error_pattern=r"^ERROR:|: (fatal )?error: |^@E ",
+        ),
     )
+
+
+def _way(start: tuple[str, ...]) -> Way:
+    def calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
+        def stage(stage: Stage, *outputs: str) -> tuple[Call, ...]:
+            return (Call(start, (("BITSMITH_STAGE", stage.value),), outputs),)
+
+        return {
+            Stage.SYNTH: stage(Stage.SYNTH, f"{top}_prj/solution1/syn/report/{top}_csynth.xml"),
+            Stage.COSIM: stage(Stage.COSIM, "tb_data/rtl_cosim_results.log"),
+            Stage.EXPORT: stage(Stage.EXPORT),
+            Stage.VSYNTH: (Call(_vivado(_SYNTH_SCRIPT), outputs=("vivado_synth.rpt", "vivado_synth.dcp")),),
+            Stage.PNR: (Call(_vivado(_PNR_SCRIPT), outputs=("util.rpt", "timing.rpt")),),
+        }
+
+    return Way(start[:1], calls)
+
+
+def _vivado(script: str) -> tuple[str, ...]:
+    return ("vivado", "-mode", "batch", "-nojournal", "-nolog", "-source", script)
 
 
 def _partitioned(array: str) -> tuple[str, ...]:
