@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from bitsmith.hls.scope import Variable
 
-BENCH_NAMES = ("features", "in", "line", "out", "results", "samples", "text")
+BENCH_NAMES = ("features", "in", "line", "out", "results", "results_file", "samples", "text")
 """Names of the programs' own variables, which no tensor may take."""
 
 _TEST_BENCH = """\
 {title}
 // Runs the top function on tb_data/tb_input_features.dat, a line of numbers per sample (made-up zeros without the file),
-// and writes a line per sample to tb_data/csim_results.log.
+// and writes a line per sample to tb_data/csim_results.log, with RTL_SIM to tb_data/rtl_cosim_results.log.
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -20,6 +20,12 @@ _TEST_BENCH = """\
 #include <string>
 
 #include "firmware/{top}.h"
+
+#ifdef RTL_SIM
+static const char results_file[] = "tb_data/rtl_cosim_results.log";
+#else
+static const char results_file[] = "tb_data/csim_results.log";
+#endif
 
 template <int N, class T> void read(std::istream &line, T x[N]) {{
     for (int i = 0; i < N; i++) {{
@@ -37,7 +43,7 @@ template <int N, class T> void print(std::ostream &stream, const T x[N]) {{
 
 int main() {{
     std::ifstream features("tb_data/tb_input_features.dat");
-    std::ofstream results("tb_data/csim_results.log");
+    std::ofstream results(results_file);
     results << std::setprecision(17);
     std::string text;
     int samples = 0;
