@@ -17,11 +17,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import FrameType
 from typing import Protocol, TypeVar
 
 import platformdirs
@@ -35,6 +38,7 @@ _FLOW_EXTRA = 'pip install "bitsmith[flow]"'
 _VERSION_TIMEOUT_S = 120.0  # the first call of a WebAssembly tool compiles it
 _POLL_S = 0.1
 _KILL_GRACE_S = 3.0
+_ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named it
 
 
 class Origin(Enum):
@@ -78,7 +82,7 @@ class FoundTool:
     @property
     def label(self) -> str:
         """Name and version, as a report shows them."""
-        return f"{self.name} {self.version}"
+        return f"{self.name} {self.version}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +284,7 @@ class Command:
             half-written one is never taken for a result.
         writes_log: the tool writes ``log`` itself; its console text goes beside it, into ``*.console``.
         error_pattern: what the tool's error lines look like.
+        errors_fail: an error line is a failure whatever the exit code, and soon the end of the program.
     """
 
     argv: tuple[str, ...]
@@ -289,6 +294,7 @@ class Command:
     outputs: tuple[Path, ...] = ()
     writes_log: bool = False
     error_pattern: str = r"(?i)\berror\b"
+    errors_fail: bool = False
 
     @property
     def console(self) -> Path:
@@ -304,8 +310,8 @@ class Command:
 def run(command: Command, progress: Progress | None = None, timeout: float | None = None) -> None:
     """Run a command to its end with its output in its log; ``timeout`` is in seconds.
 
-    On any other end than success (failure, timeout, Ctrl-C, an exception in ``progress``) its whole process group is
-    ended and its outputs are removed.
+    On any other end than success (failure, timeout, Ctrl-C, SIGTERM, an exception in ``progress``) its whole process
+    group is ended and its outputs are removed.
 
     Raises:
         ToolFailedError: with the command, the path of the log and the log's first error line.
@@ -315,20 +321,38 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
         path.unlink(missing_ok=True)
     done = False
     try:
-        with command.console.open("wb") as console:
-            process = _start(command, console.fileno())
-        try:
-            code = _follow(process, command.log, progress, timeout)
-        finally:
-            _end_group(process)
+        with _terminable():
+            with command.console.open("wb") as console:
+                process = _start(command, console.fileno())
+            try:
+                code = _follow(process, command, progress, timeout)
+            finally:
+                _end_group(process)
         missing = [path for path in command.outputs if not path.exists()]
-        if code != 0 or missing:
+        if code != 0 or missing or (command.errors_fail and _error_line(command)[0]):
             raise _failure(command, code, missing, timeout)
         done = True
     finally:
         if not done:
             for path in command.outputs:
                 path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Lets SIGTERM unwind the stack as Ctrl-C does, so that running programs are ended; where nobody else handles it."""
+    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if usual:
+        signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        if usual:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _start(command: Command, console: int) -> subprocess.Popen[bytes]:
@@ -349,20 +373,25 @@ def _start(command: Command, console: int) -> subprocess.Popen[bytes]:
 
 
 def _follow(
-    process: subprocess.Popen[bytes], log: Path, progress: Progress | None, timeout: float | None
+    process: subprocess.Popen[bytes], command: Command, progress: Progress | None, timeout: float | None
 ) -> int | None:
-    """Report the log's lines as they come; the exit code, or None when the time was over."""
+    """Report the log's lines as they come; the exit code, or None when the time was over or an error line was enough."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    reader = _LineReader(log)
+    error = re.compile(command.error_pattern) if command.errors_fail else None
+    reader = _LineReader(command.log)
     while True:
         try:
             code: int | None = process.wait(timeout=_POLL_S)
         except subprocess.TimeoutExpired:
             code = None
         ended = code is not None
-        if progress is not None:
+        if progress is not None or error is not None:
             for line in reader.lines(final=ended):
-                progress(line)
+                if progress is not None:
+                    progress(line)
+                if error is not None and error.search(line):
+                    error, grace = None, time.monotonic() + _ERROR_GRACE_S
+                    deadline = grace if deadline is None else min(deadline, grace)
         if ended or (deadline is not None and time.monotonic() > deadline):
             return code
 
@@ -402,15 +431,17 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failure(command: Command, code: int | None, missing: Sequence[Path], timeout: float | None) -> ToolFailedError:
+    is_error, line = _error_line(command)
     if code is None:
-        found = f"not finished after {timeout:g} s"
+        found = "stopped at an error" if command.errors_fail and is_error else f"not finished after {timeout:g} s"
     elif code < 0:
         found = f"ended by signal {-code} ({signal.strsignal(-code)})"
     elif code > 0:
         found = f"exit code {code}"
+    elif command.errors_fail and is_error:
+        found = "ended as if all were well"
     else:
         found = f"ended without writing {', '.join(path.name for path in missing)}"
-    line = first_error(command)
     return ToolFailedError(
         f"{found}: {line}" if line else found,
         where=" ".join(command.argv),
@@ -419,8 +450,8 @@ def _failure(command: Command, code: int | None, missing: Sequence[Path], timeou
     )
 
 
-def first_error(command: Command) -> str:
-    """The first line of the logs that matches the command's error pattern, else their last line that is not empty."""
+def _error_line(command: Command) -> tuple[bool, str]:
+    """Whether a line of the logs matches the command's error pattern; the first that does, else the last not empty."""
     last = ""
     for path in dict.fromkeys((command.log, command.console)):
         if not path.exists():
@@ -428,9 +459,9 @@ def first_error(command: Command) -> str:
         with path.open(errors="replace") as file:
             for line in file:
                 if re.search(command.error_pattern, line):
-                    return line.strip()
+                    return True, line.strip()
                 last = line.strip() or last
-    return last
+    return False, last
 
 
 Result_co = TypeVar("Result_co", covariant=True)
