@@ -95,3 +95,13 @@ def test_wrap(bits: int, span: int) -> None:
 def test_floats() -> None:
     x = numbers(random.Random(1), 53)
     assert limbs.to_float(limbs.from_objects(x, 3)).tolist() == [float(v) for v in x]
+
+
+def test_floats_are_rounded_once() -> None:
+    """Not to 53 bits at every limb: ties that lower limbs break, and their neighbours."""
+    rng = random.Random(2)
+    ties = [
+        ((2 * rng.getrandbits(52) + 1) << shift) + k for shift in (8, 40, 60) for k in (-1, 0, 1) for _ in range(20)
+    ]
+    x = np.array([*ties, *(-v for v in ties), *numbers(rng, 118)], dtype=object)
+    assert limbs.to_float(limbs.from_objects(x, 4)).tolist() == [float(v) for v in x]

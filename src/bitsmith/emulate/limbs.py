@@ -53,6 +53,11 @@ def to_float(x: Limbs) -> npt.NDArray[np.float64]:
     result = x[-1].astype(np.float64)
     for part in reversed(x[:-1]):
         result = result * float(1 << BITS) + part
+    rounded = np.abs(result) >= 1 << 53
+    if np.any(rounded):  # maybe more than once
+        result[rounded] = to_objects(tuple(np.broadcast_to(part, result.shape)[rounded] for part in x)).astype(
+            np.float64
+        )
     return result
 
 
