@@ -11,18 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitsmith.bridge import compiled, hls_project, write_sources
 from bitsmith.build import Reals, compare, stimuli
-from bitsmith.flows import csim
 from bitsmith.flows.base import GXX, Progress, find
-from bitsmith.hls import HlsProject, HlsTarget, write
-from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.words import Raws, pack, unpack
+from bitsmith.hls.words import Raws
 from bitsmith.ir.program import Program
-from bitsmith.ir.text import to_text
-from bitsmith.passes import drop_dead
-from bitsmith.project import Project, digest
+from bitsmith.project import Project
 from bitsmith.report import Report
-from bitsmith.version import __version__
 
 if TYPE_CHECKING:
     from bitsmith.model import Model
@@ -40,54 +35,36 @@ def build_hls(model: Model, inputs: Sequence[Reals] | None, *, simulate: bool, p
         ToolMissingError, ToolFailedError, ProjectError.
     """
     target = model.target
-    program = drop_dead(model.program, keep_probes=False)
+    started = time.perf_counter()
+    program, project = hls_project(model)
     raws = stimuli(model.emulator, program, inputs)
     sections: dict[str, object] = {}
-    started = time.perf_counter()
     with Project.open(target.output_dir, target.project_name) as folder:
-        project = _write(model, program, folder, raws)
+        write_sources(folder, project)
+        folder.write(_test_data(model, program, raws))
         stages = [_stage(target.backend.value, time.perf_counter() - started, "")]
         if simulate:
             started = time.perf_counter()
             if progress is not None:
                 progress(f"csim: {len(raws[0]):,} samples")
-            words = pack(project.inputs, program.types(program.inputs), raws)
-            results = csim.simulate(folder.folder, project, words, progress=progress)
-            found = unpack(project.outputs, program.types([output.node for output in program.outputs]), results)
+            found = compiled(folder, program, project, progress).run_raw(raws)
             compare(model.emulator, program, found, raws)
-            sections["Verification"] = {"Inputs": len(words), "Mismatches": 0, "Tool": find(GXX).label}
-            stages.append(_stage("csim", time.perf_counter() - started, "csim/run.log"))
+            sections["Verification"] = {"Inputs": len(raws[0]), "Mismatches": 0, "Tool": find(GXX).label}
+            stages.append(_stage("csim", time.perf_counter() - started, "csim/compile.log"))
         files = {"Top": f"firmware/{project.top}.cpp", "Script": "build_prj.tcl"}
         report = Report({**sections, "Files": files, "Stages": stages}, model.design())
         report.write(folder.folder)
         return report
 
 
-def _write(model: Model, program: Program, folder: Project, raws: Sequence[Raws]) -> HlsProject:
-    target = model.target
-    project = write(
-        program,
-        DIALECTS[target.backend.value],
-        HlsTarget(
-            target.project_name,
-            target.part,
-            target.clock_period_ns,
-            100.0 * target.clock_uncertainty,
-            f"bitsmith {__version__}",
-            digest(to_text(program))[:16],
-        ),
-    )
+def _test_data(model: Model, program: Program, raws: Sequence[Raws]) -> dict[str, str]:
+    """What the vendor's test bench reads."""
     few = [raw[:_LARGEST_BENCH] for raw in raws]
-    results = model.emulator.run_raw(few)
     outputs = [output.node for output in program.outputs]
-    data = {
+    return {
         "tb_data/tb_input_features.dat": _numbers(program, program.inputs, few),
-        "tb_data/tb_output_predictions.dat": _numbers(program, outputs, results),
+        "tb_data/tb_output_predictions.dat": _numbers(program, outputs, model.emulator.run_raw(few)),
     }
-    written = folder.write({**project.files, **data})
-    for stale in set((folder.folder / "firmware" / "weights").glob("*.h")) - set(written):
-        stale.unlink()
-    return project
 
 
 def _numbers(program: Program, nodes: Sequence[int], raws: Sequence[Raws]) -> str:

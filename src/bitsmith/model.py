@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, render, rows
+
+if TYPE_CHECKING:
+    from bitsmith.bridge import CompiledProgram
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
@@ -72,6 +75,14 @@ class Model:
         """The executable form of the program."""
         return Emulator(self.program)
 
+    @cached_property
+    def _compiled(self) -> CompiledProgram:
+        """The loaded C++ of the program."""
+        from bitsmith.bridge import compile_model  # the flows are only needed here
+
+        with working("compiling") as progress:
+            return compile_model(self, progress)
+
     @property
     def output_dir(self) -> Path:
         """The project folder."""
@@ -94,6 +105,24 @@ class Model:
         """
         outputs, outside = self.emulator.run_counted(self._inputs(x))
         self._warn_outside(outside)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+        """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
+
+        The first call writes the C++ project and compiles it, unless the project folder holds the same one compiled.
+
+        Raises:
+            ConfigError: a backend without C++.
+            InputDataError: wrong shapes, or values that are not finite.
+            ToolMissingError, ToolFailedError, ProjectError.
+
+        Warns:
+            InputRangeWarning: with counts, when values lie outside the input type.
+        """
+        quantised = [self.emulator.quantise(k, batch) for k, batch in enumerate(self._inputs(x))]
+        outputs = self._compiled.run([raw for raw, _ in quantised])
+        self._warn_outside([outside for _, outside in quantised])
         return outputs[0] if len(outputs) == 1 else outputs
 
     def trace(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 
 from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError, ToolFailedError
-from bitsmith.flows.csim import INCLUDE, simulate
+from bitsmith.flows import csim
+from bitsmith.flows.base import execute
+from bitsmith.flows.csim import INCLUDE, Bridge, BridgeLibrary
 from bitsmith.hls import HlsProject, HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import pack, unpack
@@ -33,12 +37,19 @@ def project_in(folder: Path, program: Program, dialect: str = "vitis") -> HlsPro
     return written({"net": program}, DIALECTS[dialect], folder)["net"]
 
 
+def loaded(folder: Path, project: HlsProject) -> Bridge:
+    """The project whose files are in ``folder``, compiled without a warning."""
+    library = execute(BridgeLibrary(project), folder)
+    assert not (folder / "csim/compile.log").read_text()
+    return Bridge(library, project.in_words, project.out_words)
+
+
 def assert_equal(folder: Path, program: Program, project: HlsProject, samples: int) -> None:
     stimuli = random_stimuli(program, 1, samples)
-    words = simulate(folder / "net", project, pack(project.inputs, program.types(program.inputs), stimuli))
+    words = loaded(folder / "net", project).run(pack(project.inputs, program.types(program.inputs), stimuli))
     types = program.types([output.node for output in program.outputs])
     for got, want in zip(unpack(project.outputs, types, words), Emulator(program).run_raw(stimuli), strict=True):
-        assert np.array_equal(got, objects(want))
+        assert np.array_equal(got, objects(want)) and got.dtype == want.dtype
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -46,7 +57,6 @@ def test_three_layers_bit_for_bit(tmp_path: Path, dialect: str) -> None:
     model, _ = three_layer(tmp_path)
     program = drop_dead(model.program, keep_probes=False)
     assert_equal(tmp_path, program, project_in(tmp_path, program, dialect), 50)
-    assert not (tmp_path / "net/csim/compile.log").read_text()
 
 
 @pytest.mark.slow
@@ -95,14 +105,72 @@ def test_broken_source_shows_the_first_error(tmp_path: Path) -> None:
     project = project_in(tmp_path, small())
     (tmp_path / "net/firmware/net.cpp").write_text("void net( {\n")
     with pytest.raises(ToolFailedError, match="error: "):
-        simulate(tmp_path / "net", project, np.zeros((1, 2), dtype=np.uint64))
+        execute(BridgeLibrary(project), tmp_path / "net")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [np.zeros((1, 2), dtype=np.int64), np.zeros((1, 3), dtype=np.uint64), np.zeros((0, 2), dtype=np.uint64)],
-)
-def test_words_that_do_not_fit(tmp_path: Path, words: np.ndarray) -> None:
+def test_exception_of_the_compiled_code_is_an_error(tmp_path: Path) -> None:
+    project = project_in(tmp_path, small())
+    bridge = tmp_path / "net" / project.bridge
+    body = '{ throw std::underflow_error("read from the empty stream x"); }'
+    bridge.write_text(
+        f'#include <stdexcept>\n#include <stdint.h>\nextern "C" void net_bridge(const uint64_t *, uint64_t *) {body}\n'
+    )
+    with pytest.raises(ToolFailedError, match="empty stream x"):
+        loaded(tmp_path / "net", project).run(np.zeros((1, 2), dtype=np.uint64))
+
+
+def test_large_arrays_fit_the_stack(tmp_path: Path) -> None:
+    project = project_in(tmp_path, small())
+    body = "{ volatile uint64_t large[12 << 20]; large[0] = in[0]; out[0] = large[0]; }"
+    bridge = tmp_path / "net" / project.bridge
+    bridge.write_text(f'#include <stdint.h>\nextern "C" void net_bridge(const uint64_t *in, uint64_t *out) {body}\n')
+    words = loaded(tmp_path / "net", project).run(np.array([[7, 8], [9, 1]], dtype=np.uint64))
+    assert words[:, 0].tolist() == [7, 9]
+
+
+def test_two_libraries_in_one_process(tmp_path: Path) -> None:
+    """Equal names inside of both, unequal constants."""
+    given = np.array([[8, 0]], dtype=np.uint64)  # 1.0 and 0.0
+    results = []
+    for k, factor in enumerate((1, 3)):
+        build = Builder()
+        y = build.linear(build.input("x", (2,), FixedFormat(True, 6, 3)), [[factor], [0]], 0)
+        program = build.program([("y", build.cast(y, FixedFormat(True, 9, 3)))])
+        (tmp_path / str(k)).mkdir()
+        project = project_in(tmp_path / str(k), program)
+        results.append(loaded(tmp_path / str(k) / "net", project).run(given).item())
+    assert results == [8, 24]
+
+
+def test_key_tells_sources_compilers_and_headers_apart(tmp_path: Path) -> None:
     project = write(small(), DIALECTS["vitis"], HlsTarget("net", "part"))
+    flow = BridgeLibrary(project)
+    (tool,) = flow.find()
+    keys = {flow.key([tool]), flow.key([replace(tool, version="99")])}
+    keys.add(BridgeLibrary(write(small(), DIALECTS["catapult"], HlsTarget("net", "part"))).key([tool]))
+    shutil.copytree(INCLUDE, tmp_path / "include")
+    keys.add(BridgeLibrary(project, tmp_path / "include").key([tool]))
+    (tmp_path / "include" / "ap_int.h").write_text("")
+    keys.add(BridgeLibrary(project, tmp_path / "include").key([tool]))
+    assert len(keys) == 5
+    assert flow.key([tool]) == BridgeLibrary(project).key([tool])
+
+
+def test_what_is_no_library(tmp_path: Path) -> None:
+    (tmp_path / "net.so").write_text("no library")
+    with pytest.raises(ToolFailedError, match="cannot be loaded"):
+        Bridge(tmp_path / "net.so", 1, 1)
+
+
+@pytest.mark.parametrize("words", [np.zeros((1, 2), dtype=np.int64), np.zeros((1, 3), dtype=np.uint64)])
+def test_words_that_do_not_fit(tmp_path: Path, words: np.ndarray) -> None:
     with pytest.raises(InputDataError):
-        simulate(tmp_path, project, words)
+        loaded(tmp_path / "net", project_in(tmp_path, small())).run(words)
+
+
+def test_no_samples_and_more_than_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csim, "_CHUNK", 7)
+    bridge = loaded(tmp_path / "net", project_in(tmp_path, small()))
+    assert bridge.run(np.zeros((0, 2), dtype=np.uint64)).shape == (0, 2)
+    words = np.arange(40, dtype=np.uint64).reshape(20, 2)
+    assert np.array_equal(bridge.run(words), [bridge.run(row[None])[0] for row in words])

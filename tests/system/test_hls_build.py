@@ -9,7 +9,7 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import ConfigError, VerificationError
-from bitsmith.flows import csim
+from bitsmith.flows.csim import Bridge
 from bitsmith.report import read_report
 from tests.system.examples import three_layer
 
@@ -45,13 +45,13 @@ def test_stages_of_the_vendor_are_refused(tmp_path: Path, stage: str) -> None:
 
 def test_a_wrong_bit_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = three_layer(tmp_path, backend="vitis")
-    honest = csim.simulate
+    honest = Bridge.run
 
-    def flipped(*args: object, **kwargs: object) -> np.ndarray:
-        words = honest(*args, **kwargs)  # type: ignore[arg-type]
-        words[3, 0] ^= np.uint64(1)
-        return words
+    def flipped(bridge: Bridge, words: np.ndarray) -> np.ndarray:
+        results = honest(bridge, words)
+        results[3, 0] ^= np.uint64(1)
+        return results
 
-    monkeypatch.setattr(csim, "simulate", flipped)
+    monkeypatch.setattr(Bridge, "run", flipped)
     with pytest.raises(VerificationError, match="first in sample 3, element 0"):
         model.build(csim=True, inputs=inputs[:10])

@@ -1,36 +1,56 @@
-// Runs the bridge of a generated C++ project on samples: inputs.bin -> outputs.bin, rows of 64-bit words.
+// Runs the bridge of a generated C++ project on samples, rows of 64-bit words: what the shared library exports.
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <vector>
+#include <exception>
+#include <pthread.h>
 
 extern "C" void BITSMITH_BRIDGE(const std::uint64_t *in, std::uint64_t *out);
 
-int main(int argc, char **argv) {
-    if (argc != 4) {
-        std::fprintf(stderr, "error: wanted: inputs.bin outputs.bin samples\n");
-        return 2;
-    }
-    std::FILE *inputs = std::fopen(argv[1], "rb");
-    std::FILE *outputs = std::fopen(argv[2], "wb");
-    if (inputs == nullptr || outputs == nullptr) {
-        std::fprintf(stderr, "error: %s or %s cannot be opened\n", argv[1], argv[2]);
-        return 2;
-    }
-    const long samples = std::atol(argv[3]);
-    std::vector<std::uint64_t> in(BITSMITH_IN_WORDS);
-    std::vector<std::uint64_t> out(BITSMITH_OUT_WORDS);
-    for (long sample = 0; sample < samples; sample++) {
-        if (std::fread(in.data(), sizeof in[0], in.size(), inputs) != in.size()) {
-            std::fprintf(stderr, "error: sample %ld is missing\n", sample);
-            return 2;
+namespace {
+
+// Tensors are local variables of the generated functions. Pages that are not touched cost nothing.
+constexpr std::size_t STACK_BYTES = std::size_t{1} << 29;
+
+struct Job {
+    const std::uint64_t *in;
+    std::uint64_t *out;
+    std::size_t samples;
+    char *message;
+    std::size_t room;
+    bool failed;
+};
+
+void *work(void *argument) {
+    Job &job = *static_cast<Job *>(argument);
+    try {
+        for (std::size_t sample = 0; sample < job.samples; sample++) {
+            BITSMITH_BRIDGE(job.in + sample * BITSMITH_IN_WORDS, job.out + sample * BITSMITH_OUT_WORDS);
         }
-        BITSMITH_BRIDGE(in.data(), out.data());
-        if (std::fwrite(out.data(), sizeof out[0], out.size(), outputs) != out.size()) {
-            std::fprintf(stderr, "error: sample %ld cannot be written\n", sample);
-            return 2;
-        }
+    } catch (const std::exception &error) {
+        std::snprintf(job.message, job.room, "%s", error.what());
+        job.failed = true;
     }
-    std::fclose(inputs);
-    return std::fclose(outputs) == 0 ? 0 : 2;
+    return nullptr;
+}
+
+} // namespace
+
+// 0, or another number with the reason in `message` of `room` bytes.
+extern "C" __attribute__((visibility("default"))) int bitsmith_csim(const std::uint64_t *in, std::uint64_t *out,
+                                                                    std::size_t samples, char *message,
+                                                                    std::size_t room) {
+    Job job{in, out, samples, message, room, false};
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    const int refused = pthread_create(&thread, &attributes, work, &job);
+    pthread_attr_destroy(&attributes);
+    if (refused != 0) {
+        std::snprintf(message, room, "no thread with a stack of %zu MiB", STACK_BYTES >> 20);
+        return refused;
+    }
+    pthread_join(thread, nullptr);
+    return job.failed ? 1 : 0;
 }

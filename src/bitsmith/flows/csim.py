@@ -1,11 +1,14 @@
 """C simulation: a generated C++ project compiled with an ordinary compiler and run on exact values.
 
-In: the folder of a C++ project and words of its inputs. Out: words of its outputs. The types come from the headers of the
-package (or from a vendor's, in another ``include`` folder); no vendor's tool runs. What the words mean is not known here.
+In: a C++ project, the folder that holds its files, and words of its inputs. Out: words of its outputs. The types come from
+the headers of the package (or from a vendor's, in another ``include`` folder); no vendor's tool runs. The code runs inside
+of this process, as a shared library. What the words mean is not known here.
 """
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,28 +17,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitsmith.hls
-from bitsmith.errors import InputDataError
-from bitsmith.flows.base import GXX, Command, FoundTool, Progress, execute, find
+from bitsmith.errors import InputDataError, ToolFailedError
+from bitsmith.flows.base import GXX, Command, FoundTool, find
 from bitsmith.hls.project import HlsProject
 
 HARNESS = Path(__file__).parent / "csim.cpp"
 INCLUDE = Path(bitsmith.hls.__file__).parent / "include" / "csim"
 _FOLDER = "csim"
-_OPTIMISE = "-O1"
+_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-pthread", "-Wall", "-Wextra", "-Wno-unknown-pragmas")
+_PRIVATE = "-fvisibility=hidden"
+"""Several libraries live in one process: none may see another's templates and their static variables."""
 _COMPILER_ERROR = r"(?i)\berror:|undefined reference|No such file"
+_CHUNK = 4096
+"""Samples between two looks at Ctrl-C."""
+_ROOM = 1024
+
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
-class CSimulation:
-    """The flow: compile the project with the fixed harness, run it on the project's ``csim/inputs.bin``."""
+class BridgeLibrary:
+    """The flow: compile the bridge and the top function of a project, which its folder holds, to a shared library.
 
-    bridge: str
-    function: str
-    sources: tuple[str, ...]
-    in_words: int
-    out_words: int
-    samples: int
+    The library is called after all that it is made of: a process that has loaded one never takes it for another.
+    """
+
+    project: HlsProject
     include: Path = INCLUDE
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files of the project that are compiled."""
+        return (self.project.bridge, f"firmware/{self.project.top}.cpp")
 
     def find(self) -> tuple[FoundTool, ...]:
         return (find(GXX),)
@@ -43,75 +56,92 @@ class CSimulation:
     def files(self) -> Mapping[str, str]:
         return {}
 
+    def key(self, tools: Sequence[FoundTool]) -> str:
+        """A digest of the sources, all headers, the compiler and its options."""
+        total = hashlib.sha256(repr((tools, self._arguments(tools))).encode())
+        parts = {name: text.encode() for name, text in self.project.files.items() if name.endswith((".h", ".cpp"))}
+        for path in (HARNESS, *sorted(path for path in self.include.rglob("*") if path.is_file())):
+            parts[str(path)] = path.read_bytes()
+        for name, data in sorted(parts.items()):
+            total.update(f"{name} {len(data)}:".encode() + data)
+        return total.hexdigest()
+
+    def library(self, project: Path, tools: Sequence[FoundTool]) -> Path:
+        """Where the library goes."""
+        return project / _FOLDER / f"{self.project.top}-{self.key(tools)[:16]}.so"
+
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        folder = project / _FOLDER
-        defines = {
-            "BITSMITH_BRIDGE": self.function,
-            "BITSMITH_IN_WORDS": str(self.in_words),
-            "BITSMITH_OUT_WORDS": str(self.out_words),
-        }
+        library = self.library(project, tools)
         return (
             Command(
-                argv=(
-                    *(str(tools[0].path), "-std=c++17", _OPTIMISE, "-Wall", "-Wextra", "-Wno-unknown-pragmas"),
-                    *("-isystem", str(self.include)),
-                    *(f"-D{name}={value}" for name, value in defines.items()),
-                    *("-o", f"{_FOLDER}/run", self.bridge, *self.sources, str(HARNESS)),
-                ),
+                argv=(*self._arguments(tools), "-o", f"{_FOLDER}/{library.name}", *self.sources, str(HARNESS)),
                 cwd=project,
-                log=folder / "compile.log",
-                outputs=(folder / "run",),
+                log=project / _FOLDER / "compile.log",
+                outputs=(library,),
                 error_pattern=_COMPILER_ERROR,
             ),
-            Command(
-                argv=("./run", "inputs.bin", "outputs.bin", str(self.samples)),
-                cwd=folder,
-                log=folder / "run.log",
-                outputs=(folder / "outputs.bin",),
-            ),
         )
 
-    def read(self, project: Path, tools: Sequence[FoundTool]) -> NDArray[np.uint64]:
-        words = np.fromfile(project / _FOLDER / "outputs.bin", dtype="<u8").astype(np.uint64, copy=False)
-        return words.reshape(self.samples, self.out_words)
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Path:
+        library = self.library(project, tools)
+        for stale in library.parent.glob("*.so"):
+            if stale != library:
+                stale.unlink()
+        return library
+
+    def _arguments(self, tools: Sequence[FoundTool]) -> tuple[str, ...]:
+        defines = {
+            "BITSMITH_BRIDGE": self.project.bridge_function,
+            "BITSMITH_IN_WORDS": str(self.project.in_words),
+            "BITSMITH_OUT_WORDS": str(self.project.out_words),
+        }
+        return (
+            *(str(tools[0].path), *_FLAGS, _PRIVATE, "-isystem", str(self.include)),
+            *(f"-D{name}={value}" for name, value in defines.items()),
+        )
 
 
-def simulate(
-    project_dir: Path,
-    project: HlsProject,
-    words: NDArray[np.uint64],
-    *,
-    include: Path = INCLUDE,
-    progress: Progress | None = None,
-    timeout: float | None = None,
-) -> NDArray[np.uint64]:
-    """Words of the outputs, a row per sample, of the project whose files are in ``project_dir``.
-
-    Args:
-        words: shape (samples, words of all inputs), as :func:`bitsmith.hls.words.pack` makes them.
-        include: the folder of the headers of the types.
-        timeout: seconds for each of the two steps.
+class Bridge:
+    """A library of :class:`BridgeLibrary`, loaded: the project's C++ as a function of words.
 
     Raises:
-        ToolFailedError, ToolMissingError, InputDataError.
+        ToolFailedError: no such library, or one that cannot be loaded.
     """
-    if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != project.in_words or len(words) == 0:
-        raise InputDataError(
-            f"inputs are {words.dtype} of shape {words.shape}",
-            where="C simulation",
-            accepted=f"uint64 of shape (at least 1, {project.in_words})",
-        )
-    folder = project_dir.resolve() / _FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    words.astype("<u8", copy=False).tofile(folder / "inputs.bin")
-    source = f"firmware/{project.top}.cpp"
-    flow = CSimulation(
-        project.bridge,
-        project.bridge_function,
-        (source,),
-        project.in_words,
-        project.out_words,
-        len(words),
-        include.resolve(),
-    )
-    return execute(flow, project_dir, progress, timeout)
+
+    def __init__(self, library: Path, in_words: int, out_words: int) -> None:
+        self._path = library
+        self._in_words = in_words
+        self._out_words = out_words
+        try:
+            self._run = ctypes.CDLL(str(library)).bitsmith_csim
+        except (OSError, AttributeError) as error:
+            raise ToolFailedError(f"the compiled C++ cannot be loaded: {error}", where=str(library)) from error
+        rows = np.ctypeslib.ndpointer(np.uint64, ndim=2, flags="C_CONTIGUOUS")
+        self._run.argtypes = [rows, rows, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+        self._run.restype = ctypes.c_int
+
+    def run(self, words: Words) -> Words:
+        """Words of the outputs, a row per sample.
+
+        Args:
+            words: shape (samples, words of all inputs), as :func:`bitsmith.hls.words.pack` makes them.
+
+        Raises:
+            InputDataError: another shape or type.
+            ToolFailedError: the C++ threw an exception.
+        """
+        if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != self._in_words:
+            raise InputDataError(
+                f"inputs are {words.dtype} of shape {words.shape}",
+                where="C simulation",
+                accepted=f"uint64 of shape (samples, {self._in_words})",
+            )
+        given = np.ascontiguousarray(words)
+        results = np.zeros((len(words), self._out_words), dtype=np.uint64)
+        message = ctypes.create_string_buffer(_ROOM)
+        for start in range(0, len(words), _CHUNK):
+            part, result = given[start : start + _CHUNK], results[start : start + _CHUNK]
+            if self._run(part, result, len(part), message, _ROOM):
+                reason = message.value.decode(errors="replace")
+                raise ToolFailedError(f"the compiled C++ failed: {reason}", where=str(self._path))
+        return results

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.hls.project import Port
-from bitsmith.hls.scalar import Ints
 from bitsmith.ir.types import TensorType, objects
 
 Raws = npt.NDArray[np.int64] | npt.NDArray[np.object_]
@@ -21,33 +20,43 @@ def pack(ports: Sequence[Port], types: Sequence[TensorType], raws: Sequence[Raws
     """Words (batch, words of all ``ports``) of raw tensors (batch, *shape), one per port."""
     batch = len(raws[0]) if raws else 1
     columns = [
-        _words(port, objects(raw) << objects(port.scalar.frac - kind.frac)).reshape(batch, port.words)
+        _words(port, raw, port.scalar.frac - kind.frac).reshape(batch, port.words)
         for port, kind, raw in zip(ports, types, raws, strict=True)
     ]
     return np.concatenate([np.empty((batch, 0), np.uint64), *columns], axis=1)
 
 
-def unpack(ports: Sequence[Port], types: Sequence[TensorType], words: Words) -> list[Ints]:
-    """Raw tensors (batch, *shape) of words (batch, words of all ``ports``), as Python integers.
+def unpack(ports: Sequence[Port], types: Sequence[TensorType], words: Words) -> list[Raws]:
+    """Raw tensors (batch, *shape) of words (batch, words of all ``ports``).
 
     Bits that the type of an element has no room for are dropped: exact for every value of the type.
     """
-    results = []
+    results: list[Raws] = []
     start = 0
     for port, kind in zip(ports, types, strict=True):
         part = words[:, start : start + port.words].reshape(len(words), port.size, port.scalar.words)
         start += port.words
+        shape = (len(words), *kind.shape)
+        if port.scalar.width <= 63:
+            small = part.astype(np.int64).reshape(shape)
+            if not port.scalar.signed:
+                small &= (1 << port.scalar.width) - 1
+            results.append(small >> (port.scalar.frac - kind.frac))
+            continue
         raw = objects(part[..., -1].astype(np.int64))
         for k in reversed(range(port.scalar.words - 1)):
             raw = objects((raw << 64) | objects(part[..., k]))
         if not port.scalar.signed:
             raw = objects(raw & ((1 << port.scalar.width) - 1))
-        raw = objects(raw).reshape(len(words), *kind.shape)
+        raw = objects(raw).reshape(shape)
         results.append(objects(raw >> objects(port.scalar.frac - kind.frac)))
     return results
 
 
-def _words(port: Port, values: Ints) -> Words:
-    flat = objects(values).reshape(-1)
+def _words(port: Port, raw: Raws, shift: npt.NDArray[np.int64]) -> Words:
+    """The words of ``raw << shift``, which the port's format holds."""
+    if raw.dtype == np.int64 and port.scalar.width <= 63:
+        return (raw << shift).astype(np.uint64)
+    flat = objects(objects(raw) << objects(shift)).reshape(-1)
     parts = [objects((flat >> (64 * k)) & _WORD).astype(np.uint64) for k in range(port.scalar.words)]
     return np.stack(parts, axis=-1)
