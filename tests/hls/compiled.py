@@ -16,6 +16,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import HlsProject, HlsTarget, write
 from bitsmith.hls.dialects import Dialect, Family
+from bitsmith.hls.dialects.spelling import AC, AP
 from bitsmith.hls.words import pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
@@ -25,8 +26,8 @@ from tests.properties.programs import random_stimuli
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
 _OPEN_HEADERS = {
-    Family.AP: "hls4ml/templates/vivado/ap_types",
-    Family.AC: "hls4ml/templates/catapult/ac_types/include",
+    AP: "hls4ml/templates/vivado/ap_types",
+    AC: "hls4ml/templates/catapult/ac_types/include",
 }
 
 Raws = Sequence[npt.NDArray[np.object_] | npt.NDArray[np.int64]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bitsmith.hls.dialects.spelling import Bench
 from bitsmith.hls.scope import Variable
 
 BENCH_NAMES = ("features", "in", "line", "out", "results", "results_file", "samples", "text")
@@ -19,7 +20,7 @@ _TEST_BENCH = """\
 #include <sstream>
 #include <string>
 
-#include "firmware/{top}.h"
+{include}
 
 #ifdef RTL_SIM
 static const char results_file[] = "tb_data/rtl_cosim_results.log";
@@ -41,7 +42,7 @@ template <int N, class T> void print(std::ostream &stream, const T x[N]) {{
     }}
 }}
 
-int main() {{
+{main} {{
     std::ifstream features("tb_data/tb_input_features.dat");
     std::ofstream results(results_file);
     results << std::setprecision(17);
@@ -54,7 +55,7 @@ int main() {{
         samples++;
     }}
     std::cout << samples << " samples" << std::endl;
-    return results ? 0 : 1;
+    {leave}
 }}
 """
 
@@ -71,13 +72,19 @@ extern "C" void {top}_bridge(const uint64_t *in, uint64_t *out) {{
 """
 
 
-def test_bench(top: str, title: str, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:
+def test_bench(top: str, title: str, inputs: Sequence[Variable], outputs: Sequence[Variable], bench: Bench) -> str:
     """The program that vendors' tools compile around the top function."""
     lines = [f"{v.declaration};" for v in (*inputs, *outputs)]
     lines += [f"read<{v.size}>(line, {v.name});" for v in inputs]
-    lines.append(_called(top, inputs, outputs))
+    lines.append(_called(bench.call.format(top=top), inputs, outputs))
     lines += [f"print<{v.size}>(results, {v.name});" for v in outputs]
-    return _TEST_BENCH.format(title=title, top=top, body="\n".join(f"        {line}" for line in lines))
+    return _TEST_BENCH.format(
+        title=title,
+        include=bench.include.format(top=top),
+        main=bench.main,
+        body="\n".join(f"        {line}" for line in lines),
+        leave=bench.leave.format(code="results ? 0 : 1"),
+    )
 
 
 def bridge_source(top: str, title: str, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:

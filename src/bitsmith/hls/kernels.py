@@ -67,9 +67,8 @@ class FunctionWriter:
         arguments = [f"const {variable.declaration}" for variable in operands]
         arguments += [variable.declaration for variable in self.results]
         dialect = self._scope.dialect
-        pragmas = [*dialect.in_layer]
-        for array in [*(v.name for v in (*operands, *self.results)), *self._tables]:
-            pragmas += dialect.in_array(array)
+        arrays = tuple(variable.name for variable in (*operands, *self.results))
+        pragmas = [*dialect.in_layer, *dialect.arrays.head(arrays, tuple(self._tables))]
         lines = [*doc, *dialect.before_layer, f"void {self._name}({', '.join(arguments)}) {{"]
         self.texts.append("\n".join([*lines, *pragmas, *(_indented(line) for line in self._lines), "}\n"]))
 
@@ -91,8 +90,7 @@ class FunctionWriter:
     def _local(self, role: str, kind: TensorType) -> Variable:
         """A new local array."""
         variable = self._declare(role, kind)
-        self._lines.append(f"{variable.declaration};")
-        self._lines += self._scope.dialect.in_array(variable.name)
+        self._lines += self._scope.declared(variable)
         return variable
 
     def _value(self, index: int) -> str:
@@ -182,8 +180,7 @@ class FunctionWriter:
         if source.size == x.size and bool(np.all(source.reshape(-1) == np.arange(x.size))):
             return Variable(x.name, x.type_name, x.scalar, shape)
         variable = Variable(self._locals.unique("arranged"), x.type_name, x.scalar, shape)
-        self._lines.append(f"{variable.declaration};")
-        self._lines += self._scope.dialect.in_array(variable.name)
+        self._lines += self._scope.declared(variable)
         self._wire(x, source, variable)
         return variable
 
@@ -322,8 +319,7 @@ class FunctionWriter:
         outs = [Variable(self._locals.unique("step_out"), out.type_name, out.scalar, out.shape) for out in step.results]
         steps = operands[op.states].shape[0]
         for variable in (*given, *outs):
-            self._lines.append(f"{variable.declaration};")
-            self._lines += self._scope.dialect.in_array(variable.name)
+            self._lines += self._scope.declared(variable)
         for state, first in zip(given[: op.states], operands[: op.states], strict=True):
             self._call("copy", [state.size], [first.name, state.name])
         self._lines.append(f"for (int step = 0; step < {steps}; step++) {{")

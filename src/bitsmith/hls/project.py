@@ -57,16 +57,28 @@ class HlsTarget:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A parameter of the top function: its name, elements (row-major) and number format."""
+    """A parameter of the top function: its name, elements (row-major), number format, and that format's name in C++."""
 
     name: str
     size: int
     scalar: Scalar
+    type_name: str
 
     @property
     def words(self) -> int:
         """64-bit words of all elements, as the bridge takes and gives them."""
         return self.size * self.scalar.words
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The top function called ``top``, as code around it sees it; ``title`` is the first line of all files."""
+
+    top: str
+    title: str
+    target: HlsTarget
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Scope:
         self.typedefs.append(f"typedef {self.dialect.family.fixed(scalar, modes)} {unique};")
         return unique
 
+    def declared(self, variable: Variable) -> list[str]:
+        """Lines that declare a local array, its elements in registers."""
+        return self.dialect.arrays.declared(variable.name, variable.declaration)
+
     def array(self, function: str, name: str, values: Ints | npt.NDArray[np.int64]) -> str:
         """Define a constant array for ``function``; returns its name."""
         unique = self.names.unique(f"{function}_{name}")

@@ -8,16 +8,15 @@ vendor's scripts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 
 from bitsmith.hls.bench import BENCH_NAMES, bridge_source, test_bench
 from bitsmith.hls.dialects import Dialect
-from bitsmith.hls.dialects.dialect import KERNELS
+from bitsmith.hls.headers import BESIDE, KERNELS, kernel
 from bitsmith.hls.kernels import FunctionWriter
 from bitsmith.hls.names import comment, identifier
-from bitsmith.hls.project import HlsProject, HlsTarget, Port
+from bitsmith.hls.project import Design, HlsProject, HlsTarget, Port
 from bitsmith.hls.runs import Run, runs
 from bitsmith.hls.scalar import hull
 from bitsmith.hls.scope import Scope, Variable
@@ -74,18 +73,18 @@ class _Writer:
             f"firmware/{top}.h": self._header(),
             f"firmware/{top}.cpp": self._source(),
             "firmware/types.h": self._types(),
-            "firmware/bitsmith/kernels.h": self._dialect.header(),
         }
         for function, text in self._scope.weights().items():
             guard = f"{self._space}_{function}_weights_h".upper()
             files[f"firmware/weights/{function}.h"] = self._guarded(guard, "Constants as raw values.", text)
-        for name in (*KERNELS, "raw.h", "words.h", self._dialect.family.value):
-            files[f"firmware/bitsmith/{name}"] = kernel(name)
-        inputs, outputs = ([_port(v) for v in variables] for variables in (self._inputs, self._outputs))
-        files[f"{top}_test.cpp"] = test_bench(top, self._title(), self._inputs, self._outputs)
+        headers = {name: kernel(name) for name in (*KERNELS, *BESIDE)} | dict(self._dialect.headers())
+        files |= {f"firmware/bitsmith/{name}": text for name, text in headers.items()}
+        inputs, outputs = (tuple(map(_port, variables)) for variables in (self._inputs, self._outputs))
+        files[f"{top}_test.cpp"] = test_bench(top, self._title(), self._inputs, self._outputs, self._dialect.bench)
         files[f"{top}_bridge.cpp"] = bridge_source(top, self._title(), self._inputs, self._outputs)
+        files |= self._dialect.sources(Design(top, self._title(), self._target, inputs, outputs))
         files |= self._dialect.scripts(self._target)
-        return HlsProject(top, files, tuple(inputs), tuple(outputs), f"{top}_bridge.cpp", f"{top}_bridge")
+        return HlsProject(top, files, inputs, outputs, f"{top}_bridge.cpp", f"{top}_bridge")
 
     def _title(self) -> str:
         return f"// Written by {comment(self._target.tool)}, project {comment(self._target.digest)}."
@@ -120,7 +119,7 @@ class _Writer:
         for function in self._functions:
             results = [self._values[index] for index in function.run.results]
             for result in results:
-                self._body += [f"{result.declaration};", *self._dialect.in_array(result.name)]
+                self._body += self._scope.declared(result)
             arguments = [self._values[index].name for index in function.run.operands] + [v.name for v in results]
             self._body.append(f"{self._space}::{function.name}({', '.join(arguments)});")
         used = {arg for function in self._functions for arg in function.run.operands}
@@ -145,7 +144,7 @@ class _Writer:
         variable = Variable(self._locals.unique("constant"), f"{self._space}::{type_name}", scalar, node.type.shape)
         raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(scalar.frac))
         values = self._scope.array("constants", "values", raw)
-        self._body += [f"{variable.declaration};", *self._dialect.in_array(variable.name)]
+        self._body += self._scope.declared(variable)
         self._body.append(f"kernels::constant<{variable.size}>({self._space}::{values}, {variable.name});")
         self._values[index] = variable
         return variable
@@ -183,16 +182,10 @@ class _Writer:
             parts.append(function.texts[-1])
         parts += [f"}} // namespace {self._space}", "", *self._dialect.before_top, f"{self._prototype()} {{"]
         parts += self._dialect.in_top
-        for variable in (*self._inputs, *self._outputs):
-            parts += self._dialect.in_array(variable.name)
+        parts += self._dialect.arrays.head(tuple(v.name for v in (*self._inputs, *self._outputs)))
         parts += [line if line.startswith("#") else f"    {line}" for line in self._body]
         return "\n".join([*parts, "}", ""])
 
 
-def kernel(name: str) -> str:
-    """The text of a kernel header of the package."""
-    return (resources.files("bitsmith.hls") / "include" / "bitsmith" / name).read_text(encoding="utf-8")
-
-
 def _port(variable: Variable) -> Port:
-    return Port(variable.name, variable.size, variable.scalar)
+    return Port(variable.name, variable.size, variable.scalar, variable.type_name)

@@ -1,13 +1,23 @@
-"""The dialects, by the names that users write."""
+"""The dialects, by the names that users write: each module of this package that has a ``DIALECT`` adds one."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from types import MappingProxyType
 
-from bitsmith.hls.dialects.catapult import CATAPULT
-from bitsmith.hls.dialects.dialect import Dialect, Family
-from bitsmith.hls.dialects.vitis import VITIS
-from bitsmith.hls.dialects.vivado import VIVADO
+from bitsmith.hls.dialects.dialect import Dialect
+from bitsmith.hls.dialects.spelling import Family
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({d.name: d for d in (VITIS, VIVADO, CATAPULT)})
+
+def _found() -> Iterator[Dialect]:
+    for module in pkgutil.iter_modules(__path__):
+        dialect = getattr(import_module(f"{__name__}.{module.name}"), "DIALECT", None)
+        if isinstance(dialect, Dialect):
+            yield dialect
+
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in _found()})
 
 __all__ = ["DIALECTS", "Dialect", "Family"]

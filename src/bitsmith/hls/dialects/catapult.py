@@ -1,10 +1,123 @@
-"""Siemens Catapult: types and pragmas. Its project script is not written yet, so it is no backend for users."""
+"""Siemens Catapult, for FPGAs of AMD: logic synthesis is Vivado's, simulation is Questa's."""
 
-from bitsmith.hls.dialects.dialect import Dialect, Family
+from __future__ import annotations
 
-CATAPULT = Dialect(
+from collections.abc import Mapping
+
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
+from bitsmith.hls.dialects.spelling import AC, Bench
+from bitsmith.hls.names import identifier
+from bitsmith.hls.project import HlsTarget, Stage
+from bitsmith.hls.scripts import word
+
+_START = ("catapult", "-shell", "-f", "build_prj.tcl")
+
+_BUILD = """\
+# Runs the stages that project.tcl asks for, or the one that the variable BITSMITH_STAGE names. Start with:
+#   {by_hand}
+set folder [file dirname [file normalize [info script]]]
+source [file join $folder project.tcl]
+if {{[info exists ::env(BITSMITH_STAGE)]}} {{
+    foreach stage {{csim synth cosim vsynth}} {{ set $stage [string equal $stage $::env(BITSMITH_STAGE)] }}
+}}
+
+proc compile_sources {{folder top}} {{
+    project new -name ${{top}}_prj
+    options set Input/CppStandard c++11
+    flow package require /SCVerify
+    solution file add [file join $folder firmware $top.cpp] -type C++
+    solution file add [file join $folder ${{top}}_test.cpp] -type C++ -exclude true
+    # Arrays are registers and ports of their own, however large.
+    directive set -MEM_MAP_THRESHOLD 1000000
+    solution options set Architectural/DefaultRegisterThreshold 1000000
+    go analyze
+    go compile
+}}
+
+# The library that has the part lies under a path of tool, vendor, family, speed and part.
+proc add_libraries {{part}} {{
+    set any /PARAMETERS/*
+    set path /CONFIG$any$any$any$any/PARAMETERS/$part/LIBRARIES/*/NAME
+    set found [lindex [library get $path -match glob -ret p] 0]
+    if {{$found eq ""}} {{ error "no library of this installation has the part $part" }}
+    set names [split $found /]
+    solution library add [library get $found -ret v] -- -rtlsyntool [lindex $names 3] \\
+        -manufacturer [lindex $names 5] -family [lindex $names 7] -speed [lindex $names 9] -part $part
+    foreach name {{Xilinx_RAMS Xilinx_ROMS Xilinx_FIFO}} {{ solution library add $name }}
+    go libraries
+}}
+
+proc schedule {{period uncertainty}} {{
+    directive set -CLOCKS [list clk [list -CLOCK_PERIOD $period -CLOCK_UNCERTAINTY $uncertainty -CLOCK_EDGE rising \\
+        -RESET_KIND sync -RESET_SYNC_NAME rst -RESET_SYNC_ACTIVE high]]
+    foreach step {{assembly architect allocate schedule extract}} {{ go $step }}
+    project save
+}}
+
+proc run_stages {{}} {{
+    uplevel #0 {{
+        if {{$csim || $synth}} {{ compile_sources $folder $top }} else {{ project load ${{top}}_prj.ccs }}
+        if {{$csim}} {{ flow run /SCVerify/launch_make ./scverify/Verify_orig_cxx_osci.mk {{}} SIMTOOL=osci sim }}
+        if {{$synth}} {{
+            add_libraries $part
+            schedule $clock_period $clock_uncertainty
+        }}
+        if {{$cosim}} {{ flow run /SCVerify/launch_make ./scverify/Verify_rtl_v_msim.mk {{}} SIMTOOL=msim sim }}
+        if {{$vsynth}} {{ flow run /Vivado/synthesize -shell vivado_concat_v/concat_rtl.v.xv }}
+    }}
+}}
+
+if {{[catch run_stages message]}} {{
+    puts stderr "# Error: $message"
+    exit 1
+}}
+exit 0
+"""
+
+
+def _scripts(target: HlsTarget) -> dict[str, str]:
+    stages = "".join(
+        f"set {stage.value} {int(stage in target.stages)}\n" for stage in (Stage.SYNTH, Stage.COSIM, Stage.VSYNTH)
+    )
+    settings = (
+        f"set top {word(identifier(target.top))}\n"
+        f"set part {word(target.part)}\n"
+        f"set clock_period {target.period_ns:g}\n"
+        f"set clock_uncertainty {target.period_ns * target.uncertainty_percent / 100:g}\n"
+    )
+    return {"build_prj.tcl": _BUILD.format(by_hand=" ".join(_START)), "project.tcl": f"{settings}set csim 1\n{stages}"}
+
+
+def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
+    def stage(stage: Stage, *outputs: str) -> tuple[Call, ...]:
+        return (Call(_START, (("BITSMITH_STAGE", stage.value),), outputs),)
+
+    return {
+        Stage.SYNTH: stage(Stage.SYNTH, f"{top}_prj.ccs"),
+        Stage.COSIM: stage(Stage.COSIM, "tb_data/rtl_cosim_results.log"),
+        Stage.VSYNTH: stage(Stage.VSYNTH),
+    }
+
+
+DIALECT = Dialect(
     name="catapult",
-    family=Family.AC,
+    family=AC,
+    types="#include <ac_fixed.h>\n#include <ac_int.h>",
+    part="xcku115-flvb2104-2-i",
+    scripts=_scripts,
     before_loop='_Pragma("hls_unroll yes")',
     before_top=("#pragma hls_design top", "#pragma hls_pipeline_init_interval 1"),
+    bench=Bench(
+        include='#include "firmware/{top}.h"\n\n#include <mc_scverify.h>\n\n#ifdef CCS_DUT_RTL\n#define RTL_SIM\n#endif',
+        call="CCS_DESIGN({top})",
+        main="CCS_MAIN(int, char **)",
+        leave="CCS_RETURN({code});",
+    ),
+    driver=Driver(
+        tool="Catapult",
+        ways=(Way(_START[:1], _calls),),
+        install="install Siemens Catapult and put its bin folder, which has catapult, on PATH",
+        # The tool's own, and those of the compilers and the make that it starts.
+        error_pattern=r"^# Error|^Error:|: (fatal )?error: |^make: \*\*\* ",
+    ),
 )

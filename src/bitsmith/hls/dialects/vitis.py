@@ -2,7 +2,7 @@
 
 from bitsmith.hls.dialects.xilinx import xilinx
 
-VITIS = xilinx(
+DIALECT = xilinx(
     "vitis",
     "Vitis HLS",
     (("vitis-run", "--mode", "hls", "--tcl", "build_prj.tcl"), ("vitis_hls", "-f", "build_prj.tcl")),

@@ -2,7 +2,7 @@
 
 from bitsmith.hls.dialects.xilinx import xilinx
 
-VIVADO = xilinx(
+DIALECT = xilinx(
     "vivado",
     "Vivado HLS",
     (("vivado_hls", "-f", "build_prj.tcl"),),

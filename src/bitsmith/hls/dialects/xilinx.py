@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Family, Way
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
+from bitsmith.hls.dialects.spelling import AP, Arrays
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
-from bitsmith.hls.scripts import tcl_word
+from bitsmith.hls.scripts import word
 
 _BUILD = """\
 # Runs the stages that project.tcl asks for, or the one that the variable BITSMITH_STAGE names. Start with:
@@ -59,6 +60,8 @@ write_checkpoint -force vivado_pnr.dcp
 exit
 """
 
+_PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
+
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 
 
@@ -70,8 +73,8 @@ def xilinx(name: str, tool: str, starts: tuple[tuple[str, ...], ...], install: s
             f"set {stage.value} {int(stage in target.stages)}\n" for stage in (Stage.SYNTH, Stage.COSIM, Stage.EXPORT)
         )
         settings = (
-            f"set top {tcl_word(identifier(target.top))}\n"
-            f"set part {tcl_word(target.part)}\n"
+            f"set top {word(identifier(target.top))}\n"
+            f"set part {word(target.part)}\n"
             f"set clock_period {target.period_ns:g}\n"
             f"set clock_uncertainty {target.uncertainty_percent:g}%\n"
         )
@@ -84,12 +87,14 @@ def xilinx(name: str, tool: str, starts: tuple[tuple[str, ...], ...], install: s
 
     return Dialect(
         name=name,
-        family=Family.AP,
+        family=AP,
+        types="#include <ap_fixed.h>\n#include <ap_int.h>",
+        part="xcvu13p-flga2577-2-e",
+        scripts=scripts,
         in_loop='_Pragma("HLS UNROLL")',
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
-        in_array=_partitioned,
-        scripts=scripts,
+        arrays=Arrays(behind=_PARTITIONED, parameter=_PARTITIONED, constant=_PARTITIONED),
         driver=Driver(
             tool=tool,
             ways=tuple(_way(start) for start in starts),
@@ -118,7 +123,3 @@ def _way(start: tuple[str, ...]) -> Way:
 
 def _vivado(script: str) -> tuple[str, ...]:
     return ("vivado", "-mode", "batch", "-nojournal", "-nolog", "-source", script)
-
-
-def _partitioned(array: str) -> tuple[str, ...]:
-    return (f"#pragma HLS ARRAY_PARTITION variable={array} complete",)

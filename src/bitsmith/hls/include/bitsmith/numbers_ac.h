@@ -2,9 +2,6 @@
 #ifndef BITSMITH_KERNELS_NUMBERS_H
 #define BITSMITH_KERNELS_NUMBERS_H
 
-#include <ac_fixed.h>
-#include <ac_int.h>
-
 namespace kernels {
 
 /// A signed integer of W bits.

@@ -14,7 +14,7 @@ void table(const X x[N], const DROP drop[ND], const RAW values[TABLES * SIZE], c
         BITSMITH_UNROLL
         const integer<width> bits = raw(x[i]);
         const integer<width> entry = (bits >> drop[i % ND]) - to_integer<width>(first);
-        result[i] = from_raw<R>(values[(i % TABLES) * SIZE + entry.to_int()]);
+        result[i] = from_raw<R>(values[(i % TABLES) * SIZE + entry.to_int64()]);
     }
 }
 

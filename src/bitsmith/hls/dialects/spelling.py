@@ -1,0 +1,90 @@
+"""What dialects are made of: how a vendor's C++ spells numbers, arrays in registers, and test benches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitsmith.hls.headers import kernel
+from bitsmith.hls.scalar import Scalar
+from bitsmith.ir.types import Overflow, Rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family of arbitrary-precision types.
+
+    Args:
+        signed, unsigned: a fixed-point type of ``{width}`` bits, ``{integer}`` of them integer bits, with ``{modes}``.
+        mode: how each mode of rounding and overflow is appended, by its ``{mode}``.
+        header: text of the kernel header that gives ``kernels::integer``, ``format``, ``raw`` and ``from_integer``.
+    """
+
+    signed: str
+    unsigned: str
+    mode: str
+    header: str
+
+    def fixed(self, scalar: Scalar, modes: tuple[Rounding, Overflow] | None = None) -> str:
+        """The C++ type of ``scalar``; ``modes`` apply to what is assigned to it (truncate and wrap without them)."""
+        suffix = "".join(self.mode.format(mode=mode.value) for mode in modes or ())
+        spelling = self.signed if scalar.signed else self.unsigned
+        return spelling.format(width=scalar.width, integer=scalar.integer, modes=suffix)
+
+
+AP = Family(
+    signed="ap_fixed<{width}, {integer}{modes}>",
+    unsigned="ap_ufixed<{width}, {integer}{modes}>",
+    mode=", AP_{mode}",
+    header=kernel("numbers_ap.h"),
+)
+AC = Family(
+    signed="ac_fixed<{width}, {integer}, true{modes}>",
+    unsigned="ac_fixed<{width}, {integer}, false{modes}>",
+    mode=", AC_{mode}",
+    header=kernel("numbers_ac.h"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """How an array becomes registers, all elements at once; ``{name}`` is the array's.
+
+    Args:
+        before, behind: lines around its declaration.
+        qualifier: what the declaration starts with.
+        parameter, constant: lines at the head of a function that has it as a parameter, or reads it as a constant.
+    """
+
+    before: str = ""
+    behind: str = ""
+    qualifier: str = ""
+    parameter: str = ""
+    constant: str = ""
+
+    def declared(self, name: str, declaration: str) -> list[str]:
+        """Lines that declare the array called ``name``."""
+        lines = (self.before.format(name=name), f"{self.qualifier}{declaration};", self.behind.format(name=name))
+        return [line for line in lines if line]
+
+    def head(self, parameters: tuple[str, ...], constants: tuple[str, ...] = ()) -> list[str]:
+        """Lines at the head of a function."""
+        lines = [self.parameter.format(name=name) for name in parameters]
+        lines += [self.constant.format(name=name) for name in constants]
+        return [line for line in lines if line]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the test bench has that only the vendor's compiler knows; ``{top}`` is the name of the top function.
+
+    Args:
+        include: a line in front of all others.
+        call: what is called in place of the top function, with its arguments.
+        main: the head of the main function.
+        leave: how it ends, with the exit code ``{code}``.
+    """
+
+    include: str = '#include "firmware/{top}.h"'
+    call: str = "{top}"
+    main: str = "int main()"
+    leave: str = "return {code};"

@@ -1,0 +1,16 @@
+"""The kernel headers of the package, as texts for projects."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+KERNELS = ("cast.h", "elementwise.h", "linear.h", "reduce.h", "table.h", "wiring.h")
+"""Headers that every project includes; none of them names a family of types or a vendor."""
+
+BESIDE = ("raw.h", "words.h")
+"""Headers that others include."""
+
+
+def kernel(name: str) -> str:
+    """The text of the header called ``name``."""
+    return (resources.files("bitsmith.hls") / "include" / "bitsmith" / name).read_text(encoding="utf-8")
