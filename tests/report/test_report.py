@@ -106,10 +106,10 @@ def test_read_says_what_to_do_where_there_is_no_build(tmp_path: Path) -> None:
         read_report(tmp_path)
 
 
-def test_read_names_the_reader_of_vendor_projects(tmp_path: Path) -> None:
+def test_a_vendor_project_without_results_is_no_build(tmp_path: Path) -> None:
     (tmp_path / "myproject_prj").mkdir()
     (tmp_path / "myproject_prj" / "vivado_hls.app").write_text("<project/>")
-    with pytest.raises(ProjectError, match="read_vivado_report"):
+    with pytest.raises(ProjectError, match="no finished build"):
         read_report(tmp_path)
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bitsmith.errors import ConfigError
 from bitsmith.plan.devices import resolve_part
 from bitsmith.report.drawing import diagram, range_chart
-from bitsmith.report.report import Report, Section
+from bitsmith.report.report import C_SIMULATION, Report, Section
 from bitsmith.report.terminal import constant_text, number, range_text, totals
 
 _COUNTED = (("LUT", "luts"), ("FF", "ffs"), ("DSP", "dsps"), ("BRAM", "brams"))
@@ -100,7 +100,8 @@ def _verified(report: Report) -> list[Figure]:
     inputs, mismatches = section.get("Inputs"), section["Mismatches"]
     value = "bit for bit" if mismatches == 0 else f"{number(mismatches)} differ"
     detail = f"{number(inputs)} inputs, {number(mismatches)} mismatches"
-    return [Figure("Circuit = emulator", value, "", _joined(detail, section.get("Tool")), mismatches == 0)]
+    what = "C++" if section.get("Method") == C_SIMULATION else "Circuit"
+    return [Figure(f"{what} = emulator", value, "", _joined(detail, section.get("Tool")), mismatches == 0)]
 
 
 def _accuracy(report: Report) -> list[Figure]:

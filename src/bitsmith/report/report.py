@@ -26,6 +26,8 @@ Section: TypeAlias = dict[str, Scalar]
 
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
+C_SIMULATION = "C simulation"
+"""The ``Method`` of a verification in which C++ was compared with the emulator; without one it was the circuit."""
 _FORMAT = "bitsmith report"
 _VERSION = 1
 _MAX_BYTES = 64 << 20
@@ -33,7 +35,7 @@ _MAX_DIGITS = 18
 
 _COUNTS = {"LUT": int, "FF": int, "DSP": int, "BRAM": float}
 _FIELDS: Mapping[str, Mapping[str, type]] = {
-    "Verification": {"Inputs": int, "Mismatches": int, "Tool": str},
+    "Verification": {"Inputs": int, "Mismatches": int, "Tool": str, "Method": str},
     "Accuracy": {"Float": float, "Fixed": float, "Samples": int},
     "Latency": {"Cycles": int, "II": int, "Tool": str},
     "Resources": {**_COUNTS, "Tool": str, "Part": str, "Family": str},
@@ -161,20 +163,12 @@ class Report(Mapping[str, object]):
         return f"<Report: {', '.join(self._sections) or 'empty'}>"
 
 
-def read_report(output_dir: str | os.PathLike[str]) -> Report:
-    """The report of the project in ``output_dir``.
+def read_own_report(path: Path) -> Report:
+    """The report in the file ``path``, which :meth:`Report.write` wrote.
 
     Raises:
-        ProjectError: no such folder, no build in it, or a damaged report.
+        ProjectError: a damaged report.
     """
-    folder = Path(output_dir)
-    if not folder.is_dir():
-        raise ProjectError(
-            "no such folder", where=str(folder), remedy="give the output_dir of convert(), after build()"
-        )
-    path = folder / REPORT_JSON
-    if not path.is_file():
-        raise _no_report(folder)
     if path.stat().st_size > _MAX_BYTES:
         raise _damaged(f"a report of more than {_MAX_BYTES >> 20} MiB", str(path))
     try:
@@ -182,22 +176,6 @@ def read_report(output_dir: str | os.PathLike[str]) -> Report:
     except UnicodeDecodeError as error:
         raise _damaged("a report that is not text", str(path)) from error
     return Report.from_json(text, str(path))
-
-
-def _no_report(folder: Path) -> ProjectError:
-    vendor = next((child for child in folder.glob("*_prj/*.app") if child.name in ("vivado_hls.app", "hls.app")), None)
-    if vendor is not None or (folder / "vivado_hls.app").is_file():
-        return ProjectError(
-            "a Vivado HLS or Vitis HLS project, not a bitsmith build",
-            where=str(folder),
-            accepted="the folder of a bitsmith build",
-            remedy="bitsmith.report.read_vivado_report reads the vendor's reports",
-        )
-    return ProjectError(
-        "no report: this folder holds no finished build",
-        where=str(folder),
-        remedy="run build() on the model, or `bitsmith build` on this folder",
-    )
 
 
 def _damaged(found: str, where: str) -> ProjectError:

@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from bitsmith.errors import ConfigError
 from bitsmith.plan.devices import Part, resolve_part
-from bitsmith.report.report import REPORT_JSON, Report, Section, read_report
+from bitsmith.report.folder import describes_sources, read_report
+from bitsmith.report.report import C_SIMULATION, REPORT_JSON, Report, Section, read_own_report
 from bitsmith.report.vendor import existing_folder, nothing_found, present, print_text, read_text, show
 from bitsmith.report.vivado_project import find_project, hls_sections
 
@@ -54,7 +55,8 @@ def parse_vivado_report(output_dir: str | os.PathLike[str]) -> Familiar:
         return familiar(read_report(folder))
     theirs = hls_sections(project)
     if present(folder / REPORT_JSON):
-        return {**familiar(read_report(folder)), **theirs}
+        ours = read_own_report(folder / REPORT_JSON)
+        return {**dict(ours), **(theirs if describes_sources(folder, ours) else {})}
     if not theirs:
         raise nothing_found(folder, project.tool)
     return theirs
@@ -109,7 +111,7 @@ def _logic_synthesis(report: Report) -> Section:
 def _cosimulation(report: Report) -> Section:
     verification, latency = report.section("Verification"), report.section("Latency")
     section: Section = {}
-    if "Mismatches" in verification:
+    if "Mismatches" in verification and verification.get("Method") != C_SIMULATION:
         section = {"RTL": "SystemVerilog", "Status": "Fail" if verification["Mismatches"] else "Pass"}
         for measure, key in (("Latency", "Cycles"), ("Interval", "II")):
             _take(section, latency, {f"{measure}{which}": key for which in ("Min", "Max", "Avg")})

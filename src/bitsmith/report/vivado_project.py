@@ -111,6 +111,9 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
     """
     folder, reports, top = project.folder, project.solution, project.top
     accelerator = folder / f"{project.name}_vivado_accelerator" / "project_1.runs" / "impl_1"
+    routed = folder / "timing.rpt"  # of our own scripts
+    if not present(routed):
+        routed = accelerator / "design_1_wrapper_timing_summary_routed.rpt"
     readers = (
         ("CSimResults", folder / "tb_data" / "csim_results.log", samples),
         ("CosimResults", folder / "tb_data" / "rtl_cosim_results.log", samples),
@@ -118,7 +121,7 @@ def hls_sections(project: HlsProject) -> dict[str, object]:
         ("VivadoSynthReport", folder / "vivado_synth.rpt", utilisation),
         ("CosimReport", reports / "sim" / "report" / f"{top}_cosim.rpt", lambda p: _cosimulation(p, project)),
         ("ImplementationReport", folder / "util.rpt", _implementation),
-        ("TimingReport", accelerator / "design_1_wrapper_timing_summary_routed.rpt", timing),
+        ("TimingReport", routed, timing),
     )
     read = {name: reader(path) for name, path, reader in readers if present(path)}
     return {name: section for name, section in read.items() if section}

@@ -1,0 +1,51 @@
+"""The report of a project's folder: what our build wrote, and what a vendor's tool has left there since."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bitsmith.errors import ProjectError
+from bitsmith.report.measured import last_run, measured
+from bitsmith.report.report import REPORT_JSON, Report, read_own_report
+from bitsmith.report.vendor import existing_folder
+
+VENDOR_STAGE = "synth"
+"""The stage of a build whose presence says that the vendor's reports are of the sources as they are."""
+
+
+def read_report(output_dir: str | os.PathLike[str]) -> Report:
+    """The report of the project in ``output_dir``: of a bitsmith build, or of a vendor's tool on any project.
+
+    Where a vendor's tool was started by hand after our build, its figures take the place of ours.
+
+    Raises:
+        ProjectError: no such folder, nothing was run in it, or a damaged report.
+    """
+    folder = existing_folder(output_dir)
+    own = folder / REPORT_JSON
+    if own.is_file():
+        report = read_own_report(own)
+        if ran_since(folder):
+            for name, section in measured(folder, report.target_period_ns).items():
+                report = report.with_section(name, section)
+        return report
+    sections = measured(folder)
+    if not sections:
+        raise ProjectError(
+            "no report: this folder holds no finished build",
+            where=str(folder),
+            remedy="run build() on the model, or `bitsmith build` on this folder",
+        )
+    return Report(sections)
+
+
+def ran_since(folder: Path) -> bool:
+    """Whether a vendor's tool has written reports after our build wrote its own."""
+    newest = last_run(folder)
+    return newest is not None and newest > (folder / REPORT_JSON).stat().st_mtime
+
+
+def describes_sources(folder: Path, report: Report) -> bool:
+    """Whether the vendor's reports in ``folder`` are of the sources that ``report``, our own there, is of."""
+    return any(stage.get("Name") == VENDOR_STAGE for stage in report.stages()) or ran_since(folder)
