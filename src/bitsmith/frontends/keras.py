@@ -15,7 +15,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import read_activation
-from bitsmith.frontends.keras_call import LayerCall, Step, Steps, Translation, checked_size, numbers
+from bitsmith.frontends.keras_call import LayerCall, Step, Steps, Translation, checked_size
 from bitsmith.frontends.keras_files import LiveModel, Source, opened
 from bitsmith.frontends.keras_graph import Call, Constant, Entry, Graph, Value, flat, read_graph
 from bitsmith.frontends.keras_json import Fields, Json, shown
@@ -154,7 +154,7 @@ def _check_arguments(call: Call, translation: Translation) -> None:
 
 
 def _layer_call(call: Call, source: Source, shapes: list[Shape], translation: Translation) -> LayerCall:
-    constants = tuple(numbers(operand.value) if isinstance(operand, Constant) else None for operand in call.operands)
+    arguments = tuple(operand if isinstance(operand, Constant) else None for operand in call.operands)
     keywords: dict[str, tuple[int, ...] | Json] = {}
     count = sum(isinstance(operand, Value) for operand in call.operands)
     for key, operand in call.kwargs.items():
@@ -164,8 +164,8 @@ def _layer_call(call: Call, source: Source, shapes: list[Shape], translation: Tr
         elif isinstance(operand, Constant) and operand.value is not None and key in translation.keywords:
             keywords[key] = operand.value
         count += tensors
-    return LayerCall(call.entry.config, source.major, tuple(shapes), constants,
-                     lambda: source.weights.variables(call.path), keywords)  # fmt: skip
+    return LayerCall(call.entry.config, source.major, tuple(shapes), arguments,
+                     lambda parts: source.weights.variables(call.path, parts), keywords)  # fmt: skip
 
 
 def _checked(layer: Layer, entry: Entry) -> Layer:

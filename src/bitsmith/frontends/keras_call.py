@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_graph import Constant
 from bitsmith.frontends.keras_json import Fields, Json, constant, shown
 from bitsmith.frontends.keras_weights import Stored
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -46,15 +47,16 @@ class Steps:
 class LayerCall:
     """A layer on tensors of the given shapes: the positional arguments, then those that keywords name.
 
-    ``constants`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
-    accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value.
+    ``arguments`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
+    accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value. ``stored`` has
+    the layer's variables and then those of the sub-layers that it names.
     """
 
     config: Fields
     major: int
     shapes: tuple[Shape, ...]
-    constants: tuple[Floats | None, ...]
-    stored: Callable[[], Sequence[Stored]]
+    arguments: tuple[Constant | None, ...]
+    stored: Callable[[Sequence[str]], Sequence[Stored]]
     keywords: Mapping[str, tuple[int, ...] | Json] = field(default_factory=dict)
 
     @property
@@ -63,19 +65,31 @@ class LayerCall:
         return self.config.where
 
     @property
+    def constants(self) -> tuple[Floats | None, ...]:
+        """The positional arguments as numbers, None where that is a tensor.
+
+        Raises:
+            UnsupportedError: arguments that are something else.
+        """
+        return tuple(None if argument is None else numbers(argument.value) for argument in self.arguments)
+
+    @property
     def shape(self) -> Shape:
         """The shape of the only operand."""
-        if len(self.shapes) != 1 or len(self.constants) != 1:
-            raise ModelFileError(f"called on {len(self.constants)} arguments", where=self.where, accepted="one tensor")
+        if len(self.shapes) != 1 or len(self.arguments) != 1:
+            raise ModelFileError(f"called on {len(self.arguments)} arguments", where=self.where, accepted="one tensor")
         return self.shapes[0]
 
-    def weights(self, *wanted: tuple[str, Shape], ignored: int = 0) -> list[Floats]:
+    def weights(self, *wanted: tuple[str, Shape], ignored: int = 0, parts: Sequence[str] = ()) -> list[Floats]:
         """The layer's trained tensors, which must have these names' shapes; ``ignored`` more may follow.
+
+        ``parts`` are the attributes of Keras's layer that hold its sub-layers, in the order in which it makes them: their
+        tensors follow its own.
 
         Raises:
             ModelFileError: weights that are missing, too many, of another shape, NaN or infinite.
         """
-        stored = self.stored()
+        stored = self.stored(parts)
         names = ", ".join(name for name, _ in wanted)
         if not len(wanted) <= len(stored) <= len(wanted) + ignored:
             raise ModelFileError(f"{len(stored)} weights are stored for this layer", where=self.where,

@@ -42,7 +42,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """An argument that is no tensor."""
+    """An argument that is no tensor: a plain value, or a list without tensors."""
 
     value: Json
 
@@ -203,8 +203,8 @@ class _Parser:
             if isinstance(tensor, list) and len(tensor) == 4 and isinstance(tensor[3], dict):
                 kwargs.update(tensor[3])
         args = tuple(_reference(tensor, item) for tensor in tensors)
-        constants = {key: Constant(value) for key, value in kwargs.items()}
-        return Node(args if len(args) == 1 else (args,), constants)
+        named = {key: _keyword(value, item) for key, value in kwargs.items()}
+        return Node(args if len(args) == 1 else (args,), named)
 
     def _functional(self, fields: Fields, name: str) -> Model:
         entries = self._entries(fields)
@@ -319,12 +319,23 @@ def _references(value: Json, fields: Fields, key: str) -> Iterator[Tensor]:
 
 def _argument(value: Json, fields: Fields) -> Argument:
     if isinstance(value, list):
-        return tuple(_argument(item, fields) for item in value)
+        items = tuple(_argument(item, fields) for item in value)
+        return Constant(value) if all(isinstance(item, Constant) for item in items) else items
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         return _reference(Fields(value, fields.where).fields("config").get("keras_history"), fields)
     if isinstance(value, dict) and "class_name" not in value:
         return tuple(_argument(value[key], fields) for key in sorted(value))
     return Constant(value)
+
+
+def _keyword(value: Json, fields: Fields) -> Argument:
+    """A keyword argument as Keras 2 writes it: tensors in it are bare ``[name, node, tensor]``."""
+    if not isinstance(value, list):
+        return Constant(value)
+    if len(value) in (3, 4) and isinstance(value[0], str) and is_integer(value[1]) and is_integer(value[2]):
+        return _reference(value, fields)
+    items = tuple(_keyword(item, fields) for item in value)
+    return Constant(value) if all(isinstance(item, Constant) for item in items) else items
 
 
 def _renumbered(node: Node, first: Mapping[str, int]) -> Node:

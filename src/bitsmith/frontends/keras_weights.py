@@ -48,8 +48,8 @@ class Stored:
 class WeightStore(Protocol):
     """The variables of the layers of one model."""
 
-    def variables(self, path: LayerPath) -> Sequence[Stored]:
-        """The layer's variables in its own order; none if the store has none for it."""
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
+        """The layer's variables in its own order, those of its sub-layers ``parts`` behind; none if the store has none for it."""
 
 
 @contextlib.contextmanager
@@ -150,7 +150,8 @@ def _from_brain_float(values: npt.NDArray[np.generic]) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class NumberedWeights:
-    """Keras 3 (and the ``.keras`` files of 2.13 and 2.14): ``layers/dense_1/vars/0``, numbered by class in layer order.
+    """Keras 3 (and the ``.keras`` files of 2.13 and 2.14): ``layers/dense_1/vars/0``, numbered by class in layer order;
+    a sub-layer's are at ``layers/multi_head_attention/query_dense/vars/0``.
 
     Newer files also note each layer's own name there. Keras goes by the number alone, so the name only helps to find a layer
     whose class was renamed.
@@ -158,14 +159,24 @@ class NumberedWeights:
 
     file: H5File
 
-    def variables(self, path: LayerPath) -> Sequence[Stored]:
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         group: h5py.Group | None = self.file.root
         for place in path:
             group = group and self._layer(group, place)
-        variables = group and self.file.group(group, "vars")
-        if not variables:
+        if group is None:
             return ()
         label = "/".join(place.name for place in path)
+        stored = self._own(group, label)
+        for part in parts:
+            # Keras 2.13 and early Keras 3 go by the private attribute.
+            inner = self.file.group(group, part) or self.file.group(group, f"_{part}")
+            stored += [] if inner is None else self._own(inner, f"{label}/{part}")
+        return stored
+
+    def _own(self, layer: h5py.Group, label: str) -> list[Stored]:
+        variables = self.file.group(layer, "vars")
+        if variables is None:
+            return []
         with h5_errors(self.file.where):
             count = len(variables)
         return [self.file.stored(self.file.child(variables, str(k)), f"{label}, variable {k}") for k in range(count)]
@@ -197,7 +208,7 @@ class NamedWeights:
     file: H5File
     layers: h5py.Group
 
-    def variables(self, path: LayerPath) -> Sequence[Stored]:
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         group = self.file.group(self.layers, path[0].name)
         names = None if group is None else self.file.names(group, "weight_names")
         if group is None or not names:
@@ -241,7 +252,7 @@ class LiveWeights:
 
     layers: Sequence[LiveLayer]
 
-    def variables(self, path: LayerPath) -> Sequence[Stored]:
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         layers = self.layers
         for depth, place in enumerate(path):
             found = [layer for layer in layers if layer.name == place.name]
