@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.hls.dialects.catapult import CATAPULT
-from bitsmith.hls.dialects.vitis import VITIS
+from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
@@ -57,7 +56,7 @@ def assert_exact(network: Network, samples: int = 6, seed: int = 0, *, netlist: 
 def assert_compiled(networks: Mapping[str, Network], folder: Path) -> None:
     """Emulator = C++ of both families of types, all networks in one compilation; takes seconds."""
     programs = {name: compile_network(network).program for name, network in networks.items()}
-    for dialect in (VITIS, CATAPULT):
+    for dialect in (DIALECTS["vitis"], DIALECTS["catapult"]):
         assert_equal_to_emulator(programs, dialect, folder / dialect.name)
 
 
