@@ -493,7 +493,7 @@ def test_each_edit_of_a_generated_configuration_takes_effect_or_is_refused(granu
         ({"default_precision": "float"}, "floating-point"),
         ({"default_reuse_factor": 4}, "folding is not available yet"),
         ({"max_precision": "fixed<20,8>"}, "cap on automatic widths"),
-        ({"backend": "Quartus"}, "not available yet"),
+        ({"backend": "VitisUnified"}, "not available yet"),
     ],
 )
 def test_arguments_of_config_from_network(arguments: dict[str, Any], said: str) -> None:

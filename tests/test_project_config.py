@@ -124,7 +124,7 @@ def test_create_config_gives_every_setting_and_checks_it() -> None:
     with pytest.raises(ConfigError, match="did you mean 'ClockPeriod'"):
         create_config("out", "jets", clock_perid=5)
     with pytest.raises(ConfigError, match="not available yet"):
-        create_config("out", "jets", "Quartus")
+        create_config("out", "jets", "VitisUnified")
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
@@ -162,7 +162,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"ClockUncertainty": "a lot"}, "ClockUncertainty", "percentage"),
         ({"IOType": "io_stream"}, "IOType", "io_stream is not available yet"),
         ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
-        ({"Backend": "oneAPI"}, "Backend", "'rtl', 'vitis', 'vivado'"),
+        ({"Backend": "SymbolicExpression"}, "Backend", "'rtl', 'vitis', 'vivado'"),
         ({"Backend": "VivadoAccelerator"}, "Backend", "is not available yet"),
         ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),
         ({"Backend": 3}, "Backend", "'rtl'"),
@@ -187,7 +187,7 @@ def test_refusals_name_the_key(config: dict[str, Any], where: str, said: str) ->
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         read_project(
-            {"Backend": "Catapult", "ClockPeriod": -1, "HLSConfig": {"Model": {"Precison": 1, "Strategy": "x"}}}
+            {"Backend": "VitisUnified", "ClockPeriod": -1, "HLSConfig": {"Model": {"Precison": 1, "Strategy": "x"}}}
         )
     for said in ("4 problems", "Backend", "ClockPeriod", "HLSConfig.Model: ", "HLSConfig.Model.Strategy"):
         assert said in str(caught.value)

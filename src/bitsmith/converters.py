@@ -11,12 +11,12 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import ConfigLike, ProjectConfig, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, Target, as_batches
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
 
-DEFAULT_HLS_PART = "xcvu13p-flga2577-2-e"
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
 
@@ -44,8 +44,8 @@ def convert(
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
-        backend: ``rtl``, or ``vitis`` or ``vivado`` for HLS C++.
-        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of the others).
+        backend: ``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :class:`bitsmith.config.Backend`.
+        part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).
         clock_period: in ns; the default depends on the part's family.
         io_type: ``io_parallel``.
         project_name: name of the circuit's top module.
@@ -129,18 +129,28 @@ def _converted(
     calibration: Arrays | None,
     project: ProjectConfig,
 ) -> Model:
-    part = resolve_part(project.part or (DEFAULT_HLS_PART if project.backend.is_hls else DEFAULT_PART))
+    part, clock_period_ns = _part(project)
     target = Target(
         project.output_dir,
         project.project_name,
-        part.name,
-        project.clock_period_ns or default_clock_period_ns(part.family),
+        part,
+        project.clock_period_ns or clock_period_ns,
         DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
         project.input_data,
         project.backend,
     )
     compiled = compile_network(resolve(network, config), _batches(network, calibration))
     return Model(compiled.network, compiled.program, target, compiled.notes)
+
+
+def _part(project: ProjectConfig) -> tuple[str, float]:
+    """The part, and its clock period in ns where the user names none."""
+    dialect = DIALECTS.get(project.backend.value)
+    name = project.part or (dialect.part if dialect else DEFAULT_PART)
+    if dialect and not name.lower().startswith("xc"):
+        return name, dialect.period_ns  # only the vendor's tool knows its parts
+    part = resolve_part(name)
+    return part.name, default_clock_period_ns(part.family)
 
 
 def _batches(network: Network, calibration: Arrays | None) -> list[Floats] | None:

@@ -21,6 +21,7 @@ from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.properties.programs import random_program
 from tests.system.test_random_networks import random_network
 
+EACH_DIALECT = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
 FEW = (702, 704, 705, 713, 716, 725, 735, 739, 740)
 FORMATS = (
@@ -64,6 +65,11 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
     return build.program([(f"y{k}", y) for k, y in enumerate(outputs)])
 
 
+@EACH_DIALECT
+def test_every_op(tmp_path: Path, dialect: Dialect) -> None:
+    assert_equal_to_emulator(programs((705, 713, 716, 725, 739)), dialect, tmp_path)
+
+
 @EACH_FAMILY
 def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs(FEW), dialect, tmp_path)
@@ -95,14 +101,14 @@ def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
-@EACH_FAMILY
+@EACH_DIALECT
 def test_random_networks_at_length(tmp_path: Path, dialect: Dialect, share: int) -> None:
     assert_equal_to_emulator(networks(range(100 + 30 * share, 130 + 30 * share)), dialect, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(6))
-@EACH_FAMILY
+@EACH_DIALECT
 def test_random_programs_at_length(tmp_path: Path, dialect: Dialect, share: int) -> None:
     seeds = range(20_000 + 30 * share, 20_030 + 30 * share)
     cases = programs(seeds, max_ops=40)

@@ -46,7 +46,7 @@ def config_from_network(
         default_precision: the format of results, weights, biases and accumulators, or ``'auto'``.
         default_reuse_factor: products per multiplier; 1.
         max_precision: a cap on automatic widths; not available, None.
-        backend: None, ``'rtl'``, ``'vitis'`` or ``'vivado'``: all have the same keys.
+        backend: None, or any backend's name: all have the same keys.
 
     Raises:
         ConfigError: an argument that is not understood.

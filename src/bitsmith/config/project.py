@@ -36,11 +36,14 @@ _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
 
 
 class Backend(enum.Enum):
-    """What is generated."""
+    """What is generated: SystemVerilog, or C++ in the dialect of the same name."""
 
     RTL = "rtl"
     VITIS = "vitis"
     VIVADO = "vivado"
+    ONEAPI = "oneapi"
+    QUARTUS = "quartus"
+    CATAPULT = "catapult"
 
     @property
     def is_hls(self) -> bool:
@@ -57,9 +60,7 @@ class IOType(enum.Enum):
 BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
-_MISSING_BACKENDS = (
-    "vivadoaccelerator", "vitisunified", "quartus", "oneapi", "catapult", "libero", "symbolicexpression",
-)  # fmt: skip
+_MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "libero", "symbolicexpression")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def create_config(
     Args:
         output_dir: folder of the generated project.
         project_name: name of the top module: letters, digits and underscores.
-        backend: ``'rtl'``, ``'vitis'`` or ``'vivado'``.
+        backend: a name of :class:`Backend`, in any case.
         version: version of the user's design, for reports.
         kwargs: any other key of a project configuration, as ``part``, ``clock_period`` or ``io_type``. A part or clock
             period that is None is the backend's choice.

@@ -78,7 +78,7 @@ class Dialect:
             code needs of it, such as macros that are empty for others.
         part: the device for which projects are made unless users name one.
         scripts: the tool's project script, first, and its settings.
-        period_ns: the clock's period unless users name one; None for that of the family of ``part``.
+        period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.plan.devices`.
         before_loop, in_loop: what unrolls a loop, in front of it or as first line of its body; as an expression that a
             macro may stand for.
         before_top, before_layer: lines in front of the function.
@@ -94,7 +94,7 @@ class Dialect:
     types: str
     part: str
     scripts: Callable[[HlsTarget], Mapping[str, str]]
-    period_ns: float | None = None
+    period_ns: float = 5.0
     before_loop: str = ""
     in_loop: str = ""
     before_top: tuple[str, ...] = ()

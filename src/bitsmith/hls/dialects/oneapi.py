@@ -1,0 +1,206 @@
+"""Intel oneAPI DPC++ compiler for FPGAs (``icpx``): a SYCL kernel around the top function, fed through pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench
+from bitsmith.hls.names import identifier
+from bitsmith.hls.project import Design, HlsTarget, Port, Stage
+from bitsmith.hls.scripts import aimed_period_ns, word
+
+_CMAKE = """\
+# Builds the design with the oneAPI compiler. Start with:
+#   cmake -S . -B build
+#   cmake --build build --target fpga_emu     the kernel on this computer, without a clock
+#   cmake --build build --target report       hardware description and its reports
+#   cmake --build build --target fpga_sim     hardware, simulated
+#   cmake --build build --target fpga         hardware, compiled by Quartus
+cmake_minimum_required(VERSION 3.16)
+include(${CMAKE_CURRENT_LIST_DIR}/project.cmake)
+if(NOT DEFINED CMAKE_CXX_COMPILER)
+    set(CMAKE_CXX_COMPILER icpx)
+endif()
+project(${top} CXX)
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+
+set(hardware -Xstarget=${device} -Xsclock=${clock_period})
+
+# The test bench with the kernel for one kind of device: what defines it, and what else it is compiled and linked with.
+function(add_design target definition)
+    cmake_parse_arguments(design "" "" "COMPILE;LINK" ${ARGN})
+    add_executable(${target} EXCLUDE_FROM_ALL ${top}_test.cpp)
+    set_target_properties(${target} PROPERTIES OUTPUT_NAME ${top}.${target})
+    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_compile_definitions(${target} PRIVATE ${definition})
+    target_compile_options(${target} PRIVATE -fsycl -fintelfpga -qactypes ${design_COMPILE})
+    target_link_options(${target} PRIVATE -fsycl -fintelfpga -qactypes ${design_LINK})
+endfunction()
+
+add_design(fpga_emu FPGA_EMULATOR)
+add_design(report FPGA_HARDWARE LINK -Xshardware ${hardware} -fsycl-link=early)
+add_design(fpga_sim FPGA_SIMULATOR COMPILE -Xssimulation -DRTL_SIM LINK -Xssimulation -Xsghdl ${hardware})
+add_design(fpga FPGA_HARDWARE LINK -Xshardware ${hardware})
+"""
+
+_TYPES = """\
+#ifdef SYCL_LANGUAGE_VERSION
+#include <sycl/ext/intel/ac_types/ac_fixed.hpp>
+#include <sycl/ext/intel/ac_types/ac_int.hpp>
+#define BITSMITH_REGISTER [[intel::fpga_register]]
+#else
+#include <ac_fixed.h>
+#include <ac_int.h>
+#define BITSMITH_REGISTER
+#endif"""
+
+_KERNEL = """\
+{title}
+// The top function as a kernel that takes a sample from its pipes and puts one into others in every cycle.
+#ifndef {guard}
+#define {guard}
+
+#include <sycl/sycl.hpp>
+
+#include <sycl/ext/intel/fpga_extensions.hpp>
+#if __INTEL_CLANG_COMPILER < 20250000
+#include <sycl/ext/intel/prototype/interfaces.hpp>
+#endif
+
+// Functions of the kernel belong to its translation unit.
+#include "firmware/{top}.cpp"
+
+namespace {top}_device {{
+
+namespace intel = sycl::ext::intel::experimental;
+namespace extension = sycl::ext::oneapi::experimental;
+
+using pipe_properties = decltype(extension::properties(intel::ready_latency<0>));
+
+{pipes}
+
+struct network {{
+    auto get(extension::properties_tag) const {{
+        return extension::properties{{intel::streaming_interface<>, intel::pipelined<>}};
+    }}
+
+    void operator()() const {{
+{body}
+    }}
+}};
+
+class network_id;
+
+inline sycl::queue &device() {{
+#if defined(FPGA_SIMULATOR)
+    static sycl::queue queue(sycl::ext::intel::fpga_simulator_selector_v);
+#elif defined(FPGA_HARDWARE)
+    static sycl::queue queue(sycl::ext::intel::fpga_selector_v);
+#else
+    static sycl::queue queue(sycl::ext::intel::fpga_emulator_selector_v);
+#endif
+    return queue;
+}}
+
+/// One sample through the kernel, called as the top function is.
+inline void run({parameters}) {{
+    sycl::queue &queue = device();
+{feed}
+    queue.single_task<network_id>(network{{}});
+{drain}
+}}
+
+}} // namespace {top}_device
+
+#endif
+"""
+
+_PIPE = """\
+struct {name}_beat {{
+    {type_name} data[{size}];
+}};
+class {name}_pipe_id;
+using {name}_pipe = intel::pipe<{name}_pipe_id, {name}_beat, 0, pipe_properties>;
+"""
+
+
+def _scripts(target: HlsTarget) -> dict[str, str]:
+    settings = (
+        f"set(top {word(identifier(target.top))})\n"
+        f"set(device {word(target.part)})\n"
+        f"set(clock_period {aimed_period_ns(target):g}ns)\n"
+    )
+    return {"CMakeLists.txt": _CMAKE, "project.cmake": settings}
+
+
+def _sources(design: Design) -> dict[str, str]:
+    top, inputs, outputs = design.top, design.inputs, design.outputs
+    names = [*_numbered("in", inputs), *_numbered("out", outputs)]
+    body = [f"const {port.name}_beat {local} = {port.name}_pipe::read();" for local, port in _numbered("in", inputs)]
+    body += [f"{port.name}_beat {local};" for local, port in _numbered("out", outputs)]
+    body.append(f"::{top}({', '.join(f'{local}.data' for local, _ in names)});")
+    body += [f"{port.name}_pipe::write({local});" for local, port in _numbered("out", outputs)]
+    feed, drain = [], []
+    for local, port in _numbered("in", inputs):
+        feed += [f"{port.name}_beat beat_{local};", f"kernels::copy<{port.size}>({local}, beat_{local}.data);"]
+        feed.append(f"{port.name}_pipe::write(queue, beat_{local});")
+    for local, port in _numbered("out", outputs):
+        drain.append(f"kernels::copy<{port.size}>({port.name}_pipe::read(queue).data, {local});")
+    parameters = [f"const {port.type_name} {local}[{port.size}]" for local, port in _numbered("in", inputs)]
+    parameters += [f"{port.type_name} {local}[{port.size}]" for local, port in _numbered("out", outputs)]
+    pipes = [_PIPE.format(name=port.name, type_name=port.type_name, size=port.size) for _, port in names]
+    text = _KERNEL.format(
+        title=design.title,
+        top=top,
+        guard=f"{top}_kernel_hpp".upper(),
+        pipes="\n".join(pipes).rstrip(),
+        body="\n".join(f"        {line}" for line in body),
+        parameters=", ".join(parameters),
+        feed="\n".join(f"    {line}" for line in feed),
+        drain="\n".join(f"    {line}" for line in drain),
+    )
+    return {f"{top}_kernel.hpp": text}
+
+
+def _numbered(role: str, ports: tuple[Port, ...]) -> list[tuple[str, Port]]:
+    """Names of local variables, which no name of the user hides."""
+    return [(f"{role}{k}", port) for k, port in enumerate(ports)]
+
+
+def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
+    def built(target: str, *outputs: str) -> tuple[Call, ...]:
+        return (
+            Call(("cmake", "-S", ".", "-B", "build")),
+            Call(("cmake", "--build", "build", "--target", target), outputs=outputs),
+        )
+
+    simulator = f"build/{top}.fpga_sim"
+    run = Call((f"./{simulator}",), (("CL_CONTEXT_MPSIM_DEVICE_INTELFPGA", "1"),), ("tb_data/rtl_cosim_results.log",))
+    return {
+        Stage.SYNTH: built("report", f"build/{top}.report"),
+        Stage.COSIM: (*built("fpga_sim", simulator), run),
+        Stage.VSYNTH: built("fpga", f"build/{top}.fpga"),
+    }
+
+
+DIALECT = Dialect(
+    name="oneapi",
+    family=AC,
+    types=_TYPES,
+    part="Agilex7",
+    scripts=_scripts,
+    before_loop='_Pragma("unroll")',
+    arrays=Arrays(qualifier="BITSMITH_REGISTER "),
+    sources=_sources,
+    bench=Bench(include='#include "{top}_kernel.hpp"', call="{top}_device::run"),
+    driver=Driver(
+        tool="oneAPI compiler",
+        ways=(Way(("icpx", "cmake"), _calls),),
+        install="install the Intel oneAPI base toolkit (up to 2025.0) with its FPGA support and source setvars.sh, which puts "
+        "icpx on PATH",
+        # The compiler's, those of Quartus, of CMake and of the programs that CMake starts.
+        error_pattern=r"(^|: )(fatal )?error: |^Error( \(\d+\))?: |^CMake Error|^(make|gmake|ninja).*(\*\*\*|error)",
+    ),
+)

@@ -1,0 +1,161 @@
+"""Intel HLS compiler (``i++``), which hands its hardware to Quartus."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench
+from bitsmith.hls.names import identifier
+from bitsmith.hls.project import Design, HlsTarget, Port, Stage
+from bitsmith.hls.scripts import aimed_period_ns, word
+
+_MAKEFILE = """\
+# Builds the design with the Intel HLS compiler:
+#   make csim      the test bench as an ordinary program, and its results
+#   make synth     hardware and its reports
+#   make cosim     hardware, simulated on the test bench
+#   make vsynth    hardware, compiled by Quartus
+include project.mk
+
+CXX := i++
+SIMULATOR := modelsim
+SOURCES := $(TOP)_test.cpp $(TOP)_component.cpp
+HARDWARE := $(CXX) -march=$(DEVICE) $(SOURCES) -o $(TOP)-fpga
+
+.PHONY: csim synth cosim vsynth clean
+
+csim:
+	$(CXX) -march=x86-64 $(SOURCES) -o $(TOP)-x86
+	./$(TOP)-x86
+
+synth:
+	$(HARDWARE) --simulator none
+
+cosim:
+	$(HARDWARE) --simulator $(SIMULATOR) -DRTL_SIM
+	./$(TOP)-fpga
+
+vsynth:
+	$(HARDWARE) --simulator none --quartus-compile
+
+clean:
+	rm -rf $(TOP)-x86 $(TOP)-fpga $(TOP)-fpga.prj
+"""
+
+_TYPES = """\
+#ifdef __INTELFPGA_COMPILER__
+#include <HLS/hls.h>
+
+#include <HLS/ac_fixed.h>
+#include <HLS/ac_int.h>
+#else
+#include <ac_fixed.h>
+#include <ac_int.h>
+#define hls_register
+#endif"""
+
+_HEADER = """\
+{title}
+// The top function as a component: its arguments and results are one structure each, all elements side by side.
+#ifndef {guard}
+#define {guard}
+
+#include "firmware/{top}.h"
+
+struct {top}_inputs {{
+{inputs}
+}};
+
+struct {top}_outputs {{
+{outputs}
+}};
+
+component {top}_outputs {top}_component({top}_inputs inputs);
+
+/// The component, called as the top function is.
+void {top}_simulated({parameters});
+
+#endif
+"""
+
+_SOURCE = """\
+{title}
+#include "{top}_component.h"
+
+#include "firmware/{top}.cpp"
+
+hls_component_ii(1) hls_scheduler_target_fmax_mhz({mhz})
+component {top}_outputs {top}_component({top}_inputs inputs) {{
+    hls_register {top}_outputs outputs;
+    {top}({fields});
+    return outputs;
+}}
+
+void {top}_simulated({parameters}) {{
+    {top}_inputs inputs;
+{given}
+    const {top}_outputs outputs = {top}_component(inputs);
+{taken}
+}}
+"""
+
+
+def _scripts(target: HlsTarget) -> dict[str, str]:
+    settings = f"TOP := {word(identifier(target.top))}\nDEVICE := {word(target.part)}\n"
+    return {"Makefile": _MAKEFILE, "project.mk": settings}
+
+
+def _sources(design: Design) -> dict[str, str]:
+    top, inputs, outputs = design.top, design.inputs, design.outputs
+    parameters = [f"const {port.type_name} in{k}[{port.size}]" for k, port in enumerate(inputs)]
+    parameters += [f"{port.type_name} out{k}[{port.size}]" for k, port in enumerate(outputs)]
+    fields = [f"inputs.{port.name}" for port in inputs] + [f"outputs.{port.name}" for port in outputs]
+    given = [f"    kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
+    taken = [f"    kernels::copy<{port.size}>(outputs.{port.name}, out{k});" for k, port in enumerate(outputs)]
+    words = {"title": design.title, "top": top, "parameters": ", ".join(parameters)}
+    return {
+        f"{top}_component.h": _HEADER.format(
+            guard=f"{top}_component_h".upper(), inputs=_fields(inputs), outputs=_fields(outputs), **words
+        ),
+        f"{top}_component.cpp": _SOURCE.format(
+            mhz=math.ceil(1000 / aimed_period_ns(design.target)),
+            fields=", ".join(fields),
+            given="\n".join(given),
+            taken="\n".join(taken),
+            **words,
+        ),
+    }
+
+
+def _fields(ports: Sequence[Port]) -> str:
+    return "\n".join(f"    {port.type_name} {port.name}[{port.size}];" for port in ports)
+
+
+def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
+    # The compiler does all of its work again for each stage: no option makes it go on.
+    return {
+        Stage.SYNTH: (Call(("make", "synth"), outputs=(f"{top}-fpga.prj/reports/report.html",)),),
+        Stage.COSIM: (Call(("make", "cosim"), outputs=("tb_data/rtl_cosim_results.log",)),),
+        Stage.VSYNTH: (Call(("make", "vsynth"), outputs=(f"{top}-fpga.prj/reports/report.html",)),),
+    }
+
+
+DIALECT = Dialect(
+    name="quartus",
+    family=AC,
+    types=_TYPES,
+    part="Arria10",
+    scripts=_scripts,
+    before_loop='_Pragma("unroll")',
+    arrays=Arrays(qualifier="hls_register "),
+    sources=_sources,
+    bench=Bench(include='#include "{top}_component.h"', call="{top}_simulated"),
+    driver=Driver(
+        tool="Intel HLS compiler",
+        ways=(Way(("i++", "make"), _calls),),
+        install="install Intel Quartus Prime Pro with its HLS compiler and source hls/init_hls.sh, which puts i++ on PATH",
+        error_pattern=r"(^|: )(fatal )?error: |^Error( \(\d+\))?: |^make: \*\*\* ",
+    ),
+)
