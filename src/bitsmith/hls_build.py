@@ -14,8 +14,10 @@ import numpy as np
 from bitsmith.bridge import compiled, hls_project, write_sources
 from bitsmith.build import Reals, compare, stimuli
 from bitsmith.flows.base import GXX, Progress, find
+from bitsmith.hls.constants import decimals
 from bitsmith.hls.words import Raws
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import objects
 from bitsmith.project import Project
 from bitsmith.report import Report
 
@@ -68,13 +70,14 @@ def _test_data(model: Model, program: Program, raws: Sequence[Raws]) -> dict[str
 
 
 def _numbers(program: Program, nodes: Sequence[int], raws: Sequence[Raws]) -> str:
-    """A line per sample: the real values of all tensors, exact up to 53 bits."""
+    """A line per sample: the exact real values of all tensors."""
     columns = []
     for index, raw in zip(nodes, raws, strict=True):
-        scale = np.exp2(-program.nodes[index].type.frac.astype(np.float64))
-        columns.append((raw.astype(np.float64) * scale).reshape(len(raw), -1))
-    lines = (" ".join(f"{value:.17g}" for value in row) for row in np.concatenate(columns, axis=1))
-    return "".join(f"{line}\n" for line in lines)
+        frac = program.nodes[index].type.frac
+        most = int(frac.max())
+        texts = decimals(objects(objects(raw) << objects(most - frac)), most)
+        columns.append(np.array(texts, dtype=np.object_).reshape(len(raw), -1))
+    return "".join(f"{' '.join(row)}\n" for row in np.concatenate(columns, axis=1))
 
 
 def _stage(name: str, seconds: float, log: str) -> dict[str, object]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.compiler import compile_network
+from bitsmith.config import Backend
 from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError, ToolFailedError
 from bitsmith.flows import csim
@@ -21,10 +23,12 @@ from bitsmith.hls.words import pack, unpack
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
+from bitsmith.model import Model, Target
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import STRICT, written
 from tests.properties.programs import random_stimuli
 from tests.system.examples import digits, three_layer
+from tests.system.test_random_networks import random_network
 
 
 def small() -> Program:
@@ -79,26 +83,87 @@ def test_quarter_of_a_million_weights(tmp_path: Path) -> None:
     assert_equal(tmp_path, program, project_in(tmp_path, program), 4)
 
 
-def test_bench_reads_and_writes_its_files(tmp_path: Path) -> None:
-    project_in(tmp_path, small())
+SCVERIFY = (
+    "#define CCS_MAIN(argc, argv) int main()\n#define CCS_RETURN(code) return code\n#define CCS_DESIGN(top) top\n"
+)
+"""What Catapult's own header makes of its words where only the C++ runs."""
+
+
+def bench(folder: Path, top: str, *options: str) -> Path:
+    """The vendor's test bench of the project in ``folder``, compiled."""
+    (folder / "vendor").mkdir(exist_ok=True)
+    (folder / "vendor" / "mc_scverify.h").write_text(SCVERIFY)
+    command = ["g++", "-std=c++17", *STRICT, *options, "-Ivendor", "-isystem", str(INCLUDE), "-o", "bench"]
+    subprocess.run([*command, f"{top}_test.cpp", f"firmware/{top}.cpp"], cwd=folder, check=True)
+    return folder / "bench"
+
+
+def run_bench(program: Path) -> tuple[int, str]:
+    """Its exit code and what it says."""
+    done = subprocess.run([program], cwd=program.parent, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("dialect", ["vitis", "catapult"])
+def test_bench_reads_compares_and_writes(tmp_path: Path, dialect: str) -> None:
+    project_in(tmp_path, small(), dialect)
     folder = tmp_path / "net"
-    (folder / "tb_data").mkdir()
-    (folder / "tb_data" / "tb_input_features.dat").write_text("1.5 -0.125\n-4 3.875\n")
-    command = [
-        "g++",
-        "-std=c++17",
-        *STRICT,
-        "-isystem",
-        str(INCLUDE),
-        "-o",
-        "bench",
-        "net_test.cpp",
-        "firmware/net.cpp",
-    ]
-    subprocess.run(command, cwd=folder, check=True)
-    subprocess.run(["./bench"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    results = np.loadtxt(folder / "tb_data" / "csim_results.log")
-    np.testing.assert_array_equal(results, [[0.5625, -1.5625], [3.8125, 5.9375]])
+    data = folder / "tb_data"
+    data.mkdir()
+    (data / "tb_input_features.dat").write_text("1.5 -0.125\n-4 3.875\n")
+    program = bench(folder, "net")
+    assert run_bench(program) == (0, "2 samples, not compared: no tb_data/tb_output_predictions.dat\n")
+    assert (data / "csim_results.log").read_text() == "0.5625 -1.5625 \n3.8125 5.9375 \n"
+    predictions = data / "tb_output_predictions.dat"
+    predictions.write_text("0.5625 -1.5625\n3.8125 5.9375\n")
+    assert run_bench(program) == (0, "2 samples, 0 numbers differ from the predictions\n")
+    for wrong in ("0.5625 -1.5625\n3.8125 5.9376\n", "0.5625 -1.5625\n3.8125\n", "0.5625 1.5625\n3.8125 5.9375\n"):
+        predictions.write_text(wrong)
+        assert run_bench(program) == (1, "2 samples, 1 numbers differ from the predictions\n")
+
+
+@pytest.mark.parametrize("backend", ["vitis", "vivado"])
+def test_bench_of_a_built_project(tmp_path: Path, backend: str) -> None:
+    model, inputs = three_layer(tmp_path, backend=backend)
+    model.build(inputs=inputs[:20])
+    data = tmp_path / "project" / "tb_data"
+    program = bench(tmp_path / "project", "myproject", "-DRTL_SIM")
+    assert run_bench(program) == (0, "20 samples, 0 numbers differ from the predictions\n")
+    np.testing.assert_array_equal(np.loadtxt(data / "rtl_cosim_results.log"), model.predict(inputs[:20]))
+    assert not (data / "csim_results.log").exists()
+    source = tmp_path / "project" / "firmware" / "weights" / "fc1_relu.h"
+    source.write_text(source.read_text().replace("-", ""))
+    code, text = run_bench(bench(tmp_path / "project", "myproject"))
+    assert code == 1 and text.startswith("20 samples, ") and " 0 numbers" not in text
+
+
+def test_bench_of_wide_numbers_and_odd_names(tmp_path: Path) -> None:
+    """Numbers of more than 64 bits, to the last digit, and tensors that are called like the bench's own names."""
+    build = Builder()
+    x = build.input("read", (3,), FixedFormat(True, 70, 40))
+    y = build.input("wrong", (2,), FixedFormat(False, 64, -3))
+    model = Model(
+        compile_network(random_network(0)).network,
+        build.program([("print", build.mul(x, x)), ("expected", build.neg(y)), ("predictions", y)]),
+        Target(tmp_path, "net", "xcu250-figd2104-2L-e", 5.0, backend=Backend.VITIS),
+    )
+    model.build()
+    assert run_bench(bench(tmp_path, "net")) == (0, "100 samples, 0 numbers differ from the predictions\n")
+    first = (tmp_path / "tb_data" / "tb_input_features.dat").read_text().split()[0]
+    assert first == f"{-(2**29)}"
+
+
+def test_decimal_numbers(tmp_path: Path) -> None:
+    """Text of users: exponents, signs, places that are dropped, and what is no number."""
+    project_in(tmp_path, small())
+    data = tmp_path / "net" / "tb_data"
+    data.mkdir()
+    given = {"+1.5e0": 1.5, "25E-1": 2.5, "-0.01": -0.125, "0.1249": 0.0, "0.00125e+2": 0.125, "-1e-30": -0.125}
+    given |= {"1.99999999999999999999999": 1.875, ".5": 0.5, "-3.": -3.0, "nan": 0.0, "4": -4.0, "-4.125": 3.875}
+    (data / "tb_input_features.dat").write_text("".join(f"{text} 0\n" for text in given))
+    run_bench(bench(tmp_path / "net", "net"))
+    results = np.loadtxt(data / "csim_results.log")
+    np.testing.assert_array_equal(results[:, 0], [value / 2 for value in given.values()])
 
 
 def test_broken_source_shows_the_first_error(tmp_path: Path) -> None:

@@ -7,20 +7,37 @@ from collections.abc import Sequence
 from bitsmith.hls.dialects.spelling import Bench
 from bitsmith.hls.scope import Variable
 
-BENCH_NAMES = ("features", "in", "line", "out", "results", "results_file", "samples", "text")
+BENCH_NAMES = (
+    *(
+        "expected",
+        "features",
+        "in",
+        "line",
+        "out",
+        "predictions",
+        "print",
+        "read",
+        "results",
+        "results_file",
+        "samples",
+    ),
+    *("text", "wrong"),
+)
 """Names of the programs' own variables, which no tensor may take."""
 
 _TEST_BENCH = """\
 {title}
 // Runs the top function on tb_data/tb_input_features.dat, a line of numbers per sample (made-up zeros without the file),
-// and writes a line per sample to tb_data/csim_results.log, with RTL_SIM to tb_data/rtl_cosim_results.log.
+// and writes a line per sample to tb_data/csim_results.log, with RTL_SIM to tb_data/rtl_cosim_results.log. Fails if a
+// number is not the one in tb_data/tb_output_predictions.dat; all are exact, and without superfluous zeros.
 #include <fstream>
-#include <iomanip>
 #include <iostream>
 #include <sstream>
 #include <string>
 
 {include}
+
+#include "firmware/bitsmith/decimal.h"
 
 #ifdef RTL_SIM
 static const char results_file[] = "tb_data/rtl_cosim_results.log";
@@ -30,31 +47,48 @@ static const char results_file[] = "tb_data/csim_results.log";
 
 template <int N, class T> void read(std::istream &line, T x[N]) {{
     for (int i = 0; i < N; i++) {{
-        double value = 0.0;
-        line >> value;
-        x[i] = value;
+        std::string number;
+        line >> number;
+        x[i] = kernels::from_decimal<T>(number);
     }}
 }}
 
-template <int N, class T> void print(std::ostream &stream, const T x[N]) {{
+// The result is how many numbers are not what is expected.
+template <int N, class T> int print(std::ostream &results, std::istream &expected, const T x[N]) {{
+    int wrong = 0;
     for (int i = 0; i < N; i++) {{
-        stream << x[i].to_double() << " ";
+        const std::string number = kernels::to_decimal(x[i]);
+        std::string wanted;
+        expected >> wanted;
+        wrong += wanted != number;
+        results << number << " ";
     }}
+    return wrong;
 }}
 
 {main} {{
     std::ifstream features("tb_data/tb_input_features.dat");
+    std::ifstream predictions("tb_data/tb_output_predictions.dat");
     std::ofstream results(results_file);
-    results << std::setprecision(17);
     std::string text;
     int samples = 0;
+    int wrong = 0;
     while (std::getline(features, text) || samples == 0) {{
         std::istringstream line(text);
+        text.clear();
+        std::getline(predictions, text);
+        std::istringstream expected(text);
 {body}
         results << "\\n";
         samples++;
     }}
-    std::cout << samples << " samples" << std::endl;
+    std::cout << samples << " samples, ";
+    if (predictions.is_open()) {{
+        std::cout << wrong << " numbers differ from the predictions" << std::endl;
+    }} else {{
+        std::cout << "not compared: no tb_data/tb_output_predictions.dat" << std::endl;
+        wrong = 0;
+    }}
     {leave}
 }}
 """
@@ -77,13 +111,13 @@ def test_bench(top: str, title: str, inputs: Sequence[Variable], outputs: Sequen
     lines = [f"{v.declaration};" for v in (*inputs, *outputs)]
     lines += [f"read<{v.size}>(line, {v.name});" for v in inputs]
     lines.append(_called(bench.call.format(top=top), inputs, outputs))
-    lines += [f"print<{v.size}>(results, {v.name});" for v in outputs]
+    lines += [f"wrong += print<{v.size}>(results, expected, {v.name});" for v in outputs]
     return _TEST_BENCH.format(
         title=title,
         include=bench.include.format(top=top),
         main=bench.main,
         body="\n".join(f"        {line}" for line in lines),
-        leave=bench.leave.format(code="results ? 0 : 1"),
+        leave=bench.leave.format(code="results && wrong == 0 ? 0 : 1"),
     )
 
 

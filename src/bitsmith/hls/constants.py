@@ -40,6 +40,22 @@ def words(values: Ints | npt.NDArray[np.int64]) -> int:
     return -(-_signed_width(objects(values).reshape(-1)) // 64)
 
 
+def decimals(values: Ints | npt.NDArray[np.int64], frac: int) -> list[str]:
+    """``values * 2**-frac`` in row-major order, as exact decimal numbers without superfluous zeros."""
+    flat = objects(values).reshape(-1)
+    small = _signed_width(flat) <= 64  # such are sorted much faster
+    distinct, places = np.unique(flat.astype(np.int64) if small else flat, return_inverse=True)
+    texts = np.array([_decimal(int(value), frac) for value in distinct], dtype=np.object_)
+    return list(texts[places])
+
+
+def _decimal(value: int, frac: int) -> str:
+    if frac <= 0:
+        return str(value << -frac)
+    digits = str(abs(value) * 5**frac).rjust(frac + 1, "0")  # n / 2**frac = n * 5**frac / 10**frac
+    return f"{'-' if value < 0 else ''}{digits[:-frac]}.{digits[-frac:]}".rstrip("0").rstrip(".")
+
+
 def _signed_width(flat: Ints) -> int:
     lo, hi = int(np.min(flat)), int(np.max(flat))
     return width_of(min(lo, -1), hi)

@@ -7,8 +7,8 @@ from importlib import resources
 KERNELS = ("cast.h", "elementwise.h", "linear.h", "reduce.h", "table.h", "wiring.h")
 """Headers that every project includes; none of them names a family of types or a vendor."""
 
-BESIDE = ("raw.h", "words.h")
-"""Headers that others include."""
+BESIDE = ("raw.h", "words.h", "decimal.h")
+"""Headers that others include, or test benches."""
 
 
 def kernel(name: str) -> str:

@@ -104,12 +104,12 @@ class FunctionWriter:
                 raise ProgramError(f"node %{index} is used before it is computed", where=self._name)
             variable = self._local("constant", node.type)
             raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(variable.scalar.frac))
-            self._call("constant", [variable.size], [self._array("constant", raw), variable.name])
+            self._call("constant", [variable.size], [self._array("constant", raw, variable.scalar.frac), variable.name])
             self._values[index] = variable
         return self._values[index]
 
-    def _array(self, name: str, values: Ints | Fracs) -> str:
-        unique = self._scope.array(self._name, name, values)
+    def _array(self, name: str, values: Ints | Fracs, frac: int | None = None) -> str:
+        unique = self._scope.array(self._name, name, values, frac)
         self._tables.append(unique)
         return unique
 
@@ -212,7 +212,7 @@ class FunctionWriter:
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
         sum_t = self._accumulator(result, x.scalar.frac + scalar.frac)
         rows, columns = op.weights.shape
-        weights = self._array("weights", raw)
+        weights = self._array("weights", raw, scalar.frac)
         self._call("linear", [weights_t, sum_t, x.size // rows, rows, columns], [x.name, weights, result.name])
 
     def _matmul(self, node: Node, operands: Sequence[Variable], result: Variable) -> None:

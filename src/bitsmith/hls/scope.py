@@ -44,6 +44,7 @@ class Scope:
     names: Names = field(default_factory=Names)
     typedefs: list[str] = field(default_factory=list)
     constants: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in USED:
@@ -59,9 +60,14 @@ class Scope:
         """Lines that declare a local array, its elements in registers."""
         return self.dialect.arrays.declared(variable.name, variable.declaration)
 
-    def array(self, function: str, name: str, values: Ints | npt.NDArray[np.int64]) -> str:
-        """Define a constant array for ``function``; returns its name."""
+    def array(self, function: str, name: str, values: Ints | npt.NDArray[np.int64], frac: int | None = None) -> str:
+        """Define a constant array for ``function``; returns its name.
+
+        With ``frac``, its values are numbers of the user's times ``2**frac``, which are kept as text too.
+        """
         unique = self.names.unique(f"{function}_{name}")
+        if frac is not None:
+            self.texts[unique] = ", ".join(constants.decimals(values, frac)) + "\n"
         self.constants.setdefault(function, []).append(constants.array(unique, values))
         return unique
 

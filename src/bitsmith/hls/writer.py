@@ -1,8 +1,8 @@
 """Writes a core program as a C++ project: a function per layer, a top function, a test bench and a bridge.
 
-``firmware/<top>.cpp`` and ``.h``, ``firmware/types.h``, ``firmware/weights/<function>.h``, ``firmware/bitsmith/`` with the
-kernels, ``<top>_test.cpp`` (reads and writes ``tb_data/``), ``<top>_bridge.cpp`` (exact values as 64-bit words), and the
-vendor's scripts.
+``firmware/<top>.cpp`` and ``.h``, ``firmware/types.h``, ``firmware/weights/<function>.h`` (and ``<constant>.txt``, the same
+as decimal numbers), ``firmware/bitsmith/`` with the kernels, ``<top>_test.cpp`` (reads and writes ``tb_data/``),
+``<top>_bridge.cpp`` (exact values as 64-bit words), and the vendor's scripts.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class _Writer:
         for function, text in self._scope.weights().items():
             guard = f"{self._space}_{function}_weights_h".upper()
             files[f"firmware/weights/{function}.h"] = self._guarded(guard, "Constants as raw values.", text)
+        files |= {f"firmware/weights/{name}.txt": text for name, text in self._scope.texts.items()}
         headers = {name: kernel(name) for name in (*KERNELS, *BESIDE)} | dict(self._dialect.headers())
         files |= {f"firmware/bitsmith/{name}": text for name, text in headers.items()}
         inputs, outputs = (tuple(map(_port, variables)) for variables in (self._inputs, self._outputs))
@@ -143,7 +144,7 @@ class _Writer:
         type_name = self._scope.typedef("constant_t", scalar)
         variable = Variable(self._locals.unique("constant"), f"{self._space}::{type_name}", scalar, node.type.shape)
         raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(scalar.frac))
-        values = self._scope.array("constants", "values", raw)
+        values = self._scope.array("constants", "values", raw, scalar.frac)
         self._body += self._scope.declared(variable)
         self._body.append(f"kernels::constant<{variable.size}>({self._space}::{values}, {variable.name});")
         self._values[index] = variable
