@@ -1,14 +1,26 @@
-"""Reciprocals of any magnitude by one small table: the operand is first normalised by its leading one."""
+"""Powers and logarithms of any magnitude by one small table: the operand is first normalised by its leading one.
+
+``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple of ``p``: then ``x**c = m**c * 2**(c * e)``, where ``p`` is chosen such
+that ``c * e`` is a whole number, if there is a small one (1 for reciprocals, 2 for roots), so that the last factor is a shift.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import Function, tabulated
 
-_RECIPROCAL = Function("1/(1+x)", lambda x: 1.0 / (1.0 + x))
+_MOST_RADIX_BITS = 4
+_SPARE_BITS = 3
+"""Bits of the normalised operand, and of factors that are no powers of two, beyond those of the result."""
 
 
 def all_of_width(value: int) -> int:
@@ -16,46 +28,124 @@ def all_of_width(value: int) -> int:
     return (1 << value.bit_length()) - 1
 
 
+def nonnegative(builder: Builder, x: Value) -> Value:
+    """``x`` known not to be negative: the cast that says so never changes a value."""
+    return builder.cast_to(x, x.type.frac, 0, all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
+
+
 def reciprocal(lowering: Lowering, x: Value, least: int, frac: int, variable: str) -> Value:
     """``1 / x`` with a relative error of about ``2**-(frac + 1)``; ``x`` is known to be at least ``least``, raw.
 
     The table's entries have the user's format of ``variable``, if there is one.
     """
+    return power(lowering, x, -1.0, least, frac, variable)
+
+
+def power(lowering: Lowering, x: Value, exponent: float, least: int, frac: int, variable: str) -> Value:
+    """``x**exponent`` with a relative error of about ``2**-(frac + 1)``; ``x`` is known to be at least ``least``, raw.
+
+    An ``x`` that is less than one step all the same counts as one step. The table's entries have the user's format of
+    ``variable``, if there is one. Roots and reciprocals need no products; of an exponent without a small denominator, each
+    doubling of the magnitude of ``x`` is a factor of its own.
+    """
     builder = lowering.builder
-    fraction, exponent, halvings = _leading_one(builder, x, least)
-    result = rounded(lowering, tabulated(lowering, fraction, _RECIPROCAL, frac + 1, variable), frac + 1, variable)
-    result = builder.shift(result, -exponent)
-    for count, halved in halvings:
-        result = builder.select(halved, builder.shift(result, -count), result)
+    radix_bits = next((p for p in range(1, _MOST_RADIX_BITS + 1) if (p * exponent).is_integer()), 1)
+    found = _normalised(builder, x, least, frac + _SPARE_BITS, radix_bits)
+    kept = frac + max(math.ceil(-radix_bits * exponent), 0)
+    name = f"(1+x)**{exponent:g}"
+    if not (radix_bits * exponent).is_integer():
+        kept += _SPARE_BITS
+    table = Function(name, lambda f: np.asarray((1.0 + f) ** exponent, dtype=np.float64))
+    result = rounded(lowering, tabulated(lowering, found.fraction, table, kept, variable), kept, variable)
+    if (radix_bits * exponent).is_integer():
+        result = builder.shift(result, round(exponent * found.exponent))
+        for count, halved in found.halvings:
+            result = builder.select(halved, builder.shift(result, round(exponent * count)), result)
+        return result
+    # So that the least result has its bits too.
+    most = found.exponent + sum(count for count, _ in found.halvings)
+    kept += max(math.ceil(-exponent * (most if exponent < 0 else found.exponent)), 0)
+    result = _times(builder, result, 2.0 ** (exponent * found.exponent), frac, kept)
+    for count, halved in found.halvings:
+        result = builder.select(halved, _times(builder, result, 2.0 ** (exponent * count), frac, kept), result)
     return result
+
+
+def _times(builder: Builder, x: Value, factor: float, frac: int, kept: int) -> Value:
+    """``x * factor`` to ``kept`` fractional bits, the factor with a relative error of ``2**-(frac + 4)``."""
+    places = frac + _SPARE_BITS + 1 - math.frexp(factor)[1]
+    product = builder.mul(x, builder.const(round(math.ldexp(factor, places)), places))
+    return cut(builder, product, kept)
+
+
+def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
+    """The logarithm of ``x`` with an error of about ``2**-(frac + 1)``; an ``x`` of less than one step counts as one step."""
+    builder = lowering.builder
+    found = _normalised(builder, x, 0, frac + _SPARE_BITS, 1)
+    scale = 1.0 / math.log(base)
+
+    def evaluate(f: Floats) -> Floats:
+        return np.asarray(np.log1p(f) * scale, dtype=np.float64)
+
+    places = frac + _SPARE_BITS + 4
+    result = tabulated(lowering, found.fraction, Function(f"log{base:g}(1+x)", evaluate), frac + _SPARE_BITS, variable)
+    offset = builder.const(round(math.ldexp(found.exponent * math.log(2.0) * scale, places)), places)
+    result = builder.add(result, offset)
+    for count, halved in found.halvings:
+        step = builder.const(round(math.ldexp(count * math.log(2.0) * scale, places)), places)
+        result = builder.add(result, builder.select(halved, step, builder.const(0)))
+    return result
+
+
+def cut(builder: Builder, x: Value, frac: int) -> Value:
+    """``x``, never negative, rounded to at most ``frac`` fractional bits."""
+    surplus = int(x.type.frac.max()) - frac
+    if surplus <= 0:
+        return x
+    hi = all_of_width((int(x.type.hi.max()) >> surplus) + 1)
+    return builder.cast_to(x, frac, 0, hi, Rounding.RND, Overflow.WRAP)
 
 
 def rounded(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
     """``x``, never negative, without what interpolation added behind ``frac`` bits; as it is in a format that the user gave."""
-    surplus = int(x.type.frac.max()) - frac
-    if lowering.format(variable) is not None or surplus <= 0:
-        return x
-    highest = (int(x.type.hi.max()) >> surplus) + 1
-    return lowering.builder.cast_to(x, frac, 0, all_of_width(highest), Rounding.RND, Overflow.WRAP)
+    return x if lowering.format(variable) is not None else cut(lowering.builder, x, frac)
 
 
-def _leading_one(builder: Builder, x: Value, least: int) -> tuple[Value, int, list[tuple[int, Value]]]:
-    """``x = (1 + fraction) * 2**(exponent + k)`` with ``k`` as conditions on powers of two; ``x`` is at least ``least``, raw.
+@dataclass(frozen=True, slots=True)
+class _Normalised:
+    """``x = (1 + fraction) * 2**(exponent + k)`` with ``k`` the sum of the ``halvings`` whose condition holds."""
 
-    Zero (only possible if all table entries are zero) counts as the least positive value.
+    fraction: Value
+    exponent: int
+    halvings: tuple[tuple[int, Value], ...]
+
+
+def _normalised(builder: Builder, x: Value, least: int, keep: int, radix_bits: int) -> _Normalised:
+    """``x``, at least ``least`` (raw), split into a fraction of about ``keep`` bits below ``2**radix_bits - 1`` and an exponent.
+
+    All exponents are multiples of ``radix_bits``. An ``x`` below one step counts as one step.
     """
     frac = int(x.type.frac.max())
     if least < 1:
         x, least = builder.max(x, builder.const(1, frac)), 1
-    place, span = least.bit_length() - 1, int(x.type.hi.max()).bit_length() - least.bit_length()
+    exponent = (least.bit_length() - 1 - frac) // radix_bits * radix_bits
+    steps = max(int(x.type.hi.max()).bit_length() - 1 - frac - exponent, 0) // radix_bits
+    finest = keep - exponent
     halvings: list[tuple[int, Value]] = []
-    for count in (1 << j for j in reversed(range(max(span, 0).bit_length()))):
-        halved = builder.compare(x, Relation.GE, builder.const(1 << (place + count), frac))
+    for count in (radix_bits << j for j in reversed(range(steps.bit_length()))):
+        halved = builder.compare(x, Relation.GE, builder.const(1, -exponent - count))
         x = builder.select(halved, builder.shift(x, -count), x)
-        grown = int(x.type.frac.max())
-        place, frac = place + grown - frac, grown
-        # What the comparison just proved; no value changes.
-        x = builder.cast_to(x, frac, 0, (1 << (place + count)) - 1, Rounding.TRN, Overflow.WRAP)
+        frac = min(int(x.type.frac.max()), finest)
+        # What the comparison just proved; bits below the precision that is kept fall off.
+        x = builder.cast_to(x, frac, 0, _below(exponent + count + frac), Rounding.TRN, Overflow.WRAP)
         halvings.append((count, halved))
-    fraction = builder.cast_to(x, frac, 0, (1 << place) - 1, Rounding.TRN, Overflow.WRAP)
-    return builder.shift(fraction, frac - place), place - frac, halvings
+    if radix_bits > 1:  # otherwise the leading one is just left away
+        x = builder.sub(x, builder.const(1, -exponent))
+    frac = min(int(x.type.frac.max()), finest)
+    width = exponent + frac + (radix_bits if radix_bits > 1 else 0)
+    fraction = builder.cast_to(x, frac, 0, _below(width), Rounding.TRN, Overflow.WRAP)
+    return _Normalised(builder.shift(fraction, -exponent), exponent, tuple(halvings))
+
+
+def _below(bits: int) -> int:
+    return (1 << max(bits, 0)) - 1

@@ -11,12 +11,12 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import TABLE_OPTIONS
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.reciprocal import all_of_width, reciprocal, rounded
+from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
 
@@ -29,10 +29,12 @@ class Softmax(Layer):
     """``exp(x_i) / sum_j exp(x_j)`` along ``axis`` (without the batch axis; may be negative).
 
     *stable* (the default) works on ``x - max(x)``; *latency* leaves the maximum out; *argmax* gives 1 at the first largest
-    operand and 0 elsewhere.
+    operand and 0 elsewhere. ``mask`` broadcasts to the operand: where it is 0, the operand takes no part and the result is
+    exactly 0.
     """
 
     axis: int = -1
+    mask: Floats | None = None
 
     precisions: ClassVar[tuple[str, ...]] = ("exp_table", "inv_table", "inv_inp", "accum", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"implementation", "skip"}
@@ -41,11 +43,16 @@ class Softmax(Layer):
         shape = single(inputs, self.kind)
         if not -len(shape) <= self.axis < len(shape):
             raise UnsupportedError(f"softmax along axis {self.axis} of an input of shape {shape}")
+        if self.mask is not None and np.broadcast_shapes(self.mask.shape, shape) != shape:
+            raise UnsupportedError(f"a mask of shape {self.mask.shape} on an input of shape {shape}")
+        if self.mask is not None and not bool(np.all(np.any(np.broadcast_to(self.mask, shape), axis=self.axis))):
+            raise UnsupportedError("a softmax of nothing: the mask leaves some row no element")
         return shape
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         axis = self.axis if self.axis < 0 else self.axis + 1
-        powers = np.exp(inputs[0] - inputs[0].max(axis=axis, keepdims=True))
+        x = inputs[0] if self.mask is None else np.where(self.mask != 0.0, inputs[0], -np.inf)
+        powers = np.exp(x - x.max(axis=axis, keepdims=True))
         return np.asarray(powers / powers.sum(axis=axis, keepdims=True), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
@@ -55,34 +62,47 @@ class Softmax(Layer):
         axis = self.axis % rank
         perm = (*(k for k in range(rank) if k != axis), axis)
         x = lowering.builder.transpose(inputs[0], perm)
+        mask = self._moved_mask(lowering.builder, perm)
         match lowering.settings.implementation or SoftmaxImplementation.STABLE:
             case SoftmaxImplementation.ARGMAX:
-                y = _first_largest(lowering.builder, x)
+                y = _first_largest(lowering.builder, x, mask)
             case SoftmaxImplementation.STABLE:
-                below = lowering.builder.sub(_largest(lowering.builder, x), x)
+                below = lowering.builder.sub(_largest(lowering.builder, x, mask), x)
                 bounds = lowering.settings.table_range
                 # The operand is never negative: a range given for exp(x) bounds its magnitude.
                 bounds = None if bounds is None else (0.0, max(abs(bounds[0]), abs(bounds[1])))
-                powers = _powers(lowering, _nonnegative(lowering.builder, below), _DECAY, bounds)
+                powers = _powers(lowering, nonnegative(lowering.builder, below), _DECAY, bounds)
                 # The largest operand contributes the entry at 0, the largest of the table.
-                y = _normalised(lowering, powers, least=int(powers.type.hi.max()))
+                y = _normalised(lowering, _kept(lowering.builder, powers, mask), least)
             case SoftmaxImplementation.LATENCY:
                 powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
-                y = _normalised(lowering, powers, least=0)
+                y = _normalised(lowering, _kept(lowering.builder, powers, mask), least=0)
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
+    def _moved_mask(self, builder: Builder, perm: Sequence[int]) -> Value | None:
+        """The mask as zeros and ones, with its axes in the order ``perm``."""
+        if self.mask is None:
+            return None
+        mask = self.mask.reshape((1,) * (len(perm) - self.mask.ndim) + self.mask.shape)
+        return builder.const((mask != 0.0).astype(np.int64).transpose(perm))
 
-def _largest(builder: Builder, x: Value) -> Value:
+
+def _kept(builder: Builder, x: Value, mask: Value | None) -> Value:
+    """``x``, with 0 where it is masked."""
+    return x if mask is None else builder.select(mask, x, builder.const(0))
+
+
+def _largest(builder: Builder, x: Value, mask: Value | None) -> Value:
+    """The greatest of what is not masked, along the last axis."""
+    if mask is not None:
+        frac = int(x.type.frac.max())
+        lowest = int((x.type.lo << (frac - objects(x.type.frac))).min())
+        x = builder.select(mask, x, builder.const(lowest, frac))
     return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
 
 
-def _nonnegative(builder: Builder, x: Value) -> Value:
-    """``x`` known not to be negative: the cast that says so never changes a value."""
-    return builder.cast_to(x, x.type.frac, 0, all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
-
-
-def _first_largest(builder: Builder, x: Value) -> Value:
-    tied = builder.compare(x, Relation.EQ, _largest(builder, x))
+def _first_largest(builder: Builder, x: Value, mask: Value | None) -> Value:
+    tied = _kept(builder, builder.compare(x, Relation.EQ, _largest(builder, x, mask)), mask)
     size = x.shape[-1]
     earlier = builder.linear(tied, np.triu(np.ones((size, size), dtype=np.int64), 1))
     return builder.select(builder.compare(earlier, Relation.EQ, builder.const(0)), tied, builder.const(0))

@@ -36,7 +36,7 @@ _OCTAVE_POINTS = 64
 
 _ENTRY_BITS = 60
 _FRACTION_BITS = 10
-"""Bits of the position within a bin that interpolation uses."""
+"""Bits of the position within a bin that interpolation uses at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def tabulated(
     ``bounds`` are the real values between which the table lies, if the user limits it; beyond, its end entries hold.
     """
     builder = lowering.builder
-    result = _rest_table(lowering, _uniform(lowering, x), function, frac, variable, bounds)
+    result = _rest_table(lowering, uniform(lowering, x), function, frac, variable, bounds)
     zero = builder.const(0)
     for slope, part in ((function.right, builder.max), (function.left, builder.min)):
         if slope != 0.0:
@@ -78,7 +78,7 @@ def tabulated(
     return result
 
 
-def _uniform(lowering: Lowering, x: Value) -> Value:
+def uniform(lowering: Lowering, x: Value) -> Value:
     """``x`` with one ``frac`` and one range for all elements: one table serves all. Lossless."""
     frac = int(x.type.frac.max())
     shift = frac - objects(x.type.frac)
@@ -228,8 +228,9 @@ def _binned(lowering: Lowering, x: Value, function: Function, frac: int, variabl
     # The lines run through the rounded entries, so the interpolation is continuous and monotone where the entries are.
     rise = builder.table(index, first, raw[1:] - raw[:-1], entry_frac)
     within = builder.cast_to(x, x_frac, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
-    if bits > _FRACTION_BITS:
-        kept = x_frac - bits + _FRACTION_BITS
-        within = builder.cast_to(within, kept, 0, (1 << _FRACTION_BITS) - 1, Rounding.TRN, Overflow.SAT)
+    # Cutting bits off the position must not cost more than one step of the entries.
+    kept = max(_FRACTION_BITS, int(np.max(np.abs(raw[1:] - raw[:-1]))).bit_length())
+    if bits > kept:
+        within = builder.cast_to(within, x_frac - bits + kept, 0, (1 << kept) - 1, Rounding.TRN, Overflow.SAT)
     # Shifted so that a whole bin is 1.
     return builder.add(base, builder.mul(rise, builder.shift(within, x_frac - bits)))
