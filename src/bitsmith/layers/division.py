@@ -1,21 +1,30 @@
-"""Division by a constant whose rounding is that of the exact quotient, for every possible operand."""
+"""Division by constants whose rounding is that of the exact quotient, for every possible operand."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.infer import trailing_zeros
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Overflow, Rounding, objects
-from bitsmith.layers.lowering import Lowering
+from bitsmith.ir.types import IntLike, Overflow, Rounding, objects
+from bitsmith.layers.lowering import Ints, Lowering
+
+_bit_lengths = np.frompyfunc(int.bit_length, 1, 1)
 
 
-def divided(lowering: Lowering, x: Value, divisor: int) -> Value:
-    """``x / divisor``, such that casting it to the layer's result precision rounds the exact quotient."""
-    odd, halvings = divisor, 0
-    while odd % 2 == 0:
-        odd, halvings = odd // 2, halvings + 1
-    if halvings:
+def divided(lowering: Lowering, x: Value, divisor: IntLike) -> Value:
+    """``x / divisor``, such that casting it to the layer's result precision rounds the exact quotient.
+
+    ``divisor`` is positive; several broadcast to the shape of ``x``.
+    """
+    divisors = objects(divisor)
+    divisors = divisors.reshape((1,) * (len(x.shape) - divisors.ndim) + divisors.shape)
+    halvings = trailing_zeros(divisors)
+    odd = objects(divisors >> halvings)
+    if bool(np.any(halvings)):
         x = lowering.builder.shift(x, -halvings)
-    if odd == 1:
+    if bool(np.all(odd == 1)):
         return x
     fmt = lowering.format("result")
     frac, rounding = (lowering.result_frac(), Rounding.RND) if fmt is None else (fmt.frac, fmt.rounding)
@@ -23,22 +32,25 @@ def divided(lowering: Lowering, x: Value, divisor: int) -> Value:
     return _quotient(lowering.builder, x, odd, frac + 1, sticky=rounding not in (Rounding.TRN, Rounding.RND))
 
 
-def _quotient(builder: Builder, x: Value, odd: int, frac: int, sticky: bool) -> Value:
+def _quotient(builder: Builder, x: Value, odd: Ints, frac: int, sticky: bool) -> Value:
     """``floor(x / odd)`` in steps of ``2**-frac`` or finer; with ``sticky``, one more bit says that it was not exact.
 
     A multiplication by ``ceil(2**s / odd)`` and a shift by ``s``, exact for ``0 <= x < 2**s / odd``
     (T. Granlund, P. Montgomery, "Division by Invariant Integers using Multiplication", PLDI 1994, theorem 4.2); negative
-    operands are first raised by a multiple of ``odd``.
+    operands are first raised by a multiple of ``odd``. Elements with the same divisor share their constants.
     """
     scale = max(frac, int(x.type.frac.max()))
     shift = scale - objects(x.type.frac)
-    lo, hi = int((x.type.lo << shift).min()), int((x.type.hi << shift).max())
-    raised = max(-(lo // odd), 0)
-    bits = (hi + raised * odd).bit_length() + odd.bit_length()
-    positive = builder.add(x, builder.const(raised * odd, scale)) if raised else x
-    product = builder.mul(positive, builder.const(-((-1 << bits) // odd), bits))
-    quotient = builder.cast_to(product, scale, 0, (hi + raised * odd) // odd, Rounding.TRN, Overflow.SAT)
-    if raised:
+    alike = tuple(axis for axis, size in enumerate(odd.shape) if size == 1)
+    lo = objects(x.type.lo << shift).min(axis=alike, keepdims=True)
+    hi = objects(x.type.hi << shift).max(axis=alike, keepdims=True)
+    raised = np.where(odd == 1, 0, np.maximum(-(lo // odd), 0))
+    bits = _bit_lengths(hi + raised * odd) + _bit_lengths(odd)
+    positive = builder.add(x, builder.const(raised * odd, scale)) if np.any(raised) else x
+    product = builder.mul(positive, builder.const(-((objects(-1) << bits) // odd), bits))
+    bounds = (lo + raised * odd) // odd, (hi + raised * odd) // odd
+    quotient = builder.cast_to(product, scale, *bounds, Rounding.TRN, Overflow.SAT)
+    if np.any(raised):
         quotient = builder.sub(quotient, builder.const(raised, scale))
     if not sticky:
         return quotient

@@ -1,0 +1,385 @@
+"""Pooling over spatial axes, channels last: greatest and mean element of windows, of regions and of whole images.
+
+Windows of several axes are taken one axis after the other, the last one first: overlapping windows then share their partial
+results, and the order of maxima and of exact sums does not matter.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.infer import rescale
+from bitsmith.ir.types import MAX_ELEMENTS, Overflow, Rounding, objects
+from bitsmith.layers.division import divided
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+
+Axes: TypeAlias = tuple[int, ...]
+"""A number for each spatial axis."""
+
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows along one axis of ``length`` elements; ``padding`` is (before, after).
+
+    With ``ceil_mode`` there is one more window where the last would leave elements over, if it starts
+    before the padding behind the axis (as PyTorch and ONNX have it).
+    """
+
+    length: int
+    size: int
+    stride: int
+    dilation: int
+    padding: tuple[int, int]
+    ceil_mode: bool
+
+    @property
+    def reach(self) -> int:
+        """Elements from a window's first tap to its last."""
+        return self.dilation * (self.size - 1) + 1
+
+    @property
+    def count(self) -> int:
+        """Number of windows; less than 1 if none fits."""
+        room = self.length + sum(self.padding) - self.reach
+        if not self.ceil_mode:
+            return room // self.stride + 1
+        count = -(-room // self.stride) + 1
+        return count - int((count - 1) * self.stride >= self.length + self.padding[0])
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """The padding with what the last window needs beyond it."""
+        end = (self.count - 1) * self.stride + self.reach
+        before, after = self.padding
+        return before, max(after, end - self.length - before)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether some tap of some window is padding."""
+        return bool(np.any(self.taps(0, 0) < self.size))
+
+    def taps(self, before: int, after: int) -> Indices:
+        """For each window, how many taps lie on the axis extended by ``before`` and ``after`` elements."""
+        taps = np.arange(self.count)[:, None] * self.stride + np.arange(self.size) * self.dilation - self.padding[0]
+        inside = (taps >= -before) & (taps < self.length + after)
+        return np.asarray(inside.sum(axis=1), dtype=np.int64)
+
+    def inner(self) -> Indices:
+        """For each element of the padded axis one of the axis that is in all windows that the former is in."""
+        before, after = self.padded
+        places = np.arange(-before, self.length + after)
+        last = self.length - 1
+        places = np.where(places < 0, places % self.dilation, places)
+        places = np.where(places > last, last - (last - places) % self.dilation, places)
+        return places.clip(0, last)
+
+    def fold(self, x: Floats, axis: int, padding: float, join: Callable[[Floats, Floats], Floats]) -> Floats:
+        """The taps of each window joined, with ``padding`` for what is outside."""
+        x = np.pad(x, [self.padded if k == axis else (0, 0) for k in range(x.ndim)], constant_values=padding)
+        span = (self.count - 1) * self.stride + 1
+        parts = (slice(t * self.dilation, t * self.dilation + span, self.stride) for t in range(self.size))
+        place = (slice(None),) * axis
+        result = x[(*place, next(parts))]
+        for part in parts:
+            result = join(result, x[(*place, part)])
+        return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pool(Layer):
+    """Windows of ``size`` taps every ``strides`` elements; ``padding`` has (before, after) of each axis.
+
+    Left out, ``dilation`` is 1 and ``padding`` 0. ``ceil_mode`` is that of :class:`Windows`.
+    """
+
+    size: Axes
+    strides: Axes
+    padding: tuple[tuple[int, int], ...] = ()
+    dilation: Axes = ()
+    ceil_mode: bool = False
+
+    def windows(self, shape: Shape) -> tuple[Windows, ...]:
+        """The windows along each axis of an input of ``shape``."""
+        rank = len(self.size)
+        padding, dilation = self.padding or ((0, 0),) * rank, self.dilation or (1,) * rank
+        if not rank == len(self.strides) == len(padding) == len(dilation) == len(shape) - 1:
+            raise UnsupportedError(f"windows of {self.size} on an input of shape {shape}",
+                                   accepted=f"inputs of {rank} spatial axes and channels")  # fmt: skip
+        if min(*self.size, *self.strides, *dilation) < 1 or min(map(min, padding)) < 0:
+            raise UnsupportedError(f"windows of {self.size} every {self.strides}, dilated by {dilation}, padded by {padding}",
+                                   accepted="positive numbers, and padding that is not negative")  # fmt: skip
+        axes = zip(shape, self.size, self.strides, dilation, padding, strict=False)
+        return tuple(Windows(*axis, self.ceil_mode) for axis in axes)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        windows = self.windows(shape)
+        for along in windows:
+            reached = max(along.count, 1) * along.size + sum(along.padding)
+            if along.count < 1 or reached > MAX_ELEMENTS or int(along.taps(0, 0).min()) < 1:
+                raise UnsupportedError(
+                    f"windows of {along.size}, dilated by {along.dilation}, on {along.length} elements padded by {along.padding}",
+                    accepted="windows that fit and hold at least one element that is not padding",
+                )
+        return (*(along.count for along in windows), shape[-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaxPool(_Pool):
+    """The greatest element of each window; padding never is."""
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        for axis, along in enumerate(self.windows(x.shape[1:]), 1):
+            x = along.fold(x, axis, -np.inf, np.maximum)
+        return x
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        for axis, along in reversed(list(enumerate(self.windows(x.shape)))):
+            # Zeros do no harm where nothing is negative; elsewhere padding repeats an element of the same windows.
+            zeros = not along.is_padded or bool(np.all(x.type.lo >= 0))
+            if not zeros:
+                x = builder.gather(x, along.inner(), axis)
+            x = _reduced(builder, x, axis, along, along.padded if zeros else (0, 0), builder.amax)
+        return lowering.cast("result", x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AveragePool(_Pool):
+    """The mean of each window, correctly rounded to the result's step for every possible input.
+
+    ``count_include_pad`` counts the zeros of ``padding`` too (but never what ``ceil_mode`` adds behind it).
+    """
+
+    count_include_pad: bool = False
+
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def _counts(self, windows: Sequence[Windows]) -> Indices:
+        """What each window's sum is divided by, (positions, 1); positions along which all agree have size 1."""
+        return _outer([along.taps(*along.padding) if self.count_include_pad else along.taps(0, 0) for along in windows])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        windows = self.windows(x.shape[1:])
+        for axis, along in enumerate(windows, 1):
+            x = along.fold(x, axis, 0.0, np.add)
+        return np.asarray(x / self._counts(windows), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        windows = self.windows(x.shape)
+        total = x
+        for axis, along in reversed(list(enumerate(windows))):
+            total = _reduced(builder, total, axis, along, along.padded, builder.sum)
+        if any(along.is_padded for along in windows):
+            total = _bounded(builder, total, x, _outer([along.taps(0, 0) for along in windows]))
+        total = lowering.cast("accum", total)
+        return lowering.result(divided(lowering, total, self._counts(windows)))
+
+
+def _reduced(
+    builder: Builder,
+    x: Value,
+    axis: int,
+    along: Windows,
+    padding: tuple[int, int],
+    reduce: Callable[[Value, Sequence[int]], Value],
+) -> Value:
+    """``reduce`` over the taps of windows along ``axis``, whose elements are padded by ``padding`` zeros here."""
+    if along.size == along.stride == 1 and padding == (0, 0):
+        return x
+    ahead = [1] * axis
+    windows = builder.window(x, [*ahead, along.size], [*ahead, along.stride], [*ahead, along.dilation],
+                             [*[(0, 0)] * axis, padding])  # fmt: skip
+    return reduce(windows, range(axis + 1, 2 * (axis + 1)))
+
+
+def _outer(counts: Sequence[Indices]) -> Indices:
+    """Products of one count per axis, with an axis of size 1 behind; axes along which all agree have size 1."""
+    product = np.ones((1,) * (len(counts) + 1), dtype=np.int64)
+    for axis, along in enumerate(counts):
+        varies = bool(np.any(along != along[0]))
+        product = product * (along if varies else along[:1]).reshape((-1,) + (1,) * (len(counts) - axis))
+    return product
+
+
+def _bounded(builder: Builder, total: Value, x: Value, counts: Indices) -> Value:
+    """``total``, sums of ``counts`` elements of ``x`` and zeros, with the range that follows; no value changes."""
+    axes = tuple(range(len(x.shape) - 1))
+    frac = total.type.frac
+    lo = rescale(x.type.lo, x.type.frac, frac).min(axis=axes, keepdims=True)
+    hi = rescale(x.type.hi, x.type.frac, frac).max(axis=axes, keepdims=True)
+    return builder.cast_to(total, frac, lo * objects(counts), hi * objects(counts), Rounding.TRN, Overflow.SAT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _GlobalPool(Layer):
+    """All positions of each channel as one; ``keepdims`` keeps their axes, with size 1."""
+
+    keepdims: bool = False
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if len(shape) < 2:
+            raise UnsupportedError(f"{self.kind} of an input of shape {shape}", accepted="spatial axes and channels")
+        return (*(1,) * (len(shape) - 1), shape[-1]) if self.keepdims else shape[-1:]
+
+    def _shaped(self, lowering: Lowering, x: Value, shape: Shape) -> Value:
+        return lowering.builder.reshape(x, self.output_shape([shape]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlobalMaxPool(_GlobalPool):
+    """The greatest element of each channel."""
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        return np.asarray(x.max(axis=tuple(range(1, x.ndim - 1)), keepdims=self.keepdims))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        shape = inputs[0].shape
+        greatest = lowering.builder.amax(inputs[0], range(len(shape) - 1))
+        return lowering.cast("result", self._shaped(lowering, greatest, shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlobalAveragePool(_GlobalPool):
+    """The mean of each channel, correctly rounded to the result's step for every possible input."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        return np.asarray(x.mean(axis=tuple(range(1, x.ndim - 1)), keepdims=self.keepdims))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        shape = inputs[0].shape
+        total = lowering.cast("accum", lowering.builder.sum(inputs[0], range(len(shape) - 1)))
+        mean = lowering.result(divided(lowering, total, math.prod(shape[:-1])))
+        return self._shaped(lowering, mean, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    """``count`` regions along one axis of ``length`` elements: region i is ``floor(i * length / count)`` up to, without,
+    ``ceil((i + 1) * length / count)`` (PyTorch's formula)."""
+
+    length: int
+    count: int
+
+    @property
+    def starts(self) -> Indices:
+        return np.arange(self.count) * self.length // self.count
+
+    @property
+    def sizes(self) -> Indices:
+        return -(-np.arange(1, self.count + 1) * self.length // self.count) - self.starts
+
+    def taps(self) -> tuple[Indices, npt.NDArray[np.bool_]]:
+        """Elements (region, tap), as many as the largest region has, and which of them are in the region."""
+        offsets = np.arange(int(self.sizes.max()))
+        return self.starts[:, None] + offsets, offsets < self.sizes[:, None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _AdaptivePool(Layer):
+    """Inputs of any size cut into ``output`` regions per axis, which overlap where the size is no multiple."""
+
+    output: Axes
+
+    def regions(self, shape: Shape) -> tuple[_Regions, ...]:
+        """The regions along each axis of an input of ``shape``."""
+        return tuple(_Regions(length, count) for length, count in zip(shape, self.output, strict=False))
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if len(shape) != len(self.output) + 1 or min(self.output) < 1:
+            raise UnsupportedError(f"{self.kind} to {self.output} of an input of shape {shape}",
+                                   accepted="a positive size for each spatial axis")  # fmt: skip
+        sizes = (int(along.sizes.max()) for along in self.regions(shape) if along.count <= MAX_ELEMENTS)
+        if max(self.output) > MAX_ELEMENTS or math.prod(self.output) * max(sizes) * shape[-1] > MAX_ELEMENTS:
+            raise UnsupportedError(f"{self.kind} to {self.output}", accepted=f"at most {MAX_ELEMENTS} elements")
+        return (*self.output, shape[-1])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        for axis, along in enumerate(self.regions(x.shape[1:]), 1):
+            place = (slice(None),) * axis
+            bounds = zip(along.starts.tolist(), (along.starts + along.sizes).tolist(), strict=True)
+            x = np.stack([self._joined(x[(*place, slice(*ends))], axis) for ends in bounds], axis)
+        return x
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        shape = inputs[0].shape
+        if all(length % count == 0 for length, count in zip(shape, self.output, strict=False)):
+            sizes = tuple(length // count for length, count in zip(shape, self.output, strict=False))
+            return self._regular(sizes).lower(lowering, inputs)
+        return self._irregular(lowering, inputs[0], self.regions(shape))
+
+    @abstractmethod
+    def _joined(self, part: Floats, axis: int) -> Floats:
+        """The float result of one region along ``axis``."""
+
+    @abstractmethod
+    def _regular(self, sizes: Axes) -> Layer:
+        """The same for regions that do not overlap."""
+
+    @abstractmethod
+    def _irregular(self, lowering: Lowering, x: Value, regions: Sequence[_Regions]) -> Value:
+        """The result for regions of several sizes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptiveMaxPool(_AdaptivePool):
+    """The greatest element of each region."""
+
+    def _joined(self, part: Floats, axis: int) -> Floats:
+        return np.asarray(part.max(axis=axis))
+
+    def _regular(self, sizes: Axes) -> Layer:
+        return MaxPool(sizes, sizes)
+
+    def _irregular(self, lowering: Lowering, x: Value, regions: Sequence[_Regions]) -> Value:
+        builder = lowering.builder
+        for axis, along in reversed(list(enumerate(regions))):
+            taps, inside = along.taps()
+            x = builder.gather(x, np.where(inside, taps, taps[:, :1]), axis)
+            x = builder.amax(x, [axis + 1])
+        return lowering.cast("result", x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptiveAveragePool(_AdaptivePool):
+    """The mean of each region, correctly rounded to the result's step for every possible input."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def _joined(self, part: Floats, axis: int) -> Floats:
+        return np.asarray(part.mean(axis=axis))
+
+    def _regular(self, sizes: Axes) -> Layer:
+        return AveragePool(sizes, sizes)
+
+    def _irregular(self, lowering: Lowering, x: Value, regions: Sequence[_Regions]) -> Value:
+        builder = lowering.builder
+        for axis, along in reversed(list(enumerate(regions))):
+            taps, inside = along.taps()
+            none, one_behind = [0] * len(x.shape), [int(k == axis) for k in range(len(x.shape))]
+            x = builder.gather(builder.pad(x, none, one_behind), np.where(inside, taps, along.length), axis)
+            x = builder.sum(x, [axis + 1])
+        total = lowering.cast("accum", x)
+        return lowering.result(divided(lowering, total, _outer([along.sizes for along in regions])))
