@@ -12,13 +12,14 @@ from bitsmith.errors import ProgramError, UnsupportedError
 from bitsmith.hls.runs import Run, body
 from bitsmith.hls.scalar import Fracs, Ints, Scalar, accumulator, common_raw, hull, scalar_of
 from bitsmith.hls.scope import Scope, Variable
-from bitsmith.hls.wiring import moved, spread, suffix
+from bitsmith.hls.wiring import spread, suffix
 from bitsmith.ir import ops
 from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, TensorType, compact, objects, width_of
+from bitsmith.ir.wiring import moved
 from bitsmith.rtl.names import Names
 
 
