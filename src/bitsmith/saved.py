@@ -147,7 +147,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
     settings = node.settings
     return {
         "name": node.name,
-        "kind": node.layer.kind,
+        "kind": type(node.layer).__name__,
         "fields": values,
         "inputs": list(node.inputs),
         "source": node.source,
@@ -188,7 +188,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
 def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
     if isinstance(value, dict):
         return arrays[str(value["array"])]
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
 
 
 def _decode_settings(value: Json) -> Settings:

@@ -89,7 +89,12 @@ def test_what_cannot_be_translated_is_listed_at_once(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     layers = keras.layers
     model = keras.Sequential(
-        [layers.Input((8, 4)), layers.Conv1D(2, 3, name="first"), layers.LSTM(3, name="second"), layers.Dense(2)]
+        [
+            layers.Input((8, 4)),
+            layers.Lambda(lambda x: x, name="first"),
+            layers.SpectralNormalization(layers.Dense(3), name="second"),
+            layers.Dense(2),
+        ]
     )
     with pytest.raises(UnsupportedError) as caught:
         bitsmith.convert(model, tmp_path / "project")

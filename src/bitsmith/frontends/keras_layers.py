@@ -16,6 +16,7 @@ from bitsmith.frontends.keras_call import (
     sample_shape,
     unary,
 )
+from bitsmith.frontends.keras_convolution import CONVOLUTIONS
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
@@ -218,5 +219,6 @@ LAYERS: dict[str, Translation] = {
     "Minimum": Translation(_merge(Minimum()), "Minimum"),
     "Concatenate": Translation(joining(_concatenate), "Concatenate"),
     "Dot": Translation(joining(_dot), "Dot"),
+    **CONVOLUTIONS,
 }
 """Layers by class name."""

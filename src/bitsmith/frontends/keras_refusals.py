@@ -50,7 +50,17 @@ _REMEDIES = {
 }  # fmt: skip
 
 _KINDS = (
-    ("Conv", "convolutions are not translated", "use Flatten and Dense"),
+    ("ConvLSTM", "convolutions within a recurrence are not translated", "use convolutions along the time axis too"),
+    (
+        "QConv",
+        "quantised layers are not read",
+        "use the layer of Keras, and give the quantiser's precision in the configuration",
+    ),
+    (
+        "Conv",
+        "this kind of convolution is not translated",
+        "use Conv, DepthwiseConv, SeparableConv or ConvTranspose layers",
+    ),
     ("Pool", "pooling is not translated", "use Flatten and Dense"),
     ("LSTM", "recurrent layers are not translated", "use Flatten and Dense on a window of fixed length"),
     ("GRU", "recurrent layers are not translated", "use Flatten and Dense on a window of fixed length"),

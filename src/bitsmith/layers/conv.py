@@ -1,0 +1,230 @@
+"""Convolutions over one to three spatial axes, channels last; what is padded is zeros."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.infer import window_positions
+from bitsmith.ir.types import MAX_ELEMENTS
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Ints, Lowering
+
+Axes: TypeAlias = tuple[int, ...]
+"""A number for each spatial axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv(Layer):
+    """``y[p] = sum over taps t of x[p * strides + t * dilation - before] @ kernel[t] + bias``.
+
+    The kernel is (*size, in // groups, out), the bias (out,) or None. ``padding`` has the zeros (before, after) of each
+    axis. Input channels and output channels are in ``groups`` blocks, each computed from its own.
+    """
+
+    kernel: Floats
+    bias: Floats | None
+    strides: Axes
+    dilation: Axes
+    padding: tuple[tuple[int, int], ...]
+    groups: int = 1
+
+    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+
+    @property
+    def kind(self) -> str:
+        depthwise = self.groups > 1 and self.kernel.shape[-2] == 1
+        return f"{'Depthwise' if depthwise else ''}Conv{len(self.size)}D"
+
+    @property
+    def size(self) -> Axes:
+        """Taps along each axis."""
+        return self.kernel.shape[:-2]
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        _check_channels(shape, self.kernel, self.groups)
+        padded = [n + sum(padding) for n, padding in zip(shape[:-1], self.padding, strict=True)]
+        if math.prod(padded) * shape[-1] > MAX_ELEMENTS:
+            raise UnsupportedError(f"an input that is padded to {padded}", accepted=f"{MAX_ELEMENTS} elements at most")
+        positions = tuple(map(window_positions, shape[:-1], self.size, self.strides, self.dilation, self.padding))
+        if min(positions) < 1:
+            raise UnsupportedError(f"a kernel of {self.size} taps, dilated by {self.dilation}, on an input of shape {shape}",
+                                   accepted="kernels no larger than the padded input")  # fmt: skip
+        return (*positions, self.kernel.shape[-1])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        positions = self.output_shape([inputs[0].shape[1:]])[:-1]
+        x = np.pad(inputs[0], ((0, 0), *self.padding, (0, 0)))
+        result = np.zeros((len(x), *positions, self.kernel.shape[-1]))
+        for tap in np.ndindex(*self.size):
+            starts = [t * dilation for t, dilation in zip(tap, self.dilation, strict=True)]
+            part = tuple(
+                slice(start, start + (n - 1) * stride + 1, stride)
+                for start, n, stride in zip(starts, positions, self.strides, strict=True)
+            )
+            result += _mixed(x[(slice(None), *part)], self.kernel[tap], self.groups)
+        return result if self.bias is None else result + self.bias
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x, rank = lowering.builder, inputs[0], len(self.size)
+        raw, frac = lowering.constant("weight", self.kernel)
+        if (*self.size, *self.strides) != (1,) * (2 * rank) or any(map(any, self.padding)):
+            x = builder.window(x, self.size, self.strides, self.dilation, self.padding)
+        windows = builder.reshape(x, (*x.shape[:rank], math.prod(self.size), x.shape[-1]))
+        result = _products(builder, windows, raw.reshape(-1, *raw.shape[-2:]), frac, self.groups)
+        if self.bias is not None:
+            result = builder.add(result, lowering.const("bias", self.bias))
+        return lowering.result(lowering.cast("accum", result))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvTranspose(Layer):
+    """``y = full[crop : crop + output] + bias`` where ``full[i * strides + t * dilation] += x[i] @ kernel[t]`` for all i, t.
+
+    The kernel is (*size, in // groups, out), the bias (out,) or None. ``output`` elements per axis are kept, from ``crop``
+    on; those beyond ``full`` are zeros (and the bias).
+    """
+
+    kernel: Floats
+    bias: Floats | None
+    strides: Axes
+    dilation: Axes
+    crop: Axes
+    output: Axes
+    groups: int = 1
+
+    precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+
+    @property
+    def kind(self) -> str:
+        return f"Conv{len(self.size)}DTranspose"
+
+    @property
+    def size(self) -> Axes:
+        """Taps along each axis."""
+        return self.kernel.shape[:-2]
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        _check_channels(shape, self.kernel, self.groups)
+        full = _full_sizes(shape[:-1], self.size, self.strides, self.dilation)
+        reached = [max(n, crop + kept) for n, crop, kept in zip(full, self.crop, self.output, strict=True)]
+        result = (*self.output, self.kernel.shape[-1])
+        if min(self.output) < 1 or math.prod(reached) * max(result[-1], shape[-1]) > MAX_ELEMENTS:
+            raise UnsupportedError(f"an output of shape {result}, of {reached} positions before it is cropped",
+                                   accepted=f"1 to {MAX_ELEMENTS} elements")  # fmt: skip
+        return result
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x, rank = inputs[0], len(self.size)
+        sizes = _full_sizes(x.shape[1:-1], self.size, self.strides, self.dilation)
+        reached = [max(n, crop + kept) for n, crop, kept in zip(sizes, self.crop, self.output, strict=True)]
+        full = np.zeros((len(x), *reached, self.kernel.shape[-1]))
+        for tap in np.ndindex(*self.size):
+            starts = [t * dilation for t, dilation in zip(tap, self.dilation, strict=True)]
+            part = tuple(
+                slice(start, start + (n - 1) * stride + 1, stride)
+                for start, n, stride in zip(starts, x.shape[1 : rank + 1], self.strides, strict=True)
+            )
+            full[(slice(None), *part)] += _mixed(x, self.kernel[tap], self.groups)
+        kept = full[(slice(None), *(slice(crop, crop + n) for crop, n in zip(self.crop, self.output, strict=True)))]
+        return kept if self.bias is None else kept + self.bias
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        """Outputs ``stride * j + phase`` for all phases are the channels of one convolution at ``j``, then laid side by side."""
+        builder, x, rank = lowering.builder, inputs[0], len(self.size)
+        phases, n_out = math.prod(self.strides), self.kernel.shape[-1]
+        spans = [d * (n - 1) // s + 1 for n, s, d in zip(self.size, self.strides, self.dilation, strict=True)]
+        # Window j reads x[j - span + 1 .. j]; the first and the last one that any kept output needs:
+        first = [min(crop // s, span - 1) for crop, s, span in zip(self.crop, self.strides, spans, strict=True)]
+        last = [(crop + n - 1) // s for crop, n, s in zip(self.crop, self.output, self.strides, strict=True)]
+        padding = [
+            (span - 1 - start, max(end - n + 1, 0))
+            for span, start, end, n in zip(spans, first, last, x.shape, strict=False)
+        ]
+        x = builder.window(x, spans, (1,) * rank, (1,) * rank, padding)
+        positions = x.shape[:rank]
+        windows = builder.reshape(x, (*positions, math.prod(spans), x.shape[-1]))
+        kernel, frac = lowering.constant("weight", self._phased(spans))
+        result = _products(builder, windows, kernel, frac, self.groups)
+        result = builder.reshape(result, (*positions, self.groups, phases, n_out // self.groups))
+        result = builder.transpose(result, (*range(rank), rank + 1, rank, rank + 2))
+        result = builder.reshape(result, (*positions, phases, n_out))
+        if self.bias is not None:
+            result = builder.add(result, lowering.const("bias", self.bias))
+        result = lowering.cast("accum", result)
+        if any(n > 1 for n in result.type.frac.shape[:-1]):
+            result = builder.unify(result)  # over the phases, which become positions
+        result = builder.reshape(lowering.result(result), (*positions, *self.strides, n_out))
+        result = builder.transpose(result, (*(axis for k in range(rank) for axis in (k, rank + k)), 2 * rank))
+        result = builder.reshape(result, (*(n * s for n, s in zip(positions, self.strides, strict=True)), n_out))
+        start = [crop - s * j for crop, s, j in zip(self.crop, self.strides, first, strict=True)]
+        stop = [a + n for a, n in zip(start, self.output, strict=True)]
+        return builder.slice(result, (*start, 0), (*stop, n_out))
+
+    def _phased(self, spans: Sequence[int]) -> Floats:
+        """The kernel (window, in // groups, groups * phases * out // groups) of the convolution that computes all phases."""
+        n_in, n_out = self.kernel.shape[-2:]
+        result = np.zeros((*spans, n_in, self.groups, *self.strides, n_out // self.groups))
+        for tap in np.ndindex(*self.size):
+            places = [divmod(t * d, s) for t, d, s in zip(tap, self.dilation, self.strides, strict=True)]
+            back = tuple(span - 1 - behind for span, (behind, _) in zip(spans, places, strict=True))
+            phase = tuple(offset for _, offset in places)
+            result[(*back, slice(None), slice(None), *phase)] = self.kernel[tap].reshape(n_in, self.groups, -1)
+        return as_weights(result.reshape(math.prod(spans), n_in, -1))
+
+
+def _check_channels(shape: Shape, kernel: Floats, groups: int) -> None:
+    if len(shape) != kernel.ndim - 1 or shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
+        raise UnsupportedError(
+            f"a kernel of shape {kernel.shape} in {groups} groups on an input of shape {shape}",
+            accepted=f"inputs of {kernel.ndim - 2} spatial axes and {kernel.shape[-2] * groups} channels",
+        )
+
+
+def _full_sizes(sizes: Shape, taps: Axes, strides: Axes, dilation: Axes) -> list[int]:
+    """Elements per axis that some product of a transposed convolution goes to."""
+    return [(n - 1) * s + d * (k - 1) + 1 for n, k, s, d in zip(sizes, taps, strides, dilation, strict=True)]
+
+
+def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
+    """``x @ kernel`` for one tap (in // groups, out), each group of channels by itself."""
+    n_in, n_out = kernel.shape
+    if groups == 1:
+        return np.asarray((x.reshape(-1, n_in) @ kernel).reshape(*x.shape[:-1], n_out))
+    split = np.moveaxis(x.reshape(-1, groups, n_in), 1, 0)
+    products = split @ np.moveaxis(kernel.reshape(n_in, groups, -1), 1, 0)
+    return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)
+
+
+def _products(builder: Builder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
+    """Windows (*positions, taps, in) by a kernel (taps, in // groups, out): the results (*positions, out)."""
+    *positions, taps, channels = windows.shape
+    n_in, n_out = kernel.shape[-2:]
+    if groups == 1:
+        return builder.linear(builder.reshape(windows, (*positions, taps * channels)), kernel.reshape(-1, n_out), frac)
+    if n_in == 1:
+        # One product per tap and output: no row of a matrix is shared, and a matrix of blocks would be all zeros.
+        factors = builder.const(kernel.reshape(taps, channels, -1), frac)
+        products = builder.mul(builder.reshape(windows, (*windows.shape, 1)), factors)
+        return builder.reshape(builder.sum(products, [-3]), (*positions, n_out))
+    results = []
+    for group in range(groups):
+        start = (0,) * (len(positions) + 1)
+        part = builder.slice(windows, (*start, group * n_in), (*windows.shape[:-1], (group + 1) * n_in))
+        columns = kernel.reshape(taps * n_in, groups, -1)[:, group]
+        results.append(builder.linear(builder.reshape(part, (*positions, taps * n_in)), columns, frac))
+    return builder.concat(results, -1)
