@@ -67,21 +67,21 @@ def hls_project(model: Model) -> tuple[Program, HlsProject]:
     Raises:
         RangeError, UnsupportedError: no C++ can express the program.
     """
-    target = model.target
     program = drop_dead(model.program, keep_probes=False)
-    project = write(
-        program,
-        DIALECTS[target.backend.value],
-        HlsTarget(
-            target.project_name,
-            target.part,
-            target.clock_period_ns,
-            100.0 * target.clock_uncertainty,
-            f"bitsmith {__version__}",
-            digest(to_text(program))[:16],
-        ),
+    return program, write(program, DIALECTS[model.target.backend.value], hls_target(model, program))
+
+
+def hls_target(model: Model, program: Program) -> HlsTarget:
+    """What the C++ of ``program``, that of ``model``, is for."""
+    target = model.target
+    return HlsTarget(
+        target.project_name,
+        target.part,
+        target.clock_period_ns,
+        100.0 * target.clock_uncertainty,
+        f"bitsmith {__version__}",
+        digest(to_text(program))[:16],
     )
-    return program, project
 
 
 def write_sources(folder: Project, project: HlsProject) -> None:

@@ -64,6 +64,8 @@ class Stages:
     synth: bool
     pnr: bool
     bitstream: bool
+    reset: bool = False
+    """Forget the results that still hold."""
 
 
 def build(
@@ -76,6 +78,8 @@ def build(
     size = estimate(program, part.family)
     _refuse_too_large(size, part, stages, force)
     with Project.open(target.output_dir, target.project_name) as project:
+        if stages.reset:
+            project.forget()
         return _Build(model, program, part, size, project, progress).run(stages, inputs)
 
 

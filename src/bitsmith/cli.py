@@ -198,12 +198,15 @@ def convert(
 @app.command()
 def build(
     project: ProjectDir,
-    synth: Annotated[bool | None, typer.Option(help="Map to the part's cells and count them.")] = None,
+    synth: Annotated[bool | None, typer.Option(help="Synthesise; for HLS C++ by the vendor's tool.")] = None,
     cosim: Annotated[bool | None, typer.Option(help="Compare the circuit with the emulator, bit for bit.")] = None,
-    csim: Annotated[bool, typer.Option("--csim", help="Compile HLS C++ and compare it with the emulator.")] = False,
+    csim: Annotated[bool | None, typer.Option(help="Compile HLS C++ and compare it with the emulator.")] = None,
+    export: Annotated[bool, typer.Option("--export", help="Pack the vendor's circuit for other designs.")] = False,
+    vsynth: Annotated[bool, typer.Option("--vsynth", help="Logic synthesis of the vendor's circuit.")] = False,
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route, which measures Fmax.")] = False,
     bitstream: Annotated[bool, typer.Option("--bitstream", help="Make a configuration file for the part.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run even what is estimated to take hours.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Run stages again whose results still hold.")] = False,
     as_json: Json = False,
 ) -> None:
     """Generate the circuit of a project and run the tools on it."""
@@ -219,7 +222,16 @@ def build(
         model = Model.load(project / SAVED_MODEL, output_dir=project)
         with terminal.working("building") as progress:
             report = model.build(
-                csim=csim, synth=synth, cosim=cosim, pnr=pnr, bitstream=bitstream, force=force, progress=progress
+                reset=reset,
+                csim=csim,
+                synth=synth,
+                cosim=cosim,
+                export=export,
+                vsynth=vsynth,
+                pnr=pnr,
+                bitstream=bitstream,
+                force=force,
+                progress=progress,
             )
         terminal.show(dict(report), report)
 
@@ -295,15 +307,13 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _finding(finding: Finding) -> Text:
-    """One line for what is there, three for what is missing."""
+    """One line for what is there, more for what is missing and how to get it."""
     if finding.found:
         return Text.assemble(("found    ", "green"), f"{finding.name} {finding.version}", (f"  {finding.where}", "dim"))
-    return Text.assemble(
-        ("missing  ", "yellow"),
-        f"{finding.name}: {finding.problem}\n",
-        f"         {finding.needed_for}\n" if finding.needed_for else "",
-        f"         install: {finding.install}",
-    )
+    lines = [f"{finding.name}: {finding.problem}"]
+    lines += [f"         {finding.needed_for}"] if finding.needed_for else []
+    lines += [f"         install: {finding.install}"] if finding.install else []
+    return Text.assemble(("missing  ", "yellow"), "\n".join(lines))
 
 
 def main() -> None:

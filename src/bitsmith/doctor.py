@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from bitsmith.flows.base import Origin, survey
+from bitsmith.flows.vendor import find_driver
+from bitsmith.hls.dialects import DIALECTS
 
 _DISTRIBUTION = "bitsmith"
 _DEVELOPMENT = frozenset({"dev"})
@@ -36,7 +38,7 @@ class Finding:
 
 def examine() -> tuple[Finding, ...]:
     """Python, every external tool, and every package that the installed bitsmith names."""
-    return (_python(), *_tools(), *_packages())
+    return (_python(), *_tools(), *_vendor_tools(), *_packages())
 
 
 def _python() -> Finding:
@@ -56,6 +58,18 @@ def _tools() -> Iterator[Finding]:
             install=status.install,
             needed_for="" if found is not None else f"without it: {status.without}",
         )
+
+
+def _vendor_tools() -> Iterator[Finding]:
+    """The vendors' HLS tools that are there, or one finding that none is: nobody has all of them."""
+    drivers = [dialect.driver for dialect in DIALECTS.values() if dialect.driver is not None]
+    there = [(driver, tool) for driver in drivers if (tool := find_driver(driver)) is not None]
+    for driver, tool in there:
+        yield Finding("tool", driver.tool, True, tool.version, str(tool.path), "", "", "")
+    if not there:
+        programs = dict.fromkeys(way.programs[0] for driver in drivers for way in driver.ways)
+        problem = f"none on PATH ({', '.join(programs)}); projects are written and checked without"
+        yield Finding("tool", "vendors' HLS tools", False, "", "", problem, "", "")
 
 
 def _place(path: str, origin: Origin) -> str:

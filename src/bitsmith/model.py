@@ -141,9 +141,14 @@ class Model:
     def build(
         self,
         *,
-        csim: bool = False,
+        reset: bool = False,
+        csim: bool | None = None,
         synth: bool | None = None,
         cosim: bool | None = None,
+        validation: bool = False,
+        export: bool = False,
+        vsynth: bool = False,
+        fifo_opt: bool = False,
         pnr: bool = False,
         bitstream: bool = False,
         inputs: Arrays | None = None,
@@ -152,17 +157,25 @@ class Model:
     ) -> Report:
         """Write the circuit and run the tools on it.
 
-        For the backends ``vitis`` and ``vivado`` this writes the C++ project and its ``build_prj.tcl``; of the stages only
-        ``csim`` is available, the vendor's tool is not run.
+        For the backend ``rtl`` the tools are open ones. For the other backends this writes a C++ project and its script,
+        checks the C++ by C simulation, and runs the vendor's tool where it is found; the vendor's stages that were asked for
+        are also what the script runs when it is started by hand. Stages whose inputs have not changed are not run again.
 
         Args:
-            csim: compile the C++ with g++ and compare it with the emulator, every output bit. Has no effect on ``rtl``.
-            synth: map to the part's cells with Yosys and count them. By default True for ``rtl``.
-            cosim: compare the circuit with the emulator, every output bit, and measure latency and initiation interval.
-                By default True for ``rtl``.
-            pnr: place and route (ECP5), which measures Fmax. Implies ``synth``.
+            reset: run stages again even if their results still hold.
+            csim: compile the C++ with g++ and compare it with the emulator, every output bit; no vendor's tool is needed.
+                By default True. Has no effect on ``rtl``.
+            synth: map to the part's cells with Yosys and count them; for C++, the vendor's high-level synthesis. By default
+                True for ``rtl``, and for C++ if the tool is there; otherwise the report's notes say how to start it.
+            cosim: compare the circuit with the emulator, every output bit, and measure latency and initiation interval; for
+                C++, on up to 100 samples by the vendor's co-simulation, implying ``synth``. By default True for ``rtl``.
+            validation: as ``cosim``, which always compares.
+            export: pack the vendor's circuit for use in other designs. Implies ``synth``.
+            vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
+            fifo_opt: there are no FIFOs to optimise; False.
+            pnr: place and route, which measures Fmax: with nextpnr (ECP5), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for an ECP5 board with a serial port. Implies ``synth``.
-            inputs: real inputs for the co-simulation; by default random ones that include the extremes of each range.
+            inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
             force: run even what is estimated to take hours.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
 
@@ -170,31 +183,45 @@ class Model:
             VerificationError: the circuit and the emulator disagree.
             CapacityError: the design is too large for what was asked.
             ConfigError: a stage that the backend does not have.
-            ToolMissingError, ToolFailedError, ProjectError.
+            ToolMissingError: a stage was asked for whose tool is not there.
+            ToolFailedError, ProjectError.
         """
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._inputs(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
-        if self.target.backend.is_hls:
-            for stage, asked in {"synth": synth, "cosim": cosim, "pnr": pnr, "bitstream": bitstream}.items():
-                if asked:
-                    raise ConfigError(
-                        f"{stage}=True with backend {self.target.backend.value!r}",
-                        where="build",
-                        accepted="csim",
-                        remedy="start the vendor's tool on the project's build_prj.tcl",
-                    )
+        hls = self.target.backend.is_hls
+        cosim = True if validation else cosim
+        others = {"bitstream": bitstream} if hls else {"export": export, "vsynth": vsynth}
+        for stage, asked in {"fifo_opt": fifo_opt, **others}.items():
+            if asked:
+                raise ConfigError(f"{stage}=True with backend {self.target.backend.value!r}", where="build",
+                                  accepted=f"{stage}=False")  # fmt: skip
         from bitsmith.build import Stages, build  # the flows are only needed here
-        from bitsmith.hls_build import build_hls
+        from bitsmith.hls.project import Stage
+        from bitsmith.hls_build import HlsStages, build_hls
 
-        stages = Stages(
-            synth=synth is not False or pnr or bitstream, cosim=cosim is not False, pnr=pnr, bitstream=bitstream
-        )
         with working("building") if progress is None else nullcontext(progress) as shown:
-            if self.target.backend.is_hls:
-                return build_hls(self, batches, simulate=csim, progress=shown)
+            if hls:
+                vendor = {
+                    Stage.SYNTH: synth,
+                    Stage.COSIM: cosim,
+                    Stage.EXPORT: export,
+                    Stage.VSYNTH: vsynth,
+                    Stage.PNR: pnr,
+                }
+                asked_for = frozenset(stage for stage, asked in vendor.items() if asked)
+                return build_hls(
+                    self, HlsStages(csim is not False, asked_for, synth is None, reset), batches, progress=shown
+                )
+            stages = Stages(
+                synth=synth is not False or pnr or bitstream,
+                cosim=cosim is not False,
+                pnr=pnr,
+                bitstream=bitstream,
+                reset=reset,
+            )
             return build(self, stages, batches, force=force, progress=shown)
 
     def save(self, path: str | Path) -> None:

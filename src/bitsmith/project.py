@@ -201,6 +201,11 @@ class Project:
         self._write_manifest()
         return record
 
+    def forget(self) -> None:
+        """Remember no stage: each runs again."""
+        self._stages.clear()
+        self._write_manifest()
+
     def _name(self, path: str | Path) -> str:
         """A path inside the project as the manifest spells it; "" stays ""."""
         if not str(path):

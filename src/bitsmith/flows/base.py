@@ -143,7 +143,7 @@ GXX = Tool(
     minimum=(9,),
     version_pattern=r"\(.*?\) (\d+(?:\.\d+)+)|clang version (\d+(?:\.\d+)+)",
     install="apt install g++ make",
-    without="predict(), trace() and synthesis work; only the comparison with the circuit is left out (cosim=False)",
+    without="predict(), trace() and synthesis work; only the comparison is left out (cosim=False, csim=False)",
 )
 MAKE = Tool(
     name="make",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 _LINE_WIDTH = 50
-_STAGES = ("rtl: ", "cosim: ", "synth: ", "pnr: ", "bitstream: ")
+_STAGES = ("rtl: ", "csim: ", "synth: ", "cosim: ", "export: ", "vsynth: ", "pnr: ", "bitstream: ")
 """How the lines begin that name a stage of a build; they stay until the next."""
 
 

@@ -25,6 +25,7 @@ MAX_BYTES = 64 << 20
 MAX_NODES = 1_000_000  # of a parsed tree: each takes far more memory than the few bytes that make one
 _MAX_DEPTH = 64
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{0,60})?(?:[eE][+-]?[0-9]{1,2})?")
+_EXACT = re.compile(r"[+-]?[0-9]{1,200}(?:\.[0-9]{0,1200})?")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _NOT_GIVEN = frozenset({"", "-", "?", "x", "na", "n/a", "nan", "tbd", "undef"})
 # C0 except tab and newline, DEL, C1; surrogates; separators and marks that reorder or break a line on a terminal.
@@ -218,19 +219,23 @@ def file_name(name: str, path: Path) -> str:
 
 
 def samples(path: Path) -> list[list[Number]]:
-    """The results of a simulation: a list of numbers per line of the log.
+    """The results of a simulation: a list of numbers per line of the log, the nearest float for one of many digits.
 
     Raises:
         ProjectError: a line with something that is not a number.
     """
     found: list[list[Number]] = []
     for row, line in enumerate(read_text(path).splitlines(), 1):
-        values = [number(word, f"a result in line {row}", path) for word in line.split()]
+        values = [_sample(word, f"a result in line {row}", path) for word in line.split()]
         if None in values:
             raise malformed(f"a result in line {row} is missing", path)
         if values:
             found.append([value for value in values if value is not None])
     return found
+
+
+def _sample(word: str, what: str, path: Path) -> Number | None:
+    return float(word) if len(word) > 18 and _EXACT.fullmatch(word) else number(word, what, path)
 
 
 def show(sections: Mapping[str, object]) -> None:
