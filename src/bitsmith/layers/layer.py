@@ -66,6 +66,12 @@ def single(inputs: Sequence[Shape], kind: str) -> Shape:
     return inputs[0]
 
 
+def broadcasts(shape: Shape, target: Shape) -> bool:
+    """Whether a tensor of ``shape`` broadcasts to ``target``."""
+    aligned = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(size in (1, wanted) for size, wanted in aligned)
+
+
 def as_weights(values: npt.ArrayLike) -> Floats:
     """Trained values as a read-only float64 array."""
     array = np.array(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Layers that move elements and change none: flatten, reshape, permute, and what is the identity at inference."""
+"""Layers that move, pick and repeat elements and change none, and what is the identity at inference."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 
 
@@ -80,3 +82,111 @@ class Permute(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.cast("result", lowering.builder.transpose(inputs[0], self.perm))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice(Layer):
+    """The elements at ``range(start, stop, step)`` of each axis; steps may be negative, and then ``stop`` -1."""
+
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    step: tuple[int, ...]
+
+    def _ranges(self) -> list[range]:
+        return [range(*ends) for ends in zip(self.start, self.stop, self.step, strict=True)]
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not len(shape) == len(self.start) == len(self.stop) == len(self.step):
+            raise UnsupportedError(f"a slice of {len(self.start)} axes of an input of shape {shape}")
+        if 0 in self.step:
+            raise UnsupportedError("a slice with a step of 0")
+        for picked, size in zip(self._ranges(), shape, strict=True):
+            if not picked or min(picked) < 0 or max(picked) >= size:
+                raise UnsupportedError(
+                    f"{picked} of an axis of {size} elements", accepted="one or more of its elements"
+                )
+        return tuple(len(picked) for picked in self._ranges())
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        ends = zip(self.start, self.stop, self.step, strict=True)
+        picked = tuple(slice(start, None if stop < 0 else stop, step) for start, stop, step in ends)
+        return inputs[0][(slice(None), *picked)]
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        ranges = self._ranges()
+        x = inputs[0]
+        if any(len(picked) < size for picked, size in zip(ranges, x.shape, strict=True)):
+            low, high = [min(picked) for picked in ranges], [max(picked) + 1 for picked in ranges]
+            x = lowering.builder.slice(x, low, high, [abs(picked.step) for picked in ranges])
+        for axis, picked in enumerate(ranges):
+            if picked.step < 0 and len(picked) > 1:
+                x = lowering.builder.gather(x, range(len(picked))[::-1], axis)
+        return lowering.cast("result", x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gather(Layer):
+    """The elements at ``indices`` along ``axis`` (without the batch axis), which may repeat: a shuffle, a roll, a tile."""
+
+    indices: tuple[int, ...]
+    axis: int
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not 0 <= self.axis < len(shape):
+            raise UnsupportedError(f"indices along axis {self.axis} of an input of shape {shape}")
+        if not self.indices or min(self.indices) < 0 or max(self.indices) >= shape[self.axis]:
+            raise UnsupportedError(
+                f"indices that an axis of {shape[self.axis]} elements does not have",
+                accepted=f"0 to {shape[self.axis] - 1}",
+            )
+        return (*shape[: self.axis], len(self.indices), *shape[self.axis + 1 :])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.take(inputs[0], self.indices, axis=self.axis + 1)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.cast("result", lowering.builder.gather(inputs[0], self.indices, self.axis))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Broadcast(Layer):
+    """The operand repeated along axes of size 1, and along new leading axes, up to ``shape``."""
+
+    shape: Shape
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not broadcasts(shape, self.shape):
+            raise UnsupportedError(f"shape {shape} repeated to {self.shape}", accepted="shapes that broadcast to it")
+        return self.shape
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        raised = x.reshape(len(x), *(1,) * (len(self.shape) - x.ndim + 1), *x.shape[1:])
+        return np.broadcast_to(raised, (len(x), *self.shape))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.cast("result", lowering.builder.broadcast(inputs[0], self.shape))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack(Layer):
+    """Inputs of one shape, one after another along a new axis ``axis`` (of the result, without the batch axis)."""
+
+    axis: int
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if not inputs or len(set(inputs)) != 1 or not 0 <= self.axis <= len(inputs[0]):
+            raise UnsupportedError(f"a stack of shapes {list(inputs)} along axis {self.axis}", accepted="one shape")
+        return (*inputs[0][: self.axis], len(inputs), *inputs[0][self.axis :])
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.stack(inputs, axis=self.axis + 1)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        shape = inputs[0].shape
+        thin = (*shape[: self.axis], 1, *shape[self.axis :])
+        parts = [lowering.builder.reshape(x, thin) for x in inputs]
+        return lowering.cast("result", lowering.builder.concat(parts, self.axis))

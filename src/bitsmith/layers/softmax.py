@@ -14,7 +14,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import TABLE_OPTIONS
 from bitsmith.layers.functions import FUNCTIONS
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
@@ -43,7 +43,7 @@ class Softmax(Layer):
         shape = single(inputs, self.kind)
         if not -len(shape) <= self.axis < len(shape):
             raise UnsupportedError(f"softmax along axis {self.axis} of an input of shape {shape}")
-        if self.mask is not None and np.broadcast_shapes(self.mask.shape, shape) != shape:
+        if self.mask is not None and not broadcasts(self.mask.shape, shape):
             raise UnsupportedError(f"a mask of shape {self.mask.shape} on an input of shape {shape}")
         if self.mask is not None and not bool(np.all(np.any(np.broadcast_to(self.mask, shape), axis=self.axis))):
             raise UnsupportedError("a softmax of nothing: the mask leaves some row no element")
@@ -72,7 +72,8 @@ class Softmax(Layer):
                 # The operand is never negative: a range given for exp(x) bounds its magnitude.
                 bounds = None if bounds is None else (0.0, max(abs(bounds[0]), abs(bounds[1])))
                 powers = _powers(lowering, nonnegative(lowering.builder, below), _DECAY, bounds)
-                # The largest operand contributes the entry at 0, the largest of the table.
+                # The largest operand contributes the entry at 0, the largest of the table. What is masked may wrap there.
+                least = int(powers.type.hi.max())
                 y = _normalised(lowering, _kept(lowering.builder, powers, mask), least)
             case SoftmaxImplementation.LATENCY:
                 powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
