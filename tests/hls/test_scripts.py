@@ -48,3 +48,63 @@ def test_build_script_calls_the_tool_with_the_target(tmp_path: Path, dialect: st
         "export_design -format ip_catalog",
     ]
     assert all(source in project.files for source in ("firmware/net.cpp", "net_test.cpp"))
+
+
+CATAPULT = "project options flow solution directive go"
+
+
+def catapult(folder: Path, stage: str | None, found: str) -> tuple[int, list[str], str]:
+    """Exit code, recorded commands and complaints of Catapult's script, where the library of the part is ``found``."""
+    build = Builder()
+    program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
+    target = HlsTarget("net", "xcku115-flvb2104-2-i", 4.0, 10.0, stages=(Stage.SYNTH,))
+    project = write(program, DIALECTS["catapult"], target)
+    for name in ("build_prj.tcl", "project.tcl"):
+        (folder / name).write_text(project.files[name])
+    (folder / "stubs.tcl").write_text(
+        f'foreach name {{{CATAPULT}}} {{ proc $name args "puts \\"$name \\$args\\"" }}\n'
+        f'proc library {{command path args}} {{ if {{$args eq "-ret v"}} {{ return the_library }}; return "{found}" }}\n'
+        "source build_prj.tcl\n"
+    )
+    env = {"PATH": "/usr/bin:/bin"} | ({} if stage is None else {"BITSMITH_STAGE": stage})
+    done = subprocess.run(["tclsh", "stubs.tcl"], cwd=folder, capture_output=True, text=True, check=False, env=env)
+    return done.returncode, done.stdout.replace(str(folder), "FOLDER").splitlines(), done.stderr
+
+
+LIBRARY = (
+    "/CONFIG/PARAMETERS/Vivado/PARAMETERS/Xilinx/PARAMETERS/KINTEX-u/PARAMETERS/-2/PARAMETERS/xcku115-flvb2104-2-i/"
+    "LIBRARIES/lib/NAME"
+)
+SOURCES = [
+    "project new -name net_prj",
+    "options set Input/CppStandard c++11",
+    "flow package require /SCVerify",
+    "solution file add FOLDER/firmware/net.cpp -type C++",
+    "solution file add FOLDER/net_test.cpp -type C++ -exclude true",
+    "directive set -MEM_MAP_THRESHOLD 1000000",
+    "solution options set Architectural/DefaultRegisterThreshold 1000000",
+    "go analyze",
+    "go compile",
+]
+CSIM = "flow run /SCVerify/launch_make ./scverify/Verify_orig_cxx_osci.mk {} SIMTOOL=osci sim"
+SYNTHESIS = [
+    "solution library add the_library -- -rtlsyntool Vivado -manufacturer Xilinx -family KINTEX-u -speed -2 "
+    "-part xcku115-flvb2104-2-i",
+    *(f"solution library add Xilinx_{kind}" for kind in ("RAMS", "ROMS", "FIFO")),
+    "go libraries",
+    "directive set -CLOCKS {clk {-CLOCK_PERIOD 4 -CLOCK_UNCERTAINTY 0.4 -CLOCK_EDGE rising -RESET_KIND sync "
+    "-RESET_SYNC_NAME rst -RESET_SYNC_ACTIVE high}}",
+    *(f"go {step}" for step in ("assembly", "architect", "allocate", "schedule", "extract")),
+    "project save",
+]
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+def test_script_of_catapult(tmp_path: Path) -> None:
+    assert catapult(tmp_path, None, LIBRARY) == (0, [*SOURCES, CSIM, *SYNTHESIS], "")
+    assert catapult(tmp_path, "synth", LIBRARY) == (0, [*SOURCES, *SYNTHESIS], "")
+    simulation = "flow run /SCVerify/launch_make ./scverify/Verify_rtl_v_msim.mk {} SIMTOOL=msim sim"
+    assert catapult(tmp_path, "cosim", LIBRARY) == (0, ["project load net_prj.ccs", simulation], "")
+    code, commands, complaint = catapult(tmp_path, "synth", "")
+    assert (code, commands) == (1, SOURCES)
+    assert complaint == "# Error: no library of this installation has the part xcku115-flvb2104-2-i\n"

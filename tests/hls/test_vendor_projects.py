@@ -1,0 +1,168 @@
+"""Projects as the vendors' tools see them: their own scripts run, with an ordinary compiler and stand-ins for their headers."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate import Emulator
+from bitsmith.errors import ConfigError
+from bitsmith.flows.csim import INCLUDE
+from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.ir.program import Program
+from bitsmith.passes import drop_dead
+from tests.hls.compiled import STRICT
+from tests.hls.test_names import hostile_program
+from tests.hls.test_writer import dense
+from tests.properties.programs import random_stimuli
+
+VENDOR = Path(__file__).parent / "vendor"
+INCLUDES = ("-I", str(VENDOR), "-isystem", str(INCLUDE))
+EACH = pytest.mark.parametrize("dialect", DIALECTS)
+HOSTILE_PARTS = ('x"; exec rm', "x)\nexecute_process(COMMAND rm", "x$(shell rm)", "x\nall: ; rm", "[exec rm]", "-x", "")
+SAMPLES = 6
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="needs CMake")
+
+
+def project_in(folder: Path, dialect: str, program: Program, **target: float) -> HlsProject:
+    """The project, written, with inputs of the test bench."""
+    project = write(program, DIALECTS[dialect], HlsTarget("net", DIALECTS[dialect].part, **target))  # type: ignore[arg-type]
+    for name, text in project.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return project
+
+
+def run(argv: Sequence[str], folder: Path, **env: str) -> str:
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env=env or None)
+    assert done.returncode == 0, f"{shlex.join(argv)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def compiler(folder: Path, **definitions: str) -> Path:
+    """A vendor's compiler: an ordinary one that records its arguments and leaves out those it does not know."""
+    path = folder / "vendor-c++"
+    defined = " ".join(f"-D{name}={value}" for name, value in definitions.items())
+    known = shlex.join(("g++", "-std=c++17", *STRICT, "-Wno-attributes", *INCLUDES))
+    path.write_text(
+        "#!/bin/bash\n"
+        f'echo "$@" >> {shlex.quote(str(folder / "calls.txt"))}\n'
+        'known=()\nfor word in "$@"; do\n'
+        '  case "$word" in -fsycl*|-fintelfpga|-q*|-X*) ;; *) known+=("$word") ;; esac\ndone\n'
+        f'exec {known} {defined} "${{known[@]}}"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def plain(folder: Path) -> None:
+    run(["g++", "-std=c++17", *STRICT, *INCLUDES, "-o", "run", "net_test.cpp", "firmware/net.cpp"], folder)
+    run(["./run"], folder)
+
+
+def quartus(folder: Path) -> None:
+    run(["make", "csim", f"CXX={compiler(folder, __INTELFPGA_COMPILER__='1')}"], folder)
+
+
+def oneapi(folder: Path) -> None:
+    made = compiler(folder, SYCL_LANGUAGE_VERSION="2020", __INTEL_CLANG_COMPILER="20240000")
+    run(["cmake", "-S", ".", "-B", "build", f"-DCMAKE_CXX_COMPILER={made}"], folder)
+    run(["cmake", "--build", "build", "--target", "fpga_emu"], folder)
+    run(["./build/net.fpga_emu"], folder)
+
+
+def simulated(dialect: str, program: Program, folder: Path) -> None:
+    """The vendor's way of C simulation gives what the emulator gives."""
+    if (dialect == "quartus" and shutil.which("make") is None) or (
+        dialect == "oneapi" and shutil.which("cmake") is None
+    ):
+        pytest.skip("needs make or CMake")
+    project = project_in(folder, dialect, program)
+    raws = random_stimuli(program, 1, SAMPLES)
+    emulator = Emulator(program)
+    data = folder / "tb_data"
+    data.mkdir()
+    numbers = [
+        raw.reshape(SAMPLES, -1) * 0.5 ** float(port.scalar.frac)
+        for raw, port in zip(raws, project.inputs, strict=True)
+    ]
+    np.savetxt(data / "tb_input_features.dat", np.concatenate(numbers, axis=1).astype(float))
+    {"quartus": quartus, "oneapi": oneapi}.get(dialect, plain)(folder)
+    found = np.loadtxt(data / "csim_results.log", ndmin=2)
+    wanted = [
+        raw.reshape(SAMPLES, -1) * 0.5 ** float(port.scalar.frac)
+        for raw, port in zip(emulator.run_raw(raws), project.outputs, strict=True)
+    ]
+    np.testing.assert_array_equal(found, np.concatenate(wanted, axis=1).astype(float))
+
+
+@EACH
+def test_test_bench(tmp_path: Path, dialect: str) -> None:
+    simulated(dialect, dense(), tmp_path)
+
+
+@EACH
+def test_hostile_names(tmp_path: Path, dialect: str) -> None:
+    simulated(dialect, drop_dead(hostile_program(), keep_probes=False), tmp_path)
+
+
+@EACH
+@pytest.mark.parametrize("part", HOSTILE_PARTS)
+def test_parts_that_would_be_commands_are_refused(dialect: str, part: str) -> None:
+    with pytest.raises(ConfigError, match="letters"):
+        write(dense(), DIALECTS[dialect], HlsTarget("net", part))
+
+
+@EACH
+def test_names_of_tops_are_words_of_every_script(dialect: str) -> None:
+    plain_files, hostile = (
+        write(dense(), DIALECTS[dialect], HlsTarget(top, "part")).files for top in ("net", "$(rm) [exec rm]; rm\nx")
+    )
+    replaced = {
+        name.replace("rm_exec_rm_rm_x", "net"): text.replace("rm_exec_rm_rm_x", "net") for name, text in hostile.items()
+    }
+    upper = "rm_exec_rm_rm_x".upper()
+    assert {name: text.replace(upper, "NET") for name, text in replaced.items()} == dict(plain_files)
+
+
+@needs_make
+def test_makefile(tmp_path: Path) -> None:
+    project_in(tmp_path, "quartus", dense(), period_ns=4.0, uncertainty_percent=10.0)
+    hardware = "i++ -march=Arria10 net_test.cpp net_component.cpp -o net-fpga"
+    assert [run(["make", "-n", target], tmp_path).splitlines() for target in ("synth", "cosim", "vsynth")] == [
+        [f"{hardware} --simulator none"],
+        [f"{hardware} --simulator modelsim -DRTL_SIM", "./net-fpga"],
+        [f"{hardware} --simulator none --quartus-compile"],
+    ]
+    assert "hls_scheduler_target_fmax_mhz(278)" in (tmp_path / "net_component.cpp").read_text()
+
+
+@needs_cmake
+def test_cmake_targets(tmp_path: Path) -> None:
+    project_in(tmp_path, "oneapi", dense(), period_ns=4.0, uncertainty_percent=10.0)
+    made = compiler(tmp_path, SYCL_LANGUAGE_VERSION="2020", __INTEL_CLANG_COMPILER="20250000")
+    run(["cmake", "-S", ".", "-B", "build", f"-DCMAKE_CXX_COMPILER={made}"], tmp_path)
+    calls = tmp_path / "calls.txt"
+    clock = "-Xstarget=Agilex7 -Xsclock=3.6ns"
+    wanted: Mapping[str, tuple[str, str]] = {
+        "report": ("-DFPGA_HARDWARE", f"-Xshardware {clock} -fsycl-link=early"),
+        "fpga_sim": ("-DFPGA_SIMULATOR", f"-Xssimulation -Xsghdl {clock}"),
+        "fpga": ("-DFPGA_HARDWARE", f"-Xshardware {clock}"),
+    }
+    for target, (definition, link) in wanted.items():
+        calls.write_text("")
+        run(["cmake", "--build", "build", "--target", target], tmp_path)
+        compiling, linking = calls.read_text().splitlines()
+        assert definition in compiling.split() and "-fsycl -fintelfpga -qactypes" in compiling
+        assert ("-DRTL_SIM" in compiling) == (target == "fpga_sim")
+        assert f"-fsycl -fintelfpga -qactypes {link} " in linking and f"-o net.{target} " in f"{linking} "

@@ -1,0 +1,5 @@
+// What generated code uses of the Intel HLS compiler, where a component is an ordinary function.
+#define component
+#define hls_register
+#define hls_component_ii(cycles) static_assert(cycles == 1, "a sample per cycle");
+#define hls_scheduler_target_fmax_mhz(mhz) static_assert(mhz > 0, "a clock");
