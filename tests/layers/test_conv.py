@@ -130,8 +130,8 @@ def test_zero_weights_and_dead_channels_cost_nothing() -> None:
     assert adders(conv(as_weights(kernel)), (4, 4, 2)) == alone < whole
     depthwise = np.ones((3, 1, 4)) * 0.75
     depthwise[:, :, 2:] = 0.0
-    alive = conv(as_weights(depthwise[..., :2]), groups=2)
-    assert adders(conv(as_weights(depthwise), groups=4), (5, 4)) == adders(alive, (5, 2))
+    alone = adders(conv(as_weights(depthwise[..., :1])), (5, 1))
+    assert adders(conv(as_weights(depthwise), groups=4), (5, 4)) == 2 * alone
 
 
 def test_a_transposed_convolution_adds_only_products_of_inputs() -> None:

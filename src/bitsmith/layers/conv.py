@@ -16,6 +16,9 @@ from bitsmith.ir.types import MAX_ELEMENTS
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Ints, Lowering
 
+_BLOCK_CHANNELS = 16
+"""Input channels up to which groups are computed together: more emulate slower, fewer are more ops."""
+
 Axes: TypeAlias = tuple[int, ...]
 """A number for each spatial axis."""
 
@@ -211,20 +214,24 @@ def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
 
 
 def _products(builder: Builder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
-    """Windows (*positions, taps, in) by a kernel (taps, in // groups, out): the results (*positions, out)."""
-    *positions, taps, channels = windows.shape
-    n_in, n_out = kernel.shape[-2:]
-    if groups == 1:
-        return builder.linear(builder.reshape(windows, (*positions, taps * channels)), kernel.reshape(-1, n_out), frac)
-    if n_in == 1:
-        # One product per tap and output: no row of a matrix is shared, and a matrix of blocks would be all zeros.
-        factors = builder.const(kernel.reshape(taps, channels, -1), frac)
-        products = builder.mul(builder.reshape(windows, (*windows.shape, 1)), factors)
-        return builder.reshape(builder.sum(products, [-3]), (*positions, n_out))
+    """Windows (*positions, taps, in) by a kernel (taps, in // groups, out): the results (*positions, out).
+
+    Small groups are computed together, by a matrix with zeros outside its diagonal blocks: zeros cost nothing in a circuit,
+    and a matrix shares more between its products than single products and sums would.
+    """
+    *positions, taps, _ = windows.shape
+    n_in, n_out = kernel.shape[-2], kernel.shape[-1] // groups
+    together = min(max(_BLOCK_CHANNELS // n_in, 1), groups)
     results = []
-    for group in range(groups):
-        start = (0,) * (len(positions) + 1)
-        part = builder.slice(windows, (*start, group * n_in), (*windows.shape[:-1], (group + 1) * n_in))
-        columns = kernel.reshape(taps * n_in, groups, -1)[:, group]
-        results.append(builder.linear(builder.reshape(part, (*positions, taps * n_in)), columns, frac))
-    return builder.concat(results, -1)
+    for first in range(0, groups, together):
+        count = min(together, groups - first)
+        matrix = np.zeros((taps, count, n_in, count, n_out), dtype=np.object_)
+        for k in range(count):
+            matrix[:, k, :, k] = kernel[..., (first + k) * n_out : (first + k + 1) * n_out]
+        part = windows
+        if count < groups:
+            start = (*(0 for _ in positions), 0, first * n_in)
+            part = builder.slice(windows, start, (*positions, taps, (first + count) * n_in))
+        rows = taps * count * n_in
+        results.append(builder.linear(builder.reshape(part, (*positions, rows)), matrix.reshape(rows, -1), frac))
+    return results[0] if len(results) == 1 else builder.concat(results, -1)
