@@ -1,0 +1,269 @@
+"""Layers that change the number of positions without trained weights: padding, cropping and resizing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TypeAlias, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.types import MAX_ELEMENTS
+from bitsmith.layers.division import divided
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+
+Pairs: TypeAlias = tuple[tuple[int, int], ...]
+"""A number before and one behind, for each axis from the first on; axes left out have (0, 0)."""
+
+
+class PadMode(StrEnum):
+    """What padding holds; the words are numpy's and ONNX's, PyTorch's are in brackets."""
+
+    CONSTANT = "constant"
+    EDGE = "edge"
+    """The outermost element [replicate]."""
+    REFLECT = "reflect"
+    """The elements mirrored at the outermost one, which is not repeated."""
+    SYMMETRIC = "symmetric"
+    """The elements mirrored at the edge: the outermost one is repeated."""
+    WRAP = "wrap"
+    """The elements from the other end [circular]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pad(Layer):
+    """Elements added before and behind each axis; ``value`` is that of PadMode.CONSTANT.
+
+    The value has the result's precision: exactly that of the user's format, or by the rule of auto for constants.
+    """
+
+    padding: Pairs
+    mode: PadMode = PadMode.CONSTANT
+    value: float = 0.0
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if (
+            len(self.padding) > len(shape)
+            or any(min(pair) < 0 for pair in self.padding)
+            or not math.isfinite(self.value)
+        ):
+            raise UnsupportedError(f"padding of {self.padding} with {self.value} on an input of shape {shape}",
+                                   accepted="numbers of elements for its axes, and a finite value")  # fmt: skip
+        result = tuple(n + sum(pair) for n, pair in zip(shape, self._pairs(len(shape)), strict=True))
+        if math.prod(result) > MAX_ELEMENTS:
+            raise UnsupportedError(f"padding to {result}", accepted=f"at most {MAX_ELEMENTS} elements")
+        return result
+
+    def _pairs(self, rank: int) -> Pairs:
+        return (*self.padding, *((0, 0),) * (rank - len(self.padding)))
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        pairs = [(0, 0), *self._pairs(inputs[0].ndim - 1)]
+        if self.mode == PadMode.CONSTANT:
+            return np.pad(inputs[0], pairs, constant_values=self.value)
+        for axis, pair in enumerate(pairs):
+            if any(pair):
+                inputs = [np.take(inputs[0], self._sources(inputs[0].shape[axis], pair), axis)]
+        return inputs[0]
+
+    def _sources(self, length: int, pair: tuple[int, int]) -> npt.NDArray[np.int64]:
+        """Which element of the axis is where in the padded axis."""
+        places = np.arange(-pair[0], length + pair[1])
+        match PadMode(self.mode):
+            case PadMode.EDGE | PadMode.CONSTANT:
+                return places.clip(0, length - 1)
+            case PadMode.WRAP:
+                return places % length
+            case PadMode.SYMMETRIC:
+                places %= 2 * length
+                return np.minimum(places, 2 * length - 1 - places)
+            case PadMode.REFLECT:
+                period = max(2 * length - 2, 1)
+                places %= period
+                return np.minimum(places, period - places) if length > 1 else places
+            case _ as mode:
+                assert_never(mode)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        pairs = self._pairs(len(x.shape))
+        if self.mode == PadMode.CONSTANT and self.value == 0.0:
+            return lowering.cast("result", builder.pad(x, *zip(*pairs, strict=True)))
+        if self.mode == PadMode.CONSTANT:
+            raw, frac = lowering.constant("result", np.full((), self.value))
+            value = builder.const(raw.reshape((1,) * len(x.shape)), frac)
+            x = lowering.cast("result", x)
+            for axis, pair in enumerate(pairs):
+                around = [
+                    builder.broadcast(value, (*x.shape[:axis], n, *x.shape[axis + 1 :])) if n else None for n in pair
+                ]
+                x = builder.concat([part for part in (around[0], x, around[1]) if part is not None], axis)
+            return x
+        for axis, pair in enumerate(pairs):
+            if any(pair):
+                x = builder.gather(x, self._sources(x.shape[axis], pair), axis)
+        return lowering.cast("result", x)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop(Layer):
+    """Elements left away before and behind each axis."""
+
+    cropping: Pairs
+
+    def _box(self, shape: Shape) -> tuple[list[int], list[int]]:
+        pairs = [*self.cropping, *[(0, 0)] * (len(shape) - len(self.cropping))]
+        return [before for before, _ in pairs], [n - after for n, (_, after) in zip(shape, pairs, strict=True)]
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if len(self.cropping) > len(shape) or any(min(pair) < 0 for pair in self.cropping):
+            raise UnsupportedError(f"cropping of {self.cropping} on an input of shape {shape}",
+                                   accepted="numbers of elements for its axes")  # fmt: skip
+        start, stop = self._box(shape)
+        result = tuple(b - a for a, b in zip(start, stop, strict=True))
+        if min(result) < 1:
+            raise UnsupportedError(
+                f"cropping of {self.cropping} on an input of shape {shape}", accepted="what leaves some"
+            )
+        return result
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        start, stop = self._box(inputs[0].shape[1:])
+        return inputs[0][(slice(None), *map(slice, start, stop))]
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.cast("result", lowering.builder.slice(inputs[0], *self._box(inputs[0].shape)))
+
+
+class Interpolation(StrEnum):
+    """How a resized axis is computed."""
+
+    NEAREST = "nearest"
+    LINEAR = "linear"
+
+
+class Coordinates(StrEnum):
+    """Where element i of a resized axis lies on the original one, ``scale`` being new length / old length (ONNX's words)."""
+
+    HALF_PIXEL = "half_pixel"
+    """``(i + 1/2) / scale - 1/2`` (Keras, TensorFlow 2, PyTorch with align_corners=False)."""
+    PYTORCH_HALF_PIXEL = "pytorch_half_pixel"
+    """As HALF_PIXEL, but 0 if there is only one element."""
+    ALIGN_CORNERS = "align_corners"
+    """``i * (old length - 1) / (new length - 1)``, 0 if there is only one element."""
+    ASYMMETRIC = "asymmetric"
+    """``i / scale`` (PyTorch's "nearest")."""
+
+
+class NearestMode(StrEnum):
+    """Which element is the nearest to a coordinate (ONNX's words)."""
+
+    FLOOR = "floor"
+    CEIL = "ceil"
+    ROUND_PREFER_FLOOR = "round_prefer_floor"
+    ROUND_PREFER_CEIL = "round_prefer_ceil"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resize(Layer):
+    """The first ``len(sizes)`` axes with new lengths. No antialiasing: a smaller result skips elements.
+
+    A linear result is an exact sum of products, one axis after the other, that is divided and rounded once.
+    """
+
+    sizes: tuple[int, ...]
+    interpolation: Interpolation = Interpolation.NEAREST
+    coordinates: Coordinates = Coordinates.HALF_PIXEL
+    nearest: NearestMode = NearestMode.ROUND_PREFER_CEIL
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if len(self.sizes) >= len(shape) or min(self.sizes, default=1) < 1:
+            raise UnsupportedError(f"an input of shape {shape} resized to {self.sizes}",
+                                   accepted="a positive size for each spatial axis")  # fmt: skip
+        result = (*self.sizes, *shape[len(self.sizes) :])
+        weights = max(old * new for old, new in zip(shape, result, strict=True))
+        largest = max(math.prod(result), weights if self.interpolation == Interpolation.LINEAR else 0)
+        if largest > MAX_ELEMENTS:
+            raise UnsupportedError(f"an input of shape {shape} resized to {self.sizes}",
+                                   accepted=f"at most {MAX_ELEMENTS} elements, and as many weights per axis")  # fmt: skip
+        return result
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        for axis, new in enumerate(self.sizes, 1):
+            old = x.shape[axis]
+            if self.interpolation == Interpolation.NEAREST:
+                x = np.take(x, self._nearest(old, new), axis)
+            elif old != new:
+                weights, divisor = self._weights(old, new)
+                x = np.moveaxis(np.moveaxis(x, axis, -1) @ (weights / divisor), -1, axis)
+        return x
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x, divisor = lowering.builder, inputs[0], 1
+        for axis, new in enumerate(self.sizes):
+            old = x.shape[axis]
+            if old == new:
+                continue
+            if self.interpolation == Interpolation.NEAREST:
+                x = builder.gather(x, self._nearest(old, new), axis)
+                continue
+            weights, divisor_here = self._weights(old, new)
+            swapped = list(range(len(x.shape)))
+            swapped[axis], swapped[-1] = swapped[-1], swapped[axis]
+            x = builder.transpose(builder.linear(builder.transpose(x, swapped), weights), swapped)
+            divisor *= divisor_here
+        return lowering.cast("result", x) if divisor == 1 else lowering.result(divided(lowering, x, divisor))
+
+    def _nearest(self, old: int, new: int) -> npt.NDArray[np.int64]:
+        """The element of the old axis that each of the new one is."""
+        places = self._coordinates(old, new)
+        match NearestMode(self.nearest):
+            case NearestMode.FLOOR:
+                chosen = [math.floor(place) for place in places]
+            case NearestMode.CEIL:
+                chosen = [math.ceil(place) for place in places]
+            case NearestMode.ROUND_PREFER_FLOOR:
+                chosen = [math.ceil(place - Fraction(1, 2)) for place in places]
+            case NearestMode.ROUND_PREFER_CEIL:
+                chosen = [math.floor(place + Fraction(1, 2)) for place in places]
+            case _ as mode:
+                assert_never(mode)
+        return np.clip(chosen, 0, old - 1).astype(np.int64)
+
+    def _weights(self, old: int, new: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Integers (old, new) and their divisor: each new element is the sum of the old ones by its column."""
+        places = [min(max(place, Fraction(0)), Fraction(old - 1)) for place in self._coordinates(old, new)]
+        divisor = math.lcm(*(place.denominator for place in places))
+        weights = np.zeros((old, new), dtype=np.int64)
+        for index, place in enumerate(places):
+            left = math.floor(place)
+            share = int((place - left) * divisor)
+            weights[left, index] = divisor - share
+            if share:
+                weights[left + 1, index] = share
+        return weights, divisor
+
+    def _coordinates(self, old: int, new: int) -> list[Fraction]:
+        half = Fraction(1, 2)
+        match Coordinates(self.coordinates):
+            case Coordinates.PYTORCH_HALF_PIXEL | Coordinates.ALIGN_CORNERS if new == 1:
+                return [Fraction(0)]
+            case Coordinates.HALF_PIXEL | Coordinates.PYTORCH_HALF_PIXEL:
+                return [(i + half) * Fraction(old, new) - half for i in range(new)]
+            case Coordinates.ALIGN_CORNERS:
+                return [i * Fraction(old - 1, new - 1) for i in range(new)]
+            case Coordinates.ASYMMETRIC:
+                return [i * Fraction(old, new) for i in range(new)]
+            case _ as coordinates:
+                assert_never(coordinates)
