@@ -71,6 +71,9 @@ class _Generator:
     def program(self, max_ops: int) -> Program:
         for index in range(self.rng.randint(1, 3)):
             self.values.append(self.build.input(f"x{index}", self.shape(), self.format()))
+        if self.rng.random() < 0.3:  # an input may follow other nodes
+            self.grow(self.rng.randint(1, max_ops // 4))
+            self.values.append(self.build.input("late", self.shape(), self.format()))
         self.grow(self.rng.randint(1, max_ops))
         count = self.rng.randint(1, 3)
         outputs = [(f"y{k}", value) for k, value in enumerate([self.values[-1], *self.picks(count - 1)])]

@@ -30,7 +30,9 @@ def bind(choice: Choice, batch: int, wanted: Sequence[int]) -> Workspace:
     """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on."""
     ws = Workspace(choice, batch)
     ws.keep([*wanted, *choice.program.inputs])
-    for index in choice.needed:
+    # Inputs are written before the first step: they must not share a buffer with an earlier node's temporaries.
+    inputs = set(choice.program.inputs)
+    for index in sorted(choice.needed, key=lambda index: (index not in inputs, index)):
         ws.node = index
         ws.finish(_bind_node(ws, choice.program.nodes[index]))
     return ws
