@@ -31,7 +31,8 @@ from bitsmith.version import __version__
 if TYPE_CHECKING:
     from bitsmith.model import Model
 
-_STAGE = "csim library"
+LIBRARY = "csim library"
+"""The stage that compiles, as manifests call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,10 @@ def compiled(folder: Project, program: Program, project: HlsProject, progress: P
     tools = flow.find()
     key = flow.key(tools)
     library = flow.library(folder.folder, tools)
-    if folder.cached(_STAGE, key) is None:
+    if folder.cached(LIBRARY, key) is None:
         started = time.perf_counter()
         library = execute(flow, folder.folder, progress)
-        folder.record(_STAGE, key, None, time.perf_counter() - started, "csim/compile.log", [library])
+        folder.record(LIBRARY, key, None, time.perf_counter() - started, "csim/compile.log", [library])
     return CompiledProgram(program, project, Bridge(library, project.in_words, project.out_words))
 
 
