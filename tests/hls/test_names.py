@@ -22,6 +22,7 @@ HOSTILE = (
     'int; system("x")', "class", "x->y", "größe", "in", "out", "int8", "uint64", "kernels", "std", "EOF", "AP_RND",
     "size_t", "ap_fixed", "net", "net_layers", "result", "x", "main", "linux", "1x1", "", "*/", "a\\", "a\nb", "??/",
     "fc1", "fc1!", "FC1", "raw", "copy", "add", "fc1_result", "line", "samples", "constant", "step",
+    "hls_register", "component", "x_pipe", "x_beat", "in0", "inputs", "outputs", "net_inputs", "network", "device",
 )  # fmt: skip
 
 

@@ -29,12 +29,13 @@ def identifier(text: str) -> str:
     """``text`` as a legal identifier: ASCII letters, digits and single underscores.
 
     Names in capitals get an underscore appended, since they could be macros (``EOF``, ``AP_RND``, ``I``), and names with
-    the ending of types too (``size_t``).
+    the ending of types (``size_t``) or the beginning of the vendors' macros (``hls_register``) too.
     """
     name = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII)[:_MAX_LENGTH].strip("_")
     if not name or name[0].isdigit():
         name = f"n{name}"
-    return f"{name}_" if name in KEYWORDS or name == name.upper() or name.endswith("_t") else name
+    taken = name in KEYWORDS or name == name.upper() or name.endswith("_t") or name.startswith(("hls_", "ihc_"))
+    return f"{name}_" if taken else name
 
 
 def comment(text: str) -> str:

@@ -1,0 +1,70 @@
+"""What holds for every dialect, also for those that come later."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.config import create_config
+from bitsmith.config.project import Backend, read_backend
+from bitsmith.flows.csim import INCLUDE
+from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.scripts import word
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from tests.hls.compiled import STRICT, written
+
+EACH = pytest.mark.parametrize("dialect", DIALECTS)
+
+
+def test_every_dialect_is_a_backend() -> None:
+    assert set(DIALECTS) == {backend.value for backend in Backend if backend.is_hls}
+
+
+@pytest.mark.parametrize("name", ["Vitis", "vivado", "oneAPI", "Quartus", "Catapult"])
+def test_names_as_users_write_them(name: str) -> None:
+    assert read_backend(name, "Backend").value == name.lower()
+    assert create_config(backend=name)["Backend"] == name
+
+
+@EACH
+def test_what_every_dialect_says(dialect: str) -> None:
+    chosen = DIALECTS[dialect]
+    loop = chosen.before_loop + chosen.in_loop
+    assert "unroll" in loop.lower() and "#" not in loop  # macros stand for it
+    assert word(chosen.part) == chosen.part and chosen.period_ns > 0
+    assert chosen.driver is not None and chosen.driver.ways
+
+
+def million_weights() -> Program:
+    rng = np.random.default_rng(0)
+    build = Builder()
+    fmt = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
+    y = build.input("x", (1000,), fmt)
+    for size in (1000, 10):
+        with build.layer(f"dense_{size}"):
+            weights = rng.integers(-2000, 2000, (1000, size)).astype(np.object_)
+            y = build.cast(build.linear(y, weights, 8), fmt)
+    return build.program([("y", y)])
+
+
+@pytest.mark.slow
+@EACH
+def test_a_million_weights_compile_in_seconds(tmp_path: Path, dialect: str) -> None:
+    project = written({"net": million_weights()}, DIALECTS[dialect], tmp_path)["net"]
+    command = ["g++", "-std=c++17", "-O1", "-fPIC", "-shared", *STRICT, "-isystem", str(INCLUDE), "-o", "net.so"]
+    started = time.perf_counter()
+    subprocess.run(
+        [*command, "firmware/net.cpp", project.bridge], cwd=tmp_path / "net", check=True, preexec_fn=within_a_gigabyte
+    )
+    assert time.perf_counter() - started < 30
+
+
+def within_a_gigabyte() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
