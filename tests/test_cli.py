@@ -18,7 +18,9 @@ from typer.testing import CliRunner, Result
 from bitsmith import __version__
 from bitsmith.cli import Terminal, app
 from bitsmith.errors import ToolMissingError
+from tests.flows.fake_tools import FakeTools
 from tests.report.reports import full_report
+from tests.report.vendor_projects import DATA as VENDOR_REPORTS
 
 MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 
@@ -225,3 +227,33 @@ def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPa
     assert result.exit_code == 0
     assert "missing  yosys: not there" in result.stdout
     assert "apt install g++ make" in result.stdout
+
+
+def test_report_of_a_vendors_project() -> None:
+    result = _run("report", VENDOR_REPORTS / "vivado", "--json")
+    assert json.loads(result.stdout)["Resources"]["LUT"] == 6000
+    assert "Vivado 2019.2" in _run("report", VENDOR_REPORTS / "vivado").stdout
+
+
+def test_doctor_lists_vendors_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitsmith.doctor.survey", list)
+    fakes = FakeTools(tmp_path / "2023.2" / "bin", monkeypatch)
+    none = [line for line in _run("doctor").stdout.splitlines() if "vendors' HLS tools" in line]
+    assert len(none) == 1 and "vitis-run" in none[0]
+    vitis = fakes.add("vitis-run")
+    assert f"found    Vitis HLS 2023.2  {vitis}" in _run("doctor").stdout
+    assert "vendors' HLS tools" not in _run("doctor").stdout
+
+
+def test_unchecked_code_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeTools(tmp_path / "bin", monkeypatch)
+    folder = tmp_path / "project"
+    config = MODELS / "KERAS_3layer.config.json"
+    arguments = ("--config", config, "--output-dir", folder, "--backend", "vitis")
+    assert _run("convert", MODELS / "KERAS_3layer.json", *arguments).exit_code == 0
+    built = _run("build", folder, "--no-csim")
+    assert built.exit_code == 0
+    assert "Note: Nothing was checked" in built.stdout
+    assert "vitis-run --mode hls --tcl build_prj.tcl" in built.stdout
+    asked = _run("build", folder, "--no-csim", "--vsynth")
+    assert asked.exit_code == 1 and "vitis_hls" in asked.stderr

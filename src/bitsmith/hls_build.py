@@ -199,9 +199,11 @@ class _HlsBuild:
             *((self._folder.path(_TEST_DATA[0]),) if stage is Stage.COSIM else ()),
             *(str(self._records[need].result) for need in stage.needs if need in self._records),
         )
+        outputs = [path for command in commands for path in command.outputs]
         record = self._folder.cached(stage.value, state)
-        cached = record is not None
-        if record is None:
+        # Not by their content: some tools write the reports of earlier stages again.
+        cached = record is not None and all(path.exists() for path in outputs)
+        if record is None or not cached:
             for later in Stage:
                 if stage in later.needs:  # whose results are now of something else
                     for output in VendorStage(driver, self._project.top, later).outputs():
@@ -214,8 +216,7 @@ class _HlsBuild:
                 _refuse_wrong_results(error)
                 raise
             seconds = time.perf_counter() - started
-            files = [path for command in commands for path in command.outputs]
-            record = self._folder.record(stage.value, state, time.time_ns(), seconds, flow.log(tools), files)
+            record = self._folder.record(stage.value, state, time.time_ns(), seconds, flow.log(tools))
         self._records[stage] = record
         self._note_stage(stage.value, record.seconds, record.log, cached=cached)
         return label(driver, tools[0])

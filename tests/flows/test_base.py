@@ -257,3 +257,27 @@ def test_flow_runs_from_find_to_read(path: Path, tmp_path: Path) -> None:
     assert execute(Forge(), tmp_path) == "hot"
     keys = {command.key for folder in ("a", "b") for command in Forge().commands(tmp_path / folder, Forge().find())}
     assert len(keys) == 1  # where a project lies does not change what its commands are
+
+
+def test_sigterm_ends_the_tool_too(tmp_path: Path) -> None:
+    tool = script(tmp_path / "tool", "sleep 60 & echo $$ $! > pids; wait")
+    code = (
+        "from pathlib import Path; from bitsmith.flows.base import Command, run\n"
+        f"run(Command(argv=({str(tool)!r},), cwd=Path({str(tmp_path)!r}), log=Path({str(tmp_path / 'log')!r})))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    pids = tmp_path / "pids"
+    while not (pids.exists() and pids.read_text().endswith("\n")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    for pid in pids.read_text().split():
+        assert ended(int(pid))
+
+
+def test_an_error_line_fails_where_it_must(tmp_path: Path) -> None:
+    call = command(tmp_path, "echo 'ERROR: no licence'", error_pattern="^ERROR: ")
+    run(call)
+    with pytest.raises(ToolFailedError, match="as if all were well: ERROR: no licence"):
+        run(replace(call, errors_fail=True))

@@ -59,6 +59,8 @@ def report_table(report: Report) -> Group:
     files = report.section("Files")
     if files:
         parts.append(_pairs("Files", files.items()))
+    if report.design is not None and report.design.notes:
+        parts.append(Text("\n".join(f"Note: {note}" for note in report.design.notes)))
     return Group(*parts)
 
 
