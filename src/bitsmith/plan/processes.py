@@ -1,0 +1,216 @@
+"""A core program as a network of processes that pass tokens: what folded and streamed hardware is made of.
+
+A tensor travels as one token per position of its *grid* (its leading axes, in row-major order); a token holds the elements of
+the remaining axes. Every process takes and gives a fixed number of tokens per frame, a frame being one sample, whatever the
+data are: the network is a static data-flow graph (E. Lee, D. Messerschmitt, "Synchronous Data Flow", Proc. IEEE 75(9), 1987),
+whose schedules can be known in advance. There are few kinds of process, and none knows a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir import ops
+from bitsmith.ir.infer import rescale
+from bitsmith.ir.ops import Ints
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import TensorType, objects
+
+Grid: TypeAlias = tuple[int, ...]
+Numbers: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Tokens of one tensor: one for each position of ``grid``; ``token`` is a type that each of them has."""
+
+    grid: Grid
+    token: TensorType
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per frame."""
+        return math.prod(self.grid)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+        return (*self.grid, *self.token.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Input ``name`` of the program, from outside."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Output ``name`` of the program, to outside: takes a stream, gives none."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rom:
+    """Constant tokens in order, the same for each frame; ``raw`` is (tokens, *token shape) in units of the stream's type."""
+
+    raw: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A token function: takes one token of each operand, gives one token of each result.
+
+    ``program`` has an input per operand and an output per result.
+    """
+
+    program: Program
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """Products with constants over several cycles: ``y = sum over steps of x[step] @ weights[group, step]``.
+
+    Takes ``groups * steps`` tokens (lanes, n) for ``groups`` tokens (lanes, m): those of all steps of the first group, then
+    those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them.
+    """
+
+    weights: Ints
+    frac: int
+
+    @property
+    def groups(self) -> int:
+        """Results after one another."""
+        return int(self.weights.shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Tokens that a result takes."""
+        return int(self.weights.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Sliding windows over the grid: token (*rest) becomes token (*size, *rest); zeros beyond the border."""
+
+    op: ops.Window
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """The sum (or the greatest) of each ``count`` tokens in a row, element by element."""
+
+    op: ops.Sum | ops.AMax
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Regroup:
+    """The same elements in the same order in other tokens.
+
+    One of the numbers of elements per token is a multiple of the other. When tokens are split, the parts of each come
+    ``times`` times over.
+    """
+
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reorder:
+    """Token ``k`` of a frame is token ``source[k]`` of the operand's frame; zeros where that is -1."""
+
+    source: Numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merge:
+    """Token ``k`` of a frame is the next one of operand ``source[k]``."""
+
+    source: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A recurrence: ``body`` takes (states..., a token of each sequence) and gives (next states..., y).
+
+    Operands: ``states`` initial states, a token per frame each, then sequences of ``steps`` tokens per frame.
+    """
+
+    body: Program
+    states: int
+    steps: int
+
+
+Kind: TypeAlias = Entry | Exit | Rom | Map | Fold | Window | Reduce | Regroup | Reorder | Merge | Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Result ``port`` of process ``process``."""
+
+    process: int
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process with its operands, the streams as it takes and gives them, and the user's layers that it comes from.
+
+    The stream that an operand gives and the one that is taken have the same tokens, perhaps under another grid and shape.
+    """
+
+    kind: Kind
+    args: tuple[Source, ...]
+    takes: tuple[Stream, ...]
+    results: tuple[Stream, ...]
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Processes, operands first."""
+
+    processes: tuple[Process, ...]
+
+    def stream(self, source: Source) -> Stream:
+        """The stream that ``source`` gives."""
+        return self.processes[source.process].results[source.port]
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """Processes that are inputs, in the program's order."""
+        return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Entry))
+
+    @property
+    def exits(self) -> tuple[int, ...]:
+        """Processes that are outputs, in the program's order."""
+        return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Exit))
+
+
+def hull(kind: TensorType, axes: int) -> TensorType:
+    """A type that the tensor has at every position of its first ``axes`` axes, which disappear."""
+    if axes == 0:
+        return kind
+    along = tuple(range(axes))
+    frac = kind.frac.max(axis=along, keepdims=True)
+    lo = rescale(kind.lo, kind.frac, frac).min(axis=along, keepdims=True)
+    hi = rescale(kind.hi, kind.frac, frac).max(axis=along, keepdims=True)
+    return TensorType.of(kind.shape[axes:], *(objects(part).reshape(part.shape[axes:]) for part in (frac, lo, hi)))
+
+
+def regrouped(token: TensorType, shape: tuple[int, ...]) -> TensorType:
+    """The type of tokens of ``shape`` that hold the same elements in the same order as tokens of type ``token``."""
+    have, want = token.size, math.prod(shape)
+    flat = [objects(part).reshape(-1) for part in token.full()]
+    if want > have:
+        parts = [np.tile(part, want // have) for part in flat]
+        return TensorType.of(shape, *(part.reshape(shape) for part in parts))
+    split = TensorType.of((have // want, *shape), *(part.reshape(have // want, *shape) for part in flat))
+    return hull(split, 1)

@@ -1,0 +1,59 @@
+"""Programs as networks of processes compute what the programs compute."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bitsmith.emulate import Emulator
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import objects
+from bitsmith.passes import drop_dead
+from bitsmith.plan.execute import execute
+from bitsmith.plan.partition import Demand, partition
+from tests.properties.programs import random_program, random_stimuli, sample
+
+Raws = npt.NDArray[np.object_] | npt.NDArray[np.int64]
+Fracs = npt.NDArray[np.int64]
+
+
+def assert_same(program: Program, demand: Demand, seed: int = 0) -> None:
+    """The processes of ``program`` give its outputs, on random inputs."""
+    program = drop_dead(program, keep_probes=False)
+    network = partition(program, demand)
+    stimuli = random_stimuli(program, seed, 4)
+    expected = Emulator(program).run_raw(stimuli)
+    streams = [network.processes[number].takes[0] for number in network.exits]
+    for k in range(4):
+        results = execute(network, sample(stimuli, k))
+        for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
+            kind = program.nodes[output.node].type
+            assert_equal_values(want[k], kind.frac, have, stream.token.frac)
+
+
+def assert_equal_values(
+    want: npt.NDArray[np.generic],
+    want_frac: npt.NDArray[np.int64],
+    have: npt.NDArray[np.object_],
+    have_frac: npt.NDArray[np.int64],
+) -> None:
+    most = max(int(want_frac.max()), int(have_frac.max()))
+    left = objects(want) << objects(most - np.broadcast_to(want_frac, want.shape))
+    right = objects(have) << objects(most - np.broadcast_to(have_frac, have.shape))
+    np.testing.assert_array_equal(left, right)
+
+
+def demanded(seed: int, program: Program) -> Demand:
+    rng = random.Random(seed)
+    layers = {node.layer for node in program.nodes}
+    return Demand({layer: rng.choice([1, 2, 3, 5, 12]) for layer in layers}, rng.random() < 0.5)
+
+
+@pytest.mark.parametrize("share", range(8))
+def test_random_programs(share: int) -> None:
+    for seed in range(share, 160, 8):
+        program = random_program(seed, hardware=True)
+        assert_same(program, demanded(seed, program), seed)
