@@ -10,6 +10,8 @@ ALL_VARIABLES = (
     "bias",
     "scale",
     "accum",
+    "mean",
+    "variance",
     "table",
     "exp_table",
     "inv_table",

@@ -13,8 +13,8 @@ from bitsmith.layers.lowering import Ints, Lowering
 _bit_lengths = np.frompyfunc(int.bit_length, 1, 1)
 
 
-def divided(lowering: Lowering, x: Value, divisor: IntLike) -> Value:
-    """``x / divisor``, such that casting it to the layer's result precision rounds the exact quotient.
+def divided(lowering: Lowering, x: Value, divisor: IntLike, variable: str = "result") -> Value:
+    """``x / divisor``, such that casting it to the precision of ``variable`` rounds the exact quotient.
 
     ``divisor`` is positive; several broadcast to the shape of ``x``.
     """
@@ -26,8 +26,8 @@ def divided(lowering: Lowering, x: Value, divisor: IntLike) -> Value:
         x = lowering.builder.shift(x, -halvings)
     if bool(np.all(odd == 1)):
         return x
-    fmt = lowering.format("result")
-    frac, rounding = (lowering.result_frac(), Rounding.RND) if fmt is None else (fmt.frac, fmt.rounding)
+    fmt = lowering.format(variable)
+    frac, rounding = (lowering.result_frac(variable), Rounding.RND) if fmt is None else (fmt.frac, fmt.rounding)
     # Truncation and round-half-up need only the floor at half steps; the other modes must know whether it was exact.
     return _quotient(lowering.builder, x, odd, frac + 1, sticky=rounding not in (Rounding.TRN, Rounding.RND))
 

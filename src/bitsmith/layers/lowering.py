@@ -120,9 +120,12 @@ class Lowering:
         """What the float model shows of ``variable``."""
         return self.observed if variable == "result" else self.observed.inner[variable]
 
-    def result_frac(self, variable: str = "result") -> int:
-        """Fractional bits that ``auto`` keeps of this layer's result, or of an inner tensor."""
-        amplitude = self.seen(variable).amplitude
+    def result_frac(self, variable: str = "result", largest: float = math.inf) -> int:
+        """Fractional bits that ``auto`` keeps of this layer's result, or of an inner tensor.
+
+        ``largest`` is a magnitude that the result cannot exceed, whatever the float model shows (near a pole, for example).
+        """
+        amplitude = min(self.seen(variable).amplitude, largest)
         if amplitude == 0.0:
             return AUTO_BITS - 1
         return AUTO_BITS - 1 - math.ceil(math.log2(amplitude))
@@ -149,13 +152,16 @@ class Lowering:
         fmt = self.format(variable)
         return x if fmt is None else self.builder.cast(x, fmt)
 
-    def result(self, x: Value, variable: str = "result") -> Value:
-        """The layer's result (or an inner tensor that is observed): in the user's format, or by the rule of auto."""
+    def result(self, x: Value, variable: str = "result", largest: float = math.inf) -> Value:
+        """The layer's result (or an inner tensor that is observed): in the user's format, or by the rule of auto.
+
+        ``largest`` is that of :meth:`result_frac`.
+        """
         fmt = self.format(variable)
         if fmt is not None:
             return self.builder.cast(x, fmt)
         seen = self.seen(variable)
-        frac = np.minimum(x.type.frac, self.result_frac(variable))
+        frac = np.minimum(x.type.frac, self.result_frac(variable, largest))
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
         if seen.measured and x.type.max_width > AUTO_BITS:

@@ -17,7 +17,12 @@ from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 
 
-def _broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:
+def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:
+    """The shape that all of ``inputs`` broadcast to.
+
+    Raises:
+        UnsupportedError: another number of inputs than ``exactly`` or than two or more, or shapes that do not broadcast.
+    """
     if exactly is not None and len(inputs) != exactly:
         raise UnsupportedError(f"{kind} of {len(inputs)} inputs", accepted=f"{exactly} inputs")
     if len(inputs) < 2:
@@ -33,7 +38,8 @@ def _raise_rank(x: Floats, rank: int) -> Floats:
     return x.reshape(x.shape[0], *(1,) * (rank - x.ndim + 1), *x.shape[1:])
 
 
-def _aligned(inputs: Sequence[Floats]) -> list[Floats]:
+def aligned(inputs: Sequence[Floats]) -> list[Floats]:
+    """Batches with axes of size 1 put behind the batch axis, such that all have one rank."""
     rank = max(x.ndim for x in inputs) - 1
     return [_raise_rank(x, rank) for x in inputs]
 
@@ -45,10 +51,10 @@ class Add(Layer):
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return _broadcast(inputs, self.kind)
+        return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.add, _aligned(inputs))
+        return reduce(np.add, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.cast("accum", reduce(lowering.builder.add, inputs)))
@@ -59,10 +65,10 @@ class Subtract(Layer):
     """The first input minus the second."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return _broadcast(inputs, self.kind, exactly=2)
+        return broadcast(inputs, self.kind, exactly=2)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.subtract, _aligned(inputs))
+        return reduce(np.subtract, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.builder.sub(*inputs))
@@ -73,10 +79,10 @@ class Multiply(Layer):
     """The product of all inputs."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return _broadcast(inputs, self.kind)
+        return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.multiply, _aligned(inputs))
+        return reduce(np.multiply, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.mul, inputs))
@@ -89,10 +95,10 @@ class Average(Layer):
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return _broadcast(inputs, self.kind)
+        return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return np.asarray(reduce(np.add, _aligned(inputs)) / len(inputs), dtype=np.float64)
+        return np.asarray(reduce(np.add, aligned(inputs)) / len(inputs), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         total = lowering.cast("accum", reduce(lowering.builder.add, inputs))
@@ -104,10 +110,10 @@ class Maximum(Layer):
     """The element-wise maximum of all inputs."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return _broadcast(inputs, self.kind)
+        return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.maximum, _aligned(inputs))
+        return reduce(np.maximum, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.max, inputs))
@@ -118,10 +124,10 @@ class Minimum(Layer):
     """The element-wise minimum of all inputs."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return _broadcast(inputs, self.kind)
+        return broadcast(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return reduce(np.minimum, _aligned(inputs))
+        return reduce(np.minimum, aligned(inputs))
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(reduce(lowering.builder.min, inputs))

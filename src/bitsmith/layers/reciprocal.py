@@ -1,7 +1,7 @@
 """Powers and logarithms of any magnitude by one small table: the operand is first normalised by its leading one.
 
-``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple of ``p``: then ``x**c = m**c * 2**(c * e)``, where ``p`` is chosen such
-that ``c * e`` is a whole number, if there is a small one (1 for reciprocals, 2 for roots), so that the last factor is a shift.
+``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple of ``p``: then ``x**c = m**c * 2**(c * e)``. ``p`` is such that
+``c * e`` is a whole number, if a small one does that (1 for reciprocals, 2 for roots): the last factor is a shift then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import Function, tabulated

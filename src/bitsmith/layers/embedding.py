@@ -1,0 +1,90 @@
+"""Look-ups by index: trained rows (embedding) and one-hot codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.tables import MAX_ENTRIES, uniform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding(Layer):
+    """The row of ``table`` (entries, channels) that each element of the input numbers; the row is a new last axis.
+
+    Fractions of an index are cut off, as the frameworks do; an index outside the table counts as the nearest inside.
+    """
+
+    table: Floats
+
+    precisions: ClassVar[tuple[str, ...]] = ("weight", "result")
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"weight": self.table}
+
+    @property
+    def entries(self) -> int:
+        """The number of indices."""
+        return int(self.table.shape[0])
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if self.entries > MAX_ENTRIES:
+            raise UnsupportedError(f"an embedding of {self.entries} entries", accepted=f"at most {MAX_ENTRIES} entries",
+                                   remedy="keep the rows in memory beside the circuit and feed them in")  # fmt: skip
+        return (*single(inputs, self.kind), int(self.table.shape[1]))
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return self.table[np.clip(np.trunc(inputs[0]), 0, self.entries - 1).astype(np.int64)]
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        index = _index(lowering, inputs[0], self.entries)
+        raw, frac = lowering.constant("weight", self.table)
+        rows = builder.broadcast(builder.reshape(index, (*index.shape, 1)), (*index.shape, int(self.table.shape[1])))
+        return lowering.result(builder.table(rows, 0, raw.T, frac))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneHot(Layer):
+    """1 in the place that each element of the input numbers, 0 elsewhere, along a new last axis of size ``classes``.
+
+    Fractions of an index are cut off; an index outside has no place.
+    """
+
+    classes: int
+
+    @property
+    def entries(self) -> int:
+        """The number of indices."""
+        return self.classes
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if not 1 <= self.classes <= MAX_ENTRIES:
+            raise UnsupportedError(f"{self.classes} classes", accepted=f"1 to {MAX_ENTRIES}")
+        return (*single(inputs, self.kind), self.classes)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.asarray(np.trunc(inputs[0])[..., None] == np.arange(self.classes), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        if int(x.type.frac.max()) > 0:
+            x = uniform(lowering, x)
+            lo, hi = x.type.real_range()
+            x = builder.cast_to(x, 0, int(lo), int(hi), Rounding.TRN_ZERO, Overflow.SAT)
+        places = builder.const(np.arange(self.classes))
+        return lowering.result(builder.compare(builder.reshape(x, (*x.shape, 1)), Relation.EQ, places))
+
+
+def _index(lowering: Lowering, x: Value, entries: int) -> Value:
+    """``x`` as a whole number from 0 to ``entries - 1``."""
+    return lowering.builder.cast_to(uniform(lowering, x), 0, 0, entries - 1, Rounding.TRN_ZERO, Overflow.SAT)

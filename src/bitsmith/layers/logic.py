@@ -1,0 +1,54 @@
+"""Comparisons and choices; truth values are 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.ir.builder import Value
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import aligned, broadcast
+
+_COMPARISONS = {
+    Relation.LT: np.less,
+    Relation.LE: np.less_equal,
+    Relation.EQ: np.equal,
+    Relation.NE: np.not_equal,
+    Relation.GE: np.greater_equal,
+    Relation.GT: np.greater,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison(Layer):
+    """1 where the first input has ``relation`` to the second, else 0. Exact on the fixed-point values."""
+
+    relation: Relation
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.asarray(_COMPARISONS[self.relation](*aligned(inputs)), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(lowering.builder.compare(inputs[0], self.relation, inputs[1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Where(Layer):
+    """The second input where the first is not 0, else the third."""
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return broadcast(inputs, self.kind, exactly=3)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        condition, x, y = aligned(inputs)
+        return np.where(condition != 0.0, x, y)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        return lowering.result(lowering.builder.select(*inputs))

@@ -1,0 +1,159 @@
+"""Powers, quotients and logarithms.
+
+Operands outside a function's domain (a negative one under a root, 0 under a reciprocal or a logarithm) count as the nearest
+value within it that the operand's type has: 0, or the least positive step. What the float model makes of them is no number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import aligned, broadcast
+from bitsmith.layers.reciprocal import cut, logarithm, nonnegative, power
+from bitsmith.layers.tables import uniform
+
+MAX_EXPONENT = 64
+"""Largest magnitude of a power's exponent."""
+
+TABLE_BITS = 24
+"""Most bits of relative accuracy that a table of automatic size gives."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power(Layer):
+    """``x**exponent`` with a constant exponent: 2 is the square, -1 the reciprocal, 0.5 the root, -0.5 the reciprocal root.
+
+    Positive whole exponents are exact products; others go through a table of the normalised operand.
+    """
+
+    exponent: float
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if not abs(self.exponent) <= MAX_EXPONENT:
+            raise UnsupportedError(f"the exponent {self.exponent:g}", accepted=f"at most {MAX_EXPONENT}, either sign")
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        with np.errstate(all="ignore"):
+            return np.asarray(inputs[0] ** self.exponent, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        if self.exponent >= 0.0 and self.exponent.is_integer():
+            return lowering.result(whole_power(builder, x, int(self.exponent)))
+        if not self.exponent.is_integer():
+            y, largest = positive_power(lowering, x, self.exponent)
+            return lowering.result(y, largest=largest)
+        x = whole_power(builder, x, round(-self.exponent))
+        inverse, largest = positive_power(lowering, builder.abs(x), -1.0)
+        return lowering.result(_signed(builder, x, inverse), largest=largest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Divide(Layer):
+    """The first input over the second, by a normalised reciprocal; a divisor of 0 counts as its type's least positive step."""
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        numerator, denominator = aligned(inputs)
+        with np.errstate(all="ignore"):
+            return np.asarray(numerator / denominator, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, (numerator, denominator) = lowering.builder, inputs
+        largest = max(max(abs(bound) for bound in numerator.type.real_range()), 2.0**-64)
+        inverse, largest = positive_power(lowering, builder.abs(denominator), -1.0, largest)
+        return lowering.result(_signed(builder, denominator, builder.mul(numerator, inverse)), largest=largest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Logarithm(Layer):
+    """The logarithm of ``x + offset`` (a whole number, as in ``log1p``) to ``base``, by a table of the normalised operand."""
+
+    base: float = math.e
+    offset: int = 0
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if not self.base > 1.0:
+            raise UnsupportedError(f"a logarithm to the base {self.base:g}", accepted="bases above 1")
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        with np.errstate(all="ignore"):
+            natural = np.log1p(inputs[0] + (self.offset - 1)) if self.offset else np.log(inputs[0])
+            return np.asarray(natural / math.log(self.base), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        x = uniform(lowering, builder.add(inputs[0], builder.const(self.offset)))
+        return lowering.result(logarithm(lowering, x, self.base, max(_result_frac(lowering), 0) + 1, "table"))
+
+
+def whole_power(builder: Builder, x: Value, exponent: int) -> Value:
+    """``x**exponent`` exactly, by repeated squaring; squares are known not to be negative."""
+    if exponent == 0:
+        return builder.broadcast(builder.const(1), x.shape)
+    result, rest = None, exponent
+    while True:
+        if rest % 2:
+            result = x if result is None else builder.mul(result, x)
+        rest //= 2
+        if rest == 0:
+            return result if result is not None else x
+        x = nonnegative(builder, builder.mul(x, x))
+
+
+def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float = 1.0) -> tuple[Value, float]:
+    """``x**exponent`` so accurately that ``factor`` times it is within half a step of the result; and the most that this can be.
+
+    The relative error is ``2**-TABLE_BITS`` at best. Operands below 0 count as 0 for positive exponents, operands below the
+    least positive step as that for others.
+    """
+    builder = lowering.builder
+    x = uniform(lowering, builder.max(x, builder.const(0)))
+    finest = math.ldexp(1.0, -int(x.type.frac.max()))
+    least = int(x.type.lo.max())
+    ends = max(least, 1) * finest, max(int(x.type.hi.max()), 1) * finest
+    greatest = math.log2(factor) + max(exponent * math.log2(end) for end in ends)
+    largest = 2.0 ** min(greatest, 1000.0)
+    result_frac = _result_frac(lowering, largest)
+    bits = min(max(result_frac + math.ceil(greatest) + 1, 1), TABLE_BITS)
+    y = power(lowering, x, exponent, least, bits, "table")
+    if lowering.format("table") is None:
+        y = cut(builder, y, result_frac + max(math.ceil(math.log2(factor)), 0) + 2)
+    if exponent < 0.0 or least > 0:
+        return y, largest
+    return builder.select(builder.compare(x, Relation.EQ, builder.const(0)), builder.const(0), y), largest
+
+
+def _signed(builder: Builder, sign: Value, magnitude: Value) -> Value:
+    """``magnitude``, negated where ``sign`` is negative."""
+    if int(sign.type.lo.min()) >= 0:
+        return magnitude
+    return builder.select(builder.compare(sign, Relation.LT, builder.const(0)), builder.neg(magnitude), magnitude)
+
+
+def _result_frac(lowering: Lowering, largest: float = math.inf) -> int:
+    fmt = lowering.format("result")
+    return lowering.result_frac(largest=largest) if fmt is None else fmt.frac

@@ -1,0 +1,240 @@
+"""Normalisations by statistics of each sample: layer, RMS, group and unit (L2) normalisation.
+
+Sums and sums of squares are exact, and nothing is divided by the number ``n`` of elements: with ``S = sum(x)``,
+``d = n * x - S`` and ``q = n * sum(x**2) - S**2`` are ``n`` times the centred operand and ``n**2`` times the variance, so that
+``(x - mean) / sqrt(variance + epsilon) = d / sqrt(q + n**2 * epsilon)``. Only the reciprocal square root is rounded, with an
+accuracy that keeps the result's error below one step at any magnitude of the operand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.reciprocal import cut, power
+from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
+from bitsmith.layers.tables import uniform
+
+_GUARD_BITS = 2
+_EPSILON_BITS = 3
+"""Bits of epsilon beyond those of the result, by which its rounding disappears."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerNormalization(Layer):
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance over ``axes`` (without the batch axis).
+
+    Gamma and beta broadcast to the operand. Without ``centred`` the mean is not subtracted, but the variance is still that
+    around the mean (Keras's ``rms_scaling``).
+    J. L. Ba et al., "Layer Normalization", 2016, equations 3 and 4.
+    """
+
+    axes: tuple[int, ...]
+    gamma: Floats
+    beta: Floats
+    epsilon: float
+    centred: bool = True
+
+    precisions: ClassVar[tuple[str, ...]] = ("mean", "variance", "table", "scale", "bias", "accum", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"scale": self.gamma, "bias": self.beta}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
+        for name, values in self.weights().items():
+            _check_broadcast(name, values, shape)
+        return shape
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x, axes = inputs[0], batched(self.axes, inputs[0])
+        centred = x - x.mean(axis=axes, keepdims=True) if self.centred else x
+        scale = 1.0 / np.sqrt(x.var(axis=axes, keepdims=True) + self.epsilon)
+        return np.asarray(centred * scale * self.gamma + self.beta, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        found = variance(lowering, inputs[0], self.axes, centred=self.centred)
+        # By Cauchy-Schwarz; a mean that is rounded first may be off by as much as the spread.
+        limit = math.sqrt(found.count - (lowering.format("mean") is None)) if self.centred else None
+        return _affine(lowering, _quotient(lowering, found, self.epsilon, self.gamma, limit), self.gamma, self.beta)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RMSNormalization(Layer):
+    """``x / sqrt(mean(x**2) + epsilon) * gamma``, the mean over ``axes`` (without the batch axis); gamma broadcasts.
+
+    B. Zhang, R. Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, equation 4.
+    """
+
+    axes: tuple[int, ...]
+    gamma: Floats
+    epsilon: float
+
+    precisions: ClassVar[tuple[str, ...]] = ("variance", "table", "scale", "accum", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"scale": self.gamma}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
+        _check_broadcast("scale", self.gamma, shape)
+        return shape
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        square = np.mean(x * x, axis=batched(self.axes, x), keepdims=True)
+        return np.asarray(x / np.sqrt(square + self.epsilon) * self.gamma, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        count = math.prod(x.shape[axis] for axis in self.axes)
+        squares = builder.mul(kept_sum(lowering, square(lowering, x), self.axes), builder.const(count))
+        found = Statistics(builder.mul(x, builder.const(count)), given_variance(lowering, squares, count), count)
+        y = _quotient(lowering, found, self.epsilon, self.gamma, math.sqrt(count))
+        return _affine(lowering, y, self.gamma, None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupNormalization(Layer):
+    """:class:`LayerNormalization` over all axes within each of ``groups`` equal parts of ``axis`` (without the batch axis).
+
+    Gamma and beta have one entry per index of ``axis``. As many groups as channels make an instance normalisation.
+    Y. Wu, K. He, "Group Normalization", ECCV 2018, equations 1 to 4.
+    """
+
+    groups: int
+    axis: int
+    gamma: Floats
+    beta: Floats
+    epsilon: float
+
+    precisions: ClassVar[tuple[str, ...]] = LayerNormalization.precisions
+    options: ClassVar[frozenset[str]] = LayerNormalization.options
+
+    def weights(self) -> Mapping[str, Floats]:
+        return {"scale": self.gamma, "bias": self.beta}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = checked_axes(single(inputs, self.kind), (self.axis,), self.kind)
+        channels = shape[self.axis]
+        if self.groups < 1 or channels % self.groups:
+            raise UnsupportedError(f"{channels} channels in {self.groups} groups", accepted="groups of equal size")
+        for name, values in self.weights().items():
+            if values.shape != (channels,):
+                raise UnsupportedError(f"{name} of shape {values.shape} for {channels} channels")
+        return shape
+
+    def _inner(self, shape: Shape) -> tuple[Shape, LayerNormalization]:
+        """The shape with the groups as an axis of their own, and the layer normalisation that acts there."""
+        axis = self.axis % len(shape)
+        split = (*shape[:axis], self.groups, shape[axis] // self.groups, *shape[axis + 1 :])
+        axes = tuple(k for k in range(len(split)) if k != axis)
+        parameters = (self.groups, shape[axis] // self.groups, *(1,) * (len(shape) - axis - 1))
+        gamma, beta = as_weights(self.gamma.reshape(parameters)), as_weights(self.beta.reshape(parameters))
+        return split, LayerNormalization(axes, gamma, beta, self.epsilon)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        split, inner = self._inner(x.shape[1:])
+        return inner.reference([x.reshape(x.shape[0], *split)]).reshape(x.shape)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        x = inputs[0]
+        split, inner = self._inner(x.shape)
+        return lowering.builder.reshape(inner.lower(lowering, [lowering.builder.reshape(x, split)]), x.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitNormalization(Layer):
+    """``x / max(sqrt(sum(x**2)), epsilon)``, the sum over ``axes`` (without the batch axis): vectors of length 1."""
+
+    axes: tuple[int, ...]
+    epsilon: float = 1e-12
+
+    precisions: ClassVar[tuple[str, ...]] = ("table", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return checked_axes(single(inputs, self.kind), self.axes, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x = inputs[0]
+        length = np.sqrt(np.sum(x * x, axis=batched(self.axes, x), keepdims=True))
+        return np.asarray(x / np.maximum(length, self.epsilon), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, x = lowering.builder, inputs[0]
+        total = kept_sum(lowering, square(lowering, x), self.axes)
+        if self.epsilon > 0.0 and self.epsilon**2 > math.ldexp(1.0, -int(total.type.frac.max())):
+            total = builder.max(total, _constant(lowering, self.epsilon**2, 2 * _kept(lowering, 1.0)))
+        return lowering.result(_quotient(lowering, Statistics(x, total, 1), 0.0, np.ones(()), 1.0))
+
+
+def _check_broadcast(name: str, values: Floats, shape: Shape) -> None:
+    try:
+        fits = np.broadcast_shapes(values.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UnsupportedError(f"{name} of shape {values.shape} on an input of shape {shape}")
+
+
+def _kept(lowering: Lowering, greatest: float) -> int:
+    """Fractional bits of a normalised value that is then multiplied by up to ``greatest``."""
+    fmt = lowering.format("result")
+    frac = lowering.result_frac() if fmt is None else fmt.frac
+    return frac + _GUARD_BITS + math.ceil(math.log2(greatest))
+
+
+def _constant(lowering: Lowering, value: float, bits: int) -> Value:
+    """A positive constant with at most ``bits`` significant bits."""
+    places = bits - math.frexp(value)[1]
+    return lowering.builder.const(round(math.ldexp(value, places)), places)
+
+
+def _quotient(lowering: Lowering, found: Statistics, epsilon: float, gamma: Floats, limit: float | None) -> Value:
+    """``numerator / sqrt(spread + count**2 * epsilon)``, at most ``limit`` if exact; ``gamma`` will multiply it."""
+    builder = lowering.builder
+    kept = _kept(lowering, max(float(np.max(np.abs(gamma))), 2.0**-64))
+    spread, numerator = uniform(lowering, found.spread), found.numerator
+    least = max(int(spread.type.lo.min()), 0)
+    added = epsilon * found.count**2
+    finest = math.ldexp(1.0, -int(spread.type.frac.max()))
+    largest = max(abs(bound) for bound in numerator.type.real_range())
+    bound = largest / math.sqrt(max(added, finest if least == 0 else least * finest))
+    if limit is not None and lowering.format("variance") is None and lowering.format("table") is None:
+        bound = min(bound, limit)
+    # One relative step of the reciprocal root is a quarter of a step of the result, whatever is multiplied by it.
+    bits = max(kept + math.ceil(math.log2(max(bound, 2.0**-16))), 1)
+    # Where the spread is 0 so is the numerator: an epsilon that is nothing beside the least other spread does not matter.
+    if added > math.ldexp(finest, -bits - _EPSILON_BITS):
+        constant = _constant(lowering, added, bits + _EPSILON_BITS)
+        spread = builder.add(spread, constant)
+        if spread.type.lo.min() > 0:
+            least = int(spread.type.lo.min())
+    root = power(lowering, spread, -0.5, least, bits, "table")
+    if lowering.format("table") is None:
+        root = cut(builder, root, kept + max(math.ceil(math.log2(max(largest, finest))), 0) + 1)
+    y = builder.mul(numerator, root)
+    whole = math.ceil(math.ldexp(bound, kept))
+    lo = -whole if int(y.type.lo.min()) < 0 else 0
+    return builder.cast_to(y, kept, lo, whole, Rounding.RND, Overflow.SAT)
+
+
+def _affine(lowering: Lowering, y: Value, gamma: Floats, beta: Floats | None) -> Value:
+    builder = lowering.builder
+    y = builder.mul(y, lowering.const("scale", gamma))
+    if beta is not None:
+        y = builder.add(y, lowering.const("bias", beta))
+    return lowering.result(lowering.cast("accum", y))

@@ -1,0 +1,161 @@
+"""Normalisations by statistics of each sample against their definitions, at ordinary, tiny and large magnitudes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.emulate import Emulator
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.network import Network
+from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from bitsmith.layers.settings import Settings
+from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
+from tests.layers.lowered import network_of, run
+
+NARROW = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
+ONE, ZERO = as_weights(1.0), as_weights(0.0)
+
+
+def _weights(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+    """Multiples of 1/8, which every automatic format holds exactly."""
+    return as_weights(rng.integers(-12, 13, shape) / 8), as_weights(rng.integers(-12, 13, shape) / 8)
+
+
+@st.composite
+def normalisations(draw: st.DrawFn) -> tuple[Layer, Shape]:
+    """Any normalisation with a shape that it fits."""
+    rank = draw(st.integers(1, 3))
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=rank, max_size=rank)))
+    axes = tuple(draw(st.lists(st.integers(0, rank - 1), min_size=1, max_size=rank, unique=True)))
+    axes = tuple(axis - rank * draw(st.integers(0, 1)) for axis in axes)
+    epsilon = draw(st.sampled_from([0.0, 1e-12, 1e-7, 1e-5, 1e-3, 0.1]))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    spread = tuple(size if draw(st.booleans()) else 1 for size in shape)
+    gamma, beta = _weights(rng, spread)
+    match draw(st.integers(0, 3)):
+        case 0:
+            return LayerNormalization(axes, gamma, beta, epsilon), shape
+        case 1:
+            return RMSNormalization(axes, gamma, epsilon), shape
+        case 2:
+            axis = axes[0]
+            channels = shape[axis]
+            groups = draw(st.sampled_from([n for n in range(1, channels + 1) if channels % n == 0]))
+            return GroupNormalization(groups, axis, *_weights(rng, (channels,)), epsilon), shape
+        case _:
+            return UnitNormalization(axes, draw(st.sampled_from([1e-12, 1e-3, 0.5]))), shape
+
+
+@settings(max_examples=25, deadline=None)
+@given(normalisations(), st.sampled_from([FixedFormat(True, 12, 8), FixedFormat(True, 16, 15), FixedFormat(False, 9, 3),
+                                          FixedFormat(True, 20, 4), NARROW]))  # fmt: skip
+def test_error_is_below_a_step(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
+    layer, shape = drawn
+    network = network_of(layer, [shape], formats={0: source})
+    with np.errstate(divide="ignore", invalid="ignore"):  # no epsilon
+        outcome = run(network, samples=20)
+    defined = np.isfinite(outcome.real)
+    assert np.all(np.abs(outcome.fixed - outcome.real)[defined] < outcome.step)
+    assert np.all(np.isfinite(outcome.fixed))
+
+
+@settings(max_examples=15, deadline=None)
+@given(normalisations())
+def test_oracle_emulator_and_netlist_agree(drawn: tuple[Layer, Shape]) -> None:
+    layer, shape = drawn
+    with np.errstate(divide="ignore", invalid="ignore"):
+        assert_exact(network_of(layer, [shape], formats={0: NARROW}), samples=4, netlist=math.prod(shape) <= 12)
+
+
+@pytest.mark.parametrize("scale", [0, 6, 12])
+def test_tiny_variances_beside_a_large_range(scale: int) -> None:
+    """Samples that hardly vary, within a type of 24 bits: epsilon decides, and nothing is lost."""
+    layer = LayerNormalization((-1,), ONE, ZERO, 1e-6)
+    source = FixedFormat(True, 24, 16)
+    network = network_of(layer, [(8,)], formats={0: source})
+    outcome = run(network)
+    raw = np.random.default_rng(scale).integers(0, 2 << scale, (50, 8)) + (5 << 19)
+    (fixed,) = Emulator(outcome.program).run_raw([raw])
+    real = layer.reference([raw / 2.0**16])
+    assert np.max(np.abs(fixed * outcome.step - real)) < outcome.step
+
+
+@pytest.mark.parametrize("width", [16, 24])
+def test_given_result_formats(width: int) -> None:
+    result = FixedFormat(True, width, width - 4, Rounding.RND, Overflow.SAT)
+    layer = LayerNormalization((-1,), ONE, ZERO, 1e-3)
+    outcome = run(network_of(layer, [(7,)], Settings({"result": result})), samples=40)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) < outcome.step
+
+
+def test_given_formats_of_mean_variance_and_table() -> None:
+    coarse = FixedFormat(True, 10, 3, Rounding.RND, Overflow.SAT)
+    layer = LayerNormalization((-1,), ONE, ZERO, 1e-3)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-1024, 1024, (20, 5)) / 256
+    for variables, bound in (("mean", 0.15), ("variance", 0.1), ("table", 0.5)):
+        network = network_of(layer, [(5,)], Settings({variables: coarse}))
+        outcome = run(network, samples=20)
+        deviation = np.abs(outcome.fixed - outcome.real)[2:]  # without the constant samples
+        assert outcome.step < np.max(deviation) < bound
+    mean = np.floor(x.mean(-1, keepdims=True) * 8 + 0.5) / 8
+    by_hand = (x - mean) / np.sqrt(np.mean((x - mean) ** 2, axis=-1, keepdims=True) + 1e-3)
+    program = run(network_of(layer, [(5,)], Settings({"mean": coarse}))).program
+    (fixed,) = Emulator(program).run_raw([np.rint(x * 256).astype(np.int64)])
+    step = 2.0 ** -int(program.nodes[program.outputs[0].node].type.frac.max())
+    assert np.max(np.abs(fixed * step - by_hand)) < step
+
+
+def test_constant_samples_are_zero() -> None:
+    layer = LayerNormalization((-1,), ONE, ZERO, 1e-12)
+    outcome = run(network_of(layer, [(4,)]), samples=2)  # the extremes: all elements alike
+    assert not outcome.fixed.any()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LayerNormalization((2,), ONE, ZERO, 1e-3),
+        LayerNormalization((0, -2), ONE, ZERO, 1e-3),
+        LayerNormalization((), ONE, ZERO, 1e-3),
+        LayerNormalization((0,), as_weights(np.ones(3)), ZERO, 1e-3),
+        GroupNormalization(3, 1, as_weights(np.ones(4)), as_weights(np.ones(4)), 1e-3),
+        GroupNormalization(2, 1, as_weights(np.ones(2)), as_weights(np.ones(4)), 1e-3),
+        UnitNormalization((3,)),
+    ],
+    ids=lambda layer: layer.kind,
+)
+def test_refused(layer: Layer) -> None:
+    with pytest.raises(UnsupportedError, match="layer 'layer'"):
+        network_of(layer, [(2, 4)]).shapes()
+
+
+def _networks() -> dict[str, Network]:
+    gamma, beta = _weights(np.random.default_rng(3), (4,))
+    layers: dict[str, tuple[Layer, Shape]] = {
+        "layer": (LayerNormalization((-1,), gamma, beta, 1e-3), (2, 4)),
+        "rms": (RMSNormalization((-1,), gamma, 1e-6), (4,)),
+        "group": (GroupNormalization(2, -1, gamma, beta, 1e-3), (3, 4)),
+        "unit": (UnitNormalization((-1,)), (3,)),
+    }
+    return {name: network_of(layer, [shape], formats={0: NARROW}) for name, (layer, shape) in layers.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_compiled(tmp_path: Path) -> None:
+    assert_compiled(_networks(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(_networks()))
+def test_simulated(name: str, tmp_path: Path) -> None:
+    assert_simulated(_networks()[name], tmp_path)
