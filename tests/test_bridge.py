@@ -57,6 +57,12 @@ def test_any_number(model: Model, x: np.ndarray) -> None:
     assert_equal(model, [x])
 
 
+@pytest.mark.parametrize("backend", [backend for backend in Backend if backend.is_hls])
+def test_every_backend(tmp_path: Path, backend: Backend) -> None:
+    model, x = three_layer(tmp_path, backend=backend.value)
+    assert_equal(model, [x[:100]])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.bool_])
 def test_kinds_of_numbers(model: Model, dtype: type) -> None:
     assert_equal(model, [np.random.default_rng(0).uniform(-4, 4, (50, 16)).astype(dtype)])
