@@ -5,14 +5,15 @@ Every rule gives a type that holds all results for all operands of the given typ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
-from bitsmith.ir import ops
+from bitsmith.ir import moves, ops
+from bitsmith.ir.moves import require
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Overflow, TensorType, compact, objects
@@ -38,24 +39,22 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         case ops.Const():
             return TensorType.of(op.raw.shape, op.frac, op.raw, op.raw)
         case ops.Reshape():
-            _require(all(n >= 1 for n in op.shape), f"reshape to {op.shape}")
-            return _wired(args[0], lambda part: part.reshape(op.shape))
+            return moves.reshaped(op, args[0])
         case ops.Transpose():
-            _require(sorted(op.perm) == list(range(len(args[0].shape))), f"transpose {op.perm} of {args[0]}")
-            return _wired(args[0], lambda part: part.transpose(op.perm))
+            return moves.transposed(op, args[0])
         case ops.Slice():
-            return _wired(args[0], lambda part: part[_slices(op, args[0].shape)])
+            return moves.sliced(op, args[0])
         case ops.Concat():
-            return _concat(op, args)
+            return moves.concatenated(op, args)
         case ops.Pad():
             return _pad(op, args[0])
         case ops.Gather():
-            _require(0 <= op.axis < len(args[0].shape), f"gather along axis {op.axis} of {args[0]}")
-            _require(
+            require(0 <= op.axis < len(args[0].shape), f"gather along axis {op.axis} of {args[0]}")
+            require(
                 bool(np.all((op.indices >= 0) & (op.indices < args[0].shape[op.axis]))), "gather indices out of range"
             )
-            _require(op.indices.size * args[0].size // args[0].shape[op.axis] <= MAX_ELEMENTS, "a gather too large")
-            return _wired(args[0], lambda part: np.take(part, op.indices, axis=op.axis))
+            require(op.indices.size * args[0].size // args[0].shape[op.axis] <= MAX_ELEMENTS, "a gather too large")
+            return moves.gathered(op, args[0])
         case ops.Broadcast():
             return _broadcast(op, args[0])
         case ops.Window():
@@ -100,12 +99,7 @@ def _require_sane_fracs(op: Op) -> None:
             fracs = op.amount
         case _:
             return
-    _require(bool(np.all((fracs >= -MAX_FRAC) & (fracs <= MAX_FRAC))), f"more than {MAX_FRAC} fractional bits")
-
-
-def _require(condition: bool, found: str) -> None:
-    if not condition:
-        raise ProgramError(found)
+    require(bool(np.all((fracs >= -MAX_FRAC) & (fracs <= MAX_FRAC))), f"more than {MAX_FRAC} fractional bits")
 
 
 def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
@@ -147,35 +141,10 @@ def _settled(frac: Fracs) -> Fracs:
     return np.where(frac == NO_BITS, 0, frac)
 
 
-def _wired(x: TensorType, move: Callable[[npt.NDArray[np.object_]], npt.NDArray[np.object_]]) -> TensorType:
-    frac, lo, hi = x.full()
-    try:
-        moved = [move(part) for part in (objects(frac), lo, hi)]
-    except ValueError as error:
-        raise ProgramError(f"{error} (operand {x})") from error
-    return TensorType.of(moved[0].shape, *moved)
-
-
-def _slices(op: ops.Slice, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    _require(len(op.start) == len(op.stop) == len(op.step) == len(shape), f"slice of {len(op.start)} axes of {shape}")
-    for start, stop, step, size in zip(op.start, op.stop, op.step, shape, strict=True):
-        _require(0 <= start < stop <= size and step >= 1, f"slice {start}:{stop}:{step} of {size}")
-    return tuple(map(slice, op.start, op.stop, op.step))
-
-
-def _concat(op: ops.Concat, args: Sequence[TensorType]) -> TensorType:
-    _require(bool(args) and 0 <= op.axis < len(args[0].shape), f"concat along axis {op.axis}")
-    try:
-        parts = [np.concatenate([x.full()[k] for x in args], axis=op.axis) for k in range(3)]
-    except ValueError as error:
-        raise ProgramError(str(error)) from error
-    return TensorType.of(parts[0].shape, *parts)
-
-
 def _pad(op: ops.Pad, x: TensorType) -> TensorType:
-    _require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, f"pad of {x}")
+    require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, f"pad of {x}")
     shape = [sum(n) for n in zip(op.before, x.shape, op.after, strict=True)]
-    _require(int(np.prod(shape, dtype=object)) <= MAX_ELEMENTS, f"a pad to {shape}")
+    require(int(np.prod(shape, dtype=object)) <= MAX_ELEMENTS, f"a pad to {shape}")
     widths = tuple(zip(op.before, op.after, strict=True))
     frac, lo, hi = x.full()
     padded = np.pad(frac, widths, mode="edge")
@@ -190,7 +159,7 @@ def _broadcast(op: ops.Broadcast, x: TensorType) -> TensorType:
         fits = np.broadcast_shapes(x.shape, op.shape) == op.shape
     except ValueError:
         fits = False
-    _require(fits, f"broadcast of {x} to {op.shape}")
+    require(fits, f"broadcast of {x} to {op.shape}")
     return TensorType.of(op.shape, x.frac, x.lo, x.hi)
 
 
@@ -201,14 +170,14 @@ def window_positions(size: int, taps: int, stride: int, dilation: int, padding: 
 
 def _window(op: ops.Window, x: TensorType) -> TensorType:
     rank = len(op.size)
-    _require(rank == len(op.stride) == len(op.dilation) == len(op.padding) and rank <= len(x.shape), f"window of {x}")
+    require(rank == len(op.stride) == len(op.dilation) == len(op.padding) and rank <= len(x.shape), f"window of {x}")
     positions = [
         window_positions(n, taps, stride, dilation, padding)
         for n, taps, stride, dilation, padding in zip(
             x.shape[:rank], op.size, op.stride, op.dilation, op.padding, strict=True
         )
     ]
-    _require(
+    require(
         min((*positions, *op.size, *op.stride, *op.dilation)) >= 1 and min(min(p) for p in op.padding) >= 0,
         f"window {op.size} over {x.shape}",
     )
@@ -225,7 +194,7 @@ def _window(op: ops.Window, x: TensorType) -> TensorType:
 
 def channel_frac(x: TensorType) -> Fracs:
     """``frac`` along the last axis, which must be the same at every position."""
-    _require(all(n == 1 for n in x.frac.shape[:-1]), f"fractional bits that differ between positions of {x}")
+    require(all(n == 1 for n in x.frac.shape[:-1]), f"fractional bits that differ between positions of {x}")
     return np.broadcast_to(x.frac.reshape(-1), (x.shape[-1],))
 
 
@@ -237,7 +206,7 @@ def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
 
 def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
     """As :func:`linear_weights`, but in 64-bit integers if all fit: a million weights take milliseconds then."""
-    _require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
+    require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
     have = np.broadcast_to(channel_frac(x)[:, None] + op.frac, op.weights.shape)
     try:
         machine = op.weights.astype(np.int64)
@@ -258,7 +227,7 @@ def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[n
 
 
 def _linear(op: ops.Linear, x: TensorType) -> TensorType:
-    _require(
+    require(
         len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
         f"linear {op.weights.shape} of {x}",
     )
@@ -288,7 +257,7 @@ def _bits(x: Ints | npt.NDArray[np.int64]) -> int:
 
 
 def _matmul(x: TensorType, y: TensorType) -> TensorType:
-    _require(len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[-1] == y.shape[-2], f"matmul of {x} and {y}")
+    require(len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[-1] == y.shape[-2], f"matmul of {x} and {y}")
     left = TensorType.of((*x.shape, 1), x.frac[..., None], x.lo[..., None], x.hi[..., None])
     right = TensorType.of(
         (*y.shape[:-2], 1, *y.shape[-2:]),
@@ -368,7 +337,7 @@ def _select(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
 
 
 def _reduce(op: ops.Sum | ops.AMax, x: TensorType) -> TensorType:
-    _require(
+    require(
         list(op.axes) == sorted(set(op.axes)) and bool(op.axes) and op.axes[0] >= 0 and op.axes[-1] < len(x.shape),
         f"reduction over axes {op.axes} of {x}",
     )
@@ -397,7 +366,7 @@ def _sum_over(part: Ints, axes: tuple[int, ...], shape: tuple[int, ...]) -> Ints
 
 def _table(op: ops.Table, x: TensorType) -> TensorType:
     size = op.values.shape[-1]
-    _require(
+    require(
         bool(np.all(x.lo >= op.first)) and bool(np.all(x.hi < op.first + size)),
         f"a table of raw values {op.first}..{op.first + size - 1} for {x}, whose range is wider",
     )
@@ -415,8 +384,8 @@ def _table(op: ops.Table, x: TensorType) -> TensorType:
 
 
 def _cast(op: ops.Cast, x: TensorType) -> TensorType:
-    _require(bool(np.all(op.lo <= op.hi)), "a cast to an empty range")
-    _require(op.overflow is not Overflow.SAT_SYM or bool(np.all(op.hi >= 0)), "SAT_SYM to a range of negative values")
+    require(bool(np.all(op.lo <= op.hi)), "a cast to an empty range")
+    require(op.overflow is not Overflow.SAT_SYM or bool(np.all(op.hi >= 0)), "SAT_SYM to a range of negative values")
     drop = objects(x.frac) - objects(op.frac)
     lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
     inside = (lo >= op.lo) & (hi <= op.hi)
@@ -438,19 +407,19 @@ def _cast(op: ops.Cast, x: TensorType) -> TensorType:
 
 def _scan(op: ops.Scan, args: Sequence[TensorType]) -> TensorType:
     inputs = [op.body.nodes[index].type for index in op.body.inputs]
-    _require(len(inputs) == len(args) and len(args) - op.states >= 1, "scan operands do not match its body")
+    require(len(inputs) == len(args) and len(args) - op.states >= 1, "scan operands do not match its body")
     steps = {x.shape[0] for x in args[op.states :] if x.shape}
-    _require(len(steps) == 1, "scan sequences of different lengths")
-    _require(len(op.body.outputs) == op.states + 1, "a scan body returns its next states and one result")
+    require(len(steps) == 1, "scan sequences of different lengths")
+    require(len(op.body.outputs) == op.states + 1, "a scan body returns its next states and one result")
     outputs = [op.body.nodes[output.node].type for output in op.body.outputs]
     for index in range(op.states):
-        _require(inputs[index].contains(args[index]), f"initial state {index} outside the body's state type")
-        _require(inputs[index].contains(outputs[index]), f"next state {index} outside the body's state type")
+        require(inputs[index].contains(args[index]), f"initial state {index} outside the body's state type")
+        require(inputs[index].contains(outputs[index]), f"next state {index} outside the body's state type")
     for declared, given in zip(inputs[op.states :], args[op.states :], strict=True):
         lo, hi, frac = (part.min(axis=0) if part.shape[0] > 1 else part[0] for part in (given.lo, given.hi, given.frac))
         hi = given.hi.max(axis=0)
-        _require(given.frac.shape[0] == 1, "a scan sequence whose fractional bits change from step to step")
+        require(given.frac.shape[0] == 1, "a scan sequence whose fractional bits change from step to step")
         step = TensorType.of(given.shape[1:], frac, lo, hi)
-        _require(declared.contains(step), f"a scan sequence outside the body's input type {declared}")
+        require(declared.contains(step), f"a scan sequence outside the body's input type {declared}")
     y = outputs[-1]
     return TensorType.of((steps.pop(), *y.shape), *(part[None] for part in (y.frac, y.lo, y.hi)))
