@@ -253,7 +253,7 @@ def test_unchecked_code_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert _run("convert", MODELS / "KERAS_3layer.json", *arguments).exit_code == 0
     built = _run("build", folder, "--no-csim")
     assert built.exit_code == 0
-    assert "Note: Nothing was checked" in built.stdout
+    assert "note: Nothing was checked" in built.stdout
     assert "vitis-run --mode hls --tcl build_prj.tcl" in built.stdout
     asked = _run("build", folder, "--no-csim", "--vsynth")
     assert asked.exit_code == 1 and "vitis_hls" in asked.stderr

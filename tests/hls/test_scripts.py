@@ -50,6 +50,74 @@ def test_build_script_calls_the_tool_with_the_target(tmp_path: Path, dialect: st
     assert all(source in project.files for source in ("firmware/net.cpp", "net_test.cpp"))
 
 
+STAGES = {
+    "synth": ["csynth_design "],
+    "cosim": ["add_files -tb net_test.cpp -cflags {-std=c++11 -DRTL_SIM}", "cosim_design -trace_level none"],
+    "export": ["export_design -format ip_catalog"],
+}
+
+
+def xilinx(folder: Path, script: str, commands: str, stage: str = "") -> list[str]:
+    """The commands that a script of the Vitis project in ``folder`` gives, for a stage that the environment names."""
+    build = Builder()
+    program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
+    project = write(program, DIALECTS["vitis"], HlsTarget("net", "xcvu13p-flga2577-2-e", 4.0, 10.0))
+    for name in ("build_prj.tcl", "project.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"):
+        (folder / name).write_text(project.files[name])
+    stubs = f'foreach name {{{commands}}} {{ proc $name args "puts \\"$name \\$args\\"" }}\nsource {script}\n'
+    (folder / "stubs.tcl").write_text(stubs)
+    env = {"PATH": "/usr/bin:/bin", **({"BITSMITH_STAGE": stage} if stage else {})}
+    done = subprocess.run(["tclsh", "stubs.tcl"], cwd=folder, capture_output=True, text=True, check=False, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_stage_on_the_project_that_synthesis_left(tmp_path: Path, stage: str) -> None:
+    commands = xilinx(tmp_path, "build_prj.tcl", COMMANDS, stage)
+    reset = "-reset " if stage == "synth" else ""
+    assert (commands[0], commands[5]) == (f"open_project {reset}net_prj", f"open_solution {reset}solution1")
+    assert commands[9:] == STAGES[stage]
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+def test_cosimulation_results_of_a_folder_of_its_own(tmp_path: Path) -> None:
+    theirs = tmp_path / "net_prj/solution1/sim/wrapc_pc/tb_data"
+    theirs.mkdir(parents=True)
+    (theirs / "rtl_cosim_results.log").write_text("1\n")
+    ours = tmp_path / "tb_data" / "rtl_cosim_results.log"
+    ours.parent.mkdir()
+    xilinx(tmp_path, "build_prj.tcl", COMMANDS, "cosim")
+    assert ours.read_text() == "1\n"
+    ours.write_text("2\n")
+    xilinx(tmp_path, "build_prj.tcl", COMMANDS, "cosim")
+    assert ours.read_text() == "2\n"
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+def test_scripts_for_vivado(tmp_path: Path) -> None:
+    commands = "add_files synth_design create_clock get_ports opt_design report_utilization write_checkpoint"
+    assert xilinx(tmp_path, "vivado_synth.tcl", commands) == [
+        "add_files net_prj/solution1/syn/verilog",
+        "synth_design -top net -part xcvu13p-flga2577-2-e -mode out_of_context",
+        "get_ports ap_clk",
+        "create_clock -period 4 -name default {}",
+        "opt_design ",
+        "report_utilization -file vivado_synth.rpt",
+        "write_checkpoint -force vivado_synth.dcp",
+    ]
+    reports = "report_utilization report_timing_summary"
+    commands = f"open_checkpoint place_design phys_opt_design route_design {reports} write_checkpoint"
+    assert xilinx(tmp_path, "vivado_pnr.tcl", commands) == [
+        "open_checkpoint vivado_synth.dcp",
+        *("place_design ", "phys_opt_design ", "route_design "),
+        "report_utilization -hierarchical -file util.rpt",
+        "report_timing_summary -file timing.rpt",
+        "write_checkpoint -force vivado_pnr.dcp",
+    ]
+
+
 CATAPULT = "project options flow solution directive go"
 
 

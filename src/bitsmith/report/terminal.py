@@ -60,7 +60,7 @@ def report_table(report: Report) -> Group:
     if files:
         parts.append(_pairs("Files", files.items()))
     if report.design is not None and report.design.notes:
-        parts.append(Text("\n".join(f"Note: {note}" for note in report.design.notes)))
+        parts.append(Text("\n".join(f"note: {note}" for note in report.design.notes)))
     return Group(*parts)
 
 

@@ -31,6 +31,9 @@ if {{$synth}} {{ csynth_design }}
 if {{$cosim}} {{
     add_files -tb ${{top}}_test.cpp -cflags "-std=c++11 -DRTL_SIM"
     cosim_design -trace_level none
+    # Versions that simulate beside tb_data instead of in it leave what the circuit gave here.
+    set results ${{top}}_prj/solution1/sim/wrapc_pc/tb_data/rtl_cosim_results.log
+    if {{![file exists tb_data/rtl_cosim_results.log] && [file exists $results]}} {{ file copy $results tb_data }}
 }}
 if {{$export}} {{ export_design -format ip_catalog }}
 exit
