@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras_activations import read_activation
 from bitsmith.frontends.keras_call import LayerCall, Step, Translation, Translator, checked_size
 from bitsmith.frontends.keras_json import shown
+from bitsmith.frontends.keras_spatial import Build, per_axis, same_padding, spatial
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, Shape, as_weights
-from bitsmith.layers.shape import Permute
-
-Build = Callable[[LayerCall, Shape], "tuple[Step, ...]"]
-"""The steps of a convolution of a call on an operand of a shape with channels last."""
 
 
 def _convolution(rank: int, build: Build) -> Translator:
-    """The steps of ``build`` and the activation, between permutations where channels come first."""
+    """The steps of ``build`` and the activation."""
 
-    def translate(call: LayerCall) -> tuple[Step, ...]:
-        shape = call.shape
-        if len(shape) != rank + 1:
-            raise ModelFileError(f"a convolution along {rank} axes of an input of shape {shape}", where=call.where,
-                                 accepted=f"{rank + 1} axes besides the batch")  # fmt: skip
-        layout = call.config.text("data_format", "channels_last")
-        if layout not in ("channels_last", "channels_first"):
-            raise call.config.wrong("data_format", "channels_last or channels_first")
-        channels_first = layout == "channels_first"
-        steps = build(call, (*shape[1:], shape[0]) if channels_first else shape)
-        activated = read_activation(call.config, call.major)
-        if activated is not None:
-            steps = (*steps, Step(activated.layer, activated.name, activated.source))
-        if not channels_first:
-            return steps
-        before = Step(Permute((*range(1, rank + 1), 0)), "channels_last", "Permute")
-        after = Step(Permute((rank, *range(rank))), "channels_first", "Permute")
-        return (before, *steps, after)
+    def activated(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
+        steps, found = build(call, shape), read_activation(call.config, call.major)
+        return steps if found is None else (*steps, Step(found.layer, found.name, found.source))
 
-    return translate
-
-
-def _per_axis(call: LayerCall, key: str, rank: int, default: int | None = None, least: int = 1) -> Axes:
-    """The entry ``key``, which is one number for all axes or one for each."""
-    values = call.config.integers(key)
-    if not values and default is not None:
-        return (default,) * rank
-    values = values * rank if len(values) == 1 else values
-    if len(values) != rank or min(values) < least:
-        raise call.config.wrong(key, f"a whole number from {least} on, or {rank} of them")
-    return values
+    return spatial(rank, activated)
 
 
 def _positive(call: LayerCall, key: str, default: int | None = None) -> int:
@@ -63,7 +32,7 @@ def _positive(call: LayerCall, key: str, default: int | None = None) -> int:
 
 def _steps_between(call: LayerCall, rank: int) -> tuple[Axes, Axes]:
     """Strides and dilation."""
-    return _per_axis(call, "strides", rank, 1), _per_axis(call, "dilation_rate", rank, 1)
+    return per_axis(call, "strides", rank, 1), per_axis(call, "dilation_rate", rank, 1)
 
 
 def _refuse_both(strides: Axes, dilation: Axes) -> None:
@@ -82,11 +51,7 @@ def _padding(call: LayerCall, shape: Shape, size: Axes, strides: Axes, dilation:
         return ((dilation[0] * (size[0] - 1), 0),)
     if mode != "same":
         raise UnsupportedError(f"the padding {shown(mode)}", accepted=f"valid{', causal' * causal} and same")
-    totals = [
-        max((-(-n // stride) - 1) * stride + rate * (taps - 1) + 1 - n, 0)
-        for n, taps, stride, rate in zip(shape, size, strides, dilation, strict=False)
-    ]
-    return tuple((total // 2, total - total // 2) for total in totals)
+    return same_padding(shape, size, strides, dilation)
 
 
 def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[list[Floats], Floats | None]:
@@ -101,7 +66,7 @@ def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[
 
 def _conv(rank: int) -> Build:
     def build(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
-        size, (strides, dilation) = _per_axis(call, "kernel_size", rank), _steps_between(call, rank)
+        size, (strides, dilation) = per_axis(call, "kernel_size", rank), _steps_between(call, rank)
         filters, groups = _positive(call, "filters"), _positive(call, "groups", 1)
         _refuse_both(strides, dilation)
         if filters % groups or shape[-1] % groups:
@@ -120,7 +85,7 @@ def _depthwise_kernel(kernel: Floats) -> Floats:
 
 def _depthwise(rank: int) -> Build:
     def build(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
-        size, (strides, dilation) = _per_axis(call, "kernel_size", rank), _steps_between(call, rank)
+        size, (strides, dilation) = per_axis(call, "kernel_size", rank), _steps_between(call, rank)
         multiplier = _positive(call, "depth_multiplier", 1)
         padding = _padding(call, shape, size, strides, dilation, causal=False)
         (kernel,), bias = _trained(call, shape[-1] * multiplier, ("kernel", (*size, shape[-1], multiplier)))
@@ -133,7 +98,7 @@ def _separable(rank: int) -> Build:
     """A depthwise convolution, and one of single taps that has the user's name."""
 
     def build(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
-        size, (strides, dilation) = _per_axis(call, "kernel_size", rank), _steps_between(call, rank)
+        size, (strides, dilation) = per_axis(call, "kernel_size", rank), _steps_between(call, rank)
         multiplier, filters = _positive(call, "depth_multiplier", 1), _positive(call, "filters")
         padding = _padding(call, shape, size, strides, dilation, causal=rank == 1 and call.major == 2)
         (kernel, mixing), bias = _trained(
@@ -151,7 +116,7 @@ def _separable(rank: int) -> Build:
 
 def _transposed(rank: int) -> Build:
     def build(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
-        size, (strides, dilation) = _per_axis(call, "kernel_size", rank), _steps_between(call, rank)
+        size, (strides, dilation) = per_axis(call, "kernel_size", rank), _steps_between(call, rank)
         filters = _positive(call, "filters")
         _refuse_both(strides, dilation)
         mode = call.config.text("padding", "valid").lower()
@@ -159,7 +124,7 @@ def _transposed(rank: int) -> Build:
             raise UnsupportedError(f"the padding {shown(mode)}", accepted="valid and same")
         extra: Axes | tuple[None, ...] = (None,) * rank
         if call.config.get("output_padding") is not None:
-            extra = _per_axis(call, "output_padding", rank, least=0)
+            extra = per_axis(call, "output_padding", rank, least=0)
             if any(more >= stride for more, stride in zip(extra, strides, strict=True)):
                 raise call.config.wrong("output_padding", "less than the strides")
         spans = [rate * (taps - 1) + 1 for taps, rate in zip(size, dilation, strict=True)]
