@@ -15,6 +15,8 @@ import h5py
 import keras
 import numpy as np
 
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.layers.network import Network
 
 
@@ -49,6 +51,24 @@ def assert_same(network: Network, model: Any) -> None:
     for name, values in zip(network.outputs, expected, strict=True):
         assert results[name].shape == values.shape
         np.testing.assert_allclose(results[name], values, rtol=1e-4, atol=2e-5)
+
+
+def assert_fixed_point(network: Network, relative: float = 2.0**-10) -> None:
+    """The emulated fixed-point results are the network's float ones, up to ``relative`` of each output's greatest value."""
+    program = compile_network(network).program
+    rng = np.random.default_rng(1)
+    raws, reals = [], []
+    for op in program.input_ops():
+        raw = np.clip(
+            np.rint(rng.normal(0.0, 2.0 ** int(op.frac.max()), (5, *op.shape))), int(op.lo.min()), int(op.hi.max())
+        )
+        raws.append(raw.astype(np.int64))
+        reals.append(np.ldexp(raw, -int(op.frac.max())))
+    wanted = network.evaluate(reals)
+    for output, name, got in zip(program.outputs, network.outputs, Emulator(program).run_raw(raws), strict=True):
+        frac = np.broadcast_to(program.nodes[output.node].type.frac, got.shape[1:])
+        real = np.asarray(got, dtype=np.float64) * np.exp2(-frac.astype(np.float64))
+        assert np.max(np.abs(real - wanted[name])) <= relative * max(np.max(np.abs(wanted[name])), 1.0)
 
 
 def save(model: Any, path: Path) -> Path:

@@ -225,5 +225,6 @@ def test_the_table_lists_every_translation() -> None:
     rows = layer_table()
     assert len(rows) == len(LAYERS) + len(OPS)
     assert ("Dense", "Dense, and its activation") in rows
-    of_keras_2 = {"ThresholdedReLU", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"}
+    of_keras_2 = {"ThresholdedReLU", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization",
+                  "SlicingOpLambda"}  # fmt: skip
     assert {name for name in LAYERS if not hasattr(layers, name)} == of_keras_2

@@ -106,7 +106,6 @@ def test_training_argument_of_a_nested_model_reaches_its_layers(tmp_path: Path) 
 
 
 OPERATIONS = {
-    "slice": (lambda x: x[:, 1:], "slices"),
     "ranks that would mix batches": (lambda x: x + ops.sum(x, axis=1), "Sum"),
     "unknown": (lambda x: ops.sin(x), "Sin"),
     "division of a constant": (lambda x: 1.0 / x, "division by"),

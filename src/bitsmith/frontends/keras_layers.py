@@ -17,7 +17,10 @@ from bitsmith.frontends.keras_call import (
     unary,
 )
 from bitsmith.frontends.keras_convolution import CONVOLUTIONS
+from bitsmith.frontends.keras_einsum import EINSUMS
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
+from bitsmith.frontends.keras_pooling import POOLING
+from bitsmith.frontends.keras_shape import SHAPES
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -220,5 +223,8 @@ LAYERS: dict[str, Translation] = {
     "Concatenate": Translation(joining(_concatenate), "Concatenate"),
     "Dot": Translation(joining(_dot), "Dot"),
     **CONVOLUTIONS,
+    **POOLING,
+    **EINSUMS,
+    **SHAPES,
 }
 """Layers by class name."""

@@ -12,8 +12,11 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras_activations import HARD_SIGMOID, NAMED, relu
 from bitsmith.frontends.keras_call import LayerCall, Translation, joining, unary
+from bitsmith.frontends.keras_einsum import EINSUM_OPS
 from bitsmith.frontends.keras_json import shown
 from bitsmith.frontends.keras_layers import LAYERS
+from bitsmith.frontends.keras_pooling import POOLING_OPS
+from bitsmith.frontends.keras_shape import SHAPE_OPS
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
@@ -171,5 +174,8 @@ OPS: dict[str, Translation] = {
     "TanhShrink": _function(NAMED["tanh_shrink"]),
     "SparsePlus": _function(NAMED["sparse_plus"]),
     "SparseSigmoid": _function(NAMED["sparse_sigmoid"]),
+    **POOLING_OPS,
+    **EINSUM_OPS,
+    **SHAPE_OPS,
 }
 """Operations by class name."""
