@@ -52,7 +52,7 @@ def test_given_formats() -> None:
 
 
 def test_limits() -> None:
-    with pytest.raises(UnsupportedError, match="(?s)65537 entries.*at most 65536"):
+    with pytest.raises(UnsupportedError, match=r"(?s)65537 entries.*at most 65536"):
         network_of(Embedding(as_weights(np.zeros((65537, 1)))), [(3,)]).shapes()
     with pytest.raises(UnsupportedError, match="0 classes"):
         network_of(OneHot(0), [(3,)]).shapes()

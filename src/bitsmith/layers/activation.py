@@ -137,12 +137,12 @@ class PReLU(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HardActivation(Layer):
-    """``slope * x + shift`` clipped to ``low..high``: hard sigmoid, hard tanh."""
+    """``slope * x + shift`` clipped to ``low..high``, of which one may be open: hard sigmoid, hard tanh, clipping."""
 
     slope: float
     shift: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
 
@@ -150,11 +150,15 @@ class HardActivation(Layer):
         return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return np.clip(inputs[0] * self.slope + self.shift, self.low, self.high)
+        line = inputs[0] * self.slope + self.shift
+        return np.clip(line, -np.inf if self.low is None else self.low, np.inf if self.high is None else self.high)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
         line = builder.mul(inputs[0], lowering.const("slope", as_weights(self.slope)))
         line = builder.add(line, lowering.const("shift", as_weights(self.shift)))
-        low, high = (lowering.const("bound", as_weights(bound)) for bound in (self.low, self.high))
-        return lowering.result(builder.min(builder.max(line, low), high))
+        if self.low is not None:
+            line = builder.max(line, lowering.const("bound", as_weights(self.low)))
+        if self.high is not None:
+            line = builder.min(line, lowering.const("bound", as_weights(self.high)))
+        return lowering.result(line)

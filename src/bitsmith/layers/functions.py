@@ -69,6 +69,9 @@ FUNCTIONS: dict[str, Function] = {
         Function("softplus", softplus, right=1.0),
         Function("softsign", lambda x: x / (1.0 + np.abs(x))),
         Function("exponential", _exponential),
+        Function("exp2", lambda x: np.exp2(np.minimum(x, 1000.0))),
+        Function("expm1", lambda x: np.expm1(np.minimum(x, 700.0))),
+        Function("erf", lambda x: np.asarray(_erf(x), dtype=np.float64)),
         Function(
             "selu", lambda x: SELU_SCALE * (np.maximum(x, 0.0) + SELU_ALPHA * _negative_part(x)), right=SELU_SCALE
         ),
