@@ -26,6 +26,9 @@ Raws: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 CHUNK_BYTES = 1 << 20
 """The largest tensor of a chunk has about this size: measured best between the cost of calls and that of cache misses."""
 
+SEQUENCE_BYTES = 1 << 26
+"""As above for programs with recurrences, each step of which touches a slice only: there the largest tensor of a step counts."""
+
 MAX_CHUNK = 4096
 
 
@@ -126,8 +129,7 @@ class _Compiled:
         self.outputs = tuple(outputs)
         self._wanted = [output.node for output in outputs]
         self._choice = Choice(program, self._wanted)
-        widest = max(self._choice.bytes(index) for index in self._choice.needed)
-        self._chunk = min(MAX_CHUNK, max(16, _power_below(CHUNK_BYTES // widest)))
+        self._chunk = _chunk(self._choice)
         self._idle: dict[int, list[Workspace]] = {}
         self._lock = threading.Lock()
 
@@ -196,6 +198,15 @@ def _controller() -> ThreadpoolController:
 def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chunk(choice: Choice) -> int:
+    """Samples per chunk."""
+    size = CHUNK_BYTES // choice.widest()
+    if choice.bodies:
+        step = max(body.widest() for body in choice.bodies.values())
+        size = max(size, min(CHUNK_BYTES // step, SEQUENCE_BYTES // choice.widest()))
+    return min(MAX_CHUNK, max(16, _power_below(size)))
 
 
 def _power_below(n: int) -> int:

@@ -132,6 +132,10 @@ class Choice:
         """Bytes per sample of one array of node ``index``."""
         return self.type(index).size * (4 if self.kinds[index] is Kind.FLOAT32 else 8)
 
+    def widest(self) -> int:
+        """Bytes per sample of the largest array."""
+        return max(self.bytes(index) for index in self.needed)
+
     def type(self, index: int) -> TensorType:
         """The type of node ``index``."""
         return self.program.nodes[index].type
