@@ -56,6 +56,11 @@ def test_a_mismatch_is_a_failed_cosimulation() -> None:
     assert report["CosimReport"] == {"RTL": "SystemVerilog", "Status": "Fail", "Tool": "t"}
 
 
+def test_a_c_simulation_is_no_cosimulation() -> None:
+    verified = {"Inputs": 3, "Mismatches": 0, "Tool": "g++ 12", "Method": "C simulation"}
+    assert familiar(Report({"Verification": verified})) == {"Verification": verified}
+
+
 def test_block_memories_of_36_kbit_count_twice() -> None:
     report = familiar(Report({"Resources": {"BRAM": 1.5, "Part": "xcvu13p-flga2577-2-e", "Tool": "t"}}))
     synthesis = report["CSynthesisReport"]
