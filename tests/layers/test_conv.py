@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator, linear
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.types import FixedFormat
@@ -111,6 +113,31 @@ def test_padding_is_zeros_where_zero_is_no_value_of_the_input() -> None:
     kind = next(n for n in outcome.program.nodes if isinstance(n.op, ops.Window)).type
     assert kind.real_range() == (0.0, 1.875) and len(set(kind.frac.ravel())) == 2
     assert_exact(network, samples=4)
+
+
+def test_the_emulator_writes_out_some_windows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    monkeypatch.setattr(linear, "ROWS_BYTES", 1)
+    assert_exact(network_of(conv(weights(rng, 3, 3, 2, 2), padding=1, stride=2), [(7, 5, 2)]), netlist=False)
+    monkeypatch.undo()
+    program = compile_network(network_of(conv(weights(rng, 5, 5, 16, 2), padding=2), [(64, 64, 16)])).program
+    emulator, x = Emulator(program), np.zeros((16, 64, 64, 16))
+    tracemalloc.start()
+    emulator.run([x])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # all windows of 16 samples are 105 MB
+
+
+def test_many_groups_are_computed_in_blocks() -> None:
+    rng = np.random.default_rng(6)
+    network = network_of(conv(weights(rng, 2, 2, 38), groups=19), [(3, 38)], formats={0: SMALL})
+    outcome = run(network, samples=3)
+    np.testing.assert_array_equal(outcome.fixed, outcome.real)
+    assert [node.op.weights.shape for node in outcome.program.nodes if isinstance(node.op, ops.Linear)] == [
+        (32, 16), (32, 16), (12, 6),
+    ]  # fmt: skip
+    assert_exact(network, samples=3)
 
 
 def adders(layer: Layer, shape: Shape) -> int:

@@ -30,6 +30,11 @@ SEQUENCE_BYTES = 1 << 26
 """As above for programs with recurrences, each step of which touches a slice only: there the largest tensor of a step counts."""
 
 MAX_CHUNK = 4096
+LEAST_CHUNK = 16
+"""Samples of a chunk whose tensors do not fit into the cache anyway: fewer would lose time in calls."""
+
+LARGE_BYTES = 1 << 28
+"""No tensor of such a chunk takes more memory than this, unless a single sample does."""
 
 
 class Emulator:
@@ -206,7 +211,8 @@ def _chunk(choice: Choice) -> int:
     if choice.bodies:
         step = max(body.widest() for body in choice.bodies.values())
         size = max(size, min(CHUNK_BYTES // step, SEQUENCE_BYTES // choice.widest()))
-    return min(MAX_CHUNK, max(16, _power_below(size)))
+    least = min(LEAST_CHUNK, _power_below(LARGE_BYTES // choice.widest()))
+    return min(MAX_CHUNK, max(least, _power_below(size)))
 
 
 def _power_below(n: int) -> int:

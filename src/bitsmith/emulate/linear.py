@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TypeAlias
 
@@ -18,6 +19,9 @@ from bitsmith.ir.infer import channel_frac
 from bitsmith.ir.types import objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
+ROWS_BYTES = 1 << 18
+"""Written out windows of a convolution that are in use at the same time: measured best of 2**16 to 2**22."""
+
 EXACT_BITS = Kind.FLOAT64.bits
 
 
@@ -26,6 +30,9 @@ def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     if kind is Kind.LIMBS:
         return _wide(ws, args)
+    windows = ws.values[args[0]]
+    if windows.part.ndim > len(windows.type.shape) + 1:
+        return _by_rows(ws, windows)
     own = ws.choice.scales[args[0]]
     operand = ws.choice.type(args[0])
     x = ws.fetch(args[0], held.kind, own if position_free(own) else operand.frac)
@@ -33,6 +40,22 @@ def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
     type_ = ws.choice.type(ws.node)
     made = ws.new(type_.shape, held, type_, varies=x.varies)
     ws.do(partial(np.matmul, weights, x.part, out=made.part), x.varies)
+    return made
+
+
+def _by_rows(ws: Workspace, x: Value) -> Value:
+    """Windows that overlap, each as one row of the operand: written out for some positions only, which stay in the cache."""
+    held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
+    weights = ws.choice.prepared(ws.node, lambda: _scaled(ws, x))
+    made = ws.new(type_.shape, held, type_)
+    count, *rest = x.type.shape
+    together = min(max(ROWS_BYTES // (math.prod(rest) * weights.itemsize * ws.batch), 1), count)
+    rows = ws.temporary((together, *rest), weights.dtype)
+    for start in range(0, count, together):
+        source = x.part[start : start + together]
+        flat = rows[: len(source)]
+        ws.do(partial(np.copyto, flat.reshape(source.shape), source, casting="same_kind"))
+        ws.do(partial(np.matmul, weights, flat, out=made.part[start : start + together]))
     return made
 
 

@@ -13,6 +13,8 @@ constants, tables and weights absorb the factor.
 from __future__ import annotations
 
 import enum
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, cast
@@ -117,6 +119,8 @@ class Choice:
         wishes = self._wishes()
         for index in self.needed:
             self.scales[index] = self._scale(index, wishes.get(index))
+        self.by_rows = self._by_rows(set(wanted))
+        """Reshapes of windows that are never written out: the product that reads one takes it row by row."""
 
     def prepared(self, index: int, make: Callable[[], T]) -> T:
         """What ``make`` returned at its first call for node ``index``: constants that all workspaces share."""
@@ -129,8 +133,18 @@ class Choice:
         return Held(self.kinds[index], self.scales[index])
 
     def bytes(self, index: int) -> int:
-        """Bytes per sample of one array of node ``index``."""
-        return self.type(index).size * (4 if self.kinds[index] is Kind.FLOAT32 else 8)
+        """Bytes per sample of one array that is made for node ``index``."""
+        node = self.program.nodes[index]
+        match node.op:
+            case ops.Window():
+                x = self.type(node.args[0])
+                padded = [n + sum(padding) for n, padding in zip(x.shape, node.op.padding, strict=False)]
+                size = math.prod((*padded, *x.shape[len(padded) :]))
+            case ops.Slice() | ops.Transpose() | ops.Broadcast():
+                return 0
+            case _:
+                size = 0 if index in self.by_rows else self.type(index).size
+        return size * (4 if self.kinds[index] is Kind.FLOAT32 else 8)
 
     def widest(self) -> int:
         """Bytes per sample of the largest array."""
@@ -146,6 +160,22 @@ class Choice:
             if index in reached:
                 reached.update(self.program.nodes[index].args)
         return sorted(reached)
+
+    def _by_rows(self, wanted: set[int]) -> set[int]:
+        nodes = self.program.nodes
+        readers = Counter(arg for index in self.needed for arg in nodes[index].args)
+        products = [index for index in self.needed if isinstance(nodes[index].op, ops.Linear)]
+        read = {nodes[index].args[0] for index in products if self.computed[index] is not Kind.LIMBS}
+        return {index for index in read - wanted if readers[index] == 1 and self._flattens_windows(index)}
+
+    def _flattens_windows(self, index: int) -> bool:
+        """Whether a node puts the taps of windows and their channels into one axis, behind some positions."""
+        flat = self.program.nodes[index]
+        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or self.kinds[index] is Kind.LIMBS:
+            return False
+        windows, positions = self.program.nodes[flat.args[0]], flat.type.shape[:-1]
+        same = windows.type.shape[: len(positions)] == positions and position_free(self.scales[index])
+        return same and isinstance(windows.op, ops.Window | ops.Slice)
 
     def _choose_kind(self, index: int) -> None:
         node = self.program.nodes[index]

@@ -30,6 +30,8 @@ def bind_wiring(ws: Workspace, op: Wiring, args: tuple[int, ...]) -> Value:
         x = _align(ws, x, op)
         count = len(x.parts)
     match op:
+        case ops.Reshape() if ws.node in ws.choice.by_rows and x.varies:
+            return Value(x.parts, held, type_, x.buffers)
         case ops.Reshape():
             parts = [part.reshape((*op.shape, part.shape[-1])) for part in x.parts]
             if all(np.may_share_memory(part, old) for part, old in zip(parts, x.parts, strict=True)):
