@@ -5,6 +5,7 @@ Random programs are those for hardware: casts wrap in ranges of number formats o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from bitsmith.compiler import compile_network
+from bitsmith.errors import RangeError
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
@@ -23,7 +25,7 @@ from tests.system.test_random_networks import random_network
 
 EACH_DIALECT = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
-FEW = (702, 704, 705, 713, 716, 725, 735, 739, 740)
+FEW = (711, 805, 892, 992, 950)
 FORMATS = (
     (True, 5, 2),
     (False, 3, -2),
@@ -40,8 +42,14 @@ def programs(seeds: Iterable[int], max_ops: int = 25) -> dict[str, Program]:
     return {f"net{seed}": random_program(seed, max_ops=max_ops, hardware=True) for seed in seeds}
 
 
-def networks(seeds: Iterable[int]) -> dict[str, Program]:
-    return {f"net{seed}": compile_network(random_network(seed)).program for seed in seeds}
+def networks(seeds: range) -> dict[str, Program]:
+    """Networks that are not refused, as very few are for values that no table can hold."""
+    found = {}
+    for seed in seeds:
+        with contextlib.suppress(RangeError):
+            found[f"net{seed}"] = compile_network(random_network(seed)).program
+    assert len(found) > 0.8 * len(seeds)
+    return found
 
 
 def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program:
@@ -66,11 +74,6 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
 
 
 @EACH_DIALECT
-def test_every_op(tmp_path: Path, dialect: Dialect) -> None:
-    assert_equal_to_emulator(programs((705, 713, 716, 725, 739)), dialect, tmp_path)
-
-
-@EACH_FAMILY
 def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs(FEW), dialect, tmp_path)
 
@@ -96,7 +99,7 @@ def test_programs_cover_every_op() -> None:
 @EACH_FAMILY
 def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
     include = open_headers(dialect.family)
-    assert_equal_to_emulator({"casts": all_casts(FORMATS[:1]), **programs((705,))}, dialect, tmp_path, include=include)
+    assert_equal_to_emulator({"casts": all_casts(FORMATS[:1]), **programs((950,))}, dialect, tmp_path, include=include)
 
 
 @pytest.mark.slow
