@@ -44,6 +44,7 @@ class Backend(enum.Enum):
     ONEAPI = "oneapi"
     QUARTUS = "quartus"
     CATAPULT = "catapult"
+    LIBERO = "libero"
 
     @property
     def is_hls(self) -> bool:
@@ -60,7 +61,7 @@ class IOType(enum.Enum):
 BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
-_MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "libero", "symbolicexpression")
+_MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "symbolicexpression")
 
 
 @dataclass(frozen=True, slots=True)

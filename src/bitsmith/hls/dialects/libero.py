@@ -1,0 +1,151 @@
+"""Microchip SmartHLS, which hands its hardware to Libero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
+from bitsmith.hls.dialects.spelling import Arrays, Family
+from bitsmith.hls.names import identifier
+from bitsmith.hls.project import HlsTarget, Stage
+from bitsmith.hls.scripts import aimed_period_ns, word
+
+_NUMBERS = """\
+// The few things that kernels need and that are spelled differently per family of types: here hls::ap_fixpt and hls::ap_int.
+#ifndef BITSMITH_KERNELS_NUMBERS_H
+#define BITSMITH_KERNELS_NUMBERS_H
+
+namespace kernels {
+
+/// A signed integer of W bits.
+template <int W> using integer = hls::ap_int<W>;
+
+/// Width and fractional bits of a fixed-point type, and a signed type with one more bit that holds its values.
+template <class T> struct format {
+    static const int width = T::width;
+    static const int integer_bits = T::BITSMITH_INTEGER_BITS;
+    static const int fraction = width - integer_bits;
+    typedef hls::ap_fixpt<width + 1, integer_bits + 1> wider;
+};
+
+/// The bits of x as a number: x * 2**fraction.
+template <class T> integer<format<T>::width + 1> raw(const T &x) {
+    typename format<T>::wider wide = x;
+    const hls::ap_uint<format<T>::width + 1> bits = wide(format<T>::width, 0);
+    return bits;
+}
+
+/// The number that has the low bits of n: n * 2**-fraction.
+template <class T, int W> T from_integer(const integer<W> &n) {
+    const hls::ap_uint<format<T>::width> bits = n;
+    T x = 0;
+    x(format<T>::width - 1, 0) = bits;
+    return x;
+}
+
+} // namespace kernels
+
+#include "raw.h"
+
+#endif
+"""
+
+_TYPES = """\
+#if __has_include(<hls/ap_fixpt.hpp>)
+#include <hls/ap_fixpt.hpp>
+#include <hls/ap_int.hpp>
+#define BITSMITH_INTEGER_BITS _I_W
+#else
+#include <ap_fixed.h>
+#include <ap_int.h>
+#define BITSMITH_INTEGER_BITS iwidth
+// Where SmartHLS is not, its types are those that it has the names of.
+namespace hls {
+using ::ap_int;
+using ::ap_uint;
+template <int W, int I, ap_q_mode Q = ::AP_TRN, ap_o_mode O = ::AP_WRAP> using ap_fixpt = ap_fixed<W, I, Q, O>;
+template <int W, int I, ap_q_mode Q = ::AP_TRN, ap_o_mode O = ::AP_WRAP> using ap_ufixpt = ap_ufixed<W, I, Q, O>;
+using ::AP_RND;
+using ::AP_RND_CONV;
+using ::AP_RND_INF;
+using ::AP_RND_MIN_INF;
+using ::AP_RND_ZERO;
+using ::AP_SAT;
+using ::AP_SAT_SYM;
+using ::AP_SAT_ZERO;
+using ::AP_TRN;
+using ::AP_TRN_ZERO;
+using ::AP_WRAP;
+} // namespace hls
+#endif"""
+
+_CONFIG = """\
+# Constraints of SmartHLS, which reads this file with shls hw.
+source $env(SHLS_ROOT_DIR)/examples/legup.tcl
+set_project {family} {part} hw_only
+set_parameter CLOCK_PERIOD {period:g}
+"""
+
+_MAKEFILE = """\
+# The project as SmartHLS reads it:
+#   shls sw_compile    the test bench as an ordinary program
+#   shls hw            hardware and its reports
+#   shls cosim         hardware, simulated on the test bench
+#   shls rtl_synth     hardware, through logic synthesis
+#   shls fpga          hardware, placed and routed by Libero
+NAME = {top}
+LOCAL_CONFIG = -shls-config=config.tcl
+SRCS = firmware/{top}.cpp {top}_test.cpp
+LEVEL = $(SHLS_ROOT_DIR)/examples
+include $(LEVEL)/Makefile.common
+"""
+
+_FAMILIES = {"MPFS": "PolarFireSoC", "RT4G": "RTG4", "M2S": "SmartFusion2"}
+"""By what the names of parts begin with; all others are PolarFire, and SmartHLS refuses those that are none."""
+
+
+def _scripts(target: HlsTarget) -> dict[str, str]:
+    part = word(target.part)
+    family = next((name for begin, name in _FAMILIES.items() if part.upper().startswith(begin)), "PolarFire")
+    return {
+        "Makefile": _MAKEFILE.format(top=word(identifier(target.top))),
+        "config.tcl": _CONFIG.format(family=family, part=part, period=aimed_period_ns(target)),
+    }
+
+
+def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
+    made = (f"hls_output/rtl/{top}_{top}.v", f"hls_output/reports/summary.hls.{top}.rpt")
+    summary = ("hls_output/reports/summary.results.rpt",)
+    return {
+        Stage.SYNTH: (Call(("shls", "-a", "hw"), outputs=made),),
+        Stage.VSYNTH: (Call(("shls", "-s", "rtl_synth"), outputs=summary),),
+        Stage.PNR: (Call(("shls", "-s", "fpga"), outputs=summary),),
+    }
+
+
+DIALECT = Dialect(
+    name="libero",
+    family=Family(
+        signed="hls::ap_fixpt<{width}, {integer}{modes}>",
+        unsigned="hls::ap_ufixpt<{width}, {integer}{modes}>",
+        mode=", hls::AP_{mode}",
+        header=_NUMBERS,
+    ),
+    types=_TYPES,
+    part="MPF300",
+    scripts=_scripts,
+    period_ns=10.0,
+    before_loop='_Pragma("HLS loop unroll")',
+    in_top=("#pragma HLS function top", "#pragma HLS function pipeline II(1)"),
+    arrays=Arrays(
+        before="#pragma HLS memory partition variable({name}) type(complete)",
+        parameter="#pragma HLS memory partition argument({name}) type(complete)",
+    ),
+    driver=Driver(
+        tool="SmartHLS",
+        ways=(Way(("shls",), _calls),),
+        install="install Microchip Libero SoC with SmartHLS and put its SmartHLS/bin folder, which has shls, on PATH",
+        # Its own, those of the compilers and the make that it starts, and those of Libero.
+        error_pattern=r"^(Error|ERROR):|: (fatal )?error: |^make.*\*\*\* ",
+    ),
+)
