@@ -144,6 +144,13 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
 
 
+def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bitsmith.Model) -> None:
+    model.build(csim=False, cosim=True, export=True)
+    (model.output_dir / SOLUTION / "syn" / "report" / f"{TOP}_csynth.xml").unlink()
+    again = model.build(csim=False, cosim=True, export=True)
+    assert stages(again) == {"vitis": False, "synth": False, "cosim": False, "export": False}
+
+
 def test_new_inputs_are_simulated_again(fakes: FakeTools, model: bitsmith.Model, tmp_path: Path) -> None:
     model.build(csim=False, cosim=True)
     _, inputs = three_layer(tmp_path / "other")
