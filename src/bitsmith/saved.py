@@ -10,8 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -135,20 +136,10 @@ def _names(value: Json) -> tuple[str, ...]:
 
 
 def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) -> Json:
-    values: dict[str, Json] = {}
-    for field in fields(node.layer):
-        value = getattr(node.layer, field.name)
-        if isinstance(value, np.ndarray):
-            key = f"{len(arrays)}"
-            arrays[key] = value
-            values[field.name] = {"array": key}
-        else:
-            values[field.name] = list(value) if isinstance(value, tuple) else value
     settings = node.settings
     return {
         "name": node.name,
-        "kind": type(node.layer).__name__,
-        "fields": values,
+        **_encode_layer(node.layer, arrays),
         "inputs": list(node.inputs),
         "source": node.source,
         "folded": node.folded,
@@ -166,18 +157,29 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
     }
 
 
+def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
+    """A layer; those that it holds are objects of the same form."""
+    values: dict[str, Json] = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, np.ndarray):
+            key = f"{len(arrays)}"
+            arrays[key] = value
+            values[field.name] = {"array": key}
+        elif isinstance(value, Layer):
+            values[field.name] = _encode_layer(value, arrays)
+        else:
+            plain = value.value if isinstance(value, Enum) else value
+            values[field.name] = list(plain) if isinstance(plain, tuple) else plain
+    return {"kind": type(layer).__name__, "fields": values}
+
+
 def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> NetworkNode:
     if not isinstance(value, dict):
         raise ValueError("a node is no object")
-    given = value["fields"]
-    if not isinstance(given, dict):
-        raise ValueError("a node without fields")
-    kind = LAYERS[str(value["kind"])]
-    values = {name: _decode_field(field, arrays) for name, field in given.items()}
-    layer: Layer = kind(**values)
     return NetworkNode(
         str(value["name"]),
-        layer,
+        _decode_layer(value, arrays),
         _names(value["inputs"]),
         str(value["source"]),
         _decode_settings(value["settings"]),
@@ -185,9 +187,21 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
     )
 
 
+def _decode_layer(value: Mapping[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> Layer:
+    given = value["fields"]
+    if not isinstance(given, dict):
+        raise ValueError("a layer without fields")
+    kind = LAYERS[str(value["kind"])]
+    values = {name: _decode_field(field, arrays) for name, field in given.items()}
+    for name, hint in get_type_hints(kind).items():
+        if name in values and isinstance(hint, type) and issubclass(hint, Enum):
+            values[name] = hint(values[name])
+    return kind(**values)
+
+
 def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
     if isinstance(value, dict):
-        return arrays[str(value["array"])]
+        return _decode_layer(value, arrays) if "kind" in value else arrays[str(value["array"])]
     return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
 
 

@@ -19,17 +19,25 @@ ALL_VARIABLES = (
     "param",
     "slope",
     "shift",
+    "recurrent_weight",
+    "recurrent_bias",
+    "recurrent_accum",
+    "recurrent_activation",
+    "activation",
+    "state",
+    "cell",
 )
 """Every layer's ``precisions``."""
 
-_DEFAULTED = frozenset({"result", "weight", "bias", "scale"})
+_DEFAULTED = frozenset({"result", "weight", "bias", "scale", "recurrent_weight", "recurrent_bias", "state", "cell"})
+_ACCUMULATORS = frozenset({"accum", "recurrent_accum"})
 
 
 def takes_default(variable: str, layer: Layer) -> bool:
     """Whether ``default`` applies to ``variable`` of ``layer``.
 
-    Trained tensors and results, yes; the accumulator only of layers that multiply by trained weights: elsewhere a
+    Trained tensors, results and states, yes; the accumulator only of layers that multiply by trained weights: elsewhere a
     format meant for results would cut sums that are wider by nature (the exponentials of a softmax, an average). Tables
     and the constants of a function need formats of their own.
     """
-    return variable in _DEFAULTED or (variable == "accum" and "weight" in layer.precisions)
+    return variable in _DEFAULTED or (variable in _ACCUMULATORS and "weight" in layer.precisions)

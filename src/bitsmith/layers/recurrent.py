@@ -1,0 +1,293 @@
+"""Recurrent layers: a cell run over the first axis of the operand, time, by the core op ``scan``.
+
+What does not depend on the state, ``x @ kernel + bias``, is computed for all time steps outside of the recurrence: the values are
+the same, and the loop that limits the clock, or how often a reused cell can start, has that much less in it.
+
+States are cast at every step, so that their type is closed under the step: to the user's format of ``state`` and ``cell``, else
+by the rule of auto, in a range that holds whatever can be reached from the operand's range in as many steps
+(:mod:`bitsmith.layers.cell`). A cell state has no coarser a step than the hidden state, which takes over its errors one to one.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
+from bitsmith.layers.cell import (
+    Arithmetic,
+    Interval,
+    OnFloats,
+    OnIntervals,
+    OnValues,
+    StateFormat,
+    T,
+    Weights,
+    body_input,
+    item_type,
+    reach,
+)
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.shape import Identity
+
+TANH, SIGMOID = Activation("tanh"), Activation("sigmoid")
+
+_ELEMENTWISE = (Activation, HardActivation, ReLU, Identity)
+
+_RESET_GUARD_BITS = 3
+"""Bits behind the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recurrent(Layer):
+    """A cell over time. Operands: the sequence (time, channels), then perhaps the initial states (units,), else 0.
+
+    ``kernel`` (channels, gates * units), ``recurrent_kernel`` (units, gates * units), the biases (gates * units,) or None; gate
+    by gate, in the order that the class states. The result is the hidden state after each step (time, units), or after the last.
+
+    ``go_backwards`` begins with the last time step; ``realigned`` then gives a sequence of results in the order of the operand
+    instead of that of the computation.
+    """
+
+    kernel: Floats
+    recurrent_kernel: Floats
+    bias: Floats | None = None
+    recurrent_bias: Floats | None = None
+    activation: Layer = TANH
+    return_sequences: bool = False
+    go_backwards: bool = False
+    realigned: bool = False
+
+    precisions: ClassVar[tuple[str, ...]] = (
+        "weight", "bias", "recurrent_weight", "recurrent_bias", "accum", "recurrent_accum", "table", "activation", "state",
+        "result",
+    )  # fmt: skip
+    options: ClassVar[frozenset[str]] = TABLE_OPTIONS
+    gates: ClassVar[int] = 1
+    states: ClassVar[tuple[str, ...]] = ("state",)
+    """The precision variables of the states, the hidden state first."""
+
+    @abstractmethod
+    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+        """The next states, from ``x @ kernel + bias`` of this time step and the states before."""
+
+    @property
+    def units(self) -> int:
+        """Channels of a state."""
+        return len(self.recurrent_kernel)
+
+    def weights(self) -> Mapping[str, Floats]:
+        found = {"weight": self.kernel, "recurrent_weight": self.recurrent_kernel}
+        biases = {"bias": self.bias, "recurrent_bias": self.recurrent_bias}
+        return found | {name: values for name, values in biases.items() if values is not None}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if len(inputs) not in (1, 1 + len(self.states)):
+            raise UnsupportedError(f"{self.kind} with {len(inputs)} inputs",
+                                   accepted=f"the sequence, and perhaps {len(self.states)} initial states")  # fmt: skip
+        if len(inputs[0]) != 2:
+            raise UnsupportedError(f"{self.kind} on an input of shape {inputs[0]}", accepted="shape (time, channels)")
+        self._check_weights(inputs[0][1])
+        if any(shape != (self.units,) for shape in inputs[1:]):
+            raise UnsupportedError(f"initial states of shapes {list(inputs[1:])}", accepted=f"shape ({self.units},)")
+        return (inputs[0][0], self.units) if self.return_sequences else (self.units,)
+
+    def _check_weights(self, channels: int) -> None:
+        columns = self.gates * self.units
+        wanted = {"kernel": (channels, columns), "recurrent_kernel": (self.units, columns), "bias": (columns,),
+                  "recurrent_bias": (columns,)}  # fmt: skip
+        for name, shape in wanted.items():
+            values: Floats | None = getattr(self, name)
+            if values is not None and values.shape != shape:
+                raise UnsupportedError(f"a {name} of shape {values.shape}", accepted=f"shape {shape}")
+        for layer in self._activations():
+            if not isinstance(layer, _ELEMENTWISE):
+                raise UnsupportedError(
+                    f"{self.kind} with the activation {layer.kind}", accepted="functions of one number"
+                )
+            layer.output_shape([(self.units,)])
+
+    def _activations(self) -> tuple[Layer, Layer]:
+        """The activation and the recurrent activation; the former twice, if there is no other."""
+        return self.activation, self.activation
+
+    def _ordered(self, steps: int) -> range:
+        return range(steps - 1, -1, -1) if self.go_backwards else range(steps)
+
+    def _shown(self) -> str:
+        """The state that is the result."""
+        return "state"
+
+    def _run(self, inputs: Sequence[Floats]) -> dict[str, list[Floats]]:
+        """All states and what the activations gave, step by step."""
+        on = OnFloats(Weights(self.recurrent_kernel, self.recurrent_bias, *self._activations()))
+        x = inputs[0]
+        projected = x @ self.kernel if self.bias is None else x @ self.kernel + self.bias
+        states = tuple(inputs[1:]) or tuple(np.zeros((len(x), self.units)) for _ in self.states)
+        for step in self._ordered(x.shape[1]):
+            states = self.advance(on, projected[:, step], states)
+        return on.seen
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        steps = self._run(inputs)[self._shown()]
+        if not self.return_sequences:
+            return steps[-1]
+        return np.stack(steps[::-1] if self.realigned and self.go_backwards else steps, axis=1)
+
+    def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
+        seen = self._run(inputs)
+        for name, initial in zip(self.states, inputs[1:], strict=False):
+            seen[name].append(initial)
+        return {name: np.concatenate([step.ravel() for step in steps]) for name, steps in seen.items()}
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, steps = lowering.builder, inputs[0].shape[0]
+        projected = self._projected(lowering, inputs[0])
+        constants = list(self._constants(lowering))
+        kernel, bias = (None if one is None else np.ldexp(one[0].astype(np.float64), -one[1]) for one in constants)
+        assert kernel is not None
+        weights = Weights(kernel, bias, *self._activations())
+        given = inputs[1:] or [builder.const(np.zeros(self.units, dtype=np.int64)) for _ in self.states]
+        bounds = self._reach(weights, projected, given, steps)
+        formats: dict[str, StateFormat] = {}
+        for name, bound in zip(self.states, bounds, strict=True):
+            formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
+        body = Builder()
+        states = tuple(formats[name].input(body, name, self.units) for name in self.states)
+        item = body_input(body, "projected", item_type(projected.type))
+        following = self.advance(OnValues(lowering, body, weights, formats, constants), item, states)
+        outputs = [*zip(self.states, following, strict=True), ("result", self._combined(body, following))]
+        initial = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]
+        return lowering.result(self._taken(builder, builder.scan(body.program(outputs), initial, [projected])))
+
+    def _projected(self, lowering: Lowering, x: Value) -> Value:
+        """``x @ kernel + bias``, in the order of the computation."""
+        builder = lowering.builder
+        if self.go_backwards:
+            x = builder.gather(x, list(self._ordered(x.shape[0])), 0)
+        projected = builder.linear(x, *lowering.constant("weight", self.kernel))
+        if self.bias is not None:
+            projected = builder.add(projected, lowering.const("bias", self.bias))
+        return lowering.cast("accum", projected)
+
+    def _constants(
+        self, lowering: Lowering
+    ) -> Iterator[tuple[np.ndarray[tuple[int, ...], np.dtype[np.object_]], int] | None]:
+        for name, values in (("recurrent_weight", self.recurrent_kernel), ("recurrent_bias", self.recurrent_bias)):
+            yield None if values is None else lowering.constant(name, values)
+
+    def _reach(self, weights: Weights, projected: Value, given: Sequence[Value], steps: int) -> tuple[Interval, ...]:
+        on, x = OnIntervals(weights), Interval.of(projected.type)
+        return reach(lambda states: self.advance(on, x, states), tuple(Interval.of(y.type) for y in given), steps)
+
+    def _combined(self, body: Builder, states: Sequence[Value]) -> Value:
+        """What the scan hands out after each step."""
+        return states[0]
+
+    def _taken(self, builder: Builder, results: Value) -> Value:
+        """The layer's result among those of all steps."""
+        steps = results.shape[0]
+        if not self.return_sequences:
+            return builder.reshape(builder.slice(results, (steps - 1, 0), results.shape), results.shape[1:])
+        if self.realigned and self.go_backwards:
+            return builder.gather(results, list(self._ordered(steps)), 0)
+        return results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimpleRNN(Recurrent):
+    """``h' = activation(x W + b + h U + rb)``."""
+
+    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+        return (on.state("state", on.activation(on.add(projected, on.recurrent(states[0], 0, 1)))),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LSTM(Recurrent):
+    """Gates in the order input, forget, candidate, output (S. Hochreiter, J. Schmidhuber, Neural Computation 9, 1997, with the
+    forget gate of F. Gers et al., Neural Computation 12, 2000)::
+
+        i, f, o = recurrent_activation(z)    g = activation(z)    with z = x W + b + h U + rb, gate by gate
+        c' = f * c + i * g
+        h' = o * activation(c')
+
+    States: hidden, cell. With ``of_cell`` the result is the cell state after the last step. ``return_state`` says that another
+    node shows it: both then have one and the same recurrence.
+    """
+
+    recurrent_activation: Layer = SIGMOID
+    return_state: bool = False
+    of_cell: bool = False
+
+    precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation", "cell")
+    gates: ClassVar[int] = 4
+    states: ClassVar[tuple[str, ...]] = ("state", "cell")
+
+    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+        hidden, cell = states
+        z = on.add(projected, on.recurrent(hidden, 0, 4))
+        opened = on.recurrent_activation(on.gates(z, 0, 2))
+        candidate = on.activation(on.gates(z, 2, 3))
+        out = on.recurrent_activation(on.gates(z, 3, 4))
+        kept = on.multiply(on.gates(opened, 1, 2), cell)
+        cell = on.state("cell", on.add(kept, on.multiply(on.gates(opened, 0, 1), candidate)))
+        return on.state("state", on.multiply(out, on.activation(cell))), cell
+
+    def _activations(self) -> tuple[Layer, Layer]:
+        return self.activation, self.recurrent_activation
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if self.of_cell and self.return_sequences:
+            raise UnsupportedError("the cell state of every step", accepted="that of the last step")
+        return Recurrent.output_shape(self, inputs)
+
+    def _shown(self) -> str:
+        return "cell" if self.of_cell else "state"
+
+    def _combined(self, body: Builder, states: Sequence[Value]) -> Value:
+        return body.concat(states, 0) if self.return_state or self.of_cell else states[0]
+
+    def _taken(self, builder: Builder, results: Value) -> Value:
+        if self.return_state or self.of_cell:
+            first = self.units if self.of_cell else 0
+            results = builder.slice(results, (0, first), (results.shape[0], first + self.units))
+        return Recurrent._taken(self, builder, results)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GRU(Recurrent):
+    """Gates in the order update, reset, candidate (K. Cho et al., EMNLP 2014)::
+
+    z, r = recurrent_activation(x W + b + h U + rb), gate by gate
+    g = activation(x W + b + r * (h U + rb))    reset_after
+    g = activation(x W + b + (r * h) U + rb)    otherwise
+    h' = z * h + (1 - z) * g
+    """
+
+    recurrent_activation: Layer = SIGMOID
+    reset_after: bool = True
+
+    precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation")
+    gates: ClassVar[int] = 3
+
+    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+        hidden = states[0]
+        product = on.recurrent(hidden, 0, 3 if self.reset_after else 2)
+        opened = on.recurrent_activation(on.add(on.gates(projected, 0, 2), on.gates(product, 0, 2)))
+        update, reset = on.gates(opened, 0, 1), on.gates(opened, 1, 2)
+        if self.reset_after:
+            remembered = on.multiply(reset, on.rounded(on.gates(product, 2, 3), _RESET_GUARD_BITS))
+        else:
+            remembered = on.recurrent(on.rounded(on.multiply(reset, hidden), 0), 2, 3)
+        candidate = on.activation(on.add(on.gates(projected, 2, 3), remembered))
+        return (on.state("state", on.mix(update, hidden, candidate)),)
+
+    def _activations(self) -> tuple[Layer, Layer]:
+        return self.activation, self.recurrent_activation
