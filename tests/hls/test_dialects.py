@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import time
@@ -13,6 +14,7 @@ import pytest
 from bitsmith.config import create_config
 from bitsmith.config.project import Backend, read_backend
 from bitsmith.flows.csim import INCLUDE
+from bitsmith.hls import dialects
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.scripts import word
 from bitsmith.ir.builder import Builder
@@ -68,3 +70,12 @@ def test_a_million_weights_compile_in_seconds(tmp_path: Path, dialect: str) -> N
 
 def within_a_gigabyte() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+
+
+def test_the_page_shows_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "new-hls-dialect.md").read_text(encoding="utf-8")
+    code = (Path(dialects.__file__).parent / "libero.py").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(blocks) == 6
+    for block in blocks:
+        assert block in code
