@@ -135,7 +135,7 @@ def test_an_error_line_is_a_failure_whatever_the_exit_code(fakes: FakeTools, pro
     assert not [output for output in synth(name).outputs() if (project / output).exists()]
 
 
-@pytest.mark.parametrize("name", [name for name in DRIVERS if synth(name).outputs()])
+@pytest.mark.parametrize("name", DRIVERS)
 def test_nothing_written_is_a_failure_that_shows_the_last_line(fakes: FakeTools, project: Path, name: str) -> None:
     fail(fakes, name, "print('License checkout timed out')")
     with pytest.raises(ToolFailedError, match=r"ended without writing .*: License checkout timed out"):
@@ -177,6 +177,6 @@ def test_descriptions_are_sound(name: str) -> None:
             for output in (output for call in calls for output in call.outputs):
                 assert not Path(output).is_absolute() and ".." not in Path(output).parts
         cosim = way.calls("net").get(Stage.COSIM, ())
-        assert not cosim or cosim[-1].outputs, "a simulation that was not run must not pass for one that found nothing"
+        assert not cosim or "tb_data/rtl_cosim_results.log" in cosim[-1].outputs
     assert re.search(driver.error_pattern, ERRORS[name])
     assert not any(re.search(driver.error_pattern, line) for line in HARMLESS.splitlines())
