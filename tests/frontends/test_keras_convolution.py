@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from keras import layers
 from keras_jsons import functional, layer, source, write_model
-from keras_samples import assert_same, randomised, save_keras2
+from keras_samples import assert_same, inputs_of, outputs_of, randomised, save_keras2
 
+import bitsmith
 from bitsmith.errors import BitsmithError
 from bitsmith.frontends.keras import read_keras
 
@@ -94,6 +95,25 @@ def test_keras_2_files(tmp_path: Path) -> None:
             "Conv2D", "ReLU", "DepthwiseConv2D", "DepthwiseConv2D", "Conv2D", "Conv2DTranspose",
         ]  # fmt: skip
         assert_same(network, model)
+
+
+def test_a_converted_model_is_accurate_and_can_be_saved(tmp_path: Path) -> None:
+    x = keras.Input((8, 8, 3))
+    y = layers.Conv2D(8, 3, padding="same", activation="relu", name="c")(x)
+    y = layers.BatchNormalization()(layers.Conv2D(6, 3, strides=2)(y))
+    y = layers.SeparableConv2D(4, 2, activation="relu", name="s")(y)
+    y = layers.Conv2DTranspose(2, 3, strides=2, padding="same")(y)
+    model = randomised(keras.Model(x, layers.Dense(3)(layers.Flatten()(y))))
+    converted = bitsmith.convert(model, tmp_path / "project")
+    data = inputs_of(model)
+    (expected,) = outputs_of(model, data)
+    found = converted.predict(data[0])
+    assert np.max(np.abs(found - expected)) < 2e-3 * np.max(np.abs(expected))
+    assert converted.trace(data[0])[1]["c"].shape == (9, 8, 8, 8)
+    converted.save(tmp_path / "saved.json")
+    loaded = bitsmith.Model.load(tmp_path / "saved.json")
+    np.testing.assert_array_equal(loaded.predict(data[0]), found)
+    assert [node.layer.kind for node in loaded.network.nodes] == [node.layer.kind for node in converted.network.nodes]
 
 
 CONV = {"filters": 4, "kernel_size": [2, 2]}

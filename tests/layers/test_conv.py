@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from bitsmith.layers.settings import Settings
 from bitsmith.netlist.netlist import Sum, live_words
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.passes import drop_dead
+from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import network_of, run
 
@@ -77,6 +79,11 @@ def test_exact_weights_give_the_float_sum_and_all_executions_agree(case: tuple[L
 def conv(kernel: Any, *, groups: int = 1, padding: int = 0, bias: Any = None, stride: int = 1) -> Conv:
     rank = kernel.ndim - 2
     return Conv(kernel, bias, (stride,) * rank, (1,) * rank, ((padding, padding),) * rank, groups)
+
+
+def transposed(kernel: Any, *, groups: int = 1) -> ConvTranspose:
+    """On 3x4 positions, stride 2, cropped by one at each end."""
+    return ConvTranspose(kernel, None, (2, 2), (1, 1), (1, 1), (4, 6), groups)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -165,6 +172,19 @@ def test_a_transposed_convolution_adds_only_products_of_inputs() -> None:
     """With the stride of the kernel's size every output is one product; no zeros that were put in between take part."""
     layer = ConvTranspose(as_weights(np.ones((2, 2, 1, 1))), None, (2, 2), (1, 1), (0, 0), (6, 6))
     assert adders(layer, (3, 3, 1)) == 0
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("kind", [conv, transposed])
+def test_batch_normalisation_folds_into_it(kind: Callable[..., Layer], groups: int) -> None:
+    rng = np.random.default_rng(7)
+    network = network_of(kind(as_weights(rng.standard_normal((2, 2, 2 // groups, 4))), groups=groups), [(3, 4, 2)])
+    norm = BatchNormalization(as_weights(rng.uniform(0.5, 2, 4)), as_weights(rng.standard_normal(4)))
+    whole = Network((*network.nodes, NetworkNode("norm", norm, ("layer",))), network.inputs, ("norm",))
+    folded = fold_batchnorm(whole)
+    assert folded.nodes[-1].layer.kind == "Identity"
+    x = [rng.standard_normal((5, 3, 4, 2))]
+    np.testing.assert_allclose(folded.evaluate(x)["norm"], whole.evaluate(x)["norm"], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

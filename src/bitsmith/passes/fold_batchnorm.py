@@ -1,19 +1,24 @@
-"""Folds batch normalisation into the dense layer before it.
+"""Folds batch normalisation into the dense layer or the convolution before it.
 
 Before: ``dense -> batch normalisation``. After: ``dense`` with scaled weights ``-> identity`` under the normalisation's name,
-which keeps the normalisation's result precision. Only where the dense layer's own result is not observable: it has no other
+which keeps the normalisation's result precision. Only where the first layer's own result is not observable: it has no other
 consumer, is no output, and its result and accumulator precision are auto, and so are the normalisation's weights.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 
+from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Identity
+
+Weighted: TypeAlias = Dense | Conv | ConvTranspose
+"""Layers with a kernel whose last axis is the result's channels, and a bias for each of them."""
 
 
 def fold_batchnorm(network: Network) -> Network:
@@ -25,23 +30,23 @@ def fold_batchnorm(network: Network) -> Network:
             continue
         before = nodes[node.inputs[0]]
         last_axis = node.layer.axis in (-1, len(shapes[node.name]) - 1)
-        if isinstance(before.layer, Dense) and last_axis and _only_feeds(network, before, node):
+        if isinstance(before.layer, Weighted) and last_axis and _only_feeds(network, before, node):
             nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
             nodes[node.name] = replace(node, layer=Identity())
     return network.with_nodes([nodes[node.name] for node in network.nodes])
 
 
-def _only_feeds(network: Network, dense: NetworkNode, normalisation: NetworkNode) -> bool:
+def _only_feeds(network: Network, weighted: NetworkNode, normalisation: NetworkNode) -> bool:
     return (
-        [consumer.name for consumer in network.consumers(dense.name)] == [normalisation.name]
-        and dense.name not in network.outputs
-        and not {"result", "accum"} & set(dense.settings.precision)
-        and not dense.settings.trace
+        [consumer.name for consumer in network.consumers(weighted.name)] == [normalisation.name]
+        and weighted.name not in network.outputs
+        and not {"result", "accum"} & set(weighted.settings.precision)
+        and not weighted.settings.trace
     )
 
 
-def _scaled(dense: Dense, normalisation: BatchNormalization) -> Dense:
+def _scaled(weighted: Weighted, normalisation: BatchNormalization) -> Weighted:
     bias = normalisation.offset
-    if dense.bias is not None:
-        bias = bias + dense.bias * normalisation.scale
-    return Dense(as_weights(dense.kernel * normalisation.scale), as_weights(bias))
+    if weighted.bias is not None:
+        bias = bias + weighted.bias * normalisation.scale
+    return replace(weighted, kernel=as_weights(weighted.kernel * normalisation.scale), bias=as_weights(bias))
