@@ -133,6 +133,9 @@ class _Pool(Layer):
                     f"windows of {along.size}, dilated by {along.dilation}, on {along.length} elements padded by {along.padding}",
                     accepted="windows that fit and hold at least one element that is not padding",
                 )
+        padded = [along.length + sum(along.padded) for along in windows]
+        if math.prod(padded) * shape[-1] > MAX_ELEMENTS:
+            raise UnsupportedError(f"an input that is padded to {padded}", accepted=f"at most {MAX_ELEMENTS} elements")
         return (*(along.count for along in windows), shape[-1])
 
 
