@@ -73,7 +73,7 @@ def _network(graph: Graph, source: Source) -> Network:
             if translation is None:
                 refusals[entry.name, entry.class_name] = unknown(entry.name, entry.class_name, entry.custom)
                 continue
-            _check_config(entry.config)
+            _check_config(entry.config, _is_operation(entry, source.major))
             _check_arguments(call, translation)
             if len(known) < len(operands):  # behind a layer that is refused
                 read_activation(entry.config, source.major)
@@ -117,18 +117,25 @@ def _steps(read: tuple[Step, ...] | Steps) -> Steps:
     return read if isinstance(read, Steps) else Steps(read, (read[-1].suffix,))
 
 
-def _translation(entry: Entry, major: int) -> Translation | None:
-    if entry.custom:
-        return None
+def _is_operation(entry: Entry, major: int) -> bool:
     is_op = entry.module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations"))
     # The legacy format of Keras 3 says no module; only layers have the key "trainable".
     if not entry.module and major >= 3 and entry.class_name in OPS and "trainable" not in entry.config.values:
         is_op = True
-    return (OPS if is_op else LAYERS).get(entry.class_name)
+    return is_op
 
 
-def _check_config(config: Fields) -> None:
-    """Refuses what a layer may ask for that changes its numbers, whatever its class."""
+def _translation(entry: Entry, major: int) -> Translation | None:
+    if entry.custom:
+        return None
+    return (OPS if _is_operation(entry, major) else LAYERS).get(entry.class_name)
+
+
+def _check_config(config: Fields, is_operation: bool) -> None:
+    """Refuses what a layer may ask for that changes its numbers, whatever its class.
+
+    An operation's dtype is a parameter of its own (of a cast, for example), no policy.
+    """
     if config.flag("stateful", False):
         raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
     for key in ("quantization_config", "quantization_mode", "lora_rank"):
@@ -141,7 +148,7 @@ def _check_config(config: Fields) -> None:
         dtype = dtype.get("class_name", "?") if name is None else name
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
     known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
-    if not known and not is_input:
+    if not known and not is_input and not is_operation:
         raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
 
 

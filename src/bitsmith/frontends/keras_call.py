@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,8 +13,11 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_graph import Constant
 from bitsmith.frontends.keras_json import Fields, Json, constant, shown
 from bitsmith.frontends.keras_weights import Stored
+from bitsmith.layers.input import Constant as ConstantTensor
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.shape import Identity
 
 MAX_ELEMENTS = 1 << 24
 """Most elements of one tensor."""
@@ -116,12 +119,13 @@ class LayerCall:
             raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
         return counted - 1
 
-    def affine(self, scale: Floats, offset: Floats) -> Layer:
-        """``x * scale + offset`` for constants that broadcast to the operand and vary along one axis at most."""
-        shape = self.shapes[0]
-        if not shape:
-            raise UnsupportedError("arithmetic on scalar samples", accepted="inputs with at least one axis")
-        scale, offset = _without_batch(scale, len(shape)), _without_batch(offset, len(shape))
+    def affine(self, scale: Floats, offset: Floats) -> tuple[Step, ...]:
+        """``x * scale + offset`` for constants that broadcast to the operand.
+
+        One step if they vary along one axis at most, else products and sums with constant nodes.
+        """
+        shape = checked_size(self.shapes[0], self.where)
+        scale, offset = without_batch(scale, len(shape)), without_batch(offset, len(shape))
         try:
             full = np.broadcast_shapes(scale.shape, offset.shape)
             fits = np.broadcast_shapes(full, shape) == shape
@@ -132,12 +136,27 @@ class LayerCall:
                                    accepted="constants that broadcast to the input's shape")  # fmt: skip
         full = (1,) * (len(shape) - len(full)) + full
         axes = [axis for axis, size in enumerate(full) if size > 1]
-        if len(axes) > 1:
-            raise UnsupportedError(f"constants that vary along {len(axes)} axes", accepted="one constant per channel")
+        if len(axes) > 1 or not shape:
+            return _element_by_element(scale, offset)
         axis = axes[0] if axes else len(shape) - 1
         target = tuple(size if k == axis else 1 for k, size in enumerate(shape))
         scale, offset = (np.broadcast_to(values, target).ravel() for values in (scale, offset))
-        return BatchNormalization(as_weights(scale), as_weights(offset), axis)
+        return (Step(BatchNormalization(as_weights(scale), as_weights(offset), axis)),)
+
+
+def _element_by_element(scale: Floats, offset: Floats) -> tuple[Step, ...]:
+    """The first operand times ``scale`` plus ``offset``."""
+    steps: list[Step] = []
+    last: int | str = 0
+    if bool(np.any(scale != 1.0)):
+        steps += [Step(ConstantTensor(as_weights(scale)), "scale", "Constant", ()),
+                  Step(Multiply(), "scaled", inputs=(last, "scale"))]  # fmt: skip
+        last = "scaled"
+    if bool(np.any(offset != 0.0)):
+        steps += [Step(ConstantTensor(as_weights(offset)), "offset", "Constant", ()),
+                  Step(Add(), "shifted", inputs=(last, "offset"))]  # fmt: skip
+    # The last one carries the user's name.
+    return (*steps[:-1], replace(steps[-1], suffix="")) if steps else (Step(Identity()),)
 
 
 Translator: TypeAlias = Callable[[LayerCall], "tuple[Step, ...] | Steps"]
@@ -170,7 +189,8 @@ def unary(read: Callable[[LayerCall], Layer]) -> Translator:
     return translate
 
 
-def _without_batch(values: Floats, rank: int) -> Floats:
+def without_batch(values: Floats, rank: int) -> Floats:
+    """A constant without the axis of size 1 that stands for the batch of an operand of ``rank`` axes."""
     while values.ndim > rank and values.shape[0] == 1:
         values = values[0]
     return values

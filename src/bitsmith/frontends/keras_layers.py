@@ -19,6 +19,7 @@ from bitsmith.frontends.keras_call import (
 from bitsmith.frontends.keras_convolution import CONVOLUTIONS
 from bitsmith.frontends.keras_einsum import EINSUMS
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
+from bitsmith.frontends.keras_norm import NORMALISATIONS
 from bitsmith.frontends.keras_pooling import POOLING
 from bitsmith.frontends.keras_shape import SHAPES
 from bitsmith.layers.activation import PReLU
@@ -102,7 +103,7 @@ def _batch_normalization(call: LayerCall) -> Layer:
     return BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis)
 
 
-def _rescaling(call: LayerCall) -> Layer:
+def _rescaling(call: LayerCall) -> tuple[Step, ...]:
     return call.affine(call.config.constant("scale"), np.asarray(_constant_or(call.config, "offset", 0.0)))
 
 
@@ -110,7 +111,7 @@ def _constant_or(config: Fields, key: str, default: float) -> Floats:
     return np.full((), default) if config.get(key) is None else config.constant(key)
 
 
-def _normalization(call: LayerCall) -> Layer:
+def _normalization(call: LayerCall) -> tuple[Step, ...]:
     """``(x - mean) / max(sqrt(variance), epsilon)``; ``axis`` names the axes that have statistics of their own."""
     axes = call.config.integers("axis") if "axis" in call.config.values else (-1,)
     kept = sorted({call.axis(axis, call.shape) for axis in axes})
@@ -184,6 +185,7 @@ def _dot(call: LayerCall) -> Layer:
 
 
 _BATCH_NORMALIZATION = Translation(unary(_batch_normalization), "BatchNormalization")
+_AFFINE = "BatchNormalization, or Multiply and Add"
 _IDENTITY = Translation(unary(lambda _: Identity()), "Identity")
 
 LAYERS: dict[str, Translation] = {
@@ -200,8 +202,8 @@ LAYERS: dict[str, Translation] = {
     "BatchNormalizationV1": _BATCH_NORMALIZATION,
     "BatchNormalizationV2": _BATCH_NORMALIZATION,
     "SyncBatchNormalization": _BATCH_NORMALIZATION,
-    "Rescaling": Translation(unary(_rescaling), "BatchNormalization"),
-    "Normalization": Translation(unary(_normalization), "BatchNormalization"),
+    "Rescaling": Translation(_rescaling, _AFFINE),
+    "Normalization": Translation(_normalization, _AFFINE),
     "Dropout": _IDENTITY,
     "AlphaDropout": _IDENTITY,
     "GaussianDropout": _IDENTITY,
@@ -223,6 +225,7 @@ LAYERS: dict[str, Translation] = {
     "Concatenate": Translation(joining(_concatenate), "Concatenate"),
     "Dot": Translation(joining(_dot), "Dot"),
     **CONVOLUTIONS,
+    **NORMALISATIONS,
     **POOLING,
     **EINSUMS,
     **SHAPES,

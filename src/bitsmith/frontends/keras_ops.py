@@ -5,78 +5,24 @@ Unlike merge layers, operations align shapes from the right with the batch axis 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras_activations import HARD_SIGMOID, NAMED, relu
-from bitsmith.frontends.keras_call import LayerCall, Translation, joining, unary
+from bitsmith.frontends.keras_arithmetic import ARITHMETIC
+from bitsmith.frontends.keras_call import LayerCall, Translation, unary
 from bitsmith.frontends.keras_einsum import EINSUM_OPS
 from bitsmith.frontends.keras_json import shown
 from bitsmith.frontends.keras_layers import LAYERS
+from bitsmith.frontends.keras_norm import NORMALISATION_OPS
 from bitsmith.frontends.keras_pooling import POOLING_OPS
+from bitsmith.frontends.keras_reduction import REDUCTIONS
 from bitsmith.frontends.keras_shape import SHAPE_OPS
-from bitsmith.layers.activation import Activation, HardActivation, ReLU
-from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.activation import Activation, ReLU
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.shape import Identity, Permute, Reshape
 
 
 def _function(layer: Layer) -> Translation:
     return Translation(unary(lambda _: layer), layer.kind)
-
-
-def _binary(merge: Layer, with_constant: Callable[[LayerCall, Floats, bool], Layer]) -> Translation:
-    """An operation of two tensors, or of a tensor and a constant (first, if the flag says so)."""
-
-    def read(call: LayerCall) -> Layer:
-        match call.constants:
-            case (None, None):
-                ranks = {len(shape) for shape in call.shapes}
-                if len(ranks) > 1:
-                    raise UnsupportedError(f"operands of shapes {list(call.shapes)}, which would align one's batch axis",
-                                           accepted="operands of one rank", remedy="use the merge layer")  # fmt: skip
-                return merge
-            case (None, np.ndarray() as values):
-                return with_constant(call, values, False)
-            case (np.ndarray() as values, None):
-                return with_constant(call, values, True)
-        raise UnsupportedError(f"{len(call.constants)} arguments", accepted="a tensor and another or a constant")
-
-    return Translation(joining(read), f"{merge.kind}, or BatchNormalization with a constant")
-
-
-_ONE, _ZERO = np.ones(()), np.zeros(())
-
-
-def _subtract(call: LayerCall, values: Floats, constant_first: bool) -> Layer:
-    return call.affine(-_ONE, values) if constant_first else call.affine(_ONE, -values)
-
-
-def _divide(call: LayerCall) -> Layer:
-    match call.constants:
-        case (None, np.ndarray() as values) if bool(np.all(values != 0.0)):
-            return call.affine(1.0 / values, _ZERO)
-    raise UnsupportedError("a division by a tensor or by zero", accepted="division by constants")
-
-
-def _maximum(call: LayerCall, values: Floats, constant_first: bool) -> Layer:
-    if bool(np.any(values != 0.0)):
-        raise UnsupportedError(f"the maximum with the constant {shown(values.tolist())}", accepted="the constant 0",
-                               remedy="use keras.ops.clip")  # fmt: skip
-    return ReLU()
-
-
-def _minimum(call: LayerCall, values: Floats, constant_first: bool) -> Layer:
-    raise UnsupportedError("the minimum with a constant", accepted="tensors", remedy="use keras.ops.clip")
-
-
-def _clip(call: LayerCall) -> Layer:
-    low, high = call.config.number("x_min"), call.config.number("x_max")
-    if low > high:
-        raise UnsupportedError(f"clipping to {low}..{high}")
-    return HardActivation(1.0, 0.0, low, high)
 
 
 def _fixed(key: str, value: float, name: str) -> Translation:
@@ -131,16 +77,10 @@ def _squeeze(call: LayerCall) -> Layer:
 
 
 OPS: dict[str, Translation] = {
-    "Add": _binary(Add(), lambda call, values, _: call.affine(_ONE, values)),
-    "Subtract": _binary(Subtract(), _subtract),
-    "Multiply": _binary(Multiply(), lambda call, values, _: call.affine(values, _ZERO)),
-    "Divide": Translation(joining(_divide), "BatchNormalization"),
-    "TrueDivide": Translation(joining(_divide), "BatchNormalization"),
-    "Maximum": _binary(Maximum(), _maximum),
-    "Minimum": _binary(Minimum(), _minimum),
-    "Negative": Translation(unary(lambda call: call.affine(-_ONE, _ZERO)), "BatchNormalization"),
+    **ARITHMETIC,
+    **REDUCTIONS,
+    **NORMALISATION_OPS,
     "Concatenate": LAYERS["Concatenate"],
-    "Clip": Translation(unary(_clip), "HardActivation"),
     "Reshape": Translation(unary(_reshape), "Reshape"),
     "ExpandDims": Translation(unary(_expand_dims), "Reshape"),
     "Squeeze": Translation(unary(_squeeze), "Reshape"),
@@ -161,7 +101,6 @@ OPS: dict[str, Translation] = {
     "SoftShrink": _fixed("threshold", 0.5, "soft_shrink"),
     "HardShrink": _fixed("threshold", 0.5, "hard_shrink"),
     "Squareplus": _fixed("b", 4.0, "squareplus"),
-    "Exp": _function(NAMED["exponential"]),
     "Selu": _function(NAMED["selu"]),
     "Sigmoid": _function(NAMED["sigmoid"]),
     "Tanh": _function(NAMED["tanh"]),

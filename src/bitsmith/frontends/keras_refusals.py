@@ -37,10 +37,6 @@ _REMEDIES = {
     "Embedding": ("look-up layers are not translated", "use one-hot inputs and a Dense layer without bias"),
     "TimeDistributed": ("wrappers are not translated",
                         "use Dense directly, which acts on the last axis of an input of any rank"),
-    "LayerNormalization": ("it divides by a statistic of each sample", "use BatchNormalization"),
-    "RMSNormalization": ("it divides by a statistic of each sample", "use BatchNormalization"),
-    "GroupNormalization": ("it divides by a statistic of each sample", "use BatchNormalization"),
-    "UnitNormalization": ("it divides by a statistic of each sample", "use BatchNormalization"),
     "QDense": ("quantised layers are not read", "use Dense, and give the quantiser's precision in the configuration"),
     "QActivation": ("quantised layers are not read", "use Activation, and give the quantiser's precision in the configuration"),
 }  # fmt: skip

@@ -1,0 +1,94 @@
+"""Keras's normalisations by statistics of each sample, as layers and as operations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_call import LayerCall, Translation, unary
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+
+_KERAS_EPSILON = 1e-7
+"""``keras.backend.epsilon()``."""
+
+
+def _axes(call: LayerCall) -> tuple[int, ...]:
+    return tuple(call.axis(axis, call.shape) for axis in call.config.integers("axis") or (-1,))
+
+
+def _epsilon(call: LayerCall, default: float) -> float:
+    epsilon = call.config.number("epsilon", default)
+    if epsilon < 0.0:
+        raise call.config.wrong("epsilon", "no negative number")
+    return epsilon
+
+
+def _affine_weights(call: LayerCall, shape: Shape) -> tuple[Floats, Floats]:
+    """Gamma and beta, ones and zeros where the layer has none."""
+    scaled, centred = call.config.flag("scale", True), call.config.flag("center", True)
+    names = ["gamma"] * scaled + ["beta"] * centred
+    weights = call.weights(*((name, shape) for name in names)) if names else []
+    return (weights[0] if scaled else np.ones(shape)), (weights[-1] if centred else np.zeros(shape))
+
+
+def _layer_normalization(call: LayerCall) -> Layer:
+    axes = _axes(call)
+    # Stored in the order in which the axes are named, but applied in rising order.
+    stored = tuple(call.shape[axis] for axis in axes)
+    spread = tuple(size if axis in axes else 1 for axis, size in enumerate(call.shape))
+    if call.config.flag("rms_scaling", False):  # the mean is not subtracted, and there is no beta
+        (gamma,) = call.weights(("gamma", stored))
+        gamma = as_weights(gamma.reshape(spread))
+        return LayerNormalization(axes, gamma, as_weights(0.0), _epsilon(call, 1e-3), centred=False)
+    gamma, beta = (as_weights(values.reshape(spread)) for values in _affine_weights(call, stored))
+    return LayerNormalization(axes, gamma, beta, _epsilon(call, 1e-3))
+
+
+def _rms_normalization(call: LayerCall) -> Layer:
+    axes = _axes(call)
+    by_number = sorted(axes) if isinstance(call.config.get("axis"), list) else axes
+    shape = tuple(call.shape[axis] for axis in by_number)
+    (scale,) = call.weights(("scale", shape))
+    # Keras multiplies without moving the scale to its axes: it aligns with the last ones.
+    try:
+        fits = np.broadcast_shapes(scale.shape, call.shape) == call.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ModelFileError(f"a scale of shape {scale.shape} on an input of shape {call.shape}", where=call.where)
+    return RMSNormalization(axes, scale, _epsilon(call, 1e-6))
+
+
+def _group_normalization(call: LayerCall) -> Layer:
+    axis = call.axis(call.config.integer("axis", -1), call.shape)
+    channels = call.shape[axis]
+    groups = call.config.integer("groups", 32)
+    groups = channels if groups == -1 else groups
+    if groups < 1 or channels % groups:
+        raise call.config.wrong("groups", f"a divisor of {channels}")
+    gamma, beta = _affine_weights(call, (channels,))
+    return GroupNormalization(groups, axis, as_weights(gamma), as_weights(beta), _epsilon(call, 1e-3))
+
+
+def _unit_normalization(call: LayerCall) -> Layer:
+    # Keras 2 bounds the sum of squares, Keras 3 its root.
+    return UnitNormalization(_axes(call), 1e-12 if call.major >= 3 else 1e-6)
+
+
+def _normalize(call: LayerCall) -> Layer:
+    if call.config.integer("order", 2) != 2:
+        raise UnsupportedError(f"vectors of length 1 in the norm {call.config.integer('order')}", accepted="order 2")
+    return UnitNormalization(_axes(call), _epsilon(call, _KERAS_EPSILON))
+
+
+NORMALISATIONS: dict[str, Translation] = {
+    "LayerNormalization": Translation(unary(_layer_normalization), "LayerNormalization"),
+    "RMSNormalization": Translation(unary(_rms_normalization), "RMSNormalization"),
+    "GroupNormalization": Translation(unary(_group_normalization), "GroupNormalization"),
+    "UnitNormalization": Translation(unary(_unit_normalization), "UnitNormalization"),
+}
+"""Layers by class name."""
+
+NORMALISATION_OPS: dict[str, Translation] = {"Normalize": Translation(unary(_normalize), "UnitNormalization")}
+"""Operations by class name."""
