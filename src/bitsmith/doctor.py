@@ -62,7 +62,7 @@ def _tools() -> Iterator[Finding]:
 
 def _vendor_tools() -> Iterator[Finding]:
     """The vendors' HLS tools that are there, or one finding that none is: nobody has all of them."""
-    drivers = [dialect.driver for dialect in DIALECTS.values() if dialect.driver is not None]
+    drivers = [dialect.driver for dialect in DIALECTS.values()]
     there = [(driver, tool) for driver in drivers if (tool := find_driver(driver)) is not None]
     for driver, tool in there:
         yield Finding("tool", driver.tool, True, tool.version, str(tool.path), "", "", "")

@@ -91,7 +91,7 @@ def _vendor_stages(model: Model, top: str, stages: HlsStages) -> tuple[Stage, ..
     """The stages of the vendor's tool that will run, in order, after a look for the tool."""
     backend = model.target.backend.value
     driver = DIALECTS[backend].driver
-    had = () if driver is None else stages_of(driver)
+    had = stages_of(driver)
     for stage in Stage:
         if stage in stages.vendor and stage not in had:
             raise ConfigError(
@@ -99,8 +99,6 @@ def _vendor_stages(model: Model, top: str, stages: HlsStages) -> tuple[Stage, ..
                 where="build",
                 accepted=", ".join(("csim", *(stage.value for stage in had))),
             )
-    if driver is None:
-        return ()
     wanted = set(stages.vendor)
     if stages.usual and find_driver(driver) is not None:
         wanted |= set(driver.default)
@@ -144,14 +142,13 @@ class _HlsBuild:
         if stages.csim:
             self._simulate()
         driver = self._dialect.driver
-        if driver is not None:
-            for stage in vendor:
-                flow = VendorStage(driver, self._project.top, stage)
-                self._run_vendor(driver, flow)
-                if stage is Stage.COSIM:
-                    self._check_cosimulation(driver, flow, expected)
-            if not vendor:
-                self._note_the_tool(driver, stages.usual)
+        for stage in vendor:
+            flow = VendorStage(driver, self._project.top, stage)
+            self._run_vendor(driver, flow)
+            if stage is Stage.COSIM:
+                self._check_cosimulation(driver, flow, expected)
+        if not vendor:
+            self._note_the_tool(driver, stages.usual)
         if "Verification" not in self._sections:
             self._notes.append("Nothing was checked: build(csim=True) compares the C++ with the emulator, bit for bit.")
         if vendor:

@@ -19,7 +19,7 @@ from bitsmith.hls.dialects.dialect import Driver, Way
 from bitsmith.hls.project import Stage
 from tests.flows.fake_tools import Called, FakeTools
 
-DRIVERS = {name: dialect.driver for name, dialect in DIALECTS.items() if dialect.driver is not None}
+DRIVERS = {name: dialect.driver for name, dialect in DIALECTS.items()}
 WAYS = [(name, at) for name, driver in DRIVERS.items() for at in range(len(driver.ways))]
 
 ERRORS = {

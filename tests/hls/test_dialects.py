@@ -41,7 +41,7 @@ def test_what_every_dialect_says(dialect: str) -> None:
     loop = chosen.before_loop + chosen.in_loop
     assert "unroll" in loop.lower() and "#" not in loop  # macros stand for it
     assert word(chosen.part) == chosen.part and chosen.period_ns > 0
-    assert chosen.driver is not None and chosen.driver.ways
+    assert chosen.driver.ways
 
 
 def million_weights() -> Program:

@@ -281,7 +281,6 @@ def test_reports_of_an_earlier_build_are_told_apart(fakes: FakeTools, model: bit
 @pytest.mark.parametrize("backend", [backend.value for backend in Backend if backend.is_hls])
 def test_every_backend_with_fakes_of_its_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     driver = DIALECTS[backend].driver
-    assert driver is not None
     fakes = FakeTools(tmp_path / "bin", monkeypatch)
     model, inputs = three_layer(tmp_path, backend=backend)
     copy = "shutil.copy('tb_data/tb_output_predictions.dat', 'tb_data/rtl_cosim_results.log')\n"

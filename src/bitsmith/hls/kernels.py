@@ -70,7 +70,7 @@ class FunctionWriter:
         dialect = self._scope.dialect
         arrays = tuple(variable.name for variable in (*operands, *self.results))
         pragmas = [*dialect.in_layer, *dialect.arrays.head(arrays, tuple(self._tables))]
-        lines = [*doc, *dialect.before_layer, f"void {self._name}({', '.join(arguments)}) {{"]
+        lines = [*doc, f"void {self._name}({', '.join(arguments)}) {{"]
         self.texts.append("\n".join([*lines, *pragmas, *(_indented(line) for line in self._lines), "}\n"]))
 
     def _documentation(self, operands: Sequence[Variable]) -> list[str]:

@@ -78,15 +78,15 @@ class Dialect:
             code needs of it, such as macros that are empty for others.
         part: the device for which projects are made unless users name one.
         scripts: the tool's project script, first, and its settings.
+        driver: how the tool is started.
         period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.plan.devices`.
         before_loop, in_loop: what unrolls a loop, in front of it or as first line of its body; as an expression that a
             macro may stand for.
-        before_top, before_layer: lines in front of the function.
-        in_top, in_layer: first lines of the function's body.
+        before_top: lines in front of the top function.
+        in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
         sources: C++ that only this compiler understands, such as its kind of top function.
         bench: what the test bench has of it.
-        driver: how the tool is started; None where nobody starts it for the user.
     """
 
     name: str
@@ -94,17 +94,16 @@ class Dialect:
     types: str
     part: str
     scripts: Callable[[HlsTarget], Mapping[str, str]]
+    driver: Driver
     period_ns: float = 5.0
     before_loop: str = ""
     in_loop: str = ""
     before_top: tuple[str, ...] = ()
-    before_layer: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
     in_layer: tuple[str, ...] = ()
     arrays: Arrays = field(default=Arrays())
     sources: Callable[[Design], Mapping[str, str]] = field(default=_no_sources)
     bench: Bench = field(default=Bench())
-    driver: Driver | None = None
 
     def headers(self) -> Mapping[str, str]:
         """``kernels.h``, through which all headers are included, and ``numbers.h``."""
