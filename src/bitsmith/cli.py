@@ -168,7 +168,7 @@ def convert(
     calibration: Calibration = None,
     part: PartName = None,
     clock_period: ClockPeriod = None,
-    backend: Annotated[str, typer.Option(help="What is generated: rtl, vitis or vivado.")] = "rtl",
+    backend: Annotated[str, typer.Option(help="rtl, or an HLS tool: vitis, oneapi, ...")] = "rtl",
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
     as_json: Json = False,
 ) -> None:
