@@ -6,6 +6,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_activations import elu, leaky_relu, read_activation, relu, thresholded_relu
+from bitsmith.frontends.keras_attention import ATTENTION
 from bitsmith.frontends.keras_call import (
     LayerCall,
     Step,
@@ -18,9 +19,11 @@ from bitsmith.frontends.keras_call import (
 )
 from bitsmith.frontends.keras_convolution import CONVOLUTIONS
 from bitsmith.frontends.keras_einsum import EINSUMS
+from bitsmith.frontends.keras_embedding import EMBEDDINGS
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
 from bitsmith.frontends.keras_norm import NORMALISATIONS
 from bitsmith.frontends.keras_pooling import POOLING
+from bitsmith.frontends.keras_recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras_shape import SHAPES
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
@@ -225,8 +228,12 @@ LAYERS: dict[str, Translation] = {
     "Concatenate": Translation(joining(_concatenate), "Concatenate"),
     "Dot": Translation(joining(_dot), "Dot"),
     **CONVOLUTIONS,
+    **EMBEDDINGS,
     **NORMALISATIONS,
     **POOLING,
+    **RECURRENT,
+    "TimeDistributed": time_distributed(lambda name: LAYERS.get(name)),
+    **ATTENTION,
     **EINSUMS,
     **SHAPES,
 }

@@ -34,9 +34,7 @@ _REMEDIES = {
     "TensorFlowOpLayer": ("TensorFlow operations are not read",
                           "use the layers Add, Multiply, Rescaling, Activation, ... instead"),
     "Masking": ("masks are not translated", "pad with values that the network was trained to ignore"),
-    "Embedding": ("look-up layers are not translated", "use one-hot inputs and a Dense layer without bias"),
-    "TimeDistributed": ("wrappers are not translated",
-                        "use Dense directly, which acts on the last axis of an input of any rank"),
+    "GroupQueryAttention": ("query heads that share key heads are not translated", "use MultiHeadAttention"),
     "QDense": ("quantised layers are not read", "use Dense, and give the quantiser's precision in the configuration"),
     "QActivation": ("quantised layers are not read", "use Activation, and give the quantiser's precision in the configuration"),
 }  # fmt: skip
@@ -53,10 +51,11 @@ _KINDS = (
         "this kind of convolution is not translated",
         "use Conv, DepthwiseConv, SeparableConv or ConvTranspose layers",
     ),
-    ("LSTM", "recurrent layers are not translated", "use Flatten and Dense on a window of fixed length"),
-    ("GRU", "recurrent layers are not translated", "use Flatten and Dense on a window of fixed length"),
-    ("RNN", "recurrent layers are not translated", "use Flatten and Dense on a window of fixed length"),
-    ("Attention", "attention is not translated", "use Dense layers and Dot"),
+    ("CuDNN", "its weights are laid out for another library", "load the model with Keras as LSTM or GRU and save it again"),
+    ("LSTM", "this kind of recurrent layer is not translated", "use SimpleRNN, LSTM, GRU, or RNN with their cells"),
+    ("GRU", "this kind of recurrent layer is not translated", "use SimpleRNN, LSTM, GRU, or RNN with their cells"),
+    ("RNN", "this kind of recurrent layer is not translated", "use SimpleRNN, LSTM, GRU, or RNN with their cells"),
+    ("Attention", "this kind of attention is not translated", "use MultiHeadAttention, Attention or AdditiveAttention"),
 )
 
 
