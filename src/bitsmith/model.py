@@ -128,10 +128,13 @@ class Model:
     def trace(
         self, x: Arrays
     ) -> tuple[npt.NDArray[np.float64] | list[npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
-        """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name."""
-        batches = self._inputs(x)
-        layers = self.emulator.probe(batches)
-        outputs, outside = self.emulator.run_counted(batches)
+        """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name, in one run.
+
+        A layer that became several has the further results as ``<layer>_<step>``: ``dense_relu`` after the activation
+        within ``dense``, ``attention_scores`` before ``attention``. A layer that a batch normalisation was folded into has
+        no result of its own and is left out.
+        """
+        outputs, layers, outside = self.emulator.trace(self._inputs(x))
         self._warn_outside(outside)
         return (outputs[0] if len(outputs) == 1 else outputs), layers
 

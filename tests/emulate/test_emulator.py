@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
+from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir import oracle
 from bitsmith.ir.builder import Builder
@@ -130,10 +131,25 @@ def test_batches_of_any_size(width: int, batch: int, threads: int) -> None:
     raw, _ = emulator.quantise(0, x)
     (z_raw,) = emulator.run_raw([raw])
     assert np.array_equal(z, np.asarray(z_raw, dtype=float) * 2.0 ** -(width // 2))
-    assert emulator.probe([x])["y"].shape == (batch, 4)
+    assert emulator.trace([x])[1]["y"].shape == (batch, 4)
     for index in range(0, batch, 1777):
         expected = oracle.evaluate(program, [np.asarray(raw[index], dtype=object)])
         assert [int(v) for v in z_raw[index]] == expected[0].tolist()
+
+
+def test_a_trace_is_the_outputs_and_the_probes_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = dense(8, 4)
+    emulator = Emulator(program)
+    x = np.random.default_rng(0).uniform(-9.0, 9.0, (40, 6))
+    expected, outside = emulator.run_counted([x])
+    runs: list[Workspace] = []
+    run = Workspace.run
+    monkeypatch.setattr(Workspace, "run", lambda workspace: (runs.append(workspace), run(workspace)))
+    outputs, probes, seen = emulator.trace([x])
+    assert len(runs) == 1
+    assert seen == outside
+    assert np.array_equal(outputs[0], expected[0])
+    assert list(probes) == [probe.name for probe in program.probes]
 
 
 @pytest.mark.parametrize("width", [8, 60])

@@ -69,12 +69,14 @@ class Emulator:
         """As :meth:`run`, and for each input how many of its values were outside its range."""
         return self._run_reals(self._outputs, inputs)
 
-    def probe(self, inputs: Sequence[npt.ArrayLike]) -> dict[str, Reals]:
-        """Real values of the program's probes for real inputs."""
-        probes = self.program.probes
+    def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Reals], dict[str, Reals], list[int]]:
+        """As :meth:`run_counted`, in the same run with the real values of the program's probes by name."""
+        outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
-            self._traced = _Compiled(self.program, probes)
-        return dict(zip([probe.name for probe in probes], self._run_reals(self._traced, inputs)[0], strict=True))
+            self._traced = _Compiled(self.program, (*outputs, *probes))
+        results, outside = self._run_reals(self._traced, inputs)
+        values = results[len(outputs) :]
+        return results[: len(outputs)], {probe.name: x for probe, x in zip(probes, values, strict=True)}, outside
 
     def run_raw(self, inputs: Sequence[npt.ArrayLike]) -> list[Raws]:
         """Raw outputs (batch, *shape) for raw inputs: int64, or Python integers beyond 63 bits.
