@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitsmith.ir.program import Program
-from bitsmith.layers.input import DEFAULT_INPUT, Input
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.passes import simplify
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.index_inputs import index_inputs
 from bitsmith.passes.lower import lower
 from bitsmith.passes.observe import observe
 
@@ -34,6 +36,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     Raises:
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
+    network = index_inputs(network)
     notes = _notes(network, calibrated=calibration is not None)
     network = fold_batchnorm(network)
     observed = observe(network, calibration)
@@ -42,12 +45,19 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
 
 
 def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
-    unknown = [
-        node.name for node in network.nodes if isinstance(node.layer, Input) and "result" not in node.settings.precision
-    ]
-    if calibrated or not unknown:
+    if calibrated:
         return ()
-    return (
-        f"No calibration data and no precision for input {', '.join(map(repr, unknown))}: it is {DEFAULT_INPUT}. "
-        "Inputs beyond +-32 saturate and steps below 2**-10 are lost; pass calibration=X, or give the input a precision.",
+    unknown: dict[FixedFormat, list[str]] = {}
+    for node in network.nodes:
+        if isinstance(node.layer, Input) and node.layer.entries is None and "result" not in node.settings.precision:
+            unknown.setdefault(node.layer.default_format, []).append(repr(node.name))
+    return tuple(
+        f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "
+        f"Inputs beyond +-{1 << fmt.integer - 1} saturate and steps below {_step(fmt)} are lost; "
+        "pass calibration=X, or give the input a precision."
+        for fmt, names in unknown.items()
     )
+
+
+def _step(fmt: FixedFormat) -> str:
+    return "1" if fmt.frac == 0 else f"2**-{fmt.frac}"

@@ -15,12 +15,27 @@ DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
 """An input of a float model about which nothing is known: fixed<16,6>, saturating."""
 
 
+DEFAULT_INTEGER_INPUT = FixedFormat(True, 16, 0, Rounding.RND, Overflow.SAT)
+"""The same of an input of whole numbers: fixed<16,16>, saturating."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Input(Layer):
-    """A model input. ``integer`` says that the framework declares whole numbers."""
+    """A model input. ``integer`` says that the framework declares whole numbers.
+
+    ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``).
+    """
 
     shape: Shape
     integer: bool = False
+    entries: int | None = None
+
+    @property
+    def default_format(self) -> FixedFormat:
+        """The format of an input about which neither the user nor calibration data say anything."""
+        if self.entries is not None:
+            return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN, Overflow.SAT)
+        return DEFAULT_INTEGER_INPUT if self.integer else DEFAULT_INPUT
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
@@ -29,7 +44,11 @@ class Input(Layer):
         return inputs[0]
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        return lowering.builder.input(lowering.name, self.shape, lowering.input_format(DEFAULT_INPUT))
+        fmt = lowering.format("result")
+        if fmt is None:
+            # Indices that calibration data happen not to hold are valid all the same.
+            fmt = self.default_format if self.entries is not None else lowering.input_format(self.default_format)
+        return lowering.builder.input(lowering.name, self.shape, fmt)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.input import DEFAULT_INPUT, Input
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import AUTO_BITS, Observed, exact_frac
 from bitsmith.layers.network import Network
@@ -75,7 +75,7 @@ def _generated(network: Network, samples: int) -> list[Floats]:
     for name in network.inputs:
         node = network.node(name)
         assert isinstance(node.layer, Input)
-        fmt = node.settings.precision.get("result", DEFAULT_INPUT)
+        fmt = node.settings.precision.get("result", node.layer.default_format)
         batches.append(_drawn(rng, (samples, *node.layer.shape), fmt))
     return batches
 
