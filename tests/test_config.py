@@ -25,6 +25,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import DEFAULT_INPUT, Input
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.merge import Add, Average
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization

@@ -20,7 +20,6 @@ from bitsmith.frontends.keras_call import (
 from bitsmith.frontends.keras_convolution import CONVOLUTIONS
 from bitsmith.frontends.keras_einsum import EINSUMS
 from bitsmith.frontends.keras_embedding import EMBEDDINGS
-from bitsmith.frontends.keras_embedding import EMBEDDINGS
 from bitsmith.frontends.keras_json import Fields, is_integer, shown
 from bitsmith.frontends.keras_norm import NORMALISATIONS
 from bitsmith.frontends.keras_pooling import POOLING
@@ -229,7 +228,6 @@ LAYERS: dict[str, Translation] = {
     "Concatenate": Translation(joining(_concatenate), "Concatenate"),
     "Dot": Translation(joining(_dot), "Dot"),
     **CONVOLUTIONS,
-    **EMBEDDINGS,
     **EMBEDDINGS,
     **NORMALISATIONS,
     **POOLING,
