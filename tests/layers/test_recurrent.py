@@ -84,7 +84,7 @@ def expected(layer: Recurrent, names: tuple[str, str], inputs: list[Floats]) -> 
         if isinstance(layer, LSTM) and layer.of_cell:
             rows.append(c)
         elif layer.return_sequences:
-            rows.append(np.stack(steps[::-1] if layer.go_backwards and layer.realigned else steps))
+            rows.append(np.stack(steps[::-1] if layer.reversed_result else steps))
         else:
             rows.append(h)
     return np.stack(rows)
@@ -111,9 +111,9 @@ def test_any_cell_is_exact_and_close_to_the_formula(
     flags: tuple[bool, ...],
     seed: int,
 ) -> None:
-    sequences, backwards, realigned, stateful, other = flags
+    sequences, backwards, reverse, stateful, other = flags
     fields: dict[str, object] = {"activation": FUNCTIONS[activation][0], "return_sequences": sequences,
-                                 "go_backwards": backwards, "realigned": realigned}  # fmt: skip
+                                 "go_backwards": backwards, "reversed_result": reverse}  # fmt: skip
     if kind is not SimpleRNN:
         fields["recurrent_activation"] = FUNCTIONS[opening][0]
     if kind is LSTM:

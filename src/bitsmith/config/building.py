@@ -84,9 +84,9 @@ def config_from_network(
 def _layer_entry(layer: Layer, precision: str, reuse_factor: int) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "Trace": False,
-        "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in layer.precisions},
+        "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in layer.variables()},
     }
-    if "weight" in layer.precisions:
+    if "weight" in layer.variables():
         entry["ReuseFactor"] = reuse_factor
     entry.update(value for option, value in _OPTION_KEYS.items() if option in layer.options)
     return entry

@@ -75,7 +75,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach) -> Settings:
         return _first(levels, get) if name in options else None
 
     precision = {}
-    for variable in node.layer.precisions:
+    for variable in node.layer.variables():
         fmt = _format(node, variable, own, chosen.model, reach)
         if fmt is not None:
             precision[variable] = fmt
@@ -147,7 +147,7 @@ def _check_types(network: Network, chosen: HLSConfig, problems: Problems) -> Non
 
 def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, kind: str, problems: Problems) -> None:
     """Note what has a meaning for none of ``nodes``."""
-    variables = list(dict.fromkeys(name for node in nodes for name in node.layer.precisions))
+    variables = list(dict.fromkeys(name for node in nodes for name in node.layer.variables()))
     for variable in choices.precision:
         if variable not in (*variables, DEFAULT):
             problems.add(f"{kind} has no {variable}", where=f"{where}.Precision.{variable}",

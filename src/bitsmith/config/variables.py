@@ -40,4 +40,4 @@ def takes_default(variable: str, layer: Layer) -> bool:
     format meant for results would cut sums that are wider by nature (the exponentials of a softmax, an average). Tables
     and the constants of a function need formats of their own.
     """
-    return variable in _DEFAULTED or (variable in _ACCUMULATORS and "weight" in layer.precisions)
+    return variable in _DEFAULTED or (variable in _ACCUMULATORS and "weight" in layer.variables())

@@ -178,7 +178,7 @@ class _Parser:
         custom = ">" in registered or not (module + ".").startswith((".", "keras.", "tensorflow.", "tf_keras."))
         is_model = class_name in MODEL_CLASSES and not custom
         model = self.model(item, class_name) if is_model else None
-        group = _snake_case("Functional" if class_name == "Model" else class_name)
+        group = snake_case("Functional" if class_name == "Model" else class_name)
         place = Place(name, f"{group}_{groups[group]}" if groups[group] else group)
         groups[group] += 1
         nodes = (
@@ -289,7 +289,7 @@ def _declared_shape(entry: Entry) -> Json:
     return entry.config.get("batch_shape") or entry.config.get("batch_input_shape")
 
 
-def _snake_case(class_name: str) -> str:
+def snake_case(class_name: str) -> str:
     """``LeakyReLU`` -> ``leaky_re_lu``, the way Keras numbers its weight groups."""
     return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", re.sub(r"\W+", "", class_name)).lower()
 

@@ -25,7 +25,7 @@ class Layer(ABC):
     """A layer of the user's model, without its name and wiring. Shapes have no batch axis; arrays in ``reference`` do."""
 
     precisions: ClassVar[tuple[str, ...]] = ("result",)
-    """Variables whose precision the user may set, besides ``default``."""
+    """Variables whose precision the user may set of a layer of this class, besides ``default``."""
     options: ClassVar[frozenset[str]] = frozenset()
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
 
@@ -33,6 +33,10 @@ class Layer(ABC):
     def kind(self) -> str:
         """The layer's type name, as configuration and reports use it."""
         return type(self).__name__
+
+    def variables(self) -> tuple[str, ...]:
+        """Variables whose precision the user may set of this very layer, besides ``default``."""
+        return self.precisions
 
     def weights(self) -> Mapping[str, Floats]:
         """Trained tensors by their precision variable."""

@@ -52,8 +52,8 @@ class Recurrent(Layer):
     ``kernel`` (channels, gates * units), ``recurrent_kernel`` (units, gates * units), the biases (gates * units,) or None; gate
     by gate, in the order that the class states. The result is the hidden state after each step (time, units), or after the last.
 
-    ``go_backwards`` begins with the last time step; ``realigned`` then gives a sequence of results in the order of the operand
-    instead of that of the computation.
+    ``go_backwards`` begins with the last time step; ``reversed_result`` gives a sequence of results in the opposite order of that
+    in which they are computed.
     """
 
     kernel: Floats
@@ -63,7 +63,7 @@ class Recurrent(Layer):
     activation: Layer = TANH
     return_sequences: bool = False
     go_backwards: bool = False
-    realigned: bool = False
+    reversed_result: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (
         "weight", "bias", "recurrent_weight", "recurrent_bias", "accum", "recurrent_accum", "table", "activation", "state",
@@ -139,7 +139,7 @@ class Recurrent(Layer):
         steps = self._run(inputs)[self._shown()]
         if not self.return_sequences:
             return steps[-1]
-        return np.stack(steps[::-1] if self.realigned and self.go_backwards else steps, axis=1)
+        return np.stack(steps[::-1] if self.reversed_result else steps, axis=1)
 
     def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
         seen = self._run(inputs)
@@ -171,7 +171,7 @@ class Recurrent(Layer):
         """``x @ kernel + bias``, in the order of the computation."""
         builder = lowering.builder
         if self.go_backwards:
-            x = builder.gather(x, list(self._ordered(x.shape[0])), 0)
+            x = builder.gather(x, self._ordered(x.shape[0]), 0)
         projected = builder.linear(x, *lowering.constant("weight", self.kernel))
         if self.bias is not None:
             projected = builder.add(projected, lowering.const("bias", self.bias))
@@ -196,8 +196,8 @@ class Recurrent(Layer):
         steps = results.shape[0]
         if not self.return_sequences:
             return builder.reshape(builder.slice(results, (steps - 1, 0), results.shape), results.shape[1:])
-        if self.realigned and self.go_backwards:
-            return builder.gather(results, list(self._ordered(steps)), 0)
+        if self.reversed_result:
+            return builder.gather(results, range(steps)[::-1], 0)
         return results
 
 

@@ -1,0 +1,84 @@
+"""A layer applied to each time step on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.cell import body_input, item_type
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
+from bitsmith.layers.softmax import Softmax
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeDistributed(Layer):
+    """``layer`` on each slice of the operands along their first axis; the results are stacked along a new first axis.
+
+    It is lowered as a recurrence without a state.
+    """
+
+    layer: Layer
+
+    def variables(self) -> tuple[str, ...]:
+        return self.layer.variables()
+
+    def weights(self) -> Mapping[str, Floats]:
+        return self.layer.weights()
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if not inputs or any(len(shape) < 2 or shape[0] != inputs[0][0] for shape in inputs):
+            raise UnsupportedError(
+                f"operands of shapes {list(inputs)}", accepted="equally many time steps of one axis or more"
+            )
+        return (inputs[0][0], *self.layer.output_shape([shape[1:] for shape in inputs]))
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        result = self.layer.reference(_steps(inputs))
+        return result.reshape(*inputs[0].shape[:2], *result.shape[1:])
+
+    def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
+        return self.layer.internals(_steps(inputs))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        sequences = [_alike(lowering.builder, x) for x in inputs]
+        body = Builder()
+        items = [body_input(body, f"item{k}", item_type(x.type)) for k, x in enumerate(sequences)]
+        result = self.layer.lower(replace(lowering, builder=body), items)
+        return lowering.builder.scan(body.program([("result", result)]), [], sequences)
+
+
+def _steps(inputs: Sequence[Floats]) -> list[Floats]:
+    """Time steps as samples."""
+    return [x.reshape(-1, *x.shape[2:]) for x in inputs]
+
+
+def _alike(builder: Builder, x: Value) -> Value:
+    """``x`` with the same fractional bits at all time steps: a lossless cast."""
+    if x.type.frac.shape[0] == 1:
+        return x
+    frac = x.type.frac.max(axis=0, keepdims=True)
+    shift = objects(frac) - objects(x.type.frac)
+    return builder.cast_to(x, frac, x.type.lo << shift, x.type.hi << shift, Rounding.TRN, Overflow.SAT)
+
+
+def over_time(layer: Layer, inputs: Sequence[Shape], steps: int) -> Layer:
+    """``layer``, made for operands of shapes ``inputs``, on ``steps`` of them: a layer that acts alike everywhere as it is."""
+    match layer:
+        case Dense() | Activation() | HardActivation() | ReLU() | PReLU() | Identity():
+            return layer
+        case BatchNormalization() | Softmax():
+            return replace(layer, axis=layer.axis if layer.axis < 0 else layer.axis + 1)
+        case Flatten() | Reshape():
+            return Reshape((steps, *layer.output_shape(inputs)))
+        case Permute():
+            return Permute((0, *(axis + 1 for axis in layer.perm)))
+        case _:
+            return TimeDistributed(layer)
