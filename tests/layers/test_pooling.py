@@ -269,7 +269,7 @@ def test_the_accumulator_can_be_cut() -> None:
         (MaxPool((2,), (1,), ((-1, 0),)), (4, 3)),
         (MaxPool((2,), (1,), ((2, 0),)), (4, 3)),
         (AveragePool((5,), (1,)), (4, 3)),
-        (AveragePool((1 << 13,), (1,)), (1 << 14, 1)),
+        (AveragePool((1 << 12,), (1,)), (1 << 14, 1)),
         (MaxPool((1 << 12,) * 2, (1, 1), ((0, (1 << 12) - 1),) * 2), (4, 4, 1 << 4)),
         (GlobalMaxPool(), (4,)),
         (AdaptiveMaxPool((2,)), (4, 4, 1)),

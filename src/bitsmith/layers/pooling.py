@@ -28,6 +28,9 @@ Axes: TypeAlias = tuple[int, ...]
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
+_MAX_TAPS = 1 << 24
+"""Most taps of all windows along one axis; a guard against hostile sizes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -127,8 +130,8 @@ class _Pool(Layer):
         shape = single(inputs, self.kind)
         windows = self.windows(shape)
         for along in windows:
-            reached = max(along.count, 1) * along.size + sum(along.padding)
-            if along.count < 1 or reached > MAX_ELEMENTS or int(along.taps(0, 0).min()) < 1:
+            taps = max(along.count, 1) * along.size + sum(along.padding)
+            if along.count < 1 or taps > _MAX_TAPS or int(along.taps(0, 0).min()) < 1:
                 raise UnsupportedError(
                     f"windows of {along.size}, dilated by {along.dilation}, on {along.length} elements padded by {along.padding}",
                     accepted="windows that fit and hold at least one element that is not padding",
