@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
@@ -46,7 +47,8 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
 def _observe(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, Observed]:
     """One chunk; a tensor is forgotten when its last reader has had it."""
     seen: dict[str, Observed] = {}
-    with np.errstate(over="ignore", invalid="ignore"):
+    # On several threads BLAS takes up to ten times as long where other programs run too, and gains little where not.
+    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
         for node, operands, result in network.evaluation(inputs):
             inner = {name: _seen(values, measured) for name, values in node.layer.internals(operands).items()}
             seen[node.name] = replace(_seen(result, measured), inner=inner)
