@@ -189,6 +189,13 @@ def test_every_possible_third() -> None:
         np.testing.assert_array_equal(fixed[..., 0], [[rounded(value, result) for value in row] for row in exact])
 
 
+def test_positions_share_a_step() -> None:
+    """So that what follows can treat all positions alike."""
+    for layer in (Resize((6, 8), Interpolation.LINEAR), Pad(((1, 2), (1, 0)), value=3.0)):
+        program = compile_network(network_of(layer, [(3, 4, 2)])).program
+        assert program.nodes[program.outputs[0].node].type.frac.size == 1
+
+
 def test_auto_precision() -> None:
     """Doubling is exact in a few more bits; other factors are rounded once; no range grows."""
     _, real, fixed, _ = results(network_of(Resize((6, 8), Interpolation.LINEAR), [(3, 4, 2)], formats={0: SIGNED}))

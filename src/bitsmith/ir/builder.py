@@ -138,12 +138,12 @@ class Builder:
         """``x @ (weights * 2**-frac)`` over the last axis."""
         integers = objects(weights)
         op = ops.Linear(_frozen(integers), np.broadcast_to(_fracs(frac), integers.shape))
-        if any(n > 1 for n in x.type.frac.shape[:-1]):
-            x = self.unify(x)
-        return self.apply(op, x)
+        return self.apply(op, self.unify(x))
 
     def unify(self, x: Value) -> Value:
-        """``x`` with one ``frac`` per channel, the largest over positions: a lossless cast."""
+        """``x`` with one ``frac`` per channel, the largest over positions: a lossless cast, or ``x`` if that is so already."""
+        if all(n == 1 for n in x.type.frac.shape[:-1]):
+            return x
         axes = tuple(range(len(x.shape) - 1))
         frac = x.type.frac.max(axis=axes, keepdims=True)
         shift = objects(frac) - objects(x.type.frac)

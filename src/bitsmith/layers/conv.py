@@ -169,8 +169,7 @@ class ConvTranspose(Layer):
         if self.bias is not None:
             result = builder.add(result, lowering.const("bias", self.bias))
         result = lowering.cast("accum", result)
-        if any(n > 1 for n in result.type.frac.shape[:-1]):
-            result = builder.unify(result)  # over the phases, which become positions
+        result = builder.unify(result)  # over the phases, which become positions
         result = builder.reshape(lowering.result(result), (*positions, *self.strides, n_out))
         result = builder.transpose(result, (*(axis for k in range(rank) for axis in (k, rank + k)), 2 * rank))
         result = builder.reshape(result, (*(n * s for n, s in zip(positions, self.strides, strict=True)), n_out))

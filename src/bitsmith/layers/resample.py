@@ -106,7 +106,7 @@ class Pad(Layer):
                     builder.broadcast(value, (*x.shape[:axis], n, *x.shape[axis + 1 :])) if n else None for n in pair
                 ]
                 x = builder.concat([part for part in (around[0], x, around[1]) if part is not None], axis)
-            return x
+            return builder.unify(x)
         for axis, pair in enumerate(pairs):
             if any(pair):
                 x = builder.gather(x, self._sources(x.shape[axis], pair), axis)
@@ -223,6 +223,7 @@ class Resize(Layer):
             swapped[axis], swapped[-1] = swapped[-1], swapped[axis]
             x = builder.transpose(builder.linear(builder.transpose(x, swapped), weights), swapped)
             divisor *= divisor_here
+        x = builder.unify(x)
         return lowering.cast("result", x) if divisor == 1 else lowering.result(divided(lowering, x, divisor))
 
     def _nearest(self, old: int, new: int) -> npt.NDArray[np.int64]:
