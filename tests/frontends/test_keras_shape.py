@@ -76,6 +76,8 @@ def test_names_of_several_results() -> None:
 ONE: dict[str, Build] = {
     "slice": lambda x: ops.slice(x, (0, 1, 0), (1, 2, 3)),
     "broadcast": lambda x: ops.broadcast_to(x[:, :1], (1, 3, 4)),
+    "concatenate a constant": lambda x: ops.concatenate([np.ones((1, 2, 4), "float32"), x, x], axis=1),
+    "stack a constant": lambda x: ops.stack([x, np.arange(24, dtype="float32").reshape(1, 6, 4)], axis=2),
 }
 
 
@@ -116,7 +118,7 @@ def test_slices_of_keras_2(tmp_path: Path) -> None:
     """TensorFlow's ``x[:, 1:5:2, 0]``."""
     spec = [{"start": None, "stop": None, "step": None}, {"start": 1, "stop": 5, "step": 2}, 0]
     sliced = layer("SlicingOpLambda", "part", "x", function="__operators__.getitem")
-    sliced["inbound_nodes"] = [[["x", 0, 0, {"slice_spec": spec}]]]
+    sliced["inbound_nodes"] = [["x", 0, 0, {"slice_spec": spec}]]
     network = read_keras(write_model(tmp_path, functional(source("x", *GRID), sliced, outputs=("part",))))
     x = np.random.default_rng(0).normal(size=(3, *GRID))
     np.testing.assert_array_equal(network.evaluate([x])["part"], x[:, 1:5:2, 0])
@@ -128,3 +130,15 @@ def test_repetitions_of_each_element(tmp_path: Path) -> None:
     network = read_keras(write_model(tmp_path, functional(source("x", *GRID), repeated, outputs=("more",))))
     x = np.random.default_rng(0).normal(size=(3, *GRID))
     np.testing.assert_array_equal(network.evaluate([x])["more"], np.repeat(x, [0, 1, 2, 3], axis=-1))
+
+
+def test_masks_of_keras_2_are_refused(tmp_path: Path) -> None:
+    masked = layer("SlicingOpLambda", "part", "x", function="boolean_mask")
+    with pytest.raises(UnsupportedError, match="'boolean_mask'"):
+        read_keras(write_model(tmp_path, functional(source("x", *GRID), masked, outputs=("part",))))
+
+
+def test_constants_that_differ_between_samples_are_refused() -> None:
+    x = keras.Input(GRID, batch_size=2)
+    with pytest.raises(UnsupportedError, match="beside tensors"):
+        read_keras(keras.Model(x, ops.concatenate([x, np.ones((2, 1, 4), "float32")], axis=1)))

@@ -33,20 +33,16 @@ def _joined(call: LayerCall, layer: Layer) -> tuple[Step, ...]:
         raise UnsupportedError(f"operands of shapes {list(call.shapes)}, which would align one's batch axis",
                                accepted="operands of one rank", remedy="use the merge layer")  # fmt: skip
     (rank,) = ranks
-    steps: list[Step] = []
-    inputs: list[int | str] = []
-    for values in call.constants:
-        if values is None:
-            inputs.append(sum(isinstance(key, int) for key in inputs))
-            continue
+
+    def of_a_sample(values: Floats) -> Floats:
         values = without_batch(values, rank)
         if values.ndim > rank:
             raise UnsupportedError(f"a constant of shape {values.shape}, which differs between samples",
                                    accepted=f"constants of at most {rank} axes")  # fmt: skip
-        suffix = f"constant{len(steps) or ''}"
-        steps.append(Step(Constant(as_weights(values)), suffix, "Constant", ()))
-        inputs.append(suffix)
-    return (*steps, Step(layer, inputs=tuple(inputs)))
+        return values
+
+    steps, inputs = call.placed(of_a_sample)
+    return (*steps, Step(layer, inputs=inputs))
 
 
 def _several(layer: Layer, count: int) -> Translation:

@@ -89,9 +89,9 @@ def _axes(call: LayerCall, shape: Shape) -> _Axes:
     places = range(len(shape) - 1)
     given = call.config.integers("attention_axes")
     attended = {axis % (len(shape) + 1) - 1 for axis in given} if given else set(places)
-    if not places or not attended <= set(places):
+    if not places or not attended <= set(places) or list(given) != sorted(given):
         raise UnsupportedError(f"attention along the axes {given} of an input of shape {shape}",
-                               accepted="axes between the batch and the channels")  # fmt: skip
+                               accepted="axes between the batch and the channels, in order")  # fmt: skip
     return _Axes(shape, tuple(axis for axis in places if axis not in attended), tuple(sorted(attended)))
 
 

@@ -109,6 +109,19 @@ class LayerCall:
                                  remedy="train the model again, or load a checkpoint from before it diverged")  # fmt: skip
         return as_weights(values)
 
+    def placed(self, adapt: Callable[[Floats], Floats]) -> tuple[list[Step], tuple[int | str, ...]]:
+        """Steps for the positional arguments that are constants, as ``adapt`` makes them, and where each argument is."""
+        steps: list[Step] = []
+        inputs: list[int | str] = []
+        for values in self.constants:
+            if values is None:
+                inputs.append(sum(isinstance(key, int) for key in inputs))
+                continue
+            suffix = f"constant{len(steps) or ''}"
+            steps.append(Step(ConstantTensor(as_weights(adapt(values))), suffix, "Constant", ()))
+            inputs.append(suffix)
+        return steps, tuple(inputs)
+
     def axis(self, axis: int, shape: Shape) -> int:
         """Keras's ``axis``, which counts the batch axis, as one of ``shape``'s."""
         rank = len(shape)

@@ -80,7 +80,6 @@ OPS: dict[str, Translation] = {
     **ARITHMETIC,
     **REDUCTIONS,
     **NORMALISATION_OPS,
-    "Concatenate": LAYERS["Concatenate"],
     "Reshape": Translation(unary(_reshape), "Reshape"),
     "ExpandDims": Translation(unary(_expand_dims), "Reshape"),
     "Squeeze": Translation(unary(_squeeze), "Reshape"),

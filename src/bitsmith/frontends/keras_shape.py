@@ -15,7 +15,8 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_call import LayerCall, Step, Steps, Translation, checked_size, joining, unary
 from bitsmith.frontends.keras_graph import Constant
 from bitsmith.frontends.keras_json import Json, is_integer, shown
-from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts
+from bitsmith.layers.merge import Concatenate
 from bitsmith.layers.shape import Broadcast, Gather, Identity, Permute, Reshape, Slice, Stack
 
 _BATCH = "all of the batch axis, in order"
@@ -48,6 +49,9 @@ def _repeat_vector(call: LayerCall) -> tuple[Step, ...]:
 
 def _get_item(call: LayerCall) -> tuple[Step, ...]:
     """``x[...]``: Keras 3 gives the index as the second argument, Keras 2 as ``slice_spec``."""
+    function = call.config.text("function", "__operators__.getitem")
+    if function != "__operators__.getitem":
+        raise UnsupportedError(f"the operation {shown(function)}", accepted="slices")
     index = call.keywords["slice_spec"] if "slice_spec" in call.keywords else _argument(call, 1)
     if isinstance(index, tuple):
         raise UnsupportedError("an index that is computed", accepted="slices and whole numbers")
@@ -169,10 +173,37 @@ def _unstack(call: LayerCall) -> Steps:
                      for k in range(count)])  # fmt: skip
 
 
-def _stack(call: LayerCall) -> Layer:
-    if len(call.shapes) != len(call.arguments) or not call.shapes:
-        raise UnsupportedError("a stack with a constant", accepted="tensors")
-    return Stack(call.axis(call.config.integer("axis", 0), (*call.shapes[0], 1)))
+def _stack(call: LayerCall) -> tuple[Step, ...]:
+    shape = _first_shape(call)
+    axis = call.axis(call.config.integer("axis", 0), (*shape, 1))
+    steps, inputs = call.placed(lambda values: _filled(values, shape))
+    return (*steps, Step(Stack(axis), inputs=inputs))
+
+
+def _concatenate(call: LayerCall) -> tuple[Step, ...]:
+    shape = _first_shape(call)
+    axis = call.axis(call.config.integer("axis", -1), shape)
+
+    def beside(values: Floats) -> Floats:
+        size = values.shape[axis + 1] if values.ndim == len(shape) + 1 else 1
+        return _filled(values, (*shape[:axis], size, *shape[axis + 1 :]))
+
+    steps, inputs = call.placed(beside)
+    return (*steps, Step(Concatenate(axis) if len(inputs) > 1 else Identity(), inputs=inputs))
+
+
+def _first_shape(call: LayerCall) -> Shape:
+    if not call.shapes:
+        raise ModelFileError("called without tensors", where=call.where)
+    return call.shapes[0]
+
+
+def _filled(values: Floats, shape: Shape) -> Floats:
+    """A constant that is joined with tensors, as one sample of ``shape``; its batch axis must have size 1."""
+    if values.ndim != len(shape) + 1 or not broadcasts(values.shape, (1, *shape)):
+        raise UnsupportedError(f"a constant of shape {values.shape} beside tensors",
+                               accepted=f"constants of shape {(1, *shape)}, the batch's size 1 first")  # fmt: skip
+    return np.broadcast_to(values[0], checked_size(shape, ""))
 
 
 def _repeat(call: LayerCall) -> Layer:
@@ -302,7 +333,8 @@ SHAPE_OPS: dict[str, Translation] = {
     "Slice": Translation(joining(_slice_op), "Slice"),
     "Split": Translation(_split, "Slice, one per result"),
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
-    "Stack": Translation(joining(_stack), "Stack"),
+    "Concatenate": Translation(_concatenate, "Concatenate"),
+    "Stack": Translation(_stack, "Stack"),
     "Repeat": Translation(unary(_repeat), "Gather"),
     "Tile": Translation(_tile, "Gather, one per axis"),
     "BroadcastTo": Translation(unary(_broadcast_to), "Broadcast"),
