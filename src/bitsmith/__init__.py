@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
-    from bitsmith import converters, errors, report, utils
+    from bitsmith import converters, errors, profiling, report, utils
     from bitsmith.converters import convert
     from bitsmith.model import InputRangeWarning, Model
     from bitsmith.report import Report
@@ -21,6 +21,7 @@ __all__ = [
     "convert",
     "converters",
     "errors",
+    "profiling",
     "report",
     "utils",
 ]

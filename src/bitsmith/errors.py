@@ -9,7 +9,7 @@ BitsmithError
 ├── InputDataError        arrays handed to predict, trace or calibration
 ├── ProjectError          a build directory: locked, foreign, unwritable
 ├── CapacityError         a design too large for the flow that was asked for
-├── ToolMissingError      an external program that was not found
+├── ToolMissingError      an external program or an optional package that was not found
 ├── ToolFailedError       an external program that failed
 └── VerificationError     two executions of one program disagree
 """
@@ -73,7 +73,7 @@ class CapacityError(BitsmithError):
 
 
 class ToolMissingError(BitsmithError):
-    """An external program that was not found."""
+    """An external program or an optional package that was not found."""
 
 
 class ToolFailedError(BitsmithError):

@@ -18,7 +18,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, TensorType, width_of
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Lowering, Observed
+from bitsmith.layers.lowering import Ints, Lowering, Observed
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO = "auto"
@@ -166,12 +166,9 @@ def _declared(node: NetworkNode, declared_input: Input | None) -> str:
 def _constant(node: NetworkNode, variable: str, values: Floats) -> ConstantRow:
     declared = node.settings.precision.get(variable)
     try:
-        # The lowering itself is asked, so that the row shows what the circuit holds.
-        raw, frac = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0)).constant(variable, values)
+        raw, became = held_constant(node, variable, values)
     except BitsmithError:
         return ConstantRow(variable, values.shape, int(np.count_nonzero(values)), AUTO, "not finite")
-    lo, hi = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
-    became = declared or FixedFormat(lo < 0, max(width_of(lo, hi), 1), frac)
     return ConstantRow(
         variable=variable,
         shape=values.shape,
@@ -179,6 +176,19 @@ def _constant(node: NetworkNode, variable: str, values: Floats) -> ConstantRow:
         declared=AUTO if declared is None else _plain(declared),
         format=_plain(became),
     )
+
+
+def held_constant(node: NetworkNode, variable: str, values: Floats) -> tuple[Ints, FixedFormat]:
+    """What the circuit holds of a trained tensor: raw integers, and their format.
+
+    Raises:
+        UnsupportedError: values that are not finite.
+    """
+    # The lowering itself is asked.
+    raw, frac = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0)).constant(variable, values)
+    lo, hi = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
+    declared = node.settings.precision.get(variable)
+    return raw, declared or FixedFormat(lo < 0, max(width_of(lo, hi), 1), frac)
 
 
 def _plain(fmt: FixedFormat) -> str:

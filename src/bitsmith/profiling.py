@@ -1,0 +1,236 @@
+"""Weights and activations against their types, and the circuit's results against the float model's, layer by layer.
+
+The familiar names. Figures are matplotlib's (the extra ``report``) and are not registered with pyplot. The float results come
+from the float64 references of the layers, or from Keras itself where a live model is given.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+import numpy as np
+
+from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.frontends.keras_files import LiveModel
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.model import Arrays, Model, as_batches
+from bitsmith.report.plots import Plot, Row, distributions, norms, relative_differences
+from bitsmith.report.summary import held_constant, rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Comparison", "Plot", "compare", "get_ymodel_keras", "numerical"]
+
+_Choice = TypeVar("_Choice", bound=enum.StrEnum)
+
+
+class Comparison(enum.StrEnum):
+    """What :func:`compare` shows of a layer."""
+
+    DIST_DIFF = "dist_diff"
+    """The distribution of ``|circuit - float| / |float|`` over the elements, 1 at most."""
+    NORM_DIFF = "norm_diff"
+    """The norm of the differences of all elements."""
+
+
+def numerical(
+    model: ModelLike | None = None,
+    hls_model: Model | None = None,
+    X: Arrays | None = None,
+    plot: Plot | str = Plot.BOXPLOT,
+) -> tuple[Figure | None, Figure | None, Figure | None, Figure | None]:
+    """Distributions of the magnitudes of all weights and activations that are not zero.
+
+    Args:
+        model: the float model, a file or a live one; left out, the layers that ``hls_model`` was converted from.
+        hls_model: the converted model, whose types are drawn as grey boxes: from the lowest bit to the end of the range.
+        X: inputs for the activations, as for ``predict``.
+        plot: ``boxplot``, ``violinplot`` or ``histogram``.
+
+    Returns:
+        The weights before and after quantisation, and the activations before and after it; None for what was not asked for.
+
+    Raises:
+        ConfigError: no model, or another kind of plot.
+        InputDataError: inputs that do not fit.
+        ToolMissingError: matplotlib is not installed.
+    """
+    kind = _chosen(Plot, plot, "plot")
+    if hls_model is not None:
+        network = hls_model.network if model is None else read_keras(model)
+    elif model is not None:
+        network = read_keras(model)
+    else:
+        raise ConfigError("no model", where="profiling.numerical", accepted="model, hls_model or both")
+    spans = {} if hls_model is None else _spans(hls_model)
+
+    def drawn(tensors: Mapping[str, Floats], title: str) -> Figure:
+        return distributions([Row(name, x, spans.get(name)) for name, x in tensors.items()], title, kind)
+
+    weights = drawn(_float_weights(network), "Weights before quantisation")
+    held = None if hls_model is None else drawn(_held_weights(hls_model.network), "Weights after quantisation")
+    activations = traced = None
+    if X is not None:
+        floats = _evaluated(network, X) if model is None else get_ymodel_keras(model, X)
+        activations = drawn(floats, "Activations before quantisation")
+        if hls_model is not None:
+            traced = drawn(hls_model.trace(X)[1], "Activations after quantisation")
+    return weights, held, activations, traced
+
+
+def compare(
+    keras_model: ModelLike | None, hls_model: Model, X: Arrays, plot_type: Comparison | str = Comparison.DIST_DIFF
+) -> Figure:
+    """How far each layer's result is from that of the float model, for inputs ``X``.
+
+    Args:
+        keras_model: the float model, a file or a live one; None: the layers that ``hls_model`` was converted from.
+        plot_type: ``dist_diff`` or ``norm_diff``, see :class:`Comparison`.
+
+    Raises:
+        ConfigError: another kind of plot.
+        InputDataError: inputs that do not fit.
+        ToolMissingError: matplotlib is not installed.
+    """
+    kind = _chosen(Comparison, plot_type, "plot_type")
+    floats = _evaluated(hls_model.network, X) if keras_model is None else get_ymodel_keras(keras_model, X)
+    fixed = hls_model.trace(X)[1]
+    names = [name for name in fixed if name in floats]
+    if kind is Comparison.NORM_DIFF:
+        lengths = {name: float(np.linalg.norm(fixed[name] - floats[name])) for name in names}
+        return norms(lengths, "Differences from the float model")
+    shares = {name: _shares(fixed[name], floats[name]) for name in names}
+    return relative_differences(shares, "Differences from the float model")
+
+
+def get_ymodel_keras(keras_model: ModelLike, X: Arrays) -> dict[str, Floats]:
+    """Each layer's float result by the name that ``hls_model.trace`` gives it.
+
+    Of a live model the layers' results are Keras's own. What Keras has no tensor of (the sum before an activation within a
+    layer, the steps within attention, the layers of nested and shared models) and all results of a file are those of the
+    layers' float64 references.
+    """
+    network = read_keras(keras_model)
+    results = _evaluated(network, X)
+    return {**results, **_computed_by_keras(keras_model, network, X)} if isinstance(keras_model, LiveModel) else results
+
+
+class _KerasLayer(Protocol):
+    """What is used of a layer of a live Keras model."""
+
+    name: str
+    output: object
+
+
+class _KerasModel(Protocol):
+    """What is used of a live Keras model that is run."""
+
+    inputs: object
+    layers: list[_KerasLayer]
+
+    def predict(self, x: object, verbose: int) -> list[Floats]: ...
+
+
+def _computed_by_keras(live: LiveModel, network: Network, X: Arrays) -> dict[str, Floats]:
+    model = cast(_KerasModel, live)
+    users = {layer.name for layer in model.layers}
+    # An activation within a layer has a node of its own, and Keras's result is that node's.
+    after = {
+        node.inputs[0]: node.name
+        for node in network.nodes
+        if len(node.inputs) == 1 and node.name not in users and node.name.startswith(f"{node.inputs[0]}_")
+    }
+    known = {node.name for node in network.nodes} - set(network.inputs)
+    tensors: dict[str, object] = {}
+    for layer in model.layers:
+        name = after.get(layer.name, layer.name) if getattr(layer, "activation", None) is not None else layer.name
+        if name in known and len(getattr(layer, "_inbound_nodes", ())) == 1 and hasattr(layer.output, "shape"):
+            tensors[name] = layer.output
+    if not tensors:
+        return {}
+    package = next(kind.__module__ for kind in type(live).__mro__ if kind.__module__.partition(".")[0] in _KERAS)
+    keras = importlib.import_module(package.partition(".")[0])
+    inner: _KerasModel = keras.Model(model.inputs, list(tensors.values()))
+    batches = [np.asarray(batch) for batch in _batches(network, X)]
+    results = inner.predict(batches if len(batches) > 1 else batches[0], verbose=0)
+    return {name: np.asarray(y, dtype=np.float64) for name, y in zip(tensors, results, strict=True)}
+
+
+_KERAS = ("keras", "tf_keras")
+
+
+def _chosen(kinds: type[_Choice], given: str, key: str) -> _Choice:
+    try:
+        return kinds(given)
+    except ValueError as error:
+        raise ConfigError(f"{key}={given!r}", where="profiling", accepted=", ".join(kinds)) from error
+
+
+def _spans(model: Model) -> dict[str, tuple[int, int]]:
+    """By the labels of the rows, the exponents between which types represent magnitudes."""
+    spans = {
+        f"{node.name}/{variable}": _span(held_constant(node, variable, values)[1])
+        for node in model.network.nodes
+        for variable, values in node.layer.weights().items()
+    }
+    for row in rows(model.network, model.program):
+        if row.result is not None and row.result.width_max > 0:
+            spans[row.name] = (-row.result.frac_max, row.result.top)
+    return spans
+
+
+def _span(fmt: FixedFormat) -> tuple[int, int]:
+    return -fmt.frac, fmt.width - int(fmt.signed) - fmt.frac
+
+
+def _float_weights(network: Network) -> dict[str, Floats]:
+    return {
+        f"{node.name}/{variable}": values.ravel()
+        for node in network.nodes
+        for variable, values in node.layer.weights().items()
+    }
+
+
+def _held_weights(network: Network) -> dict[str, Floats]:
+    held = {}
+    for node in network.nodes:
+        for variable, values in node.layer.weights().items():
+            raw, fmt = held_constant(node, variable, values)
+            held[f"{node.name}/{variable}"] = np.ldexp(raw.astype(np.float64), -fmt.frac).ravel()
+    return held
+
+
+def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:
+    """The float64 results of all nodes that have one of their own."""
+    folded = {node.name for node in network.nodes if node.folded}
+    results = network.evaluate(_batches(network, X))
+    return {name: result for name, result in results.items() if name not in folded}
+
+
+def _batches(network: Network, X: Arrays) -> list[Floats]:
+    shapes = network.shapes()
+    wanted = [shapes[name] for name in network.inputs]
+    given = as_batches(X, wanted)
+    if [batch.shape[1:] for batch in given] != wanted or len({len(batch) for batch in given}) > 1:
+        raise InputDataError(
+            f"inputs of shapes {[batch.shape for batch in given]}",
+            where="X",
+            accepted=", ".join(f"(samples, {', '.join(map(str, shape))})" for shape in wanted),
+        )
+    return [batch.astype(np.float64) for batch in given]
+
+
+def _shares(fixed: Floats, floats: Floats) -> Floats:
+    """Differences over the float values; 1 where they are larger, or where the float value is 0 and the other is not."""
+    difference, magnitude = np.abs(fixed - floats).ravel(), np.abs(floats).ravel()
+    shares = np.ones_like(difference)
+    np.divide(difference, magnitude, out=shares, where=difference < magnitude)
+    shares[difference == 0] = 0.0
+    return shares
