@@ -253,6 +253,13 @@ def test_a_mean_has_the_range_of_its_elements() -> None:
     assert all(node.type.max_width <= SIGNED.width for node in program.nodes)
 
 
+def test_positions_share_a_step() -> None:
+    """So that what follows can treat all positions alike, though means of 4, 2 and 1 elements need different ones."""
+    for layer in (AveragePool((2, 2), (2, 2), ((0, 1), (0, 1))), AdaptiveAveragePool((2, 3))):
+        program = compile_network(network_of(layer, [(3, 5, 2)])).program
+        assert program.nodes[program.outputs[0].node].type.frac.size == 1
+
+
 def test_the_accumulator_can_be_cut() -> None:
     accum = FixedFormat(True, 8, 2, Rounding.TRN, Overflow.SAT)
     network = network_of(AveragePool((3,), (1,)), [(6, 1)], Settings({"accum": accum}), {0: SIGNED})

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.infer import rescale
-from bitsmith.ir.types import MAX_ELEMENTS, Overflow, Rounding, objects
+from bitsmith.ir.types import MAX_ELEMENTS, IntLike, Overflow, Rounding, objects
 from bitsmith.layers.division import divided
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
@@ -193,8 +193,7 @@ class AveragePool(_Pool):
             total = _reduced(builder, total, axis, along, along.padded, builder.sum)
         if any(along.is_padded for along in windows):
             total = _bounded(builder, total, x, _outer([along.taps(0, 0) for along in windows]))
-        total = lowering.cast("accum", total)
-        return lowering.result(divided(lowering, total, self._counts(windows)))
+        return _mean(lowering, total, self._counts(windows))
 
 
 def _reduced(
@@ -230,6 +229,11 @@ def _bounded(builder: Builder, total: Value, x: Value, counts: Indices) -> Value
     lo = rescale(x.type.lo, x.type.frac, frac).min(axis=axes, keepdims=True)
     hi = rescale(x.type.hi, x.type.frac, frac).max(axis=axes, keepdims=True)
     return builder.cast_to(total, frac, lo * objects(counts), hi * objects(counts), Rounding.TRN, Overflow.SAT)
+
+
+def _mean(lowering: Lowering, total: Value, counts: IntLike) -> Value:
+    """The sums ``total`` divided by ``counts``, with one step for all positions."""
+    return lowering.result(lowering.builder.unify(divided(lowering, lowering.cast("accum", total), counts)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -274,9 +278,8 @@ class GlobalAveragePool(_GlobalPool):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         shape = inputs[0].shape
-        total = lowering.cast("accum", lowering.builder.sum(inputs[0], range(len(shape) - 1)))
-        mean = lowering.result(divided(lowering, total, math.prod(shape[:-1])))
-        return self._shaped(lowering, mean, shape)
+        total = lowering.builder.sum(inputs[0], range(len(shape) - 1))
+        return self._shaped(lowering, _mean(lowering, total, math.prod(shape[:-1])), shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,5 +390,4 @@ class AdaptiveAveragePool(_AdaptivePool):
             none, one_behind = [0] * len(x.shape), [int(k == axis) for k in range(len(x.shape))]
             x = builder.gather(builder.pad(x, none, one_behind), np.where(inside, taps, along.length), axis)
             x = builder.sum(x, [axis + 1])
-        total = lowering.cast("accum", x)
-        return lowering.result(divided(lowering, total, _outer([along.sizes for along in regions])))
+        return _mean(lowering, x, _outer([along.sizes for along in regions]))
