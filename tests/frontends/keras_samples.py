@@ -144,7 +144,8 @@ def write_keras2_weights(group: h5py.Group, model: Any) -> None:
         weights += [weight for weight in layer.weights if not weight.trainable]
         inner = group.create_group(layer.name)
         for weight in weights:
-            name = "/".join(weight.path.split("/")[-2:]) + ":0"
+            parts = weight.path.split("/")
+            name = "/".join(parts[-3 if parts[-2].endswith("_cell") else -2 :]) + ":0"
             names.append(name.encode())
             inner.create_dataset(name, data=np.asarray(weight))
         inner.attrs["weight_names"] = names

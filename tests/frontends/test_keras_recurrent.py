@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
-from keras_jsons import functional, layer, source, write_model
-from keras_samples import assert_same, randomised, save, save_keras2
+from keras_samples import assert_same, inputs_of, outputs_of, randomised, save, save_keras2
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.frontends.keras import read_keras
-from bitsmith.layers.recurrent import LSTM
-from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.ir import ops
 
 Build = Callable[[Any], Any]
 
@@ -103,9 +103,62 @@ def test_live_models(samples: dict[str, Any], group: str) -> None:
 
 
 @pytest.mark.parametrize("group", ["plain", "wrapped", "images"])
-def test_files(samples: dict[str, Any], group: str, tmp_path: Path) -> None:
+def test_files_hold_what_the_live_model_does(samples: dict[str, Any], group: str, tmp_path: Path) -> None:
     model = samples[group]
-    for name in ("m.keras", "m.h5"):
-        assert_same(read_keras(save(model, tmp_path / name)), model)
-    (tmp_path / "m.json").write_text(model.to_json())
-    assert_same(read_keras(tmp_path / "m.json", save(model, tmp_path / "m.weights.h5")), model)
+    text = tmp_path / "m.json"
+    text.write_text(model.to_json())
+    whole = [save(model, tmp_path / name) for name in ("m.keras", "m.h5")]
+    weights = save(model, tmp_path / "m.weights.h5")
+    inputs = [values.astype(np.float64) for values in inputs_of(model, 2)]
+    live = read_keras(model)
+    expected = live.evaluate(inputs)
+    for network in (*map(read_keras, whole), read_keras(text, weights)):
+        found = network.evaluate(inputs)
+        for have, want in zip(network.outputs, live.outputs, strict=True):
+            np.testing.assert_array_equal(found[have], expected[want])
+
+
+def test_files_of_keras_2(tmp_path: Path) -> None:
+    x = keras.Input((4, 3), name="x")
+    inner = keras.Sequential([keras.Input((4, 3)), layers.GRU(3, return_sequences=True, name="deep")], name="inner")
+    y = layers.LSTM(3, return_sequences=True, name="first")(inner(x))
+    y = layers.Bidirectional(layers.GRU(2, return_sequences=True, reset_after=False), name="both")(y)
+    y = layers.TimeDistributed(layers.Dense(3), name="each")(y)
+    y = layers.RNN([layers.LSTMCell(3), layers.LSTMCell(3)], return_sequences=True, name="cells")(y)
+    model = randomised(keras.Model(x, layers.SimpleRNN(2, name="last")(y)))
+    for path in save_keras2(model, tmp_path):
+        assert_same(read_keras(path), model)
+
+
+def test_names_of_what_a_layer_becomes() -> None:
+    x = keras.Input((4, 3), name="x")
+    states = layers.LSTM(2, return_sequences=True, return_state=True, name="a")(x)
+    y = layers.Bidirectional(layers.GRU(2, return_sequences=True), name="b")(states[0])
+    y = layers.RNN([layers.LSTMCell(2), layers.GRUCell(2)], name="c", return_sequences=True)(y)
+    y = layers.TimeDistributed(layers.Dense(2, activation="relu"), name="d")(y)
+    network = read_keras(keras.Model(x, [y, *states[1:]]))
+    assert [(node.name, node.layer.kind, node.source) for node in network.nodes] == [
+        ("x", "Input", "InputLayer"),
+        ("a", "LSTM", "LSTM"),
+        ("a_state", "LSTM", "LSTM"),
+        ("a_cell_state", "LSTM", "LSTM"),
+        ("b_forward", "GRU", "Bidirectional"),
+        ("b_backward", "GRU", "Bidirectional"),
+        ("b", "Concatenate", "Bidirectional"),
+        ("c_cell0", "LSTM", "RNN"),
+        ("c", "GRU", "RNN"),
+        ("d", "Dense", "Dense"),
+        ("d_relu", "ReLU", "Activation"),
+    ]
+
+
+def test_the_fixed_point_model_is_close_and_shares_the_recurrence_of_its_states() -> None:
+    x = keras.Input((12, 3), name="x")
+    y, *states = layers.LSTM(4, return_sequences=True, return_state=True)(x)
+    y = layers.Bidirectional(layers.GRU(3))(y)
+    model = keras.Model(x, [layers.Dense(2)(y), *states])
+    inputs = [np.round(np.clip(values, -30, 30) * 1024) / 1024 for values in inputs_of(model)]
+    program = compile_network(read_keras(model)).program
+    assert sum(isinstance(node.op, ops.Scan) for node in program.nodes) == 3
+    for have, want in zip(Emulator(program).run(inputs), outputs_of(model, inputs), strict=True):
+        assert np.max(np.abs(have - want)) < 2.0**-11

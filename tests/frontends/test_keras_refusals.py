@@ -59,7 +59,23 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
     "growing scale": (_one("Rescaling", 1, 3, scale=[[1.0], [2.0]]), "broadcast"),
     "masking": (_one("Masking", 2, 3), "masks"),
-    "time distributed": (_one("TimeDistributed", 2, 3), "any rank"),
+    "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
+    "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),
+    "time distributed model": (
+        _one("TimeDistributed", 2, 3, layer={"class_name": "Sequential", "config": {}}), "TimeDistributed of 'Sequential'",
+    ),
+    "time major": (_one("LSTM", 2, 3, units=2, time_major=True), "time_major=True"),
+    "stateful recurrence": (_one("GRU", 2, 3, units=2, stateful=True), "stateful"),
+    "stateful cell of a wrapper": (
+        _one("Bidirectional", 2, 3, layer={"class_name": "LSTM", "config": {"units": 2, "stateful": True}}), "stateful=True",
+    ),
+    "softmax within a recurrence": (_one("LSTM", 2, 3, units=2, activation="softmax"), "the activation softmax"),
+    "custom cell": (
+        _one("RNN", 2, 3, cell={"class_name": "C", "registered_name": "me>C", "config": {}}), "the custom cell 'C'",
+    ),
+    "bidirectional of a wrapper": (
+        _one("Bidirectional", 2, 3, layer={"class_name": "ConvLSTM1D", "config": {}}), "Bidirectional of 'ConvLSTM1D'",
+    ),
 }  # fmt: skip
 REFUSED["layer of another package"][0]["config"]["layers"][1]["module"] = "mylib.layers"
 

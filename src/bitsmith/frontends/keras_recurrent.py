@@ -35,6 +35,8 @@ class _Cell:
     config: Fields
     channels: int
     units: int
+    activation: Layer
+    recurrent_activation: Layer
     part: str
 
     @property
@@ -53,16 +55,16 @@ class _Cell:
             shapes.append(("bias", (2, columns) if self.two_biases else (columns,)))
         return shapes
 
-    def layer(self, weights: Sequence[Floats], major: int) -> Recurrent:
+    def layer(self, weights: Sequence[Floats]) -> Recurrent:
         """The cell as a layer that gives the hidden state after the last step."""
         biases: list[Floats | None] = [as_weights(bias) for bias in weights[2]] if self.two_biases else [*weights[2:]]
         bias, recurrent_bias = [*biases, None, None][:2]
-        activation = _activation(self.config, "activation", major, TANH)
-        first = self.kind(weights[0], weights[1], bias, recurrent_bias, activation=activation)
-        if isinstance(first, LSTM | GRU):
-            opening = _activation(self.config, "recurrent_activation", major, SIGMOID)
-            first = replace(first, recurrent_activation=opening)
-        return replace(first, reset_after=self.config.flag("reset_after", True)) if isinstance(first, GRU) else first
+        layer = self.kind(weights[0], weights[1], bias, recurrent_bias, activation=self.activation)
+        if isinstance(layer, GRU):
+            layer = replace(layer, reset_after=self.config.flag("reset_after", True))
+        if isinstance(layer, LSTM | GRU):
+            layer = replace(layer, recurrent_activation=self.recurrent_activation)
+        return layer
 
 
 def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
@@ -82,7 +84,7 @@ class _Network:
     config: Fields
 
     @staticmethod
-    def read(class_name: str, config: Fields, channels: int, part: str) -> _Network:
+    def read(class_name: str, config: Fields, major: int, channels: int, part: str) -> _Network:
         """The layer of Keras's class ``class_name``, whose weights the Keras 3 layout has in ``part``."""
         for key in ("stateful", "time_major"):
             if config.flag(key, False):
@@ -100,7 +102,9 @@ class _Network:
             units = values.integer("units")
             if units < 1:
                 raise values.wrong("units", "a positive whole number")
-            cells.append(_Cell(kind, values, channels, units, place))
+            activation = _activation(values, "activation", major, TANH)
+            opening = _activation(values, "recurrent_activation", major, SIGMOID)
+            cells.append(_Cell(kind, values, channels, units, activation, opening, place))
             checked_size((channels + units, kind.gates * units), config.where)
             channels = units
         return _Network(tuple(cells), config)
@@ -119,7 +123,7 @@ class _Network:
         return sum(len(cell.kind.states) for cell in self.cells)
 
     def steps(
-        self, weights: Sequence[Floats], major: int, initial: Sequence[int], name: str = "", *, flipped: bool = False
+        self, weights: Sequence[Floats], initial: Sequence[int], name: str = "", *, flipped: bool = False
     ) -> Steps:
         """The layer as steps whose suffixes begin with ``name``; results are the output and, if returned, the states.
 
@@ -133,7 +137,7 @@ class _Network:
         for number, cell in enumerate(self.cells):
             last = number == len(self.cells) - 1
             count = len(cell.wanted())
-            layer = cell.layer(left[:count], major)
+            layer = cell.layer(left[:count])
             own = given[: len(cell.kind.states)]
             del left[:count], given[: len(own)]
             full = sequences or not last
@@ -212,9 +216,9 @@ def _initial(call: LayerCall, count: int) -> tuple[int, ...]:
 
 def _recurrent(class_name: str) -> Translator:
     def translate(call: LayerCall) -> Steps:
-        network = _Network.read(class_name, call.config, _operand(call)[1], "")
+        network = _Network.read(class_name, call.config, call.major, _operand(call)[1], "")
         initial = _initial(call, network.state_count)
-        return network.steps(call.weights(*network.wanted(), parts=network.parts()), call.major, initial)
+        return network.steps(call.weights(*network.wanted(), parts=network.parts()), initial)
 
     return translate
 
@@ -222,18 +226,18 @@ def _recurrent(class_name: str) -> Translator:
 def _bidirectional(call: LayerCall) -> Steps:
     channels = _operand(call)[1]
     forward_config = call.config.fields("layer")
-    forward = _direction(forward_config, channels, "forward_layer")
+    forward = _direction(forward_config, call.major, channels, "forward_layer")
     turned = not forward.config.flag("go_backwards", False)
     if call.config.get("backward_layer") is None:
         mirrored = Fields({**forward.config.values, "go_backwards": turned}, call.where)
-        backward = _Network.read(forward_config.text("class_name"), mirrored, channels, "backward_layer")
+        backward = _Network.read(forward_config.text("class_name"), mirrored, call.major, channels, "backward_layer")
     else:
-        backward = _direction(call.config.fields("backward_layer"), channels, "backward_layer")
+        backward = _direction(call.config.fields("backward_layer"), call.major, channels, "backward_layer")
     initial = _initial(call, forward.state_count + backward.state_count)
     weights = call.weights(*forward.wanted(), *backward.wanted(), parts=[*forward.parts(), *backward.parts()])
     count, split = len(forward.wanted()), forward.state_count if initial else 0
-    there = forward.steps(weights[:count], call.major, initial[:split], "forward")
-    back = backward.steps(weights[count:], call.major, initial[split:], "backward", flipped=True)
+    there = forward.steps(weights[:count], initial[:split], "forward")
+    back = backward.steps(weights[count:], initial[split:], "backward", flipped=True)
     steps, states = (*there.steps, *back.steps), (*there.results[1:], *back.results[1:])
     both = ("forward", "backward")
     if call.config.get("merge_mode") is None and "merge_mode" in call.config.values:
@@ -244,11 +248,11 @@ def _bidirectional(call: LayerCall) -> Steps:
     return Steps((*steps, Step(_MERGES[mode], inputs=both)), ("", *states))
 
 
-def _direction(described: Fields, channels: int, part: str) -> _Network:
+def _direction(described: Fields, major: int, channels: int, part: str) -> _Network:
     class_name = described.text("class_name")
     if class_name not in ("SimpleRNN", "LSTM", "GRU", "RNN") or ">" in described.text("registered_name", ""):
         raise UnsupportedError(f"Bidirectional of {shown(class_name)}", accepted="SimpleRNN, LSTM, GRU, RNN")
-    return _Network.read(class_name, described.fields("config"), channels, part)
+    return _Network.read(class_name, described.fields("config"), major, channels, part)
 
 
 def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation:
