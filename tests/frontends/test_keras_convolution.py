@@ -134,7 +134,7 @@ CONV = {"filters": 4, "kernel_size": [2, 2]}
         ("Conv2D", {**CONV, "kernel_size": [2, 2, 2]}, "kernel_size"),
         ("Conv2D", {**CONV, "strides": [0, 1]}, "strides"),
         ("Conv2D", {**CONV, "data_format": "channels"}, "channels_last or channels_first"),
-        ("Conv1D", {**CONV, "kernel_size": 2}, "along 1 axes of an input of shape"),
+        ("Conv1D", {**CONV, "kernel_size": 2}, "a layer along 1 axes of an input of shape"),
         ("Conv2D", {**CONV, "kernel_size": [1 << 40, 1 << 40]}, "elements"),
         ("Conv2D", {**CONV, "dilation_rate": 1 << 40, "padding": "same"}, "padded to"),
         ("Conv2D", {**CONV, "dilation_rate": 9}, "kernels no larger"),

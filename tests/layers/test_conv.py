@@ -104,8 +104,8 @@ def test_given_formats_are_honoured_to_the_bit() -> None:
     np.testing.assert_array_equal(outcome.fixed, (np.floor(wrapped / 2) + 8) % 16 / 2 - 4)
 
 
-def test_padding_is_zeros_where_zero_is_no_value_of_the_input() -> None:
-    """Inputs of 1 to 2, and two channels of different fractional bits after a convolution with exact weights."""
+def padded_network() -> Network:
+    """A convolution of two channels of 1.0 to 1.875 and of 1.0 to 1.21875, padded by two zeros on each side."""
     unsigned = Settings({"result": FixedFormat(False, 3, 3)})
     shifted = BatchNormalization(as_weights([1.0, 0.25]), as_weights([1.0, 1.0]))
     nodes = (
@@ -113,7 +113,11 @@ def test_padding_is_zeros_where_zero_is_no_value_of_the_input() -> None:
         NetworkNode("shifted", shifted, ("x",)),
         NetworkNode("layer", conv(as_weights(np.ones((3, 3, 2, 1)) / 2), padding=2), ("shifted",)),
     )
-    network = Network(nodes, ("x",), ("layer",))
+    return Network(nodes, ("x",), ("layer",))
+
+
+def test_padding_is_zeros_where_zero_is_no_value_of_the_input() -> None:
+    network = padded_network()
     outcome = run(network, samples=4)
     np.testing.assert_array_equal(outcome.fixed, outcome.real)
     assert float(outcome.fixed[0, 0, 0, 0]) == 1.0  # one pixel of 1.0 in each channel, the other eight are padding
@@ -216,7 +220,8 @@ def test_compiled_code_agrees(tmp_path: Path) -> None:
         "volume": (Conv(weights(rng, 2, 2, 1, 2, 2), None, (1, 1, 2), (1, 1, 1), ((0, 1), (0, 0), (1, 0))), (3, 3, 3, 2)),
         "transposed": (ConvTranspose(weights(rng, 3, 2, 2, 3), weights(rng, 3), twos, (1, 1), (1, 0), (5, 4)), (3, 2, 2)),
     }  # fmt: skip
-    assert_compiled({name: network_of(layer, [shape]) for name, (layer, shape) in networks.items()}, tmp_path)
+    built = {name: network_of(layer, [shape]) for name, (layer, shape) in networks.items()}
+    assert_compiled({**built, "padded": padded_network()}, tmp_path)
 
 
 @pytest.mark.slow
