@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -124,6 +127,32 @@ def test_files_of_keras_2(tmp_path: Path) -> None:
     saved["config"]["layers"][1]["inbound_nodes"] = [[["x", 0, 0, {"value": ["x", 0, 0], "training": False}]]]
     text.write_text(json.dumps(saved))
     assert_same(read_keras(text), model)
+
+
+def test_private_names_of_sub_layers(tmp_path: Path) -> None:
+    """Early files have ``_query_dense`` where later ones have ``query_dense``."""
+    x = keras.Input((5, 4), name="x")
+    model = randomised(keras.Model(x, layers.MultiHeadAttention(2, 3, name="mha")(x, x)))
+    path = save(model, tmp_path / "m.keras")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    data = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(data, "a") as file:
+        group = file["layers/multi_head_attention"]
+        for name in ("query_dense", "key_dense", "value_dense", "output_dense"):
+            group.move(name, f"_{name}")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {"model.weights.h5": data.getvalue()}).items():
+            archive.writestr(name, content)
+    assert_same(read_keras(path), model)
+
+
+def test_attention_of_absurd_size_is_refused(tmp_path: Path) -> None:
+    attention = layer("Attention", "it", "x")
+    attention["inbound_nodes"] = [[["x", 0, 0, {"use_causal_mask": True}], ["x", 0, 0, {}]]]
+    model = functional(source("x", 1 << 20, 1), attention, outputs=("it",))
+    with pytest.raises(BitsmithError, match="at most 16777216 elements"):
+        read_keras(write_model(tmp_path, model))
 
 
 def _attention(**kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from keras import layers, ops
 from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_fixed_point, assert_same, save
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras import read_keras
 
 Build = Callable[[Any], Any]
@@ -142,3 +142,10 @@ def test_constants_that_differ_between_samples_are_refused() -> None:
     x = keras.Input(GRID, batch_size=2)
     with pytest.raises(UnsupportedError, match="beside tensors"):
         read_keras(keras.Model(x, ops.concatenate([x, np.ones((2, 1, 4), "float32")], axis=1)))
+
+
+@pytest.mark.parametrize("class_name,config", [("Unstack", {}), ("Split", {"indices_or_sections": 4096})])
+def test_absurdly_many_results_are_refused(class_name: str, config: dict[str, Any], tmp_path: Path) -> None:
+    parts = layer(class_name, "parts", "x", axis=1, **config) | {"module": "keras.src.ops.core"}
+    with pytest.raises(ModelFileError, match="at most 1024"):
+        read_keras(write_model(tmp_path, functional(source("x", 4096, 2), parts, outputs=("parts",))))

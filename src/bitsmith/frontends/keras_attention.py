@@ -103,6 +103,7 @@ def _multi_head_attention(call: LayerCall) -> Steps:
     if len(set(batch)) != 1 or value.positions != key.positions or len({query.kept, value.kept, key.kept}) != 1:
         raise ModelFileError(f"attention of shapes {[axes.shape for axes in (query, value, key)]}", where=call.where,
                              accepted="value and key of as many positions")  # fmt: skip
+    checked_size((call.config.integer("num_heads"), math.prod(batch[0]), query.positions, value.positions), call.where)
     mask = _multi_head_mask(call, query, value)
     output = _output_shape(call, query.shape)
     weights = _Weights.of(call, query.shape[-1], value.shape[-1], key.shape[-1], output)
@@ -263,6 +264,7 @@ def _query(call: LayerCall) -> tuple[Shape, int]:
         raise UnsupportedError(f"attention of shapes {list(shapes)}", accepted="two or three tensors of two axes each")
     if shapes[0][1] != shapes[-1][1] or shapes[1][0] != shapes[-1][0]:
         raise ModelFileError(f"attention of shapes {list(shapes)}", where=call.where)
+    checked_size((shapes[0][0], shapes[1][0]), call.where)
     return shapes[0], len(shapes) - 1
 
 

@@ -19,6 +19,9 @@ from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts
 from bitsmith.layers.merge import Concatenate
 from bitsmith.layers.shape import Broadcast, Gather, Identity, Permute, Reshape, Slice, Stack
 
+MAX_RESULTS = 1024
+"""Most results of one call."""
+
 _BATCH = "all of the batch axis, in order"
 
 
@@ -143,16 +146,25 @@ def _split(call: LayerCall) -> Steps:
     if is_integer(places):
         if places < 1 or size % places:
             raise ModelFileError(f"{size} elements split into {places} parts", where=call.where)
+        _limited(places, call.where)
         ends = list(range(0, size + 1, size // places))
     else:
         inner = _integers(places)
         if inner is None:
             raise call.config.wrong("indices_or_sections", "a whole number or a list of them")
+        _limited(len(inner), call.where)
         ends = [0, *(place + size if place < 0 else place for place in inner), size]
     if any(first >= last for first, last in pairwise(ends)):
         raise UnsupportedError(f"a split of {size} elements at {ends[1:-1]}", accepted="parts that are not empty")
     parts = [_along(shape, axis, first, last) for first, last in pairwise(ends)]
     return _results([(Step(part, f"{k}", inputs=(0,)),) for k, part in enumerate(parts)])
+
+
+def _limited(count: int, where: str) -> int:
+    """A number of results, if it is sensible."""
+    if count > MAX_RESULTS:
+        raise ModelFileError(f"{count} results", where=where, accepted=f"at most {MAX_RESULTS}")
+    return count
 
 
 def _results(parts: Sequence[tuple[Step, ...]]) -> Steps:
@@ -163,7 +175,7 @@ def _results(parts: Sequence[tuple[Step, ...]]) -> Steps:
 def _unstack(call: LayerCall) -> Steps:
     shape = call.shape
     axis = call.axis(call.config.integer("axis", 0), shape)
-    count = shape[axis]
+    count = _limited(shape[axis], call.where)
     if call.config.get("num") is not None and call.config.integer("num") != count:
         raise ModelFileError(f"{count} elements unstacked into {call.config.integer('num')}", where=call.where)
     if len(shape) == 1:

@@ -7,6 +7,7 @@ A label of an equation is one of four kinds. *Batch*: in both operands and the r
 from __future__ import annotations
 
 import math
+import reprlib
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,12 +44,14 @@ def parse_equation(text: str, ranks: Sequence[int]) -> Equation:
     left, arrow, result = stripped.partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
-        raise UnsupportedError(f"the equation {text!r} for {len(ranks)} operands", accepted="one term per operand")
+        raise UnsupportedError(
+            f"the equation {reprlib.repr(text)} for {len(ranks)} operands", accepted="one term per operand"
+        )
     unused = [letter for letter in reversed(_LETTERS) if letter not in stripped]
     # NumPy aligns the axes that ellipses stand for from the right.
     most = max((rank - len(term) + 3 for term, rank in zip(terms, ranks, strict=True) if "..." in term), default=0)
     if not 0 <= most <= len(unused):
-        raise UnsupportedError(f"the equation {text!r} for operands of {list(ranks)} axes")
+        raise UnsupportedError(f"the equation {reprlib.repr(text)} for operands of {list(ranks)} axes")
     hidden = "".join(unused[:most])
     operands = tuple(_opened(term, hidden, rank, text) for term, rank in zip(terms, ranks, strict=True))
     if not arrow:
@@ -57,7 +60,7 @@ def parse_equation(text: str, ranks: Sequence[int]) -> Equation:
     else:
         result = _opened(result, hidden, None, text)
     if not set(result) <= set("".join(operands)):
-        raise UnsupportedError(f"the equation {text!r}, whose result has an axis that no operand has")
+        raise UnsupportedError(f"the equation {reprlib.repr(text)}, whose result has an axis that no operand has")
     return Equation(operands, result)
 
 
@@ -69,11 +72,12 @@ def _opened(term: str, hidden: str, rank: int | None, text: str) -> str:
     if not all(label in _LETTERS for label in term) or (rank is not None and len(term) != rank):
         axes = "a result" if rank is None else f"an operand of {rank} axes"
         raise UnsupportedError(
-            f"{term!r} in the equation {text!r} for {axes}", accepted="one letter per axis, and '...'"
+            f"{reprlib.repr(term)} in the equation {reprlib.repr(text)} for {axes}",
+            accepted="one letter per axis, and '...'",
         )
     if len(set(term)) != len(term):
         raise UnsupportedError(
-            f"the equation {text!r}, which takes a diagonal", accepted="each letter once per operand"
+            f"the equation {reprlib.repr(text)}, which takes a diagonal", accepted="each letter once per operand"
         )
     return term
 
