@@ -1,4 +1,4 @@
-"""The familiar helper names: configurations from models, and example models."""
+"""The familiar helper names: configurations from models, example models, and pictures of models."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import pooch
 from bitsmith.config import config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.model import Model
+from bitsmith.project import write_atomically
+from bitsmith.report.picture import Content, Direction, Format, picture, plotted, svg
 
-__all__ = ["config_from_keras_model", "create_config", "fetch_example_list", "fetch_example_model"]
+__all__ = ["config_from_keras_model", "create_config", "fetch_example_list", "fetch_example_model", "plot_model"]
 
 _MODELS = resources.files("bitsmith") / "data" / "models"
 _SHIPPED: Mapping[str, tuple[str, ...]] = {
@@ -77,6 +80,42 @@ def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
     if weights is None:
         return {**config, "KerasModel": name}
     return {**config, "KerasJson": name, "KerasH5": weights}
+
+
+def plot_model(
+    model: Model,
+    to_file: str | Path = "model.png",
+    show_shapes: bool = False,
+    show_layer_names: bool = True,
+    show_precision: bool = False,
+    rankdir: str = "TB",
+    dpi: float = 96,
+) -> Path:
+    """Draw the layers of a converted model and what flows between them into a file, and return its path.
+
+    Args:
+        to_file: a name ending in .svg, or in .png or .pdf, which need the extra ``report``.
+        show_shapes: the result's shape and the number of trained values.
+        show_precision: formats of the trained values, and the width, fractional bits and proved range of the result.
+        rankdir: ``TB`` from top to bottom, ``LR`` from left to right.
+        dpi: dots per inch of a .png.
+
+    Raises:
+        ConfigError: another ending or direction.
+        ToolMissingError: matplotlib is needed and not installed.
+        ProjectError: the file cannot be written.
+    """
+    path = Path(to_file)
+    try:
+        kind = Format(path.suffix.removeprefix(".").lower())
+        direction = Direction(rankdir)
+    except ValueError as error:
+        raise ConfigError(f"to_file={str(to_file)!r}, rankdir={rankdir!r}", where="plot_model",
+                          accepted=f"names ending in .{', .'.join(Format)}; {', '.join(Direction)}") from error  # fmt: skip
+    drawn = picture(model.design(), Content(show_layer_names, show_shapes, show_precision), direction)
+    content = svg(drawn) if kind is Format.SVG else plotted(drawn, kind, dpi)
+    write_atomically(path, lambda file: file.write(content))
+    return path
 
 
 def _public() -> dict[str, dict[str, str]]:

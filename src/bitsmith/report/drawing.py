@@ -1,7 +1,7 @@
-"""Where things stand in the pictures of the HTML page.
+"""Where things stand in the pictures of the HTML page and of ``plot_model``.
 
-In: layer rows. Out: plain coordinates in pixels, which the page's template draws as inline SVG. No text is composed into
-markup here.
+In: layer rows. Out: plain coordinates in pixels, which the page's template draws as inline SVG, and :mod:`picture` in files.
+No text is composed into markup here.
 """
 
 from __future__ import annotations
@@ -9,16 +9,30 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bitsmith.report.summary import LayerRow
 
-_BOX_WIDTH, _BOX_HEIGHT = 210, 46
 _LANE_WIDTH = 36
-_GAP_X, _GAP_Y = 24, 44
 _MARGIN = 12
-_OUTPUT_HEIGHT = 40
 _LABEL_CHARS = 24
 _SWEEPS = 4
+
+Point: TypeAlias = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Sizes in pixels of the boxes, of the gaps between them, and of the room behind the last one.
+
+    The network flows downwards: swap the coordinates of a diagram, and it flows to the right.
+    """
+
+    box_width: float = 210
+    box_height: float = 46
+    gap_x: float = 24
+    gap_y: float = 44
+    behind: float = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,7 @@ class Box:
 
     x: float
     y: float
+    layer: LayerRow
     name: str
     title: str
     wires: str
@@ -36,10 +51,19 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A piece of a connection, as an SVG path; the last piece ``arrives`` at a box."""
+    """A piece of a connection: from the first point straight to the second, then a cubic curve over two more to the last.
 
-    path: str
+    The last piece ``arrives`` at a box.
+    """
+
+    points: tuple[Point, Point, Point, Point, Point]
     arrives: bool
+
+    @property
+    def path(self) -> str:
+        """The piece as an SVG path."""
+        start, bend, *curve = (f"{x:.1f} {y:.1f}" for x, y in self.points)
+        return f"M{start}L{bend}C{' '.join(curve)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +74,8 @@ class Diagram:
     height: float
     boxes: tuple[Box, ...]
     edges: tuple[Edge, ...]
-    box_width: int = _BOX_WIDTH
-    box_height: int = _BOX_HEIGHT
+    box_width: float
+    box_height: float
 
 
 @dataclass(slots=True)
@@ -63,25 +87,27 @@ class _Place:
     above: list[_Place]
     x: float = 0.0
 
-    @property
-    def width(self) -> int:
-        return _LANE_WIDTH if self.row is None else _BOX_WIDTH
+    def width(self, frame: Frame) -> float:
+        return _LANE_WIDTH if self.row is None else frame.box_width
+
+    def top(self, frame: Frame) -> float:
+        return _MARGIN + self.level * (frame.box_height + frame.gap_y)
 
 
-def diagram(rows: Sequence[LayerRow], outputs: Sequence[str]) -> Diagram:
+def diagram(rows: Sequence[LayerRow], outputs: Sequence[str], frame: Frame = Frame()) -> Diagram:
     """The layers drawn in levels: each stands below everything it reads (after K. Sugiyama et al., IEEE SMC 11(2), 1981)."""
     levels = _levels(rows)
-    _spread(levels)
-    width = 2 * _MARGIN + max((_extent(level) for level in levels), default=0)
+    _spread(levels, frame)
+    width = 2 * _MARGIN + max((_extent(level, frame) for level in levels), default=0)
     places = [place for level in levels for place in level]
     edges = [
-        Edge(_path(width, source, place, index, len(place.above)), place.row is not None)
+        Edge(_points(frame, width, source, place, index), place.row is not None)
         for place in places
         for index, source in enumerate(place.above)
     ]
-    boxes = [_box(width, place, place.row, outputs) for place in places if place.row is not None]
-    height = 2 * _MARGIN + len(levels) * (_BOX_HEIGHT + _GAP_Y) - _GAP_Y + _OUTPUT_HEIGHT
-    return Diagram(width, height, tuple(boxes), tuple(edges))
+    boxes = [_box(frame, width, place, place.row, outputs) for place in places if place.row is not None]
+    height = 2 * _MARGIN + len(levels) * (frame.box_height + frame.gap_y) - frame.gap_y + frame.behind
+    return Diagram(width, height, tuple(boxes), tuple(edges), frame.box_width, frame.box_height)
 
 
 def _levels(rows: Sequence[LayerRow]) -> list[list[_Place]]:
@@ -109,29 +135,26 @@ def _lanes(source: _Place, level: int, levels: list[list[_Place]]) -> _Place:
     return source
 
 
-def _spread(levels: list[list[_Place]]) -> None:
+def _spread(levels: list[list[_Place]], frame: Frame) -> None:
     """Order each level by where its operands stand, and centre it; ``x`` is then relative to the picture's middle."""
     for _ in range(_SWEEPS):
         for places in levels:
             places.sort(key=lambda place: sum(a.x for a in place.above) / len(place.above) if place.above else place.x)
-            left = -_extent(places) / 2
+            left = -_extent(places, frame) / 2
             for place in places:
-                place.x = left + place.width / 2
-                left += place.width + _GAP_X
+                place.x = left + place.width(frame) / 2
+                left += place.width(frame) + frame.gap_x
 
 
-def _extent(places: Sequence[_Place]) -> float:
-    return sum(place.width for place in places) + _GAP_X * (len(places) - 1)
+def _extent(places: Sequence[_Place], frame: Frame) -> float:
+    return sum(place.width(frame) for place in places) + frame.gap_x * (len(places) - 1)
 
 
-def _top(place: _Place) -> float:
-    return _MARGIN + place.level * (_BOX_HEIGHT + _GAP_Y)
-
-
-def _box(width: float, place: _Place, row: LayerRow, outputs: Sequence[str]) -> Box:
+def _box(frame: Frame, width: float, place: _Place, row: LayerRow, outputs: Sequence[str]) -> Box:
     return Box(
         x=width / 2 + place.x,
-        y=_top(place),
+        y=place.top(frame),
+        layer=row,
         name=_shortened(row.name),
         title=_shortened(f"{row.title} \u00b7 {row.shape_text}"),
         wires=("folded" if row.folded else "none")
@@ -142,14 +165,18 @@ def _box(width: float, place: _Place, row: LayerRow, outputs: Sequence[str]) -> 
     )
 
 
-def _path(width: float, source: _Place, target: _Place, index: int, operands: int) -> str:
-    """A curve from below ``source`` to the ``index``-th of the ``operands`` entries of ``target``; a lane is crossed straight."""
-    x0, y0 = width / 2 + source.x, _top(source) + _BOX_HEIGHT
-    spread = 0.0 if target.row is None else ((index + 1) / (operands + 1) - 0.5) * _BOX_WIDTH * 0.6
-    x1, y1 = width / 2 + target.x + spread, _top(target)
+def _points(
+    frame: Frame, width: float, source: _Place, target: _Place, index: int
+) -> tuple[Point, Point, Point, Point, Point]:
+    """From below ``source`` to entry ``index`` of ``target``; a lane is crossed straight."""
+    x0, y0 = width / 2 + source.x, source.top(frame) + frame.box_height
+    spread = 0.0
+    if target.row is not None:
+        spread = ((index + 1) / (len(target.above) + 1) - 0.5) * frame.box_width * 0.6
+    x1, y1 = width / 2 + target.x + spread, target.top(frame)
     bend = (y1 - y0) * 0.6
-    start = f"M{x0:.1f} {y0 - (_BOX_HEIGHT if source.row is None else 0):.1f}V{y0:.1f}"
-    return f"{start}C{x0:.1f} {y0 + bend:.1f} {x1:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
+    start = y0 - frame.box_height if source.row is None else y0
+    return (x0, start), (x0, y0), (x0, y0 + bend), (x1, y1 - bend), (x1, y1)
 
 
 def _shortened(text: str) -> str:

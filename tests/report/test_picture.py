@@ -1,0 +1,103 @@
+"""Pictures of layers: every layer and connection is there, in files of three kinds, whatever the names."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
+from bitsmith.model import Model, Target
+from bitsmith.report.picture import Content, Direction, Format, picture, plotted, svg
+from bitsmith.report.summary import Design
+from bitsmith.utils import plot_model
+from tests.report.networks import lowered, residual
+from tests.report.reports import design
+
+_SVG = "{http://www.w3.org/2000/svg}"
+ALL = Content(shapes=True, precision=True)
+
+
+def _texts(drawn: bytes) -> list[str]:
+    return [text.text or "" for text in ElementTree.fromstring(drawn).iter(f"{_SVG}text")]
+
+
+def _model(folder: Path) -> Model:
+    network = residual()
+    return Model(network, lowered(network), Target(folder, "residual", "LFE5U-85F-6BG381C", 10.0))
+
+
+def test_boxes_say_what_was_asked_for() -> None:
+    assert _texts(svg(picture(design(), Content(), Direction.DOWN))) == [
+        "x", "InputLayer", "hidden", "Dense", "relu", "Activation", "mix", "Dense", "sum", "Add",
+    ]  # fmt: skip
+    assert _texts(svg(picture(design(), Content(names=False), Direction.DOWN)))[:2] == ["InputLayer", "Dense"]
+    texts = _texts(svg(picture(design(), ALL, Direction.DOWN)))
+    assert texts[:5] == ["x", "InputLayer", "shape 4", "result s12, 8 fractional bits", "-8 .. 8"]
+    assert {"36 parameters, 100 % not zero", "weight fixed<6,2>", "result u9, 6 fractional bits"} <= set(texts)
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_everything_lies_within_the_picture_and_arrows_end_at_boxes(direction: Direction) -> None:
+    drawn = picture(design(), ALL, direction)
+    down = direction is Direction.DOWN
+    entries = {round(box.y if down else box.x, 3) for box in drawn.boxes}
+    for box in drawn.boxes:
+        assert 0 <= box.x <= drawn.width - drawn.box_width and 0 <= box.y <= drawn.height - drawn.box_height
+    for points, arrives in drawn.edges:
+        assert all(0 <= x <= drawn.width and 0 <= y <= drawn.height for x, y in points)
+        assert not arrives or round(points[-1][1 if down else 0], 3) in entries
+    assert sum(arrives for _, arrives in drawn.edges) == sum(len(row.inputs) for row in design().layers)
+    assert [box.output for box in drawn.boxes] == [False] * 4 + [True]
+
+
+def _hostile() -> Design:
+    shown = design()
+    names = {"x": "</svg><script>$", "hidden": "\x00\x1b$\\frac{", "relu": "n" * 5000}
+    rows = [
+        replace(row, name=names.get(row.name, row.name), inputs=tuple(names.get(name, name) for name in row.inputs))
+        for row in shown.layers
+    ]
+    return replace(shown, layers=tuple(rows))
+
+
+def test_hostile_names_are_only_text() -> None:
+    drawn = picture(_hostile(), ALL, Direction.DOWN)
+    content = svg(drawn)
+    assert b"<script>" not in content
+    assert {"</svg><script>$", "��$\\frac{", "n" * 43 + "…"} <= set(_texts(content))
+    assert plotted(drawn, Format.PNG, 50).startswith(b"\x89PNG")
+
+
+def test_files_of_all_kinds(tmp_path: Path) -> None:
+    model = _model(tmp_path)
+    for name, start in (("m.png", b"\x89PNG"), ("m.pdf", b"%PDF"), ("m.SVG", b"<svg")):
+        path = plot_model(model, tmp_path / name, show_shapes=True, rankdir="LR")
+        assert path.read_bytes().startswith(start)
+    small, large = (plot_model(model, tmp_path / f"{dpi}.png", dpi=dpi).stat().st_size for dpi in (50, 200))
+    assert large > small
+
+
+def test_very_long_networks_still_fit_into_a_png() -> None:
+    (row,) = design().layers[:1]
+    chain = [replace(row, name=str(k), inputs=(str(k - 1),) if k else ()) for k in range(350)]
+    drawn = picture(replace(design(), layers=tuple(chain)), Content(), Direction.DOWN)
+    assert drawn.height > 30_000
+    assert plotted(drawn, Format.PNG, 200).startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model(tmp_path)
+    with pytest.raises(ConfigError, match=r"\.svg, \.png, \.pdf"):
+        plot_model(model, tmp_path / "model.bmp")
+    with pytest.raises(ConfigError, match="TB, LR"):
+        plot_model(model, tmp_path / "model.svg", rankdir="RL")
+    with pytest.raises(ProjectError):
+        plot_model(model, tmp_path / "no" / "such" / "model.svg")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ToolMissingError, match="report"):
+        plot_model(model, tmp_path / "model.png")
+    assert plot_model(model, tmp_path / "model.svg").exists()
