@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.ir import ops
+from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
-from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
+from bitsmith.netlist.scalarise import scalarise
+from bitsmith.passes import PASSES, drop_dead, simplify
+from bitsmith.passes.lower import lower
+from bitsmith.passes.observe import observe
 from bitsmith.plan.devices import Family
 from bitsmith.plan.estimate import estimate
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
@@ -76,7 +84,11 @@ def expected(layer: Recurrent, names: tuple[str, str], inputs: list[Floats]) -> 
                 case GRU():
                     u = layer.units
                     z, r = gate(a[:u] + b[:u]), gate(a[u : 2 * u] + b[u : 2 * u])
-                    inner = r * b[2 * u :] if layer.reset_after else (r * h) @ layer.recurrent_kernel[:, 2 * u :] + late[2 * u :]
+                    inner = (
+                        r * b[2 * u :]
+                        if layer.reset_after
+                        else (r * h) @ layer.recurrent_kernel[:, 2 * u :] + late[2 * u :]
+                    )
                     h = z * h + (1 - z) * act(a[2 * u :] + inner)
                 case _:
                     h = act(a + b)
@@ -90,7 +102,7 @@ def expected(layer: Recurrent, names: tuple[str, str], inputs: list[Floats]) -> 
     return np.stack(rows)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.sampled_from([SimpleRNN, LSTM, GRU]),
     st.sampled_from(["tanh", "tanh", "sigmoid", "hard_sigmoid", "relu6", "softsign"]),
@@ -146,9 +158,6 @@ def test_long_sequences_stay_accurate(kind: type[Recurrent]) -> None:
         as_weights(rng.normal(0, 0.3, columns)), return_sequences=True,
     )  # fmt: skip
     network = network_of(layer, [(300, 4)])
-    from bitsmith.compiler import compile_network
-    from bitsmith.emulate import Emulator
-
     program = compile_network(network).program
     x = np.round(rng.normal(0, 1, (30, 300, 4)) * 256) / 256
     errors = np.abs(Emulator(program).run([x])[0] - network.evaluate([x])["layer"])
@@ -158,3 +167,158 @@ def test_long_sequences_stay_accurate(kind: type[Recurrent]) -> None:
 
 def scans(program: Program) -> list[ops.Scan]:
     return [node.op for node in program.nodes if isinstance(node.op, ops.Scan)]
+
+
+def test_given_formats_are_honoured_to_the_bit() -> None:
+    state = FixedFormat(True, 8, 5, Rounding.TRN, Overflow.WRAP)
+    gate = FixedFormat(False, 5, 4, Rounding.RND, Overflow.SAT)
+    sums = FixedFormat(True, 10, 4, Rounding.RND_CONV, Overflow.SAT)
+    precision = {"state": state, "accum": sums, "recurrent_accum": sums, "activation": gate}
+    layer = SimpleRNN(as_weights([[0.75]]), as_weights([[0.5]]), activation=ReLU(1.25), return_sequences=True)
+    outcome = run(network_of(layer, [(6, 1)], Settings(precision)), samples=12)
+
+    def quantised(value: float, fmt: FixedFormat) -> float:
+        scaled = value * 2.0**fmt.frac
+        raw = {Rounding.TRN: np.floor(scaled), Rounding.RND: np.floor(scaled + 0.5)}.get(fmt.rounding, np.rint(scaled))
+        if fmt.overflow is Overflow.WRAP:
+            return float((raw - fmt.lo) % (fmt.hi - fmt.lo + 1) + fmt.lo) / 2.0**fmt.frac
+        return float(np.clip(raw, fmt.lo, fmt.hi)) / 2.0**fmt.frac
+
+    rng = np.random.default_rng(0)
+    raw = rng.integers(INPUT.lo, INPUT.hi + 1, (12, 6, 1))
+    raw[0], raw[1] = INPUT.lo, INPUT.hi
+    for sample, have in zip(raw / 256.0, outcome.fixed, strict=True):
+        h = 0.0
+        for now, shown in zip(sample[:, 0], have[:, 0], strict=True):
+            total = quantised(0.75 * now, sums) + quantised(0.5 * h, sums)
+            h = quantised(quantised(min(max(total, 0.0), 1.25), gate), state)
+            assert shown == h
+
+
+def test_usual_states_lie_between_minus_one_and_one_and_the_cell_within_its_number_of_steps() -> None:
+    for kind, steps in ((SimpleRNN, 50), (GRU, 50), (LSTM, 20)):
+        layer = made(kind, 3, 3, 0, return_sequences=True)
+        (scan,) = scans(compile_network(network_of(layer, [(steps, 3)])).program)
+        hidden, *cell = (scan.body.nodes[index].type.real_range() for index in scan.body.inputs[: scan.states])
+        assert max(map(abs, hidden)) <= 1.01
+        assert all(max(map(abs, reached)) <= 1.01 * steps for reached in cell)
+
+
+def test_unbounded_states_keep_what_they_can_reach_or_are_refused() -> None:
+    layer = replace(made(SimpleRNN, 2, 2, 1, return_sequences=True), activation=ReLU())
+    outcome = run(network_of(layer, [(3, 2)]), samples=8)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) < 2.0**-8
+    growing = replace(layer, activation=Identity(), recurrent_kernel=as_weights(2.0 * np.eye(2)))
+    long = network_of(growing, [(60, 2)])
+    with pytest.raises(RangeError, match=r"layer 'layer': its state may grow to .* pass calibration"):
+        lower(long, observe(long, None))
+    x = np.random.default_rng(0).normal(0, 2.0**-20, (20, 60, 2))
+    assert compile_network(long, [x]).program
+
+
+def test_calibrated_states_have_one_spare_bit() -> None:
+    layer = made(LSTM, 2, 3, 4)
+    network = network_of(layer, [(40, 2)])
+    x = np.random.default_rng(0).normal(0, 1, (50, 40, 2))
+    cells = layer.internals([x])["cell"]
+    (scan,) = scans(compile_network(network, [x]).program)
+    reached = scan.body.nodes[scan.body.inputs[1]].type.real_range()
+    assert max(map(abs, reached)) <= 2.0 * np.abs(cells).max() + 1e-3
+
+
+def test_nodes_for_output_and_states_share_one_recurrence() -> None:
+    layer = made(LSTM, 2, 3, 5, return_sequences=True, return_state=True)
+    layers = {"y": layer, "h": replace(layer, return_sequences=False),
+              "c": replace(layer, return_sequences=False, of_cell=True)}  # fmt: skip
+    network = network_of(layer, [(4, 2)])
+    nodes = [network.nodes[0], *(NetworkNode(name, one, ("x0",)) for name, one in layers.items())]
+    program = assert_exact(Network(tuple(nodes), ("x0",), tuple(layers)))
+    assert len(scans(program)) == 1
+
+
+def test_passes_keep_a_recurrence_and_work_inside_of_it() -> None:
+    network = network_of(made(GRU, 2, 2, 6, return_sequences=True), [(3, 2)])
+    program = lower(network, observe(network, None))
+    raw = [np.random.default_rng(0).integers(-2048, 2048, (3, 2)).astype(np.object_)]
+    truth = evaluate(program, raw)[0]
+    for rewritten in (*(change(program) for change in PASSES), simplify(program)):
+        np.testing.assert_array_equal(evaluate(rewritten, raw)[0], truth)
+    assert len(scans(simplify(program))[0].body.nodes) < len(scans(program)[0].body.nodes)
+
+
+def test_the_estimate_counts_every_step() -> None:
+    def size(steps: int) -> int:
+        program = compile_network(network_of(made(LSTM, 2, 4, 7), [(steps, 2)])).program
+        return estimate(program, Family.ECP5).lut
+
+    assert 7.0 < size(24) / size(3) < 9.0
+
+
+def test_an_unrolled_recurrence_begins_with_what_is_known_of_its_first_state() -> None:
+    def words(steps: int) -> int:
+        program = compile_network(network_of(made(SimpleRNN, 2, 3, 8), [(steps, 2)])).program
+        return len(scalarise(drop_dead(program, keep_probes=False)).words)
+
+    one, two, three = words(1), words(2), words(3)
+    assert two - one > one
+    assert abs((three - two) - (two - one)) < (two - one) / 4
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "message"),
+    [
+        (made(LSTM, 3, 2, 0), [(4, 2)], "a kernel of shape"),
+        (made(LSTM, 3, 2, 0), [(3,)], "shape .time, channels."),
+        (made(LSTM, 3, 2, 0), [(4, 3), (2,)], "2 initial states"),
+        (made(GRU, 3, 2, 0), [(4, 3), (3,)], "initial states of shapes"),
+        (made(SimpleRNN, 3, 2, 0, activation=Softmax()), [(4, 3)], "functions of one number"),
+        (made(LSTM, 3, 2, 0, of_cell=True, return_sequences=True), [(4, 3)], "that of the last step"),
+    ],
+)
+def test_what_does_not_fit_is_refused(layer: Recurrent, shapes: list[tuple[int, ...]], message: str) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        network_of(layer, shapes).shapes()
+
+
+SMALL = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
+FEW_BITS = {
+    "weight": SMALL, "recurrent_weight": SMALL, "bias": SMALL, "recurrent_bias": SMALL, "state": SMALL, "cell": SMALL,
+    "activation": SMALL, "recurrent_activation": SMALL, "accum": FixedFormat(True, 9, 4, Rounding.RND, Overflow.SAT),
+    "recurrent_accum": FixedFormat(True, 9, 4, Rounding.TRN, Overflow.WRAP), "table": SMALL,
+}  # fmt: skip
+
+
+def small(kind: type[Recurrent], seed: int, **fields: object) -> Network:
+    """A network of few bits that fits everywhere."""
+    fields = {"return_sequences": True, **fields}
+    precision = {name: fmt for name, fmt in FEW_BITS.items() if name in kind.precisions}
+    return network_of(made(kind, 2, 2, seed, **fields), [(3, 2)], Settings(precision), {0: SMALL})
+
+
+def samples() -> dict[str, Network]:
+    return {
+        "lstm": small(LSTM, 0),
+        "lstm_cell": small(LSTM, 1, return_sequences=False, of_cell=True),
+        "gru": small(GRU, 2, go_backwards=True),
+        "gru_before": small(GRU, 3, reset_after=False, reversed_result=True),
+        "simple": small(SimpleRNN, 4, activation=HardActivation(0.25, 0.5, 0.0, 1.0)),
+        "lstm_auto": network_of(made(LSTM, 2, 2, 5), [(3, 2)]),
+        "gru_initial": network_of(made(GRU, 2, 2, 6), [(3, 2), (2,)]),
+    }
+
+
+@pytest.mark.parametrize("name", samples())
+def test_few_bits_are_exact(name: str) -> None:
+    assert_exact(samples()[name])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_compiled_recurrences(tmp_path: Path) -> None:
+    assert_compiled(samples(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lstm", "gru_before"])
+def test_simulated_recurrences(name: str, tmp_path: Path) -> None:
+    assert_simulated(samples()[name], tmp_path)

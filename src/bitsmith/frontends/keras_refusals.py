@@ -51,7 +51,11 @@ _KINDS = (
         "this kind of convolution is not translated",
         "use Conv, DepthwiseConv, SeparableConv or ConvTranspose layers",
     ),
-    ("CuDNN", "its weights are laid out for another library", "load the model with Keras as LSTM or GRU and save it again"),
+    (
+        "CuDNN",
+        "its weights are laid out for another library",
+        "load the model with Keras as LSTM or GRU and save it again",
+    ),
     ("LSTM", "this kind of recurrent layer is not translated", "use SimpleRNN, LSTM, GRU, or RNN with their cells"),
     ("GRU", "this kind of recurrent layer is not translated", "use SimpleRNN, LSTM, GRU, or RNN with their cells"),
     ("RNN", "this kind of recurrent layer is not translated", "use SimpleRNN, LSTM, GRU, or RNN with their cells"),
