@@ -125,9 +125,12 @@ def test_render_shows_layers_totals_target_and_notes() -> None:
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_render_fits_narrow_terminals() -> None:
+def test_render_fits_narrow_terminals_and_still_tells_the_sizes() -> None:
     network = residual("n" * 50)
-    assert max(map(len, render(network, lowered(network), width=80).splitlines())) <= 80
+    lines = render(network, lowered(network), width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = next(line for line in lines if line.split()[:1] == ["Layer"]).split()
+    assert headings == ["Layer", "Type", "Shape", "Params", "Result", "Bits", "Frac"]
 
 
 def test_design_round_trip() -> None:

@@ -22,8 +22,8 @@ from bitsmith.report.summary import AUTO, ConstantRow, LayerRow
 _LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
 
 _COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "Result", "Bits", "Frac", "Range")
-_WIDE_COLUMNS = ("Params", "Nonzero", "Constants")
-_WIDE = 124
+_LEAST_WIDTHS = {"Range": 98, "Nonzero": 124, "Constants": 124}
+"""Columns that narrower tables leave out."""
 
 _UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock period", "ns"), "Cycles": ("Latency", "cycles")}
 
@@ -146,8 +146,7 @@ class LayersTable:
     notes: tuple[str, ...] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = options.max_width >= _WIDE
-        headings = [heading for heading in _COLUMNS if wide or heading not in _WIDE_COLUMNS]
+        headings = [heading for heading in _COLUMNS if options.max_width >= _LEAST_WIDTHS.get(heading, 0)]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for heading in headings:
             right = heading in ("Params", "Nonzero", "Bits", "Frac")
