@@ -29,6 +29,9 @@ _Truths: TypeAlias = npt.NDArray[np.bool_]
 _OPERANDS = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
 """The parameters of a call of MultiHeadAttention, in order."""
 
+_SEPARATE, _OUTPUT = "uvw", "klmn"
+"""Labels of axes that are attended to separately, and of those of the output."""
+
 
 def _called(call: LayerCall) -> dict[str, int]:
     """The numbers of the tensors by parameter, given by place or by name; a key left out is the value."""
@@ -107,9 +110,10 @@ def _multi_head_attention(call: LayerCall) -> Steps:
     mask = _multi_head_mask(call, query, value)
     output = _output_shape(call, query.shape)
     weights = _Weights.of(call, query.shape[-1], value.shape[-1], key.shape[-1], output)
-    b, o = "uvw"[: len(batch[0])] if len(batch[0]) <= 3 else "", "klmn"[: len(output)]
-    if len(b) < len(batch[0]) or len(o) < len(output):
-        raise UnsupportedError(f"attention of {len(batch[0])} separate axes to {len(output)} axes", accepted="3 and 4")
+    if len(batch[0]) > len(_SEPARATE) or len(output) > len(_OUTPUT):
+        raise UnsupportedError(f"attention of {len(batch[0])} separate axes to {len(output)} axes",
+                               accepted=f"at most {len(_SEPARATE)} and {len(_OUTPUT)}")  # fmt: skip
+    b, o = _SEPARATE[: len(batch[0])], _OUTPUT[: len(output)]
     steps: list[Step] = []
     sources: dict[str, int | str] = {}
     for name, axes in (("query", query), ("key", key), ("value", value)):
