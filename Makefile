@@ -36,6 +36,7 @@ check: lint test test-ci
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/emulation.py
+	$(BIN)/python benchmarks/sparsity.py
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/against_hls4ml.py
 
