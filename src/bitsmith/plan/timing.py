@@ -199,3 +199,15 @@ def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers
         head += 1
         act(head, len(source))
     return [np.array(takes)], [np.array(fills)], 0, 1, [np.array(needs)]
+
+
+def fold_latency(n: int) -> int:
+    """Cycles from the last action of a result of a fold over ``n`` operands at once to its put.
+
+    Registers lie twice after the operands, after the products and every second level of the adder tree, and in the accumulator.
+    """
+    return 4 + (n - 1).bit_length() // 2
+
+
+REDUCE_LATENCY = 1
+"""Cycles from the last action of a result of a reduction to its put."""

@@ -13,6 +13,12 @@ from bitsmith.errors import ConfigError
 
 AXI_STREAM_LIBRARY = ("bitsmith_fifo.sv", "bitsmith_axis.sv")
 UART_LIBRARY = ("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_shell.sv")
+STREAM_LIBRARY = (
+    *("bitsmith_queue.sv", "bitsmith_split.sv", "bitsmith_gather.sv", "bitsmith_reduce.sv", "bitsmith_fold.sv"),
+    *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
+    *("bitsmith_merge.sv", "bitsmith_scan.sv", "bitsmith_source.sv"),
+)
+"""Processes that pass tokens, and the queues between them."""
 
 _LIBRARY = Path(__file__).parent / "lib"
 _TEMPLATES = Path(__file__).parent / "wrappers"
@@ -21,7 +27,7 @@ _LARGEST_BAUD_ERROR = 0.02  # 8N1 is sampled wrongly when both ends together are
 
 
 def library(names: Sequence[str] = (*AXI_STREAM_LIBRARY, *UART_LIBRARY)) -> Mapping[str, str]:
-    """The hand-written modules, all of them unless named: file name -> text."""
+    """Hand-written modules, those of the shells unless named: file name -> text."""
     return {name: (_LIBRARY / name).read_text() for name in names}
 
 

@@ -1,0 +1,68 @@
+// What came in LENGTH steps ago.
+//
+// Short lines are registers, longer ones circular memories. Small memories are read asynchronously and become look-up-table
+// memory; deep ones of more than BLOCK_BITS are read a step ahead into a register and become block memory.
+//
+// WIDTH       bits of a word
+// LENGTH      steps, at least 1; the first LENGTH outputs after a reset mean nothing
+// BLOCK_BITS  most bits of a memory that is read asynchronously
+// enable      makes a step: in_data goes in, out_data changes in the next cycle
+module bitsmith_delay #(
+    parameter int unsigned WIDTH = 8,
+    parameter int unsigned LENGTH = 16,
+    parameter int unsigned BLOCK_BITS = 2048
+) (
+    input  logic             clk,
+    input  logic             rst,
+    input  logic             enable,
+    input  logic [WIDTH-1:0] in_data,
+    output logic [WIDTH-1:0] out_data
+);
+    if (LENGTH == 1) begin : g_register
+        logic unused;
+        assign unused = rst;
+
+        always_ff @(posedge clk) begin
+            if (enable) out_data <= in_data;
+        end
+    end else if (LENGTH < 4) begin : g_registers
+        logic [(LENGTH-1)*WIDTH-1:0] between;
+        logic unused;
+        assign unused = rst;
+
+        always_ff @(posedge clk) begin
+            if (enable) {between, out_data} <= {in_data, between};
+        end
+    end else begin : g_memory
+        localparam int unsigned ADDRESS_BITS = $clog2(LENGTH);
+        localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(LENGTH - 1);
+        logic [ADDRESS_BITS-1:0] at;
+        logic [ADDRESS_BITS-1:0] next_at;
+
+        assign next_at = (at == LAST) ? '0 : at + 1'b1;
+
+        always_ff @(posedge clk) begin
+            if (rst) at <= '0;
+            else if (enable) at <= next_at;
+        end
+
+        if (LENGTH > 32 && WIDTH * LENGTH > BLOCK_BITS) begin : g_block
+            (* no_rw_check *) logic [WIDTH-1:0] memory[LENGTH];
+
+            always_ff @(posedge clk) begin
+                if (enable) begin
+                    memory[at] <= in_data;
+                    out_data   <= memory[next_at];
+                end
+            end
+        end else begin : g_small
+            logic [WIDTH-1:0] memory[LENGTH];
+
+            always_ff @(posedge clk) begin
+                if (enable) memory[at] <= in_data;
+            end
+
+            assign out_data = memory[at];
+        end
+    end
+endmodule

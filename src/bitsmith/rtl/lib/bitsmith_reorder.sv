@@ -1,0 +1,89 @@
+// Tokens of a frame in any order, dropped, repeated, or zeros in between, through a circular memory.
+//
+// A writer takes tokens into the memory as long as a place is free. A reader does the actions of a frame one after
+// another: it waits until all tokens are there that the action needs, reads one and frees those that will not be
+// read again; the result is put in the next cycle. A token can be read in the cycle after it was taken, its place used again in the
+// cycle after it was freed. What an action does comes from a table outside, in the same cycle as index (a combinational
+// table) or one cycle after next_index (a synchronous one).
+//
+// WIDTH     bits of a token
+// DEPTH     places of the memory (which is rounded up to a power of two), at least as many as any action needs
+// TOKENS    tokens of a frame as they come
+// READS     actions of a frame
+// address   the token's number in its frame, modulo 2**ADDRESS_BITS
+// zero      give zeros instead
+// needed    tokens that must be there, counted from the first that is not yet freed
+// freed     tokens of those that are freed
+module bitsmith_reorder #(
+    parameter int unsigned WIDTH = 8,
+    parameter int unsigned DEPTH = 16,
+    parameter int unsigned TOKENS = 16,
+    parameter int unsigned READS = 16,
+    localparam int unsigned ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1,
+    localparam int unsigned COUNT_BITS = $clog2(DEPTH + 1),
+    localparam int unsigned INDEX_BITS = (READS > 1) ? $clog2(READS) : 1
+) (
+    input  logic                    clk,
+    input  logic                    rst,
+    input  logic                    x_valid,
+    input  logic [       WIDTH-1:0] x_data,
+    output logic                    x_take,
+    output logic [  INDEX_BITS-1:0] index,
+    output logic [  INDEX_BITS-1:0] next_index,
+    input  logic [ADDRESS_BITS-1:0] address,
+    input  logic                    zero,
+    input  logic [  COUNT_BITS-1:0] needed,
+    input  logic [  COUNT_BITS-1:0] freed,
+    input  logic                    y_free,
+    output logic                    y_claim,
+    output logic                    y_put,
+    output logic [       WIDTH-1:0] y_data
+);
+    localparam logic [INDEX_BITS-1:0] LAST = INDEX_BITS'(READS - 1);
+    localparam int unsigned PLACES = 1 << ADDRESS_BITS;
+
+    (* no_rw_check *) logic [WIDTH-1:0] memory[PLACES];
+    logic [ADDRESS_BITS-1:0] write_at;
+    logic [ADDRESS_BITS-1:0] frame_at;  // where the frame that is read begins
+    logic [COUNT_BITS-1:0] held;  // tokens
+    logic act;
+
+    assign x_take = x_valid & (held != COUNT_BITS'(DEPTH));
+    assign act = y_free & (held >= needed);
+    assign y_claim = act;
+
+    always_comb begin
+        next_index = index;
+        if (act) next_index = (index == LAST) ? '0 : index + 1'b1;
+        if (rst) next_index = '0;
+    end
+
+    always_ff @(posedge clk) index <= next_index;
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            write_at <= '0;
+            frame_at <= '0;
+            held <= '0;
+            y_put <= 1'b0;
+        end else begin
+            if (x_take) write_at <= write_at + 1'b1;
+            if (act & (index == LAST)) frame_at <= frame_at + ADDRESS_BITS'(TOKENS % PLACES);
+            held  <= (x_take ? held + 1'b1 : held) - (act ? freed : '0);
+            y_put <= act;
+        end
+    end
+
+    logic [ADDRESS_BITS-1:0] read_at;
+    logic [WIDTH-1:0] stored;
+    logic empty;
+
+    assign read_at = frame_at + address;
+    assign y_data  = empty ? '0 : stored;
+
+    always_ff @(posedge clk) begin
+        if (x_take) memory[write_at] <= x_data;
+        stored <= memory[read_at];
+        empty  <= zero;
+    end
+endmodule

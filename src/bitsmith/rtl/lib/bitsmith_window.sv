@@ -1,0 +1,160 @@
+// Sliding windows over up to three axes of positions, with zeros beyond the border.
+//
+// An action per position of the padded tensor, in row-major order, up to the last that matters: a token is taken or, in the
+// padding, made up of zeros, and goes into a line of delays; if it completes a window, all taps of that are put, in the
+// same cycle. An action needs a token only where one is taken, a free place only where a window is complete. The
+// memory of the line is the distance from the first tap of a window to its last, no more.
+//
+// WIDTH       bits of a token; tap k of a window, in row-major order, is number k of the result
+// SIZE_a      positions along axis a, the last axis moving fastest; axes that are not there have size 1 and one tap
+// TAPS_a      positions of a window
+// STRIDE_a    positions between windows
+// DILATION_a  positions between taps
+// BEFORE_a    zeros in front
+// AFTER_a     zeros behind; at least one window must fit into the padded axis
+// BLOCK_BITS  see bitsmith_delay
+module bitsmith_window #(
+    parameter int unsigned WIDTH = 8,
+    parameter int unsigned SIZE_0 = 1,
+    parameter int unsigned SIZE_1 = 8,
+    parameter int unsigned SIZE_2 = 8,
+    parameter int unsigned TAPS_0 = 1,
+    parameter int unsigned TAPS_1 = 3,
+    parameter int unsigned TAPS_2 = 3,
+    parameter int unsigned STRIDE_0 = 1,
+    parameter int unsigned STRIDE_1 = 1,
+    parameter int unsigned STRIDE_2 = 1,
+    parameter int unsigned DILATION_0 = 1,
+    parameter int unsigned DILATION_1 = 1,
+    parameter int unsigned DILATION_2 = 1,
+    parameter int unsigned BEFORE_0 = 0,
+    parameter int unsigned BEFORE_1 = 0,
+    parameter int unsigned BEFORE_2 = 0,
+    parameter int unsigned AFTER_0 = 0,
+    parameter int unsigned AFTER_1 = 0,
+    parameter int unsigned AFTER_2 = 0,
+    parameter int unsigned BLOCK_BITS = 2048,
+    localparam int unsigned TAPS = TAPS_0 * TAPS_1 * TAPS_2
+) (
+    input  logic                  clk,
+    input  logic                  rst,
+    input  logic                  x_valid,
+    input  logic [     WIDTH-1:0] x_data,
+    output logic                  x_take,
+    input  logic                  y_free,
+    output logic                  y_claim,
+    output logic                  y_put,
+    output logic [TAPS*WIDTH-1:0] y_data
+);
+    localparam int unsigned PADDED_0 = BEFORE_0 + SIZE_0 + AFTER_0;
+    localparam int unsigned PADDED_1 = BEFORE_1 + SIZE_1 + AFTER_1;
+    localparam int unsigned PADDED_2 = BEFORE_2 + SIZE_2 + AFTER_2;
+    // Where the first and the last window of an axis end.
+    localparam int unsigned REACH_0 = DILATION_0 * (TAPS_0 - 1);
+    localparam int unsigned REACH_1 = DILATION_1 * (TAPS_1 - 1);
+    localparam int unsigned REACH_2 = DILATION_2 * (TAPS_2 - 1);
+    localparam int unsigned END_0 = REACH_0 + ((PADDED_0 - 1 - REACH_0) / STRIDE_0) * STRIDE_0;
+    localparam int unsigned END_1 = REACH_1 + ((PADDED_1 - 1 - REACH_1) / STRIDE_1) * STRIDE_1;
+    localparam int unsigned END_2 = REACH_2 + ((PADDED_2 - 1 - REACH_2) / STRIDE_2) * STRIDE_2;
+    // The last token that is taken, the last that completes a window, and the later of them.
+    localparam int unsigned LAST_TAKEN =
+        ((BEFORE_0 + SIZE_0 - 1) * PADDED_1 + BEFORE_1 + SIZE_1 - 1) * PADDED_2 + BEFORE_2 + SIZE_2 - 1;
+    localparam int unsigned LAST_COMPLETE = (END_0 * PADDED_1 + END_1) * PADDED_2 + END_2;
+    localparam int unsigned LAST = (LAST_TAKEN > LAST_COMPLETE) ? LAST_TAKEN : LAST_COMPLETE;
+
+    logic act;
+    logic [2:0] is_inside;
+    logic [2:0] is_complete;
+    logic [2:0] is_last;
+    logic [2:0] is_edge;
+    logic inside_all;
+    logic complete_all;
+    logic frame_ends;
+
+    assign inside_all = &is_inside;
+    assign complete_all = &is_complete;
+    assign frame_ends = &is_last;
+    assign act = (x_valid | ~inside_all) & (y_free | ~complete_all);
+    assign x_take = act & inside_all;
+    assign y_claim = act & complete_all;
+    assign y_put = y_claim;
+
+    bitsmith_window_axis #(
+        .SIZE  (SIZE_2),
+        .BEFORE(BEFORE_2),
+        .PADDED(PADDED_2),
+        .REACH (REACH_2),
+        .STRIDE(STRIDE_2),
+        .LAST  (LAST % PADDED_2)
+    ) axis_2 (
+        .clk        (clk),
+        .restart    (rst | (act & frame_ends)),
+        .enable     (act),
+        .is_inside  (is_inside[2]),
+        .is_complete(is_complete[2]),
+        .is_last    (is_last[2]),
+        .is_edge    (is_edge[2])
+    );
+
+    bitsmith_window_axis #(
+        .SIZE  (SIZE_1),
+        .BEFORE(BEFORE_1),
+        .PADDED(PADDED_1),
+        .REACH (REACH_1),
+        .STRIDE(STRIDE_1),
+        .LAST  ((LAST / PADDED_2) % PADDED_1)
+    ) axis_1 (
+        .clk        (clk),
+        .restart    (rst | (act & frame_ends)),
+        .enable     (act & is_edge[2]),
+        .is_inside  (is_inside[1]),
+        .is_complete(is_complete[1]),
+        .is_last    (is_last[1]),
+        .is_edge    (is_edge[1])
+    );
+
+    bitsmith_window_axis #(
+        .SIZE  (SIZE_0),
+        .BEFORE(BEFORE_0),
+        .PADDED(PADDED_0),
+        .REACH (REACH_0),
+        .STRIDE(STRIDE_0),
+        .LAST  (LAST / PADDED_2 / PADDED_1)
+    ) axis_0 (
+        .clk        (clk),
+        .restart    (rst | (act & frame_ends)),
+        .enable     (act & is_edge[2] & is_edge[1]),
+        .is_inside  (is_inside[0]),
+        .is_complete(is_complete[0]),
+        .is_last    (is_last[0]),
+        .is_edge    (is_edge[0])
+    );
+
+    logic unused;
+    assign unused = is_edge[0];  // the frame ends before this axis does
+
+    // The last tap is the token itself. A window fits into its axes, so that taps in row-major order are further and
+    // further back in time, and each is a delayed form of the one that follows it.
+    assign y_data[(TAPS-1)*WIDTH+:WIDTH] = inside_all ? x_data : '0;
+
+    function automatic int unsigned place(input int unsigned tap);
+        place = ((tap / TAPS_2 / TAPS_1) * DILATION_0 * PADDED_1 + (tap / TAPS_2 % TAPS_1) * DILATION_1) * PADDED_2
+            + (tap % TAPS_2) * DILATION_2;
+    endfunction
+
+    for (genvar tap = 0; tap < int'(TAPS) - 1; ++tap) begin : g_tap
+        localparam int unsigned NEXT = tap + 1;
+
+        bitsmith_delay #(
+            .WIDTH     (WIDTH),
+            .LENGTH    (place(NEXT) - place(tap)),
+            .BLOCK_BITS(BLOCK_BITS)
+        ) line (
+            .clk     (clk),
+            .rst     (rst),
+            .enable  (act),
+            .in_data (y_data[NEXT*WIDTH+:WIDTH]),
+            .out_data(y_data[tap*WIDTH+:WIDTH])
+        );
+    end
+endmodule

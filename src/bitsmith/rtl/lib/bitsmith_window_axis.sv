@@ -1,0 +1,67 @@
+// A position along one axis of bitsmith_window, and what it means there.
+//
+// SIZE, BEFORE, PADDED   tokens, zeros in front of them, and all with the zeros behind
+// REACH, STRIDE          where the first window ends, and positions from there to the next
+// LAST                   the position of the frame's last action
+// restart, enable        go to the first position, or to the next (behind the last: the first)
+module bitsmith_window_axis #(
+    parameter int unsigned SIZE = 8,
+    parameter int unsigned BEFORE = 0,
+    parameter int unsigned PADDED = 8,
+    parameter int unsigned REACH = 2,
+    parameter int unsigned STRIDE = 1,
+    parameter int unsigned LAST = 7
+) (
+    input  logic clk,
+    input  logic restart,
+    input  logic enable,
+    output logic is_inside,
+    output logic is_complete,
+    output logic is_last,
+    output logic is_edge
+);
+    localparam int unsigned BITS = $clog2(PADDED + 1);
+    localparam int unsigned PHASE_BITS = (STRIDE > 1) ? $clog2(STRIDE) : 1;
+
+    logic [BITS-1:0] at;
+    logic [PHASE_BITS-1:0] phase;  // positions since the last window, 0 until the first one
+
+    assign is_last = at == BITS'(LAST);
+    assign is_edge = at == BITS'(PADDED - 1);
+
+    if (SIZE == PADDED) begin : g_bare
+        assign is_inside = 1'b1;
+    end else if (BEFORE == 0) begin : g_behind
+        assign is_inside = at < BITS'(SIZE);
+    end else begin : g_padded
+        assign is_inside = (at >= BITS'(BEFORE)) & (at < BITS'(BEFORE + SIZE));
+    end
+
+    if (REACH == 0) begin : g_point
+        assign is_complete = phase == '0;
+    end else begin : g_wide
+        assign is_complete = (phase == '0) & (at >= BITS'(REACH));
+    end
+
+    always_ff @(posedge clk) begin
+        if (restart) at <= '0;
+        else if (enable) at <= is_edge ? '0 : at + 1'b1;
+    end
+
+    if (STRIDE > 1) begin : g_stride
+        logic idle;  // the next position is in front of the first window's end, or that itself
+
+        if (REACH == 0) begin : g_point
+            assign idle = 1'b0;
+        end else begin : g_wide
+            assign idle = at < BITS'(REACH);
+        end
+
+        always_ff @(posedge clk) begin
+            if (restart) phase <= '0;
+            else if (enable) phase <= (is_edge | idle | phase == PHASE_BITS'(STRIDE - 1)) ? '0 : phase + 1'b1;
+        end
+    end else begin : g_every
+        assign phase = '0;
+    end
+endmodule

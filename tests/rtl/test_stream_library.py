@@ -1,0 +1,427 @@
+"""The modules of processes: tokens under random stalls against models of a few lines, cycles against `plan.timing`, lint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyslang
+import pytest
+
+from bitsmith.flows.verilator import lint
+from bitsmith.ir import ops
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.ops import Ints
+from bitsmith.ir.types import objects
+from bitsmith.plan import processes as kinds
+from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, reorder_timing, timing
+from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
+from tests.rtl.bench import compile_bench, run_bench
+from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, packed, ports, predicted, process
+
+FRAMES = 5
+EITHER = [True, pytest.param(False, marks=pytest.mark.slow)]
+
+
+def sets(*parameters: tuple[object, ...], ci: bool = False) -> list[object]:
+    """Sets of parameters, all but the first slow; ``ci``: the second belongs to the share that CI runs."""
+    first, *others = parameters
+    slow, both = (pytest.mark.slow,), (pytest.mark.slow, pytest.mark.ci)
+    return [first, *(pytest.param(*other, marks=both if ci and k == 0 else slow) for k, other in enumerate(others))]
+
+
+def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int = 0) -> Ints:
+    """Random numbers, the extremes more often than others."""
+    rng = np.random.default_rng(seed)
+    lo, hi = (-(1 << (width - 1)), (1 << (width - 1)) - 1) if signed else (0, (1 << width) - 1)
+    values = rng.integers(lo, hi, shape, endpoint=True)
+    extreme = rng.integers(0, 8, shape)
+    return objects(np.where(extreme == 0, lo, np.where(extreme == 1, hi, values)))
+
+
+@pytest.mark.parametrize(
+    ("depth", "block_bits"), sets((5, 64), (40, 0), (33, 0), (1, 64), (2, 64), (8, 64), (64, 0), ci=True)
+)
+def test_queue_against_a_model(tmp_path: Path, depth: int, block_bits: int) -> None:
+    (tmp_path / "bitsmith_queue.sv").write_text(library(["bitsmith_queue.sv"])["bitsmith_queue.sv"])
+    parameters = {"WIDTH": 5, "DEPTH": depth, "BLOCK_BITS": block_bits}
+    compile_bench(tmp_path, "stream_queue_bench.cpp", "bitsmith_queue", [tmp_path / "bitsmith_queue.sv"], parameters)
+    fullest, taken, *_, peak, _, printed_depth = run_bench(tmp_path, depth, 21_000)
+    assert int(fullest) == int(printed_depth) == depth
+    assert int(peak) <= depth
+    assert int(taken) > 3_000
+
+
+@pytest.mark.parametrize(("parts", "times", "width"), sets((3, 2, 8), (1, 1, 7), (4, 1, 5), (1, 3, 4), (5, 4, 1)))
+def test_split(tmp_path: Path, parts: int, times: int, width: int) -> None:
+    parameters = {"PARTS": parts, "TIMES": times, "WIDTH": width}
+    unit = Unit("split", (parts * width,), width, instance("bitsmith_split", parameters, ports()))
+    bench = Bench(tmp_path, unit)
+    values = numbers((4 * FRAMES, parts), width)
+    expected = packed(np.tile(values[:, None], (1, times, 1)).reshape(-1, 1), width)
+    bench.check([packed(values, width)], expected)
+    process_ = process(kinds.Regroup(times), [((4,), parts)], ((4 * times * parts,), 1))
+    found = bench.cycles([packed(values, width)], len(expected))
+    assert found == predicted(process_, unit, FRAMES)
+
+
+@pytest.mark.parametrize(("parts", "width"), sets((5, 8), (1, 7), (2, 3)))
+def test_gather(tmp_path: Path, parts: int, width: int) -> None:
+    parameters = {"PARTS": parts, "WIDTH": width}
+    unit = Unit("gather", (width,), parts * width, instance("bitsmith_gather", parameters, ports()), out_depth=1)
+    bench = Bench(tmp_path, unit)
+    values = numbers((4 * parts * FRAMES, 1), width)
+    expected = packed(values.reshape(-1, parts), width)
+    bench.check([packed(values, width)], expected)
+    process_ = process(kinds.Regroup(), [((4 * parts,), 1)], ((4,), parts))
+    assert bench.cycles([packed(values, width)], len(expected)) == predicted(process_, unit, FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("count", "elements", "width", "greatest"),
+    sets((4, 3, 9, False), (5, 2, 7, True), (1, 2, 6, False), (2, 1, 1, True), ci=True),
+)
+def test_reduce(tmp_path: Path, count: int, elements: int, width: int, greatest: bool) -> None:
+    parameters = {"COUNT": count, "ELEMENTS": elements, "WIDTH": width, "GREATEST": int(greatest)}
+    size = elements * width
+    unit = Unit("reduce", (size,), size, instance("bitsmith_reduce", parameters, ports()))
+    bench = Bench(tmp_path, unit)
+    values = numbers((3 * FRAMES, count, elements), width)
+    expected = packed(values.max(axis=1) if greatest else values.sum(axis=1), width)
+    tokens = packed(values.reshape(-1, elements), width)
+    bench.check([tokens], expected)
+    op = ops.AMax((0,)) if greatest else ops.Sum((0,))
+    process_ = process(kinds.Reduce(op, count), [((3 * count,), elements)], ((3,), elements))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, REDUCE_LATENCY)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups"),
+    sets(
+        (2, 3, 2, 6, True, 5, 2, 3),
+        (1, 9, 1, 3, False, 8, 5, 2),
+        (1, 1, 1, 4, True, 3, 1, 1),
+        (1, 2, 3, 5, False, 4, 3, 1),
+        (1, 8, 4, 8, True, 6, 4, 2),
+        (3, 5, 1, 1, False, 1, 1, 4),
+        ci=True,
+    ),
+)
+def test_fold(
+    tmp_path: Path, lanes: int, n: int, m: int, x_width: int, signed: bool, w_width: int, steps: int, groups: int
+) -> None:
+    y_width = x_width + w_width + (n * steps).bit_length()
+    weights = numbers((groups, steps, n, m), w_width, seed=1)
+    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width)
+    bench = Bench(tmp_path, unit)
+    values = numbers((2 * FRAMES, groups, steps, lanes, n), x_width, signed)
+    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
+    tokens = packed(values.reshape(-1, lanes * n), x_width)
+    bench.check([tokens], expected)
+    count = 2 * groups * steps
+    process_ = process(kinds.Fold(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=fold_latency(n))
+
+
+def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path) -> None:
+    """Sums of which only the low bits are asked for, narrower than the products."""
+    weights = numbers((1, 3, 4, 2), 6, seed=1)
+    bench = Bench(tmp_path, fold_unit(1, weights, 8, True, 6, 7))
+    values = numbers((FRAMES, 1, 3, 1, 4), 8)
+    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, 2), 7)
+    bench.check([packed(values.reshape(-1, 4), 8)], expected)
+
+
+def fold_unit(lanes: int, weights: Ints, x_width: int, signed: bool, w_width: int, y_width: int) -> Unit:
+    """A fold with its ROM."""
+    groups, steps, n, m = weights.shape
+    parameters = {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width}
+    parameters |= {"Y_WIDTH": y_width, "STEPS": steps, "GROUPS": groups}
+    tiles = packed(weights.reshape(groups * steps, n * m), w_width)
+    body = f"logic [{bits_for(len(tiles)) - 1}:0] at;\n" + lookup("tile", n * m * w_width, "at", tiles, True)
+    body += instance("bitsmith_fold", parameters, {**ports(), "rom_address": "at", "rom_data": "tile"})
+    return Unit("fold", (lanes * n * x_width,), lanes * m * y_width, body, out_depth=4)
+
+
+@pytest.mark.parametrize(
+    ("grid", "op"),
+    sets(
+        ((6, 7), ops.Window((3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))),
+        ((3, 40), ops.Window((3, 3), (1, 2), (1, 1), ((1, 1), (0, 1)))),
+        ((1,), ops.Window((1,), (1,), (1,), ((0, 0),))),
+        ((9,), ops.Window((3,), (2,), (1,), ((1, 0),))),
+        ((7,), ops.Window((3,), (1,), (2,), ((2, 3),))),
+        ((8,), ops.Window((2,), (4,), (1,), ((0, 0),))),
+        ((6, 8), ops.Window((2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))),
+        ((5, 6), ops.Window((3, 2), (2, 3), (1, 2), ((2, 0), (0, 3)))),
+        ((3, 4, 5), ops.Window((2, 3, 2), (1, 2, 1), (2, 1, 3), ((0, 1), (1, 1), (0, 0)))),
+        ((4, 1), ops.Window((1, 1), (3, 2), (1, 1), ((0, 2), (0, 3)))),
+        ci=True,
+    ),
+)
+def test_window(tmp_path: Path, grid: tuple[int, ...], op: ops.Window) -> None:
+    width, block_bits = 5, 0
+    unit = window_unit(grid, op, width, block_bits)
+    bench = Bench(tmp_path, unit)
+    frames = numbers((FRAMES, *grid), width)
+    windows = objects(np.stack([sliding(frame, op) for frame in frames]))
+    expected = packed(windows.reshape(-1, windows.shape[-1]), width)
+    tokens = packed(frames.reshape(-1, 1), width)
+    bench.check([tokens], expected)
+    places = len(expected) // FRAMES
+    process_ = process(kinds.Window(op), [(grid, 1)], ((places,), windows.shape[-1]))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES)
+
+
+def sliding(frame: Ints, op: ops.Window) -> Ints:
+    """Windows as rows, one per position."""
+    padded = np.pad(frame, op.padding, constant_values=0)
+    rows = []
+    reach = [d * (k - 1) for d, k in zip(op.dilation, op.size, strict=True)]
+    counts = [(size - 1 - r) // s + 1 for size, r, s in zip(padded.shape, reach, op.stride, strict=True)]
+    for place in np.ndindex(*counts):
+        begin = [at * s for at, s in zip(place, op.stride, strict=True)]
+        cut = tuple(slice(b, b + r + 1, d) for b, r, d in zip(begin, reach, op.dilation, strict=True))
+        rows.append(padded[cut].ravel())
+    return objects(np.stack(rows))
+
+
+def window_unit(grid: tuple[int, ...], op: ops.Window, width: int, block_bits: int) -> Unit:
+    """A window over the last axes of three."""
+    unused = 3 - len(grid)
+    axes = {
+        "SIZE": (1,) * unused + grid,
+        "TAPS": (1,) * unused + op.size,
+        "STRIDE": (1,) * unused + op.stride,
+        "DILATION": (1,) * unused + op.dilation,
+        "BEFORE": (0,) * unused + tuple(before for before, _ in op.padding),
+        "AFTER": (0,) * unused + tuple(after for _, after in op.padding),
+    }
+    parameters = {f"{name}_{axis}": values[axis] for name, values in axes.items() for axis in range(3)}
+    parameters |= {"WIDTH": width, "BLOCK_BITS": block_bits}
+    body = instance("bitsmith_window", parameters, ports())
+    return Unit("window", (width,), int(np.prod(op.size)) * width, body, out_depth=2)
+
+
+@pytest.mark.parametrize("synchronous", EITHER)
+@pytest.mark.parametrize(
+    ("tokens", "source"),
+    sets((4, [0, 0, 1, -1, 3, 3, -1]), (1, [0]), (5, [-1, 1, 2, -1]), (3, [-1, -1]), (3, [0, -1, 0, 1, 2, 2])),
+)
+def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool) -> None:
+    kind = kinds.Reorder(np.array(source))
+    assert is_monotone(kind.source)
+    process_ = process(kind, [((tokens,), 1)], ((len(source),), 1))
+    (actions,) = timing(process_, 0).sequencers
+    taken, given = np.diff(actions.takes[0], prepend=0), np.diff(actions.fills[0], prepend=0)
+    needed = actions.needs[0] > actions.takes[0] - taken
+    flags = (needed + 2 * taken + 4 * given).tolist()
+    width = 6
+    wires = {"index": "index", "next_index": "next_index", "flags": "flags"}
+    body = tabled(len(flags), [("flags", 3, flags)], synchronous)
+    body += instance("bitsmith_order", {"ACTIONS": len(flags), "WIDTH": width}, {**ports(), **wires})
+    unit = Unit("order", (width,), width, body)
+    check_moves(Bench(tmp_path, unit), unit, process_, tokens, source, width)
+
+
+@pytest.mark.parametrize("synchronous", EITHER)
+@pytest.mark.parametrize(
+    ("tokens", "source", "depth"),
+    sets(
+        (6, [0, 2, 4, 1, 3, 5], 4),
+        (6, [0, 2, 4, 1, 3, 5], 6),
+        (2, [1, 0, 1, -1], 2),
+        (5, [3, -1, 0, 0, 2], 9),
+        (9, [0, 3, 6, 1, 4, 7, 2, 5, 8], 7),
+        (16, [*range(15, -1, -1)], 24),
+        ci=True,
+    ),
+)
+def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, synchronous: bool) -> None:
+    process_ = process(kinds.Reorder(np.array(source)), [((tokens,), 1)], ((len(source),), 1))
+    _, reader = reorder_timing(np.array(source), tokens).sequencers
+    freed = np.diff(reader.takes[0], prepend=0)
+    needed = reader.needs[0] - (reader.takes[0] - freed)
+    address_bits = bits_for(depth)
+    count_bits = depth.bit_length()
+    addresses = [number % (1 << address_bits) for number in source]
+    table = [
+        ("address", address_bits, addresses),
+        ("zero", 1, [int(number < 0) for number in source]),
+        ("needed", count_bits, needed.tolist()),
+        ("freed", count_bits, freed.tolist()),
+    ]
+    width = 7
+    wires = {"index": "index", "next_index": "next_index"} | {name: name for name, _, _ in table}
+    body = tabled(len(source), table, synchronous)
+    parameters = {"WIDTH": width, "DEPTH": depth, "TOKENS": tokens, "READS": len(source)}
+    body += instance("bitsmith_reorder", parameters, {**ports(), **wires})
+    unit = Unit("reorder", (width,), width, body)
+    check_moves(Bench(tmp_path, unit), unit, process_, tokens, source, width, depth)
+
+
+def tabled(actions: int, table: Sequence[tuple[str, int, Sequence[int]]], synchronous: bool) -> str:
+    """Tables by action: name, width and values."""
+    text = f"logic [{bits_for(actions) - 1}:0] index, next_index;\n"
+    return text + "".join(
+        lookup(name, width, "next_index" if synchronous else "index", values, synchronous)
+        for name, width, values in table
+    )
+
+
+def check_moves(
+    bench: Bench, unit: Unit, process_: kinds.Process, tokens: int, source: list[int], width: int, memory: int = 0
+) -> None:
+    """Token ``k`` of each frame is ``source[k]`` of the operand's, in the cycles predicted."""
+    values = numbers((FRAMES, tokens), width)
+    with_zero = np.concatenate([values, np.zeros((FRAMES, 1), dtype=np.object_)], axis=1)
+    expected = packed(with_zero[:, source].reshape(-1, 1), width)
+    operand = packed(values.reshape(-1, 1), width)
+    endless = source[0] < 0  # these zeros wait for nothing
+    bench.check([operand], expected, endless=endless)
+    found = bench.cycles([operand], len(expected), endless=endless)
+    assert found == predicted(process_, unit, FRAMES, memory=memory)
+
+
+@pytest.mark.parametrize("synchronous", EITHER)
+@pytest.mark.parametrize(("operands", "source"), sets((3, [2, 2, 0, 1, 0, 2]), (1, [0]), (2, [0, 1, 1, 0, 1])))
+def test_merge(tmp_path: Path, operands: int, source: list[int], synchronous: bool) -> None:
+    width = 6
+    wires = {"index": "index", "next_index": "next_index", "which": "which"}
+    names = [f"x{k}" for k in reversed(range(operands))]
+    wires |= {f"x_{port}": f"{{{', '.join(f'{name}_{port}' for name in names)}}}" for port in ("valid", "data", "take")}
+    wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
+    parameters = {"OPERANDS": operands, "WIDTH": width, "ACTIONS": len(source)}
+    body = tabled(len(source), [("which", bits_for(operands), source)], synchronous)
+    body += instance("bitsmith_merge", parameters, wires)
+    unit = Unit("merge", (width,) * operands, width, body)
+    bench = Bench(tmp_path, unit)
+    counts = [source.count(k) for k in range(operands)]
+    values = [numbers((FRAMES, count), width, seed=k) for k, count in enumerate(counts)]
+    expected = []
+    for frame in range(FRAMES):
+        left = [iter(packed(part[frame].reshape(-1, 1), width)) for part in values]
+        expected += [next(left[k]) for k in source]
+    tokens = [packed(part.reshape(-1, 1), width) for part in values]
+    bench.check(tokens, expected)
+    process_ = process(kinds.Merge(np.array(source)), [((count,), 1) for count in counts], ((len(source),), 1))
+    assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES)
+
+
+@pytest.mark.parametrize(("steps", "latency"), sets((5, 4), (1, 1), (4, 0), (3, 1)))
+def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
+    """Two states: a running sum, and the sum of those; the result is what was in the second one before."""
+    width = 8
+    unit = Unit("scan", (width, width, width), width, scan_body(steps, latency, width))
+    bench = Bench(tmp_path, unit)
+    first, second = numbers((FRAMES,), width, seed=1), numbers((FRAMES,), width, seed=2)
+    values = numbers((FRAMES, steps), width)
+    expected = []
+    for a, b, frame in zip(first.tolist(), second.tolist(), values.tolist(), strict=True):
+        for value in frame:
+            expected.append(b & 255)
+            a, b = a + value, a + b
+    tokens = [packed(part.reshape(-1, 1), width) for part in (first, second, values)]
+    bench.check(tokens, expected)
+    takes = [((1,), 1), ((1,), 1), ((steps,), 1)]
+    process_ = process(kinds.Scan(Builder().program([]), 2, steps), takes, ((steps,), 1))
+    assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES, latency=latency)
+
+
+def scan_body(steps: int, latency: int, width: int) -> str:
+    """A scan around a core that delays what it makes by ``latency`` cycles."""
+    text = f"""logic core_valid;
+logic [{3 * width}:0] stage[{latency + 1}];
+logic [{2 * width - 1}:0] states;
+logic [{width - 1}:0] a, b;
+assign {{b, a}} = states;
+assign stage[0] = {{core_valid, b, {width}'(a + b), {width}'(a + x2_data)}};
+assign y_data = stage[{latency}][{2 * width}+:{width}];
+logic both_take, both_valid;
+assign both_valid = x0_valid & x1_valid;
+assign x0_take = both_take;
+assign x1_take = both_take;
+"""
+    if latency:
+        text += f"""always_ff @(posedge clk) for (int k = 1; k <= {latency}; ++k) begin
+stage[k] <= stage[k - 1];
+if (rst) stage[k][{3 * width}] <= 1'b0;
+end
+"""
+    wires = {"initial_valid": "both_valid", "initial_data": "{x1_data, x0_data}", "initial_take": "both_take"}
+    wires |= {"x_valid": "x2_valid", "x_take": "x2_take", "core_valid": "core_valid", "core_states": "states"}
+    wires |= {"core_answers": f"stage[{latency}][{3 * width}]", "next_states": f"stage[{latency}][0+:{2 * width}]"}
+    wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put")}
+    return text + instance("bitsmith_scan", {"STEPS": steps, "STATES_WIDTH": 2 * width}, wires)
+
+
+@pytest.mark.parametrize("synchronous", EITHER)
+@pytest.mark.parametrize("tokens", [5, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 2))])
+def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
+    width = 9
+    raw = numbers((tokens, 1), width)
+    wires = {"index": "index", "next_index": "next_index", "table_data": "constants"}
+    wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
+    body = tabled(tokens, [("constants", width, packed(raw, width))], synchronous)
+    body += instance("bitsmith_source", {"WIDTH": width, "TOKENS": tokens}, wires)
+    unit = Unit("source", (), width, body)
+    bench = Bench(tmp_path, unit)
+    expected = packed(raw, width) * FRAMES
+    bench.check([], expected, endless=True)
+    process_ = process(kinds.Rom(raw), [], ((tokens,), 1))
+    assert bench.cycles([], len(expected), endless=True) == predicted(process_, unit, FRAMES)
+
+
+VARIANTS: list[tuple[str, dict[str, int]]] = [
+    ("bitsmith_queue", {"WIDTH": 1, "DEPTH": 1}),
+    ("bitsmith_queue", {"WIDTH": 33, "DEPTH": 100}),
+    ("bitsmith_split", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
+    ("bitsmith_split", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
+    ("bitsmith_gather", {"PARTS": 1, "WIDTH": 3}),
+    ("bitsmith_gather", {"PARTS": 6, "WIDTH": 1}),
+    ("bitsmith_reduce", {"COUNT": 1, "ELEMENTS": 1, "WIDTH": 1}),
+    ("bitsmith_reduce", {"COUNT": 7, "ELEMENTS": 3, "WIDTH": 9, "GREATEST": 1}),
+    ("bitsmith_fold", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
+    ("bitsmith_fold", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
+    ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
+    ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
+    ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
+    ("bitsmith_window", {"SIZE_1": 1, "TAPS_1": 1, "TAPS_2": 1}),
+    ("bitsmith_window", {"BEFORE_1": 1, "AFTER_2": 2, "STRIDE_2": 3, "DILATION_1": 2, "STRIDE_1": 4}),
+    ("bitsmith_order", {"ACTIONS": 1}),
+    ("bitsmith_order", {"ACTIONS": 9}),
+    ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
+    ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
+    ("bitsmith_merge", {"OPERANDS": 1, "ACTIONS": 1}),
+    ("bitsmith_merge", {"OPERANDS": 3}),
+    ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
+    ("bitsmith_scan", {"STEPS": 5}),
+    ("bitsmith_source", {"TOKENS": 1}),
+    ("bitsmith_source", {"TOKENS": 12}),
+]
+
+
+def test_every_module_has_a_variant() -> None:
+    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {"bitsmith_window_axis"}
+    assert {module for module, _ in VARIANTS} == modules
+
+
+@pytest.mark.parametrize(("module", "parameters"), VARIANTS)
+def test_lint_clean(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
+    """Two front ends, with ``parameters`` for defaults."""
+    parts = ["bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"] if module == "bitsmith_window" else [module]
+    files = []
+    compilation = pyslang.ast.Compilation()
+    for name, text in library([f"{part}.sv" for part in parts]).items():
+        for parameter, value in parameters.items():
+            if name == f"{module}.sv":
+                text, count = re.subn(rf"(parameter [a-z ]+ {parameter}) = [^,\n]+", rf"\1 = {value}", text)
+                assert count == 1
+        files.append(tmp_path / name)
+        files[-1].write_text(text)
+        compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(files[-1])))
+    lint(files, module)
+    engine = pyslang.DiagnosticEngine(compilation.sourceManager)
+    assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []
