@@ -17,9 +17,10 @@ import numpy.typing as npt
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import linear_weights
+from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, objects
-from bitsmith.netlist.adder_graph import Interval, solve
+from bitsmith.netlist.adder_graph import AdderGraph, Interval, solve
 from bitsmith.netlist.builder import Builder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.netlist import Field, Netlist, Origin, Ref
@@ -96,12 +97,16 @@ class _Scalariser:
     Args:
         builder: where words are made.
         prefix: names the step of a recurrence in the ops' names.
+        graphs: adder graphs of the steps before, within a recurrence.
     """
 
-    def __init__(self, builder: Builder, prefix: str, layer: str = "") -> None:
+    def __init__(
+        self, builder: Builder, prefix: str, layer: str = "", graphs: dict[object, AdderGraph] | None = None
+    ) -> None:
         self._builder = builder
         self._prefix = prefix
         self._layer = layer
+        self._graphs = graphs
         self._ops: dict[tuple[str, str], int] = {}
 
     def run(self, program: Program, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -240,7 +245,7 @@ class _Scalariser:
         rows = x.refs.reshape(-1, x.refs.shape[-1])
         fixed = np.array([all(builder.value(ref) is not None for ref in column) for column in rows.T])
         varying = np.where(fixed[:, None], 0, weights)
-        graph = solve(varying, [self._interval(column) for column in rows.T])
+        graph = self._graph(varying, [self._interval(column) for column in rows.T], x.type)
         results: list[Ref] = []
         for row in rows:
             outputs = builder.instantiate(graph, row.tolist())
@@ -250,6 +255,23 @@ class _Scalariser:
                 outputs = [builder.add_constant(y, int(c)) for y, c in zip(outputs, offsets, strict=True)]
             results += outputs
         return _array(results, (*x.refs.shape[:-1], weights.shape[1]))
+
+    def _graph(self, weights: Ints, intervals: Sequence[Interval], kind: TensorType) -> AdderGraph:
+        """The graph for operands of these intervals; within a recurrence, that of all steps that differ in ranges only.
+
+        It takes the ranges of the operand's type then, which hold at every step.
+        """
+        if self._graphs is None:
+            return solve(weights, intervals)
+        axes = tuple(range(len(kind.shape) - 1))
+        _, lo, hi = kind.full()
+        ranges = zip(lo.min(axis=axes).tolist(), hi.max(axis=axes).tolist(), intervals, strict=True)
+        origin = min(interval.arrival for interval in intervals)
+        general = tuple(Interval(least, most, interval.arrival - origin) for least, most, interval in ranges)
+        key = (weights.shape, tuple(weights.reshape(-1).tolist()), general)
+        if key not in self._graphs:
+            self._graphs[key] = solve(weights, general)
+        return self._graphs[key]
 
     def _interval(self, refs: Sequence[Ref] | Refs) -> Interval:
         """What is known of one channel at all positions."""
@@ -323,10 +345,11 @@ class _Scalariser:
         kinds = [op.body.nodes[index].type for index in op.body.inputs]
         states = [x.refs for x in args[: op.states]]
         results: list[Refs] = []
+        graphs: dict[object, AdderGraph] = {} if self._graphs is None else self._graphs
         for step in range(node.type.shape[0]):
             slices = [x.refs[step, ...] for x in args[op.states :]]
             inputs = [Tensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
-            body = _Scalariser(self._builder, f"{self._prefix}step{step}_", node.layer or self._layer)
+            body = _Scalariser(self._builder, f"{self._prefix}step{step}_", node.layer or self._layer, graphs)
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]
             states = outputs[: op.states]
