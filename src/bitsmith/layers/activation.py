@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,10 +16,12 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.reciprocal import reciprocal
-from bitsmith.layers.tables import EXACT_ENTRIES, Function, tabulated
+from bitsmith.layers.reciprocal import exponential, reciprocal
+from bitsmith.layers.tables import ENTRY_BITS, EXACT_ENTRIES, Function, tabulated
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
+
+_BASES = {"exponential": math.e, "exp2": 2.0, "expm1": math.e}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,16 +52,30 @@ class Activation(Layer):
         fmt = lowering.format("result")
         frac = lowering.result_frac() if fmt is None else fmt.frac
         bounds = lowering.settings.table_range
-        if self.function == "softsign" and _needs_quotient(lowering, inputs[0]):
-            return _softsign(lowering, inputs[0], frac)
+        if _one_size_fits_no_bin(lowering, inputs[0]):
+            if self.function == "softsign":
+                return _softsign(lowering, inputs[0], frac)
+            if self.function in _BASES and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
+                return lowering.result(_exponential(lowering, inputs[0], self.function, frac))
         return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
 
 
-def _needs_quotient(lowering: Lowering, x: Value) -> bool:
-    """Whether bins of one size would not serve both the bend at 0 and the tails, which never become flat."""
+def _one_size_fits_no_bin(lowering: Lowering, x: Value) -> bool:
+    """Whether there would be bins, and of a size that no user chose: what bends sharply within a wide range needs other ways."""
     chosen = lowering.settings
     given = chosen.table_size or chosen.table_range or chosen.binning or lowering.format("table")
     return given is None and int((x.type.hi - x.type.lo).max()) >= EXACT_ENTRIES
+
+
+def _most_bits(function: str, x: Value) -> int:
+    """Integer bits of the greatest result."""
+    return math.ceil(x.type.real_range()[1] * math.log2(_BASES[function]))
+
+
+def _exponential(lowering: Lowering, x: Value, function: str, frac: int) -> Value:
+    """``base**x``, and 1 less for expm1, as accurate at the right end of the range as near 0."""
+    power = exponential(lowering, x, _BASES[function], max(frac, 0), "table")
+    return lowering.builder.sub(power, lowering.builder.const(1)) if function == "expm1" else power
 
 
 def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:

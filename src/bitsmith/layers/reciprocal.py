@@ -1,7 +1,7 @@
-"""Powers and logarithms of any magnitude by one small table: the operand is first normalised by its leading one.
+"""Powers, logarithms and exponentials of any magnitude by one small table: the operand is first normalised.
 
-``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple of ``p``: then ``x**c = m**c * 2**(c * e)``. ``p`` is such that
-``c * e`` is a whole number, if a small one does that (1 for reciprocals, 2 for roots): the last factor is a shift then.
+By its leading one, ``x = m * 2**e`` with ``1 <= m < 2**p`` and ``e`` a multiple of ``p``, so that ``x**c = m**c * 2**(c * e)``.
+``p`` is such that ``c * e`` is a whole number, if a small one does that (1 for reciprocals, 2 for roots): a shift then.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.tables import Function, tabulated
+from bitsmith.layers.tables import Function, tabulated, uniform
 
 _MOST_RADIX_BITS = 4
+_ROUNDING_MARGIN = 2.0**-10
 _SPARE_BITS = 3
 """Bits of the normalised operand, and of factors that are no powers of two, beyond those of the result."""
 
@@ -42,15 +43,19 @@ def reciprocal(lowering: Lowering, x: Value, least: int, frac: int, variable: st
 
 
 def power(lowering: Lowering, x: Value, exponent: float, least: int, frac: int, variable: str) -> Value:
-    """``x**exponent`` with a relative error of about ``2**-(frac + 1)``; ``x`` is known to be at least ``least``, raw.
+    """``x**exponent`` with a relative error of about ``2**-(frac + 1)``.
 
-    An ``x`` that is less than one step all the same counts as one step. The table's entries have the user's format of
-    ``variable``, if there is one. Roots and reciprocals need no products; of an exponent without a small denominator, each
-    doubling of the magnitude of ``x`` is a factor of its own.
+    The leading one of ``x`` is known to be at least that of ``least`` (raw). An ``x`` that is less than one step all the same
+    counts as one step. The table's entries have the user's format of ``variable``, if there is one. Roots and reciprocals need
+    no products; of an exponent without a small denominator, each doubling of the magnitude of ``x`` is a factor of its own.
     """
     builder = lowering.builder
     radix_bits = next((p for p in range(1, _MOST_RADIX_BITS + 1) if (p * exponent).is_integer()), 1)
     found = _normalised(builder, x, least, frac + _SPARE_BITS, radix_bits)
+    step = math.ldexp(1.0, -int(x.type.frac.max()))
+    # Of the least operand only the leading one counts.
+    ends = 1 << max(least.bit_length() - 1, 0), max(int(x.type.hi.max()), 1)
+    greatest = max((end * step) ** exponent for end in ends)
     kept = frac + max(math.ceil(-radix_bits * exponent), 0)
     name = f"(1+x)**{exponent:g}"
     if not (radix_bits * exponent).is_integer():
@@ -61,14 +66,28 @@ def power(lowering: Lowering, x: Value, exponent: float, least: int, frac: int, 
         result = builder.shift(result, round(exponent * found.exponent))
         for count, halved in found.halvings:
             result = builder.select(halved, builder.shift(result, round(exponent * count)), result)
-        return result
+        return _at_most(lowering, result, greatest, variable)
     # So that the least result has its bits too.
     most = found.exponent + sum(count for count, _ in found.halvings)
     kept += max(math.ceil(-exponent * (most if exponent < 0 else found.exponent)), 0)
     result = _times(builder, result, 2.0 ** (exponent * found.exponent), frac, kept)
     for count, halved in found.halvings:
         result = builder.select(halved, _times(builder, result, 2.0 ** (exponent * count), frac, kept), result)
-    return result
+    return _at_most(lowering, result, greatest, variable)
+
+
+def _at_most(lowering: Lowering, x: Value, greatest: float, variable: str) -> Value:
+    """``x``, never negative, known not to exceed ``greatest`` by more than rounding: intervals lose that in the selections.
+
+    Not so if the user chose the table, which may be coarse.
+    """
+    if lowering.format(variable) is not None or lowering.settings.table_size or lowering.settings.binning:
+        return x
+    frac = int(x.type.frac.max())
+    hi = all_of_width(math.ceil(math.ldexp(greatest * (1.0 + _ROUNDING_MARGIN), frac)) + 1)
+    if hi >= int(x.type.hi.max()):
+        return x
+    return lowering.builder.cast_to(x, frac, 0, hi, Rounding.TRN, Overflow.WRAP)
 
 
 def _times(builder: Builder, x: Value, factor: float, frac: int, kept: int) -> Value:
@@ -95,6 +114,34 @@ def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: st
         step = builder.const(round(math.ldexp(count * math.log(2.0) * scale, places)), places)
         result = builder.add(result, builder.select(halved, step, builder.const(0)))
     return result
+
+
+def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
+    """``base**x`` with an error of about ``2**-(frac + 1)``: 2 to the fraction of ``x * log2(base)`` by a table, then shifts."""
+    builder = lowering.builder
+    scale = math.log2(base)
+    lo, hi = x.type.real_range()
+    bits = max(frac + math.ceil(hi * scale), 1)
+    if scale != 1.0:
+        places = bits + _SPARE_BITS + max(math.frexp(max(abs(lo), abs(hi)))[1], 0)
+        x = builder.mul(x, builder.const(round(math.ldexp(scale, places)), places))
+    x = uniform(lowering, x)
+    kept = min(int(x.type.frac.max()), bits + _SPARE_BITS - 1)
+    drop = int(x.type.frac.max()) - kept
+    bounds = (int(x.type.lo.min()) >> drop, (int(x.type.hi.max()) >> drop) + 1)
+    x = builder.cast_to(x, kept, *bounds, Rounding.RND, Overflow.SAT)
+    least, most = bounds[0] >> max(kept, 0), bounds[1] >> max(kept, 0)
+    whole = builder.cast_to(x, min(kept, 0), least, most, Rounding.TRN, Overflow.SAT)
+    fraction = builder.cast_to(x, max(kept, 0), 0, _below(max(kept, 0)), Rounding.TRN, Overflow.WRAP)
+    result = rounded(
+        lowering, tabulated(lowering, fraction, Function("2**x", np.exp2), bits + 1, variable), bits + 1, variable
+    )
+    result = builder.shift(result, least)
+    above = builder.sub(whole, builder.const(least))
+    for place in range((most - least).bit_length()):
+        bit = builder.cast_to(above, -place, 0, 1, Rounding.TRN, Overflow.WRAP)
+        result = builder.select(bit, builder.shift(result, 1 << place), result)
+    return cut(builder, _at_most(lowering, result, base**hi, variable), frac + _SPARE_BITS)
 
 
 def cut(builder: Builder, x: Value, frac: int) -> Value:

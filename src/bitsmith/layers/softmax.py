@@ -21,6 +21,7 @@ from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
 
 _GUARD_BITS = 2
+_FEW_CLASSES_BITS = 4
 _DECAY = Function("exp(-x)", lambda x: np.exp(-x))
 
 
@@ -123,8 +124,8 @@ def _probability(lowering: Lowering, y: Value) -> Value:
 
 
 def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[float, float] | None) -> Value:
-    """The exponentials, with guard bits beyond the result's step."""
-    frac = max(_result_frac(lowering), 1) + _GUARD_BITS
+    """The exponentials, with guard bits beyond the result's step, and more where many roundings add up in their sum."""
+    frac = max(_result_frac(lowering), 1) + _GUARD_BITS + max((x.shape[-1] - 1).bit_length() - _FEW_CLASSES_BITS, 0)
     return rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
 
 

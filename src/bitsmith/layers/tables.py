@@ -5,7 +5,7 @@ only ``g`` is tabulated. Where ``g`` no longer changes (to the entries' precisio
 With at most ``EXACT_ENTRIES`` values left (or the user's table size) every operand value has its own, correctly rounded entry.
 Otherwise the operand is cut into ``TableSize`` bins of a power-of-two size and, by default, interpolated linearly between the
 bins' ends, with an error of at most ``step**2 / 8 * max|g''|`` plus one rounding. A table size left open is the least power of
-two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below the result's step.
+two from ``DEFAULT_ENTRIES`` to ``EXACT_ENTRIES`` that keeps this error below a quarter of the result's step.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ _SCAN_POINTS = 1 << 16
 _OCTAVE_POINTS = 64
 """Points per doubling of the distance from 0 in a coarse scan."""
 
-_ENTRY_BITS = 60
+ENTRY_BITS = 60
+"""Most bits of an entry."""
+
+_GUARD_BITS = 2
+"""Bits of interpolated entries behind the result's, so that only the result's rounding counts."""
+
 _FRACTION_BITS = 10
 """Bits of the position within a bin that interpolation uses at least."""
 
@@ -73,9 +78,18 @@ def tabulated(
         if slope != 0.0:
             linear = part(x, zero)
             if slope != 1.0:
-                linear = builder.mul(linear, lowering.const("param", as_weights(slope)))
+                linear = builder.mul(linear, _slope(lowering, slope, x, frac))
             result = builder.add(result, linear)
     return result
+
+
+def _slope(lowering: Lowering, slope: float, x: Value, frac: int) -> Value:
+    """``slope`` in the user's format of ``param``, or so precise that its product with ``x`` is within an eighth of a step."""
+    if lowering.format("param") is not None:
+        return lowering.const("param", as_weights(slope))
+    largest = max(abs(bound) for bound in x.type.real_range())
+    places = max(frac + _GUARD_BITS + 1 + max(math.frexp(largest)[1], 0), 0)
+    return lowering.builder.const(round(math.ldexp(slope, places)), places)
 
 
 def uniform(lowering: Lowering, x: Value) -> Value:
@@ -110,6 +124,8 @@ def _rest_table(
         )
     exact = last - first < (limit or size)
     if not exact and bounds is None:
+        if settings.binning in (None, Binning.LINEAR):
+            first, last = _domain(lowering, function, x_frac, lo, hi, frac + _GUARD_BITS, variable)
         first, last = _whole_bins(first, last, lo, hi, size, centred=settings.binning is Binning.CENTRE)
     if (first, last) != (lo, hi):
         x = lowering.builder.cast_to(x, x_frac, first, last, Rounding.TRN, Overflow.SAT)
@@ -121,11 +137,13 @@ def _rest_table(
 
 
 def _default_size(function: Function, x_frac: int, first: int, last: int, frac: int) -> int:
-    """Bins that keep the interpolation error below one step of the result, within ``DEFAULT_ENTRIES..EXACT_ENTRIES``."""
+    """Bins that keep the interpolation error below a quarter of a step, within ``DEFAULT_ENTRIES..EXACT_ENTRIES``."""
     size = DEFAULT_ENTRIES
     while size < EXACT_ENTRIES:
-        edges = function.rest(np.linspace(math.ldexp(first, -x_frac), math.ldexp(last, -x_frac), 2 * size + 1))
-        if np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0)) < math.ldexp(1.0, -frac):
+        bits = _bin_bits(first, last, size)
+        halves = np.arange((first >> bits) * 2, ((last >> bits) + 1) * 2 + 1).astype(np.float64)
+        edges = function.rest(np.ldexp(halves, bits - 1 - x_frac))
+        if np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0)) < math.ldexp(0.25, -frac):
             break
         size *= 2
     return size
@@ -142,12 +160,12 @@ def _entries(lowering: Lowering, values: Floats, frac: int, variable: str) -> tu
         return to_raw(values, fmt), fmt.frac
     greatest = float(np.max(np.abs(values), initial=0.0))
     largest = math.frexp(greatest)[1]
-    if not math.isfinite(greatest) or largest + frac > _ENTRY_BITS:
+    if not math.isfinite(greatest) or largest + frac > ENTRY_BITS:
         raise RangeError(
             f"its function reaches {greatest:.3g} within the proven range of its input: "
             f"entries with steps of {math.ldexp(1.0, -frac):.3g} would not fit",
             where=f"layer {lowering.name!r}",
-            accepted=f"table entries of at most {_ENTRY_BITS} bits",
+            accepted=f"table entries of at most {ENTRY_BITS} bits",
             remedy="pass calibration=X, give the result of the layer before it a precision, or give it a TableRange; "
             "for a softmax, Implementation: stable",
         )
@@ -223,7 +241,7 @@ def _binned(lowering: Lowering, x: Value, function: Function, frac: int, variabl
         points = edges[:-1] + offset * math.ldexp(1.0, bits - x_frac)
         raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
         return builder.table(index, first, raw, entry_frac)
-    raw, entry_frac = _entries(lowering, function.rest(edges), frac, variable)
+    raw, entry_frac = _entries(lowering, function.rest(edges), frac + _GUARD_BITS, variable)
     base = builder.table(index, first, raw[:-1], entry_frac)
     # The lines run through the rounded entries, so the interpolation is continuous and monotone where the entries are.
     rise = builder.table(index, first, raw[1:] - raw[:-1], entry_frac)
