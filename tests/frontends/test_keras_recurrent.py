@@ -10,12 +10,14 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_same, inputs_of, outputs_of, randomised, save, save_keras2
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.frontends.keras import read_keras
 from bitsmith.ir import ops
+from bitsmith.layers.recurrent import SimpleRNN
 
 Build = Callable[[Any], Any]
 
@@ -128,6 +130,25 @@ def test_files_of_keras_2(tmp_path: Path) -> None:
     model = randomised(keras.Model(x, layers.SimpleRNN(2, name="last")(y)))
     for path in save_keras2(model, tmp_path):
         assert_same(read_keras(path), model)
+
+
+def test_initial_states_of_keras_2_are_further_operands(tmp_path: Path) -> None:
+    model = functional(
+        source("x", 4, 3),
+        source("h", 3),
+        layer("SimpleRNN", "it", "x", "h", units=3),
+        inputs=("x", "h"),
+        outputs=("it",),
+    )
+    names = [f"it/simple_rnn_cell/{name}:0" for name in ("kernel", "recurrent_kernel", "bias")]
+    network = read_keras(write_model(tmp_path, model, {"it": names}))
+    found = network.node("it").layer
+    assert isinstance(found, SimpleRNN)
+    assert network.node("it").inputs == ("x", "h")
+    x, h = np.zeros((1, 4, 3)), np.full((1, 3), 0.5)
+    for _ in range(4):
+        h = np.tanh(h @ found.recurrent_kernel + (0.0 if found.bias is None else found.bias))
+    np.testing.assert_allclose(network.evaluate([x, np.full((1, 3), 0.5)])["it"], h)
 
 
 def test_names_of_what_a_layer_becomes() -> None:

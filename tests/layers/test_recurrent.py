@@ -17,6 +17,7 @@ from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.ir import ops
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
+from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import as_weights
@@ -25,12 +26,14 @@ from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.time_distributed import TimeDistributed
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.passes import PASSES, drop_dead, simplify
 from bitsmith.passes.lower import lower
 from bitsmith.passes.observe import observe
 from bitsmith.plan.devices import Family
 from bitsmith.plan.estimate import estimate
+from bitsmith.saved import SavedModel, encode, load, weights_path
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import INPUT, network_of, run
 
@@ -246,6 +249,21 @@ def test_passes_keep_a_recurrence_and_work_inside_of_it() -> None:
     for rewritten in (*(change(program) for change in PASSES), simplify(program)):
         np.testing.assert_array_equal(evaluate(rewritten, raw)[0], truth)
     assert len(scans(simplify(program))[0].body.nodes) < len(scans(program)[0].body.nodes)
+
+
+def test_a_recurrence_is_written_as_text_and_saved_with_the_layers_that_it_holds(tmp_path: Path) -> None:
+    layer = TimeDistributed(made(LSTM, 2, 2, 9, activation=HardActivation(0.5, 0.0, -1.0, 1.0), go_backwards=True))
+    compiled = compile_network(network_of(layer, [(2, 3, 2)]))
+    assert parse(to_text(compiled.program)) == compiled.program
+    path = tmp_path / "model.json"
+    text, arrays = encode(SavedModel(compiled.network, compiled.program, {}, ()))
+    path.write_text(text)
+    np.savez(weights_path(path), **arrays)
+    found = load(path)
+    assert found.program == compiled.program
+    again = found.network.node("layer").layer
+    x = [np.random.default_rng(0).normal(0, 1, (3, 2, 3, 2))]
+    np.testing.assert_array_equal(again.reference(x), layer.reference(x))
 
 
 def test_the_estimate_counts_every_step() -> None:
