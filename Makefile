@@ -42,6 +42,7 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python -m bitsmith.ir.rounding_table docs/rounding.md
+	$(BIN)/python -m bitsmith.coverage docs/layers.md
 	$(BIN)/python -m bitsmith.accuracy docs/accuracy.md
 
 # Lines per package.

@@ -1,0 +1,108 @@
+"""What the code refuses, read from the code: the messages of the errors that a function and all it calls may raise.
+
+In: a function of ours. Out: sentences, for documentation. A refusal counts as a limit if it says what is accepted instead;
+others are about operands that contradict each other.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import CodeType, FunctionType
+
+from bitsmith.errors import UnsupportedError
+
+_UNKNOWN = "…"
+
+
+def limits(function: object, within: str, owner: type | None = None) -> tuple[str, ...]:
+    """The limits of ``function`` and of the functions in the package ``within`` that it calls.
+
+    Args:
+        owner: the class whose methods are what ``function`` calls as ``x.name(...)``.
+    """
+    found: dict[str, None] = {}
+    for called in _reachable(function, within, owner):
+        code = called.__code__
+        lines = [line for *_, line in code.co_lines() if line is not None]
+        for raised in _refusals(called.__module__):
+            if min(lines) <= raised.lineno <= max(lines):
+                sentence = _sentence(raised, called)
+                if sentence:
+                    found[sentence] = None
+    return tuple(found)
+
+
+def _reachable(function: object, within: str, owner: type | None) -> Iterator[FunctionType]:
+    seen: set[CodeType] = set()
+    waiting = [function]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, FunctionType) or not one.__module__.startswith(within) or one.__code__ in seen:
+            continue
+        seen.add(one.__code__)
+        yield one
+        waiting += [cell.cell_contents for cell in one.__closure__ or ()]
+        for name in sorted(_names(one.__code__)):
+            value = one.__globals__.get(name)
+            waiting += list(value.values()) if isinstance(value, dict) else [value]
+            waiting.append(inspect.getattr_static(owner, name, None))
+
+
+def _names(code: CodeType) -> set[str]:
+    """Globals and attributes that the code or a function within it mentions."""
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+@lru_cache(maxsize=64)
+def _refusals(module: str) -> tuple[ast.Call, ...]:
+    """The calls that make the errors that ``module`` raises."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    calls = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise))
+    return tuple(
+        call
+        for call in calls
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == UnsupportedError.__name__
+    )
+
+
+def _sentence(call: ast.Call, function: FunctionType) -> str:
+    accepted = next((keyword.value for keyword in call.keywords if keyword.arg == "accepted"), None)
+    if accepted is None or not call.args:
+        return ""
+    known = {name: value for name, value in function.__globals__.items() if name not in function.__code__.co_varnames}
+    return f"{_text(call.args[0], known)}; accepted: {_text(accepted, known)}"
+
+
+def _text(node: ast.expr, known: Mapping[str, object]) -> str:
+    """The text of an expression; what only a model can tell is left open."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part, known) for part in parts)
+        case ast.FormattedValue(value=inner):
+            return _text(inner, known)
+        case ast.Name(id=name) if name in known:
+            return str(known[name])
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(glue)), attr="join"), args=[argument]):
+            return _joined(argument, glue, known)
+        case _:
+            return _UNKNOWN
+
+
+def _joined(argument: ast.expr, glue: str, known: Mapping[str, object]) -> str:
+    match argument:
+        case ast.Call(func=ast.Name(id="sorted"), args=[inner]):
+            return _joined(inner, glue, known)
+        case ast.Name(id=name):
+            items = known.get(name)
+            if isinstance(items, (tuple, list, dict, frozenset)):
+                return glue.join(sorted(map(str, items)) if isinstance(items, frozenset) else map(str, items))
+            if isinstance(items, type) and hasattr(items, "__members__"):
+                return glue.join(map(str, items.__members__.values()))
+    return _UNKNOWN
