@@ -96,11 +96,13 @@ def test_limits_of_known_names_are_found() -> None:
     assert limits(read["Flatten"].read, "bitsmith.frontends", keras.call) == ()
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 def test_cpp_of_all_examples_computes_what_the_emulator_does(tmp_path: Path) -> None:
     assert_compiled({type(example.layer).__name__: example.network() for example in EXAMPLES}, tmp_path)
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 def test_rtl_of_all_examples_computes_what_the_emulator_does(tmp_path: Path) -> None:
     nodes: list[NetworkNode] = []
