@@ -58,7 +58,7 @@ class Demand:
 
 def partition(program: Program, demand: Demand) -> Network:
     """The processes of ``program``."""
-    steps = _Steps(drop_dead(program, keep_probes=False), demand).run()
+    steps = _Steps(simplify(drop_dead(program, keep_probes=False)), demand).run()
     return _Clusters(steps).network()
 
 

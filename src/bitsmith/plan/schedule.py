@@ -10,17 +10,19 @@ borders can lock the network up, and no queue lowers the rate. A second run with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bitsmith.errors import ProgramError
-from bitsmith.plan.processes import Network, Numbers
-from bitsmith.plan.timing import Sequencer, timing
+from bitsmith.plan.processes import Entry, Network, Numbers, Process
+from bitsmith.plan.timing import Sequencer, Timing, timing
 
 _FRAMES = 4
-_MOST_FRAMES = 32
+"""Frames beyond those that are under way at once."""
+
+_MOST_FRAMES = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +49,29 @@ class Schedule:
     queues: tuple[Queue, ...]
     latency: int
     interval: int
+    frames: int
+    """Frames after which they follow at a steady pace."""
 
     def depth(self, consumer: int, operand: int) -> int:
         """Places in front of an operand."""
         return next(q.depth for q in self.queues if (q.consumer, q.operand) == (consumer, operand))
 
 
-def schedule(network: Network, latencies: Mapping[int, int]) -> Schedule:
-    """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process."""
-    graph = _Graph(network, latencies)
+def schedule(
+    network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], Timing] = timing
+) -> Schedule:
+    """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process.
+
+    ``timed``: what each process does, by its latency, where it is not what our hardware does.
+    """
+    graph = _Graph(network, latencies, timed)
     interval = max(sequencer.cycles for sequencer in graph.sequencers)
     depths = graph.depths(interval)
-    entries, exits = network.entries, network.exits
-    times = graph.run(depths, _FRAMES, None)
-    begun = min(int(times[graph.first[entry]][0]) for entry in entries)
-    ends = [max(int(times[graph.first[leave]][(frame + 1) * graph.sequencers[graph.first[leave]].actions - 1])
-                for leave in exits) for frame in range(_FRAMES)]  # fmt: skip
+    alone = graph.span(graph.run(depths, 1, None), network, 1)[0]
+    frames = alone // interval + _FRAMES  # so many are under way at once, and the last ones follow at a steady pace
+    ends = graph.span(graph.run(depths, frames, None), network, frames)
     queues = tuple(Queue(*link.names, depth) for link, depth in zip(graph.links, depths, strict=True))
-    return Schedule(queues, ends[0] - begun, ends[-1] - ends[-2])
+    return Schedule(queues, ends[0], ends[-1] - ends[-2], frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +83,56 @@ class _Link:
     reader: int
     column: int
     names: tuple[int, int, int, int]
+    constant: int | None
+    """Places, where the producer only gives constants and never waits: enough for a token in every cycle."""
 
 
 class _Graph:
     """All sequencers of a network and the queues between them."""
 
-    def __init__(self, network: Network, latencies: Mapping[int, int]) -> None:
+    def __init__(self, network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], Timing]) -> None:
         self.sequencers: list[Sequencer] = []
         self.links: list[_Link] = []
         self.first: list[int] = []
         last: list[int] = []
+        constants: set[int] = set()
         for number, process in enumerate(network.processes):
-            parts = timing(process, latencies.get(number, 0)).sequencers
+            parts = timed(process, latencies.get(number, 0)).sequencers
             self.first.append(len(self.sequencers))
+            if not isinstance(process.kind, Entry) and all(source.process in constants for source in process.args):
+                constants.add(number)
             self.sequencers += parts
             last.append(len(self.sequencers) - 1)
             if len(parts) == 2:
-                self.links.append(_Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1)))
+                self.links.append(_Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None))
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
-                self.links.append(_Link(last[source.process], source.port, self.first[number], operand, names))
+                constant = latencies.get(source.process, 0) + 2 if source.process in constants else None
+                self.links.append(
+                    _Link(last[source.process], source.port, self.first[number], operand, names, constant)
+                )
         self.entries = [self.first[number] for number in network.entries]
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
-        frames = _FRAMES
+        free: list[int | None] = [link.constant for link in self.links]
+        alone = self.run(free, 1, None)
+        frames = max(int(times[-1]) for times in alone) // interval + _FRAMES
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.entries}
-            times = self.run([None] * len(self.links), frames, pace)
-            if frames >= _MOST_FRAMES or all(
+            times = self.run(free, frames, pace)
+            if frames > _MOST_FRAMES or all(
                 _periodic(at, sequencer.actions, interval) for at, sequencer in zip(times, self.sequencers, strict=True)
             ):
                 break
             frames *= 2
-        return [self._most(link, times, frames) for link in self.links]
+        return [link.constant or self._most(link, times, frames) for link in self.links]
+
+    def span(self, times: Sequence[Numbers], network: Network, frames: int) -> list[int]:
+        """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
+        begun = min(int(times[self.first[entry]][0]) for entry in network.entries)
+        ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.exits]
+        return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
 
     def _most(self, link: _Link, times: Sequence[Numbers], frames: int) -> int:
         """The most places of ``link`` that are taken at once."""

@@ -1,0 +1,243 @@
+// Co-simulation of a top with streams: reads tokens, writes tokens and the measured timing.
+//
+// usage: Vdut SPEC STIMULI RESPONSES MEASURED FRAMES PATIENCE
+//
+// SPEC is text: the number of inputs and of outputs, then for each of them the 32-bit words of a token and the tokens of a
+// frame. STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
+// little-endian words, least significant first. MEASURED is a JSON object: {"latency": .., "interval": ..} or
+// {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang.
+//
+// Ports of the top: in_valid, in_ready, out_valid, out_ready (a bit per stream), in_data, out_data (a token per stream, each
+// in whole words) and out_last. The circuit is run three times:
+//   1. nobody ever waits: latency (first token in to last token out of the first frame) and interval (of the last frames);
+//   2. both sides wait at random, with garbage on in_data meanwhile: the same tokens;
+//   3. a reset while tokens are in flight, then as before.
+// Last flags must come with the last token of each frame, and tokens must not change while they wait.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "Vdut.h"
+#include "verilated.h"
+
+namespace {
+
+struct Stream {
+    std::size_t words = 0;   // of a token
+    std::size_t tokens = 0;  // of a frame
+    std::size_t offset = 0;  // of the token among the port's words
+    std::size_t start = 0;   // of the first token in the file, in words
+    std::size_t done = 0;    // tokens that went through
+};
+
+struct Mismatch : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+template <typename Port> std::uint32_t* words_of(Port& port) { return reinterpret_cast<std::uint32_t*>(&port); }
+
+std::uint64_t next_random(std::uint64_t& state) {  // xorshift64
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+class Bench {
+  public:
+    Bench(const char* spec, std::size_t frames, std::int64_t patience) : frames_(frames), patience_(patience) {
+        context_.randReset(2);
+        context_.randSeed(1);
+        dut_ = new Vdut(&context_);
+        std::ifstream file(spec);
+        std::size_t inputs = 0, outputs = 0;
+        file >> inputs >> outputs;
+        in_.resize(inputs);
+        out_.resize(outputs);
+        in_words_ = read(file, in_);
+        out_words_ = read(file, out_);
+        if (!file) throw std::runtime_error("the description of the streams cannot be read");
+        responses_.resize(out_words_);
+    }
+    ~Bench() {
+        dut_->final();
+        delete dut_;
+    }
+
+    void stimuli(const char* path) {
+        stimuli_.resize(in_words_);
+        std::FILE* file = std::fopen(path, "rb");
+        if (!file || std::fread(stimuli_.data(), 4, in_words_, file) != in_words_) throw std::runtime_error("short stimuli");
+        std::fclose(file);
+    }
+
+    void respond(const char* path) const {
+        std::FILE* file = std::fopen(path, "wb");
+        if (!file || std::fwrite(responses_.data(), 4, out_words_, file) != out_words_) throw std::runtime_error("no responses");
+        std::fclose(file);
+    }
+
+    void reset() {
+        dut_->rst = 1;
+        dut_->in_valid = 0;
+        dut_->out_ready = 0;
+        for (int k = 0; k < 4; k++) clock();
+        dut_->rst = 0;
+        for (Stream& s : in_) s.done = 0;
+        for (Stream& s : out_) s.done = 0;
+    }
+
+    // Runs until `until` tokens of the first output came out (all, if 0); `compare`: against the tokens of the first run.
+    void run(std::uint64_t seed, bool compare, std::size_t until) {
+        std::uint64_t random = seed | 1;
+        std::int64_t quiet = 0;
+        std::uint64_t held_valid = 0;
+        std::vector<std::uint32_t> held(out_total_words());
+        first_in_ = -1;
+        ends_.assign(frames_, -1);
+        std::uint64_t offered = 0;
+        for (std::int64_t cycle = 0;; cycle++) {
+            std::uint64_t ready = 0;
+            for (std::size_t k = 0; k < in_.size(); k++) {
+                const bool left = in_[k].done < in_[k].tokens * frames_;
+                const std::uint64_t bit = std::uint64_t{1} << k;
+                if (left && ((offered & bit) || seed == 0 || next_random(random) % 3)) offered |= bit;
+                std::uint32_t* port = words_of(dut_->in_data) + in_[k].offset;
+                if (offered & bit) {
+                    std::memcpy(port, &stimuli_[in_[k].start + in_[k].done * in_[k].words], 4 * in_[k].words);
+                } else {
+                    for (std::size_t w = 0; w < in_[k].words; w++) port[w] = static_cast<std::uint32_t>(next_random(random));
+                }
+            }
+            for (std::size_t k = 0; k < out_.size(); k++) {
+                // What does not depend on any input never ends: no more than the frames is taken of it.
+                const bool wanted = out_[k].done < out_[k].tokens * frames_;
+                if (wanted && (seed == 0 || next_random(random) % 4 > 1)) ready |= std::uint64_t{1} << k;
+            }
+            dut_->in_valid = offered;
+            dut_->out_ready = ready;
+            dut_->clk = 0;
+            dut_->eval();
+            bool moved = false;
+            const std::uint64_t taken = offered & dut_->in_ready, given = ready & dut_->out_valid, valid = dut_->out_valid;
+            for (std::size_t k = 0; k < out_.size(); k++) {
+                const std::uint32_t* port = words_of(dut_->out_data) + out_[k].offset;
+                std::uint32_t* before = &held[out_[k].offset];
+                if (held_valid >> k & 1) {
+                    if (!(valid >> k & 1) || std::memcmp(before, port, 4 * out_[k].words)) {
+                        throw Mismatch("output " + std::to_string(k) + " changes while it waits");
+                    }
+                }
+                std::memcpy(before, port, 4 * out_[k].words);
+                if (given >> k & 1) {
+                    put(k, port, (dut_->out_last >> k & 1) != 0, compare, cycle);
+                    moved = true;
+                }
+            }
+            held_valid = valid & ~given;
+            for (std::size_t k = 0; k < in_.size(); k++) {
+                if (taken >> k & 1) {
+                    if (first_in_ < 0) first_in_ = cycle;
+                    in_[k].done++;
+                    offered &= ~(std::uint64_t{1} << k);
+                    moved = true;
+                }
+            }
+            dut_->clk = 1;
+            dut_->eval();
+            quiet = moved ? 0 : quiet + 1;
+            if (quiet > patience_) throw Mismatch("nothing moves after " + std::to_string(out_[0].done) + " tokens");
+            if (until ? out_[0].done >= until : finished()) return;
+        }
+    }
+
+    std::int64_t latency() const { return ends_[0] - first_in_; }
+    std::int64_t interval() const { return ends_[frames_ - 1] - ends_[frames_ - 2]; }
+    std::size_t some() const { return out_[0].tokens * frames_ / 2 + 1; }
+
+  private:
+    std::size_t read(std::ifstream& file, std::vector<Stream>& streams) {
+        std::size_t offset = 0, start = 0;
+        for (Stream& s : streams) {
+            file >> s.words >> s.tokens;
+            s.offset = offset;
+            s.start = start;
+            offset += s.words;
+            start += s.words * s.tokens * frames_;
+        }
+        return start;
+    }
+    std::size_t out_total_words() const { return out_.back().offset + out_.back().words; }
+    bool finished() const {
+        for (const Stream& s : out_) {
+            if (s.done < s.tokens * frames_) return false;
+        }
+        return true;
+    }
+    void put(std::size_t k, const std::uint32_t* port, bool last, bool compare, std::int64_t cycle) {
+        Stream& s = out_[k];
+        if (last != ((s.done + 1) % s.tokens == 0)) throw Mismatch("a wrong last flag at token " + std::to_string(s.done));
+        std::uint32_t* place = &responses_[s.start + s.done * s.words];
+        if (compare && std::memcmp(place, port, 4 * s.words)) {
+            throw Mismatch("token " + std::to_string(s.done) + " of output " + std::to_string(k) + " depends on who waits when");
+        }
+        std::memcpy(place, port, 4 * s.words);
+        if (last) ends_[s.done / s.tokens] = cycle;
+        s.done++;
+    }
+    void clock() {
+        dut_->clk = 0;
+        dut_->eval();
+        dut_->clk = 1;
+        dut_->eval();
+    }
+
+    VerilatedContext context_;
+    Vdut* dut_ = nullptr;
+    std::size_t frames_;
+    std::int64_t patience_;
+    std::vector<Stream> in_, out_;
+    std::size_t in_words_ = 0, out_words_ = 0;
+    std::vector<std::uint32_t> stimuli_, responses_;
+    std::vector<std::int64_t> ends_;
+    std::int64_t first_in_ = -1;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 7) return 2;
+    try {
+        std::FILE* measured = std::fopen(argv[4], "w");
+        if (!measured) throw std::runtime_error("no place for the measurement");
+        Bench bench(argv[1], std::strtoul(argv[5], nullptr, 10), std::strtoll(argv[6], nullptr, 10));
+        bench.stimuli(argv[2]);
+        try {
+            bench.reset();
+            bench.run(0, false, 0);
+            const std::int64_t latency = bench.latency(), interval = bench.interval();
+            bench.respond(argv[3]);
+            bench.reset();
+            bench.run(88172645463325252ULL, true, 0);
+            bench.reset();
+            bench.run(362436069362436069ULL, true, bench.some());
+            bench.reset();
+            bench.run(521288629521288629ULL, true, 0);
+            std::fprintf(measured, "{\"latency\": %lld, \"interval\": %lld}\n", static_cast<long long>(latency), static_cast<long long>(interval));
+        } catch (const Mismatch& mismatch) {
+            bench.respond(argv[3]);
+            std::fprintf(measured, "{\"mismatch\": \"%s\"}\n", mismatch.what());
+        }
+        std::fclose(measured);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,202 @@
+"""Bit-exact co-simulation of tops with streams: both sides wait at random, tokens and cycles are checked.
+
+In: SystemVerilog files whose top has ready/valid streams, and tokens. Out: every bit of every token, latency and interval in
+cycles, and the most places that each queue had in use. What the bits mean is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsmith.errors import InputDataError, VerificationError
+from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Progress, execute, find
+from bitsmith.flows.verilator import compiled_runtime, simulator
+
+HARNESS = Path(__file__).parent / "streams.cpp"
+_FOLDER = "cosim"
+_LEAST_PATIENCE_CYCLES = 10_000
+_LEAST_FRAMES = 4
+"""The interval is that of the last two frames, when the queues have filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamShape:
+    """A stream at the border of a top: the prefix of its ports, bits of a token, tokens per frame."""
+
+    name: str
+    width: int
+    tokens: int
+
+    @property
+    def words(self) -> int:
+        """32-bit words of a token."""
+        return -(-self.width // 32)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSimulation:
+    """What the circuit answered: for each output, words of shape (frames, tokens, words), and what was measured.
+
+    ``peaks`` has, by the instance's name, the most places in use and the places of each queue.
+    """
+
+    outputs: tuple[NDArray[np.uint32], ...]
+    latency_cycles: int
+    ii_cycles: int
+    peaks: Mapping[str, tuple[int, int]]
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Cosimulation:
+    top: str
+    sources: tuple[Path, ...]
+    inputs: tuple[StreamShape, ...]
+    outputs: tuple[StreamShape, ...]
+    frames: int
+    patience: int
+    runtime: tuple[Path, ...]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return find(VERILATOR), find(GXX), find(MAKE)
+
+    def files(self) -> Mapping[str, str]:
+        streams = (*self.inputs, *self.outputs)
+        spec = [f"{len(self.inputs)} {len(self.outputs)}", *(f"{stream.words} {stream.tokens}" for stream in streams)]
+        return {
+            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
+            f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs),
+            f"{_FOLDER}/streams.txt": "\n".join([*spec, ""]),
+        }
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        folder = project / _FOLDER
+        return (
+            *simulator(
+                project,
+                tools,
+                folder=_FOLDER,
+                harness=folder / HARNESS.name,
+                top="bitsmith_bench",
+                sources=(*self.sources, folder / "bench.sv"),
+                runtime=self.runtime,
+                optimise=True,
+            ),
+            Command(
+                argv=(
+                    *("obj/Vdut", "streams.txt", "stimuli.bin", "responses.bin", "measured.json"),
+                    *(str(self.frames), str(self.patience)),
+                ),
+                cwd=folder,
+                log=folder / "run.log",
+                outputs=(folder / "responses.bin", folder / "measured.json"),
+                error_pattern=r"(?i)error",
+            ),
+        )
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> StreamSimulation:
+        folder = project / _FOLDER
+        measured = json.loads((folder / "measured.json").read_text())
+        if "mismatch" in measured:
+            raise VerificationError(
+                f"the circuit breaks the rules of its streams: {measured['mismatch']}",
+                where=self.top,
+                remedy="this is a defect of the generated circuit: please report it with the project folder",
+            )
+        words = np.fromfile(folder / "responses.bin", dtype="<u4").astype(np.uint32, copy=False)
+        outputs, start = [], 0
+        for stream in self.outputs:
+            size = self.frames * stream.tokens * stream.words
+            outputs.append(words[start : start + size].reshape(self.frames, stream.tokens, stream.words))
+            start += size
+        found = re.findall(r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(errors="replace"))
+        peaks = {name.rsplit(".", 1)[-1]: (int(peak), int(depth)) for name, peak, depth in found}
+        return StreamSimulation(
+            tuple(outputs), int(measured["latency"]), int(measured["interval"]), peaks, tools[0].label
+        )
+
+
+def simulate_streams(
+    project_dir: Path,
+    top: str,
+    sources: Sequence[Path],
+    inputs: Sequence[StreamShape],
+    outputs: Sequence[StreamShape],
+    stimuli: Sequence[NDArray[np.uint32]],
+    latency_hint: int = 0,
+    least_frames: int = _LEAST_FRAMES,
+    *,
+    progress: Progress | None = None,
+    timeout: float | None = None,
+) -> StreamSimulation:
+    """Run the circuit ``top`` on frames of tokens, without and with stalls and around a reset, and measure its timing.
+
+    Args:
+        project_dir: results and logs go into its folder ``cosim``.
+        sources: all SystemVerilog files of the design.
+        stimuli: for each input, words of shape (frames, tokens, words of a token), unused upper bits zero.
+        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
+        least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
+        timeout: seconds for each of the steps.
+
+    Raises:
+        VerificationError: tokens or their number depend on when someone waits; a wrong last flag; a circuit that hangs.
+        ToolFailedError, ToolMissingError, InputDataError.
+    """
+    frames = len(stimuli[0])
+    for shape, words in zip(inputs, stimuli, strict=True):
+        if words.dtype != np.uint32 or words.shape != (frames, shape.tokens, shape.words) or not frames:
+            raise InputDataError(f"stimuli are {words.dtype} of shape {words.shape}", where=f"co-simulation, {shape.name}",
+                                 accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})")  # fmt: skip
+    repeats = max(least_frames, frames)
+    folder = project_dir.resolve() / _FOLDER
+    shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "stimuli.bin").open("wb") as file:
+        for words in stimuli:
+            file.write(words[np.arange(repeats) % frames].astype("<u4", copy=False).tobytes())
+    runtime = compiled_runtime(find(VERILATOR), find(GXX), progress)
+    patience = max(_LEAST_PATIENCE_CYCLES, 4 * latency_hint)
+    flow = _Cosimulation(top, tuple(sources), tuple(inputs), tuple(outputs), repeats, patience, runtime)
+    result = execute(flow, project_dir, progress, timeout)
+    given = tuple(words[:frames] for words in result.outputs)
+    return StreamSimulation(given, result.latency_cycles, result.ii_cycles, result.peaks, result.tool)
+
+
+def bench(top: str, inputs: Sequence[StreamShape], outputs: Sequence[StreamShape]) -> str:
+    """A top whose streams lie side by side, each token in whole 32-bit words, so that one harness fits all."""
+    in_bits, out_bits = (32 * max(sum(stream.words for stream in streams), 2) for streams in (inputs, outputs))
+    connections, assigns, low = [".clk(clk)", ".rst(rst)"], [], 0
+    for k, stream in enumerate(inputs):
+        connections += [f".{stream.name}_{signal}(in_{signal}[{k}])" for signal in ("valid", "ready")]
+        connections.append(f".{stream.name}_data(in_data[{low + stream.width - 1}:{low}])")
+        low += 32 * stream.words
+    low = 0
+    for k, stream in enumerate(outputs):
+        connections += [f".{stream.name}_{signal}(out_{signal}[{k}])" for signal in ("valid", "ready", "last")]
+        connections.append(f".{stream.name}_data(out_data[{low + stream.width - 1}:{low}])")
+        end = low + 32 * stream.words
+        if end > low + stream.width:
+            assigns.append(f"  assign out_data[{end - 1}:{low + stream.width}] = '0;")
+        low = end
+    if low < out_bits:
+        assigns.append(f"  assign out_data[{out_bits - 1}:{low}] = '0;")
+    ports = [
+        "input logic clk",
+        "input logic rst",
+        *(f"{way} logic [{len(inputs) - 1}:0] in_{name}" for way, name in (("input", "valid"), ("output", "ready"))),
+        f"input logic [{in_bits - 1}:0] in_data",
+        *(f"output logic [{len(outputs) - 1}:0] out_{name}" for name in ("valid", "last")),
+        f"input logic [{len(outputs) - 1}:0] out_ready",
+        f"output logic [{out_bits - 1}:0] out_data",
+    ]
+    text = ["module bitsmith_bench (", ",\n".join(f"  {port}" for port in ports), ");", *assigns]
+    return "\n".join([*text, f"  {top} dut ({', '.join(connections)});", "endmodule", ""])

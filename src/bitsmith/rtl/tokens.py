@@ -1,0 +1,99 @@
+"""How tokens lie in words of bits, and how one layout is turned into another by wiring.
+
+A token's elements lie from bit 0 up, row-major, each in its own width without gaps, as those of a core's ports do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bitsmith.ir.types import TensorType
+from bitsmith.netlist.netlist import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """The format of one element: bits, two's complement or plain binary, fractional bits."""
+
+    width: int
+    signed: bool
+    frac: int
+
+
+Layout = Sequence[Element]
+
+
+def layout(kind: TensorType) -> list[Element]:
+    """The elements of a token."""
+    return fields_layout(fields("", kind))
+
+
+def fields_layout(fields: Sequence[Field]) -> list[Element]:
+    """The elements of a core's port."""
+    return [Element(field.width, field.signed, field.frac) for field in fields]
+
+
+def fields(name: str, kind: TensorType) -> tuple[Field, ...]:
+    """The elements of a token as fields of a port."""
+    frac, lo, hi = (part.reshape(-1).tolist() for part in kind.full())
+    return tuple(Field(name, k, lo[k], hi[k], frac[k]) for k in range(len(frac)))
+
+
+def bits(elements: Layout) -> int:
+    """Bits of a token."""
+    return sum(element.width for element in elements)
+
+
+def uniform(elements: Layout) -> list[Element]:
+    """All elements signed and as wide as the widest."""
+    width = max(max(element.width + int(not element.signed) for element in elements), 1)
+    return [Element(width, True, element.frac) for element in elements]
+
+
+def converted(name: str, have: Layout, want: Layout, offset: int = 0) -> str:
+    """An expression of the bits of ``want`` from the word ``name``, in which the elements of ``have`` lie from bit ``offset`` up.
+
+    Values are the same; ``want`` has at least the fractional bits of ``have``, and room for the values that occur.
+    """
+    parts: list[str] = []
+    run: tuple[int, int] | None = None  # neighbours that stay as they are become one slice
+    low = offset
+    for mine, other in zip(have, want, strict=True):
+        plain = mine.frac == other.frac and mine.width == other.width
+        if plain:
+            run = (run[0], low + mine.width) if run is not None else (low, low + mine.width)
+        else:
+            if run is not None:
+                parts.append(_slice(name, *run))
+                run = None
+            parts += _element(name, low, mine, other)
+        low += mine.width
+    if run is not None:
+        parts.append(_slice(name, *run))
+    return parts[0] if len(parts) == 1 else f"{{{', '.join(reversed(parts))}}}"
+
+
+def _slice(name: str, low: int, high: int) -> str:
+    return f"{name}[{high - 1}:{low}]" if high > low + 1 else f"{name}[{low}]"
+
+
+def _element(name: str, low: int, mine: Element, other: Element) -> list[str]:
+    """One element's bits, the least significant part first."""
+    shift = other.frac - mine.frac
+    if shift < 0:  # bits that are 0
+        dropped = min(-shift, mine.width)
+        low, mine, shift = low + dropped, Element(mine.width - dropped, mine.signed, other.frac), 0
+    parts = []
+    zeros = min(shift, other.width)
+    if zeros:
+        parts.append(f"{zeros}'b0")
+    kept = min(mine.width, other.width - zeros)
+    if kept:
+        parts.append(_slice(name, low, low + kept))
+    above = other.width - zeros - kept
+    if above and mine.signed and mine.width:
+        parts.append(f"{{{above}{{{name}[{low + mine.width - 1}]}}}}")
+    elif above:
+        parts.append(f"{above}'b0")
+    return parts

@@ -1,0 +1,62 @@
+"""Builds programs as networks of processes, simulates them, and compares tokens and cycles with what was predicted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bitsmith.emulate import Emulator
+from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
+from bitsmith.ir.program import Program
+from bitsmith.passes import drop_dead
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.devices import Family
+from bitsmith.plan.partition import Demand, partition
+from bitsmith.rtl.packing import pack, unpack
+from bitsmith.rtl.streams import StreamDesign, lay_out, library
+from bitsmith.rtl.writer import Title
+from tests.plan.test_partition import assert_equal_values
+from tests.properties.programs import random_stimuli
+
+
+def written(design: StreamDesign, folder: Path) -> list[Path]:
+    """All sources of ``design``, in ``folder``."""
+    paths = []
+    for name, text in {**design.sources, **library()}.items():
+        path = folder / "rtl" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        paths.append(path)
+    return paths
+
+
+def assert_streams(program: Program, demand: Demand, folder: Path, seed: int = 0, frames: int = 5) -> StreamSimulation:
+    """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
+    program = drop_dead(program, keep_probes=False)
+    design = lay_out(partition(program, demand), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
+    sources = written(design, folder)
+    raws = random_stimuli(program, seed, frames)
+    stimuli = []
+    for port, raw in zip(design.inputs, raws, strict=True):
+        words = pack(port.fields, [raw.reshape(frames * port.tokens, -1)])
+        stimuli.append(words.reshape(frames, port.tokens, -1))
+    shapes = [
+        [StreamShape(port.name, port.width, port.tokens) for port in ports] for ports in (design.inputs, design.outputs)
+    ]
+    simulation = simulate_streams(
+        folder, design.top, sources, shapes[0], shapes[1], stimuli, design.schedule.latency, design.schedule.frames
+    )
+    expected = Emulator(program).run_raw(raws)
+    for want, words, port, output in zip(expected, simulation.outputs, design.outputs, program.outputs, strict=True):
+        (found,) = unpack(port.fields, words.reshape(frames * port.tokens, -1))
+        have = np.asarray(found, dtype=np.object_).reshape(frames, port.tokens, -1)
+        fracs = np.array([field.frac for field in port.fields])
+        kind = program.nodes[output.node].type
+        for k in range(frames):
+            frac = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
+            assert_equal_values(np.asarray(want[k]).reshape(port.tokens, -1), frac, have[k], fracs)
+    assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
+    for queue, (peak, depth) in simulation.peaks.items():
+        assert peak <= depth, queue
+    return simulation

@@ -1,0 +1,49 @@
+"""Networks of processes in simulation: every bit and every cycle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.plan.partition import Demand
+from tests.plan.test_partition import demanded
+from tests.properties.programs import random_program
+from tests.rtl.streaming import assert_streams
+
+FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
+
+
+def convolutional(size: int = 6, channels: int = 2) -> Program:
+    """Convolution, rectifier, pooling and a dense layer on the flattened image."""
+    rng = np.random.default_rng(0)
+    builder = Builder()
+    x = builder.input("image", (size, size, channels), FORMAT)
+    with builder.layer("conv"):
+        windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+        flat = builder.reshape(windows, (size, size, 9 * channels))
+        y = builder.linear(flat, rng.integers(-7, 8, (9 * channels, 3)), 3)
+        y = builder.cast(builder.max(y, builder.const(0)), FORMAT)
+    with builder.layer("pool"):
+        windows = builder.window(y, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
+        y = builder.amax(windows, (2, 3))
+    with builder.layer("dense"):
+        flat = builder.reshape(y, (size * size // 4 * 3,))
+        y = builder.linear(flat, rng.integers(-7, 8, (size * size // 4 * 3, 4)), 3)
+    return builder.program([("scores", y)])
+
+
+@pytest.mark.parametrize("reuse", [1, 4])
+def test_convolution(reuse: int, tmp_path: Path) -> None:
+    assert_streams(convolutional(), Demand({"conv": reuse}, False), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.ci if k < 8 else ()) for k in range(200)])
+def test_random_programs(seed: int, tmp_path: Path) -> None:
+    program = random_program(seed, hardware=True)
+    assert_streams(program, demanded(seed, program), tmp_path, seed)
