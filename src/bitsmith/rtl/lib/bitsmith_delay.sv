@@ -1,16 +1,16 @@
 // What came in LENGTH steps ago.
 //
 // Short lines are registers, longer ones circular memories. Small memories are read asynchronously and become look-up-table
-// memory; deep ones of more than BLOCK_BITS are read a step ahead into a register and become block memory.
+// memory; large ones are read a step ahead into a register and become block memory.
 //
-// WIDTH       bits of a word
-// LENGTH      steps, at least 1; the first LENGTH outputs after a reset mean nothing
-// BLOCK_BITS  most bits of a memory that is read asynchronously
-// enable      makes a step: in_data goes in, out_data changes in the next cycle
+// WIDTH    bits of a word
+// LENGTH   steps, at least 1; the first LENGTH outputs after a reset mean nothing
+// BLOCK    whether the memory, if it is one, is read synchronously
+// enable   makes a step: in_data goes in, out_data changes in the next cycle
 module bitsmith_delay #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned LENGTH = 16,
-    parameter int unsigned BLOCK_BITS = 2048
+    parameter bit BLOCK = LENGTH > 32 && WIDTH * LENGTH > 2048
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -39,14 +39,14 @@ module bitsmith_delay #(
         logic [ADDRESS_BITS-1:0] at;
         logic [ADDRESS_BITS-1:0] next_at;
 
-        assign next_at = (at == LAST) ? '0 : at + 1'b1;
+        assign next_at = (LENGTH != 1 << ADDRESS_BITS && at == LAST) ? '0 : at + 1'b1;
 
         always_ff @(posedge clk) begin
             if (rst) at <= '0;
             else if (enable) at <= next_at;
         end
 
-        if (LENGTH > 32 && WIDTH * LENGTH > BLOCK_BITS) begin : g_block
+        if (BLOCK) begin : g_block
             (* no_rw_check *) logic [WIDTH-1:0] memory[LENGTH];
 
             always_ff @(posedge clk) begin

@@ -28,22 +28,22 @@ module bitsmith_merge #(
 );
     localparam logic [INDEX_BITS-1:0] LAST = INDEX_BITS'(ACTIONS - 1);
 
-    logic there;
-
-    assign y_claim = there & y_free;
+    assign y_claim = x_valid[which] & y_free;
     assign y_put = y_claim;
 
-    always_comb begin
-        there  = 1'b0;
-        y_data = '0;
-        x_take = '0;
-        for (int unsigned k = 0; k < OPERANDS; ++k) begin
-            if (which == WHICH_BITS'(k)) begin
-                there = x_valid[k];
-                y_data = x_data[k*WIDTH+:WIDTH];
-                x_take[k] = x_valid[k] & y_free;
-            end
+    for (genvar place = 0; place < WIDTH; ++place) begin : g_bit
+        logic [OPERANDS-1:0] choice;
+
+        for (genvar k = 0; k < OPERANDS; ++k) begin : g_operand
+            assign choice[k] = x_data[k*WIDTH+place];
         end
+        assign y_data[place] = choice[which];
+    end
+
+    for (genvar k = 0; k < OPERANDS; ++k) begin : g_take
+        localparam logic [WHICH_BITS-1:0] NUMBER = WHICH_BITS'(k);
+
+        assign x_take[k] = y_claim & (which == NUMBER);
     end
 
     always_comb begin

@@ -4,18 +4,18 @@
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
 // through a pipeline always has a place to go. free and valid depend on registers only.
 //
-// Small memories are read asynchronously and become look-up-table memory. Deep ones of more than BLOCK_BITS are read
-// synchronously and become block memory: they are read one place ahead, and a word that is put into the place that will
-// be shown goes around the memory. In simulation the most places ever in use are printed at the end.
+// Small memories are read asynchronously and become look-up-table memory. Large ones are read synchronously and become
+// block memory: they are read one place ahead, and a word that is put into the place that will be shown goes around the
+// memory. In simulation the most places ever in use are printed at the end.
 //
-// WIDTH       bits of a token, at least 1
-// DEPTH       places, at least 1, not only powers of two
-// BLOCK_BITS  most bits of a memory that is read asynchronously
-// rst         synchronous, active high; empties it
+// WIDTH   bits of a token, at least 1
+// DEPTH   places, at least 1, not only powers of two
+// BLOCK   whether the memory is read synchronously
+// rst     synchronous, active high; empties it
 module bitsmith_queue #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned DEPTH = 16,
-    parameter int unsigned BLOCK_BITS = 2048
+    parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -40,7 +40,18 @@ module bitsmith_queue #(
 
     assign free = claimed != FULL;
     assign valid = held != '0;
-    assign next_read_at = ~take ? read_at : (read_at == LAST) ? '0 : read_at + 1'b1;
+    assign next_read_at = take ? after(read_at) : read_at;
+
+    function automatic logic [ADDRESS_BITS-1:0] after(input logic [ADDRESS_BITS-1:0] place);
+        after = (DEPTH != 1 << ADDRESS_BITS && place == LAST) ? '0 : place + 1'b1;
+    endfunction
+
+    function automatic logic [COUNT_BITS-1:0] counted(input logic [COUNT_BITS-1:0] count, input logic up, down);
+        logic [COUNT_BITS-1:0] change;
+        change = {COUNT_BITS{down & ~up}};
+        change[0] = up ^ down;
+        counted = count + change;
+    endfunction
 
     always_ff @(posedge clk) begin
         if (rst) begin
@@ -49,16 +60,14 @@ module bitsmith_queue #(
             claimed <= '0;
             held <= '0;
         end else begin
-            if (put) write_at <= (write_at == LAST) ? '0 : write_at + 1'b1;
+            if (put) write_at <= after(write_at);
             read_at <= next_read_at;
-            if (claim & ~take) claimed <= claimed + 1'b1;
-            if (take & ~claim) claimed <= claimed - 1'b1;
-            if (put & ~take) held <= held + 1'b1;
-            if (take & ~put) held <= held - 1'b1;
+            claimed <= counted(claimed, claim, take);
+            held <= counted(held, put, take);
         end
     end
 
-    if (DEPTH > 32 && WIDTH * DEPTH > BLOCK_BITS) begin : g_block
+    if (BLOCK) begin : g_block
         (* no_rw_check *) logic [WIDTH-1:0] memory[DEPTH];
         logic [WIDTH-1:0] stored;
         logic [WIDTH-1:0] passed;

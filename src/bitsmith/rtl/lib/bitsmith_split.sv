@@ -40,11 +40,13 @@ module bitsmith_split #(
     assign y_put = act;
 
     if (PARTS > 1) begin : g_parts
-        always_comb begin
-            y_data = x_data[WIDTH-1:0];
-            for (int unsigned k = 1; k < PARTS; ++k) begin
-                if (part == PART_BITS'(k)) y_data = x_data[k*WIDTH+:WIDTH];
+        for (genvar place = 0; place < WIDTH; ++place) begin : g_bit
+            logic [PARTS-1:0] choice;
+
+            for (genvar k = 0; k < PARTS; ++k) begin : g_part
+                assign choice[k] = x_data[k*WIDTH+place];
             end
+            assign y_data[place] = choice[part];
         end
     end else begin : g_whole
         assign y_data = x_data;

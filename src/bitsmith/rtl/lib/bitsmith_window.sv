@@ -12,7 +12,6 @@
 // DILATION_a  positions between taps
 // BEFORE_a    zeros in front
 // AFTER_a     zeros behind; at least one window must fit into the padded axis
-// BLOCK_BITS  see bitsmith_delay
 module bitsmith_window #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned SIZE_0 = 1,
@@ -33,7 +32,6 @@ module bitsmith_window #(
     parameter int unsigned AFTER_0 = 0,
     parameter int unsigned AFTER_1 = 0,
     parameter int unsigned AFTER_2 = 0,
-    parameter int unsigned BLOCK_BITS = 2048,
     localparam int unsigned TAPS = TAPS_0 * TAPS_1 * TAPS_2
 ) (
     input  logic                  clk,
@@ -146,9 +144,8 @@ module bitsmith_window #(
         localparam int unsigned NEXT = tap + 1;
 
         bitsmith_delay #(
-            .WIDTH     (WIDTH),
-            .LENGTH    (place(NEXT) - place(tap)),
-            .BLOCK_BITS(BLOCK_BITS)
+            .WIDTH (WIDTH),
+            .LENGTH(place(NEXT) - place(tap))
         ) line (
             .clk     (clk),
             .rst     (rst),

@@ -25,41 +25,41 @@ module bitsmith_window_axis #(
 
     logic [BITS-1:0] at;
     logic [PHASE_BITS-1:0] phase;  // positions since the last window, 0 until the first one
+    logic reached;  // whether the first window's end is here or behind
 
     assign is_last = at == BITS'(LAST);
     assign is_edge = at == BITS'(PADDED - 1);
-
-    if (SIZE == PADDED) begin : g_bare
-        assign is_inside = 1'b1;
-    end else if (BEFORE == 0) begin : g_behind
-        assign is_inside = at < BITS'(SIZE);
-    end else begin : g_padded
-        assign is_inside = (at >= BITS'(BEFORE)) & (at < BITS'(BEFORE + SIZE));
-    end
-
-    if (REACH == 0) begin : g_point
-        assign is_complete = phase == '0;
-    end else begin : g_wide
-        assign is_complete = (phase == '0) & (at >= BITS'(REACH));
-    end
+    assign is_complete = reached & (phase == '0);
 
     always_ff @(posedge clk) begin
         if (restart) at <= '0;
         else if (enable) at <= is_edge ? '0 : at + 1'b1;
     end
 
-    if (STRIDE > 1) begin : g_stride
-        logic idle;  // the next position is in front of the first window's end, or that itself
-
-        if (REACH == 0) begin : g_point
-            assign idle = 1'b0;
-        end else begin : g_wide
-            assign idle = at < BITS'(REACH);
+    // Comparisons for equality, one position ahead, are cheaper than those for order.
+    if (SIZE == PADDED) begin : g_bare
+        assign is_inside = 1'b1;
+    end else begin : g_padded
+        always_ff @(posedge clk) begin
+            if (restart | (enable & is_edge)) is_inside <= BEFORE == 0;
+            else if (enable & (at == BITS'(BEFORE - 1))) is_inside <= 1'b1;
+            else if (enable & (at == BITS'(BEFORE + SIZE - 1))) is_inside <= 1'b0;
         end
+    end
 
+    if (REACH == 0) begin : g_point
+        assign reached = 1'b1;
+    end else begin : g_wide
+        always_ff @(posedge clk) begin
+            if (restart | (enable & is_edge)) reached <= 1'b0;
+            else if (enable & (at == BITS'(REACH - 1))) reached <= 1'b1;
+        end
+    end
+
+    if (STRIDE > 1) begin : g_stride
         always_ff @(posedge clk) begin
             if (restart) phase <= '0;
-            else if (enable) phase <= (is_edge | idle | phase == PHASE_BITS'(STRIDE - 1)) ? '0 : phase + 1'b1;
+            else if (enable) phase <= (is_edge | ~reached | phase == PHASE_BITS'(STRIDE - 1)) ? '0 : phase + 1'b1;
         end
     end else begin : g_every
         assign phase = '0;
