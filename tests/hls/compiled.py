@@ -14,7 +14,7 @@ import pytest
 
 from bitsmith.emulate import Emulator
 from bitsmith.flows.csim import INCLUDE
-from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.hls import HlsProject, HlsTarget, write_demanded
 from bitsmith.hls.dialects import Dialect, Family
 from bitsmith.hls.dialects.spelling import AC, AP
 from bitsmith.hls.words import pack, unpack
@@ -22,6 +22,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import objects
 from bitsmith.passes import drop_dead
+from bitsmith.plan.partition import Demand
 from tests.properties.programs import random_stimuli
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
@@ -43,11 +44,16 @@ def open_headers(family: Family) -> Path:
     pytest.skip("needs an installed hls4ml, which carries the vendors' open headers")
 
 
-def written(programs: Mapping[str, Program], dialect: Dialect, folder: Path) -> dict[str, HlsProject]:
+ALL_AT_ONCE = Demand({}, parallel=True)
+
+
+def written(
+    programs: Mapping[str, Program], dialect: Dialect, folder: Path, demands: Mapping[str, Demand] | None = None
+) -> dict[str, HlsProject]:
     """The projects of ``programs``, by the names of their top functions, each in its own folder."""
     projects = {}
     for top, program in programs.items():
-        project = write(program, dialect, HlsTarget(top, "part"))
+        project = write_demanded(program, (demands or {}).get(top, ALL_AT_ONCE), dialect, HlsTarget(top, "part"))
         for name, text in project.files.items():
             path = folder / top / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,11 +63,17 @@ def written(programs: Mapping[str, Program], dialect: Dialect, folder: Path) -> 
 
 
 def assert_equal_to_emulator(
-    programs: Mapping[str, Program], dialect: Dialect, folder: Path, *, include: Path = INCLUDE, samples: int = 12
+    programs: Mapping[str, Program],
+    dialect: Dialect,
+    folder: Path,
+    *,
+    include: Path = INCLUDE,
+    samples: int = 12,
+    demands: Mapping[str, Demand] | None = None,
 ) -> None:
     """All outputs of the compiled C++ equal those of the emulator, to the last bit."""
     programs = {top: drop_dead(program, keep_probes=False) for top, program in programs.items()}
-    projects = written(programs, dialect, folder)
+    projects = written(programs, dialect, folder, demands)
     library = _compiled(projects, folder, include)
     for seed, (top, project) in enumerate(projects.items()):
         program = programs[top]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bitsmith.hls.dialects.spelling import Bench
-from bitsmith.hls.scope import Variable
+from bitsmith.hls.dialects.spelling import Bench, Streams
+from bitsmith.hls.project import Port, called
 
 BENCH_NAMES = (
     *(
@@ -106,12 +107,14 @@ extern "C" void {top}_bridge(const uint64_t *in, uint64_t *out) {{
 """
 
 
-def test_bench(top: str, title: str, inputs: Sequence[Variable], outputs: Sequence[Variable], bench: Bench) -> str:
+def test_bench(
+    top: str, title: str, inputs: Sequence[Port], outputs: Sequence[Port], bench: Bench, streams: Streams
+) -> str:
     """The program that vendors' tools compile around the top function."""
-    lines = [f"{v.declaration};" for v in (*inputs, *outputs)]
-    lines += [f"read<{v.size}>(line, {v.name});" for v in inputs]
-    lines.append(_called(bench.call.format(top=top), inputs, outputs))
-    lines += [f"wrong += print<{v.size}>(results, expected, {v.name});" for v in outputs]
+    lines = [f"{port.declaration};" for port in (*inputs, *outputs)]
+    lines += [f"read<{port.size}>(line, {port.name});" for port in inputs]
+    lines += _called(bench.call.format(top=top), inputs, outputs, streams, whole=bench.whole)
+    lines += [f"wrong += print<{port.size}>(results, expected, {port.name});" for port in outputs]
     return _TEST_BENCH.format(
         title=title,
         include=bench.include.format(top=top),
@@ -121,14 +124,19 @@ def test_bench(top: str, title: str, inputs: Sequence[Variable], outputs: Sequen
     )
 
 
-def bridge_source(top: str, title: str, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:
+def bridge_source(top: str, title: str, inputs: Sequence[Port], outputs: Sequence[Port], streams: Streams) -> str:
     """The function ``<top>_bridge``."""
-    lines = [f"{v.declaration};" for v in (*inputs, *outputs)]
-    lines += [f"in = kernels::load<{v.size}, {v.scalar.words}>(in, {v.name});" for v in inputs]
-    lines.append(_called(top, inputs, outputs))
-    lines += [f"out = kernels::store<{v.size}, {v.scalar.words}>({v.name}, out);" for v in outputs]
+    lines = [f"{port.declaration};" for port in (*inputs, *outputs)]
+    lines += [f"in = kernels::load<{port.size}, {port.scalar.words}>(in, {port.name});" for port in inputs]
+    lines += _called(top, inputs, outputs, streams, whole=False)
+    lines += [f"out = kernels::store<{port.size}, {port.scalar.words}>({port.name}, out);" for port in outputs]
     return _BRIDGE.format(title=title, top=top, body="\n".join(f"    {line}" for line in lines))
 
 
-def _called(top: str, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> str:
-    return f"{top}({', '.join(v.name for v in (*inputs, *outputs))});"
+def _called(
+    function: str, inputs: Sequence[Port], outputs: Sequence[Port], streams: Streams, *, whole: bool
+) -> list[str]:
+    arrays = [port.name for port in inputs], [port.name for port in outputs]
+    if whole:
+        inputs, outputs = ([replace(port, stream=None) for port in ports] for ports in (inputs, outputs))
+    return called(function, inputs, outputs, arrays, streams.declared)

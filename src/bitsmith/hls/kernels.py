@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, UnsupportedError
+from bitsmith.hls.assembly import indented
 from bitsmith.hls.runs import Run, body
 from bitsmith.hls.scalar import Fracs, Ints, Scalar, accumulator, common_raw, hull, scalar_of
 from bitsmith.hls.scope import Scope, Variable
@@ -71,7 +72,7 @@ class FunctionWriter:
         arrays = tuple(variable.name for variable in (*operands, *self.results))
         pragmas = [*dialect.in_layer, *dialect.arrays.head(arrays, tuple(self._tables))]
         lines = [*doc, f"void {self._name}({', '.join(arguments)}) {{"]
-        self.texts.append("\n".join([*lines, *pragmas, *(_indented(line) for line in self._lines), "}\n"]))
+        self.texts.append("\n".join([*lines, *pragmas, *(indented(line) for line in self._lines), "}\n"]))
 
     def _documentation(self, operands: Sequence[Variable]) -> list[str]:
         steps = [
@@ -331,13 +332,8 @@ class FunctionWriter:
         for state, following in zip(given[: op.states], outs[:-1], strict=True):
             self._call("copy", [state.size], [following.name, state.name])
         self._call("copy", [outs[-1].size], [outs[-1].name, f"{result.name} + step * {outs[-1].size}"])
-        self._lines[start:] = [_indented(line) for line in self._lines[start:]]
+        self._lines[start:] = [indented(line) for line in self._lines[start:]]
         self._lines.append("}")
-
-
-def _indented(line: str) -> str:
-    """One level in; pragmas stay at the margin."""
-    return line if line.startswith("#") else f"    {line}"
 
 
 def _positions(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -56,29 +56,78 @@ class HlsTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenStream:
+    """How a tensor travels as tokens: their number, their type's name in C++, and the stream's; ``local`` is a free name."""
+
+    tokens: int
+    token_type: str
+    type_name: str
+    local: str
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
-    """A parameter of the top function: its name, elements (row-major), number format, and that format's name in C++."""
+    """A parameter of the top function: its name, elements (row-major), number format, and that format's name in C++.
+
+    It is an array, or a stream of tokens.
+    """
 
     name: str
     size: int
     scalar: Scalar
     type_name: str
+    stream: TokenStream | None = None
 
     @property
     def words(self) -> int:
         """64-bit words of all elements, as the bridge takes and gives them."""
         return self.size * self.scalar.words
 
+    @property
+    def declaration(self) -> str:
+        """The declarator of an array of all elements."""
+        return f"{self.type_name} {self.name}[{self.size}]"
+
+
+def called(
+    function: str,
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+    arrays: tuple[Sequence[str], Sequence[str]],
+    declared: Callable[[str, str, int], list[str]],
+) -> list[str]:
+    """Lines that call ``function`` on the ``arrays`` of these names, which travel through streams where ports are such.
+
+    ``declared`` gives the lines that declare a stream: type, name, depth.
+    """
+    before, behind, arguments = list[str](), list[str](), list[str]()
+    for port, array in (*zip(inputs, arrays[0], strict=True), *zip(outputs, arrays[1], strict=True)):
+        stream = port.stream
+        arguments.append(stream.local if stream else array)
+        if stream is None:
+            continue
+        before += declared(stream.type_name, stream.local, stream.tokens)
+        template = f"<{stream.token_type}, {stream.tokens}, {port.size // stream.tokens}>"
+        if any(port is other for other in inputs):
+            before.append(f"kernels::feed{template}({array}, {stream.local});")
+        else:
+            behind.append(f"kernels::drain{template}({stream.local}, {array});")
+    return [*before, f"{function}({', '.join(arguments)});", *behind]
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The top function called ``top``, as code around it sees it; ``title`` is the first line of all files."""
+    """The top function called ``top``, as code around it sees it; ``title`` is the first line of all files.
+
+    ``unrolled``: it takes a sample in every cycle; else it is a network of processes.
+    """
 
     top: str
     title: str
     target: HlsTarget
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    unrolled: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,12 @@ class Scope:
         self.typedefs.append(f"typedef {self.dialect.family.fixed(scalar, modes)} {unique};")
         return unique
 
+    def named(self, name: str, spelling: str) -> str:
+        """Declare a name, called ``name`` or similar, of the type ``spelling``; returns it."""
+        unique = self.names.unique(name)
+        self.typedefs.append(f"typedef {spelling} {unique};")
+        return unique
+
     def declared(self, variable: Variable) -> list[str]:
         """Lines that declare a local array, its elements in registers."""
         return self.dialect.arrays.declared(variable.name, variable.declaration)

@@ -41,7 +41,7 @@ def unpack(ports: Sequence[Port], types: Sequence[TensorType], words: Words) -> 
             small = part.astype(np.int64).reshape(shape)
             if not port.scalar.signed:
                 small &= (1 << port.scalar.width) - 1
-            results.append(small >> (port.scalar.frac - kind.frac))
+            results.append(_lowered(small, port.scalar.frac - kind.frac))
             continue
         raw = objects(part[..., -1].astype(np.int64))
         for k in reversed(range(port.scalar.words - 1)):
@@ -49,8 +49,15 @@ def unpack(ports: Sequence[Port], types: Sequence[TensorType], words: Words) -> 
         if not port.scalar.signed:
             raw = objects(raw & ((1 << port.scalar.width) - 1))
         raw = objects(raw).reshape(shape)
-        results.append(objects(raw >> objects(port.scalar.frac - kind.frac)))
+        results.append(_lowered(raw, port.scalar.frac - kind.frac))
     return results
+
+
+def _lowered(raw: Raws, shift: npt.NDArray[np.int64]) -> Raws:
+    """``raw >> shift``; to the left where ``shift`` is negative, which is exact."""
+    if bool(np.all(shift >= 0)):
+        return raw >> shift
+    return objects((objects(raw) << objects(np.maximum(-shift, 0))) >> objects(np.maximum(shift, 0)))
 
 
 def _words(port: Port, raw: Raws, shift: npt.NDArray[np.int64]) -> Words:

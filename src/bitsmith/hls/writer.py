@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.hls.bench import BENCH_NAMES, bridge_source, test_bench
+from bitsmith.hls.assembly import Parts, assembled, namespace
+from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
-from bitsmith.hls.headers import BESIDE, KERNELS, kernel
 from bitsmith.hls.kernels import FunctionWriter
 from bitsmith.hls.names import comment, identifier
-from bitsmith.hls.project import Design, HlsProject, HlsTarget, Port
+from bitsmith.hls.project import HlsProject, HlsTarget, Port
 from bitsmith.hls.runs import Run, runs
 from bitsmith.hls.scalar import hull
 from bitsmith.hls.scope import Scope, Variable
@@ -45,6 +45,10 @@ class _Function:
     layer: str
     texts: list[str]
 
+    def documented(self) -> list[str]:
+        """The texts, the layer's name in front of the last one."""
+        return [*self.texts[:-1], f"/// Layer {comment(repr(self.layer))}.\n{self.texts[-1]}"]
+
 
 class _Writer:
     def __init__(self, program: Program, dialect: Dialect, target: HlsTarget) -> None:
@@ -52,7 +56,7 @@ class _Writer:
         self._dialect = dialect
         self._target = target
         self._top = identifier(target.top)
-        self._space = f"{self._top}_layers"
+        self._space = namespace(self._top)
         self._scope = Scope(dialect)
         self._locals = Names()
         for taken in (self._top, *BENCH_NAMES):
@@ -68,27 +72,23 @@ class _Writer:
 
     def project(self) -> HlsProject:
         """All files."""
-        top = self._top
-        files = {
-            f"firmware/{top}.h": self._header(),
-            f"firmware/{top}.cpp": self._source(),
-            "firmware/types.h": self._types(),
-        }
-        for function, text in self._scope.weights().items():
-            guard = f"{self._space}_{function}_weights_h".upper()
-            files[f"firmware/weights/{function}.h"] = self._guarded(guard, "Constants as raw values.", text)
-        files |= {f"firmware/weights/{name}.txt": text for name, text in self._scope.texts.items()}
-        headers = {name: kernel(name) for name in (*KERNELS, *BESIDE)} | dict(self._dialect.headers())
-        files |= {f"firmware/bitsmith/{name}": text for name, text in headers.items()}
-        inputs, outputs = (tuple(map(_port, variables)) for variables in (self._inputs, self._outputs))
-        files[f"{top}_test.cpp"] = test_bench(top, self._title(), self._inputs, self._outputs, self._dialect.bench)
-        files[f"{top}_bridge.cpp"] = bridge_source(top, self._title(), self._inputs, self._outputs)
-        files |= self._dialect.sources(Design(top, self._title(), self._target, inputs, outputs))
-        files |= self._dialect.scripts(self._target)
-        return HlsProject(top, files, inputs, outputs, f"{top}_bridge.cpp", f"{top}_bridge")
-
-    def _title(self) -> str:
-        return f"// Written by {comment(self._target.tool)}, project {comment(self._target.digest)}."
+        dialect, variables = self._dialect, (*self._inputs, *self._outputs)
+        parameters = [f"const {variable.declaration}" for variable in self._inputs]
+        parameters += [variable.declaration for variable in self._outputs]
+        parts = Parts(
+            top=self._top,
+            space=self._space,
+            scope=self._scope,
+            functions=tuple(text for function in self._functions for text in function.documented()),
+            parameters=tuple(parameters),
+            before_top=dialect.before_top,
+            head=(*dialect.in_top, *dialect.arrays.head(tuple(v.name for v in variables))),
+            body=tuple(self._body),
+            inputs=tuple(map(_port, self._inputs)),
+            outputs=tuple(map(_port, self._outputs)),
+            unrolled=True,
+        )
+        return assembled(parts, self._target)
 
     def _declare_inputs(self) -> list[Variable]:
         variables = []
@@ -149,43 +149,6 @@ class _Writer:
         self._body.append(f"kernels::constant<{variable.size}>({self._space}::{values}, {variable.name});")
         self._values[index] = variable
         return variable
-
-    def _prototype(self) -> str:
-        arguments = [f"const {variable.declaration}" for variable in self._inputs]
-        arguments += [variable.declaration for variable in self._outputs]
-        return f"void {self._top}({', '.join(arguments)})"
-
-    def _header(self) -> str:
-        return self._guarded(
-            f"{self._space}_top_h".upper(),
-            "The top function.",
-            f'#include "types.h"\n\n{self._prototype()};\n',
-            wrap=False,
-        )
-
-    def _types(self) -> str:
-        text = "\n".join(self._scope.typedefs) + "\n"
-        space = f"namespace {self._space} {{\n\n{text}\n}} // namespace {self._space}\n"
-        body = f'#include "bitsmith/kernels.h"\n\n{space}'
-        return self._guarded(f"{self._space}_types_h".upper(), "Types of all tensors.", body, wrap=False)
-
-    def _guarded(self, guard: str, about: str, text: str, *, wrap: bool = True) -> str:
-        if wrap:
-            text = f"#include <stdint.h>\n\nnamespace {self._space} {{\n\n{text}\n}} // namespace {self._space}\n"
-        return f"{self._title()}\n// {about}\n#ifndef {guard}\n#define {guard}\n\n{text}\n#endif\n"
-
-    def _source(self) -> str:
-        includes = [f'#include "{self._top}.h"', ""]
-        includes += [f'#include "weights/{function}.h"' for function in self._scope.weights()]
-        parts = [self._title(), *includes, "", f"namespace {self._space} {{", ""]
-        for function in self._functions:
-            parts += [*function.texts[:-1], f"/// Layer {comment(repr(function.layer))}."]
-            parts.append(function.texts[-1])
-        parts += [f"}} // namespace {self._space}", "", *self._dialect.before_top, f"{self._prototype()} {{"]
-        parts += self._dialect.in_top
-        parts += self._dialect.arrays.head(tuple(v.name for v in (*self._inputs, *self._outputs)))
-        parts += [line if line.startswith("#") else f"    {line}" for line in self._body]
-        return "\n".join([*parts, "}", ""])
 
 
 def _port(variable: Variable) -> Port:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Bench
+from bitsmith.hls.dialects.spelling import AC, Bench, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import word
@@ -75,6 +75,15 @@ exit 0
 """
 
 
+_STREAMS = """\
+#include <ac_channel.h>
+#ifdef __SYNTHESIS__
+#define BITSMITH_CHANNEL static
+#else
+#define BITSMITH_CHANNEL
+#endif"""
+
+
 def _scripts(target: HlsTarget) -> dict[str, str]:
     stages = "".join(
         f"set {stage.value} {int(stage in target.stages)}\n" for stage in (Stage.SYNTH, Stage.COSIM, Stage.VSYNTH)
@@ -112,6 +121,14 @@ DIALECT = Dialect(
         call="CCS_DESIGN({top})",
         main="CCS_MAIN(int, char **)",
         leave="CCS_RETURN({code});",
+    ),
+    streams=Streams(
+        types=_STREAMS,
+        type="ac_channel<{token}>",
+        declaration="#pragma hls_fifo_depth {depth}\nBITSMITH_CHANNEL {type} {name};",
+        before_top=("#pragma hls_design top",),
+        before_process=("#pragma hls_design block",),
+        before_loop='_Pragma("hls_pipeline_init_interval 1")',
     ),
     driver=Driver(
         tool="Catapult",

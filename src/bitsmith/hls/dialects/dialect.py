@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bitsmith.hls.dialects.spelling import Arrays, Bench, Family
-from bitsmith.hls.headers import KERNELS
+from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Streams
+from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
 from bitsmith.hls.project import Design, HlsTarget, Stage
 
 
@@ -79,6 +79,7 @@ class Dialect:
         part: the device for which projects are made unless users name one.
         scripts: the tool's project script, first, and its settings.
         driver: how the tool is started.
+        streams: processes that pass tokens.
         period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.plan.devices`.
         before_loop, in_loop: what unrolls a loop, in front of it or as first line of its body; as an expression that a
             macro may stand for.
@@ -95,6 +96,7 @@ class Dialect:
     part: str
     scripts: Callable[[HlsTarget], Mapping[str, str]]
     driver: Driver
+    streams: Streams
     period_ns: float = 5.0
     before_loop: str = ""
     in_loop: str = ""
@@ -105,14 +107,18 @@ class Dialect:
     sources: Callable[[Design], Mapping[str, str]] = field(default=_no_sources)
     bench: Bench = field(default=Bench())
 
-    def headers(self) -> Mapping[str, str]:
-        """``kernels.h``, through which all headers are included, and ``numbers.h``."""
-        macros = (f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}")
+    def headers(self, *, streamed: bool = False) -> Mapping[str, str]:
+        """``kernels.h``, through which all headers are included, and ``numbers.h``; ``streamed``: with those of streams."""
+        streams = self.streams
+        macros = [f"#define BITSMITH_LOOP {self.before_loop}", f"#define BITSMITH_UNROLL {self.in_loop}"]
+        if streamed:
+            macros += [f"#define BITSMITH_STEPS {streams.before_loop}", f"#define BITSMITH_STEP {streams.in_loop}"]
+            macros += [f"#define BITSMITH_ROWS {streams.rows}", f"#define BITSMITH_REGISTERS {streams.registers}"]
         lines = (
             f"// What kernels leave open: unrolling and types, as {self.name} has them.",
             *("#ifndef BITSMITH_KERNELS_H", "#define BITSMITH_KERNELS_H", "", "#include <stdint.h>", ""),
-            *(self.types, "", *(macro.rstrip() for macro in macros), ""),
-            *(f'#include "{name}"' for name in ("numbers.h", *KERNELS)),
+            *(self.types, *([streams.types] if streamed else []), "", *(macro.rstrip() for macro in macros), ""),
+            *(f'#include "{name}"' for name in ("numbers.h", *KERNELS, *(STREAM_KERNELS if streamed else ()))),
             *("", "#endif", ""),
         )
         return {"kernels.h": "\n".join(lines), "numbers.h": self.family.header}

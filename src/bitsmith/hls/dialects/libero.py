@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import Arrays, Family
+from bitsmith.hls.dialects.spelling import Arrays, Family, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -79,6 +79,18 @@ using ::AP_WRAP;
 } // namespace hls
 #endif"""
 
+_STREAMS = """\
+#if __has_include(<hls/streaming.hpp>)
+#include <hls/streaming.hpp>
+#else
+#include <hls_stream.h>
+namespace hls {
+template <class T> struct FIFO : stream<T> {
+    explicit FIFO(int) {}
+};
+} // namespace hls
+#endif"""
+
 _CONFIG = """\
 # Constraints of SmartHLS, which reads this file with shls hw.
 source $env(SHLS_ROOT_DIR)/examples/legup.tcl
@@ -140,6 +152,14 @@ DIALECT = Dialect(
     arrays=Arrays(
         before="#pragma HLS memory partition variable({name}) type(complete)",
         parameter="#pragma HLS memory partition argument({name}) type(complete)",
+    ),
+    streams=Streams(
+        types=_STREAMS,
+        type="hls::FIFO<{token}>",
+        declaration="{type} {name}({depth});",
+        in_top=("#pragma HLS function top", "#pragma HLS function dataflow"),
+        in_function=("#pragma HLS function inline",),
+        before_loop='_Pragma("HLS loop pipeline II(1)")',
     ),
     driver=Driver(
         tool="SmartHLS",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Arrays, Bench
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import Design, HlsTarget, Port, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
@@ -56,9 +56,46 @@ _TYPES = """\
 #define BITSMITH_REGISTER
 #endif"""
 
+_STREAMS = """\
+#ifdef SYCL_LANGUAGE_VERSION
+#include <sycl/ext/intel/experimental/task_sequence.hpp>
+#include <sycl/ext/intel/fpga_extensions.hpp>
+namespace kernels {
+/// A pipe, as an object without state.
+template <class ID, class T, int DEPTH> struct pipe {
+    using places = sycl::ext::intel::experimental::pipe<ID, T, DEPTH>;
+    static T read() { return places::read(); }
+    static T read(sycl::queue &queue) { return places::read(queue); }
+    static void write(const T &item) { places::write(item); }
+    static void write(sycl::queue &queue, const T &item) { places::write(queue, item); }
+};
+} // namespace kernels
+#define BITSMITH_START(task, function, ...)                                                                            \\
+    sycl::ext::intel::experimental::task_sequence<function> task;                                                      \\
+    task.async(__VA_ARGS__)
+#define BITSMITH_FINISH(task) task.get()
+#define BITSMITH_PIPELINED [[intel::initiation_interval(1)]]
+#else
+#include <hls_stream.h>
+namespace kernels {
+/// A pipe, as an object without state.
+template <class ID, class T, int DEPTH> struct pipe {
+    static hls::stream<T> &places() {
+        static thread_local hls::stream<T> queue;
+        return queue;
+    }
+    static T read() { return places().read(); }
+    static void write(const T &item) { places().write(item); }
+};
+} // namespace kernels
+#define BITSMITH_START(task, function, ...) function(__VA_ARGS__)
+#define BITSMITH_FINISH(task)
+#define BITSMITH_PIPELINED
+#endif"""
+
 _KERNEL = """\
 {title}
-// The top function as a kernel that takes a sample from its pipes and puts one into others in every cycle.
+// The top function as a kernel that takes a sample from its pipes and puts one into others{pace}.
 #ifndef {guard}
 #define {guard}
 
@@ -83,7 +120,7 @@ using pipe_properties = decltype(extension::properties(intel::ready_latency<0>))
 
 struct network {{
     auto get(extension::properties_tag) const {{
-        return extension::properties{{intel::streaming_interface<>, intel::pipelined<>}};
+        return extension::properties{{intel::streaming_interface<>{pipelined}}};
     }}
 
     void operator()() const {{
@@ -138,6 +175,12 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
 def _sources(design: Design) -> dict[str, str]:
     top, inputs, outputs = design.top, design.inputs, design.outputs
     names = [*_numbered("in", inputs), *_numbered("out", outputs)]
+    streams = [port.stream for port in (*inputs, *outputs) if port.stream]
+    if streams:
+        body = [f"::{top}({', '.join(f'{stream.type_name}()' for stream in streams)});"]
+        feed = [line for local, port in _numbered("in", inputs) for line in _fed(local, port)]
+        drain = [line for local, port in _numbered("out", outputs) for line in _drained(local, port)]
+        return _kernel(design, "", body, feed, drain)
     body = [f"const {port.name}_beat {local} = {port.name}_pipe::read();" for local, port in _numbered("in", inputs)]
     body += [f"{port.name}_beat {local};" for local, port in _numbered("out", outputs)]
     body.append(f"::{top}({', '.join(f'{local}.data' for local, _ in names)});")
@@ -148,14 +191,48 @@ def _sources(design: Design) -> dict[str, str]:
         feed.append(f"{port.name}_pipe::write(queue, beat_{local});")
     for local, port in _numbered("out", outputs):
         drain.append(f"kernels::copy<{port.size}>({port.name}_pipe::read(queue).data, {local});")
+    pipes = [_PIPE.format(name=port.name, type_name=port.type_name, size=port.size) for _, port in names]
+    return _kernel(design, "\n".join(pipes).rstrip(), body, feed, drain)
+
+
+def _fed(local: str, port: Port) -> list[str]:
+    """Lines that put the tokens of an array into their pipe."""
+    assert port.stream is not None
+    stream, size = port.stream, port.size // port.stream.tokens
+    return [
+        f"for (int i = 0; i < {stream.tokens}; i++) {{",
+        f"    {stream.token_type} item;",
+        f"    kernels::copy<{size}>({local} + i * {size}, item.data);",
+        f"    {stream.type_name}::write(queue, item);",
+        "}",
+    ]
+
+
+def _drained(local: str, port: Port) -> list[str]:
+    """Lines that take the tokens of an array out of their pipe."""
+    assert port.stream is not None
+    stream, size = port.stream, port.size // port.stream.tokens
+    return [
+        f"for (int i = 0; i < {stream.tokens}; i++) {{",
+        f"    const {stream.token_type} item = {stream.type_name}::read(queue);",
+        f"    kernels::copy<{size}>(item.data, {local} + i * {size});",
+        "}",
+    ]
+
+
+def _kernel(
+    design: Design, pipes: str, body: Sequence[str], feed: Sequence[str], drain: Sequence[str]
+) -> dict[str, str]:
+    top, inputs, outputs = design.top, design.inputs, design.outputs
     parameters = [f"const {port.type_name} {local}[{port.size}]" for local, port in _numbered("in", inputs)]
     parameters += [f"{port.type_name} {local}[{port.size}]" for local, port in _numbered("out", outputs)]
-    pipes = [_PIPE.format(name=port.name, type_name=port.type_name, size=port.size) for _, port in names]
     text = _KERNEL.format(
         title=design.title,
         top=top,
         guard=f"{top}_kernel_hpp".upper(),
-        pipes="\n".join(pipes).rstrip(),
+        pipes=pipes,
+        pace=" in every cycle" if design.unrolled else "",
+        pipelined=", intel::pipelined<>" if design.unrolled else "",
         body="\n".join(f"        {line}" for line in body),
         parameters=", ".join(parameters),
         feed="\n".join(f"    {line}" for line in feed),
@@ -194,7 +271,15 @@ DIALECT = Dialect(
     before_loop='_Pragma("unroll")',
     arrays=Arrays(qualifier="BITSMITH_REGISTER "),
     sources=_sources,
-    bench=Bench(include='#include "{top}_kernel.hpp"', call="{top}_device::run"),
+    bench=Bench(include='#include "{top}_kernel.hpp"', call="{top}_device::run", whole=True),
+    streams=Streams(
+        types=_STREAMS,
+        type="kernels::pipe<class {name}_id, {token}, {depth}>",
+        parameter="{type} {name}",
+        before_loop="BITSMITH_PIPELINED",
+        start="BITSMITH_START({name}, {function}, {arguments});",
+        finish="BITSMITH_FINISH({name});",
+    ),
     driver=Driver(
         tool="oneAPI compiler",
         ways=(Way(("icpx", "cmake"), _calls),),

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AC, Arrays, Bench
+from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Streams
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import Design, HlsTarget, Port, Stage
+from bitsmith.hls.project import Design, HlsTarget, Port, Stage, called
 from bitsmith.hls.scripts import aimed_period_ns, word
 
 _MAKEFILE = """\
@@ -56,6 +56,24 @@ _TYPES = """\
 #define hls_register
 #endif"""
 
+_STREAMS = """\
+#ifdef __INTELFPGA_COMPILER__
+#define BITSMITH_STREAM static
+#define BITSMITH_START(process, ...) ihc::launch<process>(__VA_ARGS__)
+#define BITSMITH_FINISH(process) ihc::collect<process>()
+#else
+#include <hls_stream.h>
+namespace ihc {
+template <int> struct buffer;
+template <class T, class... OPTIONS> using stream = ::hls::stream<T>;
+template <class T, class... OPTIONS> using stream_in = ::hls::stream<T>;
+template <class T, class... OPTIONS> using stream_out = ::hls::stream<T>;
+} // namespace ihc
+#define BITSMITH_STREAM
+#define BITSMITH_START(process, ...) process(__VA_ARGS__)
+#define BITSMITH_FINISH(process)
+#endif"""
+
 _HEADER = """\
 {title}
 // The top function as a component: its arguments and results are one structure each, all elements side by side.
@@ -86,7 +104,7 @@ _SOURCE = """\
 
 #include "firmware/{top}.cpp"
 
-hls_component_ii(1) hls_scheduler_target_fmax_mhz({mhz})
+{interval}hls_scheduler_target_fmax_mhz({mhz})
 component {top}_outputs {top}_component({top}_inputs inputs) {{
     hls_register {top}_outputs outputs;
     {top}({fields});
@@ -98,6 +116,39 @@ void {top}_simulated({parameters}) {{
 {given}
     const {top}_outputs outputs = {top}_component(inputs);
 {taken}
+}}
+"""
+
+
+_STREAM_HEADER = """\
+{title}
+// The top function as a component, whose arguments are streams.
+#ifndef {guard}
+#define {guard}
+
+#include "firmware/{top}.h"
+
+component void {top}_component({streams});
+
+/// The component, called with whole tensors.
+void {top}_simulated({parameters});
+
+#endif
+"""
+
+_STREAM_SOURCE = """\
+{title}
+#include "{top}_component.h"
+
+#include "firmware/{top}.cpp"
+
+hls_scheduler_target_fmax_mhz({mhz})
+component void {top}_component({streams}) {{
+    {top}({arguments});
+}}
+
+void {top}_simulated({parameters}) {{
+{body}
 }}
 """
 
@@ -115,12 +166,24 @@ def _sources(design: Design) -> dict[str, str]:
     given = [f"    kernels::copy<{port.size}>(in{k}, inputs.{port.name});" for k, port in enumerate(inputs)]
     taken = [f"    kernels::copy<{port.size}>(outputs.{port.name}, out{k});" for k, port in enumerate(outputs)]
     words = {"title": design.title, "top": top, "parameters": ", ".join(parameters)}
+    words |= {"guard": f"{top}_component_h".upper(), "mhz": str(math.ceil(1000 / aimed_period_ns(design.target)))}
+    ports = (*inputs, *outputs)
+    if any(port.stream for port in ports):
+        words["streams"] = ", ".join(f"{port.stream.type_name} &{port.name}" for port in ports if port.stream)
+        names = ([f"in{k}" for k in range(len(inputs))], [f"out{k}" for k in range(len(outputs))])
+        body = called(f"{top}_component", inputs, outputs, names, DIALECT.streams.declared)
+        return {
+            f"{top}_component.h": _STREAM_HEADER.format(**words),
+            f"{top}_component.cpp": _STREAM_SOURCE.format(
+                arguments=", ".join(port.name for port in ports),
+                body="\n".join(f"    {line}" for line in body),
+                **words,
+            ),
+        }
     return {
-        f"{top}_component.h": _HEADER.format(
-            guard=f"{top}_component_h".upper(), inputs=_fields(inputs), outputs=_fields(outputs), **words
-        ),
+        f"{top}_component.h": _HEADER.format(inputs=_fields(inputs), outputs=_fields(outputs), **words),
         f"{top}_component.cpp": _SOURCE.format(
-            mhz=math.ceil(1000 / aimed_period_ns(design.target)),
+            interval="hls_component_ii(1) " if design.unrolled else "",
             fields=", ".join(fields),
             given="\n".join(given),
             taken="\n".join(taken),
@@ -151,7 +214,17 @@ DIALECT = Dialect(
     before_loop='_Pragma("unroll")',
     arrays=Arrays(qualifier="hls_register "),
     sources=_sources,
-    bench=Bench(include='#include "{top}_component.h"', call="{top}_simulated"),
+    bench=Bench(include='#include "{top}_component.h"', call="{top}_simulated", whole=True),
+    streams=Streams(
+        types=_STREAMS,
+        type="ihc::stream<{token}, ihc::buffer<{depth}>>",
+        input="ihc::stream_in<{token}>",
+        output="ihc::stream_out<{token}>",
+        declaration="BITSMITH_STREAM {type} {name};",
+        before_loop='_Pragma("ii 1")',
+        start="BITSMITH_START({function}, {arguments});",
+        finish="BITSMITH_FINISH({function});",
+    ),
     driver=Driver(
         tool="Intel HLS compiler",
         ways=(Way(("i++", "make"), _calls),),

@@ -82,9 +82,64 @@ class Bench:
         call: what is called in place of the top function, with its arguments.
         main: the head of the main function.
         leave: how it ends, with the exit code ``{code}``.
+        whole: whether what is called takes whole tensors even where the top function takes streams.
     """
 
     include: str = '#include "firmware/{top}.h"'
     call: str = "{top}"
     main: str = "int main()"
     leave: str = "return {code};"
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """How processes that run at once are spelled, and the streams of tokens between them.
+
+    ``{token}`` is the type of a token, ``{depth}`` the places of a stream, ``{type}`` and ``{name}`` are the stream's own.
+
+    Args:
+        types: lines that make streams known to the vendor's compiler, and to an ordinary one with our headers.
+        type: a stream between processes.
+        input, output: a stream that the top function takes from outside, or gives; as ``type`` if empty.
+        parameter: a parameter of a process, or of the top function.
+        declaration: a stream.
+        behind: a line behind the declaration.
+        port: a line at the head of the top function for each stream that is a parameter of it.
+        before_top, in_top: lines in front of the top function, and at the head of its body.
+        before_process: lines in front of a process.
+        in_function: lines at the head of a token function, which is part of the process that calls it.
+        before_loop, in_loop: what lets a loop begin a step in every cycle, in front of it or as first line of its body. A
+            process must hand on its results even while it waits for tokens (its pipeline "flushes"), or else networks with
+            branches could lock up.
+        rows, registers: what a line buffer says of its ``memory[taps][gap][elements]`` and ``held[gap][elements]``.
+        memory: a line behind the declaration of the array of tokens ``{name}``.
+        rom: a line at the head of a process that reads ``{width}`` neighbours of the constant array ``{name}`` at a time.
+        start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows behind all calls; ``{name}``
+            is free for what they share.
+    """
+
+    types: str
+    type: str
+    input: str = ""
+    output: str = ""
+    parameter: str = "{type} &{name}"
+    declaration: str = "{type} {name};"
+    behind: str = ""
+    port: str = ""
+    before_top: tuple[str, ...] = ()
+    in_top: tuple[str, ...] = ()
+    before_process: tuple[str, ...] = ()
+    in_function: tuple[str, ...] = ()
+    before_loop: str = ""
+    in_loop: str = ""
+    rows: str = ""
+    registers: str = ""
+    memory: str = ""
+    rom: str = ""
+    start: str = "{function}({arguments});"
+    finish: str = ""
+
+    def declared(self, type_name: str, name: str, depth: int) -> list[str]:
+        """Lines that declare the stream called ``name``."""
+        return self.declaration.format(type=type_name, name=name, depth=depth).splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
-from bitsmith.hls.dialects.spelling import AP, Arrays
+from bitsmith.hls.dialects.spelling import AP, Arrays, Streams
 from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
 from bitsmith.hls.scripts import word
@@ -68,8 +68,32 @@ _PARTITIONED = "#pragma HLS ARRAY_PARTITION variable={name} complete"
 _BUILD_SCRIPT, _SYNTH_SCRIPT, _PNR_SCRIPT = "build_prj.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"
 
 
-def xilinx(name: str, tool: str, starts: tuple[tuple[str, ...], ...], install: str) -> Dialect:
-    """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``."""
+_ROWS = " ".join(
+    f'_Pragma("HLS {pragma}")'
+    for pragma in (
+        "ARRAY_PARTITION variable=memory complete dim=1",
+        "ARRAY_RESHAPE variable=memory complete dim=3",
+        # A place is read again after as many steps as a row has, when what was written has long arrived.
+        "DEPENDENCE variable=memory inter false",
+    )
+)
+
+
+def xilinx(
+    name: str,
+    tool: str,
+    starts: tuple[tuple[str, ...], ...],
+    install: str,
+    *,
+    flush: str,
+    memory: str,
+    packed: str = "",
+) -> Dialect:
+    """The dialect of the compiler that any of ``starts``, in order of preference, starts on ``build_prj.tcl``.
+
+    ``flush`` is the option that lets a pipeline hand on results while it waits; ``packed`` a line that makes one word of a
+    token in a stream, for compilers that do not do so anyway, and ``memory`` one that does so in an array.
+    """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
         stages = "".join(
@@ -98,6 +122,20 @@ def xilinx(name: str, tool: str, starts: tuple[tuple[str, ...], ...], install: s
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
         arrays=Arrays(behind=_PARTITIONED, parameter=_PARTITIONED, constant=_PARTITIONED),
+        streams=Streams(
+            types="#include <hls_stream.h>",
+            type="hls::stream<{token}>",
+            declaration='{type} {name}("{name}");',
+            behind="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
+            port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
+            in_top=("#pragma HLS DATAFLOW",),
+            in_function=("#pragma HLS INLINE",),
+            in_loop=f'_Pragma("HLS PIPELINE II=1 {flush}")',
+            rows=_ROWS,
+            registers='_Pragma("HLS ARRAY_PARTITION variable=held complete dim=0")',
+            memory=memory,
+            rom="#pragma HLS ARRAY_RESHAPE variable={name} cyclic factor={width}",
+        ),
         driver=Driver(
             tool=tool,
             ways=tuple(_way(start) for start in starts),

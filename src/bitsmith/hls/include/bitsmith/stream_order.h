@@ -1,0 +1,64 @@
+// Tokens in another order.
+#ifndef BITSMITH_KERNELS_STREAM_ORDER_H
+#define BITSMITH_KERNELS_STREAM_ORDER_H
+
+namespace kernels {
+
+enum action { TAKE = 1, GIVE = 2, GIVE_ZEROS = 4 };
+
+/// Tokens in the order in which they come, some dropped or repeated, or zeros between them: a list of actions.
+template <class X, class Y, int ACTIONS, int N, class FLAGS, class T, class IN, class OUT>
+void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
+    BITSMITH_STEPS
+    for (int i = 0; i < ACTIONS; i++) {
+        BITSMITH_STEP
+        if ((actions[i] & TAKE) != 0) {
+            const X item = x.read();
+            copy<N>(item.data, head);
+        }
+        if ((actions[i] & (GIVE | GIVE_ZEROS)) != 0) {
+            Y result;
+            BITSMITH_LOOP
+            for (int n = 0; n < N; n++) {
+                BITSMITH_UNROLL
+                if ((actions[i] & GIVE) != 0) {
+                    result.data[n] = head[n];
+                } else {
+                    result.data[n] = 0;
+                }
+            }
+            y.write(result);
+        }
+    }
+}
+
+/// Any order: the whole frame lies in a memory before the first token leaves; zeros where source[i] is negative.
+template <class X, class Y, int TOKENS, int RESULTS, int N, class SOURCE, class IN, class OUT>
+void reorder(IN &x, const SOURCE source[RESULTS], X memory[TOKENS], OUT &y) {
+    BITSMITH_STEPS
+    for (int i = 0; i < TOKENS; i++) {
+        BITSMITH_STEP
+        memory[i] = x.read();
+    }
+    BITSMITH_STEPS
+    for (int i = 0; i < RESULTS; i++) {
+        BITSMITH_STEP
+        const bool real = source[i] >= 0;
+        const X item = memory[real ? source[i] : 0];
+        Y result;
+        BITSMITH_LOOP
+        for (int n = 0; n < N; n++) {
+            BITSMITH_UNROLL
+            if (real) {
+                result.data[n] = item.data[n];
+            } else {
+                result.data[n] = 0;
+            }
+        }
+        y.write(result);
+    }
+}
+
+} // namespace kernels
+
+#endif

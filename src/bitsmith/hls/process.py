@@ -1,0 +1,386 @@
+"""The C++ function of one process: it takes the tokens of a frame from streams and puts others into streams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from bitsmith.hls.assembly import indented
+from bitsmith.hls.kernels import FunctionWriter
+from bitsmith.hls.names import comment
+from bitsmith.hls.runs import body
+from bitsmith.hls.scalar import Scalar, accumulator, common_raw
+from bitsmith.hls.scalar import hull as scalar_hull
+from bitsmith.hls.scope import Scope, Variable
+from bitsmith.ir import ops
+from bitsmith.ir.infer import rescale
+from bitsmith.ir.types import objects
+from bitsmith.plan import processes as kinds
+from bitsmith.plan.processes import Numbers, Process, hull
+from bitsmith.plan.timing import is_monotone, window_actions
+
+_TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
+"""As ``kernels::action`` has them."""
+
+_LEAST_ROW = 16
+"""Steps between a write to a line buffer's memory and the read of it; below that, registers do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A stream as a process sees it: the C++ types of the stream, of its tokens and of their elements; tokens per frame."""
+
+    stream: str
+    token: str
+    element: str
+    scalar: Scalar
+    shape: tuple[int, ...]
+    tokens: int
+
+    @property
+    def size(self) -> int:
+        """Elements of a token."""
+        return math.prod(self.shape)
+
+
+def process_texts(process: Process, name: str, takes: Sequence[Ends], gives: Sequence[Ends], scope: Scope) -> list[str]:
+    """The function called ``name``; functions that it needs come first.
+
+    Its parameters are the streams ``takes`` and ``gives``, in this order.
+    """
+    return _ProcessWriter(process, name, takes, gives, scope).texts
+
+
+def copies_text(name: str, given: Ends, copies: Sequence[str], scope: Scope) -> str:
+    """The function called ``name`` that puts each token of a stream into streams of the types ``copies``."""
+    lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
+    if not copies:
+        lines = ["x0.read();"]
+    parameters = [_parameter(scope, kind, name) for kind, name in (
+        (given.stream, "x0"), *((kind, f"y{k}") for k, kind in enumerate(copies))
+    )]  # fmt: skip
+    about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
+    return function_text(scope, about, name, parameters, [], _loop(given.tokens, lines))
+
+
+def boundary_text(name: str, ends: Ends, scope: Scope, *, entry: bool) -> str:
+    """The function called ``name`` that makes a token of an array (``entry``), or an array of a token."""
+    array = f"{ends.element} x[{ends.size}]"
+    stream = _parameter(scope, ends.stream, "tokens")
+    kernel = f"kernels::{'feed' if entry else 'drain'}<{ends.token}, 1, {ends.size}>"
+    line = f"{kernel}({'x, tokens' if entry else 'tokens, x'});"
+    parameters = [f"const {array}", stream] if entry else [stream, array]
+    about = "The whole tensor is one token."
+    return function_text(scope, about, name, parameters, scope.dialect.arrays.head(("x",)), [line])
+
+
+def function_text(
+    scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
+) -> str:
+    """A process."""
+    return "\n".join([
+        f"/// {about}", *scope.dialect.streams.before_process, f"void {name}({', '.join(parameters)}) {{", *head,
+        *map(indented, lines), "}\n",
+    ])  # fmt: skip
+
+
+def _parameter(scope: Scope, kind: str, name: str) -> str:
+    return scope.dialect.streams.parameter.format(type=kind, name=name)
+
+
+def _loop(steps: int, lines: Sequence[str]) -> list[str]:
+    """A loop that begins a step in every cycle."""
+    head = ["BITSMITH_STEPS", f"for (int i = 0; i < {steps}; i++) {{", "    BITSMITH_STEP"]
+    return [*head, *map(indented, lines), "}"]
+
+
+def order_actions(source: Numbers, tokens: int) -> Numbers:
+    """What to do at the head of a queue of ``tokens`` tokens, action by action, for them to leave as ``source`` says."""
+    actions: list[int] = []
+    taken = 0
+    for number in source.tolist():
+        if number < 0:
+            actions.append(_GIVE_ZEROS)
+            continue
+        actions += [_TAKE] * (number - taken)
+        actions.append(_GIVE | _TAKE if number >= taken else _GIVE)
+        taken = max(taken, number + 1)
+    return np.array(actions + [_TAKE] * (tokens - taken), dtype=np.int64)
+
+
+class _ProcessWriter:
+    def __init__(self, process: Process, name: str, takes: Sequence[Ends], gives: Sequence[Ends], scope: Scope) -> None:
+        self.texts: list[str] = []
+        self._process = process
+        self._name = name
+        self._takes = takes
+        self._gives = gives
+        self._scope = scope
+        self._head: list[str] = []
+        self._lines: list[str] = []
+        about = self._write()
+        parameters = [_parameter(scope, ends.stream, f"x{k}") for k, ends in enumerate(takes)]
+        parameters += [_parameter(scope, ends.stream, f"y{k}") for k, ends in enumerate(gives)]
+        if process.layers:
+            about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
+        self.texts.append(function_text(scope, about, name, parameters, self._head, self._lines))
+
+    def _write(self) -> str:
+        """The body; what it does, in words."""
+        kind = self._process.kind
+        match kind:
+            case kinds.Rom():
+                return self._rom(kind)
+            case kinds.Map():
+                return self._map(kind)
+            case kinds.Fold():
+                return self._fold(kind)
+            case kinds.Window():
+                return self._window(kind)
+            case kinds.Reduce():
+                return self._reduce(kind)
+            case kinds.Regroup():
+                return self._regroup(kind)
+            case kinds.Reorder():
+                return self._reorder(kind)
+            case kinds.Merge():
+                return self._merge(kind)
+            case kinds.Scan():
+                return self._scan(kind)
+            case kinds.Entry() | kinds.Exit():
+                raise AssertionError("boundaries are written by their own function")
+            case _:
+                assert_never(kind)
+
+    def _array(self, name: str, type_name: str, size: int) -> list[str]:
+        """Lines that declare a local array in registers."""
+        return self._scope.dialect.arrays.declared(name, f"{type_name} {name}[{size}]")
+
+    def _constants(self, *names: str) -> None:
+        """Say that all elements of constant arrays are read at once."""
+        self._head += self._scope.dialect.arrays.head((), names)
+
+    def _rom(self, kind: kinds.Rom) -> str:
+        (given,) = self._gives
+        token = self._process.results[0].token
+        raw = rescale(
+            objects(kind.raw).reshape(-1, *token.shape), np.broadcast_to(token.frac, token.shape),
+            np.asarray(given.scalar.frac),
+        )  # fmt: skip
+        values = self._scope.array(self._name, "values", raw, given.scalar.frac)
+        self._lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
+        return "constant tokens."
+
+    def _map(self, kind: kinds.Map) -> str:
+        program = kind.program
+        run = body(program)
+        inputs = {
+            index: Variable("x", ends.element, ends.scalar, ends.shape)
+            for index, ends in zip(run.operands, self._takes, strict=True)
+        }
+        name = self._scope.names.unique(f"{self._name}_token")
+        function = FunctionWriter(program, run, name, self._scope, inputs)
+        self.texts += function.texts
+        steps = [f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes)]
+        arguments = [f"token{k}.data" for k in range(len(self._takes))]
+        steps += self._called(name, arguments, function.results)
+        steps += [f"y{k}.write(result{k});" for k in range(len(self._gives))]
+        tokens = max((ends.tokens for ends in (*self._takes, *self._gives)), default=1)
+        self._lines += _loop(tokens, steps)
+        return "a function of each token."
+
+    def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
+        """Lines that call a token function, whose last results become the tokens ``result0``, ``result1``, ..."""
+        lines = [f"{ends.token} result{k};" for k, ends in enumerate(self._gives)]
+        copied, places = list[str](), list[str]()
+        for k, (ends, result) in enumerate(zip(self._gives, results[-len(self._gives) :], strict=True)):
+            if result.scalar == ends.scalar:
+                places.append(f"result{k}.data")
+                continue
+            lines += self._array(f"answer{k}", result.type_name, result.size)
+            places.append(f"answer{k}")
+            copied.append(f"kernels::copy<{result.size}>(answer{k}, result{k}.data);")
+        return [*lines, f"{name}({', '.join((*arguments, *places))});", *copied]
+
+    def _fold(self, kind: kinds.Fold) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        groups, steps, n, m = kind.weights.shape
+        lanes = taken.size // n
+        each = hull(self._process.takes[0].token, 1)
+        frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
+        raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
+        weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
+        sum_t = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac + scalar.frac]))
+        weights = self._scope.array(self._name, "weights", raw, scalar.frac)
+        rom = self._scope.dialect.streams.rom
+        if rom:
+            self._head.append(rom.format(name=weights, width=n * m))
+        self._lines += self._array("sums", sum_t, lanes * m)
+        sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
+        template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes)))
+        self._lines.append(f"kernels::fold<{template}>(x0, {weights}, sums, y0);")
+        return f"products with a matrix, {groups * steps} steps each."
+
+    def _reduce(self, kind: kinds.Reduce) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        if isinstance(kind.op, ops.Sum):
+            kernel, local = "sum_tokens", "sums"
+            total = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
+        else:
+            kernel, local, total = "amax_tokens", "greatest", taken.element
+        self._lines += self._array(local, total, taken.size)
+        template = f"{total}, {taken.token}, {given.token}, {given.tokens}, {kind.count}, {taken.size}"
+        self._lines.append(f"kernels::{kernel}<{template}>(x0, {local}, y0);")
+        return f"{'the sum' if kernel == 'sum_tokens' else 'the greatest'} of each {kind.count} tokens."
+
+    def _regroup(self, kind: kinds.Regroup) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        small, large = sorted((taken, given), key=lambda ends: ends.size)
+        parts = large.size // small.size
+        self._lines += self._array("whole", given.element, large.size)
+        head = f"{taken.token}, {given.token}"
+        if taken.size < given.size:
+            self._lines.append(f"kernels::gather<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
+            return f"{parts} tokens become one."
+        template = f"{head}, {taken.tokens}, {parts}, {kind.times}, {given.size}"
+        self._lines.append(f"kernels::split<{template}>(x0, whole, y0);")
+        return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
+
+    def _reorder(self, kind: kinds.Reorder) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        head = f"{taken.token}, {given.token}"
+        if is_monotone(kind.source):
+            actions = order_actions(kind.source, taken.tokens)
+            flags = self._scope.array(self._name, "actions", actions)
+            self._lines += self._array("head", taken.element, taken.size)
+            self._lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
+            return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
+        source = self._scope.array(self._name, "source", kind.source)
+        self._lines.append(f"{taken.token} memory[{taken.tokens}];")
+        if self._scope.dialect.streams.memory:
+            self._lines.append(self._scope.dialect.streams.memory.format(name="memory"))
+        template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}"
+        self._lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
+        return f"another order, through a memory of {taken.tokens} tokens."
+
+    def _merge(self, kind: kinds.Merge) -> str:
+        (given,) = self._gives
+        which = self._scope.array(self._name, "which", kind.source)
+        lines = [f"{given.token} result;"]
+        last = len(self._takes) - 1
+        for k, taken in enumerate(self._takes):
+            condition = f"if ({which}[i] == {k}) " if k < last else ""
+            lines.append(f"{'} else ' if k else ''}{condition}{{")
+            lines.append(f"    const {taken.token} item = x{k}.read();")
+            lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
+        self._lines += _loop(given.tokens, [*lines, "}", "y0.write(result);"])
+        return f"tokens of {len(self._takes)} streams in turn."
+
+    def _window(self, kind: kinds.Window) -> str:
+        (taken,), (given,) = self._takes, self._gives
+        op, grid = kind.op, self._process.takes[0].grid
+        padded = [size + before + after for size, (before, after) in zip(grid, op.padding, strict=True)]
+        buffers, pushes = self._buffers(op, padded)
+        self._lines += buffers
+        self._lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
+        flags = [
+            f"{self._scope.array(self._name, f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]"
+            for axis in range(len(grid))
+        ]
+        copied = [
+            f"const {taken.token} real = x0.read();",
+            f"kernels::copy<{taken.size}>(real.data, item.data);",
+        ]
+        item_t = f"kernels::token<{given.element}, {taken.size}>"
+        actions = len(window_actions(op, grid)[0])
+        self._lines += _loop(actions, [
+            f"const int flags = {' & '.join(flags)};",
+            f"{item_t} item;",
+            "if ((flags & kernels::TAKE) != 0) {",
+            *map(indented, copied),
+            "} else {",
+            f"    kernels::clear<{taken.size}>(item.data);",
+            "}",
+            f"{given.token} window;",
+            *pushes,
+            "if ((flags & kernels::GIVE) != 0) {",
+            "    y0.write(window);",
+            "}",
+            *_advanced(padded),
+        ])  # fmt: skip
+        return f"windows of {op.size} tokens, from line buffers."
+
+    def _buffers(self, op: ops.Window, padded: Sequence[int]) -> tuple[list[str], list[str]]:
+        """Lines that declare the line buffers, and those that push ``item`` through them into ``window``."""
+        (taken,), (given,) = self._takes, self._gives
+        wide = [axis for axis, taps in enumerate(op.size) if taps > 1]
+        declared, pushes = list[str](), list[str]()
+        lanes, source = 1, "item.data"
+        for axis in wide:
+            taps, gap = op.size[axis], op.dilation[axis] * math.prod(padded[axis + 1 :])
+            kind = "rows" if gap >= _LEAST_ROW else "registers"
+            declared.append(f"kernels::{kind}<{given.element}, {lanes}, {taken.size}, {taps}, {gap}> taps{axis};")
+            lanes *= taps
+            if axis == wide[-1]:
+                pushes.append(f"taps{axis}.push({source}, window.data);")
+                continue
+            pushes += self._array(f"column{axis}", given.element, lanes * taken.size)
+            pushes.append(f"taps{axis}.push({source}, column{axis});")
+            source = f"column{axis}"
+        return declared, pushes or [f"kernels::copy<{taken.size}>(item.data, window.data);"]
+
+    def _scan(self, kind: kinds.Scan) -> str:
+        run = body(kind.body)
+        name = self._scope.names.unique(f"{self._name}_step")
+        inputs = {}
+        states = list[Variable]()
+        for k, (index, ends) in enumerate(zip(run.operands, self._takes, strict=True)):
+            if k < kind.states:
+                node = kind.body.nodes[index].type
+                scalar = scalar_hull(node)
+                states.append(Variable(f"state{k}", self._scope.typedef(f"{name}_state_t", scalar), scalar, node.shape))
+                inputs[index] = states[k]
+            else:
+                inputs[index] = Variable(f"token{k}.data", ends.element, ends.scalar, ends.shape)
+        step = FunctionWriter(kind.body, run, name, self._scope, inputs)
+        self.texts += step.texts
+        for k, state in enumerate(states):
+            self._lines += self._array(state.name, state.type_name, state.size)
+            self._lines.append(f"const {self._takes[k].token} start{k} = x{k}.read();")
+            self._lines.append(f"kernels::copy<{state.size}>(start{k}.data, {state.name});")
+        lines = [
+            f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes) if k >= kind.states
+        ]
+        following = [Variable(f"next{k}", v.type_name, v.scalar, v.shape) for k, v in enumerate(step.results[:-1])]
+        for variable in following:
+            lines += self._array(variable.name, variable.type_name, variable.size)
+        arguments = [*(variable.name for variable in inputs.values()), *(variable.name for variable in following)]
+        lines += self._called(name, arguments, step.results)
+        lines += [
+            f"kernels::copy<{state.size}>({after.name}, {state.name});"
+            for state, after in zip(states, following, strict=True)
+        ]
+        self._lines += _loop(kind.steps, [*lines, "y0.write(result0);"])
+        return f"{kind.steps} steps of a recurrence."
+
+
+def _axis_flags(op: ops.Window, grid: kinds.Grid, axis: int) -> Numbers:
+    """For each place along an axis of the padded tensor: whether tokens there are real, and whether windows end there."""
+    before, after = op.padding[axis]
+    flags = np.zeros(before + grid[axis] + after, dtype=np.int64)
+    flags[before : before + grid[axis]] |= _TAKE
+    flags[op.dilation[axis] * (op.size[axis] - 1) :: op.stride[axis]] |= _GIVE
+    return flags
+
+
+def _advanced(sizes: Sequence[int]) -> list[str]:
+    """Lines that move ``at0``, ``at1``, ... on by one in row-major order."""
+    axis = len(sizes) - 1
+    if axis == 0:
+        return ["at0++;"]
+    inner = [f"at{axis} = 0;", *_advanced(sizes[:-1])]
+    return [f"at{axis}++;", f"if (at{axis} == {sizes[axis]}) {{", *map(indented, inner), "}"]
