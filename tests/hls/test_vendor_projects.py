@@ -14,11 +14,12 @@ import pytest
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
-from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.hls import HlsProject, HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.passes import drop_dead
-from tests.hls.compiled import STRICT
+from bitsmith.plan.partition import Demand
+from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense
 from tests.properties.programs import random_stimuli
@@ -33,9 +34,12 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="needs CMake")
 
 
-def project_in(folder: Path, dialect: str, program: Program, **target: float) -> HlsProject:
+def project_in(
+    folder: Path, dialect: str, program: Program, demand: Demand = ALL_AT_ONCE, **target: float
+) -> HlsProject:
     """The project, written, with inputs of the test bench."""
-    project = write(program, DIALECTS[dialect], HlsTarget("net", DIALECTS[dialect].part, **target))  # type: ignore[arg-type]
+    made_for = HlsTarget("net", DIALECTS[dialect].part, **target)  # type: ignore[arg-type]
+    project = write_demanded(program, demand, DIALECTS[dialect], made_for)
     for name, text in project.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,13 +85,13 @@ def oneapi(folder: Path) -> None:
     run(["./build/net.fpga_emu"], folder)
 
 
-def simulated(dialect: str, program: Program, folder: Path) -> None:
+def simulated(dialect: str, program: Program, folder: Path, demand: Demand = ALL_AT_ONCE) -> None:
     """The vendor's way of C simulation gives what the emulator gives."""
     if (dialect == "quartus" and shutil.which("make") is None) or (
         dialect == "oneapi" and shutil.which("cmake") is None
     ):
         pytest.skip("needs make or CMake")
-    project = project_in(folder, dialect, program)
+    project = project_in(folder, dialect, program, demand)
     raws = random_stimuli(program, 1, SAMPLES)
     emulator = Emulator(program)
     data = folder / "tb_data"
@@ -109,6 +113,12 @@ def simulated(dialect: str, program: Program, folder: Path) -> None:
 @EACH
 def test_test_bench(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, dense(), tmp_path)
+
+
+@EACH
+@pytest.mark.parametrize("parallel", [False, True], ids=["streams", "arrays"])
+def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -> None:
+    simulated(dialect, dense(), tmp_path, Demand({"dense_1": 3}, parallel))
 
 
 @EACH

@@ -94,11 +94,11 @@ def called(
     inputs: Sequence[Port],
     outputs: Sequence[Port],
     arrays: tuple[Sequence[str], Sequence[str]],
-    declared: Callable[[str, str, int], list[str]],
+    declared: Callable[[str, str, int], str],
 ) -> list[str]:
     """Lines that call ``function`` on the ``arrays`` of these names, which travel through streams where ports are such.
 
-    ``declared`` gives the lines that declare a stream: type, name, depth.
+    ``declared`` gives the declaration of a stream: type, name, depth.
     """
     before, behind, arguments = list[str](), list[str](), list[str]()
     for port, array in (*zip(inputs, arrays[0], strict=True), *zip(outputs, arrays[1], strict=True)):
@@ -106,7 +106,7 @@ def called(
         arguments.append(stream.local if stream else array)
         if stream is None:
             continue
-        before += declared(stream.type_name, stream.local, stream.tokens)
+        before.append(declared(stream.type_name, stream.local, stream.tokens))
         template = f"<{stream.token_type}, {stream.tokens}, {port.size // stream.tokens}>"
         if any(port is other for other in inputs):
             before.append(f"kernels::feed{template}({array}, {stream.local});")

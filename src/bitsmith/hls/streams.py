@@ -261,8 +261,7 @@ class _NetworkWriter:
 
     def _declare(self, stream: _Stream) -> None:
         streams = self._scope.dialect.streams
-        self._declared += streams.declared(f"{self._space}::{stream.type_name}", stream.name, stream.depth)
-        self._declared += streams.behind.format(name=stream.name, depth=stream.depth).splitlines()
+        self._declared += streams.between(f"{self._space}::{stream.type_name}", stream.name, stream.depth)
 
     def _write(self, number: int, process: Process) -> None:
         """The functions of a process and of copies of its results, and their calls."""

@@ -116,9 +116,7 @@ namespace extension = sycl::ext::oneapi::experimental;
 
 using pipe_properties = decltype(extension::properties(intel::ready_latency<0>));
 
-{pipes}
-
-struct network {{
+{pipes}struct network {{
     auto get(extension::properties_tag) const {{
         return extension::properties{{intel::streaming_interface<>{pipelined}}};
     }}
@@ -192,7 +190,7 @@ def _sources(design: Design) -> dict[str, str]:
     for local, port in _numbered("out", outputs):
         drain.append(f"kernels::copy<{port.size}>({port.name}_pipe::read(queue).data, {local});")
     pipes = [_PIPE.format(name=port.name, type_name=port.type_name, size=port.size) for _, port in names]
-    return _kernel(design, "\n".join(pipes).rstrip(), body, feed, drain)
+    return _kernel(design, "\n".join([*pipes, ""]), body, feed, drain)
 
 
 def _fed(local: str, port: Port) -> list[str]:

@@ -104,7 +104,8 @@ class Streams:
         input, output: a stream that the top function takes from outside, or gives; as ``type`` if empty.
         parameter: a parameter of a process, or of the top function.
         declaration: a stream.
-        behind: a line behind the declaration.
+        before, qualifier, behind: a line in front of the declaration of a stream between processes, what that starts with,
+            and lines behind it.
         port: a line at the head of the top function for each stream that is a parameter of it.
         before_top, in_top: lines in front of the top function, and at the head of its body.
         before_process: lines in front of a process.
@@ -125,6 +126,8 @@ class Streams:
     output: str = ""
     parameter: str = "{type} &{name}"
     declaration: str = "{type} {name};"
+    before: str = ""
+    qualifier: str = ""
     behind: str = ""
     port: str = ""
     before_top: tuple[str, ...] = ()
@@ -140,6 +143,11 @@ class Streams:
     start: str = "{function}({arguments});"
     finish: str = ""
 
-    def declared(self, type_name: str, name: str, depth: int) -> list[str]:
-        """Lines that declare the stream called ``name``."""
-        return self.declaration.format(type=type_name, name=name, depth=depth).splitlines()
+    def declared(self, type_name: str, name: str, depth: int) -> str:
+        """The declaration of the stream called ``name``."""
+        return self.declaration.format(type=type_name, name=name, depth=depth)
+
+    def between(self, type_name: str, name: str, depth: int) -> list[str]:
+        """Lines that declare a stream between processes."""
+        before, behind = (lines.format(name=name, depth=depth).splitlines() for lines in (self.before, self.behind))
+        return [*before, f"{self.qualifier}{self.declared(type_name, name, depth)}", *behind]

@@ -1,6 +1,8 @@
-// What generated code uses of SYCL and of its extensions for FPGAs: tasks run at once, pipes hold one item.
+// What generated code uses of SYCL and of its extensions for FPGAs: tasks run at once, pipes hold all.
 #ifndef VENDOR_SYCL_HPP
 #define VENDOR_SYCL_HPP
+
+#include <deque>
 
 namespace sycl {
 
@@ -31,12 +33,21 @@ template <class = void> constexpr streaming_t streaming_interface{};
 template <class = void> constexpr pipelined_t pipelined{};
 template <int N> constexpr latency_t<N> ready_latency{};
 
-template <class Name, class T, int Capacity, class Properties> struct pipe {
-    static inline T held;
-    static void write(const T &v) { held = v; }
-    static void write(queue &, const T &v) { held = v; }
-    static T read() { return held; }
-    static T read(queue &) { return held; }
+template <class Name, class T, int Capacity = 0, class Properties = void> struct pipe {
+    static inline std::deque<T> held;
+    static void write(const T &v) { held.push_back(v); }
+    static void write(queue &, const T &v) { write(v); }
+    static T read() {
+        const T v = held.at(0);
+        held.pop_front();
+        return v;
+    }
+    static T read(queue &) { return read(); }
+};
+
+template <auto &Function> struct task_sequence {
+    template <class... A> void async(A... arguments) { Function(arguments...); }
+    void get() {}
 };
 
 } // namespace experimental
