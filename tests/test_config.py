@@ -102,8 +102,8 @@ def test_every_variable_of_every_layer_is_known() -> None:
 
 @pytest.mark.parametrize("key", ["ReuseFactor", "reuse_factor", "reuseFactor", "REUSE_FACTOR", "reuse-factor"])
 def test_keys_in_any_case(key: str) -> None:
-    assert settings_of({"Model": {key: 1}}, "fc1").reuse_factor == 1
-    assert "ReuseFactor 7" in refused({"Model": {key: 7}})
+    assert settings_of({"Model": {key: 7}}, "fc1").reuse_factor == 7
+    assert settings_of({"Model": {key: 7}, "LayerName": {"fc1": {key: 3}}}, "fc1").reuse_factor == 3
     assert settings_of({"layer_name": {"fc1": {"trace": True}}}, "fc1").trace
 
 
@@ -259,7 +259,6 @@ def test_an_explicit_auto_ends_the_search() -> None:
         ({"Model": {"Precision": {"maximum": "fixed<16,6>"}}}, "Model.Precision.maximum", "cap on automatic widths"),
         ({"Model": {"Precision": None}}, "Model.Precision", "type NoneType"),
         ({"Model": {"Strategy": "Latenzy"}}, "Model.Strategy", "did you mean 'Latency'?"),
-        ({"Model": {"ReuseFactor": 2}}, "Model.ReuseFactor", "folding is not available yet"),
         ({"Model": {"ReuseFactor": 0}}, "Model.ReuseFactor", "a whole number from 1"),
         ({"Model": {"ReuseFactor": True}}, "Model.ReuseFactor", "a whole number from 1"),
         ({"Model": {"ReuseFactor": "1"}}, "Model.ReuseFactor", "a whole number from 1"),
@@ -268,7 +267,7 @@ def test_an_explicit_auto_ends_the_search() -> None:
         ({"Model": {"Skip": True}}, "Model.Skip", "a key of a layer"),
         ({"Model": {"BramFactor": 100}}, "Model.BramFactor", "block memory"),
         ({"Model": {"PipelineStyle": "dataflow"}}, "Model.PipelineStyle", "data flow"),
-        ({"Model": {"TargetCycles": 8}}, "Model.TargetCycles", "folding"),
+        ({"Model": {"TargetCycles": 8}}, "Model.TargetCycles", "ReuseFactor is what"),
         ({"Model": {"BitExact": True}}, "Model.BitExact", "'auto' already keeps"),
         ({"Model": [1]}, "Model", "a list where a dictionary"),
         ({"Model": {1: 2}}, "Model", "key 1 is not text"),
@@ -295,7 +294,7 @@ def test_an_explicit_auto_ends_the_search() -> None:
         ({"LayerName": {"bend": {"Binning": "middle"}}}, "LayerName.bend.Binning", "centre"),
         ({"LayerName": {"out": {"Implementation": "legacy"}}}, "LayerName.out.Implementation", "more accurate"),
         ({"LayerName": {"out": {"ExpTableSize": 64}}}, "LayerName.out.ExpTableSize", "TableSize"),
-        ({"LayerName": {"fc1": {"ParallelizationFactor": 2}}}, "LayerName.fc1.ParallelizationFactor", "folding"),
+        ({"LayerName": {"fc1": {"ParallelizationFactor": 2}}}, "LayerName.fc1.ParallelizationFactor", "ReuseFactor is what"),
         ({"LayerType": {"dense": {}}}, "LayerType.dense", "did you mean 'Dense'?"),
         ({"LayerType": {"Conv2D": {}}}, "LayerType.Conv2D", "no layer has the type"),
         ({"LayerType": {"Dense": {"Precision": {"table": "auto"}}}}, "LayerType.Dense.Precision.table", "has no table"),
@@ -318,13 +317,13 @@ def test_a_type_may_name_what_only_some_of_its_layers_have() -> None:
 def test_all_problems_are_told_at_once() -> None:
     message = refused(
         {
-            "Model": {"Precison": "auto", "ReuseFactor": 4},
+            "Model": {"Precison": "auto", "ReuseFactor": 0},
             "LayerName": {"fc1": {"Precision": {"weight": "fixd<8,2>"}}, "fc9": {}},
             "LayerType": {"Conv2D": {}},
         }
     )
     assert message.startswith("5 problems in the configuration")
-    for said in ("'Precison'", "ReuseFactor 4", "LayerName.fc1.Precision.weight", "LayerName.fc9", "LayerType.Conv2D"):
+    for said in ("'Precison'", "Model.ReuseFactor", "LayerName.fc1.Precision.weight", "LayerName.fc9", "LayerType.Conv2D"):
         assert said in message
 
 
@@ -472,7 +471,7 @@ def test_each_edit_of_a_generated_configuration_takes_effect_or_is_refused(granu
         try:
             after = resolve(NETWORK, edited)
         except ConfigError as error:
-            assert path[0] == "Model" or path[-1] == "ReuseFactor", path
+            assert path[0] == "Model", path
             assert error.where == ".".join(path)
             continue
         changed = [new.name for new, old in zip(after.nodes, before.nodes, strict=True) if new.settings != old.settings]
@@ -487,7 +486,7 @@ def test_each_edit_of_a_generated_configuration_takes_effect_or_is_refused(granu
         ({"granularity": "layer"}, "'model', 'type' or 'name'"),
         ({"granularity": "names"}, "did you mean 'name'?"),
         ({"default_precision": "float"}, "floating-point"),
-        ({"default_reuse_factor": 4}, "folding is not available yet"),
+        ({"default_reuse_factor": 0}, "a whole number from 1"),
         ({"max_precision": "fixed<20,8>"}, "cap on automatic widths"),
         ({"backend": "VitisUnified"}, "not available yet"),
     ],

@@ -160,7 +160,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"ClockUncertainty": "112%"}, "ClockUncertainty", "percentage"),
         ({"ClockUncertainty": 1.5}, "ClockUncertainty", "fraction"),
         ({"ClockUncertainty": "a lot"}, "ClockUncertainty", "percentage"),
-        ({"IOType": "io_stream"}, "IOType", "io_stream is not available yet"),
+        ({"IOType": 3}, "IOType", "'io_parallel' or 'io_stream'"),
         ({"IOType": "io_paralel"}, "IOType", "did you mean 'io_parallel'?"),
         ({"Backend": "SymbolicExpression"}, "Backend", "'rtl', 'vitis', 'vivado'"),
         ({"Backend": "VivadoAccelerator"}, "Backend", "is not available yet"),
@@ -173,7 +173,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"WriterConfig": {"WriteTar": True}}, "WriterConfig.WriteTar", "tar"),
         ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),
         ({"KerasModel": "a.keras", "KerasH5": "a.h5"}, "KerasModel", "two models"),
-        ({"HLSConfig": {"Model": {"ReuseFactor": 4}}}, "HLSConfig.Model.ReuseFactor", "folding"),
+        ({"HLSConfig": {"Model": {"ReuseFactor": 0}}}, "HLSConfig.Model.ReuseFactor", "a whole number from 1"),
         ({"HLSConfig": [1]}, "HLSConfig", "a dictionary is needed"),
     ],
 )

@@ -15,25 +15,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.circuits import Circuit, Pipeline, circuit
 from bitsmith.emulate import Emulator
-from bitsmith.errors import CapacityError, VerificationError
-from bitsmith.flows import nextpnr, verilator, yosys
+from bitsmith.errors import CapacityError, ConfigError, VerificationError
+from bitsmith.flows import nextpnr, yosys
 from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
-from bitsmith.netlist.narrow import narrow
-from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.scalarise import scalarise
 from bitsmith.passes import drop_dead
 from bitsmith.plan.delay import delay_model
 from bitsmith.plan.devices import Family, Part, resolve_part
-from bitsmith.plan.estimate import Size, estimate
+from bitsmith.plan.estimate import Size, estimate_layout
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
 from bitsmith.rtl import wrapper
-from bitsmith.rtl.design import RtlDesign
-from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.writer import Title, write
+from bitsmith.rtl.packing import Raw
+from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
 
 if TYPE_CHECKING:
@@ -47,6 +44,10 @@ LAYOUT_LIMIT_LUTS = 2_000_000
 
 SYNTHESIS_LIMIT_LUTS = 120_000
 """Above this synthesis with the open tools takes hours."""
+
+_SIMULATED_CYCLES = 400_000
+_LEAST_SAMPLES = 8
+"""Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
 
 _BAUD = 115_200
 _CORNERS = 64
@@ -75,7 +76,7 @@ def build(
     target = model.target
     part = resolve_part(target.part)
     program = drop_dead(model.program, keep_probes=False)
-    size = estimate(program, part.family)
+    size = estimate_layout(program, model.demand, part.family)
     _refuse_too_large(size, part, stages, force)
     with Project.open(target.output_dir, target.project_name) as project:
         if stages.reset:
@@ -87,10 +88,10 @@ def _refuse_too_large(size: Size, part: Part, stages: Stages, force: bool) -> No
     if force:
         return
     proposal = (
-        "fewer bits (weights of 4 to 6 bits, results of 6 to 8), more pruning, or build(force=True); "
+        "a reuse factor, io_stream, fewer bits (weights of 4 to 6 bits, results of 6 to 8), more pruning, or build(force=True); "
         "predict() and trace() need no circuit"
     )
-    about = f"about {size.lut:,} LUTs fully unrolled (estimated)"
+    about = f"about {size.lut:,} LUTs (estimated)"
     if size.lut > LAYOUT_LIMIT_LUTS:
         raise CapacityError(about, where="build", accepted=f"at most {LAYOUT_LIMIT_LUTS:,}", remedy=proposal)
     if stages.synth and size.lut > SYNTHESIS_LIMIT_LUTS:
@@ -136,80 +137,71 @@ class _Build:
 
     def run(self, stages: Stages, inputs: Sequence[Reals] | None) -> Report:
         """Run the stages in order and write the report."""
-        design, sources = self._write()
+        made, sources = self._write()
         if stages.cosim:
-            self._cosimulate(design, sources, inputs)
+            self._cosimulate(made, sources, inputs)
         if stages.synth:
-            self._synthesise(design, sources)
+            self._synthesise(made, sources)
         if stages.pnr:
             self._place_and_route()
         if stages.bitstream:
-            self._bitstream(design, sources)
-        return self._report(design)
+            self._bitstream(made, sources)
+        return self._report(made)
 
-    def _write(self) -> tuple[RtlDesign, tuple[Path, ...]]:
+    def _write(self) -> tuple[Circuit, tuple[Path, ...]]:
         """The circuit's sources, in the project's folder ``rtl``."""
         started = time.perf_counter()
         target = self._target
         delays = delay_model(self._part.family)
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
         self._say(f"rtl: about {self._size.lut:,} LUTs expected")
-        netlist = narrow(scalarise(self._program))
-        schedule = pipeline(netlist, delays, budget)
-        if schedule.too_slow:
+        title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
+        made = circuit(self._program, self._model.demand, delays, budget, target.project_name, title)
+        if made.too_slow:
             self._notes += (
-                f"{len(schedule.too_slow)} operations (wide products or sums) take longer than the clock period by the "
+                f"{made.too_slow} operations (wide products or sums) take longer than the clock period by the "
                 "delay model; the clock may not be reached.",
             )
-        title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
-        design = write(netlist, schedule, target.project_name, title)
-        files = {f"rtl/{name}": text for name, text in design.sources.items()}
-        files[f"rtl/{wrapper.axi_stream_name(design.top)}.sv"] = wrapper.axi_stream(
-            design.top, design.in_width, design.out_width, design.latency
-        )
-        files |= {f"rtl/{name}": text for name, text in wrapper.library().items()}
-        written = self._project.write(files)
+        written = self._project.write({f"rtl/{name}": text for name, text in {**made.sources, **made.extras}.items()})
         for stale in set((self._project.folder / "rtl").glob("*.sv")) - set(written):
             stale.unlink()
         self._note_stage("rtl", time.perf_counter() - started, "", cached=False)
-        return design, written[: len(design.sources)]
+        return made, written[: len(made.sources)]
 
-    def _cosimulate(self, design: RtlDesign, sources: tuple[Path, ...], inputs: Sequence[Reals] | None) -> None:
-        raws = stimuli(self._model.emulator, self._program, inputs)
-        packed = pack(design.inputs, raws)
+    def _cosimulate(self, made: Circuit, sources: tuple[Path, ...], inputs: Sequence[Reals] | None) -> None:
+        latency, interval = made.cycles
+        most = max(_LEAST_SAMPLES, _SIMULATED_CYCLES // interval)
+        raws = [raw[:most] for raw in stimuli(self._model.emulator, self._program, inputs)]
 
         def simulate() -> dict[str, Json]:
-            self._say(f"cosim: {len(packed):,} samples")
-            simulation = verilator.simulate(
-                self._project.folder,
-                design.top,
-                sources,
-                design.in_width,
-                design.out_width,
-                packed,
-                design.latency,
-                progress=self._progress,
-            )
-            compare(self._model.emulator, self._program, unpack(design.outputs, simulation.outputs), raws)
-            if (simulation.latency_cycles, simulation.ii_cycles) != (design.latency, 1):
+            self._say(f"cosim: {len(raws[0]):,} samples")
+            found = made.simulate(self._project.folder, sources, raws, self._progress)
+            compare(self._model.emulator, self._program, found.outputs, raws)
+            if (found.latency, found.interval) != (latency, interval):
                 raise VerificationError(
-                    f"latency {simulation.latency_cycles} and interval {simulation.ii_cycles} measured",
-                    where=design.top,
-                    accepted=f"latency {design.latency} and interval 1, as planned",
+                    f"latency {found.latency} and interval {found.interval} measured",
+                    where=made.top,
+                    accepted=f"latency {latency} and interval {interval}, as planned",
                 )
-            return {"tool": simulation.tool, "cycles": simulation.latency_cycles, "ii": simulation.ii_cycles}
+            queues: list[Json] = [dict(row) for row in found.queues]
+            return {"tool": found.tool, "cycles": found.latency, "ii": found.interval, "queues": queues}
 
-        depends: tuple[Path | str | bytes, ...] = (*sources, packed.tobytes(), find(VERILATOR).label)
+        given = [
+            raw.astype(np.int64).tobytes() if raw.dtype != np.object_ else str(raw.tolist()).encode() for raw in raws
+        ]
+        depends: tuple[Path | str | bytes, ...] = (*sources, *given, find(VERILATOR).label)
         result = self._stage("cosim", depends, "cosim/run.log", simulate)
-        self._sections["Verification"] = {"Inputs": len(packed), "Mismatches": 0, "Tool": result["tool"]}
+        self._sections["Verification"] = {"Inputs": len(raws[0]), "Mismatches": 0, "Tool": result["tool"]}
         self._sections["Latency"] = {"Cycles": result["cycles"], "II": result["ii"], "Tool": result["tool"]}
+        if result["queues"]:
+            self._sections["Queues"] = result["queues"]
 
-    def _synthesise(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
+    def _synthesise(self, made: Circuit, sources: tuple[Path, ...]) -> None:
         family = self._part.family
 
         def synthesise() -> dict[str, Json]:
             self._say(f"synth: {self._part.name}")
-            found = yosys.synthesise(self._project.folder, design.top, sources, family, progress=self._progress)
+            found = yosys.synthesise(self._project.folder, made.top, sources, family, progress=self._progress)
             return {"LUT": found.lut, "FF": found.ff, "DSP": found.dsp, "BRAM": found.bram, "Tool": found.tool}
 
         log = f"synth/{family.value}/yosys.log"
@@ -235,7 +227,13 @@ class _Build:
         depends: tuple[Path | str | bytes, ...] = (netlist, self._part.name, f"{target_mhz}", find(NEXTPNR_ECP5).label)
         self._sections["Timing"] = self._stage("pnr", depends, "pnr/nextpnr.log", place)
 
-    def _bitstream(self, design: RtlDesign, sources: tuple[Path, ...]) -> None:
+    def _bitstream(self, made: Circuit, sources: tuple[Path, ...]) -> None:
+        if not isinstance(made, Pipeline):
+            raise ConfigError(
+                "a bitstream of a circuit with streams or reuse factors above 1", where="build(bitstream=True)",
+                accepted="io_parallel with reuse factor 1", remedy="use the circuit in a design of your own, by its streams",
+            )  # fmt: skip
+        design = made.design
         board = nextpnr.ULX3S_85F
         top = wrapper.uart_shell_name(design.top)
         text = wrapper.uart_shell(design.top, design.in_width, design.out_width, board.clk_hz, _BAUD)
@@ -291,11 +289,12 @@ class _Build:
         if self._progress is not None:
             self._progress(line)
 
-    def _report(self, design: RtlDesign) -> Report:
+    def _report(self, made: Circuit) -> Report:
         if "Resources" not in self._sections:
             self._sections["Estimate"] = self._size.section()
-        self._files["Top"] = f"rtl/{design.top}.sv"
-        self._files["AXI4-Stream"] = f"rtl/{wrapper.axi_stream_name(design.top)}.sv"
+        self._files["Top"] = f"rtl/{made.top}.sv"
+        if isinstance(made, Pipeline):
+            self._files["AXI4-Stream"] = f"rtl/{wrapper.axi_stream_name(made.top)}.sv"
         described = self._model.design(self._notes)
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
         report.write(self._project.folder)

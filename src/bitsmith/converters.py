@@ -47,7 +47,7 @@ def convert(
         backend: ``rtl``, or a vendor's tool for HLS C++, such as ``vitis`` or ``oneapi``: see :class:`bitsmith.config.Backend`.
         part: an FPGA, e.g. ``LFE5U-85F-6BG381C`` (the default of ``rtl``) or ``xcvu13p-flga2577-2-e`` (that of ``vitis``).
         clock_period: in ns; the default depends on the part's family.
-        io_type: ``io_parallel``.
+        io_type: ``io_parallel`` (whole tensors) or ``io_stream`` (a token per position, with back-pressure).
         project_name: name of the circuit's top module.
         weights: the weight file of a ``.json`` model.
         clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
@@ -138,6 +138,7 @@ def _converted(
         DEFAULT_CLOCK_UNCERTAINTY if project.clock_uncertainty is None else project.clock_uncertainty,
         project.input_data,
         project.backend,
+        project.io_type,
     )
     compiled = compile_network(resolve(network, config), _batches(network, calibration))
     return Model(compiled.network, compiled.program, target, compiled.notes)

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith import saved
-from bitsmith.config import Backend, read_project
+from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, width_of
 from bitsmith.layers.network import Network
+from bitsmith.plan.partition import Demand
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
@@ -52,6 +53,7 @@ class Target:
     input_data: Path | None = None
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
     backend: Backend = Backend.RTL
+    io_type: IOType = IOType.PARALLEL
 
 
 class Model:
@@ -82,6 +84,12 @@ class Model:
 
         with working("compiling") as progress:
             return compile_model(self, progress)
+
+    @property
+    def demand(self) -> Demand:
+        """What the user wants of the circuit's layout."""
+        reuse = {node.name: node.settings.reuse_factor for node in self.network.nodes}
+        return Demand(reuse, self.target.io_type is IOType.PARALLEL)
 
     @property
     def output_dir(self) -> Path:
@@ -248,6 +256,7 @@ class Model:
                     "clock_period_ns": target.clock_period_ns,
                     "clock_uncertainty": target.clock_uncertainty,
                     "backend": target.backend.value,
+                    "io_type": target.io_type.value,
                     **({} if target.input_data is None else {"input_data": str(target.input_data)}),
                 },
                 self.notes,
@@ -357,6 +366,7 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
         "clock_period_ns": "ClockPeriod",
         "clock_uncertainty": "ClockUncertainty",
         "backend": "Backend",
+        "io_type": "IOType",
         "input_data": "InputData",
     }
     try:
@@ -373,6 +383,7 @@ def _checked_target(given: Mapping[str, object], where: str) -> Target:
         project.clock_uncertainty or 0.0,
         project.input_data,
         project.backend,
+        project.io_type,
     )
 
 

@@ -34,7 +34,7 @@ MAXIMUM = "maximum"
 BRAM_FACTOR = 1_000_000_000
 """The other tools' default: no weights in block memory."""
 
-_FOLDING = "folding is not available yet, every product has its own hardware"
+_FOLDING = "ReuseFactor is what trades time against multipliers"
 _LARGEST_TABLE_RANGE = 2.0**32
 _Named = TypeVar("_Named", bound=enum.Enum)
 
@@ -237,16 +237,8 @@ def check_maximum(value: object, where: str) -> None:
 
 
 def read_reuse_factor(value: object, where: str) -> int:
-    """A reuse factor; only 1 for now."""
-    factor = integer(value, where, 1, 1 << 30)
-    if factor != 1:
-        raise ConfigError(
-            f"ReuseFactor {factor}: {_FOLDING}",
-            where=where,
-            accepted="1",
-            remedy="smaller weight formats or pruning make the circuit smaller",
-        )
-    return factor
+    """A reuse factor: products that share a multiplier, one after another."""
+    return integer(value, where, 1, 1 << 30)
 
 
 def _named(value: object, where: str, names: Mapping[str, _Named]) -> _Named:

@@ -56,6 +56,7 @@ class IOType(enum.Enum):
     """How data enter and leave the circuit."""
 
     PARALLEL = "io_parallel"
+    STREAM = "io_stream"
 
 
 BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
@@ -220,15 +221,13 @@ def read_backend(value: object, where: str) -> Backend:
 def _io_type(value: object, where: str) -> IOType:
     if isinstance(value, IOType):
         return value
-    name = squash(value) if isinstance(value, str) else ""
-    if name == "ioparallel":
-        return IOType.PARALLEL
-    if name == "iostream":
-        raise ConfigError(
-            "io_stream is not available yet", where=where, accepted="'io_parallel'",
-            remedy="io_parallel takes a new input in every clock cycle",
-        )  # fmt: skip
-    raise ConfigError(shown(value), where=where, accepted="'io_parallel'", remedy=did_you_mean(name, ["io_parallel"]))
+    names = {io_type.value: io_type for io_type in IOType}
+    known = {squash(name): io_type for name, io_type in names.items()}
+    name = value if isinstance(value, str) else ""
+    if squash(name) not in known:
+        raise ConfigError(shown(value), where=where, accepted="'io_parallel' or 'io_stream'",
+                          remedy=did_you_mean(name, list(names)))  # fmt: skip
+    return known[squash(name)]
 
 
 def _project_name(value: object, where: str) -> str:

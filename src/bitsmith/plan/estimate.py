@@ -20,6 +20,8 @@ from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.netlist import csd
 from bitsmith.plan.delay import AreaModel, area_model
 from bitsmith.plan.devices import Family
+from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.processes import Fold, Map, Network, Scan
 
 _WIDTH_GROWTH = 0.29
 _WIDTH_OFFSET = 1.16
@@ -32,6 +34,9 @@ _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
 _BLOCK_TABLE_BITS = 1024
+_QUEUE_LUTS_PER_BIT = 1.5
+"""A queue of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables."""
+
 _MACHINE_BITS = 62
 
 
@@ -57,6 +62,32 @@ def estimate(program: Program, family: Family) -> Size:
     return Size(lut, round(lut * _REGISTERS_PER_LUT), round(count.dsp), round(count.adders))
 
 
+def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
+    """The size of ``program`` as it is laid out for ``demand``: unrolled, or as a network of processes."""
+    if demand.unrolled(program):
+        return estimate(program, family)
+    return estimate_network(partition(program, demand), family)
+
+
+def estimate_network(network: Network, family: Family) -> Size:
+    """The size of a network of processes: token functions unrolled, folded products, and the queues at their shallowest."""
+    count = _Count(area_model(family))
+    for process in network.processes:
+        match process.kind:
+            case Map():
+                count.program(process.kind.program)
+            case Scan():
+                count.program(process.kind.body)
+            case Fold():
+                count.fold(process.kind, process.takes[0].token, process.results[0].token)
+            case _:
+                pass
+        for stream in process.takes:
+            count.lut += _QUEUE_LUTS_PER_BIT * float(np.broadcast_to(stream.token.width, stream.token.shape).sum())
+    lut = round(count.lut)
+    return Size(lut, round(lut * _REGISTERS_PER_LUT), round(count.dsp), round(count.adders))
+
+
 class _Count:
     """Running totals over the nodes of a program."""
 
@@ -72,6 +103,18 @@ class _Count:
         for index, node in enumerate(program.nodes):
             if live[index]:
                 self._node(node, program, repeats)
+
+    def fold(self, kind: Fold, x: TensorType, y: TensorType) -> None:
+        """A tile of multipliers, the adders behind it, and the weights' memory where that is small."""
+        groups, steps, n, m = kind.weights.shape
+        lanes = x.shape[0]
+        weight = max(int(np.max(kind.weights)), -int(np.min(kind.weights)), 1).bit_length() + 1
+        blocks, luts = self._area.multiplier(max(x.max_width, 1), weight)
+        self.dsp += blocks * lanes * n * m
+        self.lut += luts * lanes * n * m
+        self._add(lanes * n * m, max(y.max_width, 1))
+        if steps * groups > 1 and (steps * groups * n * m * weight) <= _BLOCK_TABLE_BITS:
+            self.lut += self._area.table(max((steps * groups - 1).bit_length(), 1), n * m * weight)
 
     def _add(self, adders: float, width: float) -> None:
         """Additions of ``width`` bits; the carry's way in and out of a chain is not charged."""

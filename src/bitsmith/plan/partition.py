@@ -55,6 +55,10 @@ class Demand:
     reuse: Mapping[str, int]
     parallel: bool
 
+    def unrolled(self, program: Program) -> bool:
+        """Whether everything of ``program`` is to stand side by side, for a sample per cycle."""
+        return self.parallel and all(self.reuse.get(node.layer, 1) == 1 for node in program.nodes)
+
 
 def partition(program: Program, demand: Demand) -> Network:
     """The processes of ``program``."""

@@ -41,17 +41,20 @@ _FIELDS: Mapping[str, Mapping[str, type]] = {
     "Resources": {**_COUNTS, "Tool": str, "Part": str, "Family": str},
     "Timing": {"FmaxMHz": float, "ClockPeriodNs": float, "Tool": str},
     "Estimate": {**_COUNTS, "Tool": str},
+    "Queues": {"Queue": str, "Layer": str, "Width": int, "Depth": int, "Peak": int},
     "Files": {},
     "Stages": {"Name": str, "Seconds": float, "Log": str, "Cached": bool},
 }
 SECTIONS = tuple(_FIELDS)
+_LISTS = ("Queues", "Stages")
+"""Sections that are lists of dictionaries."""
 
 
 class Report(Mapping[str, object]):
     """The results of a build by section, in the order of ``SECTIONS``; only what ran has one.
 
-    Sections are handed out as copies, so a report never changes. ``Stages`` is a list of dictionaries, every other
-    section a dictionary. ``design`` describes the network that was built; the HTML page shows it.
+    Sections are handed out as copies, so a report never changes. ``Queues`` and ``Stages`` are lists of dictionaries, every
+    other section a dictionary. ``design`` describes the network that was built; the HTML page shows it.
 
     Raises:
         ProjectError: a section or a field that does not exist or is of the wrong kind.
@@ -92,7 +95,11 @@ class Report(Mapping[str, object]):
 
     def stages(self) -> list[Section]:
         """The stages, in the order in which they ran."""
-        found = self._sections.get("Stages", [])
+        return self.rows("Stages")
+
+    def rows(self, name: str) -> list[Section]:
+        """The rows of a section that is a list; none if it did not run."""
+        found = self._sections.get(name, [])
         return copy.deepcopy(found) if isinstance(found, list) else []
 
     def with_section(self, name: str, section: Mapping[str, object]) -> Report:
@@ -201,10 +208,10 @@ def _whole(text: str) -> int:
 
 def _checked(name: str, section: object) -> Section | list[Section]:
     """A private copy of the section, after a check of its fields."""
-    if name != "Stages":
+    if name not in _LISTS:
         return _checked_section(name, section)
     if not isinstance(section, Sequence) or isinstance(section, str):
-        raise ProjectError("the section 'Stages' is not a list", where="report")
+        raise ProjectError(f"the section {name!r} is not a list", where="report")
     return [_checked_section(name, stage) for stage in section]
 
 

@@ -1,0 +1,190 @@
+"""The two forms of a circuit: one unrolled pipeline, or a network of processes that pass tokens.
+
+Which it is follows from the user's choices alone: all reuse factors 1 and whole tensors make a pipeline, anything else a network.
+Both are a value with sources, the cycles that were planned, and a way to run them on raw inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from bitsmith.flows import verilator
+from bitsmith.flows.base import Progress
+from bitsmith.flows.streams import StreamShape, simulate_streams
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import TensorType, objects
+from bitsmith.netlist.narrow import narrow
+from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.scalarise import scalarise
+from bitsmith.plan.delay import DelayModel
+from bitsmith.plan.partition import Demand, partition
+from bitsmith.rtl import streams, wrapper
+from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.packing import Raw, pack, unpack
+from bitsmith.rtl.streams import StreamDesign, StreamPort
+from bitsmith.rtl.writer import Title, write
+
+
+@dataclass(frozen=True, slots=True)
+class Cosimulated:
+    """Raw outputs, one array (samples, *shape) per output of the program, the cycles that were measured, and by what.
+
+    ``queues`` are rows of a report: each queue's places, and the most that were in use.
+    """
+
+    outputs: list[Raw]
+    latency: int
+    interval: int
+    tool: str
+    queues: tuple[Mapping[str, str | int], ...] = ()
+
+
+class Circuit(Protocol):
+    """A circuit as a value."""
+
+    @property
+    def top(self) -> str:
+        """The top module."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """All files that the top needs: name -> text."""
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """Further files: wrappers."""
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        """Latency and initiation interval as planned."""
+
+    @property
+    def too_slow(self) -> int:
+        """Operations that take longer than the clock period."""
+
+    def simulate(
+        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
+    ) -> Cosimulated:
+        """Run it on ``raws``, one array per input."""
+
+
+def circuit(program: Program, demand: Demand, delays: DelayModel, budget_ns: float, top: str, title: Title) -> Circuit:
+    """The circuit of ``program``."""
+    if demand.unrolled(program):
+        netlist = narrow(scalarise(program))
+        stages = pipeline(netlist, delays, budget_ns)
+        return Pipeline(write(netlist, stages, top, title), len(stages.too_slow))
+    return Streaming(program, streams.lay_out(partition(program, demand), delays, budget_ns, top, title))
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything unrolled: a sample per cycle."""
+
+    design: RtlDesign
+    too_slow: int
+
+    @property
+    def top(self) -> str:
+        return self.design.top
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return self.design.sources
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        design = self.design
+        name = wrapper.axi_stream_name(design.top)
+        text = wrapper.axi_stream(design.top, design.in_width, design.out_width, design.latency)
+        return {f"{name}.sv": text, **wrapper.library()}
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        return self.design.latency, 1
+
+    def simulate(
+        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
+    ) -> Cosimulated:
+        design = self.design
+        found = verilator.simulate(
+            folder, design.top, sources, design.in_width, design.out_width, pack(design.inputs, raws), design.latency,
+            progress=progress,
+        )  # fmt: skip
+        return Cosimulated(unpack(design.outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool)
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """Processes that pass tokens."""
+
+    program: Program
+    design: StreamDesign
+
+    @property
+    def top(self) -> str:
+        return self.design.top
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return {**self.design.sources, **streams.library()}
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        return self.design.schedule.latency, self.design.schedule.interval
+
+    @property
+    def too_slow(self) -> int:
+        return self.design.too_slow
+
+    def simulate(
+        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
+    ) -> Cosimulated:
+        design = self.design
+        stimuli = []
+        for port, raw in zip(design.inputs, raws, strict=True):
+            words = pack(port.fields, [raw.reshape(len(raw) * port.tokens, -1)])
+            stimuli.append(words.reshape(len(raw), port.tokens, -1))
+        found = simulate_streams(
+            folder, design.top, sources, _shapes(design.inputs), _shapes(design.outputs), stimuli, sum(self.cycles),
+            design.schedule.frames, progress=progress,
+        )  # fmt: skip
+        outputs = [
+            _tensor(port, words, self.program.nodes[output.node].type)
+            for port, words, output in zip(design.outputs, found.outputs, self.program.outputs, strict=True)
+        ]
+        queues = tuple(_row(design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
+        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues)
+
+
+def _row(design: StreamDesign, name: str, peak: int, depth: int) -> Mapping[str, str | int]:
+    return {
+        "Queue": name,
+        "Layer": design.queue_layers[name],
+        "Width": design.queue_widths[name],
+        "Depth": depth,
+        "Peak": peak,
+    }
+
+
+def _shapes(ports: Sequence[StreamPort]) -> list[StreamShape]:
+    return [StreamShape(port.name, port.width, port.tokens) for port in ports]
+
+
+def _tensor(port: StreamPort, words: np.ndarray[tuple[int, ...], np.dtype[np.uint32]], kind: TensorType) -> Raw:
+    """Tokens as the raw values of the program's output."""
+    (found,) = unpack(port.fields, words.reshape(len(words) * port.tokens, -1))
+    tokens = objects(found).reshape(len(words), port.tokens, -1)
+    want = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
+    shift = objects(want - np.array([field.frac for field in port.fields]))
+    raised = tokens << objects(np.maximum(shift, 0))
+    return objects(raised >> objects(np.maximum(-shift, 0))).reshape(len(words), *kind.shape)
