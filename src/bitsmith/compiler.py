@@ -13,6 +13,7 @@ from bitsmith.layers.network import Network
 from bitsmith.passes import simplify
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from bitsmith.passes.index_inputs import index_inputs
+from bitsmith.passes.layout import layout
 from bitsmith.passes.lower import lower
 from bitsmith.passes.observe import observe
 
@@ -38,6 +39,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     """
     network = index_inputs(network)
     notes = _notes(network, calibrated=calibration is not None)
+    network = layout(network)
     network = fold_batchnorm(network)
     observed = observe(network, calibration)
     program = lower(network, observed)

@@ -24,11 +24,12 @@ from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.order import Order, is_order
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
 from bitsmith.layers.table import LAYERS
 from bitsmith.precision import parse_precision
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 1 << 30
 
 _DAMAGE = (
@@ -116,7 +117,9 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
 def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> SavedModel:
     nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
     network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), str(document["name"]))
-    network.shapes()
+    shapes = network.shapes()
+    if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
+        raise ModelFileError("a layer whose axes are in no order")
     program = parse("\n".join(str(line) for line in _list(document["program"])) + "\n")
     check(program)
     target = document["target"]
@@ -143,6 +146,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "inputs": list(node.inputs),
         "source": node.source,
         "folded": node.folded,
+        "order": None if node.order is None else list(node.order),
         "settings": {
             "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
             "reuse_factor": settings.reuse_factor,
@@ -184,7 +188,14 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         str(value["source"]),
         _decode_settings(value["settings"]),
         bool(value["folded"]),
+        _decode_order(value["order"]),
     )
+
+
+def _decode_order(value: Json) -> Order | None:
+    if value is None:
+        return None
+    return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
 
 
 def _decode_layer(value: Mapping[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> Layer:

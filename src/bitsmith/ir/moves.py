@@ -91,14 +91,14 @@ def _reshaped(part: _Part, old: tuple[int, ...], new: tuple[int, ...]) -> _Part:
     """
     full: list[int] = []
     result: list[int] = []
-    for before, after in _runs(old, new):
+    for before, after in runs(old, new):
         repeats = all(part.shape[axis] == 1 for axis in before)
         full += [1 if repeats else old[axis] for axis in before]
         result += [1 if repeats else new[axis] for axis in after]
     return np.broadcast_to(part, full).reshape(result)
 
 
-def _runs(old: tuple[int, ...], new: tuple[int, ...]) -> Iterator[tuple[range, range]]:
+def runs(old: tuple[int, ...], new: tuple[int, ...]) -> Iterator[tuple[range, range]]:
     """The shortest runs of axes of the two shapes, of which each pair has as many elements; both shapes have as many."""
     i, j = 0, 0
     while i < len(old) or j < len(new):

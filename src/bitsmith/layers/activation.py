@@ -16,6 +16,7 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, ordered_weights
 from bitsmith.layers.reciprocal import exponential, reciprocal
 from bitsmith.layers.tables import ENTRY_BITS, EXACT_ENTRIES, Function, tabulated
 
@@ -33,6 +34,7 @@ class Activation(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "param", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS
+    elementwise: ClassVar[bool] = True
 
     def scalar_function(self) -> Function:
         """The function with its parameter."""
@@ -98,6 +100,7 @@ class ReLU(Layer):
     threshold: float = 0.0
 
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
@@ -143,6 +146,9 @@ class PReLU(Layer):
             raise UnsupportedError(f"slopes of shape {self.alpha.shape} on an input of shape {shape}")
         return shape
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        return PReLU(ordered_weights(self.alpha, orders[0], shapes[0])), orders[0]
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.where(inputs[0] >= 0, inputs[0], self.alpha * inputs[0])
 
@@ -162,6 +168,7 @@ class HardActivation(Layer):
     high: float | None
 
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, unchanged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,12 @@ class Dense(Layer):
                 accepted=f"inputs whose last axis has {self.kernel.shape[0]} elements",
             )
         return (*shape[:-1], self.kernel.shape[1])
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        (order,), (shape,) = orders, shapes
+        if len(shape) == 1:
+            return replace(self, kernel=as_weights(self.kernel[list(order)])), unchanged(self.output_shape(shapes))
+        return (self, order) if order[-1] == len(shape) - 1 else None
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         result: Floats = inputs[0] @ self.kernel

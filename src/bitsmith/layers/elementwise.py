@@ -43,6 +43,8 @@ class Wave(enum.Enum):
 class Absolute(Layer):
     """``|x|``."""
 
+    elementwise: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
 
@@ -56,6 +58,8 @@ class Absolute(Layer):
 @dataclass(frozen=True, slots=True, eq=False)
 class Sign(Layer):
     """-1, 0 or 1."""
+
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
@@ -74,6 +78,8 @@ class WholeNumber(Layer):
     """``x`` rounded to a whole number, ``way`` says how."""
 
     way: Whole
+
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
@@ -103,6 +109,7 @@ class Sinusoid(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.order import Order, common
 
 if TYPE_CHECKING:
     from bitsmith.layers.lowering import Lowering
@@ -28,6 +29,8 @@ class Layer(ABC):
     """Variables whose precision the user may set of a layer of this class, besides ``default``."""
     options: ClassVar[frozenset[str]] = frozenset()
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
+    elementwise: ClassVar[bool] = False
+    """Whether each element of the result comes from those at its place in the operands, and everywhere alike."""
 
     @property
     def kind(self) -> str:
@@ -53,6 +56,14 @@ class Layer(ABC):
     @abstractmethod
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         """What the framework computes, in float64; arrays have a leading batch axis."""
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        """The layer for operands that are stored in ``orders``, and the order of its result then.
+
+        ``shapes`` are those of the operands in the user's model. None: it needs operands that are stored as they are there.
+        """
+        order = common(orders, shapes) if self.elementwise else None
+        return None if order is None else (self, order)
 
     def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
         """Float values of inner tensors, by the precision variable that their format has: what ``auto`` needs of them."""

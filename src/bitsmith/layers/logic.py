@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class Comparison(Layer):
 
     relation: Relation
 
+    elementwise: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
 
@@ -42,6 +45,8 @@ class Comparison(Layer):
 @dataclass(frozen=True, slots=True, eq=False)
 class Where(Layer):
     """The second input where the first is not 0, else the third."""
+
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=3)

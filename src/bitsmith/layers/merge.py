@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.layers.division import divided
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, moved_axes
 
 
 def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:
@@ -49,6 +51,7 @@ class Add(Layer):
     """The sum of all inputs."""
 
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -64,6 +67,8 @@ class Add(Layer):
 class Subtract(Layer):
     """The first input minus the second."""
 
+    elementwise: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
 
@@ -77,6 +82,8 @@ class Subtract(Layer):
 @dataclass(frozen=True, slots=True, eq=False)
 class Multiply(Layer):
     """The product of all inputs."""
+
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -93,6 +100,7 @@ class Average(Layer):
     """The mean of all inputs, correctly rounded to the result's step for every possible input."""
 
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -109,6 +117,8 @@ class Average(Layer):
 class Maximum(Layer):
     """The element-wise maximum of all inputs."""
 
+    elementwise: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
 
@@ -122,6 +132,8 @@ class Maximum(Layer):
 @dataclass(frozen=True, slots=True, eq=False)
 class Minimum(Layer):
     """The element-wise minimum of all inputs."""
+
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind)
@@ -148,6 +160,14 @@ class Concatenate(Layer):
         if len(rest) != 1 or any(len(shape) != rank for shape in inputs):
             raise UnsupportedError(f"concatenation of shapes {list(inputs)} along axis {self.axis}")
         return (*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) > 1:
+            if len(set(orders)) > 1:
+                return None
+            return Concatenate(*moved_axes((self.axis,), orders[0], shapes[0])), orders[0]
+        starts = accumulate((size for (size,) in shapes), initial=0)
+        return self, tuple(start + place for start, order in zip(starts, orders, strict=False) for place in order)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.concatenate(inputs, axis=self.axis if self.axis < 0 else self.axis + 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.order import Order, inverse, ordered_shape
 from bitsmith.layers.settings import Settings
 
 
@@ -16,7 +17,8 @@ from bitsmith.layers.settings import Settings
 class NetworkNode:
     """One use of a layer. ``source`` is the framework's class name; ``inputs`` name earlier nodes.
 
-    ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it.
+    ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
+    the result lies beside that of the user's model (see :mod:`bitsmith.layers.order`); None: as there.
     """
 
     name: str
@@ -25,6 +27,18 @@ class NetworkNode:
     source: str = ""
     settings: Settings = field(default_factory=Settings)
     folded: bool = False
+    order: Order | None = None
+
+    def shape_in_model(self, shape: Shape) -> Shape:
+        """The shape that a result of ``shape`` has in the user's model."""
+        return shape if self.order is None else ordered_shape(shape, inverse(self.order))
+
+    def result_in_model(self, result: Floats) -> Floats:
+        """A batch of results as it is in the user's model."""
+        if self.order is None:
+            return result
+        back = inverse(self.order)
+        return result[:, list(back)] if result.ndim == 2 else result.transpose(0, *(axis + 1 for axis in back))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,7 @@ class Network:
         return replace(self, nodes=tuple(nodes))
 
     def shapes(self) -> dict[str, Shape]:
-        """The shape of each node's result (no batch axis).
+        """The shape of each node's result as it is stored (no batch axis).
 
         Raises:
             UnsupportedError: operands that do not fit, naming the layer.
@@ -68,11 +82,11 @@ class Network:
         return shapes
 
     def evaluate(self, inputs: Sequence[Floats]) -> dict[str, Floats]:
-        """The float64 reference of every node, for batches ``inputs`` in the order of :attr:`inputs`."""
-        return {node.name: result for node, _, result in self.evaluation(inputs)}
+        """The float64 result of each node as the user's model has it, for batches ``inputs`` in the order of :attr:`inputs`."""
+        return {node.name: node.result_in_model(result) for node, _, result in self.evaluation(inputs)}
 
     def evaluation(self, inputs: Sequence[Floats]) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
-        """As :meth:`evaluate`, node by node with operands; results are dropped after their last use."""
+        """As :meth:`evaluate`, node by node with operands, as they are stored; results are dropped after their last use."""
         given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
         last = {name: position for position, node in enumerate(self.nodes) for name in node.inputs}
         results: dict[str, Floats] = {}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, moved_axes, ordered
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,12 @@ class BatchNormalization(Layer):
                 f"{self.scale.shape[0]} channels along axis {self.axis} of an input of shape {shape}"
             )
         return shape
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) > 1:
+            return replace(self, axis=moved_axes((self.axis,), orders[0], shapes[0])[0]), orders[0]
+        scale, offset = (as_weights(ordered(values, orders[0])) for values in (self.scale, self.offset))
+        return BatchNormalization(scale, offset), orders[0]
 
     def _along_axis(self, values: Floats, rank: int) -> Floats:
         shape = [1] * rank

@@ -40,6 +40,7 @@ class Power(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not abs(self.exponent) <= MAX_EXPONENT:
@@ -68,6 +69,7 @@ class Divide(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)
@@ -93,6 +95,7 @@ class Logarithm(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if not self.base > 1.0:

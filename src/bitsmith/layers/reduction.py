@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.division import divided
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, moved_axes, without
 from bitsmith.layers.power import positive_power
 from bitsmith.layers.reciprocal import logarithm, rounded
 from bitsmith.layers.statistics import batched, checked_axes, kept_sum, square, variance
@@ -69,6 +70,12 @@ class Reduce(Layer):
         return _reduced(
             checked_axes(single(inputs, self.kind), self.axes, self.kind), self.axes, keepdims=self.keepdims
         )
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) == 1:
+            return None
+        layer = replace(self, axes=moved_axes(self.axes, orders[0], shapes[0]))
+        return layer, orders[0] if self.keepdims else without(self.axes, orders[0], shapes[0])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -177,6 +184,12 @@ class ArgMax(Layer):
         shape = checked_axes(single(inputs, self.kind), (self.axis,), self.kind)
         return _reduced(shape, (self.axis,), keepdims=self.keepdims)
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) == 1:
+            return None
+        layer = replace(self, axis=moved_axes((self.axis,), orders[0], shapes[0])[0])
+        return layer, orders[0] if self.keepdims else without((self.axis,), orders[0], shapes[0])
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         find = np.argmin if self.least else np.argmax
         (axis,) = batched((self.axis,), inputs[0])
@@ -207,6 +220,11 @@ class CumulativeSum(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return checked_axes(single(inputs, self.kind), (self.axis,), self.kind)
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) == 1:
+            return None
+        return CumulativeSum(*moved_axes((self.axis,), orders[0], shapes[0])), orders[0]
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         (axis,) = batched((self.axis,), inputs[0])

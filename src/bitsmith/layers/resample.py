@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import TypeAlias, assert_never
@@ -18,6 +18,7 @@ from bitsmith.ir.types import MAX_ELEMENTS
 from bitsmith.layers.division import divided
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """A number before and one behind, for each axis from the first on; axes left out have (0, 0)."""
@@ -61,6 +62,12 @@ class Pad(Layer):
         if math.prod(result) > MAX_ELEMENTS:
             raise UnsupportedError(f"padding to {result}", accepted=f"at most {MAX_ELEMENTS} elements")
         return result
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        rank = len(shapes[0])
+        if rank == 1:
+            return None
+        return replace(self, padding=tuple(self._pairs(rank)[axis] for axis in orders[0])), orders[0]
 
     def _pairs(self, rank: int) -> Pairs:
         return (*self.padding, *((0, 0),) * (rank - len(self.padding)))
@@ -119,8 +126,15 @@ class Crop(Layer):
 
     cropping: Pairs
 
+    def _pairs(self, rank: int) -> Pairs:
+        return (*self.cropping, *((0, 0),) * (rank - len(self.cropping)))
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        rank = len(shapes[0])
+        return None if rank == 1 else (Crop(tuple(self._pairs(rank)[axis] for axis in orders[0])), orders[0])
+
     def _box(self, shape: Shape) -> tuple[list[int], list[int]]:
-        pairs = [*self.cropping, *[(0, 0)] * (len(shape) - len(self.cropping))]
+        pairs = self._pairs(len(shape))
         return [before for before, _ in pairs], [n - after for n, (_, after) in zip(shape, pairs, strict=True)]
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, moved_axes, ordered_weights
 from bitsmith.layers.reciprocal import cut, power
 from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
 from bitsmith.layers.tables import uniform
@@ -56,6 +57,11 @@ class LayerNormalization(Layer):
             _check_broadcast(name, values, shape)
         return shape
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        order, shape = orders[0], shapes[0]
+        gamma, beta = (ordered_weights(values, order, shape) for values in (self.gamma, self.beta))
+        return replace(self, axes=moved_axes(self.axes, order, shape), gamma=gamma, beta=beta), order
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x, axes = inputs[0], batched(self.axes, inputs[0])
         centred = x - x.mean(axis=axes, keepdims=True) if self.centred else x
@@ -90,6 +96,11 @@ class RMSNormalization(Layer):
         shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
         _check_broadcast("scale", self.gamma, shape)
         return shape
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        order, shape = orders[0], shapes[0]
+        gamma = ordered_weights(self.gamma, order, shape)
+        return replace(self, axes=moved_axes(self.axes, order, shape), gamma=gamma), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -135,6 +146,11 @@ class GroupNormalization(Layer):
                 raise UnsupportedError(f"{name} of shape {values.shape} for {channels} channels")
         return shape
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) == 1:
+            return None
+        return replace(self, axis=moved_axes((self.axis,), orders[0], shapes[0])[0]), orders[0]
+
     def _inner(self, shape: Shape) -> tuple[Shape, LayerNormalization]:
         """The shape with the groups as an axis of their own, and the layer normalisation that acts there."""
         axis = self.axis % len(shape)
@@ -167,6 +183,9 @@ class UnitNormalization(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return checked_axes(single(inputs, self.kind), self.axes, self.kind)
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        return replace(self, axes=moved_axes(self.axes, orders[0], shapes[0])), orders[0]
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]

@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.ir.moves import runs
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, after, inverse, moved_axes, ordered_shape, unchanged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity(Layer):
     """Does nothing at inference (dropout, noise, regularisation); a given result precision still casts."""
+
+    elementwise: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
@@ -43,6 +48,11 @@ class Reshape(Layer):
             raise UnsupportedError(f"shape {shape} as {self.target}", accepted=f"shapes of {total} elements")
         return tuple(total // known if n == -1 else n for n in self.target)
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        shape, target = shapes[0], self.output_shape(shapes)
+        order = _reshaped(orders[0], shape, target)
+        return None if order is None else (Reshape(ordered_shape(target, order)), order)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].reshape(inputs[0].shape[0], *self.output_shape([inputs[0].shape[1:]]))
 
@@ -57,6 +67,10 @@ class Flatten(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return (math.prod(single(inputs, self.kind)),)
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        order = _reshaped(orders[0], shapes[0], self.output_shape(shapes))
+        return None if order is None else (self, order)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].reshape(inputs[0].shape[0], -1)
@@ -76,6 +90,10 @@ class Permute(Layer):
         if sorted(self.perm) != list(range(len(shape))):
             raise UnsupportedError(f"axes {self.perm} of an input of shape {shape}")
         return tuple(shape[axis] for axis in self.perm)
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        # The operand as it is, seen the other way.
+        return Identity(), orders[0] if len(self.perm) == 1 else after(inverse(self.perm), orders[0])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0].transpose(0, *(axis + 1 for axis in self.perm))
@@ -107,6 +125,11 @@ class Slice(Layer):
                     f"{picked} of an axis of {size} elements", accepted="one or more of its elements"
                 )
         return tuple(len(picked) for picked in self._ranges())
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(self.start) == 1:
+            return None
+        return Slice(*(after(ends, orders[0]) for ends in (self.start, self.stop, self.step))), orders[0]
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         ends = zip(self.start, self.stop, self.step, strict=True)
@@ -143,6 +166,11 @@ class Gather(Layer):
             )
         return (*shape[: self.axis], len(self.indices), *shape[self.axis + 1 :])
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) == 1:
+            return None
+        return Gather(self.indices, *moved_axes((self.axis,), orders[0], shapes[0])), orders[0]
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.take(inputs[0], self.indices, axis=self.axis + 1)
 
@@ -161,6 +189,11 @@ class Broadcast(Layer):
         if not broadcasts(shape, self.shape):
             raise UnsupportedError(f"shape {shape} repeated to {self.shape}", accepted="shapes that broadcast to it")
         return self.shape
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) != len(self.shape) or len(self.shape) == 1:
+            return None
+        return Broadcast(after(self.shape, orders[0])), orders[0]
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -182,6 +215,12 @@ class Stack(Layer):
             raise UnsupportedError(f"a stack of shapes {list(inputs)} along axis {self.axis}", accepted="one shape")
         return (*inputs[0][: self.axis], len(inputs), *inputs[0][self.axis :])
 
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(set(orders)) > 1 or len(shapes[0]) == 1:
+            return None
+        order = [axis + (axis >= self.axis) for axis in orders[0]]
+        return self, (*order[: self.axis], self.axis, *order[self.axis :])
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.stack(inputs, axis=self.axis + 1)
 
@@ -190,3 +229,31 @@ class Stack(Layer):
         thin = (*shape[: self.axis], 1, *shape[self.axis :])
         parts = [lowering.builder.reshape(x, thin) for x in inputs]
         return lowering.cast("result", lowering.builder.concat(parts, self.axis))
+
+
+def _reshaped(order: Order, shape: Shape, target: Shape) -> Order | None:
+    """The order that a reshape gives to its result; None if the operand's takes axes apart that the result has as one."""
+    if order == unchanged(shape):
+        return unchanged(target)
+    if len(target) == 1:
+        places = np.arange(target[0]).reshape(shape)
+        return order if len(shape) == 1 else tuple(places.transpose(order).ravel().tolist())
+    if len(shape) == 1:
+        return None
+    blocks: dict[tuple[int, ...], tuple[int, ...]] = {}
+    single: list[int] = []  # axes of one element lie anywhere
+    for old, new in runs(shape, target):
+        axes = tuple(axis for axis in old if shape[axis] > 1)
+        if axes:
+            blocks[axes] = tuple(new)
+        else:
+            single += new
+    rest = [axis for axis in order if shape[axis] > 1]
+    result = single
+    while rest:
+        axes = next((axes for axes in blocks if axes == tuple(rest[: len(axes)])), ())
+        if not axes:
+            return None
+        result += blocks[axes]
+        rest = rest[len(axes) :]
+    return tuple(result)

@@ -16,6 +16,7 @@ from bitsmith.layers.activation import TABLE_OPTIONS
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, moved_axes, ordered_weights
 from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
@@ -49,6 +50,12 @@ class Softmax(Layer):
         if self.mask is not None and not bool(np.all(np.any(np.broadcast_to(self.mask, shape), axis=self.axis))):
             raise UnsupportedError("a softmax of nothing: the mask leaves some row no element")
         return shape
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        if len(shapes[0]) == 1:
+            return None  # the first of equals may win
+        mask = None if self.mask is None else ordered_weights(self.mask, orders[0], shapes[0])
+        return Softmax(moved_axes((self.axis,), orders[0], shapes[0])[0], mask), orders[0]
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         axis = self.axis if self.axis < 0 else self.axis + 1

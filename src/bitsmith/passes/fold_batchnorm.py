@@ -29,19 +29,25 @@ def fold_batchnorm(network: Network) -> Network:
         if not isinstance(node.layer, BatchNormalization) or {"scale", "bias"} & set(node.settings.precision):
             continue
         before = nodes[node.inputs[0]]
+        between = []
+        while isinstance(before.layer, Identity) and _is_unseen(network, before, {"result"}):
+            between.append(before.name)
+            before = nodes[before.inputs[0]]
         last_axis = node.layer.axis in (-1, len(shapes[node.name]) - 1)
-        if isinstance(before.layer, Weighted) and last_axis and _only_feeds(network, before, node):
+        if isinstance(before.layer, Weighted) and last_axis and _is_unseen(network, before, {"result", "accum"}):
             nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
             nodes[node.name] = replace(node, layer=Identity())
+            nodes.update({name: replace(nodes[name], folded=True) for name in between})
     return network.with_nodes([nodes[node.name] for node in network.nodes])
 
 
-def _only_feeds(network: Network, weighted: NetworkNode, normalisation: NetworkNode) -> bool:
+def _is_unseen(network: Network, node: NetworkNode, variables: set[str]) -> bool:
+    """Whether only the one node that reads it sees this node's result, and none of ``variables`` rounds it."""
     return (
-        [consumer.name for consumer in network.consumers(weighted.name)] == [normalisation.name]
-        and weighted.name not in network.outputs
-        and not {"result", "accum"} & set(weighted.settings.precision)
-        and not weighted.settings.trace
+        len(network.consumers(node.name)) == 1
+        and node.name not in network.outputs
+        and not variables & set(node.settings.precision)
+        and not node.settings.trace
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op
-from bitsmith.ir.program import Program
+from bitsmith.ir.oracle import evaluate
+from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import TensorType
 from bitsmith.passes.rewrite import Rewriter, rewrite
 
@@ -29,11 +30,24 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
     if isinstance(op, ops.Input | ops.Const):
         return None
     type_ = infer(op, [new.type(arg) for arg in args])
+    if (
+        not is_one_value(type_)
+        and type_.size <= MAX_COPIES
+        and all(isinstance(new.nodes[arg].op, ops.Const) for arg in args)
+    ):
+        return new.append(_evaluated(new, op, args, type_), (), layer)  # a recurrence, whose type is that of its states
     if not is_one_value(type_) or (isinstance(op, _WIRING) and type_.size > MAX_COPIES):
         return None
     raw = np.array(np.broadcast_to(type_.lo, type_.shape), dtype=np.object_)
     raw.setflags(write=False)
     return new.append(ops.Const(raw, type_.frac), (), layer)
+
+
+def _evaluated(new: Rewriter, op: Op, args: tuple[int, ...], type_: TensorType) -> ops.Const:
+    nodes = (*(new.nodes[arg] for arg in args), Node(op, tuple(range(len(args))), type_))
+    (raw,) = evaluate(Program(nodes, (Output("value", len(args)),)), [])
+    raw.setflags(write=False)
+    return ops.Const(raw, type_.frac)
 
 
 def is_one_value(type_: TensorType) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.lowering import Lowering, Observed
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.order import inverse
 
 
 def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
@@ -24,9 +25,19 @@ def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
         lowering = Lowering(node.name, builder, node.settings, observed[node.name])
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
-    probes = [(node.name, values[node.name]) for node in network.nodes if not node.folded]
-    outputs = [(name, values[node]) for name, node in zip(_distinct(network.outputs), network.outputs, strict=True)]
+    seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
+    probes = [(node.name, seen[node.name]) for node in network.nodes if not node.folded]
+    outputs = [(name, seen[node]) for name, node in zip(_distinct(network.outputs), network.outputs, strict=True)]
     return builder.program(outputs, probes)
+
+
+def _in_model(builder: Builder, node: NetworkNode, result: Value) -> Value:
+    """The result as it is in the user's model."""
+    if node.order is None:
+        return result
+    back = inverse(node.order)
+    with builder.layer(node.name):
+        return builder.gather(result, back, 0) if len(result.shape) == 1 else builder.transpose(result, back)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

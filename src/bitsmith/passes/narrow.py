@@ -41,6 +41,9 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
             return new.append(op, new.nodes[args[0]].args, layer)
         case ops.Transpose() if op.perm == tuple(range(len(op.perm))):
             return args[0]
+        case ops.Transpose() if not _moves(op, new.type(args[0]).shape):
+            shape = infer(op, [new.type(args[0])]).shape
+            return new.append(ops.Reshape(shape), args, layer)
         case ops.Slice() if infer(op, [new.type(args[0])]).shape == new.type(args[0]).shape:
             return args[0]
         case ops.Concat() if len(args) == 1:
@@ -49,6 +52,12 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
             return args[0]
         case _:
             return None
+
+
+def _moves(op: ops.Transpose, shape: tuple[int, ...]) -> bool:
+    """Whether the transposition changes more than the places of axes of one element."""
+    kept = [axis for axis in op.perm if shape[axis] > 1]
+    return kept != sorted(kept)
 
 
 def _cast(new: Rewriter, op: ops.Cast, arg: int, layer: str) -> int | None:

@@ -140,7 +140,7 @@ def rows(
             kind=node.layer.kind,
             source=node.source,
             inputs=node.inputs,
-            shape=shapes[node.name],
+            shape=node.shape_in_model(shapes[node.name]),
             constants=tuple(_constant(node, variable, values) for variable, values in node.layer.weights().items()),
             declared=_declared(node, inputs.get(node.name)),
             result=_result(types[node.name]) if node.name in types and not node.folded else None,

@@ -1,0 +1,105 @@
+"""Orders of a tensor's axes, and of a vector's elements: how a stored tensor lies beside the user's.
+
+Of a tensor with several axes an order permutes the axes, of a vector its elements. Either way, entry ``k`` says which of the
+user's axes (elements) is the ``k``-th of the stored tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bitsmith.layers.layer import Floats, Shape
+
+Order: TypeAlias = tuple[int, ...]
+
+
+def unchanged(shape: Shape) -> Order:
+    """The order of a tensor that lies as the user's does."""
+    return _counted(shape[0] if len(shape) == 1 else len(shape))
+
+
+@lru_cache(maxsize=256)
+def _counted(count: int) -> Order:
+    return tuple(range(count))
+
+
+def is_order(order: Order, shape: Shape) -> bool:
+    """Whether a tensor of ``shape`` may have that order."""
+    return tuple(sorted(order)) == unchanged(shape)
+
+
+def inverse(order: Order) -> Order:
+    """What undoes ``order``."""
+    return tuple(np.argsort(order).tolist())
+
+
+def after(first: Order, then: Order) -> Order:
+    """``first``, and what that gives in the order ``then``."""
+    return tuple(first[k] for k in then)
+
+
+def between(have: Order, want: Order) -> Order:
+    """What makes a tensor in the order ``want`` of one in the order ``have``."""
+    return after(inverse(have), want)
+
+
+def ordered(values: Floats, order: Order) -> Floats:
+    """``values`` in that order."""
+    return values[list(order)] if values.ndim == 1 else values.transpose(order)
+
+
+def ordered_shape(shape: Shape, order: Order) -> Shape:
+    """The shape of a tensor of ``shape`` in that order."""
+    return shape if len(shape) == 1 else after(shape, order)
+
+
+def ordered_weights(values: Floats, order: Order, shape: Shape) -> Floats:
+    """Trained values that broadcast to the user's ``shape``, such that they do so to the stored tensor."""
+    raised = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+    result = np.array(raised if raised.ndim == raised.size == 1 else ordered(raised, order))
+    result.setflags(write=False)
+    return result
+
+
+def moves(shape: Shape, order: Order) -> bool:
+    """Whether any element of a tensor of ``shape`` lies elsewhere in that order."""
+    if len(shape) == 1:
+        return order != unchanged(shape)
+    kept = [axis for axis in order if shape[axis] > 1]
+    return kept != sorted(kept)
+
+
+def moved_axes(axes: Sequence[int], order: Order, shape: Shape) -> tuple[int, ...]:
+    """Where axes of the user's tensor (may be negative) are in the stored one."""
+    rank = len(shape)
+    return tuple(axes) if rank == 1 else tuple(order.index(axis % rank) for axis in axes)
+
+
+def without(axes: Sequence[int], order: Order, shape: Shape) -> Order:
+    """The order of what is left of a tensor when ``axes`` of the user's (may be negative) are gone."""
+    gone = {axis % len(shape) for axis in axes}
+    left = [axis for axis in range(len(shape)) if axis not in gone]
+    if len(left) == 1:
+        return unchanged((shape[left[0]],))
+    return tuple(left.index(axis) for axis in order if axis not in gone)
+
+
+def common(orders: Sequence[Order], shapes: Sequence[Shape]) -> Order | None:
+    """The order of what operands broadcast to; None if they do not broadcast as the user's do."""
+    rank = max(map(len, shapes))
+    full = {order for order, shape in zip(orders, shapes, strict=True) if len(shape) == rank and shape != (1,)}
+    if len(full) > 1:
+        return None
+    order = full.pop() if full else unchanged((1,) * rank)
+    for own, shape in zip(orders, shapes, strict=True):
+        missing = rank - len(shape)
+        aligned = order[missing:] == tuple(range(missing, rank)) and own == unchanged(shape)
+        if missing and math.prod(shape) > 1 and not aligned:
+            return None
+    return order

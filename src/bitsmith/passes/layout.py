@@ -1,0 +1,236 @@
+"""Chooses how each tensor is stored, such that few permutations of axes are left, best none, and those at inputs and outputs.
+
+Before: ``x -> permute -> conv -> permute -> relu -> permute -> conv``, as frontends write layers of channels-first models.
+After: ``x -> permute -> conv -> identity -> relu -> identity -> conv``: what was a permutation is another view of a tensor that
+stays where it is, and each node says in :attr:`NetworkNode.order` how its result lies beside the user's. A layer says itself
+what it becomes when its operands are stored in another order (:meth:`Layer.reordered`). No node goes, and each keeps its name,
+its settings and its result.
+
+A plan costs the permutations that move anything. It is found by going through the network against its direction and along it,
+giving each node the best order that a neighbour has, until nothing gets better: not always the least, but never more than the
+network as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import NamedTuple
+
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.order import Order, after, between, moves, ordered, ordered_shape, unchanged
+from bitsmith.layers.shape import Gather, Permute
+
+_MOST_ROUNDS = 16
+
+_MOVE_INSIDE, _MOVE, _VIEW = 16, 15, 1
+"""Permutations that move elements within the network, those that do so at its borders, and those that move none."""
+
+
+def layout(network: Network) -> Network:
+    """``network`` with the fewest permutations that are found."""
+    if not any(isinstance(node.layer, Permute) for node in network.nodes):
+        return network
+    plans = [_Plan(network), _Plan(network)]
+    plans[1].follow_operands()
+    for plan in plans:
+        plan.improve()
+    return min(plans, key=_Plan.cost).network()
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The orders in which a node reads its operands, what it then is, and the order of its result."""
+
+    reads: tuple[Order, ...]
+    layer: Layer
+    order: Order
+
+
+class _Cost(NamedTuple):
+    """Moves by weight, and the elements that they move."""
+
+    moves: int
+    elements: int
+
+
+def _total(costs: Iterable[_Cost]) -> _Cost:
+    listed = list(costs)
+    return _Cost(sum(cost.moves for cost in listed), sum(cost.elements for cost in listed))
+
+
+def _no_more_moves(new: _Cost, old: _Cost) -> bool:
+    return new.moves <= old.moves
+
+
+class _Plan:
+    """A choice for each node; at first the network as it is."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._shapes = network.shapes()
+        self._readers: dict[str, list[tuple[str, int]]] = {node.name: [] for node in network.nodes}
+        for node in network.nodes:
+            for position, name in enumerate(node.inputs):
+                self._readers[name].append((node.name, position))
+        self._known: dict[tuple[str, tuple[Order, ...]], _Choice | None] = {}
+        self._chosen: dict[str, _Choice] = {}
+        for node in network.nodes:
+            self._chosen[node.name] = self._as_is(node)
+
+    def follow_operands(self) -> None:
+        """Let each node read its operands as they are stored, where it can."""
+        for node in self._network.nodes:
+            for offered in self._offered(node):
+                self._chosen[node.name] = offered
+
+    def improve(self) -> None:
+        """Better choices, node by node; of equal ones those that are nearer to the inputs."""
+        nodes = self._network.nodes
+        best = None
+        for _ in range(_MOST_ROUNDS):
+            self._sweep(nodes[::-1], self._demanded, _no_more_moves)
+            if best is not None and self.cost().moves >= best:
+                break
+            best = self.cost().moves
+            self._sweep(nodes, self._offered, _no_more_moves)
+        self._sweep(nodes, self._offered, _Cost.__lt__)
+
+    def cost(self) -> _Cost:
+        """What the plan costs."""
+        return _total(map(self._cost_of, self._chosen))
+
+    def network(self) -> Network:
+        """The network as planned."""
+        names = {node.name for node in self._network.nodes}
+        nodes: list[NetworkNode] = []
+        moved: dict[tuple[str, Order], str] = {}
+        for node in self._network.nodes:
+            chosen, inputs = self._chosen[node.name], list(node.inputs)
+            layer = chosen.layer
+            for position, (name, read) in enumerate(zip(node.inputs, chosen.reads, strict=True)):
+                if (move := self._move(name, read)) is None:
+                    continue
+                if isinstance(node.layer, Permute):
+                    layer = move
+                elif (name, read) in moved:
+                    inputs[position] = moved[name, read]
+                else:
+                    inputs[position] = moved[name, read] = _free(f"{name}_permuted", names)
+                    order = self._in_model(self._network.node(name), read)
+                    nodes.append(NetworkNode(inputs[position], move, (name,), order=order))
+            nodes.append(replace(node, layer=layer, inputs=tuple(inputs), order=self._in_model(node, chosen.order)))
+        return self._network.with_nodes(nodes)
+
+    def _as_is(self, node: NetworkNode) -> _Choice:
+        reads = tuple(unchanged(self._shapes[name]) for name in node.inputs)
+        if isinstance(node.layer, Permute) and len(node.layer.perm) > 1:
+            reads = (node.layer.perm,)
+        chosen = self._choice(node, reads)
+        assert chosen is not None
+        return chosen
+
+    def _choice(self, node: NetworkNode, reads: tuple[Order, ...]) -> _Choice | None:
+        """The node with its operands in these orders, if it can read them."""
+        key = node.name, reads
+        if key not in self._known:
+            shapes = [self._shapes[name] for name in node.inputs]
+            as_is = all(read == unchanged(shape) for read, shape in zip(reads, shapes, strict=True))
+            found: tuple[Layer, Order] | None = node.layer, unchanged(self._shapes[node.name])
+            if not as_is or isinstance(node.layer, Permute):
+                found = node.layer.reordered(reads, shapes)
+            self._known[key] = None if found is None else _Choice(reads, *found)
+        return self._known[key]
+
+    def _sweep(
+        self,
+        nodes: Sequence[NetworkNode],
+        proposals: Callable[[NetworkNode], Iterator[_Choice]],
+        is_better: Callable[[_Cost, _Cost], bool],
+    ) -> None:
+        for node in nodes:
+            best, least = self._chosen[node.name], self._cost_around(node)
+            for proposal in proposals(node):
+                self._chosen[node.name] = proposal
+                if proposal != best and is_better(cost := self._cost_around(node), least):
+                    best, least = proposal, cost
+            self._chosen[node.name] = best
+
+    def _demanded(self, node: NetworkNode) -> Iterator[_Choice]:
+        """Choices whose result has an order in which somebody reads it."""
+        for order in self._demands(node.name):
+            if isinstance(node.layer, Constant):
+                yield _Choice((), Constant(as_weights(ordered(node.layer.value, order))), order)
+                continue
+            if isinstance(node.layer, Permute) and len(order) > 1:
+                reads: tuple[Order, ...] = (after(node.layer.perm, order),)
+            else:
+                reads = self._uniform(node, order, self._shapes[node.name])
+            chosen = self._choice(node, reads)
+            if chosen is not None and chosen.order == order:
+                yield chosen
+
+    def _offered(self, node: NetworkNode) -> Iterator[_Choice]:
+        """Choices that read an operand in the order that it has: larger ones later, and at last all of them."""
+        operands = sorted(node.inputs, key=lambda name: 0 if self._is_constant(name) else math.prod(self._shapes[name]))
+        uniform = [self._uniform(node, self._chosen[name].order, self._shapes[name]) for name in operands]
+        for reads in (*uniform, tuple(self._chosen[name].order for name in node.inputs)):
+            chosen = self._choice(node, reads)
+            if chosen is not None:
+                yield chosen
+
+    def _uniform(self, node: NetworkNode, order: Order, shape: Shape) -> tuple[Order, ...]:
+        """One order for all operands that could have it, being that of a tensor of ``shape``."""
+        shapes = [self._shapes[name] for name in node.inputs]
+        return tuple(order if own == shape or len(own) == len(shape) > 1 else unchanged(own) for own in shapes)
+
+    def _demands(self, name: str) -> dict[Order, bool]:
+        """The orders in which ``name`` is read, and whether another node does so (and not the user alone)."""
+        outside = {unchanged(self._shapes[name]): False} if name in self._network.outputs else {}
+        return outside | {self._chosen[reader].reads[position]: True for reader, position in self._readers[name]}
+
+    def _move(self, name: str, read: Order) -> Layer | None:
+        """What makes the tensor as it is read of that as it is stored."""
+        have = self._chosen[name].order
+        if have == read:
+            return None
+        move = between(have, read)
+        return Gather(move, 0) if len(self._shapes[name]) == 1 else Permute(move)
+
+    def _cost_of(self, name: str) -> _Cost:
+        """What it costs that ``name`` is read in other orders than it is stored in."""
+        have, shape = self._chosen[name].order, self._shapes[name]
+        border = isinstance(self._chosen[name].layer, Input)
+        costs = []
+        for read, inside in self._demands(name).items():
+            if read == have:
+                continue
+            if self._is_constant(name) or not moves(ordered_shape(shape, have), between(have, read)):
+                costs.append(_Cost(_VIEW, 0))
+            else:
+                costs.append(_Cost(_MOVE_INSIDE if inside and not border else _MOVE, math.prod(shape)))
+        return _total(costs)
+
+    def _cost_around(self, node: NetworkNode) -> _Cost:
+        """What this node's choice decides of the cost."""
+        return _total(map(self._cost_of, {node.name, *node.inputs}))
+
+    def _is_constant(self, name: str) -> bool:
+        return isinstance(self._chosen[name].layer, Constant)
+
+    def _in_model(self, node: NetworkNode, order: Order) -> Order | None:
+        """``order`` beside the user's tensor, of which the frontend may give another view already."""
+        whole = order if node.order is None else after(node.order, order)
+        return None if whole == tuple(range(len(whole))) else whole
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """``name``, or with a number behind it; from then on it is taken."""
+    candidates = (name if k == 0 else f"{name}_{k}" for k in count())
+    free = next(candidate for candidate in candidates if candidate not in taken)
+    taken.add(free)
+    return free

@@ -1,0 +1,413 @@
+"""Channels-first networks, and others with permutations: what the pass leaves of them, and that nobody can tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
+from bitsmith.ir import ops
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.embedding import OneHot
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.logic import Comparison, Where
+from bitsmith.layers.merge import Add, Average, Concatenate, Maximum, Multiply
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.pooling import GlobalAveragePool, MaxPool
+from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
+from bitsmith.layers.resample import Crop, Pad, PadMode
+from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from bitsmith.layers.settings import Settings
+from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
+from bitsmith.layers.softmax import Softmax
+from bitsmith.passes import drop_dead, simplify
+from bitsmith.passes.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.layout import layout
+from bitsmith.passes.lower import lower
+from bitsmith.passes.observe import observe
+
+INPUT = FixedFormat(True, 6, 3)
+
+
+@dataclass
+class Drawn:
+    """A network under construction; ``add`` gives the new node's name."""
+
+    rng: np.random.Generator
+    nodes: list[NetworkNode] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+
+    def add(self, layer: Layer, *inputs: str, name: str = "", chosen: Settings | None = None) -> str:
+        name = name or f"n{len(self.nodes)}"
+        self.shapes[name] = layer.output_shape([self.shapes[one] for one in inputs])
+        self.nodes.append(NetworkNode(name, layer, inputs, settings=chosen or Settings()))
+        return name
+
+    def input(self, shape: Shape, name: str = "x") -> str:
+        return self.add(Input(shape), name=name, chosen=Settings({"result": INPUT}))
+
+    def weights(self, *shape: int) -> Floats:
+        return as_weights(self.rng.integers(-8, 9, shape) / 8)
+
+    def network(self, *outputs: str) -> Network:
+        inputs = tuple(node.name for node in self.nodes if isinstance(node.layer, Input))
+        return Network(tuple(self.nodes), inputs, outputs)
+
+    def last(self, x: str) -> str:
+        """Channels from the first axis to the last."""
+        rank = len(self.shapes[x])
+        return self.add(Permute((*range(1, rank), 0)), x)
+
+    def first(self, x: str) -> str:
+        """Channels from the last axis to the first."""
+        rank = len(self.shapes[x])
+        return self.add(Permute((rank - 1, *range(rank - 1))), x)
+
+    def conv(self, x: str, channels: int, size: int = 3, groups: int = 1, name: str = "") -> str:
+        """A convolution on channels-first tensors that keeps their size."""
+        x = self.last(x)
+        kernel = self.weights(size, size, self.shapes[x][-1] // groups, channels)
+        sides = (size // 2, size // 2)
+        conv = Conv(kernel, self.weights(channels), (1, 1), (1, 1), (sides, sides), groups)
+        return self.first(self.add(conv, x, name=name))
+
+    def pool(self, x: str) -> str:
+        return self.first(self.add(MaxPool((2, 2), (2, 2)), self.last(x)))
+
+    def normalised(self, x: str, axis: int = 0) -> str:
+        size = self.shapes[x][axis]
+        return self.add(BatchNormalization(self.weights(size), self.weights(size), axis), x)
+
+    def dense(self, x: str, units: int) -> str:
+        return self.add(Dense(self.weights(self.shapes[x][-1], units), self.weights(units)), x)
+
+
+def drawn(seed: int = 0) -> Drawn:
+    return Drawn(np.random.default_rng(seed))
+
+
+def circuit(network: Network) -> Program:
+    """What is built of ``network``."""
+    return drop_dead(compile_network(network).program, keep_probes=False)
+
+
+def moving(program: Program) -> Counter[str]:
+    """How many ops of each kind put elements elsewhere, by where their operand comes from."""
+    return Counter(
+        f"{type(node.op).__name__} of {type(program.nodes[node.args[0]].op).__name__}"
+        for node in program.nodes
+        if isinstance(node.op, ops.Transpose | ops.Gather)
+    )
+
+
+AT_THE_INPUT = Counter({"Transpose of Input": 1})
+
+
+def plain(d: Drawn) -> str:
+    x = d.input((3, 8, 8))
+    x = d.add(ReLU(), d.normalised(d.conv(x, 4)))
+    x = d.add(Identity(), d.pool(x))
+    x = d.add(ReLU(), d.conv(x, 5))
+    return d.dense(d.add(Identity(), d.add(Flatten(), x)), 3)
+
+
+def viewed(d: Drawn) -> str:
+    x = d.pool(d.conv(d.input((2, 4, 4)), 3))
+    return d.dense(d.add(ReLU(), d.normalised(d.add(Reshape((-1,)), x))), 2)
+
+
+def residual(d: Drawn) -> str:
+    x = d.add(ReLU(), d.conv(d.input((2, 4, 4)), 3))
+    y = d.normalised(d.conv(d.add(PReLU(d.weights(3, 1, 1)), d.conv(x, 3)), 3))
+    x = d.add(ReLU(), d.add(Add(), x, y))
+    return d.dense(d.add(Flatten(), x), 2)
+
+
+def residual_of_the_input(d: Drawn) -> str:
+    x = d.input((2, 4, 4))
+    return d.dense(d.add(Flatten(), d.add(Add(), x, d.conv(x, 2))), 2)
+
+
+def separable(d: Drawn) -> str:
+    x = d.conv(d.input((3, 4, 4)), 4)
+    x = d.add(ReLU(max_value=6.0), d.normalised(d.conv(x, 4, groups=4)))
+    x = d.conv(x, 6, size=1)
+    return d.dense(d.add(GlobalAveragePool(), d.last(x)), 2)
+
+
+def branches(d: Drawn) -> str:
+    x = d.add(ReLU(), d.conv(d.input((2, 4, 4)), 3))
+    x = d.add(Concatenate(0), d.conv(x, 2, size=1), d.conv(x, 3), x)
+    flat = [d.add(Flatten(), d.pool(x)), d.add(Flatten(), d.conv(x, 2)), d.input((3,), "z")]
+    return d.dense(d.add(Concatenate(), *flat), 2)
+
+
+def attended(d: Drawn) -> str:
+    """Squeeze and excitation: channels are weighted by what the whole image says."""
+    x = d.conv(d.input((2, 4, 4)), 3)
+    weights = d.first(d.add(GlobalAveragePool(keepdims=True), d.last(x)))
+    weights = d.add(HardActivation(1 / 4, 1 / 2, 0.0, 1.0), d.conv(d.add(ReLU(), d.conv(weights, 2, 1)), 3, 1))
+    return d.dense(d.add(GlobalAveragePool(), d.last(d.add(Multiply(), x, weights))), 2)
+
+
+def pixelwise(d: Drawn) -> str:
+    x = d.conv(d.input((2, 4, 4)), 3)
+    x = d.add(Multiply(), d.add(Constant(d.weights(3, 1, 1)), name="gain"), x)
+    x = d.add(Pad(((0, 0), (1, 0), (0, 2))), x)
+    x = d.add(Softmax(0), d.conv(d.add(Crop(((0, 0), (0, 1))), x), 4))
+    return d.dense(d.add(Reduce(Reduction.MAX, (1, 2)), x), 2)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [plain, viewed, residual, residual_of_the_input, separable, branches, attended, pixelwise],
+    ids=lambda build: build.__name__,
+)
+def test_channels_first_networks_move_nothing_but_their_input(build: Callable[[Drawn], str]) -> None:
+    d = drawn()
+    network = d.network(build(d))
+    program = circuit(network)
+    assert moving(program) == AT_THE_INPUT
+    assert_same_results(network)
+
+
+def test_what_goes_out_as_an_image_is_moved_at_the_end() -> None:
+    d = drawn()
+    out = d.add(Activation("sigmoid"), d.normalised(d.conv(d.add(ReLU(), d.conv(d.input((2, 4, 4)), 3)), 2)))
+    program = circuit(d.network(out))
+    assert sum(moving(program).values()) == 2
+    (output,) = program.outputs
+    assert isinstance(program.nodes[output.node].op, ops.Transpose)
+
+
+def test_tokens_of_an_image_need_no_move() -> None:
+    """As vision transformers have it: flatten(2).transpose(1, 2)."""
+    d = drawn()
+    x = d.add(Reshape((4, 9)), d.conv(d.input((2, 3, 3)), 4))
+    x = d.dense(d.add(Permute((1, 0)), x), 5)
+    assert moving(circuit(d.network(x))) == AT_THE_INPUT
+
+
+def test_one_move_serves_all_that_read_the_input_so() -> None:
+    d = drawn()
+    x = d.input((4, 3, 3))
+    parts = [d.add(Slice((k, 0, 0), (k + 2, 3, 3), (1, 1, 1)), x) for k in (0, 2)]
+    out = [d.dense(d.add(Flatten(), d.conv(part, 2)), 2) for part in parts]
+    network = d.network(*out)
+    assert moving(circuit(network)) == AT_THE_INPUT
+    assert_same_results(network)
+
+
+def test_channels_last_models_with_transposes_around_convolutions() -> None:
+    """As tf2onnx writes them: the model is channels-last, its convolutions are not, and ours are."""
+    d = drawn()
+
+    def conv(x: str, channels: int) -> str:
+        return d.last(d.conv(d.first(x), channels))
+
+    x = d.add(ReLU(), conv(d.input((4, 4, 2)), 3))
+    x = d.add(Add(), x, d.add(Constant(d.weights(3)), name="shift"))
+    x = d.dense(d.add(Flatten(), conv(x, 2)), 2)
+    assert not moving(circuit(d.network(x)))
+
+
+def test_normalisations_fold_across_what_was_a_permutation() -> None:
+    d = drawn()
+    out = d.normalised(d.conv(d.input((2, 4, 4)), 3, name="conv"))
+    network = fold_batchnorm(layout(d.network(out)))
+    assert isinstance(network.node(out).layer, Identity)
+    assert network.node("conv").folded
+    assert not any(isinstance(node.op, ops.Mul) for node in circuit(d.network(out)).nodes)
+
+
+def test_normalisations_stay_where_the_result_between_is_seen() -> None:
+    d = drawn()
+    x = d.conv(d.input((2, 4, 4)), 3)
+    out = d.normalised(x)
+    network = d.network(out)
+    rounded = Settings({"result": FixedFormat(True, 8, 4)})
+    nodes = [replace(node, settings=rounded) if node.name == x else node for node in network.nodes]
+    for seen in (network.with_nodes(nodes), replace(network, outputs=(out, x))):
+        assert isinstance(fold_batchnorm(layout(seen)).node(out).layer, BatchNormalization)
+
+
+def test_networks_without_permutations_are_left_alone() -> None:
+    d = drawn()
+    network = d.network(d.dense(d.add(Flatten(), d.input((2, 3))), 2))
+    assert layout(network) is network
+
+
+def test_a_precision_of_a_permuted_tensor_keeps_its_meaning() -> None:
+    d = drawn()
+    x = d.conv(d.input((2, 3, 3)), 3)
+    x = d.add(Permute((0, 2, 1)), x, name="turned", chosen=Settings({"result": FixedFormat(True, 5, 1)}))
+    network = d.network(d.add(Flatten(), d.conv(x, 2)))
+    assert_same_results(network)
+    _, traced, _ = Emulator(compile_network(network).program).trace(batches(network))
+    assert traced["turned"].shape[1:] == (3, 3, 3)
+    assert np.all(traced["turned"] * 2 == np.rint(traced["turned"] * 2))
+    assert np.abs(traced["turned"]).max() <= 8
+
+
+def test_the_view_that_a_frontend_gives_is_kept() -> None:
+    d = drawn()
+    network = d.network(d.add(ReLU(), d.conv(d.input((2, 3, 3)), 4, name="conv"), name="relu"))
+    view = [replace(node, order=(1, 2, 0)) if node.name == "conv" else node for node in network.nodes]
+    network = network.with_nodes(view)
+    assert network.evaluate(batches(network))["conv"].shape[1:] == (4, 3, 3)
+    assert_same_results(network)
+
+
+def batches(network: Network, samples: int = 4) -> list[Floats]:
+    rng = np.random.default_rng(1)
+    return [rng.integers(-32, 32, (samples, *network.shapes()[name])) / 8 for name in network.inputs]
+
+
+def assert_same_results(network: Network) -> None:
+    """Nobody can tell that the pass ran: not by floats, results, traces, names, or shapes."""
+    laid = layout(network)
+    assert [node.name for node in laid.nodes if node.name in network.shapes()] == [node.name for node in network.nodes]
+    x = batches(network)
+    before, after = network.evaluate(x), laid.evaluate(x)
+    for node in network.nodes:
+        np.testing.assert_allclose(after[node.name], before[node.name], rtol=1e-9, atol=1e-9, err_msg=node.name)
+        found = laid.node(node.name)
+        assert found.settings == node.settings
+        assert found.shape_in_model(laid.shapes()[node.name]) == before[node.name].shape[1:]
+    seen = observe(network, None)
+    expected = simplify(lower(network, seen))
+    # The same observations: float sums of another order may differ in their last bit.
+    got = simplify(lower(laid, {node.name: seen.get(node.name) or seen[node.inputs[0]] for node in laid.nodes}))
+    (outputs, traced, _), (laid_outputs, laid_traced, _) = (Emulator(one).trace(x) for one in (expected, got))
+    for a, b in zip(outputs, laid_outputs, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name, values in traced.items():
+        np.testing.assert_array_equal(laid_traced[name], values, err_msg=name)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Network:
+    """Layers of all kinds on a few small tensors, many of them seen through permutations."""
+    d = drawn(draw(st.integers(0, 1 << 16)))
+    rank = draw(st.integers(1, 3))
+    d.input(tuple(draw(st.lists(st.integers(1, 3), min_size=rank, max_size=rank))))
+    for _ in range(draw(st.integers(2, 9))):
+        x = draw(st.sampled_from(list(d.shapes)[-4:]))
+        if len(d.shapes[x]) > 1 and draw(st.booleans()):
+            d.add(Permute(tuple(draw(st.permutations(range(len(d.shapes[x])))))), x)
+            continue
+        alike = [name for name, shape in d.shapes.items() if shape == d.shapes[x]]
+        _grow(d, draw, x, draw(st.sampled_from(alike)))
+    outputs = draw(st.lists(st.sampled_from(list(d.shapes)[-3:]), min_size=1, max_size=2, unique=True))
+    return d.network(*outputs)
+
+
+def _grow(d: Drawn, draw: st.DrawFn, x: str, y: str) -> None:
+    """One more layer, on ``x`` and perhaps ``y``, which have one shape."""
+    shape = d.shapes[x]
+    rank = len(shape)
+    axis = draw(st.integers(0, max(rank - 1, 0)))
+    kind = draw(st.sampled_from([_merged, _weighted, _along, _placed, _alone] if rank else [_alone]))
+    small = np.prod(shape) <= 48
+    match kind(d, draw, shape, axis):
+        case Layer() as layer:
+            several = isinstance(layer, Add | Maximum | Average | Concatenate | Stack)
+            grows = isinstance(layer, Concatenate | Stack | Broadcast | OneHot | Pad | Gather)
+            if small or not grows:
+                d.add(layer, *((x, y) if several else (x,)))
+            if draw(st.booleans()) and rank:
+                chosen = d.add(Comparison(Relation.GT), x, y)
+                d.add(Where(), chosen, y, x)
+        case str() as constant:
+            d.add(Multiply(), constant, x)
+
+
+def _merged(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
+    return draw(st.sampled_from([Add(), Maximum(), Average(), Concatenate(axis - len(shape))]))
+
+
+def _weighted(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer | str:
+    """Layers with trained values that broadcast, or the name of a constant that does."""
+    partial = tuple(n if draw(st.booleans()) else 1 for n in shape)[draw(st.integers(0, len(shape) - 1)) :]
+    size = shape[axis]
+    return draw(
+        st.sampled_from(
+            [
+                d.add(Constant(d.weights(*partial))),
+                PReLU(d.weights(*partial)),
+                BatchNormalization(d.weights(size), d.weights(size), axis - len(shape)),
+                LayerNormalization((axis,), d.weights(shape[-1]), d.weights(*partial), 0.125),
+                RMSNormalization((axis - len(shape),), d.weights(*partial), 0.125),
+                GroupNormalization(1, axis, d.weights(size), d.weights(size), 0.125),
+                Softmax(
+                    axis, as_weights(np.arange(shape[-1]) > 0) if shape[-1] > 1 and axis == 0 < len(shape) - 1 else None
+                ),
+                Dense(d.weights(shape[-1], 3)),
+            ]
+        )
+    )
+
+
+def _along(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
+    keepdims = draw(st.booleans())
+    return draw(
+        st.sampled_from(
+            [
+                Softmax(axis),
+                Reduce(Reduction.SUM, (axis,), keepdims=keepdims),
+                ArgMax(axis, keepdims=keepdims),
+                CumulativeSum(axis),
+                UnitNormalization((axis,)),
+            ]
+        )
+    )
+
+
+def _placed(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
+    rank = len(shape)
+    return draw(
+        st.sampled_from(
+            [
+                Pad(((0, 1), *((1, 0),) * (axis > 0)), draw(st.sampled_from(PadMode)), 0.5),
+                Crop(((0, 0),) * axis),
+                Slice((0,) * rank, tuple(max(n - 1, 1) for n in shape), (1,) * rank),
+                Gather((0, shape[axis] - 1, 0), axis),
+                Stack(draw(st.integers(0, rank))),
+                Broadcast(draw(st.sampled_from([shape, (2, *shape)]))),
+                Flatten(),
+                Reshape((*shape[:-2], -1)),
+                Reshape((*shape[:axis], 1, *shape[axis:])),
+            ]
+        )
+    )
+
+
+def _alone(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
+    return draw(st.sampled_from([ReLU(negative_slope=0.5), HardActivation(0.25, 0.5, 0.0, 1.0), OneHot(2)]))
+
+
+@given(networks())
+@settings(max_examples=60, deadline=None)
+def test_nobody_can_tell(network: Network) -> None:
+    assert_same_results(network)
+
+
+@pytest.mark.slow
+@given(networks())
+@settings(max_examples=3000, deadline=None)
+def test_nobody_can_tell_at_length(network: Network) -> None:
+    assert_same_results(network)
