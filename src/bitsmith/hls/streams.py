@@ -125,7 +125,8 @@ class _NetworkWriter:
         self._ends: list[str] = []
         self._ports: dict[int, Port] = {}
         """By process."""
-        self._names = [self._function_name(process) for process in network.processes]
+        # The last function of a layer, which gives its result, has the layer's very name.
+        self._names = [self._function_name(process) for process in reversed(network.processes)][::-1]
         self._tokens = {
             Source(number, port): self._token_type(number, port)
             for number, process in enumerate(network.processes)
