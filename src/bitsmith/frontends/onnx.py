@@ -1,0 +1,226 @@
+"""ONNX models: files and live ``ModelProto`` objects, of operator sets 6 to 28.
+
+The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis and :mod:`onnx_fold` evaluates what is constant,
+:mod:`onnx_operators` has the translations, and this module gives names and collects what cannot be translated.
+
+ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
+one, whatever its size; and if an operation of such a model works along it, then there is none, and what the model is
+fed with at once is one sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.onnx_call import Call, Results
+from bitsmith.frontends.onnx_fold import folded
+from bitsmith.frontends.onnx_graph import MAX_ELEMENTS, Graph, GraphInput, ModelLike, Node, is_onnx, read_graph
+from bitsmith.frontends.onnx_operators import OPERATORS, translation, why_unknown
+from bitsmith.frontends.onnx_values import Batch, Kind, Known, MixedSamplesError, Tensor, Value
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.shape import Reshape
+
+__all__ = ["ModelLike", "is_onnx", "operator_table", "read_onnx"]
+
+
+def read_onnx(source: ModelLike) -> Network:
+    """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
+
+    Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the
+    model. Nodes that no output needs are left out.
+
+    Raises:
+        ToolMissingError: the package ``onnx`` is not installed.
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: nodes that cannot be translated, all of them in one message.
+    """
+    graph = read_graph(source)
+    axes = _sample_axes(graph)
+    reading = _Reading(graph, axes)
+    network = reading.network()
+    if network is not None:
+        return network
+    is_open = any(size is None for entry in graph.inputs for size in entry.sizes)
+    if reading.mixed and not is_open:
+        without = _Reading(graph, dict.fromkeys(axes))
+        network = without.network()
+        if network is not None:
+            return network
+        if len(without.refusals) < len(reading.refusals):
+            reading = without
+    raise refusal_error(reading.refusals, graph.where, ", ".join(sorted(OPERATORS)))
+
+
+def operator_table() -> tuple[tuple[str, str], ...]:
+    """ONNX's operators and what they become, for documentation."""
+    return tuple((name, entry.becomes) for name, entry in sorted(OPERATORS.items()))
+
+
+def _sample_axes(graph: Graph) -> dict[str, int | None]:
+    """The axis of the samples of each input."""
+    found: dict[str, int | None] = {}
+    open_axes = {entry.name: [k for k, size in enumerate(entry.sizes) if size is None] for entry in graph.inputs}
+    if any(open_axes.values()):
+        for entry in graph.inputs:
+            axes = open_axes[entry.name]
+            if len(axes) > 1:
+                raise UnsupportedError(
+                    f"the sizes of {len(axes)} axes are left open", where=f"{graph.where}, input {entry.name!r}",
+                    accepted="one open size, that of the batch",
+                    remedy="fix the others: onnxruntime.tools.make_dynamic_shape_fixed, or the exporter's dynamic_axes",
+                )  # fmt: skip
+            found[entry.name] = axes[0] if axes else None
+        return found
+    samples = next((entry.sizes[0] for entry in graph.inputs if entry.sizes), 1)
+    for entry in graph.inputs:
+        found[entry.name] = 0 if len(entry.sizes) > 1 and entry.sizes[0] == samples else None
+    return found
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One attempt to translate a graph, with these axes of the samples."""
+
+    graph: Graph
+    axes: dict[str, int | None]
+    refusals: list[Refusal] = field(default_factory=list)
+    mixed: bool = False
+    nodes: list[NetworkNode] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    values: dict[str, Value | None] = field(default_factory=dict)
+    batch: Batch = field(default_factory=lambda: Batch(1))
+
+    def network(self) -> Network | None:
+        """The network; None if some node was refused."""
+        graph = self.graph
+        inputs = [self._input(entry) for entry in graph.inputs]
+        read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+        names = {id(node): self._name(node.name) for node in graph.nodes}
+        for node in graph.nodes:
+            self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
+        outputs = [] if self.refusals else [self._output(name) for name in graph.outputs]
+        if self.refusals:
+            return None
+        return Network(tuple(self.nodes), tuple(inputs), tuple(outputs), graph.name)
+
+    def _input(self, entry: GraphInput) -> str:
+        axis = self.axes[entry.name]
+        where = f"{self.graph.where}, input {entry.name!r}"
+        shape = tuple(size for k, size in enumerate(entry.sizes) if k != axis and size is not None)
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise ModelFileError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+        if not shape:
+            raise UnsupportedError("an input of scalars", where=where, accepted="shapes with at least one axis",
+                                   remedy="give the input the shape (batch, 1)")  # fmt: skip
+        if axis is not None:
+            self.batch = Batch(entry.sizes[axis])
+        kind = Kind.of(entry.dtype)
+        name = f"Input_{entry.name}" if entry.name.isdigit() else entry.name
+        node, _ = self._place(self._name(name), Input(shape, integer=kind is not Kind.REAL), (), "Input")
+        self.values[entry.name] = Tensor(node, shape, axis, kind=kind)
+        return node
+
+    def _value(self, name: str) -> Value | None:
+        """The value of a name; None if it is left out, or if it is that of a node that was refused."""
+        if not name:
+            return None
+        if name not in self.values:
+            self.values[name] = Known((self.graph.constants[name](),), name)
+        return self.values[name]
+
+    def _translate(self, node: Node, name: str, wanted: tuple[bool, ...]) -> None:
+        for output in filter(None, node.outputs):
+            self.values[output] = None
+        try:
+            entry = translation(node)
+            values = tuple(self._value(source) for source in node.inputs)
+            if any(value is None and source for value, source in zip(values, node.inputs, strict=True)):
+                if entry is None and self._folded(node, ()) is None:
+                    self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
+                return  # it reads what was refused
+            results = self._folded(node, values)
+            if results is None and entry is None:
+                self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
+                return
+            if results is None and entry is not None:
+                call = Call(node, name, self.graph.opset, values, wanted, self.batch, self._place)
+                with np.errstate(all="ignore"):
+                    results = entry.read(call)
+            node.attributes.check_all_read()
+            self._keep(node, results, wanted)
+        except UnsupportedError as error:
+            self.mixed = self.mixed or isinstance(error, MixedSamplesError)
+            self.refusals.append(refused(name, node.kind, error))
+
+    def _folded(self, node: Node, values: Sequence[Value | None]) -> Results:
+        """The results of an operator on constants only; None if there is something else."""
+        known = [value for value in values if isinstance(value, Known)]
+        if len(known) < sum(value is not None for value in values) or (not values and node.operator != "Constant"):
+            return None
+        count = max((len(value.at) for value in known), default=1)
+        found = []
+        for k in range(count):
+            arrays = [
+                None if not isinstance(value, Known) else value.at[k if len(value.at) > 1 else 0] for value in values
+            ]
+            results = folded(node, arrays, self.graph.opset)
+            if results is None:
+                return None
+            found.append(results)
+        together = zip(*found, strict=True)
+        return tuple(Known(tuple(arrays) if _differ(arrays) else arrays[:1]) for arrays in together)
+
+    def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
+        listed = results if isinstance(results, tuple) else (results,)
+        for number, (output, needed) in enumerate(zip(node.outputs, wanted, strict=True)):
+            value = listed[number] if number < len(listed) else None
+            if value is None and needed:
+                raise UnsupportedError(f"its result {number} is used", accepted="the first result only")
+            if isinstance(value, Known) and node.operator == "Constant":
+                value = replace(value, name=output)
+            if output:
+                self.values[output] = value
+
+    def _output(self, name: str) -> str:
+        value = self._value(name)
+        if not isinstance(value, Tensor):
+            raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
+        if value.shape:
+            return value.node
+        return self._place(self._name(f"{value.node}_output"), Reshape((1,)), (value,), "Reshape")[0]
+
+    def _place(self, name: str, layer: Layer, inputs: Sequence[Tensor], source: str) -> tuple[str, Shape]:
+        if name in self.shapes:
+            name = self._name(name)
+        shape = layer.output_shape([x.shape for x in inputs])
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
+        for what, values in layer.weights().items():
+            if not bool(np.all(np.isfinite(values))):
+                raise UnsupportedError(f"{what} overflows", accepted="finite weights")
+        self.nodes.append(NetworkNode(name, layer, tuple(x.node for x in inputs), source))
+        self.shapes[name] = shape
+        return name, shape
+
+    _taken: set[str] = field(default_factory=set)
+
+    def _name(self, wanted: str) -> str:
+        """``wanted``, with a number if it is taken."""
+        name, count = wanted, 0
+        while name in self._taken or name in self.shapes:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def _differ(arrays: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> bool:
+    return any(array.dtype != arrays[0].dtype or not np.array_equal(array, arrays[0]) for array in arrays[1:])

@@ -1,0 +1,78 @@
+"""The table of ONNX's operators, and what is said about those that are not in it."""
+
+from __future__ import annotations
+
+from bitsmith.frontends.onnx_activations import ACTIVATIONS
+from bitsmith.frontends.onnx_arithmetic import ARITHMETIC
+from bitsmith.frontends.onnx_call import Translation
+from bitsmith.frontends.onnx_convolution import CONVOLUTIONS
+from bitsmith.frontends.onnx_graph import Node
+from bitsmith.frontends.onnx_norm import NORMALISATIONS
+from bitsmith.frontends.onnx_products import PRODUCTS
+from bitsmith.frontends.onnx_recurrent import RECURRENT
+from bitsmith.frontends.onnx_reduction import REDUCTIONS
+from bitsmith.frontends.onnx_resample import RESAMPLING
+from bitsmith.frontends.onnx_shape import SHAPES
+
+OPERATORS: dict[str, Translation] = {
+    **ACTIVATIONS,
+    **ARITHMETIC,
+    **CONVOLUTIONS,
+    **NORMALISATIONS,
+    **PRODUCTS,
+    **RECURRENT,
+    **REDUCTIONS,
+    **RESAMPLING,
+    **SHAPES,
+}
+"""Operators of ONNX's own domain, by name."""
+
+_SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
+_CONTROL = ("control flow is not translated", "export the model with fixed choices and unrolled loops")
+
+_REMEDIES = {
+    "If": _CONTROL,
+    "Loop": _CONTROL,
+    "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
+    "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
+    "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
+    "NonZero": _SEQUENCES,
+    "Unique": _SEQUENCES,
+    "Compress": _SEQUENCES,
+    "LRN": ("normalisation across channels is not translated", "use BatchNormalization or GroupNormalization"),
+    "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
+    "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
+    "GridSample": ("sampling at computed places is not translated", "use Resize"),
+    "Hardmax": ("it is not translated", "use Softmax with Implementation: argmax in the configuration"),
+    "RandomNormal": ("it is random", "remove it for inference"),
+    "RandomUniform": ("it is random", "remove it for inference"),
+    "GatherND": ("elements at computed places are not translated", "use Gather or Slice"),
+    "GatherElements": ("elements at computed places are not translated", "use Gather or Slice"),
+    "ScatterND": ("writing into a tensor is not translated", "use Concat or Where"),
+    "ScatterElements": ("writing into a tensor is not translated", "use Concat or Where"),
+    "Attention": ("attention in one operator is not translated", "export the model with operator set 22 or earlier"),
+}
+
+_QUANTISED = ("quantised models are not read", "export the float model, and give the precision in the configuration")
+
+
+def translation(node: Node) -> Translation | None:
+    """How ``node`` is read; None if it is not known."""
+    return None if node.domain else OPERATORS.get(node.operator)
+
+
+def why_unknown(node: Node) -> tuple[str, str]:
+    """Why an operator that is not in the table is not, and what would replace it."""
+    name = node.operator
+    if "Quant" in name or "QLinear" in name or node.domain.startswith("qonnx"):
+        return _QUANTISED
+    if name in _REMEDIES and not node.domain:
+        return _REMEDIES[name]
+    if node.domain == "ai.onnx.ml":
+        return (
+            "operators of classical models are not translated",
+            "export the network without its pre- and post-processing",
+        )
+    if node.domain:
+        return "it belongs to one runtime", "export the model without optimisations for that runtime"
+    return "it is no operator that is known here", "replace it by operators that are"
