@@ -138,3 +138,12 @@ def test_rtl_has_no_csim(tmp_path: Path) -> None:
     model, x = three_layer(tmp_path)
     with pytest.raises(ConfigError, match="no C"):
         model.csim_predict(x[:2])
+
+
+@pytest.mark.parametrize(("io_type", "reuse"), [("io_stream", 1), ("io_stream", 8), ("io_parallel", 8)])
+def test_processes(tmp_path: Path, io_type: str, reuse: int) -> None:
+    config = {"Model": {"Precision": "ap_fixed<12,5>", "ReuseFactor": reuse}}
+    model, x = three_layer(tmp_path, backend="vitis", io_type=io_type, config=config)
+    assert_equal(model, [x[:100]])
+    source = (tmp_path / "project" / "firmware" / f"{model.target.project_name}.cpp").read_text()
+    assert "#pragma HLS DATAFLOW" in source and ("kernels::fold" in source) == (reuse > 1)

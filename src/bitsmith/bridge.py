@@ -18,7 +18,7 @@ from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
 from bitsmith.flows.base import Progress, execute
 from bitsmith.flows.csim import Bridge, BridgeLibrary
-from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.hls import HlsProject, HlsTarget, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import Raws, pack, unpack
 from bitsmith.ir.program import Program
@@ -69,7 +69,8 @@ def hls_project(model: Model) -> tuple[Program, HlsProject]:
         RangeError, UnsupportedError: no C++ can express the program.
     """
     program = drop_dead(model.program, keep_probes=False)
-    return program, write(program, DIALECTS[model.target.backend.value], hls_target(model, program))
+    dialect = DIALECTS[model.target.backend.value]
+    return program, write_demanded(program, model.demand, dialect, hls_target(model, program))
 
 
 def hls_target(model: Model, program: Program) -> HlsTarget:

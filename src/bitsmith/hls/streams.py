@@ -75,7 +75,7 @@ def write_demanded(program: Program, demand: Demand, dialect: Dialect, target: H
     Raises:
         RangeError, UnsupportedError: as of the two writers.
     """
-    if demand.parallel and all(demand.reuse.get(node.layer, 1) == 1 for node in program.nodes):
+    if demand.unrolled(program):
         return write(program, dialect, target)
     network = partition(program, demand)
     return write_streams(network, scheduled(network), dialect, target, parallel=demand.parallel)
