@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.coverage import EXAMPLES, FRONTENDS, executions, kinds, page
+from bitsmith.coverage import FRONTENDS, examples, executions, network, page
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.table import LAYERS
 from bitsmith.limits import limits
 from tests.layers.agreement import assert_compiled, assert_simulated
 
@@ -26,16 +27,16 @@ def test_page_is_what_the_code_writes() -> None:
 
 
 def test_every_layer_has_one_example_and_runs_everywhere() -> None:
-    names = [type(example.layer).__name__ for example in EXAMPLES]
-    assert sorted(names) == list(kinds())
+    names = [type(example.layer).__name__ for example in examples().values()]
+    assert sorted(names) == list(LAYERS)
     rows = re.findall(
         r"^\| (\w+) \|.*\| (yes|no[^|]*) \| (yes|no[^|]*) \| (yes|no[^|]*) \|[^|]*\|$", PAGE.read_text(), re.MULTILINE
     )
-    assert {name: set(ways) for name, *ways in rows} == {name: {"yes"} for name in kinds()}
+    assert {name: set(ways) for name, *ways in rows} == {name: {"yes"} for name in LAYERS}
 
 
 def test_translations_name_layers_that_exist() -> None:
-    known = {*kinds(), "the wrapped layer"}
+    known = {*LAYERS, "the wrapped layer"}
     for frontend in FRONTENDS:
         for name, translation in frontend.translations.items():
             named = re.findall(r"\b[A-Z]\w+", translation.becomes)
@@ -99,7 +100,7 @@ def test_limits_of_known_names_are_found() -> None:
 @pytest.mark.ci
 @pytest.mark.slow
 def test_cpp_of_all_examples_computes_what_the_emulator_does(tmp_path: Path) -> None:
-    assert_compiled({type(example.layer).__name__: example.network() for example in EXAMPLES}, tmp_path)
+    assert_compiled({type(example.layer).__name__: network(example) for example in examples().values()}, tmp_path)
 
 
 @pytest.mark.ci
@@ -108,11 +109,11 @@ def test_rtl_of_all_examples_computes_what_the_emulator_does(tmp_path: Path) -> 
     nodes: list[NetworkNode] = []
     inputs: list[str] = []
     outputs: list[str] = []
-    for number, example in enumerate(EXAMPLES):
-        network = example.network()
-        for node in network.nodes:
+    for number, example in enumerate(examples().values()):
+        small = network(example)
+        for node in small.nodes:
             operands = tuple(f"{name}_{number}" for name in node.inputs)
             nodes.append(replace(node, name=f"{node.name}_{number}", inputs=operands))
-        inputs += [f"{name}_{number}" for name in network.inputs]
-        outputs += [f"{name}_{number}" for name in network.outputs]
+        inputs += [f"{name}_{number}" for name in small.inputs]
+        outputs += [f"{name}_{number}" for name in small.outputs]
     assert_simulated(Network(tuple(nodes), tuple(inputs), tuple(outputs)), tmp_path, samples=50)

@@ -2,7 +2,7 @@
 
 ``python -m bitsmith.coverage docs/layers.md`` renews the page; a test keeps it and the code equal. Nothing on it is written by
 hand: names are those of the frontends' tables, limits are the messages of the errors in the code, and where a layer runs was
-tried with the example in :data:`EXAMPLES`.
+tried with the example that the layer's file has.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -28,142 +29,38 @@ from bitsmith.frontends.keras_call import LayerCall, Translation
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.ir.ops import Relation
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
-from bitsmith.layers.conv import Conv, ConvTranspose
-from bitsmith.layers.dense import Dense
-from bitsmith.layers.einsum import Einsum, EinsumDense
-from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, Wave, Whole, WholeNumber
-from bitsmith.layers.embedding import Embedding, OneHot
+from bitsmith.layers.example import Example
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.logic import Comparison, Where
-from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.pooling import (
-    AdaptiveAveragePool,
-    AdaptiveMaxPool,
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
-from bitsmith.layers.power import Divide, Logarithm, Power
-from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
-from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
-from bitsmith.layers.resample import Crop, Pad, Resize
-from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
-from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.time_distributed import TimeDistributed
+from bitsmith.layers.table import LAYERS
 from bitsmith.limits import limits
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.narrow import narrow
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.passes import drop_dead
 
-INPUT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
-COUNT = FixedFormat(False, 2, 0, Rounding.RND, Overflow.SAT)
-"""Of inputs that number something."""
-
 _SAMPLES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A small use of a layer: on inputs of these shapes and one format."""
-
-    layer: Layer
-    shapes: tuple[Shape, ...]
-    format: FixedFormat = INPUT
-
-    def network(self) -> Network:
-        """The inputs and the layer."""
-        nodes = [
-            NetworkNode(f"x{k}", Input(shape), settings=Settings({"result": self.format}))
-            for k, shape in enumerate(self.shapes)
-        ]
-        names = tuple(node.name for node in nodes)
-        operands = () if isinstance(self.layer, Constant) else names
-        return Network((*nodes, NetworkNode("layer", self.layer, operands)), names, ("layer",))
+def examples() -> dict[str, Example]:
+    """The small use of each layer, by the layer's name."""
+    found = [example for module in _modules() for example in getattr(module, "EXAMPLES", ())]
+    return {type(example.layer).__name__: example for example in found}
 
 
-def _weights(*shape: int) -> Floats:
-    """Quarters from -1 to 1."""
-    return as_weights(np.random.default_rng(len(shape)).integers(-4, 5, shape) / 4)
-
-
-_POSITIVE = as_weights([0.5, 1.0, 0.75, 1.25])
-_PAIR: tuple[Shape, ...] = ((2, 3), (2, 3))
-_IMAGE: tuple[Shape, ...] = ((4, 4, 2),)
-
-EXAMPLES: tuple[Example, ...] = (
-    Example(Input((3,)), ((3,),)),
-    Example(Constant(_weights(2)), ((2,),)),
-    Example(Dense(_weights(4, 3), _weights(3)), ((4,),)),
-    Example(Conv(_weights(2, 2, 2, 3), _weights(3), (1, 2), (1, 1), ((0, 0), (1, 0))), _IMAGE),
-    Example(ConvTranspose(_weights(2, 1, 2), _weights(2), (2,), (1,), (0,), (6,)), ((3, 1),)),
-    Example(Einsum("ij,jk->ik"), ((2, 2), (2, 2))),
-    Example(EinsumDense("ab,bc->ac", _weights(3, 2), _weights(2)), ((2, 3),)),
-    Example(Embedding(_weights(4, 2)), ((3,),), COUNT),
-    Example(OneHot(4), ((2,),), COUNT),
-    Example(Activation("tanh"), ((3,),)),
-    Example(ReLU(max_value=2.0, negative_slope=0.125), ((3,),)),
-    Example(PReLU(as_weights([0.25, -0.5, 0.125])), ((3,),)),
-    Example(HardActivation(0.25, 0.5, 0.0, 1.0), ((3,),)),
-    Example(Softmax(), ((3,),)),
-    Example(BatchNormalization(_weights(3), as_weights([0.5, 0.25, -1.0])), ((2, 3),)),
-    Example(LayerNormalization((-1,), _POSITIVE, _weights(4), 0.125), ((4,),)),
-    Example(RMSNormalization((-1,), _POSITIVE, 0.125), ((4,),)),
-    Example(GroupNormalization(2, -1, _POSITIVE, _weights(4), 0.125), ((4,),)),
-    Example(UnitNormalization((-1,)), ((3,),)),
-    Example(MaxPool((2, 2), (2, 1), ((0, 0), (1, 0))), _IMAGE),
-    Example(AveragePool((3,), (1,), ((1, 1),)), ((4, 2),)),
-    Example(GlobalMaxPool(), _IMAGE),
-    Example(GlobalAveragePool(), ((3, 2),)),
-    Example(AdaptiveMaxPool((3,)), ((5, 2),)),
-    Example(AdaptiveAveragePool((3,)), ((5, 2),)),
-    Example(Resize((4, 6)), ((2, 3, 1),)),
-    Example(Pad(((1, 2), (0, 0))), ((3, 2),)),
-    Example(Crop(((1, 1), (0, 0))), ((4, 2),)),
-    Example(SimpleRNN(_weights(2, 2), _weights(2, 2), None), ((3, 2),)),
-    Example(LSTM(_weights(1, 4), _weights(1, 4), _weights(4)), ((2, 1),)),
-    Example(GRU(_weights(1, 3), _weights(1, 3), _weights(3), _weights(3)), ((2, 1),)),
-    Example(TimeDistributed(Dense(_weights(2, 2))), ((3, 2),)),
-    Example(Add(), _PAIR),
-    Example(Subtract(), _PAIR),
-    Example(Multiply(), _PAIR),
-    Example(Average(), (*_PAIR, (2, 3))),
-    Example(Maximum(), _PAIR),
-    Example(Minimum(), _PAIR),
-    Example(Concatenate(), _PAIR),
-    Example(Stack(0), _PAIR),
-    Example(Dot((-1, -1)), ((3,), (3,))),
-    Example(Divide(), ((2,), (2,))),
-    Example(Power(0.5), ((2,),), COUNT),
-    Example(Logarithm(offset=1), ((2,),), COUNT),
-    Example(Sinusoid(Wave.SIN), ((2,),)),
-    Example(Absolute(), ((2,),)),
-    Example(Sign(), ((2,),)),
-    Example(WholeNumber(Whole.ROUND), ((2,),)),
-    Example(Comparison(Relation.LT), _PAIR),
-    Example(Where(), (*_PAIR, (2, 3))),
-    Example(Reduce(Reduction.MEAN, (0,)), ((3, 2),)),
-    Example(ArgMax(-1), ((4,),)),
-    Example(CumulativeSum(-1), ((4,),)),
-    Example(Identity(), ((2,),)),
-    Example(Reshape((3, 2)), ((2, 3),)),
-    Example(Flatten(), ((2, 3),)),
-    Example(Permute((1, 0)), ((2, 3),)),
-    Example(Slice((1,), (4,), (2,)), ((5,),)),
-    Example(Gather((2, 0, 0), 0), ((3, 2),)),
-    Example(Broadcast((3, 2)), ((1, 2),)),
-)
+def network(example: Example) -> Network:
+    """The inputs and the layer of ``example``."""
+    nodes = [
+        NetworkNode(f"x{k}", Input(shape), settings=Settings({"result": example.format}))
+        for k, shape in enumerate(example.shapes)
+    ]
+    names = tuple(node.name for node in nodes)
+    operands = () if isinstance(example.layer, Constant) else names
+    return Network((*nodes, NetworkNode("layer", example.layer, operands)), names, ("layer",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +83,10 @@ FRONTENDS: tuple[Frontend, ...] = (
 )
 
 
-def kinds() -> dict[str, type[Layer]]:
-    """All layers that can be made, by name."""
-    modules = (
+def _modules() -> list[ModuleType]:
+    return [
         importlib.import_module(f"{layers.__name__}.{found.name}") for found in pkgutil.iter_modules(layers.__path__)
-    )
-    found = {
-        name: value
-        for module in modules
-        for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, Layer) and not inspect.isabstract(value)
-    }
-    return dict(sorted(found.items()))
+    ]
 
 
 def executions(program: Program) -> dict[str, str]:
@@ -238,18 +127,17 @@ def _tried(run: Callable[[], None]) -> str:
 def page() -> str:
     """The page, in Markdown."""
     notes = _Notes()
-    found = kinds()
-    examples = {type(example.layer).__name__: example for example in EXAMPLES}
-    for kind in found:
-        if kind not in examples:
-            raise ProgramError(f"layer {kind} has no example", remedy="add a small one to bitsmith.coverage.EXAMPLES")
+    tried = examples()
+    for kind in LAYERS:
+        if kind not in tried:
+            raise ProgramError(f"layer {kind} has no example", remedy="add a small one to EXAMPLES in the layer's file")
     body = [
         "## Layers",
         "",
         *_table(
             ["layer", "computes", *(f"from {frontend.name}" for frontend in FRONTENDS),
              "emulator", "HLS C++", "RTL", "limits"],
-            [_layer(kind, found[kind], examples[kind], notes) for kind in found],
+            [_layer(kind, LAYERS[kind], tried[kind], notes) for kind in LAYERS],
         ),
         "",
     ]  # fmt: skip
@@ -285,7 +173,7 @@ _HEAD = (
 
 
 def _layer(kind: str, layer: type[Layer], example: Example, notes: _Notes) -> list[str]:
-    program = drop_dead(compile_network(example.network()).program, keep_probes=False)
+    program = drop_dead(compile_network(network(example)).program, keep_probes=False)
     text = inspect.cleandoc(layer.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
     sentence = re.split(r"(?<=\.)(?<![A-Z]\.)\s", text)[0].rstrip(".:")
     refused = [

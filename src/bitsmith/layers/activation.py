@@ -13,6 +13,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
@@ -186,3 +187,11 @@ class HardActivation(Layer):
         if self.high is not None:
             line = builder.min(line, lowering.const("bound", as_weights(self.high)))
         return lowering.result(line)
+
+
+EXAMPLES = (
+    Example(Activation("tanh"), ((3,),)),
+    Example(ReLU(max_value=2.0, negative_slope=0.125), ((3,),)),
+    Example(PReLU(as_weights([0.25, -0.5, 0.125])), ((3,),)),
+    Example(HardActivation(0.25, 0.5, 0.0, 1.0), ((3,),)),
+)

@@ -13,6 +13,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import MAX_ELEMENTS
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Ints, Lowering
 
@@ -234,3 +235,9 @@ def _products(builder: Builder, windows: Value, kernel: Ints, frac: int, groups:
         rows = taps * count * n_in
         results.append(builder.linear(builder.reshape(part, (*positions, rows)), matrix.reshape(rows, -1), frac))
     return results[0] if len(results) == 1 else builder.concat(results, -1)
+
+
+EXAMPLES = (
+    Example(Conv(quarters(2, 2, 2, 3), quarters(3), (1, 2), (1, 1), ((0, 0), (1, 0))), ((4, 4, 2),)),
+    Example(ConvTranspose(quarters(2, 1, 2), quarters(2), (2,), (1,), (0,), (6,)), ((3, 1),)),
+)

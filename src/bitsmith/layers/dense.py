@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.order import Order, unchanged
@@ -40,6 +41,12 @@ class Dense(Layer):
             return replace(self, kernel=as_weights(self.kernel[list(order)])), unchanged(self.output_shape(shapes))
         return (self, order) if order[-1] == len(shape) - 1 else None
 
+    def giving(self, order: Order, shape: Shape) -> Layer | None:
+        if len(shape) > 1:
+            return None
+        bias = None if self.bias is None else as_weights(self.bias[list(order)])
+        return Dense(as_weights(self.kernel[:, list(order)]), bias)
+
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         result: Floats = inputs[0] @ self.kernel
         return result if self.bias is None else result + self.bias
@@ -50,3 +57,6 @@ class Dense(Layer):
         if self.bias is not None:
             result = lowering.builder.add(result, lowering.const("bias", self.bias))
         return lowering.result(lowering.cast("accum", result))
+
+
+EXAMPLES = (Example(Dense(quarters(4, 3), quarters(3)), ((4,),)),)

@@ -17,6 +17,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 
@@ -254,3 +255,9 @@ def _channels(builder: Builder, x: Value, first: int, count: int) -> Value:
         return x
     leading = x.shape[:-1]
     return builder.slice(x, (*(0,) * len(leading), first), (*leading, first + count))
+
+
+EXAMPLES = (
+    Example(Einsum("ij,jk->ik"), ((2, 2), (2, 2))),
+    Example(EinsumDense("ab,bc->ac", quarters(3, 2), quarters(2)), ((2, 3),)),
+)

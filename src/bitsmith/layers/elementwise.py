@@ -15,6 +15,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import Function, tabulated
@@ -144,3 +145,11 @@ def _inverse_turn(places: int) -> int:
     if places > 192:
         raise UnsupportedError(f"a sine of {places} bits of its angle", accepted="at most 192")
     return _INVERSE_TURN >> (192 - places)
+
+
+EXAMPLES = (
+    Example(Sinusoid(Wave.SIN), ((2,),)),
+    Example(Absolute(), ((2,),)),
+    Example(Sign(), ((2,),)),
+    Example(WholeNumber(Whole.ROUND), ((2,),)),
+)

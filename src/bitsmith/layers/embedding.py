@@ -12,6 +12,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.example import COUNT, Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import MAX_ENTRIES, uniform
@@ -88,3 +89,9 @@ class OneHot(Layer):
 def _index(lowering: Lowering, x: Value, entries: int) -> Value:
     """``x`` as a whole number from 0 to ``entries - 1``."""
     return lowering.builder.cast_to(uniform(lowering, x), 0, 0, entries - 1, Rounding.TRN_ZERO, Overflow.SAT)
+
+
+EXAMPLES = (
+    Example(Embedding(quarters(4, 2)), ((3,),), COUNT),
+    Example(OneHot(4), ((2,),), COUNT),
+)

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.example import Example, quarters
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.order import Order, ordered
 
 DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
 """An input of a float model about which nothing is known: fixed<16,6>, saturating."""
@@ -68,5 +70,14 @@ class Constant(Layer):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return self.value[None]
 
+    def giving(self, order: Order, shape: Shape) -> Layer | None:
+        return Constant(as_weights(ordered(self.value, order)))
+
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.const("weight", self.value)
+
+
+EXAMPLES = (
+    Example(Input((3,)), ((3,),)),
+    Example(Constant(quarters(2)), ((2,),)),
+)

@@ -65,6 +65,13 @@ class Layer(ABC):
         order = common(orders, shapes) if self.elementwise else None
         return None if order is None else (self, order)
 
+    def giving(self, order: Order, shape: Shape) -> Layer | None:
+        """The layer whose result, which has ``shape`` in the user's model, is stored in ``order``, for the same operands.
+
+        None: the order of its result follows from those of its operands.
+        """
+        return None
+
     def internals(self, inputs: Sequence[Floats]) -> Mapping[str, Floats]:
         """Float values of inner tensors, by the precision variable that their format has: what ``auto`` needs of them."""
         return {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
@@ -57,3 +58,9 @@ class Where(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         return lowering.result(lowering.builder.select(*inputs))
+
+
+EXAMPLES = (
+    Example(Comparison(Relation.LT), ((2, 3), (2, 3))),
+    Example(Where(), ((2, 3), (2, 3), (2, 3))),
+)

@@ -14,6 +14,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.layers.division import divided
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.order import Order, moved_axes
@@ -224,3 +225,15 @@ class Dot(Layer):
         )
         product = builder.reshape(product, self.output_shape([value.shape for value in inputs]))
         return lowering.result(lowering.cast("accum", product))
+
+
+EXAMPLES = (
+    Example(Add(), ((2, 3), (2, 3))),
+    Example(Subtract(), ((2, 3), (2, 3))),
+    Example(Multiply(), ((2, 3), (2, 3))),
+    Example(Average(), ((2, 3), (2, 3), (2, 3))),
+    Example(Maximum(), ((2, 3), (2, 3))),
+    Example(Minimum(), ((2, 3), (2, 3))),
+    Example(Concatenate(), ((2, 3), (2, 3))),
+    Example(Dot((-1, -1)), ((3,), (3,))),
+)

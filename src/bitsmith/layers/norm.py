@@ -10,6 +10,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.order import Order, moved_axes, ordered
@@ -61,3 +62,6 @@ class BatchNormalization(Layer):
         scaled = builder.mul(inputs[0], lowering.const("scale", self._along_axis(self.scale, rank)))
         result = builder.add(scaled, lowering.const("bias", self._along_axis(self.offset, rank)))
         return lowering.result(lowering.cast("accum", result))
+
+
+EXAMPLES = (Example(BatchNormalization(quarters(3), as_weights([0.5, 0.25, -1.0])), ((2, 3),)),)

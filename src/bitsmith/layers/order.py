@@ -34,6 +34,13 @@ def is_order(order: Order, shape: Shape) -> bool:
     return tuple(sorted(order)) == unchanged(shape)
 
 
+@lru_cache(maxsize=256)
+def elements(order: Order, shape: Shape) -> Order:
+    """The order of the elements, in a row, of a tensor of ``shape`` in ``order``."""
+    places = np.arange(math.prod(shape)).reshape(shape)
+    return order if len(shape) == 1 else tuple(places.transpose(order).ravel().tolist())
+
+
 def inverse(order: Order) -> Order:
     """What undoes ``order``."""
     return tuple(np.argsort(order).tolist())

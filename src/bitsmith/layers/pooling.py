@@ -20,6 +20,7 @@ from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.infer import rescale
 from bitsmith.ir.types import MAX_ELEMENTS, IntLike, Overflow, Rounding, objects
 from bitsmith.layers.division import divided
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 
@@ -391,3 +392,13 @@ class AdaptiveAveragePool(_AdaptivePool):
             x = builder.gather(builder.pad(x, none, one_behind), np.where(inside, taps, along.length), axis)
             x = builder.sum(x, [axis + 1])
         return _mean(lowering, x, _outer([along.sizes for along in regions]))
+
+
+EXAMPLES = (
+    Example(MaxPool((2, 2), (2, 1), ((0, 0), (1, 0))), ((4, 4, 2),)),
+    Example(AveragePool((3,), (1,), ((1, 1),)), ((4, 2),)),
+    Example(GlobalMaxPool(), ((4, 4, 2),)),
+    Example(GlobalAveragePool(), ((3, 2),)),
+    Example(AdaptiveMaxPool((3,)), ((5, 2),)),
+    Example(AdaptiveAveragePool((3,)), ((5, 2),)),
+)

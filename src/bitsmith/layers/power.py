@@ -16,6 +16,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
+from bitsmith.layers.example import COUNT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
@@ -160,3 +161,10 @@ def _signed(builder: Builder, sign: Value, magnitude: Value) -> Value:
 def _result_frac(lowering: Lowering, largest: float = math.inf) -> int:
     fmt = lowering.format("result")
     return lowering.result_frac(largest=largest) if fmt is None else fmt.frac
+
+
+EXAMPLES = (
+    Example(Divide(), ((2,), (2,))),
+    Example(Power(0.5), ((2,),), COUNT),
+    Example(Logarithm(offset=1), ((2,),), COUNT),
+)

@@ -36,6 +36,7 @@ from bitsmith.layers.cell import (
     item_type,
     reach,
 )
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.shape import Identity
@@ -294,3 +295,10 @@ class GRU(Recurrent):
 
     def _activations(self) -> tuple[Layer, Layer]:
         return self.activation, self.recurrent_activation
+
+
+EXAMPLES = (
+    Example(SimpleRNN(quarters(2, 2), quarters(2, 2), None), ((3, 2),)),
+    Example(LSTM(quarters(1, 4), quarters(1, 4), quarters(4)), ((2, 1),)),
+    Example(GRU(quarters(1, 3), quarters(1, 3), quarters(3), quarters(3)), ((2, 1),)),
+)

@@ -17,6 +17,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.division import divided
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.order import Order, moved_axes, without
@@ -244,3 +245,10 @@ class CumulativeSum(Layer):
 
 MAX_ACCUMULATED = 4096
 """Most elements that are accumulated along an axis."""
+
+
+EXAMPLES = (
+    Example(Reduce(Reduction.MEAN, (0,)), ((3, 2),)),
+    Example(ArgMax(-1), ((4,),)),
+    Example(CumulativeSum(-1), ((4,),)),
+)

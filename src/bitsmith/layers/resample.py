@@ -16,6 +16,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import MAX_ELEMENTS
 from bitsmith.layers.division import divided
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.order import Order
@@ -282,3 +283,10 @@ class Resize(Layer):
                 return [i * Fraction(old, new) for i in range(new)]
             case _ as coordinates:
                 assert_never(coordinates)
+
+
+EXAMPLES = (
+    Example(Resize((4, 6)), ((2, 3, 1),)),
+    Example(Pad(((1, 2), (0, 0))), ((3, 2),)),
+    Example(Crop(((1, 1), (0, 0))), ((4, 2),)),
+)

@@ -18,6 +18,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.order import Order, moved_axes, ordered_weights
@@ -257,3 +258,11 @@ def _affine(lowering: Lowering, y: Value, gamma: Floats, beta: Floats | None) ->
     if beta is not None:
         y = builder.add(y, lowering.const("bias", beta))
     return lowering.result(lowering.cast("accum", y))
+
+
+EXAMPLES = (
+    Example(LayerNormalization((-1,), as_weights([0.5, 1.0, 0.75, 1.25]), quarters(4), 0.125), ((4,),)),
+    Example(RMSNormalization((-1,), as_weights([0.5, 1.0, 0.75, 1.25]), 0.125), ((4,),)),
+    Example(GroupNormalization(2, -1, as_weights([0.5, 1.0, 0.75, 1.25]), quarters(4), 0.125), ((4,),)),
+    Example(UnitNormalization((-1,)), ((3,),)),
+)

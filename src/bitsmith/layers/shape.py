@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +13,13 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.moves import runs
+from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, after, inverse, moved_axes, ordered_shape, unchanged
+from bitsmith.layers.order import Order, after, elements, inverse, moved_axes, ordered_shape, unchanged
+
+_MOST_AXES = 4
+"""Axes of which all orders are looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,10 +241,10 @@ def _reshaped(order: Order, shape: Shape, target: Shape) -> Order | None:
     if order == unchanged(shape):
         return unchanged(target)
     if len(target) == 1:
-        places = np.arange(target[0]).reshape(shape)
-        return order if len(shape) == 1 else tuple(places.transpose(order).ravel().tolist())
+        return elements(order, shape)
     if len(shape) == 1:
-        return None
+        axes_orders = permutations(range(len(target))) if len(target) <= _MOST_AXES else ()
+        return next((axes for axes in axes_orders if elements(axes, target) == order), None)
     blocks: dict[tuple[int, ...], tuple[int, ...]] = {}
     single: list[int] = []  # axes of one element lie anywhere
     for old, new in runs(shape, target):
@@ -257,3 +262,15 @@ def _reshaped(order: Order, shape: Shape, target: Shape) -> Order | None:
         result += blocks[axes]
         rest = rest[len(axes) :]
     return tuple(result)
+
+
+EXAMPLES = (
+    Example(Stack(0), ((2, 3), (2, 3))),
+    Example(Identity(), ((2,),)),
+    Example(Reshape((3, 2)), ((2, 3),)),
+    Example(Flatten(), ((2, 3),)),
+    Example(Permute((1, 0)), ((2, 3),)),
+    Example(Slice((1,), (4,), (2,)), ((5,),)),
+    Example(Gather((2, 0, 0), 0), ((3, 2),)),
+    Example(Broadcast((3, 2)), ((1, 2),)),
+)

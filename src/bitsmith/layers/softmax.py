@@ -13,6 +13,7 @@ from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import TABLE_OPTIONS
+from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
@@ -145,3 +146,6 @@ def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
         total, least = lowering.cast("inv_inp", lowering.cast("accum", total)), 0
     frac = max(_result_frac(lowering), 1) + _GUARD_BITS
     return builder.mul(powers, reciprocal(lowering, total, least, frac, "inv_table"))
+
+
+EXAMPLES = (Example(Softmax(), ((3,),)),)

@@ -11,6 +11,7 @@ from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.cell import body_input, item_type
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.norm import BatchNormalization
@@ -82,3 +83,6 @@ def over_time(layer: Layer, inputs: Sequence[Shape], steps: int) -> Layer:
             return Permute((0, *(axis + 1 for axis in layer.perm)))
         case _:
             return TimeDistributed(layer)
+
+
+EXAMPLES = (Example(TimeDistributed(Dense(quarters(2, 2))), ((3, 2),)),)
