@@ -20,9 +20,9 @@ from itertools import count
 from typing import NamedTuple
 
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Layer, Shape, as_weights
+from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.order import Order, after, between, moves, ordered, ordered_shape, unchanged
+from bitsmith.layers.order import Order, after, between, elements, moves, ordered_shape, unchanged
 from bitsmith.layers.shape import Gather, Permute
 
 _MOST_ROUNDS = 16
@@ -163,8 +163,9 @@ class _Plan:
     def _demanded(self, node: NetworkNode) -> Iterator[_Choice]:
         """Choices whose result has an order in which somebody reads it."""
         for order in self._demands(node.name):
-            if isinstance(node.layer, Constant):
-                yield _Choice((), Constant(as_weights(ordered(node.layer.value, order))), order)
+            given = self._giving(node, self._chosen[node.name].reads, order)
+            if given is not None:
+                yield given
                 continue
             if isinstance(node.layer, Permute) and len(order) > 1:
                 reads: tuple[Order, ...] = (after(node.layer.perm, order),)
@@ -179,14 +180,28 @@ class _Plan:
         operands = sorted(node.inputs, key=lambda name: 0 if self._is_constant(name) else math.prod(self._shapes[name]))
         uniform = [self._uniform(node, self._chosen[name].order, self._shapes[name]) for name in operands]
         for reads in (*uniform, tuple(self._chosen[name].order for name in node.inputs)):
-            chosen = self._choice(node, reads)
+            chosen = self._giving(node, reads, self._chosen[node.name].order) or self._choice(node, reads)
             if chosen is not None:
                 yield chosen
+
+    def _giving(self, node: NetworkNode, reads: tuple[Order, ...], order: Order) -> _Choice | None:
+        """The node reading in these orders and giving its result in that one, if it can choose."""
+        chosen = self._choice(node, reads)
+        layer = None if chosen is None else chosen.layer.giving(order, self._shapes[node.name])
+        return None if layer is None else _Choice(reads, layer, order)
 
     def _uniform(self, node: NetworkNode, order: Order, shape: Shape) -> tuple[Order, ...]:
         """One order for all operands that could have it, being that of a tensor of ``shape``."""
         shapes = [self._shapes[name] for name in node.inputs]
-        return tuple(order if own == shape or len(own) == len(shape) > 1 else unchanged(own) for own in shapes)
+        row = (math.prod(shape),)
+        return tuple(
+            order
+            if own == shape or len(own) == len(shape) > 1
+            else elements(order, shape)
+            if own == row and len(node.inputs) == 1
+            else unchanged(own)
+            for own in shapes
+        )
 
     def _demands(self, name: str) -> dict[Order, bool]:
         """The orders in which ``name`` is read, and whether another node does so (and not the user alone)."""
