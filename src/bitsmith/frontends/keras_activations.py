@@ -11,6 +11,7 @@ from bitsmith.frontends.keras_json import Fields, Json, shown
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: HardActivation(1.0 / 6.0, 0.5, 0.0, 1.0)}
 """The slope changed with Keras 3."""
@@ -29,6 +30,8 @@ NAMED: dict[str, Layer] = {
     "leaky_relu": ReLU(negative_slope=0.2),
     "hard_tanh": HardActivation(1.0, 0.0, -1.0, 1.0),
     "softmax": Softmax(),
+    "binary_tanh": BinaryTanh(),
+    "ternary_tanh": TernaryTanh(),
 }
 """Activations whose meaning is that of all versions of Keras, by name; besides, there are linear and hard_sigmoid."""
 

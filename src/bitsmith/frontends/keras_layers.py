@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
@@ -33,6 +35,7 @@ from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minim
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _KERAS_EPSILON = 1e-7
 """``keras.backend.epsilon()``: the least standard deviation that Normalization divides by."""
@@ -64,6 +67,23 @@ def _dense(call: LayerCall) -> tuple[Step, ...]:
     activated = read_activation(call.config, call.major)
     steps = (Step(Dense(*call.weights(*wanted))),)
     return steps if activated is None else (*steps, Step(activated.layer, activated.name, activated.source))
+
+
+def _levels(layer: Layer) -> Translator:
+    """A Dense layer whose trained weights stand for the levels ``scale * layer(weight / scale)``."""
+
+    def read(call: LayerCall) -> tuple[Step, ...]:
+        first, *others = _dense(call)
+        dense = first.layer
+        assert isinstance(dense, Dense)
+        n, units = dense.kernel.shape
+        scale = math.sqrt(1.5 / (n + units)) if call.config.get("H") == "Glorot" else call.config.number("H", 1.0)
+        if scale <= 0.0:
+            raise call.config.wrong("H", "a positive number, or 'Glorot'")
+        kernel = as_weights(scale * layer.reference([dense.kernel / scale]))
+        return (Step(Dense(kernel, dense.bias)), *others)
+
+    return read
 
 
 def _activation(call: LayerCall) -> Layer:
@@ -194,6 +214,8 @@ _IDENTITY = Translation(unary(lambda _: Identity()), "Identity")
 LAYERS: dict[str, Translation] = {
     "InputLayer": Translation(joining(_input), "Input"),
     "Dense": Translation(_dense, "Dense, and its activation"),
+    "BinaryDense": Translation(_levels(BinaryTanh()), "Dense, and its activation"),
+    "TernaryDense": Translation(_levels(TernaryTanh()), "Dense, and its activation"),
     "Activation": Translation(unary(_activation), "Activation, HardActivation, ReLU, Softmax or Identity"),
     "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
     "LeakyReLU": Translation(unary(lambda call: leaky_relu(call.config)), "ReLU"),

@@ -1,0 +1,58 @@
+"""Activations of two or three levels, as binary and ternary networks have them.
+
+(I. Hubara et al., "Binarized Neural Networks", NIPS 2016; F. Li et al., "Ternary Weight Networks", 2016.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.ir.builder import Value
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.example import Example
+from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.lowering import Lowering
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryTanh(Layer):
+    """1 from 0 up, -1 below."""
+
+    elementwise: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.where(inputs[0] >= 0.0, 1.0, -1.0)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        condition = builder.compare(inputs[0], Relation.GE, builder.const(0))
+        return lowering.cast("result", builder.sub(builder.shift(condition, 1), builder.const(1)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TernaryTanh(Layer):
+    """1 above a half, -1 below minus a half, else 0."""
+
+    elementwise: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return single(inputs, self.kind)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return np.rint(np.clip(inputs[0], -1.0, 1.0))
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder = lowering.builder
+        above = builder.compare(inputs[0], Relation.GT, builder.const(1, 1))
+        below = builder.compare(inputs[0], Relation.LT, builder.const(-1, 1))
+        return lowering.cast("result", builder.sub(above, below))
+
+
+EXAMPLES = (Example(BinaryTanh(), ((3,),)), Example(TernaryTanh(), ((3,),)))
