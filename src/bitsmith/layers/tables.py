@@ -95,10 +95,10 @@ def _slope(lowering: Lowering, slope: float, x: Value, frac: int) -> Value:
 def uniform(lowering: Lowering, x: Value) -> Value:
     """``x`` with one ``frac`` and one range for all elements: one table serves all. Lossless."""
     frac = int(x.type.frac.max())
-    shift = frac - objects(x.type.frac)
-    lo, hi = int((x.type.lo << shift).min()), int((x.type.hi << shift).max())
     if x.type.frac.size == x.type.lo.size == x.type.hi.size == 1:
         return x
+    shift = frac - objects(x.type.frac)
+    lo, hi = int((x.type.lo << shift).min()), int((x.type.hi << shift).max())
     return lowering.builder.cast_to(x, frac, lo, hi, Rounding.TRN, Overflow.WRAP)
 
 
