@@ -22,6 +22,7 @@ from bitsmith.frontends.keras_json import Fields, Json, shown
 from bitsmith.frontends.keras_layers import LAYERS
 from bitsmith.frontends.keras_ops import OPS
 from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused, unknown
+from bitsmith.frontends.names import UniqueNames
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 
@@ -192,25 +193,12 @@ def _result_shape(node: NetworkNode, shapes: Mapping[str, Shape | None], entry: 
                              accepted=error.accepted) from error  # fmt: skip
 
 
-class _Names:
+class _Names(UniqueNames):
     """Unique node names; ``main`` has one per call."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.main: list[str] = []
-        self._taken: set[str] = set()
-        self._counts: dict[str, int] = {}
-
-    def take(self, *wanted: str) -> str:
-        """The first of ``wanted`` that is free, else the last with a number."""
-        for name in wanted:
-            if name not in self._taken:
-                self._taken.add(name)
-                return name
-        count = self._counts.get(wanted[-1], 0) + 1
-        while f"{wanted[-1]}_{count}" in self._taken:
-            count += 1
-        self._counts[wanted[-1]] = count
-        return self.take(f"{wanted[-1]}_{count}")
 
     def of(self, main: str, step: Step) -> str:
         """The name of one step of the call named ``main``."""

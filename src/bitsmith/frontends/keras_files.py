@@ -34,8 +34,9 @@ from bitsmith.frontends.keras_weights import (
 MAX_ARCHIVE_BYTES = 2 << 30
 MAX_ARCHIVE_MEMBERS = 10_000
 
-_ZIP_ERRORS = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error,
+ZIP_ERRORS = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error,
                lzma.LZMAError)  # fmt: skip
+"""What reading a damaged archive raises."""
 
 
 @runtime_checkable
@@ -164,11 +165,11 @@ def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
     where = str(path)
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
-        members = _checked_members(archive, where)
+        members = checked_members(archive, where)
         metadata = parse_json(_member(archive, members, "metadata.json", where), f"{where}, metadata.json")
         values = parse_json(_member(archive, members, "config.json", where), f"{where}, config.json")
         data = _member(archive, members, "model.weights.h5", where)
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
     values["keras_version"] = metadata.get("keras_version")
     inner = f"{where}, model.weights.h5"
@@ -177,7 +178,8 @@ def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
     return Source(Fields(values, f"{where}, config.json"), _major(values, where), NumberedWeights(file))
 
 
-def _checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
+def checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
+    """The archive's members by name, if they are no more than can be read and lie within the archive."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)
     if len(members) > MAX_ARCHIVE_MEMBERS or total > MAX_ARCHIVE_BYTES:

@@ -36,7 +36,7 @@ def parse_json(text: str | bytes, where: str) -> dict[str, Json]:
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"this is not valid JSON ({reprlib.repr(str(error))})", where=where) from None
     if not isinstance(value, dict):
-        raise ModelFileError(f"the JSON holds {shown(value)}", where=where, accepted="an object with a Keras model")
+        raise ModelFileError(f"the JSON holds {shown(value)}", where=where, accepted="an object that describes a model")
     _check_depth(value, where)
     return value
 

@@ -1,0 +1,232 @@
+"""PyTorch's modules, functions and tensor methods against PyTorch itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch_samples import assert_fixed_point, assert_same, randomised
+
+from bitsmith.layers.layer import Shape
+
+
+class Each(nn.Module):
+    """One result for each module or function, all of the same inputs."""
+
+    def __init__(self, cases: dict[str, Any]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({name: case for name, case in cases.items() if isinstance(case, nn.Module)})
+        self.functions = [case for case in cases.values() if not isinstance(case, nn.Module)]
+
+    def forward(self, *xs: Tensor) -> list[Tensor]:
+        results = [part(*xs) for part in self.parts.values()] + [function(*xs) for function in self.functions]
+        return [value for result in results for value in (result if isinstance(result, tuple | list) else [result])]
+
+
+LINES: dict[str, Any] = {
+    "conv": nn.Conv1d(4, 3, 3),
+    "conv_same": nn.Conv1d(4, 3, 4, padding="same", dilation=2),
+    "conv_groups": nn.Conv1d(4, 8, 3, stride=2, padding=2, groups=2, bias=False),
+    "conv_reflect": nn.Conv1d(4, 2, 3, padding=2, padding_mode="reflect"),
+    "conv_circular": nn.Conv1d(4, 2, 3, padding=1, padding_mode="circular"),
+    "transposed": nn.ConvTranspose1d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2),
+    "batch_norm": nn.BatchNorm1d(4),
+    "batch_norm_plain": nn.BatchNorm1d(4, affine=False),
+    "instance_norm": nn.InstanceNorm1d(4, affine=True),
+    "group_norm": nn.GroupNorm(2, 4),
+    "layer_norm": nn.LayerNorm((4, 12)),
+    "rms_norm": nn.RMSNorm(12),
+    "max_pool": nn.MaxPool1d(3, 2, padding=1, ceil_mode=True),
+    "avg_pool": nn.AvgPool1d(3, 2, padding=1),
+    "avg_pool_inside": nn.AvgPool1d(3, 2, padding=1, count_include_pad=False, ceil_mode=True),
+    "adaptive": nn.AdaptiveAvgPool1d(5),
+    "adaptive_max": nn.AdaptiveMaxPool1d(1),
+    "nearest": nn.Upsample(scale_factor=2),
+    "linear": nn.Upsample(size=20, mode="linear"),
+    "corners": nn.Upsample(scale_factor=2, mode="linear", align_corners=True),
+    "zero_pad": nn.ZeroPad1d((1, 2)),
+    "replicate": nn.ReplicationPad1d(2),
+    "crop": lambda x: functional.pad(x, (-1, 2), value=0.5),
+}
+
+IMAGES: dict[str, Any] = {
+    "conv": nn.Conv2d(4, 3, (2, 3), padding=(1, 0)),
+    "depthwise": nn.Conv2d(4, 8, 3, padding="same", groups=4),
+    "transposed": nn.ConvTranspose2d(4, 3, (3, 2), stride=(2, 1), dilation=(1, 2)),
+    "batch_norm": nn.BatchNorm2d(4),
+    "max_pool": nn.MaxPool2d(2),
+    "max_pool_dilated": nn.MaxPool2d(2, 1, dilation=2),
+    "avg_pool": nn.AvgPool2d((2, 3), 2),
+    "adaptive": nn.AdaptiveAvgPool2d((3, 2)),
+    "adaptive_one": nn.AdaptiveAvgPool2d(1),
+    "adaptive_max": nn.AdaptiveMaxPool2d((2, None)),
+    "nearest": nn.UpsamplingNearest2d(scale_factor=2),
+    "bilinear": nn.UpsamplingBilinear2d(size=(9, 10)),
+    "exact": nn.Upsample(size=(9, 4), mode="nearest-exact"),
+    "shuffle": nn.PixelShuffle(2),
+    "channel_shuffle": nn.ChannelShuffle(2),
+    "padded": nn.ReflectionPad2d((1, 2, 0, 1)),
+    "prelu": nn.PReLU(4),
+    "dropout": nn.Dropout2d(0.3),
+    "softmax": nn.Softmax2d(),
+    "flat": nn.Sequential(nn.Flatten(), nn.Linear(4 * 6 * 5, 3)),
+    "mean": lambda x: x.mean((2, 3)),
+    "channels": lambda x: functional.max_pool2d(x, 2).permute(0, 2, 3, 1),
+    "unshuffled": lambda x: functional.pixel_unshuffle(x[:, :, :, :4], 2),
+}
+
+VOLUMES: dict[str, Any] = {
+    "conv": nn.Conv3d(2, 3, 2, padding=1),
+    "transposed": nn.ConvTranspose3d(2, 3, 2, stride=(1, 2, 1)),
+    "norm": nn.BatchNorm3d(2),
+    "max_pool": nn.MaxPool3d(2),
+    "avg_pool": nn.AvgPool3d((2, 1, 2)),
+    "adaptive": nn.AdaptiveAvgPool3d(1),
+    "upsampled": nn.Upsample(scale_factor=2, mode="trilinear"),
+}
+
+ACTIVATIONS: dict[str, Any] = {
+    **{kind.__name__: kind() for kind in (
+        nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid,
+        nn.Tanh, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Tanhshrink,
+        nn.Softshrink, nn.Hardshrink, nn.GLU, nn.Identity)},
+    "elu": nn.ELU(0.5),
+    "gelu_tanh": nn.GELU("tanh"),
+    "softplus_beta": nn.Softplus(2.0, 30.0),
+    "softshrink": nn.Softshrink(0.3),
+    "hardshrink": nn.Hardshrink(0.7),
+    "threshold": nn.Threshold(0.2, -1.0),
+    "threshold_zero": nn.Threshold(0.1, 0.0),
+    "softmax": nn.Softmax(1),
+    "softmin": nn.Softmin(-1),
+    "log_softmax": nn.LogSoftmax(2),
+    "hardtanh": nn.Hardtanh(-0.5, 2.0),
+    "relu": torch.relu,
+    "leaky": lambda x: functional.leaky_relu(x, 0.3),
+    "method": lambda x: x.sigmoid() * x.tanh(),
+    "in_place": lambda x: functional.relu_(x + 1.0),
+    "square": lambda x: functional.relu(x).square(),
+}  # fmt: skip
+
+ARITHMETIC: dict[str, Any] = {
+    "scalars": lambda x, y: 2.0 * x + 3.0 - y / 4.0,
+    "reversed": lambda x, y: 1.0 - x,
+    "negative": lambda x, y: -x,
+    "alpha": lambda x, y: torch.add(x, y, alpha=0.5) - torch.sub(x, y, alpha=2.0),
+    "product": lambda x, y: x * y,
+    "quotient": lambda x, y: x / (y.abs() + 1.0),
+    "reciprocal": lambda x, y: 1.0 / (y.abs() + 1.0),
+    "powers": lambda x, y: x**3 + y.pow(2),
+    "roots": lambda x, y: (x.abs() + 0.5).sqrt() + (y.abs() + 0.5).rsqrt(),
+    "exponentials": lambda x, y: torch.exp(x / 4.0) + torch.exp2(y / 4.0) + 2.0 ** (x / 8.0) + torch.expm1(y / 4.0),
+    "logarithms": lambda x, y: torch.log(x.abs() + 1.0) + torch.log1p(y.abs()) + torch.log2(x.abs() + 1.0),
+    "extremes": lambda x, y: torch.maximum(x, y) - torch.minimum(x, y * 2.0),
+    "clamps": lambda x, y: x.clamp(-0.5, 1.0) + y.clamp(min=0.0) + torch.clamp(x, max=0.3) + y.clamp_min(-0.2),
+    "whole": lambda x, y: x.floor() + y.ceil() + torch.trunc(x) + torch.round(y),
+    "signs": lambda x, y: torch.sign(x) * torch.abs(y),
+    "waves": lambda x, y: torch.sin(x) + torch.cos(y),
+    "compared": lambda x, y: (x > y).float() + (x <= 0.5).float(),
+    "chosen": lambda x, y: torch.where(x > 0.0, x, y),
+    "chosen_number": lambda x, y: torch.where((x > 0.0) & (y < 1.0), x, 0.25),
+    "filled": lambda x, y: x.masked_fill(y > 0.0, -1.0),
+    "not": lambda x, y: (~(x > 0.0)).to(torch.float32),
+    "constants": lambda x, y: x + torch.arange(5.0) * torch.ones(3, 1),
+    "rank": lambda x, y: (x + torch.zeros(1, 1, 3, 5)).squeeze(0),
+    "by_channel": lambda x, y: x * torch.tensor([[1.0], [2.0], [-0.5]]),
+    "erf": lambda x, y: torch.erf(x),
+    "division": lambda x, y: torch.div(x, 0.5, rounding_mode="floor"),
+    "norm": lambda x, y: functional.normalize(x, dim=2),
+}
+
+SHAPES: dict[str, Any] = {
+    "view": lambda x: x.view(-1, 60),
+    "view_rows": lambda x: x.view(x.size(0), 3, -1),
+    "reshape": lambda x: x.reshape(x.shape[0], 5, 12),
+    "flatten": lambda x: torch.flatten(x, 1),
+    "flatten_inner": lambda x: x.flatten(2),
+    "unflatten": lambda x: x.unflatten(2, (2, 2)),
+    "squeezed": lambda x: x[:, :1].squeeze(1) + x.unsqueeze(1)[:, 0, 0],
+    "squeezed_all": lambda x: x[:, :1].squeeze(),
+    "permuted": lambda x: x.permute(0, 3, 1, 2).contiguous(),
+    "transposed": lambda x: x.transpose(-1, -2),
+    "turned": lambda x: x.mT,
+    "moved": lambda x: x.movedim(1, -1),
+    "through_front": lambda x: x.transpose(0, 1).transpose(1, 2).permute(2, 0, 1, 3),
+    "merged": lambda x: (x.reshape(-1, 4, 5) * 2.0).reshape(-1, 3, 4, 5),
+    "cat": lambda x: torch.cat([x, x * 2.0], 1),
+    "cat_last": lambda x: torch.cat((x, x[:, :, :, :2]), dim=-1),
+    "stack": lambda x: torch.stack([x, x + 1.0], 1),
+    "stack_last": lambda x: torch.stack([x[:, 0], x[:, 1]], -1),
+    "split": lambda x: x.split(2, 2)[1],
+    "split_sizes": lambda x: torch.split(x, [1, 4], 3)[0],
+    "chunk": lambda x: x.chunk(2, 3),
+    "unbound": lambda x: x.unbind(1)[2],
+    "sliced": lambda x: x[:, 1:, ::2, -2:],
+    "selected": lambda x: x[:, -1, 2],
+    "expanded": lambda x: x[:, :1].expand(-1, 3, -1, -1),
+    "repeated": lambda x: x.repeat(1, 2, 1, 1),
+    "interleaved": lambda x: x.repeat_interleave(2, 2),
+    "flipped": lambda x: x.flip(1, 3),
+    "rolled": lambda x: torch.roll(x, 2, 3),
+    "indexed": lambda x: x[:, [2, 0]],
+    "token": lambda x: torch.cat([torch.ones(1, 1, 4, 5).expand(x.shape[0], -1, -1, -1), x], 1),
+    "dropped": lambda x: functional.dropout(x, 0.5, training=False),
+    "image": lambda x: functional.avg_pool2d(x, 2, 1).flatten(1),
+}
+
+REDUCTIONS: dict[str, Any] = {
+    "sum": lambda x: x.sum(1),
+    "sums": lambda x: x.sum((1, 2), keepdim=True),
+    "scalar": lambda x: x.mean((1, 2)),
+    "mean": lambda x: torch.mean(x, -1),
+    "greatest": lambda x: x.amax((1, 2)) + x.max(1)[0].max(1).values,
+    "least": lambda x: x.amin(2) + x.min(2)[0],
+    "index": lambda x: x.argmax(2),
+    "last_index": lambda x: x.argmin(-1, keepdim=True),
+    "spread": lambda x: x.var(2) + x.std(2, unbiased=False),
+    "product": lambda x: x.prod(1),
+    "logsumexp": lambda x: torch.logsumexp(x, 2),
+    "norm": lambda x: x.norm(dim=2) + torch.linalg.norm(x, dim=2),
+    "running": lambda x: x.cumsum(1),
+    "of_two": lambda x: torch.max(x, x * 0.5),
+}
+
+PRODUCTS: dict[str, Any] = {
+    "bmm": lambda x, y: torch.bmm(x, y),
+    "matmul": lambda x, y: x @ y,
+    "constant": lambda x, y: x @ torch.arange(10.0).view(5, 2),
+    "constant_first": lambda x, y: torch.arange(8.0).view(2, 4) @ x,
+    "einsum": lambda x, y: torch.einsum("bij,bjk->bki", x, y),
+    "einsum_sum": lambda x, y: torch.einsum("bij->bj", x),
+    "einsum_constant": lambda x, y: torch.einsum("bij,jk->bik", x, torch.ones(5, 3)),
+    "addmm": lambda x, y: torch.addmm(torch.ones(2), x[:, 0], torch.arange(10.0).view(5, 2)),
+    "heads": lambda x, y: (x.unsqueeze(1) @ y.unsqueeze(1)).squeeze(1),
+    "attention": lambda x, y: functional.scaled_dot_product_attention(x, x, y.transpose(1, 2)[:, :4]),
+    "causal": lambda x, y: functional.scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.3),
+    "masked": lambda x, y: functional.scaled_dot_product_attention(
+        x, x, x, attn_mask=torch.tril(torch.ones(4, 4)).bool()
+    ),
+    "added": lambda x, y: functional.scaled_dot_product_attention(
+        x, x, x, attn_mask=torch.triu(torch.full((4, 4), -torch.inf), 1)
+    ),
+    "by_hand": lambda x, y: (
+        torch.softmax((x @ x.mT).masked_fill(torch.tril(torch.ones(4, 4)) == 0, -torch.inf), -1) @ x
+    ),
+    "linear": lambda x, y: functional.linear(x, torch.ones(2, 5), torch.arange(2.0)),
+    "vectors": lambda x, y: x.sum(1)[:, :4] * y.sum(1)[:, :4],
+}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "cases"),
+    [(((4, 12),), LINES), (((4, 6, 5),), IMAGES), (((2, 3, 4, 3),), VOLUMES), (((3, 4, 6),), ACTIVATIONS),
+     (((3, 5), (3, 5)), ARITHMETIC), (((3, 4, 5),), SHAPES), (((3, 5),), REDUCTIONS), (((4, 5), (5, 6)), PRODUCTS)],
+    ids=["lines", "images", "volumes", "activations", "arithmetic", "shapes", "reductions", "products"],
+)  # fmt: skip
+def test_operators_are_torch_own(shapes: tuple[Shape, ...], cases: dict[str, Callable[..., Tensor]]) -> None:
+    """One model with a result for each case."""
+    assert_fixed_point(assert_same(randomised(Each(cases)), *shapes))
