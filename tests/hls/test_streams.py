@@ -19,6 +19,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes import drop_dead
 from bitsmith.plan import processes as kinds
+from bitsmith.plan.folding import Products
 from bitsmith.plan.partition import Demand, partition
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import EACH_DIALECT, EACH_FAMILY, networks, programs
@@ -75,13 +76,19 @@ def cnn() -> Program:
     return build.program([("scores", scores), ("pooled", pooled)])
 
 
+def folded(*, parallel: bool) -> Demand:
+    """Three products of each row of the dense layer's matrix by one multiplier."""
+    return Demand({"dense_1": 3}, parallel, {"dense_1": Products.SHARED})
+
+
 def cnns() -> tuple[dict[str, Program], dict[str, Demand]]:
     """The network in streams and in arrays, unrolled and folded."""
     reuse = {"conv1": 3, "conv2": 9, "dense": 40}
+    products = dict.fromkeys(reuse, Products.SHARED)
     cases = {
         "streamed": STREAMED,
-        "folded": Demand(reuse, parallel=False),
-        "arrays": Demand(reuse, parallel=True),
+        "folded": Demand(reuse, parallel=False, products=products),
+        "arrays": Demand(reuse, parallel=True, products=products),
     }
     return dict.fromkeys(cases, cnn()), cases
 
@@ -135,6 +142,16 @@ def test_queues_are_deep_enough(tmp_path: Path) -> None:
     assert_equal_to_emulator(cases, bounded(DIALECTS["vitis"]), tmp_path, demands=demands, samples=3)
 
 
+def test_a_frame_waits_beside_a_memory(tmp_path: Path) -> None:
+    """The memory gives nothing until the whole frame is in it, so that the other operand waits as long."""
+    build = Builder()
+    x = build.input("x", (6, 6, 1), FORMAT)
+    with build.layer("symmetric"):
+        total = build.add(x, build.transpose(x, (1, 0, 2)))
+    cases = {"net": build.program([("y", total)])}
+    assert_equal_to_emulator(cases, bounded(DIALECTS["vitis"]), tmp_path, demands={"net": STREAMED}, samples=3)
+
+
 def test_hostile_names(tmp_path: Path) -> None:
     cases = {top: hostile_program() for top in ("net", "size", "x0")}
     demands = {"net": STREAMED, "size": STREAMED, "x0": Demand({"fc1": 2, "class": 2}, parallel=True)}
@@ -148,7 +165,7 @@ def test_unrolled_programs_stay_as_they_are() -> None:
 
 
 def test_source_of_a_folded_layer() -> None:
-    files = write_demanded(dense(), Demand({"dense_1": 3}, parallel=False), DIALECTS["vitis"], TARGET).files
+    files = write_demanded(dense(), folded(parallel=False), DIALECTS["vitis"], TARGET).files
     assert """\
 /// Layer 'dense_1': products with a matrix, 3 steps each.
 void dense_1_fold(dense_1_regroup_to_dense_1_fold_stream_t &x0, dense_1_fold_to_dense_1_stream_t &y0) {
@@ -170,7 +187,7 @@ void net(net_layers::x_stream_t &x, net_layers::y_stream_t &y) {
 
 
 def test_arrays_at_the_border() -> None:
-    source = write_demanded(dense(), Demand({"dense_1": 3}, parallel=True), DIALECTS["vitis"], TARGET)
+    source = write_demanded(dense(), folded(parallel=True), DIALECTS["vitis"], TARGET)
     assert "void net(const net_layers::x_t x[3], net_layers::dense_1_t y[2]) {" in source.files["firmware/net.cpp"]
 
 
