@@ -1,0 +1,31 @@
+// bitsmith_delay gives what came in LENGTH steps ago.
+module formal_delay #(
+    parameter int unsigned LENGTH = 4,
+    parameter bit BLOCK = 1'b0
+) (
+    input logic clk
+);
+    localparam int unsigned WORDS = 2 * LENGTH + 3;
+    localparam int unsigned WIDTH = 2;
+    (* anyconst *) logic [WORDS*WIDTH-1:0] words;
+    (* anyseq *) logic [WIDTH-1:0] noise;
+    (* anyseq *) logic steps_now;
+    logic rst, eager, enable;
+    logic [7:0] cycle, steps;
+    logic [WIDTH-1:0] in_data, out_data;
+
+    formal_start start (.clk, .rst, .eager, .cycle);
+
+    assign enable = steps_now & (steps != WORDS);
+    assign in_data = enable ? words[steps*WIDTH+:WIDTH] : noise;
+
+    bitsmith_delay #(.WIDTH(WIDTH), .LENGTH(LENGTH), .BLOCK(BLOCK)) dut (.clk, .rst, .enable, .in_data, .out_data);
+
+    always_ff @(posedge clk) begin
+        if (rst) steps <= '0;
+        else begin
+            if (steps >= LENGTH) assert (out_data == words[(steps-LENGTH)*WIDTH+:WIDTH]);
+            steps <= steps + enable;
+        end
+    end
+endmodule

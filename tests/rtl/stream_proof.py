@@ -1,0 +1,75 @@
+"""Bounded proofs of modules of the stream library, with Yosys and z3."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bitsmith.errors import ToolFailedError
+from bitsmith.flows.base import YOSYS, Command, find, run
+from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
+
+_FORMAL = Path(__file__).parent / "formal"
+_PARTS = {"window": ("window", "window_axis", "delay")}
+
+
+def model(
+    folder: Path, module: str, parameters: Mapping[str, int | str], mutant: tuple[str, str] | None = None
+) -> None:
+    """Write ``formal_<module>`` around ``bitsmith_<module>`` as formulas to ``folder``.
+
+    ``mutant``: text of the library that is replaced by another.
+    """
+    texts = library(STREAM_LIBRARY)
+    parts = [f"bitsmith_{part}.sv" for part in _PARTS.get(module, (module,))]
+    for name in parts:
+        text = texts[name]
+        if mutant is not None and mutant[0] in text:
+            text = text.replace(*mutant)
+        (folder / name).write_text(text)
+    if mutant is not None:
+        assert any(texts[name] != (folder / name).read_text() for name in parts)
+    wrappers = ["formal_neighbours.sv", f"formal_{module}.sv"]
+    for name in wrappers:
+        (folder / name).write_text((_FORMAL / name).read_text())
+    script = [f"read_verilog -sv -formal {' '.join([*wrappers, *parts])}"]
+    if parameters:
+        sets = " ".join(f"-set {name} {value}" for name, value in parameters.items())
+        script.append(f"chparam {sets} formal_{module}")
+    script += [f"prep -top formal_{module} -flatten", "memory_map", "async2sync", "dffunmap", "opt_clean"]
+    script.append("write_smt2 -wires model.smt2")
+    (folder / "model.ys").write_text("\n".join(script) + "\n")
+    run(
+        Command(
+            argv=(str(find(YOSYS).path), "-q", "-s", "model.ys"),
+            cwd=folder,
+            log=folder / "yosys.log",
+            outputs=(folder / "model.smt2",),
+        )
+    )
+
+
+def counterexample(folder: Path, cycles: int) -> str:
+    """Which assertion of the model in ``folder`` can fail within ``cycles`` cycles; empty if none can."""
+    yosys = find(YOSYS).path
+    log = folder / "smtbmc.log"
+    # All cycles in one question without functions, which z3 answers far sooner than one at a time.
+    question = ("--presat", "--unroll", "--noincr", "-t", f"0:{cycles}:{cycles}")
+    try:
+        run(
+            Command(
+                argv=(str(yosys.with_name(f"{yosys.name}-smtbmc")), "-s", "z3", *question, "model.smt2"),
+                cwd=folder,
+                log=log,
+                env=(("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"),),
+            )
+        )
+    except ToolFailedError:
+        failed = [line for line in log.read_text().splitlines() if "Assert failed" in line]
+        if not failed:
+            raise
+        return failed[0]
+    assert "Status: PASSED" in log.read_text()
+    return ""

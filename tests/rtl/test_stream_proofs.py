@@ -1,0 +1,217 @@
+"""Bounded proofs of the stream library: nothing lost, repeated, reordered or locked up, whatever tokens and stalls come.
+
+Each covers at least two frames of small size, with a few stalls. What a proof says is in ``formal/formal_<module>.sv``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.plan import processes as kinds
+from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, reorder_timing, timing
+from bitsmith.rtl.wrapper import STREAM_LIBRARY
+from tests.rtl.stream_bench import process
+from tests.rtl.stream_proof import counterexample, model
+
+pytestmark = pytest.mark.tools
+slow = pytest.mark.slow
+ci = pytest.mark.ci
+
+
+def assert_proved(folder: Path, module: str, parameters: dict[str, int | str], cycles: int) -> None:
+    """No assertion of ``formal_<module>`` can fail."""
+    model(folder, module, parameters)
+    assert counterexample(folder, cycles) == ""
+
+
+@pytest.mark.parametrize(
+    ("depth", "block", "cycles"),
+    [
+        (1, 0, 14),
+        pytest.param(2, 1, 14, marks=ci),
+        (1, 1, 14),
+        (2, 0, 14),
+        pytest.param(3, 0, 14, marks=slow),
+        pytest.param(3, 1, 14, marks=slow),
+        pytest.param(4, 1, 15, marks=slow),
+    ],
+)
+def test_queue(tmp_path: Path, depth: int, block: int, cycles: int) -> None:
+    assert_proved(tmp_path, "queue", {"DEPTH": depth, "BLOCK": bit(block)}, cycles)
+
+
+@pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
+def test_split(tmp_path: Path, parts: int, times: int) -> None:
+    assert_proved(tmp_path, "split", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_gather(tmp_path: Path, parts: int) -> None:
+    assert_proved(tmp_path, "gather", {"PARTS": parts}, 3 * parts + 7)
+
+
+@pytest.mark.parametrize(("count", "greatest"), [(1, 0), (3, 0), (3, 1)])
+def test_reduce(tmp_path: Path, count: int, greatest: int) -> None:
+    assert REDUCE_LATENCY == 1
+    assert_proved(tmp_path, "reduce", {"COUNT": count, "GREATEST": bit(greatest)}, 3 * count + 7)
+
+
+@pytest.mark.parametrize(
+    ("n", "steps", "groups", "signed"),
+    [
+        (1, 2, 1, 1),
+        pytest.param(2, 1, 2, 0, marks=slow),
+        pytest.param(3, 2, 2, 1, marks=slow),
+        pytest.param(5, 1, 1, 1, marks=slow),
+    ],
+)
+def test_fold(tmp_path: Path, n: int, steps: int, groups: int, signed: int) -> None:
+    latency = fold_latency(n)
+    parameters = {"N": n, "STEPS": steps, "GROUPS": groups, "X_SIGNED": bit(signed), "LATENCY": latency}
+    assert_proved(tmp_path, "fold", parameters, 2 * steps * groups + latency + 4)
+
+
+@pytest.mark.parametrize(("length", "block"), [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1)])
+def test_delay(tmp_path: Path, length: int, block: int) -> None:
+    assert_proved(tmp_path, "delay", {"LENGTH": length, "BLOCK": bit(block)}, 2 * length + 8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "taps", "stride", "dilation", "padded", "actions"),
+    [
+        (1, 4, (1, 3), (1, 1), 1, 0, 4),
+        pytest.param(2, 5, (2, 2), (1, 2), 3, 0, 10, marks=slow),
+        pytest.param(3, 3, (2, 2), (1, 1), 1, 0, 9, marks=slow),
+        pytest.param(1, 2, (3, 2), (1, 1), 1, 1, 12, marks=slow),
+    ],
+)
+def test_window(
+    tmp_path: Path,
+    rows: int,
+    columns: int,
+    taps: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: int,
+    padded: int,
+    actions: int,
+) -> None:
+    parameters: dict[str, int | str] = {"SIZE_1": rows, "SIZE_2": columns, "TAPS_1": taps[0], "TAPS_2": taps[1]}
+    parameters |= {"STRIDE_1": stride[0], "STRIDE_2": stride[1], "DILATION_2": dilation}
+    assert_proved(tmp_path, "window", parameters | {"PADDED": bit(padded), "ACTIONS": actions}, 2 * actions + 4)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "source", "synchronous"),
+    [
+        (4, [0, 0, 1, -1, 3, -1], 1),
+        pytest.param(3, [-1, 1, 1], 0, marks=ci),
+        (2, [1], 1),
+    ],
+)
+def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: int) -> None:
+    process_ = process(kinds.Reorder(np.array(source)), [((tokens,), 1)], ((len(source),), 1))
+    (actions,) = timing(process_, 0).sequencers
+    taken, given = np.diff(actions.takes[0], prepend=0), np.diff(actions.fills[0], prepend=0)
+    flags = (actions.needs[0] > actions.takes[0] - taken) + 2 * taken + 4 * given
+    parameters: dict[str, int | str] = {"TOKENS": tokens, "READS": len(source), "ACTIONS": len(flags)}
+    parameters |= {"SOURCE": table(source, 8), "FLAGS": table(flags.tolist(), 3), "SYNCHRONOUS": bit(synchronous)}
+    assert_proved(tmp_path, "order", parameters, 2 * len(flags) + 5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "source", "depth", "synchronous"),
+    [
+        pytest.param(3, [2, 0, 1], 3, 0, marks=ci),
+        (2, [1, -1, 0], 4, 1),
+        pytest.param(4, [0, 2, 1, 3], 2, 1, marks=slow),
+        pytest.param(4, [1, 1, 0], 5, 0, marks=slow),
+    ],
+)
+def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, synchronous: int) -> None:
+    _, reader = reorder_timing(np.array(source), tokens).sequencers
+    freed = np.diff(reader.takes[0], prepend=0)
+    needed = reader.needs[0] - (reader.takes[0] - freed)
+    by = 2 * (tokens + len(source)) + 1
+    parameters: dict[str, int | str] = {"DEPTH": depth, "TOKENS": tokens, "READS": len(source), "BY": by}
+    parameters |= {"SOURCE": table(source, 8), "NEEDED": table(needed.tolist(), 8), "FREED": table(freed.tolist(), 8)}
+    assert_proved(tmp_path, "reorder", parameters | {"SYNCHRONOUS": bit(synchronous)}, by + 3)
+
+
+@pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])
+def test_merge(tmp_path: Path, which: list[int], synchronous: int) -> None:
+    parameters = {"ACTIONS": len(which), "WHICH": table(which, 1), "SYNCHRONOUS": bit(synchronous)}
+    assert_proved(tmp_path, "merge", parameters, 2 * len(which) + 6)
+
+
+@pytest.mark.parametrize(
+    ("steps", "latency"), [(1, 1), (3, 0), pytest.param(3, 2, marks=slow), pytest.param(2, 3, marks=slow)]
+)
+def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
+    cycles = 2 * steps * (latency + 1) + 5
+    assert_proved(tmp_path, "scan", {"STEPS": steps, "LATENCY": latency}, cycles)
+
+
+@pytest.mark.parametrize(("tokens", "synchronous"), [(1, 0), (3, 1), pytest.param(3, 0, marks=ci)])
+def test_source(tmp_path: Path, tokens: int, synchronous: int) -> None:
+    assert_proved(tmp_path, "source", {"TOKENS": tokens, "SYNCHRONOUS": bit(synchronous)}, 3 * tokens + 6)
+
+
+def bit(value: int) -> str:
+    """A parameter of one bit."""
+    return f"1'b{value}"
+
+
+def table(values: Sequence[int], width: int) -> str:
+    """A parameter of values of ``width`` bits, the first lowest."""
+    word = sum((value % (1 << width)) << (k * width) for k, value in enumerate(values))
+    return f"{len(values) * width}'h{word:x}"
+
+
+MUTANTS = [
+    ("queue", "assign free = claimed != FULL", "assign free = 1'b1"),
+    ("queue", "claimed <= counted(claimed, claim, take)", "claimed <= counted(claimed, put, take)"),
+    ("queue", "held <= counted(held, put, take)", "held <= counted(held, claim, take)"),
+    ("split", "act & last_part & last_time", "act & last_part"),
+    ("split", "assign act = x_valid & y_free", "assign act = x_valid & y_free & (part == '0)"),
+    ("gather", "x_valid & (y_free | ~last_part)", "x_valid"),
+    ("gather", "assign y_data = {x_data, earlier}", "assign y_data = {earlier, x_data}"),
+    ("reduce", "(place == '0) ? operand", "last ? operand"),
+    ("reduce", "x_valid & (y_free | ~last)", "x_valid & y_free"),
+    ("fold", "begins[STAGES-1] ? sum", "1'b0 ? sum"),
+    ("fold", "if (acts[STAGES-1]) total", "total"),
+    ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
+    ("window", "assign x_take = act & inside_all", "assign x_take = x_valid & inside_all"),
+    ("window", "else if (enable & (at == BITS'(REACH - 1)))", "else if (enable & (at == BITS'(REACH)))"),
+    ("order", "(y_free | ~flags[2])", "1'b1"),
+    ("reorder", "x_valid & (held != COUNT_BITS'(DEPTH))", "x_valid"),
+    ("reorder", "(held >= needed)", "(held > needed)"),
+    ("merge", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
+    ("scan", "& ~waiting &", "&"),
+    ("scan", "if (core_answers) states", "states"),
+    ("source", "if (y_free) next_index", "next_index"),
+]
+SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
+    "fold": ({"N": 1, "STEPS": 2, "GROUPS": 1, "LATENCY": fold_latency(1)}, 14),
+    "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
+    "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
+    "reorder": (
+        {"DEPTH": 2, "TOKENS": 2, "READS": 2, "BY": 9, "SOURCE": "16'h0001", "NEEDED": "16'h0202", "FREED": "16'h0200"},
+        12,
+    ),
+}
+
+
+def test_every_module_has_a_mutant() -> None:
+    modules = {name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY} - {"window_axis"}
+    assert {module for module, _, _ in MUTANTS} == modules
+
+
+@pytest.mark.parametrize(("module", "text", "instead"), MUTANTS)
+def test_proofs_can_fail(tmp_path: Path, module: str, text: str, instead: str) -> None:
+    parameters, cycles = SETTINGS.get(module, ({}, 16))
+    model(tmp_path, module, parameters, (text, instead))
+    assert "Assert failed" in counterexample(tmp_path, cycles)
