@@ -51,6 +51,7 @@ class Drawn:
     """A network under construction; ``add`` gives the new node's name."""
 
     rng: np.random.Generator
+    step: float = 1 / 8
     nodes: list[NetworkNode] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
 
@@ -64,7 +65,7 @@ class Drawn:
         return self.add(Input(shape), name=name, chosen=Settings({"result": INPUT}))
 
     def weights(self, *shape: int) -> Floats:
-        return as_weights(self.rng.integers(-8, 9, shape) / 8)
+        return as_weights(self.rng.integers(-8, 9, shape) * self.step)
 
     def network(self, *outputs: str) -> Network:
         inputs = tuple(node.name for node in self.nodes if isinstance(node.layer, Input))
@@ -250,7 +251,7 @@ def test_channels_last_models_with_transposes_around_convolutions() -> None:
 
 
 def test_normalisations_fold_across_what_was_a_permutation() -> None:
-    d = drawn()
+    d = Drawn(np.random.default_rng(0), step=1 / 9)  # a trained kernel, not a quantised one
     out = d.normalised(d.conv(d.input((2, 4, 4)), 3, name="conv"))
     network = fold_batchnorm(layout(d.network(out)))
     assert isinstance(network.node(out).layer, Identity)
@@ -259,7 +260,7 @@ def test_normalisations_fold_across_what_was_a_permutation() -> None:
 
 
 def test_normalisations_stay_where_the_result_between_is_seen() -> None:
-    d = drawn()
+    d = Drawn(np.random.default_rng(0), step=1 / 9)
     x = d.conv(d.input((2, 4, 4)), 3)
     out = d.normalised(x)
     network = d.network(out)
@@ -368,6 +369,7 @@ def _weighted(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer | str
     """Layers with trained values that broadcast, or the name of a constant that does."""
     partial = tuple(n if draw(st.booleans()) else 1 for n in shape)[draw(st.integers(0, len(shape) - 1)) :]
     size = shape[axis]
+    most = np.arange(1, size + 1).reshape(size, *(1,) * (len(shape) - axis - 1)) > size // 2
     return draw(
         st.sampled_from(
             [
@@ -377,9 +379,7 @@ def _weighted(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer | str
                 LayerNormalization((axis,), d.weights(shape[-1]), d.weights(*partial), 0.125),
                 RMSNormalization((axis - len(shape),), d.weights(*partial), 0.125),
                 GroupNormalization(1, axis, d.weights(size), d.weights(size), 0.125),
-                Softmax(
-                    axis, as_weights(np.arange(shape[-1]) > 0) if shape[-1] > 1 and axis == 0 < len(shape) - 1 else None
-                ),
+                Softmax(axis, as_weights(most)),
                 Dense(d.weights(shape[-1], 3)),
             ]
         )

@@ -126,3 +126,20 @@ def test_casts_that_only_floor_are_merged() -> None:
     assert [type(node.op).__name__ for node in merged.nodes] == ["Input", "Cast"]
     rounds = parse(to_text(program).replace("rounding=TRN overflow=WRAP", "rounding=RND overflow=WRAP"))
     assert len(simplify(rounds).nodes) == 3
+
+
+def test_transpositions_are_merged_and_cancelled() -> None:
+    program = parse(
+        "%0 = input name=x shape=(2,1,3) frac=0 lo=-8 hi=7 rounding=TRN overflow=SAT\n"
+        "%1 = transpose %0 perm=(1,2,0)\n"
+        "%2 = transpose %1 perm=(1,2,0)\n"
+        "%3 = transpose %2 perm=(1,2,0)\n"
+        "%4 = transpose %0 perm=(1,0,2)\n"
+        "output merged %2\noutput cancelled %3\noutput reshaped %4"
+    )
+    simple = simplify(program)
+    assert [type(node.op).__name__ for node in simple.nodes] == ["Input", "Transpose", "Reshape"]
+    assert [simple.nodes[output.node].type.shape for output in simple.outputs] == [(3, 2, 1), (2, 1, 3), (1, 2, 3)]
+    raw = np.arange(-3, 3, dtype=object).reshape(1, 2, 1, 3)
+    for expected, got in zip(Emulator(program).run_raw([raw]), Emulator(simple).run_raw([raw]), strict=True):
+        np.testing.assert_array_equal(expected, got)

@@ -39,6 +39,10 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
             return args[0]
         case ops.Reshape() if isinstance(new.nodes[args[0]].op, ops.Reshape):
             return new.append(op, new.nodes[args[0]].args, layer)
+        case ops.Transpose() if isinstance(inner := new.nodes[args[0]].op, ops.Transpose):
+            both = ops.Transpose(tuple(inner.perm[axis] for axis in op.perm))
+            merged = _rule(new, both, new.nodes[args[0]].args, layer)
+            return new.append(both, new.nodes[args[0]].args, layer) if merged is None else merged
         case ops.Transpose() if op.perm == tuple(range(len(op.perm))):
             return args[0]
         case ops.Transpose() if not _moves(op, new.type(args[0]).shape):
