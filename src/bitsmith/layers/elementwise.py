@@ -61,6 +61,7 @@ class Sign(Layer):
     """-1, 0 or 1."""
 
     elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
@@ -81,6 +82,7 @@ class WholeNumber(Layer):
     way: Whole
 
     elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)

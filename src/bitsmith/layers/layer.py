@@ -31,6 +31,8 @@ class Layer(ABC):
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
     elementwise: ClassVar[bool] = False
     """Whether each element of the result comes from those at its place in the operands, and everywhere alike."""
+    jumps: ClassVar[bool] = False
+    """Whether the least change of an operand may change the result a lot: ``auto`` rounds nothing in front of it."""
 
     @property
     def kind(self) -> str:

@@ -32,6 +32,7 @@ class Comparison(Layer):
     relation: Relation
 
     elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)

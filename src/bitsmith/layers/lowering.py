@@ -8,6 +8,7 @@ The rules of ``auto`` (what the user leaves out):
   and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
   A finer result is rounded (RND) to that step. Its integer bits come from the proved range, so nothing can overflow;
   with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
+  In front of layers that jump (signs, comparisons) all results are exact.
 - *Accumulators* are exact always.
 """
 
@@ -95,6 +96,8 @@ class Lowering:
     builder: Builder
     settings: Settings
     observed: Observed
+    exact: bool = False
+    """Whether whatever reads the result needs all of it."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
@@ -160,6 +163,8 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return self.builder.cast(x, fmt)
+        if self.exact and variable == "result":
+            return x
         seen = self.seen(variable)
         frac = np.minimum(x.type.frac, self.result_frac(variable, largest))
         drop = objects(x.type.frac) - objects(frac)

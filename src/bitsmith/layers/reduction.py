@@ -181,6 +181,8 @@ class ArgMax(Layer):
     keepdims: bool = False
     least: bool = False
 
+    jumps: ClassVar[bool] = True
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = checked_axes(single(inputs, self.kind), (self.axis,), self.kind)
         return _reduced(shape, (self.axis,), keepdims=self.keepdims)

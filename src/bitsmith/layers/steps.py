@@ -23,6 +23,7 @@ class BinaryTanh(Layer):
     """1 from 0 up, -1 below."""
 
     elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)
@@ -41,6 +42,7 @@ class TernaryTanh(Layer):
     """1 above a half, -1 below minus a half, else 0."""
 
     elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return single(inputs, self.kind)

@@ -2,7 +2,8 @@
 
 Before: ``dense -> batch normalisation``. After: ``dense`` with scaled weights ``-> identity`` under the normalisation's name,
 which keeps the normalisation's result precision. Only where the first layer's own result is not observable: it has no other
-consumer, is no output, and its result and accumulator precision are auto, and so are the normalisation's weights.
+consumer, is no output, and its result and accumulator precision are auto, and so are the normalisation's weights. A kernel that
+has few bits (of a network trained for them) stays as it is: scaled, it would need many.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TypeAlias
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.lowering import exact_frac
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Identity
@@ -34,7 +36,9 @@ def fold_batchnorm(network: Network) -> Network:
             between.append(before.name)
             before = nodes[before.inputs[0]]
         last_axis = node.layer.axis in (-1, len(shapes[node.name]) - 1)
-        if isinstance(before.layer, Weighted) and last_axis and _is_unseen(network, before, {"result", "accum"}):
+        if not isinstance(before.layer, Weighted) or exact_frac(before.layer.kernel) is not None:
+            continue
+        if last_axis and _is_unseen(network, before, {"result", "accum"}):
             nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
             nodes[node.name] = replace(node, layer=Identity())
             nodes.update({name: replace(nodes[name], folded=True) for name in between})

@@ -21,8 +21,13 @@ def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
     """
     builder = Builder()
     values: dict[str, Value] = {}
+    readers: dict[str, list[bool]] = {node.name: [] for node in network.nodes}
     for node in network.nodes:
-        lowering = Lowering(node.name, builder, node.settings, observed[node.name])
+        for name in node.inputs:
+            readers[name].append(node.layer.jumps)
+    for node in network.nodes:
+        exact = bool(readers[node.name]) and all(readers[node.name]) and node.name not in network.outputs
+        lowering = Lowering(node.name, builder, node.settings, observed[node.name], exact)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
