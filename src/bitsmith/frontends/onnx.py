@@ -5,20 +5,20 @@ The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis and 
 
 ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
 one, whatever its size; and if an operation of such a model works along it, then there is none, and what the model is
-fed with at once is one sample.
+fed with at once is one sample; or, if there cannot be none (time before samples, in a recurrent model), it is the second one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused
-from bitsmith.frontends.onnx_call import Call, Results
+from bitsmith.frontends.onnx_call import Call, Results, Translation
 from bitsmith.frontends.onnx_fold import folded
 from bitsmith.frontends.onnx_graph import MAX_ELEMENTS, Graph, GraphInput, ModelLike, Node, is_onnx, read_graph
 from bitsmith.frontends.onnx_operators import OPERATORS, translation, why_unknown
@@ -43,20 +43,17 @@ def read_onnx(source: ModelLike) -> Network:
         UnsupportedError: nodes that cannot be translated, all of them in one message.
     """
     graph = read_graph(source)
-    axes = _sample_axes(graph)
-    reading = _Reading(graph, axes)
-    network = reading.network()
-    if network is not None:
-        return network
-    is_open = any(size is None for entry in graph.inputs for size in entry.sizes)
-    if reading.mixed and not is_open:
-        without = _Reading(graph, dict.fromkeys(axes))
-        network = without.network()
+    failed: list[_Reading] = []
+    for axes in _sample_axes(graph):
+        reading = _Reading(graph, axes)
+        network = reading.network()
         if network is not None:
             return network
-        if len(without.refusals) < len(reading.refusals):
-            reading = without
-    raise refusal_error(reading.refusals, graph.where, ", ".join(sorted(OPERATORS)))
+        failed.append(reading)
+        if not failed[0].mixed:
+            break
+    fewest = min(failed, key=lambda reading: len(reading.refusals))
+    raise refusal_error(fewest.refusals, graph.where, ", ".join(sorted(OPERATORS)))
 
 
 def operator_table() -> tuple[tuple[str, str], ...]:
@@ -64,25 +61,29 @@ def operator_table() -> tuple[tuple[str, str], ...]:
     return tuple((name, entry.becomes) for name, entry in sorted(OPERATORS.items()))
 
 
-def _sample_axes(graph: Graph) -> dict[str, int | None]:
-    """The axis of the samples of each input."""
-    found: dict[str, int | None] = {}
+def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
+    """The axis of the samples of each input: what it may be, the most likely first."""
     open_axes = {entry.name: [k for k, size in enumerate(entry.sizes) if size is None] for entry in graph.inputs}
+    several = next((name for name, axes in open_axes.items() if len(axes) > 1), None)
+    if several is not None:
+        raise UnsupportedError(f"the sizes of {len(open_axes[several])} axes are left open",
+                               where=f"{graph.where}, input {several!r}", accepted="one open size, that of the batch",
+                               remedy="fix the others, with dynamic_axes or dynamic_shapes of the exporter, or with "
+                               "python -m onnxruntime.tools.make_dynamic_shape_fixed")  # fmt: skip
     if any(open_axes.values()):
-        for entry in graph.inputs:
-            axes = open_axes[entry.name]
-            if len(axes) > 1:
-                raise UnsupportedError(
-                    f"the sizes of {len(axes)} axes are left open", where=f"{graph.where}, input {entry.name!r}",
-                    accepted="one open size, that of the batch",
-                    remedy="fix the others: onnxruntime.tools.make_dynamic_shape_fixed, or the exporter's dynamic_axes",
-                )  # fmt: skip
-            found[entry.name] = axes[0] if axes else None
-        return found
-    samples = next((entry.sizes[0] for entry in graph.inputs if entry.sizes), 1)
-    for entry in graph.inputs:
-        found[entry.name] = 0 if len(entry.sizes) > 1 and entry.sizes[0] == samples else None
-    return found
+        yield {name: axes[0] if axes else None for name, axes in open_axes.items()}
+        return
+    first = next((entry.sizes for entry in graph.inputs if len(entry.sizes) > 1), ())
+    for axis in (0, None, 1):
+        if axis is None or len(first) > axis + 1:
+            yield {
+                entry.name: axis if axis is not None and _has_axis(entry, axis, first[axis]) else None
+                for entry in graph.inputs
+            }
+
+
+def _has_axis(entry: GraphInput, axis: int, size: int | None) -> bool:
+    return len(entry.sizes) > max(axis, 1) and entry.sizes[axis] == size
 
 
 @dataclass(slots=True)
@@ -152,13 +153,35 @@ class _Reading:
                 return
             if results is None and entry is not None:
                 call = Call(node, name, self.graph.opset, values, wanted, self.batch, self._place)
-                with np.errstate(all="ignore"):
-                    results = entry.read(call)
+                results = self._read(entry, call)
             node.attributes.check_all_read()
             self._keep(node, results, wanted)
         except UnsupportedError as error:
-            self.mixed = self.mixed or isinstance(error, MixedSamplesError)
             self.refusals.append(refused(name, node.kind, error))
+
+    def _read(self, entry: Translation, call: Call) -> Results:
+        """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""
+        before = len(self.nodes)
+        with np.errstate(all="ignore"):
+            try:
+                return entry.read(call)
+            except MixedSamplesError:
+                self.mixed = True
+                if self.batch.size != 1:
+                    raise
+            for node in self.nodes[before:]:
+                del self.shapes[node.name]
+            del self.nodes[before:]
+            return entry.read(
+                replace(call, values=tuple(self._with_all_axes(call.name, value) for value in call.values))
+            )
+
+    def _with_all_axes(self, name: str, value: Value | None) -> Value | None:
+        """The only sample with its batch axis as one of its own."""
+        if not isinstance(value, Tensor) or value.batch is None or value.mask is not None:
+            return value
+        node, shape = self._place(f"{name}_batch", Reshape(value.sizes(1)), (value,), "Reshape")
+        return Tensor(node, shape, None, kind=value.kind)
 
     def _folded(self, node: Node, values: Sequence[Value | None]) -> Results:
         """The results of an operator on constants only; None if there is something else."""
@@ -193,9 +216,14 @@ class _Reading:
         value = self._value(name)
         if not isinstance(value, Tensor):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
-        if value.shape:
+        if value.mask is not None:
+            raise UnsupportedError(f"the output {name[:100]!r} holds minus infinity", where=self.graph.where)
+        shape = value.shape or (1,)
+        if value.batch is None and self.batch.size == 1 and any(axis is not None for axis in self.axes.values()):
+            shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
+        if shape == value.shape:
             return value.node
-        return self._place(self._name(f"{value.node}_output"), Reshape((1,)), (value,), "Reshape")[0]
+        return self._place(self._name(f"{value.node}_output"), Reshape(shape), (value,), "Reshape")[0]
 
     def _place(self, name: str, layer: Layer, inputs: Sequence[Tensor], source: str) -> tuple[str, Shape]:
         if name in self.shapes:

@@ -90,11 +90,15 @@ def _prelu(call: Call) -> Tensor:
 
 
 def _softmax(call: Call) -> Tensor:
-    return _along_axis(call, lambda x, axis: call.alike(Softmax(axis), x))
+    mask = call.masked(0).mask
+    if mask is not None and call.opset < 13:
+        raise UnsupportedError("a mask before operator set 13", remedy="export the model with operator set 13 or later")
+    return _along_axis(call, lambda x, axis: call.alike(Softmax(axis, mask), x))
 
 
 def _log_softmax(call: Call) -> Tensor:
     def build(x: Tensor, axis: int) -> Tensor:
+        call.tensor(0)  # which has no mask
         total = call.alike(Reduce(Reduction.LOG_SUM_EXP, (axis,), keepdims=True), x, "logsumexp")
         return call.combine(Subtract(), [x, total])
 
@@ -103,7 +107,7 @@ def _log_softmax(call: Call) -> Tensor:
 
 def _along_axis(call: Call, build: _Build) -> Tensor:
     """A function along one axis; before operator set 13 all axes from that one on count as one."""
-    x = call.tensor(0)
+    x = call.masked(0)
     if call.opset >= 13:
         return build(x, x.axis(call.attributes.integer("axis", -1)))
     axis = x.counted(call.attributes.integer("axis", 1)) if x.rank > 1 else 0

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx_call import Aligned, Call, Translation, unary
-from bitsmith.frontends.onnx_graph import dtype_of
+from bitsmith.frontends.onnx_graph import Array, dtype_of
 from bitsmith.frontends.onnx_values import Kind, Known, Tensor, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
@@ -51,6 +52,9 @@ def _binary(
     def read(call: Call) -> Tensor:
         call.attributes.ignore("broadcast")
         values = [call.required(0), call.required(1)]
+        masked = _masked_sum(call) if isinstance(merge, Add) else None
+        if masked is not None:
+            return masked
         kind = _kind(values)
         if kind is Kind.WHOLE and isinstance(merge, Divide):
             raise UnsupportedError("a division of whole numbers, which drops the rest", accepted="floating point")
@@ -64,6 +68,41 @@ def _binary(
         return call.join(merge, aligned, kind=kind) if found is None else found
 
     return Translation(read, f"{merge.kind}, or BatchNormalization with a constant")
+
+
+_MASKED = -1e30
+"""What is less than this is as good as minus infinity; nothing but masks holds it."""
+
+
+def _infinite(array: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.less(array, _MASKED), dtype=np.bool_)
+
+
+def _masks(array: Array) -> bool:
+    return array.dtype.kind == "f" and bool(np.any(_infinite(array)))
+
+
+def _masked_sum(call: Call) -> Tensor | None:
+    """A tensor plus a constant that is minus infinity somewhere, if that is what the operands are."""
+    for x, constant in ((call.required(0), call.required(1)), (call.required(1), call.required(0))):
+        if isinstance(x, Tensor) and isinstance(constant, Known) and any(map(_masks, constant.at)):
+            shift = Known(tuple(np.where(_infinite(array), 0.0, array) for array in constant.at))
+            moved = any(bool(np.any(array)) for array in shift.at)
+            if moved:
+                aligned = call.aligned([x, shift])
+                if isinstance(aligned.operands[1], np.ndarray):
+                    x = call.affine(x, aligned, _ONE, aligned.operands[1], "shifted")
+            return _with_mask(call, x, Known(tuple(np.logical_not(_infinite(array)) for array in constant.at)))
+    return None
+
+
+def _with_mask(call: Call, x: Tensor, kept: Known) -> Tensor:
+    """``x``, of minus infinity where ``kept`` is false."""
+    aligned = call.aligned([x, kept])
+    mask = aligned.operands[1]
+    if not isinstance(mask, np.ndarray) or np.broadcast_shapes(mask.shape, x.shape) != x.shape:
+        raise UnsupportedError("a mask of more axes than the tensor", accepted="masks that broadcast to it")
+    return replace(call.alike(Identity(), x), mask=mask)
 
 
 def _add(call: Call, aligned: Aligned, x: Tensor, constant: Floats, first: bool, kind: Kind) -> Tensor:
@@ -203,8 +242,33 @@ def _compared_with_zero(call: Call, x: Tensor, relation: Relation) -> Tensor:
 
 def _where(call: Call) -> Tensor:
     values = [call.required(number) for number in range(3)]
-    kinds = {value.kind for value in values[1:]}
+    condition, kinds = values[0], {value.kind for value in values[1:]}
+    if isinstance(condition, Known):
+        for number, kept in ((1, condition), (2, Known(tuple(np.logical_not(array) for array in condition.at)))):
+            x, other = values[number], values[3 - number]
+            if isinstance(x, Tensor) and isinstance(other, Known) and all(_always_masks(array) for array in other.at):
+                return _with_mask(call, x, kept)
+            if isinstance(x, Tensor) and all(bool(np.all(array)) for array in kept.at) and _covers(call, x, values):
+                return call.alike(Identity(), x, kind=x.kind)
     return call.combine(Where(), values, kind=kinds.pop() if len(kinds) == 1 else Kind.REAL)
+
+
+def _always_masks(array: Array) -> bool:
+    return array.dtype.kind == "f" and bool(np.all(_infinite(array)))
+
+
+def _covers(call: Call, x: Tensor, values: Sequence[Value]) -> bool:
+    """Whether ``x`` has the shape of the values together."""
+    shapes = [value.sizes(call.batch.sizes[0]) if isinstance(value, Tensor) else value.at[0].shape for value in values]
+    return np.broadcast_shapes(*shapes) == x.sizes(call.batch.sizes[0])
+
+
+def _is_nan(call: Call) -> Known:
+    """Never: fixed-point numbers are finite."""
+    x = call.tensor(0)
+    call.attributes.ignore("detect_negative", "detect_positive")
+    arrays = tuple(np.zeros(x.sizes(samples), dtype=np.bool_) for samples in call.batch.sizes)
+    return Known(arrays if x.batch is not None else arrays[:1])
 
 
 def _cast(call: Call) -> Tensor:
@@ -278,6 +342,8 @@ ARITHMETIC: dict[str, Translation] = {
     "Xor": _truths(Comparison(Relation.NE)),
     "Not": Translation(lambda call: _compared_with_zero(call, call.tensor(0), Relation.EQ), "Comparison"),
     "Where": Translation(_where, "Where"),
+    "IsNaN": Translation(_is_nan, "a constant"),
+    "IsInf": Translation(_is_nan, "a constant"),
     "Cast": Translation(_cast, "Identity, WholeNumber or Comparison"),
     "CastLike": Translation(_cast_like, "Identity, WholeNumber or Comparison"),
     "Identity": Translation(_known_identity, "Identity"),

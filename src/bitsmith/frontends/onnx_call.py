@@ -62,7 +62,15 @@ class Call:
 
     def value(self, number: int) -> Value | None:
         """Operand ``number``, None if it is left out."""
-        return self.values[number] if number < len(self.values) else None
+        found = self.values[number] if number < len(self.values) else None
+        if isinstance(found, Tensor) and found.mask is not None:
+            raise UnsupportedError("works on values of minus infinity", accepted="a Softmax behind such a mask")
+        return found
+
+    def masked(self, number: int) -> Tensor:
+        """Operand ``number``, which may have a mask."""
+        found = self.values[number] if number < len(self.values) else None
+        return found if isinstance(found, Tensor) else self.tensor(number)
 
     def required(self, number: int) -> Value:
         """Operand ``number``.
@@ -84,7 +92,7 @@ class Call:
         if isinstance(value, Tensor):
             return value
         axis = batch_axis(value)
-        array = per_sample(value, axis, merged=False, batch=self.batch)
+        array = per_sample(value, axis, merged=0, batch=self.batch)
         return self.constant(floats(array), axis, value.name, kind=value.kind)
 
     def constant(self, values: Floats, batch: int | None = None, name: str = "", *, kind: Kind = Kind.REAL) -> Tensor:
@@ -127,14 +135,14 @@ class Call:
         suffix: str = "",
         *,
         batch: int | None,
-        merged: bool = False,
+        merged: int = 0,
         kind: Kind = Kind.REAL,
         source: str = "",
     ) -> Tensor:
         """The result of ``layer``; the one without a suffix has the user's name."""
         name = f"{self.name}_{suffix}" if suffix else self.name
         node, shape = self.place(name, layer, inputs, source or (layer.kind if suffix else self.node.kind))
-        return Tensor(node, shape, batch, merged and batch is not None, kind)
+        return Tensor(node, shape, batch, 0 if batch is None else merged, kind)
 
     def alike(self, layer: Layer, x: Tensor, suffix: str = "", *, kind: Kind = Kind.REAL) -> Tensor:
         """The result of ``layer``, which leaves ``x`` its axes."""
@@ -190,12 +198,12 @@ class Call:
         places = {(rank - x.rank + (x.batch or 0), x.merged, x.shape[x.batch or 0] if x.merged else 1) for x in tensors}
         if len(places) > 1:
             raise MixedSamplesError("combines tensors whose batch axes differ")
-        axis, merged, _ = places.pop() if places else (None, False, 1)
+        axis, merged, _ = places.pop() if places else (None, 0, 1)
         operands = [self._aligned_one(value, None if axis is None else axis - rank, merged) for value in values]
         names = tuple(value.name if isinstance(value, Known) else "" for value in values)
         return Aligned(tuple(operands), names, axis, merged)
 
-    def _aligned_one(self, value: Value, from_end: int | None, merged: bool) -> Operand:
+    def _aligned_one(self, value: Value, from_end: int | None, merged: int) -> Operand:
         axis = None if from_end is None else value.rank + from_end
         if isinstance(value, Known):
             if axis is None:
@@ -257,7 +265,7 @@ class Aligned:
     operands: tuple[Operand, ...]
     names: tuple[str, ...]
     batch: int | None
-    merged: bool
+    merged: int
 
 
 Results: TypeAlias = "Value | tuple[Value | None, ...] | None"

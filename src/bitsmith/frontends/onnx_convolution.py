@@ -136,9 +136,8 @@ def _kept(call: Call, sizes: Sequence[int], taps: Axes, strides: Axes, dilation:
     if len(wanted) != rank:
         raise call.attributes.wrong("output_shape", f"{rank} sizes")
     totals = [n - kept for n, kept in zip(full, wanted, strict=True)]
-    if min(totals) < 0:
-        raise UnsupportedError(f"an output of {wanted}, more than the {full} that there are", accepted="less")
-    # An odd one goes to the beginning, or with SAME_UPPER to the end.
+    # An odd one goes to the beginning, or with SAME_UPPER to the end; what is wanted beyond is at the end.
+    totals = [max(total, 0) for total in totals]
     crop = tuple(total // 2 if mode == "SAME_UPPER" else total - total // 2 for total in totals)
     return crop, wanted
 

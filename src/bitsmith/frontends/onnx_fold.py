@@ -164,7 +164,8 @@ def unsqueezed(rank: int, axes: Sequence[int]) -> tuple[int, ...]:
 def reduced_axes(call: Folding, since: int) -> tuple[int, ...] | None:
     """The axes of a reduction; none at all means every axis, or, if the attribute says so, nothing (None)."""
     axes = call.listed("axes", 1, since) or ()
-    if not axes and call.attributes.flag("noop_with_empty_axes", False):
+    no_operation = call.attributes.flag("noop_with_empty_axes", False)
+    if not axes and no_operation:
         return None
     rank = call.array(0).ndim
     if any(not -rank <= axis < rank for axis in axes):

@@ -15,6 +15,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 
 _ZERO = np.zeros(())
@@ -66,8 +67,8 @@ class _Product:
         y = self._joined(terms, result)
         return replace(y, batch=place, merged=merged)
 
-    def _batch(self) -> tuple[str | None, bool]:
-        """The label of the batch axis, and whether it is merged."""
+    def _batch(self) -> tuple[str | None, int]:
+        """The label of the batch axis, and in how many blocks it is merged."""
         found = {
             (labels[value.batch], value.merged)
             for value, labels in zip(self.values, self.labels, strict=True)
@@ -75,13 +76,13 @@ class _Product:
         }
         if len(found) > 1:
             raise MixedSamplesError("multiplies tensors whose batch axes differ")
-        return found.pop() if found else (None, False)
+        return found.pop() if found else (None, 0)
 
-    def _of_a_sample(self, value: Value, labels: str, batch: str | None, merged: bool) -> _Term:
+    def _of_a_sample(self, value: Value, labels: str, batch: str | None, merged: int) -> _Term:
         axis = labels.index(batch) if batch is not None and batch in labels else None
         rest = labels if axis is None else labels[:axis] + labels[axis + 1 :]
         if isinstance(value, Known):
-            return _Term(floats(per_sample(value, axis, False, self.call.batch)), rest)
+            return _Term(floats(per_sample(value, axis, 0, self.call.batch)), rest)
         if value.batch is not None:
             return _Term(value, labels if merged else rest)
         if axis is None:
@@ -218,6 +219,8 @@ def _einsum(call: Call) -> Tensor:
         if not x.merged:
             batch = labels[x.batch]
             labels, result = labels.replace(batch, ""), result.replace(batch, "")
+    if not result:
+        return call.emit(Reduce(Reduction.SUM, tuple(range(len(labels)))), (x,), batch=place)
     return call.emit(Einsum(f"{labels}->{result}"), (x,), batch=place, merged=x.merged)
 
 

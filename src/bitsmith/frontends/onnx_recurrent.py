@@ -154,7 +154,7 @@ class _Reader:
             elif value is None:
                 found.append(np.zeros(shape))
             else:
-                found.append(per_sample(value, axis, False, call.batch).astype(np.float64))
+                found.append(per_sample(value, axis, 0, call.batch).astype(np.float64))
             if found[-1].shape != shape:
                 raise ModelFileError(f"an initial state of shape {found[-1].shape}", where=call.attributes.where,
                                      accepted=f"shape {shape}")  # fmt: skip

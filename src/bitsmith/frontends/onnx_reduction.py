@@ -25,8 +25,8 @@ def _reduce(build: _Build, since: int) -> Translation:
         before, reduction, after = build
         x = call.tensor(0)
         axes = call.listed("axes", 1, since) or ()
-        keep = call.attributes.flag("keepdims", True)
-        if not axes and call.attributes.flag("noop_with_empty_axes", False):
+        keep, no_operation = call.attributes.flag("keepdims", True), call.attributes.flag("noop_with_empty_axes", False)
+        if not axes and no_operation:
             if before is None and after is None:
                 return call.alike(Identity(), x, kind=x.kind)
             raise UnsupportedError("a reduction over no axis", accepted="axes")

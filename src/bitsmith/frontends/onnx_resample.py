@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx_call import Call, Translation
 from bitsmith.frontends.onnx_values import MixedSamplesError, Tensor
+from bitsmith.layers.layer import Shape
 from bitsmith.layers.resample import Coordinates, Crop, Interpolation, NearestMode, Pad, PadMode, Resize
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.shape import Identity, Reshape
 
 _MODES = {"constant": PadMode.CONSTANT, "edge": PadMode.EDGE, "reflect": PadMode.REFLECT, "wrap": PadMode.WRAP}
 _MOST = 1 << 24
@@ -107,7 +110,16 @@ def _resize(call: Call) -> Tensor:
     ):
         raise UnsupportedError("shrinking by the nearest element before operator set 11, which runtimes do differently",
                                accepted="growing", remedy="export the model with operator set 11 or later")  # fmt: skip
-    return call.alike(Resize(tuple(target), interpolation, coordinates, nearest), x, kind=x.kind)
+    return _resized(call, x, tuple(target), Resize(tuple(target), interpolation, coordinates, nearest))
+
+
+def _resized(call: Call, x: Tensor, target: Shape, layer: Resize) -> Tensor:
+    """``layer``, which has the axes to resize first, on ``x``."""
+    if x.batch == 0 and not x.merged and len(target) > 1 and target[0] == x.shape[0]:
+        y = call.emit(replace(layer, sizes=target[1:]), (call.channels_last(x),), batch=0)
+        return call.channels_first(y)
+    y = call.alike(Reshape((*x.shape, 1)), x, "axes")
+    return call.alike(Reshape(target), call.alike(layer, y), "shape", kind=x.kind)
 
 
 def _scales(call: Call, number: int) -> tuple[float, ...] | None:
@@ -139,7 +151,7 @@ def _upsample(call: Call) -> Tensor:
     target = _scaled(list(x.shape), scales)
     interpolation = Interpolation.NEAREST if mode == "nearest" else Interpolation.LINEAR
     layer = Resize(target, interpolation, Coordinates.ASYMMETRIC, NearestMode.FLOOR)
-    return call.alike(layer, x, kind=x.kind)
+    return _resized(call, x, target, layer)
 
 
 RESAMPLING: dict[str, Translation] = {

@@ -187,7 +187,7 @@ def _concat(call: Call) -> Tensor:
     places = {(value.batch, value.merged) for value in values if isinstance(value, Tensor) and value.batch is not None}
     if len(places) > 1 or any(place == axis for place, _ in places):
         raise MixedSamplesError("joins tensors along the batch axis, or with others' batch axes")
-    batch, merged = places.pop() if places else (None, False)
+    batch, merged = places.pop() if places else (None, 0)
     tensors = [_of_a_sample(call, value, batch, merged) for value in values]
     kinds = {tensor.kind for tensor in tensors}
     kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
@@ -197,7 +197,7 @@ def _concat(call: Call) -> Tensor:
     return call.emit(Concatenate(within), tensors, batch=batch, merged=merged, kind=kind)
 
 
-def _of_a_sample(call: Call, value: Value, batch: int | None, merged: bool) -> Tensor:
+def _of_a_sample(call: Call, value: Value, batch: int | None, merged: int) -> Tensor:
     """``value`` with the batch axis ``batch``."""
     if isinstance(value, Known):
         if batch is None and batch_axis(value) is None:
@@ -207,6 +207,14 @@ def _of_a_sample(call: Call, value: Value, batch: int | None, merged: bool) -> T
         return call.constant(floats(per_sample(value, batch, merged, call.batch)), batch, value.name, kind=value.kind)
     if value.batch == batch:
         return value
+    if (
+        batch is not None
+        and value.batch is None
+        and value.rank > batch
+        and value.shape[batch] == 1
+        and call.batch.size == 1
+    ):
+        return call.batched(value, batch)
     raise MixedSamplesError("joins tensors with and without a batch axis")
 
 
@@ -365,14 +373,15 @@ def _cumulative_sum(call: Call) -> Tensor:
 
 
 def _space_to_depth(call: Call) -> Tensor:
-    """Blocks of positions become channels: (block row, block column, channel)."""
+    """Blocks of positions become channels: (block row, block column, channel), or with CRD the channel first."""
     x = call.batched(call.tensor(0), 0)
-    block = call.attributes.integer("blocksize")
-    if len(x.shape) != 3 or block < 1 or x.shape[1] % block or x.shape[2] % block:
-        raise UnsupportedError(f"blocks of {block} in an input of shape {x.shape}", accepted="sizes that are multiples")
+    block, mode = call.attributes.integer("blocksize"), call.attributes.text("mode", "DCR")
+    if len(x.shape) != 3 or block < 1 or x.shape[1] % block or x.shape[2] % block or mode not in ("DCR", "CRD"):
+        raise UnsupportedError(f"blocks of {block} in an input of shape {x.shape}, mode {mode[:20]}",
+                               accepted="sizes that are multiples; DCR, CRD")  # fmt: skip
     c, h, w = x.shape
     y = call.alike(Reshape((c, h // block, block, w // block, block)), x, "blocks")
-    y = call.alike(Permute((2, 4, 0, 1, 3)), y, "moved")
+    y = call.alike(Permute((2, 4, 0, 1, 3) if mode == "DCR" else (0, 2, 4, 1, 3)), y, "moved")
     return call.alike(Reshape((c * block * block, h // block, w // block)), y, kind=x.kind)
 
 

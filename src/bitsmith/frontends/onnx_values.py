@@ -102,15 +102,18 @@ class Known:
 class Tensor:
     """The result of ``node``, whose shape (of one sample) is ``shape``.
 
-    ``batch`` is the batch axis among ONNX's axes, which ``shape`` does not have; None if there is none. ``merged`` says that
-    this axis has the samples one after the other, each with the elements of axis ``batch`` of ``shape``.
+    ``batch`` is the batch axis among ONNX's axes, which ``shape`` does not have; None if there is none. If ``merged`` is not 0,
+    ``shape`` has it, with the elements of one sample in so many equal blocks, and in ONNX's tensor each block comes once for
+    every sample before the next one does.
+    Where ``mask`` is 0, ONNX's value is minus infinity, or as good as that; only a softmax takes such a tensor.
     """
 
     node: str
     shape: Shape
     batch: int | None
-    merged: bool = False
+    merged: int = 0
     kind: Kind = Kind.REAL
+    mask: Floats | None = None
 
     @property
     def rank(self) -> int:
@@ -155,7 +158,7 @@ class Tensor:
 Value: TypeAlias = Tensor | Known
 
 
-def per_sample(known: Known, axis: int | None, merged: bool, batch: Batch) -> Array:
+def per_sample(known: Known, axis: int | None, merged: int, batch: Batch) -> Array:
     """A constant as each sample sees it, if the batch axis of what it is combined with is its ``axis`` (None: it has none).
 
     Raises:
@@ -190,7 +193,7 @@ def batch_axis(known: Known) -> int | None:
     return axes[0]
 
 
-def placed_batch(before: Tensor, after: Sequence[Shape], batch: Batch) -> tuple[Shape, int | None, bool]:
+def placed_batch(before: Tensor, after: Sequence[Shape], batch: Batch) -> tuple[Shape, int | None, int]:
     """Where the batch axis of ``before`` is once its elements are in row-major order under other shapes.
 
     Args:
@@ -198,7 +201,7 @@ def placed_batch(before: Tensor, after: Sequence[Shape], batch: Batch) -> tuple[
         after: ONNX's new shape, for each of the batch's sizes.
 
     Returns:
-        The new shape of one sample, and where its batch axis is, and whether it is merged.
+        The new shape of one sample, where its batch axis is, and in how many blocks it is merged.
 
     Raises:
         MixedSamplesError: elements of several samples would lie between those of one.
@@ -209,20 +212,24 @@ def placed_batch(before: Tensor, after: Sequence[Shape], batch: Batch) -> tuple[
             raise UnsupportedError(f"shape {before.sizes(samples)} as {shape}", accepted="as many elements")
     first = after[0]
     if before.batch is None:
-        return first, None, False
-    ahead = math.prod(before.shape[: before.batch])
+        return first, None, 0
+    ahead = math.prod(before.shape[: before.batch]) * max(before.merged, 1)
     ranks = {len(shape) for shape in after}
-    found: list[tuple[bool, Shape, int]] = []
+    found: list[tuple[int, Shape, int]] = []
     for axis in range(len(first) if len(ranks) == 1 else 0):
         others = {(*shape[:axis], 1, *shape[axis + 1 :]) for shape in after}
         parts = {divmod(shape[axis], samples) for samples, shape in zip(batch.sizes, after, strict=True)}
-        if math.prod(first[:axis]) == ahead and len(others) == 1 and len(parts) == 1:
+        blocks, uneven = divmod(ahead, math.prod(first[:axis]))
+        if not uneven and blocks and len(others) == 1 and len(parts) == 1:
             ((elements, rest),) = parts
-            if rest == 0:
-                found.append((elements > 1, (*first[:axis], elements, *first[axis + 1 :]), axis))
+            if rest == 0 and elements % blocks == 0:
+                found.append((blocks if elements > 1 else 0, (*first[:axis], elements, *first[axis + 1 :]), axis))
     if not found:
         raise MixedSamplesError("a reshape that moves elements between samples")
-    merged, sizes, axis = min(found, key=lambda candidate: candidate[0])
+    # A batch axis of its own rather than a merged one.
+    merged, sizes, axis = min(found, key=lambda candidate: candidate[0] > 0)
+    if merged and batch.size == 1:  # anything could be
+        raise MixedSamplesError("a reshape after which the batch axis may be anywhere")
     return (sizes if merged else (*sizes[:axis], *sizes[axis + 1 :])), axis, merged
 
 
