@@ -47,7 +47,8 @@ def test_reductions(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
     outcome = run(network_of(layer, [shape], formats={0: source}), samples=12)
     exact = not isinstance(layer, Reduce) or layer.reduction in EXACT
     bound = 0.5 * outcome.step if exact else outcome.step * (1.0 - 1e-9)
-    assert np.max(np.abs(outcome.fixed - outcome.real)) <= bound
+    # Products beyond 53 bits are rounded by the float reference itself.
+    assert np.all(np.abs(outcome.fixed - outcome.real) <= bound + np.abs(outcome.real) * 2.0**-50)
 
 
 @settings(max_examples=25, deadline=None)
