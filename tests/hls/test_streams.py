@@ -19,6 +19,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes import drop_dead
 from bitsmith.plan import processes as kinds
+from bitsmith.plan.folding import Products
 from bitsmith.plan.partition import Demand, partition
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import EACH_DIALECT, EACH_FAMILY, networks, programs
@@ -77,16 +78,17 @@ def cnn() -> Program:
 
 def folded(*, parallel: bool) -> Demand:
     """Three products of each row of the dense layer's matrix by one multiplier."""
-    return Demand({"dense_1": 3}, parallel)
+    return Demand({"dense_1": 3}, parallel, {"dense_1": Products.SHARED})
 
 
 def cnns() -> tuple[dict[str, Program], dict[str, Demand]]:
     """The network in streams and in arrays, unrolled and folded."""
     reuse = {"conv1": 3, "conv2": 9, "dense": 40}
+    products = dict.fromkeys(reuse, Products.SHARED)
     cases = {
         "streamed": STREAMED,
-        "folded": Demand(reuse, parallel=False),
-        "arrays": Demand(reuse, parallel=True),
+        "folded": Demand(reuse, parallel=False, products=products),
+        "arrays": Demand(reuse, parallel=True, products=products),
     }
     return dict.fromkeys(cases, cnn()), cases
 

@@ -13,6 +13,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.passes import drop_dead
 from bitsmith.plan.execute import execute
+from bitsmith.plan.folding import Products
 from bitsmith.plan.partition import Demand, partition
 from tests.properties.programs import random_program, random_stimuli, sample
 
@@ -48,8 +49,10 @@ def assert_equal_values(
 
 def demanded(seed: int, program: Program) -> Demand:
     rng = random.Random(seed)
-    layers = {node.layer for node in program.nodes}
-    return Demand({layer: rng.choice([1, 2, 3, 5, 12]) for layer in layers}, rng.random() < 0.5)
+    layers = sorted({node.layer for node in program.nodes})
+    reuse, parallel = {layer: rng.choice([1, 2, 3, 5, 12]) for layer in layers}, rng.random() < 0.5
+    products = {layer: rng.choice([Products.SHARED, Products.SHARED, *Products]) for layer in layers}
+    return Demand(reuse, parallel, products)
 
 
 @pytest.mark.parametrize("share", range(8))

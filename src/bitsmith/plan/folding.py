@@ -1,22 +1,166 @@
-"""How a matrix product is cut into tiles that share multipliers."""
+"""How the products of a layer share multipliers: which tile of a matrix is multiplied in a cycle, or that none is.
+
+In: a matrix, the formats around it, and how many cycles there are. Out: the cut that takes the least area. A larger number of
+cycles admits all cuts of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
+four-input look-up tables, multipliers as what they would take without multiplier blocks: the choice is the same on all devices.
+"""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-def tile(n: int, m: int, cycles: int) -> tuple[int, int]:
-    """Into how many ``(steps, groups)`` the operands and the results of an n x m product are cut for at most ``cycles`` cycles.
+import numpy as np
 
-    A tile of ``ceil(n / steps)`` by ``ceil(m / groups)`` products is made per cycle; the cut is that of the fewest products, and
-    of the fewest groups among equals, because the operands come again for each group.
+from bitsmith.ir import ops
+from bitsmith.ir.types import TensorType
+from bitsmith.netlist import csd
+
+_MACHINE_BITS = 62
+_SELECT_LUTS = 0.67
+"""Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
+
+_ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
+"""Per bit of a word of a constant table, by address bits; twice as many for each further one."""
+
+_BLOCK_ROM_BITS = 4096
+"""Constant tables from here on lie in block memory."""
+
+_WIDTH_GROWTH = 0.29
+_WIDTH_OFFSET = 1.16
+
+
+class Products(enum.Enum):
+    """What a layer's products with constants are made of, where they have several cycles.
+
+    CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
+    there are; GRAPHS: adder graphs, which only the positions of a tensor share.
     """
-    best: tuple[int, int, int] | None = None
-    for groups in sorted({-(-m // size) for size in range(1, m + 1)}):
-        if groups > cycles:
-            break
-        size = -(-n // min(cycles // groups, n))
-        steps = -(-n // size)
-        products = size * -(-m // groups)
-        if best is None or products < best[0]:
-            best = (products, steps, groups)
-    assert best is not None
-    return best[1], best[2]
+
+    CHEAPEST = "cheapest"
+    SHARED = "shared"
+    GRAPHS = "graphs"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Positions after one another, and the parts of operand and result at each; without multipliers an adder graph does it."""
+
+    serial: int
+    steps: int
+    groups: int
+    multipliers: bool
+
+    @property
+    def cycles(self) -> int:
+        """Cycles for all positions."""
+        return self.serial * self.steps * self.groups
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """What the area of a product of ``vectors`` vectors with a constant matrix depends on.
+
+    Args:
+        n, m: rows and columns.
+        vectors: vectors to multiply.
+        operand, weight, result: bits of a number.
+        adders: of the adder graph of one product.
+        graph_bits: mean width of those.
+    """
+
+    n: int
+    m: int
+    vectors: int
+    operand: int
+    weight: int
+    result: int
+    adders: float
+    graph_bits: float
+
+    @classmethod
+    def of(cls, op: ops.Linear, x: TensorType, y: TensorType, vectors: int) -> Matrix:
+        """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``."""
+        n, m = op.weights.shape
+        most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
+        weights = op.weights.astype(np.int64) if most <= _MACHINE_BITS else op.weights
+        have, want = float(x.width.mean()), float(y.width.mean())
+        bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
+        return cls(n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), bits)
+
+    def area(self, cut: Cut) -> float:
+        """Look-up tables of the products, of what adds them up, of the selection of operands, and of the weights."""
+        lanes = self.vectors // cut.serial
+        parts = cut.serial * cut.steps
+        luts = _SELECT_LUTS * self.vectors * self.n * self.operand * (1 - 1 / parts)
+        luts += lanes * self.m / cut.groups * self.result  # what comes behind each result, about an adder's worth
+        if not cut.multipliers:
+            return luts + lanes * self.adders * self.graph_bits
+        size, width = -(-self.n // cut.steps), self.m // cut.groups
+        product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
+        luts += lanes * size * width * product
+        luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
+        luts += lanes * width * self.result * int(cut.steps > 1)
+        return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
+
+
+def rom_area(words: int, bits: int) -> float:
+    """Look-up tables of a constant table of ``words`` words of ``bits`` bits; none where it becomes block memory."""
+    address = (words - 1).bit_length()
+    last = len(_ROM_LUTS) - 1
+    if address > last and words * bits >= _BLOCK_ROM_BITS:
+        return 0.0
+    return _ROM_LUTS[min(address, last)] * bits * 2.0 ** max(address - last, 0)
+
+
+def cut(matrix: Matrix, cycles: int, products: Products) -> Cut:
+    """How ``matrix`` is cut for at most ``cycles`` cycles."""
+    whole = Cut(1, 1, 1, multipliers=False)
+    if cycles == 1:
+        return whole
+    serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
+    graphs = [Cut(serial, 1, 1, multipliers=False) for serial in serials]
+    tiles = [
+        Cut(serial, steps, groups, multipliers=True)
+        for serial in serials
+        for steps, groups in _tiles(matrix, cycles // serial)
+    ]
+    match products:
+        case Products.GRAPHS:
+            found = graphs
+        case Products.SHARED:
+            found = [tile for tile in tiles if tile.cycles > 1] or [whole]
+        case Products.CHEAPEST:
+            found = graphs + tiles
+    return min(found, key=lambda one: (matrix.area(one), one.cycles))
+
+
+def cut_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: Products) -> Cut:
+    """How a product of one vector that comes as ``tokens`` tokens is cut: ``steps`` is a multiple of ``tokens``.
+
+    There are at least as many cycles as tokens. Adder graphs take the vector as a whole.
+    """
+    if products is Products.GRAPHS:
+        return Cut(1, 1, 1, multipliers=False)
+    size = matrix.n // tokens
+    found = [
+        Cut(1, tokens * parts, groups, multipliers=True)
+        for parts in _divisors(size)
+        for groups in _divisors(matrix.m)
+        if parts == groups == 1 or tokens * parts * groups <= cycles
+    ]
+    return min(found, key=lambda one: (matrix.area(one), one.cycles))
+
+
+def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:
+    """Cuts into (steps, groups): what does not divide the rows is padded."""
+    sizes = sorted({-(-matrix.n // size) for size in range(1, matrix.n + 1)})
+    for groups in _divisors(matrix.m):
+        for steps in sizes:
+            if steps * groups <= cycles:
+                yield steps, groups
+
+
+def _divisors(number: int) -> list[int]:
+    return [k for k in range(1, number + 1) if number % k == 0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
 from bitsmith.ir.wiring import Move, Positions, moved
 from bitsmith.passes import drop_dead, simplify
-from bitsmith.plan.folding import tile
+from bitsmith.plan.folding import Cut, Matrix, Products, cut, cut_of_tokens
 from bitsmith.plan.processes import (
     Entry,
     Exit,
@@ -50,14 +50,39 @@ from bitsmith.plan.processes import (
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the user wants of the layout: reuse factors by layer name (1 if absent), and tensors whole or in tokens."""
+    """What the user wants of the layout, by layer name; and tensors whole or in tokens.
+
+    Args:
+        reuse: cycles for a layer's products: for all positions if tensors are whole, else for each token. 1 if absent.
+        parallel: tensors come and go whole.
+        products: what a layer's products are made of; CHEAPEST if absent.
+    """
 
     reuse: Mapping[str, int]
     parallel: bool
+    products: Mapping[str, Products] = field(default_factory=dict)
+
+    def cycles(self, layer: str) -> int:
+        """Cycles for a layer's products."""
+        return self.reuse.get(layer, 1)
+
+    def made_of(self, layer: str) -> Products:
+        """What a layer's products are made of."""
+        return self.products.get(layer, Products.CHEAPEST)
 
     def unrolled(self, program: Program) -> bool:
         """Whether everything of ``program`` is to stand side by side, for a sample per cycle."""
-        return self.parallel and all(self.reuse.get(node.layer, 1) == 1 for node in program.nodes)
+        return self.parallel and not any(self._shares(program, node) for node in program.nodes)
+
+    def _shares(self, program: Program, node: Node) -> bool:
+        """Whether hardware of a node is used several times for a sample."""
+        if self.cycles(node.layer) == 1:
+            return False
+        if not isinstance(node.op, ops.Linear):
+            return isinstance(node.op, ops.Scan)
+        kind = program.nodes[node.args[0]].type
+        matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]))
+        return cut(matrix, self.cycles(node.layer), self.made_of(node.layer)).cycles > 1
 
 
 def partition(program: Program, demand: Demand) -> Network:
@@ -91,6 +116,8 @@ class _Steps:
         self._of: dict[int, int] = {}
         """The step that has a node's value."""
         self._at: dict[tuple[int, int], int] = {}
+        self._parts: dict[int, int] = {}
+        """Of a step that gathers tokens, the step with the same elements in the same order in smaller ones."""
         self._layer = ""
         self._readers = _readers(program)
 
@@ -156,15 +183,15 @@ class _Steps:
         """
         node = self._program.nodes[index]
         assert isinstance(node.op, ops.Const)
-        wanted = self._shape(index)[:axes] if grid is None else grid
-        token = hull(node.type, axes)
-        raw = rescale(
-            np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.broadcast_to(token.frac, token.shape)
-        )
+        return self._constant_tokens(node.op, node.type, axes, self._shape(index)[:axes] if grid is None else grid)
+
+    def _constant_tokens(self, op: ops.Const, kind: TensorType, axes: int, wanted: Grid) -> int:
+        token = hull(kind, axes)
+        raw = rescale(np.broadcast_to(op.raw, kind.shape), op.frac, np.broadcast_to(token.frac, token.shape))
         tokens = objects(raw).reshape(-1, *token.shape)
         if bool(np.all(tokens == tokens[:1])):
             return self._token_constant(np.asarray(tokens[0], dtype=np.object_), token.frac)
-        places = np.broadcast_to(np.arange(len(tokens)).reshape(self._shape(index)[:axes]), wanted).ravel()
+        places = np.broadcast_to(np.arange(len(tokens)).reshape(kind.shape[:axes]), wanted).ravel()
         return self._put(Rom(objects(tokens[places])), (), Stream(wanted, token))
 
     def _token_constant(self, raw: Ints, frac: Positions) -> int:
@@ -224,6 +251,9 @@ class _Steps:
 
     def _elementwise(self, node: Node) -> int:
         """At the finest grid of the operands; operands that lack axes of it are repeated."""
+        by_parts = self._elementwise_by_parts(node)
+        if by_parts is not None:
+            return by_parts
         shape = node.type.shape
         axes = max(
             (self._axes(arg) + len(shape) - len(self._shape(arg)) for arg in node.args if self._axes(arg)), default=0
@@ -232,6 +262,45 @@ class _Steps:
         if op is None:
             return self._whole(node)
         return self._token_op(op, [self._spread(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes])
+
+    def _elementwise_by_parts(self, node: Node) -> int | None:
+        """At the finer grid of an operand that is made in parts; None if there is none, or positions differ in type."""
+        shape = node.type.shape
+        wholes = [self._of[arg] for arg in node.args if not self._is_constant(arg) and self._shape(arg) == shape]
+        constants = sum(map(self._is_constant, node.args))
+        if not wholes or len(wholes) + constants < len(node.args) or not all(one in self._parts for one in wholes):
+            return None
+        parts = [self._parts[one] for one in wholes]
+        stream = self._steps[parts[0]].stream
+        viewed = _viewed(node.op, shape, stream.shape)
+        op = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
+        if op is None or any(self._steps[part].stream.shape != stream.shape for part in parts):
+            return None
+        args = [
+            self._viewed_constant(arg, shape, stream) if self._is_constant(arg) else self._parts[self._of[arg]]
+            for arg in node.args
+        ]
+        grid = self._steps[wholes[0]].stream.grid
+        return self._gathered(self._token_op(op, args, stream.grid), grid, shape[len(grid) :])
+
+    def _viewed_constant(self, index: int, shape: tuple[int, ...], stream: Stream) -> int:
+        """A constant that broadcasts to ``shape``, as tokens like those of ``stream``."""
+        node = self._program.nodes[index]
+        assert isinstance(node.op, ops.Const)
+        if math.prod(self._shape(index)) == 1:
+            return self._token_constant(objects(node.op.raw.reshape(())), node.op.frac.reshape(()))
+        raw, frac = (
+            np.broadcast_to(objects(part), shape).reshape(stream.shape) for part in (node.op.raw, node.op.frac)
+        )
+        const = ops.Const(objects(raw), frac.astype(np.int64))
+        return self._constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
+
+    def _gathered(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
+        """``step`` as tokens of ``shape`` at ``grid``, known to be made of smaller ones if they are."""
+        whole = self._regroup(step, grid, shape)
+        if self._steps[whole].stream.tokens < self._steps[step].stream.tokens:
+            self._parts[whole] = step
+        return whole
 
     def _spread(self, index: int, grid: Grid, rank: int) -> int:
         """A node's value as tokens at the positions of ``grid``, the leading axes of a result of ``rank`` axes."""
@@ -248,15 +317,20 @@ class _Steps:
 
     def _linear(self, op: ops.Linear, node: Node) -> int:
         (arg,) = node.args
+        layer, kind = node.layer, self._program.nodes[arg].type
         flattened = self._flattened(arg)
-        if flattened is not None:
+        if flattened is not None and self._demand.made_of(layer) is not Products.GRAPHS:
             return self._accumulated(op, flattened, node)
-        axes = min(self._axes(arg), len(self._shape(arg)) - 1)
-        reuse = self._demand.reuse.get(node.layer, 1)
-        if reuse > 1:
-            return self._folded(op, node, axes, reuse)
-        step = self._level(arg, axes)
-        return self._token_op(op, (step,), self._steps[step].stream.grid)
+        axes = min(self._axes(arg), len(kind.shape) - 1)
+        matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]))
+        cycles = self._demand.cycles(layer)
+        if self._demand.parallel:
+            cycles = max(cycles // math.prod(kind.shape[:axes]), 1)
+        chosen = cut(matrix, cycles, self._demand.made_of(layer))
+        if chosen.cycles == 1:
+            step = self._level(arg, axes)
+            return self._token_op(op, (step,), self._steps[step].stream.grid)
+        return self._folded(op, node, axes, chosen)
 
     def _flattened(self, index: int) -> int | None:
         """A streamed tensor of which node ``index`` is the flat form, where a single vector comes of many tokens."""
@@ -267,37 +341,50 @@ class _Steps:
         return arg if not self._is_constant(arg) and self._stream(arg).tokens > 1 else None
 
     def _accumulated(self, op: ops.Linear, index: int, node: Node) -> int:
-        """Products of each token as it comes, added up over the frame."""
+        """Products of each token as it comes, added up over the frame; of a frame that comes again for each group of results."""
         stream = self._stream(index)
-        chunks = self._regroup(self._of[index], (stream.tokens,), (1, stream.token.size))
-        result = self._fold(op, chunks, stream.tokens, 1, ())
-        return self._narrowed(self._regroup(result, (), (op.weights.shape[1],)), hull(node.type, 0))
+        matrix = Matrix.of(op, self._program.nodes[index].type, node.type, 1)
+        chosen = cut_of_tokens(matrix, stream.tokens, self._demand.cycles(node.layer), self._demand.made_of(node.layer))
+        steps, groups = chosen.steps, chosen.groups
+        chunks = self._regroup(self._of[index], (steps,), (1, math.prod(stream.shape) // steps))
+        if groups > 1:
+            token = self._steps[chunks].stream.token
+            chunks = self._put(Reorder(np.tile(np.arange(steps), groups)), (chunks,), Stream((groups * steps,), token))
+        results = self._fold(op, chunks, steps, groups, ())
+        return self._product(results, node, (), node.type.shape)
 
-    def _folded(self, op: ops.Linear, node: Node, axes: int, reuse: int) -> int:
-        """A matrix product over ``reuse`` cycles: at several positions after one another first, then in tiles of the matrix."""
+    def _folded(self, op: ops.Linear, node: Node, axes: int, chosen: Cut) -> int:
+        """A matrix product over several cycles: at several positions after one another, in tiles of the matrix."""
         (arg,) = node.args
         shape, (n, m) = self._shape(arg), op.weights.shape
-        inner = math.prod(shape[axes:-1])
-        serial = max(k for k in range(1, inner + 1) if inner % k == 0 and k <= reuse)
-        lanes = inner // serial
-        steps, groups = tile(n, m, reuse // serial)
-        size, width = -(-n // steps), -(-m // groups)
-        grid = (*shape[:axes], serial)
+        steps, groups = chosen.steps, chosen.groups
+        lanes, size = math.prod(shape[axes:-1]) // chosen.serial, -(-n // steps)
+        grid = (*shape[:axes], chosen.serial)
+        kept = axes if lanes > 1 else len(shape) - 1
+        place, shape_there = node.type.shape[:kept], node.type.shape[kept:]
         vectors = self._regroup(self._level(arg, axes), grid, (lanes, n))
-        padded = self._token_op(ops.Pad((0, 0), (0, steps * size - n)), (vectors,), grid)
-        cut = self._token_op(ops.Reshape((lanes, steps, size)), (padded,), grid)
-        cut = self._token_op(ops.Transpose((1, 0, 2)), (cut,), grid)
-        chunk = regrouped(self._steps[cut].stream.token, (lanes, size))
-        chunks = self._put(Regroup(groups), (cut,), Stream((*grid, groups * steps), chunk))
-        results = self._fold(op, chunks, steps, groups, grid)
-        whole = self._regroup(results, grid, (groups, lanes, width))
-        whole = self._token_op(ops.Transpose((1, 0, 2)), (whole,), grid)
-        whole = self._token_op(ops.Reshape((lanes, groups * width)), (whole,), grid)
-        whole = self._token_op(ops.Slice((0, 0), (lanes, m), (1, 1)), (whole,), grid)
+        if not chosen.multipliers:
+            result = self._token_op(op, (vectors,), grid)
+            return self._gathered(result, place, shape_there)
+        if steps * size > n:
+            vectors = self._token_op(ops.Pad((0, 0), (0, steps * size - n)), (vectors,), grid)
+        cut_up = self._token_op(ops.Reshape((lanes, steps, size)), (vectors,), grid)
         if lanes > 1:
-            whole = self._regroup(whole, shape[:axes], (*shape[axes:-1], m))
-            return self._narrowed(whole, hull(node.type, axes))
-        return self._narrowed(self._regroup(whole, shape[:-1], (m,)), hull(node.type, len(shape) - 1))
+            cut_up = self._token_op(ops.Transpose((1, 0, 2)), (cut_up,), grid)
+        chunk = regrouped(self._steps[cut_up].stream.token, (lanes, size))
+        chunks = self._put(Regroup(groups), (cut_up,), Stream((*grid, groups * steps), chunk))
+        if lanes == 1 or groups == 1:
+            return self._product(self._fold(op, chunks, steps, groups, grid), node, place, shape_there)
+        results = self._fold(op, chunks, steps, groups, grid)
+        whole = self._regroup(results, grid, (groups, lanes, m // groups))
+        whole = self._token_op(ops.Transpose((1, 0, 2)), (whole,), grid)
+        return self._narrowed(self._regroup(whole, shape[:axes], (*shape[axes:-1], m)), hull(node.type, axes))
+
+    def _product(self, results: int, node: Node, grid: Grid, shape: tuple[int, ...]) -> int:
+        """The results of a fold, which are the elements of a product in order, in the formats and at the places of that."""
+        token = self._steps[results].stream.token
+        kind = regrouped(hull(node.type, len(grid)), token.shape)
+        return self._gathered(self._narrowed(results, kind), grid, shape)
 
     def _fold(self, op: ops.Linear, chunks: int, steps: int, groups: int, grid: Grid) -> int:
         """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
@@ -512,6 +599,26 @@ def _on_tokens(op: ops.Op, axes: int, rank: int) -> ops.Op | None:
             if values is None or frac_ is None:
                 return None
             return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))
+        case _:
+            return op
+
+
+def _viewed(op: ops.Op, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Op | None:
+    """An element-wise op on tensors of ``shape`` as one on the same elements under the shape ``view``; None for many tables."""
+
+    def seen(array: Ints | Positions) -> Ints:
+        return objects(array.reshape(()) if array.size == 1 else np.broadcast_to(objects(array), shape).reshape(view))
+
+    match op:
+        case ops.Cast():
+            return ops.Cast(seen(op.frac).astype(np.int64), seen(op.lo), seen(op.hi), op.rounding, op.overflow)
+        case ops.Shift():
+            return ops.Shift(seen(op.amount).astype(np.int64))
+        case ops.Table():
+            entries = op.values.shape[-1]
+            if op.values.size > entries:
+                return None
+            return ops.Table(op.first, objects(op.values.reshape(entries)), seen(op.frac).astype(np.int64))
         case _:
             return op
 
