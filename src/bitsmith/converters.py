@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import ConfigLike, ProjectConfig, read_project, resolve
+from bitsmith.config import ConfigLike, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.frontends.torch import TorchModel, is_torch, read_torch
+from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -22,7 +24,7 @@ DEFAULT_CLOCK_UNCERTAINTY = 0.125
 
 
 def convert(
-    model: ModelLike,
+    model: ModelLike | TorchModel,
     output_dir: str | Path = "my-hls-test",
     config: ConfigLike = None,
     calibration: Arrays | None = None,
@@ -35,12 +37,15 @@ def convert(
     weights: str | Path | None = None,
     clock_uncertainty: float | str | None = None,
     input_data_tb: str | Path | None = None,
+    example: Example | Sequence[Example] | None = None,
+    input_shape: InputShapes | None = None,
 ) -> Model:
     """Convert a trained network.
 
     Args:
         model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
-            Keras model.
+            Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
+            ``example`` or ``input_shape``.
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
@@ -52,6 +57,8 @@ def convert(
         weights: the weight file of a ``.json`` model.
         clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
         input_data_tb: inputs for the co-simulation (``.npy``).
+        example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
+        input_shape: instead of an example the shape of one sample of the input, or one for each input.
 
     Raises:
         ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
@@ -68,7 +75,9 @@ def convert(
             "InputData": input_data_tb,
         }
     )
-    return _converted(read_keras(model, weights), config, calibration, project)
+    config, shape = _split(config)
+    network = _read(model, weights, example, input_shape or shape)
+    return _converted(network, config, calibration, project)
 
 
 def convert_from_keras_model(
@@ -104,6 +113,57 @@ def convert_from_keras_model(
     )
 
 
+def convert_from_pytorch_model(
+    model: TorchModel,
+    output_dir: str | Path = "my-hls-test",
+    project_name: str = "myproject",
+    input_data_tb: str | Path | None = None,
+    output_data_tb: str | Path | None = None,
+    backend: str = "rtl",
+    hls_config: ConfigLike = None,
+    part: str | None = None,
+    clock_period: float | None = None,
+    clock_uncertainty: float | str | None = None,
+    io_type: str = "io_parallel",
+    calibration: Arrays | None = None,
+    input_shape: InputShapes | None = None,
+    example: Example | Sequence[Example] | None = None,
+) -> Model:
+    """Convert a PyTorch model with the familiar argument names; see :func:`convert`.
+
+    A configuration of :func:`bitsmith.utils.config_from_pytorch_model` carries the input shape (``InputShape``). Inputs and
+    results have the model's own layout. ``output_data_tb`` is accepted and not needed.
+    """
+    return convert(
+        model,
+        output_dir,
+        hls_config,
+        calibration,
+        backend,
+        part,
+        clock_period,
+        io_type,
+        project_name=project_name,
+        clock_uncertainty=clock_uncertainty,
+        input_data_tb=input_data_tb,
+        example=example,
+        input_shape=input_shape,
+    )
+
+
+def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
+    """Convert what a project configuration (dict or YAML file) describes: PytorchModel, and InputShape for a live module."""
+    content = dict(parse_yaml_config(config) if isinstance(config, str | Path) else config)
+    inner = content.get("HLSConfig")
+    content["HLSConfig"], shape = _split(inner) if isinstance(inner, Mapping) else (inner, None)
+    project = read_project(content)
+    if project.pytorch_model is None:
+        raise ConfigError("no model", where="configuration", accepted="PytorchModel")
+    given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses what is no shape
+    network = read_torch(project.pytorch_model, input_shape=given or shape)
+    return _converted(network, project.hls_config, None, project)
+
+
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
@@ -121,6 +181,28 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
 
 
 convert_from_config = keras_to_hls
+
+
+def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
+    """A configuration without the model's input shape, and that."""
+    if not isinstance(config, Mapping):
+        return config, None
+    shape: InputShapes | None = config.get("InputShape")  # type: ignore[assignment]  # read_torch refuses what is no shape
+    return {key: value for key, value in config.items() if key not in ("InputShape", "PytorchModel")}, shape
+
+
+def _read(
+    model: ModelLike | TorchModel,
+    weights: str | Path | None,
+    example: Example | Sequence[Example] | None,
+    input_shape: InputShapes | None,
+) -> Network:
+    """The network of a model of any framework."""
+    if is_torch(model):
+        return read_torch(model, example=example, input_shape=input_shape)
+    if example is not None or input_shape is not None:
+        raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
+    return read_keras(model, weights)
 
 
 def _converted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -13,11 +13,20 @@ import pooch
 from bitsmith.config import config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.frontends.torch import TorchModel, read_torch
+from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.model import Model
 from bitsmith.project import write_atomically
 from bitsmith.report.picture import Content, Direction, Format, picture, plotted, svg
 
-__all__ = ["config_from_keras_model", "create_config", "fetch_example_list", "fetch_example_model", "plot_model"]
+__all__ = [
+    "config_from_keras_model",
+    "config_from_pytorch_model",
+    "create_config",
+    "fetch_example_list",
+    "fetch_example_model",
+    "plot_model",
+]
 
 _MODELS = resources.files("bitsmith") / "data" / "models"
 _SHIPPED: Mapping[str, tuple[str, ...]] = {
@@ -49,6 +58,42 @@ def config_from_keras_model(
         default_reuse_factor=default_reuse_factor,
         max_precision=max_precision,
     )
+
+
+def config_from_pytorch_model(
+    model: TorchModel,
+    input_shape: InputShapes | None = None,
+    granularity: str = "model",
+    backend: str | None = None,
+    default_precision: str = "auto",
+    default_reuse_factor: int = 1,
+    channels_last_conversion: str = "full",
+    transpose_outputs: bool = False,
+    max_precision: str | None = None,
+    *,
+    example: Example | Sequence[Example] | None = None,
+) -> dict[str, object]:
+    """A configuration of all choices of ``model`` (a module, an exported program or a ``.pt2`` file), as for Keras models.
+
+    Args:
+        input_shape: of a live module, the shape of one sample of the input, or one for each input; the configuration keeps it
+            for :func:`bitsmith.converters.convert_from_pytorch_model`.
+        channels_last_conversion: ``full``: layouts are converted inside.
+        transpose_outputs: either: inputs and results always have the model's own layout.
+        example: instead of the shape one input, or one for each parameter; the first axis counts samples.
+    """
+    if channels_last_conversion != "full":
+        raise ConfigError(f"channels_last_conversion={channels_last_conversion!r}", where="config_from_pytorch_model",
+                          accepted="'full': inputs and results have the model's own layout")  # fmt: skip
+    config = config_from_network(
+        read_torch(model, example=example, input_shape=input_shape),
+        granularity=granularity,
+        backend=backend,
+        default_precision=default_precision,
+        default_reuse_factor=default_reuse_factor,
+        max_precision=max_precision,
+    )
+    return config if input_shape is None else {**config, "InputShape": input_shape}
 
 
 def fetch_example_list() -> list[str]:

@@ -90,8 +90,10 @@ MODEL_INERT = _SHARED_INERT | {
     "PipelineStyle": Inert(("auto", "pipeline"), "data flow between layers is not available yet; all is pipelined"),
     "PipelineInterval": Inert((1, None), _FOLDING),
     "BramFactor": Inert((BRAM_FACTOR,), "weights are constants of the logic, they cannot go to block memory yet"),
-    "ChannelsLastConversion": Inert(("full",), "layout conversion belongs to PyTorch models, not available yet"),
-    "TransposeOutputs": Inert((False,), "layout conversion belongs to PyTorch models, not available yet"),
+    "ChannelsLastConversion": Inert(
+        ("full",), "inputs and results have the model's own layout; inside, it is always converted"
+    ),
+    "TransposeOutputs": Inert((True, False), "a switch"),
     "BitExact": Inert((None, False), "precision 'auto' already keeps quantised models exact"),
     "AllowDAFallback": Inert((False, True), "a switch"),
     "AllowV2Fallback": Inert((False, True), "a switch"),
@@ -104,8 +106,8 @@ _SECTIONS_INERT = {
     "Flows": Inert((), "the order of the passes is fixed"),
     "Optimizers": Inert((), "the order of the passes is fixed"),
     "SkipOptimizers": Inert((), "the order of the passes is fixed"),
-    "InputShape": Inert((), "PyTorch models are not available yet"),
-    "PytorchModel": Inert((), "PyTorch models are not available yet"),
+    "InputShape": Inert((), "give it to convert as input_shape"),
+    "PytorchModel": Inert((), "give the model to convert"),
 }
 _SECTIONS = ("Model", "LayerType", "LayerName")
 _PROJECT_MARK = "HLSConfig"

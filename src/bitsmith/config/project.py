@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ class ProjectConfig:
     """A checked project configuration.
 
     ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
-    the user says nothing. At most one of ``keras_model`` (a path or a live model) and ``keras_json``/``keras_h5`` is given.
+    the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5`` and
+    ``pytorch_model`` (a path or a live model, with ``input_shape``) is given.
     ``without_effect`` names keys of other tools that were accepted because their value changes nothing.
     """
 
@@ -86,6 +87,8 @@ class ProjectConfig:
     keras_model: object | None = None
     keras_json: Path | None = None
     keras_h5: Path | None = None
+    pytorch_model: object | None = None
+    input_shape: Sequence[object] | None = None
     input_data: Path | None = None
     output_predictions: Path | None = None
     without_effect: tuple[str, ...] = ()
@@ -93,15 +96,13 @@ class ProjectConfig:
 
 PROJECT_KEYS = (
     "OutputDir", "ProjectName", "Backend", "Version", "Part", "ClockPeriod", "ClockUncertainty", "IOType", "HLSConfig",
-    "KerasModel", "KerasJson", "KerasH5", "InputData", "OutputPredictions", "WriterConfig",
+    "KerasModel", "KerasJson", "KerasH5", "PytorchModel", "InputShape", "InputData", "OutputPredictions", "WriterConfig",
 )  # fmt: skip
 
 _VENDOR = "it belongs to a vendor's HLS backend, not available yet"
 _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
 _INERT = {
-    "PytorchModel": Inert((None,), "PyTorch models are not available yet; export the model to Keras"),
     "OnnxModel": Inert((None,), "ONNX models are not available yet; export the model to Keras"),
-    "InputShape": Inert((None,), "it belongs to PyTorch models, not available yet"),
     "AcceleratorConfig": Inert((None,), _VENDOR),
     "FPGAFamily": Inert((), _VENDOR),
     "Board": Inert((), _VENDOR),
@@ -150,9 +151,11 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         clock_uncertainty=section.get("ClockUncertainty", _clock_uncertainty),
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
         hls_config=hls_config,
-        keras_model=section.get("KerasModel", _keras_model),
+        keras_model=section.get("KerasModel", _model),
         keras_json=section.get("KerasJson", _path),
         keras_h5=section.get("KerasH5", _path),
+        pytorch_model=section.get("PytorchModel", _model),
+        input_shape=section.get("InputShape", _input_shape),
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
         without_effect=(
@@ -163,6 +166,8 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     )
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
+    if project.pytorch_model is not None and (project.keras_model or project.keras_json or project.keras_h5):
+        problems.add("two models: one of PyTorch and one of Keras", where="PytorchModel", accepted="one of them")
     problems.finish()
     return project
 
@@ -252,8 +257,14 @@ def _path(value: object, where: str) -> Path:
     return Path(path)
 
 
-def _keras_model(value: object, where: str) -> object:
+def _model(value: object, where: str) -> object:
     return _path(value, where) if isinstance(value, (str, Path)) else value
+
+
+def _input_shape(value: object, where: str) -> Sequence[object]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(shown(value), where=where, accepted="the shape of one sample, or a list of them")
+    return value
 
 
 def _clock_period(value: object, where: str) -> float:

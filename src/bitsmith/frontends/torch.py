@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -38,6 +38,7 @@ TorchModel: TypeAlias = "str | os.PathLike[str] | torch.nn.Module | torch.export
 """A ``.pt2`` file, a live module, or an exported program."""
 
 _WIRING = (Reshape, Flatten, Permute, Slice, Gather, Broadcast, Stack, Constant)
+_PICKLES = (".pt", ".pth", ".pkl", ".ckpt")
 _SAFE = (
     "in the program that made it, with the weights loaded (torch.load(..., weights_only=True)): "
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
@@ -71,6 +72,13 @@ def read_torch(
     return _Reading(read_graph(archive), where).network()
 
 
+def is_torch(model: object) -> TypeGuard[TorchModel]:
+    """Whether ``model`` is one of PyTorch's, by its file's ending or its class."""
+    if isinstance(model, str | os.PathLike):
+        return Path(model).suffix in (".pt2", *_PICKLES)
+    return is_exported(model) or is_module(model)
+
+
 def operator_table() -> tuple[tuple[str, str], ...]:
     """PyTorch's operators and what they become, for documentation."""
     return tuple((name, translation.becomes) for name, translation in OPERATORS.items())
@@ -81,7 +89,7 @@ def _opened(
 ) -> tuple[Archive, str]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt"):
+        if path.suffix in _PICKLES:
             raise ModelFileError("a pickle, whose loading can execute anything", where=str(path), accepted="*.pt2",
                                  remedy=_SAFE)  # fmt: skip
         return open_archive(path, str(path)), str(path)
@@ -203,6 +211,10 @@ class _Reading:
 
     def _output(self, name: str) -> int:
         value = self._values[name]
+        if isinstance(value, Unknown):
+            raise UnsupportedError(
+                f"the result {shown(name)}: {value.why}", where=self._where, accepted="other results"
+            )
         if not isinstance(value, Tensor) or value.hidden is not None:
             raise UnsupportedError(f"the result {shown(name)}", where=self._where, accepted="tensors of finite numbers")
         if value.batch is None:

@@ -1,0 +1,200 @@
+"""Files of ``torch.export.save``: read without torch, and hostile ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_samples import assert_same, save_pt2
+
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.torch import read_torch
+
+
+class Tied(nn.Module):
+    """Weights that are views of others, of other types, and constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+        self.register_buffer("coarse", torch.tensor([0.5, 1.5, -2.0, 0.25]).to(torch.float16))
+        self.register_buffer("brain", torch.tensor([0.5, 1.5, -2.0, 0.25]).to(torch.bfloat16))
+        self.register_buffer("turned", torch.arange(8.0).view(2, 4).T)
+        self.whole = torch.tensor([1, 2, 3, 4])
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.second(self.first(x)) * self.coarse.float() + self.brain.float() + self.whole
+        return torch.relu(y) @ self.turned
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return save_pt2(Tied().eval(), tmp_path_factory.mktemp("pt2") / "tied.pt2", (4,))
+
+
+def test_a_file_is_read_as_the_module_is(file: Path) -> None:
+    torch.manual_seed(0)
+    network = assert_same(Tied().eval(), network=read_torch(file))
+    assert [node.name for node in network.nodes][:3] == ["x", "first", "second"]
+
+
+def test_a_file_needs_no_torch(file: Path) -> None:
+    code = (
+        "import sys, bitsmith.frontends.torch as t;"
+        f"assert len(t.read_torch({str(file)!r}).nodes) > 5; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pickles_are_never_loaded(tmp_path: Path) -> None:
+    for name in ("model.pt", "model.pth"):
+        path = tmp_path / name
+        torch.save(nn.Linear(2, 2), path)
+        with pytest.raises(ModelFileError, match=r"(?s)pickle.*torch\.export\.save"):
+            read_torch(path)
+        renamed = path.rename(tmp_path / "renamed.pt2")
+        with pytest.raises(BitsmithError, match=r"torch\.export\.save"):
+            read_torch(renamed)
+
+
+def test_what_is_no_model() -> None:
+    for source in (None, 3, np.zeros(3)):
+        with pytest.raises(ModelFileError, match="no PyTorch model"):
+            read_torch(source)  # type: ignore[arg-type]
+    for path in ("nowhere.pt2", "a\0b.pt2"):
+        with pytest.raises(ModelFileError):
+            read_torch(path)
+
+
+def rewritten(source: Path, target: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    """A copy with members as ``change`` makes them; None leaves one out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = change(name, old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return target
+
+
+def edited(suffix: str, edit: Callable[[Any], None]) -> Callable[[str, bytes], bytes]:
+    def change(name: str, content: bytes) -> bytes:
+        if not name.endswith(suffix):
+            return content
+        value = json.loads(content)
+        edit(value)
+        return json.dumps(value).encode()
+
+    return change
+
+
+def _graph(value: Any) -> Any:
+    return value["graph_module"]["graph"]
+
+
+def _meta(value: Any) -> Any:
+    return value["config"]["first.weight"]["tensor_meta"]
+
+
+HOSTILE: dict[str, Callable[[str, bytes], bytes | None]] = {
+    "no program": lambda name, data: None if "/models/" in name else data,
+    "no weights": lambda name, data: None if "weights" in name else data,
+    "truncated weights": lambda name, data: data[:8] if "/weight_" in name else data,
+    "no JSON": lambda name, data: b"{" if "/models/" in name else data,
+    "a list": lambda name, data: b"[]" if "/models/" in name else data,
+    "deep": lambda name, data: b'{"a":' * 100_000 if "/models/" in name else data,
+    "big end first": lambda name, data: b"big" if name.endswith("byteorder") else data,
+    "version": edited("models/model.json", lambda v: v["schema_version"].update(major=99)),
+    "pickled tensor": edited("_weights_config.json", lambda v: v["config"]["first.weight"].update(use_pickle=True)),
+    "path": edited("_weights_config.json", lambda v: v["config"]["first.weight"].update(path_name="../../x")),
+    "huge": edited("_weights_config.json", lambda v: _meta(v).update(sizes=[{"as_int": 1 << 40}] * 2)),
+    "negative stride": edited("_weights_config.json", lambda v: _meta(v).update(strides=[{"as_int": -4}, {"as_int": 1}])),
+    "far stride": edited("_weights_config.json", lambda v: _meta(v).update(strides=[{"as_int": 1 << 60}, {"as_int": 1}])),
+    "far offset": edited("_weights_config.json", lambda v: _meta(v).update(storage_offset={"as_int": 5})),
+    "type": edited("_weights_config.json", lambda v: _meta(v).update(dtype=9)),
+    "no type": edited("_weights_config.json", lambda v: _meta(v).update(dtype="float")),
+    "other sizes": edited("_weights_config.json", lambda v: [  # the tensor has two names
+        entry["tensor_meta"].update(sizes=[{"as_int": 2}, {"as_int": 4}])
+        for name, entry in v["config"].items() if name.endswith("weight")]),
+    "no nodes": edited("models/model.json", lambda v: _graph(v).update(nodes=3)),
+    "a circle": edited("models/model.json", lambda v: _graph(v)["nodes"].reverse()),
+    "unknown operator": edited("models/model.json", lambda v: _graph(v)["nodes"][0].update(target="os.system")),
+    "target": edited("models/model.json", lambda v: _graph(v)["nodes"][0].update(target=["os"])),
+    "arguments": edited("models/model.json", lambda v: _graph(v)["nodes"][0].update(inputs=[{"name": "x", "arg": {}}])),
+    "argument": edited("models/model.json", lambda v: _graph(v)["nodes"][0]["inputs"][0].update(arg={"as_tensor": 3})),
+    "no output": edited("models/model.json", lambda v: v["graph_module"]["signature"].update(output_specs=[])),
+    "no input": edited("models/model.json", lambda v: v["graph_module"]["signature"].update(input_specs=[])),
+    "said sizes": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["linear"]["sizes"].append({"as_int": 3})),
+    "many axes": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["x"].update(sizes=[{"as_int": 1}] * 99)),
+    "integers": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["x"].update(sizes=[{"as_int": True}])),
+    "input size": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["x"]["sizes"][1].update(as_int=1 << 50)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused(name: str, file: Path, tmp_path: Path) -> None:
+    with pytest.raises((ModelFileError, UnsupportedError)):
+        read_torch(rewritten(file, tmp_path / "bad.pt2", HOSTILE[name]))
+
+
+def test_damaged_archives_are_refused(file: Path, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / "bad.pt2"
+    for cut in (0, 1, 3, 100, len(content) // 2, len(content) - 10):
+        path.write_bytes(content[:cut])
+        with pytest.raises(ModelFileError):
+            read_torch(path)
+    for _ in range(40):
+        changed = bytearray(content)
+        for place in rng.integers(0, len(content), 12):
+            changed[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(changed))
+        try:
+            read_torch(path)
+        except BitsmithError:
+            continue
+
+
+def test_archives_that_leave_their_folder_are_refused(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bad.pt2"
+    path.write_bytes(file.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../outside", b"")
+    with pytest.raises(ModelFileError, match="leaves the archive"):
+        read_torch(path)
+
+
+def test_random_edits_of_the_graph_never_crash(file: Path, tmp_path: Path) -> None:
+    """Values of the JSON replaced by others: the reader refuses, or reads a model."""
+    rng = np.random.default_rng(3)
+    replacements: list[Any] = [None, -1, 1 << 70, "x", [], {}, True, [1], 2.5, {"as_int": 7}, "Infinity"]
+
+    def spoil(value: Any) -> None:
+        places: list[tuple[Any, Any]] = []
+        pending = [value["graph_module"]]
+        while pending:
+            item = pending.pop()
+            keys = list(item) if isinstance(item, dict) else range(len(item))
+            places += [(item, key) for key in keys]
+            pending += [item[key] for key in keys if isinstance(item[key], dict | list)]
+        for number in rng.integers(0, len(places), 2):
+            item, key = places[number]
+            item[key] = replacements[rng.integers(len(replacements))]
+
+    for number in range(80):
+        path = rewritten(file, tmp_path / f"{number}.pt2", edited("models/model.json", spoil))
+        try:
+            read_torch(path).shapes()
+        except BitsmithError:
+            continue

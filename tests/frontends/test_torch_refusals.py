@@ -1,0 +1,126 @@
+"""What is refused of PyTorch programs: by name, with the reason and what would work, all in one error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
+from bitsmith.frontends.torch import read_torch
+from bitsmith.layers.layer import Shape
+
+
+class Of(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[..., object], **parts: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Tensor) -> object:
+        return self.function(x)
+
+
+def refusal(function: Callable[..., object] | nn.Module, shape: Shape = (4, 5)) -> str:
+    module = function if isinstance(function, nn.Module) else Of(function)
+    with pytest.raises(BitsmithError) as caught:
+        read_torch(module.eval(), input_shape=shape)
+    return str(caught.value)
+
+
+_LSTM = nn.LSTM(5, 2).eval()
+
+MIXING: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda x: x.mean(0),
+    "all": lambda x: x - x.mean(),
+    "softmax": lambda x: x.softmax(0),
+    "flip": lambda x: x.flip(0),
+    "select": lambda x: x[0],
+    "cumsum": lambda x: x.cumsum(0),
+    "cat": lambda x: torch.cat([x, x], 0),
+    "difference": lambda x: x - x[:1],
+    "matmul": lambda x: x.flatten(1) @ x.flatten(1).T,
+    "einsum": lambda x: torch.einsum("bij,bik->jk", x, x),
+    "view": lambda x: x.transpose(0, 1).reshape(-1, x.shape[0], 5) * 1.0 + x.reshape(4, -1, 5),
+    "argmax": lambda x: x.argmax(),
+    "sum": lambda x: x.sum((0, 1)),
+    "broadcast": lambda x: x.unsqueeze(0) + x.unsqueeze(1),
+    "positions": lambda x: x.movedim(0, 2).sum(-1),
+    "attention": lambda x: functional.scaled_dot_product_attention(*(x.transpose(0, 1),) * 3).transpose(0, 1),
+    "recurrence": lambda x: _LSTM(x)[0],
+    "statistics": lambda x: functional.batch_norm(x, None, None, training=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_what_mixes_samples_is_refused(name: str) -> None:
+    message = refusal(MIXING[name])
+    assert any(word in message for word in ("batch", "samples")), message
+
+
+REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
+    "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
+    "sorting": (lambda x: x.sort(1)[0], "use max"),
+    "random": (lambda x: x + torch.rand(4, 5), "random"),
+    "quantile": (lambda x: x.atan(), "no operator that is known"),
+    "bicubic": (lambda x: functional.interpolate(x.unsqueeze(1), size=(8, 8), mode="bicubic"), "bilinear"),
+    "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.3), "whole lengths"),
+    "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),
+    "two variables": (lambda x: x.abs() ** x, "power"),
+    "zero": (lambda x: x / torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0]), "division by zero"),
+    "threshold": (lambda x: functional.softplus(x, threshold=2), "threshold"),
+    "computed weight": (lambda x: functional.conv1d(x, x.new_ones(1, 4, 2) * x.amax()), "batch"),
+    "bits": (lambda x: x.long() & 3, "truth values"),
+    "infinite": (lambda x: x.masked_fill(torch.ones(4, 5) > 0.5, -torch.inf) * 2.0, "minus infinity"),
+    "in place": (lambda x: (lambda y: y[:, 0].add_(1.0).sum(1) + y.sum((1, 2)))(x * 2.0), "in place"),
+    "constant": (lambda x: torch.ones(3), "does not depend"),
+    "projection": (nn.LSTM(5, 4, proj_size=2, batch_first=True), "proj_size"),
+    "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_why(name: str) -> None:
+    function, words = REFUSED[name]
+    assert words in refusal(function)
+
+
+def test_all_refusals_come_in_one_error_with_names() -> None:
+    class Inner(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.atan() + x.flip(0)
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.Sequential(nn.ReLU(), Inner())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.blocks(x).softmax(1) + x.sort(1)[0]
+
+    message = refusal(Outer())
+    assert "3 layers cannot be translated" in message
+    assert all(
+        words in message for words in ("blocks.1.atan (atan)", "blocks.1.flip (flip)", "sort (sort): sorting; use max")
+    )
+
+
+def test_a_module_needs_a_shape_or_an_example() -> None:
+    for shape in (None, (), (3, -2), ("x",), [(3,), ()]):
+        with pytest.raises(ConfigError, match="input_shape"):
+            read_torch(nn.Linear(3, 2), input_shape=shape)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="example"):
+        read_torch(nn.Linear(3, 2), example=torch.zeros(0, 3))
+
+
+def test_programs_with_other_open_sizes_are_refused() -> None:
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    program = torch.export.export(nn.ReLU(), (torch.zeros(2, 3),), dynamic_shapes=(axes,))
+    with pytest.raises(UnsupportedError, match="leaves sizes open"):
+        read_torch(program)
