@@ -23,6 +23,7 @@ from bitsmith.layers import order
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.elementwise import Sign
 from bitsmith.layers.embedding import OneHot
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -270,6 +271,12 @@ def test_normalisations_stay_where_the_result_between_is_seen() -> None:
         assert isinstance(fold_batchnorm(layout(seen)).node(out).layer, BatchNormalization)
 
 
+def test_what_jumps_gets_exact_results_in_either_layout() -> None:
+    d = Drawn(np.random.default_rng(0), step=1 / 9)
+    network = d.network(d.add(Sign(), d.conv(d.input((2, 3, 3)), 3)))
+    assert not any(isinstance(node.op, ops.Cast) for node in circuit(network).nodes)
+
+
 def test_networks_without_permutations_are_left_alone() -> None:
     d = drawn()
     network = d.network(d.dense(d.add(Flatten(), d.input((2, 3))), 2))
@@ -422,7 +429,7 @@ def _placed(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
 
 
 def _alone(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
-    return draw(st.sampled_from([ReLU(negative_slope=0.5), HardActivation(0.25, 0.5, 0.0, 1.0), OneHot(2)]))
+    return draw(st.sampled_from([ReLU(negative_slope=0.5), HardActivation(0.25, 0.5, 0.0, 1.0), OneHot(2), Sign()]))
 
 
 @given(networks())

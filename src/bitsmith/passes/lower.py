@@ -10,6 +10,9 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.lowering import Lowering, Observed
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.order import inverse
+from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
+
+_VIEWS = (Flatten, Identity, Permute, Reshape)
 
 
 def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
@@ -21,19 +24,32 @@ def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
     """
     builder = Builder()
     values: dict[str, Value] = {}
-    readers: dict[str, list[bool]] = {node.name: [] for node in network.nodes}
+    exact = _in_front_of_jumps(network)
     for node in network.nodes:
-        for name in node.inputs:
-            readers[name].append(node.layer.jumps)
-    for node in network.nodes:
-        exact = bool(readers[node.name]) and all(readers[node.name]) and node.name not in network.outputs
-        lowering = Lowering(node.name, builder, node.settings, observed[node.name], exact)
+        lowering = Lowering(node.name, builder, node.settings, observed[node.name], node.name in exact)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
     probes = [(node.name, seen[node.name]) for node in network.nodes if not node.folded]
     outputs = [(name, seen[node]) for name, node in zip(_distinct(network.outputs), network.outputs, strict=True)]
     return builder.program(outputs, probes)
+
+
+def _in_front_of_jumps(network: Network) -> set[str]:
+    """Nodes whose result only layers that jump read, as it is or in another shape."""
+    readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
+    for node in network.nodes:
+        for name in node.inputs:
+            readers[name].append(node)
+    found: set[str] = set()
+    for node in reversed(network.nodes):
+        jumping = [
+            reader.layer.jumps or (isinstance(reader.layer, _VIEWS) and reader.name in found)
+            for reader in readers[node.name]
+        ]
+        if jumping and all(jumping) and node.name not in network.outputs:
+            found.add(node.name)
+    return found
 
 
 def _in_model(builder: Builder, node: NetworkNode, result: Value) -> Value:
