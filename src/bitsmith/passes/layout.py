@@ -167,7 +167,7 @@ class _Plan:
             if given is not None:
                 yield given
                 continue
-            if isinstance(node.layer, Permute) and len(order) > 1:
+            if isinstance(node.layer, Permute) and len(node.layer.perm) > 1:
                 reads: tuple[Order, ...] = (after(node.layer.perm, order),)
             else:
                 reads = self._uniform(node, order, self._shapes[node.name])
