@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Ints
@@ -27,10 +28,13 @@ from bitsmith.plan.schedule import Schedule, schedule
 from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.names import Names, identifier
-from bitsmith.rtl.tokens import Layout, bits, converted, fields, fields_layout, layout, uniform
+from bitsmith.rtl.tokens import Element, Layout, bits, converted, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
 _LIBRARY = Path(__file__).parent / "lib"
+
+_BLOCK_TABLE_BITS = 2048
+"""Tables from here on are read synchronously."""
 
 LIBRARY = (
     *(
@@ -329,16 +333,29 @@ class _Writer:
     def _rom(self, number: int, kind: kinds.Rom, process: Process) -> None:
         stream = process.results[0]
         width = bits(layout(stream.token))
-        index = max((stream.tokens - 1).bit_length(), 1)
-        self._word(f"p{number}_index", index)
-        values = [_packed(token, layout(stream.token)) for token in kind.raw.reshape(stream.tokens, -1)]
-        table = self._table(f"p{number}_values", f"p{number}_index", width, values, index)
+        rows = kind.raw.reshape(stream.tokens, -1)
+        rows = rows[: _period(rows)]
+        values = [_packed(token, layout(stream.token)) for token in rows]
+        ports, table = self._looked_up(number, "values", width, values)
         y = f"p{number}_y0"
         self._instance(
-            "source", f"p{number}", {"WIDTH": width, "TOKENS": stream.tokens},
-            {"index": f"p{number}_index", "next_index": "", "table_data": table, "y_free": f"{y}_free",
-             "y_claim": f"{y}_claim", "y_put": f"{y}_put", "y_data": f"{y}_data"},
+            "source", f"p{number}", {"WIDTH": width, "TOKENS": len(rows)},
+            {**ports, "table_data": table, "y_free": f"{y}_free", "y_claim": f"{y}_claim", "y_put": f"{y}_put",
+             "y_data": f"{y}_data"},
         )  # fmt: skip
+
+    def _looked_up(self, number: int, name: str, width: int, values: Sequence[int]) -> tuple[dict[str, str], str]:
+        """A table of what each action of process ``number`` does: the ports that give its address, and its word.
+
+        Large tables are read synchronously, so that they can be block memory.
+        """
+        address_bits = max((len(values) - 1).bit_length(), 1)
+        clocked = len(values) * width >= _BLOCK_TABLE_BITS
+        used, unused = ("next_index", "index") if clocked else ("index", "next_index")
+        address = f"p{number}_{used}"
+        self._word(address, address_bits)
+        table = self._table(f"p{number}_{name}", address, width, values, address_bits, clocked=clocked)
+        return {used: address, unused: ""}, table
 
     def _core(self, number: int, program: Program, fire: str, data: str) -> list[tuple[Layout, int]]:
         """The core of a token function: for each of its results, how it lies in the word ``p<n>_out``, and from which bit up."""
@@ -381,8 +398,9 @@ class _Writer:
         have = layout(process.takes[0].token)
         each = hull(process.takes[0].token, 1)
         wanted = [element for _ in range(lanes) for element in layout(each)]
-        x_width = uniform(wanted)[0].width
-        operand = [type(element)(x_width, True, element.frac) for element in wanted]
+        signed = any(element.signed for element in wanted)
+        x_width = uniform(wanted)[0].width if signed else max(max(element.width for element in wanted), 1)
+        operand = [Element(x_width, signed, element.frac) for element in wanted]
         x = self._prepared(f"p{number}_x", f"p{number}_x0_data", have, operand)
         weights = [int(w) for w in kind.weights.ravel()]
         w_width = max(max(w.bit_length() if w >= 0 else (-w - 1).bit_length() for w in weights) + 1, 1)
@@ -401,7 +419,7 @@ class _Writer:
         self._word(f"p{number}_y", bits(results))
         self._instance(
             "fold", f"p{number}",
-            {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "W_WIDTH": w_width, "Y_WIDTH": y_width,
+            {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width, "Y_WIDTH": y_width,
              "STEPS": steps, "GROUPS": groups},
             {**self._standard(number, x, f"p{number}_y"), "rom_address": f"p{number}_address", "rom_data": table},
         )  # fmt: skip
@@ -459,19 +477,16 @@ class _Writer:
         tokens = process.takes[0].tokens
         sequencer = timing(process, 0).sequencers[-1]
         actions = sequencer.actions
-        index = max((actions - 1).bit_length(), 1)
-        self._word(f"p{number}_index", index)
         before = np.concatenate([[0], sequencer.takes[0][:-1]])
         takes = sequencer.takes[0] - before
         if is_monotone(kind.source):
             gives = np.diff(sequencer.fills[0], prepend=0)
             needs = (sequencer.needs[0] > before).astype(np.int64)
             flags = [int(n | t << 1 | g << 2) for n, t, g in zip(needs, takes, gives, strict=True)]
-            table = self._table(f"p{number}_flags", f"p{number}_index", 3, flags, index)
-            ports = {"index": f"p{number}_index", "next_index": "", "flags": table}
-            self._instance(
-                "order", f"p{number}", {"ACTIONS": actions, "WIDTH": bits(want)}, {**self._standard(number, x), **ports}
-            )
+            flags = flags[: _period(np.array(flags).reshape(-1, 1))]
+            ports, table = self._looked_up(number, "flags", 3, flags)
+            ports = {**self._standard(number, x), **ports, "flags": table}
+            self._instance("order", f"p{number}", {"ACTIONS": len(flags), "WIDTH": bits(want)}, ports)
             return
         depth = self._plan.depth(number, -1)
         address_bits, count_bits = max((depth - 1).bit_length(), 1), depth.bit_length()
@@ -483,10 +498,8 @@ class _Writer:
             for place, need, take in zip(kind.source, sequencer.needs[0] - before, takes, strict=True)
         ]
         width = address_bits + 1 + 2 * count_bits
-        table = self._table(f"p{number}_reads", f"p{number}_index", width, rows, index)
-        ports = {
-            "index": f"p{number}_index",
-            "next_index": "",
+        ports, table = self._looked_up(number, "reads", width, rows)
+        ports |= {
             "address": f"{table}[{address_bits - 1}:0]",
             "zero": f"{table}[{address_bits}]",
             "needed": f"{table}[{address_bits + count_bits}:{address_bits + 1}]",
@@ -498,17 +511,15 @@ class _Writer:
     def _merge(self, number: int, kind: kinds.Merge, process: Process) -> None:
         operands = len(process.args)
         width = bits(layout(process.results[0].token))
-        index, which = max((len(kind.source) - 1).bit_length(), 1), max((operands - 1).bit_length(), 1)
-        self._word(f"p{number}_index", index)
-        table = self._table(f"p{number}_which", f"p{number}_index", which, [int(k) for k in kind.source], index)
+        which = max((operands - 1).bit_length(), 1)
+        source = kind.source[: _period(kind.source.reshape(-1, 1))]
+        index, table = self._looked_up(number, "which", which, [int(k) for k in source])
         joined = {
             f"x_{signal}": f"{{{', '.join(f'p{number}_x{k}_{signal}' for k in reversed(range(operands)))}}}"
             for signal in ("valid", "data", "take")
         }
-        ports = {**self._standard(number), **joined, "index": f"p{number}_index", "next_index": "", "which": table}
-        self._instance(
-            "merge", f"p{number}", {"OPERANDS": operands, "WIDTH": width, "ACTIONS": len(kind.source)}, ports
-        )
+        ports = {**self._standard(number), **joined, **index, "which": table}
+        self._instance("merge", f"p{number}", {"OPERANDS": operands, "WIDTH": width, "ACTIONS": len(source)}, ports)
 
     def _scan(self, number: int, kind: kinds.Scan, process: Process) -> None:
         # What comes may be known to lie in less than the body's inputs hold.
@@ -561,6 +572,14 @@ class _Writer:
             **{signal: f"{y}_{signal.removeprefix('y_')}" for signal in ("y_free", "y_claim", "y_put")},
         }
         self._instance("scan", f"p{number}", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
+
+
+def _period(rows: npt.NDArray[np.generic]) -> int:
+    """The least number of rows of which all are repetitions."""
+    for period in range(1, len(rows) // 2 + 1):
+        if len(rows) % period == 0 and bool(np.all(rows[period:] == rows[:-period])):
+            return period
+    return len(rows)
 
 
 def _packed(values: Ints, elements: Layout) -> int:
