@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ class Attentions(nn.Module):
         return [plain, masked, weighed.transpose(0, 1), weights, other, encoded, self.decoder(x, encoded)]
 
 
+class Token(nn.Module):
+    """A learned first position, as vision transformers have it; the input is (batch, 3, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.places = nn.Parameter(torch.ones(1, 1, 4)), nn.Parameter(torch.ones(1, 4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.places
+        return torch.stack([x[:, 0], self.token.squeeze(1).repeat(x.shape[0], 1)], 1)
+
+
 class ByHand(nn.Module):
     """Causal attention as it is written by hand, with learned positions; the input is token numbers."""
 
@@ -122,9 +135,27 @@ class Squeezed(nn.Module):
         return (image * weight[:, :, None, None]).sum((-2, -1))
 
 
+class Turned(nn.Module):
+    """A matrix that is turned and changed in place, and a transformer's layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(4, 2, 6, batch_first=True), 2, enable_nested_tensor=False
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + 1.0
+        functional.relu(y, inplace=True)
+        y.mul_(0.5)
+        return self.layers(y).permute(0, 2, 1).reshape(x.size(0), -1)
+
+
 MODELS: dict[str, tuple[nn.Module, tuple[Shape, ...]]] = {
     "recurrences": (Recurrences(), ((4, 3),)),
     "attentions": (Attentions(), ((5, 8),)),
+    "token": (Token(), ((3, 4),)),
+    "turned": (Turned(), ((3, 4),)),
     "residual": (Residual(), ((1, 8, 8),)),
     "two inputs": (Squeezed(), ((4, 3, 3), (3,))),
     "spectral norm": (nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2)), ((3,),)),
@@ -223,6 +254,13 @@ def test_what_a_program_computes_with_a_fixed_batch() -> None:
     for samples in (1, 3):
         program = torch.export.export(module, (torch.zeros(samples, 2, 4),))
         assert_same(module, network=read_torch(program))
+    for samples in (1, 2):
+        for parts, shape in ((Recurrences(), (4, 3)), (Attentions(), (5, 8)), (Token(), (3, 4))):
+            module = randomised(parts)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                program = torch.export.export(module, (torch.zeros(samples, *shape),))
+            assert_same(module, network=read_torch(program))
     turned = randomised(nn.LSTM(3, 2))  # time comes first, as a dynamic second axis says
 
     class Last(nn.Module):

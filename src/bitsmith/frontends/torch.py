@@ -171,9 +171,7 @@ class _Reading:
             return
         if behind:  # an operator that is refused
             return
-        call = Call(
-            node, self._values, dict(self._graph.dtypes), self._samples, self._emission, self._used, self._where
-        )
+        call = Call(node, self._values, self._graph.dtypes, self._samples, self._emission, self._used, self._where)
         try:
             with np.errstate(all="ignore"):  # what overflows is found where it is used
                 result = translation.read(call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -64,7 +64,7 @@ class Call:
 
     node: Node
     values: dict[str, Value]
-    dtypes: dict[str, int]
+    dtypes: Mapping[str, int]
     samples: int | None
     emission: Emission
     used: frozenset[str]
@@ -274,6 +274,19 @@ class Call:
                 return self.emission.operands[tensor.value][index]
         return None
 
+    def per_sample(self, tensor: Tensor, batch: Batch) -> Tensor:
+        """A constant that a program for a fixed number of samples has as often, as one that each sample has."""
+        values = tensor.constant
+        axis = batch.axis
+        if tensor.batch is not None or values is None or self.samples is None or batch.merged > 1:
+            return tensor
+        if not -values.ndim <= axis < values.ndim or values.shape[axis] != self.samples:
+            return tensor
+        one = np.take(values, 0, axis)
+        if not np.array_equal(np.broadcast_to(np.expand_dims(one, axis), values.shape), values):
+            return tensor
+        return replace(tensor, value=as_weights(one), shape=one.shape, batch=batch.at(axis % values.ndim))
+
     def aligned(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The tensors with their batch axes at one place, as torch aligns them: from the right.
 
@@ -288,7 +301,7 @@ class Call:
             raise UnsupportedError(f"operands of axes {[tensor.dims for tensor in tensors]} whose batch axes differ",
                                    accepted="operands with the batch axis at the same place")  # fmt: skip
         (batch,) = batches
-        return tuple(self._aligned(tensor, batch, rank) for tensor in tensors)
+        return tuple(self._aligned(self.per_sample(tensor, batch), batch, rank) for tensor in tensors)
 
     def _aligned(self, tensor: Tensor, batch: Batch, rank: int) -> Tensor:
         place = batch.at(batch.axis + rank)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
@@ -44,11 +44,12 @@ class Module:
     path: str
     class_name: str
     call: str
+    has_parts: bool = False
 
     @property
     def built_in(self) -> bool:
-        """Whether it is one of torch's own."""
-        return self.class_name.startswith("torch.nn.")
+        """Whether it is one of torch's own, and a whole: no other module runs within it."""
+        return self.class_name.startswith("torch.nn.") and not self.has_parts
 
     @property
     def kind(self) -> str:
@@ -114,6 +115,7 @@ def read_graph(archive: Archive) -> Graph:
     if len(listed) > MAX_NODES:
         raise ModelFileError(f"{len(listed)} operators", where=graph.where, accepted=f"at most {MAX_NODES}")
     nodes = tuple(_node(_object(item, graph)) for item in listed)
+    nodes = _with_parts(nodes)
     outputs = tuple(_outputs(module.fields("signature"), constants))
     _check_references(inputs, constants, nodes, outputs, graph)
     dtypes = {name: dtype for name, (_, dtype) in values.items()}
@@ -257,6 +259,16 @@ def _module(fields: Fields) -> Module:
             path = re.sub(r"[^\w.]", "_", parts[1])[:MAX_NAME]
             return Module(path, parts[2], parts[0])
     return Module("", "", "")
+
+
+def _with_parts(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes, with modules that know whether others run within them."""
+    paths = {node.module.path for node in nodes}
+    parents = {path[:k] for path in paths for k, letter in enumerate(path) if letter == "."}
+    return tuple(
+        replace(node, module=replace(node.module, has_parts=True)) if node.module.path in parents else node
+        for node in nodes
+    )
 
 
 def _check_references(

@@ -105,7 +105,8 @@ def _recurrent(kind: type[SimpleRNN | LSTM | GRU], activation: Layer = TANH) -> 
         x = call.tensor("input")
         x = x.plain(0 if call.flag("batch_first") else 1)
         directions, layers = 1 + int(call.flag("bidirectional")), call.integer("num_layers", 1)
-        initial = call.tensors("hx") if kind is LSTM else (call.tensor("hx"),)
+        states = call.tensors("hx") if kind is LSTM else (call.tensor("hx"),)
+        initial = tuple(call.per_sample(state, Batch(1)) for state in states)
         each = 4 if call.flag("has_biases", True) else 2
         params = call.tensors("params")
         if not 1 <= layers <= _MAX_LAYERS or len(initial) != len(kind.states):

@@ -168,12 +168,9 @@ def expanded(call: Call, x: Tensor, sizes: Sequence[Size]) -> Tensor:
     target: list[int] = []
     for dim, (size, old) in enumerate(zip(sizes, dims, strict=True)):
         at_batch = batch is not None and batch.axis == dim
-        new_samples = batch is None and (
-            size.batched or (call.samples not in (None, 1) and size.count == call.samples and old == 1)
-        )
         if at_batch or size.count == -1:
             target.append(old)
-        elif size.batched and new_samples and size.count == 1 and old == 1:
+        elif batch is None and size.batched and size.count == 1 and old == 1:
             batch = Batch(dim)  # a constant, once per sample
             target.append(1)
         elif size.batched:
@@ -327,8 +324,15 @@ def _cat(call: Call) -> Result:
     tensors = [x for x in call.tensors("tensors") if x.shape != (0,)]
     if not tensors:
         raise UnsupportedError("a concatenation of nothing")
+    tensors = _per_sample(call, tensors)
     axis = _common(call, tensors, call.integer("dim", 0))
     return tensors[0] if len(tensors) == 1 else call.emit(Concatenate(axis), *tensors)
+
+
+def _per_sample(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors, of which constants may have to be taken as those of each sample."""
+    batch = next((x.batch for x in tensors if x.batch is not None), None)
+    return [x if batch is None else call.per_sample(x, batch) for x in tensors]
 
 
 def _common(call: Call, tensors: Sequence[Tensor], dim: int) -> int:
@@ -340,7 +344,7 @@ def _common(call: Call, tensors: Sequence[Tensor], dim: int) -> int:
 
 
 def _stack(call: Call) -> Result:
-    tensors = call.tensors("tensors")
+    tensors = _per_sample(call, call.tensors("tensors"))
     dim = tensors[0].counted(call.integer("dim", 0), new=True)
     raised = [with_axis(call, x, dim) for x in tensors] if tensors[0].batch is None else []
     if raised:

@@ -136,14 +136,19 @@ def reshaped(tensor: Tensor, sizes: Sequence[Size], samples: int | None) -> tupl
     else:
         counts = list(_filled(counts, total * samples, sizes))
         places = [axis for axis, count in enumerate(counts) if count % samples == 0]
-        # A batch of one may be taken for any axis: one that holds nothing else comes first.
-        places.sort(key=lambda axis: counts[axis] != samples)
+    found: list[tuple[int, Batch]] = []
     for axis in places:
         merged = counts[axis] // (samples or 1)
         outer, left = divmod(before, math.prod(counts[:axis]))
         if left == 0 and outer >= 1 and merged % outer == 0:
-            counts[axis] = merged
-            return tuple(counts), Batch(axis, outer, merged // outer)
+            found.append((axis, Batch(axis, outer, merged // outer)))
+    if found:
+        # A batch of one may be taken for any axis: best one that holds nothing else, and not the channels.
+        axis, batch = min(
+            found, key=lambda one: (one[1].merged > 1, one[0] == len(counts) - 1, one[1].outer > 1, one[0])
+        )
+        counts[axis] = batch.merged
+        return tuple(counts), batch
     raise UnsupportedError(f"a tensor of axes {tensor.dims} viewed as {tuple(size.count for size in sizes)}, which mixes samples",
                            accepted="shapes that keep the batch axis", remedy="view(x.shape[0], -1) or flatten(1)")  # fmt: skip
 
