@@ -32,8 +32,8 @@ def _function_names(layer: Layer) -> tuple[str, ...]:
         case ReLU():
             special = ("leaky_relu",) * (layer.negative_slope != 0.0) + ("relu6",) * (layer.max_value == _RELU6)
             return (*special, "relu")
-        case HardActivation():
-            return ("hard_tanh" if layer.low < 0.0 else "hard_sigmoid",)
+        case HardActivation(low=float(low), high=float()):  # else it is no more than a bound
+            return ("hard_tanh" if low < 0.0 else "hard_sigmoid",)
         case Softmax():
             return ("softmax",)
         case _:
