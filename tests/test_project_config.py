@@ -166,7 +166,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"Backend": "VivadoAccelerator"}, "Backend", "is not available yet"),
         ({"Backend": "rtx"}, "Backend", "did you mean 'rtl'?"),
         ({"Backend": 3}, "Backend", "'rtl'"),
-        ({"OnnxModel": "a.onnx"}, "OnnxModel", "not available yet"),
+        ({"OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),
         ({"PytorchModel": "a.pt2", "KerasModel": "a.keras"}, "PytorchModel", "two models"),
         ({"PytorchModel": "a.pt2", "InputShape": 3}, "InputShape", "the shape of one sample"),
         ({"Board": "pynq-z2"}, "Board", "vendor"),

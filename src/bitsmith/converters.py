@@ -11,6 +11,7 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import ConfigLike, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.frontends.onnx import OnnxModel, is_onnx, read_onnx
 from bitsmith.frontends.torch import TorchModel, is_torch, read_torch
 from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.hls.dialects import DIALECTS
@@ -24,7 +25,7 @@ DEFAULT_CLOCK_UNCERTAINTY = 0.125
 
 
 def convert(
-    model: ModelLike | TorchModel,
+    model: ModelLike | TorchModel | OnnxModel,
     output_dir: str | Path = "my-hls-test",
     config: ConfigLike = None,
     calibration: Arrays | None = None,
@@ -45,7 +46,7 @@ def convert(
     Args:
         model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
             Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
-            ``example`` or ``input_shape``.
+            ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``.
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
@@ -164,6 +165,49 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     return _converted(network, project.hls_config, None, project)
 
 
+def convert_from_onnx_model(
+    model: OnnxModel,
+    output_dir: str | Path = "my-hls-test",
+    project_name: str = "myproject",
+    input_data_tb: str | Path | None = None,
+    output_data_tb: str | Path | None = None,
+    backend: str = "rtl",
+    hls_config: ConfigLike = None,
+    part: str | None = None,
+    clock_period: float | None = None,
+    clock_uncertainty: float | str | None = None,
+    io_type: str = "io_parallel",
+    bit_exact: bool | None = None,
+    calibration: Arrays | None = None,
+) -> Model:
+    """Convert an ONNX model with the familiar argument names; see :func:`convert`.
+
+    ``output_data_tb`` and ``bit_exact`` are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
+    """
+    return convert(
+        model,
+        output_dir,
+        hls_config,
+        calibration,
+        backend,
+        part,
+        clock_period,
+        io_type,
+        project_name=project_name,
+        clock_uncertainty=clock_uncertainty,
+        input_data_tb=input_data_tb,
+    )
+
+
+def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
+    """Convert what a project configuration (dict or YAML file) describes: OnnxModel, a file or a live ``ModelProto``."""
+    project = read_project(config)
+    if project.onnx_model is None:
+        raise ConfigError("no model", where="configuration", accepted="OnnxModel")
+    network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses what is no model
+    return _converted(network, project.hls_config, None, project)
+
+
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
@@ -192,7 +236,7 @@ def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
 
 
 def _read(
-    model: ModelLike | TorchModel,
+    model: ModelLike | TorchModel | OnnxModel,
     weights: str | Path | None,
     example: Example | Sequence[Example] | None,
     input_shape: InputShapes | None,
@@ -202,6 +246,8 @@ def _read(
         return read_torch(model, example=example, input_shape=input_shape)
     if example is not None or input_shape is not None:
         raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
+    if is_onnx(model):
+        return read_onnx(model)
     return read_keras(model, weights)
 
 

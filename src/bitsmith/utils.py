@@ -13,6 +13,7 @@ import pooch
 from bitsmith.config import config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.frontends.onnx import OnnxModel, read_onnx
 from bitsmith.frontends.torch import TorchModel, read_torch
 from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.model import Model
@@ -21,6 +22,7 @@ from bitsmith.report.picture import Content, Direction, Format, picture, plotted
 
 __all__ = [
     "config_from_keras_model",
+    "config_from_onnx_model",
     "config_from_pytorch_model",
     "create_config",
     "fetch_example_list",
@@ -52,6 +54,25 @@ def config_from_keras_model(
     """
     return config_from_network(
         read_keras(model),
+        granularity=granularity,
+        backend=backend,
+        default_precision=default_precision,
+        default_reuse_factor=default_reuse_factor,
+        max_precision=max_precision,
+    )
+
+
+def config_from_onnx_model(
+    model: OnnxModel,
+    granularity: str = "model",
+    backend: str | None = None,
+    default_precision: str = "auto",
+    default_reuse_factor: int = 1,
+    max_precision: str | None = None,
+) -> dict[str, object]:
+    """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
+    return config_from_network(
+        read_onnx(model),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,

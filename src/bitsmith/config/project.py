@@ -70,8 +70,8 @@ class ProjectConfig:
     """A checked project configuration.
 
     ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
-    the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5`` and
-    ``pytorch_model`` (a path or a live model, with ``input_shape``) is given.
+    the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5``,
+    ``pytorch_model`` (a path or a live model, with ``input_shape``) and ``onnx_model`` (a path or a live model) is given.
     ``without_effect`` names keys of other tools that were accepted because their value changes nothing.
     """
 
@@ -89,6 +89,7 @@ class ProjectConfig:
     keras_h5: Path | None = None
     pytorch_model: object | None = None
     input_shape: Sequence[object] | None = None
+    onnx_model: object | None = None
     input_data: Path | None = None
     output_predictions: Path | None = None
     without_effect: tuple[str, ...] = ()
@@ -96,13 +97,13 @@ class ProjectConfig:
 
 PROJECT_KEYS = (
     "OutputDir", "ProjectName", "Backend", "Version", "Part", "ClockPeriod", "ClockUncertainty", "IOType", "HLSConfig",
-    "KerasModel", "KerasJson", "KerasH5", "PytorchModel", "InputShape", "InputData", "OutputPredictions", "WriterConfig",
+    "KerasModel", "KerasJson", "KerasH5", "PytorchModel", "InputShape", "OnnxModel", "InputData", "OutputPredictions",
+    "WriterConfig",
 )  # fmt: skip
 
 _VENDOR = "it belongs to a vendor's HLS backend, not available yet"
 _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
 _INERT = {
-    "OnnxModel": Inert((None,), "ONNX models are not available yet; export the model to Keras"),
     "AcceleratorConfig": Inert((None,), _VENDOR),
     "FPGAFamily": Inert((), _VENDOR),
     "Board": Inert((), _VENDOR),
@@ -156,6 +157,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         keras_h5=section.get("KerasH5", _path),
         pytorch_model=section.get("PytorchModel", _model),
         input_shape=section.get("InputShape", _input_shape),
+        onnx_model=section.get("OnnxModel", _model),
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
         without_effect=(
@@ -166,8 +168,12 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     )
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
-    if project.pytorch_model is not None and (project.keras_model or project.keras_json or project.keras_h5):
-        problems.add("two models: one of PyTorch and one of Keras", where="PytorchModel", accepted="one of them")
+    keras = project.keras_model is not None or project.keras_json is not None or project.keras_h5 is not None
+    models = {"KerasModel": keras, "PytorchModel": project.pytorch_model is not None,
+             "OnnxModel": project.onnx_model is not None}  # fmt: skip
+    several = [key for key, found in models.items() if found]
+    if len(several) > 1:
+        problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
     problems.finish()
     return project
 

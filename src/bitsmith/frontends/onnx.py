@@ -20,7 +20,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused
 from bitsmith.frontends.onnx_call import Call, Results, Translation
 from bitsmith.frontends.onnx_fold import folded
-from bitsmith.frontends.onnx_graph import MAX_ELEMENTS, Graph, GraphInput, ModelLike, Node, is_onnx, read_graph
+from bitsmith.frontends.onnx_graph import MAX_ELEMENTS, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx_operators import OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx_values import Batch, Kind, Known, MixedSamplesError, Tensor, Value
 from bitsmith.layers.input import Input
@@ -28,10 +28,10 @@ from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.shape import Reshape
 
-__all__ = ["ModelLike", "is_onnx", "operator_table", "read_onnx"]
+__all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
 
-def read_onnx(source: ModelLike) -> Network:
+def read_onnx(source: OnnxModel) -> Network:
     """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
 
     Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the

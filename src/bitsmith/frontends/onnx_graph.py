@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ OLDEST_OPSET, NEWEST_OPSET = 6, 28
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
 
-ModelLike: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
+OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
 """A model file, or a live ``onnx.ModelProto``."""
 
 
@@ -81,14 +81,14 @@ class Graph:
     constants: Mapping[str, Callable[[], Array]]
 
 
-def is_onnx(model: object) -> bool:
+def is_onnx(model: object) -> TypeGuard[OnnxModel]:
     """Whether ``model`` is an ONNX file by its name, or a live ``ModelProto``."""
     if isinstance(model, str | os.PathLike):
         return Path(model).suffix.lower() == ".onnx"
     return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
 
 
-def read_graph(source: ModelLike) -> Graph:
+def read_graph(source: OnnxModel) -> Graph:
     """The graph of a model, its functions opened.
 
     Raises:
@@ -107,7 +107,7 @@ def read_graph(source: ModelLike) -> Graph:
     return _graph(_inlined(model, where), where, folder, opset)
 
 
-def _parsed(source: ModelLike) -> tuple[onnx.ModelProto, str, Path | None]:
+def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
     import onnx
 
     if isinstance(source, onnx.ModelProto):
