@@ -7,6 +7,7 @@ operation from `bitsmith.plan.delay.area_model`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -21,7 +22,23 @@ from bitsmith.netlist import csd
 from bitsmith.plan.delay import AreaModel, area_model
 from bitsmith.plan.devices import Family
 from bitsmith.plan.partition import Demand, partition
-from bitsmith.plan.processes import Fold, Map, Network, Scan
+from bitsmith.plan.processes import (
+    Entry,
+    Exit,
+    Fold,
+    Map,
+    Merge,
+    Network,
+    Process,
+    Reduce,
+    Regroup,
+    Reorder,
+    Rom,
+    Scan,
+    Stream,
+    Window,
+)
+from bitsmith.plan.timing import is_monotone
 
 _WIDTH_GROWTH = 0.29
 _WIDTH_OFFSET = 1.16
@@ -34,8 +51,25 @@ _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
 _BLOCK_TABLE_BITS = 1024
-_QUEUE_LUTS_PER_BIT = 1.5
-"""A queue of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables."""
+_MEMORY_LUTS_PER_BIT = 1.5
+"""A memory of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables. A third of it with LUT6."""
+
+_MEMORY_WORDS = 16
+_SELECT_LUTS_PER_BIT = 0.67
+"""Per bit from which a part is selected, in multiplexers of two."""
+
+_QUEUE_LUTS, _QUEUE_FFS = 18, 12
+"""Counters and flags of a queue, and of the process behind it."""
+
+_BLOCK_WORDS, _BLOCK_BITS = 32, 2048
+"""Memories and queues with more of both become block memory."""
+
+_BLOCK_TABLE_BITS_OF_PROCESSES = 4096
+_SHORT_DELAY = 4
+"""Shorter delays are registers."""
+
+_BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+"""Words and bits of a block memory of 18 Kib."""
 
 _MACHINE_BITS = 62
 
@@ -48,18 +82,18 @@ class Size:
     ff: int
     dsp: int
     adders: int
+    bram: int = 0
 
     def section(self) -> dict[str, int | str]:
         """The figures as a section of a report, with who says so."""
-        return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "Tool": "bitsmith estimate"}
+        return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, "Tool": "bitsmith estimate"}
 
 
 def estimate(program: Program, family: Family) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
     count = _Count(area_model(family))
-    count.program(program)
-    lut = round(count.lut)
-    return Size(lut, round(lut * _REGISTERS_PER_LUT), round(count.dsp), round(count.adders))
+    count.registered(program)
+    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders))
 
 
 def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
@@ -70,22 +104,71 @@ def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
 
 
 def estimate_network(network: Network, family: Family) -> Size:
-    """The size of a network of processes: token functions unrolled, folded products, and the queues at their shallowest."""
+    """The size of a network of processes: token functions unrolled, folded products, memories, and queues of two places."""
     count = _Count(area_model(family))
     for process in network.processes:
-        match process.kind:
-            case Map():
-                count.program(process.kind.program)
-            case Scan():
-                count.program(process.kind.body)
-            case Fold():
-                count.fold(process.kind, process.takes[0].token, process.results[0].token)
-            case _:
-                pass
-        for stream in process.takes:
-            count.lut += _QUEUE_LUTS_PER_BIT * float(np.broadcast_to(stream.token.width, stream.token.shape).sum())
-    lut = round(count.lut)
-    return Size(lut, round(lut * _REGISTERS_PER_LUT), round(count.dsp), round(count.adders))
+        _count_process(count, process)
+    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
+
+
+def _count_process(count: _Count, process: Process) -> None:
+    kind = process.kind
+    match kind:
+        case Map():
+            count.registered(kind.program)
+        case Scan():
+            count.registered(kind.body)
+        case Fold():
+            count.fold(kind, process.takes[0].token, process.results[0].token)
+        case Regroup():
+            have, want = _bits(process.takes[0]), _bits(process.results[0])
+            if have > want:
+                count.select(have)
+            else:
+                count.ff += want
+        case Window():
+            _count_window(count, kind.op, process)
+        case Reorder():
+            if not is_monotone(kind.source):
+                count.memory(process.takes[0].tokens, _bits(process.takes[0]))
+                count.table(len(kind.source), 3 * max(process.takes[0].tokens.bit_length(), 1))
+        case Rom():
+            count.table(len(kind.raw), _bits(process.results[0]))
+        case Merge():
+            count.select(sum(map(_bits, process.takes)))
+        case Reduce():
+            count.add(process.results[0].token.size, process.results[0].token.max_width)
+            count.ff += _bits(process.results[0])
+        case Entry() | Exit():
+            pass
+        case _:
+            assert_never(kind)
+    for stream in process.takes:
+        count.lut += _QUEUE_LUTS
+        count.ff += _QUEUE_FFS
+        if isinstance(kind, Exit) and stream.tokens == 1:
+            count.ff += _bits(stream)  # one place is a register
+        else:
+            count.memory(2, _bits(stream))
+
+
+def _bits(stream: Stream) -> float:
+    return float(np.broadcast_to(stream.token.width, stream.token.shape).sum())
+
+
+def _count_window(count: _Count, op: ops.Window, process: Process) -> None:
+    """A line of delays from tap to tap: registers between neighbours, memories from row to row."""
+    padded = [size + before + after for size, (before, after) in zip(process.takes[0].grid, op.padding, strict=True)]
+    bits = _bits(process.takes[0])
+    grids = np.meshgrid(
+        *(np.arange(taps) * dilation for taps, dilation in zip(op.size, op.dilation, strict=True)), indexing="ij"
+    )
+    places = np.ravel_multi_index([grid.ravel() for grid in grids], padded)
+    for length in np.diff(places).tolist():
+        if length < _SHORT_DELAY:
+            count.ff += length * bits
+        else:
+            count.memory(length, bits)
 
 
 class _Count:
@@ -95,6 +178,8 @@ class _Count:
         self.lut = 0.0
         self.dsp = 0.0
         self.adders = 0.0
+        self.ff = 0.0
+        self.bram = 0.0
         self._area = area
 
     def program(self, program: Program, repeats: int = 1) -> None:
@@ -104,19 +189,52 @@ class _Count:
             if live[index]:
                 self._node(node, program, repeats)
 
-    def fold(self, kind: Fold, x: TensorType, y: TensorType) -> None:
-        """A tile of multipliers, the adders behind it, and the weights' memory where that is small."""
-        groups, steps, n, m = kind.weights.shape
-        lanes = x.shape[0]
-        weight = max(int(np.max(kind.weights)), -int(np.min(kind.weights)), 1).bit_length() + 1
-        blocks, luts = self._area.multiplier(max(x.max_width, 1), weight)
-        self.dsp += blocks * lanes * n * m
-        self.lut += luts * lanes * n * m
-        self._add(lanes * n * m, max(y.max_width, 1))
-        if steps * groups > 1 and (steps * groups * n * m * weight) <= _BLOCK_TABLE_BITS:
-            self.lut += self._area.table(max((steps * groups - 1).bit_length(), 1), n * m * weight)
+    def registered(self, program: Program) -> None:
+        """Count a program and the registers of its pipeline."""
+        before = self.lut
+        self.program(program)
+        self.ff += (self.lut - before) * _REGISTERS_PER_LUT
 
-    def _add(self, adders: float, width: float) -> None:
+    def fold(self, kind: Fold, x: TensorType, y: TensorType) -> None:
+        """A tile of multipliers, the adders behind it, their registers, and the weights' memory."""
+        groups, steps, n, m = kind.weights.shape
+        lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
+        weight = max(int(np.max(kind.weights)), -int(np.min(kind.weights)), 1).bit_length() + 1
+        blocks, luts = self._area.multiplier(operand, weight)
+        products = lanes * n * m
+        self.dsp += blocks * products
+        self.lut += luts * products
+        self.add(lanes * (n - 1) * m, operand + weight + 1)
+        if steps > 1:
+            self.add(lanes * m, result)
+        # Registers stand behind operands and weights, products and every second level of adders.
+        self.ff += 2 * lanes * n * operand + n * m * weight + lanes * m * result
+        terms = n
+        for level in range(0, (n - 1).bit_length() + 1, 2):
+            self.ff += lanes * m * terms * min(operand + weight + level, result)
+            terms = -(-terms // 4)
+        self.table(steps * groups, n * m * weight)
+
+    def select(self, bits: float) -> None:
+        """A part selected from ``bits`` bits."""
+        self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
+
+    def memory(self, words: int, bits: float) -> None:
+        """A memory, or the places of a queue."""
+        if words > _BLOCK_WORDS and words * bits > _BLOCK_BITS:
+            self.bram += _blocks(words, bits)
+        else:
+            wide = -(-words // _MEMORY_WORDS)
+            self.lut += _MEMORY_LUTS_PER_BIT * wide * bits * (1 if self._area.mux2_luts.per_bit >= 1 else 1 / 3)
+
+    def table(self, words: int, bits: float) -> None:
+        """A constant table."""
+        if words * bits >= _BLOCK_TABLE_BITS_OF_PROCESSES and words > _BLOCK_WORDS:
+            self.bram += _blocks(words, bits)
+        elif words > 1:
+            self.lut += self._area.table((words - 1).bit_length(), round(bits))
+
+    def add(self, adders: float, width: float) -> None:
         """Additions of ``width`` bits; the carry's way in and out of a chain is not charged."""
         self.adders += adders
         self.lut += adders * width * self._area.adder_luts.per_bit
@@ -150,18 +268,18 @@ class _Count:
                 self._linear(op, args[0], node.type, repeats)
             case ops.MatMul():
                 self._products(args[0], args[1], size * args[0].shape[-1])
-                self._add(size * (args[0].shape[-1] - 1), width)
+                self.add(size * (args[0].shape[-1] - 1), width)
             case ops.Mul():
                 if any(constants):
                     self._scale(args, constants, size)
                 else:
                     self._products(args[0], args[1], size)
             case ops.Add() | ops.Sub():
-                self._add(size * _nonzero_share(args, constants), width)
+                self.add(size * _nonzero_share(args, constants), width)
             case ops.Neg():
-                self._add(size, width)
+                self.add(size, width)
             case ops.Abs():
-                self._add(size, width)
+                self.add(size, width)
                 self._choose(size, width)
             case ops.Max() | ops.Min():
                 # A rectifier joins the look-up tables of the saturation after it.
@@ -173,7 +291,7 @@ class _Count:
             case ops.Select():
                 self._choose(size, width)
             case ops.Sum():
-                self._add(args[0].size * repeats - size, width)
+                self.add(args[0].size * repeats - size, width)
             case ops.AMax():
                 self._compare(args[0].size * repeats - size, width)
                 self._choose(args[0].size * repeats - size, width)
@@ -191,7 +309,7 @@ class _Count:
         positions = y.size // y.shape[-1] * repeats
         have, want = _mean_width(x), _mean_width(y)
         adders = csd.estimate(_machine(op.weights)) * positions
-        self._add(adders, have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET)
+        self.add(adders, have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET)
 
     def _products(self, x: TensorType, y: TensorType, count: int) -> None:
         blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
@@ -202,7 +320,7 @@ class _Count:
         """Products with constants, in shifts and adders."""
         factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
         adders = float(np.maximum(csd.count_digits(_machine(factors.lo)) - 1, 0).mean()) * count
-        self._add(adders, _mean_width(x) + _mean_width(factors) / 2)
+        self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
         address, width = max(x.max_width, 1), max(y.max_width, 1)
@@ -214,9 +332,13 @@ class _Count:
         drops = bool(np.any(x.frac > op.frac))
         # Constants for rounding join a bias that was added before.
         if drops and op.rounding is not Rounding.TRN and not (follows_add and op.rounding is Rounding.RND):
-            self._add(count, width + 1)
+            self.add(count, width + 1)
         if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
             self._choose(count, width + 2)
+
+
+def _blocks(words: int, bits: float) -> int:
+    return min(math.ceil(words / deep) * math.ceil(bits / wide) for deep, wide in _BLOCK_SHAPES)
 
 
 def _live(program: Program) -> list[bool]:
