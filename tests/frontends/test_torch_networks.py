@@ -135,6 +135,22 @@ class Squeezed(nn.Module):
         return (image * weight[:, :, None, None]).sum((-2, -1))
 
 
+class Frames(nn.Module):
+    """Convolutions of each frame by merging time with the batch, then a recurrence; the input is (batch, time, 1, 4, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.slopes, self.groups = nn.PReLU(4), nn.GroupNorm(2, 4)
+        self.lstm = nn.LSTM(16, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t, *image = x.shape
+        y = self.slopes(self.norm(self.conv(x.view(b * t, *image))))
+        y = functional.max_pool2d(self.groups(y), 2)
+        return self.lstm(y.view(b, t, -1))[0][:, -1]
+
+
 class Turned(nn.Module):
     """A matrix that is turned and changed in place, and a transformer's layers."""
 
@@ -154,6 +170,7 @@ class Turned(nn.Module):
 MODELS: dict[str, tuple[nn.Module, tuple[Shape, ...]]] = {
     "recurrences": (Recurrences(), ((4, 3),)),
     "attentions": (Attentions(), ((5, 8),)),
+    "frames": (Frames(), ((3, 1, 4, 4),)),
     "token": (Token(), ((3, 4),)),
     "turned": (Turned(), ((3, 4),)),
     "residual": (Residual(), ((1, 8, 8),)),

@@ -48,7 +48,7 @@ def _prelu(call: Call) -> Result:
     x, slopes = call.tensor(), call.weight("weight").reshape(-1)
     if len(slopes) == 1:
         return call.emit(ReLU(negative_slope=float(slopes[0])), x)
-    axis = x.plain().axis(1)
+    axis = x.axis(1)
     return call.emit(PReLU(as_weights(slopes.reshape([-1 if k == axis else 1 for k in range(len(x.shape))]))), x)
 
 

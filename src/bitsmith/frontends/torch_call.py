@@ -19,6 +19,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
+from bitsmith.layers.time_distributed import over_time
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
@@ -231,6 +232,12 @@ class Call:
             return Tensor(as_weights(result[0]), shape, batch, operands[0].label if operands else "")
         inputs = tuple(self._number(operand, suffix) for operand in operands)
         return Tensor(self.emission.add(Emitted(layer, inputs, self.node, suffix), operands), shape, batch)
+
+    def each(self, layer: Layer, operand: Tensor) -> Tensor:
+        """``layer`` on each item along the first axis, which has the batch and perhaps more."""
+        if operand.batch is not None and operand.batch.merged > 1:
+            layer = over_time(layer, [operand.item], operand.shape[0])
+        return self.emit(layer, operand)
 
     def _number(self, operand: Tensor, suffix: str) -> int:
         """The node of a tensor; that of a constant is made when it is first needed."""

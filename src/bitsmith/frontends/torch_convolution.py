@@ -16,12 +16,12 @@ from bitsmith.layers.layer import Floats, Layer, as_weights
 def spatial(call: Call, x: Tensor, rank: int, layer: Layer) -> Tensor:
     """``layer``, which has its channels last, on ``x``, which has them behind the batch."""
     last = call.permuted(spatial_operand(x, rank), (0, *range(2, rank + 2), 1), "channels_last")
-    return call.permuted(call.emit(layer, last), (0, rank + 1, *range(1, rank + 1)), "channels_first")
+    return call.permuted(call.each(layer, last), (0, rank + 1, *range(1, rank + 1)), "channels_first")
 
 
 def spatial_operand(x: Tensor, rank: int) -> Tensor:
     """``x``, if it has the axes batch, channels and ``rank`` more."""
-    if x.plain().rank != rank + 2:
+    if len(x.item) != rank + 1:
         raise UnsupportedError(f"an operand of axes {x.dims}", accepted=f"batch, channels and {rank} more")
     return x
 
@@ -56,7 +56,7 @@ def _conv(rank: int) -> Translator:
         _checked(call, rank, (*strides, *dilation, groups), least=1)
         _checked(call, rank, [n for pair in padding for n in pair], least=0)
         x = spatial_operand(call.tensor("input"), rank)
-        if x.shape[0] != weight.shape[1] * groups or weight.shape[0] % groups:
+        if x.item[0] != weight.shape[1] * groups or weight.shape[0] % groups:
             raise UnsupportedError(f"a kernel of shape {weight.shape} in {groups} groups on axes {x.dims}")
         kernel = as_weights(np.moveaxis(weight, (1, 0), (-2, -1)))
         return spatial(call, x, rank, Conv(kernel, call.optional("bias"), strides, dilation, padding, groups))
@@ -73,9 +73,9 @@ def _transposed(rank: int) -> Translator:
         _checked(call, rank, (*strides, *dilation, groups), least=1)
         _checked(call, rank, (*padding, *more), least=0)
         x = spatial_operand(call.tensor("input"), rank)
-        if x.shape[0] != weight.shape[0] or weight.shape[0] % groups:
+        if x.item[0] != weight.shape[0] or weight.shape[0] % groups:
             raise UnsupportedError(f"a kernel of shape {weight.shape} in {groups} groups on axes {x.dims}")
-        sizes = zip(x.shape[1:], strides, padding, dilation, weight.shape[2:], more, strict=True)
+        sizes = zip(x.item[1:], strides, padding, dilation, weight.shape[2:], more, strict=True)
         output = tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 + extra for n, s, p, d, k, extra in sizes)
         # (groups * in, out, *taps) -> (*taps, in, groups * out)
         parts = np.split(weight, groups, axis=0)

@@ -19,9 +19,9 @@ _SINGLE_EPSILON = 2.0**-23
 
 def _channels(call: Call, x: Tensor) -> int:
     """The number of channels, which are the axis behind the batch."""
-    if x.plain().rank < 2:
+    if not x.item:
         raise UnsupportedError(f"a normalisation of axes {x.dims}", accepted="batch, channels and perhaps more")
-    return x.shape[0]
+    return x.item[0]
 
 
 def _affine(call: Call, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
@@ -52,7 +52,7 @@ def _batch_norm(call: Call) -> Result:
             "the running variance plus epsilon is not positive, or not one number per channel", where=call.where
         )
     scale = gamma / np.sqrt(variance)
-    return call.emit(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), 0), x)
+    return call.each(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), 0), x)
 
 
 def _instance_norm(call: Call) -> Result:
@@ -63,7 +63,7 @@ def _instance_norm(call: Call) -> Result:
     if x.rank < 3:
         raise UnsupportedError(f"an instance normalisation of axes {x.dims}", accepted="batch, channels and more")
     gamma, beta = _affine(call, (channels,))
-    return call.emit(GroupNormalization(channels, 0, gamma, beta, call.number("eps", 1e-5)), x)
+    return call.each(GroupNormalization(channels, 0, gamma, beta, call.number("eps", 1e-5)), x)
 
 
 def _group_norm(call: Call) -> Result:
@@ -72,7 +72,7 @@ def _group_norm(call: Call) -> Result:
     if groups < 1 or channels % groups:
         raise UnsupportedError(f"{channels} channels in {groups} groups", accepted="groups of equal size")
     gamma, beta = _affine(call, (channels,))
-    return call.emit(GroupNormalization(groups, 0, gamma, beta, call.number("eps", 1e-5)), x)
+    return call.each(GroupNormalization(groups, 0, gamma, beta, call.number("eps", 1e-5)), x)
 
 
 def _last_axes(call: Call, x: Tensor) -> tuple[int, ...]:

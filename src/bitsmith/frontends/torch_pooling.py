@@ -96,9 +96,9 @@ def _sizes(call: Call, x: Tensor, rank: int) -> tuple[int, ...]:
     factors = [float(value) for value in (given if isinstance(given, tuple) else ()) if isinstance(value, int | float)]
     if len(factors) != rank or not all(0.0 < factor < 1e6 for factor in factors):
         raise UnsupportedError(f"the scale factors {shown(given)}", accepted=f"{rank} positive numbers")
-    exact = [n * factor for n, factor in zip(x.shape[1:], factors, strict=True)]
+    exact = [n * factor for n, factor in zip(x.item[1:], factors, strict=True)]
     if not all(length.is_integer() for length in exact):
-        raise UnsupportedError(f"axes {x.shape[1:]} resized by {factors}, which gives no whole lengths",
+        raise UnsupportedError(f"axes {x.item[1:]} resized by {factors}, which gives no whole lengths",
                                accepted="factors that give whole lengths", remedy="give size= instead")  # fmt: skip
     return tuple(math.floor(length) for length in exact)
 

@@ -101,11 +101,21 @@ class Tensor:
     def plain(self, axis: int = 0) -> Tensor:
         """This tensor, if its batch is all of the axis ``axis``."""
         if self.batch != Batch(axis):
-            where = "no axis" if self.batch is None else f"axis {self.batch.axis}"
-            merged = ", merged with others" if self.batch is not None and self.batch.merged > 1 else ""
-            raise UnsupportedError(f"an operand whose batch is {where}{merged}", accepted=f"the batch as axis {axis}",
-                                   remedy="transpose or reshape the operand before")  # fmt: skip
+            raise self._misplaced(axis)
         return self
+
+    @property
+    def item(self) -> Shape:
+        """The shape behind the first axis, which has the batch and perhaps more."""
+        if self.batch is None or self.batch.axis != 0:
+            raise self._misplaced(0)
+        return self.shape if self.batch.merged == 1 else self.shape[1:]
+
+    def _misplaced(self, axis: int) -> UnsupportedError:
+        where = "no axis" if self.batch is None else f"axis {self.batch.axis}"
+        merged = ", merged with others" if self.batch is not None and self.batch.merged > 1 else ""
+        return UnsupportedError(f"an operand whose batch is {where}{merged}", accepted=f"the batch as axis {axis}",
+                                remedy="transpose or reshape the operand before")  # fmt: skip
 
 
 def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
