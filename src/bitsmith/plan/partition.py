@@ -502,8 +502,8 @@ class _Steps:
         return self._token_op(cast, (step,), stream.grid)
 
     def _concat(self, op: ops.Concat, node: Node) -> int:
-        axes = max(map(self._axes, node.args))
         shape = node.type.shape
+        axes = min(max(map(self._axes, node.args)), len(shape) - 1)
         if op.axis >= axes:
             inner = ops.Concat(op.axis - axes)
             grid = shape[:axes]
@@ -524,7 +524,8 @@ class _Steps:
             return self._whole(node)
         step, stream = self._of[arg], self._stream(arg)
         source = moved(op, self._shape(arg))
-        for axes in range(len(node.type.shape), -1, -1):
+        rank = len(node.type.shape)
+        for axes in (*range(rank - 1, -1, -1), rank):
             rows = source.reshape(math.prod(node.type.shape[:axes]), -1)
             found = _split(rows, stream.token.size)
             if found is not None:

@@ -510,16 +510,23 @@ class _Writer:
 
     def _merge(self, number: int, kind: kinds.Merge, process: Process) -> None:
         operands = len(process.args)
-        width = bits(layout(process.results[0].token))
+        want = layout(process.results[0].token)
+        # What comes may be known to lie in less than the result holds.
+        words = [
+            self._prepared(f"p{number}_in{k}", f"p{number}_x{k}_data", layout(stream.token), want)
+            for k, stream in enumerate(process.takes)
+        ]
         which = max((operands - 1).bit_length(), 1)
         source = kind.source[: _period(kind.source.reshape(-1, 1))]
         index, table = self._looked_up(number, "which", which, [int(k) for k in source])
         joined = {
             f"x_{signal}": f"{{{', '.join(f'p{number}_x{k}_{signal}' for k in reversed(range(operands)))}}}"
-            for signal in ("valid", "data", "take")
+            for signal in ("valid", "take")
         }
+        joined["x_data"] = f"{{{', '.join(reversed(words))}}}"
         ports = {**self._standard(number), **joined, **index, "which": table}
-        self._instance("merge", f"p{number}", {"OPERANDS": operands, "WIDTH": width, "ACTIONS": len(source)}, ports)
+        parameters = {"OPERANDS": operands, "WIDTH": bits(want), "ACTIONS": len(source)}
+        self._instance("merge", f"p{number}", parameters, ports)
 
     def _scan(self, number: int, kind: kinds.Scan, process: Process) -> None:
         # What comes may be known to lie in less than the body's inputs hold.

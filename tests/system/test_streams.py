@@ -1,0 +1,188 @@
+"""Random networks in tokens and with reuse factors: predictions, cycles and stalls, in simulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.config import IOType
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import Activation, ReLU
+from bitsmith.layers.conv import Conv, ConvTranspose
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
+from bitsmith.layers.resample import Crop, Pad, Resize
+from bitsmith.layers.settings import Settings
+from bitsmith.layers.shape import Flatten, Permute
+from bitsmith.model import Model, Target
+from tests.system.test_random_networks import random_network
+
+FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
+WEIGHT = FixedFormat(True, 4, 2)
+
+
+def settings(rng: np.random.Generator, layer: Layer) -> Settings:
+    """A short result, and any reuse factor."""
+    precision = {name: WEIGHT for name in layer.weights() if name in layer.variables()}
+    tables = 16 if "table_size" in layer.options else None
+    return Settings({**precision, "result": FORMAT}, reuse_factor=int(rng.integers(1, 9)), table_size=tables)
+
+
+class Growing:
+    """A network under construction."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[NetworkNode] = []
+        self.shapes: dict[str, Shape] = {}
+
+    def put(self, layer: Layer, *inputs: str) -> str:
+        name = f"n{len(self.nodes)}"
+        given = Settings({"result": FORMAT}) if isinstance(layer, Input) else settings(self.rng, layer)
+        self.nodes.append(NetworkNode(name, layer, inputs, settings=given))
+        self.shapes[name] = layer.output_shape([self.shapes[operand] for operand in inputs])
+        return name
+
+    def weights(self, *shape: int) -> Floats:
+        return as_weights(self.rng.integers(-4, 5, shape) / 4)
+
+    def convolution(self, x: str) -> str:
+        rng, (*sizes, channels) = self.rng, self.shapes[x]
+        rank = len(sizes)
+        taps = [int(rng.integers(1, min(size, 3) + 1)) for size in sizes]
+        strides = tuple(int(rng.integers(1, 3)) for _ in sizes)
+        padding = tuple((int(rng.integers(0, tap)), int(rng.integers(0, tap))) for tap in taps)
+        kernel = self.weights(*taps, channels, int(rng.integers(1, 4)))
+        bias = self.weights(kernel.shape[-1]) if rng.integers(2) else None
+        return self.put(Conv(kernel, bias, strides, (1,) * rank, padding), x)
+
+    def pooling(self, x: str) -> str:
+        sizes = self.shapes[x][:-1]
+        taps = tuple(int(self.rng.integers(1, min(size, 3) + 1)) for size in sizes)
+        strides = tuple(int(self.rng.integers(1, 3)) for _ in sizes)
+        return self.put([MaxPool(taps, strides), AveragePool(taps, strides)][self.rng.integers(2)], x)
+
+    def residual(self, x: str) -> str:
+        """A same-sized convolution beside the way around it."""
+        rank, channels = len(self.shapes[x]) - 1, self.shapes[x][-1]
+        kernel = self.weights(*(3,) * rank, channels, channels)
+        inner = self.put(Conv(kernel, None, (1,) * rank, (1,) * rank, ((1, 1),) * rank), x)
+        inner = self.put(ReLU(), inner)
+        join = [Add(), Multiply(), Concatenate()][self.rng.integers(3)]
+        return self.put(join, inner, x)
+
+    def hourglass(self, x: str) -> str:
+        """Down, up again, and joined with what it was (as a U-Net does)."""
+        sizes = self.shapes[x][:-1]
+        if any(size % 2 for size in sizes):
+            return self.residual(x)
+        down = self.put(MaxPool((2,) * len(sizes), (2,) * len(sizes)), x)
+        return self.put(Concatenate(), self.put(Resize(tuple(sizes)), self.convolve_same(down)), x)
+
+    def convolve_same(self, x: str) -> str:
+        rank, channels = len(self.shapes[x]) - 1, self.shapes[x][-1]
+        kernel = self.weights(*(3,) * rank, channels, 2)
+        return self.put(Conv(kernel, None, (1,) * rank, (1,) * rank, ((1, 1),) * rank), x)
+
+    def other(self, x: str) -> str:
+        shape = self.shapes[x]
+        rank = len(shape) - 1
+        layers: list[Layer] = [
+            ReLU(),
+            Activation("tanh"),
+            BatchNormalization(self.weights(shape[-1]), self.weights(shape[-1])),
+            Dense(self.weights(shape[-1], 3), self.weights(3)),
+            Pad((*((1, 0),) * rank, (0, 0))),
+            Permute((*range(rank)[::-1], rank)),
+        ]
+        if min(shape[:-1]) > 2:
+            layers.append(Crop((*((1, 0),) * rank, (0, 0))))
+        if rank == 1:
+            transposed = ConvTranspose(self.weights(2, shape[-1], 2), None, (2,), (1,), (0,), (2 * shape[0],))
+            layers += [
+                transposed,
+                SimpleRNN(self.weights(shape[-1], 2), self.weights(2, 2), None, return_sequences=True),
+            ]
+        return self.put(layers[self.rng.integers(len(layers))], x)
+
+    def ending(self, x: str) -> str:
+        shape = self.shapes[x]
+        choices = ["global", "flatten", *(["recurrent"] if len(shape) == 2 else [])]
+        match choices[self.rng.integers(len(choices))]:
+            case "global":
+                return self.put([GlobalAveragePool(), GlobalMaxPool()][self.rng.integers(2)], x)
+            case "flatten":
+                x = self.put(Flatten(), x)
+                return self.put(Dense(self.weights(*self.shapes[x], 3), self.weights(3)), x)
+            case _:
+                cells: list[Layer] = [
+                    LSTM(self.weights(shape[-1], 8), self.weights(2, 8), self.weights(8)),
+                    GRU(self.weights(shape[-1], 6), self.weights(2, 6), self.weights(6), self.weights(6)),
+                ]
+                return self.put(cells[self.rng.integers(2)], x)
+
+
+def random_spatial(seed: int) -> Network:
+    """A small convolutional or recurrent network with branches."""
+    grown = Growing(seed)
+    rank = int(grown.rng.integers(1, 3))
+    sizes = [int(size) for size in grown.rng.integers(4, 8 if rank == 1 else 6, rank)]
+    x = first = grown.put(Input((*sizes, int(grown.rng.integers(1, 3)))))
+    for _ in range(int(grown.rng.integers(1, 4))):
+        steps = [grown.convolution, grown.pooling, grown.residual, grown.hourglass, grown.other, grown.other]
+        x = steps[grown.rng.integers(len(steps))](x)
+    if grown.rng.integers(3):
+        x = grown.ending(x)
+    return Network(tuple(grown.nodes), (first,), (x,))
+
+
+def reused(network: Network, seed: int) -> Network:
+    rng = np.random.default_rng(seed)
+    return network.with_nodes(
+        [replace(node, settings=replace(node.settings, reuse_factor=int(rng.integers(1, 9)))) for node in network.nodes]
+    )
+
+
+def assert_built(network: Network, folder: Path, io_type: IOType) -> None:
+    compiled = compile_network(network)
+    target = Target(folder, "dut", "LFE5U-85F-6BG381C", 10.0, io_type=io_type)
+    model = Model(compiled.network, compiled.program, target)
+    rng = np.random.default_rng(0)
+    inputs = [rng.uniform(-5, 5, (8, *op.shape)) for op in model.program.input_ops()]
+    report = model.build(synth=False, inputs=inputs if len(inputs) > 1 else inputs[0], force=True)
+    assert report.section("Verification")["Mismatches"] == 0
+    for queue in report.rows("Queues"):
+        assert int(str(queue["Peak"])) <= int(str(queue["Depth"]))
+
+
+def shares(count: int, in_ci: int) -> list[object]:
+    return [pytest.param(seed, marks=pytest.mark.ci) if seed < in_ci else seed for seed in range(count)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", shares(200, 5))
+def test_streams_of_spatial_networks(seed: int, tmp_path: Path) -> None:
+    assert_built(random_spatial(seed), tmp_path, IOType.STREAM)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", shares(60, 1))
+def test_parallel_spatial_networks_with_reuse_factors(seed: int, tmp_path: Path) -> None:
+    assert_built(random_spatial(1000 + seed), tmp_path, IOType.PARALLEL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", shares(100, 2))
+def test_networks_of_all_layers_with_reuse_factors(seed: int, tmp_path: Path) -> None:
+    io_type = list(IOType)[seed % 2]
+    assert_built(reused(random_network(seed), seed), tmp_path, io_type)
