@@ -21,6 +21,8 @@ from bitsmith.flows.base import Progress
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, width_of
 from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Strategy
+from bitsmith.plan.folding import Products
 from bitsmith.plan.partition import Demand
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
@@ -34,6 +36,14 @@ Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
 
 Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
+
+
+_PRODUCTS = {
+    Strategy.LATENCY: Products.CHEAPEST,
+    Strategy.RESOURCE: Products.SHARED,
+    Strategy.UNROLLED: Products.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: Products.GRAPHS,
+}
 
 
 class InputRangeWarning(UserWarning):
@@ -89,7 +99,8 @@ class Model:
     def demand(self) -> Demand:
         """What the user wants of the circuit's layout."""
         reuse = {node.name: node.settings.reuse_factor for node in self.network.nodes}
-        return Demand(reuse, self.target.io_type is IOType.PARALLEL)
+        products = {node.name: _PRODUCTS[node.settings.strategy] for node in self.network.nodes}
+        return Demand(reuse, self.target.io_type is IOType.PARALLEL, products)
 
     @property
     def output_dir(self) -> Path:
