@@ -18,6 +18,8 @@ from bitsmith.errors import ConfigError, InputDataError, ProjectError
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.model import InputRangeWarning, Model, Target
+from bitsmith.plan.folding import Products
+from bitsmith.plan.partition import Demand
 from bitsmith.project import Project
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer
@@ -141,9 +143,11 @@ def test_rtl_has_no_csim(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("io_type", "reuse"), [("io_stream", 1), ("io_stream", 8), ("io_parallel", 8)])
-def test_processes(tmp_path: Path, io_type: str, reuse: int) -> None:
-    config = {"Model": {"Precision": "ap_fixed<12,5>", "ReuseFactor": reuse}}
-    model, x = three_layer(tmp_path, backend="vitis", io_type=io_type, config=config)
+def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str, reuse: int) -> None:
+    model, x = three_layer(tmp_path, backend="vitis")
+    layers = [node.name for node in model.network.nodes]
+    demand = Demand(dict.fromkeys(layers, reuse), io_type == "io_parallel", dict.fromkeys(layers, Products.SHARED))
+    monkeypatch.setattr(Model, "demand", demand)
     assert_equal(model, [x[:100]])
     source = (tmp_path / "project" / "firmware" / f"{model.target.project_name}.cpp").read_text()
     assert "#pragma HLS DATAFLOW" in source and ("kernels::fold" in source) == (reuse > 1)
