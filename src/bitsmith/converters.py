@@ -182,7 +182,7 @@ def convert_from_onnx_model(
 ) -> Model:
     """Convert an ONNX model with the familiar argument names; see :func:`convert`.
 
-    ``output_data_tb`` and ``bit_exact`` are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
+    ``output_data_tb`` and ``bit_exact`` are accepted and not needed: the emulator always gives the circuit's outputs.
     """
     return convert(
         model,

@@ -15,7 +15,7 @@ from bitsmith.frontends.onnx_values import Kind, Known, Tensor, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, Wave, Whole, WholeNumber
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats, Layer, broadcasts
 from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.power import Divide, Logarithm, Power
@@ -100,7 +100,7 @@ def _with_mask(call: Call, x: Tensor, kept: Known) -> Tensor:
     """``x``, of minus infinity where ``kept`` is false."""
     aligned = call.aligned([x, kept])
     mask = aligned.operands[1]
-    if not isinstance(mask, np.ndarray) or np.broadcast_shapes(mask.shape, x.shape) != x.shape:
+    if not isinstance(mask, np.ndarray) or not broadcasts(mask.shape, x.shape):
         raise UnsupportedError("a mask of more axes than the tensor", accepted="masks that broadcast to it")
     return replace(call.alike(Identity(), x), mask=mask)
 
@@ -260,7 +260,7 @@ def _always_masks(array: Array) -> bool:
 def _covers(call: Call, x: Tensor, values: Sequence[Value]) -> bool:
     """Whether ``x`` has the shape of the values together."""
     shapes = [value.sizes(call.batch.sizes[0]) if isinstance(value, Tensor) else value.at[0].shape for value in values]
-    return np.broadcast_shapes(*shapes) == x.sizes(call.batch.sizes[0])
+    return all(broadcasts(shape, x.sizes(call.batch.sizes[0])) for shape in shapes)
 
 
 def _is_nan(call: Call) -> Known:

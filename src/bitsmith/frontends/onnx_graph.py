@@ -103,6 +103,7 @@ def read_graph(source: OnnxModel) -> Graph:
                                remedy="pip install 'bitsmith[onnx]'") from error  # fmt: skip
     del onnx
     model, where, folder = _parsed(source)
+    _check_words(model, where)
     opset = _opset(model, where)
     return _graph(_inlined(model, where), where, folder, opset)
 
@@ -130,6 +131,29 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
     if not model.HasField("graph"):
         raise ModelFileError("a model without a graph", where=where)
     return model, where, path.parent
+
+
+def _check_words(model: onnx.ModelProto, where: str) -> None:
+    """Refuses names that are no text: protobuf hands them out as bytes."""
+    graph = model.graph
+    words: list[object] = [graph.name, *(entry.domain for entry in model.opset_import)]
+    words += [value.name for values in (graph.initializer, graph.input, graph.output) for value in values]
+    for function in model.functions:
+        words += [function.name, function.domain]
+    bodies = [graph.node, *(function.node for function in model.functions)]
+    for node in (node for body in bodies for node in body):
+        words += [
+            node.name,
+            node.op_type,
+            node.domain,
+            *node.input,
+            *node.output,
+            *(one.name for one in node.attribute),
+        ]
+    for entry in (entry for tensor in graph.initializer for entry in tensor.external_data):
+        words += [entry.key, entry.value]
+    if not all(isinstance(word, str) for word in words):
+        raise ModelFileError("names that are no text", where=where, accepted="UTF-8")
 
 
 def _opset(model: onnx.ModelProto, where: str) -> int:
