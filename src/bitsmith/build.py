@@ -26,6 +26,8 @@ from bitsmith.passes import drop_dead
 from bitsmith.plan.delay import delay_model
 from bitsmith.plan.devices import Family, Part, resolve_part
 from bitsmith.plan.estimate import Size, estimate_layout
+from bitsmith.plan.fit import proposal
+from bitsmith.plan.partition import Demand
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
 from bitsmith.rtl import wrapper
@@ -44,6 +46,9 @@ LAYOUT_LIMIT_LUTS = 2_000_000
 
 SYNTHESIS_LIMIT_LUTS = 120_000
 """Above this synthesis with the open tools takes hours."""
+
+_OVERFULL = 1.2
+"""What is estimated to need so much more than a part has is not placed on it."""
 
 _SIMULATED_CYCLES = 400_000
 _LEAST_SAMPLES = 8
@@ -77,37 +82,49 @@ def build(
     part = resolve_part(target.part)
     program = drop_dead(model.program, keep_probes=False)
     size = estimate_layout(program, model.demand, part.family)
-    _refuse_too_large(size, part, stages, force)
+    if not force:
+        _refuse_too_large(program, model.demand, size, part, stages)
     with Project.open(target.output_dir, target.project_name) as project:
         if stages.reset:
             project.forget()
         return _Build(model, program, part, size, project, progress).run(stages, inputs)
 
 
-def _refuse_too_large(size: Size, part: Part, stages: Stages, force: bool) -> None:
-    if force:
-        return
-    proposal = (
-        "a reuse factor, io_stream, fewer bits (weights of 4 to 6 bits, results of 6 to 8), more pruning, or build(force=True); "
-        "predict() and trace() need no circuit"
-    )
-    about = f"about {size.lut:,} LUTs (estimated)"
+def _refuse_too_large(program: Program, demand: Demand, size: Size, part: Part, stages: Stages) -> None:
+    about = f"about {size.lut:,} LUTs and {size.dsp:,} multiplier blocks (estimated)"
     if size.lut > LAYOUT_LIMIT_LUTS:
-        raise CapacityError(about, where="build", accepted=f"at most {LAYOUT_LIMIT_LUTS:,}", remedy=proposal)
+        accepted = f"at most {LAYOUT_LIMIT_LUTS:,} LUTs"
+        raise CapacityError(about, where="build", accepted=accepted, remedy=_smaller(program, demand, part))
     if stages.synth and size.lut > SYNTHESIS_LIMIT_LUTS:
         raise CapacityError(
             f"{about}; synthesis would take hours",
             where="build(synth=True)",
-            accepted=f"at most {SYNTHESIS_LIMIT_LUTS:,}",
-            remedy=f"build(synth=False) verifies the circuit without synthesis; or {proposal}",
+            accepted=f"at most {SYNTHESIS_LIMIT_LUTS:,} LUTs",
+            remedy=f"build(synth=False) verifies the circuit without synthesis; or {_smaller(program, demand, part)}",
         )
-    if (stages.pnr or stages.bitstream) and part.family is not Family.ECP5:
+    if not (stages.pnr or stages.bitstream):
+        return
+    if part.family is not Family.ECP5:
         raise CapacityError(
             f"place and route for {part.name}",
             where="build(pnr=True)",
             accepted="ECP5 parts; for others synthesis counts are available",
             remedy="part='LFE5U-85F-6BG381C', or pnr=False",
         )
+    if size.lut > _OVERFULL * part.luts or size.dsp > _OVERFULL * part.dsps:
+        raise CapacityError(
+            about,
+            where="build(pnr=True)",
+            accepted=f"{part.luts:,} LUTs and {part.dsps:,} multiplier blocks of {part.name}",
+            remedy=_smaller(program, demand, part),
+        )
+
+
+def _smaller(program: Program, demand: Demand, part: Part) -> str:
+    """What makes a circuit smaller."""
+    found = proposal(program, part, demand.products)
+    fitting = f"{found.said} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
+    return f"{fitting}; fewer bits, more pruning, or build(force=True); predict() and trace() need no circuit"
 
 
 class _Build:

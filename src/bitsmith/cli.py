@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bitsmith.doctor import Finding
+    from bitsmith.explain import Explanation
     from bitsmith.model import Model
 
 SAVED_MODEL = "model.json"
@@ -266,15 +267,32 @@ def explain(
         document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
         if told.model is not None and told.size is not None:
             size = told.size.section()
-            said = (
-                f"Circuit, fully unrolled: about {size['LUT']:,} LUT, {size['FF']:,} FF, {size['DSP']:,} DSP (estimate)"
-            )
-            terminal.show({**document, **_described(told.model), "estimate": size}, _layers(told.model), Text(said))
+            document |= {**_described(told.model), "estimate": size, "fits": told.fits}
+            if told.proposal is not None:
+                document["proposal"] = told.proposal.document()
+            terminal.show(document, _layers(told.model), Text(_size_said(told)))
             return
         heading = Text("These cannot be translated:", style="bold")
         table = [LayersTable(file.name, told.layers)] if told.layers else []
         terminal.show(document, *table, heading, *(Text(f"- {problem}") for problem in told.problems))
         raise typer.Exit(_FAILED)
+
+
+def _size_said(told: Explanation) -> str:
+    """How large the circuit is, and what would fit if it does not."""
+    assert told.model is not None and told.size is not None
+    size, part = told.size, told.model.target.part
+    said = f"Circuit as configured: about {size.lut:,} LUT, {size.ff:,} FF, {size.dsp:,} DSP, {size.bram:,} BRAM (estimate)"
+    if told.fits:
+        return said
+    if told.proposal is None:
+        return f"{said}\nThis does not fit {part}, nor does it with any reuse factors."
+    fit = told.proposal.fit
+    return (
+        f"{said}\nThis does not fit {part} with room for routing. What is estimated to: {fit.said}: about {fit.size.lut:,} LUT, "
+        f"{fit.size.ff:,} FF, {fit.size.dsp:,} DSP, {fit.size.bram:,} BRAM; "
+        f"a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
+    )
 
 
 @app.command()

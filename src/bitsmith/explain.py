@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.config import ConfigLike, resolve
+from bitsmith.circuits import circuit
+from bitsmith.config import ConfigLike, IOType, resolve
 from bitsmith.converters import convert
 from bitsmith.errors import BitsmithError, ModelFileError, RangeError, UnsupportedError
 from bitsmith.frontends.keras import read_keras
@@ -17,22 +18,47 @@ from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model
 from bitsmith.passes import drop_dead
 from bitsmith.passes.observe import observe
-from bitsmith.plan.devices import resolve_part
-from bitsmith.plan.estimate import Size, estimate
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.devices import Part, resolve_part
+from bitsmith.plan.estimate import Size, estimate_layout
+from bitsmith.plan.fit import Fit, fits, proposal
 from bitsmith.report.summary import LayerRow, rows
+from bitsmith.rtl.writer import Title
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Reuse factors with which a model is estimated to fit its part, and the cycles that follow."""
+
+    fit: Fit
+    latency: int
+    interval: int
+
+    def document(self) -> dict[str, object]:
+        """The choice as keys of the configuration, and what follows."""
+        io_type = IOType.PARALLEL if self.fit.demand.parallel else IOType.STREAM
+        return {
+            "IOType": io_type.value, "ReuseFactor": dict(self.fit.reuse), "LatencyCycles": self.latency,
+            "II": self.interval, "Estimate": self.fit.size.section(),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A model's layers as far as they can be translated; ``model`` and ``size`` are there if there are no ``problems``.
 
-    ``size`` is an estimate of the circuit, fully unrolled.
+    Args:
+        size: an estimate of the circuit as it is configured.
+        fits: whether that fits the part, with room for routing.
+        proposal: if not, what would; None if nothing does.
     """
 
     layers: tuple[LayerRow, ...]
     problems: tuple[BitsmithError, ...]
     model: Model | None = None
     size: Size | None = None
+    fits: bool = True
+    proposal: Proposal | None = None
 
 
 def explain(
@@ -52,8 +78,22 @@ def explain(
         model = convert(file, Path(), config, calibration, part=part, clock_period=clock_period, weights=weights)
     except (UnsupportedError, RangeError) as first:
         return _problems(file, weights, config, first)
-    size = estimate(drop_dead(model.program, keep_probes=False), resolve_part(model.target.part).family)
-    return Explanation(rows(model.network, model.program), (), model, size)
+    program, target_part = drop_dead(model.program, keep_probes=False), resolve_part(model.target.part)
+    size = estimate_layout(program, model.demand, target_part.family)
+    fitting = fits(size, target_part)
+    proposed = None if fitting else _proposed(model, program, target_part)
+    return Explanation(rows(model.network, model.program), (), model, size, fitting, proposed)
+
+
+def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
+    """Reuse factors that fit, and the cycles of the circuit that they make."""
+    found = proposal(program, part, model.demand.products)
+    if found is None:
+        return None
+    target, delays = model.target, delay_model(part.family)
+    budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
+    latency, interval = circuit(program, found.demand, delays, budget, target.project_name, Title("", "")).cycles
+    return Proposal(found, latency, interval)
 
 
 def _problems(file: Path, weights: Path | None, config: ConfigLike, first: BitsmithError) -> Explanation:
