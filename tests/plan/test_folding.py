@@ -1,0 +1,102 @@
+"""How matrices are cut: never more cycles than there are, never more area for more of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.plan.devices import Family
+from bitsmith.plan.estimate import estimate_layout
+from bitsmith.plan.folding import Cut, Matrix, Products, cut, cut_of_tokens
+from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.processes import Fold, Map
+from tests.plan.test_partition import assert_same
+
+FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
+MATRICES = [
+    Matrix(n, m, vectors, 8, 6, 18, adders=adders * n * m, graph_bits=12.0)
+    for n, m, vectors, adders in ((16, 16, 1, 1.5), (5, 3, 1, 1.2), (7, 12, 6, 0.3), (1, 1, 4, 1.0), (27, 16, 36, 1.5))
+]
+
+
+def dense(n: int, m: int, zeros: float = 0.0) -> Program:
+    """A dense layer with bias and rectifier."""
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (n, m)) * (rng.random((n, m)) >= zeros)
+    builder = Builder()
+    x = builder.input("x", (n,), FORMAT)
+    with builder.layer("dense"):
+        y = builder.add(builder.linear(x, weights, 6), builder.const(rng.integers(-99, 99, m), 6))
+        y = builder.cast(builder.max(y, builder.const(0)), FORMAT)
+    return builder.program([("y", y)])
+
+
+@pytest.mark.parametrize("products", Products)
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_area_falls_and_cycles_are_kept(matrix: Matrix, products: Products) -> None:
+    most = matrix.vectors * matrix.n * matrix.m
+    areas = []
+    for cycles in range(1, min(most, 300) + 1):
+        chosen = cut(matrix, cycles, products)
+        assert chosen.cycles <= cycles
+        assert matrix.vectors % chosen.serial == 0 and matrix.m % chosen.groups == 0
+        areas.append(matrix.area(chosen))
+    folded = areas[1:] if products is Products.SHARED else areas
+    assert folded == sorted(folded, reverse=True)
+
+
+def test_what_products_are_made_of() -> None:
+    matrix = MATRICES[0]
+    assert cut(matrix, 16, Products.GRAPHS) == Cut(1, 1, 1, multipliers=False)
+    assert cut(matrix, 2, Products.SHARED).multipliers
+    assert not cut(matrix, 2, Products.CHEAPEST).multipliers
+    assert cut(matrix, 64, Products.CHEAPEST).cycles == cut(matrix, 64, Products.SHARED).cycles == 64
+    assert cut(MATRICES[4], 36, Products.GRAPHS) == Cut(36, 1, 1, multipliers=False)
+    assert cut(MATRICES[4], 1, Products.SHARED) == Cut(1, 1, 1, multipliers=False)
+
+
+def test_sparse_layers_stay_adder_graphs() -> None:
+    program = dense(16, 16, 0.9)
+    network = partition(program, Demand({"dense": 4}, parallel=True))
+    assert not any(isinstance(process.kind, Fold) for process in network.processes)
+    assert Demand({"dense": 4}, parallel=True).unrolled(program)
+    assert not Demand({"dense": 4}, True, {"dense": Products.SHARED}).unrolled(program)
+
+
+@pytest.mark.parametrize("cycles", [1, 9, 20, 36, 72, 1000])
+def test_vectors_that_come_as_tokens(cycles: int) -> None:
+    matrix, tokens = Matrix(36, 8, 1, 8, 6, 18, adders=300.0, graph_bits=12.0), 9
+    chosen = cut_of_tokens(matrix, tokens, cycles, Products.CHEAPEST)
+    assert chosen.steps % tokens == 0 and chosen.cycles <= max(cycles, tokens)
+    assert chosen.cycles == tokens or cycles > tokens
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+@pytest.mark.parametrize(("n", "m"), [(5, 3), (4, 6), (7, 1)])
+def test_every_reuse_factor_gives_the_same_results(n: int, m: int, parallel: bool) -> None:
+    program = dense(n, m)
+    for reuse in range(1, n * m + 1):
+        for products in (Products.SHARED, Products.CHEAPEST):
+            assert_same(program, Demand({"dense": reuse}, parallel, {"dense": products}))
+
+
+def test_the_ops_behind_a_fold_share_hardware_too() -> None:
+    program = dense(12, 12)
+    sizes = [
+        math.prod(process.results[0].token.shape)
+        for process in partition(program, Demand({"dense": 144}, parallel=True)).processes
+        if isinstance(process.kind, Map)
+    ]
+    assert sizes == [1]
+
+
+def test_estimates_fall_with_the_reuse_factor() -> None:
+    program = dense(16, 16)
+    sizes = [estimate_layout(program, Demand({"dense": 1 << k}, parallel=True), Family.ECP5) for k in range(9)]
+    assert [size.lut for size in sizes] == sorted([size.lut for size in sizes], reverse=True)
+    assert sizes[0].dsp == 0 and sizes[8].dsp == 1
