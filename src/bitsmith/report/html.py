@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bitsmith.errors import ConfigError
 from bitsmith.plan.devices import resolve_part
 from bitsmith.report.drawing import diagram, range_chart
+from bitsmith.report.queues import COLUMNS, queue_table
 from bitsmith.report.report import C_SIMULATION, Report, Section
 from bitsmith.report.terminal import constant_text, number, range_text, totals
 
@@ -62,6 +63,8 @@ def page(report: Report) -> str:
         resources=_resources(report),
         resource_tool=(report.section("Resources") or report.section("Estimate")).get("Tool") or "",
         estimated="Resources" not in report,
+        queue_columns=COLUMNS,
+        queues=queue_table(report.rows("Queues")),
         stages=_stages(report),
         diagram=diagram(rows, design.outputs) if design is not None and rows else None,
         ranges=range_chart(rows),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -16,6 +16,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from bitsmith.report.queues import COLUMNS, queue_table
 from bitsmith.report.report import Report, Section
 from bitsmith.report.summary import AUTO, ConstantRow, LayerRow
 
@@ -54,6 +55,8 @@ def report_table(report: Report) -> Group:
     if not report:
         return Group(Text("Nothing has been run yet."))
     parts: list[RenderableType] = [_figures(report)]
+    if report.rows("Queues"):
+        parts.append(_queues(report.rows("Queues")))
     if report.stages():
         parts.append(_stages(report.stages()))
     files = report.section("Files")
@@ -72,6 +75,8 @@ def sections_table(sections: Mapping[str, object]) -> Group:
             parts.append(_pairs(name, section.items()))
         elif name == "Stages" and isinstance(section, list):
             parts.append(_stages(section))
+        elif name == "Queues" and isinstance(section, list):
+            parts.append(_queues(section))
     return Group(*parts)
 
 
@@ -120,6 +125,19 @@ def _stages(stages: Iterable[Section]) -> Table:
         table.add_row(Text(number(stage.get("Name"))), shown, Text(number(stage.get("Log"))))
     table.add_section()
     table.add_row("Total", f"{total:.1f}", "")
+    return table
+
+
+def _queues(queues: Sequence[Section]) -> Table:
+    found = queue_table(queues)
+    table = Table(box=box.SIMPLE_HEAD, title="Queues", title_justify="left", pad_edge=False)
+    for column in COLUMNS:
+        named = column in ("Queue", "Layer")
+        table.add_column(column, justify="left" if named else "right", overflow="fold" if named else "ellipsis")
+    for row in found.rows:
+        table.add_row(*(Text(number(cell)) for cell in row))
+    table.add_section()
+    table.add_row("Total", Text(found.total + (f", {found.left_out:,} not shown" if found.left_out else "")))
     return table
 
 

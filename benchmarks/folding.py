@@ -1,0 +1,175 @@
+"""What reuse factors cost: synthesised area, estimated area, and cycles that simulation confirms.
+
+``folding.py [CASE...] [--family ecp5|xcup] [--reuse 1,4,16] [--resource] [--build]``. Area is in look-up tables with each
+multiplier block counted as the look-up tables of such a product. Fails (exit status 1) if the area grows with the reuse factor by
+more than 2 %. Without ``--build`` nothing is simulated and the cycles are those of the schedule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import bitsmith
+from bitsmith import circuits
+from bitsmith.build import compare, stimuli
+from bitsmith.emulate import Emulator
+from bitsmith.flows import yosys
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.passes import drop_dead
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.devices import Family, default_clock_period_ns
+from bitsmith.plan.estimate import Size, estimate_layout
+from bitsmith.plan.folding import Products
+from bitsmith.plan.partition import Demand
+from bitsmith.rtl.writer import Title
+
+TOLERANCE = 1.02
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program, whether tensors are whole, the reuse factors to try, and the look-up tables that a product would take."""
+
+    program: Program
+    parallel: bool
+    reuse: Sequence[int]
+    product_luts: int
+
+
+def dense(n: int, m: int, operand_bits: int, weight_bits: int, zeros: float = 0.0) -> Program:
+    """A dense layer with bias and rectifier and random weights."""
+    rng = np.random.default_rng(0)
+    half = 1 << (weight_bits - 1)
+    weights = rng.integers(-half, half, (n, m)) * (rng.random((n, m)) >= zeros)
+    form = FixedFormat(True, operand_bits, operand_bits // 2, Rounding.TRN, Overflow.SAT)
+    builder = Builder()
+    x = builder.input("x", (n,), form)
+    with builder.layer("dense"):
+        y = builder.add(builder.linear(x, weights, weight_bits - 1), builder.const(rng.integers(-99, 99, m), 6))
+        y = builder.cast(builder.max(y, builder.const(0)), form)
+    return builder.program([("y", y)])
+
+
+def convolutional() -> Program:
+    """Two convolutions of 8x8 images with pooling, and a dense layer on the flattened image."""
+    rng = np.random.default_rng(0)
+    form = FixedFormat(True, 8, 3, Rounding.RND, Overflow.SAT)
+    builder = Builder()
+    y, side, channels = builder.input("image", (8, 8, 2), form), 8, 2
+    for k, filters in enumerate((4, 8)):
+        with builder.layer(f"conv{k}"):
+            windows = builder.window(y, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+            flat = builder.reshape(windows, (side, side, 9 * channels))
+            y = builder.linear(flat, rng.integers(-127, 128, (9 * channels, filters)), 8)
+            y = builder.cast(builder.max(y, builder.const(0)), form)
+        with builder.layer(f"pool{k}"):
+            y = builder.amax(builder.window(y, (2, 2), (2, 2), (1, 1), ((0, 0), (0, 0))), (2, 3))
+        side, channels = side // 2, filters
+    with builder.layer("dense"):
+        n = side * side * channels
+        y = builder.cast(builder.linear(builder.reshape(y, (n,)), rng.integers(-127, 128, (n, 5)), 8), form)
+    return builder.program([("scores", y)])
+
+
+def keras_3layer() -> Program:
+    """The example model at ``ap_fixed<16,6>``."""
+    models = Path(str(resources.files("bitsmith"))) / "data" / "models"
+    model = bitsmith.convert(
+        models / "KERAS_3layer.json", config={"Model": {"Precision": "ap_fixed<16,6>"}},
+        weights=models / "KERAS_3layer_weights.h5",
+    )  # fmt: skip
+    return model.program
+
+
+CASES: Mapping[str, Callable[[], Case]] = {
+    "dense": lambda: Case(dense(16, 16, 8, 8), True, (1, 2, 4, 8, 16, 32, 64, 128, 256), 8 * 9),
+    "sparse": lambda: Case(dense(16, 16, 8, 8, 0.8), True, (1, 4, 16, 64, 256), 8 * 9),
+    "cnn": lambda: Case(convolutional(), False, (1, 2, 4, 8, 16, 32, 64, 128), 8 * 9),
+    "keras_3layer": lambda: Case(keras_3layer(), True, (1, 4, 16, 64), 16 * 17),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A circuit: reuse factor, latency and interval, what Yosys makes of it and what was expected."""
+
+    reuse: int
+    cycles: tuple[int, int]
+    found: yosys.Resources
+    expected: Size
+
+
+def measured(case: Case, reuse: int, products: Products, family: Family, *, simulate: bool) -> Row:
+    """The circuit with one reuse factor for all layers."""
+    program = drop_dead(case.program, keep_probes=False)
+    layers = {node.layer for node in program.nodes if node.layer}
+    demand = Demand(dict.fromkeys(layers, reuse), case.parallel, dict.fromkeys(layers, products))
+    delays, period = delay_model(family), default_clock_period_ns(family)
+    made = circuits.circuit(program, demand, delays, delays.budget(period, period / 8), "net", Title("benchmark", ""))
+    with tempfile.TemporaryDirectory() as folder:
+        root, paths = Path(folder), []
+        for name, text in made.sources.items():
+            paths.append(root / "rtl" / name)
+            paths[-1].parent.mkdir(exist_ok=True)
+            paths[-1].write_text(text)
+        if simulate:
+            _simulated(program, made, root, paths)
+        found = yosys.synthesise(root, made.top, paths, family)
+    return Row(reuse, made.cycles, found, estimate_layout(program, demand, family))
+
+
+def _simulated(program: Program, made: circuits.Circuit, root: Path, paths: Sequence[Path]) -> None:
+    """Results must be the emulator's, cycles the schedule's."""
+    emulator = Emulator(program)
+    raws = [raw[:8] for raw in stimuli(emulator, program, None)]
+    run = made.simulate(root, paths, raws, None)
+    compare(emulator, program, run.outputs, raws)
+    if (run.latency, run.interval) != made.cycles:
+        raise SystemExit(f"{run.latency}, {run.interval} cycles measured, {made.cycles} planned")
+
+
+def main() -> None:
+    """Print a table per case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", default=["dense"], metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--family", default="ecp5", choices=[family.value for family in Family])
+    parser.add_argument("--reuse", default="")
+    parser.add_argument("--resource", action="store_true", help="share multipliers, as with strategy Resource")
+    parser.add_argument("--build", action="store_true", help="simulate, too")
+    chosen = parser.parse_args()
+    failed = False
+    for name in chosen.cases:
+        case = CASES[name]()
+        factors = [int(factor) for factor in chosen.reuse.split(",")] if chosen.reuse else case.reuse
+        products = Products.SHARED if chosen.resource else Products.CHEAPEST
+        table = Table(
+            "R", "LUT", "FF", "DSP", "BRAM", "estimate", "latency", "II", "area", title=f"{name}, {chosen.family}"
+        )
+        least = float("inf")
+        for factor in factors:
+            row = measured(case, factor, products, Family(chosen.family), simulate=chosen.build)
+            area = row.found.lut + case.product_luts * row.found.dsp
+            grows = area > TOLERANCE * least
+            failed, least = failed or grows, min(least, area)
+            figures = (row.found.lut, row.found.ff, row.found.dsp, row.found.bram)
+            guess = f"{row.expected.lut} {row.expected.ff} {row.expected.dsp} {row.expected.bram}"
+            told = (*map(str, figures), guess, *map(str, row.cycles), f"{area}{' grows' if grows else ''}")
+            table.add_row(str(factor), *told)
+        Console(width=130).print(table)
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()
