@@ -23,9 +23,10 @@ from bitsmith import layers
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, ProgramError
-from bitsmith.frontends import keras_layers, keras_ops
+from bitsmith.frontends import keras_layers, keras_ops, torch_call, torch_ops
 from bitsmith.frontends.keras import read_keras
 from bitsmith.frontends.keras_call import LayerCall, Translation
+from bitsmith.frontends.torch import read_torch
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls
 from bitsmith.hls.dialects import DIALECTS
@@ -69,7 +70,7 @@ class Frontend:
 
     name: str
     read: Callable[..., Network]
-    translations: Mapping[str, Translation]
+    translations: Mapping[str, Translation | torch_call.Translation]
     call: type
 
 
@@ -79,6 +80,16 @@ FRONTENDS: tuple[Frontend, ...] = (
         read_keras,
         {**keras_layers.LAYERS, **{f"ops.{name}": found for name, found in keras_ops.OPS.items()}},
         LayerCall,
+    ),
+    Frontend(
+        "PyTorch",
+        read_torch,
+        {
+            name: found
+            for name, found in torch_ops.OPERATORS.items()
+            if not name.startswith("_") and found.becomes != "nothing"
+        },
+        torch_call.Call,
     ),
 )
 

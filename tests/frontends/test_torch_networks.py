@@ -229,6 +229,42 @@ def test_inner_layers_have_the_path_and_a_suffix() -> None:
     assert {"plain", "plain_linear", "plain_scaled_dot_product_attention_softmax", "encoder.linear1"} <= attention
 
 
+class Shy(nn.Module):
+    """Fails while it is exported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            raise RuntimeError("not while exporting")
+        return self.layers(x) * 2.0
+
+
+class Frozen(nn.Module):
+    """Without gradients, and with a number of a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+        self.register_buffer("factor", torch.tensor(3.0))
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * self.factor.item()
+
+
+def test_modules_that_export_only_after_symbolic_tracing() -> None:
+    network = assert_same(randomised(Shy()), (3,))
+    assert [node.name for node in network.nodes] == ["x", "layers.0", "layers.1", "mul"]
+    assert_same(randomised(Frozen()), (3,))
+
+
+def test_a_single_module_has_the_name_of_its_class() -> None:
+    assert [node.name for node in read_torch(nn.Linear(3, 2).double(), input_shape=(3,)).nodes] == ["input", "linear"]
+
+
 def test_a_module_keeps_its_mode() -> None:
     module = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Dropout(0.5)).eval(), nn.BatchNorm1d(3))
     module.train()

@@ -295,7 +295,7 @@ def _operator(node: Node) -> str:
 def _called(node: Node) -> str:
     """What the user calls the place of an operator."""
     if node.module.built_in:
-        return node.module.path
+        return node.module.path or node.module.kind.lower()
     return ".".join(filter(None, (node.module.path, _operator(node))))
 
 

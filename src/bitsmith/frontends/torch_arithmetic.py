@@ -339,6 +339,14 @@ def _given(call: Call) -> Result:
     return scalar(call.number("s" if call.given("s") else "data"))
 
 
+def _item(call: Call) -> Result:
+    """The number that a constant holds."""
+    values = _values(call.tensor())
+    if values.size != 1:
+        raise UnsupportedError(f"{values.size} numbers taken as one")
+    return scalar(float(values.reshape(())))
+
+
 _LOWEST, _GREATEST = (Translation(_extreme(layer, bound), f"{layer.kind}, HardActivation or ReLU")
                       for layer, bound in ((Minimum(), _below), (Maximum(), _above)))  # fmt: skip
 _CAST = Translation(_cast, "nothing, WholeNumber or Comparison")
@@ -404,14 +412,15 @@ ARITHMETIC: dict[str, Translation] = {
     "masked_fill": Translation(_masked_fill, "Where, or a mask of softmax"),
     **dict.fromkeys(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16", "int", "long", "bool"), _CAST),
     "one_hot": Translation(_one_hot, "OneHot"),
-    **{name: Translation(_filled(value), "a constant") for value, names in (
+    **{name: Translation(_filled(value), "Constant") for value, names in (
         (0.0, ("zeros", "zeros_like", "new_zeros")), (1.0, ("ones", "ones_like", "new_ones")),
         (None, ("full", "full_like", "new_full"))) for name in names},
-    "arange": Translation(_arange, "a constant"),
-    "linspace": Translation(_linspace, "a constant"),
-    "tril": Translation(_triangle(np.tril), "a constant"),
-    "triu": Translation(_triangle(np.triu), "a constant"),
-    "eye": Translation(_eye, "a constant"),
-    "scalar_tensor": Translation(_given, "a constant"),
+    "arange": Translation(_arange, "Constant"),
+    "linspace": Translation(_linspace, "Constant"),
+    "tril": Translation(_triangle(np.tril), "Constant"),
+    "triu": Translation(_triangle(np.triu), "Constant"),
+    "eye": Translation(_eye, "Constant"),
+    "item": Translation(_item, "Constant"),
+    "scalar_tensor": Translation(_given, "Constant"),
 }  # fmt: skip
 """Operators by name."""

@@ -87,7 +87,7 @@ def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.ex
     axes = torch.export.ShapesCollection()
     for x in inputs:
         axes[x] = {0: torch.export.Dim.AUTO}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         return torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
 

@@ -209,7 +209,7 @@ PRODUCTS: dict[str, Translation] = {
     "baddbmm": Translation(_baddbmm, "Einsum and Add"),
     "einsum": Translation(_einsum, "Einsum or EinsumDense"),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
-    "_weight_norm": Translation(_weight_norm, "a constant"),
+    "_weight_norm": Translation(_weight_norm, "Constant"),
     "embedding": Translation(_embedding, "Embedding"),
 }
 """Operators by name."""

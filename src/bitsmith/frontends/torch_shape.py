@@ -503,7 +503,7 @@ SHAPES: dict[str, Translation] = {
     "pixel_shuffle": Translation(_pixel_shuffle, "Reshape and Permute"),
     "pixel_unshuffle": Translation(_pixel_unshuffle, "Reshape and Permute"),
     "channel_shuffle": Translation(_channel_shuffle, "Reshape and Permute"),
-    "sym_size": Translation(_sym_size, "a number"),
-    **{f"_operator.{name}": Translation(_size_arithmetic, "a number") for name in ("mul", "add", "sub", "floordiv")},
+    "sym_size": Translation(_sym_size, "nothing"),
+    **{f"_operator.{name}": Translation(_size_arithmetic, "nothing") for name in ("mul", "add", "sub", "floordiv")},
 }
 """Operators by name."""
