@@ -88,7 +88,7 @@ def test_limits_of_known_names_are_found() -> None:
     read = keras.translations
     for name, text in (
         ("Dot", "Dot with normalize (cosine proximity); accepted: normalize=False"),
-        ("Dense", "accepted: celu, elu"),
+        ("Dense", ", celu, elu, "),
         ("Softmax", "softmax over the axes …; accepted: one axis"),
         ("Resizing", "pad_to_aspect_ratio; accepted: images that are stretched or cropped"),
     ):

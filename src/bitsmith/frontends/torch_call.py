@@ -393,7 +393,7 @@ def finite(values: Floats, name: str, where: str) -> Floats:
 
 def checked_elements(shape: Shape) -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
-    if math.prod(shape) > MAX_ELEMENTS:
+    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
         raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
     return shape
 

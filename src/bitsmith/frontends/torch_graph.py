@@ -17,6 +17,7 @@ from bitsmith.layers.layer import Floats
 
 MAX_NODES = 100_000
 _MAX_LIST = 1 << 16
+_MAX_INTEGER = 1 << 63
 _PREFIX = "torch.ops.aten."
 
 
@@ -238,7 +239,7 @@ def _single(tag: str, value: Json, fields: Fields) -> Argument:
             if isinstance(name, str):
                 return Ref(name)
         case "as_int" | "as_float" | "as_bool" | "as_string":
-            if isinstance(value, bool | int | float | str):
+            if isinstance(value, bool | float | str) or (isinstance(value, int) and abs(value) <= _MAX_INTEGER):
                 return value
         case "as_scalar_type" if is_integer(value):
             return DType(value)

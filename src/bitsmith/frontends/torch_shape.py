@@ -348,7 +348,8 @@ def _stack(call: Call) -> Result:
     dim = tensors[0].counted(call.integer("dim", 0), new=True)
     raised = [with_axis(call, x, dim) for x in tensors] if tensors[0].batch is None else []
     if raised:
-        _common(call, tensors, 0)
+        if len({x.rank for x in tensors}) != 1 or any(x.batch is not None for x in tensors):
+            raise UnsupportedError(f"a stack of axes {[x.dims for x in tensors]}", accepted="tensors of the same axes")
         return raised[0] if len(raised) == 1 else call.emit(Concatenate(dim), *raised)
     _common(call, tensors, _other_axis(tensors[0]))
     batch = tensors[0].batch
@@ -442,7 +443,10 @@ def _sym_size(call: Call) -> Result:
 
 def _size_arithmetic(call: Call) -> Result:
     """A size from sizes: products, quotients and, of fixed ones, sums."""
-    a, b = (call.size_of(item) for item in list(call.node.arguments.values())[:2])
+    sizes = [call.size_of(item) for item in call.node.arguments.values()]
+    if len(sizes) != 2:
+        raise UnsupportedError(f"{call.node.name} of {len(sizes)} sizes", accepted="two")
+    a, b = sizes
     match call.node.name.rpartition(".")[2]:
         case "mul" if not (a.batched and b.batched):
             return Size(a.count * b.count, a.batched or b.batched)

@@ -85,6 +85,8 @@ class Tensor:
             UnsupportedError: the batch axis.
         """
         counted = self.counted(dim)
+        if self.rank == 0:
+            raise UnsupportedError(f"axis {dim} of a single number", accepted="tensors with axes")
         if self.batch is None:
             return counted
         if counted == self.batch.axis:
