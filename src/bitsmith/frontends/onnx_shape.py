@@ -23,7 +23,7 @@ from bitsmith.frontends.onnx_values import (
 )
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Shape, as_weights
-from bitsmith.layers.merge import Concatenate, Multiply
+from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.reduction import CumulativeSum
 from bitsmith.layers.shape import Broadcast, Gather, Identity, Permute, Reshape, Slice
 
@@ -276,9 +276,12 @@ def _one_hot(call: Call) -> Tensor:
         raise UnsupportedError("one-hot codes along another axis than the last", accepted="axis=-1")
     off, on = (float(value) for value in values.array().astype(np.float64))
     classes = int(depth.array().reshape(()))
+    # Indices below 0 count from the end: one of the two has a place, or none.
+    behind = call.affine(x, call.aligned([x]), np.ones(()), np.full((), float(classes)), "from_end")
+    both = [call.alike(OneHot(classes), index, suffix) for index, suffix in ((x, "codes"), (behind, "codes_from_end"))]
     if (off, on) == (0.0, 1.0):
-        return call.alike(OneHot(classes), x)
-    codes = call.alike(OneHot(classes), x, "codes")
+        return call.combine(Add(), both)
+    codes = call.combine(Add(), both, "sum")
     return call.affine(codes, call.aligned([codes]), np.full((), on - off), np.full((), off))
 
 
