@@ -12,6 +12,8 @@ import pytest
 
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.explain import explain
+from bitsmith.plan.devices import resolve_part
+from bitsmith.plan.fit import fits
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 
@@ -53,7 +55,9 @@ def test_a_model_that_can_be_translated_has_layers_and_a_size() -> None:
 
 def test_all_layers_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     file = tmp_path / "net.json"
-    file.write_text(_sequential(("Lambda", {}), ("Dense", {"units": 2, "use_bias": False}), ("ConvLSTM1D", {"filters": 2})))
+    file.write_text(
+        _sequential(("Lambda", {}), ("Dense", {"units": 2, "use_bias": False}), ("ConvLSTM1D", {"filters": 2}))
+    )
     _save_weights(tmp_path / "net_weights.h5", "layer1", np.ones((4, 2), dtype=np.float32))
     told = explain(file)
     assert told.model is None
@@ -84,3 +88,20 @@ def test_calibration_data_give_ranges() -> None:
     images = np.load(_MODELS / "digits_test.npz")["inputs"]
     told = explain(_MODELS / "digits.keras", calibration=images)
     assert told.layers[0].declared == "ufixed<5,1,RND,SAT>", "pixels are multiples of 1/16 from 0 to 1"
+
+
+def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
+    told = explain(_MODELS / "KERAS_3layer.json", _MODELS / "KERAS_3layer_weights.h5", part="LFE5U-12F")
+    assert told.size is not None and told.size.lut > 9_000 and not told.fits
+    assert told.proposal is not None
+    fit, part = told.proposal.fit, resolve_part("LFE5U-12F")
+    assert fits(fit.size, part) and fit.size.dsp <= 28
+    assert 1 < told.proposal.interval <= max(fit.reuse.values())
+    assert told.proposal.latency > told.proposal.interval
+    assert told.proposal.document()["ReuseFactor"] == fit.reuse
+    assert all(str(factor) in fit.said for factor in fit.reuse.values())
+
+
+def test_what_fits_gets_no_proposal() -> None:
+    told = explain(_MODELS / "digits.keras", config=_MODELS / "digits.config.json")
+    assert told.fits and told.proposal is None

@@ -27,7 +27,7 @@ from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import TARGET, dense
 from tests.plan.test_partition import demanded
 
-FEW = (36, 43, 98, 79)
+FEW = (36, 43, 98, 79, 243)
 STREAMED = Demand({}, parallel=False)
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 

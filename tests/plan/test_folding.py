@@ -19,7 +19,7 @@ from tests.plan.test_partition import assert_same
 
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 MATRICES = [
-    Matrix(n, m, vectors, 8, 6, 18, adders=adders * n * m, graph_bits=12.0)
+    Matrix(n, m, vectors, 8, 6, 18, adders=adders * n * m, graph_bits=12.0, whole=True)
     for n, m, vectors, adders in ((16, 16, 1, 1.5), (5, 3, 1, 1.2), (7, 12, 6, 0.3), (1, 1, 4, 1.0), (27, 16, 36, 1.5))
 ]
 
@@ -70,7 +70,7 @@ def test_sparse_layers_stay_adder_graphs() -> None:
 
 @pytest.mark.parametrize("cycles", [1, 9, 20, 36, 72, 1000])
 def test_vectors_that_come_as_tokens(cycles: int) -> None:
-    matrix, tokens = Matrix(36, 8, 1, 8, 6, 18, adders=300.0, graph_bits=12.0), 9
+    matrix, tokens = Matrix(36, 8, 1, 8, 6, 18, adders=300.0, graph_bits=12.0, whole=True), 9
     chosen = cut_of_tokens(matrix, tokens, cycles, Products.CHEAPEST)
     assert chosen.steps % tokens == 0 and chosen.cycles <= max(cycles, tokens)
     assert chosen.cycles == tokens or cycles > tokens

@@ -21,6 +21,9 @@ _MACHINE_BITS = 62
 _SELECT_LUTS = 0.67
 """Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
 
+_QUEUE_LUTS = 1.5
+"""Per bit of a queue."""
+
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
 
@@ -68,6 +71,8 @@ class Matrix:
         operand, weight, result: bits of a number.
         adders: of the adder graph of one product.
         graph_bits: mean width of those.
+        whole: the operand comes as a whole in every cycle unless its positions or parts come after one another, which
+            takes a queue in front of them.
     """
 
     n: int
@@ -78,22 +83,28 @@ class Matrix:
     result: int
     adders: float
     graph_bits: float
+    whole: bool
 
     @classmethod
-    def of(cls, op: ops.Linear, x: TensorType, y: TensorType, vectors: int) -> Matrix:
+    def of(cls, op: ops.Linear, x: TensorType, y: TensorType, vectors: int, *, whole: bool) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``."""
         n, m = op.weights.shape
         most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
         weights = op.weights.astype(np.int64) if most <= _MACHINE_BITS else op.weights
         have, want = float(x.width.mean()), float(y.width.mean())
         bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
-        return cls(n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), bits)
+        return cls(
+            n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), bits, whole
+        )
 
     def area(self, cut: Cut) -> float:
         """Look-up tables of the products, of what adds them up, of the selection of operands, and of the weights."""
         lanes = self.vectors // cut.serial
         parts = cut.serial * cut.steps
-        luts = _SELECT_LUTS * self.vectors * self.n * self.operand * (1 - 1 / parts)
+        operand_bits = self.vectors * self.n * self.operand
+        luts = _SELECT_LUTS * operand_bits * (1 - 1 / parts)
+        if self.whole and cut.cycles > 1:
+            luts += _QUEUE_LUTS * operand_bits
         luts += lanes * self.m / cut.groups * self.result  # what comes behind each result, about an adder's worth
         if not cut.multipliers:
             return luts + lanes * self.adders * self.graph_bits

@@ -25,6 +25,7 @@ from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
 from bitsmith.ir.wiring import Move, Positions, moved
 from bitsmith.passes import drop_dead, simplify
 from bitsmith.plan.folding import Cut, Matrix, Products, cut, cut_of_tokens
+from bitsmith.plan.formats import common_cast
 from bitsmith.plan.processes import (
     Entry,
     Exit,
@@ -81,7 +82,7 @@ class Demand:
         if not isinstance(node.op, ops.Linear):
             return isinstance(node.op, ops.Scan)
         kind = program.nodes[node.args[0]].type
-        matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]))
+        matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), whole=True)
         return cut(matrix, self.cycles(node.layer), self.made_of(node.layer)).cycles > 1
 
 
@@ -274,6 +275,8 @@ class _Steps:
         stream = self._steps[parts[0]].stream
         viewed = _viewed(node.op, shape, stream.shape)
         op = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
+        if op is None and isinstance(node.op, ops.Cast):
+            op = common_cast(node.op, self._program.nodes[node.args[0]].type)
         if op is None or any(self._steps[part].stream.shape != stream.shape for part in parts):
             return None
         args = [
@@ -322,7 +325,8 @@ class _Steps:
         if flattened is not None and self._demand.made_of(layer) is not Products.GRAPHS:
             return self._accumulated(op, flattened, node)
         axes = min(self._axes(arg), len(kind.shape) - 1)
-        matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]))
+        whole = self._demand.parallel and axes == 0
+        matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), whole=whole)
         cycles = self._demand.cycles(layer)
         if self._demand.parallel:
             cycles = max(cycles // math.prod(kind.shape[:axes]), 1)
@@ -343,7 +347,7 @@ class _Steps:
     def _accumulated(self, op: ops.Linear, index: int, node: Node) -> int:
         """Products of each token as it comes, added up over the frame; of a frame that comes again for each group of results."""
         stream = self._stream(index)
-        matrix = Matrix.of(op, self._program.nodes[index].type, node.type, 1)
+        matrix = Matrix.of(op, self._program.nodes[index].type, node.type, 1, whole=False)
         chosen = cut_of_tokens(matrix, stream.tokens, self._demand.cycles(node.layer), self._demand.made_of(node.layer))
         steps, groups = chosen.steps, chosen.groups
         chunks = self._regroup(self._of[index], (steps,), (1, math.prod(stream.shape) // steps))
