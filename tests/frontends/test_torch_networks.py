@@ -180,14 +180,50 @@ MODELS: dict[str, tuple[nn.Module, tuple[Shape, ...]]] = {
 }
 
 
+NAMED = {
+    "recurrences": {
+        "lstm",
+        "deep",
+        "deep_layer0",
+        "deep_layer0_forward",
+        "deep_backward",
+        "gru_layer0",
+        "gru",
+        "rnn",
+        "rectified",
+    },
+    "attentions": {
+        "plain",
+        "plain_linear",
+        "plain_scaled_dot_product_attention_softmax",
+        "encoder.linear1",
+        "encoder.add_1",
+    },
+}
+"""Names of some layers: where a module becomes several, the main one has its path. Of ``rectified`` only the state is used."""
+
+LONG = {"attentions", "turned", "frames", "recurrences"}
+"""Models whose fixed-point programs take seconds to make."""
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_models_are_torch_own(name: str) -> None:
     module, shapes = MODELS[name]
     network = assert_same(randomised(module), *shapes)
-    if name != "recurrences":  # which are many
+    assert NAMED.get(name, set()) <= {node.name for node in network.nodes}
+    if name not in LONG:
         assert_fixed_point(network, 2.0**-8)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param("attentions", marks=pytest.mark.ci), "turned", "frames", "recurrences"])
+def test_long_models_in_fixed_point(name: str) -> None:
+    module, shapes = MODELS[name]
+    assert_fixed_point(read_torch(randomised(module), input_shape=shapes), 2.0**-8)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
 def test_recurrent_results_in_fixed_point() -> None:
     class Last(nn.Module):
         def __init__(self) -> None:
@@ -219,14 +255,6 @@ def test_names_are_the_module_paths() -> None:
     ]  # fmt: skip
     kinds = {node.name: node.source for node in network.nodes}
     assert (kinds["features.0"], kinds["features.3"], kinds["head"]) == ("Conv2d", "MaxPool2d", "Linear")
-
-
-def test_inner_layers_have_the_path_and_a_suffix() -> None:
-    names = {node.name for node in read_torch(randomised(Recurrences()), input_shape=(2, 3)).nodes}
-    assert {"lstm", "deep", "deep_layer0", "deep_layer0_forward", "deep_backward", "gru_layer0", "gru", "rnn"} <= names
-    assert "rectified" in names  # of which only the last state is used
-    attention = {node.name for node in read_torch(randomised(Attentions()), input_shape=(5, 8)).nodes}
-    assert {"plain", "plain_linear", "plain_scaled_dot_product_attention_softmax", "encoder.linear1"} <= attention
 
 
 class Shy(nn.Module):
