@@ -35,6 +35,15 @@ def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
     assert "fc (Dense): the activation 'wiggle'" in text
     assert "mine (MyLayer): it is no layer that is known here" in text
     assert "soft (" not in text
+    assert "Conv2D, Convolution2D" in caught.value.accepted
+
+
+def test_known_layers_are_not_listed_where_no_class_is_unknown(tmp_path: Path) -> None:
+    model = functional(source("x", 8), layer("Dense", "fc", "x", units=3, activation="wiggle"), outputs=("fc",))
+    with pytest.raises(UnsupportedError) as caught:
+        read_keras(write_model(tmp_path, model))
+    assert "accepted: binary_tanh" in str(caught.value)
+    assert not caught.value.accepted
 
 
 def _one(class_name: str, *shape: int, **config: Any) -> Any:
