@@ -1,0 +1,222 @@
+"""Runs the ONNX project's own node tests: each operator on given inputs, against given results.
+
+``python tests/frontends/onnx_node_tests.py docs/onnx-node-tests.md`` writes the table of what passes and what is refused.
+
+A test is read as it is, with all its inputs as tensors; if that is refused, with all but the first as constants, as trained
+weights are. It passes if the float reference gives the test's results, and the emulator the float reference's: on inputs with 20
+fractional bits, and with results that have 26 or 28, or automatic precision where tables of so many bits would be too large.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+from onnx_models import Floats, samples_first
+
+from bitsmith.compiler import compile_network
+from bitsmith.config import resolve
+from bitsmith.emulate import Emulator
+from bitsmith.errors import BitsmithError, RangeError
+from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx_operators import OPERATORS
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import Network
+
+Array = npt.NDArray[np.generic]
+
+_FRACTIONAL_BITS = 20
+_WIDE: tuple[Mapping[str, object], ...] = (
+    *({"Model": {"Precision": {"result": f"fixed<{width},RND,SAT>"}}} for width in ("60,34", "48,20")),
+    {},
+)
+"""Precisions of results that are tried one after another: large numbers, small ones, and automatic."""
+_ACCURACY = 2.0**-10
+"""Of the emulator, relative to the largest result: 16 bits for each of a few layers, and steep functions in between."""
+
+
+class Outcome(enum.Enum):
+    """What became of one test."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    TOO_WIDE = "refused in fixed point"
+    """The float reference is right, but some result would be infinitely large or too wide for a fixed-point number."""
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A test: a model, its inputs and its results."""
+
+    name: str
+    model: onnx.ModelProto
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+
+    @property
+    def operator(self) -> str:
+        """The operator that it is about."""
+        return self.model.graph.node[-1].op_type if len(self.model.graph.node) == 1 else "(several)"
+
+
+def cases(every: int = 1) -> Iterator[Case]:
+    """All tests with plain tensors and results, or one in ``every``."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = collect_testcases(None)
+    for case in sorted(found, key=lambda case: case.name)[::every]:
+        ((inputs, outputs), *_) = case.data_sets
+        lists = [list(values.values()) if isinstance(values, Mapping) else list(values) for values in (inputs, outputs)]
+        arrays = [[_array(value) for value in values] for values in lists]
+        if all(
+            array is not None and array.size and array.dtype.kind in "fiub" for values in arrays for array in values
+        ):
+            first, second = ([array for array in values if array is not None] for values in arrays)
+            yield Case(case.name, case.model, tuple(first), tuple(second))
+
+
+def _array(value: object) -> Array | None:
+    if isinstance(value, onnx.TensorProto):
+        value = numpy_helper.to_array(value)
+    if isinstance(value, np.ndarray) and value.dtype.name == "bfloat16":
+        return value.astype(np.float16)  # for its tolerance: half a step of bfloat16 is 2**-9
+    return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None
+
+
+def outcome(case: Case) -> Outcome:
+    """Runs one test."""
+    try:
+        network, inputs = _read(case)
+    except BitsmithError:
+        return Outcome.REFUSED
+    shapes = network.shapes()
+    fed = [samples_first(array, shapes[name]) for name, array in zip(network.inputs, inputs, strict=True)]
+    longest = max(len(batch) for batch in fed)
+    fed = [
+        np.resize(batch, (longest, *batch.shape[1:])) for batch in fed
+    ]  # those without a batch axis, for each sample
+    if not all(bool(np.all(np.isfinite(batch))) for batch in fed):
+        return Outcome.REFUSED
+    with np.errstate(all="ignore"):
+        reference = network.evaluate(fed)
+    real = [reference[name] for name in network.outputs]
+    if not all(_same(have, want) for have, want in zip(real, case.outputs, strict=True)):
+        return Outcome.WRONG
+    if not all(bool(np.all(np.isfinite(values))) for values in real):
+        return Outcome.TOO_WIDE
+    held = False
+    for precision in _WIDE:
+        try:
+            fixed = _emulator(network, fed, precision).run(fed)
+        except RangeError:
+            continue
+        held = True
+        if all(_close(have, want) for have, want in zip(fixed, real, strict=True)):
+            return Outcome.PASSED
+    return Outcome.WRONG if held else Outcome.TOO_WIDE
+
+
+def _close(have: Floats, want: Floats) -> bool:
+    largest = max(float(np.max(np.abs(want))), 2.0**-8)
+    return bool(np.all(np.abs(have - want) <= _ACCURACY * largest))
+
+
+def _read(case: Case) -> tuple[Network, Sequence[Array]]:
+    try:
+        return read_onnx(case.model), case.inputs
+    except BitsmithError:
+        model = onnx.ModelProto()
+        model.CopyFrom(case.model)
+        names = [value.name for value in model.graph.input]
+        model.graph.initializer.extend(
+            numpy_helper.from_array(array, name) for name, array in zip(names[1:], case.inputs[1:], strict=False)
+        )
+        return read_onnx(model), case.inputs[:1]
+
+
+def _same(have: Floats, want: Array) -> bool:
+    """Whether results with the samples first are those of the test, wherever its samples are."""
+    tolerance = 4e-3 if want.dtype == np.float16 else 1e-3
+    for axis in range(min(have.ndim, want.ndim + 1)):
+        moved = np.moveaxis(have, 0, axis)
+        if moved.size == want.size:
+            close = np.isclose(moved.reshape(want.shape), want.astype(np.float64), rtol=tolerance, atol=tolerance / 32,
+                               equal_nan=True)  # fmt: skip
+            if bool(np.all(close)):
+                return True
+    return False
+
+
+def _emulator(network: Network, fed: Sequence[Floats], precision: Mapping[str, object]) -> Emulator:
+    precisions = {}
+    for name, batch in zip(network.inputs, fed, strict=True):
+        layer = network.node(name).layer
+        whole = max(math.frexp(float(np.max(np.abs(batch))))[1], 0) + 1
+        if isinstance(layer, Input) and not layer.integer:
+            precisions[name] = {"Precision": {"result": f"fixed<{whole + _FRACTIONAL_BITS},{whole}>"}}
+    return Emulator(compile_network(resolve(network, {**precision, "LayerName": precisions}), fed).program)
+
+
+_HEAD = """# ONNX node tests
+
+The ONNX project tests every operator with small models, inputs and expected results. This table says how many of them bitsmith
+passes: its float reference has the expected results, and the emulator has those of the float reference to 10 bits, with 20
+fractional bits for the inputs and wide results (or automatic precision, where tables would be too large). A test whose operands
+are no constants where bitsmith wants trained weights is run with constants. The others are refused: a mode that is not
+translated, a result that is not finite, or a whole number that wraps around. None may be wrong.
+
+`python tests/frontends/onnx_node_tests.py docs/onnx-node-tests.md` writes this page; a slow test keeps it and the code equal.
+"""
+
+
+def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
+    """The page: for each operator how many of its tests pass."""
+    total = Counter(found for values in outcomes.values() for found in values)
+    refused = total[Outcome.REFUSED] + total[Outcome.TOO_WIDE]
+    lines = [
+        _HEAD,
+        f"onnx {onnx.__version__}: {total[Outcome.PASSED]} passed, {refused} refused, {total[Outcome.WRONG]} wrong.",
+        "Tests of text, sequences and empty tensors are left out.",
+        "",
+        "| operator | passed | refused | refused in fixed point |",
+        "|---|---:|---:|---:|",
+    ]
+    for operator in sorted(outcomes, key=lambda name: (name.startswith("("), name)):
+        counts = Counter(outcomes[operator])
+        if operator in OPERATORS or operator.startswith("("):
+            numbers = (counts[kind] for kind in (Outcome.PASSED, Outcome.REFUSED, Outcome.TOO_WIDE))
+            lines.append(f"| {operator} | {' | '.join(map(str, numbers))} |")
+    rest = sorted(operator for operator in outcomes if operator not in OPERATORS and not operator.startswith("("))
+    lines += ["", f"Operators that are not translated, so that all their tests are refused: {', '.join(rest)}."]
+    return "\n".join([*lines, ""])
+
+
+def collected(found: Iterator[Case]) -> tuple[dict[str, list[Outcome]], list[str]]:
+    """Outcomes by operator, and the names of the tests that are wrong."""
+    outcomes: dict[str, list[Outcome]] = {}
+    wrong = []
+    for case in found:
+        became = outcome(case)
+        outcomes.setdefault(case.operator, []).append(became)
+        if became is Outcome.WRONG:
+            wrong.append(case.name)
+    return outcomes, wrong
+
+
+if __name__ == "__main__":
+    by_operator, failures = collected(cases())
+    Path(sys.argv[1]).write_text(table(by_operator))
+    sys.stderr.write(f"wrong: {failures}\n")
