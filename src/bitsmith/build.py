@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.circuits import Circuit, Pipeline, circuit
+from bitsmith.circuits import Circuit, circuit
 from bitsmith.emulate import Emulator
-from bitsmith.errors import CapacityError, ConfigError, VerificationError
+from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.flows import nextpnr, yosys
 from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
 from bitsmith.ir.program import Program
@@ -30,7 +30,7 @@ from bitsmith.plan.fit import proposal
 from bitsmith.plan.partition import Demand
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
-from bitsmith.rtl import wrapper
+from bitsmith.rtl import shells, wrapper
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
@@ -162,7 +162,7 @@ class _Build:
         if stages.pnr:
             self._place_and_route()
         if stages.bitstream:
-            self._bitstream(made, sources)
+            self._bitstream(made)
         return self._report(made)
 
     def _write(self) -> tuple[Circuit, tuple[Path, ...]]:
@@ -179,8 +179,8 @@ class _Build:
                 f"{made.too_slow} operations (wide products or sums) take longer than the clock period by the "
                 "delay model; the clock may not be reached.",
             )
-        written = self._project.write({f"rtl/{name}": text for name, text in {**made.sources, **made.extras}.items()})
-        for stale in set((self._project.folder / "rtl").glob("*.sv")) - set(written):
+        written = self._project.write({**{f"rtl/{name}": text for name, text in made.sources.items()}, **made.extras})
+        for stale in set((self._project.folder / "rtl").glob("*.*")) - set(written):
             stale.unlink()
         self._note_stage("rtl", time.perf_counter() - started, "", cached=False)
         return made, written[: len(made.sources)]
@@ -244,30 +244,23 @@ class _Build:
         depends: tuple[Path | str | bytes, ...] = (netlist, self._part.name, f"{target_mhz}", find(NEXTPNR_ECP5).label)
         self._sections["Timing"] = self._stage("pnr", depends, "pnr/nextpnr.log", place)
 
-    def _bitstream(self, made: Circuit, sources: tuple[Path, ...]) -> None:
-        if not isinstance(made, Pipeline):
-            raise ConfigError(
-                "a bitstream of a circuit with streams or reuse factors above 1", where="build(bitstream=True)",
-                accepted="io_parallel with reuse factor 1", remedy="use the circuit in a design of your own, by its streams",
-            )  # fmt: skip
-        design = made.design
+    def _bitstream(self, made: Circuit) -> None:
         board = nextpnr.ULX3S_85F
-        top = wrapper.uart_shell_name(design.top)
-        text = wrapper.uart_shell(design.top, design.in_width, design.out_width, board.clk_hz, _BAUD)
-        library = [self._project.path(f"rtl/{name}") for name in wrapper.library()]
-        shell = self._project.write({f"rtl/{top}.sv": text})
-        everything = (*sources, *library, *shell)
+        top = shells.uart_name(made.top)
+        shell = self._project.write({f"rtl/{top}.sv": shells.uart(made.border, board.clk_hz, _BAUD)})
+        below = made.shell_sources(wrapper.UART_LIBRARY)
+        everything = (*(self._project.path(f"rtl/{name}") for name in below), *shell)
 
         def configure() -> dict[str, Json]:
             self._say(f"bitstream: {board.name}")
             folder = self._project.folder
             yosys.synthesise(folder, top, everything, Family.ECP5, name="shell", progress=self._progress)
             path, timing = nextpnr.bitstream(
-                folder, yosys.netlist(folder, "shell"), design.top, board=board, progress=self._progress
+                folder, yosys.netlist(folder, "shell"), made.top, board=board, progress=self._progress
             )
             return {"path": path.relative_to(folder).as_posix(), "tool": timing.tool}
 
-        bit = self._project.folder / "pnr" / f"{design.top}.bit"
+        bit = self._project.folder / "pnr" / f"{made.top}.bit"
         depends: tuple[Path | str | bytes, ...] = (
             *everything,
             board.name,
@@ -275,7 +268,7 @@ class _Build:
             find(NEXTPNR_ECP5).label,
             find(ECPPACK).label,
         )
-        result = self._stage("bitstream", depends, f"pnr/{design.top}.nextpnr.log", configure, (bit,))
+        result = self._stage("bitstream", depends, f"pnr/{made.top}.nextpnr.log", configure, (bit,))
         self._files["Bitstream"] = str(result["path"])
 
     def _stage(
@@ -310,8 +303,10 @@ class _Build:
         if "Resources" not in self._sections:
             self._sections["Estimate"] = self._size.section()
         self._files["Top"] = f"rtl/{made.top}.sv"
-        if isinstance(made, Pipeline):
-            self._files["AXI4-Stream"] = f"rtl/{wrapper.axi_stream_name(made.top)}.sv"
+        self._files["AXI4-Stream"] = f"rtl/{wrapper.axi_stream_name(made.top)}.sv"
+        self._files["AXI4-Lite"] = f"rtl/{shells.axi_lite_name(made.top)}.v"
+        self._files["Avalon-ST"] = f"rtl/{shells.avalon_name(made.top)}.sv"
+        self._files["Driver"] = f"driver/{made.top}.py"
         described = self._model.design(self._notes)
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
         report.write(self._project.folder)

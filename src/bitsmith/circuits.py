@@ -23,8 +23,10 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.plan.delay import DelayModel
 from bitsmith.plan.partition import Demand, partition
-from bitsmith.rtl import streams, wrapper
+from bitsmith.rtl import shells, streams, wrapper
+from bitsmith.rtl.border import Border
 from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.driver import driver
 from bitsmith.rtl.packing import Raw, pack, unpack
 from bitsmith.rtl.streams import StreamDesign, StreamPort
 from bitsmith.rtl.writer import Title, write
@@ -53,11 +55,18 @@ class Circuit(Protocol):
 
     @property
     def sources(self) -> Mapping[str, str]:
-        """All files that the top needs: name -> text."""
+        """All files that the top needs, in the project's folder ``rtl``: name -> text."""
 
     @property
     def extras(self) -> Mapping[str, str]:
-        """Further files: wrappers."""
+        """Further files, by their paths in the project: shells and what goes with them."""
+
+    @property
+    def border(self) -> Border:
+        """The streams of ``<top>_axis``, which is among the extras."""
+
+    def shell_sources(self, library: Sequence[str]) -> tuple[str, ...]:
+        """Names of all files in the folder ``rtl`` below a shell that is made of the modules ``library``."""
 
     @property
     def cycles(self) -> tuple[int, int]:
@@ -78,16 +87,18 @@ def circuit(program: Program, demand: Demand, delays: DelayModel, budget_ns: flo
     if demand.unrolled(program):
         netlist = narrow(scalarise(program))
         stages = pipeline(netlist, delays, budget_ns)
-        return Pipeline(write(netlist, stages, top, title), len(stages.too_slow))
-    return Streaming(program, streams.lay_out(partition(program, demand), delays, budget_ns, top, title))
+        return Pipeline(program, write(netlist, stages, top, title), len(stages.too_slow), title)
+    return Streaming(program, streams.lay_out(partition(program, demand), delays, budget_ns, top, title), title)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Everything unrolled: a sample per cycle."""
 
+    program: Program
     design: RtlDesign
     too_slow: int
+    title: Title
 
     @property
     def top(self) -> str:
@@ -100,9 +111,16 @@ class Pipeline:
     @property
     def extras(self) -> Mapping[str, str]:
         design = self.design
-        name = wrapper.axi_stream_name(design.top)
-        text = wrapper.axi_stream(design.top, design.in_width, design.out_width, design.latency)
-        return {f"{name}.sv": text, **wrapper.library()}
+        return _extras(self, wrapper.axi_stream(design.top, design.in_width, design.out_width, design.latency))
+
+    @property
+    def border(self) -> Border:
+        design = self.design
+        inputs, outputs = StreamPort("", design.inputs, 1), StreamPort("", design.outputs, 1)
+        return Border(design.top, (inputs,), (outputs,), *self.cycles, self.title)
+
+    def shell_sources(self, library: Sequence[str]) -> tuple[str, ...]:
+        return _shell_sources(self, (*wrapper.AXI_STREAM_LIBRARY, *library))
 
     @property
     def cycles(self) -> tuple[int, int]:
@@ -125,6 +143,7 @@ class Streaming:
 
     program: Program
     design: StreamDesign
+    title: Title
 
     @property
     def top(self) -> str:
@@ -136,7 +155,14 @@ class Streaming:
 
     @property
     def extras(self) -> Mapping[str, str]:
-        return {}
+        return _extras(self, shells.axi_streams(self.border))
+
+    @property
+    def border(self) -> Border:
+        return Border(self.top, self.design.inputs, self.design.outputs, *self.cycles, self.title)
+
+    def shell_sources(self, library: Sequence[str]) -> tuple[str, ...]:
+        return _shell_sources(self, library)
 
     @property
     def cycles(self) -> tuple[int, int]:
@@ -164,6 +190,27 @@ class Streaming:
         ]
         queues = tuple(_row(design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
         return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues)
+
+
+def _shell_sources(made: Pipeline | Streaming, library: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*made.sources, f"{wrapper.axi_stream_name(made.top)}.sv", *library)))
+
+
+def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
+    """The shells, from ``<top>_axis`` up, the scripts that tell vendors' tools of them, and the driver."""
+    border, top = made.border, made.top
+    axi_lite, avalon = shells.axi_lite_name(top), shells.avalon_name(top)
+    packaged = (*made.shell_sources(wrapper.CONTROL_LIBRARY), f"{axi_lite}.v")
+    described = (*made.shell_sources(wrapper.AVALON_LIBRARY), f"{avalon}.sv")
+    texts = {
+        f"{wrapper.axi_stream_name(top)}.sv": axi_stream,
+        f"{axi_lite}.v": shells.axi_lite(border),
+        f"{axi_lite}_ip.tcl": shells.vivado_script(border, packaged),
+        f"{avalon}.sv": shells.avalon(border),
+        f"{avalon}_hw.tcl": shells.platform_designer_script(border, described),
+        **wrapper.library(),
+    }
+    return {**{f"rtl/{name}": text for name, text in texts.items()}, f"driver/{top}.py": driver(made.program, border)}
 
 
 def _row(design: StreamDesign, name: str, peak: int, depth: int) -> Mapping[str, str | int]:

@@ -10,8 +10,13 @@ from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.base import FoundTool, Origin
 from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream, place_and_route
 from bitsmith.flows.yosys import netlist, synthesise
+from bitsmith.netlist.netlist import Field
 from bitsmith.plan.devices import resolve_part
-from bitsmith.rtl.wrapper import UART_LIBRARY, library, uart_shell
+from bitsmith.rtl.border import Border
+from bitsmith.rtl.shells import uart
+from bitsmith.rtl.streams import StreamPort
+from bitsmith.rtl.wrapper import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
+from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders
 
 TOOL = FoundTool("nextpnr-ecp5", Path("/opt/nextpnr-ecp5"), "0.11", Origin.PATH)
@@ -85,10 +90,15 @@ def test_fmax_of_pipelined_adders(tmp_path: Path) -> None:
 @pytest.mark.tools
 def test_bitstream_of_the_serial_shell(tmp_path: Path) -> None:
     design = adders(words=2, stages=2, width=9)
+    inputs, outputs = (
+        StreamPort("", (Field("word", 0, 0, (1 << width) - 1, 0),), 1) for width in (design.in_width, design.out_width)
+    )
+    border = Border("net", (inputs,), (outputs,), design.latency, 1, Title("test", "0"))
     texts = {
         "net.sv": design.source,
-        "net_uart.sv": uart_shell("net", design.in_width, design.out_width, ULX3S_85F.clk_hz, 115_200),
-        **library(UART_LIBRARY),
+        "net_axis.sv": axi_stream("net", design.in_width, design.out_width, design.latency),
+        "net_uart.sv": uart(border, ULX3S_85F.clk_hz, 115_200),
+        **library((*AXI_STREAM_LIBRARY, *UART_LIBRARY)),
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)

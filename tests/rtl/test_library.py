@@ -8,13 +8,10 @@ import numpy as np
 import pyslang
 import pytest
 
-from bitsmith.errors import ConfigError
 from bitsmith.flows.verilator import lint
-from bitsmith.rtl.wrapper import STREAM_LIBRARY, axi_stream, library, uart_shell
+from bitsmith.rtl.wrapper import STREAM_LIBRARY, axi_stream, library
 from tests.flows.designs import Design, passthrough, random_words
 from tests.rtl.bench import compile_bench, run_bench, write_sources
-
-CLOCKS_PER_BIT = 8
 
 
 def test_every_library_file_is_read() -> None:
@@ -70,50 +67,16 @@ def test_axi_stream_keeps_everything_under_stalls(tmp_path: Path, in_width: int,
     assert until_first == latency + 1
 
 
-@pytest.mark.parametrize(("in_width", "out_width", "latency"), [(13, 21, 5), (8, 3, 1), (40, 64, 9)])
-def test_serial_shell_answers(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
-    design = passthrough(in_width, out_width, latency)
-    shell = uart_shell("net", in_width, out_width, CLOCKS_PER_BIT * 1000, 1000)
-    sources = write_sources(tmp_path, {"net.sv": design.source, "net_uart.sv": shell})
-    compile_bench(tmp_path, "uart_bench.cpp", "net_uart", sources)
-    words = random_words(np.random.default_rng(1), 5, in_width)
-    in_bytes, out_bytes = -(-in_width // 8), -(-out_width // 8)
-    requests = words.astype("<u4").view(np.uint8).reshape(len(words), -1)[:, :in_bytes]
-    requests.tofile(tmp_path / "requests.bin")
-    run_bench(tmp_path, "requests.bin", "replies.bin", len(words), in_bytes, out_bytes, CLOCKS_PER_BIT, 1000)
-    replies = np.fromfile(tmp_path / "replies.bin", dtype=np.uint8).reshape(len(words), out_bytes)
-    expected = design.reference(words).astype("<u4").view(np.uint8).reshape(len(words), -1)
-    assert np.array_equal(replies, expected[:, :out_bytes])
-    assert not np.any(expected[:, out_bytes:])
-
-
-@pytest.mark.parametrize(("clk_hz", "baud"), [(1_000_000, 500_000), (1_000_000, 220_000)])
-def test_impossible_baud_rates(clk_hz: int, baud: int) -> None:
-    with pytest.raises(ConfigError, match="baud"):
-        uart_shell("net", 8, 8, clk_hz, baud)
-
-
 @pytest.mark.parametrize(("in_width", "out_width", "latency"), [(1, 1, 1), (8, 16, 2), (13, 21, 6), (130, 9, 3)])
 def test_lint_clean(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     core = passthrough(in_width, out_width, latency).source
-    wrappers = {
-        "net_axis": axi_stream("net", in_width, out_width, latency),
-        "net_uart": uart_shell("net", in_width, out_width, 25_000_000, 115_200),
-    }
-    for top, text in wrappers.items():
-        sources = write_sources(tmp_path, {"net.sv": core, f"{top}.sv": text})
-        lint([source for source in sources if source.stem in top_files(top)], top)
-        compilation = pyslang.ast.Compilation()
-        for source in sources:
-            compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(source)))
-        engine = pyslang.DiagnosticEngine(compilation.sourceManager)
-        assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []
-
-
-def top_files(top: str) -> set[str]:
-    """The files that belong below a wrapper."""
-    parts = {
-        "net_axis": {"bitsmith_axis", "bitsmith_fifo"},
-        "net_uart": {"bitsmith_uart_shell", "bitsmith_uart_rx", "bitsmith_uart_tx"},
-    }
-    return {"net", top} | parts[top]
+    wrapper = axi_stream("net", in_width, out_width, latency)
+    sources = write_sources(tmp_path, {"net.sv": core, "net_axis.sv": wrapper})
+    below = {"net", "net_axis", "bitsmith_axis", "bitsmith_fifo"}
+    sources = [source for source in sources if source.stem in below]
+    lint(sources, "net_axis")
+    compilation = pyslang.ast.Compilation()
+    for source in sources:
+        compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(source)))
+    engine = pyslang.DiagnosticEngine(compilation.sourceManager)
+    assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []

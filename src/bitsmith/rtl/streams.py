@@ -256,6 +256,14 @@ class _Writer:
         self._say(f"assign {name} = {converted(source, have, want)};")
         return name
 
+    def _converted(self, number: int, have: Layout, want: Layout) -> None:
+        """The result of a process from its elements in ``have``, all as wide as the widest: upper bits may repeat signs."""
+        self._say(
+            f"assign p{number}_y0_data = {converted(f'p{number}_y', have, want)};",
+            f"logic unused_p{number}_y;",
+            f"assign unused_p{number}_y = ^p{number}_y;",
+        )
+
     def _table(
         self, name: str, index: str, width: int, values: Sequence[int], address_bits: int, *, clocked: bool = False
     ) -> str:
@@ -352,10 +360,11 @@ class _Writer:
         address_bits = max((len(values) - 1).bit_length(), 1)
         clocked = len(values) * width >= _BLOCK_TABLE_BITS
         used, unused = ("next_index", "index") if clocked else ("index", "next_index")
-        address = f"p{number}_{used}"
-        self._word(address, address_bits)
+        address, other = f"p{number}_{used}", f"unused_p{number}_{unused}"
+        for word in (address, other):
+            self._word(word, address_bits)
         table = self._table(f"p{number}_{name}", address, width, values, address_bits, clocked=clocked)
-        return {used: address, unused: ""}, table
+        return {used: address, unused: other}, table
 
     def _core(self, number: int, program: Program, fire: str, data: str) -> list[tuple[Layout, int]]:
         """The core of a token function: for each of its results, how it lies in the word ``p<n>_out``, and from which bit up."""
@@ -423,7 +432,7 @@ class _Writer:
              "STEPS": steps, "GROUPS": groups},
             {**self._standard(number, x, f"p{number}_y"), "rom_address": f"p{number}_address", "rom_data": table},
         )  # fmt: skip
-        self._say(f"assign p{number}_y0_data = {converted(f'p{number}_y', results, want)};")
+        self._converted(number, results, want)
 
     def _window(self, number: int, kind: kinds.Window, process: Process) -> None:
         taken, given = process.takes[0], process.results[0]
@@ -457,7 +466,7 @@ class _Writer:
             "GREATEST": int(isinstance(kind.op, ops.AMax)),
         }
         self._instance("reduce", f"p{number}", parameters, self._standard(number, x, f"p{number}_y"))
-        self._say(f"assign p{number}_y0_data = {converted(f'p{number}_y', inner, want)};")
+        self._converted(number, inner, want)
 
     def _regroup(self, number: int, kind: kinds.Regroup, process: Process) -> None:
         have, want = layout(process.takes[0].token), layout(process.results[0].token)

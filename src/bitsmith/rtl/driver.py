@@ -1,0 +1,61 @@
+"""Writes the Python driver of a circuit: the file ``rtl/wrappers/driver.py`` with a description of the circuit in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from bitsmith.ir.ops import Input
+from bitsmith.ir.program import Program
+from bitsmith.rtl.border import Border, runs
+from bitsmith.rtl.streams import StreamPort
+
+_TEMPLATE = Path(__file__).parent / "wrappers" / "driver.py"
+
+_Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | int | bool"
+
+
+def driver(program: Program, border: Border) -> str:
+    """The text of the driver, which needs numpy only."""
+    shapes = [
+        [program.nodes[index].type.shape for index in program.inputs],
+        [program.nodes[output.node].type.shape for output in program.outputs],
+    ]
+    design: Mapping[str, _Described] = {
+        "top": border.top,
+        "tool": border.title.tool,
+        "digest": border.title.digest,
+        "tensors": [_tensor(op) for op in program.input_ops()],
+        "inputs": _streams(border.inputs, shapes[0]),
+        "outputs": _streams(border.outputs, shapes[1]),
+    }
+    text = _TEMPLATE.read_text().replace("@top@", border.top)
+    return text.replace('"@design@"', repr(json.dumps(design)))
+
+
+def _tensor(op: Input) -> _Described:
+    """An input's type; its arrays broadcast to its shape."""
+    return {
+        "name": op.name,
+        "shape": list(op.shape),
+        "frac": op.frac.tolist(),
+        "lo": op.lo.tolist(),
+        "hi": op.hi.tolist(),
+        "rounding": op.rounding.value,
+        "overflow": op.overflow.value,
+    }
+
+
+def _streams(ports: Sequence[StreamPort], shapes: Sequence[tuple[int, ...]]) -> _Described:
+    """Each stream's format; all tensors are in the one stream of a pipeline, else each is in its own."""
+    parts = [shapes] if len(ports) == 1 else [[shape] for shape in shapes]
+    return [
+        {
+            "tokens": port.tokens,
+            "runs": [[count, width, signed, frac] for count, width, signed, frac in runs(port.fields)],
+            "shapes": [list(shape) for shape in part],
+        }
+        for port, part in zip(ports, parts, strict=True)
+    ]

@@ -1,0 +1,80 @@
+// A serial port that carries frames of bytes, and the reset of what is behind it. For bringing a design up on any board.
+//
+// The host sends the FRAME_BYTES bytes of a frame, and the next frame after it has the answer. Bytes come out with their number
+// in the frame. A frame that stays incomplete while the line is idle for IDLE_BITS bit times is forgotten, and what is behind is
+// reset, so a host can always start afresh.
+//
+// CLK_HZ, BAUD   frequency of clk and bit rate of the line (8N1); CLK_HZ / BAUD at least 4
+// rst            high for 16 cycles after configuration, and when a frame is forgotten
+// in_valid       high for one cycle with each byte received; nothing holds the host back
+// out_*          bytes to be sent, ready/valid
+module bitsmith_uart_link #(
+    parameter int unsigned CLK_HZ = 25_000_000,
+    parameter int unsigned BAUD = 115_200,
+    parameter int unsigned IDLE_BITS = 1000,
+    parameter int unsigned FRAME_BYTES = 1,
+    localparam int unsigned NUMBER_BITS = (FRAME_BYTES > 1) ? $clog2(FRAME_BYTES) : 1
+) (
+    input  logic                   clk,
+    input  logic                   uart_rx,
+    output logic                   uart_tx,
+    output logic                   rst,
+    output logic                   in_valid,
+    output logic [            7:0] in_data,
+    output logic [NUMBER_BITS-1:0] in_number,
+    input  logic                   out_valid,
+    output logic                   out_ready,
+    input  logic [            7:0] out_data
+);
+    localparam int unsigned CLOCKS_PER_BIT = (CLK_HZ + BAUD / 2) / BAUD;
+    localparam int unsigned IDLE_CLOCKS = IDLE_BITS * CLOCKS_PER_BIT;
+    localparam int unsigned IDLE_COUNT_BITS = $clog2(IDLE_CLOCKS + 1);
+    localparam logic [NUMBER_BITS-1:0] LAST = NUMBER_BITS'(FRAME_BYTES - 1);
+
+    logic [IDLE_COUNT_BITS-1:0] idle;
+    logic forget;
+
+    // There is no reset pin: the configuration of the part sets this counter to zero.
+    logic [4:0] age;
+    assign rst = ~age[4];
+    initial age = '0;
+    always @(posedge clk) begin
+        if (rst) age <= age + 1'b1;
+        else if (forget) age <= '0;
+    end
+
+    assign forget = idle == IDLE_COUNT_BITS'(IDLE_CLOCKS);
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            in_number <= '0;
+            idle <= '0;
+        end else if (in_valid) begin
+            in_number <= (in_number == LAST) ? '0 : in_number + 1'b1;
+            idle <= '0;
+        end else if (in_number != '0) begin
+            idle <= idle + 1'b1;
+        end
+    end
+
+    bitsmith_uart_rx #(
+        .CLOCKS_PER_BIT(CLOCKS_PER_BIT)
+    ) receiver (
+        .clk  (clk),
+        .rst  (rst),
+        .rx   (uart_rx),
+        .valid(in_valid),
+        .data (in_data)
+    );
+
+    bitsmith_uart_tx #(
+        .CLOCKS_PER_BIT(CLOCKS_PER_BIT)
+    ) transmitter (
+        .clk  (clk),
+        .rst  (rst),
+        .valid(out_valid),
+        .ready(out_ready),
+        .data (out_data),
+        .tx   (uart_tx)
+    );
+endmodule

@@ -1,0 +1,165 @@
+"""Small circuits of each kind, their shells in simulation, and their drivers as modules."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from bitsmith.circuits import Circuit, circuit
+from bitsmith.emulate import Emulator
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.devices import Family
+from bitsmith.plan.partition import Demand
+from bitsmith.rtl.border import Border, prefix, token_bytes
+from bitsmith.rtl.writer import Title
+from tests.rtl.bench import compile_bench
+from tests.rtl.test_streams import convolutional
+
+DIGEST = "0123456789abcdef"
+_LANE_WORDS = 8
+
+
+def branches() -> Program:
+    """Two inputs of different widths and rates, two outputs."""
+    rng = np.random.default_rng(0)
+    builder = Builder()
+    x = builder.input("series", (6, 3), FixedFormat(True, 7, 3, Rounding.RND_CONV, Overflow.SAT))
+    y = builder.input("bias", (2,), FixedFormat(False, 5, 1, Rounding.TRN, Overflow.WRAP))
+    with builder.layer("mix"):
+        mixed = builder.linear(x, rng.integers(-3, 4, (3, 2)), 1)
+        shifted = builder.add(mixed, y)
+    with builder.layer("top"):
+        greatest = builder.amax(mixed, (0,))
+    return builder.program([("shifted", shifted), ("greatest", greatest)])
+
+
+def made(name: str) -> Circuit:
+    """A circuit, by the kind of its border."""
+    program, demand = {
+        "pipeline": (branches(), Demand({}, True)),
+        "stream": (convolutional(4, 1), Demand({"conv": 3}, False)),
+        "streams": (branches(), Demand({}, False)),
+    }[name]
+    return circuit(program, demand, delay_model(Family.ECP5), 8.0, "net", Title("test", DIGEST))
+
+
+KINDS = ("pipeline", "stream", "streams")
+
+
+def inputs_of(program: Program, frames: int, seed: int = 0) -> list[np.ndarray]:
+    """Real numbers, some of them outside the types and on ties."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for op in program.input_ops():
+        most = float(np.max(op.hi)) * 2.0 ** -float(np.max(op.frac))
+        step = 2.0 ** -float(np.max(op.frac)) / 2
+        found.append(np.round(rng.uniform(-1.5 * most, 1.5 * most, (frames, *op.shape)) / step) * step)
+    return found
+
+
+def expected(program: Program, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [np.asarray(x) for x in Emulator(program).run(inputs)]
+
+
+def save(folder: Path, each: Circuit, library: Sequence[str], shell: str) -> list[Path]:
+    """The files below the shell whose file name is ``shell``, and it, in ``folder``."""
+    texts = {f"rtl/{name}": text for name, text in each.sources.items()} | dict(each.extras)
+    names = (*each.shell_sources(library), shell)
+    paths = []
+    for name in names:
+        (folder / name).write_text(texts[f"rtl/{name}"])
+        paths.append(folder / name)
+    return paths
+
+
+def load_driver(folder: Path, each: Circuit) -> ModuleType:
+    """The generated driver."""
+    path = folder / f"{each.top}_driver.py"
+    path.write_text(each.extras[f"driver/{each.top}.py"])
+    spec = importlib.util.spec_from_file_location("net_driver", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+class Board:
+    """A simulated shell with registers and streams that is told what to do."""
+
+    def __init__(self, process: subprocess.Popen[str], border: Border) -> None:
+        self._process = process
+        self._border = border
+
+    def _ask(self, line: str) -> str:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline().strip()
+        assert not answer.startswith("error"), answer
+        return answer
+
+    def read(self, offset: int) -> int:
+        return int(self._ask(f"r {offset}"))
+
+    def write(self, offset: int, value: int) -> None:
+        assert self._ask(f"w {offset} {value}") == "ok"
+
+    def exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        words = [*(each.hex() or "-" for each in data), *map(str, wanted)]
+        first = self._ask(f"x {' '.join(words)}")
+        return [bytes.fromhex(text) for text in (first, *(self._answer() for _ in wanted[1:]))]
+
+
+@contextmanager
+def board(folder: Path, each: Circuit, sources: Sequence[Path], seed: int = 1) -> Iterator[Board]:
+    """The circuit's ``_axil`` shell in simulation."""
+    border = each.border
+    (folder / "bench.sv").write_text(_uniform(border))
+    compile_bench(folder, "shell_bench.cpp", "bench", [*sources, folder / "bench.sv"])
+    sizes = [token_bytes(port) for port in (*border.inputs, *border.outputs)]
+    shape = (seed, len(border.inputs), len(border.outputs), _LANE_WORDS, *sizes)
+    with subprocess.Popen(
+        [folder / "bench/obj/Vdut", *map(str, shape)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Board(process, border)
+        finally:
+            process.kill()
+
+
+def _uniform(border: Border) -> str:
+    """A top whose streams lie side by side, each in so many words, so that one bench fits all."""
+    inputs, outputs, lane = len(border.inputs), len(border.outputs), 32 * _LANE_WORDS
+    lite = ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready")
+    back = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
+    wide = {"awaddr": 12, "araddr": 12, "wdata": 32, "rdata": 32, "wstrb": 4, "bresp": 2, "rresp": 2}
+    ports = ["input logic clk", "input logic rstn"]
+    ports += [f"input logic [{wide.get(name, 1) - 1}:0] {name}" for name in lite]
+    ports += [f"output logic [{wide.get(name, 1) - 1}:0] {name}" for name in back]
+    for way, side, count in (("input", "in", inputs), ("output", "out", outputs)):
+        other = "output" if way == "input" else "input"
+        ports += [f"{way} logic [{count - 1}:0] {side}_{name}" for name in ("valid", "last")]
+        ports += [f"{other} logic [{count - 1}:0] {side}_ready", f"{way} logic [{count * lane - 1}:0] {side}_data"]
+    connections = [".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*lite, *back))]
+    for side, axis, streams in (("in", "s_axis", border.inputs), ("out", "m_axis", border.outputs)):
+        for k, port in enumerate(streams):
+            name = prefix(axis, port)
+            connections += [f".{name}_t{signal}({side}_{signal}[{k}])" for signal in ("valid", "ready", "last")]
+            connections.append(f".{name}_tdata({side}_data[{k * lane}+:{8 * token_bytes(port)}])")
+    lines = ["module bench (", ",\n".join(f"  {port}" for port in ports), ");"]
+    return "\n".join([*lines, f"  net_axil dut ({', '.join(connections)});", "endmodule", ""])
