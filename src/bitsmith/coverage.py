@@ -23,9 +23,10 @@ from bitsmith import layers
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, ProgramError
-from bitsmith.frontends import keras_layers, keras_ops, torch_call, torch_ops
+from bitsmith.frontends import keras_layers, keras_ops, onnx_call, onnx_operators, torch_call, torch_ops
 from bitsmith.frontends.keras import read_keras
 from bitsmith.frontends.keras_call import LayerCall, Translation
+from bitsmith.frontends.onnx import read_onnx
 from bitsmith.frontends.torch import read_torch
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls
@@ -70,7 +71,7 @@ class Frontend:
 
     name: str
     read: Callable[..., Network]
-    translations: Mapping[str, Translation | torch_call.Translation]
+    translations: Mapping[str, Translation | torch_call.Translation | onnx_call.Translation]
     call: type
 
 
@@ -90,6 +91,12 @@ FRONTENDS: tuple[Frontend, ...] = (
             if not name.startswith("_") and found.becomes != "nothing"
         },
         torch_call.Call,
+    ),
+    Frontend(
+        "ONNX",
+        read_onnx,
+        {name: onnx_operators.OPERATORS[name] for name in sorted(onnx_operators.OPERATORS)},
+        onnx_call.Call,
     ),
 )
 
