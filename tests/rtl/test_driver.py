@@ -1,0 +1,74 @@
+"""The generated driver's numbers: quantised as by the emulator, packed and unpacked without loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.circuits import circuit
+from bitsmith.emulate import Emulator
+from bitsmith.ir.builder import Builder
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.devices import Family
+from bitsmith.plan.partition import Demand
+from bitsmith.rtl.packing import pack, unpack
+from bitsmith.rtl.writer import Title
+from tests.rtl.shelled import load_driver, made
+
+FORMATS = st.builds(
+    FixedFormat,
+    st.booleans(),
+    st.sampled_from([2, 7, 16, 53, 54, 64, 70]),
+    st.integers(-4, 40),
+    st.sampled_from(Rounding),
+    st.sampled_from(Overflow),
+)
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-300, 300),
+    st.integers(-2000, 2000).map(lambda k: k / 16),
+    st.integers(-64, 64).map(lambda k: (1 if k > 0 else -1) * (0.5 - 2.0**-54) + k),
+    st.sampled_from([5e-324, -5e-324, 1e308, -1e308, 0.5 - 2.0**-54, 2.0**-54 - 0.5, -0.5, 2.0**52 + 0.5, -0.0]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(form=FORMATS, numbers=st.lists(NUMBERS, min_size=6, max_size=6))
+def test_driver_quantises_and_packs_as_the_emulator_does(
+    tmp_path_factory: pytest.TempPathFactory, form: FixedFormat, numbers: list[float]
+) -> None:
+    build = Builder()
+    x = build.input("x", (3,), form)
+    program = build.program([("y", build.neg(x))])
+    each = circuit(program, Demand({}, True), delay_model(Family.ECP5), 8.0, "net", Title("test", "0"))
+    driver = load_driver(tmp_path_factory.mktemp("driver"), each)
+    values = np.array(numbers).reshape(2, 3)
+    raw, _ = Emulator(program).quantise(0, values)
+    np.testing.assert_array_equal(np.asarray(driver.quantise(0, values), dtype=object), np.asarray(raw, dtype=object))
+    port = each.border.inputs[0]
+    words = pack(port.fields, [raw]).astype("<u4").view(np.uint8)
+    size = driver.INPUTS[0].token_bytes
+    assert driver.pack([values]) == [words.reshape(2, -1)[:, :size].tobytes()]
+    assert not np.any(words.reshape(2, -1)[:, size:])
+    (found,) = driver.INPUTS[0].unpack(driver.pack([values])[0])
+    (back,) = unpack(port.fields, pack(port.fields, [raw]))
+    np.testing.assert_array_equal(found, [[float(v) * 2.0**-form.frac for v in row] for row in back.tolist()])
+
+
+def test_driver_refuses_what_it_cannot_say(tmp_path: Path) -> None:
+    driver = load_driver(tmp_path, made("pipeline"))
+    series, bias = np.zeros((2, 6, 3)), np.zeros((2, 2))
+    for inputs, why in (
+        ([series], "2 inputs"),
+        ([series, bias[:1]], "equally many"),
+        ([series[:, :5], bias], "shape"),
+        ([series + np.nan, bias], "NaN"),
+        ([np.full((2, 6, 3), 1 << 60), bias], "53 bits"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            driver.pack(inputs)
