@@ -93,7 +93,7 @@ def estimate(program: Program, family: Family) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
     count = _Count(area_model(family))
     count.registered(program)
-    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders))
+    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
 def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
@@ -326,6 +326,8 @@ class _Count:
         address, width = max(x.max_width, 1), max(y.max_width, 1)
         if width << address <= _BLOCK_TABLE_BITS:
             self.lut += self._area.table(address, width) * count
+        else:
+            self.bram += _blocks(1 << address, width) * count
 
     def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: int, follows_add: bool) -> None:
         width = _mean_width(y)
