@@ -11,7 +11,7 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import CapacityError, ProjectError, VerificationError
-from tests.system.examples import digits, three_layer
+from tests.system.examples import MODELS, digits, three_layer
 from tests.system.keras2 import write_dense
 
 
@@ -149,3 +149,16 @@ def test_place_route_and_bitstream(tmp_path: Path) -> None:
     assert (model.output_dir / files["Bitstream"]).stat().st_size > 10_000
     document = json.loads((model.output_dir / "report.json").read_text())
     assert document["sections"]["Timing"] == timing
+
+
+@pytest.mark.tools
+@pytest.mark.slow
+def test_bitstream_of_a_circuit_with_reuse_factors(tmp_path: Path) -> None:
+    config = json.loads((MODELS / "digits.config.json").read_text())
+    config.setdefault("Model", {})["ReuseFactor"] = 16
+    model, x = digits(tmp_path, config=config)
+    files = model.build(bitstream=True, synth=False, inputs=x[:8])["Files"]
+    assert isinstance(files, dict)
+    assert (model.output_dir / files["Bitstream"]).stat().st_size > 10_000
+    for name in ("AXI4-Stream", "AXI4-Lite", "Avalon-ST", "Driver"):
+        assert (model.output_dir / files[name]).is_file()
