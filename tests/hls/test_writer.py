@@ -140,6 +140,26 @@ def test_bare_layers_keep_their_functions() -> None:
     assert "void flatten(const x_t x[4], flatten_result_t result[4]) {" in source
 
 
+def test_each_step_tells_its_layer() -> None:
+    step = Builder()
+    state = step.input("state", (1,), FixedFormat(True, 6, 3))
+    token = step.input("token", (1,), FixedFormat(True, 6, 3))
+    after = step.cast(step.add(state, token), FixedFormat(True, 6, 3))
+    body = step.program([("state", after), ("result", after)])
+    build = Builder()
+    start, x = build.input("start", (1,), FixedFormat(True, 6, 3)), build.input("x", (4, 1), FixedFormat(True, 6, 3))
+    with build.layer("rnn"):
+        result = build.scan(body, [start], [x])
+    source = write(build.program([("y", result)]), DIALECTS["vitis"], TARGET).files["firmware/net.cpp"]
+    assert source.count("/// A step of layer 'rnn'.\n") == source.count("/// Layer 'rnn'.\n") == 1
+    assert (
+        source.index("/// A step of")
+        < source.index("void rnn_step(")
+        < source.index("/// Layer ")
+        < source.index("void rnn(")
+    )
+
+
 def test_no_common_format() -> None:
     build = Builder()
     x = build.input("x", (2,), FixedFormat(True, 4, 2))

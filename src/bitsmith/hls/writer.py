@@ -46,8 +46,10 @@ class _Function:
     texts: list[str]
 
     def documented(self) -> list[str]:
-        """The texts, the layer's name in front of the last one."""
-        return [*self.texts[:-1], f"/// Layer {comment(repr(self.layer))}.\n{self.texts[-1]}"]
+        """The texts, the layer's name in front of each: those before the last are steps of its recurrences."""
+        layer = comment(repr(self.layer))
+        *steps, whole = self.texts
+        return [*(f"/// A step of layer {layer}.\n{step}" for step in steps), f"/// Layer {layer}.\n{whole}"]
 
 
 class _Writer:
