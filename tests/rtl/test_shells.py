@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -23,6 +22,11 @@ from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.shelled import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
 
 CLOCKS_PER_BIT = 8
+SIMULATED = [
+    pytest.param(kind, marks=() if kind == "streams" else (pytest.mark.slow, pytest.mark.ci)) for kind in KINDS
+]
+"""The most general kind in each run of the tests, since a simulation takes seconds to compile."""
+
 LIBRARIES = {"axis": (), "axil": CONTROL_LIBRARY, "avalon": AVALON_LIBRARY, "uart": UART_LIBRARY}
 
 
@@ -51,7 +55,7 @@ def test_lint_clean(tmp_path: Path, kind: str, shell: str) -> None:
     assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SIMULATED)
 def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
     each = made(kind)
     driver = load_driver(tmp_path, each)
@@ -182,9 +186,8 @@ def adapter(each: Circuit, shell: str) -> str:
     return "\n".join([*text, ""])
 
 
-@pytest.mark.parametrize(
-    ("kind", "shell"), [("stream", "axis"), ("streams", "axis"), *itertools.product(KINDS, ("avalon",))]
-)
+@pytest.mark.parametrize("shell", ["axis", "avalon"])
+@pytest.mark.parametrize("kind", SIMULATED)
 def test_streams_under_stalls(tmp_path: Path, kind: str, shell: str) -> None:
     each = made(kind)
     driver = load_driver(tmp_path, each)
@@ -217,7 +220,7 @@ def test_streams_under_stalls(tmp_path: Path, kind: str, shell: str) -> None:
         np.testing.assert_array_equal(have, want)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SIMULATED)
 def test_serial_port(tmp_path: Path, kind: str) -> None:
     each = made(kind)
     driver = load_driver(tmp_path, each)
