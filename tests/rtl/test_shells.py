@@ -150,7 +150,7 @@ def adapter(each: Circuit, shell: str) -> str:
         t = "t" if axis else ""
         connections += [f".{name}_{t}{signal}(i{k}_{signal})" for signal in ("valid", "ready", "data")]
         connections += (
-            [f".{name}_tlast(1'b0)"] if axis else [f".{name}_{s}(1'b0)" for s in ("startofpacket", "endofpacket")]
+            [f".{name}_tlast(1'b1)"] if axis else [f".{name}_{s}(1'b0)" for s in ("startofpacket", "endofpacket")]
         )
         connections += [f".{name}_empty('0)"] if not axis and bits > 8 else []
     for k, port in enumerate(border.outputs):
