@@ -216,7 +216,9 @@ LAYERS: dict[str, Translation] = {
     "Dense": Translation(_dense, "Dense, and its activation"),
     "BinaryDense": Translation(_levels(BinaryTanh()), "Dense, and its activation"),
     "TernaryDense": Translation(_levels(TernaryTanh()), "Dense, and its activation"),
-    "Activation": Translation(unary(_activation), "Activation, HardActivation, ReLU, Softmax or Identity"),
+    "Activation": Translation(
+        unary(_activation), "Activation, HardActivation, ReLU, Softmax, BinaryTanh, TernaryTanh or Identity"
+    ),
     "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
     "LeakyReLU": Translation(unary(lambda call: leaky_relu(call.config)), "ReLU"),
     "ThresholdedReLU": Translation(unary(lambda call: thresholded_relu(call.config)), "ReLU"),
