@@ -294,7 +294,11 @@ def test_an_explicit_auto_ends_the_search() -> None:
         ({"LayerName": {"bend": {"Binning": "middle"}}}, "LayerName.bend.Binning", "centre"),
         ({"LayerName": {"out": {"Implementation": "legacy"}}}, "LayerName.out.Implementation", "more accurate"),
         ({"LayerName": {"out": {"ExpTableSize": 64}}}, "LayerName.out.ExpTableSize", "TableSize"),
-        ({"LayerName": {"fc1": {"ParallelizationFactor": 2}}}, "LayerName.fc1.ParallelizationFactor", "ReuseFactor is what"),
+        (
+            {"LayerName": {"fc1": {"ParallelizationFactor": 2}}},
+            "LayerName.fc1.ParallelizationFactor",
+            "ReuseFactor is what",
+        ),
         ({"LayerType": {"dense": {}}}, "LayerType.dense", "did you mean 'Dense'?"),
         ({"LayerType": {"Conv2D": {}}}, "LayerType.Conv2D", "no layer has the type"),
         ({"LayerType": {"Dense": {"Precision": {"table": "auto"}}}}, "LayerType.Dense.Precision.table", "has no table"),
@@ -323,7 +327,13 @@ def test_all_problems_are_told_at_once() -> None:
         }
     )
     assert message.startswith("5 problems in the configuration")
-    for said in ("'Precison'", "Model.ReuseFactor", "LayerName.fc1.Precision.weight", "LayerName.fc9", "LayerType.Conv2D"):
+    for said in (
+        "'Precison'",
+        "Model.ReuseFactor",
+        "LayerName.fc1.Precision.weight",
+        "LayerName.fc9",
+        "LayerType.Conv2D",
+    ):
         assert said in message
 
 

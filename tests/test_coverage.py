@@ -41,7 +41,9 @@ def test_translations_name_layers_that_exist() -> None:
     for frontend in FRONTENDS:
         for name, translation in frontend.translations.items():
             named = re.findall(r"\b[A-Z]\w+", translation.becomes)
-            assert (named or translation.becomes in nothing) and set(named) <= known, f"{name} becomes {translation.becomes}"
+            assert (named or translation.becomes in nothing) and set(named) <= known, (
+                f"{name} becomes {translation.becomes}"
+            )
 
 
 def test_what_does_not_run_is_said_with_its_reason() -> None:
