@@ -88,7 +88,7 @@ def test_a_folded_layer_has_no_result_of_its_own() -> None:
     network = Network(
         (
             NetworkNode("x", Input((2,)), (), "InputLayer", Settings({"result": INPUT})),
-            NetworkNode("d", Dense(as_weights(np.eye(2))), ("x",), "Dense"),
+            NetworkNode("d", Dense(as_weights(np.eye(2) / 3)), ("x",), "Dense"),
             NetworkNode("bn", BatchNormalization(as_weights([1, 2]), as_weights([0, 1])), ("d",), "BatchNormalization"),
         ),
         ("x",),
