@@ -150,7 +150,8 @@ def test_names_of_tops_are_words_of_every_script(dialect: str) -> None:
 def test_makefile(tmp_path: Path) -> None:
     project_in(tmp_path, "quartus", dense(), period_ns=4.0, uncertainty_percent=10.0)
     hardware = "i++ -march=Arria10 net_test.cpp net_component.cpp -o net-fpga"
-    assert [run(["make", "--no-print-directory", "-n", target], tmp_path).splitlines() for target in ("synth", "cosim", "vsynth")] == [
+    make = ["make", "--no-print-directory", "-n"]
+    assert [run([*make, target], tmp_path).splitlines() for target in ("synth", "cosim", "vsynth")] == [
         [f"{hardware} --simulator none"],
         [f"{hardware} --simulator modelsim -DRTL_SIM", "./net-fpga"],
         [f"{hardware} --simulator none --quartus-compile"],
