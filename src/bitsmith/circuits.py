@@ -151,7 +151,7 @@ class Streaming:
 
     @property
     def sources(self) -> Mapping[str, str]:
-        return {**self.design.sources, **streams.library()}
+        return {**self.design.sources, **wrapper.library(wrapper.STREAM_LIBRARY)}
 
     @property
     def extras(self) -> Mapping[str, str]:

@@ -7,15 +7,12 @@ tried with the example that the layer's file has.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -38,7 +35,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.table import LAYERS
+from bitsmith.layers.table import LAYERS, MODULES
 from bitsmith.limits import limits
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.narrow import narrow
@@ -50,7 +47,7 @@ _SAMPLES = 4
 
 def examples() -> dict[str, Example]:
     """The small use of each layer, by the layer's name."""
-    found = [example for module in _modules() for example in getattr(module, "EXAMPLES", ())]
+    found = [example for module in MODULES for example in getattr(module, "EXAMPLES", ())]
     return {type(example.layer).__name__: example for example in found}
 
 
@@ -99,12 +96,6 @@ FRONTENDS: tuple[Frontend, ...] = (
         onnx_call.Call,
     ),
 )
-
-
-def _modules() -> list[ModuleType]:
-    return [
-        importlib.import_module(f"{layers.__name__}.{found.name}") for found in pkgutil.iter_modules(layers.__path__)
-    ]
 
 
 def executions(program: Program) -> dict[str, str]:

@@ -14,7 +14,8 @@ from bitsmith.plan.delay import delay_model
 from bitsmith.plan.devices import Family
 from bitsmith.plan.partition import Demand, partition
 from bitsmith.rtl.packing import pack, unpack
-from bitsmith.rtl.streams import StreamDesign, lay_out, library
+from bitsmith.rtl.streams import StreamDesign, lay_out
+from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.plan.test_partition import assert_equal_values
 from tests.properties.programs import random_stimuli
@@ -23,7 +24,7 @@ from tests.properties.programs import random_stimuli
 def written(design: StreamDesign, folder: Path) -> list[Path]:
     """All sources of ``design``, in ``folder``."""
     paths = []
-    for name, text in {**design.sources, **library()}.items():
+    for name, text in {**design.sources, **library(STREAM_LIBRARY)}.items():
         path = folder / "rtl" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

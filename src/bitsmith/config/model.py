@@ -84,10 +84,10 @@ _SHARED_INERT = {
     "TargetCycles": Inert((None,), _FOLDING),
     "Compression": Inert((False, True), "zero weights never cost hardware, compressed or not"),
     "ParallelizationFactor": Inert((1,), _FOLDING),
-    "ConvImplementation": Inert(("LineBuffer",), "convolutions are not available yet"),
+    "ConvImplementation": Inert(("LineBuffer",), "a streamed convolution has line buffers, any other is wiring"),
 }
 MODEL_INERT = _SHARED_INERT | {
-    "PipelineStyle": Inert(("auto", "pipeline"), "data flow between layers is not available yet; all is pipelined"),
+    "PipelineStyle": Inert(("auto", "pipeline"), "all is pipelined; IOType says whether data flow token by token"),
     "PipelineInterval": Inert((1, None), _FOLDING),
     "BramFactor": Inert((BRAM_FACTOR,), "weights are constants of the logic, they cannot go to block memory yet"),
     "ChannelsLastConversion": Inert(

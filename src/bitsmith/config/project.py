@@ -101,7 +101,7 @@ PROJECT_KEYS = (
     "WriterConfig",
 )  # fmt: skip
 
-_VENDOR = "it belongs to a vendor's HLS backend, not available yet"
+_VENDOR = "it belongs to a vendor's flow and has no counterpart here"
 _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
 _INERT = {
     "AcceleratorConfig": Inert((None,), _VENDOR),

@@ -6,7 +6,6 @@ cycles, and the most places that each queue had in use. What the bits mean is no
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsmith.errors import InputDataError, VerificationError
+from bitsmith.errors import InputDataError
 from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Progress, execute, find
-from bitsmith.flows.verilator import compiled_runtime, simulator
+from bitsmith.flows.verilator import compiled_runtime, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
 _FOLDER = "cosim"
@@ -104,14 +103,7 @@ class _Cosimulation:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> StreamSimulation:
         folder = project / _FOLDER
-        measured = json.loads((folder / "measured.json").read_text())
-        if "mismatch" in measured:
-            raise VerificationError(
-                f"the circuit breaks the rules of its streams: {measured['mismatch']}",
-                where=self.top,
-                remedy="this is a defect of the generated circuit: please report it with the project folder",
-            )
-        words = np.fromfile(folder / "responses.bin", dtype="<u4").astype(np.uint32, copy=False)
+        words, latency, interval = read_measured(folder, self.top, "breaks the rules of its streams")
         outputs, start = [], 0
         for stream in self.outputs:
             size = self.frames * stream.tokens * stream.words
@@ -119,9 +111,7 @@ class _Cosimulation:
             start += size
         found = re.findall(r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(errors="replace"))
         peaks = {name.rsplit(".", 1)[-1]: (int(peak), int(depth)) for name, peak, depth in found}
-        return StreamSimulation(
-            tuple(outputs), int(measured["latency"]), int(measured["interval"]), peaks, tools[0].label
-        )
+        return StreamSimulation(tuple(outputs), latency, interval, peaks, tools[0].label)
 
 
 def simulate_streams(

@@ -168,17 +168,26 @@ class Cosimulation:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Simulation:
-        folder = project / _FOLDER
-        measured = json.loads((folder / "measured.json").read_text())
-        if "mismatch" in measured:
-            raise VerificationError(
-                f"the circuit breaks its own timing: {measured['mismatch']}",
-                where=self.top,
-                remedy="this is a defect of the generated circuit: please report it with the project folder",
-            )
-        words = np.fromfile(folder / "responses.bin", dtype="<u4").astype(np.uint32, copy=False)
+        words, latency, interval = read_measured(project / _FOLDER, self.top, "breaks its own timing")
         outputs = words.reshape(self.samples, -(-self.out_width // 32))
-        return Simulation(outputs, int(measured["latency"]), int(measured["interval"]), tools[0].label)
+        return Simulation(outputs, latency, interval, tools[0].label)
+
+
+def read_measured(folder: Path, top: str, fault: str) -> tuple[NDArray[np.uint32], int, int]:
+    """The words that a harness wrote into ``folder``, and the latency and the interval that it measured.
+
+    Raises:
+        VerificationError: it found that the circuit ``fault``.
+    """
+    measured = json.loads((folder / "measured.json").read_text())
+    if "mismatch" in measured:
+        raise VerificationError(
+            f"the circuit {fault}: {measured['mismatch']}",
+            where=top,
+            remedy="this is a defect of the generated circuit: please report it with the project folder",
+        )
+    words = np.fromfile(folder / "responses.bin", dtype="<u4").astype(np.uint32, copy=False)
+    return words, int(measured["latency"]), int(measured["interval"])
 
 
 def simulate(

@@ -9,11 +9,13 @@ from inspect import isabstract
 import bitsmith.layers
 from bitsmith.layers.layer import Layer
 
+MODULES = tuple(import_module(f"bitsmith.layers.{found.name}") for found in pkgutil.iter_modules(bitsmith.layers.__path__)
+                if found.name != "table")  # fmt: skip
+"""All modules of the package but this one."""
+
 
 def _defined() -> dict[str, type[Layer]]:
-    modules = [import_module(f"bitsmith.layers.{found.name}") for found in pkgutil.iter_modules(bitsmith.layers.__path__)
-               if found.name != "table"]  # fmt: skip
-    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    classes = {value for module in MODULES for value in vars(module).values() if isinstance(value, type)}
     layers = sorted((c for c in classes if issubclass(c, Layer) and not isabstract(c)), key=lambda c: c.__name__)
     return {layer.__name__: layer for layer in layers}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import assert_never
 
 import numpy as np
@@ -31,29 +30,8 @@ from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.tokens import Element, Layout, bits, converted, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
-_LIBRARY = Path(__file__).parent / "lib"
-
 _BLOCK_TABLE_BITS = 2048
 """Tables from here on are read synchronously."""
-
-LIBRARY = (
-    *(
-        "queue",
-        "split",
-        "gather",
-        "reduce",
-        "fold",
-        "window",
-        "order",
-        "reorder",
-        "merge",
-        "scan",
-        "source",
-        "delay",
-        "window_axis",
-    ),
-)
-"""Modules of ``rtl/lib`` that generated tops are made of, without their prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -612,8 +590,3 @@ def _packed_signed(values: Sequence[int], width: int) -> int:
     for k, value in enumerate(values):
         word |= (value & ((1 << width) - 1)) << (k * width)
     return word
-
-
-def library() -> Mapping[str, str]:
-    """The hand-written modules: file name -> text."""
-    return {f"bitsmith_{name}.sv": (_LIBRARY / f"bitsmith_{name}.sv").read_text() for name in LIBRARY}
