@@ -10,7 +10,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras_json import shown
 from bitsmith.frontends.torch_arithmetic import ZERO, clipping, product
 from bitsmith.frontends.torch_call import Call, Result, Translation, scalar
-from bitsmith.frontends.torch_shape import sliced
+from bitsmith.frontends.torch_selection import sliced
 from bitsmith.frontends.torch_tensor import Tensor
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU

@@ -16,7 +16,8 @@ from bitsmith.frontends.torch_pooling import POOLING
 from bitsmith.frontends.torch_products import PRODUCTS
 from bitsmith.frontends.torch_recurrent import RECURRENT
 from bitsmith.frontends.torch_reduction import REDUCTIONS
-from bitsmith.frontends.torch_shape import SHAPES, is_view
+from bitsmith.frontends.torch_selection import SELECTIONS
+from bitsmith.frontends.torch_shape import SHAPES
 
 OPERATORS: dict[str, Translation] = {
     **PRODUCTS,
@@ -28,6 +29,7 @@ OPERATORS: dict[str, Translation] = {
     **ARITHMETIC,
     **REDUCTIONS,
     **SHAPES,
+    **SELECTIONS,
 }
 """Operators of torch.ops.aten by name, without overloads; those that end in ``_`` are read as those without."""
 
@@ -76,6 +78,11 @@ def unknown(name: str, node: Node) -> Refusal:
     return Refusal(name, shown, "it is no operator that is known here", "replace it by operators that are")
 
 
+def _is_view(name: str) -> bool:
+    """Whether an operator may give a view of its operand: what changes one then changes the other."""
+    return name in SHAPES or name in SELECTIONS
+
+
 def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
     """Operators that change a tensor which another name still shows: its other readers would see the change.
 
@@ -96,7 +103,7 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
         if changes and any(last.get(name, -1) > number for name in groups.get(shared.get(first, -1), [first])):
             yield node, UnsupportedError(f"{node.name} changes a tensor in place that is read elsewhere",
                                          accepted="what makes new tensors", remedy=f"use {node.name.rstrip('_')}")  # fmt: skip
-        if (is_view(node.name) or changes) and first:
+        if (_is_view(node.name) or changes) and first:
             group = shared.setdefault(first, number)
             groups.setdefault(group, [first]).extend(name for name in node.results if name is not None)
             shared.update({name: group for name in node.results if name is not None})

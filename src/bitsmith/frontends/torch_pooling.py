@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.keras_json import shown
 from bitsmith.frontends.torch_call import Call, Result, Translation, Translator, Unknown
 from bitsmith.frontends.torch_convolution import spatial, spatial_operand
-from bitsmith.frontends.torch_shape import sliced
+from bitsmith.frontends.torch_selection import sliced
 from bitsmith.frontends.torch_tensor import Tensor
 from bitsmith.layers.pooling import (
     AdaptiveAveragePool,

@@ -13,7 +13,8 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.torch_call import Call, Result, Translation, Translator, Unknown
-from bitsmith.frontends.torch_shape import picked, with_axis
+from bitsmith.frontends.torch_selection import picked
+from bitsmith.frontends.torch_shape import with_axis
 from bitsmith.frontends.torch_tensor import Batch, Tensor
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Floats, Layer, as_weights
