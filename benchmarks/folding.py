@@ -29,10 +29,10 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes import drop_dead
 from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family, default_clock_period_ns
 from bitsmith.plan.estimate import Size, estimate_layout
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand
 from bitsmith.rtl.writer import Title
 
 TOLERANCE = 1.02

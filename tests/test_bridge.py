@@ -18,8 +18,8 @@ from bitsmith.errors import ConfigError, InputDataError, ProjectError
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.model import InputRangeWarning, Model, Target
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand
 from bitsmith.project import Project
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer

@@ -24,10 +24,10 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.passes import drop_dead
 from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family, Part, resolve_part
 from bitsmith.plan.estimate import Size, estimate_layout
 from bitsmith.plan.fit import proposal
-from bitsmith.plan.partition import Demand
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
 from bitsmith.rtl import shells, wrapper

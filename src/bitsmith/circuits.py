@@ -22,7 +22,8 @@ from bitsmith.netlist.narrow import narrow
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.plan.delay import DelayModel
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.demand import Demand
+from bitsmith.plan.partition import partition
 from bitsmith.rtl import shells, streams, wrapper
 from bitsmith.rtl.border import Border
 from bitsmith.rtl.design import RtlDesign

@@ -22,8 +22,8 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, width_of
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working

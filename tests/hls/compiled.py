@@ -22,7 +22,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import objects
 from bitsmith.passes import drop_dead
-from bitsmith.plan.partition import Demand
+from bitsmith.plan.demand import Demand
 from tests.properties.programs import random_stimuli
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")

@@ -19,8 +19,9 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes import drop_dead
 from bitsmith.plan import processes as kinds
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.partition import partition
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import EACH_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_names import hostile_program

@@ -18,8 +18,8 @@ from bitsmith.hls import HlsProject, HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.passes import drop_dead
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense

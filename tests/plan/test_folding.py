@@ -10,10 +10,11 @@ import pytest
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
 from bitsmith.plan.estimate import estimate_layout
 from bitsmith.plan.folding import Cut, Matrix, Products, cut, cut_of_tokens
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.partition import partition
 from bitsmith.plan.processes import Fold, Map
 from tests.plan.test_partition import assert_same
 

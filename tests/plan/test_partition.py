@@ -12,9 +12,10 @@ from bitsmith.emulate import Emulator
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.passes import drop_dead
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.execute import execute
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.partition import partition
 from tests.properties.programs import random_program, random_stimuli, sample
 
 Raws = npt.NDArray[np.object_] | npt.NDArray[np.int64]

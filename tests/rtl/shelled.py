@@ -18,8 +18,8 @@ from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
-from bitsmith.plan.partition import Demand
 from bitsmith.rtl.border import Border, prefix, token_bytes
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench

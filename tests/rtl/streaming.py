@@ -11,8 +11,9 @@ from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_strea
 from bitsmith.ir.program import Program
 from bitsmith.passes import drop_dead
 from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.partition import partition
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.streams import StreamDesign, lay_out
 from bitsmith.rtl.wrapper import STREAM_LIBRARY, library

@@ -14,8 +14,8 @@ from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
-from bitsmith.plan.partition import Demand
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
 from tests.rtl.shelled import load_driver, made

@@ -12,10 +12,10 @@ from bitsmith.build import compare, stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.flows import yosys
 from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
 from bitsmith.plan.estimate import estimate_layout
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand
 from bitsmith.rtl.writer import Title
 from tests.plan.test_folding import dense
 

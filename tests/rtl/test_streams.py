@@ -10,7 +10,7 @@ import pytest
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.plan.partition import Demand
+from bitsmith.plan.demand import Demand
 from tests.plan.test_partition import demanded
 from tests.properties.programs import random_program
 from tests.rtl.streaming import assert_streams

@@ -22,7 +22,8 @@ from bitsmith.hls.scope import Scope
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
 from bitsmith.plan import processes as kinds
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.demand import Demand
+from bitsmith.plan.partition import partition
 from bitsmith.plan.processes import Network, Process, Source
 from bitsmith.plan.schedule import Schedule, schedule
 from bitsmith.plan.timing import Sequencer, Timing, is_monotone, timing

@@ -20,8 +20,9 @@ from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.netlist import csd
 from bitsmith.plan.delay import AreaModel, area_model
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.partition import partition
 from bitsmith.plan.processes import (
     Entry,
     Exit,
@@ -253,6 +254,7 @@ class _Count:
             case (
                 ops.Input()
                 | ops.Const()
+                | ops.Parameter()
                 | ops.Reshape()
                 | ops.Transpose()
                 | ops.Slice()

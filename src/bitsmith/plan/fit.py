@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Part
 from bitsmith.plan.estimate import Size, estimate_layout
 from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import Demand
 
 _FULL = 0.75
 """The share of look-up tables and flip-flops that can be placed and routed without trouble."""
