@@ -21,6 +21,13 @@ PROGRAM = parse("""
 output y %3
 """)
 
+PARAMETERS = parse("""
+%0: 2 s4 frac 1 = parameter name=weight raw=2[3 -8] frac=1 lo=-8 hi=7 external=0 @dense
+%1: 2 s4 frac 1 = parameter name=bias raw=2[3 -8] frac=1 lo=-8 hi=7 external=1 @dense
+%2 = add %0 %1
+output y %2
+""")
+
 
 def with_node(index: int, node: Node) -> Program:
     nodes = list(PROGRAM.nodes)
@@ -48,6 +55,7 @@ def test_message_shows_the_neighbourhood() -> None:
 @pytest.mark.parametrize(
     ("program", "found"),
     [
+        (Program((*PARAMETERS.nodes, PARAMETERS.nodes[0]), PARAMETERS.outputs), "two parameters called 'dense.weight'"),
         (with_node(2, replace(PROGRAM.nodes[2], args=(0, 2))), "no earlier node"),
         (with_node(2, replace(PROGRAM.nodes[2], args=(0, -1))), "no earlier node"),
         (with_node(2, replace(PROGRAM.nodes[2], args=(0,))), "1 operands of Add, which takes 2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
 from bitsmith.ir.check import check
+from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
+from bitsmith.ir.types import objects
 from bitsmith.passes import PASSES, drop_dead, fold_constants, narrow, share, simplify
+from bitsmith.passes.load import load, parameters
 from tests.properties.programs import random_program, random_stimuli
 from tests.properties.test_execution import all_visible
 
@@ -22,7 +26,7 @@ Pass = Callable[[Program], Program]
 
 def same_results(run: Pass, seed: int) -> bool:
     """Whether ``run`` keeps all raw outputs and probes of a random program, and its interface."""
-    before = all_visible(random_program(seed))
+    before = all_visible(random_program(seed, parameters=True))
     try:
         after = run(before)
         check(after)
@@ -47,6 +51,28 @@ def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
 def test_pass_keeps_results_at_length(run: Pass) -> None:
     for seed in range(10_000, 10_600):
         assert same_results(run, seed), f"{run.__name__}, seed {seed}"
+
+
+@pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
+def test_pass_concludes_nothing_from_the_values_of_parameters(run: Pass) -> None:
+    """Other values loaded before a pass, or after it: the same results."""
+    tried = 0
+    for seed in range(60):
+        before = all_visible(random_program(seed, parameters=True))
+        rng = random.Random(seed)
+        values = {}
+        for place, node in parameters(before).items():
+            assert isinstance(node.op, Parameter)
+            lo, hi = int(node.op.lo), int(node.op.hi)
+            values[place] = objects(
+                np.array([rng.choice((lo, hi, rng.randint(lo, hi))) for _ in range(node.op.raw.size)])
+            )
+        stimuli = random_stimuli(before, seed, 8)
+        expected = Emulator(load(before, values)).run_raw(stimuli)
+        got = Emulator(load(run(before), values)).run_raw(stimuli)
+        assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True)), seed
+        tried += bool(values)
+    assert tried > 20
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,13 @@ MAX_SIZE = 96
 """Elements of the largest tensor of a random program: the oracle takes its time."""
 
 
-def random_program(seed: int, *, max_ops: int = 40, hardware: bool = False) -> Program:
+def random_program(seed: int, *, max_ops: int = 40, hardware: bool = False, parameters: bool = False) -> Program:
     """A random program of up to ``max_ops`` ops.
 
     With ``hardware``, tables stay small, and ranges of wrapping casts are those of a number format (two's complement or
-    plain binary), as only such formats come from users.
+    plain binary), as only such formats come from users. With ``parameters`` some constants may be given anew.
     """
-    return _Generator(random.Random(seed), hardware).program(max_ops)
+    return _Generator(random.Random(seed), hardware, parameters).program(max_ops)
 
 
 def sample(stimuli: Sequence[Ints], index: int) -> list[Ints]:
@@ -58,9 +58,11 @@ def random_stimuli(program: Program, seed: int, batch: int) -> list[Ints]:
 
 
 class _Generator:
-    def __init__(self, rng: random.Random, hardware: bool, depth: int = 0) -> None:
+    def __init__(self, rng: random.Random, hardware: bool, parameters: bool, depth: int = 0) -> None:
         self.rng = rng
         self.hardware = hardware
+        self.parameters = parameters
+        self.count = 0
         self.depth = depth
         self.build = Builder()
         self.values: list[Value] = []
@@ -84,7 +86,7 @@ class _Generator:
         steps: Sequence[tuple[Callable[[], Value], int]] = (
             (self.binary, 10), (self.unary, 4), (self.cast, 8), (self.linear, 4), (self.matmul, 1), (self.wiring, 6),
             (self.window, 1), (self.select, 3), (self.reduce, 3), (self.table, 2), (self.constant, 1),
-            (self.scan, 1 if self.depth == 0 else 0),
+            (self.scan, 1 if self.depth == 0 else 0), (self.parameter, 3 if self.parameters else 0),
         )  # fmt: skip
         for step in self.rng.choices([step for step, _ in steps], [weight for _, weight in steps], k=ops):
             value = step()
@@ -113,6 +115,8 @@ class _Generator:
         choice = self.rng.random()
         if choice < 0.15:
             return x
+        if choice < 0.2 and self.parameters:
+            return self.parameter(x.shape[self.rng.randint(0, len(x.shape)) :])
         if choice < 0.35:
             return self.constant(x.shape[self.rng.randint(0, len(x.shape)) :])
         fitting = []
@@ -160,6 +164,14 @@ class _Generator:
         same = self.rng.random() < 0.3
         raw = self.integers(() if same else shape, self.rng.choice((0, 1, 5, 12)))
         return self.build.const(np.broadcast_to(raw, shape), np.broadcast_to(self.fracs(shape), shape))
+
+    def parameter(self, shape: tuple[int, ...] | None = None) -> Value:
+        shape, fmt = self.shape() if shape is None else shape, self.format()
+        raw = np.empty(shape, dtype=np.object_)
+        for place in np.ndindex(*shape):
+            raw[place] = self.rng.choice((fmt.lo, fmt.hi, self.rng.randint(fmt.lo, fmt.hi)))
+        self.count += 1
+        return self.build.parameter(f"weight{self.count}", raw, fmt, external=self.rng.random() < 0.3)
 
     def binary(self) -> Value:
         x = self.pick()
@@ -309,7 +321,7 @@ class _Generator:
             carried = build.const(np.zeros(x.shape[1:], dtype=np.int64))
         fmt = self.format()
         state = build.cast(carried, fmt)
-        body = _Generator(self.rng, self.hardware, self.depth + 1)
+        body = _Generator(self.rng, self.hardware, parameters=False, depth=self.depth + 1)
         body.wide = self.wide
         now = body.build.input("state", state.shape, fmt)
         # The slice's type is that of the sequence, whose range may be narrower than its format.

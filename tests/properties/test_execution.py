@@ -38,7 +38,7 @@ def assert_equal_to_oracle(program: Program, seed: int, samples: int) -> None:
 @pytest.mark.parametrize("share", range(SHARES))
 def test_emulator_equals_oracle(share: int) -> None:
     for seed in range(share * PER_SHARE, (share + 1) * PER_SHARE):
-        program = all_visible(random_program(seed))
+        program = all_visible(random_program(seed, parameters=True))
         check(program)
         assert_equal_to_oracle(program, seed, SAMPLES)
 
@@ -47,14 +47,14 @@ def test_emulator_equals_oracle(share: int) -> None:
 @pytest.mark.parametrize("share", range(100))
 def test_emulator_equals_oracle_at_length(share: int) -> None:
     for seed in range(100_000 + share * 30, 100_000 + (share + 1) * 30):
-        assert_equal_to_oracle(all_visible(random_program(seed)), seed, 8)
+        assert_equal_to_oracle(all_visible(random_program(seed, parameters=True)), seed, 8)
 
 
 @pytest.mark.parametrize("share", range(4))
 def test_each_node_alone(share: int) -> None:
     """Every value is seen as an output once, so that nothing is hidden by what comes after it."""
     for seed in range(500 + share * 4, 504 + share * 4):
-        program = random_program(seed, max_ops=15)
+        program = random_program(seed, max_ops=15, parameters=True)
         visible = Program(program.nodes, tuple(Output(f"n{k}", k) for k in range(len(program.nodes))))
         assert_equal_to_oracle(visible, seed, 3)
 
@@ -62,7 +62,7 @@ def test_each_node_alone(share: int) -> None:
 @pytest.mark.parametrize("share", range(8))
 def test_text_round_trip(share: int) -> None:
     for seed in range(share * 25, (share + 1) * 25):
-        program = random_program(seed)
+        program = random_program(seed, parameters=True)
         text = to_text(program)
         again = parse(text)
         assert again == program
@@ -71,10 +71,10 @@ def test_text_round_trip(share: int) -> None:
 
 def test_programs_cover_everything() -> None:
     """The generator reaches every op, wide values, per-channel formats and all cast modes."""
-    programs = [random_program(seed) for seed in range(150)]
+    programs = [random_program(seed, parameters=True) for seed in range(150)]
     nodes = [node for program in programs for node in program.nodes]
     kinds = {type(node.op).__name__ for node in nodes}
-    assert len(kinds) == 27
+    assert len(kinds) == 28
     assert max(node.type.max_width for node in nodes) > 64
     assert any(node.type.frac.size > 1 for node in nodes)
     casts = {(node.op.rounding, node.op.overflow) for node in nodes if hasattr(node.op, "overflow")}

@@ -94,9 +94,9 @@ def _factor_scales(ws: Workspace, args: tuple[int, ...], wanted: Fracs) -> tuple
         np.broadcast_to(first + second, np.broadcast_shapes((first + second).shape, wanted.shape)), wanted
     ):
         return first, second
-    if isinstance(right, ops.Const):
+    if isinstance(right, ops.Const | ops.Parameter):
         return first, wanted - first
-    if isinstance(left, ops.Const):
+    if isinstance(left, ops.Const | ops.Parameter):
         return wanted - second, second
     return ws.choice.type(args[0]).frac, wanted - ws.choice.type(args[0]).frac
 
@@ -142,7 +142,7 @@ def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Value
         ws.do(step, made.varies)
         return made
     scale = np.asarray(max(int(x.frac.max()) for x in types))
-    variable = [arg for arg in args if not isinstance(ws.choice.program.nodes[arg].op, ops.Const)]
+    variable = [arg for arg in args if not isinstance(ws.choice.program.nodes[arg].op, ops.Const | ops.Parameter)]
     if variable and ws.choice.scales[variable[0]].size == 1:
         scale = ws.choice.scales[variable[0]].reshape(())
     x, y = (ws.fetch(arg, kind, scale) for arg in args)

@@ -45,7 +45,7 @@ def _bind_node(ws: Workspace, node: Node) -> Value:
             held = ws.choice.held(ws.node)
             count = limb_count(node.type) if held.kind is Kind.LIMBS else 1
             return ws.new(node.type.shape, held, node.type, count=count)
-        case ops.Const():
+        case ops.Const() | ops.Parameter():
             return constant(op, ws.choice.held(ws.node), node.type)
         case ops.Linear():
             return bind_linear(ws, node.args)

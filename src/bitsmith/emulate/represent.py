@@ -203,7 +203,7 @@ class Choice:
             case ops.Cast():
                 computed = cast_kind(node.op, operands[0], self.kinds[node.args[0]])
                 held = own
-            case ops.Input() | ops.Const() | ops.Table() | ops.Scan():
+            case ops.Input() | ops.Const() | ops.Parameter() | ops.Table() | ops.Scan():
                 computed = held = own
             case _:  # wiring
                 computed = held = max(own, widest)
@@ -261,7 +261,7 @@ class Choice:
         match node.op:
             case ops.Input() | ops.Cast():
                 return node.op.frac
-            case ops.Const() | ops.Table():
+            case ops.Const() | ops.Parameter() | ops.Table():
                 return default if wish is None else wish
             case ops.Linear():
                 if wish is not None and all(n == 1 for n in wish.shape[:-1]):
@@ -284,7 +284,7 @@ class Choice:
                 variable = [
                     scale
                     for arg, scale in list(zip(node.args, scales, strict=True))[isinstance(node.op, ops.Select) :]
-                    if not isinstance(self.program.nodes[arg].op, ops.Const)
+                    if not isinstance(self.program.nodes[arg].op, ops.Const | ops.Parameter)
                 ]
                 uniform = [scale for scale in variable if scale.size == 1]
                 return uniform[0] if uniform else default
@@ -347,6 +347,7 @@ def _wish(op: Op, own: Fracs | None, shape: tuple[int, ...]) -> Fracs | None:
         case (
             ops.Input()
             | ops.Const()
+            | ops.Parameter()
             | ops.Linear()
             | ops.MatMul()
             | ops.Mul()
@@ -378,7 +379,7 @@ def fitted(scale: Fracs, shape: tuple[int, ...]) -> Fracs | None:
 
 
 def _product_scale(program: Program, args: Sequence[int], scales: Sequence[Fracs], wish: Fracs | None) -> Fracs:
-    if wish is not None and any(isinstance(program.nodes[arg].op, ops.Const) for arg in args):
+    if wish is not None and any(isinstance(program.nodes[arg].op, ops.Const | ops.Parameter) for arg in args):
         return wish
     return scales[0] + scales[1]
 

@@ -165,7 +165,9 @@ class Workspace:
                 return known
         op = self.choice.program.nodes[arg].op
         made = (
-            constant(op, wanted, value.type) if isinstance(op, ops.Const) else self.convert(value, wanted, value.type)
+            constant(op, wanted, value.type)
+            if isinstance(op, ops.Const | ops.Parameter)
+            else self.convert(value, wanted, value.type)
         )
         self._converted.setdefault(arg, []).append(made)
         return made
@@ -236,10 +238,10 @@ def factors(change: Fracs) -> float | npt.NDArray[np.float64]:
     return float(powers.ravel()[0]) if powers.size == 1 else powers[..., None]
 
 
-def constant(op: ops.Const, held: Held, type_: TensorType) -> Value:
+def constant(op: ops.Const | ops.Parameter, held: Held, type_: TensorType) -> Value:
     """A constant as ``held``, straight from its integers."""
     shape = type_.shape
-    raw = type_.lo
+    raw = np.broadcast_to(op.raw, shape) if isinstance(op, ops.Parameter) else type_.lo  # as small as it is
     if held.kind is Kind.LIMBS:
         parts: Sequence[Array] = limbs.from_objects(raw, limb_count(type_))
         return Value([np.broadcast_to(part[..., None], (*shape, 1)) for part in parts], held, type_)

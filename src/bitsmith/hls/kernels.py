@@ -128,7 +128,7 @@ class FunctionWriter:
 
     def _op(self, op: Op, node: Node, operands: Sequence[Variable], result: Variable) -> None:
         match op:
-            case ops.Input() | ops.Const():
+            case ops.Input() | ops.Const() | ops.Parameter():
                 raise ProgramError("inputs and constants are not computed", where=self._name)
             case ops.Reshape():
                 self._call("copy", [result.size], [operands[0].name, result.name])

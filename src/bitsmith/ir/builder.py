@@ -95,6 +95,11 @@ class Builder:
         fracs = np.broadcast_to(_fracs(frac), integers.shape)
         return self.apply(ops.Const(_frozen(integers >> zeros), np.where(integers == 0, 0, fracs - zeros)))
 
+    def parameter(self, name: str, raw: IntLike, fmt: FixedFormat, *, external: bool = False) -> Value:
+        """A tensor of ``fmt`` whose values hardware may be given anew; at present ``raw * 2**-frac``."""
+        lo, hi = _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi))
+        return self.apply(ops.Parameter(name, _frozen(objects(raw)), _fracs(fmt.frac), lo, hi, external))
+
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """``x`` under another shape, row-major."""
         return x if x.shape == tuple(shape) else self.apply(ops.Reshape(tuple(shape)), x)

@@ -34,6 +34,8 @@ def check(program: Program) -> None:
                 f"{error.found}\n{_window(program, index)}", where=error.where or f"node %{index}"
             ) from error
         types.append(node.type)
+    parameters = [(node.layer, node.op.name) for node in program.nodes if isinstance(node.op, ops.Parameter)]
+    _check_names("parameter", [f"{layer}.{name}" for layer, name in parameters])
     _check_names("input", [op.name for op in program.input_ops()])
     for kind, results in (("output", program.outputs), ("probe", program.probes)):
         check_results(kind, results, len(program.nodes))
@@ -56,6 +58,8 @@ def check_node(op: Op, args: Sequence[int], earlier: Sequence[TensorType], decla
         raise ProgramError(f"{len(args)} operands of {type(op).__name__}, which takes {wanted}")
     if isinstance(op, ops.Scan):
         check(op.body)
+        if any(isinstance(node.op, ops.Parameter) for node in op.body.nodes):
+            raise ProgramError("a parameter within a recurrence, where no weights can be loaded")
     try:
         result = infer(op, [earlier[arg] for arg in args])
     except (BitsmithError, ValueError, IndexError) as error:
@@ -69,7 +73,7 @@ def check_node(op: Op, args: Sequence[int], earlier: Sequence[TensorType], decla
 def arity(op: Op) -> tuple[int, int]:
     """Least and greatest number of operands."""
     match op:
-        case ops.Input() | ops.Const():
+        case ops.Input() | ops.Const() | ops.Parameter():
             return 0, 0
         case (
             ops.Reshape() | ops.Transpose() | ops.Slice() | ops.Pad() | ops.Gather() | ops.Broadcast() | ops.Window()

@@ -5,6 +5,7 @@ Every rule gives a type that holds all results for all operands of the given typ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -20,6 +21,8 @@ from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Overflow, TensorType, comp
 
 Ints = npt.NDArray[np.object_]
 Fracs = npt.NDArray[np.int64]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 NO_BITS = -(1 << 40)
 """The ``frac`` that a constant zero needs: none."""
@@ -38,6 +41,8 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
             return TensorType.of(op.shape, op.frac, op.lo, op.hi)
         case ops.Const():
             return TensorType.of(op.raw.shape, op.frac, op.raw, op.raw)
+        case ops.Parameter():
+            return _parameter(op)
         case ops.Reshape():
             return moves.reshaped(op, args[0])
         case ops.Transpose():
@@ -90,10 +95,17 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
             assert_never(op)
 
 
+def _parameter(op: ops.Parameter) -> TensorType:
+    require(bool(_NAME.fullmatch(op.name)), "a parameter whose name is not made of letters, digits and underscores")
+    result = TensorType.of(op.raw.shape, op.frac, op.lo, op.hi)
+    require(bool(np.all(op.raw >= result.lo) and np.all(op.raw <= result.hi)), "a parameter outside its range")
+    return result
+
+
 def _require_sane_fracs(op: Op) -> None:
     """Shifts by what an op says must fit into memory."""
     match op:
-        case ops.Input() | ops.Const() | ops.Linear() | ops.Table() | ops.Cast():
+        case ops.Input() | ops.Const() | ops.Parameter() | ops.Linear() | ops.Table() | ops.Cast():
             fracs = op.frac
         case ops.Shift():
             fracs = op.amount

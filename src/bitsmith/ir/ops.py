@@ -79,6 +79,22 @@ class Const(_Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Parameter(_Op):
+    """A constant tensor as :class:`Const`, whose values hardware may be given anew: they may be any within ``lo..hi``.
+
+    ``name`` says which tensor of its layer it is, ``external`` that it comes from outside for each sample. ``frac``, ``lo`` and
+    ``hi`` broadcast to the shape of ``raw``, which has the values that it has at present. Nothing may be concluded from those.
+    """
+
+    name: str
+    raw: Ints
+    frac: Fracs
+    lo: Ints
+    hi: Ints
+    external: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reshape(_Op):
     """The same elements in row-major order under another shape."""
 
@@ -273,6 +289,6 @@ class Scan(_Op):
 
 
 Op: TypeAlias = (
-    Input | Const | Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window | Linear | MatMul
+    Input | Const | Parameter | Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window | Linear | MatMul
     | Add | Sub | Mul | Neg | Shift | Max | Min | Abs | Compare | Select | Sum | AMax | Table | Cast | Scan
 )  # fmt: skip

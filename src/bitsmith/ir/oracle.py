@@ -107,7 +107,7 @@ def apply(op: Op, args: Sequence[Reals], types: Sequence[TensorType]) -> Reals:
     match op:
         case ops.Input():
             raise ProgramError("an input has no operands to evaluate")
-        case ops.Const():
+        case ops.Const() | ops.Parameter():
             return _real(op.raw, op.frac)
         case ops.Reshape():
             return args[0].reshape(op.shape)

@@ -126,9 +126,16 @@ def _read_name(text: str) -> str:
     raise ProgramError(f"{_short(text)}, which is no name")
 
 
+def _read_bit(text: str) -> int:
+    if text not in ("0", "1"):
+        raise ProgramError(f"{_short(text)}, which is neither 0 nor 1")
+    return int(text)
+
+
 _INTS = _Codec(_write_array, _read_ints)
 _FRACS = _Codec(_write_array, _read_fracs)
 _INT = _Codec(str, int)
+_BOOL = _Codec(lambda value: str(int(bool(value))), lambda text: _read_bit(text) == 1)
 _TUPLE = _Codec(_write_tuple, _read_tuple)
 _PAIRS = _Codec(
     lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
@@ -142,6 +149,7 @@ _OPS: dict[str, tuple[Callable[..., Op], dict[str, _Codec]]] = {
     "input": (ops.Input, {"name": _NAME, "shape": _TUPLE, "frac": _FRACS, "lo": _INTS, "hi": _INTS,
                           "rounding": _ROUNDING, "overflow": _OVERFLOW}),
     "const": (ops.Const, {"raw": _INTS, "frac": _FRACS}),
+    "parameter": (ops.Parameter, {"name": _NAME, "raw": _INTS, "frac": _FRACS, "lo": _INTS, "hi": _INTS, "external": _BOOL}),
     "reshape": (ops.Reshape, {"shape": _TUPLE}),
     "transpose": (ops.Transpose, {"perm": _TUPLE}),
     "slice": (ops.Slice, {"start": _TUPLE, "stop": _TUPLE, "step": _TUPLE}),

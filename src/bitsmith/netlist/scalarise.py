@@ -140,6 +140,8 @@ class _Scalariser:
         match op:
             case ops.Input():
                 raise ProgramError("an input is given, not computed")
+            case ops.Parameter():
+                raise ProgramError("a parameter, whose values are no constants of a netlist")
             case ops.Const():
                 return _each(builder.constant, kind.shape, objects(op.raw))
             case ops.Reshape():

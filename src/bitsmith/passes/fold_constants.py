@@ -27,7 +27,7 @@ def fold_constants(program: Program) -> Program:
 
 
 def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | None:
-    if isinstance(op, ops.Input | ops.Const):
+    if isinstance(op, ops.Input | ops.Const | ops.Parameter):
         return None
     type_ = infer(op, [new.type(arg) for arg in args])
     if (

@@ -20,7 +20,7 @@ def share(program: Program) -> Program:
     for node in program.nodes:
         op = ops.Scan(share(node.op.body), node.op.states) if isinstance(node.op, ops.Scan) else node.op
         node = Node(op, tuple(place[arg] for arg in node.args), node.type, node.layer)
-        index = len(nodes) if isinstance(op, ops.Input) else seen.setdefault(identity(node), len(nodes))
+        index = len(nodes) if isinstance(op, ops.Input | ops.Parameter) else seen.setdefault(identity(node), len(nodes))
         if index == len(nodes):
             nodes.append(node)
         place.append(index)
