@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from bitsmith import __version__
 from bitsmith.cli import Terminal, app
 from bitsmith.errors import ToolMissingError
+from tests.any_models import samples
 from tests.flows.fake_tools import FakeTools
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA as VENDOR_REPORTS
@@ -149,6 +150,22 @@ def test_convert_writes_a_project_that_build_takes(tmp_path: Path) -> None:
     assert built.exit_code == 0, built.stderr
     assert "Files" in json.loads(built.stdout)
     assert (project / "report.html").is_file()
+
+
+def test_files_of_all_frameworks_are_taken(tmp_path: Path) -> None:
+    for kind, sample in samples(tmp_path).items():
+        if not isinstance(sample.model, str | Path):
+            continue
+        told = json.loads(_run("explain", sample.model, "--json").stdout)
+        assert tuple(layer["name"] for layer in told["layers"]) == sample.names, kind
+        project = tmp_path / kind
+        assert _run("convert", sample.model, "--output-dir", project).exit_code == 0, kind
+        assert (project / "model.json").is_file()
+
+
+def test_a_pickle_is_refused_with_the_safe_way(tmp_path: Path) -> None:
+    result = _run("explain", tmp_path / "model.pt")
+    assert result.exit_code == 1 and "torch.export.save" in result.stderr
 
 
 def test_convert_refuses_a_folder_with_other_things(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
+from onnx import helper
+from torch import nn
 
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.explain import explain
 from bitsmith.plan.devices import resolve_part
 from bitsmith.plan.fit import fits
+from tests.any_models import Sample, proto, samples
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
 
@@ -106,3 +110,47 @@ def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
 def test_what_fits_gets_no_proposal() -> None:
     told = explain(_MODELS / "digits.keras", config=_MODELS / "digits.config.json")
     assert told.fits and told.proposal is None
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
+    return samples(tmp_path_factory.mktemp("models"))
+
+
+def test_models_of_all_frameworks_are_explained(everything: dict[str, Sample]) -> None:
+    for kind, sample in everything.items():
+        told = explain(sample.model, input_shape=sample.input_shape)
+        assert told.problems == (), kind
+        assert tuple(row.name for row in told.layers) == sample.names, kind
+        assert told.size is not None and told.size.lut > 0, kind
+
+
+class _Sorting(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sort(x)[0] + torch.fft.rfft(x).abs().sum()
+
+
+def test_what_cannot_be_read_is_told_for_all_frameworks() -> None:
+    told = explain(_Sorting(), input_shape=(4,))
+    assert "sort" in str(told.problems[0]) and "fft_rfft" in str(told.problems[0])
+    model = proto()
+    model.graph.node[0].CopyFrom(helper.make_node("Mystery", ["input"], ["hidden"], name="first"))
+    told = explain(model)
+    assert told.model is None and "first" in str(told.problems[0])
+
+
+def test_numbers_that_grow_too_wide_are_told_for_all_frameworks(everything: dict[str, Sample]) -> None:
+    for kind, sample in everything.items():
+        config = {"LayerName": {sample.names[0]: {"Precision": {"result": "fixed<512,2>"}}}}
+        told = explain(sample.model, config=config, input_shape=sample.input_shape)
+        assert [problem.where for problem in told.problems] == [f"layer {sample.names[1]!r}"], kind
+        assert told.layers[1].result is None and told.layers[2].result is not None, kind
+
+
+def test_what_belongs_to_another_framework_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PyTorch module only"):
+        explain(proto(), input_shape=(4,))
+    with pytest.raises(ConfigError, match="Keras model only"):
+        explain(proto(), tmp_path / "weights.h5")
+    with pytest.raises(ConfigError, match="input_shape"):
+        explain(_Sorting())

@@ -13,7 +13,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
-from bitsmith.converters import convert_from_onnx_model, onnx_to_hls
+from bitsmith.converters import convert_from_config, convert_from_onnx_model, onnx_to_hls
 from bitsmith.errors import ConfigError, ModelFileError, ToolMissingError
 from bitsmith.frontends.onnx import read_onnx
 from bitsmith.utils import config_from_onnx_model
@@ -56,6 +56,7 @@ def test_live_models_and_files(model: onnx.ModelProto, tmp_path: Path) -> None:
     described = tmp_path / "project.yml"
     described.write_text(yaml.safe_dump({"OnnxModel": str(file), "OutputDir": str(tmp_path / "out")}))
     _close(onnx_to_hls(described))
+    _close(convert_from_config(described))
     _close(onnx_to_hls({"OnnxModel": model, "OutputDir": str(tmp_path / "out")}))
 
 

@@ -14,7 +14,7 @@ import yaml
 from torch import nn
 
 import bitsmith
-from bitsmith.converters import convert_from_pytorch_model, pytorch_to_hls
+from bitsmith.converters import convert_from_config, convert_from_pytorch_model, pytorch_to_hls
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.utils import config_from_pytorch_model
 
@@ -55,6 +55,7 @@ def test_every_way_gives_the_module(module: nn.Module, file: Path, tmp_path: Pat
     described = tmp_path / "project.yml"
     described.write_text(yaml.safe_dump({"PytorchModel": str(file), "OutputDir": str(out)}))
     close(pytorch_to_hls(described), module)
+    close(convert_from_config(described), module)
 
 
 def test_configurations_name_the_modules(module: nn.Module, tmp_path: Path) -> None:

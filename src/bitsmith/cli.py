@@ -47,8 +47,8 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A Keras model: .keras, .h5 or .json.")]
-Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json model.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A trained model: .keras, .h5 or .json, .pt2, .onnx.")]
+Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json model of Keras.")]
 Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML or JSON.")]
 Calibration = Annotated[Path | None, typer.Option(help="Real inputs (.npy), from which auto precision takes ranges.")]
 PartName = Annotated[str | None, typer.Option(help="The FPGA, such as LFE5U-85F-6BG381C.")]

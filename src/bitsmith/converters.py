@@ -10,9 +10,10 @@ import numpy as np
 from bitsmith.compiler import compile_network
 from bitsmith.config import ConfigLike, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.frontends.any_model import AnyModel, read_model
 from bitsmith.frontends.keras import ModelLike, read_keras
-from bitsmith.frontends.onnx import OnnxModel, is_onnx, read_onnx
-from bitsmith.frontends.torch import TorchModel, is_torch, read_torch
+from bitsmith.frontends.onnx import OnnxModel, read_onnx
+from bitsmith.frontends.torch import TorchModel, read_torch
 from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
@@ -25,7 +26,7 @@ DEFAULT_CLOCK_UNCERTAINTY = 0.125
 
 
 def convert(
-    model: ModelLike | TorchModel | OnnxModel,
+    model: AnyModel,
     output_dir: str | Path = "my-hls-test",
     config: ConfigLike = None,
     calibration: Arrays | None = None,
@@ -76,9 +77,20 @@ def convert(
             "InputData": input_data_tb,
         }
     )
+    return _converted(configured(model, config, weights, example, input_shape), calibration, project)
+
+
+def configured(
+    model: AnyModel,
+    config: ConfigLike = None,
+    weights: str | Path | None = None,
+    example: Example | Sequence[Example] | None = None,
+    input_shape: InputShapes | None = None,
+) -> Network:
+    """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = _split(config)
-    network = _read(model, weights, example, input_shape or shape)
-    return _converted(network, config, calibration, project)
+    network = read_model(model, weights=weights, example=example, input_shape=input_shape or shape)
+    return resolve(network, config)
 
 
 def convert_from_keras_model(
@@ -162,7 +174,7 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
     given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses what is no shape
     network = read_torch(project.pytorch_model, input_shape=given or shape)
-    return _converted(network, project.hls_config, None, project)
+    return _converted(resolve(network, project.hls_config), None, project)
 
 
 def convert_from_onnx_model(
@@ -205,7 +217,7 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     if project.onnx_model is None:
         raise ConfigError("no model", where="configuration", accepted="OnnxModel")
     network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses what is no model
-    return _converted(network, project.hls_config, None, project)
+    return _converted(resolve(network, project.hls_config), None, project)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -221,10 +233,15 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
         raise ConfigError(
             "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
         )
-    return _converted(network, project.hls_config, None, project)
+    return _converted(resolve(network, project.hls_config), None, project)
 
 
-convert_from_config = keras_to_hls
+def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
+    """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names."""
+    content = parse_yaml_config(config) if isinstance(config, str | Path) else config
+    if content.get("PytorchModel") is not None:
+        return pytorch_to_hls(content)
+    return onnx_to_hls(content) if content.get("OnnxModel") is not None else keras_to_hls(content)
 
 
 def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
@@ -235,28 +252,7 @@ def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
     return {key: value for key, value in config.items() if key not in ("InputShape", "PytorchModel")}, shape
 
 
-def _read(
-    model: ModelLike | TorchModel | OnnxModel,
-    weights: str | Path | None,
-    example: Example | Sequence[Example] | None,
-    input_shape: InputShapes | None,
-) -> Network:
-    """The network of a model of any framework."""
-    if is_torch(model):
-        return read_torch(model, example=example, input_shape=input_shape)
-    if example is not None or input_shape is not None:
-        raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
-    if is_onnx(model):
-        return read_onnx(model)
-    return read_keras(model, weights)
-
-
-def _converted(
-    network: Network,
-    config: ConfigLike,
-    calibration: Arrays | None,
-    project: ProjectConfig,
-) -> Model:
+def _converted(network: Network, calibration: Arrays | None, project: ProjectConfig) -> Model:
     part, clock_period_ns = _part(project)
     target = Target(
         project.output_dir,
@@ -268,7 +264,7 @@ def _converted(
         project.backend,
         project.io_type,
     )
-    compiled = compile_network(resolve(network, config), _batches(network, calibration))
+    compiled = compile_network(network, _batches(network, calibration))
     return Model(compiled.network, compiled.program, target, compiled.notes)
 
 

@@ -1,15 +1,17 @@
-"""What becomes of a model file, without writing anything: its layers and types, or all that keeps it from being translated."""
+"""What becomes of a model, without writing anything: its layers and types, or all that keeps it from being translated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.circuits import circuit
-from bitsmith.config import ConfigLike, IOType, resolve
-from bitsmith.converters import convert
-from bitsmith.errors import BitsmithError, ModelFileError, RangeError, UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.config import ConfigLike, IOType
+from bitsmith.converters import configured, convert
+from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
+from bitsmith.frontends.any_model import AnyModel
+from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT
@@ -62,27 +64,46 @@ class Explanation:
 
 
 def explain(
-    file: Path,
+    model: AnyModel,
     weights: Path | None = None,
     config: ConfigLike = None,
     calibration: Arrays | None = None,
     part: str | None = None,
     clock_period: float | None = None,
+    *,
+    example: Example | Sequence[Example] | None = None,
+    input_shape: InputShapes | None = None,
 ) -> Explanation:
-    """Read and translate the model in ``file``; arguments as of :func:`bitsmith.convert`.
+    """Read and translate ``model``, a file or a live one; arguments as of :func:`bitsmith.convert`.
 
     Raises:
         ConfigError, InputDataError: the arguments are wrong; what is wrong with the model itself is in the result.
     """
     try:
-        model = convert(file, Path(), config, calibration, part=part, clock_period=clock_period, weights=weights)
+        converted = convert(
+            model,
+            Path(),
+            config,
+            calibration,
+            part=part,
+            clock_period=clock_period,
+            weights=weights,
+            example=example,
+            input_shape=input_shape,
+        )
     except (UnsupportedError, RangeError) as first:
-        return _problems(file, weights, config, first)
-    program, target_part = drop_dead(model.program, keep_probes=False), resolve_part(model.target.part)
-    size = estimate_layout(program, model.demand, target_part.family)
+        try:
+            network = configured(model, config, weights, example, input_shape)
+            network.shapes()
+        except UnsupportedError as error:
+            return Explanation((), (error,))
+        program, found = _translated(network)
+        return Explanation(rows(network, program), found or (first,))
+    program, target_part = drop_dead(converted.program, keep_probes=False), resolve_part(converted.target.part)
+    size = estimate_layout(program, converted.demand, target_part.family)
     fitting = fits(size, target_part)
-    proposed = None if fitting else _proposed(model, program, target_part)
-    return Explanation(rows(model.network, model.program), (), model, size, fitting, proposed)
+    proposed = None if fitting else _proposed(converted, program, target_part)
+    return Explanation(rows(converted.network, converted.program), (), converted, size, fitting, proposed)
 
 
 def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
@@ -94,16 +115,6 @@ def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
     budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
     latency, interval = circuit(program, found.demand, delays, budget, target.project_name, Title("", "")).cycles
     return Proposal(found, latency, interval)
-
-
-def _problems(file: Path, weights: Path | None, config: ConfigLike, first: BitsmithError) -> Explanation:
-    try:
-        network = resolve(read_keras(file, weights), config)
-        network.shapes()
-    except (ModelFileError, UnsupportedError) as error:
-        return Explanation((), (error,))
-    program, found = _translated(network)
-    return Explanation(rows(network, program), found or (first,))
 
 
 def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
