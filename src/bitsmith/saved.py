@@ -25,7 +25,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.order import Order, is_order
-from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
+from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.table import LAYERS
 from bitsmith.precision import parse_precision
 
@@ -157,6 +157,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
             "implementation": settings.implementation.value if settings.implementation else None,
             "trace": settings.trace,
             "skip": settings.skip,
+            "weights": settings.weights.value,
         },
     }
 
@@ -237,4 +238,5 @@ def _decode_settings(value: Json) -> Settings:
         None if implementation is None else SoftmaxImplementation(implementation),
         bool(value["trace"]),
         bool(value["skip"]),
+        Weights(value.get("weights", Weights.ONCHIP.value)),
     )

@@ -25,7 +25,7 @@ from bitsmith.config.reading import (
 from bitsmith.config.variables import ALL_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.settings import Binning, SoftmaxImplementation, Strategy
+from bitsmith.layers.settings import Binning, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.tables import MAX_ENTRIES
 from bitsmith.precision import parse_precision
 
@@ -55,6 +55,7 @@ class Choices:
     precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
     reuse_factor: int | None = None
     strategy: Strategy | None = None
+    weights: Weights | None = None
     trace: bool | None = None
     skip: bool | None = None
     table_size: int | Auto | None = None
@@ -76,7 +77,7 @@ class HLSConfig:
     without_effect: tuple[str, ...] = ()
 
 
-_SHARED_KEYS = ("Precision", "ReuseFactor", "Strategy", "TableSize", "Binning", "Implementation")
+_SHARED_KEYS = ("Precision", "ReuseFactor", "Strategy", "Weights", "TableSize", "Binning", "Implementation")
 MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
 LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
 
@@ -174,6 +175,7 @@ def _choices(
         precision=_precision(section),
         reuse_factor=section.get("ReuseFactor", read_reuse_factor),
         strategy=section.get("Strategy", _strategy),
+        weights=section.get("Weights", _weights),
         trace=section.get("TraceOutput" if whole_model else "Trace", boolean),
         skip=section.get("Skip", boolean),
         table_size=section.get("TableSize", _table_size),
@@ -265,6 +267,10 @@ def _strategy(value: object, where: str) -> Strategy:
             "da": Strategy.DISTRIBUTED_ARITHMETIC,
         },
     )
+
+
+def _weights(value: object, where: str) -> Weights:
+    return _named(value, where, {one.value: one for one in Weights})
 
 
 def _is_auto(value: object) -> bool:

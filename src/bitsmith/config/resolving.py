@@ -13,7 +13,7 @@ from bitsmith.config.types import type_names
 from bitsmith.config.variables import takes_default
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Settings, Strategy
+from bitsmith.layers.settings import Settings, Strategy, Weights
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""
@@ -27,6 +27,7 @@ _LAYER_OPTIONS = {
     "Binning": "binning",
     "Implementation": "implementation",
     "Skip": "skip",
+    "Weights": "weights",
 }
 
 
@@ -89,6 +90,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach) -> Settings:
         implementation=option("implementation", lambda level: level.implementation),
         # TraceOutput of the model turns tracing on everywhere, whatever a layer says.
         trace=bool(chosen.model.trace or _first(own, lambda level: level.trace)),
+        weights=option("weights", lambda level: level.weights) or Weights.ONCHIP,
         skip=bool(option("skip", lambda level: level.skip)),
     )
 
@@ -159,6 +161,7 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
         "binning": choices.binning,
         "implementation": choices.implementation,
         "skip": choices.skip,
+        "weights": choices.weights,
     }
     for key, option in _LAYER_OPTIONS.items():
         if given[option] is not None and option not in options:

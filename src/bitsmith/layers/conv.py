@@ -40,6 +40,7 @@ class Conv(Layer):
     groups: int = 1
 
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
+    options: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     @property
     def kind(self) -> str:
@@ -53,6 +54,14 @@ class Conv(Layer):
 
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+
+    def parameters(self) -> Mapping[str, Floats]:
+        n_in, n_out = self.kernel.shape[-2:]
+        weight: Floats = self.kernel.reshape(-1, n_out)
+        if self.groups > 1:  # a matrix each
+            split = self.kernel.reshape(-1, n_in, self.groups, n_out // self.groups)
+            weight = np.moveaxis(split, 2, 0).reshape(self.groups, -1, n_out // self.groups)
+        return {**self.weights(), "weight": weight}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -81,14 +90,30 @@ class Conv(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x, rank = lowering.builder, inputs[0], len(self.size)
-        raw, frac = lowering.constant("weight", self.kernel)
         if (*self.size, *self.strides) != (1,) * (2 * rank) or any(map(any, self.padding)):
             x = builder.window(x, self.size, self.strides, self.dilation, self.padding)
         windows = builder.reshape(x, (*x.shape[:rank], math.prod(self.size), x.shape[-1]))
-        result = _products(builder, windows, raw.reshape(-1, *raw.shape[-2:]), frac, self.groups)
+        if lowering.loaded:
+            result = self._loaded_products(lowering, windows)
+        else:
+            raw, frac = lowering.constant("weight", self.kernel)
+            result = _products(builder, windows, raw.reshape(-1, *raw.shape[-2:]), frac, self.groups)
         if self.bias is not None:
-            result = builder.add(result, lowering.const("bias", self.bias))
+            result = builder.add(result, lowering.trained("bias", self.bias))
         return lowering.result(lowering.cast("accum", result))
+
+    def _loaded_products(self, lowering: Lowering, windows: Value) -> Value:
+        """Windows (*positions, taps, in) by weights that are not known: for each group its channels by its matrix."""
+        builder, weight = lowering.builder, self.parameters()["weight"]
+        *positions, taps, channels = windows.shape
+        if self.groups == 1:
+            return lowering.product(builder.reshape(windows, (*positions, taps * channels)), weight)
+        rank, each = len(positions), channels // self.groups
+        split = builder.reshape(windows, (*positions, taps, self.groups, each))
+        split = builder.transpose(split, (*range(rank), rank + 1, rank, rank + 2))
+        rows = lowering.aligned(builder.reshape(split, (*positions, self.groups, 1, taps * each)))
+        result = builder.matmul(rows, lowering.parameter("weight", weight))
+        return builder.reshape(result, (*positions, self.kernel.shape[-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

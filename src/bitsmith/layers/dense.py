@@ -23,8 +23,13 @@ class Dense(Layer):
 
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
 
+    options: ClassVar[frozenset[str]] = frozenset({"weights"})
+
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+
+    def parameters(self) -> Mapping[str, Floats]:
+        return self.weights()
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -52,10 +57,9 @@ class Dense(Layer):
         return result if self.bias is None else result + self.bias
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        raw, frac = lowering.constant("weight", self.kernel)
-        result = lowering.builder.linear(inputs[0], raw, frac)
+        result = lowering.product(inputs[0], self.kernel)
         if self.bias is not None:
-            result = lowering.builder.add(result, lowering.const("bias", self.bias))
+            result = lowering.builder.add(result, lowering.trained("bias", self.bias))
         return lowering.result(lowering.cast("accum", result))
 
 

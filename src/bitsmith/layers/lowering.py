@@ -10,6 +10,9 @@ The rules of ``auto`` (what the user leaves out):
   with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
   In front of layers that jump (signs, comparisons) all results are exact.
 - *Accumulators* are exact always.
+
+Weights that can be loaded anew may be any of their format; one that auto gives has the bits and the scale of the trained ones.
+What calibration data show from such a layer on says nothing of ranges with other weights: these are proved, as without data.
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects, width_of
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.settings import Settings
+from bitsmith.layers.settings import Settings, Strategy, Weights
 
 AUTO_BITS = 16
 """Bits of relative accuracy that ``auto`` keeps of weights and of results."""
+
+_OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
 Ints = npt.NDArray[np.object_]
 
@@ -150,6 +155,46 @@ class Lowering:
         raw, frac = self.constant(variable, values)
         return self.builder.const(raw, frac)
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the layer's weights are parameters."""
+        return self.settings.weights is not Weights.ONCHIP
+
+    def parameter(self, variable: str, values: Floats) -> Value:
+        """A trained tensor whose values can be given anew: any of its format, which auto takes from the trained ones."""
+        if self.settings.strategy not in _OF_MULTIPLIERS:
+            raise UnsupportedError(
+                f"weights that are {self.settings.weights.value} with strategy {self.settings.strategy.value!r}",
+                where=f"layer {self.name!r}",
+                accepted=f"strategies {', '.join(repr(each.value) for each in _OF_MULTIPLIERS)}",
+                remedy="adder graphs are made for the values of weights",
+            )
+        raw, frac = self.constant(variable, values)
+        fmt = self.format(variable) or _whole_format(raw, frac)
+        external = self.settings.weights is Weights.EXTERNAL
+        return self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
+
+    def trained(self, variable: str, values: Floats) -> Value:
+        """A trained tensor: a parameter if the layer's can be loaded, else a constant."""
+        return self.parameter(variable, values) if self.loaded else self.const(variable, values)
+
+    def product(self, x: Value, values: Floats) -> Value:
+        """``x @ values`` over the last axis of ``x``; ``values`` (n, m) are the layer's variable ``weight``."""
+        builder = self.builder
+        if not self.loaded:
+            return builder.linear(x, *self.constant("weight", values))
+        rows = x if len(x.shape) > 1 else builder.reshape(x, (1, *x.shape))
+        result = builder.matmul(self.aligned(rows), self.parameter("weight", values))
+        return builder.reshape(result, (*x.shape[:-1], values.shape[-1]))
+
+    def aligned(self, x: Value) -> Value:
+        """``x`` with one ``frac`` for all elements: weights that are not known cannot take their scales."""
+        frac = int(x.type.frac.max())
+        shift = frac - objects(x.type.frac)
+        if not np.any(shift):
+            return x
+        return self.builder.cast_to(x, frac, x.type.lo << shift, x.type.hi << shift, Rounding.TRN, Overflow.SAT)
+
     def cast(self, variable: str, x: Value) -> Value:
         """``x`` in the user's format of ``variable``; unchanged if that is auto."""
         fmt = self.format(variable)
@@ -178,6 +223,13 @@ class Lowering:
         elif bool(np.all(drop == 0)):
             return x
         return self.builder.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
+
+
+def _whole_format(raw: Ints, frac: int) -> FixedFormat:
+    """The signed format of as many bits as ``raw`` takes; of zeros alone, ``AUTO_BITS`` bits below 1."""
+    if not np.any(raw):
+        return FixedFormat(True, AUTO_BITS, AUTO_BITS - 1)
+    return FixedFormat(True, width_of(min(int(raw.min()), -1), int(raw.max())), frac)
 
 
 def _signed_bits(value: float, frac: int) -> int:

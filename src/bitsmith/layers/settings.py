@@ -34,6 +34,14 @@ class SoftmaxImplementation(enum.Enum):
     ARGMAX = "argmax"
 
 
+class Weights(enum.Enum):
+    """Where a layer's weights come from: they are in the circuit, come in for each frame, or can be loaded anew."""
+
+    ONCHIP = "onchip"
+    EXTERNAL = "external"
+    RELOADABLE = "reloadable"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One layer's settings. ``precision`` maps variable names (``result``, ``weight``, ...) to formats; absent is auto.
@@ -50,3 +58,4 @@ class Settings:
     implementation: SoftmaxImplementation | None = None
     trace: bool = False
     skip: bool = False
+    weights: Weights = Weights.ONCHIP

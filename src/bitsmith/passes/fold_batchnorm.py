@@ -17,6 +17,7 @@ from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lowering import exact_frac
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Identity
 
 Weighted: TypeAlias = Dense | Conv | ConvTranspose
@@ -38,6 +39,8 @@ def fold_batchnorm(network: Network) -> Network:
         last_axis = node.layer.axis in (-1, len(shapes[node.name]) - 1)
         if not isinstance(before.layer, Weighted) or exact_frac(before.layer.kernel) is not None:
             continue
+        if before.settings.weights is not Weights.ONCHIP:
+            continue  # what is loaded are the layer's own weights
         if last_axis and _is_unseen(network, before, {"result", "accum"}):
             nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
             nodes[node.name] = replace(node, layer=Identity())

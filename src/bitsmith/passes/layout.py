@@ -23,6 +23,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.order import Order, after, between, elements, moves, ordered_shape, unchanged
+from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Gather, Permute
 
 _MOST_ROUNDS = 16
@@ -143,6 +144,8 @@ class _Plan:
             found: tuple[Layer, Order] | None = node.layer, unchanged(self._shapes[node.name])
             if not as_is or isinstance(node.layer, Permute):
                 found = node.layer.reordered(reads, shapes)
+                if found is not None and found[0] is not node.layer and _is_loaded(node):
+                    found = None  # what is loaded has the order of the user's model
             self._known[key] = None if found is None else _Choice(reads, *found)
         return self._known[key]
 
@@ -187,7 +190,7 @@ class _Plan:
     def _giving(self, node: NetworkNode, reads: tuple[Order, ...], order: Order) -> _Choice | None:
         """The node reading in these orders and giving its result in that one, if it can choose."""
         chosen = self._choice(node, reads)
-        layer = None if chosen is None else chosen.layer.giving(order, self._shapes[node.name])
+        layer = None if chosen is None or _is_loaded(node) else chosen.layer.giving(order, self._shapes[node.name])
         return None if layer is None else _Choice(reads, layer, order)
 
     def _uniform(self, node: NetworkNode, order: Order, shape: Shape) -> tuple[Order, ...]:
@@ -249,3 +252,8 @@ def _free(name: str, taken: set[str]) -> str:
     free = next(candidate for candidate in candidates if candidate not in taken)
     taken.add(free)
     return free
+
+
+def _is_loaded(node: NetworkNode) -> bool:
+    """Whether other weights than those of ``node.layer`` may come."""
+    return node.settings.weights is not Weights.ONCHIP

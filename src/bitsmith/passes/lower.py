@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.lowering import Lowering, Observed
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.order import inverse
+from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 _VIEWS = (Flatten, Identity, Permute, Reshape)
@@ -25,14 +27,26 @@ def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
     builder = Builder()
     values: dict[str, Value] = {}
     exact = _in_front_of_jumps(network)
+    unsettled: set[str] = set()
+    """Nodes whose values depend on weights that are not known."""
     for node in network.nodes:
-        lowering = Lowering(node.name, builder, node.settings, observed[node.name], node.name in exact)
+        seen_there = observed[node.name]
+        if node.settings.weights is not Weights.ONCHIP or unsettled.intersection(node.inputs):
+            unsettled.add(node.name)
+            seen_there = _unmeasured(seen_there)
+        lowering = Lowering(node.name, builder, node.settings, seen_there, node.name in exact)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
     probes = [(node.name, seen[node.name]) for node in network.nodes if not node.folded]
     outputs = [(name, seen[node]) for name, node in zip(_distinct(network.outputs), network.outputs, strict=True)]
     return builder.program(outputs, probes)
+
+
+def _unmeasured(observed: Observed) -> Observed:
+    """What was seen with the trained weights: it gives steps, but no ranges."""
+    inner = {name: _unmeasured(each) for name, each in observed.inner.items()}
+    return replace(observed, measured=False, inner=inner)
 
 
 def _in_front_of_jumps(network: Network) -> set[str]:
