@@ -77,6 +77,8 @@ IMAGE: dict[str, Build] = {
     "expand": lambda x: ops.squeeze(ops.expand_dims(x, 2), axis=2),
     "reshape op": lambda x: ops.reshape(x, (-1, 8, 3)),
     "softmax op": lambda x: ops.softmax(x, axis=2),
+    "log softmax op": lambda x: ops.log_softmax(x, axis=2),
+    "glu op": lambda x: ops.glu(x, axis=1),
 }
 
 OPERATIONS: dict[str, Build] = {
@@ -103,6 +105,8 @@ OPERATIONS: dict[str, Build] = {
     "gelu": ops.gelu,
     "gelu exact": lambda x: ops.gelu(x, approximate=False),
     "softmax": ops.softmax,
+    "log softmax": ops.log_softmax,
+    "glu": ops.glu,
     "relu": ops.relu,
     "relu6": ops.relu6,
     "hard sigmoid": ops.hard_sigmoid,
@@ -169,7 +173,7 @@ def test_dot(axes: Any, shapes: list[tuple[int, ...]]) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ACTIVATION_NAMES if name not in ("binary_tanh", "ternary_tanh")])
 def test_activation_by_name(name: str) -> None:
-    _check(lambda x: layers.Activation(name, name="act")(layers.Dense(3, activation=name, name="fc")(x)), (4,))
+    _check(lambda x: layers.Activation(name, name="act")(layers.Dense(12, activation=name, name="fc")(x)), (4,))
 
 
 def test_inline_activations_become_nodes_of_their_own() -> None:

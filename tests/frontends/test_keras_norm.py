@@ -40,6 +40,10 @@ def _check_fixed(model: Any, steps: float = 4.0) -> None:
         assert np.max(np.abs(raw * scale - real) - 2e-5 * np.abs(real)) <= steps * scale.max()
 
 
+def _numbers(*shape: int) -> np.ndarray:
+    return np.random.default_rng(3).uniform(0.5, 1.5, shape).astype(np.float32)
+
+
 NORMALISATIONS: dict[str, Build] = {
     "layer": layers.LayerNormalization(),
     "layer middle axis": layers.LayerNormalization(axis=2, epsilon=1e-5),
@@ -57,6 +61,18 @@ NORMALISATIONS: dict[str, Build] = {
     "unit": layers.UnitNormalization(),
     "unit of all axes": layers.UnitNormalization(axis=[1, 2, 3]),
     "normalize": lambda x: ops.normalize(x, axis=2),
+    "layer op": lambda x: ops.layer_normalization(x, axis=-1, epsilon=1e-3),
+    "layer op of two axes": lambda x: ops.layer_normalization(
+        x, _numbers(3, 4), _numbers(3, 4) - 1.0, axis=(3, 1), epsilon=1e-3
+    ),
+    "layer op without gamma": lambda x: ops.layer_normalization(x, beta=_numbers(3), axis=1, epsilon=1e-3),
+    "layer op with gammas of all axes": lambda x: ops.layer_normalization(
+        x, _numbers(1, 3, 1, 4), axis=2, epsilon=1e-3
+    ),
+    "layer op with gammas of the last axes": lambda x: ops.layer_normalization(x, _numbers(2, 4), axis=3, epsilon=1e-3),
+    "rms op": lambda x: ops.rms_normalization(x, axis=-1, epsilon=1e-3),
+    "rms op with a scale": lambda x: ops.rms_normalization(x, _numbers(2, 4), axis=(1, 3), epsilon=1e-3),
+    "rms op with scales of all axes": lambda x: ops.rms_normalization(x, _numbers(1, 3, 1, 4), axis=1, epsilon=1e-3),
 }
 
 
@@ -65,7 +81,7 @@ def test_normalisations() -> None:
         assert_same(read_keras(model := _model(build, (3, 2, 4))), model)
 
 
-@pytest.mark.parametrize("name", ["layer", "layer of two axes", "rms", "group", "unit"])
+@pytest.mark.parametrize("name", ["layer", "layer of two axes", "rms", "group", "unit", "layer op of two axes"])
 def test_normalisations_in_fixed_point(name: str) -> None:
     _check_fixed(_model(NORMALISATIONS[name], (3, 2, 4)))
 
@@ -74,6 +90,16 @@ def test_normalisations_in_fixed_point(name: str) -> None:
 def test_scaling_by_the_variance_without_centring() -> None:
     model = _model(lambda x: layers.LayerNormalization(rms_scaling=True)(x), (3, 4))
     assert_same(read_keras(model), model)
+    model = _model(
+        lambda x: ops.layer_normalization(x, _numbers(4), _numbers(4), epsilon=1e-3, rms_scaling=True), (3, 4)
+    )
+    assert_same(read_keras(model), model)
+
+
+def test_normalisations_with_computed_scales_are_refused() -> None:
+    for build in (lambda x, y: ops.layer_normalization(x, y), lambda x, y: ops.rms_normalization(x, scale=y)):
+        with pytest.raises(UnsupportedError, match="that is computed"):
+            read_keras(_model(build, (4,), (4,)))
 
 
 def test_rms_scale_aligns_with_the_last_axes_as_in_keras() -> None:

@@ -58,7 +58,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "custom activation": (
         _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}), "'me>relu'",
     ),
-    "log softmax": (_one("Activation", activation="log_softmax"), "'log_softmax'"),
+    "sparsemax": (_one("Activation", activation="sparsemax"), "'sparsemax'"),
+    "glu of an odd number": (_one("Activation", 2, 3, activation="glu"), "glu of 3 elements"),
+    "glu in a recurrence": (_one("LSTM", 2, 3, units=2, activation="glu"), "functions of one number"),
     "stateful": (_one("ReLU", stateful=True), "stateful"),
     "integer policy": (_one("Dense", units=3, dtype="int8"), "dtype policy 'int8'"),
     "quantised policy": (

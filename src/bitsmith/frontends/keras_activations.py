@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras_call import Step
 from bitsmith.frontends.keras_json import Fields, Json, shown
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
-from bitsmith.layers.layer import Layer
+from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.merge import Multiply, Subtract
+from bitsmith.layers.reduction import Reduce, Reduction
+from bitsmith.layers.shape import Slice
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
@@ -35,7 +40,15 @@ NAMED: dict[str, Layer] = {
 }
 """Activations whose meaning is that of all versions of Keras, by name; besides, there are linear and hard_sigmoid."""
 
-ACTIVATION_NAMES = (*sorted([*NAMED, "hard_sigmoid", "linear"]),)
+
+class Composite(enum.Enum):
+    """Activations of several layers, which work along an axis."""
+
+    LOG_SOFTMAX = "log_softmax"
+    GLU = "glu"
+
+
+ACTIVATION_NAMES = (*sorted([*NAMED, *(one.value for one in Composite), "hard_sigmoid", "linear"]),)
 
 
 def relu(config: Fields) -> Layer:
@@ -85,15 +98,71 @@ _LAYERS: dict[str, tuple[str, LayerActivation]] = {
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """An activation's name and layer."""
+    """An activation and its name; those that work along an axis take Keras's last one."""
 
     name: str
-    layer: Layer
+    function: Layer | Composite
 
-    @property
-    def source(self) -> str:
-        """The Keras class whose settings a user would give it."""
-        return "Softmax" if isinstance(self.layer, Softmax) else "Activation"
+    def steps(self, operand: int | str, shape: Shape, suffix: str = "", axis: int = -1) -> tuple[Step, ...]:
+        """The activation of ``operand``, where Keras's last axis is ``axis``; its result is the step ``suffix``.
+
+        Steps' sources are the Keras classes whose settings a user would give them.
+        """
+        match self.function:
+            case Composite.LOG_SOFTMAX:
+                return log_softmax(operand, suffix, axis)
+            case Composite.GLU:
+                return glu(operand, shape, suffix, axis)
+            case Softmax():
+                return (Step(Softmax(axis), suffix, "Softmax", (operand,)),)
+            case Layer():
+                return (Step(self.function, suffix, "Activation", (operand,)),)
+
+
+def log_softmax(operand: int | str, suffix: str, axis: int) -> tuple[Step, ...]:
+    """``x - log(sum(exp(x)))``."""
+    total = _part(suffix, "log_sum_exp")
+    return (
+        Step(Reduce(Reduction.LOG_SUM_EXP, (axis,), keepdims=True), total, "Activation", (operand,)),
+        Step(Subtract(), suffix, "Activation", (operand, total)),
+    )
+
+
+def glu(operand: int | str, shape: Shape, suffix: str, axis: int) -> tuple[Step, ...]:
+    """The first half of an axis times the sigmoid of the second.
+
+    Raises:
+        UnsupportedError: an odd number of elements.
+    """
+    half, odd = divmod(shape[axis], 2)
+    if odd:
+        raise UnsupportedError(f"glu of {shape[axis]} elements", accepted="an even number")
+    values, gate, sigmoid = (_part(suffix, name) for name in ("values", "gate", "sigmoid"))
+    return (
+        Step(_between(shape, axis, 0, half), values, "Activation", (operand,)),
+        Step(_between(shape, axis, half, 2 * half), gate, "Activation", (operand,)),
+        Step(NAMED["sigmoid"], sigmoid, "Activation", (gate,)),
+        Step(Multiply(), suffix, "Activation", (values, sigmoid)),
+    )
+
+
+def _part(suffix: str, name: str) -> str:
+    return "_".join(filter(None, (suffix, name)))
+
+
+def _between(shape: Shape, axis: int, start: int, stop: int) -> Slice:
+    starts, stops = [0] * len(shape), [*shape]
+    starts[axis], stops[axis] = start, stop
+    return Slice(tuple(starts), tuple(stops), (1,) * len(shape))
+
+
+def followed(steps: tuple[Step, ...], shape: Shape, found: Activated | None, axis: int = -1) -> tuple[Step, ...]:
+    """The layer ``steps``, a chain behind an operand of ``shape``, and its activation; Keras's last axis is ``axis``."""
+    if found is None:
+        return steps
+    for step in steps:
+        shape = step.layer.output_shape([shape])
+    return (*steps, *found.steps(steps[-1].suffix, shape, found.name, axis))
 
 
 def read_activation(config: Fields, major: int, key: str = "activation") -> Activated | None:
@@ -119,6 +188,8 @@ def _named(name: str, major: int) -> Activated | None:
         return Activated(name, HARD_SIGMOID[major])
     if name in NAMED:
         return Activated(name, NAMED[name])
+    if name in [one.value for one in Composite]:
+        return Activated(name, Composite(name))
     if name in _LAYERS:
         label, read = _LAYERS[name]
         return Activated(label, read(Fields({}, "")))

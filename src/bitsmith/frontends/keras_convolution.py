@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras_activations import read_activation
+from bitsmith.frontends.keras_activations import followed, read_activation
 from bitsmith.frontends.keras_call import LayerCall, Step, Translation, Translator, checked_size
 from bitsmith.frontends.keras_json import shown
-from bitsmith.frontends.keras_spatial import Build, per_axis, same_padding, spatial
+from bitsmith.frontends.keras_spatial import Build, is_channels_first, per_axis, same_padding, spatial
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, Shape, as_weights
 
@@ -17,8 +17,9 @@ def _convolution(rank: int, build: Build) -> Translator:
     """The steps of ``build`` and the activation."""
 
     def activated(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
-        steps, found = build(call, shape), read_activation(call.config, call.major)
-        return steps if found is None else (*steps, Step(found.layer, found.name, found.source))
+        # Keras's last axis is a spatial one where channels come first.
+        last = -2 if is_channels_first(call) else -1
+        return followed(build(call, shape), shape, read_activation(call.config, call.major), last)
 
     return spatial(rank, activated)
 

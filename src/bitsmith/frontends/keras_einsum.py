@@ -10,7 +10,7 @@ import string
 from collections.abc import Callable, Sequence
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras_activations import read_activation
+from bitsmith.frontends.keras_activations import followed, read_activation
 from bitsmith.frontends.keras_call import LayerCall, Step, Translation, checked_size, joining
 from bitsmith.frontends.keras_json import is_integer, shown
 from bitsmith.layers.einsum import Einsum, EinsumDense, Equation, parse_equation
@@ -38,9 +38,8 @@ def _einsum_dense(call: LayerCall) -> tuple[Step, ...]:
     wanted: list[tuple[str, Shape]] = [("kernel", checked_size(kernel, call.where))]
     if config.get("bias_axes") is not None:
         wanted.append(("bias", _bias_shape(config.text("bias_axes"), equation.result, sizes)))
-    activated = read_activation(config, call.major)
-    steps = (Step(EinsumDense(str(equation), *call.weights(*wanted))),)
-    return steps if activated is None else (*steps, Step(activated.layer, activated.name, activated.source))
+    activation = read_activation(config, call.major)
+    return followed((Step(EinsumDense(str(equation), *call.weights(*wanted))),), call.shape, activation)
 
 
 def _bias_shape(axes: str, result: str, sizes: dict[str, int]) -> Shape:

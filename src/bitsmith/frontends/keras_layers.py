@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras_activations import elu, leaky_relu, read_activation, relu, thresholded_relu
+from bitsmith.frontends.keras_activations import elu, followed, leaky_relu, read_activation, relu, thresholded_relu
 from bitsmith.frontends.keras_attention import ATTENTION
 from bitsmith.frontends.keras_call import (
     LayerCall,
@@ -64,9 +64,8 @@ def _dense(call: LayerCall) -> tuple[Step, ...]:
     wanted: list[tuple[str, Shape]] = [("kernel", (call.shape[-1], units))]
     if call.config.flag("use_bias", True):
         wanted.append(("bias", (units,)))
-    activated = read_activation(call.config, call.major)
-    steps = (Step(Dense(*call.weights(*wanted))),)
-    return steps if activated is None else (*steps, Step(activated.layer, activated.name, activated.source))
+    activation = read_activation(call.config, call.major)
+    return followed((Step(Dense(*call.weights(*wanted))),), call.shape, activation)
 
 
 def _levels(layer: Layer) -> Translator:
@@ -86,9 +85,9 @@ def _levels(layer: Layer) -> Translator:
     return read
 
 
-def _activation(call: LayerCall) -> Layer:
-    activated = read_activation(call.config, call.major)
-    return Identity() if activated is None else activated.layer
+def _activation(call: LayerCall) -> tuple[Step, ...]:
+    shape, found = checked_size(call.shape, call.where), read_activation(call.config, call.major)
+    return (Step(Identity()),) if found is None else found.steps(0, shape)
 
 
 def _prelu(call: LayerCall) -> Layer:
@@ -98,13 +97,14 @@ def _prelu(call: LayerCall) -> Layer:
     return PReLU(alpha)
 
 
-def _softmax(call: LayerCall) -> Layer:
+def softmax_axis(call: LayerCall) -> int:
+    """The one axis along which the call works."""
     axes = call.config.integers("axis") or (-1,)
     if len(axes) > 1:
         raise UnsupportedError(
             f"softmax over the axes {axes}", accepted="one axis", remedy="reshape them to one axis first"
         )
-    return Softmax(call.axis(axes[0], call.shape))
+    return call.axis(axes[0], checked_size(call.shape, call.where))
 
 
 def _batch_normalization(call: LayerCall) -> Layer:
@@ -217,14 +217,16 @@ LAYERS: dict[str, Translation] = {
     "BinaryDense": Translation(_levels(BinaryTanh()), "Dense, and its activation"),
     "TernaryDense": Translation(_levels(TernaryTanh()), "Dense, and its activation"),
     "Activation": Translation(
-        unary(_activation), "Activation, HardActivation, ReLU, Softmax, BinaryTanh, TernaryTanh or Identity"
+        _activation,
+        "Activation, HardActivation, ReLU, Softmax, BinaryTanh, TernaryTanh or Identity; Reduce and Subtract; or Slice, "
+        "Activation and Multiply",
     ),
     "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
     "LeakyReLU": Translation(unary(lambda call: leaky_relu(call.config)), "ReLU"),
     "ThresholdedReLU": Translation(unary(lambda call: thresholded_relu(call.config)), "ReLU"),
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
-    "Softmax": Translation(unary(_softmax), "Softmax"),
+    "Softmax": Translation(unary(lambda call: Softmax(softmax_axis(call))), "Softmax"),
     "BatchNormalization": _BATCH_NORMALIZATION,
     "BatchNormalizationV1": _BATCH_NORMALIZATION,
     "BatchNormalizationV2": _BATCH_NORMALIZATION,

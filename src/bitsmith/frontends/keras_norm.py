@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras_call import LayerCall, Translation, unary
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.keras_call import LayerCall, Step, Translation, checked_size, numbers, unary, without_batch
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 
@@ -14,7 +16,7 @@ _KERAS_EPSILON = 1e-7
 
 
 def _axes(call: LayerCall) -> tuple[int, ...]:
-    return tuple(call.axis(axis, call.shape) for axis in call.config.integers("axis") or (-1,))
+    return tuple(call.axis(axis, call.shapes[0]) for axis in call.config.integers("axis") or (-1,))
 
 
 def _epsilon(call: LayerCall, default: float) -> float:
@@ -51,12 +53,6 @@ def _rms_normalization(call: LayerCall) -> Layer:
     shape = tuple(call.shape[axis] for axis in by_number)
     (scale,) = call.weights(("scale", shape))
     # Keras multiplies without moving the scale to its axes: it aligns with the last ones.
-    try:
-        fits = np.broadcast_shapes(scale.shape, call.shape) == call.shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ModelFileError(f"a scale of shape {scale.shape} on an input of shape {call.shape}", where=call.where)
     return RMSNormalization(axes, scale, _epsilon(call, 1e-6))
 
 
@@ -82,6 +78,44 @@ def _normalize(call: LayerCall) -> Layer:
     return UnitNormalization(_axes(call), _epsilon(call, _KERAS_EPSILON))
 
 
+def _argument(call: LayerCall, position: int, name: str, absent: float) -> Floats:
+    """A constant argument as an array; ``absent`` if it is None or left out."""
+    given = call.keywords.get(name)
+    if position < len(call.arguments):
+        argument = call.arguments[position]
+        given = () if argument is None else argument.value
+    if isinstance(given, tuple):
+        raise UnsupportedError(
+            f"a {name} that is computed", accepted="constants", remedy=f"multiply or add the {name} behind"
+        )
+    return np.full((), absent) if given is None else numbers(given)
+
+
+def _layer_norm(call: LayerCall) -> tuple[Step, ...]:
+    shape, axes = checked_size(call.shapes[0], call.where), _axes(call)
+    spread = tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
+
+    def placed(position: int, name: str, absent: float) -> Floats:
+        values = _argument(call, position, name, absent)
+        # Keras takes what has fewer axes than the operand as that of the named axes, in rising order.
+        if values.ndim != len(shape) + 1 and values.size == math.prod(spread) and call.config.get("axis") != len(shape):
+            values = values.reshape(spread)
+        return as_weights(without_batch(values, len(shape)))
+
+    gamma, beta = placed(1, "gamma", 1.0), placed(2, "beta", 0.0)
+    centred = not call.config.flag("rms_scaling", False)
+    epsilon = _epsilon(call, _KERAS_EPSILON)
+    return (Step(LayerNormalization(axes, gamma, beta if centred else as_weights(0.0), epsilon, centred)),)
+
+
+def _rms_norm(call: LayerCall) -> tuple[Step, ...]:
+    checked_size(call.shapes[0], call.where)
+    if "axis" in call.config.values and call.config.get("axis") is None:
+        raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
+    scale = as_weights(without_batch(_argument(call, 1, "scale", 1.0), len(call.shapes[0])))
+    return (Step(RMSNormalization(_axes(call), scale, _epsilon(call, _KERAS_EPSILON))),)
+
+
 NORMALISATIONS: dict[str, Translation] = {
     "LayerNormalization": Translation(unary(_layer_normalization), "LayerNormalization"),
     "RMSNormalization": Translation(unary(_rms_normalization), "RMSNormalization"),
@@ -90,5 +124,9 @@ NORMALISATIONS: dict[str, Translation] = {
 }
 """Layers by class name."""
 
-NORMALISATION_OPS: dict[str, Translation] = {"Normalize": Translation(unary(_normalize), "UnitNormalization")}
+NORMALISATION_OPS: dict[str, Translation] = {
+    "Normalize": Translation(unary(_normalize), "UnitNormalization"),
+    "LayerNorm": Translation(_layer_norm, "LayerNormalization", frozenset({"gamma", "beta"})),
+    "RMSNorm": Translation(_rms_norm, "RMSNormalization", frozenset({"scale"})),
+}
 """Operations by class name."""

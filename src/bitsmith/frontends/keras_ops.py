@@ -6,12 +6,12 @@ Unlike merge layers, operations align shapes from the right with the batch axis 
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras_activations import HARD_SIGMOID, NAMED, relu
+from bitsmith.frontends.keras_activations import HARD_SIGMOID, NAMED, glu, log_softmax, relu
 from bitsmith.frontends.keras_arithmetic import ARITHMETIC
-from bitsmith.frontends.keras_call import LayerCall, Translation, unary
+from bitsmith.frontends.keras_call import LayerCall, Step, Translation, unary
 from bitsmith.frontends.keras_einsum import EINSUM_OPS
 from bitsmith.frontends.keras_json import shown
-from bitsmith.frontends.keras_layers import LAYERS
+from bitsmith.frontends.keras_layers import LAYERS, softmax_axis
 from bitsmith.frontends.keras_norm import NORMALISATION_OPS
 from bitsmith.frontends.keras_pooling import POOLING_OPS
 from bitsmith.frontends.keras_reduction import REDUCTIONS
@@ -38,6 +38,14 @@ def _fixed(key: str, value: float, name: str) -> Translation:
 
 def _gelu(call: LayerCall) -> Layer:
     return Activation("gelu_tanh" if call.config.flag("approximate", True) else "gelu")
+
+
+def _log_softmax(call: LayerCall) -> tuple[Step, ...]:
+    return log_softmax(0, "", softmax_axis(call))
+
+
+def _glu(call: LayerCall) -> tuple[Step, ...]:
+    return glu(0, call.shape, "", call.axis(call.config.integer("axis", -1), call.shape))
 
 
 def _alpha(name: str) -> Translation:
@@ -95,6 +103,8 @@ OPS: dict[str, Translation] = {
     "Celu": _alpha("celu"),
     "Gelu": Translation(unary(_gelu), "Activation"),
     "Softmax": LAYERS["Softmax"],
+    "LogSoftmax": Translation(_log_softmax, "Reduce and Subtract"),
+    "Glu": Translation(_glu, "Slice, Activation and Multiply"),
     "HardSigmoid": _function(HARD_SIGMOID[3]),
     "HardTanh": _function(NAMED["hard_tanh"]),
     "SoftShrink": _fixed("threshold", 0.5, "soft_shrink"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras_activations import read_activation
+from bitsmith.frontends.keras_activations import Composite, read_activation
 from bitsmith.frontends.keras_call import LayerCall, Step, Steps, Translation, Translator, checked_size
 from bitsmith.frontends.keras_graph import MODEL_CLASSES, snake_case
 from bitsmith.frontends.keras_json import Fields, Json, shown
@@ -71,9 +71,11 @@ def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
     if key not in config.values:
         return default
     read = read_activation(config, major, key)
-    if read is not None and isinstance(read.layer, Softmax):
-        raise UnsupportedError(f"the {key} softmax", accepted="functions of one number")
-    return Identity() if read is None else read.layer
+    if read is None:
+        return Identity()
+    if isinstance(read.function, Softmax | Composite):
+        raise UnsupportedError(f"the {key} {read.name}", accepted="functions of one number")
+    return read.function
 
 
 @dataclass(frozen=True, slots=True)
