@@ -20,9 +20,11 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from bitsmith.layers.resample import Pad
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
@@ -150,6 +152,15 @@ def test_any_cell_is_exact_and_close_to_the_formula(
     largest = max(1.0, float(np.max(np.abs(outcome.real))))
     assert np.max(np.abs(outcome.fixed - outcome.real)) < min(gain ** (steps + 1) * 2.0**-13, 2.0**-5) * largest
     assert_exact(network, samples=4, seed=seed)
+
+
+def test_steps_that_are_known_beforehand_have_the_format_of_the_others() -> None:
+    nodes = (
+        NetworkNode("x", Input((3, 2)), settings=Settings({"result": SMALL})),
+        NetworkNode("padded", Pad(((1, 0), (0, 0))), ("x",)),
+        NetworkNode("layer", made(GRU, 2, 2, 3), ("padded",)),
+    )
+    assert_exact(Network(nodes, ("x",), ("layer",)))
 
 
 @pytest.mark.parametrize("kind", [SimpleRNN, LSTM, GRU])

@@ -172,14 +172,14 @@ class Recurrent(Layer):
         return lowering.result(self._taken(builder, builder.scan(body.program(outputs), initial, [projected])))
 
     def _projected(self, lowering: Lowering, x: Value) -> Value:
-        """``x @ kernel + bias``, in the order of the computation."""
+        """``x @ kernel + bias``, in the order of the computation; steps that are known beforehand in the format of the others."""
         builder = lowering.builder
         if self.go_backwards:
             x = builder.gather(x, self._ordered(x.shape[0]), 0)
         projected = builder.linear(x, *lowering.constant("weight", self.kernel))
         if self.bias is not None:
             projected = builder.add(projected, lowering.const("bias", self.bias))
-        return lowering.cast("accum", projected)
+        return builder.unify(lowering.cast("accum", projected))
 
     def _constants(
         self, lowering: Lowering

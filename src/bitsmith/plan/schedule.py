@@ -146,95 +146,79 @@ class _Graph:
     def run(self, depths: Sequence[int | None], frames: int, pace: Mapping[int, Numbers] | None) -> list[Numbers]:
         """The cycle of each action of ``frames`` frames, as soon as possible; entries not before ``pace``.
 
+        These are the least times that keep all rules: times that keep none are raised where a rule is broken, until none is.
+
         Raises:
             ProgramError: the network locks up.
         """
-        states = [_State(self, number, frames) for number in range(len(self.sequencers))]
-        for number, (link, depth) in enumerate(zip(self.links, depths, strict=True)):
-            states[link.writer].outputs.append((number, link, depth))
-            states[link.reader].inputs.append((number, link))
-        puts = [
-            np.empty(int(self.sequencers[link.writer].fills[link.row][-1]) * frames, np.int64) for link in self.links
+        times = [np.zeros(sequencer.actions * frames, dtype=np.int64) for sequencer in self.sequencers]
+        for number, least in (pace or {}).items():
+            times[number] = least
+        waits = self._waits(depths, frames)
+        waiting = [
+            {k for k, ahead in enumerate(waits) if any(wait.other == n for wait in ahead)} for n in range(len(times))
         ]
-        pops = [
-            np.empty(int(self.sequencers[link.reader].takes[link.column][-1]) * frames, np.int64) for link in self.links
-        ]
-        done = [[0, 0] for _ in self.links]
-        pending = list(range(len(states)))
-        while pending:
-            moved = [states[number].advance(puts, pops, done, (pace or {}).get(number)) for number in pending]
-            if not any(moved):
-                raise ProgramError("a network of processes that locks up", where="schedule")
-            pending = [number for number in pending if not states[number].finished]
-        return [state.times for state in states]
+        latest = self._latest(times)
+        changed, backwards = set(range(len(times))), False
+        while changed:
+            # Tokens move in the order of the processes, free places against it.
+            for number in sorted(changed, reverse=backwards):
+                changed.discard(number)
+                found = _raised(times, times[number], waits[number], self.sequencers[number].gap)
+                if found[-1] > latest:
+                    raise ProgramError("a network of processes that locks up", where="schedule")
+                if not np.array_equal(found, times[number]):
+                    times[number] = found
+                    changed |= waiting[number]
+            backwards = not backwards
+        return times
+
+    def _latest(self, times: Sequence[Numbers]) -> int:
+        """No chain of actions that each occur once, the first at the latest of ``times``, takes longer."""
+        steps = [sequencer.gap + sequencer.latency + 1 for sequencer in self.sequencers]
+        return max(int(at[-1]) for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
+
+    def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[_Wait]]:
+        """By sequencer, what its actions wait for: tokens, and places in queues that have ``depths``."""
+        waits: list[list[_Wait]] = [[] for _ in self.sequencers]
+        for link, depth in zip(self.links, depths, strict=True):
+            writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
+            fills, takes = writer.fills[link.row], reader.takes[link.column]
+            needed = np.maximum.accumulate(_cumulative(reader.needs[link.column], int(takes[-1]), frames))
+            first = int(np.searchsorted(needed, 1))
+            made = _events(fills, frames)[needed[first:] - 1]
+            waits[link.reader].append(_Wait(first, link.writer, made, writer.latency + 1))
+            if depth is not None:
+                filled = _cumulative(fills, int(fills[-1]), frames)
+                first = int(np.searchsorted(filled, depth + 1))
+                gone = _events(takes, frames)[filled[first:] - depth - 1]
+                waits[link.writer].append(_Wait(first, link.reader, gone, 1))
+        return waits
 
 
-class _State:
-    """How far a sequencer is."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wait:
+    """A sequencer's actions from number ``first`` on come ``cycles`` or more after actions of another, one for each."""
 
-    def __init__(self, graph: _Graph, number: int, frames: int) -> None:
-        self.sequencer = graph.sequencers[number]
-        self.frames = frames
-        self.times = np.zeros(self.sequencer.actions * frames, dtype=np.int64)
-        self.at = 0
-        self.inputs: list[tuple[int, _Link]] = []
-        self.outputs: list[tuple[int, _Link, int | None]] = []
+    first: int
+    other: int
+    actions: Numbers
+    cycles: int
 
-    @property
-    def finished(self) -> bool:
-        """Whether all actions have been done."""
-        return self.at == len(self.times)
 
-    def advance(
-        self, puts: Sequence[Numbers], pops: Sequence[Numbers], done: Sequence[list[int]], pace: Numbers | None
-    ) -> bool:
-        """Do all actions whose times are known; whether there was one."""
-        begun = self.at
-        while not self.finished:
-            cycle = self._cycle(puts, pops, done)
-            if cycle is None:
-                break
-            if pace is not None:
-                cycle = max(cycle, int(pace[self.at]))
-            self._act(cycle, puts, pops, done)
-        return self.at > begun
+def _raised(times: Sequence[Numbers], own: Numbers, waits: Sequence[_Wait], gap: int) -> Numbers:
+    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours."""
+    even = np.arange(len(own)) * gap
+    least = own - even
+    for wait in waits:
+        others = times[wait.other][wait.actions] + wait.cycles
+        np.maximum(least[wait.first :], others - even[wait.first :], out=least[wait.first :])
+    return np.asarray(np.maximum.accumulate(least) + even, dtype=np.int64)
 
-    def _counts(self, row: Numbers) -> tuple[int, int]:
-        """A cumulative count before and after the next action."""
-        frame, action = divmod(self.at, self.sequencer.actions)
-        total = int(row[-1])
-        return frame * total + (int(row[action - 1]) if action else 0), frame * total + int(row[action])
 
-    def _cycle(self, puts: Sequence[Numbers], pops: Sequence[Numbers], done: Sequence[list[int]]) -> int | None:
-        """The next action's cycle; None if it depends on what is not known yet."""
-        cycle = int(self.times[self.at - 1]) + self.sequencer.gap if self.at else 0
-        frame, action = divmod(self.at, self.sequencer.actions)
-        for number, link in self.inputs:
-            needs, takes = self.sequencer.needs[link.column], self.sequencer.takes[link.column]
-            need = frame * int(takes[-1]) + int(needs[action])
-            if need > done[number][0]:
-                return None
-            if need:
-                cycle = max(cycle, int(puts[number][need - 1]) + 1)
-        for number, link, depth in self.outputs:
-            before, after = self._counts(self.sequencer.fills[link.row])
-            if depth is not None and after > before and after > depth:
-                if after - depth > done[number][1]:
-                    return None
-                cycle = max(cycle, int(pops[number][after - depth - 1]) + 1)
-        return cycle
-
-    def _act(self, cycle: int, puts: Sequence[Numbers], pops: Sequence[Numbers], done: Sequence[list[int]]) -> None:
-        self.times[self.at] = cycle
-        for number, link in self.inputs:
-            before, after = self._counts(self.sequencer.takes[link.column])
-            pops[number][before:after] = cycle
-            done[number][1] = after
-        for number, link, _ in self.outputs:
-            before, after = self._counts(self.sequencer.fills[link.row])
-            puts[number][before:after] = cycle + self.sequencer.latency
-            done[number][0] = after
-        self.at += 1
+def _cumulative(counts: Numbers, total: int, frames: int) -> Numbers:
+    """A frame's cumulative count that ends with ``total``, over all frames."""
+    return np.asarray((np.arange(frames)[:, None] * total + counts).ravel(), dtype=np.int64)
 
 
 def _events(counts: Numbers, frames: int) -> Numbers:
