@@ -180,3 +180,22 @@ def test_descriptions_are_sound(name: str) -> None:
         assert not cosim or "tb_data/rtl_cosim_results.log" in cosim[-1].outputs
     assert re.search(driver.error_pattern, ERRORS[name])
     assert not any(re.search(driver.error_pattern, line) for line in HARMLESS.splitlines())
+
+
+def test_smarthls_passes_only_with_what_the_hardware_gave(fakes: FakeTools, project: Path) -> None:
+    """Its test bench writes one file in all runs; the last run's are the hardware's numbers if the summary says so."""
+    flow = VendorStage(DRIVERS["libero"], "net", Stage.COSIM)
+    leaves = """
+os.makedirs("tb_data", exist_ok=True)
+os.makedirs("hls_output/reports", exist_ok=True)
+pathlib.Path("tb_data/csim_results.log").write_text("0.5\\n")
+pathlib.Path("hls_output/reports/summary.results.rpt").write_text("SW/HW co-simulation: {}\\n")
+"""
+    fakes.add("shls", leaves.format("FAIL"))
+    with pytest.raises(ToolFailedError, match="co-simulation: "):
+        execute(flow, project)
+    assert not (project / "tb_data" / "rtl_cosim_results.log").exists()
+    fakes.add("shls", leaves.format("PASS"))
+    execute(flow, project)
+    assert (project / "tb_data" / "rtl_cosim_results.log").read_text() == "0.5\n"
+    assert by_hand(DRIVERS["libero"], "net", [Stage.COSIM]).startswith("shls -s cosim && grep '^SW/HW")

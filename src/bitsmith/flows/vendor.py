@@ -7,6 +7,7 @@ what they say is read elsewhere. No vendor is named here.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def stages_of(driver: Driver) -> tuple[Stage, ...]:
 def by_hand(driver: Driver, top: str, stages: Sequence[Stage]) -> str:
     """What a user types in the project's folder for ``stages``, by the way that is preferred."""
     calls = driver.ways[0].calls(top)
-    typed = dict.fromkeys(" ".join(call.argv) for stage in stages for call in calls.get(stage, ()))
+    typed = dict.fromkeys(shlex.join(call.argv) for stage in stages for call in calls.get(stage, ()))
     return " && ".join(typed)
 
 
