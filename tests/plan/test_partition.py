@@ -9,9 +9,11 @@ import numpy.typing as npt
 import pytest
 
 from bitsmith.emulate import Emulator
+from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.passes import drop_dead
+from bitsmith.passes.load import parameters
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.execute import execute
 from bitsmith.plan.folding import Products
@@ -26,11 +28,12 @@ def assert_same(program: Program, demand: Demand, seed: int = 0) -> None:
     """The processes of ``program`` give its outputs, on random inputs."""
     program = drop_dead(program, keep_probes=False)
     network = partition(program, demand)
+    weights = {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
     stimuli = random_stimuli(program, seed, 4)
     expected = Emulator(program).run_raw(stimuli)
     streams = [network.processes[number].takes[0] for number in network.exits]
     for k in range(4):
-        results = execute(network, sample(stimuli, k))
+        results = execute(network, sample(stimuli, k), weights)
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
             kind = program.nodes[output.node].type
             assert_equal_values(want[k], kind.frac, have, stream.token.frac)
@@ -42,9 +45,10 @@ def assert_equal_values(
     have: npt.NDArray[np.object_],
     have_frac: npt.NDArray[np.int64],
 ) -> None:
+    have_frac = np.broadcast_to(have_frac, have.shape).reshape(want.shape)
     most = max(int(want_frac.max()), int(have_frac.max()))
     left = objects(want) << objects(most - np.broadcast_to(want_frac, want.shape))
-    right = objects(have) << objects(most - np.broadcast_to(have_frac, have.shape))
+    right = objects(have).reshape(want.shape) << objects(most - have_frac)
     np.testing.assert_array_equal(left, right)
 
 
@@ -53,7 +57,7 @@ def demanded(seed: int, program: Program) -> Demand:
     layers = sorted({node.layer for node in program.nodes})
     reuse, parallel = {layer: rng.choice([1, 2, 3, 5, 12]) for layer in layers}, rng.random() < 0.5
     products = {layer: rng.choice([Products.SHARED, Products.SHARED, *Products]) for layer in layers}
-    return Demand(reuse, parallel, products)
+    return Demand(reuse, parallel, products, {layer: rng.choice([1, 1, 2, 3, 4, 8]) for layer in layers})
 
 
 @pytest.mark.parametrize("share", range(8))

@@ -205,13 +205,21 @@ def _reduced(
     padding: tuple[int, int],
     reduce: Callable[[Value, Sequence[int]], Value],
 ) -> Value:
-    """``reduce`` over the taps of windows along ``axis``, whose elements are padded by ``padding`` zeros here."""
+    """``reduce`` over the taps of windows along ``axis``, whose elements are padded by ``padding`` zeros here.
+
+    The windows have a tap along the other axes: so the result's positions are those of a tensor in tokens.
+    """
     if along.size == along.stride == 1 and padding == (0, 0):
         return x
-    ahead = [1] * axis
-    windows = builder.window(x, [*ahead, along.size], [*ahead, along.stride], [*ahead, along.dilation],
-                             [*[(0, 0)] * axis, padding])  # fmt: skip
-    return reduce(windows, range(axis + 1, 2 * (axis + 1)))
+    rank = len(x.shape) - 1
+    ones = [1] * rank
+
+    def only(number: int) -> list[int]:
+        return [*ones[:axis], number, *ones[axis + 1 :]]
+
+    paddings = [padding if k == axis else (0, 0) for k in range(rank)]
+    windows = builder.window(x, only(along.size), only(along.stride), only(along.dilation), paddings)
+    return reduce(windows, range(rank, 2 * rank))
 
 
 def _outer(counts: Sequence[Indices]) -> Indices:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.plan.folding import Matrix, Products, cut
+from bitsmith.plan.processes import Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +20,14 @@ class Demand:
         reuse: cycles for a layer's products: for all positions if tensors are whole, else for each token. 1 if absent.
         parallel: tensors come and go whole.
         products: what a layer's products are made of; CHEAPEST if absent.
+        positions: positions that come at once where tensors come in tokens; 1 if absent. Of what does not divide the
+            positions of a layer, the next lower number that does is taken.
     """
 
     reuse: Mapping[str, int]
     parallel: bool
     products: Mapping[str, Products] = field(default_factory=dict)
+    positions: Mapping[str, int] = field(default_factory=dict)
 
     def cycles(self, layer: str) -> int:
         """Cycles for a layer's products."""
@@ -33,8 +37,15 @@ class Demand:
         """What a layer's products are made of."""
         return self.products.get(layer, Products.CHEAPEST)
 
+    def at_once(self, layer: str, grid: Grid) -> int:
+        """Positions of a tensor over ``grid`` that ``layer`` takes at once: some in a row, or whole rows (planes, ...)."""
+        wanted = 1 if self.parallel else self.positions.get(layer, 1)
+        return max(number for number in positions_at_once(grid) if number <= wanted)
+
     def unrolled(self, program: Program) -> bool:
         """Whether everything of ``program`` is to stand side by side, for a sample per cycle."""
+        if any(isinstance(node.op, ops.Parameter) for node in program.nodes):
+            return False  # a pipeline has constants only
         return self.parallel and not any(self._shares(program, node) for node in program.nodes)
 
     def _shares(self, program: Program, node: Node) -> bool:
@@ -46,3 +57,12 @@ class Demand:
         kind = program.nodes[node.args[0]].type
         matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), whole=True)
         return cut(matrix, self.cycles(node.layer), self.made_of(node.layer)).cycles > 1
+
+
+def positions_at_once(grid: Grid) -> tuple[int, ...]:
+    """How many positions of ``grid`` can come at once, in ascending order: they divide a row, or are whole rows, and so on."""
+    found, rows = [1], 1
+    for size in reversed(grid):
+        found += [rows * part for part in range(2, size + 1) if size % part == 0]
+        rows *= size
+    return tuple(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class Draft:
         self.of: dict[int, int] = {}
         """The step that has a node's value."""
         self.at: dict[tuple[int, int], int] = {}
-        self.parts: dict[int, int] = {}
-        """Of a step that gathers tokens, the step with the same elements in the same order in smaller ones."""
+        self.forms: dict[int, int] = {}
+        """Of a step, the one with the same elements in the same order in tokens of the size in which they are made."""
         self.layer = ""
         self.readers = readers_of(program)
 
@@ -57,6 +57,9 @@ class Draft:
 
     def is_constant(self, index: int) -> bool:
         return isinstance(self.program.nodes[index].op, ops.Const)
+
+    def is_parameter(self, index: int) -> bool:
+        return isinstance(self.program.nodes[index].op, ops.Parameter)
 
     def shape(self, index: int) -> tuple[int, ...]:
         return self.program.nodes[index].type.shape
@@ -72,8 +75,25 @@ class Draft:
         """The step that has a node's value with the first ``axes`` axes as grid."""
         if (index, axes) not in self.at:
             step, shape = self.of[index], self.shape(index)
+            if axes < self.axes(index) and self.at_once(index) > 1:
+                step = self.forms[step]
             self.at[index, axes] = self.regroup(step, shape[:axes], shape[axes:])
         return self.at[index, axes]
+
+    def at_once(self, index: int) -> int:
+        """How many positions of a node's value are made at once: 1 if that is fewer than its tokens have."""
+        form = None if self.is_constant(index) else self.forms.get(self.of[index])
+        if form is None:
+            return 1
+        several, rest = divmod(self.stream(index).tokens, self.steps[form].stream.tokens)
+        return max(several, 1) if rest == 0 else 1
+
+    def several(self, index: int, number: int, axes: int) -> int:
+        """The step that has a node's value as tokens of ``number`` positions each, positions being its first ``axes`` axes."""
+        step, shape = self.of[index], self.shape(index)
+        if self.at_once(index) > 1:
+            step = self.forms[step]
+        return self.regroup(step, (math.prod(shape[:axes]) // number,), (number, *shape[axes:]))
 
     def regroup(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
         """The elements of ``step``, in the same order, as tokens of ``shape`` at the positions of ``grid``."""
@@ -81,12 +101,19 @@ class Draft:
         if (have.grid, have.token.shape) == (grid, shape):
             return step
         if have.token.size == want:
-            return self.token_op(ops.Reshape(shape), (step,), grid)
+            return self._viewed(step, grid, shape)
         between = math.gcd(have.token.size, want)
         if between not in (have.token.size, want):
             parts = Stream((math.prod(have.shape) // between,), regrouped(have.token, (between,)))
             step = self.put(Regroup(), (step,), parts)
         return self.put(Regroup(), (step,), Stream(grid, regrouped(self.steps[step].stream.token, shape)))
+
+    def _viewed(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
+        """The same tokens under other shapes."""
+        viewed = self.token_op(ops.Reshape(shape), (step,), grid)
+        if step in self.forms:
+            self.forms[viewed] = self.forms[step]
+        return viewed
 
     def constant(self, index: int, axes: int, grid: Grid | None = None) -> int:
         """A constant node as a token constant where it is the same at all positions of its first ``axes`` axes, else as a ROM.
@@ -136,13 +163,17 @@ class Draft:
             return step
         have = (1,) * (len(grid) - axes) + shape[:axes]
         source = np.broadcast_to(np.arange(math.prod(have)).reshape(have), grid).ravel()
+        kind = self.steps[step].kind
+        if isinstance(kind, Rom) and math.prod(have) == 1:
+            again = replace(kind, raw=kind.raw[source])
+            return self.put(again, (), Stream(grid, self.steps[step].stream.token))
         return self.put(Reorder(source), (step,), Stream(grid, self.steps[step].stream.token))
 
-    def gathered(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
-        """``step`` as tokens of ``shape`` at ``grid``, known to be made of smaller ones if they are."""
+    def made(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
+        """``step`` as tokens of ``shape`` at ``grid``, known to be made in tokens of another size if it is."""
         whole = self.regroup(step, grid, shape)
-        if self.steps[whole].stream.tokens < self.steps[step].stream.tokens:
-            self.parts[whole] = step
+        if self.steps[whole].stream.tokens != self.steps[step].stream.tokens:
+            self.forms[whole] = step
         return whole
 
     def narrowed(self, step: int, kind: TensorType) -> int:

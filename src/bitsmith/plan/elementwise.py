@@ -1,4 +1,4 @@
-"""Element-wise ops in tokens: at the finest grid of the operands, or in the parts in which an operand is made."""
+"""Element-wise ops in tokens: at the finest grid of the operands, or in tokens of the size in which an operand is made."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from bitsmith.ir.types import objects
 from bitsmith.ir.wiring import Positions
 from bitsmith.plan.draft import Draft
 from bitsmith.plan.formats import common_cast
-from bitsmith.plan.processes import Stream
+from bitsmith.plan.parameters import viewed_parameter
+from bitsmith.plan.processes import Reorder, Stream
 
 
 def elementwise(draft: Draft, node: Node) -> int:
     """At the finest grid of the operands; operands that lack axes of it are repeated."""
-    by_parts = _by_parts(draft, node)
-    if by_parts is not None:
-        return by_parts
+    for as_made in (_at_several_positions, _by_parts):
+        step = as_made(draft, node)
+        if step is not None:
+            return step
     shape = node.type.shape
     axes = max(
         (draft.axes(arg) + len(shape) - len(draft.shape(arg)) for arg in node.args if draft.axes(arg)), default=0
@@ -32,14 +34,49 @@ def elementwise(draft: Draft, node: Node) -> int:
     return draft.token_op(op, [draft.spread(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes])
 
 
+def _at_several_positions(draft: Draft, node: Node) -> int | None:
+    """At as many positions at once as an operand is made; None if that is one, or positions differ in type."""
+    shape, rank = node.type.shape, len(node.type.shape)
+    full = [arg for arg in node.args if not draft.is_constant(arg) and draft.shape(arg) == shape]
+    number = max(map(draft.at_once, full), default=1)
+    if number == 1 or len({draft.axes(arg) for arg in full}) > 1:
+        return None
+    axes = draft.axes(full[0])
+    op = _on_tokens(node.op, axes, rank)
+    if op is None:
+        return None
+    grid = (math.prod(shape[:axes]) // number,)
+
+    def operand(arg: int) -> int:
+        if arg in full:
+            return draft.several(arg, number, axes)
+        kept = max(axes - (rank - len(draft.shape(arg))), 0)
+        if not draft.is_constant(arg) and math.prod(draft.shape(arg)[:kept]) == 1:
+            step = draft.level(arg, kept)
+            return draft.put(
+                Reorder(np.zeros(grid, dtype=np.int64)), (step,), Stream(grid, draft.steps[step].stream.token)
+            )
+        step = draft.spread(arg, shape[:axes], rank)
+        if isinstance(draft.steps[step].kind, ops.Const):
+            return step
+        return draft.regroup(step, grid, (number, *draft.steps[step].stream.token.shape))
+
+    return draft.made(draft.token_op(op, [operand(arg) for arg in node.args], grid), shape[:axes], shape[axes:])
+
+
 def _by_parts(draft: Draft, node: Node) -> int | None:
     """At the finer grid of an operand that is made in parts; None if there is none, or positions differ in type."""
     shape = node.type.shape
-    wholes = [draft.of[arg] for arg in node.args if not draft.is_constant(arg) and draft.shape(arg) == shape]
-    constants = sum(map(draft.is_constant, node.args))
-    if not wholes or len(wholes) + constants < len(node.args) or not all(one in draft.parts for one in wholes):
+    free = [draft.is_constant(arg) or draft.is_parameter(arg) for arg in node.args]
+    """Operands that can come in tokens of any size."""
+    wholes = [
+        draft.of[arg]
+        for arg, any_size in zip(node.args, free, strict=True)
+        if not any_size and draft.shape(arg) == shape
+    ]
+    if not wholes or len(wholes) + sum(free) < len(node.args) or not all(one in draft.forms for one in wholes):
         return None
-    parts = [draft.parts[one] for one in wholes]
+    parts = [draft.forms[one] for one in wholes]
     stream = draft.steps[parts[0]].stream
     viewed = _viewed(node.op, shape, stream.shape)
     op = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
@@ -47,12 +84,20 @@ def _by_parts(draft: Draft, node: Node) -> int | None:
         op = common_cast(node.op, draft.program.nodes[node.args[0]].type)
     if op is None or any(draft.steps[part].stream.shape != stream.shape for part in parts):
         return None
-    args = [
-        _viewed_constant(draft, arg, shape, stream) if draft.is_constant(arg) else draft.parts[draft.of[arg]]
-        for arg in node.args
-    ]
+    args = [_by_part(draft, arg, shape, stream) for arg in node.args]
+    if any(arg is None for arg in args):
+        return None
     grid = draft.steps[wholes[0]].stream.grid
-    return draft.gathered(draft.token_op(op, args, stream.grid), grid, shape[len(grid) :])
+    return draft.made(
+        draft.token_op(op, [arg for arg in args if arg is not None], stream.grid), grid, shape[len(grid) :]
+    )
+
+
+def _by_part(draft: Draft, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
+    """An operand in tokens for those of ``stream``; None if it cannot come so."""
+    if draft.is_constant(index):
+        return _viewed_constant(draft, index, shape, stream)
+    return viewed_parameter(draft, index, shape, stream) if draft.is_parameter(index) else draft.forms[draft.of[index]]
 
 
 def _viewed_constant(draft: Draft, index: int, shape: tuple[int, ...], stream: Stream) -> int:

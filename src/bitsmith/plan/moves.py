@@ -12,7 +12,8 @@ from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
 from bitsmith.ir.wiring import Move, Positions, moved
 from bitsmith.plan.draft import Draft, parts_of
-from bitsmith.plan.processes import Merge, Stream, Window, hull
+from bitsmith.plan.processes import Grid, Merge, Stream, Window, hull
+from bitsmith.plan.products import is_flat, takes_flat
 
 
 def window(draft: Draft, op: ops.Window, node: Node) -> int:
@@ -20,11 +21,90 @@ def window(draft: Draft, op: ops.Window, node: Node) -> int:
     if draft.axes(arg) == 0 and draft.demand.parallel:
         return draft.whole(node)
     rank = len(op.size)
+    number = draft.demand.at_once(node.layer, node.type.shape[:rank])
+    if number > 1:
+        return _window_of_several(draft, op, node, number)
     step = draft.level(arg, rank)
-    token = draft.steps[step].stream.token
-    full = TensorType.of(draft.shape(arg), *(part.reshape((1,) * rank + part.shape) for part in parts_of(token)))
-    result = hull(infer(op, [full]), rank)
-    return draft.put(Window(op), (step,), Stream(node.type.shape[:rank], result))
+    return _slide(draft, op, step, node.type.shape[:rank])
+
+
+def _slide(draft: Draft, op: ops.Window, step: int, grid: Grid) -> int:
+    """Windows over the grid of ``step``, whose axes are those of ``op``."""
+    stream, rank = draft.steps[step].stream, len(op.size)
+    if (*op.size, *op.stride) == (1,) * (2 * rank) and grid == stream.grid:
+        return draft.regroup(step, grid, (*op.size, *stream.token.shape))
+    full = TensorType.of(stream.shape, *(part.reshape((1,) * rank + part.shape) for part in parts_of(stream.token)))
+    return draft.put(Window(op), (step,), Stream(grid, hull(infer(op, [full]), rank)))
+
+
+def _window_of_several(draft: Draft, op: ops.Window, node: Node, number: int) -> int:
+    """Windows at ``number`` positions at once: windows over tokens of several positions, and their elements picked from those.
+
+    Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes behind it.
+    """
+    (arg,) = node.args
+    rank = len(op.size)
+    have, want = draft.shape(arg), node.type.shape[:rank]
+    axis = rank - 1
+    while axis and number > want[axis]:
+        number //= want[axis]
+        axis -= 1
+    part = math.gcd(have[axis], number * op.stride[axis])
+    before = op.padding[axis][0]
+    reach = (number - 1) * op.stride[axis] + (op.size[axis] - 1) * op.dilation[axis]
+    first, last = -before // part, (reach - before) // part  # tokens around one that a token of the result takes
+    step_of_tokens, tokens = number * op.stride[axis] // part, want[axis] // number
+    behind = max((tokens - 1) * step_of_tokens + last - (have[axis] // part - 1), 0)
+    outer = ops.Window(
+        (*op.size[:axis], last - first + 1), (*op.stride[:axis], step_of_tokens), (*op.dilation[:axis], 1),
+        (*op.padding[:axis], (-first, behind)),
+    )  # fmt: skip
+    inner = have[axis + 1 :]
+    step = draft.level(arg, rank) if draft.at_once(arg) == 1 else draft.forms[draft.of[arg]]
+    step = draft.regroup(step, (*have[:axis], have[axis] // part), (part, *inner))
+    grid = (*want[:axis], tokens)
+    step = _slide(draft, outer, step, grid)
+    picked = _picked(op, (number, *want[axis + 1 :]), have, part)
+    shape = (*picked.shape[:-1], *have[rank:])
+    step = draft.rearranged(step, np.arange(math.prod(grid)), picked.ravel(), grid, shape)
+    return draft.made(step, want, node.type.shape[rank:])
+
+
+def _picked(op: ops.Window, positions: Grid, have: tuple[int, ...], part: int) -> Positions:
+    """Element numbers (-1: zero) of windows at ``positions`` within tokens (*taps, part, *inner axes, rest); shape
+    (*positions, *size, rest).
+    """
+    rank = len(op.size)
+    axis = rank - len(positions)
+    rest = math.prod(have[rank:])
+    inner = have[axis + 1 : rank]
+    first = -op.padding[axis][0] // part
+    places = [
+        np.arange(number)[:, None] * op.stride[k] + np.arange(op.size[k]) * op.dilation[k] - op.padding[k][0]
+        for k, number in zip(range(axis, rank), positions, strict=True)
+    ]
+    places[0] = places[0] - first * part
+    taps = (*op.size[:axis], int(places[0].max()) // part + 1)
+    steps = np.cumprod([1, *(*taps, part, *inner, rest)[:0:-1]])[::-1]  # elements from one to the next along each axis
+    total = len(positions) + rank + 1
+
+    def along(numbers: Positions, *axes: int) -> Positions:
+        shape = np.ones(total, dtype=np.int64)
+        shape[list(axes)] = numbers.shape
+        return numbers.reshape(shape)
+
+    found = along(np.arange(rest), total - 1)
+    for k in range(axis):
+        found = found + along(np.arange(op.size[k]) * steps[k], len(positions) + k)
+    found = found + along(
+        places[0] // part * steps[axis] + places[0] % part * steps[axis + 1], 0, len(positions) + axis
+    )
+    inside = np.ones(1, dtype=np.int64)
+    for k, (place, size) in enumerate(zip(places[1:], inner, strict=True), start=1):
+        found = found + along(place * steps[axis + 1 + k], k, len(positions) + axis + k)
+        within = ((place >= 0) & (place < size)).astype(np.int64)
+        inside = inside * along(within, k, len(positions) + axis + k)
+    return np.where(inside == 1, found, -1)
 
 
 def reshape(draft: Draft, op: ops.Reshape, node: Node) -> int:
@@ -33,7 +113,7 @@ def reshape(draft: Draft, op: ops.Reshape, node: Node) -> int:
     for axes in range(len(op.shape) + 1):
         if math.prod(op.shape[:axes]) == stream.tokens:
             return draft.regroup(step, op.shape[:axes], op.shape[axes:])
-    if len(op.shape) == 1 and all(isinstance(reader.op, ops.Linear) for reader in draft.readers[id(node)]):
+    if is_flat(op.shape) and all(takes_flat(draft, reader) for reader in draft.readers[id(node)]):
         return step  # its readers take the tokens as they come
     axes = max(len(op.shape) - 1, 0)
     return draft.regroup(step, op.shape[:axes], op.shape[axes:])
@@ -45,6 +125,11 @@ def concat(draft: Draft, op: ops.Concat, node: Node) -> int:
     if op.axis >= axes:
         inner = ops.Concat(op.axis - axes)
         grid = shape[:axes]
+        number = max(map(draft.at_once, node.args))
+        if number > 1 and not any(map(draft.is_constant, node.args)):
+            tokens = (math.prod(grid) // number,)
+            args = [draft.several(arg, number, axes) for arg in node.args]
+            return draft.made(draft.token_op(ops.Concat(op.axis - axes + 1), args, tokens), grid, shape[axes:])
         args = [
             draft.constant(arg, axes, grid) if draft.is_constant(arg) else draft.level(arg, axes) for arg in node.args
         ]
@@ -67,9 +152,22 @@ def move(draft: Draft, op: Move, node: Node) -> int:
         rows = source.reshape(math.prod(node.type.shape[:axes]), -1)
         found = _split(rows, stream.token.size)
         if found is not None:
-            return draft.rearranged(step, *found, node.type.shape[:axes], node.type.shape[axes:])
+            grid, shape = node.type.shape[:axes], node.type.shape[axes:]
+            several = _moved_at_several_positions(draft, arg, source, grid)
+            return draft.rearranged(step, *found, grid, shape) if several is None else draft.made(several, grid, shape)
     single = draft.regroup(step, (source.size,) if source.size == stream.tokens else draft.shape(arg), ())
     return draft.rearranged(single, source.ravel(), np.zeros(1, dtype=np.int64), node.type.shape, ())
+
+
+def _moved_at_several_positions(draft: Draft, index: int, source: Positions, grid: Grid) -> int | None:
+    """As many positions at once as the operand is made in, if all rows of them are moved in one way; else None."""
+    number, positions = draft.at_once(index), math.prod(grid)
+    if number == 1 or positions % number:
+        return None
+    form = draft.forms[draft.of[index]]
+    rows = source.reshape(positions // number, -1)
+    found = _split(rows, draft.steps[form].stream.token.size)
+    return None if found is None else draft.rearranged(form, *found, (len(rows),), rows.shape[1:])
 
 
 def _split(rows: Positions, size: int) -> tuple[Positions, Positions] | None:

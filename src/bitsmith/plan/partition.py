@@ -25,7 +25,8 @@ from bitsmith.plan.demand import Demand
 from bitsmith.plan.draft import Draft, Step, parts_of
 from bitsmith.plan.elementwise import elementwise
 from bitsmith.plan.moves import concat, move, reshape, window
-from bitsmith.plan.processes import Entry, Exit, Network, Reduce, Reorder, Scan, Stream, hull
+from bitsmith.plan.parameters import whole_parameter
+from bitsmith.plan.processes import Entry, Exit, Network, Reduce, Reorder, Scan, Stream, hull, regrouped
 from bitsmith.plan.products import linear, matmul
 
 _ELEMENTWISE = (
@@ -41,9 +42,16 @@ def partition(program: Program, demand: Demand) -> Network:
 def _reduce(draft: Draft, op: ops.Sum | ops.AMax, node: Node) -> int:
     """Within tokens first, then over tokens."""
     (arg,) = node.args
-    step, axes = draft.operand(arg, draft.axes(arg)), draft.axes(arg)
-    grid = draft.steps[step].stream.grid
+    axes, number = draft.axes(arg), draft.at_once(arg)
     inside = tuple(axis - axes for axis in op.axes if axis >= axes)
+    if number > 1 and len(inside) == len(op.axes):
+        step = draft.several(arg, number, axes)
+        step = draft.token_op(
+            replace(op, axes=tuple(axis + 1 for axis in inside)), (step,), draft.steps[step].stream.grid
+        )
+        return draft.made(step, node.type.shape[:axes], node.type.shape[axes:])
+    step = draft.operand(arg, axes)
+    grid = draft.steps[step].stream.grid
     if inside:
         step = draft.token_op(replace(op, axes=inside), (step,), grid)
     over = [axis for axis in op.axes if axis < axes]
@@ -73,7 +81,12 @@ def _scan(draft: Draft, op: ops.Scan, node: Node) -> int:
 
 def _input(draft: Draft, op: ops.Input, kind: TensorType) -> int:
     axes = 0 if draft.demand.parallel else max(len(op.shape) - 1, 0)
-    return draft.put(Entry(op.name), (), Stream(op.shape[:axes], hull(kind, axes)))
+    grid, token = op.shape[:axes], hull(kind, axes)
+    number = draft.demand.at_once(draft.layer, grid)
+    if number == 1:
+        return draft.put(Entry(op.name), (), Stream(grid, token))
+    several = Stream((math.prod(grid) // number,), regrouped(token, (number, *token.shape)))
+    return draft.made(draft.put(Entry(op.name), (), several), grid, token.shape)
 
 
 def _placed(draft: Draft, node: Node) -> int:
@@ -83,6 +96,8 @@ def _placed(draft: Draft, node: Node) -> int:
     match op:
         case ops.Input():
             return _input(draft, op, node.type)
+        case ops.Parameter():
+            return whole_parameter(draft, op, node)
         case _ if isinstance(op, _ELEMENTWISE):
             return elementwise(draft, node)
         case ops.Linear():
@@ -115,6 +130,9 @@ def _steps(draft: Draft) -> list[Step]:
     for output in draft.program.outputs:
         node = draft.program.nodes[output.node]
         whole = 0 if draft.demand.parallel else max(len(node.type.shape) - 1, 0)
+        number = draft.demand.at_once(node.layer, node.type.shape[:whole])
         step = draft.streamed(output.node, whole)
+        if number > 1 and not draft.is_constant(output.node):
+            step = draft.several(output.node, number, whole)
         draft.put(Exit(output.name), (step,), draft.steps[step].stream)
     return draft.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,64 +13,114 @@ from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.plan.draft import Draft
 from bitsmith.plan.folding import Cut, Matrix, Products, cut, cut_of_tokens
+from bitsmith.plan.parameters import product_with_parameter
 from bitsmith.plan.processes import Fold, Grid, Regroup, Reorder, Stream, hull, regrouped
 
+_Factor: TypeAlias = ops.Linear | ops.Parameter
+"""What has the matrix of a product: the op itself, or its second operand."""
 
-def linear(draft: Draft, op: ops.Linear, node: Node) -> int:
-    (arg,) = node.args
-    layer, kind = node.layer, draft.program.nodes[arg].type
+
+def linear(draft: Draft, op: _Factor, node: Node) -> int:
+    """``x @ matrix`` over the last axis."""
+    arg, layer = node.args[0], node.layer
+    kind, made_of = draft.program.nodes[arg].type, _made_of(draft, op, layer)
     flattened = _flattened(draft, arg)
-    if flattened is not None and draft.demand.made_of(layer) is not Products.GRAPHS:
+    if flattened is not None and made_of is not Products.GRAPHS:
         return _accumulated(draft, op, flattened, node)
     axes = min(draft.axes(arg), len(kind.shape) - 1)
+    number = draft.demand.at_once(layer, kind.shape[:axes])
+    if number > 1:
+        return _at_several_positions(draft, op, node, axes, number)
     whole = draft.demand.parallel and axes == 0
     matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), whole=whole)
     cycles = draft.demand.cycles(layer)
     if draft.demand.parallel:
         cycles = max(cycles // math.prod(kind.shape[:axes]), 1)
-    chosen = cut(matrix, cycles, draft.demand.made_of(layer))
-    if chosen.cycles == 1:
+    chosen = cut(matrix, cycles, made_of)
+    if chosen.cycles == 1 and isinstance(op, ops.Linear):
         step = draft.level(arg, axes)
         return draft.token_op(op, (step,), draft.steps[step].stream.grid)
-    return _folded(draft, op, node, axes, chosen)
+    vectors = draft.regroup(
+        draft.level(arg, axes), (*kind.shape[:axes], chosen.serial), _lanes(kind.shape[axes:], chosen)
+    )
+    kept = axes if chosen.serial < math.prod(kind.shape[axes:-1]) else len(kind.shape) - 1
+    return _folded(draft, op, node, vectors, kept, chosen)
+
+
+def _made_of(draft: Draft, op: _Factor, layer: str) -> Products:
+    return Products.LOADED if isinstance(op, ops.Parameter) else draft.demand.made_of(layer)
+
+
+def _at_several_positions(draft: Draft, op: _Factor, node: Node, axes: int, number: int) -> int:
+    """Products of ``number`` positions, which come in one token."""
+    arg = node.args[0]
+    kind = draft.program.nodes[arg].type
+    matrix = Matrix.of(op, kind, node.type, number * math.prod(kind.shape[axes:-1]), whole=False)
+    chosen = cut(matrix, draft.demand.cycles(node.layer), _made_of(draft, op, node.layer))
+    vectors = draft.several(arg, number, axes)
+    (tokens,) = draft.steps[vectors].stream.grid
+    if chosen.cycles == 1 and isinstance(op, ops.Linear):
+        return draft.made(draft.token_op(op, (vectors,), (tokens,)), node.type.shape[:axes], node.type.shape[axes:])
+    shape = (number, *kind.shape[axes:])
+    return _folded(
+        draft, op, node, draft.regroup(vectors, (tokens, chosen.serial), _lanes(shape, chosen)), axes, chosen
+    )
+
+
+def _lanes(shape: tuple[int, ...], chosen: Cut) -> tuple[int, int]:
+    """The vectors of a token of ``shape`` that are multiplied at once."""
+    return math.prod(shape[:-1]) // chosen.serial, shape[-1]
+
+
+def is_flat(shape: tuple[int, ...]) -> bool:
+    """Whether a tensor of ``shape`` is a single vector."""
+    return len(shape) > 0 and math.prod(shape) == shape[-1]
+
+
+def takes_flat(draft: Draft, node: Node) -> bool:
+    """Whether ``node`` is a product that takes a single vector as it comes."""
+    if isinstance(node.op, ops.MatMul):
+        return isinstance(draft.program.nodes[node.args[1]].op, ops.Parameter)
+    return isinstance(node.op, ops.Linear)
 
 
 def _flattened(draft: Draft, index: int) -> int | None:
     """A streamed tensor of which node ``index`` is the flat form, where a single vector comes of many tokens."""
     node = draft.program.nodes[index]
-    if not isinstance(node.op, ops.Reshape) or len(node.type.shape) != 1:
+    if not isinstance(node.op, ops.Reshape) or not is_flat(node.type.shape):
         return None
     (arg,) = node.args
     return arg if not draft.is_constant(arg) and draft.stream(arg).tokens > 1 else None
 
 
-def _accumulated(draft: Draft, op: ops.Linear, index: int, node: Node) -> int:
+def _accumulated(draft: Draft, op: _Factor, index: int, node: Node) -> int:
     """Products of each token as it comes, added up over the frame; of a frame that comes again for each group of results."""
-    stream = draft.stream(index)
+    tokens = draft.several(index, draft.at_once(index), draft.axes(index))
+    stream = draft.steps[tokens].stream
     matrix = Matrix.of(op, draft.program.nodes[index].type, node.type, 1, whole=False)
-    chosen = cut_of_tokens(matrix, stream.tokens, draft.demand.cycles(node.layer), draft.demand.made_of(node.layer))
+    chosen = cut_of_tokens(matrix, stream.tokens, draft.demand.cycles(node.layer), _made_of(draft, op, node.layer))
     steps, groups = chosen.steps, chosen.groups
-    chunks = draft.regroup(draft.of[index], (steps,), (1, math.prod(stream.shape) // steps))
+    chunks = draft.regroup(tokens, (steps,), (1, math.prod(stream.shape) // steps))
     if groups > 1:
         token = draft.steps[chunks].stream.token
         chunks = draft.put(Reorder(np.tile(np.arange(steps), groups)), (chunks,), Stream((groups * steps,), token))
-    results = _fold(draft, op, chunks, steps, groups, ())
+    results = _tiled(draft, op, node, chunks, steps, groups, ())
     return _product(draft, results, node, (), node.type.shape)
 
 
-def _folded(draft: Draft, op: ops.Linear, node: Node, axes: int, chosen: Cut) -> int:
-    """A matrix product over several cycles: at several positions after one another, in tiles of the matrix."""
-    (arg,) = node.args
-    shape, (n, m) = draft.shape(arg), op.weights.shape
+def _folded(draft: Draft, op: _Factor, node: Node, vectors: int, axes: int, chosen: Cut) -> int:
+    """A matrix product over several cycles: at several positions after one another, in tiles of the matrix.
+
+    ``vectors`` are tokens (lanes, n); the result has the first ``axes`` axes as grid.
+    """
+    n, m = op.weights.shape if isinstance(op, ops.Linear) else op.raw.shape
     steps, groups = chosen.steps, chosen.groups
-    lanes, size = math.prod(shape[axes:-1]) // chosen.serial, -(-n // steps)
-    grid = (*shape[:axes], chosen.serial)
-    kept = axes if lanes > 1 else len(shape) - 1
-    place, shape_there = node.type.shape[:kept], node.type.shape[kept:]
-    vectors = draft.regroup(draft.level(arg, axes), grid, (lanes, n))
+    grid = draft.steps[vectors].stream.grid
+    lanes, _ = draft.steps[vectors].stream.token.shape
+    size = -(-n // steps)
+    place, shape_there = node.type.shape[:axes], node.type.shape[axes:]
     if not chosen.multipliers:
-        result = draft.token_op(op, (vectors,), grid)
-        return draft.gathered(result, place, shape_there)
+        return draft.made(draft.token_op(op, (vectors,), grid), place, shape_there)
     if steps * size > n:
         vectors = draft.token_op(ops.Pad((0, 0), (0, steps * size - n)), (vectors,), grid)
     cut_up = draft.token_op(ops.Reshape((lanes, steps, size)), (vectors,), grid)
@@ -77,19 +128,25 @@ def _folded(draft: Draft, op: ops.Linear, node: Node, axes: int, chosen: Cut) ->
         cut_up = draft.token_op(ops.Transpose((1, 0, 2)), (cut_up,), grid)
     chunk = regrouped(draft.steps[cut_up].stream.token, (lanes, size))
     chunks = draft.put(Regroup(groups), (cut_up,), Stream((*grid, groups * steps), chunk))
-    if lanes == 1 or groups == 1:
-        return _product(draft, _fold(draft, op, chunks, steps, groups, grid), node, place, shape_there)
-    results = _fold(draft, op, chunks, steps, groups, grid)
-    whole = draft.regroup(results, grid, (groups, lanes, m // groups))
-    whole = draft.token_op(ops.Transpose((1, 0, 2)), (whole,), grid)
-    return draft.narrowed(draft.regroup(whole, shape[:axes], (*shape[axes:-1], m)), hull(node.type, axes))
+    results = _tiled(draft, op, node, chunks, steps, groups, grid)
+    if lanes > 1 and groups > 1:
+        results = draft.regroup(results, grid, (groups, lanes, m // groups))
+        results = draft.token_op(ops.Transpose((1, 0, 2)), (results,), grid)
+    return _product(draft, results, node, place, shape_there)
 
 
 def _product(draft: Draft, results: int, node: Node, grid: Grid, shape: tuple[int, ...]) -> int:
     """The results of a fold, which are the elements of a product in order, in the formats and at the places of that."""
     token = draft.steps[results].stream.token
     kind = regrouped(hull(node.type, len(grid)), token.shape)
-    return draft.gathered(draft.narrowed(results, kind), grid, shape)
+    return draft.made(draft.narrowed(results, kind), grid, shape)
+
+
+def _tiled(draft: Draft, op: _Factor, node: Node, chunks: int, steps: int, groups: int, grid: Grid) -> int:
+    """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
+    if isinstance(op, ops.Linear):
+        return _fold(draft, op, chunks, steps, groups, grid)
+    return product_with_parameter(draft, op, draft.program.nodes[node.args[1]], chunks, steps, groups, grid)
 
 
 def _fold(draft: Draft, op: ops.Linear, chunks: int, steps: int, groups: int, grid: Grid) -> int:
@@ -120,6 +177,9 @@ def _fold(draft: Draft, op: ops.Linear, chunks: int, steps: int, groups: int, gr
 def matmul(draft: Draft, node: Node) -> int:
     """Row by row of the first operand where that is how it comes; the second one whole but for batch axes."""
     x, y = node.args
+    factor = draft.program.nodes[y].op
+    if isinstance(factor, ops.Parameter) and factor.raw.ndim == 2 and not draft.is_constant(x):
+        return linear(draft, factor, node)
     shape = node.type.shape
     rank = len(shape)
     rows = not draft.is_constant(x) and draft.axes(x) + rank - len(draft.shape(x)) >= rank - 1 and draft.axes(x) > 0
