@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,6 +153,31 @@ def test_failure_shows_command_log_and_first_error(tmp_path: Path) -> None:
 def test_failure_without_an_error_line_shows_the_last(tmp_path: Path) -> None:
     with pytest.raises(ToolFailedError, match="exit code 1: giving up"):
         run(command(tmp_path, "echo hm; echo giving up; echo; exit 1"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Error (12007): no such entity",
+        "cc1plus: fatal: out of memory",
+        "make: *** [all] Error 2",
+        "10 errors",
+        "1 error.",
+    ],
+)
+def test_failure_in_other_words_than_the_tools_usual_ones_is_shown(tmp_path: Path, line: str) -> None:
+    harmless = [
+        "0 errors",
+        "Errors: 0",
+        "no error handling",
+        "WARNING: error-prone",
+        "error_correction on",
+        "without error",
+    ]
+    text = "; ".join(f"echo '{one}'" for one in (*harmless, line, "second error", "bye"))
+    with pytest.raises(ToolFailedError, match=f"exit code 1: {re.escape(line)}"):
+        run(command(tmp_path, f"{text}; exit 1", error_pattern="^%Error", errors_fail=True))
+    run(command(tmp_path, text, error_pattern="^%Error", errors_fail=True))  # whether it failed is another question
 
 
 def test_failure_that_only_the_console_knows(tmp_path: Path) -> None:

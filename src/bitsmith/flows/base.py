@@ -39,6 +39,10 @@ _VERSION_TIMEOUT_S = 120.0  # the first call of a WebAssembly tool compiles it
 _POLL_S = 0.1
 _KILL_GRACE_S = 3.0
 _ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named it
+_SPOKEN_ERROR = re.compile(
+    r"(?i)^(?!\W*(?:warning|info|note)\b).*(?<!\bno )(?<!\b0 )(?<!\bzero )(?<!\bwithout )\b(?:errors?|fatal)\b(?!\W*0\b)"
+)
+"""What a line has that tells of an error, and no count of none; too loose to tell whether a tool has failed."""
 
 
 class Origin(Enum):
@@ -451,8 +455,11 @@ def _failure(command: Command, code: int | None, missing: Sequence[Path], timeou
 
 
 def _error_line(command: Command) -> tuple[bool, str]:
-    """Whether a line of the logs matches the command's error pattern; the first that does, else the last not empty."""
-    last = ""
+    """Whether a line of the logs matches the command's error pattern; the first that does.
+
+    Else the first that speaks of an error in other words, and if none does, the last that is not empty.
+    """
+    last = spoken = ""
     for path in dict.fromkeys((command.log, command.console)):
         if not path.exists():
             continue
@@ -460,8 +467,10 @@ def _error_line(command: Command) -> tuple[bool, str]:
             for line in file:
                 if re.search(command.error_pattern, line):
                     return True, line.strip()
+                if not spoken and _SPOKEN_ERROR.search(line):
+                    spoken = line.strip()
                 last = line.strip() or last
-    return False, last
+    return False, spoken or last
 
 
 Result_co = TypeVar("Result_co", covariant=True)
