@@ -39,7 +39,7 @@ class _Clusters:
         live: set[int] = set()
         for number in range(len(self._steps) - 1, -1, -1):
             step = self._steps[number]
-            if number in live or isinstance(step.kind, Exit | Entry):
+            if number in live or isinstance(step.kind, Exit) or (isinstance(step.kind, Entry) and not step.kind.loaded):
                 live.update((number, *step.args))
         return sorted(live)
 

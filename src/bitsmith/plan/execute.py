@@ -5,7 +5,7 @@ Tokens are rows of raw values. Token functions run in the emulator, all tokens o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import numpy as np
@@ -20,8 +20,13 @@ from bitsmith.plan import processes as kinds
 from bitsmith.plan.processes import Network, Process
 
 
-def execute(network: Network, frame: Sequence[Ints]) -> list[Ints]:
-    """Raw outputs, of the shapes and in the types of the exits' streams, for raw inputs in those of the entries'."""
+def execute(
+    network: Network, frame: Sequence[Ints], weights: Mapping[tuple[str, str], Ints] | None = None
+) -> list[Ints]:
+    """Raw outputs, of the shapes and in the types of the exits' streams, for raw inputs in those of the entries'.
+
+    ``weights``: raw values of the tensors that come in with each frame, by layer and name.
+    """
     values: dict[tuple[int, int], Ints] = {}
     given = iter(frame)
     outputs = []
@@ -31,7 +36,9 @@ def execute(network: Network, frame: Sequence[Ints]) -> list[Ints]:
             for source, stream in zip(process.args, process.takes, strict=True)
         ]
         if isinstance(process.kind, kinds.Entry):
-            results = [objects(next(given)).reshape(process.results[0].tokens, -1)]
+            loaded = process.kind.loaded
+            raw = next(given) if loaded is None else loaded.tiles((weights or {})[loaded.layer, loaded.name])
+            results = [objects(raw).reshape(process.results[0].tokens, -1)]
         elif isinstance(process.kind, kinds.Exit):
             outputs.append(takes[0].reshape(process.takes[0].shape))
             results = []

@@ -8,13 +8,14 @@ four-input look-up tables, multipliers as what they would take without multiplie
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from bitsmith.ir import ops
-from bitsmith.ir.types import TensorType
+from bitsmith.ir.types import TensorType, width_of
 from bitsmith.netlist import csd
 
 _MACHINE_BITS = 62
@@ -38,12 +39,14 @@ class Products(enum.Enum):
     """What a layer's products with constants are made of, where they have several cycles.
 
     CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
-    there are; GRAPHS: adder graphs, which only the positions of a tensor share.
+    there are; GRAPHS: adder graphs, which only the positions of a tensor share; LOADED: multipliers, for weights that are
+    not known.
     """
 
     CHEAPEST = "cheapest"
     SHARED = "shared"
     GRAPHS = "graphs"
+    LOADED = "loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +89,19 @@ class Matrix:
     whole: bool
 
     @classmethod
-    def of(cls, op: ops.Linear, x: TensorType, y: TensorType, vectors: int, *, whole: bool) -> Matrix:
+    def of(cls, op: ops.Linear | ops.Parameter, x: TensorType, y: TensorType, vectors: int, *, whole: bool) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``."""
+        if isinstance(op, ops.Parameter):
+            n, m = op.raw.shape
+            bits = width_of(min(int(op.lo.min()), -1), int(op.hi.max()))
+            return cls(n, m, vectors, max(x.max_width, 1), bits, max(y.max_width, 1), math.inf, math.inf, whole)
         n, m = op.weights.shape
         most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
         weights = op.weights.astype(np.int64) if most <= _MACHINE_BITS else op.weights
         have, want = float(x.width.mean()), float(y.width.mean())
-        bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
+        graph_bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
         return cls(
-            n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), bits, whole
+            n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), graph_bits, whole
         )
 
     def area(self, cut: Cut) -> float:
@@ -128,7 +135,7 @@ def rom_area(words: int, bits: int) -> float:
 def cut(matrix: Matrix, cycles: int, products: Products) -> Cut:
     """How ``matrix`` is cut for at most ``cycles`` cycles."""
     whole = Cut(1, 1, 1, multipliers=False)
-    if cycles == 1:
+    if cycles == 1 and products is not Products.LOADED:
         return whole
     serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
     graphs = [Cut(serial, 1, 1, multipliers=False) for serial in serials]
@@ -142,6 +149,8 @@ def cut(matrix: Matrix, cycles: int, products: Products) -> Cut:
             found = graphs
         case Products.SHARED:
             found = [tile for tile in tiles if tile.cycles > 1] or [whole]
+        case Products.LOADED:
+            found = tiles
         case Products.CHEAPEST:
             found = graphs + tiles
     return min(found, key=lambda one: (matrix.area(one), one.cycles))

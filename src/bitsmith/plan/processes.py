@@ -44,10 +44,46 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """Weights from outside: tensor ``name`` of ``layer``, whose raw values are any of ``lo..hi`` in units of ``2**-frac``.
+
+    The tensor is seen as a matrix (rows, columns), of which rows of zeros fill up what ``steps`` does not divide. It is cut
+    into tiles: ``steps`` parts of its rows, ``groups`` parts of its columns. Tiles come as those of a :class:`Fold`, elements
+    of each row by row.
+    """
+
+    layer: str
+    name: str
+    matrix: tuple[int, int]
+    steps: int
+    groups: int
+    lo: int
+    hi: int
+    frac: int
+
+    def tiles(self, raw: Ints) -> Ints:
+        """The tiles (groups, steps, rows, columns) of the tensor's raw values."""
+        rows, columns = self.matrix
+        size = -(-rows // self.steps)
+        padded = np.zeros((self.steps * size, columns), dtype=np.object_)
+        padded[:rows] = raw.reshape(rows, columns)
+        cut = padded.reshape(self.steps, size, self.groups, columns // self.groups)
+        return objects(np.ascontiguousarray(cut.transpose(2, 0, 1, 3)))
+
+    def token(self, shape: tuple[int, ...]) -> TensorType:
+        """The type of a token of such elements."""
+        padded = self.matrix[0] % self.steps > 0
+        return TensorType.of(
+            shape, self.frac, min(self.lo, 0) if padded else self.lo, max(self.hi, 0) if padded else self.hi
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """Input ``name`` of the program, from outside."""
+    """Input ``name`` of the program, from outside; or weights, the same tokens for each frame."""
 
     name: str
+    loaded: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +95,13 @@ class Exit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rom:
-    """Constant tokens in order, the same for each frame; ``raw`` is (tokens, *token shape) in units of the stream's type."""
+    """Constant tokens in order, the same for each frame; ``raw`` is (tokens, *token shape) in units of the stream's type.
+
+    What is ``loaded`` may be given anew: its tiles are tokens, which come over and over.
+    """
 
     raw: Ints
+    loaded: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +119,13 @@ class Fold:
     """Products with constants over several cycles: ``y = sum over steps of x[step] @ weights[group, step]``.
 
     Takes ``groups * steps`` tokens (lanes, n) for ``groups`` tokens (lanes, m): those of all steps of the first group, then
-    those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them.
+    those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them. What is ``loaded``
+    may be given anew.
     """
 
     weights: Ints
     frac: int
+    loaded: Loaded | None = None
 
     @property
     def groups(self) -> int:
@@ -185,7 +227,7 @@ class Network:
 
     @property
     def entries(self) -> tuple[int, ...]:
-        """Processes that are inputs, in the program's order."""
+        """Processes that are inputs, in the program's order, and those through which weights come."""
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Entry))
 
     @property
