@@ -125,20 +125,68 @@ def test_fold(
     assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=fold_latency(n))
 
 
-def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lanes", "n", "m", "x_width", "signed", "w_width", "steps", "groups", "pairs"),
+    sets(
+        (2, 3, 3, 4, True, 5, 2, 2, "COLUMN_PAIRS"),
+        (3, 5, 2, 3, True, 2, 1, 2, "LANE_PAIRS"),
+        (1, 4, 2, 1, False, 4, 3, 1, "COLUMN_PAIRS"),
+        (4, 2, 1, 1, True, 1, 2, 1, "LANE_PAIRS"),
+        (2, 1, 3, 6, False, 3, 1, 3, "LANE_PAIRS"),
+        (1, 1, 4, 8, True, 8, 3, 2, "COLUMN_PAIRS"),
+        (2, 7, 5, 5, False, 6, 2, 1, "COLUMN_PAIRS"),
+        ci=True,
+    ),
+)
+def test_fold_of_pairs(
+    tmp_path: Path,
+    lanes: int,
+    n: int,
+    m: int,
+    x_width: int,
+    signed: bool,
+    w_width: int,
+    steps: int,
+    groups: int,
+    pairs: str,
+) -> None:
+    """Multipliers that make two products, in the widths that any numbers need: results and cycles are the same."""
+    y_width = x_width + w_width + (n * steps).bit_length()
+    weights = numbers((groups, steps, n, m), w_width, seed=1)
+    unit = fold_unit(lanes, weights, x_width, signed, w_width, y_width, {pairs: 1})
+    bench = Bench(tmp_path, unit)
+    values = numbers((6 * FRAMES, groups, steps, lanes, n), x_width, signed)
+    expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, lanes * m), y_width)
+    tokens = packed(values.reshape(-1, lanes * n), x_width)
+    bench.check([tokens], expected)
+    count = 2 * groups * steps
+    process_ = process(kinds.Fold(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=fold_latency(n))
+
+
+@pytest.mark.parametrize("pairs", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_fold_wraps_at_the_width_of_its_results(tmp_path: Path, pairs: int) -> None:
     """Sums of which only the low bits are asked for, narrower than the products."""
     weights = numbers((1, 3, 4, 2), 6, seed=1)
-    bench = Bench(tmp_path, fold_unit(1, weights, 8, True, 6, 7))
+    bench = Bench(tmp_path, fold_unit(1, weights, 8, True, 6, 7, {"COLUMN_PAIRS": pairs}))
     values = numbers((FRAMES, 1, 3, 1, 4), 8)
     expected = packed(objects(np.einsum("vgsln,gsnm->vglm", values, weights)).reshape(-1, 2), 7)
     bench.check([packed(values.reshape(-1, 4), 8)], expected)
 
 
-def fold_unit(lanes: int, weights: Ints, x_width: int, signed: bool, w_width: int, y_width: int) -> Unit:
-    """A fold with its ROM."""
+def fold_unit(
+    lanes: int,
+    weights: Ints,
+    x_width: int,
+    signed: bool,
+    w_width: int,
+    y_width: int,
+    pairs: dict[str, int] | None = None,
+) -> Unit:
+    """A fold with its ROM; ``pairs`` are parameters that say which products share multipliers."""
     groups, steps, n, m = weights.shape
     parameters = {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width}
-    parameters |= {"Y_WIDTH": y_width, "STEPS": steps, "GROUPS": groups}
+    parameters |= {"Y_WIDTH": y_width, "STEPS": steps, "GROUPS": groups, **(pairs or {})}
     tiles = packed(weights.reshape(groups * steps, n * m), w_width)
     body = f"logic [{bits_for(len(tiles)) - 1}:0] at;\n" + lookup("tile", n * m * w_width, "at", tiles, True)
     body += instance("bitsmith_fold", parameters, {**ports(), "rom_address": "at", "rom_data": "tile"})
@@ -385,6 +433,8 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_reduce", {"COUNT": 7, "ELEMENTS": 3, "WIDTH": 9, "GREATEST": 1}),
     ("bitsmith_fold", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
     ("bitsmith_fold", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
+    ("bitsmith_fold", {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1}),
+    ("bitsmith_fold", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
     ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
@@ -402,16 +452,22 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_source", {"TOKENS": 12}),
 ]
 
+MADE_OF = [
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
+    ("bitsmith_fold", "bitsmith_fold_factors"),
+]
+"""Modules with those that they are made of."""
+
 
 def test_every_module_has_a_variant() -> None:
-    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {"bitsmith_window_axis"}
+    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {"bitsmith_window_axis", "bitsmith_fold_factors"}
     assert {module for module, _ in VARIANTS} == modules
 
 
 @pytest.mark.parametrize(("module", "parameters"), VARIANTS)
 def test_lint_clean(tmp_path: Path, module: str, parameters: dict[str, int]) -> None:
     """Two front ends, with ``parameters`` for defaults."""
-    parts = ["bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"] if module == "bitsmith_window" else [module]
+    parts = next((parts for parts in MADE_OF if parts[0] == module), (module,))
     files = []
     compilation = pyslang.ast.Compilation()
     for name, text in library([f"{part}.sv" for part in parts]).items():

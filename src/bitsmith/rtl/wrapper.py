@@ -15,9 +15,10 @@ UART_LIBRARY = (
 SHELL_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
 """All modules of shells: around a pipeline `AXI_STREAM_LIBRARY`, and those of the shell itself."""
 STREAM_LIBRARY = (
-    *("bitsmith_queue.sv", "bitsmith_split.sv", "bitsmith_gather.sv", "bitsmith_reduce.sv", "bitsmith_fold.sv"),
+    *("bitsmith_queue.sv", "bitsmith_split.sv", "bitsmith_gather.sv", "bitsmith_reduce.sv"),
+    *("bitsmith_fold.sv", "bitsmith_fold_factors.sv"),
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
-    *("bitsmith_merge.sv", "bitsmith_scan.sv", "bitsmith_source.sv"),
+    *("bitsmith_merge.sv", "bitsmith_scan.sv", "bitsmith_source.sv", "bitsmith_load.sv"),
 )
 """Processes that pass tokens, and the queues between them."""
 
