@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.errors import ConfigError
-from bitsmith.hls import HlsTarget, write
+from bitsmith.hls import HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.names import KEYWORDS, comment, identifier
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
+from bitsmith.plan.demand import Demand
 from tests.hls.compiled import assert_equal_to_emulator
 
 HOSTILE = (
@@ -29,8 +30,8 @@ HOSTILE = (
 @given(st.text(max_size=80))
 def test_any_text_becomes_an_identifier(text: str) -> None:
     name = identifier(text)
-    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*_?", name)
-    assert len(name) <= 66 and name not in KEYWORDS and name != name.upper()[:-1]
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
+    assert len(name) <= 67 and name not in KEYWORDS and name != name.upper()
 
 
 @given(st.text(max_size=300))
@@ -67,6 +68,18 @@ def test_hostile_names_are_nowhere_in_the_code() -> None:
         code = [line.split("//")[0] for line in text.splitlines()]
         assert not any("system" in line and "int_system_x" not in line for line in code)
         assert not any(line.startswith("#error") for line in code)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_name_is_reserved(dialect: str) -> None:
+    """C++ keeps names with two underscores in a row to itself; those that begin with them are the compilers'."""
+    for demand in (Demand({}, parallel=True), Demand({}, parallel=False)):
+        for top in ("net", "float", "TOP__"):
+            target = HlsTarget(top, DIALECTS[dialect].part)
+            project = write_demanded(hostile_program(), demand, DIALECTS[dialect], target)
+            for text in project.files.values():
+                code = "\n".join(line.split("//")[0] for line in text.splitlines())
+                assert not re.findall(r"\b[A-Za-z]\w*__\w*", code)
 
 
 def test_part_that_would_be_a_script_is_refused() -> None:

@@ -26,16 +26,17 @@ _MAX_LENGTH = 64
 
 
 def identifier(text: str) -> str:
-    """``text`` as a legal identifier: ASCII letters, digits and single underscores.
+    """``text`` as a legal identifier: ASCII letters, digits and single underscores, none of them at an end.
 
-    Names in capitals get an underscore appended, since they could be macros (``EOF``, ``AP_RND``, ``I``), and names with
-    the ending of types (``size_t``) or the beginning of the vendors' macros (``hls_register``) too.
+    So no name that is made of several of them has two underscores in a row, which C++ reserves. Keywords get ``_n`` appended,
+    and so do names in capitals, since they could be macros (``EOF``, ``AP_RND``, ``I``), and names with the ending of types
+    (``size_t``) or the beginning of the vendors' macros (``hls_register``).
     """
     name = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII)[:_MAX_LENGTH].strip("_")
     if not name or name[0].isdigit():
         name = f"n{name}"
     taken = name in KEYWORDS or name == name.upper() or name.endswith("_t") or name.startswith(("hls_", "ihc_"))
-    return f"{name}_" if taken else name
+    return f"{name}_n" if taken else name
 
 
 def comment(text: str) -> str:
