@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +26,10 @@ _LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
 _COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "Result", "Bits", "Frac", "Range")
 _LEAST_WIDTHS = {"Range": 98, "Nonzero": 124, "Constants": 124}
 """Columns that narrower tables leave out."""
+_DETAILS = ("Nonzero", "Constants")
+"""Columns that are left out before others become narrower than they should be."""
+_SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12}
+"""Columns that may be narrower than what they hold, in this order, and how narrow: names lose their middles, others wrap."""
 
 _UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock period", "ns"), "Cycles": ("Latency", "cycles")}
 
@@ -164,19 +169,16 @@ class LayersTable:
     notes: tuple[str, ...] = ()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        headings = [heading for heading in _COLUMNS if options.max_width >= _LEAST_WIDTHS.get(heading, 0)]
+        rows = [dict(zip(_COLUMNS, _cells(row), strict=True)) for row in self.layers]
+        shown = [heading for heading in _COLUMNS if options.max_width >= _LEAST_WIDTHS.get(heading, 0)]
+        widths = _widths({heading: [row[heading] for row in rows] for heading in shown}, options.max_width)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-        for heading in headings:
+        for heading, width in widths.items():
             right = heading in ("Params", "Nonzero", "Bits", "Frac")
-            table.add_column(
-                heading,
-                justify="right" if right else "left",
-                overflow="fold",
-                no_wrap=heading not in ("Layer", "Range"),
-            )
-        for row in self.layers:
-            cells = dict(zip(_COLUMNS, _cells(row), strict=True))
-            table.add_row(*(Text(cells[heading]) for heading in headings))
+            table.add_column(heading, justify="right" if right else "left", overflow="fold", width=width)
+        for row in rows:
+            named = {heading: shortened(row[heading], widths[heading]) for heading in ("Layer", "Type")}
+            table.add_row(*(Text(named.get(heading, row[heading])) for heading in widths))
         yield Text(f"{self.name}: {totals(self.layers)}", style="bold")
         clock = f"{self.clock_period_ns:g} ns clock" if self.clock_period_ns else ""
         target = ", ".join(filter(None, (self.part, clock)))
@@ -185,6 +187,34 @@ class LayersTable:
         yield table
         for note in self.notes:
             yield Text(f"note: {note}")
+
+
+def _widths(columns: Mapping[str, Sequence[str]], available: int) -> dict[str, int]:
+    """The columns that are shown, with widths that fit into ``available`` characters."""
+    widths = {
+        heading: max(cell_len(line) for cell in (heading, *cells) for line in cell.split("\n"))
+        for heading, cells in columns.items()
+    }
+    least = {heading: min(width, _SHORTENED.get(heading, width)) for heading, width in widths.items()}
+    if sum(least.values()) + 2 * len(least) > available:
+        widths = {heading: width for heading, width in widths.items() if heading not in _DETAILS}
+    excess = sum(widths.values()) + 2 * len(widths) - available
+    for heading, bound in (*((heading, least.get(heading, 0)) for heading in _SHORTENED), ("Layer", 8)):
+        if heading in widths and excess > 0:
+            narrower = max(widths[heading] - excess, bound)
+            excess -= widths[heading] - narrower
+            widths[heading] = narrower
+    return widths
+
+
+def shortened(name: str, width: int) -> str:
+    """``name`` without its middle if it is wider than ``width`` characters of a terminal."""
+    if cell_len(name) <= width:
+        return name
+    head, tail = name[: width - width // 2], name[len(name) - width // 2 :]
+    while cell_len(head) + 1 + cell_len(tail) > width:
+        head, tail = (head[:-1], tail) if cell_len(head) > cell_len(tail) else (head, tail[1:])
+    return f"{head}…{tail}"
 
 
 def totals(layers: tuple[LayerRow, ...]) -> str:

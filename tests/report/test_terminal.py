@@ -1,0 +1,52 @@
+"""Tables that fit the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from bitsmith.report.summary import ConstantRow, LayerRow
+from bitsmith.report.terminal import LayersTable, as_text, shortened
+from tests.report.reports import design
+
+LONG = "encoder_blocks_0_self_attention_query_projection_kernel"
+
+
+def _wide(name: str) -> LayerRow:
+    row = next(row for row in design().layers if row.result is not None)
+    constants = (ConstantRow("weight", (16, 16), 200, "auto", "fixed<16,6>"),)
+    return replace(row, name=name, source="MultiHeadAttention", shape=(112, 112, 64), constants=constants,
+                   declared="ap_fixed<16,6,RND,SAT>")  # fmt: skip
+
+
+@given(st.text("abyz_\u5b57\u00e9", max_size=30), st.integers(2, 30))
+def test_names_lose_their_middles_only(name: str, width: int) -> None:
+    found = shortened(name, width)
+    assert cell_len(found) <= width
+    if found != name:
+        head, tail = found.split("\u2026")
+        assert cell_len(name) > width and name.startswith(head) and name.endswith(tail)
+        assert cell_len(found) >= width - 2  # of what a character may take
+
+
+@settings(max_examples=20)
+@given(st.integers(80, 160), st.lists(st.integers(1, len(LONG)), min_size=1, max_size=4))
+def test_layers_with_long_names_take_a_line_each(width: int, lengths: list[int]) -> None:
+    rows = tuple(_wide(LONG[: length - 1] + str(number)) for number, length in enumerate(lengths))
+    lines = as_text(LayersTable("net", rows), width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    (heading,) = (line for line in lines if line.startswith(" Layer"))
+    at = heading.index("Type")
+    named = [line[1:at].strip() for line in lines[lines.index(heading) + 2 :] if line[1:2].strip()]
+    assert named == [shortened(row.name, at - 3) for row in rows]
+    assert at - 3 >= min(17, max(len(row.name) for row in rows))
+
+
+def test_details_go_before_names_are_cut_short() -> None:
+    rows = (_wide("fc"), _wide(LONG))
+    assert "Constants" in as_text(LayersTable("net", rows[:1]), 130)
+    text = as_text(LayersTable("net", rows), 130)
+    assert "Constants" not in text and "Range" in text and LONG[:16] in text
