@@ -145,7 +145,7 @@ def _computed_by_keras(live: LiveModel, network: Network, X: Arrays) -> dict[str
     after = {
         node.inputs[0]: node.name
         for node in network.nodes
-        if len(node.inputs) == 1 and node.name not in users and node.name.startswith(f"{node.inputs[0]}_")
+        if len(node.inputs) == 1 and node.name not in users and node.name.startswith(f"{node.inputs[0]}_") and not node.inner
     }
     known = {node.name for node in network.nodes} - set(network.inputs)
     tensors: dict[str, object] = {}

@@ -69,15 +69,14 @@ def config_from_network(
             "TraceOutput": False,
         }
     }
+    known = [node for node in network.nodes if not node.inner]
     if granularity == "type":
-        kinds = {node.layer.kind: node.layer for node in network.nodes}
+        kinds = {node.layer.kind: node.layer for node in known}
         config["LayerType"] = {
             kind: _layer_entry(layer, precision, default_reuse_factor) for kind, layer in kinds.items()
         }
     elif granularity == "name":
-        config["LayerName"] = {
-            node.name: _layer_entry(node.layer, precision, default_reuse_factor) for node in network.nodes
-        }
+        config["LayerName"] = {node.name: _layer_entry(node.layer, precision, default_reuse_factor) for node in known}
     return config
 
 

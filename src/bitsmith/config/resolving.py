@@ -35,7 +35,7 @@ def resolve(network: Network, config: ConfigLike) -> Network:
     """``network`` with the settings of ``config`` on every layer; settings it had before are replaced.
 
     Args:
-        network: the layers, as read from the user's model.
+        network: the layers, as read from the user's model; inner ones have no settings.
         config: see :data:`ConfigLike`.
 
     Raises:
@@ -43,10 +43,12 @@ def resolve(network: Network, config: ConfigLike) -> Network:
     """
     problems = Problems()
     chosen = config if isinstance(config, HLSConfig) else collect_hls_config(loaded(config), "", problems)
-    _check_names(network, chosen, problems)
-    _check_types(network, chosen, problems)
+    known = [node for node in network.nodes if not node.inner]
+    _check_names(known, chosen, problems)
+    _check_types(known, chosen, problems)
     reach = _Reach()
-    nodes = [replace(node, settings=_settings(node, chosen, reach)) for node in network.nodes]
+    settings = {node.name: _settings(node, chosen, reach) for node in known}
+    nodes = [replace(node, settings=settings.get(node.name, Settings())) for node in network.nodes]
     problems.finish()
     for key in sorted(reach.hidden - reach.used):
         problems.add(
@@ -122,8 +124,8 @@ def _format(
     return model.precision[of_model]
 
 
-def _check_names(network: Network, chosen: HLSConfig, problems: Problems) -> None:
-    nodes = {node.name: node for node in network.nodes}
+def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> None:
+    nodes = {node.name: node for node in known}
     for name, choices in chosen.names.items():
         where = f"LayerName.{name}"
         if name not in nodes:
@@ -133,9 +135,9 @@ def _check_names(network: Network, chosen: HLSConfig, problems: Problems) -> Non
             _check_choices(choices, [nodes[name]], where, nodes[name].layer.kind, problems)
 
 
-def _check_types(network: Network, chosen: HLSConfig, problems: Problems) -> None:
+def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> None:
     by_type: dict[str, list[NetworkNode]] = {}
-    for node in network.nodes:
+    for node in known:
         for type_name in type_names(node):
             by_type.setdefault(type_name, []).append(node)
     for type_name, choices in chosen.types.items():

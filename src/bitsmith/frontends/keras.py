@@ -90,7 +90,8 @@ def _network(graph: Graph, source: Source) -> Network:
             layer = _checked(step.layer, entry)
             inputs = before if step.inputs is None else tuple(
                 placed[key] if isinstance(key, str) else operands[key] for key in step.inputs)  # fmt: skip
-            node = NetworkNode(names.of(name, step), layer, inputs, step.source or entry.class_name)
+            node = NetworkNode(names.of(name, step), layer, inputs, step.source or entry.class_name, order=step.order,
+                               inner=step.inner)  # fmt: skip
             shapes[node.name] = _result_shape(node, shapes, entry)
             nodes.append(node)
             placed[step.suffix] = node.name

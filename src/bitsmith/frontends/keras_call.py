@@ -17,6 +17,7 @@ from bitsmith.layers.input import Constant as ConstantTensor
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.order import Order
 from bitsmith.layers.shape import Identity
 
 MAX_ELEMENTS = 1 << 24
@@ -29,13 +30,15 @@ class Step:
 
     The one without a suffix carries the user's name; the others' names end in the suffix. ``source`` is by default Keras's
     class name. ``inputs`` are numbers of the call's tensors and suffixes of earlier steps; left out, a step reads the one
-    before it, and the first one all tensors of the call.
+    before it, and the first one all tensors of the call. ``order`` and ``inner`` are those of the network's node.
     """
 
     layer: Layer
     suffix: str = ""
     source: str = ""
     inputs: tuple[int | str, ...] | None = None
+    order: Order | None = None
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True)

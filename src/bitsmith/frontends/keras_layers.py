@@ -27,6 +27,7 @@ from bitsmith.frontends.keras_norm import NORMALISATIONS
 from bitsmith.frontends.keras_pooling import POOLING
 from bitsmith.frontends.keras_recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras_shape import SHAPES
+from bitsmith.frontends.keras_spatial import channels_last
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -160,7 +161,7 @@ def _normalization(call: LayerCall) -> tuple[Step, ...]:
 
 def _flatten(call: LayerCall) -> tuple[Step, ...]:
     if call.config.text("data_format", "channels_last") == "channels_first" and len(call.shape) > 1:
-        return Step(Permute((*range(1, len(call.shape)), 0)), "permute"), Step(Flatten())
+        return channels_last(len(call.shape) - 1), Step(Flatten())
     return (Step(Flatten()),)
 
 

@@ -9,7 +9,7 @@ from bitsmith.frontends.keras_call import LayerCall, Step, Steps, Translation, T
 from bitsmith.frontends.keras_json import Json, constant, is_integer, shown
 from bitsmith.frontends.keras_spatial import (
     Build,
-    channels_first,
+    between_permutations,
     channels_last,
     is_channels_first,
     per_axis,
@@ -53,10 +53,10 @@ def _global(rank: int, kind: type[GlobalMaxPool | GlobalAveragePool]) -> Transla
     def translate(call: LayerCall) -> tuple[Step, ...]:
         spatial_shape(call, rank)
         keepdims, first = call.config.flag("keepdims", False), is_channels_first(call)
-        steps: tuple[Step, ...] = (Step(kind(keepdims)),)
-        if first:
-            steps = (channels_last(rank), *steps)
-        return (*steps, channels_first(rank)) if first and keepdims else steps
+        steps = (Step(kind(keepdims)),)
+        if first and keepdims:
+            return between_permutations(steps, rank)
+        return (channels_last(rank), *steps) if first else steps
 
     return translate
 

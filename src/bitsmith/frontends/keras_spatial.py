@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError
@@ -18,14 +19,21 @@ Build: TypeAlias = Callable[[LayerCall, Shape], tuple[Step, ...]]
 
 
 def spatial(rank: int, build: Build) -> Translator:
-    """The steps of ``build``, between permutations where channels come first."""
+    """The steps of ``build``, whose results have all axes, between permutations where channels come first."""
 
     def translate(call: LayerCall) -> tuple[Step, ...]:
-        if not is_channels_first(call):
-            return build(call, spatial_shape(call, rank))
-        return (channels_last(rank), *build(call, spatial_shape(call, rank)), channels_first(rank))
+        steps = build(call, spatial_shape(call, rank))
+        return between_permutations(steps, rank) if is_channels_first(call) else steps
 
     return translate
+
+
+def between_permutations(steps: tuple[Step, ...], rank: int) -> tuple[Step, ...]:
+    """``steps``, which have channels last, of a layer that has them first."""
+    last = (*range(1, rank + 1), 0)
+    seen = [replace(step, order=last) for step in steps]
+    first = Step(Permute((rank, *range(rank))), "channels_first", "Permute", inner=True)
+    return (channels_last(rank), *seen, first)
 
 
 def is_channels_first(call: LayerCall) -> bool:
@@ -47,12 +55,7 @@ def spatial_shape(call: LayerCall, rank: int) -> Shape:
 
 def channels_last(rank: int) -> Step:
     """Channels moved from the first axis to the last."""
-    return Step(Permute((*range(1, rank + 1), 0)), "channels_last", "Permute")
-
-
-def channels_first(rank: int) -> Step:
-    """Channels moved from the last axis to the first."""
-    return Step(Permute((rank, *range(rank))), "channels_first", "Permute")
+    return Step(Permute((*range(1, rank + 1), 0)), "channels_last", "Permute", inner=True)
 
 
 def per_axis(call: LayerCall, key: str, rank: int, default: int | None = None, least: int = 1) -> Axes:

@@ -26,6 +26,7 @@ from bitsmith.frontends.onnx_values import Batch, Kind, Known, MixedSamplesError
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.order import Order
 from bitsmith.layers.shape import Reshape
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
@@ -225,7 +226,16 @@ class _Reading:
             return value.node
         return self._place(self._name(f"{value.node}_output"), Reshape(shape), (value,), "Reshape")[0]
 
-    def _place(self, name: str, layer: Layer, inputs: Sequence[Tensor], source: str) -> tuple[str, Shape]:
+    def _place(
+        self,
+        name: str,
+        layer: Layer,
+        inputs: Sequence[Tensor],
+        source: str,
+        order: Order | None = None,
+        *,
+        inner: bool = False,
+    ) -> tuple[str, Shape]:
         if name in self.shapes:
             name = self._name(name)
         shape = layer.output_shape([x.shape for x in inputs])
@@ -234,7 +244,8 @@ class _Reading:
         for what, values in layer.weights().items():
             if not bool(np.all(np.isfinite(values))):
                 raise UnsupportedError(f"{what} overflows", accepted="finite weights")
-        self.nodes.append(NetworkNode(name, layer, tuple(x.node for x in inputs), source))
+        read = tuple(x.node for x in inputs)
+        self.nodes.append(NetworkNode(name, layer, read, source, order=order, inner=inner))
         self.shapes[name] = shape
         return name, shape
 

@@ -26,6 +26,7 @@ from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.order import Order
 from bitsmith.layers.shape import Identity, Permute, Reshape
 
 Operand: TypeAlias = "Tensor | Floats"
@@ -33,9 +34,18 @@ Operand: TypeAlias = "Tensor | Floats"
 
 
 class Place(Protocol):
-    """Puts a layer into the network."""
+    """Puts a layer into the network; ``order`` and ``inner`` are those of the node."""
 
-    def __call__(self, name: str, layer: Layer, inputs: Sequence[Tensor], source: str) -> tuple[str, Shape]:
+    def __call__(
+        self,
+        name: str,
+        layer: Layer,
+        inputs: Sequence[Tensor],
+        source: str,
+        order: Order | None = None,
+        *,
+        inner: bool = False,
+    ) -> tuple[str, Shape]:
         """The node's name, which begins with ``name``, and the shape of its result."""
         ...
 
@@ -164,15 +174,17 @@ class Call:
         layer = Reshape((*x.shape[:axis], *x.shape[axis + 1 :]))
         return self.emit(layer, (x,), "sample", batch=axis)
 
-    def channels_last(self, x: Tensor) -> Tensor:
-        """``x`` (samples, channels, positions...) with its channels behind the positions."""
+    def spatial(self, layer: Layer, x: Tensor) -> Tensor:
+        """``layer``, which has its channels last and leaves the axes, on ``x`` (samples, channels, positions...)."""
         rank = len(x.shape)
-        return self.emit(Permute((*range(1, rank), 0)), (x,), "channels_last", batch=0)
-
-    def channels_first(self, x: Tensor) -> Tensor:
-        """The way back."""
-        rank = len(x.shape)
-        return self.emit(Permute((rank - 1, *range(rank - 1))), (x,), "channels_first", batch=0)
+        first, last = (rank - 1, *range(rank - 1)), (*range(1, rank), 0)
+        node, shape = self.place(f"{self.name}_channels_last", Permute(last), (x,), "Permute", inner=True)
+        moved = Tensor(node, shape, 0)
+        node, shape = self.place(self.name, layer, (moved,), self.node.kind, last)
+        node, shape = self.place(
+            f"{self.name}_channels_first", Permute(first), (Tensor(node, shape, 0),), "Permute", inner=True
+        )
+        return Tensor(node, shape, 0)
 
     def combine(self, layer: Layer, values: Sequence[Value], suffix: str = "", *, kind: Kind = Kind.REAL) -> Tensor:
         """``layer`` on values that broadcast."""

@@ -87,13 +87,7 @@ def _conv(call: Call) -> Tensor:
     if bias is not None and bias.shape != kernel.shape[:1]:
         raise UnsupportedError(f"a bias of shape {bias.shape} for {kernel.shape[0]} channels")
     weights = as_weights(kernel.transpose(*range(2, rank + 2), 1, 0))
-    return _between(call, x, Conv(weights, bias, strides, dilation, padding, groups))
-
-
-def _between(call: Call, x: Tensor, layer: Layer) -> Tensor:
-    """``layer``, which has its channels last, on ``x``."""
-    y = call.emit(layer, (call.channels_last(x),), batch=0)
-    return call.channels_first(y)
+    return call.spatial(Conv(weights, bias, strides, dilation, padding, groups), x)
 
 
 def _conv_transpose(call: Call) -> Tensor:
@@ -111,7 +105,7 @@ def _conv_transpose(call: Call) -> Tensor:
     weights = parts.transpose(*range(3, rank + 3), 1, 0, 2).reshape(*taps, channels // groups, width)
     crop, output = _kept(call, x.shape[1:], taps, strides, dilation)
     layer = ConvTranspose(as_weights(weights), bias, strides, dilation, crop, output, groups)
-    return _between(call, x, layer)
+    return call.spatial(layer, x)
 
 
 def _kept(call: Call, sizes: Sequence[int], taps: Axes, strides: Axes, dilation: Axes) -> tuple[Axes, Axes]:
@@ -154,19 +148,19 @@ def _pooled(call: Call) -> tuple[Tensor, Axes, Axes, Pairs, Axes, bool]:
 def _max_pool(call: Call) -> Tensor:
     call.attributes.ignore("storage_order")  # of the indices
     x, taps, strides, padding, dilation, ceil = _pooled(call)
-    return _between(call, x, MaxPool(taps, strides, padding, dilation, ceil))
+    return call.spatial(MaxPool(taps, strides, padding, dilation, ceil), x)
 
 
 def _average_pool(call: Call) -> Tensor:
     x, taps, strides, padding, dilation, ceil = _pooled(call)
     include = call.attributes.flag("count_include_pad", False)
-    return _between(call, x, AveragePool(taps, strides, padding, dilation, ceil, count_include_pad=include))
+    return call.spatial(AveragePool(taps, strides, padding, dilation, ceil, count_include_pad=include), x)
 
 
 def _global(layer: Layer) -> Translation:
     def read(call: Call) -> Tensor:
         x = _spatial(call)
-        return _between(call, x, layer)
+        return call.spatial(layer, x)
 
     return Translation(read, layer.kind)
 

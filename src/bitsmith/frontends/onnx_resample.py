@@ -116,8 +116,7 @@ def _resize(call: Call) -> Tensor:
 def _resized(call: Call, x: Tensor, target: Shape, layer: Resize) -> Tensor:
     """``layer``, which has the axes to resize first, on ``x``."""
     if x.batch == 0 and not x.merged and len(target) > 1 and target[0] == x.shape[0]:
-        y = call.emit(replace(layer, sizes=target[1:]), (call.channels_last(x),), batch=0)
-        return call.channels_first(y)
+        return call.spatial(replace(layer, sizes=target[1:]), x)
     y = call.alike(Reshape((*x.shape, 1)), x, "axes")
     return call.alike(Reshape(target), call.alike(layer, y), "shape", kind=x.kind)
 

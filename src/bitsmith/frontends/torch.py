@@ -133,7 +133,8 @@ class _Reading:
         kept = self._needed(inputs, outputs)
         names = self._names(kept)
         nodes = tuple(
-            NetworkNode(names[number], node.layer, tuple(names[k] for k in node.inputs), _source(node))
+            NetworkNode(names[number], node.layer, tuple(names[k] for k in node.inputs), _source(node), order=node.order,
+                        inner=node.inner)
             for number, node in enumerate(self._emission.nodes) if number in kept
         )  # fmt: skip
         return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs))

@@ -18,6 +18,7 @@ from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.order import Order, inverse
 from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
 from bitsmith.layers.time_distributed import over_time
 
@@ -26,13 +27,18 @@ _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-in
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """A layer of ours before it has a name; ``suffix`` tells it from the others of its operator."""
+    """A layer of ours before it has a name; ``suffix`` tells it from the others of its operator.
+
+    ``order`` and ``inner`` are those of the network's node.
+    """
 
     layer: Layer
     inputs: tuple[int, ...]
     origin: Node
     suffix: str = ""
     label: str = ""
+    order: Order | None = None
+    inner: bool = False
 
 
 @dataclass(slots=True)
@@ -213,7 +219,9 @@ class Call:
         value = self.argument(name)
         return self.dtypes.get(value.name, 0) if isinstance(value, Ref) else 0
 
-    def emit(self, layer: Layer, *operands: Tensor, suffix: str = "", batch: Batch | None = None) -> Tensor:
+    def emit(
+        self, layer: Layer, *operands: Tensor, suffix: str = "", batch: Batch | None = None, inner: bool = False
+    ) -> Tensor:
         """``layer`` on the operands; the batch of the result is by default where that of the first operand with one is.
 
         What depends on constants only is computed at once.
@@ -231,7 +239,8 @@ class Call:
                 result = layer.reference([values[None] for values in known if values is not None])
             return Tensor(as_weights(result[0]), shape, batch, operands[0].label if operands else "")
         inputs = tuple(self._number(operand, suffix) for operand in operands)
-        return Tensor(self.emission.add(Emitted(layer, inputs, self.node, suffix), operands), shape, batch)
+        emitted = Emitted(layer, inputs, self.node, suffix, inner=inner)
+        return Tensor(self.emission.add(emitted, operands), shape, batch)
 
     def each(self, layer: Layer, operand: Tensor) -> Tensor:
         """``layer`` on each item along the first axis, which has the batch and perhaps more."""
@@ -262,16 +271,20 @@ class Call:
             return replace(tensor, batch=batch)
         return replace(self.emit(layer or Reshape(shape), tensor, suffix=suffix), batch=batch)
 
-    def permuted(self, tensor: Tensor, perm: Sequence[int], suffix: str = "") -> Tensor:
+    def permuted(self, tensor: Tensor, perm: Sequence[int], suffix: str = "", *, inner: bool = False) -> Tensor:
         """Result axis ``k`` is axis ``perm[k]`` of torch."""
-        if sorted(perm) != list(range(tensor.rank)):
-            raise UnsupportedError(f"axes {tuple(perm)} of a tensor of {tensor.rank} axes")
-        places = tensor.sample_axes()
-        order = tuple(place for place in (places[dim] for dim in perm) if place is not None)
+        order = _within(tensor, perm)
         batch = None if tensor.batch is None else tensor.batch.at(list(perm).index(tensor.batch.axis))
         if order == tuple(range(len(order))):
             return replace(tensor, batch=batch)
-        return replace(self.emit(Permute(order), tensor, suffix=suffix), batch=batch)
+        return replace(self.emit(Permute(order), tensor, suffix=suffix, inner=inner), batch=batch)
+
+    def shown(self, tensor: Tensor, perm: Sequence[int], suffix: str) -> Tensor:
+        """``tensor``, which has just been emitted and has its axes in the order ``perm`` in torch, so permuted."""
+        if isinstance(tensor.value, int):
+            emitted = self.emission.nodes[tensor.value]
+            self.emission.nodes[tensor.value] = replace(emitted, order=inverse(_within(tensor, perm)))
+        return self.permuted(tensor, perm, suffix, inner=True)
 
     def stacked(self, tensor: Tensor, axis: int, index: int) -> Tensor | None:
         """The operand that ``index`` along ``axis`` (of a sample) of a stack is, if the tensor is one."""
@@ -396,6 +409,14 @@ def checked_elements(shape: Shape) -> Shape:
     if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
         raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
     return shape
+
+
+def _within(tensor: Tensor, perm: Sequence[int]) -> Order:
+    """What a permutation of torch's axes is to those of a sample."""
+    if sorted(perm) != list(range(tensor.rank)):
+        raise UnsupportedError(f"axes {tuple(perm)} of a tensor of {tensor.rank} axes")
+    places = tensor.sample_axes()
+    return tuple(place for place in (places[dim] for dim in perm) if place is not None)
 
 
 def _is_all(x: Tensor, value: float, shape: Shape) -> bool:

@@ -15,8 +15,8 @@ from bitsmith.layers.layer import Floats, Layer, as_weights
 
 def spatial(call: Call, x: Tensor, rank: int, layer: Layer) -> Tensor:
     """``layer``, which has its channels last, on ``x``, which has them behind the batch."""
-    last = call.permuted(spatial_operand(x, rank), (0, *range(2, rank + 2), 1), "channels_last")
-    return call.permuted(call.each(layer, last), (0, rank + 1, *range(1, rank + 1)), "channels_first")
+    last = call.permuted(spatial_operand(x, rank), (0, *range(2, rank + 2), 1), "channels_last", inner=True)
+    return call.shown(call.each(layer, last), (0, rank + 1, *range(1, rank + 1)), "channels_first")
 
 
 def spatial_operand(x: Tensor, rank: int) -> Tensor:

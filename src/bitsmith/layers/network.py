@@ -18,7 +18,8 @@ class NetworkNode:
     """One use of a layer. ``source`` is the framework's class name; ``inputs`` name earlier nodes.
 
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
-    the result lies beside that of the user's model (see :mod:`bitsmith.layers.order`); None: as there.
+    the result lies beside that of the user's model (see :mod:`bitsmith.layers.order`); None: as there. ``inner`` marks a
+    permutation of a frontend's own, which the user does not know and cannot configure.
     """
 
     name: str
@@ -28,6 +29,7 @@ class NetworkNode:
     settings: Settings = field(default_factory=Settings)
     folded: bool = False
     order: Order | None = None
+    inner: bool = False
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""

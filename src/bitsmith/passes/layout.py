@@ -1,10 +1,11 @@
 """Chooses how each tensor is stored, such that few permutations of axes are left, best none, and those at inputs and outputs.
 
 Before: ``x -> permute -> conv -> permute -> relu -> permute -> conv``, as frontends write layers of channels-first models.
-After: ``x -> permute -> conv -> identity -> relu -> identity -> conv``: what was a permutation is another view of a tensor that
-stays where it is, and each node says in :attr:`NetworkNode.order` how its result lies beside the user's. A layer says itself
-what it becomes when its operands are stored in another order (:meth:`Layer.reordered`). No node goes, and each keeps its name,
-its settings and its result.
+After: ``x -> permute -> conv -> relu -> conv``: what was a permutation is another view of a tensor that stays where it is, and
+each node says in :attr:`NetworkNode.order` how its result lies beside the user's. A layer says itself what it becomes when its
+operands are stored in another order (:meth:`Layer.reordered`). The user's nodes keep their names, settings and results;
+permutations of their own become identities, while those of a frontend (:attr:`NetworkNode.inner`) go. What must be moved
+nevertheless is moved by the user's permutations or by new ones.
 
 A plan costs the permutations that move anything. It is found by going through the network against its direction and along it,
 giving each node the best order that a neighbour has, until nothing gets better: not always the least, but never more than the
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.order import Order, after, between, elements, moves, ordered_shape, unchanged
+from bitsmith.layers.order import Order, after, between, elements, inverse, moves, ordered_shape, unchanged
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Gather, Permute
 
@@ -36,11 +37,29 @@ def layout(network: Network) -> Network:
     """``network`` with the fewest permutations that are found."""
     if not any(isinstance(node.layer, Permute) for node in network.nodes):
         return network
+    network = _seen_from_outside(network)
     plans = [_Plan(network), _Plan(network)]
     plans[1].follow_operands()
     for plan in plans:
         plan.improve()
     return min(plans, key=_Plan.cost).network()
+
+
+def _seen_from_outside(network: Network) -> Network:
+    """``network`` with its outputs before permutations that only bring them into the user's order."""
+    nodes = {node.name: node for node in network.nodes}
+
+    def before(name: str) -> str:
+        node = nodes[name]
+        if node.inner and isinstance(node.layer, Permute) and nodes[node.inputs[0]].order == inverse(node.layer.perm):
+            return before(node.inputs[0])
+        return name
+
+    outputs = tuple(map(before, network.outputs))
+    read = {name for node in network.nodes for name in node.inputs}.union(outputs)
+    kept = [node for node in network.nodes if node.name in read or not node.inner]
+    return replace(network, nodes=tuple(replace(node, inner=node.inner and node.name not in outputs) for node in kept),
+                   outputs=outputs)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +126,27 @@ class _Plan:
 
     def network(self) -> Network:
         """The network as planned."""
-        names = {node.name for node in self._network.nodes}
+        names = {node.name for node in self._network.nodes if not node.inner}
         nodes: list[NetworkNode] = []
-        moved: dict[tuple[str, Order], str] = {}
+        stored: dict[tuple[str, Order], str] = {}  # where a tensor is found in that order
         for node in self._network.nodes:
-            chosen, inputs = self._chosen[node.name], list(node.inputs)
+            chosen, inputs = self._chosen[node.name], []
             layer = chosen.layer
-            for position, (name, read) in enumerate(zip(node.inputs, chosen.reads, strict=True)):
-                if (move := self._move(name, read)) is None:
-                    continue
-                if isinstance(node.layer, Permute):
+            for name, read in zip(node.inputs, chosen.reads, strict=True):
+                have = stored[name, self._chosen[name].order]
+                move = self._move(name, read)
+                if move is not None and isinstance(node.layer, Permute) and not node.inner:
                     layer = move
-                elif (name, read) in moved:
-                    inputs[position] = moved[name, read]
-                else:
-                    inputs[position] = moved[name, read] = _free(f"{name}_permuted", names)
-                    order = self._in_model(self._network.node(name), read)
-                    nodes.append(NetworkNode(inputs[position], move, (name,), order=order))
-            nodes.append(replace(node, layer=layer, inputs=tuple(inputs), order=self._in_model(node, chosen.order)))
+                elif move is not None and (name, read) not in stored:
+                    moved = stored[name, read] = _free(f"{have}_permuted", names)
+                    nodes.append(NetworkNode(moved, move, (have,), order=self._in_model(name, read)))
+                inputs.append(have if layer is move else stored[name, read])
+            if node.inner:
+                (stored[node.name, chosen.order],) = inputs
+                continue
+            stored[node.name, chosen.order] = node.name
+            order = self._in_model(node.name, chosen.order)
+            nodes.append(replace(node, layer=layer, inputs=tuple(inputs), order=order))
         return self._network.with_nodes(nodes)
 
     def _as_is(self, node: NetworkNode) -> _Choice:
@@ -208,8 +230,11 @@ class _Plan:
 
     def _demands(self, name: str) -> dict[Order, bool]:
         """The orders in which ``name`` is read, and whether another node does so (and not the user alone)."""
-        outside = {unchanged(self._shapes[name]): False} if name in self._network.outputs else {}
-        return outside | {self._chosen[reader].reads[position]: True for reader, position in self._readers[name]}
+        inside = {self._chosen[reader].reads[position]: True for reader, position in self._readers[name]}
+        if name not in self._network.outputs:
+            return inside
+        own = self._network.node(name).order
+        return {unchanged(self._shapes[name]) if own is None else inverse(own): False} | inside
 
     def _move(self, name: str, read: Order) -> Layer | None:
         """What makes the tensor as it is read of that as it is stored."""
@@ -240,9 +265,10 @@ class _Plan:
     def _is_constant(self, name: str) -> bool:
         return isinstance(self._chosen[name].layer, Constant)
 
-    def _in_model(self, node: NetworkNode, order: Order) -> Order | None:
+    def _in_model(self, name: str, order: Order) -> Order | None:
         """``order`` beside the user's tensor, of which the frontend may give another view already."""
-        whole = order if node.order is None else after(node.order, order)
+        own = self._network.node(name).order
+        whole = order if own is None else after(own, order)
         return None if whole == tuple(range(len(whole))) else whole
 
 
