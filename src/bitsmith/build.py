@@ -122,7 +122,7 @@ def _refuse_too_large(program: Program, demand: Demand, size: Size, part: Part, 
 
 def _smaller(program: Program, demand: Demand, part: Part) -> str:
     """What makes a circuit smaller."""
-    found = proposal(program, part, demand.products)
+    found = proposal(program, part, demand)
     fitting = f"{found.said} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
     return f"{fitting}; fewer bits, more pruning, or build(force=True); predict() and trace() need no circuit"
 
@@ -194,6 +194,9 @@ class _Build:
             self._say(f"cosim: {len(raws[0]):,} samples")
             found = made.simulate(self._project.folder, sources, raws, self._progress)
             compare(self._model.emulator, self._program, found.outputs, raws)
+            if found.reloaded is not None:
+                program, outputs = found.reloaded
+                compare(Emulator(program), program, outputs, raws)
             if (found.latency, found.interval) != (latency, interval):
                 raise VerificationError(
                     f"latency {found.latency} and interval {found.interval} measured",

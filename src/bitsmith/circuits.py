@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.flows import verilator
 from bitsmith.flows.base import Progress
 from bitsmith.flows.streams import StreamShape, simulate_streams
+from bitsmith.ir.ops import Ints, Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.netlist.narrow import narrow
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.scalarise import scalarise
+from bitsmith.passes.load import Place, load, parameters
 from bitsmith.plan.delay import DelayModel
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.partition import partition
@@ -29,15 +32,18 @@ from bitsmith.rtl.border import Border
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.streams import StreamDesign, StreamPort
+from bitsmith.rtl.streams import StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.writer import Title, write
+
+Words: TypeAlias = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class Cosimulated:
     """Raw outputs, one array (samples, *shape) per output of the program, the cycles that were measured, and by what.
 
-    ``queues`` are rows of a report: each queue's places, and the most that were in use.
+    ``queues`` are rows of a report: each queue's places, and the most that were in use. ``reloaded`` is the program with other
+    weights, and its raw outputs after these were loaded, where some can be.
     """
 
     outputs: list[Raw]
@@ -45,6 +51,7 @@ class Cosimulated:
     interval: int
     tool: str
     queues: tuple[Mapping[str, str | int], ...] = ()
+    reloaded: tuple[Program, list[Raw]] | None = None
 
 
 class Circuit(Protocol):
@@ -181,16 +188,50 @@ class Streaming:
         for port, raw in zip(design.inputs, raws, strict=True):
             words = pack(port.fields, [raw.reshape(len(raw) * port.tokens, -1)])
             stimuli.append(words.reshape(len(raw), port.tokens, -1))
+        frames, weights = len(raws[0]), values_of(self.program)
+        for given in design.weights:
+            words = given_words(given, weights)
+            stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+        others = other_values(self.program)
+        loads = [(_shape(given.port), given_words(given, others)) for given in design.loads]
         found = simulate_streams(
-            folder, design.top, sources, _shapes(design.inputs), _shapes(design.outputs), stimuli, sum(self.cycles),
-            design.schedule.frames, progress=progress,
+            folder, design.top, sources, _shapes([*design.inputs, *(given.port for given in design.weights)]),
+            _shapes(design.outputs), stimuli, sum(self.cycles), design.schedule.frames, loads=loads, progress=progress,
         )  # fmt: skip
-        outputs = [
-            _tensor(port, words, self.program.nodes[output.node].type)
-            for port, words, output in zip(design.outputs, found.outputs, self.program.outputs, strict=True)
-        ]
         queues = tuple(_row(design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
-        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues)
+        reloaded = (load(self.program, others), self._tensors(found.reloaded)) if loads else None
+        outputs = self._tensors(found.outputs)
+        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues, reloaded)
+
+    def _tensors(self, results: Sequence[Words]) -> list[Raw]:
+        return [
+            _tensor(port, words, self.program.nodes[output.node].type)
+            for port, words, output in zip(self.design.outputs, results, self.program.outputs, strict=True)
+        ]
+
+
+def values_of(program: Program) -> dict[Place, Ints]:
+    """The raw values of the parameters of ``program``."""
+    return {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
+
+
+def other_values(program: Program) -> dict[Place, Ints]:
+    """Random raw values for the parameters of ``program`` that are kept in memories, often the extremes of their ranges."""
+    rng, found = np.random.default_rng(1), dict[Place, Ints]()
+    for place, node in parameters(program).items():
+        assert isinstance(node.op, Parameter)
+        if not node.op.external:
+            shape, (lo, hi) = node.type.shape, (int(node.op.lo.min()), int(node.op.hi.max()))
+            uniform = lo + objects(rng.integers(0, 1 << 62, shape)) * (hi - lo + 1) // (1 << 62)
+            kind = rng.integers(0, 8, shape)
+            found[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))
+    return found
+
+
+def given_words(given: WeightPort, values: Mapping[Place, Ints]) -> Words:
+    """The 32-bit words of each token of a port for weights."""
+    tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
+    return pack(given.port.fields, [tokens])
 
 
 def _shell_sources(made: Pipeline | Streaming, library: Sequence[str]) -> tuple[str, ...]:
@@ -225,10 +266,14 @@ def _row(design: StreamDesign, name: str, peak: int, depth: int) -> Mapping[str,
 
 
 def _shapes(ports: Sequence[StreamPort]) -> list[StreamShape]:
-    return [StreamShape(port.name, port.width, port.tokens) for port in ports]
+    return list(map(_shape, ports))
 
 
-def _tensor(port: StreamPort, words: np.ndarray[tuple[int, ...], np.dtype[np.uint32]], kind: TensorType) -> Raw:
+def _shape(port: StreamPort) -> StreamShape:
+    return StreamShape(port.name, port.width, port.tokens)
+
+
+def _tensor(port: StreamPort, words: Words, kind: TensorType) -> Raw:
     """Tokens as the raw values of the program's output."""
     (found,) = unpack(port.fields, words.reshape(len(words) * port.tokens, -1))
     tokens = objects(found).reshape(len(words), port.tokens, -1)

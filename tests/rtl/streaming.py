@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from bitsmith.circuits import Words, given_words, other_values, values_of
 from bitsmith.emulate import Emulator
 from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
+from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
 from bitsmith.passes import drop_dead
+from bitsmith.passes.load import load
 from bitsmith.plan.delay import delay_model
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
 from bitsmith.plan.partition import partition
 from bitsmith.rtl.packing import pack, unpack
-from bitsmith.rtl.streams import StreamDesign, lay_out
+from bitsmith.rtl.streams import StreamDesign, StreamPort, lay_out
 from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.plan.test_partition import assert_equal_values
@@ -43,14 +47,34 @@ def assert_streams(program: Program, demand: Demand, folder: Path, seed: int = 0
     for port, raw in zip(design.inputs, raws, strict=True):
         words = pack(port.fields, [raw.reshape(frames * port.tokens, -1)])
         stimuli.append(words.reshape(frames, port.tokens, -1))
-    shapes = [
-        [StreamShape(port.name, port.width, port.tokens) for port in ports] for ports in (design.inputs, design.outputs)
-    ]
+    for given in design.weights:
+        words = given_words(given, values_of(program))
+        stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+    others = other_values(program)
+    loads = [(shape_of(given.port), given_words(given, others)) for given in design.loads]
     simulation = simulate_streams(
-        folder, design.top, sources, shapes[0], shapes[1], stimuli, design.schedule.latency, design.schedule.frames
-    )
+        folder, design.top, sources, [shape_of(port) for port in (*design.inputs, *(each.port for each in design.weights))],
+        [shape_of(port) for port in design.outputs], stimuli, design.schedule.latency, design.schedule.frames, loads=loads,
+    )  # fmt: skip
+    assert_outputs(program, design, raws, simulation.outputs)
+    if loads:
+        assert_outputs(load(program, others), design, raws, simulation.reloaded)
+    assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
+    for queue, (peak, depth) in simulation.peaks.items():
+        assert peak <= depth, queue
+    return simulation
+
+
+def shape_of(port: StreamPort) -> StreamShape:
+    """The stream of a port."""
+    return StreamShape(port.name, port.width, port.tokens)
+
+
+def assert_outputs(program: Program, design: StreamDesign, raws: Sequence[Ints], outputs: Sequence[Words]) -> None:
+    """``outputs`` are what the emulator gives."""
+    frames = len(raws[0])
     expected = Emulator(program).run_raw(raws)
-    for want, words, port, output in zip(expected, simulation.outputs, design.outputs, program.outputs, strict=True):
+    for want, words, port, output in zip(expected, outputs, design.outputs, program.outputs, strict=True):
         (found,) = unpack(port.fields, words.reshape(frames * port.tokens, -1))
         have = np.asarray(found, dtype=np.object_).reshape(frames, port.tokens, -1)
         fracs = np.array([field.frac for field in port.fields])
@@ -58,7 +82,3 @@ def assert_streams(program: Program, demand: Demand, folder: Path, seed: int = 0
         for k in range(frames):
             frac = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
             assert_equal_values(np.asarray(want[k]).reshape(port.tokens, -1), frac, have[k], fracs)
-    assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
-    for queue, (peak, depth) in simulation.peaks.items():
-        assert peak <= depth, queue
-    return simulation

@@ -1,14 +1,16 @@
 // Co-simulation of a top with streams: reads tokens, writes tokens and the measured timing.
 //
-// usage: Vdut SPEC STIMULI RESPONSES MEASURED FRAMES PATIENCE
+// usage: Vdut SPEC STIMULI RESPONSES MEASURED FRAMES PATIENCE [WEIGHTS]
 //
-// SPEC is text: the number of inputs and of outputs, then for each of them the 32-bit words of a token and the tokens of a
-// frame. STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
+// SPEC is text: the number of inputs, of outputs and of streams of weights, then for each of them the 32-bit words of a token
+// and the tokens of a frame (of a load, where weights are loaded). STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
 // little-endian words, least significant first. MEASURED is a JSON object: {"latency": .., "interval": ..} or
-// {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang.
+// {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang. WEIGHTS has
+// the tokens of a load of each stream of weights; they are loaded before each run, with random waits, and instead of the
+// reset while tokens are in flight: that one must do as well.
 //
 // Ports of the top: in_valid, in_ready, out_valid, out_ready (a bit per stream), in_data, out_data (a token per stream, each
-// in whole words) and out_last. The circuit is run three times:
+// in whole words) and out_last; load_valid, load_ready and load_data for weights. The circuit is run three times:
 //   1. nobody ever waits: latency (first token in to last token out of the first frame) and interval (of the last frames);
 //   2. both sides wait at random, with garbage on in_data meanwhile: the same tokens;
 //   3. a reset while tokens are in flight, then as before.
@@ -56,12 +58,14 @@ class Bench {
         context_.randSeed(1);
         dut_ = new Vdut(&context_);
         std::ifstream file(spec);
-        std::size_t inputs = 0, outputs = 0;
-        file >> inputs >> outputs;
+        std::size_t inputs = 0, outputs = 0, loads = 0;
+        file >> inputs >> outputs >> loads;
         in_.resize(inputs);
         out_.resize(outputs);
-        in_words_ = read(file, in_);
-        out_words_ = read(file, out_);
+        load_.resize(loads);
+        in_words_ = read(file, in_, frames_);
+        out_words_ = read(file, out_, frames_);
+        load_words_ = read(file, load_, 1);
         if (!file) throw std::runtime_error("the description of the streams cannot be read");
         responses_.resize(out_words_);
     }
@@ -70,11 +74,47 @@ class Bench {
         delete dut_;
     }
 
-    void stimuli(const char* path) {
-        stimuli_.resize(in_words_);
-        std::FILE* file = std::fopen(path, "rb");
-        if (!file || std::fread(stimuli_.data(), 4, in_words_, file) != in_words_) throw std::runtime_error("short stimuli");
-        std::fclose(file);
+    void stimuli(const char* path) { fill(stimuli_, in_words_, path); }
+    void weights(const char* path) { fill(weights_, load_words_, path); }
+
+    // Loads all weights, if there are any.
+    void load(std::uint64_t seed) {
+        if (weights_.empty()) return;
+        std::uint64_t random = seed | 1, offered = 0;
+        std::int64_t quiet = 0;
+        dut_->in_valid = 0;
+        dut_->out_ready = 0;
+        for (Stream& s : load_) s.done = 0;
+        bool begun = false;
+        for (std::size_t left = load_.size(); left;) {
+            for (std::size_t k = 0; k < load_.size(); k++) {
+                const Stream& s = load_[k];
+                if (s.done < s.tokens && next_random(random) % 3) offered |= std::uint64_t{1} << k;
+                for (std::size_t w = 0; w < s.words; w++) {
+                    const bool given = offered >> k & 1;
+                    words_of(dut_->load_data)[s.offset + w] =
+                        given ? weights_[s.start + s.done * s.words + w] : static_cast<std::uint32_t>(next_random(random));
+                }
+            }
+            dut_->load_valid = offered;
+            dut_->clk = 0;
+            dut_->eval();
+            if (begun && dut_->in_ready) throw Mismatch("tokens are taken while weights are loaded");
+            const std::uint64_t taken = offered & dut_->load_ready;
+            for (std::size_t k = 0; k < load_.size(); k++) {
+                if (taken >> k & 1 && ++load_[k].done == load_[k].tokens) left--;
+            }
+            offered &= ~taken;
+            begun = taken != 0;
+            for (const Stream& s : load_) begun |= s.done > 0 && s.done < s.tokens;
+            dut_->clk = 1;
+            dut_->eval();
+            quiet = taken ? 0 : quiet + 1;
+            if (quiet > patience_) throw Mismatch("weights are not taken");
+        }
+        dut_->load_valid = 0;
+        for (int k = 0; k < 4; k++) clock();
+        forget();
     }
 
     void respond(const char* path) const {
@@ -87,10 +127,10 @@ class Bench {
         dut_->rst = 1;
         dut_->in_valid = 0;
         dut_->out_ready = 0;
+        dut_->load_valid = 0;
         for (int k = 0; k < 4; k++) clock();
         dut_->rst = 0;
-        for (Stream& s : in_) s.done = 0;
-        for (Stream& s : out_) s.done = 0;
+        forget();
     }
 
     // Runs until `until` tokens of the first output came out (all, if 0); `compare`: against the tokens of the first run.
@@ -162,14 +202,24 @@ class Bench {
     std::size_t some() const { return out_[0].tokens * frames_ / 2 + 1; }
 
   private:
-    std::size_t read(std::ifstream& file, std::vector<Stream>& streams) {
+    void forget() {
+        for (Stream& s : in_) s.done = 0;
+        for (Stream& s : out_) s.done = 0;
+    }
+    static void fill(std::vector<std::uint32_t>& words, std::size_t count, const char* path) {
+        words.resize(count);
+        std::FILE* file = std::fopen(path, "rb");
+        if (!file || std::fread(words.data(), 4, count, file) != count) throw std::runtime_error("a short file");
+        std::fclose(file);
+    }
+    static std::size_t read(std::ifstream& file, std::vector<Stream>& streams, std::size_t frames) {
         std::size_t offset = 0, start = 0;
         for (Stream& s : streams) {
             file >> s.words >> s.tokens;
             s.offset = offset;
             s.start = start;
             offset += s.words;
-            start += s.words * s.tokens * frames_;
+            start += s.words * s.tokens * frames;
         }
         return start;
     }
@@ -202,9 +252,9 @@ class Bench {
     Vdut* dut_ = nullptr;
     std::size_t frames_;
     std::int64_t patience_;
-    std::vector<Stream> in_, out_;
-    std::size_t in_words_ = 0, out_words_ = 0;
-    std::vector<std::uint32_t> stimuli_, responses_;
+    std::vector<Stream> in_, out_, load_;
+    std::size_t in_words_ = 0, out_words_ = 0, load_words_ = 0;
+    std::vector<std::uint32_t> stimuli_, responses_, weights_;
     std::vector<std::int64_t> ends_;
     std::int64_t first_in_ = -1;
 };
@@ -212,14 +262,16 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 7) return 2;
+    if (argc != 7 && argc != 8) return 2;
     try {
         std::FILE* measured = std::fopen(argv[4], "w");
         if (!measured) throw std::runtime_error("no place for the measurement");
         Bench bench(argv[1], std::strtoul(argv[5], nullptr, 10), std::strtoll(argv[6], nullptr, 10));
         bench.stimuli(argv[2]);
+        if (argc == 8) bench.weights(argv[7]);
         try {
             bench.reset();
+            bench.load(2463534242ULL);
             bench.run(0, false, 0);
             const std::int64_t latency = bench.latency(), interval = bench.interval();
             bench.respond(argv[3]);
@@ -227,7 +279,11 @@ int main(int argc, char** argv) {
             bench.run(88172645463325252ULL, true, 0);
             bench.reset();
             bench.run(362436069362436069ULL, true, bench.some());
-            bench.reset();
+            if (argc == 8) {
+                bench.load(521288629546311691ULL);
+            } else {
+                bench.reset();
+            }
             bench.run(521288629521288629ULL, true, 0);
             std::fprintf(measured, "{\"latency\": %lld, \"interval\": %lld}\n", static_cast<long long>(latency), static_cast<long long>(interval));
         } catch (const Mismatch& mismatch) {

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsmith.errors import InputDataError
+from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Progress, execute, find
 from bitsmith.flows.verilator import compiled_runtime, read_measured, simulator
 
@@ -44,10 +44,12 @@ class StreamShape:
 class StreamSimulation:
     """What the circuit answered: for each output, words of shape (frames, tokens, words), and what was measured.
 
-    ``peaks`` has, by the instance's name, the most places in use and the places of each queue.
+    ``peaks`` has, by the instance's name, the most places in use and the places of each queue. ``reloaded`` are the outputs with
+    other weights, if there are any to load.
     """
 
     outputs: tuple[NDArray[np.uint32], ...]
+    reloaded: tuple[NDArray[np.uint32], ...]
     latency_cycles: int
     ii_cycles: int
     peaks: Mapping[str, tuple[int, int]]
@@ -61,6 +63,7 @@ class _Cosimulation:
     inputs: tuple[StreamShape, ...]
     outputs: tuple[StreamShape, ...]
     frames: int
+    loads: tuple[StreamShape, ...]
     patience: int
     runtime: tuple[Path, ...]
 
@@ -68,11 +71,12 @@ class _Cosimulation:
         return find(VERILATOR), find(GXX), find(MAKE)
 
     def files(self) -> Mapping[str, str]:
-        streams = (*self.inputs, *self.outputs)
-        spec = [f"{len(self.inputs)} {len(self.outputs)}", *(f"{stream.words} {stream.tokens}" for stream in streams)]
+        streams = (*self.inputs, *self.outputs, *self.loads)
+        counts = f"{len(self.inputs)} {len(self.outputs)} {len(self.loads)}"
+        spec = [counts, *(f"{stream.words} {stream.tokens}" for stream in streams)]
         return {
             f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
-            f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs),
+            f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs, self.loads),
             f"{_FOLDER}/streams.txt": "\n".join([*spec, ""]),
         }
 
@@ -89,29 +93,49 @@ class _Cosimulation:
                 runtime=self.runtime,
                 optimise=True,
             ),
-            Command(
-                argv=(
-                    *("obj/Vdut", "streams.txt", "stimuli.bin", "responses.bin", "measured.json"),
-                    *(str(self.frames), str(self.patience)),
-                ),
-                cwd=folder,
-                log=folder / "run.log",
-                outputs=(folder / "responses.bin", folder / "measured.json"),
-                error_pattern=r"(?i)error",
+            self._run(folder, ""),
+            *([self._run(folder, "reloaded_", "weights.bin")] if self.loads else []),
+        )
+
+    def _run(self, folder: Path, prefix: str, *weights: str) -> Command:
+        """The simulation; what it writes has names that begin with ``prefix``."""
+        responses, measured = f"{prefix}responses.bin", f"{prefix}measured.json"
+        return Command(
+            argv=(
+                *("obj/Vdut", "streams.txt", "stimuli.bin", responses, measured),
+                *(str(self.frames), str(self.patience), *weights),
             ),
+            cwd=folder,
+            log=folder / f"{prefix}run.log",
+            outputs=(folder / responses, folder / measured),
+            error_pattern=r"(?i)error",
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> StreamSimulation:
         folder = project / _FOLDER
-        words, latency, interval = read_measured(folder, self.top, "breaks the rules of its streams")
+        outputs, latency, interval = self._read(folder, "")
+        reloaded: tuple[NDArray[np.uint32], ...] = ()
+        if self.loads:
+            reloaded, *again = self._read(folder, "reloaded_")
+            if again != [latency, interval]:
+                raise VerificationError(
+                    f"latency {again[0]} and interval {again[1]} after weights were loaded",
+                    where=self.top,
+                    accepted=f"latency {latency} and interval {interval}, as before",
+                )
+        found = re.findall(r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(errors="replace"))
+        peaks = {name.rsplit(".", 1)[-1]: (int(peak), int(depth)) for name, peak, depth in found}
+        return StreamSimulation(outputs, reloaded, latency, interval, peaks, tools[0].label)
+
+    def _read(self, folder: Path, prefix: str) -> tuple[tuple[NDArray[np.uint32], ...], int, int]:
+        """Words of each output, latency and interval of a simulation."""
+        words, latency, interval = read_measured(folder, self.top, "breaks the rules of its streams", prefix)
         outputs, start = [], 0
         for stream in self.outputs:
             size = self.frames * stream.tokens * stream.words
             outputs.append(words[start : start + size].reshape(self.frames, stream.tokens, stream.words))
             start += size
-        found = re.findall(r"(\S+) peak (\d+) of (\d+)", (folder / "run.log").read_text(errors="replace"))
-        peaks = {name.rsplit(".", 1)[-1]: (int(peak), int(depth)) for name, peak, depth in found}
-        return StreamSimulation(tuple(outputs), latency, interval, peaks, tools[0].label)
+        return tuple(outputs), latency, interval
 
 
 def simulate_streams(
@@ -124,6 +148,7 @@ def simulate_streams(
     latency_hint: int = 0,
     least_frames: int = _LEAST_FRAMES,
     *,
+    loads: Sequence[tuple[StreamShape, NDArray[np.uint32]]] = (),
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> StreamSimulation:
@@ -135,6 +160,7 @@ def simulate_streams(
         stimuli: for each input, words of shape (frames, tokens, words of a token), unused upper bits zero.
         latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
         least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
+        loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
         timeout: seconds for each of the steps.
 
     Raises:
@@ -153,22 +179,40 @@ def simulate_streams(
     with (folder / "stimuli.bin").open("wb") as file:
         for words in stimuli:
             file.write(words[np.arange(repeats) % frames].astype("<u4", copy=False).tobytes())
+    (folder / "weights.bin").write_bytes(b"".join(words.astype("<u4", copy=False).tobytes() for _, words in loads))
     runtime = compiled_runtime(find(VERILATOR), find(GXX), progress)
     patience = max(_LEAST_PATIENCE_CYCLES, 4 * latency_hint)
-    flow = _Cosimulation(top, tuple(sources), tuple(inputs), tuple(outputs), repeats, patience, runtime)
+    flow = _Cosimulation(
+        top,
+        tuple(sources),
+        tuple(inputs),
+        tuple(outputs),
+        repeats,
+        tuple(shape for shape, _ in loads),
+        patience,
+        runtime,
+    )
     result = execute(flow, project_dir, progress, timeout)
-    given = tuple(words[:frames] for words in result.outputs)
-    return StreamSimulation(given, result.latency_cycles, result.ii_cycles, result.peaks, result.tool)
+    given, reloaded = (tuple(words[:frames] for words in runs) for runs in (result.outputs, result.reloaded))
+    return StreamSimulation(given, reloaded, result.latency_cycles, result.ii_cycles, result.peaks, result.tool)
 
 
-def bench(top: str, inputs: Sequence[StreamShape], outputs: Sequence[StreamShape]) -> str:
+def bench(
+    top: str, inputs: Sequence[StreamShape], outputs: Sequence[StreamShape], loads: Sequence[StreamShape] = ()
+) -> str:
     """A top whose streams lie side by side, each token in whole 32-bit words, so that one harness fits all."""
-    in_bits, out_bits = (32 * max(sum(stream.words for stream in streams), 2) for streams in (inputs, outputs))
-    connections, assigns, low = [".clk(clk)", ".rst(rst)"], [], 0
-    for k, stream in enumerate(inputs):
-        connections += [f".{stream.name}_{signal}(in_{signal}[{k}])" for signal in ("valid", "ready")]
-        connections.append(f".{stream.name}_data(in_data[{low + stream.width - 1}:{low}])")
-        low += 32 * stream.words
+    in_bits, out_bits, load_bits = (
+        32 * max(sum(stream.words for stream in streams), 2) for streams in (inputs, outputs, loads)
+    )
+    connections, assigns = [".clk(clk)", ".rst(rst)"], []
+    for side, streams in (("in", inputs), ("load", loads)):
+        low = 0
+        for k, stream in enumerate(streams):
+            connections += [f".{stream.name}_{signal}({side}_{signal}[{k}])" for signal in ("valid", "ready")]
+            connections.append(f".{stream.name}_data({side}_data[{low + stream.width - 1}:{low}])")
+            low += 32 * stream.words
+    if not loads:
+        assigns.append("  assign load_ready = '0;")
     low = 0
     for k, stream in enumerate(outputs):
         connections += [f".{stream.name}_{signal}(out_{signal}[{k}])" for signal in ("valid", "ready", "last")]
@@ -187,6 +231,9 @@ def bench(top: str, inputs: Sequence[StreamShape], outputs: Sequence[StreamShape
         *(f"output logic [{len(outputs) - 1}:0] out_{name}" for name in ("valid", "last")),
         f"input logic [{len(outputs) - 1}:0] out_ready",
         f"output logic [{out_bits - 1}:0] out_data",
+        f"input logic [{max(len(loads), 1) - 1}:0] load_valid",
+        f"output logic [{max(len(loads), 1) - 1}:0] load_ready",
+        f"input logic [{load_bits - 1}:0] load_data",
     ]
     text = ["module bitsmith_bench (", ",\n".join(f"  {port}" for port in ports), ");", *assigns]
     return "\n".join([*text, f"  {top} dut ({', '.join(connections)});", "endmodule", ""])

@@ -173,20 +173,22 @@ class Cosimulation:
         return Simulation(outputs, latency, interval, tools[0].label)
 
 
-def read_measured(folder: Path, top: str, fault: str) -> tuple[NDArray[np.uint32], int, int]:
+def read_measured(folder: Path, top: str, fault: str, prefix: str = "") -> tuple[NDArray[np.uint32], int, int]:
     """The words that a harness wrote into ``folder``, and the latency and the interval that it measured.
+
+    ``prefix`` is what the names of its files begin with.
 
     Raises:
         VerificationError: it found that the circuit ``fault``.
     """
-    measured = json.loads((folder / "measured.json").read_text())
+    measured = json.loads((folder / f"{prefix}measured.json").read_text())
     if "mismatch" in measured:
         raise VerificationError(
             f"the circuit {fault}: {measured['mismatch']}",
             where=top,
             remedy="this is a defect of the generated circuit: please report it with the project folder",
         )
-    words = np.fromfile(folder / "responses.bin", dtype="<u4").astype(np.uint32, copy=False)
+    words = np.fromfile(folder / f"{prefix}responses.bin", dtype="<u4").astype(np.uint32, copy=False)
     return words, int(measured["latency"]), int(measured["interval"])
 
 

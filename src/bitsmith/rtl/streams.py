@@ -1,7 +1,9 @@
 """Writes a network of processes as SystemVerilog: cores of the token functions, modules of ``rtl/lib``, and queues between.
 
 The top's ports, per input and output of the program: ``<name>_valid``, ``<name>_ready``, ``<name>_data`` (one token), and
-``<name>_last`` of outputs, with the last token of a frame; ``clk`` and ``rst`` (synchronous, active high).
+``<name>_last`` of outputs, with the last token of a frame; ``clk`` and ``rst`` (synchronous, active high). Weights that come
+with each frame have ports as inputs have. A memory that can be loaded has ports ``<layer>_<tensor>_load_...`` for its elements;
+from the first to the last of them everything else is held in reset.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import numpy.typing as npt
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import objects
 from bitsmith.netlist.narrow import narrow
 from bitsmith.netlist.netlist import Field
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.plan import processes as kinds
 from bitsmith.plan.delay import DelayModel
-from bitsmith.plan.processes import Network, Process, Source, hull
+from bitsmith.plan.processes import Loaded, Network, Process, Source, hull
 from bitsmith.plan.schedule import Schedule, schedule
 from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
 from bitsmith.rtl.design import RtlDesign
@@ -49,8 +52,23 @@ class StreamPort:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightPort:
+    """A stream at the border for weights: the tokens of each frame, or one element per transfer into a memory."""
+
+    port: StreamPort
+    loaded: Loaded
+
+    def tokens(self, raw: Ints) -> Ints:
+        """The raw values of the tensor as rows, one per token."""
+        return objects(self.loaded.tiles(raw).reshape(self.port.tokens, -1))
+
+
+@dataclass(frozen=True, slots=True)
 class StreamDesign:
-    """Sources of a streaming top, its ports, and its schedule."""
+    """Sources of a streaming top, its ports, and its schedule.
+
+    ``weights`` come with each frame, ``loads`` are memories that can be loaded.
+    """
 
     top: str
     sources: Mapping[str, str]
@@ -62,6 +80,8 @@ class StreamDesign:
     queue_layers: Mapping[str, str]
     queue_widths: Mapping[str, int]
     """What each queue, by its instance's name, waits for, and the bits of its words."""
+    weights: tuple[WeightPort, ...] = ()
+    loads: tuple[WeightPort, ...] = ()
 
 
 def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, title: Title) -> StreamDesign:
@@ -116,6 +136,12 @@ class _Writer:
         self._names = Names()
         self._inputs: list[StreamPort] = []
         self._outputs: list[StreamPort] = []
+        self._weights: list[WeightPort] = []
+        self._loads: list[WeightPort] = []
+        self._loading: list[str] = []
+        """Signals that hold the network in reset, while weights are loaded."""
+        has_memories = any(isinstance(p.kind, kinds.Rom | kinds.Fold) and p.kind.loaded for p in network.processes)
+        self._reset = "halt" if has_memories else "rst"
         self._queue_layers: dict[str, str] = {}
         self._queue_widths: dict[str, int] = {}
         self._readers: dict[Source, list[tuple[int, int]]] = {}
@@ -132,8 +158,11 @@ class _Writer:
             f"// Written by {self._title.tool}, project {self._title.digest}.",
             f"// Frames of tokens: latency {plan.latency} cycles, a frame every {plan.interval} cycles.",
         ]
+        if self._loading:
+            self._say("", f"assign halt = rst | {' | '.join(self._loading)};")
         ports = ["input logic clk", "input logic rst", *self._ports]
         text = [*header, f"module {self._top} (", ",\n".join(f"  {port}" for port in ports), ");"]
+        text += ["  logic halt;"] if self._loading else []
         text += [f"  {line}" for line in self._lines]
         sources = {f"{self._top}.sv": "\n".join([*text, "endmodule", ""])}
         for core in self._cores.values():
@@ -141,7 +170,7 @@ class _Writer:
         sources |= self._sources
         return StreamDesign(
             self._top, sources, tuple(self._inputs), tuple(self._outputs), self._plan, self._too_slow,
-            self._queue_layers, self._queue_widths,
+            self._queue_layers, self._queue_widths, tuple(self._weights), tuple(self._loads),
         )  # fmt: skip
 
     def _say(self, *lines: str) -> None:
@@ -217,7 +246,9 @@ class _Writer:
 
     def _instance(self, module: str, name: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> None:
         text = ", ".join(f".{key}({value})" for key, value in parameters.items())
-        connections = ", ".join(f".{key}({value})" for key, value in {"clk": "clk", "rst": "rst", **ports}.items())
+        connections = ", ".join(
+            f".{key}({value})" for key, value in {"clk": "clk", "rst": self._reset, **ports}.items()
+        )
         self._say(f"bitsmith_{module} #({text}) {name} ({connections});")
 
     def _standard(self, number: int, x_data: str | None = None, y_data: str | None = None) -> dict[str, str]:
@@ -273,11 +304,71 @@ class _Writer:
         self._say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({name}));")
         return name
 
+    def _memory(self, name: str, index: str, values: Sequence[int], loaded: Loaded, elements: Sequence[Field]) -> str:
+        """As a clocked ``_table`` of words of ``elements``, all of one format, that can be loaded."""
+        width, words = sum(element.width for element in elements), len(values)
+        port = StreamPort(
+            self._names.unique(f"{identifier(f'{loaded.layer}_{loaded.name}')}_load"),
+            (elements[0],),
+            words * len(elements),
+        )
+        self._loads.append(WeightPort(port, loaded))
+        self._ports += [
+            f"input logic {port.name}_valid",
+            f"output logic {port.name}_ready",
+            f"input logic [{port.width - 1}:0] {port.name}_data",
+        ]
+        address_bits = max((words - 1).bit_length(), 1)
+        for signal in ("loading", "write"):
+            self._wire(f"{name}_{signal}", 1)
+        self._word(f"{name}_address", address_bits)
+        for word in (f"{name}_word", name):
+            self._word(word, width)
+        self._loading.append(f"{name}_loading")
+        parameters = {"ELEMENT": port.width, "PARTS": len(elements), "WORDS": words}
+        text = ", ".join(f".{key}({value})" for key, value in parameters.items())
+        self._say(
+            f"bitsmith_load #({text}) {name}_load (.clk(clk), .rst(rst), .load_valid({port.name}_valid),"
+            f" .load_ready({port.name}_ready), .load_data({port.name}_data), .loading({name}_loading), .write({name}_write),"
+            f" .address({name}_address), .word({name}_word));",
+            f"{self._top}_{name}_ram {name}_ram_inst (.clk(clk), .write({name}_write), .write_address({name}_address),"
+            f" .write_word({name}_word), .address({index}), .value({name}));",
+        )
+        self._sources[f"{self._top}_{name}_ram.sv"] = self._ram(f"{self._top}_{name}_ram", width, values, address_bits)
+        return name
+
+    def _ram(self, module: str, width: int, values: Sequence[int], address_bits: int) -> str:
+        """A memory that has ``values`` at first."""
+        if len(values) == 1:
+            body = [
+                f"  logic [{width - 1}:0] word;", f"  initial word = {width}'h{values[0]:x};", "  logic unused;",
+                "  assign unused = ^{write_address, address};",
+                "  always_ff @(posedge clk) begin", "    if (write) word <= write_word;", "    value <= word;", "  end",
+            ]  # fmt: skip
+        else:
+            body = [
+                f"  logic [{width - 1}:0] words[{len(values)}];", "  initial begin",
+                *(f"    words[{at}] = {width}'h{value:x};" for at, value in enumerate(values)), "  end",
+                "  always_ff @(posedge clk) begin", "    if (write) words[write_address] <= write_word;",
+                "    value <= words[address];", "  end",
+            ]  # fmt: skip
+        ports = [
+            "input logic clk", "input logic write", f"input logic [{address_bits - 1}:0] write_address",
+            f"input logic [{width - 1}:0] write_word", f"input logic [{address_bits - 1}:0] address",
+            f"output logic [{width - 1}:0] value",
+        ]  # fmt: skip
+        head = f"// Written by {self._title.tool}, project {self._title.digest}."
+        text = [head, f"module {module} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
+        return "\n".join(text)
+
     def _entry(self, number: int, kind: kinds.Entry, process: Process) -> None:
         name = self._names.unique(identifier(kind.name))
         stream = process.results[0]
         port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
-        self._inputs.append(port)
+        if kind.loaded:
+            self._weights.append(WeightPort(port, kind.loaded))
+        else:
+            self._inputs.append(port)
         self._ports += [
             f"input logic {name}_valid",
             f"output logic {name}_ready",
@@ -285,7 +376,7 @@ class _Writer:
         ]
         y = f"p{number}_y0"
         self._say(
-            f"assign {name}_ready = {y}_free & ~rst;", f"assign {y}_claim = {name}_valid & {name}_ready;",
+            f"assign {name}_ready = {y}_free & ~{self._reset};", f"assign {y}_claim = {name}_valid & {name}_ready;",
             f"assign {y}_put = {y}_claim;", f"assign {y}_data = {name}_data;",
         )  # fmt: skip
 
@@ -311,7 +402,7 @@ class _Writer:
         self._say(
             f"assign {name}_last = p{number}_count == {width}'d{stream.tokens - 1};",
             "always_ff @(posedge clk) begin",
-            f"  if (rst) p{number}_count <= '0;",
+            f"  if ({self._reset}) p{number}_count <= '0;",
             f"  else if ({x}_take) p{number}_count <= {name}_last ? '0 : p{number}_count + 1'b1;",
             "end",
         )
@@ -320,9 +411,18 @@ class _Writer:
         stream = process.results[0]
         width = bits(layout(stream.token))
         rows = kind.raw.reshape(stream.tokens, -1)
-        rows = rows[: _period(rows)]
+        rows = rows[: kind.loaded.steps * kind.loaded.groups if kind.loaded else _period(rows)]
         values = [_packed(token, layout(stream.token)) for token in rows]
-        ports, table = self._looked_up(number, "values", width, values)
+        if kind.loaded:
+            address, unused = f"p{number}_next_index", f"unused_p{number}_index"
+            for word in (address, unused):
+                self._word(word, max((len(rows) - 1).bit_length(), 1))
+            ports = {"next_index": address, "index": unused}
+            table = self._memory(
+                f"p{number}_values", address, values, kind.loaded, fields(kind.loaded.name, stream.token)
+            )
+        else:
+            ports, table = self._looked_up(number, "values", width, values)
         y = f"p{number}_y0"
         self._instance(
             "source", f"p{number}", {"WIDTH": width, "TOKENS": len(rows)},
@@ -350,7 +450,7 @@ class _Writer:
         self._wire(f"p{number}_done", 1)
         self._word(f"p{number}_out", max(core.out_width, 1))
         self._say(
-            f"{core.top} p{number}_core (.clk(clk), .rst(rst), .in_valid({fire}), .in_data({data}),"
+            f"{core.top} p{number}_core (.clk(clk), .rst({self._reset}), .in_valid({fire}), .in_data({data}),"
             f" .out_valid(p{number}_done), .out_data(p{number}_out));"
         )
         found: list[tuple[Layout, int]] = []
@@ -390,19 +490,26 @@ class _Writer:
         operand = [Element(x_width, signed, element.frac) for element in wanted]
         x = self._prepared(f"p{number}_x", f"p{number}_x0_data", have, operand)
         weights = [int(w) for w in kind.weights.ravel()]
+        elements = fields(kind.loaded.name, kind.loaded.token((n, m))) if kind.loaded else ()
         w_width = max(max(w.bit_length() if w >= 0 else (-w - 1).bit_length() for w in weights) + 1, 1)
+        if elements:
+            w_width = uniform(fields_layout(elements))[0].width
         want = layout(process.results[0].token)
         results = uniform(want)
         y_width = results[0].width
         address_bits = max((groups * steps - 1).bit_length(), 1)
         self._word(f"p{number}_address", address_bits)
-        values = [
-            _packed_signed([int(w) for w in tile.ravel()], w_width)
-            for tile in kind.weights.reshape(groups * steps, n * m)
-        ]
-        table = self._table(
-            f"p{number}_weights", f"p{number}_address", n * m * w_width, values, address_bits, clocked=True
-        )
+        tiles = kind.weights.reshape(groups * steps, n * m)
+        if kind.loaded:
+            stored = fields_layout(elements)
+            words = [_packed(tile, stored) for tile in tiles]
+            memory = self._memory(f"p{number}_stored", f"p{number}_address", words, kind.loaded, elements)
+            table = self._prepared(f"p{number}_weights", memory, stored, uniform(stored))
+        else:
+            values = [_packed_signed([int(w) for w in tile.ravel()], w_width) for tile in tiles]
+            table = self._table(
+                f"p{number}_weights", f"p{number}_address", n * m * w_width, values, address_bits, clocked=True
+            )
         self._word(f"p{number}_y", bits(results))
         self._instance(
             "fold", f"p{number}",

@@ -32,21 +32,23 @@ module bitsmith_load #(
     localparam logic [ADDRESS_BITS-1:0] LAST_WORD = ADDRESS_BITS'(WORDS - 1);
 
     logic transfer;
+    logic complete;
     logic [PART_BITS-1:0] part;
     logic [ADDRESS_BITS-1:0] following;
 
     assign load_ready = ~rst;
+    assign write = complete & ~rst;  // so that nothing is written before the first reset
     assign transfer = load_valid & load_ready;
 
     always_ff @(posedge clk) begin
         if (rst) begin
             part <= '0;
             following <= '0;
-            write <= 1'b0;
+            complete <= 1'b0;
             loading <= 1'b0;
         end else begin
-            write <= transfer & (part == LAST_PART);
-            loading <= transfer | write | (part != '0) | (following != '0);
+            complete <= transfer & (part == LAST_PART);
+            loading <= transfer | complete | (part != '0) | (following != '0);
             if (transfer) begin
                 part <= (part == LAST_PART) ? '0 : part + 1'b1;
                 if (part == LAST_PART) following <= (following == LAST_WORD) ? '0 : following + 1'b1;

@@ -1,0 +1,47 @@
+"""Weights from outside in circuits: the emulator's results before and after a load, in the predicted cycles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitsmith.flows.verilator import lint
+from bitsmith.plan.delay import delay_model
+from bitsmith.plan.demand import Demand
+from bitsmith.plan.devices import Family
+from bitsmith.plan.partition import partition
+from bitsmith.rtl.streams import StreamDesign, lay_out
+from bitsmith.rtl.writer import Title
+from tests.plan.test_parameters import demands, loadable_program
+from tests.rtl.streaming import assert_streams, written
+
+SEEDS = [2, *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (3, 7)),
+         *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 160))]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_loaded_weights_give_the_emulators_results(seed: int, tmp_path: Path) -> None:
+    assert_streams(loadable_program(seed), demands(seed), tmp_path, seed)
+
+
+def test_ports_of_weights() -> None:
+    design = laid_out(6, Demand({"conv": 4, "dense": 6}, parallel=False))
+    places = {(each.loaded.layer, each.loaded.name) for each in (*design.weights, *design.loads)}
+    assert places == {(layer, name) for layer in ("conv", "dense") for name in ("weight", "bias")}
+    assert not {each.port.name for each in design.weights} & {each.port.name for each in design.loads}
+    for each in design.loads:
+        assert each.port.name == f"{each.loaded.layer}_{each.loaded.name}_load"
+        assert f"output logic {each.port.name}_ready" in design.sources["dut.sv"]
+    assert [port.name for port in design.inputs] == ["x"]
+
+
+def test_lint(tmp_path: Path) -> None:
+    for seed in (1, 2, 6):
+        folder = tmp_path / str(seed)
+        design = laid_out(seed, demands(seed))
+        lint(written(design, folder), design.top)
+
+
+def laid_out(seed: int, demand: Demand) -> StreamDesign:
+    return lay_out(partition(loadable_program(seed), demand), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
