@@ -295,9 +295,9 @@ def test_an_explicit_auto_ends_the_search() -> None:
         ({"LayerName": {"out": {"Implementation": "legacy"}}}, "LayerName.out.Implementation", "more accurate"),
         ({"LayerName": {"out": {"ExpTableSize": 64}}}, "LayerName.out.ExpTableSize", "TableSize"),
         (
-            {"LayerName": {"fc1": {"ParallelizationFactor": 2}}},
+            {"LayerName": {"fc1": {"ParallelizationFactor": 0}}},
             "LayerName.fc1.ParallelizationFactor",
-            "ReuseFactor is what",
+            "from 1 to",
         ),
         ({"LayerType": {"dense": {}}}, "LayerType.dense", "did you mean 'Dense'?"),
         ({"LayerType": {"Conv2D": {}}}, "LayerType.Conv2D", "no layer has the type"),
@@ -348,7 +348,7 @@ def test_a_model_default_hidden_by_auto_everywhere_is_refused() -> None:
 def test_keys_of_other_tools_are_accepted_where_they_change_nothing() -> None:
     config = {
         "Model": {"BramFactor": 1_000_000_000, "PipelineStyle": "Auto", "Compression": False, "BitExact": None},
-        "LayerName": {"fc1": {"ParallelizationFactor": 1, "ConvImplementation": "LineBuffer"}},
+        "LayerName": {"fc1": {"TargetCycles": None, "ConvImplementation": "LineBuffer"}},
     }
     read = read_hls_config(config)
     assert set(read.without_effect) == {
@@ -356,7 +356,7 @@ def test_keys_of_other_tools_are_accepted_where_they_change_nothing() -> None:
         "Model.PipelineStyle",
         "Model.Compression",
         "Model.BitExact",
-        "LayerName.fc1.ParallelizationFactor",
+        "LayerName.fc1.TargetCycles",
         "LayerName.fc1.ConvImplementation",
     }
     assert all(node.settings == Settings() for node in resolve(NETWORK, read).nodes)
@@ -420,6 +420,7 @@ def test_the_shape_of_a_generated_configuration() -> None:
         "Trace": False,
         "Precision": dict.fromkeys(("weight", "bias", "accum", "result"), "fixed<16,6>"),
         "ReuseFactor": 1,
+        "ParallelizationFactor": 1,
     }
     assert config["LayerName"]["out"] == {
         "Trace": False,
@@ -456,6 +457,7 @@ def leaves(config: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple
 
 _EDITS: dict[str, Any] = {
     "ReuseFactor": 8,
+    "ParallelizationFactor": 2,
     "Strategy": "Resource",
     "BramFactor": 1000,
     "TraceOutput": True,

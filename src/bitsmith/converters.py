@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import ConfigLike, ProjectConfig, parse_yaml_config, read_project, resolve
+from bitsmith.config import ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.frontends.any_model import AnyModel, read_model
 from bitsmith.frontends.keras import ModelLike, read_keras
@@ -19,6 +19,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, Target, as_batches
+from bitsmith.plan.demand import positions_at_once
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
@@ -265,7 +266,28 @@ def _converted(network: Network, calibration: Arrays | None, project: ProjectCon
         project.io_type,
     )
     compiled = compile_network(network, _batches(network, calibration))
-    return Model(compiled.network, compiled.program, target, compiled.notes)
+    return Model(
+        compiled.network, compiled.program, target, (*compiled.notes, *_other_positions(compiled.network, target))
+    )
+
+
+def _other_positions(network: Network, target: Target) -> Iterator[str]:
+    """Where a ParallelizationFactor is not what the circuit has."""
+    shapes = network.shapes()
+    for node in network.nodes:
+        wanted, grid = node.settings.parallelization_factor, shapes[node.name][:-1]
+        if target.io_type is IOType.PARALLEL and wanted > 1:
+            yield (
+                f"ParallelizationFactor of {node.name!r} has no effect with io_parallel: all positions are taken at once, "
+                "and ReuseFactor lets them share hardware."
+            )
+            return
+        found = max(number for number in positions_at_once(grid) if number <= wanted)
+        if grid and found < wanted and "weight" in node.layer.variables():
+            yield (
+                f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "
+                "as many can come at once as divide a row, or whole rows."
+            )
 
 
 def _part(project: ProjectConfig) -> tuple[str, float]:

@@ -108,7 +108,7 @@ def explain(
 
 def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
     """Reuse factors that fit, and the cycles of the circuit that they make."""
-    found = proposal(program, part, model.demand.products)
+    found = proposal(program, part, model.demand)
     if found is None:
         return None
     target, delays = model.target, delay_model(part.family)

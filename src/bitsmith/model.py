@@ -100,7 +100,8 @@ class Model:
         """What the user wants of the circuit's layout."""
         reuse = {node.name: node.settings.reuse_factor for node in self.network.nodes}
         products = {node.name: _PRODUCTS[node.settings.strategy] for node in self.network.nodes}
-        return Demand(reuse, self.target.io_type is IOType.PARALLEL, products)
+        positions = {node.name: node.settings.parallelization_factor for node in self.network.nodes}
+        return Demand(reuse, self.target.io_type is IOType.PARALLEL, products, positions)
 
     @property
     def output_dir(self) -> Path:

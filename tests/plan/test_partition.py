@@ -47,7 +47,7 @@ def assert_equal_values(
 ) -> None:
     have_frac = np.broadcast_to(have_frac, have.shape).reshape(want.shape)
     most = max(int(want_frac.max()), int(have_frac.max()))
-    left = objects(want) << objects(most - np.broadcast_to(want_frac, want.shape))
+    left = want.astype(np.object_) << objects(most - np.broadcast_to(want_frac, want.shape))
     right = objects(have).reshape(want.shape) << objects(most - have_frac)
     np.testing.assert_array_equal(left, right)
 

@@ -86,6 +86,6 @@ def _layer_entry(layer: Layer, precision: str, reuse_factor: int) -> dict[str, A
         "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in layer.variables()},
     }
     if "weight" in layer.variables():
-        entry["ReuseFactor"] = reuse_factor
+        entry |= {"ReuseFactor": reuse_factor, "ParallelizationFactor": 1}
     entry.update(value for option, value in _OPTION_KEYS.items() if option in layer.options)
     return entry

@@ -54,6 +54,7 @@ class Choices:
 
     precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
     reuse_factor: int | None = None
+    parallelization_factor: int | None = None
     strategy: Strategy | None = None
     weights: Weights | None = None
     trace: bool | None = None
@@ -77,14 +78,15 @@ class HLSConfig:
     without_effect: tuple[str, ...] = ()
 
 
-_SHARED_KEYS = ("Precision", "ReuseFactor", "Strategy", "Weights", "TableSize", "Binning", "Implementation")
+_SHARED_KEYS = (
+    "Precision", "ReuseFactor", "ParallelizationFactor", "Strategy", "Weights", "TableSize", "Binning", "Implementation"
+)  # fmt: skip
 MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
 LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
 
 _SHARED_INERT = {
     "TargetCycles": Inert((None,), _FOLDING),
     "Compression": Inert((False, True), "zero weights never cost hardware, compressed or not"),
-    "ParallelizationFactor": Inert((1,), _FOLDING),
     "ConvImplementation": Inert(("LineBuffer",), "a streamed convolution has line buffers, any other is wiring"),
 }
 MODEL_INERT = _SHARED_INERT | {
@@ -174,6 +176,7 @@ def _choices(
     return Choices(
         precision=_precision(section),
         reuse_factor=section.get("ReuseFactor", read_reuse_factor),
+        parallelization_factor=section.get("ParallelizationFactor", _parallelization_factor),
         strategy=section.get("Strategy", _strategy),
         weights=section.get("Weights", _weights),
         trace=section.get("TraceOutput" if whole_model else "Trace", boolean),
@@ -242,6 +245,11 @@ def check_maximum(value: object, where: str) -> None:
 
 def read_reuse_factor(value: object, where: str) -> int:
     """A reuse factor: products that share a multiplier, one after another."""
+    return integer(value, where, 1, 1 << 30)
+
+
+def _parallelization_factor(value: object, where: str) -> int:
+    """Positions of a streamed tensor that come at once."""
     return integer(value, where, 1, 1 << 30)
 
 

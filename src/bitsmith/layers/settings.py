@@ -51,6 +51,7 @@ class Settings:
 
     precision: Mapping[str, FixedFormat] = field(default_factory=dict)
     reuse_factor: int = 1
+    parallelization_factor: int = 1
     strategy: Strategy = Strategy.LATENCY
     table_size: int | None = None
     table_range: tuple[float, float] | None = None

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Part
 from bitsmith.plan.estimate import Size, estimate_layout
-from bitsmith.plan.folding import Products
 
 _FULL = 0.75
 """The share of look-up tables and flip-flops that can be placed and routed without trouble."""
@@ -60,25 +59,28 @@ def fits(size: Size, part: Part) -> bool:
     )
 
 
-def proposal(program: Program, part: Part, products: Mapping[str, Products]) -> Fit | None:
-    """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one."""
+def proposal(program: Program, part: Part, demand: Demand) -> Fit | None:
+    """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
+
+    Nothing of ``demand`` changes but reuse factors, and whether tensors come whole.
+    """
     for parallel in (True, False):
-        found = _slowest_first(program, part, products, parallel=parallel)
+        found = _slowest_first(program, part, replace(demand, reuse={}, parallel=parallel))
         if found is not None:
             return found
     return None
 
 
-def _slowest_first(program: Program, part: Part, products: Mapping[str, Products], *, parallel: bool) -> Fit | None:
+def _slowest_first(program: Program, part: Part, wanted: Demand) -> Fit | None:
     """Bisection over the interval, in steps of a fraction of an octave."""
-    layers = _layers(program, parallel=parallel)
-    least = 0 if parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
+    layers = _layers(program, wanted)
+    least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
     most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
 
     def laid_out(step: int) -> Fit:
         interval = round(2 ** (step / _STEPS_PER_OCTAVE))
         reuse = {name: min(max(interval // tokens, 1), cycles) for name, (tokens, cycles) in layers.items()}
-        demand = Demand(reuse, parallel, products)
+        demand = replace(wanted, reuse=reuse)
         return Fit(demand, estimate_layout(program, demand, part.family))
 
     best = laid_out(most)
@@ -98,14 +100,15 @@ def _step(interval: int) -> int:
     return math.ceil(math.log2(interval) * _STEPS_PER_OCTAVE)
 
 
-def _layers(program: Program, *, parallel: bool) -> dict[str, tuple[int, int]]:
+def _layers(program: Program, demand: Demand) -> dict[str, tuple[int, int]]:
     """Of each layer with a matrix: the tokens at which it multiplies, and the most cycles that it can use for each."""
     found: dict[str, tuple[int, int]] = {}
     for node in program.nodes:
         if isinstance(node.op, ops.Linear):
-            positions = math.prod(program.nodes[node.args[0]].type.shape[:-1])
-            n, m = node.op.weights.shape
-            here = (1, positions * n * m) if parallel else (positions, n * m)
+            grid = program.nodes[node.args[0]].type.shape[:-1]
+            positions, (n, m) = math.prod(grid), node.op.weights.shape
+            number = positions if demand.parallel else demand.at_once(node.layer, grid)
+            here = positions // number, number * n * m
             before = found.get(node.layer, (1, 1))
             found[node.layer] = max(here[0], before[0]), max(here[1], before[1])
     return found

@@ -1,0 +1,88 @@
+"""ParallelizationFactor: several positions per token, from the configuration to the simulated circuit and the C++."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import bitsmith
+from bitsmith.compiler import compile_network
+from bitsmith.config import Backend, IOType
+from bitsmith.layers.network import Network
+from bitsmith.model import Model, Target
+from tests.system.test_streams import random_spatial, shares
+
+
+def convolution() -> onnx.ModelProto:
+    """A 3x3 convolution of 8x6 images with the channels last, and a rectifier."""
+    kernel = np.random.default_rng(0).integers(-4, 5, (3, 2, 3, 3)).astype(np.float32) / 4
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["first"], name="to_first", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["first", "w"], ["c"], name="conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"], name="relu"),
+        helper.make_node("Transpose", ["r"], ["y"], name="to_last", perm=[0, 2, 3, 1]),
+    ]
+    shapes: dict[str, list[str | int | None]] = {"x": ["n", 8, 6, 2], "y": ["n", 8, 6, 3]}
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    graph = helper.make_graph(nodes, "net", [x], [y], [numpy_helper.from_array(kernel, "w")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def converted(folder: Path, factor: int, io_type: str = "io_stream") -> Model:
+    config = {"Model": {"Precision": {"default": "fixed<8,4>"}, "ParallelizationFactor": factor}}
+    return bitsmith.convert(convolution(), folder / "project", config=config, io_type=io_type)
+
+
+def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
+    model = converted(tmp_path, 3)
+    x = np.random.default_rng(1).uniform(-8, 8, (6, 8, 6, 2))
+    report = model.build(synth=False, inputs=x)
+    verification = report.section("Verification")
+    assert verification["Mismatches"] == 0
+    # The border is a position on either side: a token of three holds it with the last or the first two of the row.
+    assert report.section("Latency")["II"] == 10 * 4
+    assert not [note for note in model.notes if "ParallelizationFactor" in note]
+
+
+@pytest.mark.parametrize(
+    ("factor", "io_type", "said"),
+    [(5, "io_stream", "ParallelizationFactor 5 of 'conv' is taken as 3"), (3, "io_parallel", "has no effect")],
+)
+def test_what_is_not_as_asked_is_said(factor: int, io_type: str, said: str, tmp_path: Path) -> None:
+    assert [note for note in converted(tmp_path, factor, io_type).notes if said in note]
+
+
+def with_positions(network: Network, seed: int) -> Network:
+    """Random factors, mostly the same for all layers."""
+    rng = np.random.default_rng(seed)
+    most = int(rng.choice([2, 3, 4, 8]))
+    chosen = [int(rng.choice([most, most, 1, 2])) for _ in network.nodes]
+    return network.with_nodes(
+        [
+            replace(node, settings=replace(node.settings, parallelization_factor=factor))
+            for node, factor in zip(network.nodes, chosen, strict=True)
+        ]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", shares(100, 3))
+def test_streams_of_several_positions(seed: int, tmp_path: Path) -> None:
+    compiled = compile_network(with_positions(random_spatial(seed), seed))
+    rng = np.random.default_rng(0)
+    inputs = [rng.uniform(-5, 5, (8, *op.shape)) for op in compiled.program.input_ops()]
+    x = inputs if len(inputs) > 1 else inputs[0]
+    for backend in (Backend.RTL, Backend.VITIS):
+        rtl = backend is Backend.RTL
+        folder = tmp_path / backend.value
+        target = Target(folder, "dut", "LFE5U-85F-6BG381C", 10.0, backend=backend, io_type=IOType.STREAM)
+        model = Model(compiled.network, compiled.program, target)
+        report = model.build(csim=None if rtl else True, synth=False, inputs=x, force=True)
+        assert report.section("Verification")["Mismatches"] == 0
+        for queue in report.rows("Queues") if rtl else ():
+            assert int(str(queue["Peak"])) <= int(str(queue["Depth"]))
