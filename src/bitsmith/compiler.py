@@ -38,7 +38,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
     network = index_inputs(network)
-    notes = _notes(network, calibrated=calibration is not None)
+    notes = (*network.notes, *_notes(network, calibrated=calibration is not None))
     network = layout(network)
     network = fold_batchnorm(network)
     observed = observe(network, calibration)

@@ -21,7 +21,7 @@ from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused
 from bitsmith.frontends.onnx_call import Call, Results, Translation
 from bitsmith.frontends.onnx_fold import folded
 from bitsmith.frontends.onnx_graph import MAX_ELEMENTS, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
-from bitsmith.frontends.onnx_operators import OPERATORS, translation, why_unknown
+from bitsmith.frontends.onnx_operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx_values import Batch, Kind, Known, MixedSamplesError, Tensor, Value
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
@@ -94,6 +94,7 @@ class _Reading:
     graph: Graph
     axes: dict[str, int | None]
     refusals: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     mixed: bool = False
     nodes: list[NetworkNode] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -111,7 +112,7 @@ class _Reading:
         outputs = [] if self.refusals else [self._output(name) for name in graph.outputs]
         if self.refusals:
             return None
-        return Network(tuple(self.nodes), tuple(inputs), tuple(outputs), graph.name)
+        return Network(tuple(self.nodes), tuple(inputs), tuple(outputs), graph.name, tuple(self.notes))
 
     def _input(self, entry: GraphInput) -> str:
         axis = self.axes[entry.name]
@@ -135,7 +136,9 @@ class _Reading:
         if not name:
             return None
         if name not in self.values:
-            self.values[name] = Known((self.graph.constants[name](),), name)
+            words = self.graph.words.get(name, ())
+            array = np.arange(len(words)) if words else self.graph.constants[name]()
+            self.values[name] = Known((array,), name, words)
         return self.values[name]
 
     def _translate(self, node: Node, name: str, wanted: tuple[bool, ...]) -> None:
@@ -144,6 +147,7 @@ class _Reading:
         try:
             entry = translation(node)
             values = tuple(self._value(source) for source in node.inputs)
+            _check_words(node, values)
             if any(value is None and source for value, source in zip(values, node.inputs, strict=True)):
                 if entry is None and self._folded(node, ()) is None:
                     self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
@@ -153,7 +157,7 @@ class _Reading:
                 self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
                 return
             if results is None and entry is not None:
-                call = Call(node, name, self.graph.opset, values, wanted, self.batch, self._place)
+                call = Call(node, name, self.graph.opset, values, wanted, self.batch, self._place, self.notes.append)
                 results = self._read(entry, call)
             node.attributes.check_all_read()
             self._keep(node, results, wanted)
@@ -259,6 +263,20 @@ class _Reading:
             name = f"{wanted}_{count}"
         self._taken.add(name)
         return name
+
+
+_MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+"""Operators of ONNX's own domain that may have words, which are numbers here."""
+
+
+def _check_words(node: Node, values: Sequence[Value | None]) -> None:
+    """Refuses operators that work on words."""
+    listed = any(isinstance(value, Known) and value.words for value in values)
+    picked = any(isinstance(value, Tensor) and value.kind is Kind.TEXT for value in values)
+    if (listed and node.kind != f"{CLASSICAL_DOMAIN}.ArrayFeatureExtractor") or (picked and node.kind not in _MOVES):
+        raise UnsupportedError(
+            "works on words", accepted="numbers", remedy="leave it to the program that reads the results"
+        )
 
 
 def _differ(arrays: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> bool:

@@ -52,7 +52,8 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator on values, None for those that are left out. ``wanted`` says which of its results anyone reads.
+    """An operator on values, None for those that are left out. ``wanted`` says which of its results anyone reads,
+    ``say`` tells the user something.
 
     ``name`` is the user's, for the layer that does the operator's work; others that it needs have a suffix.
     """
@@ -64,6 +65,7 @@ class Call:
     wanted: tuple[bool, ...]
     batch: Batch
     place: Place
+    say: Callable[[str], None]
 
     @property
     def attributes(self) -> Attributes:

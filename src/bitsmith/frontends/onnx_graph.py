@@ -70,7 +70,7 @@ class GraphInput:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What the outputs need, and all inputs. ``constants`` reads an initialiser by name."""
+    """What the outputs need, and all inputs. ``constants`` reads an initialiser by name; those in ``words`` are text."""
 
     name: str
     where: str
@@ -79,6 +79,7 @@ class Graph:
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[str, Callable[[], Array]]
+    words: Mapping[str, tuple[str, ...]]
 
 
 def is_onnx(model: object) -> TypeGuard[OnnxModel]:
@@ -219,7 +220,18 @@ def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) 
     if len(set(names)) != len(names):
         raise ModelFileError("two inputs of one name", where=where)
     needed = _ordered(nodes, {*names, *constants}, outputs, where)
-    return Graph(graph.name or "model", where, opset, inputs, outputs, needed, constants)
+    return Graph(graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer))
+
+
+def _words(tensors: Iterable[onnx.TensorProto]) -> dict[str, tuple[str, ...]]:
+    """The lists of words among initialisers."""
+    import onnx
+
+    return {
+        tensor.name: tuple(word.decode("utf-8", "replace") for word in tensor.string_data)
+        for tensor in tensors
+        if tensor.data_type == onnx.TensorProto.STRING and 0 < len(tensor.string_data) == math.prod(tensor.dims)
+    }
 
 
 def _node(proto: onnx.NodeProto, where: str, folder: Path | None) -> Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bitsmith.frontends.onnx_activations import ACTIVATIONS
 from bitsmith.frontends.onnx_arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx_call import Translation
+from bitsmith.frontends.onnx_classical import CLASSICAL
 from bitsmith.frontends.onnx_convolution import CONVOLUTIONS
 from bitsmith.frontends.onnx_graph import Node
 from bitsmith.frontends.onnx_norm import NORMALISATIONS
@@ -26,6 +27,8 @@ OPERATORS: dict[str, Translation] = {
     **SHAPES,
 }
 """Operators of ONNX's own domain, by name."""
+
+CLASSICAL_DOMAIN = "ai.onnx.ml"
 
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 _CONTROL = ("control flow is not translated", "export the model with fixed choices and unrolled loops")
@@ -58,6 +61,8 @@ _QUANTISED = ("quantised models are not read", "export the float model, and give
 
 def translation(node: Node) -> Translation | None:
     """How ``node`` is read; None if it is not known."""
+    if node.domain == CLASSICAL_DOMAIN:
+        return CLASSICAL.get(node.operator)
     return None if node.domain else OPERATORS.get(node.operator)
 
 
@@ -68,9 +73,9 @@ def why_unknown(node: Node) -> tuple[str, str]:
         return _QUANTISED
     if name in _REMEDIES and not node.domain:
         return _REMEDIES[name]
-    if node.domain == "ai.onnx.ml":
+    if node.domain == CLASSICAL_DOMAIN:
         return (
-            "operators of classical models are not translated",
+            f"of the operators of classical models only {', '.join(CLASSICAL)} are translated",
             "export the network without its pre- and post-processing",
         )
     if node.domain:

@@ -237,12 +237,12 @@ def _gather(call: Call) -> Tensor:
     batch = x.batch if x.batch is None or x.batch < axis else x.batch + array.ndim - 1
     shape = (*x.shape[:place], *array.shape, *x.shape[place + 1 :])
     if array.ndim == 1:
-        return call.emit(_picked(x, place, flat), (x,), batch=batch, merged=x.merged, kind=x.kind)
-    y = call.alike(_picked(x, place, flat), x, "elements", kind=x.kind)
+        return call.emit(picked(x, place, flat), (x,), batch=batch, merged=x.merged, kind=x.kind)
+    y = call.alike(picked(x, place, flat), x, "elements", kind=x.kind)
     return call.emit(Reshape(shape), (y,), batch=batch, merged=x.merged, kind=x.kind)
 
 
-def _picked(x: Tensor, axis: int, indices: Sequence[int]) -> Slice | Gather:
+def picked(x: Tensor, axis: int, indices: Sequence[int]) -> Slice | Gather:
     """Single elements are slices."""
     if len(indices) > 1:
         return Gather(tuple(indices), axis)

@@ -41,6 +41,8 @@ class Kind(enum.Enum):
     NARROW = "narrow"
     """Whole numbers of 8 or 16 bits, which wrap around."""
     TRUTH = "truth"
+    TEXT = "text"
+    """Positions of words in a list."""
 
     @staticmethod
     def of(dtype: np.dtype[np.generic]) -> Kind:
@@ -66,11 +68,12 @@ class Batch:
 class Known:
     """A constant: one array, or one for each of :attr:`Batch.sizes` where it depends on the number of samples.
 
-    ``name`` is the initialiser's, for users.
+    ``name`` is the initialiser's, for users. Of ``words`` the array has the positions.
     """
 
     at: tuple[Array, ...]
     name: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def fixed(self) -> bool:

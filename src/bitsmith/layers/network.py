@@ -45,12 +45,16 @@ class NetworkNode:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Layers in evaluation order; ``inputs`` and ``outputs`` name nodes, in the order of the user's model."""
+    """Layers in evaluation order; ``inputs`` and ``outputs`` name nodes, in the order of the user's model.
+
+    ``notes`` are what the user should know about how the model was read.
+    """
 
     nodes: tuple[NetworkNode, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     name: str = "model"
+    notes: tuple[str, ...] = ()
 
     def node(self, name: str) -> NetworkNode:
         """The node called ``name``."""
