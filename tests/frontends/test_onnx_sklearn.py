@@ -1,0 +1,195 @@
+"""Networks and linear models of scikit-learn, exported by skl2onnx itself, against onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_iris, load_wine
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, Normalizer, RobustScaler, StandardScaler
+
+import bitsmith
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.onnx import read_onnx
+from bitsmith.layers.network import Network
+
+Numbers = npt.NDArray[np.float32]
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def _iris() -> tuple[Numbers, npt.NDArray[np.int64]]:
+    x, y = load_iris(return_X_y=True)
+    return x.astype(np.float32), y
+
+
+def _wine() -> tuple[Numbers, npt.NDArray[np.int64]]:
+    x, y = load_wine(return_X_y=True)
+    return x.astype(np.float32), y
+
+
+def _classifier(**options: object) -> MLPClassifier:
+    return MLPClassifier((7, 5), max_iter=15, random_state=0, **options)
+
+
+def _regressor(**options: object) -> MLPRegressor:
+    return MLPRegressor(hidden_layer_sizes=(7,), max_iter=15, random_state=0, **options)
+
+
+def _exported(
+    model: BaseEstimator, x: Numbers, y: npt.ArrayLike, zipmap: object = True, **options: object
+) -> onnx.ModelProto:
+    from skl2onnx import to_onnx
+
+    model.fit(x, y)
+    chosen = {id(model): {"zipmap": zipmap}} if zipmap is not True else None
+    return to_onnx(model, x[:1], options=chosen, **options)
+
+
+def _expected(proto: onnx.ModelProto, x: Numbers) -> list[npt.NDArray[np.generic]]:
+    """Of a map for each sample the values."""
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: x})
+    return [np.array([list(one.values()) for one in y]) if isinstance(y, list) else np.asarray(y) for y in found]
+
+
+def _compared(proto: onnx.ModelProto, x: Numbers) -> Network:
+    """The network, whose float64 results are those of onnxruntime."""
+    network = read_onnx(proto)
+    results = network.evaluate([x.astype(np.float64)])
+    wanted = _expected(proto, x)
+    assert len(network.outputs) == len(wanted)
+    for name, right in zip(network.outputs, wanted, strict=True):
+        np.testing.assert_allclose(results[name], right.reshape(results[name].shape), atol=1e-4, rtol=1e-4)
+    return network
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_classifiers_have_labels_and_probabilities(activation: str) -> None:
+    x, y = _iris()
+    network = _compared(_exported(_classifier(activation=activation), x, y), x)
+    assert network.notes == ()
+    assert [network.shapes()[name] for name in network.outputs] == [(1,), (3,)]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
+def test_regressors(activation: str) -> None:
+    x, _ = _iris()
+    _compared(_exported(_regressor(activation=activation), x[:, :3], x[:, 3]), x[:, :3])
+
+
+@pytest.mark.parametrize("opset", [9, 13, 18])
+def test_binary_classifiers(opset: int) -> None:
+    """Two probabilities of one output; before operator set 13 softmax and slices are other operators."""
+    x, y = _iris()
+    _compared(_exported(_classifier(), x, y == 1, target_opset={"": opset, "ai.onnx.ml": 1}), x)
+
+
+@pytest.mark.parametrize("zipmap", [True, False, "columns"])
+def test_probabilities_as_a_map_a_matrix_or_columns(zipmap: object) -> None:
+    x, y = _iris()
+    network = _compared(_exported(_classifier(), x, y * 3 + 5, zipmap), x)
+    told = ("ZipMap gives a column for each class: 0 '5', 1 '8', 2 '11'.",) if zipmap is True else ()
+    assert network.notes == told
+
+
+def test_labels_that_are_words_are_positions_and_this_is_told() -> None:
+    x, y = _iris()
+    proto = _exported(_classifier(), x, np.array(["ash", "birch", "yew"])[y], False)
+    model = bitsmith.convert(proto, calibration=x)
+    label, probabilities = model.predict(x)
+    words, right = _expected(proto, x)
+    assert np.array_equal(np.array(["ash", "birch", "yew"])[label.ravel().astype(int)], words)
+    np.testing.assert_allclose(probabilities, right, atol=0.01)
+    (note,) = model.notes
+    assert note == "ArrayFeatureExtractor gives the position of a word, not the word: 0 'ash', 1 'birch', 2 'yew'."
+
+
+def test_several_labels_at_once() -> None:
+    x, y = _iris()
+    _compared(_exported(_classifier(), x, np.stack([y == 0, y > 0, y == 2], 1).astype(int), False), x)
+
+
+def _pipelines() -> dict[str, BaseEstimator]:
+    return {
+        "standard": make_pipeline(StandardScaler(), _classifier()),
+        "minmax": make_pipeline(MinMaxScaler(), _classifier()),
+        "robust": make_pipeline(RobustScaler(), _classifier()),
+        "normal": make_pipeline(Normalizer(), _classifier()),
+        "normal l1": make_pipeline(Normalizer("l1"), _classifier()),
+        "selected": make_pipeline(SelectKBest(k=4), StandardScaler(), _classifier()),
+        "pca": make_pipeline(StandardScaler(), PCA(3), _classifier()),
+        "logistic": make_pipeline(StandardScaler(), LogisticRegression()),
+    }
+
+
+@pytest.mark.parametrize("name", list(_pipelines()))
+def test_pipelines(name: str) -> None:
+    x, y = _wine()
+    _compared(_exported(_pipelines()[name], x, y, False), x)
+
+
+def test_linear_models() -> None:
+    x, y = _iris()
+    _compared(_exported(LinearRegression(), x[:, :3], x[:, 3]), x[:, :3])
+    _compared(_exported(LogisticRegression(), x, y == 0, False), x)
+    _compared(_exported(LogisticRegression(), x, np.where(y == 2, 40, -1)), x)
+
+
+def test_calibrated_precision_keeps_the_labels(tmp_path: Path) -> None:
+    x, y = _iris()
+    proto = _exported(make_pipeline(StandardScaler(), _classifier()), x, y, False)
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    label, probabilities = bitsmith.convert(tmp_path / "model.onnx", calibration=x).predict(x)
+    wanted, right = _expected(proto, x)
+    assert np.mean(label.ravel() == wanted) > 0.97
+    np.testing.assert_allclose(probabilities, right, atol=0.02)
+
+
+def _words(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        list(nodes), "words", [info("x", onnx.TensorProto.FLOAT, [None, 3])], [info("y", onnx.TensorProto.STRING, None)],
+        [helper.make_tensor("words", onnx.TensorProto.STRING, [3], [b"a", b"b", b"c"]),
+         helper.make_tensor("first", onnx.TensorProto.INT64, [1], [0])],
+    )  # fmt: skip
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 1)]
+    return helper.make_model(graph, opset_imports=imports)
+
+
+@pytest.mark.parametrize(
+    "used", [("Equal", ["picked", "picked"]), ("Cast", ["picked"]), ("Equal", ["words", "words"]), ("Tree", ["picked"])]
+)
+def test_words_are_no_numbers(used: tuple[str, list[str]]) -> None:
+    kind, operands = used
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["number"], axis=1),
+        helper.make_node("ArrayFeatureExtractor", ["words", "number"], ["picked"], domain="ai.onnx.ml"),
+        helper.make_node(kind, operands, ["y"], domain="ai.onnx.ml" if kind == "Tree" else "",
+                         **({"to": 1} if kind == "Cast" else {})),
+    ]  # fmt: skip
+    with pytest.raises(UnsupportedError, match="works on words"):
+        read_onnx(_words(*nodes))
+
+
+def test_words_at_constant_places_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="words at constant indices"):
+        read_onnx(_words(helper.make_node("ArrayFeatureExtractor", ["words", "first"], ["y"], domain="ai.onnx.ml")))
+
+
+def test_other_models_are_refused_by_name() -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    with pytest.raises(UnsupportedError, match=r"TreeEnsembleClassifier[\s\S]*only Scaler"):
+        read_onnx(_exported(DecisionTreeClassifier(), *_iris(), False))
