@@ -167,7 +167,9 @@ class Streaming:
 
     @property
     def border(self) -> Border:
-        return Border(self.top, self.design.inputs, self.design.outputs, *self.cycles, self.title)
+        design = self.design
+        inputs = (*design.inputs, *(each.port for each in design.weights))
+        return Border(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
 
     def shell_sources(self, library: Sequence[str]) -> tuple[str, ...]:
         return _shell_sources(self, library)

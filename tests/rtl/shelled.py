@@ -43,12 +43,31 @@ def branches() -> Program:
     return builder.program([("shifted", shifted), ("greatest", greatest)])
 
 
+def loaded(*, external: bool) -> Program:
+    """A convolution along one axis and a dense layer; the latter's weights come with each frame if ``external``."""
+    rng = np.random.default_rng(3)
+    builder, narrow = Builder(), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
+    weight, bias = FixedFormat(True, 5, 3), FixedFormat(False, 4, 2)
+    x = builder.input("x", (5, 2), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT))
+    with builder.layer("conv"):
+        windows = builder.reshape(builder.window(x, (3,), (1,), (1,), ((1, 1),)), (5, 6))
+        x = builder.matmul(windows, builder.parameter("weight", rng.integers(-16, 16, (6, 3)), weight))
+        x = builder.cast(builder.add(x, builder.parameter("bias", rng.integers(0, 16, 3), bias)), narrow)
+    with builder.layer("dense"):
+        kernel = builder.parameter("weight", rng.integers(-16, 16, (15, 2)), weight, external=external)
+        x = builder.matmul(builder.reshape(x, (1, 15)), kernel)
+        x = builder.add(builder.reshape(x, (2,)), builder.parameter("bias", [3, 5], bias, external=external))
+    return builder.program([("y", builder.cast(x, FixedFormat(True, 9, 2, Rounding.RND, Overflow.SAT)))])
+
+
 def made(name: str) -> Circuit:
     """A circuit, by the kind of its border."""
     program, demand = {
         "pipeline": (branches(), Demand({}, True)),
         "stream": (convolutional(4, 1), Demand({"conv": 3}, False)),
         "streams": (branches(), Demand({}, False)),
+        "loads": (loaded(external=False), Demand({"conv": 2, "dense": 3}, True)),
+        "weights": (loaded(external=True), Demand({"conv": 3, "dense": 4}, False)),
     }[name]
     return circuit(program, demand, delay_model(Family.ECP5), 8.0, "net", Title("test", DIGEST))
 
@@ -120,6 +139,16 @@ class Board:
         assert self._ask(f"w {offset} {value}") == "ok"
 
     def exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        loads = [b""] * len(self._border.loads)
+        return self._exchange([*data, *loads], wanted)
+
+    def load(self, name: str, data: bytes) -> None:
+        """The bytes of a load."""
+        loads = [data if each.port.name == name else b"" for each in self._border.loads]
+        assert any(loads)
+        self._exchange([*(b"" for _ in self._border.inputs), *loads], [0] * len(self._border.outputs))
+
+    def _exchange(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         words = [*(each.hex() or "-" for each in data), *map(str, wanted)]
         first = self._ask(f"x {' '.join(words)}")
         return [bytes.fromhex(text) for text in (first, *(self._answer() for _ in wanted[1:]))]
@@ -131,8 +160,9 @@ def board(folder: Path, each: Circuit, sources: Sequence[Path], seed: int = 1) -
     border = each.border
     (folder / "bench.sv").write_text(_uniform(border))
     compile_bench(folder, "shell_bench.cpp", "bench", [*sources, folder / "bench.sv"])
-    sizes = [token_bytes(port) for port in (*border.inputs, *border.outputs)]
-    shape = (seed, len(border.inputs), len(border.outputs), _LANE_WORDS, *sizes)
+    sinks = (*border.inputs, *border.load_ports)
+    sizes = [token_bytes(port) for port in (*sinks, *border.outputs)]
+    shape = (seed, len(sinks), len(border.outputs), _LANE_WORDS, *sizes)
     with subprocess.Popen(
         [folder / "bench/obj/Vdut", *map(str, shape)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -144,7 +174,8 @@ def board(folder: Path, each: Circuit, sources: Sequence[Path], seed: int = 1) -
 
 def _uniform(border: Border) -> str:
     """A top whose streams lie side by side, each in so many words, so that one bench fits all."""
-    inputs, outputs, lane = len(border.inputs), len(border.outputs), 32 * _LANE_WORDS
+    sinks = (*border.inputs, *border.load_ports)
+    inputs, outputs, lane = len(sinks), len(border.outputs), 32 * _LANE_WORDS
     lite = ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready")
     back = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
     wide = {"awaddr": 12, "araddr": 12, "wdata": 32, "rdata": 32, "wstrb": 4, "bresp": 2, "rresp": 2}
@@ -156,7 +187,7 @@ def _uniform(border: Border) -> str:
         ports += [f"{way} logic [{count - 1}:0] {side}_{name}" for name in ("valid", "last")]
         ports += [f"{other} logic [{count - 1}:0] {side}_ready", f"{way} logic [{count * lane - 1}:0] {side}_data"]
     connections = [".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*lite, *back))]
-    for side, axis, streams in (("in", "s_axis", border.inputs), ("out", "m_axis", border.outputs)):
+    for side, axis, streams in (("in", "s_axis", sinks), ("out", "m_axis", border.outputs)):
         for k, port in enumerate(streams):
             name = prefix(axis, port)
             connections += [f".{name}_t{signal}({side}_{signal}[{k}])" for signal in ("valid", "ready", "last")]

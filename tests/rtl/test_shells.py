@@ -15,6 +15,8 @@ from bitsmith.circuits import Circuit
 from bitsmith.errors import ConfigError
 from bitsmith.flows.streams import StreamShape, simulate_streams
 from bitsmith.flows.verilator import lint
+from bitsmith.ir.types import objects
+from bitsmith.passes.load import load
 from bitsmith.rtl import shells
 from bitsmith.rtl.border import prefix, token_bytes
 from bitsmith.rtl.wrapper import AVALON_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
@@ -44,7 +46,7 @@ def shell_files(folder: Path, each: Circuit, shell: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("shell", LIBRARIES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "loads", "weights"])
 def test_lint_clean(tmp_path: Path, kind: str, shell: str) -> None:
     files = shell_files(tmp_path, made(kind), shell)
     lint(files, f"net_{shell}")
@@ -114,6 +116,62 @@ class Channel:
     def wait(self) -> None:
         if not self.moved:
             self._start()
+
+
+def test_weights_are_loaded(tmp_path: Path) -> None:
+    """Through the streams of a shell, from real numbers of the driver: the next frames are those of the new weights."""
+    each = made("loads")
+    driver = load_driver(tmp_path, each)
+    x = inputs_of(each.program, 3)
+    rng = np.random.default_rng(7)
+    kernel, bias = rng.integers(-16, 16, (3, 2, 3)) / 8, rng.integers(0, 16, 3) / 4
+    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+        driver.Registers(simulated.read, simulated.write).check()
+        simulated.write(driver.Registers.PACKET_FRAMES, 3)
+        (have,) = driver.predict(x, simulated.exchange)
+        np.testing.assert_array_equal(have, expected(each.program, x)[0])
+        driver.load("conv", kernel, bias, send=simulated.load)
+        driver.load("dense", bias=[0.25, 3.75], send=simulated.load)
+        (have,) = driver.predict(x, simulated.exchange)
+    raws = {("conv", "weight"): kernel * 8, ("conv", "bias"): bias * 4, ("dense", "bias"): np.array([1, 15])}
+    other = load(each.program, {place: objects(raw.astype(np.int64)) for place, raw in raws.items()})
+    np.testing.assert_array_equal(have, expected(other, x)[0])
+    assert np.any(have != expected(each.program, x)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_weights_come_with_each_frame(tmp_path: Path) -> None:
+    each = made("weights")
+    driver = load_driver(tmp_path, each)
+    x = inputs_of(each.program, 2)
+    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+        simulated.write(driver.Registers.PACKET_FRAMES, 2)
+        for seed in range(2):
+            raws = np.random.default_rng(seed).integers(-16, 16, (15, 2))
+            other = load(
+                each.program, {("dense", "weight"): objects(raws), ("dense", "bias"): objects(np.array([2, seed]))}
+            )
+            external = {"dense": (raws / 8, [0.5, seed / 4])}
+            (have,) = driver.predict(x, simulated.exchange, external)
+            np.testing.assert_array_equal(have, expected(other, x)[0])
+
+
+def test_driver_refuses_weights_that_do_not_fit(tmp_path: Path) -> None:
+    driver = load_driver(tmp_path, made("loads"))
+    for layer, weights, found in (
+        ("conv", {"kernel": np.zeros((3, 6))}, "shape"),
+        ("conv", {"kernel": np.full((6, 3), 2.0)}, "outside -2..1.875"),
+        ("conv", {}, "empty load"),
+        ("relu", {"bias": [1.0]}, "takes no bias"),
+    ):
+        with pytest.raises(ValueError, match=found):
+            driver.load(layer, **weights, send=lambda name, data: None)
+    other = load_driver(tmp_path, made("weights"))
+    with pytest.raises(ValueError, match="with each frame"):
+        other.load("dense", bias=[0.0, 0.0], send=lambda name, data: None)
+    with pytest.raises(ValueError, match="with each frame come"):
+        other.pack([np.zeros((1, 5, 2))])
 
 
 def channels(

@@ -55,14 +55,6 @@ class Conv(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
-    def parameters(self) -> Mapping[str, Floats]:
-        n_in, n_out = self.kernel.shape[-2:]
-        weight: Floats = self.kernel.reshape(-1, n_out)
-        if self.groups > 1:  # a matrix each
-            split = self.kernel.reshape(-1, n_in, self.groups, n_out // self.groups)
-            weight = np.moveaxis(split, 2, 0).reshape(self.groups, -1, n_out // self.groups)
-        return {**self.weights(), "weight": weight}
-
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         _check_channels(shape, self.kernel, self.groups)
@@ -104,7 +96,8 @@ class Conv(Layer):
 
     def _loaded_products(self, lowering: Lowering, windows: Value) -> Value:
         """Windows (*positions, taps, in) by weights that are not known: for each group its channels by its matrix."""
-        builder, weight = lowering.builder, self.parameters()["weight"]
+        builder, n_out = lowering.builder, self.kernel.shape[-1]
+        weight = as_weights(self.kernel.reshape(-1, n_out))
         *positions, taps, channels = windows.shape
         if self.groups == 1:
             return lowering.product(builder.reshape(windows, (*positions, taps * channels)), weight)
@@ -112,8 +105,8 @@ class Conv(Layer):
         split = builder.reshape(windows, (*positions, taps, self.groups, each))
         split = builder.transpose(split, (*range(rank), rank + 1, rank, rank + 2))
         rows = lowering.aligned(builder.reshape(split, (*positions, self.groups, 1, taps * each)))
-        result = builder.matmul(rows, lowering.parameter("weight", weight))
-        return builder.reshape(result, (*positions, self.kernel.shape[-1]))
+        matrix = builder.reshape(lowering.parameter("weight", weight), (taps * each, self.groups, n_out // self.groups))
+        return builder.reshape(builder.matmul(rows, builder.transpose(matrix, (1, 0, 2))), (*positions, n_out))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

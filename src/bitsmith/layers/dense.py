@@ -28,9 +28,6 @@ class Dense(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
-    def parameters(self) -> Mapping[str, Floats]:
-        return self.weights()
-
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if not shape or shape[-1] != self.kernel.shape[0]:

@@ -47,10 +47,6 @@ class Layer(ABC):
         """Trained tensors by their precision variable."""
         return {}
 
-    def parameters(self) -> Mapping[str, Floats]:
-        """Trained tensors by their precision variable, as products take them, of layers with the option ``weights``."""
-        return {}
-
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """The result's shape for operands of shapes ``inputs``.

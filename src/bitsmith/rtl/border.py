@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.streams import StreamPort
+from bitsmith.rtl.streams import StreamPort, WeightPort
 from bitsmith.rtl.writer import Title
 
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """The streams of ``<top>_axis``; latency and interval are the planned cycles."""
+    """The streams of ``<top>_axis``; latency and interval are the planned cycles.
+
+    ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded.
+    """
 
     top: str
     inputs: tuple[StreamPort, ...]
@@ -24,6 +27,13 @@ class Border:
     latency: int
     interval: int
     title: Title
+    weights: tuple[WeightPort, ...] = ()
+    loads: tuple[WeightPort, ...] = ()
+
+    @property
+    def load_ports(self) -> tuple[StreamPort, ...]:
+        """The streams of ``loads``: a token is an element, a frame a load."""
+        return tuple(each.port for each in self.loads)
 
     @property
     def header(self) -> str:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.rtl.border import Border, runs
-from bitsmith.rtl.streams import StreamPort
+from bitsmith.rtl.streams import StreamPort, WeightPort
 
 _TEMPLATE = Path(__file__).parent / "wrappers" / "driver.py"
 
@@ -20,7 +20,10 @@ _Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str |
 def driver(program: Program, border: Border) -> str:
     """The text of the driver, which needs numpy only."""
     shapes = [
-        [program.nodes[index].type.shape for index in program.inputs],
+        [
+            *(program.nodes[index].type.shape for index in program.inputs),
+            *((each.port.tokens, len(each.port.fields)) for each in border.weights),
+        ],
         [program.nodes[output.node].type.shape for output in program.outputs],
     ]
     design: Mapping[str, _Described] = {
@@ -29,6 +32,7 @@ def driver(program: Program, border: Border) -> str:
         "digest": border.title.digest,
         "tensors": [_tensor(op) for op in program.input_ops()],
         "inputs": _streams(border.inputs, shapes[0]),
+        "weights": [_weights(each, external=each in border.weights) for each in (*border.weights, *border.loads)],
         "outputs": _streams(border.outputs, shapes[1]),
     }
     text = _TEMPLATE.read_text().replace("@top@", border.top)
@@ -48,14 +52,33 @@ def _tensor(op: Input) -> _Described:
     }
 
 
+def _weights(each: WeightPort, *, external: bool) -> _Described:
+    """A stream of weights: the tensor, how it is cut into tiles, and its elements' format."""
+    loaded = each.loaded
+    return {
+        "layer": loaded.layer,
+        "name": loaded.name,
+        "external": external,
+        "matrix": list(loaded.matrix),
+        "steps": loaded.steps,
+        "groups": loaded.groups,
+        "lo": loaded.lo,
+        "hi": loaded.hi,
+        "frac": loaded.frac,
+        "port": each.port.name,
+        "stream": _stream(each.port, [(each.port.tokens, len(each.port.fields))]),
+    }
+
+
 def _streams(ports: Sequence[StreamPort], shapes: Sequence[tuple[int, ...]]) -> _Described:
     """Each stream's format; all tensors are in the one stream of a pipeline, else each is in its own."""
     parts = [shapes] if len(ports) == 1 else [[shape] for shape in shapes]
-    return [
-        {
-            "tokens": port.tokens,
-            "runs": [[count, width, signed, frac] for count, width, signed, frac in runs(port.fields)],
-            "shapes": [list(shape) for shape in part],
-        }
-        for port, part in zip(ports, parts, strict=True)
-    ]
+    return [_stream(port, part) for port, part in zip(ports, parts, strict=True)]
+
+
+def _stream(port: StreamPort, shapes: Sequence[tuple[int, ...]]) -> _Described:
+    return {
+        "tokens": port.tokens,
+        "runs": [[count, width, signed, frac] for count, width, signed, frac in runs(port.fields)],
+        "shapes": [list(shape) for shape in shapes],
+    }

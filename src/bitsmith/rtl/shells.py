@@ -36,7 +36,8 @@ def uart_name(top: str) -> str:
 
 def axi_streams(border: Border) -> str:
     """The module ``<top>_axis`` of a network of processes: an AXI4-Stream for each of its streams."""
-    unused = [f"{prefix('s_axis', port)}_tlast" for port in border.inputs]
+    sinks = (*border.inputs, *border.load_ports)
+    unused = [f"{prefix('s_axis', port)}_tlast" for port in sinks]
     ports, lines, connections = ["input logic aclk", "input logic aresetn"], [], [".clk(aclk)", ".rst(rst)"]
     about = [
         f"// {border.top} with AXI4-Streams, one transfer for one token, elements without gaps in the low bits of TDATA."
@@ -44,7 +45,7 @@ def axi_streams(border: Border) -> str:
     about.append(
         "// TLAST comes with the last token of each frame; that of inputs is ignored, since frames have a fixed size."
     )
-    for port in border.inputs:
+    for port in sinks:
         name, bits = prefix("s_axis", port), 8 * token_bytes(port)
         about += [f"// {name}: {line}" for line in contents(port)]
         ports += [f"input logic {name}_tvalid", f"output logic {name}_tready"]
@@ -74,7 +75,8 @@ def axi_lite(border: Border) -> str:
     """
     inputs = [(f"in{k}", prefix("s_axis", port), port) for k, port in enumerate(border.inputs)]
     outputs = [(f"out{k}", prefix("m_axis", port), port) for k, port in enumerate(border.outputs)]
-    interfaces = ":".join(["s_axi", *(name for _, name, _ in (*inputs, *outputs))])
+    loads = [(f"load{k}", prefix("s_axis", port), port) for k, port in enumerate(border.load_ports)]
+    interfaces = ":".join(["s_axi", *(name for _, name, _ in (*inputs, *outputs, *loads))])
     ports = [
         '(* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)\n'
         f'  (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {interfaces}, ASSOCIATED_RESET aresetn" *)\n'
@@ -105,6 +107,12 @@ def axi_lite(border: Border) -> str:
         lines.append(f"assign {name}_tlast = {signal}_packet_last;")
         core += [f".{name}_tvalid({signal}_valid)", f".{name}_tready({name}_tready & core_resetn)"]
         core += [f".{name}_tdata({name}_tdata)", f".{name}_tlast(unused_{signal}_tlast)"]
+    for signal, name, port in loads:
+        ports += [f"input wire {name}_tvalid", f"output wire {name}_tready"]
+        ports += [f"input wire [{8 * token_bytes(port) - 1}:0] {name}_tdata", f"input wire {name}_tlast"]
+        lines += [f"wire {signal}_ready;", f"assign {name}_tready = {signal}_ready & core_resetn;"]
+        core += [f".{name}_tvalid({name}_tvalid & core_resetn)", f".{name}_tready({signal}_ready)"]
+        core += [f".{name}_tdata({name}_tdata)", f".{name}_tlast({name}_tlast)"]
     misplaced = " | ".join(f"({signal}_transfer & {name}_tlast & ~{signal}_last)" for signal, name, _ in inputs)
     # Only the first output's frames are counted; what the others' framers say of frames is not used.
     lines += [f"wire unused_{signal} = {signal}_last;" for signal, _, _ in outputs[1:]]
@@ -153,7 +161,7 @@ def avalon(border: Border) -> str:
     ports, lines = ["input logic clk", "input logic reset"], []
     core = [".aclk(clk)", ".aresetn(~reset)"]
     unused: list[str] = []
-    for k, port in enumerate(border.inputs):
+    for k, port in enumerate((*border.inputs, *border.load_ports)):
         name, axis, size = prefix("in", port), prefix("s_axis", port), token_bytes(port)
         ports += [
             f"input logic {name}_valid",
@@ -198,6 +206,7 @@ def uart(border: Border, clk_hz: int, baud: int) -> str:
     """The module ``<top>_uart``: ``<top>_axis`` behind a serial port, no other pin but ``clk``.
 
     The host sends the tokens of a frame, all of one input before those of the next; those of the outputs come back alike.
+    Memories that can be loaded keep what they have at first.
 
     Raises:
         ConfigError: ``baud`` cannot be made from ``clk_hz``.
@@ -238,6 +247,15 @@ def uart(border: Border, clk_hz: int, baud: int) -> str:
         )
         core += [f".{axis}_tvalid(in{k}_valid)", f".{axis}_tready(in{k}_ready)", f".{axis}_tdata(in{k}_data)"]
         core.append(f".{axis}_tlast(1'b0)")
+    for k, port in enumerate(border.load_ports):  # nothing is loaded
+        axis = prefix("s_axis", port)
+        lines.append(f"logic unused_load{k}_ready;")
+        core += [
+            f".{axis}_tvalid(1'b0)",
+            f".{axis}_tready(unused_load{k}_ready)",
+            f".{axis}_tdata('0)",
+            f".{axis}_tlast(1'b0)",
+        ]
     for k, port in enumerate(border.outputs):
         axis, bits = prefix("m_axis", port), 8 * token_bytes(port)
         places = 1 if k == 0 else port.tokens  # the first is sent as it comes, the others wait for their turn
@@ -292,7 +310,7 @@ def vivado_script(border: Border, files: Sequence[str]) -> str:
         " virtexuplus Production kintexuplus Production} $core",
     ]
     streams = [
-        *(prefix("s_axis", port) for port in border.inputs),
+        *(prefix("s_axis", port) for port in (*border.inputs, *border.load_ports)),
         *(prefix("m_axis", port) for port in border.outputs),
     ]
     lines += [f"ipx::associate_bus_interfaces -busif {bus} -clock aclk $core" for bus in ("s_axi", *streams)]
@@ -328,7 +346,7 @@ def platform_designer_script(border: Border, files: Sequence[str]) -> str:
         "set_interface_property reset synchronousEdges BOTH",
         "add_interface_port reset reset reset Input 1",
     ]
-    for port in border.inputs:
+    for port in (*border.inputs, *border.load_ports):
         lines += _avalon_interface(prefix("in", port), port, "end", ("Input", "Output"))
     for port in border.outputs:
         lines += _avalon_interface(prefix("out", port), port, "start", ("Output", "Input"))

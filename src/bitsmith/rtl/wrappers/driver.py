@@ -165,12 +165,74 @@ def _limited(x: Any, lo: Any, hi: Any, mode: str) -> Any:
     return np.minimum(np.maximum(exact, np.maximum(lo, -hi) if mode == "SAT_SYM" else lo), hi)
 
 
-def pack(inputs: Sequence[Any]) -> list[bytes]:
-    """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network."""
+def weights(layer: str, kernel: Any = None, bias: Any = None) -> dict[str, bytes]:
+    """The bytes of a layer's weights for each stream that they go through, by the stream's name.
+
+    Real numbers, in the shapes that they have in the model; they are rounded to the nearest value of their format.
+    """
+    given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
+    found = {}
+    for about in DESIGN["weights"]:
+        if about["layer"] == layer and about["name"] in given:
+            raw = _tiles(about, given[about["name"]])
+            (stream,) = _streams([about["stream"]])
+            found[about["port"]] = stream.pack([raw.reshape(1, stream.tokens, -1)])
+    unknown = given.keys() - {about["name"] for about in DESIGN["weights"] if about["layer"] == layer}
+    if unknown or not given:
+        known = sorted({about["layer"] for about in DESIGN["weights"]})
+        raise ValueError(
+            f"layer {layer!r} takes no {', '.join(sorted(unknown)) or 'empty load'}; layers with weights: {known}"
+        )
+    return found
+
+
+def _tiles(about: dict[str, Any], values: Any) -> Any:
+    """Raw elements in the order in which they are sent."""
+    x, (rows, columns) = np.asarray(values, dtype=np.float64), about["matrix"]
+    if x.size != rows * columns or not x.ndim or (rows > 1 and x.shape[-1] != columns):
+        raise ValueError(
+            f"{about['layer']}: {about['name']} of shape {x.shape}, not (..., {columns}) with {rows * columns} elements"
+        )
+    scaled = np.rint(np.ldexp(x, about["frac"]))
+    if not np.all((scaled >= about["lo"]) & (scaled <= about["hi"])):
+        least, most = (float(np.ldexp(float(about[key]), -about["frac"])) for key in ("lo", "hi"))
+        raise ValueError(f"{about['layer']}: {about['name']} has values outside {least:g}..{most:g}")
+    size = -(-rows // about["steps"])
+    padded = np.zeros((about["steps"] * size, columns), dtype=object)
+    padded[:rows] = np.array([int(value) for value in scaled.reshape(-1)], dtype=object).reshape(rows, columns)
+    return padded.reshape(about["steps"], size, about["groups"], -1).transpose(2, 0, 1, 3)
+
+
+def load(layer: str, kernel: Any = None, bias: Any = None, *, send: Callable[[str, bytes], object]) -> None:
+    """Load a layer's weights into the circuit: ``send`` takes the name of a stream (``s_axis_<name>``) and its bytes.
+
+    Frames that are under way are lost. Weights that come with each frame are not loaded: give them to ``predict``.
+    """
+    for about in DESIGN["weights"]:
+        if about["layer"] == layer and about["external"]:
+            raise ValueError(f"the weights of layer {layer!r} come with each frame: predict(..., external=...)")
+    for name, data in weights(layer, kernel, bias).items():
+        send(name, data)
+
+
+def pack(inputs: Sequence[Any], external: dict[str, tuple[Any, Any]] | None = None) -> list[bytes]:
+    """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network.
+
+    ``external``: by layer, the kernel and the bias (or None) of weights that come with each frame.
+    """
     if len(inputs) != len(DESIGN["tensors"]) or len({len(x) for x in inputs}) != 1:
         raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many frames are needed")
     raws = iter([quantise(k, x) for k, x in enumerate(inputs)])
-    return [stream.pack([next(raws) for _ in stream.shapes]) for stream in INPUTS]
+    sent = {}
+    for layer, (kernel, bias) in (external or {}).items():
+        sent.update(weights(layer, kernel, bias))
+    coming = [about["port"] for about in DESIGN["weights"] if about["external"]]
+    if set(sent) != set(coming):
+        raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
+    own = INPUTS[: len(INPUTS) - len(coming)]
+    return [stream.pack([next(raws) for _ in stream.shapes]) for stream in own] + [
+        sent[name] * len(inputs[0]) for name in coming
+    ]
 
 
 def unpack(results: Sequence[bytes]) -> list[Any]:
@@ -178,14 +240,18 @@ def unpack(results: Sequence[bytes]) -> list[Any]:
     return [x for stream, data in zip(OUTPUTS, results) for x in stream.unpack(data)]
 
 
-def predict(inputs: Sequence[Any], exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]]) -> list[Any]:
+def predict(
+    inputs: Sequence[Any],
+    exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]],
+    external: dict[str, tuple[Any, Any]] | None = None,
+) -> list[Any]:
     """The circuit's results for real ``inputs``, both one array (frames, *shape) per input or output of the network.
 
     ``exchange`` takes the bytes of all frames for each input stream and how many are wanted of each output stream, and
-    returns those.
+    returns those. ``external`` is that of ``pack``.
     """
     frames = len(inputs[0])
-    results = exchange(pack(inputs), [frames * stream.frame_bytes for stream in OUTPUTS])
+    results = exchange(pack(inputs, external), [frames * stream.frame_bytes for stream in OUTPUTS])
     return unpack(results)
 
 
