@@ -150,6 +150,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "settings": {
             "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
             "reuse_factor": settings.reuse_factor,
+            "parallelization_factor": settings.parallelization_factor,
             "strategy": settings.strategy.value,
             "table_size": settings.table_size,
             "table_range": list(settings.table_range) if settings.table_range else None,
@@ -229,14 +230,15 @@ def _decode_settings(value: Json) -> Settings:
     binning, implementation = value["binning"], value["implementation"]
     low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
     return Settings(
-        precision,
-        int(str(value["reuse_factor"])),
-        Strategy(value["strategy"]),
-        None if size is None else int(str(size)),
-        None if low_high is None else (low_high[0], low_high[1]),
-        None if binning is None else Binning(binning),
-        None if implementation is None else SoftmaxImplementation(implementation),
-        bool(value["trace"]),
-        bool(value["skip"]),
-        Weights(value.get("weights", Weights.ONCHIP.value)),
+        precision=precision,
+        reuse_factor=int(str(value["reuse_factor"])),
+        parallelization_factor=int(str(value.get("parallelization_factor", 1))),
+        strategy=Strategy(value["strategy"]),
+        table_size=None if size is None else int(str(size)),
+        table_range=None if low_high is None else (low_high[0], low_high[1]),
+        binning=None if binning is None else Binning(binning),
+        implementation=None if implementation is None else SoftmaxImplementation(implementation),
+        trace=bool(value["trace"]),
+        skip=bool(value["skip"]),
+        weights=Weights(value.get("weights", Weights.ONCHIP.value)),
     )
