@@ -13,6 +13,7 @@ import pytest
 import bitsmith
 from bitsmith import profiling
 from bitsmith.errors import ConfigError, InputDataError, ToolMissingError
+from tests.any_models import expected, samples
 from tests.system.examples import MODELS, digits
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -99,9 +100,53 @@ def test_float_results_have_the_names_of_traces_and_are_keras_s_own(
         np.testing.assert_allclose(values, floats[name], atol=0.02, err_msg=name)
 
 
+def test_results_of_modules_are_torch_s_own() -> None:
+    """Convolution and pooling, a module called twice (whose results have two names), one with two results, indices in."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    class Reader(nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.conv, self.twice = nn.Embedding(9, 6), nn.Conv1d(6, 4, 3, padding=1), nn.Linear(4, 4)
+            self.lstm, self.last = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]
+            y = self.conv(self.table(x).transpose(1, 2)).relu().transpose(1, 2)
+            return self.last(self.lstm(self.twice(self.twice(y)))[0])
+
+    torch.manual_seed(3)
+    module = Reader().eval()
+    x = np.random.default_rng(0).integers(0, 9, (6, 5))
+    floats = profiling.get_ymodel(module, x)
+    with torch.no_grad():
+        inner = module.conv(module.table(torch.from_numpy(x)).transpose(1, 2)).numpy()
+        outer = module(torch.from_numpy(x)).numpy()
+    assert np.array_equal(floats["conv"], inner) and np.array_equal(floats["last"], outer)
+    assert {"twice", "twice_1", "lstm"} < set(floats)
+    assert not module._forward_hooks and not module.conv._forward_hooks
+
+
 def test_comparison_shows_every_layer(live: object, converted: tuple[bitsmith.Model, np.ndarray]) -> None:
     model, x = converted
     assert _labels(profiling.compare(live, model, x)) == list(model.trace(x)[1])  # type: ignore[arg-type]
+
+
+def test_models_of_all_frameworks_are_drawn_and_compared(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).uniform(-1, 1, (30, 4))
+    for kind, sample in samples(tmp_path).items():
+        source, dense, last = sample.names
+        model = bitsmith.convert(sample.model, tmp_path / "out", input_shape=sample.input_shape, calibration=x)
+        floats = profiling.get_ymodel(sample.model, x)
+        assert tuple(floats) == sample.names, kind
+        np.testing.assert_allclose(floats[last], expected(x), rtol=1e-5, atol=1e-6, err_msg=kind)
+        shown = profiling.numerical(sample.model, model, x)
+        assert [_labels(figure) for figure in shown] == [[f"{dense}/weight", f"{dense}/bias"]] * 2 + [
+            [*sample.names]
+        ] * 2
+        assert _labels(profiling.compare(sample.model, model, x)) == [source, dense, last]
+        alone = profiling.numerical(sample.model, input_shape=sample.input_shape)
+        assert _labels(alone[0]) == [f"{dense}/weight", f"{dense}/bias"]
 
 
 def test_norms_are_of_the_differences(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Weights and activations against their types, and the circuit's results against the float model's, layer by layer.
 
 The familiar names. Figures are matplotlib's (the extra ``report``) and are not registered with pyplot. The float results come
-from the float64 references of the layers, or from Keras itself where a live model is given.
+from the float64 references of the layers, or from Keras or PyTorch itself where a live model is given.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, InputDataError
-from bitsmith.frontends.keras import ModelLike, read_keras
+from bitsmith.frontends.any_model import AnyModel, read_model
 from bitsmith.frontends.keras_files import LiveModel
+from bitsmith.frontends.torch_live import InputShapes, is_module, module_results
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, as_batches
@@ -26,7 +29,7 @@ from bitsmith.report.summary import held_constant, rows
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "Plot", "compare", "get_ymodel_keras", "numerical"]
+__all__ = ["Comparison", "Plot", "compare", "get_ymodel", "get_ymodel_keras", "numerical"]
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
 
@@ -41,10 +44,12 @@ class Comparison(enum.StrEnum):
 
 
 def numerical(
-    model: ModelLike | None = None,
+    model: AnyModel | None = None,
     hls_model: Model | None = None,
     X: Arrays | None = None,
     plot: Plot | str = Plot.BOXPLOT,
+    *,
+    input_shape: InputShapes | None = None,
 ) -> tuple[Figure | None, Figure | None, Figure | None, Figure | None]:
     """Distributions of the magnitudes of all weights and activations that are not zero.
 
@@ -53,6 +58,7 @@ def numerical(
         hls_model: the converted model, whose types are drawn as grey boxes: from the lowest bit to the end of the range.
         X: inputs for the activations, as for ``predict``.
         plot: ``boxplot``, ``violinplot`` or ``histogram``.
+        input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`; needed only without ``hls_model`` and ``X``.
 
     Returns:
         The weights before and after quantisation, and the activations before and after it; None for what was not asked for.
@@ -64,9 +70,9 @@ def numerical(
     """
     kind = _chosen(Plot, plot, "plot")
     if hls_model is not None:
-        network = hls_model.network if model is None else read_keras(model)
+        network = hls_model.network if model is None else _network(model, hls_model, X)
     elif model is not None:
-        network = read_keras(model)
+        network = _network(model, None, X, input_shape)
     else:
         raise ConfigError("no model", where="profiling.numerical", accepted="model, hls_model or both")
     spans = {} if hls_model is None else _spans(hls_model)
@@ -78,7 +84,7 @@ def numerical(
     held = None if hls_model is None else drawn(_held_weights(hls_model.network), "Weights after quantisation")
     activations = traced = None
     if X is not None:
-        floats = _evaluated(network, X) if model is None else get_ymodel_keras(model, X)
+        floats = _evaluated(network, X) if model is None else _float_results(model, network, X)
         activations = drawn(floats, "Activations before quantisation")
         if hls_model is not None:
             traced = drawn(hls_model.trace(X)[1], "Activations after quantisation")
@@ -86,12 +92,13 @@ def numerical(
 
 
 def compare(
-    keras_model: ModelLike | None, hls_model: Model, X: Arrays, plot_type: Comparison | str = Comparison.DIST_DIFF
+    keras_model: AnyModel | None, hls_model: Model, X: Arrays, plot_type: Comparison | str = Comparison.DIST_DIFF
 ) -> Figure:
     """How far each layer's result is from that of the float model, for inputs ``X``.
 
     Args:
-        keras_model: the float model, a file or a live one; None: the layers that ``hls_model`` was converted from.
+        keras_model: the float model of any framework, a file or a live one; None: the layers that ``hls_model`` was
+            converted from.
         plot_type: ``dist_diff`` or ``norm_diff``, see :class:`Comparison`.
 
     Raises:
@@ -100,7 +107,10 @@ def compare(
         ToolMissingError: matplotlib is not installed.
     """
     kind = _chosen(Comparison, plot_type, "plot_type")
-    floats = _evaluated(hls_model.network, X) if keras_model is None else get_ymodel_keras(keras_model, X)
+    if keras_model is None:
+        floats = _evaluated(hls_model.network, X)
+    else:
+        floats = _float_results(keras_model, _network(keras_model, hls_model, X), X)
     fixed = hls_model.trace(X)[1]
     names = [name for name in fixed if name in floats]
     if kind is Comparison.NORM_DIFF:
@@ -110,16 +120,53 @@ def compare(
     return relative_differences(shares, "Differences from the float model")
 
 
-def get_ymodel_keras(keras_model: ModelLike, X: Arrays) -> dict[str, Floats]:
+def get_ymodel(model: AnyModel, X: Arrays) -> dict[str, Floats]:
     """Each layer's float result by the name that ``hls_model.trace`` gives it.
 
-    Of a live model the layers' results are Keras's own. What Keras has no tensor of (the sum before an activation within a
-    layer, the steps within attention, the layers of nested and shared models) and all results of a file are those of the
-    layers' float64 references.
+    Of a live model the layers' results are Keras's or PyTorch's own. What these have no tensor of (the sum before an activation
+    within a layer, the steps within attention, functions that are no modules, the layers of nested and shared Keras models), all
+    results of an ONNX model and all results of a file are those of the layers' float64 references.
     """
-    network = read_keras(keras_model)
+    return _float_results(model, _network(model, None, X), X)
+
+
+get_ymodel_keras = get_ymodel
+
+
+def _network(
+    model: AnyModel, hls_model: Model | None, X: Arrays | None, input_shape: InputShapes | None = None
+) -> Network:
+    """The float model's layers; a live PyTorch module gets its inputs' shapes from what is given beside it."""
+    if not is_module(model) or input_shape is not None:
+        return read_model(model, input_shape=input_shape)
+    if hls_model is not None:
+        return read_model(model, input_shape=[op.shape for op in hls_model.program.input_ops()])
+    given = X if isinstance(X, list | tuple) else () if X is None else (X,)
+    return read_model(model, example=[np.asarray(batch) for batch in given] or None)
+
+
+def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:
     results = _evaluated(network, X)
-    return {**results, **_computed_by_keras(keras_model, network, X)} if isinstance(keras_model, LiveModel) else results
+    if isinstance(model, LiveModel):
+        return {**results, **_computed_by_keras(model, network, X)}
+    if is_module(model):
+        of_modules = module_results(model, _torch_inputs(network, X))
+        return {name: _same(result, of_modules.get(name)) for name, result in results.items()}
+    return results
+
+
+def _torch_inputs(network: Network, X: Arrays) -> list[npt.NDArray[np.generic]]:
+    """The inputs as arrays: whole numbers where the model takes these."""
+    layers = [network.node(name).layer for name in network.inputs]
+    return [
+        batch.astype(np.int64) if isinstance(layer, Input) and layer.integer else batch
+        for layer, batch in zip(layers, _batches(network, X), strict=True)
+    ]
+
+
+def _same(reference: Floats, computed: Floats | None) -> Floats:
+    """What a module computed, unless the layer of its name stands for a part of it."""
+    return reference if computed is None or computed.shape != reference.shape else computed
 
 
 class _KerasLayer(Protocol):
@@ -145,7 +192,10 @@ def _computed_by_keras(live: LiveModel, network: Network, X: Arrays) -> dict[str
     after = {
         node.inputs[0]: node.name
         for node in network.nodes
-        if len(node.inputs) == 1 and node.name not in users and node.name.startswith(f"{node.inputs[0]}_") and not node.inner
+        if len(node.inputs) == 1
+        and node.name not in users
+        and node.name.startswith(f"{node.inputs[0]}_")
+        and not node.inner
     }
     known = {node.name for node in network.nodes} - set(network.inputs)
     tensors: dict[str, object] = {}
@@ -209,7 +259,7 @@ def _held_weights(network: Network) -> dict[str, Floats]:
 
 def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:
     """The float64 results of all nodes that have one of their own."""
-    folded = {node.name for node in network.nodes if node.folded}
+    folded = {node.name for node in network.nodes if node.folded or node.inner}
     results = network.evaluate(_batches(network, X))
     return {name: result for name, result in results.items() if name not in folded}
 

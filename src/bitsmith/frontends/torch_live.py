@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, UnsupportedError
-from bitsmith.layers.layer import Shape
+from bitsmith.layers.layer import Floats, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -90,6 +90,35 @@ def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.ex
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         return torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+
+
+def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
+    """What torch computes for ``inputs``: by their paths, the results of the modules within that are called exactly once.
+
+    Modules whose result is no single tensor of real numbers are left out.
+    """
+    import torch
+
+    seen: dict[str, list[object]] = {}
+    handles = [
+        part.register_forward_hook(lambda _, __, result, path=path: seen.setdefault(path, []).append(result))
+        for path, part in module.named_modules()
+        if path
+    ]
+    place = next(module.parameters(), torch.zeros(()))
+    given = [torch.from_numpy(x).to(place.device) for x in map(np.ascontiguousarray, inputs)]
+    try:
+        with _evaluating(module), torch.no_grad():
+            module(*(x.to(place.dtype) if x.is_floating_point() else x for x in given))
+    finally:
+        for handle in handles:
+            handle.remove()
+    single = {path: results[0] for path, results in seen.items() if len(results) == 1}
+    return {
+        path: result.double().cpu().numpy()
+        for path, result in single.items()
+        if isinstance(result, torch.Tensor) and not result.is_complex()
+    }
 
 
 @contextlib.contextmanager
