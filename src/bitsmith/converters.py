@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bitsmith.compiler import compile_network
-from bitsmith.config import ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
-from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
+from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
 from bitsmith.frontends.any_model import AnyModel, read_model
 from bitsmith.frontends.keras import ModelLike, read_keras
 from bitsmith.frontends.onnx import OnnxModel, read_onnx
@@ -18,6 +18,7 @@ from bitsmith.frontends.torch_live import Example, InputShapes
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Weights
 from bitsmith.model import Arrays, Model, Target, as_batches
 from bitsmith.plan.demand import positions_at_once
 from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
@@ -265,10 +266,29 @@ def _converted(network: Network, calibration: Arrays | None, project: ProjectCon
         project.backend,
         project.io_type,
     )
+    _check_weights(network, target)
     compiled = compile_network(network, _batches(network, calibration))
-    return Model(
-        compiled.network, compiled.program, target, (*compiled.notes, *_other_positions(compiled.network, target))
-    )
+    notes = (*compiled.notes, *_other_positions(compiled.network, target), *_loaded(compiled.network))
+    return Model(compiled.network, compiled.program, target, notes)
+
+
+def _check_weights(network: Network, target: Target) -> None:
+    """Refuse weights that are no constants where the backend only has such."""
+    for node in network.nodes:
+        if node.settings.weights is not Weights.ONCHIP and target.backend.is_hls:
+            raise UnsupportedError(
+                f"Weights {node.settings.weights.value!r} with backend {target.backend.value!r}",
+                where=f"layer {node.name!r}",
+                accepted=f"Weights {Weights.ONCHIP.value!r}, or backend {Backend.RTL.value!r}",
+            )
+
+
+def _loaded(network: Network) -> Iterator[str]:
+    """What weights come from outside."""
+    for way, found in ((Weights.RELOADABLE, "can be loaded anew"), (Weights.EXTERNAL, "come in with each frame")):
+        names = ", ".join(repr(node.name) for node in network.nodes if node.settings.weights is way)
+        if names:
+            yield f"Weights of {names} {found}."
 
 
 def _other_positions(network: Network, target: Target) -> Iterator[str]:

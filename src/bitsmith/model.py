@@ -18,10 +18,16 @@ from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
-from bitsmith.ir.program import Program
+from bitsmith.ir.ops import Ints
+from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Overflow, width_of
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
+from bitsmith.passes.load import load, parameters
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.folding import Products
 from bitsmith.project import write_atomically
@@ -144,6 +150,48 @@ class Model:
         outputs = self._compiled.run([raw for raw, _ in quantised])
         self._warn_outside([outside for _, outside in quantised])
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def load_weights(
+        self, layer: str, *, kernel: npt.ArrayLike | None = None, bias: npt.ArrayLike | None = None
+    ) -> None:
+        """Give a layer other weights, as its circuit is given them by a load; what is left out stays.
+
+        The layer's ``Weights`` must be ``reloadable`` or ``external``. Values are rounded to the formats that the trained ones
+        have. Circuits that are built from now on have these weights at first.
+
+        Args:
+            layer: the layer's name.
+            kernel: in the shape that it has in the model.
+            bias: one value per result.
+
+        Raises:
+            InputDataError: no such weights, another shape, or values beyond the format.
+        """
+        given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
+        known = parameters(self.program)
+        if not given or any((layer, name) not in known for name in given):
+            raise InputDataError(
+                f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
+                where="load_weights",
+                accepted=", ".join(f"{name} of {place!r}" for place, name in known)
+                or "layers with Weights: reloadable",
+            )
+        node = self.network.node(layer)
+        assert isinstance(node.layer, Dense | Conv)
+        now = {
+            name: _fitting(values, node.layer.weights()[name].shape, f"{layer}.{name}")
+            for name, values in given.items()
+        }
+        raws = {
+            (layer, name): _raw_weights(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()
+        }
+        changed = replace(
+            node.layer, kernel=now.get("weight", node.layer.kernel), bias=now.get("bias", node.layer.bias)
+        )
+        nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
+        self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
+        for cached in ("emulator", "_compiled"):
+            self.__dict__.pop(cached, None)
 
     def trace(
         self, x: Arrays
@@ -351,6 +399,31 @@ class Model:
                     InputRangeWarning,
                     stacklevel=3,
                 )
+
+
+def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" or array.shape != shape or not bool(np.all(np.isfinite(array))):
+        raise InputDataError(
+            f"weights of {array.dtype} and shape {array.shape}",
+            where=where,
+            accepted=f"finite numbers of shape {shape}",
+        )
+    return as_weights(array)
+
+
+def _raw_weights(values: Floats, node: Node, where: str) -> Ints:
+    """Raw values of a parameter."""
+    lo, hi, frac = int(node.type.lo.min()), int(node.type.hi.max()), int(node.type.frac.max())
+    rounded = np.rint(np.ldexp(values, frac))
+    if bool(np.any((rounded < float(lo)) | (rounded > float(hi)))):
+        raise InputDataError(
+            f"weights from {values.min():g} to {values.max():g}",
+            where=where,
+            accepted=f"{lo * 2.0**-frac:g} to {hi * 2.0**-frac:g}, the range of the format",
+            remedy="give the layer's weight or bias a wider precision",
+        )
+    return to_raw(values, FixedFormat(lo < 0, width_of(lo, hi), frac))
 
 
 def as_batches(x: Arrays, shapes: Sequence[tuple[int, ...]]) -> list[Batch]:

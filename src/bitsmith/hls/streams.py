@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.errors import UnsupportedError
 from bitsmith.hls.assembly import Parts, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
@@ -21,6 +22,7 @@ from bitsmith.hls.scalar import hull
 from bitsmith.hls.scope import Scope
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
+from bitsmith.passes.load import parameters
 from bitsmith.plan import processes as kinds
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.partition import partition
@@ -74,8 +76,14 @@ def write_demanded(program: Program, demand: Demand, dialect: Dialect, target: H
     """The project of ``program``: all unrolled where nothing else is demanded, else a network of processes.
 
     Raises:
-        RangeError, UnsupportedError: as of the two writers.
+        RangeError, UnsupportedError: as of the two writers; or weights that are no constants.
     """
+    for layer, name in parameters(program):
+        raise UnsupportedError(
+            f"{name} that is loaded or comes with each frame",
+            where=f"layer {layer!r}",
+            accepted="Weights: onchip; reloadable and external with backend 'rtl'",
+        )
     if demand.unrolled(program):
         return write(program, dialect, target)
     network = partition(program, demand)

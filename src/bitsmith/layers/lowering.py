@@ -169,10 +169,14 @@ class Lowering:
                 accepted=f"strategies {', '.join(repr(each.value) for each in _OF_MULTIPLIERS)}",
                 remedy="adder graphs are made for the values of weights",
             )
-        raw, frac = self.constant(variable, values)
-        fmt = self.format(variable) or _whole_format(raw, frac)
+        fmt = self.whole_format(variable, values)
         external = self.settings.weights is Weights.EXTERNAL
         return self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
+
+    def whole_format(self, variable: str, values: Floats) -> FixedFormat:
+        """The format of a trained tensor whose values can be given anew."""
+        raw, frac = self.constant(variable, values)
+        return self.format(variable) or _whole_format(raw, frac)
 
     def trained(self, variable: str, values: Floats) -> Value:
         """A trained tensor: a parameter if the layer's can be loaded, else a constant."""

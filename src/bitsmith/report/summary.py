@@ -185,7 +185,10 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> tuple[Int
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    raw, frac = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0)).constant(variable, values)
+    lowering = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0))
+    raw, frac = lowering.constant(variable, values)
+    if lowering.loaded:
+        return raw, lowering.whole_format(variable, values)
     lo, hi = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
     declared = node.settings.precision.get(variable)
     return raw, declared or FixedFormat(lo < 0, max(width_of(lo, hi), 1), frac)
