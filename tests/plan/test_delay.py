@@ -26,7 +26,7 @@ def test_wider_is_never_faster_or_smaller(family: Family, a: int, b: int) -> Non
     assert 0 < area.adder(narrow) <= area.adder(wide)
     assert 0 < area.comparator(narrow) <= area.comparator(wide)
     assert 0 < area.mux2(narrow) <= area.mux2(wide)
-    assert sum(area.multiplier(narrow, narrow)) <= sum(area.multiplier(wide, wide))
+    assert area.multiplier(narrow, narrow) <= area.multiplier(wide, wide)  # blocks first
 
 
 @given(families, st.integers(1, 15), widths)
@@ -65,6 +65,15 @@ def test_ecp5_agrees_with_what_was_measured() -> None:
     assert area.table(8, 8) == pytest.approx(151, abs=2)
     assert area.multiplier(18, 18) == (1, 0)
     assert area.multiplier(24, 18) == (2, 28)
+    assert area.multiplier(2, 2) == (1, 0)
+
+
+def test_blocks_of_amd_have_a_wide_side_and_a_least_size() -> None:
+    area = area_model(Family.ULTRASCALE_PLUS)
+    assert area.multiplier(18, 27) == (1, 0)
+    assert area.multiplier(28, 8)[0] == area.multiplier(20, 20)[0] == 2
+    assert area.multiplier(4, 4)[0] == area.multiplier(1, 30)[0] == 0 < area.multiplier(4, 5)[0]
+    assert area_model(Family.XILINX_7).multiplier(26, 8)[0] == 2
 
 
 def test_long_tables_are_extrapolated() -> None:

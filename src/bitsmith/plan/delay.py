@@ -32,10 +32,10 @@ with its net; a carry bit); they are to be replaced when somebody measures.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bitsmith.errors import ConfigError
-from bitsmith.plan.devices import Family
+from bitsmith.plan.devices import Block, Family, multiplier_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class DelayModel:
         register_ns: clock-to-output plus setup.
         adder_ns, comparator_ns, mux2_ns: over the width of the widest operand.
         table_ns: by address bits, from 0; longer tables grow on like the last two.
-        block_bits: widest operand of one multiplier block, 0 if the family has none.
+        block: the multiplier block, None if the family has none.
         block_ns: one multiplier block without its registers.
     """
 
@@ -69,7 +69,7 @@ class DelayModel:
     comparator_ns: Line
     mux2_ns: Line
     table_ns: tuple[float, ...]
-    block_bits: int
+    block: Block | None
     block_ns: float
 
     def adder(self, width: int) -> float:
@@ -95,9 +95,9 @@ class DelayModel:
         sums of one row per bit.
         """
         narrow, wide = sorted((a, b))
-        if self.block_bits == 0:
+        if self.block is None:
             return self.mux2(wide) + _levels(narrow) * self.adder(a + b)
-        parts = -(-narrow // self.block_bits) * -(-wide // self.block_bits)
+        parts = max(self.block.count(a, b), 1)
         return self.block_ns + _levels(parts) * self.adder(a + b)
 
     def budget(self, clock_period_ns: float, uncertainty_ns: float) -> float:
@@ -127,7 +127,7 @@ class AreaModel:
         source: who says so, for reports.
         adder_luts, comparator_luts, mux2_luts: over the width of the widest operand.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
-        block_bits: widest operand of one multiplier block, 0 if the family has none.
+        block: the multiplier block, None if the family has none.
     """
 
     source: str
@@ -135,7 +135,7 @@ class AreaModel:
     comparator_luts: Line
     mux2_luts: Line
     table_luts: tuple[float, ...]
-    block_bits: int
+    block: Block | None
 
     def adder(self, width: int) -> int:
         """Return the look-up tables of an addition or subtraction with ``width`` result bits that ripple."""
@@ -157,13 +157,13 @@ class AreaModel:
         last = len(self.table_luts) - 1
         return math.ceil(self.table_luts[min(address_bits, last)] * width * 2.0 ** max(address_bits - last, 0))
 
-    def multiplier(self, a: int, b: int) -> tuple[int, int]:
-        """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product."""
+    def multiplier(self, a: int, b: int, product: int | None = None) -> tuple[int, int]:
+        """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted."""
         narrow, wide = sorted((a, b))
-        if self.block_bits == 0:
+        parts = 0 if self.block is None else self.block.count(a, b, product)
+        if self.block is None or parts == 0:
             return 0, narrow * self.adder(wide + 1)
-        parts = -(-narrow // self.block_bits) * -(-wide // self.block_bits)
-        return parts, (parts - 1) * self.adder(max(a + b - self.block_bits, 0))
+        return parts, (parts - 1) * self.adder(max(a + b - self.block.narrow, 0))
 
 
 def delay_model(family: Family) -> DelayModel:
@@ -198,7 +198,7 @@ _DELAYS = {
         comparator_ns=Line(2.37, 0.042),
         mux2_ns=Line(2.15, 0.012),
         table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 2.2, 2.5, 3.0, 4.0, 5.7, 6.7),
-        block_bits=18,
+        block=multiplier_block(Family.ECP5),
         block_ns=7.5,
     ),
     Family.ICE40: DelayModel(
@@ -208,7 +208,7 @@ _DELAYS = {
         comparator_ns=Line(2.2, 0.13),
         mux2_ns=Line(1.5, 0.01),
         table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 3.0, 3.0, 4.5, 4.5, 6.0, 7.0),
-        block_bits=0,
+        block=multiplier_block(Family.ICE40),
         block_ns=0.0,
     ),
     Family.XILINX_7: DelayModel(
@@ -218,7 +218,7 @@ _DELAYS = {
         comparator_ns=Line(1.2, 0.03),
         mux2_ns=Line(0.9, 0.005),
         table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
-        block_bits=18,
+        block=multiplier_block(Family.XILINX_7),
         block_ns=4.5,
     ),
     Family.ULTRASCALE: DelayModel(
@@ -228,7 +228,7 @@ _DELAYS = {
         comparator_ns=Line(0.8, 0.02),
         mux2_ns=Line(0.6, 0.004),
         table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
-        block_bits=18,
+        block=multiplier_block(Family.ULTRASCALE),
         block_ns=3.0,
     ),
     Family.ULTRASCALE_PLUS: DelayModel(
@@ -238,7 +238,7 @@ _DELAYS = {
         comparator_ns=Line(0.65, 0.015),
         mux2_ns=Line(0.45, 0.003),
         table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),
-        block_bits=18,
+        block=multiplier_block(Family.ULTRASCALE_PLUS),
         block_ns=2.3,
     ),
 }
@@ -249,7 +249,7 @@ _LUT6 = AreaModel(
     comparator_luts=Line(1.0, 1.0),
     mux2_luts=Line(0.0, 0.5),
     table_luts=(0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0),
-    block_bits=18,
+    block=None,
 )
 
 _AREAS = {
@@ -259,7 +259,7 @@ _AREAS = {
         comparator_luts=Line(6.0, 1.0),
         mux2_luts=Line(0.0, 1.0),
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 19.0, 38.0, 85.0),
-        block_bits=18,
+        block=multiplier_block(Family.ECP5),
     ),
     Family.ICE40: AreaModel(
         source=_ESTIMATE,
@@ -267,9 +267,10 @@ _AREAS = {
         comparator_luts=Line(2.0, 1.0),
         mux2_luts=Line(0.0, 1.0),
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.0),
-        block_bits=0,
+        block=multiplier_block(Family.ICE40),
     ),
-    Family.XILINX_7: _LUT6,
-    Family.ULTRASCALE: _LUT6,
-    Family.ULTRASCALE_PLUS: _LUT6,
+    **{
+        family: replace(_LUT6, block=multiplier_block(family))
+        for family in (Family.XILINX_7, Family.ULTRASCALE, Family.ULTRASCALE_PLUS)
+    },
 }

@@ -27,6 +27,26 @@ class Family(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A multiplier block: its signed factors have up to ``wide`` and ``narrow`` bits.
+
+    Wider factors are cut into parts of ``narrow`` bits. Synthesis makes products of fewer than ``least`` bits, and those with
+    a factor of one bit, of look-up tables.
+    """
+
+    wide: int
+    narrow: int
+    least: int = 0
+
+    def count(self, a: int, b: int, product: int | None = None) -> int:
+        """Blocks that an ``a`` by ``b`` bit product takes of which ``product`` bits (else all) are wanted."""
+        low, high = sorted((a, b))
+        if low < 2 or (a + b if product is None else product) < self.least:
+            return 0
+        return -(-low // self.narrow) * (1 if high <= self.wide else -(-high // self.narrow))
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One orderable part.
 
@@ -63,6 +83,14 @@ _BRAM_BITS = {
     Family.ULTRASCALE: 36 * 1024,
     Family.ULTRASCALE_PLUS: 36 * 1024,
 }
+
+_BLOCKS = {
+    Family.ECP5: Block(18, 18),
+    Family.XILINX_7: Block(25, 18, least=9),
+    Family.ULTRASCALE: Block(27, 18, least=9),
+    Family.ULTRASCALE_PLUS: Block(27, 18, least=9),
+}
+"""MULT18X18D, DSP48E1, DSP48E2; the least sizes are those of Yosys."""
 
 _DIES = {
     "lfe5u-12f": _Die(Family.ECP5, 12_000, 12_000, 28, 32),
@@ -136,6 +164,11 @@ _CLOCK_PERIODS_NS = {
 def default_clock_period_ns(family: Family) -> float:
     """Return the clock period that is aimed at where the user names none."""
     return _CLOCK_PERIODS_NS[family]
+
+
+def multiplier_block(family: Family) -> Block | None:
+    """Return the multiplier block of a family, None if not all of its parts have some."""
+    return _BLOCKS.get(family)
 
 
 def resolve_part(text: str) -> Part:

@@ -22,6 +22,7 @@ from bitsmith.netlist import csd
 from bitsmith.plan.delay import AreaModel, area_model
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
+from bitsmith.plan.multipliers import multipliers
 from bitsmith.plan.partition import partition
 from bitsmith.plan.processes import (
     Entry,
@@ -200,21 +201,19 @@ class _Count:
         """A tile of multipliers, the adders behind it, their registers, and the weights' memory."""
         groups, steps, n, m = kind.weights.shape
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
-        weight = max(int(np.max(kind.weights)), -int(np.min(kind.weights)), 1).bit_length() + 1
-        blocks, luts = self._area.multiplier(operand, weight)
-        products = lanes * n * m
-        self.dsp += blocks * products
-        self.lut += luts * products
-        self.add(lanes * (n - 1) * m, operand + weight + 1)
+        made = multipliers(kind, x, y, self._area.block)
+        self.dsp += made.blocks
+        self.lut += made.luts + self._area.multiplier(made.number, made.weight, made.wanted)[1] * lanes * n * m
+        self.add(lanes * (n - 1) * m, made.product)
         if steps > 1:
             self.add(lanes * m, result)
         # Registers stand behind operands and weights, products and every second level of adders.
-        self.ff += 2 * lanes * n * operand + n * m * weight + lanes * m * result
+        self.ff += 2 * lanes * n * operand + n * m * made.weight + lanes * m * result
         terms = n
         for level in range(0, (n - 1).bit_length() + 1, 2):
-            self.ff += lanes * m * terms * min(operand + weight + level, result)
+            self.ff += lanes * m * terms * min(made.product + level, result)
             terms = -(-terms // 4)
-        self.table(steps * groups, n * m * weight)
+        self.table(steps * groups, n * m * made.weight)
 
     def select(self, bits: float) -> None:
         """A part selected from ``bits`` bits."""

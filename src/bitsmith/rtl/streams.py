@@ -25,6 +25,8 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.scalarise import scalarise
 from bitsmith.plan import processes as kinds
 from bitsmith.plan.delay import DelayModel
+from bitsmith.plan.devices import Block
+from bitsmith.plan.multipliers import Pairs, multipliers
 from bitsmith.plan.processes import Loaded, Network, Process, Source, hull
 from bitsmith.plan.schedule import Schedule, schedule
 from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
@@ -102,7 +104,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
             latencies[number] = fold_latency(int(process.kind.weights.shape[2]))
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
-    return _Writer(network, cores, schedule(network, latencies), top, title, too_slow).design()
+    return _Writer(network, cores, schedule(network, latencies), delays.block, top, title, too_slow).design()
 
 
 def _core_program(process: Process) -> Program | None:
@@ -122,11 +124,19 @@ class _Writer:
     """
 
     def __init__(
-        self, network: Network, cores: Mapping[int, RtlDesign], plan: Schedule, top: str, title: Title, too_slow: int
+        self,
+        network: Network,
+        cores: Mapping[int, RtlDesign],
+        plan: Schedule,
+        block: Block | None,
+        top: str,
+        title: Title,
+        too_slow: int,
     ) -> None:
         self._network = network
         self._cores = cores
         self._plan = plan
+        self._block = block
         self._top = top
         self._title = title
         self._too_slow = too_slow
@@ -489,11 +499,9 @@ class _Writer:
         x_width = uniform(wanted)[0].width if signed else max(max(element.width for element in wanted), 1)
         operand = [Element(x_width, signed, element.frac) for element in wanted]
         x = self._prepared(f"p{number}_x", f"p{number}_x0_data", have, operand)
-        weights = [int(w) for w in kind.weights.ravel()]
+        made = multipliers(kind, process.takes[0].token, process.results[0].token, self._block)
+        w_width = made.weight
         elements = fields(kind.loaded.name, kind.loaded.token((n, m))) if kind.loaded else ()
-        w_width = max(max(w.bit_length() if w >= 0 else (-w - 1).bit_length() for w in weights) + 1, 1)
-        if elements:
-            w_width = uniform(fields_layout(elements))[0].width
         want = layout(process.results[0].token)
         results = uniform(want)
         y_width = results[0].width
@@ -513,7 +521,9 @@ class _Writer:
         self._word(f"p{number}_y", bits(results))
         self._instance(
             "fold", f"p{number}",
-            {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width, "Y_WIDTH": y_width,
+            {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width,
+             "P_WIDTH": made.product, "LANE_PAIRS": int(made.pairs is Pairs.LANES),
+             "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS), "PACKED_WIDTH": made.packed, "Y_WIDTH": y_width,
              "STEPS": steps, "GROUPS": groups},
             {**self._standard(number, x, f"p{number}_y"), "rom_address": f"p{number}_address", "rom_data": table},
         )  # fmt: skip

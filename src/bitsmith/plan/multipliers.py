@@ -1,0 +1,107 @@
+"""What multiplies in a fold: how wide factors and products are, and which two products share a multiplier block.
+
+In: a fold, the types of its tokens, and the family's block. Out: `Multipliers`, by which the hardware is written and counted.
+
+Two products with a common factor come out of one multiplication where the block is wide enough: the bits of
+``(low + high * 2**k) * common`` are those of ``low * common`` in the lower ``k``, and above them ``high * common``, less 1 if the
+former is negative. Multipliers in blocks are counted as the look-up tables of such a product, as in `bitsmith.plan.folding`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bitsmith.ir.types import TensorType, width_of
+from bitsmith.plan.devices import Block
+from bitsmith.plan.processes import Fold, hull
+
+Range: TypeAlias = tuple[int, int]
+
+
+class Pairs(enum.Enum):
+    """Products that share a multiplier: none, those of two columns with an operand, those of two lanes with a weight."""
+
+    NONE = "none"
+    COLUMNS = "columns"
+    LANES = "lanes"
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """The multipliers of a fold.
+
+    Args:
+        number, weight, product: bits of a number of the operand, of a weight, and of a product, signed.
+        wanted: bits of a product that its result has.
+        pairs: which products share a multiplier.
+        packed: bits of two factors that are packed, signed.
+        blocks: multiplier blocks; 0 where products are made of look-up tables.
+        luts: about the look-up tables that pack factors and correct products.
+    """
+
+    number: int
+    weight: int
+    product: int
+    wanted: int
+    pairs: Pairs
+    packed: int
+    blocks: int
+    luts: int
+
+
+def multipliers(kind: Fold, x: TensorType, y: TensorType, block: Block | None) -> Multipliers:
+    """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
+    lanes = x.shape[0]
+    _, steps, n, m = kind.weights.shape
+    each = hull(x, 1)
+    operand, weight = _range(each), _weights(kind)
+    result = _bits(_range(y))
+    number_bits, weight_bits = _bits(operand), _bits(weight)
+    lowest, highest = _products(operand, weight)
+    product = _bits((lowest, highest))
+    wanted = min(product, result)
+    single = block.count(number_bits, weight_bits, wanted) if block else 0
+    alone = Multipliers(number_bits, weight_bits, product, wanted, Pairs.NONE, weight_bits, single * lanes * n * m, 0)
+    if block is None or single != 1:
+        return alone
+    # A product of the upper factor comes less 1.
+    product = _bits((lowest - 1, highest))
+    found = [alone]
+    for pairs, factor, low, common, (vectors, others) in (
+        (Pairs.COLUMNS, weight, weight[0], number_bits, (m, lanes)),
+        (Pairs.LANES, operand, operand[0], weight_bits, (lanes, m)),
+    ):
+        packed = _bits((factor[0] * (1 + (1 << product)), factor[1] * (1 + (1 << product))))
+        if vectors == 1 or block.count(packed, common) > 1:
+            continue
+        both, left = divmod(vectors, 2)
+        luts = n * both * _bits(factor) if low < 0 else 0
+        luts += others * both * (n + (result if steps == 1 else 0))
+        blocks = n * others * (both + left)
+        found.append(Multipliers(number_bits, weight_bits, product, min(product, result), pairs, packed, blocks, luts))
+    each_luts = min(number_bits, weight_bits) * (max(number_bits, weight_bits) + 1)
+    return min(found, key=lambda one: one.blocks * each_luts + one.luts)
+
+
+def _weights(kind: Fold) -> Range:
+    """What a weight may be."""
+    if kind.loaded:
+        return _range(kind.loaded.token(kind.weights.shape[2:]))
+    return int(kind.weights.min()), int(kind.weights.max())
+
+
+def _range(kind: TensorType) -> Range:
+    return int(kind.lo.min()), int(kind.hi.max())
+
+
+def _products(a: Range, b: Range) -> Range:
+    every = [one * other for one in a for other in b]
+    return min(every), max(every)
+
+
+def _bits(values: Range) -> int:
+    """Bits of signed numbers of this range."""
+    lo, hi = values
+    return width_of(lo, hi) if lo < 0 else hi.bit_length() + 1
