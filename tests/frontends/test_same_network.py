@@ -10,10 +10,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 import torch
-from onnx_models import graph, node
+from onnx import helper
+from onnx_models import Floats, graph
 from torch import nn
 
 from bitsmith.compiler import compile_network
@@ -41,6 +43,56 @@ def _exported(module: nn.Module, x: torch.Tensor) -> onnx.ModelProto:
     return onnx.ModelProto.FromString(content.getvalue())
 
 
+def _called(operator: str, layer: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+    """A node as tf2onnx names it: after TensorFlow's operation, its result ``:0``; the results of the model after its layers."""
+    name = f"sequential/{layer}"
+    sources = [source if source.startswith(("x", "const")) else f"sequential/{source}:0" for source in inputs.split()]
+    return helper.make_node(operator, sources, [output or f"{name}:0"], name=name, **attributes)
+
+
+def _mlp_of_tf2onnx(arrays: list[Floats]) -> onnx.ModelProto:
+    """Node by node as tf2onnx 1.16 writes Dense, ReLU, Dense with sigmoid (seen in ``exported/tf2onnx_keras2_mlp.onnx``)."""
+    nodes = [
+        _called("MatMul", "dense/MatMul", "x dense/MatMul/ReadVariableOp", ""),
+        _called("Add", "dense/BiasAdd", "dense/MatMul dense/BiasAdd/ReadVariableOp", ""),
+        _called("Relu", "re_lu/Relu", "dense/BiasAdd", ""),
+        _called("MatMul", "dense_1/MatMul", "re_lu/Relu dense_1/MatMul/ReadVariableOp", ""),
+        _called("Add", "dense_1/BiasAdd", "dense_1/MatMul dense_1/BiasAdd/ReadVariableOp", ""),
+        _called("Sigmoid", "dense_1/Sigmoid", "dense_1/BiasAdd", "dense_1"),
+    ]
+    names = ("dense/MatMul", "dense/BiasAdd", "dense_1/MatMul", "dense_1/BiasAdd")
+    values = (arrays[0].T, arrays[1], arrays[2].T, arrays[3])
+    held = {f"sequential/{name}/ReadVariableOp:0": array for name, array in zip(names, values, strict=True)}
+    return graph(nodes, {"x": ("unk__6", 6)}, "dense_1", held, opset=15)
+
+
+def _cnn_of_tf2onnx(arrays: list[Floats]) -> onnx.ModelProto:
+    """Node by node as tf2onnx 1.16 writes a Keras model of the same layers with ``inputs_as_nchw``.
+
+    Its Flatten takes the channels last, so a transpose stays in front of it, and the rows of the last kernel are in that order.
+    """
+    rows = arrays[2].reshape(3, 4, 2, 2).transpose(2, 3, 1, 0).reshape(16, 3)
+    square = {"strides": [2, 2], "kernel_shape": [2, 2]}
+    nodes = [
+        _called("Conv", "conv2d/BiasAdd", "x conv2d/Conv2D/ReadVariableOp conv2d/BiasAdd/ReadVariableOp", "",
+                dilations=[1, 1], strides=[1, 1], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=1),
+        _called("Relu", "conv2d/Relu", "conv2d/BiasAdd", ""),
+        _called("MaxPool", "max_pooling2d/MaxPool", "conv2d/Relu", "", **square),
+        _called("Transpose", "max_pooling2d/MaxPool__14", "max_pooling2d/MaxPool", "", perm=[0, 2, 3, 1]),
+        _called("Reshape", "flatten/Reshape", "max_pooling2d/MaxPool__14 const_fold_opt__17", ""),
+        _called("MatMul", "dense/MatMul", "flatten/Reshape dense/MatMul/ReadVariableOp", ""),
+        _called("Add", "dense/BiasAdd", "dense/MatMul dense/BiasAdd/ReadVariableOp", "dense"),
+    ]  # fmt: skip
+    held: dict[str, npt.ArrayLike] = {
+        "sequential/conv2d/Conv2D/ReadVariableOp:0": arrays[0],
+        "sequential/conv2d/BiasAdd/ReadVariableOp:0": arrays[1],
+        "sequential/dense/MatMul/ReadVariableOp:0": rows,
+        "sequential/dense/BiasAdd/ReadVariableOp:0": arrays[3],
+        "const_fold_opt__17": np.array([-1, 16]),
+    }
+    return graph(nodes, {"x": ("unk__18", 2, 4, 4)}, "dense", held, opset=15)
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_mlp(tmp_path: Path) -> None:
@@ -54,14 +106,9 @@ def test_mlp(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")  # of what Keras does when torch is loaded too
         model.set_weights([arrays[0].T, arrays[1], arrays[2].T, arrays[3]])
         model.save(tmp_path / "model.keras")
-    as_tensorflow = graph(
-        [node("MatMul", "x w0", "h"), node("Add", "h b0", "a"), node("Relu", "a", "r"), node("MatMul", "r w1", "m"),
-         node("Add", "m b1", "s"), node("Sigmoid", "s", "y")],
-        {"x": ("N", 6)}, "y", {"w0": arrays[0].T, "b0": arrays[1], "w1": arrays[2].T, "b1": arrays[3]},
-    )  # fmt: skip
     wanted = _program(read_torch(module, input_shape=(6,)))
     assert _program(read_onnx(_exported(module, torch.zeros(1, 6)))) == wanted
-    assert _program(read_onnx(as_tensorflow)) == wanted
+    assert _program(read_onnx(_mlp_of_tf2onnx(arrays))) == wanted
     assert _program(read_keras(tmp_path / "model.keras")) == wanted
 
 
@@ -72,3 +119,5 @@ def test_cnn() -> None:
     ).eval()
     wanted = _program(read_torch(module, input_shape=(2, 4, 4)))
     assert _program(read_onnx(_exported(module, torch.zeros(1, 2, 4, 4)))) == wanted
+    arrays = [values.detach().numpy().astype(np.float64) for values in module.parameters()]
+    assert _program(read_onnx(_cnn_of_tf2onnx(arrays))) == wanted

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx_call import Call, Translation
-from bitsmith.frontends.onnx_values import Tensor
+from bitsmith.frontends.onnx_values import Tensor, Value
 from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.power import Power
 from bitsmith.layers.sample_norm import (
     GroupNormalization,
     LayerNormalization,
     RMSNormalization,
     UnitNormalization,
 )
+from bitsmith.layers.shape import Reshape
 
 
 def _channels(call: Call, x: Tensor, *numbers: int) -> list[Floats]:
@@ -35,14 +40,36 @@ def _batch_normalization(call: Call) -> tuple[Tensor, ...]:
     if not attributes.flag("spatial", True):
         raise UnsupportedError("spatial=0", accepted="one mean and variance per channel")
     x = call.tensor(0)
-    scale, bias, mean, variance = _channels(call, x, 1, 2, 3, 4)
     epsilon = attributes.number("epsilon", 1e-5)
+    if isinstance(call.value(3), Tensor) and isinstance(call.value(4), Tensor):
+        return (_normalized(call, x, epsilon),)
+    scale, bias, mean, variance = _channels(call, x, 1, 2, 3, 4)
     if float(np.min(variance)) + epsilon <= 0.0:
         raise UnsupportedError("a variance that is not positive", accepted="positive ones")
     scale = scale / np.sqrt(variance + epsilon)
     axis = x.axis(1) if x.rank > 1 else 0
     layer = BatchNormalization(as_weights(scale), as_weights(bias - mean * scale), axis)
     return (call.alike(layer, x),)
+
+
+def _normalized(call: Call, x: Tensor, epsilon: float) -> Tensor:
+    """With a mean and a variance that are computed: tf2onnx writes Keras 2's LayerNormalization so, with samples as channels."""
+    scale, bias, mean, variance = (_along_channels(call, number, x.rank) for number in (1, 2, 3, 4))
+    assert isinstance(variance, Tensor)
+    shifted = call.affine(variance, call.aligned([variance]), np.ones(()), np.full((), epsilon), "variance")
+    spread = call.alike(Power(-0.5), shifted, "spread")
+    centred = call.combine(Subtract(), [x, mean], "centred")
+    y = call.combine(Multiply(), [centred, spread], "scaled")
+    return call.combine(Add(), [call.combine(Multiply(), [y, scale], "weighted"), bias])
+
+
+def _along_channels(call: Call, number: int, rank: int) -> Value:
+    """Operand ``number``, which has an axis for the channels, as it broadcasts to a tensor of ``rank`` axes."""
+    value, behind = call.required(number), (1,) * (rank - 2)
+    if isinstance(value, Tensor):
+        return call.emit(Reshape((*value.shape, *behind)), (value,), f"operand{number}", batch=value.batch,
+                         merged=value.merged)  # fmt: skip
+    return replace(value, at=tuple(array.reshape(*array.shape, *behind) for array in value.at))
 
 
 def _epsilon(call: Call, default: float = 1e-5) -> float:
@@ -99,7 +126,7 @@ def _unit_normalization(call: Call) -> Tensor:
 
 
 NORMALISATIONS: dict[str, Translation] = {
-    "BatchNormalization": Translation(_batch_normalization, "BatchNormalization"),
+    "BatchNormalization": Translation(_batch_normalization, "BatchNormalization; Subtract, Power, Multiply and Add"),
     "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     "InstanceNormalization": Translation(_instance_normalization, "GroupNormalization"),

@@ -73,6 +73,8 @@ def _resize(call: Call) -> Tensor:
         named = attributes.text("coordinate_transformation_mode", "half_pixel")
         rounding = attributes.text("nearest_mode", "round_prefer_floor")
         attributes.ignore("cubic_coeff_a", "extrapolation_value")
+        if (named, rounding) == ("tf_half_pixel_for_nn", "floor"):  # which is floor((i + 1/2) / scale)
+            named, rounding = "half_pixel", "round_prefer_ceil"
         if named not in _COORDINATES or rounding not in _NEAREST:
             raise UnsupportedError(f"coordinates {named[:40]}, rounded by {rounding[:40]}",
                                    accepted=f"{', '.join(_COORDINATES)}; {', '.join(_NEAREST)}")  # fmt: skip

@@ -175,7 +175,9 @@ def per_sample(known: Known, axis: int | None, merged: int, batch: Batch) -> Arr
         if array.ndim != first.ndim or sizes != [size for k, size in enumerate(first.shape) if k != axis]:
             raise MixedSamplesError
         one = np.take(array, [0], axis) if array.shape[axis] else array
-        if array.shape[axis] not in (1, samples) or not bool(np.all(array == one)):
+        length = array.shape[axis]
+        fits = length in (1, samples) or (merged and length % samples == 0)
+        if not fits or not bool(np.all(array == one)):
             raise MixedSamplesError("has a constant that differs between samples")
     one = np.take(first, [0], axis)
     return one if merged else one[(slice(None),) * axis + (0,)]
