@@ -7,7 +7,7 @@ Both are a value with sources, the cycles that were planned, and a way to run th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -92,6 +92,7 @@ class Circuit(Protocol):
 
 def circuit(program: Program, demand: Demand, delays: DelayModel, budget_ns: float, top: str, title: Title) -> Circuit:
     """The circuit of ``program``."""
+    demand = replace(demand, block=delays.block)
     if demand.unrolled(program):
         netlist = narrow(scalarise(program))
         stages = pipeline(netlist, delays, budget_ns)

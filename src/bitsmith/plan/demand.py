@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
+from bitsmith.plan.devices import Block
 from bitsmith.plan.folding import Matrix, Products, cut
 from bitsmith.plan.processes import Grid
 
@@ -22,12 +23,14 @@ class Demand:
         products: what a layer's products are made of; CHEAPEST if absent.
         positions: positions that come at once where tensors come in tokens; 1 if absent. Of what does not divide the
             positions of a layer, the next lower number that does is taken.
+        block: the multiplier block that products are to be made of, if any.
     """
 
     reuse: Mapping[str, int]
     parallel: bool
     products: Mapping[str, Products] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)
+    block: Block | None = None
 
     def cycles(self, layer: str) -> int:
         """Cycles for a layer's products."""
@@ -55,7 +58,7 @@ class Demand:
         if not isinstance(node.op, ops.Linear):
             return isinstance(node.op, ops.Scan)
         kind = program.nodes[node.args[0]].type
-        matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), whole=True)
+        matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), self.block, whole=True)
         return cut(matrix, self.cycles(node.layer), self.made_of(node.layer)).cycles > 1
 
 

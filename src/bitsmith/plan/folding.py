@@ -2,7 +2,8 @@
 
 In: a matrix, the formats around it, and how many cycles there are. Out: the cut that takes the least area. A larger number of
 cycles admits all cuts of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
-four-input look-up tables, multipliers as what they would take without multiplier blocks: the choice is the same on all devices.
+four-input look-up tables, multipliers as what they would take without multiplier blocks. All that a choice depends on of the
+device is whether two of the products share a block.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from bitsmith.ir import ops
 from bitsmith.ir.types import TensorType, width_of
 from bitsmith.netlist import csd
+from bitsmith.plan.devices import Block
+from bitsmith.plan.multipliers import packed
 
 _MACHINE_BITS = 62
 _SELECT_LUTS = 0.67
@@ -76,6 +79,7 @@ class Matrix:
         graph_bits: mean width of those.
         whole: the operand comes as a whole in every cycle unless its positions or parts come after one another, which
             takes a queue in front of them.
+        column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
     """
 
     n: int
@@ -87,22 +91,42 @@ class Matrix:
     adders: float
     graph_bits: float
     whole: bool
+    column_pairs: bool = False
+    vector_pairs: bool = False
 
     @classmethod
-    def of(cls, op: ops.Linear | ops.Parameter, x: TensorType, y: TensorType, vectors: int, *, whole: bool) -> Matrix:
-        """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``."""
+    def of(
+        cls,
+        op: ops.Linear | ops.Parameter,
+        x: TensorType,
+        y: TensorType,
+        vectors: int,
+        block: Block | None,
+        *,
+        whole: bool,
+    ) -> Matrix:
+        """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
+        lo, hi = (op.lo, op.hi) if isinstance(op, ops.Parameter) else (op.weights, op.weights)
+        weight, number = (int(lo.min()), int(hi.max())), (int(x.lo.min()), int(x.hi.max()))
+        columns, lanes = (
+            block is not None and packed(factor, common, block) is not None
+            for factor, common in ((weight, number), (number, weight))
+        )
         if isinstance(op, ops.Parameter):
             n, m = op.raw.shape
             bits = width_of(min(int(op.lo.min()), -1), int(op.hi.max()))
-            return cls(n, m, vectors, max(x.max_width, 1), bits, max(y.max_width, 1), math.inf, math.inf, whole)
+            return cls(
+                n, m, vectors, max(x.max_width, 1), bits, max(y.max_width, 1), math.inf, math.inf, whole, columns, lanes
+            )
         n, m = op.weights.shape
         most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
         weights = op.weights.astype(np.int64) if most <= _MACHINE_BITS else op.weights
         have, want = float(x.width.mean()), float(y.width.mean())
         graph_bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
         return cls(
-            n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), graph_bits, whole
-        )
+            n, m, vectors, max(x.max_width, 1), most + 1, max(y.max_width, 1), csd.estimate(weights), graph_bits, whole,
+            columns, lanes,
+        )  # fmt: skip
 
     def area(self, cut: Cut) -> float:
         """Look-up tables of the products, of what adds them up, of the selection of operands, and of the weights."""
@@ -118,6 +142,9 @@ class Matrix:
         size, width = -(-self.n // cut.steps), self.m // cut.groups
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
         luts += lanes * size * width * product
+        shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
+        packing = self.weight + 2 + (self.result / size if cut.steps == 1 else 0)
+        luts -= size * shared * max(product - packing, 0)
         luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
         luts += lanes * width * self.result * int(cut.steps > 1)
         return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)

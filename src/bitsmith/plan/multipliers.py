@@ -55,34 +55,41 @@ def multipliers(kind: Fold, x: TensorType, y: TensorType, block: Block | None) -
     """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
     lanes = x.shape[0]
     _, steps, n, m = kind.weights.shape
-    each = hull(x, 1)
-    operand, weight = _range(each), _weights(kind)
-    result = _bits(_range(y))
-    number_bits, weight_bits = _bits(operand), _bits(weight)
-    lowest, highest = _products(operand, weight)
-    product = _bits((lowest, highest))
+    operand, weight = _range(hull(x, 1)), _weights(kind)
+    number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(_range(y))
+    product = _bits(_products(operand, weight))
     wanted = min(product, result)
     single = block.count(number_bits, weight_bits, wanted) if block else 0
     alone = Multipliers(number_bits, weight_bits, product, wanted, Pairs.NONE, weight_bits, single * lanes * n * m, 0)
     if block is None or single != 1:
         return alone
-    # A product of the upper factor comes less 1.
-    product = _bits((lowest - 1, highest))
     found = [alone]
-    for pairs, factor, low, common, (vectors, others) in (
-        (Pairs.COLUMNS, weight, weight[0], number_bits, (m, lanes)),
-        (Pairs.LANES, operand, operand[0], weight_bits, (lanes, m)),
+    for pairs, factor, common, (vectors, others) in (
+        (Pairs.COLUMNS, weight, operand, (m, lanes)),
+        (Pairs.LANES, operand, weight, (lanes, m)),
     ):
-        packed = _bits((factor[0] * (1 + (1 << product)), factor[1] * (1 + (1 << product))))
-        if vectors == 1 or block.count(packed, common) > 1:
-            continue
+        packing = packed(factor, common, block)
         both, left = divmod(vectors, 2)
-        luts = n * both * _bits(factor) if low < 0 else 0
+        if packing is None or both == 0:
+            continue
+        luts = n * both * _bits(factor) if factor[0] < 0 else 0
         luts += others * both * (n + (result if steps == 1 else 0))
         blocks = n * others * (both + left)
-        found.append(Multipliers(number_bits, weight_bits, product, min(product, result), pairs, packed, blocks, luts))
+        product, factors = packing
+        found.append(Multipliers(number_bits, weight_bits, product, min(product, result), pairs, factors, blocks, luts))
     each_luts = min(number_bits, weight_bits) * (max(number_bits, weight_bits) + 1)
     return min(found, key=lambda one: one.blocks * each_luts + one.luts)
+
+
+def packed(factor: Range, common: Range, block: Block) -> tuple[int, int] | None:
+    """The bits of a product and of two packed factors, if the products of any two ``factor`` with a ``common`` share a block."""
+    lowest, highest = _products(factor, common)
+    if block.count(_bits(factor), _bits(common), _bits((lowest, highest))) != 1:
+        return None
+    product = _bits((lowest - 1, highest))  # the upper one comes less 1
+    scale = 1 + (1 << product)
+    factors = _bits((factor[0] * scale, factor[1] * scale))
+    return None if block.count(factors, _bits(common)) > 1 else (product, factors)
 
 
 def _weights(kind: Fold) -> Range:

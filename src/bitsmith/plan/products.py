@@ -32,7 +32,7 @@ def linear(draft: Draft, op: _Factor, node: Node) -> int:
     if number > 1:
         return _at_several_positions(draft, op, node, axes, number)
     whole = draft.demand.parallel and axes == 0
-    matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), whole=whole)
+    matrix = Matrix.of(op, kind, node.type, math.prod(kind.shape[axes:-1]), draft.demand.block, whole=whole)
     cycles = draft.demand.cycles(layer)
     if draft.demand.parallel:
         cycles = max(cycles // math.prod(kind.shape[:axes]), 1)
@@ -55,7 +55,7 @@ def _at_several_positions(draft: Draft, op: _Factor, node: Node, axes: int, numb
     """Products of ``number`` positions, which come in one token."""
     arg = node.args[0]
     kind = draft.program.nodes[arg].type
-    matrix = Matrix.of(op, kind, node.type, number * math.prod(kind.shape[axes:-1]), whole=False)
+    matrix = Matrix.of(op, kind, node.type, number * math.prod(kind.shape[axes:-1]), draft.demand.block, whole=False)
     chosen = cut(matrix, draft.demand.cycles(node.layer), _made_of(draft, op, node.layer))
     vectors = draft.several(arg, number, axes)
     (tokens,) = draft.steps[vectors].stream.grid
@@ -97,7 +97,7 @@ def _accumulated(draft: Draft, op: _Factor, index: int, node: Node) -> int:
     """Products of each token as it comes, added up over the frame; of a frame that comes again for each group of results."""
     tokens = draft.several(index, draft.at_once(index), draft.axes(index))
     stream = draft.steps[tokens].stream
-    matrix = Matrix.of(op, draft.program.nodes[index].type, node.type, 1, whole=False)
+    matrix = Matrix.of(op, draft.program.nodes[index].type, node.type, 1, draft.demand.block, whole=False)
     chosen = cut_of_tokens(matrix, stream.tokens, draft.demand.cycles(node.layer), _made_of(draft, op, node.layer))
     steps, groups = chosen.steps, chosen.groups
     chunks = draft.regroup(tokens, (steps,), (1, math.prod(stream.shape) // steps))
