@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -63,6 +63,9 @@ _SELECT_LUTS_PER_BIT = 0.67
 _QUEUE_LUTS, _QUEUE_FFS = 18, 12
 """Counters and flags of a queue, and of the process behind it."""
 
+_LOAD_LUTS, _LOAD_FFS = 12, 8
+"""Counters of a memory that can be loaded."""
+
 _BLOCK_WORDS, _BLOCK_BITS = 32, 2048
 """Memories and queues with more of both become block memory."""
 
@@ -100,7 +103,6 @@ def estimate(program: Program, family: Family) -> Size:
 
 def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
     """The size of ``program`` as it is laid out for ``demand``: unrolled, or as a network of processes."""
-    demand = replace(demand, block=area_model(family).block)
     if demand.unrolled(program):
         return estimate(program, family)
     return estimate_network(partition(program, demand), family)
@@ -136,7 +138,10 @@ def _count_process(count: _Count, process: Process) -> None:
                 count.memory(process.takes[0].tokens, _bits(process.takes[0]))
                 count.table(len(kind.source), 3 * max(process.takes[0].tokens.bit_length(), 1))
         case Rom():
-            count.table(len(kind.raw), _bits(process.results[0]))
+            if kind.loaded:
+                count.loadable(kind.loaded.steps * kind.loaded.groups, _bits(process.results[0]))
+            else:
+                count.table(len(kind.raw), _bits(process.results[0]))
         case Merge():
             count.select(sum(map(_bits, process.takes)))
         case Reduce():
@@ -214,7 +219,19 @@ class _Count:
         for level in range(0, (n - 1).bit_length() + 1, 2):
             self.ff += lanes * m * terms * min(made.product + level, result)
             terms = -(-terms // 4)
-        self.table(steps * groups, n * m * made.weight)
+        if kind.loaded:
+            self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))
+        else:
+            self.table(steps * groups, n * m * made.weight)
+
+    def loadable(self, words: int, bits: float) -> None:
+        """A constant table that can be loaded: a memory, its register, and one that collects a word."""
+        self.lut += _LOAD_LUTS
+        self.ff += _LOAD_FFS + 2 * bits
+        if words > 1:
+            self.memory(words, bits)
+        else:
+            self.ff += bits
 
     def select(self, bits: float) -> None:
         """A part selected from ``bits`` bits."""
