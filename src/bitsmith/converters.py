@@ -91,7 +91,9 @@ def configured(
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = _split(config)
-    network = read_model(model, weights=weights, example=example, input_shape=input_shape or shape)
+    network = read_model(
+        model, weights=weights, example=example, input_shape=shape if input_shape is None else input_shape
+    )
     return resolve(network, config)
 
 
@@ -168,14 +170,14 @@ def convert_from_pytorch_model(
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: PytorchModel, and InputShape for a live module."""
-    content = dict(parse_yaml_config(config) if isinstance(config, str | Path) else config)
+    content = dict(_content(config))
     inner = content.get("HLSConfig")
     content["HLSConfig"], shape = _split(inner) if isinstance(inner, Mapping) else (inner, None)
     project = read_project(content)
     if project.pytorch_model is None:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
     given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses what is no shape
-    network = read_torch(project.pytorch_model, input_shape=given or shape)
+    network = read_torch(project.pytorch_model, input_shape=shape if given is None else given)
     return _converted(resolve(network, project.hls_config), None, project)
 
 
@@ -240,10 +242,19 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes, whichever framework's model it names."""
-    content = parse_yaml_config(config) if isinstance(config, str | Path) else config
+    content = _content(config)
     if content.get("PytorchModel") is not None:
         return pytorch_to_hls(content)
     return onnx_to_hls(content) if content.get("OnnxModel") is not None else keras_to_hls(content)
+
+
+def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:
+    """A project configuration as a dictionary."""
+    content: object = parse_yaml_config(config) if isinstance(config, str | Path) else config
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"a {type(content).__name__}", where="configuration",
+                          accepted="a dictionary, or the path of a YAML or JSON file")  # fmt: skip
+    return content
 
 
 def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:

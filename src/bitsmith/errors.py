@@ -37,7 +37,8 @@ class BitsmithError(Exception):
             lines.append(f"  accepted: {accepted}")
         if remedy:
             lines.append(f"  what to do: {remedy}")
-        super().__init__("\n".join(lines))
+        # Names of files may hold halves of characters, which nothing can print.
+        super().__init__("\n".join(lines).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 class ModelFileError(BitsmithError):

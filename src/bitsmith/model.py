@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -343,13 +344,17 @@ class Model:
         return Model(content.network, content.program, target, content.notes)
 
     def input_format_text(self, name: str) -> str:
-        """The declared format of input ``name``, as text."""
+        """The declared format of input ``name``, as text.
+
+        Raises:
+            InputDataError: no such input.
+        """
         for op in self.program.input_ops():
             if op.name == name:
                 lo, hi = int(op.lo.min()), int(op.hi.max())
                 fmt = FixedFormat(lo < 0, max(width_of(lo, hi), 1), int(op.frac.max()), op.rounding, op.overflow)
                 return str(fmt)
-        raise KeyError(name)
+        raise InputDataError(f"no input {name!r}", accepted=", ".join(op.name for op in self.program.input_ops()))
 
     def design(self, further_notes: tuple[str, ...] = ()) -> Design:
         """The model as reports describe it."""
@@ -481,7 +486,8 @@ def read_array(path: Path) -> Batch:
     try:
         with path.open("rb") as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    # A header may declare any size, and numpy's reader of headers has errors of its own.
+    except (OSError, ValueError, EOFError, MemoryError, tokenize.TokenError) as error:
         raise InputDataError(
             f"not an array file ({error})", where=str(path), accepted=".npy without pickles"
         ) from error

@@ -6,6 +6,7 @@ with which result. A project is locked while it is open. What a stage does is no
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -80,7 +81,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except OSError as error:
         raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a name that cannot be
+            scratch.unlink(missing_ok=True)
 
 
 class Project:

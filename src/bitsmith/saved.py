@@ -6,13 +6,16 @@ Both are untrusted input: whatever is wrong with them is one ModelFileError.
 from __future__ import annotations
 
 import json
+import reprlib
+import tokenize
+import types
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias, get_type_hints
+from typing import TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -37,12 +40,14 @@ _DAMAGE = (
     OSError,
     EOFError,
     ValueError,
-    KeyError,
+    LookupError,
     TypeError,
     AttributeError,
     NotImplementedError,
-    OverflowError,
+    ArithmeticError,
     RecursionError,
+    MemoryError,  # of an array whose header says that it is huge
+    tokenize.TokenError,  # of numpy's reader of headers
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -119,12 +124,17 @@ def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float
     network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), str(document["name"]))
     shapes = network.shapes()
     if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
-        raise ModelFileError("a layer whose axes are in no order")
+        raise ValueError("a layer whose axes are in no order")
     program = parse("\n".join(str(line) for line in _list(document["program"])) + "\n")
     check(program)
+    ends = [(op.name, op.shape) for op in program.input_ops()]
+    if ends != [(name, network.node(name).shape_in_model(shapes[name])) for name in network.inputs]:
+        raise ValueError("a program whose inputs are not the network's")
+    if not set(network.outputs) <= set(shapes) or len(program.outputs) != len(network.outputs):
+        raise ValueError("a program whose outputs are not the network's")
     target = document["target"]
     if not isinstance(target, dict):
-        raise ModelFileError("no target")
+        raise ValueError("no target")
     return SavedModel(network, program, target, _names(document["notes"]))
 
 
@@ -135,7 +145,10 @@ def _list(value: Json) -> list[Json]:
 
 
 def _names(value: Json) -> tuple[str, ...]:
-    return tuple(str(name) for name in _list(value))
+    names = _list(value)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a name that is no text")
+    return tuple(str(name) for name in names)
 
 
 def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) -> Json:
@@ -209,7 +222,24 @@ def _decode_layer(value: Mapping[str, Json], arrays: Mapping[str, npt.NDArray[np
     for name, hint in get_type_hints(kind).items():
         if name in values and isinstance(hint, type) and issubclass(hint, Enum):
             values[name] = hint(values[name])
+        if name in values and not _fits(values[name], hint):
+            raise ValueError(f"{kind.__name__}.{name} is {reprlib.repr(values[name])}")
     return kind(**values)
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether ``value`` is of the type that a layer's field has."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple and isinstance(value, tuple):
+        each = parts[:1] * len(value) if parts[1:] == (...,) else parts
+        return len(each) == len(value) and all(map(_fits, value, each))
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
 def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
@@ -229,6 +259,8 @@ def _decode_settings(value: Json) -> Settings:
     size, bounds = value["table_size"], value["table_range"]
     binning, implementation = value["binning"], value["implementation"]
     low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
+    if low_high is not None and len(low_high) != 2:
+        raise ValueError("a table's range that is not two numbers")
     return Settings(
         precision=precision,
         reuse_factor=int(str(value["reuse_factor"])),

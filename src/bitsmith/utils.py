@@ -30,6 +30,7 @@ __all__ = [
     "plot_model",
 ]
 
+_LEAST_DPI, _MOST_DPI = 10, 1200
 _MODELS = resources.files("bitsmith") / "data" / "models"
 _SHIPPED: Mapping[str, tuple[str, ...]] = {
     "KERAS_3layer.json": ("KERAS_3layer_weights.h5", "KERAS_3layer.config.json"),
@@ -167,11 +168,15 @@ def plot_model(
         dpi: dots per inch of a .png.
 
     Raises:
-        ConfigError: another ending or direction.
+        ConfigError: another ending, direction or resolution.
         ToolMissingError: matplotlib is needed and not installed.
         ProjectError: the file cannot be written.
     """
     path = Path(to_file)
+    if not str(path).isprintable():
+        raise ConfigError(f"to_file={str(path)!r}", where="plot_model", accepted="a path such as model.png")
+    if not _LEAST_DPI <= dpi <= _MOST_DPI:
+        raise ConfigError(f"dpi={dpi!r}", where="plot_model", accepted=f"{_LEAST_DPI} to {_MOST_DPI}")
     try:
         kind = Format(path.suffix.removeprefix(".").lower())
         direction = Direction(rankdir)

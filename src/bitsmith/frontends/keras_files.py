@@ -64,6 +64,8 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
     Raises:
         ModelFileError: no Keras model, or one that is broken.
     """
+    if not isinstance(weights, str | os.PathLike | None):
+        raise ModelFileError(f"a {type(weights).__name__} is no weight file", accepted="a path")
     if isinstance(source, str | os.PathLike):
         with contextlib.ExitStack() as stack:
             yield _from_path(Path(source), None if weights is None else Path(weights), stack)
@@ -98,6 +100,8 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
             magic = file.read(8)
     except OSError as error:
         raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
+    except UnicodeEncodeError:
+        raise ModelFileError("a path that no file has", where=where) from None
     if magic.startswith(b"PK"):
         found = _from_archive(path, stack)
     elif magic == b"\x89HDF\r\n\x1a\n":

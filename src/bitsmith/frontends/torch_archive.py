@@ -66,6 +66,8 @@ def _check_magic(path: Path) -> None:
             magic = file.read(2)
     except OSError as error:
         raise ModelFileError(f"cannot be opened ({error.strerror})", where=str(path)) from error
+    except UnicodeEncodeError:
+        raise ModelFileError("a path that no file has", where=str(path)) from None
     if magic != b"PK":
         raise ModelFileError("the file is no archive of torch.export", where=str(path), accepted="*.pt2", remedy=_SAVE)
 
