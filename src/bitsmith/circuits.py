@@ -261,8 +261,8 @@ def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
 def _row(design: StreamDesign, name: str, peak: int, depth: int) -> Mapping[str, str | int]:
     return {
         "Queue": name,
-        "Layer": design.queue_layers[name],
-        "Width": design.queue_widths[name],
+        "Layer": design.memories[name].layers,
+        "Width": design.memories[name].width,
         "Depth": depth,
         "Peak": peak,
     }

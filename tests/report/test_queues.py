@@ -18,14 +18,14 @@ def test_largest_first_with_a_total() -> None:
     assert [row[0] for row in table.rows] == [f"q{k}" for k in range(29, 29 - MOST_ROWS, -1)]
     assert table.rows[0] == ("q29", "<conv>", 10, 30, 29, 300)
     assert table.left_out == 10
-    assert table.total == "30 queues, 4,650 bits"
+    assert table.total == "30 memories, 4,650 bits"
 
 
 def test_reports_show_queues_where_there_are_any() -> None:
     with_queues = Report({"Queues": [queue(0, 2), queue(1, 1000)]})
     text, html = as_text(report_table(with_queues), 100), page(with_queues)
     assert text.index("q1") < text.index("q0") and "10,000" in text
-    assert "2 queues, 10,020 bits" in text and "2 queues, 10,020 bits" in html
+    assert "2 memories, 10,020 bits" in text and "2 memories, 10,020 bits" in html
     assert "&lt;conv&gt;" in html and "<conv>" not in html
     without = Report({"Latency": {"Cycles": 3, "II": 1, "Tool": "x"}})
     assert "Queues" not in as_text(report_table(without), 100) and "Queues" not in page(without)

@@ -13,9 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, IOType
+from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
+from bitsmith.layers.shape import Permute
 from bitsmith.model import Model, Target
-from tests.system.test_streams import random_spatial, shares
+from tests.system.test_streams import Growing, random_spatial, shares
 
 
 def convolution() -> onnx.ModelProto:
@@ -46,7 +48,24 @@ def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
     assert verification["Mismatches"] == 0
     # The border is a position on either side: a token of three holds it with the last or the first two of the row.
     assert report.section("Latency")["II"] == 10 * 4
+    # Behind the last tap of a 3x3 window lie two rows of four tokens and two more; a token has three positions of two channels.
+    (lines,) = [row for row in report.rows("Queues") if str(row["Queue"]).endswith("_lines")]
+    assert (lines["Layer"], lines["Width"], lines["Depth"], lines["Peak"]) == ("conv", 3 * 2 * 8, 2 * 4 + 2, 2 * 4 + 2)
     assert not [note for note in model.notes if "ParallelizationFactor" in note]
+
+
+def test_a_transposition_shows_its_buffer(tmp_path: Path) -> None:
+    grown = Growing(0)
+    first = grown.put(Input((4, 6, 2)))
+    network = Network(tuple(grown.nodes), (first,), (grown.put(Permute((1, 0, 2)), first),))
+    compiled = compile_network(replace(network, nodes=tuple(grown.nodes)))
+    target = Target(tmp_path / "project", "dut", "LFE5U-85F-6BG381C", 10.0, io_type=IOType.STREAM)
+    model = Model(compiled.network, compiled.program, target)
+    report = model.build(synth=False, inputs=np.random.default_rng(0).uniform(-5, 5, (8, 4, 6, 2)))
+    (buffer,) = [row for row in report.rows("Queues") if str(row["Queue"]).endswith("_buffer")]
+    # The first column is complete with the first token of the last row.
+    assert int(str(buffer["Depth"])) >= 3 * 6 + 1 - 4
+    assert 0 < int(str(buffer["Peak"])) <= int(str(buffer["Depth"]))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The queues of a streamed circuit, the largest first.
+"""The queues, buffers and lines of a streamed circuit, the largest first.
 
 In: the rows of a report's section ``Queues``. Out: rows to show, and the total.
 """
@@ -28,7 +28,7 @@ def queue_table(queues: Sequence[Section]) -> QueueTable:
     """The table of ``queues``, sorted by their bits."""
     ordered = sorted(queues, key=_bits, reverse=True)
     rows = tuple((*(queue.get(column, "") for column in COLUMNS[:-1]), _bits(queue)) for queue in ordered[:MOST_ROWS])
-    total = f"{len(ordered):,} queues, {sum(map(_bits, ordered)):,} bits"
+    total = f"{len(ordered):,} memories, {sum(map(_bits, ordered)):,} bits"
     return QueueTable(rows, len(ordered) - len(rows), total)
 
 

@@ -135,7 +135,7 @@ def _stages(stages: Iterable[Section]) -> Table:
 
 def _queues(queues: Sequence[Section]) -> Table:
     found = queue_table(queues)
-    table = Table(box=box.SIMPLE_HEAD, title="Queues", title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title="Queues and buffers", title_justify="left", pad_edge=False)
     for column in COLUMNS:
         named = column in ("Queue", "Layer")
         table.add_column(column, justify="left" if named else "right", overflow="fold" if named else "ellipsis")

@@ -86,4 +86,15 @@ module bitsmith_reorder #(
         stored <= memory[read_at];
         empty  <= zero;
     end
+
+`ifdef VERILATOR
+    logic [COUNT_BITS-1:0] peak;
+
+    always_ff @(posedge clk) begin
+        if (rst) peak <= '0;
+        else if (held > peak) peak <= held;
+    end
+
+    final $display("%m peak %0d of %0d", peak, DEPTH);
+`endif
 endmodule

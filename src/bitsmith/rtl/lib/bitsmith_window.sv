@@ -154,4 +154,16 @@ module bitsmith_window #(
             .out_data(y_data[tap*WIDTH+:WIDTH])
         );
     end
+
+`ifdef VERILATOR
+    localparam int unsigned LENGTH = place(TAPS - 1);
+    int unsigned peak;
+
+    always_ff @(posedge clk) begin
+        if (rst) peak <= 0;
+        else if (act & (peak != LENGTH)) peak <= peak + 1;
+    end
+
+    final $display("%m peak %0d of %0d", peak, LENGTH);
+`endif
 endmodule
