@@ -96,8 +96,47 @@ def test_the_ops_behind_a_fold_share_hardware_too() -> None:
     assert sizes == [1]
 
 
-def test_estimates_fall_with_the_reuse_factor() -> None:
-    program = dense(16, 16)
-    sizes = [estimate_layout(program, Demand({"dense": 1 << k}, parallel=True), Family.ECP5) for k in range(9)]
-    assert [size.lut for size in sizes] == sorted([size.lut for size in sizes], reverse=True)
-    assert sizes[0].dsp == 0 and sizes[8].dsp == 1
+def convolution(side: int) -> Program:
+    """A 3x3 convolution of two channels to four, with rectifier."""
+    weights = np.random.default_rng(0).integers(-127, 128, (18, 4))
+    builder = Builder()
+    x = builder.input("x", (side, side, 2), FORMAT)
+    with builder.layer("conv"):
+        windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+        y = builder.linear(builder.reshape(windows, (side, side, 18)), weights, 6)
+        y = builder.cast(builder.max(y, builder.const(0)), FORMAT)
+    return builder.program([("y", y)])
+
+
+def flattened(side: int, channels: int, m: int) -> Program:
+    """A dense layer on a flattened image."""
+    n = side * side * channels
+    builder = Builder()
+    x = builder.input("x", (side, side, channels), FORMAT)
+    with builder.layer("dense"):
+        weights = np.random.default_rng(0).integers(-127, 128, (n, m))
+        y = builder.cast(builder.linear(builder.reshape(x, (n,)), weights, 6), FORMAT)
+    return builder.program([("y", y)])
+
+
+@pytest.mark.parametrize("products", [Products.CHEAPEST, Products.SHARED])
+@pytest.mark.parametrize(
+    ("program", "parallel", "most"),
+    [
+        (dense(16, 16), True, 256),
+        (dense(16, 16, 0.8), True, 256),
+        (dense(12, 10), False, 120),
+        (convolution(4), False, 72),
+        (flattened(4, 2, 6), False, 192),
+    ],
+)
+def test_estimates_fall_with_the_reuse_factor(program: Program, parallel: bool, most: int, products: Products) -> None:
+    areas = []
+    for reuse in (*range(1, 21), *range(21, most, 13), most):
+        layers = {node.layer for node in program.nodes if node.layer}
+        demand = Demand(dict.fromkeys(layers, reuse), parallel, dict.fromkeys(layers, products))
+        size = estimate_layout(program, demand, Family.ECP5)
+        if products is Products.CHEAPEST or reuse > 1:
+            areas.append(size.lut + 8 * 9 * size.dsp)
+    assert all(area <= 1.02 * least for area, least in zip(areas, np.minimum.accumulate(areas), strict=True))
+    assert size.dsp <= 2

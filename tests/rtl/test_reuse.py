@@ -1,8 +1,9 @@
-"""Reuse factors of one layer in hardware: results and cycles as planned, and area that never grows with them."""
+"""All reuse factors of one layer in hardware: results and cycles as planned, and area that never grows with them."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,60 +12,103 @@ from bitsmith import circuits
 from bitsmith.build import compare, stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.flows import yosys
+from bitsmith.ir.program import Program
 from bitsmith.plan.delay import delay_model
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
-from bitsmith.plan.estimate import estimate_layout
+from bitsmith.plan.estimate import Size, estimate_layout
 from bitsmith.plan.folding import Products
 from bitsmith.rtl.writer import Title
-from tests.plan.test_folding import dense
+from tests.plan.test_folding import convolution, dense
 
-ROWS, COLUMNS = 8, 6
-ALL = range(1, ROWS * COLUMNS + 1)
-FEW = (1, 8, 16, 48)
 PRODUCT_LUTS = 8 * 9
 """What a product of 8 by 8 bits takes without a multiplier block."""
 
 
-@cache
-def area(reuse: int, products: Products, folder: Path) -> float:
-    """Look-up tables and multiplier blocks of the layer, simulated and synthesised."""
-    program = dense(ROWS, COLUMNS)
-    demand = Demand({"dense": reuse}, True, {"dense": products})
-    made = circuits.circuit(program, demand, delay_model(Family.ECP5), 8.0, "net", Title("test", ""))
-    root, paths = folder / f"{products.value}{reuse}", []
-    for name, text in made.sources.items():
-        paths.append(root / "rtl" / name)
-        paths[-1].parent.mkdir(parents=True, exist_ok=True)
-        paths[-1].write_text(text)
-    emulator = Emulator(program)
-    raws = [raw[:50] for raw in stimuli(emulator, program, None)]
-    run = made.simulate(root, paths, raws, None)
-    compare(emulator, program, run.outputs, raws)
-    assert (run.latency, run.interval) == made.cycles
-    assert run.interval <= reuse
-    found = yosys.synthesise(root, made.top, paths, Family.ECP5)
-    expected = estimate_layout(program, demand, Family.ECP5)
-    assert found.lut / 1.5 < expected.lut < found.lut * 1.5
-    assert found.dsp == expected.dsp
-    return found.lut + PRODUCT_LUTS * found.dsp
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer, whether its tensors come whole, its greatest reuse factor, and those of the fixed share of tests."""
+
+    program: Program
+    parallel: bool
+    most: int
+    few: tuple[int, ...]
+
+
+LAYERS: Mapping[str, Layer] = {
+    "dense": Layer(dense(8, 6), True, 48, (1, 8, 16, 48)),
+    "convolution": Layer(convolution(4), False, 72, (1, 9, 72)),
+    "whole convolution": Layer(convolution(3), True, 648, (1, 36, 648)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A circuit: interval as simulated, and what Yosys makes of it."""
+
+    interval: int
+    found: yosys.Resources
+
+    @property
+    def area(self) -> int:
+        """Look-up tables, and those that the products in multiplier blocks would take."""
+        return self.found.lut + PRODUCT_LUTS * self.found.dsp
+
+
+class Workshop:
+    """Builds circuits in ``folder``; what several reuse factors share is built once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[tuple[tuple[str, str], ...], Measured] = {}
+
+    def built(self, layer: Layer, reuse: int, products: Products) -> tuple[Measured, Size]:
+        """The circuit with a reuse factor, simulated and synthesised, and its estimate."""
+        names = {node.layer for node in layer.program.nodes if node.layer}
+        demand = Demand(dict.fromkeys(names, reuse), layer.parallel, dict.fromkeys(names, products))
+        made = circuits.circuit(layer.program, demand, delay_model(Family.ECP5), 8.0, "net", Title("test", ""))
+        key = tuple(sorted(made.sources.items()))
+        if key not in self._made:
+            self._made[key] = self._measured(layer.program, made)
+        return self._made[key], estimate_layout(layer.program, demand, Family.ECP5)
+
+    def _measured(self, program: Program, made: circuits.Circuit) -> Measured:
+        root, paths = self._folder / str(len(self._made)), []
+        for name, text in made.sources.items():
+            paths.append(root / "rtl" / name)
+            paths[-1].parent.mkdir(parents=True, exist_ok=True)
+            paths[-1].write_text(text)
+        emulator = Emulator(program)
+        raws = [raw[:50] for raw in stimuli(emulator, program, None)]
+        run = made.simulate(root, paths, raws, None)
+        compare(emulator, program, run.outputs, raws)
+        assert (run.latency, run.interval) == made.cycles
+        return Measured(run.interval, yosys.synthesise(root, made.top, paths, Family.ECP5))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("reuse")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("reuse"))
 
 
 @pytest.mark.slow
 @pytest.mark.tools
 @pytest.mark.parametrize("products", [Products.CHEAPEST, Products.SHARED])
+@pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize(
-    "factors", [pytest.param(FEW, id="few", marks=pytest.mark.ci), pytest.param(tuple(ALL), id="all")]
+    "all_factors", [pytest.param(False, id="few", marks=pytest.mark.ci), pytest.param(True, id="all")]
 )
-def test_area_never_grows(factors: tuple[int, ...], products: Products, folder: Path) -> None:
-    # Sharing as such may cost more than adder graphs: what is shared is compared among itself.
-    areas = [area(reuse, products, folder) for reuse in factors if products is Products.CHEAPEST or reuse > 1]
-    least = areas[0]
-    for reuse, found in zip(factors[-len(areas) :], areas, strict=True):
-        assert found <= 1.02 * least, f"{found} at reuse factor {reuse}, {least} before"
-        least = min(least, found)
+def test_area_never_grows(name: str, all_factors: bool, products: Products, workshop: Workshop) -> None:
+    layer = LAYERS[name]
+    least = None
+    for reuse in range(1, layer.most + 1) if all_factors else layer.few:
+        measured, expected = workshop.built(layer, reuse, products)
+        assert measured.interval <= reuse * (1 if layer.parallel else 16)
+        assert measured.found.lut / 1.5 < expected.lut < measured.found.lut * 1.5
+        assert measured.found.dsp == expected.dsp
+        # Sharing as such may cost more than adder graphs: what is shared is compared among itself.
+        if products is Products.CHEAPEST or reuse > 1:
+            assert least is None or measured.area <= 1.02 * least, (
+                f"{measured.area} at reuse factor {reuse}, {least} before"
+            )
+            least = min(least or measured.area, measured.area)

@@ -28,8 +28,17 @@ _SELECT_LUTS = 0.67
 _QUEUE_LUTS = 1.5
 """Per bit of a queue."""
 
+_PROCESS_LUTS = 18
+"""Counters and flags of a process and of the queue in front of it."""
+
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
+
+_CONSTANT_LUTS = 0.75
+"""Per bit of a result, for constants (a bias) behind results that come in parts, and their queue."""
+
+_MEMORY_WORDS = 16
+"""Of a memory of look-up tables; twice as many take twice as much."""
 
 _BLOCK_ROM_BITS = 4096
 """Constant tables from here on lie in block memory."""
@@ -129,18 +138,43 @@ class Matrix:
         )  # fmt: skip
 
     def area(self, cut: Cut) -> float:
-        """Look-up tables of the products, of what adds them up, of the selection of operands, and of the weights."""
+        """Look-up tables of all that stands between the operand and what comes behind the results."""
         lanes = self.vectors // cut.serial
-        parts = cut.serial * cut.steps
-        operand_bits = self.vectors * self.n * self.operand
-        luts = _SELECT_LUTS * operand_bits * (1 - 1 / parts)
-        if self.whole and cut.cycles > 1:
-            luts += _QUEUE_LUTS * operand_bits
-        luts += lanes * self.m / cut.groups * self.result  # what comes behind each result, about an adder's worth
+        luts = self._operands(cut, lanes)
         if not cut.multipliers:
-            return luts + lanes * self.adders * self.graph_bits
+            return luts + lanes * (self.adders * self.graph_bits + self.m * self.result)
         size, width = -(-self.n // cut.steps), self.m // cut.groups
+        return luts + self._tile(cut, lanes, size, width) + self._results(cut, lanes, width)
+
+    def area_of_tokens(self, cut: Cut, tokens: int) -> float:
+        """The same of one vector that comes as ``tokens`` tokens, which are held where results come after one another."""
+        size, width = self.n // cut.steps, self.m // cut.groups
+        luts = self._tile(cut, 1, size, width) + self._results(cut, 1, width)
+        if cut.steps > tokens:
+            luts += _SELECT_LUTS * self.n // tokens * self.operand + _PROCESS_LUTS
+        if cut.groups > 1:  # parts in a memory, and what tells which of them is next
+            bits = size * self.operand
+            is_block = cut.steps > _MEMORY_WORDS and cut.steps * bits >= _BLOCK_ROM_BITS
+            luts += 0.0 if is_block else _QUEUE_LUTS * -(-cut.steps // _MEMORY_WORDS) * bits
+            luts += rom_area(cut.steps * cut.groups, 3 * cut.steps.bit_length()) + _PROCESS_LUTS
+        return luts
+
+    def _operands(self, cut: Cut, lanes: int) -> float:
+        """The queue in front, the selection of positions after one another, and that of the parts of those."""
+        bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
+        luts = _QUEUE_LUTS * bits * int(self.whole and cut.cycles > 1)
+        if cut.serial > 1:
+            luts += _SELECT_LUTS * bits + _PROCESS_LUTS
+        if cut.steps * cut.groups > 1:
+            luts += _SELECT_LUTS * held * int(cut.steps > 1)
+            moved = cut.steps > 1 and (lanes > 1 or self.n % cut.steps > 0)  # parts side by side, or padded
+            luts += (_QUEUE_LUTS * held + _PROCESS_LUTS) * (int(cut.serial > 1) + int(moved))
+        return luts
+
+    def _tile(self, cut: Cut, lanes: int, size: int, width: int) -> float:
+        """Multipliers, adders and weights, and the queue in front of them."""
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
+        luts = _QUEUE_LUTS * lanes * size * self.operand + _PROCESS_LUTS
         luts += lanes * size * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
         packing = self.weight + 2 + (self.result / size if cut.steps == 1 else 0)
@@ -148,6 +182,16 @@ class Matrix:
         luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
         luts += lanes * width * self.result * int(cut.steps > 1)
         return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
+
+    def _results(self, cut: Cut, lanes: int, width: int) -> float:
+        """Queues of results, and about an adder's worth for what comes behind each of those that come at once."""
+        part, whole = lanes * width * self.result, lanes * self.m * self.result
+        luts = _QUEUE_LUTS * part + _PROCESS_LUTS
+        if lanes > 1 and cut.groups > 1:  # gathered, for parts of several positions come mixed
+            return luts + (1 + _QUEUE_LUTS) * whole + _PROCESS_LUTS
+        if cut.groups > 1:
+            luts += _CONSTANT_LUTS * part
+        return luts + part + _PROCESS_LUTS * int(cut.serial * cut.groups > 1)
 
 
 def rom_area(words: int, bits: int) -> float:
@@ -197,7 +241,7 @@ def cut_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: Products) 
         for groups in _divisors(matrix.m)
         if parts == groups == 1 or tokens * parts * groups <= cycles
     ]
-    return min(found, key=lambda one: (matrix.area(one), one.cycles))
+    return min(found, key=lambda one: (matrix.area_of_tokens(one, tokens), one.cycles))
 
 
 def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:
