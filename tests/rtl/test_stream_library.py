@@ -54,6 +54,18 @@ def test_queue_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     assert int(taken) > 3_000
 
 
+@pytest.mark.parametrize(
+    ("element", "parts", "words"), sets((5, 3, 4), (8, 1, 1), (3, 4, 1), (9, 1, 5), (1, 2, 2), ci=True)
+)
+def test_load_against_a_model(tmp_path: Path, element: int, parts: int, words: int) -> None:
+    (tmp_path / "bitsmith_load.sv").write_text(library(["bitsmith_load.sv"])["bitsmith_load.sv"])
+    parameters = {"ELEMENT": element, "PARTS": parts, "WORDS": words}
+    compile_bench(tmp_path, "load_bench.cpp", "bitsmith_load", [tmp_path / "bitsmith_load.sv"], parameters)
+    loads, written = run_bench(tmp_path, element, parts, words, 20_000)
+    assert int(loads) > 600
+    assert int(written) > 2_000
+
+
 @pytest.mark.parametrize(("parts", "times", "width"), sets((3, 2, 8), (1, 1, 7), (4, 1, 5), (1, 3, 4), (5, 4, 1)))
 def test_split(tmp_path: Path, parts: int, times: int, width: int) -> None:
     parameters = {"PARTS": parts, "TIMES": times, "WIDTH": width}
@@ -450,6 +462,9 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_scan", {"STEPS": 5}),
     ("bitsmith_source", {"TOKENS": 1}),
     ("bitsmith_source", {"TOKENS": 12}),
+    ("bitsmith_load", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
+    ("bitsmith_load", {"ELEMENT": 5, "PARTS": 1, "WORDS": 7}),
+    ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
 ]
 
 MADE_OF = [

@@ -176,6 +176,13 @@ def test_source(tmp_path: Path, tokens: int, synchronous: int) -> None:
     assert_proved(tmp_path, "source", {"TOKENS": tokens, "SYNCHRONOUS": bit(synchronous)}, 3 * tokens + 6)
 
 
+@pytest.mark.parametrize(
+    ("parts", "words"), [(2, 2), pytest.param(1, 1, marks=ci), (3, 1), pytest.param(1, 3, marks=slow)]
+)
+def test_load(tmp_path: Path, parts: int, words: int) -> None:
+    assert_proved(tmp_path, "load", {"PARTS": parts, "WORDS": words}, 2 * parts * words + 7)
+
+
 def bit(value: int) -> str:
     """A parameter of one bit."""
     return f"1'b{value}"
@@ -208,6 +215,9 @@ MUTANTS = [
     ("reorder", "x_valid & (held != COUNT_BITS'(DEPTH))", "x_valid"),
     ("reorder", "(held >= needed)", "(held > needed)"),
     ("merge", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
+    ("load", "transfer | complete | (part", "transfer | (part"),
+    ("load", "? '0 : following + 1'b1", "? '0 : following"),
+    ("load", "{load_data, word[ELEMENT*PARTS-1:ELEMENT]}", "{word[ELEMENT*(PARTS-1)-1:0], load_data}"),
     ("scan", "& ~waiting &", "&"),
     ("scan", "if (core_answers) states", "states"),
     ("source", "if (y_free) next_index", "next_index"),
