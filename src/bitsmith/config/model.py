@@ -92,7 +92,7 @@ _SHARED_INERT = {
 MODEL_INERT = _SHARED_INERT | {
     "PipelineStyle": Inert(("auto", "pipeline"), "all is pipelined; IOType says whether data flow token by token"),
     "PipelineInterval": Inert((1, None), _FOLDING),
-    "BramFactor": Inert((BRAM_FACTOR,), "weights are constants of the logic, they cannot go to block memory yet"),
+    "BramFactor": Inert((BRAM_FACTOR,), "tables of weights become block memory by their size"),
     "ChannelsLastConversion": Inert(
         ("full",), "inputs and results have the model's own layout; inside, it is always converted"
     ),
