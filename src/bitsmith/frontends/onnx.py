@@ -105,7 +105,7 @@ class _Reading:
         """The network; None if some node was refused."""
         graph = self.graph
         inputs = [self._input(entry) for entry in graph.inputs]
-        read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+        read = {name for node in graph.nodes for name in node.reads} | set(graph.outputs)
         names = {id(node): self._name(node.name) for node in graph.nodes}
         for node in graph.nodes:
             self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
@@ -153,6 +153,9 @@ class _Reading:
                     self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
                 return  # it reads what was refused
             results = self._folded(node, values)
+            if node.operator == "If" and not node.domain and isinstance(values[0], Known):
+                self._follow(node, values[0], wanted)
+                return
             if results is None and entry is None:
                 self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
                 return
@@ -163,6 +166,20 @@ class _Reading:
             self._keep(node, results, wanted)
         except UnsupportedError as error:
             self.refusals.append(refused(name, node.kind, error))
+
+    def _follow(self, node: Node, condition: Known, wanted: Sequence[bool]) -> None:
+        """The nodes of that branch of ``node`` that the condition, a constant, chooses."""
+        holds = condition.array()
+        branch = node.branches.get("then_branch" if holds.size == 1 and bool(holds.ravel()[0]) else "else_branch")
+        if holds.size != 1 or branch is None or len(branch.outputs) != len(node.outputs):
+            raise ModelFileError("an If without a truth value or a branch", where=node.attributes.where)
+        self.values.update({name: Known((read(),), name) for name, read in branch.constants.items()})
+        read = {name for inner in branch.nodes for name in inner.reads}.union(branch.outputs)
+        for inner in branch.nodes:
+            self._translate(inner, self._name(inner.name), tuple(name in read and name != "" for name in inner.outputs))
+        for output, source, needed in zip(node.outputs, branch.outputs, wanted, strict=True):
+            if output and needed:
+                self.values[output] = self._value(source)
 
     def _read(self, entry: Translation, call: Call) -> Results:
         """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""

@@ -10,12 +10,14 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx_call import Call, Translation, unary
-from bitsmith.frontends.onnx_values import MixedSamplesError, Tensor, floats
+from bitsmith.frontends.onnx_values import Kind, MixedSamplesError, Tensor, floats
+from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
 from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.logic import Comparison
 from bitsmith.layers.merge import Multiply, Subtract
-from bitsmith.layers.reduction import Reduce, Reduction
+from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 from bitsmith.layers.softmax import Softmax
 
@@ -105,6 +107,20 @@ def _log_softmax(call: Call) -> Tensor:
     return _along_axis(call, build)
 
 
+def _hardmax(call: Call) -> Tensor:
+    """1 at the first of the greatest elements, 0 elsewhere."""
+
+    def build(x: Tensor, axis: int) -> Tensor:
+        call.tensor(0)  # which has no mask
+        index = call.alike(ArgMax(axis, keepdims=True), x, "index", kind=Kind.WHOLE)
+        places = np.arange(x.shape[axis]).reshape(-1, *(1,) * (len(x.shape) - axis - 1))
+        count = call.constant(as_weights(places), name=f"{call.name}_places")
+        equal = Comparison(Relation.EQ)
+        return call.emit(equal, (index, count), "", batch=x.batch, merged=x.merged)
+
+    return _along_axis(call, build)
+
+
 def _along_axis(call: Call, build: _Build) -> Tensor:
     """A function along one axis; before operator set 13 all axes from that one on count as one."""
     x = call.masked(0)
@@ -153,6 +169,7 @@ ACTIVATIONS: dict[str, Translation] = {
     "Shrink": Translation(_shrink, "Activation, or HardActivation and Subtract"),
     "PRelu": Translation(_prelu, "PReLU"),
     "Softmax": Translation(_softmax, "Softmax"),
+    "Hardmax": Translation(_hardmax, "ArgMax and Comparison"),
     "LogSoftmax": Translation(_log_softmax, "Reduce and Subtract"),
 }
 """Operators by name."""

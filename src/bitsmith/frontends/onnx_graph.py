@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -33,6 +33,9 @@ MAX_NODES = 50_000
 MAX_BYTES = (1 << 31) - 1
 """Largest model file."""
 
+_MAX_DEPTH = 16
+"""Most graphs within each other."""
+
 OLDEST_OPSET, NEWEST_OPSET = 6, 28
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
@@ -43,8 +46,21 @@ OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A graph within a node, whose nodes read the values ``around`` it by their names."""
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, Callable[[], Array]]
+    around: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
-    """One operator of the graph. Inputs that are left out have the name ``""``."""
+    """One operator of the graph. Inputs that are left out have the name ``""``.
+
+    ``branches`` has the graphs within it by the attribute's name, and ``around`` the values that these read.
+    """
 
     name: str
     operator: str
@@ -52,6 +68,13 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Attributes
+    branches: Mapping[str, Branch] = field(default_factory=dict)
+    around: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The values that it needs."""
+        return (*self.inputs, *self.around)
 
     @property
     def kind(self) -> str:
@@ -138,10 +161,11 @@ def _check_words(model: onnx.ModelProto, where: str) -> None:
     """Refuses names that are no text: protobuf hands them out as bytes."""
     graph = model.graph
     words: list[object] = [graph.name, *(entry.domain for entry in model.opset_import)]
-    words += [value.name for values in (graph.initializer, graph.input, graph.output) for value in values]
     for function in model.functions:
         words += [function.name, function.domain]
-    bodies = [graph.node, *(function.node for function in model.functions)]
+    graphs = [graph, *_graphs_within([graph.node, *(function.node for function in model.functions)], where)]
+    words += [value.name for one in graphs for values in (one.initializer, one.input, one.output) for value in values]
+    bodies = [*(one.node for one in graphs), *(function.node for function in model.functions)]
     for node in (node for body in bodies for node in body):
         words += [
             node.name,
@@ -151,10 +175,30 @@ def _check_words(model: onnx.ModelProto, where: str) -> None:
             *node.output,
             *(one.name for one in node.attribute),
         ]
-    for entry in (entry for tensor in graph.initializer for entry in tensor.external_data):
+    for entry in (entry for one in graphs for tensor in one.initializer for entry in tensor.external_data):
         words += [entry.key, entry.value]
     if not all(isinstance(word, str) for word in words):
         raise ModelFileError("names that are no text", where=where, accepted="UTF-8")
+
+
+def _graphs_within(bodies: Sequence[Iterable[onnx.NodeProto]], where: str) -> list[onnx.GraphProto]:
+    """All graphs that nodes hold.
+
+    Raises:
+        ModelFileError: too many nodes, or graphs within graphs too deep.
+    """
+    found: list[onnx.GraphProto] = []
+    count, level = 0, [node for body in bodies for node in body]
+    for _ in range(_MAX_DEPTH):
+        inner = [attribute.g for node in level for attribute in node.attribute if attribute.HasField("g")]
+        level = [node for graph in inner for node in graph.node]
+        found += inner
+        count += len(level)
+        if not inner:
+            return found
+        if count > MAX_NODES:
+            raise ModelFileError(f"{count} nodes within others", where=where, accepted=f"at most {MAX_NODES}")
+    raise ModelFileError(f"graphs within graphs, {_MAX_DEPTH} times", where=where, accepted="fewer")
 
 
 def _opset(model: onnx.ModelProto, where: str) -> int:
@@ -177,7 +221,7 @@ def _inlined(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         return model
     import onnx.inliner
 
-    bodies = {(function.domain, function.name): function.node for function in model.functions}
+    bodies = {(function.domain, function.name): _with_nested(function.node, where) for function in model.functions}
     sizes: dict[tuple[str, str], int] = {}
 
     def size(key: tuple[str, str], depth: int) -> int:
@@ -189,15 +233,23 @@ def _inlined(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         return sizes[key]
 
     total = 0
-    for node in model.graph.node:
+    for node in _with_nested(model.graph.node, where):
         key = (node.domain, node.op_type)
         total += size(key, 0) if key in bodies else 1
     if total > MAX_NODES:
         raise ModelFileError(f"functions that open to {total} nodes", where=where, accepted=f"at most {MAX_NODES}")
     try:
-        return onnx.inliner.inline_local_functions(model)
+        opened = onnx.inliner.inline_local_functions(model)
     except Exception as error:  # whatever its C++ code raises
         raise ModelFileError(f"the model's functions cannot be opened ({error})", where=where) from error
+    _graphs_within([opened.graph.node], where)
+    return opened
+
+
+def _with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeProto]:
+    """``nodes``, and those of the graphs within them."""
+    listed = list(nodes)
+    return [*listed, *(node for graph in _graphs_within([listed], where) for node in graph.node)]
 
 
 def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) -> Graph:
@@ -234,7 +286,7 @@ def _words(tensors: Iterable[onnx.TensorProto]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _node(proto: onnx.NodeProto, where: str, folder: Path | None) -> Node:
+def _node(proto: onnx.NodeProto, where: str, folder: Path | None, scope: str = "") -> Node:
     shown = proto.name or next((name for name in proto.output if name), "") or proto.op_type
     name = f"{proto.op_type}_{shown}" if shown.isdigit() else shown
     domain = "" if proto.domain in _STANDARD_DOMAINS else proto.domain
@@ -245,7 +297,40 @@ def _node(proto: onnx.NodeProto, where: str, folder: Path | None) -> Node:
             raise ModelFileError(f"two attributes of one name: {attribute.name[:100]!r}", where=place)
         attributes[attribute.name] = attribute
     fields = Attributes(attributes, place, lambda tensor: _reader(tensor, place, folder)())
-    return Node(name, proto.op_type, domain, tuple(proto.input), tuple(proto.output), fields)
+    graphs = [(key, attribute.g) for key, attribute in attributes.items() if attribute.HasField("g")]
+    branches = (
+        {key: _branch(graph, f"{scope}{name}/{key}/", where, folder) for key, graph in graphs} if not domain else {}
+    )
+    around = {name for branch in branches.values() for name in branch.around}
+    return Node(name, proto.op_type, domain, tuple(proto.input), tuple(proto.output), fields, branches,
+                tuple(sorted(around)))  # fmt: skip
+
+
+def _branch(graph: onnx.GraphProto, prefix: str, where: str, folder: Path | None) -> Branch:
+    """A graph within a node; its own values have names that begin with ``prefix``."""
+    nodes = [_node(proto, where, folder, prefix) for proto in graph.node]
+    constants = {tensor.name: _reader(tensor, where, folder) for tensor in graph.initializer}
+    outputs = tuple(value.name for value in graph.output)
+    made = {name for node in nodes for name in node.outputs if name}
+    given = constants.keys() | {value.name for value in graph.input}
+    read = {name for node in nodes for name in node.reads if name}.union(outputs)
+    needed = _ordered(nodes, given | (read - made), outputs, where)
+    own = made | given
+
+    def renamed(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(prefix + name if name in own else name for name in names)
+
+    def inner(branch: Branch) -> Branch:
+        return replace(branch, nodes=tuple(map(placed, branch.nodes)), outputs=renamed(branch.outputs),
+                       around=frozenset(renamed(branch.around)))  # fmt: skip
+
+    def placed(node: Node) -> Node:
+        branches = {key: inner(branch) for key, branch in node.branches.items()}
+        return replace(node, inputs=renamed(node.inputs), outputs=renamed(node.outputs), around=renamed(node.around),
+                       branches=branches)  # fmt: skip
+
+    return Branch(tuple(map(placed, needed)), renamed(outputs),
+                  {prefix + name: read for name, read in constants.items()}, frozenset(read - own))  # fmt: skip
 
 
 def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], where: str) -> tuple[Node, ...]:
@@ -268,7 +353,7 @@ def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], whe
     stack = list(sources(outputs))
     while stack:
         number = stack[-1]
-        missing = [] if finished.get(number) else [k for k in sources(nodes[number].inputs) if not finished.get(k)]
+        missing = [] if finished.get(number) else [k for k in sources(nodes[number].reads) if not finished.get(k)]
         if finished.get(number):
             stack.pop()
         elif not missing:
@@ -279,7 +364,7 @@ def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], whe
         else:
             finished[number] = False
             stack += missing
-    if all(max(sources(nodes[number].inputs), default=-1) < number for number in order):
+    if all(max(sources(nodes[number].reads), default=-1) < number for number in order):
         order.sort()
     return tuple(nodes[number] for number in order)
 

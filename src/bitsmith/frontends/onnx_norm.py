@@ -9,10 +9,12 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx_call import Call, Translation
 from bitsmith.frontends.onnx_values import Tensor, Value
+from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.power import Power
+from bitsmith.layers.power import Divide, Power
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.sample_norm import (
     GroupNormalization,
     LayerNormalization,
@@ -119,9 +121,14 @@ def _group_normalization(call: Call) -> Tensor:
 
 
 def _unit_normalization(call: Call) -> Tensor:
-    if call.attributes.integer("p", 2) != 2:
-        raise UnsupportedError("a norm that is not Euclidean", accepted="p=2")
-    x = call.tensor(0)
+    x, p = call.tensor(0), call.attributes.integer("p", 2)
+    if p == 1:
+        axis = x.axis(call.attributes.integer("axis", -1))
+        sizes = call.alike(Absolute(), x, "sizes")
+        total = call.alike(Reduce(Reduction.SUM, (axis,), keepdims=True), sizes, "norm")
+        return call.combine(Divide(), [x, total])
+    if p != 2:
+        raise UnsupportedError(f"a norm with p={p}", accepted="p=1, p=2")
     return call.alike(UnitNormalization((x.axis(call.attributes.integer("axis", -1)),)), x)
 
 

@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx_activations import ACTIVATIONS
 from bitsmith.frontends.onnx_arithmetic import ARITHMETIC
-from bitsmith.frontends.onnx_call import Translation
+from bitsmith.frontends.onnx_attention import ATTENTION
+from bitsmith.frontends.onnx_call import Call, Translation
 from bitsmith.frontends.onnx_classical import CLASSICAL
 from bitsmith.frontends.onnx_convolution import CONVOLUTIONS
 from bitsmith.frontends.onnx_graph import Node
 from bitsmith.frontends.onnx_norm import NORMALISATIONS
+from bitsmith.frontends.onnx_places import PLACES
 from bitsmith.frontends.onnx_products import PRODUCTS
 from bitsmith.frontends.onnx_recurrent import RECURRENT
 from bitsmith.frontends.onnx_reduction import REDUCTIONS
 from bitsmith.frontends.onnx_resample import RESAMPLING
 from bitsmith.frontends.onnx_shape import SHAPES
+from bitsmith.frontends.onnx_values import Tensor
+
+
+def _undecided(call: Call) -> Tensor:
+    raise UnsupportedError(
+        "a condition that is computed from an input", accepted="constant conditions", remedy=_CONTROL[1]
+    )
+
+
+_CONTROL = ("control flow is not translated", "export the model with fixed choices and unrolled loops")
 
 OPERATORS: dict[str, Translation] = {
     **ACTIVATIONS,
     **ARITHMETIC,
+    **ATTENTION,
     **CONVOLUTIONS,
     **NORMALISATIONS,
+    **PLACES,
     **PRODUCTS,
     **RECURRENT,
     **REDUCTIONS,
     **RESAMPLING,
     **SHAPES,
+    "If": Translation(_undecided, "the branch that a constant condition chooses"),
 }
 """Operators of ONNX's own domain, by name."""
 
 CLASSICAL_DOMAIN = "ai.onnx.ml"
 
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
-_CONTROL = ("control flow is not translated", "export the model with fixed choices and unrolled loops")
 
 _REMEDIES = {
-    "If": _CONTROL,
     "Loop": _CONTROL,
     "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
     "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
@@ -46,14 +60,8 @@ _REMEDIES = {
     "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
     "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
     "GridSample": ("sampling at computed places is not translated", "use Resize"),
-    "Hardmax": ("it is not translated", "use Softmax with Implementation: argmax in the configuration"),
     "RandomNormal": ("it is random", "remove it for inference"),
     "RandomUniform": ("it is random", "remove it for inference"),
-    "GatherND": ("elements at computed places are not translated", "use Gather or Slice"),
-    "GatherElements": ("elements at computed places are not translated", "use Gather or Slice"),
-    "ScatterND": ("writing into a tensor is not translated", "use Concat or Where"),
-    "ScatterElements": ("writing into a tensor is not translated", "use Concat or Where"),
-    "Attention": ("attention in one operator is not translated", "export the model with operator set 22 or earlier"),
 }
 
 _QUANTISED = ("quantised models are not read", "export the float model, and give the precision in the configuration")

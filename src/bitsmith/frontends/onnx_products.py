@@ -33,7 +33,7 @@ class _Term:
 
 
 @dataclass(frozen=True, slots=True)
-class _Product:
+class Product:
     """``scale`` times the sum of products that the labels describe, in Einstein's notation, plus ``bias``."""
 
     call: Call
@@ -157,7 +157,7 @@ class _Product:
 def _matmul(call: Call) -> Tensor:
     x, y = call.required(0), call.required(1)
     labels, result = _matmul_labels(x.rank, y.rank)
-    return _Product(call, (x, y), labels, result).emit()
+    return Product(call, (x, y), labels, result).emit()
 
 
 def _matmul_labels(left: int, right: int) -> tuple[tuple[str, str], str]:
@@ -181,7 +181,7 @@ def _gemm(call: Call) -> Tensor:
     left, right, offset = call.required(0), call.required(1), call.value(2)
     if left.rank != 2 or right.rank != 2:
         raise UnsupportedError(f"matrices of {left.rank} and {right.rank} axes", accepted="two axes each")
-    product = _Product(call, (left, right), (a, b), "ij", alpha)
+    product = Product(call, (left, right), (a, b), "ij", alpha)
     if offset is None or beta == 0.0:
         return product.emit()
     if isinstance(offset, Known) and offset.fixed and isinstance(left, Tensor) and isinstance(right, Known):
@@ -209,7 +209,7 @@ def _einsum(call: Call) -> Tensor:
     equation = parse_equation(call.attributes.text("equation"), [value.rank for value in values])
     if len(values) == 2:
         first, second = equation.operands
-        return _Product(call, (values[0], values[1]), (first, second), equation.result).emit()
+        return Product(call, (values[0], values[1]), (first, second), equation.result).emit()
     x = call.tensor(0)
     labels, result, place = equation.operands[0], equation.result, None
     if x.batch is not None:

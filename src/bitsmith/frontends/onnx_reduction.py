@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.onnx_call import Call, Translation
 from bitsmith.frontends.onnx_values import Kind, Tensor
@@ -12,7 +14,7 @@ from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.shape import Gather, Identity
 
 _Build: TypeAlias = "tuple[Layer | None, Reduction, Layer | None]"
 """What is done to the elements first, the reduction, and what to its result."""
@@ -53,14 +55,18 @@ def _extreme(least: bool) -> Callable[[Call], Tensor]:
     def read(call: Call) -> Tensor:
         x = call.tensor(0)
         axis, keep = call.attributes.integer("axis", 0), call.attributes.flag("keepdims", True)
-        if call.attributes.flag("select_last_index", False):
-            raise UnsupportedError("the last of equal extremes", accepted="select_last_index=0")
-        counted = x.counted(axis)
+        last = call.attributes.flag("select_last_index", False)
+        counted, place = x.counted(axis), x.axis(axis)
+        if last:
+            x = call.alike(Gather(tuple(range(x.shape[place]))[::-1], place), x, "turned", kind=x.kind)
         batch = x.batch
         if batch is not None and not keep:
             batch -= int(counted < batch)
-        layer = ArgMax(x.axis(axis), keepdims=keep, least=least)
-        return call.emit(layer, (x,), batch=batch, merged=x.merged, kind=Kind.WHOLE)
+        layer = ArgMax(place, keepdims=keep, least=least)
+        y = call.emit(layer, (x,), "from_end" if last else "", batch=batch, merged=x.merged, kind=Kind.WHOLE)
+        if not last:
+            return y
+        return call.affine(y, call.aligned([y]), np.full((), -1.0), np.full((), x.shape[place] - 1.0), kind=Kind.WHOLE)
 
     return read
 

@@ -23,7 +23,7 @@ from bitsmith.frontends.onnx_values import (
 )
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Shape, as_weights
-from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
 from bitsmith.layers.reduction import CumulativeSum
 from bitsmith.layers.shape import Broadcast, Gather, Identity, Permute, Reshape, Slice
 
@@ -188,7 +188,7 @@ def _concat(call: Call) -> Tensor:
     if len(places) > 1 or any(place == axis for place, _ in places):
         raise MixedSamplesError("joins tensors along the batch axis, or with others' batch axes")
     batch, merged = places.pop() if places else (None, 0)
-    tensors = [_of_a_sample(call, value, batch, merged) for value in values]
+    tensors = [of_a_sample(call, value, batch, merged) for value in values]
     kinds = {tensor.kind for tensor in tensors}
     kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
     if len(tensors) == 1:
@@ -197,7 +197,7 @@ def _concat(call: Call) -> Tensor:
     return call.emit(Concatenate(within), tensors, batch=batch, merged=merged, kind=kind)
 
 
-def _of_a_sample(call: Call, value: Value, batch: int | None, merged: int) -> Tensor:
+def of_a_sample(call: Call, value: Value, batch: int | None, merged: int = 0) -> Tensor:
     """``value`` with the batch axis ``batch``."""
     if isinstance(value, Known):
         if batch is None and batch_axis(value) is None:
@@ -272,17 +272,29 @@ def _one_hot(call: Call) -> Tensor:
     x = call.tensor(0)
     if depth is None or values is None or depth.array().size != 1 or values.array().size != 2:
         raise ModelFileError("no depth or no values", where=call.attributes.where)
-    if call.attributes.integer("axis", -1) not in (-1, x.rank):
-        raise UnsupportedError("one-hot codes along another axis than the last", accepted="axis=-1")
     off, on = (float(value) for value in values.array().astype(np.float64))
     classes = int(depth.array().reshape(()))
     # Indices below 0 count from the end: one of the two has a place, or none.
     behind = call.affine(x, call.aligned([x]), np.ones(()), np.full((), float(classes)), "from_end")
     both = [call.alike(OneHot(classes), index, suffix) for index, suffix in ((x, "codes"), (behind, "codes_from_end"))]
-    if (off, on) == (0.0, 1.0):
-        return call.combine(Add(), both)
-    codes = call.combine(Add(), both, "sum")
-    return call.affine(codes, call.aligned([codes]), np.full((), on - off), np.full((), off))
+    axis = call.attributes.integer("axis", -1) % (x.rank + 1)
+    moved, coded = axis < x.rank, (off, on) != (0.0, 1.0)
+    codes = call.combine(Add(), both, "sum" if moved or coded else "")
+    if coded:
+        place = np.full((), on - off), np.full((), off)
+        codes = call.affine(codes, call.aligned([codes]), *place, "values" if moved else "")
+    return _moved_last(call, codes, axis) if moved else codes
+
+
+def _moved_last(call: Call, x: Tensor, axis: int) -> Tensor:
+    """``x`` with its last axis at ``axis``."""
+    if x.merged:
+        raise MixedSamplesError
+    order = list(range(x.rank - 1))
+    order.insert(axis, x.rank - 1)
+    within = tuple(x.axis(k) for k in order if k != x.batch)
+    batch = None if x.batch is None else order.index(x.batch)
+    return call.emit(Permute(within), (x,), batch=batch, kind=x.kind)
 
 
 def _expand(call: Call) -> Tensor:
@@ -370,9 +382,14 @@ def _cumulative_sum(call: Call) -> Tensor:
     x, axis = call.tensor(0), call.known(1, "the axis")
     if axis is None or axis.array().size != 1:
         raise ModelFileError("no axis", where=call.attributes.where)
-    if call.attributes.flag("exclusive", False) or call.attributes.flag("reverse", False):
-        raise UnsupportedError("an exclusive or reversed cumulative sum", accepted="exclusive=0, reverse=0")
-    return call.alike(CumulativeSum(x.axis(int(axis.array().reshape(())))), x, kind=x.kind)
+    place = x.axis(int(axis.array().reshape(())))
+    exclusive, backwards = call.attributes.flag("exclusive", False), call.attributes.flag("reverse", False)
+    turn = Gather(tuple(range(x.shape[place]))[::-1], place)
+    first = call.alike(turn, x, "turned", kind=x.kind) if backwards else x
+    total = call.alike(CumulativeSum(place), first, "sum" if exclusive or backwards else "", kind=x.kind)
+    if backwards:
+        total = call.alike(turn, total, "back" if exclusive else "", kind=x.kind)
+    return call.combine(Subtract(), [total, x], kind=x.kind) if exclusive else total
 
 
 def _space_to_depth(call: Call) -> Tensor:
@@ -419,7 +436,7 @@ SHAPES: dict[str, Translation] = {
     "Shape": Translation(_shape, "a constant"),
     "Size": Translation(_size, "a constant"),
     "Trilu": Translation(_trilu, "Multiply"),
-    "CumSum": Translation(_cumulative_sum, "CumulativeSum"),
+    "CumSum": Translation(_cumulative_sum, "CumulativeSum, and Gather or Subtract"),
     "SpaceToDepth": Translation(_space_to_depth, "Reshape, Permute and Reshape"),
     "DepthToSpace": Translation(_depth_to_space, "Reshape, Permute and Reshape"),
 }

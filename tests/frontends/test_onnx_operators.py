@@ -1,0 +1,193 @@
+"""ONNX operators that become several layers: attention, places of elements, branches; against onnxruntime, or NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import assert_agrees, calls, graph, node, weights
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.onnx import read_onnx
+
+N = "batch"
+
+
+def attention(shapes: Sequence[Sequence[int]], mask: object = None, **attributes: object) -> onnx.ModelProto:
+    """Attention on three inputs with a batch of open size, and perhaps a constant mask."""
+    inputs = {name: [N, *shape] for name, shape in zip("qkv", shapes, strict=True)}
+    held = {} if mask is None else {"mask": np.asarray(mask)}
+    return graph([node("Attention", " ".join([*inputs, *held]), "y", **attributes)], inputs, "y", held, opset=23)
+
+
+def allowed(q: int, k: int) -> np.ndarray:
+    return np.arange(q)[:, None] >= np.arange(k)
+
+
+def attended(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, bias: np.ndarray | float = 0.0, scale: float = 0.0, cap: float = 0.0
+) -> np.ndarray:
+    """Of operands (samples, heads, places, channels)."""
+    k, v = (np.repeat(x, q.shape[1] // x.shape[1], axis=1) for x in (k, v))
+    scores = np.einsum("bhid,bhjd->bhij", q, k) * (scale or q.shape[-1] ** -0.5)
+    scores = (np.tanh(scores / cap) * cap if cap else scores) + bias
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("bhij,bhje->bhie", powers / powers.sum(-1, keepdims=True), v)
+
+
+def with_heads(x: np.ndarray, heads: int) -> np.ndarray:
+    return x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+
+
+HEADS = ((4, 3, 2), (2, 5, 2), (2, 5, 3))
+ADDED = weights(4, 3, 5) / 2
+HIDDEN = np.where(allowed(3, 5), 0.0, -np.inf)
+
+ATTENTION: dict[str, tuple[onnx.ModelProto, Callable[..., np.ndarray]]] = {
+    "plain": (attention(HEADS), attended),
+    "scaled": (attention(HEADS, scale=0.25), lambda *x: attended(*x, scale=0.25)),
+    "causal": (attention(HEADS, is_causal=1), lambda *x: attended(*x, HIDDEN)),
+    "mask": (attention(HEADS, ADDED.astype(np.float32)), lambda *x: attended(*x, ADDED)),
+    "mask and causal": (attention(HEADS, ADDED.astype(np.float32), is_causal=1), lambda *x: attended(*x, ADDED + HIDDEN)),
+    "truth mask": (attention(HEADS, allowed(3, 5)), lambda *x: attended(*x, HIDDEN)),
+    "short mask": (attention(HEADS, np.zeros((3, 4), np.float32)), lambda *x: attended(*x, [0.0] * 4 + [-np.inf])),
+    "capped": (attention(HEADS, softcap=2.0), lambda *x: attended(*x, cap=2.0)),
+    "flat": (
+        attention(((3, 8), (5, 4), (5, 6)), q_num_heads=4, kv_num_heads=2, is_causal=1),
+        lambda q, k, v: attended(with_heads(q, 4), with_heads(k, 2), with_heads(v, 2), HIDDEN).swapaxes(1, 2).reshape(-1, 3, 12),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention(name: str) -> None:
+    model, expected = ATTENTION[name]
+    network = read_onnx(model)
+    inputs = [np.asarray(x, dtype=np.float64) for x in calls(model, 4).values()]
+    np.testing.assert_allclose(network.evaluate(inputs)[network.outputs[0]], expected(*inputs), rtol=1e-6, atol=1e-6)
+    assert network.outputs == ("y_node",)
+    assert {"y_node_scores", "y_node_weights"} <= {one.name for one in network.nodes}
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (attention(HEADS, np.full((3, 5), -np.inf, np.float32)), "a softmax of nothing"),
+        (attention(((4, 3, 2), (3, 5, 2), (3, 5, 2))), "3 heads of keys for 4 of queries"),
+        (
+            graph([node("Attention", "q q q m", "y")], {"q": [N, 1, 2, 2], "m": [N, 1, 2, 2]}, "y", opset=23,
+                  types={"m": np.bool_}),
+            "truth values that are computed from an input",
+        ),
+        (graph([node("Attention", "q q q - q q", "y")], {"q": [N, 1, 2, 2]}, "y", opset=23), "keys of the past"),
+        (graph([node("If", "c", "y")], {"c": [N, 1], "x": [N, 1]}, "y", types={"c": np.bool_}), "a condition that is computed"),
+        (graph([node("GatherND", "x x", "y")], {"x": [N, 1]}, "y", types={"x": np.int64}), "places that are computed"),
+        (
+            graph([node("ScatterND", "x i u", "y", reduction="add")], {"x": [N, 3], "u": [N, 1]}, "y", {"i": np.array([[0]])}),
+            "updates that are combined",
+        ),
+    ],
+)  # fmt: skip
+def test_refusals(model: onnx.ModelProto, reason: str) -> None:
+    with pytest.raises(UnsupportedError, match=reason):
+        read_onnx(model)
+
+
+def index(*values: object) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+PLACES: dict[str, onnx.ModelProto] = {
+    "gather, batch last": graph(
+        [node("Transpose", "x", "t", perm=[1, 2, 0]), node("GatherND", "t i", "g"), node("Transpose", "g", "y", perm=[1, 0])],
+        {"x": [N, 3, 4]}, "y", {"i": index([0, 3], [2, -1], [1, 1])}),
+    "gather in each sample": graph([node("GatherND", "x i", "y", batch_dims=1)], {"x": [2, 3, 4]}, "y",
+                                   {"i": np.tile(index([[0], [2]]), (2, 1, 1))}),
+    "gather elements": graph([node("Transpose", "x", "t", perm=[1, 2, 0]), node("GatherElements", "t i", "y", axis=1)],
+                             {"x": [3, 3, 4]}, "y", {"i": np.broadcast_to(index([[0]], [[-1]], [[1]]), (3, 1, 3)).copy()}),
+    "scatter rows": graph(
+        [node("Transpose", "x", "t", perm=[1, 0, 2]),
+         node("ScatterND", "t i u", "s"), node("Transpose", "s", "y", perm=[1, 0, 2])],
+        {"x": [N, 4, 2], "u": [2, N, 2]}, "y", {"i": index([3], [-4])}),
+    "scatter, samples numbered": graph(
+        [node("ScatterND", "x i u", "y")], {"x": [2, 4, 3], "u": [2, 3]}, "y", {"i": index([0, 2], [1, 2])}),
+    "scatter constants": graph(
+        [node("Transpose", "x", "t", perm=[1, 2, 0]),
+         node("ScatterND", "t i u", "s"), node("Transpose", "s", "y", perm=[2, 0, 1])],
+        {"x": [2, 3, 2]}, "y", {"i": index([0, 1], [2, 0]), "u": np.repeat(weights(2, 1), 2, axis=1)}),
+    "scatter elements": graph([node("ScatterElements", "x i u", "y", axis=1)], {"x": [2, 4], "u": [2, 2]}, "y",
+                              {"i": index([3, 0], [3, 0])}),
+    "hardmax": graph([node("Hardmax", "x", "y", axis=1)], {"x": [N, 4, 3]}, "y"),
+    "cumulative sums": graph(
+        [node("CumSum", "x a", "p", exclusive=1), node("CumSum", "p a", "q", reverse=1),
+         node("CumSum", "q a", "y", exclusive=1, reverse=1)],
+        {"x": [N, 4]}, "y", {"a": np.array(1)}),
+    "one-hot in front": graph([node("OneHot", "x d v", "y", axis=1)], {"x": [N, 3]}, "y",
+                              {"d": np.array(4), "v": np.array([-1.0, 2.0])}, types={"x": np.int64}),
+    "last extreme": graph([node("Sign", "x", "s"), node("ArgMax", "s", "y", axis=1, select_last_index=1, keepdims=0)],
+                          {"x": [N, 5]}, "y"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_exact(name: str) -> None:
+    assert_agrees(PLACES[name])
+
+
+def test_norms_of_sizes() -> None:
+    assert_agrees(graph([node("LpNormalization", "x", "y", p=1)], {"x": [N, 5]}, "y"), exact=False)
+
+
+def choice(condition: str, before: Sequence[onnx.NodeProto], held: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """``If`` with branches that read values around them, name values alike, and hold constants and another ``If``."""
+
+    def branch(name: str, *nodes: onnx.NodeProto, constants: Sequence[onnx.TensorProto] = ()) -> onnx.GraphProto:
+        return helper.make_graph(
+            nodes, name, [], [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)], constants
+        )
+
+    two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
+    inner = helper.make_node("If", [condition], ["r"], name="which",
+                             then_branch=branch("a", helper.make_node("Neg", ["m"], ["r"])),
+                             else_branch=branch("b", helper.make_node("Abs", ["m"], ["r"])))  # fmt: skip
+    outer = helper.make_node(
+        "If", [condition], ["c"], name="which",
+        then_branch=branch("then", helper.make_node("Mul", ["h", "two"], ["m"], name="double"), inner, constants=[two]),
+        else_branch=branch("else", helper.make_node("Identity", ["h"], ["m"]), helper.make_node("Exp", ["m"], ["r"])),
+    )  # fmt: skip
+    nodes = [*before, node("Relu", "x", "h"), outer, node("Add", "c h", "y")]
+    return graph(nodes, {"x": [N, 3]}, "y", held)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_constant_condition_chooses_a_branch(holds: bool) -> None:
+    network = assert_agrees(choice("k", [], {"k": np.array(holds)}), exact=False)
+    assert ("double" in {one.name for one in network.nodes}) is holds
+
+
+def test_a_condition_may_be_computed_from_sizes() -> None:
+    before = [node("Shape", "x", "s"), node("Gather", "s one", "n"), node("Equal", "n three", "k")]
+    network = assert_agrees(choice("k", before, {"one": np.array(1), "three": np.array(3)}))
+    assert "double" in {one.name for one in network.nodes}
+
+
+def test_graphs_within_graphs_are_bounded() -> None:
+    inner = helper.make_node("Relu", ["x"], ["y"])
+    for _ in range(20):
+        body = helper.make_graph([inner], "g", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+        inner = helper.make_node("If", ["k"], ["y"], then_branch=body, else_branch=body)
+        if inner.ByteSize() > 1 << 22:
+            break
+    with pytest.raises(ModelFileError, match="within"):
+        read_onnx(graph([inner], {"x": [N, 3]}, "y", {"k": np.array(True)}))
+
+
+def test_what_a_branch_reads_must_be_there() -> None:
+    body = helper.make_graph([helper.make_node("Relu", ["nowhere"], ["y"])], "g", [],
+                             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])  # fmt: skip
+    chosen = helper.make_node("If", ["k"], ["y"], then_branch=body, else_branch=body)
+    with pytest.raises(ModelFileError, match="nowhere"):
+        read_onnx(graph([chosen], {"x": [N, 3]}, "y", {"k": np.array(True)}))
