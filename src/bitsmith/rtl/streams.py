@@ -31,6 +31,7 @@ from bitsmith.plan.processes import Loaded, Network, Process, Source, hull
 from bitsmith.plan.schedule import Schedule, schedule
 from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
 from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.memory import ram
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.tokens import Element, Layout, bits, converted, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
@@ -66,6 +67,14 @@ class WeightPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory for tokens: the layers that take them, and the bits of each."""
+
+    layers: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamDesign:
     """Sources of a streaming top, its ports, and its schedule.
 
@@ -79,9 +88,8 @@ class StreamDesign:
     schedule: Schedule
     too_slow: int
     """Operations that take longer than the clock period."""
-    queue_layers: Mapping[str, str]
-    queue_widths: Mapping[str, int]
-    """What each queue, by its instance's name, waits for, and the bits of its words."""
+    memories: Mapping[str, Memory]
+    """Queues in front of processes, buffers that reorder tokens, and lines behind windows, by the instance's name."""
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()
 
@@ -152,8 +160,7 @@ class _Writer:
         """Signals that hold the network in reset, while weights are loaded."""
         has_memories = any(isinstance(p.kind, kinds.Rom | kinds.Fold) and p.kind.loaded for p in network.processes)
         self._reset = "halt" if has_memories else "rst"
-        self._queue_layers: dict[str, str] = {}
-        self._queue_widths: dict[str, int] = {}
+        self._memories: dict[str, Memory] = {}
         self._readers: dict[Source, list[tuple[int, int]]] = {}
         for number, process in enumerate(network.processes):
             for operand, source in enumerate(process.args):
@@ -180,7 +187,7 @@ class _Writer:
         sources |= self._sources
         return StreamDesign(
             self._top, sources, tuple(self._inputs), tuple(self._outputs), self._plan, self._too_slow,
-            self._queue_layers, self._queue_widths, tuple(self._weights), tuple(self._loads),
+            self._memories, tuple(self._weights), tuple(self._loads),
         )  # fmt: skip
 
     def _say(self, *lines: str) -> None:
@@ -235,13 +242,15 @@ class _Writer:
                 self._wire(f"{x}_{signal}", 1)
             self._word(f"{x}_data", width)
             depth = self._plan.depth(number, operand)
-            self._queue_layers[f"{x}_queue"] = ", ".join(process.layers)
-            self._queue_widths[f"{x}_queue"] = width
+            self._holds(f"{x}_queue", process, width)
             self._instance(
                 "queue", f"{x}_queue", {"WIDTH": width, "DEPTH": depth},
                 {"free": f"{x}_free", "claim": f"{y}_claim", "put": f"{y}_put", "put_data": f"{y}_data",
                  "valid": f"{x}_valid", "take": f"{x}_take", "data": f"{x}_data"},
             )  # fmt: skip
+
+    def _holds(self, instance: str, process: Process, width: int) -> None:
+        self._memories[instance] = Memory(", ".join(process.layers), width)
 
     def _result(self, number: int, port: int, elements: Layout) -> None:
         """The signals of a result: free when each reader's queue is."""
@@ -314,7 +323,7 @@ class _Writer:
         self._say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({name}));")
         return name
 
-    def _memory(self, name: str, index: str, values: Sequence[int], loaded: Loaded, elements: Sequence[Field]) -> str:
+    def _loadable(self, name: str, index: str, values: Sequence[int], loaded: Loaded, elements: Sequence[Field]) -> str:
         """As a clocked ``_table`` of words of ``elements``, all of one format, that can be loaded."""
         width, words = sum(element.width for element in elements), len(values)
         port = StreamPort(
@@ -344,32 +353,8 @@ class _Writer:
             f"{self._top}_{name}_ram {name}_ram_inst (.clk(clk), .write({name}_write), .write_address({name}_address),"
             f" .write_word({name}_word), .address({index}), .value({name}));",
         )
-        self._sources[f"{self._top}_{name}_ram.sv"] = self._ram(f"{self._top}_{name}_ram", width, values, address_bits)
+        self._sources[f"{self._top}_{name}_ram.sv"] = ram(f"{self._top}_{name}_ram", width, values, self._title)
         return name
-
-    def _ram(self, module: str, width: int, values: Sequence[int], address_bits: int) -> str:
-        """A memory that has ``values`` at first."""
-        if len(values) == 1:
-            body = [
-                f"  logic [{width - 1}:0] word;", f"  initial word = {width}'h{values[0]:x};", "  logic unused;",
-                "  assign unused = ^{write_address, address};",
-                "  always_ff @(posedge clk) begin", "    if (write) word <= write_word;", "    value <= word;", "  end",
-            ]  # fmt: skip
-        else:
-            body = [
-                f"  logic [{width - 1}:0] words[{len(values)}];", "  initial begin",
-                *(f"    words[{at}] = {width}'h{value:x};" for at, value in enumerate(values)), "  end",
-                "  always_ff @(posedge clk) begin", "    if (write) words[write_address] <= write_word;",
-                "    value <= words[address];", "  end",
-            ]  # fmt: skip
-        ports = [
-            "input logic clk", "input logic write", f"input logic [{address_bits - 1}:0] write_address",
-            f"input logic [{width - 1}:0] write_word", f"input logic [{address_bits - 1}:0] address",
-            f"output logic [{width - 1}:0] value",
-        ]  # fmt: skip
-        head = f"// Written by {self._title.tool}, project {self._title.digest}."
-        text = [head, f"module {module} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
-        return "\n".join(text)
 
     def _entry(self, number: int, kind: kinds.Entry, process: Process) -> None:
         name = self._names.unique(identifier(kind.name))
@@ -428,7 +413,7 @@ class _Writer:
             for word in (address, unused):
                 self._word(word, max((len(rows) - 1).bit_length(), 1))
             ports = {"next_index": address, "index": unused}
-            table = self._memory(
+            table = self._loadable(
                 f"p{number}_values", address, values, kind.loaded, fields(kind.loaded.name, stream.token)
             )
         else:
@@ -511,7 +496,7 @@ class _Writer:
         if kind.loaded:
             stored = fields_layout(elements)
             words = [_packed(tile, stored) for tile in tiles]
-            memory = self._memory(f"p{number}_stored", f"p{number}_address", words, kind.loaded, elements)
+            memory = self._loadable(f"p{number}_stored", f"p{number}_address", words, kind.loaded, elements)
             table = self._prepared(f"p{number}_weights", memory, stored, uniform(stored))
         else:
             values = [_packed_signed([int(w) for w in tile.ravel()], w_width) for tile in tiles]
@@ -547,7 +532,8 @@ class _Writer:
                 "AFTER": after,
             }
             parameters |= {f"{key}_{axis}": value for key, value in values.items()}
-        self._instance("window", f"p{number}", parameters, self._standard(number, x))
+        self._holds(f"p{number}_lines", process, bits(want))
+        self._instance("window", f"p{number}_lines", parameters, self._standard(number, x))
 
     def _reduce(self, number: int, kind: kinds.Reduce, process: Process) -> None:
         want = layout(process.results[0].token)
@@ -610,7 +596,8 @@ class _Writer:
             "freed": f"{table}[{width - 1}:{address_bits + count_bits + 1}]",
         }
         parameters = {"WIDTH": bits(want), "DEPTH": depth, "TOKENS": tokens, "READS": actions}
-        self._instance("reorder", f"p{number}", parameters, {**self._standard(number, x), **ports})
+        self._holds(f"p{number}_buffer", process, bits(want))
+        self._instance("reorder", f"p{number}_buffer", parameters, {**self._standard(number, x), **ports})
 
     def _merge(self, number: int, kind: kinds.Merge, process: Process) -> None:
         operands = len(process.args)
