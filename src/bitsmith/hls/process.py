@@ -228,14 +228,14 @@ class _ProcessWriter:
     def _reduce(self, kind: kinds.Reduce) -> str:
         (taken,), (given,) = self._takes, self._gives
         if isinstance(kind.op, ops.Sum):
-            kernel, local = "sum_tokens", "sums"
-            total = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
+            op, told = "total", "sum"
+            kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
         else:
-            kernel, local, total = "amax_tokens", "greatest", taken.element
-        self._lines += self._array(local, total, taken.size)
-        template = f"{total}, {taken.token}, {given.token}, {given.tokens}, {kind.count}, {taken.size}"
-        self._lines.append(f"kernels::{kernel}<{template}>(x0, {local}, y0);")
-        return f"{'the sum' if kernel == 'sum_tokens' else 'the greatest'} of each {kind.count} tokens."
+            op, told, kept = "greatest", "greatest", taken.element
+        self._lines += self._array("before", kept, taken.size)
+        template = f"kernels::{op}, {kept}, {taken.token}, {given.token}, {given.tokens}, {kind.count}, {taken.size}"
+        self._lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
+        return f"the {told} of each {kind.count} tokens."
 
     def _regroup(self, kind: kinds.Regroup) -> str:
         (taken,), (given,) = self._takes, self._gives

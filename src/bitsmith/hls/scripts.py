@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from bitsmith.errors import ConfigError
-from bitsmith.hls.project import HlsTarget
+from bitsmith.hls.names import identifier
+from bitsmith.hls.project import HlsTarget, Stage
 
 
 def word(text: str) -> str:
@@ -17,6 +19,17 @@ def word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", text, flags=re.ASCII):
         raise ConfigError(f"{text!r}", where="part", accepted="letters, digits, '_', '.', '+' and '-'")
     return text
+
+
+def tcl_settings(target: HlsTarget, uncertainty: str, stages: Iterable[Stage]) -> str:
+    """Tcl that sets what a project is for, and to 1 or 0 each of ``stages``, and C simulation, as they run by hand."""
+    return (
+        f"set top {word(identifier(target.top))}\n"
+        f"set part {word(target.part)}\n"
+        f"set clock_period {target.period_ns:g}\n"
+        f"set clock_uncertainty {uncertainty}\n"
+        "set csim 1\n"
+    ) + "".join(f"set {stage.value} {int(stage in target.stages)}\n" for stage in stages)
 
 
 def aimed_period_ns(target: HlsTarget) -> float:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AC, Bench, Streams
-from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
-from bitsmith.hls.scripts import word
+from bitsmith.hls.scripts import tcl_settings
 
 _START = ("catapult", "-shell", "-f", "build_prj.tcl")
 
@@ -85,16 +84,9 @@ _STREAMS = """\
 
 
 def _scripts(target: HlsTarget) -> dict[str, str]:
-    stages = "".join(
-        f"set {stage.value} {int(stage in target.stages)}\n" for stage in (Stage.SYNTH, Stage.COSIM, Stage.VSYNTH)
-    )
-    settings = (
-        f"set top {word(identifier(target.top))}\n"
-        f"set part {word(target.part)}\n"
-        f"set clock_period {target.period_ns:g}\n"
-        f"set clock_uncertainty {target.period_ns * target.uncertainty_percent / 100:g}\n"
-    )
-    return {"build_prj.tcl": _BUILD.format(by_hand=" ".join(_START)), "project.tcl": f"{settings}set csim 1\n{stages}"}
+    uncertainty_ns = target.period_ns * target.uncertainty_percent / 100
+    settings = tcl_settings(target, f"{uncertainty_ns:g}", (Stage.SYNTH, Stage.COSIM, Stage.VSYNTH))
+    return {"build_prj.tcl": _BUILD.format(by_hand=" ".join(_START)), "project.tcl": settings}
 
 
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:

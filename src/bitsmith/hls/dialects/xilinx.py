@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AP, Arrays, Streams
-from bitsmith.hls.names import identifier
 from bitsmith.hls.project import HlsTarget, Stage
-from bitsmith.hls.scripts import word
+from bitsmith.hls.scripts import tcl_settings
 
 _BUILD = """\
 # Runs the stages that project.tcl asks for, or the one that the variable BITSMITH_STAGE names. Start with:
@@ -96,18 +95,10 @@ def xilinx(
     """
 
     def scripts(target: HlsTarget) -> dict[str, str]:
-        stages = "".join(
-            f"set {stage.value} {int(stage in target.stages)}\n" for stage in (Stage.SYNTH, Stage.COSIM, Stage.EXPORT)
-        )
-        settings = (
-            f"set top {word(identifier(target.top))}\n"
-            f"set part {word(target.part)}\n"
-            f"set clock_period {target.period_ns:g}\n"
-            f"set clock_uncertainty {target.uncertainty_percent:g}%\n"
-        )
+        stages = (Stage.SYNTH, Stage.COSIM, Stage.EXPORT)
         return {
             _BUILD_SCRIPT: _BUILD.format(by_hand=" or ".join(" ".join(start) for start in starts)),
-            "project.tcl": f"{settings}set csim 1\n{stages}",
+            "project.tcl": tcl_settings(target, f"{target.uncertainty_percent:g}%", stages),
             _SYNTH_SCRIPT: _VIVADO_SYNTH.format(by_hand=" ".join(_vivado(_SYNTH_SCRIPT))),
             _PNR_SCRIPT: _VIVADO_PNR.format(by_hand=" ".join(_vivado(_PNR_SCRIPT))),
         }

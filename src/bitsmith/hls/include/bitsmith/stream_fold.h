@@ -44,36 +44,17 @@ void fold(IN &x, const RAW weights[GROUPS * STEPS * N * M], A sums[LANES * M], O
     }
 }
 
-/// The sums of COUNT tokens of N elements each.
-template <class A, class X, class Y, int RESULTS, int COUNT, int N, class IN, class OUT>
-void sum_tokens(IN &x, A sums[N], OUT &y) {
-    int step = 0;
-    BITSMITH_STEPS
-    for (int i = 0; i < RESULTS * COUNT; i++) {
-        BITSMITH_STEP
-        const X item = x.read();
-        Y result;
-        BITSMITH_LOOP
-        for (int n = 0; n < N; n++) {
-            BITSMITH_UNROLL
-            A sum = 0;
-            if (step != 0) {
-                sum = sums[n];
-            }
-            sum += item.data[n];
-            sums[n] = sum;
-            result.data[n] = sum;
-        }
-        if (step == COUNT - 1) {
-            y.write(result);
-        }
-        step = step == COUNT - 1 ? 0 : step + 1;
-    }
-}
+/// What becomes of two elements of A's range.
+struct total {
+    template <class A> static A of(const A &a, const A &b) { return a + b; }
+};
+struct greatest {
+    template <class A> static A of(const A &a, const A &b) { return a < b ? b : a; }
+};
 
-/// The greatest of COUNT tokens, element by element; A has all their values.
-template <class A, class X, class Y, int RESULTS, int COUNT, int N, class IN, class OUT>
-void amax_tokens(IN &x, A greatest[N], OUT &y) {
+/// What OP makes of COUNT tokens of N elements each, element by element.
+template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, class IN, class OUT>
+void reduce_tokens(IN &x, A before[N], OUT &y) {
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < RESULTS * COUNT; i++) {
@@ -83,12 +64,12 @@ void amax_tokens(IN &x, A greatest[N], OUT &y) {
         BITSMITH_LOOP
         for (int n = 0; n < N; n++) {
             BITSMITH_UNROLL
-            A most = item.data[n];
-            if (step != 0 && most < greatest[n]) {
-                most = greatest[n];
+            A reduced = item.data[n];
+            if (step != 0) {
+                reduced = OP::of(before[n], reduced);
             }
-            greatest[n] = most;
-            result.data[n] = most;
+            before[n] = reduced;
+            result.data[n] = reduced;
         }
         if (step == COUNT - 1) {
             y.write(result);
