@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -18,6 +20,7 @@ from bitsmith.emulate.represent import Choice
 from bitsmith.emulate.transfer import checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
+from bitsmith.ir.ops import Linear, MatMul, Parameter
 from bitsmith.ir.program import Output, Program
 
 Reals: TypeAlias = npt.NDArray[np.float64]
@@ -43,7 +46,8 @@ class Emulator:
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program
         self.threads = threads or min(8, _cores())
-        self._outputs = _Compiled(program, program.outputs)
+        self._settled = _settled(program)
+        self._outputs = _Compiled(self._settled, program.outputs)
         self._traced: _Compiled | None = None
 
     def quantise(self, index: int, x: npt.ArrayLike) -> tuple[Raws, int]:
@@ -73,7 +77,7 @@ class Emulator:
         """As :meth:`run_counted`, in the same run with the real values of the program's probes by name."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
-            self._traced = _Compiled(self.program, (*outputs, *probes))
+            self._traced = _Compiled(self._settled, (*outputs, *probes))
         results, outside = self._run_reals(self._traced, inputs)
         values = results[len(outputs) :]
         return results[: len(outputs)], {probe.name: x for probe, x in zip(probes, values, strict=True)}, outside
@@ -127,6 +131,19 @@ class Emulator:
 
         compiled.execute(batch, self.threads, load, store)
         return results, outside
+
+
+def _settled(program: Program) -> Program:
+    """``program`` with products with parameters, whose values are known here, as those with constants, which are faster."""
+    nodes = list(program.nodes)
+    for index, node in enumerate(nodes):
+        if not isinstance(node.op, MatMul):
+            continue
+        factor, x = program.nodes[node.args[1]], program.nodes[node.args[0]].type
+        if isinstance(factor.op, Parameter) and factor.op.raw.ndim == 2 and math.prod(x.frac.shape[:-1]) == 1:
+            frac = np.broadcast_to(factor.type.frac, factor.type.shape)
+            nodes[index] = replace(node, op=Linear(factor.op.raw, frac), args=node.args[:1])
+    return replace(program, nodes=tuple(nodes))
 
 
 class _Compiled:
