@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import numpy as np
@@ -103,6 +103,7 @@ def estimate(program: Program, family: Family) -> Size:
 
 def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
     """The size of ``program`` as it is laid out for ``demand``: unrolled, or as a network of processes."""
+    demand = replace(demand, block=area_model(family).block)
     if demand.unrolled(program):
         return estimate(program, family)
     return estimate_network(partition(program, demand), family)
