@@ -6,8 +6,8 @@
 // and the tokens of a frame (of a load, where weights are loaded). STIMULI and RESPONSES hold all tokens of the first stream, then those of the next; a token's bits are in
 // little-endian words, least significant first. MEASURED is a JSON object: {"latency": .., "interval": ..} or
 // {"mismatch": ".."}. PATIENCE is the number of cycles without a transfer after which the circuit is said to hang. WEIGHTS has
-// the tokens of a load of each stream of weights; they are loaded before each run, with random waits, and instead of the
-// reset while tokens are in flight: that one must do as well.
+// the tokens of a load of each stream of weights; they are loaded with random waits before the first run, and once more
+// while tokens are in flight, instead of the reset: a load must do as well.
 //
 // Ports of the top: in_valid, in_ready, out_valid, out_ready (a bit per stream), in_data, out_data (a token per stream, each
 // in whole words) and out_last; load_valid, load_ready and load_data for weights. The circuit is run three times:
@@ -272,6 +272,7 @@ int main(int argc, char** argv) {
         try {
             bench.reset();
             bench.load(2463534242ULL);
+            bench.reset();  // so that latency is measured from the same cycle as ever; memories keep what they have
             bench.run(0, false, 0);
             const std::int64_t latency = bench.latency(), interval = bench.interval();
             bench.respond(argv[3]);
