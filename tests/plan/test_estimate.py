@@ -13,8 +13,9 @@ from bitsmith.netlist.narrow import narrow
 from bitsmith.netlist.netlist import Mux, Sum, live_words
 from bitsmith.netlist.pipeline import carry_start
 from bitsmith.netlist.scalarise import scalarise
+from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
-from bitsmith.plan.estimate import Size, estimate
+from bitsmith.plan.estimate import Size, estimate, estimate_layout
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
 
@@ -102,3 +103,13 @@ def test_random_programs_have_a_size(seed: int) -> None:
     for family in Family:
         size = estimate(random_program(seed), family)
         assert min(size.lut, size.ff, size.dsp, size.adders) >= 0
+
+
+def test_a_branch_that_waits_is_counted() -> None:
+    builder = Builder()
+    x = builder.input("x", (40, 40, 8), FixedFormat(True, 8, 4))
+    windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+    reduced = builder.sum(windows, (2, 3))
+    alone, beside = builder.program([("y", reduced)]), builder.program([("y", builder.add(reduced, x))])
+    sizes = [estimate_layout(program, Demand({}, parallel=False), Family.ECP5) for program in (alone, beside)]
+    assert sizes[1].bram == sizes[0].bram + 2  # a row of tokens of 64 bits, until the first window is complete

@@ -40,6 +40,7 @@ from bitsmith.plan.processes import (
     Stream,
     Window,
 )
+from bitsmith.plan.schedule import queues
 from bitsmith.plan.timing import is_monotone
 
 _WIDTH_GROWTH = 0.29
@@ -65,6 +66,9 @@ _QUEUE_LUTS, _QUEUE_FFS = 18, 12
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
+
+_PIPELINE = 5
+"""Cycles that pipelines are taken to have; longer ones take deeper queues beside them."""
 
 _BLOCK_WORDS, _BLOCK_BITS = 32, 2048
 """Memories and queues with more of both become block memory."""
@@ -110,14 +114,17 @@ def estimate_layout(program: Program, demand: Demand, family: Family) -> Size:
 
 
 def estimate_network(network: Network, family: Family) -> Size:
-    """The size of a network of processes: token functions unrolled, folded products, memories, and queues of two places."""
+    """The size of a network of processes: token functions unrolled, folded products, memories, and queues as deep as planned."""
     count = _Count(area_model(family))
-    for process in network.processes:
-        _count_process(count, process)
+    pipelined = (Map, Fold, Reduce, Scan)
+    latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
+    depths = {(queue.consumer, queue.operand): queue.depth for queue in queues(network, latencies)}
+    for number, process in enumerate(network.processes):
+        _count_process(count, process, [depths[number, operand] for operand in range(len(process.args))])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
-def _count_process(count: _Count, process: Process) -> None:
+def _count_process(count: _Count, process: Process, depths: Sequence[int]) -> None:
     kind = process.kind
     match kind:
         case Map():
@@ -152,13 +159,13 @@ def _count_process(count: _Count, process: Process) -> None:
             pass
         case _:
             assert_never(kind)
-    for stream in process.takes:
+    for stream, depth in zip(process.takes, depths, strict=True):
         count.lut += _QUEUE_LUTS
         count.ff += _QUEUE_FFS
         if isinstance(kind, Exit) and stream.tokens == 1:
             count.ff += _bits(stream)  # one place is a register
         else:
-            count.memory(2, _bits(stream))
+            count.memory(depth, _bits(stream))
 
 
 def _bits(stream: Stream) -> float:

@@ -65,13 +65,18 @@ def schedule(
     ``timed``: what each process does, by its latency, where it is not what our hardware does.
     """
     graph = _Graph(network, latencies, timed)
-    interval = max(sequencer.cycles for sequencer in graph.sequencers)
+    interval = graph.interval
     depths = graph.depths(interval)
     alone = graph.span(graph.run(depths, 1, None), network, 1)[0]
     frames = alone // interval + _FRAMES  # so many are under way at once, and the last ones follow at a steady pace
     ends = graph.span(graph.run(depths, frames, None), network, frames)
-    queues = tuple(Queue(*link.names, depth) for link, depth in zip(graph.links, depths, strict=True))
-    return Schedule(queues, ends[0], ends[-1] - ends[-2], frames)
+    return Schedule(graph.queues(depths), ends[0], ends[-1] - ends[-2], frames)
+
+
+def queues(network: Network, latencies: Mapping[int, int]) -> tuple[Queue, ...]:
+    """The queues of the schedule alone, which take a fraction of its time."""
+    graph = _Graph(network, latencies, timing)
+    return graph.queues(graph.depths(graph.interval))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,15 @@ class _Graph:
                     _Link(last[source.process], source.port, self.first[number], operand, names, constant)
                 )
         self.entries = [self.first[number] for number in network.entries]
+
+    @property
+    def interval(self) -> int:
+        """Fewest cycles per frame of the slowest sequencer."""
+        return max(sequencer.cycles for sequencer in self.sequencers)
+
+    def queues(self, depths: Sequence[int]) -> tuple[Queue, ...]:
+        """The queues with their depths."""
+        return tuple(Queue(*link.names, depth) for link, depth in zip(self.links, depths, strict=True))
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
