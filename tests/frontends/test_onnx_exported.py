@@ -4,9 +4,10 @@ What is met in them, beside operators. tf2onnx computes shapes in 32-bit numbers
 ``__42`` behind the names of nodes that it adds, calls the batch ``unk__87``, keeps a transpose at the input and another in
 front of what was Flatten, moves those of one channel into reshapes, makes one-dimensional layers two-dimensional (Unsqueeze,
 Squeeze), starts an LSTM from an Expand of the batch's size, writes TimeDistributed as a slice, product and Unsqueeze for each
-step, nearest up-sampling with the coordinates ``tf_half_pixel_for_nn``, and Keras 2's LayerNormalization as a BatchNormalization
-whose channels are the samples, with statistics that are computed. Keras on PyTorch puts a Cast between any two nodes, a pair of
-transposes around each convolution, its bias behind the second, and unrolls recurrence.
+step, a GRU of Keras 3 as a Loop of a constant number of steps, nearest up-sampling with the coordinates
+``tf_half_pixel_for_nn``, and Keras 2's LayerNormalization as a BatchNormalization whose channels are the
+samples, with statistics that are computed. Keras on PyTorch puts a Cast between any two nodes, a pair of transposes around each
+convolution, its bias behind the second, and unrolls recurrence.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from bitsmith.passes import drop_dead
 
 FILES = sorted((Path(__file__).parent / "exported").glob("*.onnx"))
 
-LOOPS = {"tf2onnx_keras2_rnn", "tf2onnx_keras3_gru"}
-"""Recurrent layers that tf2onnx does not recognise as such: a Loop, or the model's own function of a step."""
+LOOPS = {"tf2onnx_keras2_rnn"}
+"""Recurrent layers as a Loop without a number of steps, which ends by its condition."""
 
 EMULATED = {"tf2onnx_keras2_cnn", "tf2onnx_keras2_mlp_bn", "tf2onnx_keras3_conv1d", "keras3_torch_cnn"}
 

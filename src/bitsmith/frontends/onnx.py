@@ -19,6 +19,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.keras_refusals import Refusal, refusal_error, refused
 from bitsmith.frontends.onnx_call import Call, Results, Translation
+from bitsmith.frontends.onnx_classical import CLASSICAL
 from bitsmith.frontends.onnx_fold import folded
 from bitsmith.frontends.onnx_graph import MAX_ELEMENTS, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx_operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
@@ -59,7 +60,8 @@ def read_onnx(source: OnnxModel) -> Network:
 
 def operator_table() -> tuple[tuple[str, str], ...]:
     """ONNX's operators and what they become, for documentation."""
-    return tuple((name, entry.becomes) for name, entry in sorted(OPERATORS.items()))
+    named = {**OPERATORS, **{f"{CLASSICAL_DOMAIN}.{name}": entry for name, entry in CLASSICAL.items()}}
+    return tuple((name, entry.becomes) for name, entry in sorted(named.items()))
 
 
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
@@ -105,14 +107,22 @@ class _Reading:
         """The network; None if some node was refused."""
         graph = self.graph
         inputs = [self._input(entry) for entry in graph.inputs]
-        read = {name for node in graph.nodes for name in node.reads} | set(graph.outputs)
+        read = {name for node in graph.nodes for name in node.reads} | {*graph.outputs, *graph.conditions}
         names = {id(node): self._name(node.name) for node in graph.nodes}
         for node in graph.nodes:
             self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
+        self._check_conditions()
         outputs = [] if self.refusals else [self._output(name) for name in graph.outputs]
         if self.refusals:
             return None
         return Network(tuple(self.nodes), tuple(inputs), tuple(outputs), graph.name, tuple(self.notes))
+
+    def _check_conditions(self) -> None:
+        for name in self.graph.conditions:
+            value = self._value(name)
+            if not self.refusals and not (isinstance(value, Known) and all(bool(np.all(array)) for array in value.at)):
+                self.refusals.append(Refusal(name, "Loop", "a loop whose number of steps depends on the data",
+                                             "export the model with a fixed number of steps"))  # fmt: skip
 
     def _input(self, entry: GraphInput) -> str:
         axis = self.axes[entry.name]

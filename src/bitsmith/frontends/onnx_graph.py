@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.frontends.onnx_attributes import Attributes
+from bitsmith.frontends.onnx_loop import unrolled
 
 if TYPE_CHECKING:
     import onnx
@@ -93,7 +94,10 @@ class GraphInput:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What the outputs need, and all inputs. ``constants`` reads an initialiser by name; those in ``words`` are text."""
+    """What the outputs need, and all inputs. ``constants`` reads an initialiser by name; those in ``words`` are text.
+
+    ``conditions`` name values that must be known to be true: loops were opened on that condition.
+    """
 
     name: str
     where: str
@@ -103,6 +107,7 @@ class Graph:
     nodes: tuple[Node, ...]
     constants: Mapping[str, Callable[[], Array]]
     words: Mapping[str, tuple[str, ...]]
+    conditions: tuple[str, ...]
 
 
 def is_onnx(model: object) -> TypeGuard[OnnxModel]:
@@ -253,7 +258,7 @@ def _with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeP
 
 
 def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) -> Graph:
-    graph = model.graph
+    graph, conditions = unrolled(model.graph, opset)
     if len(graph.node) > MAX_NODES:
         raise ModelFileError(f"{len(graph.node)} nodes", where=where, accepted=f"at most {MAX_NODES}")
     if graph.sparse_initializer:
@@ -271,8 +276,9 @@ def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) 
     names = [value.name for value in inputs]
     if len(set(names)) != len(names):
         raise ModelFileError("two inputs of one name", where=where)
-    needed = _ordered(nodes, {*names, *constants}, outputs, where)
-    return Graph(graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer))
+    needed = _ordered(nodes, {*names, *constants}, (*outputs, *conditions), where)
+    return Graph(graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer),
+                 conditions)  # fmt: skip
 
 
 def _words(tensors: Iterable[onnx.TensorProto]) -> dict[str, tuple[str, ...]]:

@@ -49,7 +49,7 @@ CLASSICAL_DOMAIN = "ai.onnx.ml"
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
 _REMEDIES = {
-    "Loop": _CONTROL,
+    "Loop": ("only loops of a constant number of steps are translated", "export the model with fixed sizes"),
     "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
     "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),

@@ -1,0 +1,82 @@
+"""Loops of a constant number of steps are opened; all others are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import assert_agrees, graph, node, weights
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.onnx import read_onnx
+
+
+def _looped(
+    condition: list[onnx.NodeProto], steps: str = "steps", begin: str = "begin", opset: int = 17
+) -> onnx.ModelProto:
+    """h = tanh(x[k] @ w + h @ u) for each k; the last h, all of them, and all that is carried besides."""
+    body = helper.make_graph(
+        [node("Gather", "x number", "row"), node("MatMul", "row w", "a"), node("MatMul", "state u", "b"),
+         node("Add", "a b", "s"), node("Tanh", "s", "next"), node("Identity", "next", "seen"),
+         node("Add", "count one", "more"), *condition],
+        "body",
+        [helper.make_tensor_value_info("number", TensorProto.INT64, []),
+         helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
+         helper.make_tensor_value_info("count", TensorProto.INT64, [])],
+        [helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+         helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
+         helper.make_tensor_value_info("more", TensorProto.INT64, []),
+         helper.make_tensor_value_info("seen", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    loop = helper.make_node("Loop", [steps, begin, "start", "zero"], ["last", "counted", "all"], name="loop", body=body)
+    return graph(
+        [loop, node("Identity", "last", "y"), node("Mul", "all two", "z")], {"x": (4, "N", 3), "start": ("N", 5)}, "y z",
+        {"w": weights(3, 5) / 4, "u": weights(5, 5) / 8, "steps": np.array(4), "zero": np.array(0), "one": np.array(1),
+         "three": np.array(3), "two": np.float64(2), "begin": np.array(True), "begin_not": np.array(False)}, opset,
+    )  # fmt: skip
+
+
+_UNCHANGED = [node("Identity", "on", "goes_on")]
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+def test_a_loop_gives_what_it_carries_and_all_rows(opset: int) -> None:
+    network = assert_agrees(_looped(_UNCHANGED, opset=opset), exact=False, emulated=opset == 17)
+    names = [found.name for found in network.nodes]
+    assert "next_node_step0" in names and "next_node_step3" in names
+
+
+@pytest.mark.parametrize("begin", ["begin", ""])
+def test_a_condition_that_holds_to_the_last_step_is_none(begin: str) -> None:
+    assert_agrees(_looped([node("Less", "count three", "goes_on")], begin=begin), exact=False, emulated=False)
+
+
+def test_a_loop_that_ends_early_or_when_the_data_say_so_is_refused() -> None:
+    for condition, begin in (
+        ([node("Less", "number one", "goes_on")], "begin"),
+        ([node("Cast", "next", "goes_on", to=TensorProto.BOOL)], "begin"),
+        (_UNCHANGED, "begin_not"),
+    ):
+        with pytest.raises(UnsupportedError, match="depends on the data"):
+            read_onnx(_looped(condition, begin=begin))
+
+
+def test_other_loops_are_refused() -> None:
+    endless = _looped(_UNCHANGED)
+    endless.graph.initializer[[t.name for t in endless.graph.initializer].index("steps")].CopyFrom(
+        onnx.numpy_helper.from_array(np.array(10**9), "steps")
+    )
+    without = _looped(_UNCHANGED)
+    del without.graph.node[0].attribute[:]
+    short = _looped(_UNCHANGED)
+    del short.graph.node[0].attribute[0].g.input[2:]
+    for model in (endless, without, _looped(_UNCHANGED, steps=""), _looped(_UNCHANGED, steps="two")):
+        with pytest.raises(
+            UnsupportedError, match=r"loop \(Loop\): only loops of a constant number of steps"
+        ) as raised:
+            read_onnx(model)
+        assert "next_node" not in str(raised.value)
+    with pytest.raises(ModelFileError, match="'count', which nothing makes"):
+        read_onnx(short)
