@@ -22,6 +22,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras import read_keras
 from bitsmith.frontends.onnx import read_onnx
 from bitsmith.frontends.torch import read_torch
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Permute
 from bitsmith.report.summary import rows
@@ -183,6 +184,22 @@ def test_torch_several_images_per_sample() -> None:
     compiled = compile_network(resolve(read_torch(module, input_shape=(3, 2, 4, 5)), FINE))
     _, traced, _ = Emulator(compiled.program).trace([x.astype(np.float64)])
     np.testing.assert_allclose(traced["conv"], expected, rtol=BOUND, atol=BOUND)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_torch_attention_that_gives_its_weights_too(batch_first: bool) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=batch_first)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            y = x if batch_first else x.transpose(0, 1)
+            result, weights = self.attention(y, y, y)
+            return result.sum(0 if not batch_first else 1), weights
+
+    network = read_torch(randomised_torch(Both()), input_shape=(3, 4))
+    assert isinstance(network.node("attention").layer, Dense)
 
 
 def test_onnx() -> None:

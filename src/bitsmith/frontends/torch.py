@@ -237,7 +237,8 @@ class _Reading:
     def _names(self, kept: set[int]) -> dict[int, str]:
         """A name for each node that is kept.
 
-        Of what one call of one of torch's own modules becomes, the last that is no wiring has the module's path.
+        Of what one call of one of torch's own modules becomes, the last that is no wiring has the module's path; of attention
+        that also gives its weights, the result.
         """
         names = UniqueNames()
         nodes = self._emission.nodes
@@ -268,14 +269,23 @@ class _Reading:
         origin = nodes[rest[0]].origin
         several = len({id(nodes[k].origin) for k in rest}) > 1
         proper = [k for k in rest if not isinstance(nodes[k].layer, _WIRING)] or rest
-        main = next(
-            (k for k in reversed(proper) if not nodes[k].suffix), proper[-1] if origin.module.built_in else None
-        )
+        ends = self._ends(rest, [k for k in proper if not nodes[k].suffix])
+        main = ends[-1] if ends else proper[-1] if origin.module.built_in else None
         name = names.take(_called(origin))
         for number in rest:
             parts = (_operator(nodes[number].origin) if several else "", nodes[number].suffix)
             suffix = "_".join(filter(None, parts))
             found[number] = name if number == main else names.take(f"{name}_{suffix}" if suffix else name)
+
+    def _ends(self, members: Sequence[int], proper: Sequence[int]) -> list[int]:
+        """Those of ``proper`` that no other depends on within ``members``; of several, those with weights come last."""
+        nodes, within = self._emission.nodes, frozenset(members)
+        used: set[int] = set()
+        for number in sorted(members, reverse=True):
+            if number in proper or number in used:
+                used.update(within.intersection(nodes[number].inputs))
+        ends = [number for number in proper if number not in used]
+        return sorted(ends, key=lambda number: bool(nodes[number].layer.weights()))
 
 
 def _samples(graph: Graph, where: str) -> int | None:
