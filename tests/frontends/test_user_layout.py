@@ -44,6 +44,8 @@ def assert_seen(network: Network, x: npt.NDArray[np.float32], expected: Mapping[
     assert not any(node.settings.precision for node in settled.nodes if node.inner)
     assert set(config_from_network(network, "name")["LayerName"]) == {n.name for n in settled.nodes if not n.inner}
     compiled = compile_network(settled)
+    known = [node.name for node in settled.nodes if not node.inner]
+    assert [row.name for row in rows(settled, compiled.program)] == known
     (given,) = network.inputs
     (result,), traced, _ = Emulator(compiled.program).trace([x.astype(np.float64)])
     shapes = {row.name: row.shape for row in rows(compiled.network, compiled.program)}

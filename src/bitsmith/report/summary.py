@@ -127,7 +127,7 @@ class Design:
 def rows(
     network: Network, program: Program, observed: Mapping[str, tuple[float, float]] | None = None
 ) -> tuple[LayerRow, ...]:
-    """One row per layer of ``network``, in its order.
+    """One row per layer of ``network`` that the user knows, in its order.
 
     ``observed`` gives the least and the greatest real value seen of layers' results, if somebody looked.
     """
@@ -148,6 +148,7 @@ def rows(
             observed=None if observed is None else observed.get(node.name),
         )
         for node in network.nodes
+        if not node.inner
     )
 
 
