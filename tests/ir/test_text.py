@@ -88,6 +88,19 @@ def test_refusals_name_the_line(old: str, new: str, found: str) -> None:
     assert found in str(caught.value)
 
 
+def test_parameters_are_read_with_their_range() -> None:
+    text = "%0 = parameter name=weight raw=2[3 -8] frac=1 lo=-8 hi=7 external=1 @dense\noutput y %0\n"
+    assert to_text(parse(text)).splitlines()[0] == f"%0: 2 s4 frac 1 = {text.splitlines()[0].removeprefix('%0 = ')}"
+    for old, new, found in (
+        ("external=1", "external=2", "neither 0 nor 1"),
+        ("raw=2[3 -8]", "raw=2[3 8]", "outside its range"),
+        ("name=weight", 'name="a b"', "letters, digits and underscores"),
+        ("lo=-8", "lo=9", "least value"),
+    ):
+        with pytest.raises(ProgramError, match=found):
+            parse(text.replace(old, new))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.integers(0, 40), st.integers(0, 10_000), st.text(alphabet='%0123456789-*x[](){}=@ abcefilnorstuw\n"', max_size=6)

@@ -129,3 +129,20 @@ def test_emulator_takes_the_values_that_there_are() -> None:
     (result,) = Emulator(load(program, zeros)).run_raw([x])
     assert not np.any(result)
     assert np.any(Emulator(program).run_raw([x])[0])
+
+
+def test_every_reuse_factor_takes_so_many_cycles_and_no_more_area() -> None:
+    build = Builder()
+    x = build.input("x", (1, 6), FixedFormat(True, 8, 4))
+    with build.layer("dense"):
+        kernel = build.parameter("weight", drawn(np.random.default_rng(0), (6, 4), NARROW), NARROW)
+        y = build.matmul(x, kernel)
+    program, areas = build.program([("y", y)]), []
+    for reuse in range(1, 30):
+        demand = Demand({"dense": reuse}, parallel=True)
+        (fold,) = (process for process in partition(program, demand).processes if isinstance(process.kind, Fold))
+        assert isinstance(fold.kind, Fold) and fold.kind.loaded is not None
+        assert fold.kind.groups * fold.kind.steps <= reuse
+        areas.append(fold.kind.weights[0, 0].size)
+    assert areas == sorted(areas, reverse=True)
+    assert areas[0] == 24 and areas[-1] == 1
