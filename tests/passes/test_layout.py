@@ -260,6 +260,41 @@ def test_normalisations_fold_across_what_was_a_permutation() -> None:
     assert not any(isinstance(node.op, ops.Mul) for node in circuit(d.network(out)).nodes)
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis", "folds"),
+    [
+        ((4, 1), 0, True),
+        ((1, 4), 1, True),
+        ((1, 4, 1), -2, True),
+        ((4,), 0, True),
+        ((2, 2), 1, False),
+        ((4, 1), 1, False),
+    ],
+)
+def test_normalisations_fold_across_axes_of_one_element(shape: Shape, axis: int, folds: bool) -> None:
+    d = Drawn(np.random.default_rng(0), step=1 / 9)
+    dense = d.dense(d.input((3,)), 4)
+    network = d.network(d.normalised(d.add(Reshape(shape), dense), axis))
+    folded = fold_batchnorm(network)
+    assert isinstance(folded.node(network.outputs[0]).layer, Identity) is folds
+    assert [node.folded for node in folded.nodes[1:3]] == [folds] * 2
+    x = batches(network)
+    np.testing.assert_allclose(
+        folded.evaluate(x)[network.outputs[0]], network.evaluate(x)[network.outputs[0]], rtol=1e-9, atol=1e-9
+    )
+
+
+def test_normalisations_fold_along_several_positions_only_as_channels() -> None:
+    """As tf2onnx writes a convolution along one axis: with an axis of one element that goes behind it."""
+    d = Drawn(np.random.default_rng(0), step=1 / 9)
+    x = d.conv(d.input((2, 4, 1)), 3, name="conv")
+    out = d.normalised(d.add(Reshape((3, 4)), x), 0)
+    network = fold_batchnorm(layout(d.network(out)))
+    assert isinstance(network.node(out).layer, Identity)
+    seen, given = network.evaluate(batches(network))[out], d.network(out)
+    np.testing.assert_allclose(seen, given.evaluate(batches(given))[out], rtol=1e-9, atol=1e-9)
+
+
 def test_normalisations_stay_where_the_result_between_is_seen() -> None:
     d = Drawn(np.random.default_rng(0), step=1 / 9)
     x = d.conv(d.input((2, 4, 4)), 3)

@@ -1,9 +1,10 @@
 """Folds batch normalisation into the dense layer or the convolution before it.
 
 Before: ``dense -> batch normalisation``. After: ``dense`` with scaled weights ``-> identity`` under the normalisation's name,
-which keeps the normalisation's result precision. Only where the first layer's own result is not observable: it has no other
-consumer, is no output, and its result and accumulator precision are auto, and so are the normalisation's weights. A kernel that
-has few bits (of a network trained for them) stays as it is: scaled, it would need many.
+which keeps the normalisation's result precision; axes of size 1 may come and go in between. Only where the first layer's own
+result is not observable: it has no other consumer, is no output, and its result and accumulator precision are auto, and so are
+the normalisation's weights. A kernel that has few bits (of a network trained for them) stays as it is: scaled, it would need
+many.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import TypeAlias
 
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.lowering import exact_frac
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Weights
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.shape import Flatten, Identity, Reshape
 
 Weighted: TypeAlias = Dense | Conv | ConvTranspose
 """Layers with a kernel whose last axis is the result's channels, and a bias for each of them."""
@@ -33,19 +34,28 @@ def fold_batchnorm(network: Network) -> Network:
             continue
         before = nodes[node.inputs[0]]
         between = []
-        while isinstance(before.layer, Identity) and _is_unseen(network, before, {"result"}):
+        while isinstance(before.layer, Identity | Reshape | Flatten) and _is_unseen(network, before, {"result"}):
             between.append(before.name)
             before = nodes[before.inputs[0]]
-        last_axis = node.layer.axis in (-1, len(shapes[node.name]) - 1)
         if not isinstance(before.layer, Weighted) or exact_frac(before.layer.kernel) is not None:
             continue
         if before.settings.weights is not Weights.ONCHIP:
             continue  # what is loaded are the layer's own weights
+        last_axis = _is_last(node.layer.axis, shapes[node.name], shapes[before.name])
         if last_axis and _is_unseen(network, before, {"result", "accum"}):
             nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
             nodes[node.name] = replace(node, layer=Identity())
             nodes.update({name: replace(nodes[name], folded=True) for name in between})
     return network.with_nodes([nodes[node.name] for node in network.nodes])
+
+
+def _is_last(axis: int, shape: Shape, before: Shape) -> bool:
+    """Whether ``axis`` of a tensor is the last one of ``before``, of which it has the axes but for some of size 1."""
+    axis %= len(shape)
+    if shape == before and axis == len(shape) - 1:
+        return True
+    alike = [n for n in shape if n > 1] == [n for n in before if n > 1]
+    return alike and shape[axis] == before[-1] > 1 and all(n == 1 for n in shape[axis + 1 :])
 
 
 def _is_unseen(network: Network, node: NetworkNode, variables: set[str]) -> bool:
