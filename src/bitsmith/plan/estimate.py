@@ -162,8 +162,8 @@ def _count_process(count: _Count, process: Process, depths: Sequence[int]) -> No
     for stream, depth in zip(process.takes, depths, strict=True):
         count.lut += _QUEUE_LUTS
         count.ff += _QUEUE_FFS
-        if isinstance(kind, Exit) and stream.tokens == 1:
-            count.ff += _bits(stream)  # one place is a register
+        if depth == 1:
+            count.ff += _bits(stream)  # a register
         else:
             count.memory(depth, _bits(stream))
 
