@@ -32,7 +32,7 @@ from bitsmith.rtl.border import Border
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.packing import Raw, pack, unpack
-from bitsmith.rtl.streams import StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.writer import Title, write
 
 Words: TypeAlias = npt.NDArray[np.uint32]

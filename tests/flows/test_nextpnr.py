@@ -14,7 +14,7 @@ from bitsmith.netlist.netlist import Field
 from bitsmith.plan.devices import resolve_part
 from bitsmith.rtl.border import Border
 from bitsmith.rtl.shells import uart
-from bitsmith.rtl.streams import StreamPort
+from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.wrapper import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
 from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders

@@ -19,7 +19,8 @@ from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
 from bitsmith.plan.partition import partition
 from bitsmith.rtl.packing import pack, unpack
-from bitsmith.rtl.streams import StreamDesign, StreamPort, lay_out
+from bitsmith.rtl.stream_ports import StreamDesign, StreamPort
+from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
 from bitsmith.rtl.writer import Title
 from tests.plan.test_partition import assert_equal_values

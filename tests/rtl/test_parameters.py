@@ -11,7 +11,8 @@ from bitsmith.plan.delay import delay_model
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Family
 from bitsmith.plan.partition import partition
-from bitsmith.rtl.streams import StreamDesign, lay_out
+from bitsmith.rtl.stream_ports import StreamDesign
+from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.plan.test_parameters import demands, loadable_program
 from tests.rtl.streaming import assert_streams, written

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.streams import StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 from bitsmith.rtl.writer import Title
 
 

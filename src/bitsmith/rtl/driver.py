@@ -10,7 +10,7 @@ from typing import TypeAlias
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.rtl.border import Border, runs
-from bitsmith.rtl.streams import StreamPort, WeightPort
+from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
 _TEMPLATE = Path(__file__).parent / "wrappers" / "driver.py"
 

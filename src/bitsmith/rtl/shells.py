@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bitsmith.errors import ConfigError
 from bitsmith.rtl.border import Border, contents, prefix, token_bytes
-from bitsmith.rtl.streams import StreamPort
+from bitsmith.rtl.stream_ports import StreamPort
 from bitsmith.rtl.wrapper import axi_stream_name
 from bitsmith.version import __version__
 

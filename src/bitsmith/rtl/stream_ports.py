@@ -1,0 +1,66 @@
+"""A streaming top as a value: its sources, and the streams at its border."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bitsmith.ir.ops import Ints
+from bitsmith.ir.types import objects
+from bitsmith.netlist.netlist import Field
+from bitsmith.plan.processes import Loaded
+from bitsmith.plan.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPort:
+    """A stream at the border: the elements of a token, and tokens per frame."""
+
+    name: str
+    fields: tuple[Field, ...]
+    tokens: int
+
+    @property
+    def width(self) -> int:
+        """Bits of ``<name>_data``."""
+        return sum(field.width for field in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightPort:
+    """A stream at the border for weights: the tokens of each frame, or one element per transfer into a memory."""
+
+    port: StreamPort
+    loaded: Loaded
+
+    def tokens(self, raw: Ints) -> Ints:
+        """The raw values of the tensor as rows, one per token."""
+        return objects(self.loaded.tiles(raw).reshape(self.port.tokens, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory for tokens: the layers that take them, and the bits of each."""
+
+    layers: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDesign:
+    """Sources of a streaming top, its ports, and its schedule.
+
+    ``weights`` come with each frame, ``loads`` are memories that can be loaded.
+    """
+
+    top: str
+    sources: Mapping[str, str]
+    inputs: tuple[StreamPort, ...]
+    outputs: tuple[StreamPort, ...]
+    schedule: Schedule
+    too_slow: int
+    """Operations that take longer than the clock period."""
+    memories: Mapping[str, Memory]
+    """Queues in front of processes, buffers that reorder tokens, and lines behind windows, by the instance's name."""
+    weights: tuple[WeightPort, ...] = ()
+    loads: tuple[WeightPort, ...] = ()
