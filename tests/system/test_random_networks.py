@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,15 @@ def random_format(rng: np.random.Generator, least: int = 3) -> FixedFormat:
 def random_settings(rng: np.random.Generator, layer: Layer) -> Settings:
     variables = [name for name in layer.precisions if rng.random() < 0.4]
     tables = "table_size" in layer.options and rng.random() < 0.4
-    return Settings(
+    chosen = Settings(
         {name: random_format(rng, 2 if name in ("weight", "bias", "param") else 5) for name in variables},
         table_size=int(2 ** rng.integers(3, 9)) if tables else None,
         binning=list(Binning)[rng.integers(3)] if tables else None,
         implementation=list(SoftmaxImplementation)[rng.integers(3)] if isinstance(layer, Softmax) else None,
     )
+    if chosen.implementation is SoftmaxImplementation.LATENCY:
+        return replace(chosen, table_range=(-8.0, 8.0))  # powers of what is not bounded would be refused
+    return chosen
 
 
 def random_layer(rng: np.random.Generator, shape: Shape) -> Layer:

@@ -53,7 +53,9 @@ error is 0.5 bits (root mean square)."""
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
-_BLOCK_TABLE_BITS = 1024
+_BLOCK_TABLE_BITS = 4096
+"""Constant tables of as many become block memory: Yosys leaves those of 2,048 in look-up tables, and none of 9,216."""
+
 _MEMORY_LUTS_PER_BIT = 1.5
 """A memory of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables. A third of it with LUT6."""
 
@@ -73,7 +75,6 @@ _PIPELINE = 5
 _BLOCK_WORDS, _BLOCK_BITS = 32, 2048
 """Memories and queues with more of both become block memory."""
 
-_BLOCK_TABLE_BITS_OF_PROCESSES = 4096
 _SHORT_DELAY = 4
 """Shorter delays are registers."""
 
@@ -255,7 +256,7 @@ class _Count:
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""
-        if words * bits >= _BLOCK_TABLE_BITS_OF_PROCESSES and words > _BLOCK_WORDS:
+        if words * bits >= _BLOCK_TABLE_BITS and words > _BLOCK_WORDS:
             self.bram += _blocks(words, bits)
         elif words > 1:
             self.lut += self._area.table((words - 1).bit_length(), round(bits))
@@ -351,7 +352,7 @@ class _Count:
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
         address, width = max(x.max_width, 1), max(y.max_width, 1)
-        if width << address <= _BLOCK_TABLE_BITS:
+        if width << address < _BLOCK_TABLE_BITS:
             self.lut += self._area.table(address, width) * count
         else:
             self.bram += _blocks(1 << address, width) * count
