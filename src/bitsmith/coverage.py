@@ -24,6 +24,7 @@ from bitsmith.frontends import keras_layers, keras_ops, onnx_call, onnx_operator
 from bitsmith.frontends.keras import read_keras
 from bitsmith.frontends.keras_call import LayerCall, Translation
 from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx_classical import CLASSICAL
 from bitsmith.frontends.torch import read_torch
 from bitsmith.hls import HlsTarget
 from bitsmith.hls import write as write_hls
@@ -92,7 +93,8 @@ FRONTENDS: tuple[Frontend, ...] = (
     Frontend(
         "ONNX",
         read_onnx,
-        {name: onnx_operators.OPERATORS[name] for name in sorted(onnx_operators.OPERATORS)},
+        {name: onnx_operators.OPERATORS[name] for name in sorted(onnx_operators.OPERATORS)}
+        | {f"{onnx_operators.CLASSICAL_DOMAIN}.{name}": found for name, found in sorted(CLASSICAL.items())},
         onnx_call.Call,
     ),
 )

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 
 import bitsmith
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx import read_onnx
 from bitsmith.layers.network import Network
 
@@ -181,6 +181,29 @@ def test_words_are_no_numbers(used: tuple[str, list[str]]) -> None:
     ]  # fmt: skip
     with pytest.raises(UnsupportedError, match="works on words"):
         read_onnx(_words(*nodes))
+
+
+def _linear(*more: onnx.NodeProto) -> onnx.ModelProto:
+    """A linear model that imports the domain of such models only."""
+    info = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("LinearRegressor", ["x"], ["y"], domain="ai.onnx.ml", coefficients=[0.5, -2.0, 1.0],
+                         intercepts=[0.25]),
+        *more,
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "linear", [info("x", onnx.TensorProto.FLOAT, [None, 3])], [info("y", onnx.TensorProto.FLOAT, [None, 1])]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)], ir_version=10)
+
+
+def test_models_of_classical_operators_alone() -> None:
+    _compared(_linear(), np.array([[1, 2, 3], [-4, 0.5, 0]], np.float32))
+
+
+def test_operators_of_a_domain_that_is_not_imported_are_refused() -> None:
+    with pytest.raises(ModelFileError, match="version is not given"):
+        read_onnx(_linear(helper.make_node("Relu", ["y"], ["z"])))
 
 
 def test_words_at_constant_places_are_refused() -> None:

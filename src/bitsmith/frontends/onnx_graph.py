@@ -206,8 +206,24 @@ def _graphs_within(bodies: Sequence[Iterable[onnx.NodeProto]], where: str) -> li
     raise ModelFileError(f"graphs within graphs, {_MAX_DEPTH} times", where=where, accepted="fewer")
 
 
+def _standard_versions(imports: Iterable[onnx.OperatorSetIdProto]) -> list[int]:
+    return [entry.version for entry in imports if entry.domain in _STANDARD_DOMAINS]
+
+
 def _opset(model: onnx.ModelProto, where: str) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS]
+    """The operator set of ONNX's own domain; the newest where only others are imported, and so none of its operators used.
+
+    Raises:
+        ModelFileError: operators of a domain that is not imported.
+        UnsupportedError: a version that is too old or too new.
+    """
+    versions = _standard_versions(model.opset_import)
+    if not versions and model.opset_import:
+        if any(node.domain in _STANDARD_DOMAINS for node in model.graph.node):
+            raise ModelFileError("operators of ONNX's own domain, whose version is not given", where=where,
+                                 accepted="an opset_import of the domain ''")  # fmt: skip
+        versions = [v for function in model.functions for v in _standard_versions(function.opset_import)]
+        versions = versions or [NEWEST_OPSET]
     opset = max(versions, default=1)
     if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
         raise UnsupportedError(f"operator set {opset}", where=where, accepted=f"{OLDEST_OPSET} to {NEWEST_OPSET}",
