@@ -10,7 +10,9 @@ from bitsmith.ir.builder import Builder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.passes import drop_dead
 from bitsmith.plan import processes as kinds
-from bitsmith.plan.partition import Demand, partition
+from bitsmith.plan.demand import Demand
+from bitsmith.plan.folding import Products
+from bitsmith.plan.partition import partition
 from bitsmith.plan.processes import Network, Numbers
 from bitsmith.plan.schedule import Schedule, _Graph, schedule
 from bitsmith.plan.timing import Sequencer, timing
@@ -127,3 +129,33 @@ def test_random_programs_have_a_schedule(share: int) -> None:
         found = schedule(*small(seed))
         assert found.latency >= 1
         assert found.interval >= 1
+
+
+def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = FixedFormat(True, 8, 3)
+    builder = Builder()
+    x = builder.input("x", (12, 12, 2), form)
+    with builder.layer("conv"):
+        windows = builder.reshape(builder.window(x, (3, 3), (2, 2), (1, 1), ((0, 0), (0, 0))), (5, 5, 18))
+        y = builder.linear(windows, np.arange(18 * 4).reshape(18, 4) % 13 - 6, 3)
+    network = partition(builder.program([("y", y)]), Demand({"conv": 24}, False, {"conv": Products.SHARED}))
+    found = schedule(network, {})
+    assert found.interval == 25 * 24
+    (window,) = [k for k, process in enumerate(network.processes) if isinstance(process.kind, kinds.Window)]
+
+    def behind(one: Schedule) -> int:
+        return next(queue.depth for queue in one.queues if queue.producer == window)
+
+    def bits(one: Schedule) -> int:
+        return sum(
+            queue.depth * int(network.processes[queue.consumer].takes[queue.operand].token.width.sum())
+            for queue in one.queues
+        )
+
+    assert behind(found) <= 2
+    monkeypatch.setattr("bitsmith.plan.schedule._BOUNDS", ())
+    unbounded = schedule(network, {})
+    # Windows of a row come every other cycle, each is multiplied for 24, and rows come at the pace of the image.
+    assert behind(unbounded) > 2
+    assert bits(unbounded) > bits(found)
+    assert unbounded.interval == found.interval

@@ -42,7 +42,7 @@ def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int =
 
 
 @pytest.mark.parametrize(
-    ("depth", "block"), sets((5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), ci=True)
+    ("depth", "block"), sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), ci=True)
 )
 def test_queue_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     (tmp_path / "bitsmith_queue.sv").write_text(library(["bitsmith_queue.sv"])["bitsmith_queue.sv"])
@@ -436,6 +436,7 @@ def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
 
 VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_queue", {"WIDTH": 1, "DEPTH": 1}),
+    ("bitsmith_queue", {"WIDTH": 5, "DEPTH": 2}),
     ("bitsmith_queue", {"WIDTH": 33, "DEPTH": 100}),
     ("bitsmith_split", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
     ("bitsmith_split", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),

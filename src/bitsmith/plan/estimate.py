@@ -60,6 +60,9 @@ _MEMORY_LUTS_PER_BIT = 1.5
 """A memory of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables. A third of it with LUT6."""
 
 _MEMORY_WORDS = 16
+_REGISTERS = 2
+"""Queues of so many places have no memory."""
+
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
 
@@ -163,8 +166,8 @@ def _count_process(count: _Count, process: Process, depths: Sequence[int]) -> No
     for stream, depth in zip(process.takes, depths, strict=True):
         count.lut += _QUEUE_LUTS
         count.ff += _QUEUE_FFS
-        if depth == 1:
-            count.ff += _bits(stream)  # a register
+        if depth <= _REGISTERS:
+            count.registers(depth, _bits(stream))
         else:
             count.memory(depth, _bits(stream))
 
@@ -245,6 +248,11 @@ class _Count:
     def select(self, bits: float) -> None:
         """A part selected from ``bits`` bits."""
         self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
+
+    def registers(self, words: int, bits: float) -> None:
+        """The places of a queue as registers, each filled from outside or from the one behind it."""
+        self.ff += words * bits
+        self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
 
     def memory(self, words: int, bits: float) -> None:
         """A memory, or the places of a queue."""

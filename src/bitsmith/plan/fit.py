@@ -59,6 +59,11 @@ def fits(size: Size, part: Part) -> bool:
     )
 
 
+def _has_room(size: Size, part: Part) -> bool:
+    """Whether a circuit is to be proposed: multiplier blocks stand in few rows of a die, and wires crowd where all are in use."""
+    return fits(size, part) and size.dsp <= _FULL * part.dsps
+
+
 def proposal(program: Program, part: Part, demand: Demand) -> Fit | None:
     """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
 
@@ -84,12 +89,12 @@ def _slowest_first(program: Program, part: Part, wanted: Demand) -> Fit | None:
         return Fit(demand, estimate_layout(program, demand, part.family))
 
     best = laid_out(most)
-    if not fits(best.size, part):
+    if not _has_room(best.size, part):
         return None
     while least < most:
         middle = (least + most) // 2
         found = laid_out(middle)
-        if fits(found.size, part):
+        if _has_room(found.size, part):
             best, most = found, middle
         else:
             least = middle + 1

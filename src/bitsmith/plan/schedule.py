@@ -2,15 +2,18 @@
 
 Everything is known beforehand, for rates do not depend on data. Method: the slowest process sets the interval. The network is
 scheduled as soon as possible with unbounded queues and inputs that come evenly at that interval; the most places in use at once
-are the depths. Queues of these depths admit that schedule, and execution by data-driven rules is monotonic: with the same
-places every action happens as early or earlier (G. Kahn, "The Semantics of a Simple Language for Parallel Programming",
-IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE 83(5), 1995). So no stall at the
-borders can lock the network up, and no queue lowers the rate. A second run with the depths found gives the exact cycles.
+are the depths. What waits in front of a slow process often takes fewer bits further up (tokens before they become windows): so
+what fills the largest queues is held back, one after another, until all tokens but one or two are taken, which stays if frames
+still follow at the interval and all queues together have fewer bits. Queues of the depths found admit that schedule, and
+execution by data-driven rules is monotonic: with the same places every action happens as early or earlier (G. Kahn, "The
+Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
+83(5), 1995). So no stall at the borders can lock the network up, and no queue lowers the rate. A second run with the depths
+found gives the exact cycles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +26,13 @@ _FRAMES = 4
 """Frames beyond those that are under way at once."""
 
 _MOST_FRAMES = 1 << 12
+
+_BOUNDS = (1, 2)
+"""Places that are tried for large queues."""
+
+_MOST_TRIED = 12
+_LEAST_BITS = 256
+"""Queues that are not worth a trial have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,8 @@ class _Link:
     names: tuple[int, int, int, int]
     constant: int | None
     """Places, where the producer only gives constants and never waits: enough for a token in every cycle."""
+    bits: int
+    """Of a token."""
 
 
 class _Graph:
@@ -109,13 +121,17 @@ class _Graph:
             self.sequencers += parts
             last.append(len(self.sequencers) - 1)
             if len(parts) == 2:
-                self.links.append(_Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None))
+                self.links.append(_Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None, _bits(process, 0)))
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
                 constant = latencies.get(source.process, 0) + 2 if source.process in constants else None
                 self.links.append(
-                    _Link(last[source.process], source.port, self.first[number], operand, names, constant)
-                )
+                    _Link(
+                        last[source.process], source.port, self.first[number], operand, names, constant,
+                        _bits(process, operand),
+                    )
+                )  # fmt: skip
+        self._known: dict[tuple[tuple[int, int, int, int], int], tuple[Numbers, Numbers]] = {}
         self.entries = [self.first[number] for number in network.entries]
 
     @property
@@ -129,17 +145,52 @@ class _Graph:
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
-        free: list[int | None] = [link.constant for link in self.links]
+        free, all_links = [link.constant for link in self.links], range(len(self.links))
         alone = self.run(free, 1, None)
         frames = max(int(times[-1]) for times in alone) // interval + _FRAMES
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.entries}
             times = self.run(free, frames, pace)
-            if frames > _MOST_FRAMES or all(
-                _periodic(at, sequencer.actions, interval) for at, sequencer in zip(times, self.sequencers, strict=True)
-            ):
+            if frames > _MOST_FRAMES or self._is_steady(times, interval):
                 break
             frames *= 2
+        depths = self._places(times, frames)
+        tried: set[int] = set()
+        while len(tried) < _MOST_TRIED:
+            left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
+            if not left or max(self._bits([k], depths) for k in left) < _LEAST_BITS:
+                break
+            number = max(left, key=lambda k: self._bits([k], depths))
+            tried.add(number)
+            for bound in _BOUNDS:
+                held = {**pace, self.links[number].writer: self._held_back(self.links[number], times, frames, bound)}
+                later = self.run(free, frames, held)
+                found = self._places(later, frames)
+                if self._is_steady(later, interval) and self._bits(all_links, found) < self._bits(all_links, depths):
+                    times, depths, pace = later, found, held
+                    break
+        return depths
+
+    def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
+        """Of queues of ``depths``."""
+        return sum(self.links[k].bits * depths[k] for k in links)
+
+    def _held_back(self, link: _Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
+        """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""
+        made, gone = self._moves(link, frames)
+        least = times[link.writer].copy()
+        np.maximum.at(least, made[bound:], times[link.reader][gone[: len(made) - bound]] + 1)
+        return least
+
+    def _is_steady(self, times: Sequence[Numbers], interval: int) -> bool:
+        """Whether the last two frames are alike."""
+        return all(
+            np.array_equal(at[-one.actions :], at[-2 * one.actions : -one.actions] + interval)
+            for at, one in zip(times, self.sequencers, strict=True)
+        )
+
+    def _places(self, times: Sequence[Numbers], frames: int) -> list[int]:
+        """Places in use at most."""
         return [link.constant or self._most(link, times, frames) for link in self.links]
 
     def span(self, times: Sequence[Numbers], network: Network, frames: int) -> list[int]:
@@ -148,11 +199,17 @@ class _Graph:
         ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.exits]
         return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
 
+    def _moves(self, link: _Link, frames: int) -> tuple[Numbers, Numbers]:
+        """The actions that fill ``link`` and those that take from it, once per token."""
+        if (link.names, frames) not in self._known:
+            writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
+            moves = _events(writer.fills[link.row], frames), _events(reader.takes[link.column], frames)
+            self._known[link.names, frames] = moves
+        return self._known[link.names, frames]
+
     def _most(self, link: _Link, times: Sequence[Numbers], frames: int) -> int:
         """The most places of ``link`` that are taken at once."""
-        writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
-        made = _events(writer.fills[link.row], frames)
-        gone = _events(reader.takes[link.column], frames)
+        made, gone = self._moves(link, frames)
         filled, left = times[link.writer][made], times[link.reader][gone]
         # A place is free in the cycle after its token was taken.
         return max(1, int(np.max(np.arange(1, len(filled) + 1) - np.searchsorted(left, filled, side="left"))))
@@ -200,12 +257,13 @@ class _Graph:
             fills, takes = writer.fills[link.row], reader.takes[link.column]
             needed = np.maximum.accumulate(_cumulative(reader.needs[link.column], int(takes[-1]), frames))
             first = int(np.searchsorted(needed, 1))
-            made = _events(fills, frames)[needed[first:] - 1]
+            moves = self._moves(link, frames)
+            made = moves[0][needed[first:] - 1]
             waits[link.reader].append(_Wait(first, link.writer, made, writer.latency + 1))
             if depth is not None:
                 filled = _cumulative(fills, int(fills[-1]), frames)
                 first = int(np.searchsorted(filled, depth + 1))
-                gone = _events(takes, frames)[filled[first:] - depth - 1]
+                gone = moves[1][filled[first:] - depth - 1]
                 waits[link.writer].append(_Wait(first, link.reader, gone, 1))
         return waits
 
@@ -248,6 +306,6 @@ def _even(actions: int, interval: int, frames: int) -> Numbers:
     return np.asarray((np.arange(frames)[:, None] * interval + offsets).ravel(), dtype=np.int64)
 
 
-def _periodic(times: Numbers, actions: int, interval: int) -> bool:
-    """Whether the last two frames are alike."""
-    return bool(np.array_equal(times[-actions:], times[-2 * actions : -actions] + interval))
+def _bits(process: Process, operand: int) -> int:
+    token = process.takes[operand].token
+    return int(np.broadcast_to(token.width, token.shape).sum())

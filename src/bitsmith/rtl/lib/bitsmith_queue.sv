@@ -4,9 +4,9 @@
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
 // through a pipeline always has a place to go. free and valid depend on registers only.
 //
-// Small memories are read asynchronously and become look-up-table memory. Large ones are read synchronously and become
-// block memory: they are read one place ahead, and a word that is put into the place that will be shown goes around the
-// memory. In simulation the most places ever in use are printed at the end.
+// Two places are registers, one behind the other. Small memories are read asynchronously and become look-up-table memory. Large
+// ones are read synchronously and become block memory: they are read one place ahead, and a word that is put into the place
+// that will be shown goes around the memory. In simulation the most places ever in use are printed at the end.
 //
 // WIDTH   bits of a token, at least 1
 // DEPTH   places, at least 1, not only powers of two
@@ -84,6 +84,20 @@ module bitsmith_queue #(
         end
 
         assign data = around ? passed : stored;
+    end else if (DEPTH == 2) begin : g_pair
+        // The word that is shown is always in the same place.
+        logic [WIDTH-1:0] first;
+        logic [WIDTH-1:0] second;
+        logic unused;
+
+        assign unused = ^{write_at, read_at};
+
+        always_ff @(posedge clk) begin
+            if (put) second <= put_data;
+            if (take | ~valid) first <= (held == FULL) ? second : put_data;
+        end
+
+        assign data = first;
     end else begin : g_small
         logic [WIDTH-1:0] memory[DEPTH];
 
