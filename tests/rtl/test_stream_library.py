@@ -42,7 +42,8 @@ def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int =
 
 
 @pytest.mark.parametrize(
-    ("depth", "block"), sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), ci=True)
+    ("depth", "block"),
+    sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), ci=True),
 )
 def test_queue_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
     (tmp_path / "bitsmith_queue.sv").write_text(library(["bitsmith_queue.sv"])["bitsmith_queue.sv"])

@@ -153,7 +153,7 @@ def _count_process(count: _Count, process: Process, depths: Sequence[int]) -> No
             if kind.loaded:
                 count.loadable(kind.loaded.steps * kind.loaded.groups, _bits(process.results[0]))
             else:
-                count.table(len(kind.raw), _bits(process.results[0]))
+                count.table(len(kind.words), _bits(process.results[0]))
         case Merge():
             count.select(sum(map(_bits, process.takes)))
         case Reduce():

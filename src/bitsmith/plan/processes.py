@@ -103,6 +103,11 @@ class Rom:
     raw: Ints
     loaded: Loaded | None = None
 
+    @property
+    def words(self) -> Ints:
+        """The tokens that come over and over."""
+        return self.raw[: self.loaded.steps * self.loaded.groups if self.loaded else period(self.raw)]
+
 
 @dataclass(frozen=True, slots=True)
 class Map:
@@ -234,6 +239,14 @@ class Network:
     def exits(self) -> tuple[int, ...]:
         """Processes that are outputs, in the program's order."""
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Exit))
+
+
+def period(rows: Ints | Numbers) -> int:
+    """The least number of rows of which all are repetitions."""
+    for number in range(1, len(rows) // 2 + 1):
+        if len(rows) % number == 0 and bool(np.all(rows[number:] == rows[:-number])):
+            return number
+    return len(rows)
 
 
 def hull(kind: TensorType, axes: int) -> TensorType:

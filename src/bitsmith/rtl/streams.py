@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Ints
@@ -23,7 +22,7 @@ from bitsmith.netlist.scalarise import scalarise
 from bitsmith.plan import processes as kinds
 from bitsmith.plan.delay import DelayModel
 from bitsmith.plan.multipliers import Pairs, multipliers
-from bitsmith.plan.processes import Network, Process, hull
+from bitsmith.plan.processes import Network, Process, hull, period
 from bitsmith.plan.schedule import schedule
 from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
 from bitsmith.rtl.design import RtlDesign
@@ -153,8 +152,7 @@ def _exit(top: StreamTop, number: int, kind: kinds.Exit, process: Process) -> No
 def _rom(top: StreamTop, number: int, kind: kinds.Rom, process: Process) -> None:
     stream = process.results[0]
     width = bits(layout(stream.token))
-    rows = kind.raw.reshape(stream.tokens, -1)
-    rows = rows[: kind.loaded.steps * kind.loaded.groups if kind.loaded else _period(rows)]
+    rows = kind.words.reshape(len(kind.words), -1)
     values = [_packed(token, layout(stream.token)) for token in rows]
     if kind.loaded:
         address, unused = f"p{number}_next_index", f"unused_p{number}_index"
@@ -291,7 +289,7 @@ def _reorder(top: StreamTop, number: int, kind: kinds.Reorder, process: Process)
         gives = np.diff(sequencer.fills[0], prepend=0)
         needs = (sequencer.needs[0] > before).astype(np.int64)
         flags = [int(n | t << 1 | g << 2) for n, t, g in zip(needs, takes, gives, strict=True)]
-        flags = flags[: _period(np.array(flags).reshape(-1, 1))]
+        flags = flags[: period(np.array(flags))]
         ports, table = top.looked_up(number, "flags", 3, flags)
         ports = {**top.standard(number, x), **ports, "flags": table}
         top.instance("order", f"p{number}", {"ACTIONS": len(flags), "WIDTH": bits(want)}, ports)
@@ -327,7 +325,7 @@ def _merge(top: StreamTop, number: int, kind: kinds.Merge, process: Process) -> 
         for k, stream in enumerate(process.takes)
     ]
     which = max((operands - 1).bit_length(), 1)
-    source = kind.source[: _period(kind.source.reshape(-1, 1))]
+    source = kind.source[: period(kind.source)]
     index, table = top.looked_up(number, "which", which, [int(k) for k in source])
     joined = {
         f"x_{signal}": f"{{{', '.join(f'p{number}_x{k}_{signal}' for k in reversed(range(operands)))}}}"
@@ -390,14 +388,6 @@ def _scan(top: StreamTop, number: int, kind: kinds.Scan, process: Process) -> No
         **{signal: f"{y}_{signal.removeprefix('y_')}" for signal in ("y_free", "y_claim", "y_put")},
     }
     top.instance("scan", f"p{number}", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
-
-
-def _period(rows: npt.NDArray[np.generic]) -> int:
-    """The least number of rows of which all are repetitions."""
-    for period in range(1, len(rows) // 2 + 1):
-        if len(rows) % period == 0 and bool(np.all(rows[period:] == rows[:-period])):
-            return period
-    return len(rows)
 
 
 def _packed(values: Ints, elements: Layout) -> int:
