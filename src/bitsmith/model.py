@@ -19,7 +19,7 @@ from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
-from bitsmith.ir.ops import Ints
+from bitsmith.ir.ops import Input, Ints
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Overflow, width_of
 from bitsmith.layers.conv import Conv
@@ -34,7 +34,7 @@ from bitsmith.plan.folding import Products
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, render, rows
+from bitsmith.report.summary import Design, input_format, render, rows
 
 if TYPE_CHECKING:
     from bitsmith.bridge import CompiledProgram
@@ -344,16 +344,14 @@ class Model:
         return Model(content.network, content.program, target, content.notes)
 
     def input_format_text(self, name: str) -> str:
-        """The declared format of input ``name``, as text.
+        """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.
 
         Raises:
             InputDataError: no such input.
         """
         for op in self.program.input_ops():
             if op.name == name:
-                lo, hi = int(op.lo.min()), int(op.hi.max())
-                fmt = FixedFormat(lo < 0, max(width_of(lo, hi), 1), int(op.frac.max()), op.rounding, op.overflow)
-                return str(fmt)
+                return input_format(op)
         raise InputDataError(f"no input {name!r}", accepted=", ".join(op.name for op in self.program.input_ops()))
 
     def design(self, further_notes: tuple[str, ...] = ()) -> Design:
@@ -394,16 +392,22 @@ class Model:
     def _warn_outside(self, outside: Sequence[int]) -> None:
         for op, count in zip(self.program.input_ops(), outside, strict=True):
             if count:
-                scale = 2.0 ** -int(op.frac.max())
-                lo, hi = int(op.lo.min()), int(op.hi.max())
-                if op.overflow is Overflow.SAT_SYM:
-                    lo = max(lo, -hi)
                 warnings.warn(
-                    f"input {op.name!r}: {count} values lie outside {lo * scale:g}..{hi * scale:g}; "
-                    f"{op.overflow.value} applies ({self.input_format_text(op.name)})",
+                    f"input {op.name!r}: {count} values lie outside {_bounds(op)}; "
+                    f"{op.overflow.value} applies ({input_format(op)})",
                     InputRangeWarning,
                     stacklevel=3,
                 )
+
+
+def _bounds(op: Input) -> str:
+    """The range of an input's values."""
+    if op.frac.size > 1 or op.lo.size > 1 or op.hi.size > 1:
+        return "the ranges of their features"
+    scale, lo, hi = 2.0 ** -int(op.frac.item()), int(op.lo.item()), int(op.hi.item())
+    if op.overflow is Overflow.SAT_SYM:
+        lo = max(lo, -hi)
+    return f"{lo * scale:g}..{hi * scale:g}"
 
 
 def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:

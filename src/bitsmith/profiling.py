@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
@@ -226,7 +226,7 @@ def _chosen(kinds: type[_Choice], given: str, key: str) -> _Choice:
 def _spans(model: Model) -> dict[str, tuple[int, int]]:
     """By the labels of the rows, the exponents between which types represent magnitudes."""
     spans = {
-        f"{node.name}/{variable}": _span(held_constant(node, variable, values)[1])
+        f"{node.name}/{variable}": _span(held_constant(node, variable, values).formats)
         for node in model.network.nodes
         for variable, values in node.layer.weights().items()
     }
@@ -236,8 +236,8 @@ def _spans(model: Model) -> dict[str, tuple[int, int]]:
     return spans
 
 
-def _span(fmt: FixedFormat) -> tuple[int, int]:
-    return -fmt.frac, fmt.width - int(fmt.signed) - fmt.frac
+def _span(formats: Sequence[FixedFormat]) -> tuple[int, int]:
+    return -max(fmt.frac for fmt in formats), max(fmt.integer - int(fmt.signed) for fmt in formats)
 
 
 def _float_weights(network: Network) -> dict[str, Floats]:
@@ -249,12 +249,11 @@ def _float_weights(network: Network) -> dict[str, Floats]:
 
 
 def _held_weights(network: Network) -> dict[str, Floats]:
-    held = {}
-    for node in network.nodes:
-        for variable, values in node.layer.weights().items():
-            raw, fmt = held_constant(node, variable, values)
-            held[f"{node.name}/{variable}"] = np.ldexp(raw.astype(np.float64), -fmt.frac).ravel()
-    return held
+    return {
+        f"{node.name}/{variable}": held_constant(node, variable, values).values.ravel()
+        for node in network.nodes
+        for variable, values in node.layer.weights().items()
+    }
 
 
 def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:

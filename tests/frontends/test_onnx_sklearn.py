@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 from sklearn.base import BaseEstimator
-from sklearn.datasets import load_iris, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -155,6 +156,36 @@ def test_calibrated_precision_keeps_the_labels(tmp_path: Path) -> None:
     wanted, right = _expected(proto, x)
     assert np.mean(label.ravel() == wanted) > 0.97
     np.testing.assert_allclose(probabilities, right, atol=0.02)
+
+
+def test_samples_that_calibration_has_not_seen_keep_their_results() -> None:
+    x, y = _wine()
+    proto = _exported(make_pipeline(StandardScaler(), _classifier()), x, y, False)
+    _, found = bitsmith.convert(proto, calibration=x[::4]).predict(x)
+    assert float(np.max(np.abs(found - _expected(proto, x)[-1]))) < 0.01
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler, MinMaxScaler], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("load", "network"),
+    [(load_breast_cancer, MLPClassifier), (load_wine, MLPClassifier), (load_diabetes, MLPRegressor)],
+    ids=["cancer", "wine", "diabetes"],
+)
+def test_calibrated_precision_keeps_the_results_of_raw_features(
+    load: Callable[..., tuple[Numbers, Numbers]],
+    network: type[MLPClassifier | MLPRegressor],
+    scaler: type[StandardScaler],
+) -> None:
+    """Features from 0.05 to 4000 in front of the scaler."""
+    classifies = network is MLPClassifier
+    x, y = load(return_X_y=True) if classifies else load(return_X_y=True, scaled=False)
+    x = x.astype(np.float32)
+    pipeline = make_pipeline(scaler(), network(hidden_layer_sizes=(12, 6), max_iter=40, random_state=0))
+    proto = _exported(pipeline, x, y if classifies else y / 100, not classifies)
+    results = bitsmith.convert(proto, calibration=x).predict(x)
+    right = _expected(proto, x)[-1]
+    found = np.asarray(results[-1] if isinstance(results, list) else results)
+    assert float(np.max(np.abs(found.reshape(right.shape) - right))) < 0.01
 
 
 def _words(*nodes: onnx.NodeProto) -> onnx.ModelProto:

@@ -75,7 +75,10 @@ class _Generator:
             self.values.append(self.build.input(f"x{index}", self.shape(), self.format()))
         if self.rng.random() < 0.3:  # an input may follow other nodes
             self.grow(self.rng.randint(1, max_ops // 4))
-            self.values.append(self.build.input("late", self.shape(), self.format()))
+            shape = self.shape()
+            count = shape[-1] if shape else 1
+            formats = [self.format(), *(self.formats * count)][:count]  # of one feature each
+            self.values.append(self.build.input("late", shape, *formats))
         self.grow(self.rng.randint(1, max_ops))
         count = self.rng.randint(1, 3)
         outputs = [(f"y{k}", value) for k, value in enumerate([self.values[-1], *self.picks(count - 1)])]

@@ -79,14 +79,14 @@ class Builder:
             tuple(Output(name, value.index) for name, value in probes),
         )
 
-    def input(self, name: str, shape: Sequence[int], fmt: FixedFormat) -> Value:
-        """An input whose every element has format ``fmt``."""
+    def input(self, name: str, shape: Sequence[int], *formats: FixedFormat) -> Value:
+        """An input of one format, or of one for each element of the last axis, all with the modes of the first."""
+        columns = np.array([(fmt.frac, fmt.lo, fmt.hi) for fmt in formats], dtype=np.object_).T
+        frac, lo, hi = columns if len(formats) > 1 else columns[:, 0]
+        first = formats[0]
         return self.apply(
-            ops.Input(
-                name, tuple(shape), _fracs(fmt.frac), _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi)),
-                fmt.rounding, fmt.overflow,
-            )
-        )  # fmt: skip
+            ops.Input(name, tuple(shape), _fracs(frac), _frozen(lo), _frozen(hi), first.rounding, first.overflow)
+        )
 
     def const(self, raw: IntLike, frac: IntLike = 0) -> Value:
         """A constant ``raw * 2**-frac``; trailing zero bits are moved into the scale, element by element."""

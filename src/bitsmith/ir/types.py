@@ -8,7 +8,7 @@ are Python's, so no range is ever approximated.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -86,11 +86,24 @@ class FixedFormat:
         return (1 << (self.width - int(self.signed))) - 1
 
     def __str__(self) -> str:
-        name = "fixed" if self.signed else "ufixed"
-        modes = ""
-        if (self.rounding, self.overflow) != (Rounding.TRN, Overflow.WRAP):
-            modes = f",{self.rounding.value},{self.overflow.value}"
-        return f"{name}<{self.width},{self.integer}{modes}>"
+        return format_text([self])
+
+
+def format_text(formats: Iterable[FixedFormat]) -> str:
+    """Formats of the same modes as one text; numbers that differ from the least to the greatest: ``fixed<7..16,-3..9>``."""
+    found = list(formats)
+    name = "fixed" if any(fmt.signed for fmt in found) else "ufixed"
+    width, integer = span_text([fmt.width for fmt in found]), span_text([fmt.integer for fmt in found])
+    modes = ""
+    if (found[0].rounding, found[0].overflow) != (Rounding.TRN, Overflow.WRAP):
+        modes = f",{found[0].rounding.value},{found[0].overflow.value}"
+    return f"{name}<{width},{integer}{modes}>"
+
+
+def span_text(numbers: Collection[int]) -> str:
+    """``3..9``, or ``3`` where all are the same."""
+    least, most = min(numbers), max(numbers)
+    return str(most) if least == most else f"{least}..{most}"
 
 
 def objects(values: IntLike) -> npt.NDArray[np.object_]:

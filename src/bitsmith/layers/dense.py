@@ -9,17 +9,22 @@ from typing import ClassVar
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
-from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Lowering, exponents
 from bitsmith.layers.order import Order, unchanged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense(Layer):
-    """``x @ kernel + bias`` over the last axis; kernel (n_in, n_out), bias (n_out,) or None. Any rank."""
+    """``x @ kernel + bias`` over the last axis; kernel (n_in, n_out), bias (n_out,) or None. Any rank.
+
+    ``row_scale`` (n_in,) has the factors of a normalisation that was folded into the rows of the kernel, if there was one: the
+    rows' rounding is in proportion to them.
+    """
 
     kernel: Floats
     bias: Floats | None = None
+    row_scale: Floats | None = None
 
     precisions: ClassVar[tuple[str, ...]] = ("weight", "bias", "accum", "result")
 
@@ -28,8 +33,13 @@ class Dense(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
+    def weight_exponents(self, variable: str) -> Exponents | None:
+        return exponents(self.row_scale)[:, None] if variable == "weight" and self.row_scale is not None else None
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
+        if self.row_scale is not None and self.row_scale.shape != self.kernel.shape[:1]:
+            raise UnsupportedError(f"scales of shape {self.row_scale.shape} for a kernel of shape {self.kernel.shape}")
         if not shape or shape[-1] != self.kernel.shape[0]:
             raise UnsupportedError(
                 f"a kernel of shape {self.kernel.shape} on an input of shape {shape}",
@@ -40,21 +50,23 @@ class Dense(Layer):
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
         (order,), (shape,) = orders, shapes
         if len(shape) == 1:
-            return replace(self, kernel=as_weights(self.kernel[list(order)])), unchanged(self.output_shape(shapes))
+            row_scale = None if self.row_scale is None else as_weights(self.row_scale[list(order)])
+            ordered = replace(self, kernel=as_weights(self.kernel[list(order)]), row_scale=row_scale)
+            return ordered, unchanged(self.output_shape(shapes))
         return (self, order) if order[-1] == len(shape) - 1 else None
 
     def giving(self, order: Order, shape: Shape) -> Layer | None:
         if len(shape) > 1:
             return None
         bias = None if self.bias is None else as_weights(self.bias[list(order)])
-        return Dense(as_weights(self.kernel[:, list(order)]), bias)
+        return replace(self, kernel=as_weights(self.kernel[:, list(order)]), bias=bias)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         result: Floats = inputs[0] @ self.kernel
         return result if self.bias is None else result + self.bias
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        result = lowering.product(inputs[0], self.kernel)
+        result = lowering.product(inputs[0], self.kernel, self.weight_exponents("weight"))
         if self.bias is not None:
             result = lowering.builder.add(result, lowering.trained("bias", self.bias))
         return lowering.result(lowering.cast("accum", result))

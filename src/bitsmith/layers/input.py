@@ -46,11 +46,11 @@ class Input(Layer):
         return inputs[0]
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        fmt = lowering.format("result")
-        if fmt is None:
+        formats = lowering.input_formats(self.default_format)
+        if self.entries is not None and lowering.format("result") is None:
             # Indices that calibration data happen not to hold are valid all the same.
-            fmt = self.default_format if self.entries is not None else lowering.input_format(self.default_format)
-        return lowering.builder.input(lowering.name, self.shape, fmt)
+            formats = (self.default_format,)
+        return lowering.builder.input(lowering.name, self.shape, *formats)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Shape: TypeAlias = tuple[int, ...]
 Floats: TypeAlias = npt.NDArray[np.float64]
+Exponents: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,13 @@ class Layer(ABC):
     def weights(self) -> Mapping[str, Floats]:
         """Trained tensors by their precision variable."""
         return {}
+
+    def weight_exponents(self, variable: str) -> Exponents | None:
+        """Where ``auto`` takes several formats for a trained tensor: the powers of two that their steps are in proportion to.
+
+        They broadcast to the tensor. None: it takes one format.
+        """
+        return None
 
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:

@@ -3,13 +3,18 @@
 The rules of ``auto`` (what the user leaves out):
 
 - *Weights and biases* that fit ``AUTO_BITS`` bits exactly are taken exactly. Others are rounded to nearest even with the
-  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits.
+  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits. Scales of a normalisation that would
+  keep fewer than ``LEAST_BITS`` bits so have a power of two each, and rows of a kernel have those of the normalisation that was
+  folded into them (:meth:`bitsmith.layers.layer.Layer.weight_exponents`).
 - *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = AUTO_BITS - 1 - ceil(log2(amplitude))``
   and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
   A finer result is rounded (RND) to that step. Its integer bits come from the proved range, so nothing can overflow;
   with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
   In front of layers that jump (signs, comparisons) all results are exact.
 - *Accumulators* are exact always.
+- *Inputs* with calibration data take the narrowest format that holds the data exactly if ``AUTO_BITS`` bits do, else that many
+  for their range, and saturate. Where one format for all features would change results (see the pass ``observe``), each
+  element of the last axis has its own, with a spare bit if it is rounded.
 
 Weights that can be loaded anew may be any of their format; one that auto gives has the bits and the scale of the trained ones.
 What calibration data show from such a layer on says nothing of ranges with other weights: these are proved, as without data.
@@ -28,15 +33,19 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects, width_of
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Exponents, Floats
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 AUTO_BITS = 16
 """Bits of relative accuracy that ``auto`` keeps of weights and of results."""
 
+LEAST_BITS = 10
+"""Bits that each value of a vector has at least where ``auto`` gives all of them one format."""
+
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
 Ints = npt.NDArray[np.object_]
+Fracs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ class Observed:
     frac: int | None = None
     measured: bool = False
     inner: Mapping[str, Observed] = field(default_factory=dict)
+    features: tuple[Observed, ...] = ()
+    """Of an input whose data need a format for each element of its last axis: what these show."""
 
     @property
     def amplitude(self) -> float:
@@ -71,6 +82,20 @@ def exact_frac(values: Floats, bits: int = AUTO_BITS) -> int | None:
     whole = scaled.astype(np.int64)
     spare = int(np.bitwise_or.reduce(np.abs(whole), axis=None))
     return bits - top - ((spare & -spare).bit_length() - 1)
+
+
+def exponents(values: Floats) -> Exponents:
+    """The power of two next above each magnitude; 0 for 0."""
+    return np.frexp(values)[1].astype(np.int64)
+
+
+def spread_exponents(values: Floats) -> Exponents | None:
+    """Those of ``values`` if one format of ``AUTO_BITS`` bits would leave some of them too few; None if it would not."""
+    found = exponents(values)
+    shown = found[values != 0]
+    if shown.size == 0 or shown.max() - shown.min() <= AUTO_BITS - LEAST_BITS or exact_frac(values) is not None:
+        return None
+    return found
 
 
 def to_raw(values: Floats, fmt: FixedFormat) -> Ints:
@@ -108,21 +133,18 @@ class Lowering:
         """The user's format of ``variable``; None is auto."""
         return self.settings.precision.get(variable)
 
-    def input_format(self, unknown: FixedFormat) -> FixedFormat:
-        """The format of a network input: the user's, else the one that calibration data need, else ``unknown``."""
+    def input_formats(self, unknown: FixedFormat) -> tuple[FixedFormat, ...]:
+        """The formats of a network input, one for all or one for each element of the last axis.
+
+        They are the user's, else those that calibration data need, else ``unknown``.
+        """
         given = self.format("result")
         if given is not None:
-            return given
+            return (given,)
         if not self.observed.measured:
-            return unknown
-        if self.observed.frac is not None:
-            frac = self.observed.frac
-            bits = max(_signed_bits(self.observed.lo, frac), _signed_bits(self.observed.hi, frac))
-            signed = self.observed.lo < 0
-            return FixedFormat(signed, max(bits - int(not signed), 1), frac, Rounding.RND, Overflow.SAT)
-        signed = self.observed.lo < 0
-        frac = AUTO_BITS - int(signed) - math.frexp(self.observed.amplitude)[1]
-        return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
+            return (unknown,)
+        # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
+        return tuple(format_for(each, spare=1) for each in self.observed.features) or (format_for(self.observed),)
 
     def seen(self, variable: str) -> Observed:
         """What the float model shows of ``variable``."""
@@ -149,6 +171,14 @@ class Lowering:
         if frac is None:
             frac = AUTO_BITS - 1 - math.frexp(float(np.max(np.abs(values))))[1]
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+
+    def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None) -> tuple[Ints, Fracs]:
+        """As :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values."""
+        if scale is None or self.format(variable) is not None:
+            raw, frac = self.constant(variable, values)
+            return raw, np.asarray(frac)
+        raw, frac = self.constant(variable, np.ldexp(values, -scale))
+        return raw, frac - scale
 
     def const(self, variable: str, values: Floats) -> Value:
         """A trained tensor as a constant of the program."""
@@ -182,11 +212,14 @@ class Lowering:
         """A trained tensor: a parameter if the layer's can be loaded, else a constant."""
         return self.parameter(variable, values) if self.loaded else self.const(variable, values)
 
-    def product(self, x: Value, values: Floats) -> Value:
-        """``x @ values`` over the last axis of ``x``; ``values`` (n, m) are the layer's variable ``weight``."""
+    def product(self, x: Value, values: Floats, scale: Exponents | None = None) -> Value:
+        """``x @ values`` over the last axis of ``x``; ``values`` (n, m) are the layer's variable ``weight``.
+
+        ``scale`` is that of :meth:`scaled_constant`; weights that can be loaded have one format.
+        """
         builder = self.builder
         if not self.loaded:
-            return builder.linear(x, *self.constant("weight", values))
+            return builder.linear(x, *self.scaled_constant("weight", values, scale))
         rows = x if len(x.shape) > 1 else builder.reshape(x, (1, *x.shape))
         result = builder.matmul(self.aligned(rows), self.parameter("weight", values))
         return builder.reshape(result, (*x.shape[:-1], values.shape[-1]))
@@ -227,6 +260,19 @@ class Lowering:
         elif bool(np.all(drop == 0)):
             return x
         return self.builder.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
+
+
+def format_for(seen: Observed, spare: int = 0) -> FixedFormat:
+    """The format of an input whose calibration data look like this: exact if ``AUTO_BITS`` bits are enough, else that many.
+
+    In the latter case ``spare`` bits of them are above those that the data need.
+    """
+    signed = seen.lo < 0
+    if seen.frac is not None:
+        bits = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
+        return FixedFormat(signed, max(bits - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
+    frac = AUTO_BITS - int(signed) - spare - math.frexp(seen.amplitude)[1]
+    return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
 
 
 def _whole_format(raw: Ints, frac: int) -> FixedFormat:

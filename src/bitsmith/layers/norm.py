@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
-from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.lowering import Lowering, spread_exponents
 from bitsmith.layers.order import Order, moved_axes, ordered
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +36,9 @@ class BatchNormalization(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"scale": self.scale, "bias": self.offset}
 
+    def weight_exponents(self, variable: str) -> Exponents | None:
+        return spread_exponents(self.scale) if variable == "scale" else None
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if not -len(shape) <= self.axis < len(shape) or self.scale.shape != (shape[self.axis],):
@@ -47,7 +53,7 @@ class BatchNormalization(Layer):
         scale, offset = (as_weights(ordered(values, orders[0])) for values in (self.scale, self.offset))
         return BatchNormalization(scale, offset), orders[0]
 
-    def _along_axis(self, values: Floats, rank: int) -> Floats:
+    def _along_axis(self, values: npt.NDArray[_Number], rank: int) -> npt.NDArray[_Number]:
         shape = [1] * rank
         shape[self.axis] = -1
         return values.reshape(shape)
@@ -59,7 +65,9 @@ class BatchNormalization(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, rank = lowering.builder, len(inputs[0].shape)
-        scaled = builder.mul(inputs[0], lowering.const("scale", self._along_axis(self.scale, rank)))
+        raw, frac = lowering.scaled_constant("scale", self.scale, self.weight_exponents("scale"))
+        fracs = np.broadcast_to(frac, self.scale.shape)
+        scaled = builder.mul(inputs[0], builder.const(self._along_axis(raw, rank), self._along_axis(fracs, rank)))
         result = builder.add(scaled, lowering.const("bias", self._along_axis(self.offset, rank)))
         return lowering.result(lowering.cast("accum", result))
 

@@ -1,14 +1,18 @@
-"""Folds batch normalisation into the dense layer or the convolution before it.
+"""Folds batch normalisation into the dense layer or the convolution before it, or else into the dense layer behind it.
 
 Before: ``dense -> batch normalisation``. After: ``dense`` with scaled weights ``-> identity`` under the normalisation's name,
 which keeps the normalisation's result precision; axes of size 1 may come and go in between. Only where the first layer's own
 result is not observable: it has no other consumer, is no output, and its result and accumulator precision are auto, and so are
 the normalisation's weights. A kernel that has few bits (of a network trained for them) stays as it is: scaled, it would need
 many.
+
+Before: ``batch normalisation -> dense``, as where inputs are scaled first. After: ``identity -> dense``, with scaled rows. Only
+where the normalisation's result is not observable, and the precision of the dense layer's own weights is auto as well.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -21,12 +25,19 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Flatten, Identity, Reshape
 
+_SUMS = frozenset({"result", "accum"})
+
 Weighted: TypeAlias = Dense | Conv | ConvTranspose
 """Layers with a kernel whose last axis is the result's channels, and a bias for each of them."""
 
 
 def fold_batchnorm(network: Network) -> Network:
     """``network`` with foldable batch normalisations folded."""
+    return _folded_forward(_folded_back(network))
+
+
+def _folded_back(network: Network) -> Network:
+    """With those folded that follow a layer with weights."""
     nodes = {node.name: node for node in network.nodes}
     shapes = network.shapes()
     for node in network.nodes:
@@ -42,8 +53,33 @@ def fold_batchnorm(network: Network) -> Network:
         if before.settings.weights is not Weights.ONCHIP:
             continue  # what is loaded are the layer's own weights
         last_axis = _is_last(node.layer.axis, shapes[node.name], shapes[before.name])
-        if last_axis and _is_unseen(network, before, {"result", "accum"}):
+        if last_axis and _is_unseen(network, before, _SUMS):
             nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
+            nodes[node.name] = replace(node, layer=Identity())
+            nodes.update({name: replace(nodes[name], folded=True) for name in between})
+    return network.with_nodes([nodes[node.name] for node in network.nodes])
+
+
+def _folded_forward(network: Network) -> Network:
+    """With those folded that a dense layer follows; of several in a row the last one first."""
+    nodes = {node.name: node for node in network.nodes}
+    shapes = network.shapes()
+    for node in reversed(network.nodes):
+        layer = nodes[node.name].layer
+        if not isinstance(layer, BatchNormalization) or not _is_unseen(network, node, {"scale", "bias", *_SUMS}):
+            continue
+        behind, between = nodes[network.consumers(node.name)[0].name], [node.name]
+        while isinstance(behind.layer, Identity | Reshape | Flatten) and _is_unseen(network, behind, {"result"}):
+            between.append(behind.name)
+            behind = nodes[network.consumers(behind.name)[0].name]
+        if (
+            isinstance(behind.layer, Dense)
+            and behind.settings.weights is Weights.ONCHIP
+            and not {"weight", "bias"} & set(behind.settings.precision)
+            and exact_frac(behind.layer.kernel) is None
+            and _is_last(layer.axis, shapes[node.name], shapes[between[-1]])
+        ):
+            nodes[behind.name] = replace(behind, layer=_with_scaled_rows(behind.layer, layer))
             nodes[node.name] = replace(node, layer=Identity())
             nodes.update({name: replace(nodes[name], folded=True) for name in between})
     return network.with_nodes([nodes[node.name] for node in network.nodes])
@@ -58,7 +94,7 @@ def _is_last(axis: int, shape: Shape, before: Shape) -> bool:
     return alike and shape[axis] == before[-1] > 1 and all(n == 1 for n in shape[axis + 1 :])
 
 
-def _is_unseen(network: Network, node: NetworkNode, variables: set[str]) -> bool:
+def _is_unseen(network: Network, node: NetworkNode, variables: AbstractSet[str]) -> bool:
     """Whether only the one node that reads it sees this node's result, and none of ``variables`` rounds it."""
     return (
         len(network.consumers(node.name)) == 1
@@ -73,3 +109,12 @@ def _scaled(weighted: Weighted, normalisation: BatchNormalization) -> Weighted:
     if weighted.bias is not None:
         bias = bias + weighted.bias * normalisation.scale
     return replace(weighted, kernel=as_weights(weighted.kernel * normalisation.scale), bias=as_weights(bias))
+
+
+def _with_scaled_rows(dense: Dense, normalisation: BatchNormalization) -> Dense:
+    scale, bias = normalisation.scale, normalisation.offset @ dense.kernel
+    return Dense(
+        as_weights(dense.kernel * scale[:, None]),
+        as_weights(bias if dense.bias is None else bias + dense.bias),
+        as_weights(scale if dense.row_scale is None else scale * dense.row_scale),
+    )

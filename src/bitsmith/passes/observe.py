@@ -1,4 +1,8 @@
-"""Runs the float model and notes what each tensor's values look like: the basis of ``auto`` precision."""
+"""Runs the float model and notes what each tensor's values look like: the basis of ``auto`` precision.
+
+An input has one format for all its features unless rounding the calibration data to it changes some layer's result. Then
+each feature (element of the last axis) is looked at on its own.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import AUTO_BITS, Observed, exact_frac
-from bitsmith.layers.network import Network
+from bitsmith.layers.lowering import AUTO_BITS, Observed, exact_frac, format_for
+from bitsmith.layers.network import Network, NetworkNode
 
 GENERATED_SAMPLES = 512
 _LEAST_SAMPLES = 16
@@ -25,6 +29,15 @@ _CHUNK_ELEMENTS = 1 << 22
 """Elements of the largest tensor that are held at once."""
 
 _CALIBRATION_SAMPLES = 8192
+
+_COARSE = 2.0**-10
+"""How much of a result's range the rounding of an input may change."""
+
+_LIKE_RANGES = 3
+"""Features whose ranges differ by fewer powers of two are not worth formats of their own."""
+
+_ROUNDED_SAMPLES = 512
+"""Most samples that are also looked at rounded."""
 
 
 def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str, Observed]:
@@ -41,7 +54,52 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
     for start in range(0, len(inputs[0]), chunk):
         part = _observe(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
         seen = {name: _joined(seen[name], observed) for name, observed in part.items()} if seen else part
-    return seen
+    if calibration is None:
+        return seen
+    few = [batch[: min(chunk, _ROUNDED_SAMPLES)] for batch in inputs]
+    return seen | {
+        name: replace(seen[name], features=_features(inputs[position]))
+        for position, name in enumerate(network.inputs)
+        if _may_need_formats(network.node(name), seen[name], inputs[position])
+        and _differ(network, few, _with_rounded(few, position, format_for(seen[name]).frac))
+    }
+
+
+def _may_need_formats(node: NetworkNode, seen: Observed, batch: Floats) -> bool:
+    """Whether auto rounds this input, and its features have different ranges."""
+    assert isinstance(node.layer, Input)
+    if seen.frac is not None or node.layer.entries is not None or "result" in node.settings.precision:
+        return False
+    if not node.layer.shape:
+        return False
+    exponents = np.frexp(np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0))[1]
+    return bool(exponents.max() - exponents.min() >= _LIKE_RANGES)
+
+
+def _with_rounded(inputs: Sequence[Floats], position: int, frac: int) -> list[Floats]:
+    """The inputs, that at ``position`` in steps of ``2**-frac``."""
+    rounded = list(inputs)
+    rounded[position] = np.ldexp(np.rint(np.ldexp(inputs[position], frac)), -frac)
+    return rounded
+
+
+def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats]) -> bool:
+    """Whether some result is not nearly the same for both; what depends on a layer that jumps is not looked at."""
+    jumpy: set[str] = set()
+    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        both = zip(network.evaluation(right), network.evaluation(rounded), strict=True)
+        for (node, _, wanted), (_, _, found) in both:
+            if node.layer.jumps or jumpy.intersection(node.inputs):
+                jumpy.add(node.name)
+            elif float(np.max(np.abs(found - wanted))) > _COARSE * float(np.max(np.abs(wanted))):
+                return True
+    return False
+
+
+def _features(batch: Floats) -> tuple[Observed, ...]:
+    """What each feature shows; of one that is 0 throughout, what all show."""
+    columns = batch.reshape(-1, batch.shape[-1]).T
+    return tuple(_seen(column if np.any(column) else batch, measured=True) for column in columns)
 
 
 def _observe(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, Observed]:

@@ -16,9 +16,9 @@ from bitsmith.errors import BitsmithError, ProjectError
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, TensorType, width_of
+from bitsmith.ir.types import FixedFormat, TensorType, format_text, span_text, width_of
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Ints, Lowering, Observed
+from bitsmith.layers.lowering import Fracs, Ints, Lowering, Observed
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO = "auto"
@@ -60,12 +60,12 @@ class ResultRow:
     @property
     def bits(self) -> str:
         """The width as text: ``9`` or ``3..9``."""
-        return _span(self.width_min, self.width_max)
+        return span_text((self.width_min, self.width_max))
 
     @property
     def frac(self) -> str:
         """The fractional bits as text."""
-        return _span(self.frac_min, self.frac_max)
+        return span_text((self.frac_min, self.frac_max))
 
     @property
     def short(self) -> str:
@@ -157,47 +157,67 @@ def _declared(node: NetworkNode, declared_input: Input | None) -> str:
     given = node.settings.precision.get("result")
     if given is not None or declared_input is None:
         return AUTO if given is None else str(given)
-    formats = {
-        FixedFormat(lo < 0, width_of(lo, hi), int(frac), declared_input.rounding, declared_input.overflow)
-        for frac, lo, hi in np.broadcast(declared_input.frac, declared_input.lo, declared_input.hi)
-    }
-    return str(next(iter(formats))) if len(formats) == 1 else "per element"
+    return input_format(declared_input)
+
+
+def input_format(op: Input) -> str:
+    """The format that an input is declared to have; of several the span, see :func:`bitsmith.ir.types.format_text`."""
+    return format_text(
+        FixedFormat(lo < 0, max(width_of(lo, hi), 1), int(frac), op.rounding, op.overflow)
+        for frac, lo, hi in np.broadcast(op.frac, op.lo, op.hi)
+    )
 
 
 def _constant(node: NetworkNode, variable: str, values: Floats) -> ConstantRow:
     declared = node.settings.precision.get(variable)
     try:
-        raw, became = held_constant(node, variable, values)
+        held = held_constant(node, variable, values)
     except BitsmithError:
         return ConstantRow(variable, values.shape, int(np.count_nonzero(values)), AUTO, "not finite")
     return ConstantRow(
         variable=variable,
         shape=values.shape,
-        nonzero=int(np.count_nonzero(raw)),
-        declared=AUTO if declared is None else _plain(declared),
-        format=_plain(became),
+        nonzero=int(np.count_nonzero(held.raw)),
+        declared=AUTO if declared is None else _plain([declared]),
+        format=_plain(held.formats),
     )
 
 
-def held_constant(node: NetworkNode, variable: str, values: Floats) -> tuple[Ints, FixedFormat]:
-    """What the circuit holds of a trained tensor: raw integers, and their format.
+@dataclass(frozen=True, slots=True)
+class HeldConstant:
+    """What the circuit holds of a trained tensor: raw integers, their ``frac``, which broadcasts to them, and their formats."""
+
+    raw: Ints
+    frac: Fracs
+    formats: tuple[FixedFormat, ...]
+
+    @property
+    def values(self) -> Floats:
+        """The real values."""
+        return np.asarray(np.ldexp(self.raw.astype(np.float64), -self.frac))
+
+
+def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConstant:
+    """What the circuit holds of ``values``, a trained tensor of ``node``.
 
     Raises:
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
     lowering = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0))
-    raw, frac = lowering.constant(variable, values)
+    scale = None if lowering.loaded else node.layer.weight_exponents(variable)
+    raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:
-        return raw, lowering.whole_format(variable, values)
+        return HeldConstant(raw, frac, (lowering.whole_format(variable, values),))
     lo, hi = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
-    declared = node.settings.precision.get(variable)
-    return raw, declared or FixedFormat(lo < 0, max(width_of(lo, hi), 1), frac)
+    width, declared = max(width_of(lo, hi), 1), node.settings.precision.get(variable)
+    formats = (declared,) if declared else tuple(FixedFormat(lo < 0, width, int(each)) for each in np.unique(frac))
+    return HeldConstant(raw, frac, formats)
 
 
-def _plain(fmt: FixedFormat) -> str:
-    """A constant's format: its modes never matter, since constants are rounded to nearest and saturated."""
-    return str(FixedFormat(fmt.signed, fmt.width, fmt.frac))
+def _plain(formats: Sequence[FixedFormat]) -> str:
+    """A constant's formats: their modes never matter, since constants are rounded to nearest and saturated."""
+    return format_text(FixedFormat(fmt.signed, fmt.width, fmt.frac) for fmt in formats)
 
 
 def _result(proved: TensorType) -> ResultRow:
@@ -252,7 +272,3 @@ def design_from_json(document: object) -> Design:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ProjectError(f"design.{place}: {first['msg']}", where="report") from error
-
-
-def _span(least: int, most: int) -> str:
-    return str(most) if least == most else f"{least}..{most}"
