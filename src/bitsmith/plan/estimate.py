@@ -66,6 +66,12 @@ _REGISTERS = 2
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
 
+_WIRING = (
+    ops.Input, ops.Const, ops.Parameter, ops.Reshape, ops.Transpose, ops.Slice, ops.Concat, ops.Pad, ops.Gather, ops.Broadcast,
+    ops.Window, ops.Shift,
+)  # fmt: skip
+"""What takes no logic."""
+
 _QUEUE_LUTS, _QUEUE_FFS = 18, 12
 """Counters and flags of a queue, and of the process behind it."""
 
@@ -124,11 +130,13 @@ def estimate_network(network: Network, family: Family) -> Size:
     latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
     depths = {(queue.consumer, queue.operand): queue.depth for queue in queues(network, latencies)}
     for number, process in enumerate(network.processes):
-        _count_process(count, process, [depths[number, operand] for operand in range(len(process.args))])
+        _count_process(count, process)
+        for operand in range(len(process.args)):
+            _count_queue(count, network, process, operand, depths[number, operand])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
-def _count_process(count: _Count, process: Process, depths: Sequence[int]) -> None:
+def _count_process(count: _Count, process: Process) -> None:
     kind = process.kind
     match kind:
         case Map():
@@ -163,13 +171,19 @@ def _count_process(count: _Count, process: Process, depths: Sequence[int]) -> No
             pass
         case _:
             assert_never(kind)
-    for stream, depth in zip(process.takes, depths, strict=True):
-        count.lut += _QUEUE_LUTS
-        count.ff += _QUEUE_FFS
-        if depth <= _REGISTERS:
-            count.registers(depth, _bits(stream))
-        else:
-            count.memory(depth, _bits(stream))
+
+
+def _count_queue(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
+    """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
+    bits, maker = _bits(process.takes[operand]), network.processes[process.args[operand].process]
+    count.lut += _QUEUE_LUTS
+    count.ff += _QUEUE_FFS
+    if depth > _REGISTERS:
+        count.memory(depth, bits)
+        return
+    if isinstance(maker.kind, Map) and all(isinstance(node.op, _WIRING) for node in maker.kind.program.nodes):
+        bits = min(bits, sum(map(_bits, maker.takes)))
+    count.registers(depth, bits)
 
 
 def _bits(stream: Stream) -> float:
@@ -285,20 +299,7 @@ class _Count:
         size, width = node.type.size * repeats, _mean_width(node.type)
         constants = [isinstance(program.nodes[index].op, ops.Const) for index in node.args]
         match op:
-            case (
-                ops.Input()
-                | ops.Const()
-                | ops.Parameter()
-                | ops.Reshape()
-                | ops.Transpose()
-                | ops.Slice()
-                | ops.Concat()
-                | ops.Pad()
-                | ops.Gather()
-                | ops.Broadcast()
-                | ops.Window()
-                | ops.Shift()
-            ):
+            case _ if isinstance(op, _WIRING):
                 pass
             case ops.Linear():
                 self._linear(op, args[0], node.type, repeats)
