@@ -74,9 +74,8 @@ class Draft:
     def level(self, index: int, axes: int) -> int:
         """The step that has a node's value with the first ``axes`` axes as grid."""
         if (index, axes) not in self.at:
-            step, shape = self.of[index], self.shape(index)
-            if axes < self.axes(index) and self.at_once(index) > 1:
-                step = self.forms[step]
+            shape = self.shape(index)
+            step = self.as_made(index) if axes < self.axes(index) else self.of[index]
             self.at[index, axes] = self.regroup(step, shape[:axes], shape[axes:])
         return self.at[index, axes]
 
@@ -88,11 +87,13 @@ class Draft:
         several, rest = divmod(self.stream(index).tokens, self.steps[form].stream.tokens)
         return max(several, 1) if rest == 0 else 1
 
+    def as_made(self, index: int) -> int:
+        """The step that has a node's value in tokens of as many positions as are made at once."""
+        return self.forms[self.of[index]] if self.at_once(index) > 1 else self.of[index]
+
     def several(self, index: int, number: int, axes: int) -> int:
         """The step that has a node's value as tokens of ``number`` positions each, positions being its first ``axes`` axes."""
-        step, shape = self.of[index], self.shape(index)
-        if self.at_once(index) > 1:
-            step = self.forms[step]
+        step, shape = self.as_made(index), self.shape(index)
         return self.regroup(step, (math.prod(shape[:axes]) // number,), (number, *shape[axes:]))
 
     def regroup(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:

@@ -37,7 +37,6 @@ from bitsmith.plan.processes import (
     Reorder,
     Rom,
     Scan,
-    Stream,
     Window,
 )
 from bitsmith.plan.schedule import queues
@@ -146,7 +145,7 @@ def _count_process(count: _Count, process: Process) -> None:
         case Fold():
             count.fold(kind, process.takes[0].token, process.results[0].token)
         case Regroup():
-            have, want = _bits(process.takes[0]), _bits(process.results[0])
+            have, want = process.takes[0].bits, process.results[0].bits
             if have > want:
                 count.select(have)
             else:
@@ -155,18 +154,18 @@ def _count_process(count: _Count, process: Process) -> None:
             _count_window(count, kind.op, process)
         case Reorder():
             if not is_monotone(kind.source):
-                count.memory(process.takes[0].tokens, _bits(process.takes[0]))
+                count.memory(process.takes[0].tokens, process.takes[0].bits)
                 count.table(len(kind.source), 3 * max(process.takes[0].tokens.bit_length(), 1))
         case Rom():
             if kind.loaded:
-                count.loadable(kind.loaded.steps * kind.loaded.groups, _bits(process.results[0]))
+                count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
             else:
-                count.table(len(kind.words), _bits(process.results[0]))
+                count.table(len(kind.words), process.results[0].bits)
         case Merge():
-            count.select(sum(map(_bits, process.takes)))
+            count.select(sum(stream.bits for stream in process.takes))
         case Reduce():
             count.add(process.results[0].token.size, process.results[0].token.max_width)
-            count.ff += _bits(process.results[0])
+            count.ff += process.results[0].bits
         case Entry() | Exit():
             pass
         case _:
@@ -175,25 +174,21 @@ def _count_process(count: _Count, process: Process) -> None:
 
 def _count_queue(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
-    bits, maker = _bits(process.takes[operand]), network.processes[process.args[operand].process]
+    bits, maker = process.takes[operand].bits, network.processes[process.args[operand].process]
     count.lut += _QUEUE_LUTS
     count.ff += _QUEUE_FFS
     if depth > _REGISTERS:
         count.memory(depth, bits)
         return
     if isinstance(maker.kind, Map) and all(isinstance(node.op, _WIRING) for node in maker.kind.program.nodes):
-        bits = min(bits, sum(map(_bits, maker.takes)))
+        bits = min(bits, sum(stream.bits for stream in maker.takes))
     count.registers(depth, bits)
-
-
-def _bits(stream: Stream) -> float:
-    return float(np.broadcast_to(stream.token.width, stream.token.shape).sum())
 
 
 def _count_window(count: _Count, op: ops.Window, process: Process) -> None:
     """A line of delays from tap to tap: registers between neighbours, memories from row to row."""
     padded = [size + before + after for size, (before, after) in zip(process.takes[0].grid, op.padding, strict=True)]
-    bits = _bits(process.takes[0])
+    bits = process.takes[0].bits
     grids = np.meshgrid(
         *(np.arange(taps) * dilation for taps, dilation in zip(op.size, op.dilation, strict=True)), indexing="ij"
     )

@@ -60,8 +60,7 @@ def _window_of_several(draft: Draft, op: ops.Window, node: Node, number: int) ->
         (*op.padding[:axis], (-first, behind)),
     )  # fmt: skip
     inner = have[axis + 1 :]
-    step = draft.level(arg, rank) if draft.at_once(arg) == 1 else draft.forms[draft.of[arg]]
-    step = draft.regroup(step, (*have[:axis], have[axis] // part), (part, *inner))
+    step = draft.regroup(draft.as_made(arg), (*have[:axis], have[axis] // part), (part, *inner))
     grid = (*want[:axis], tokens)
     step = _slide(draft, outer, step, grid)
     picked = _picked(op, (number, *want[axis + 1 :]), have, part)
@@ -164,7 +163,7 @@ def _moved_at_several_positions(draft: Draft, index: int, source: Positions, gri
     number, positions = draft.at_once(index), math.prod(grid)
     if number == 1 or positions % number:
         return None
-    form = draft.forms[draft.of[index]]
+    form = draft.as_made(index)
     rows = source.reshape(positions // number, -1)
     found = _split(rows, draft.steps[form].stream.token.size)
     return None if found is None else draft.rearranged(form, *found, (len(rows),), rows.shape[1:])

@@ -42,6 +42,11 @@ class Stream:
         """The tensor's shape."""
         return (*self.grid, *self.token.shape)
 
+    @property
+    def bits(self) -> int:
+        """Of a token."""
+        return int(np.broadcast_to(self.token.width, self.token.shape).sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

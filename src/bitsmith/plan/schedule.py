@@ -121,14 +121,16 @@ class _Graph:
             self.sequencers += parts
             last.append(len(self.sequencers) - 1)
             if len(parts) == 2:
-                self.links.append(_Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None, _bits(process, 0)))
+                self.links.append(
+                    _Link(last[-1] - 1, 0, last[-1], 0, (number, 0, number, -1), None, process.takes[0].bits)
+                )
             for operand, source in enumerate(process.args):
                 names = (source.process, source.port, number, operand)
                 constant = latencies.get(source.process, 0) + 2 if source.process in constants else None
                 self.links.append(
                     _Link(
                         last[source.process], source.port, self.first[number], operand, names, constant,
-                        _bits(process, operand),
+                        process.takes[operand].bits,
                     )
                 )  # fmt: skip
         self._known: dict[tuple[tuple[int, int, int, int], int], tuple[Numbers, Numbers]] = {}
@@ -304,8 +306,3 @@ def _even(actions: int, interval: int, frames: int) -> Numbers:
     """The cycles of ``actions`` tokens per frame, evenly over ``interval``."""
     offsets = np.arange(actions) * interval // actions
     return np.asarray((np.arange(frames)[:, None] * interval + offsets).ravel(), dtype=np.int64)
-
-
-def _bits(process: Process, operand: int) -> int:
-    token = process.takes[operand].token
-    return int(np.broadcast_to(token.width, token.shape).sum())
