@@ -12,11 +12,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bitsmith.ir import ops
-from bitsmith.ir.program import Node, Program
+from bitsmith.ir.program import Program
 from bitsmith.plan.demand import Demand
 from bitsmith.plan.devices import Part
 from bitsmith.plan.estimate import Size, estimate_layout
+from bitsmith.plan.folding import matrix_shape, weights_of
 
 _FULL = 0.75
 """The share of look-up tables and flip-flops that can be placed and routed without trouble."""
@@ -109,25 +109,12 @@ def _layers(program: Program, demand: Demand) -> dict[str, tuple[int, int]]:
     """Of each layer with a matrix: the tokens at which it multiplies, and the most cycles that it can use for each."""
     found: dict[str, tuple[int, int]] = {}
     for node in program.nodes:
-        matrix = _matrix(program, node)
-        if matrix is not None:
+        factor = weights_of(program, node)
+        if factor is not None:
             grid = program.nodes[node.args[0]].type.shape[:-1]
-            positions, (n, m) = math.prod(grid), matrix
+            positions, (n, m) = math.prod(grid), matrix_shape(factor)
             number = positions if demand.parallel else demand.at_once(node.layer, grid)
             here = positions // number, number * n * m
             before = found.get(node.layer, (1, 1))
             found[node.layer] = max(here[0], before[0]), max(here[1], before[1])
     return found
-
-
-def _matrix(program: Program, node: Node) -> tuple[int, int] | None:
-    """Rows and columns of what a node multiplies by, if that is a matrix of weights."""
-    if isinstance(node.op, ops.Linear):
-        n, m = node.op.weights.shape
-        return n, m
-    if isinstance(node.op, ops.MatMul):
-        factor = program.nodes[node.args[1]].op
-        if isinstance(factor, ops.Parameter) and factor.raw.ndim == 2:
-            n, m = factor.raw.shape
-            return n, m
-    return None

@@ -12,10 +12,12 @@ import enum
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, width_of
 from bitsmith.netlist import csd
 from bitsmith.plan.devices import Block
@@ -45,6 +47,28 @@ _BLOCK_ROM_BITS = 4096
 
 _WIDTH_GROWTH = 0.29
 _WIDTH_OFFSET = 1.16
+
+
+Factor: TypeAlias = ops.Linear | ops.Parameter
+"""What has the matrix of a product with weights: the op itself, or its second operand."""
+
+
+def weights_of(program: Program, node: Node) -> Factor | None:
+    """What has the matrix of weights that a node multiplies by; None if it does not."""
+    match node.op:
+        case ops.Linear():
+            return node.op
+        case ops.MatMul():
+            factor = program.nodes[node.args[1]].op
+            return factor if isinstance(factor, ops.Parameter) and factor.raw.ndim == 2 else None
+        case _:
+            return None
+
+
+def matrix_shape(factor: Factor) -> tuple[int, int]:
+    """Rows and columns."""
+    n, m = (factor.raw if isinstance(factor, ops.Parameter) else factor.weights).shape
+    return n, m
 
 
 class Products(enum.Enum):
@@ -106,7 +130,7 @@ class Matrix:
     @classmethod
     def of(
         cls,
-        op: ops.Linear | ops.Parameter,
+        op: Factor,
         x: TensorType,
         y: TensorType,
         vectors: int,

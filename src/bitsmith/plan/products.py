@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import numpy as np
 
@@ -12,15 +11,12 @@ from bitsmith.ir.infer import infer, linear_weights
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.plan.draft import Draft
-from bitsmith.plan.folding import Cut, Matrix, Products, cut, cut_of_tokens
+from bitsmith.plan.folding import Cut, Factor, Matrix, Products, cut, cut_of_tokens, weights_of
 from bitsmith.plan.parameters import product_with_parameter
 from bitsmith.plan.processes import Fold, Grid, Regroup, Reorder, Stream, hull, regrouped
 
-_Factor: TypeAlias = ops.Linear | ops.Parameter
-"""What has the matrix of a product: the op itself, or its second operand."""
 
-
-def linear(draft: Draft, op: _Factor, node: Node) -> int:
+def linear(draft: Draft, op: Factor, node: Node) -> int:
     """``x @ matrix`` over the last axis."""
     arg, layer = node.args[0], node.layer
     kind, made_of = draft.program.nodes[arg].type, _made_of(draft, op, layer)
@@ -47,11 +43,11 @@ def linear(draft: Draft, op: _Factor, node: Node) -> int:
     return _folded(draft, op, node, vectors, kept, chosen)
 
 
-def _made_of(draft: Draft, op: _Factor, layer: str) -> Products:
+def _made_of(draft: Draft, op: Factor, layer: str) -> Products:
     return Products.LOADED if isinstance(op, ops.Parameter) else draft.demand.made_of(layer)
 
 
-def _at_several_positions(draft: Draft, op: _Factor, node: Node, axes: int, number: int) -> int:
+def _at_several_positions(draft: Draft, op: Factor, node: Node, axes: int, number: int) -> int:
     """Products of ``number`` positions, which come in one token."""
     arg = node.args[0]
     kind = draft.program.nodes[arg].type
@@ -79,9 +75,7 @@ def is_flat(shape: tuple[int, ...]) -> bool:
 
 def takes_flat(draft: Draft, node: Node) -> bool:
     """Whether ``node`` is a product that takes a single vector as it comes."""
-    if isinstance(node.op, ops.MatMul):
-        return isinstance(draft.program.nodes[node.args[1]].op, ops.Parameter)
-    return isinstance(node.op, ops.Linear)
+    return weights_of(draft.program, node) is not None
 
 
 def _flattened(draft: Draft, index: int) -> int | None:
@@ -93,7 +87,7 @@ def _flattened(draft: Draft, index: int) -> int | None:
     return arg if not draft.is_constant(arg) and draft.stream(arg).tokens > 1 else None
 
 
-def _accumulated(draft: Draft, op: _Factor, index: int, node: Node) -> int:
+def _accumulated(draft: Draft, op: Factor, index: int, node: Node) -> int:
     """Products of each token as it comes, added up over the frame; of a frame that comes again for each group of results."""
     tokens = draft.several(index, draft.at_once(index), draft.axes(index))
     stream = draft.steps[tokens].stream
@@ -108,7 +102,7 @@ def _accumulated(draft: Draft, op: _Factor, index: int, node: Node) -> int:
     return _product(draft, results, node, (), node.type.shape)
 
 
-def _folded(draft: Draft, op: _Factor, node: Node, vectors: int, axes: int, chosen: Cut) -> int:
+def _folded(draft: Draft, op: Factor, node: Node, vectors: int, axes: int, chosen: Cut) -> int:
     """A matrix product over several cycles: at several positions after one another, in tiles of the matrix.
 
     ``vectors`` are tokens (lanes, n); the result has the first ``axes`` axes as grid.
@@ -142,7 +136,7 @@ def _product(draft: Draft, results: int, node: Node, grid: Grid, shape: tuple[in
     return draft.made(draft.narrowed(results, kind), grid, shape)
 
 
-def _tiled(draft: Draft, op: _Factor, node: Node, chunks: int, steps: int, groups: int, grid: Grid) -> int:
+def _tiled(draft: Draft, op: Factor, node: Node, chunks: int, steps: int, groups: int, grid: Grid) -> int:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
     if isinstance(op, ops.Linear):
         return _fold(draft, op, chunks, steps, groups, grid)
@@ -177,8 +171,8 @@ def _fold(draft: Draft, op: ops.Linear, chunks: int, steps: int, groups: int, gr
 def matmul(draft: Draft, node: Node) -> int:
     """Row by row of the first operand where that is how it comes; the second one whole but for batch axes."""
     x, y = node.args
-    factor = draft.program.nodes[y].op
-    if isinstance(factor, ops.Parameter) and factor.raw.ndim == 2 and not draft.is_constant(x):
+    factor = weights_of(draft.program, node)
+    if factor is not None and not draft.is_constant(x):
         return linear(draft, factor, node)
     shape = node.type.shape
     rank = len(shape)
