@@ -41,9 +41,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/against_hls4ml.py
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m bitsmith.ir.rounding_table docs/rounding.md
-	$(BIN)/python -m bitsmith.coverage docs/layers.md
-	$(BIN)/python -m bitsmith.accuracy docs/accuracy.md
+	PYTHONPATH=docs $(BIN)/python -m generate.rounding docs/rounding.md
+	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
+	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md
 
 # Lines per package.
 size:

@@ -1,4 +1,4 @@
-"""What reuse factors cost: synthesised area, estimated area, and cycles that simulation confirms.
+"""What reuse factors cost: synthesized area, estimated area, and cycles that simulation confirms.
 
 ``folding.py [CASE...] [--family ecp5|xcup] [--reuse 1,4,16] [--positions 1,2] [--resource] [--build]``. Area is in look-up tables
 with each multiplier block counted as the look-up tables of such a product. Fails (exit status 1) if the area grows with the reuse
@@ -20,19 +20,19 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith import circuits
-from bitsmith.build import compare, stimuli
+from bitsmith.build import design
+from bitsmith.build.rtl import compare, stimuli
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family, default_clock_period_ns
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import Products
 from bitsmith.passes import drop_dead
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family, default_clock_period_ns
-from bitsmith.plan.estimate import Size, estimate_layout
-from bitsmith.plan.folding import Products
 from bitsmith.rtl.writer import Title
 
 TOLERANCE = 1.02
@@ -87,9 +87,10 @@ def keras_3layer() -> Program:
     """The example model at ``ap_fixed<16,6>``."""
     models = Path(str(resources.files("bitsmith"))) / "data" / "models"
     model = bitsmith.convert(
-        models / "KERAS_3layer.json", config={"Model": {"Precision": "ap_fixed<16,6>"}},
+        models / "KERAS_3layer.json",
+        config={"Model": {"Precision": "ap_fixed<16,6>"}},
         weights=models / "KERAS_3layer_weights.h5",
-    )  # fmt: skip
+    )
     return model.program
 
 
@@ -115,11 +116,11 @@ def measured(case: Case, reuse: int, positions: int, products: Products, family:
     """The circuit with one reuse factor, and one number of positions at once, for all layers."""
     program = drop_dead(case.program, keep_probes=False)
     layers = {node.layer for node in program.nodes}
-    demand = Demand(
+    directives = Directives(
         dict.fromkeys(layers, reuse), case.parallel, dict.fromkeys(layers, products), dict.fromkeys(layers, positions)
     )
     delays, period = delay_model(family), default_clock_period_ns(family)
-    made = circuits.circuit(program, demand, delays, delays.budget(period, period / 8), "net", Title("benchmark", ""))
+    made = design.circuit(program, directives, delays, delays.budget(period, period / 8), "net", Title("benchmark", ""))
     with tempfile.TemporaryDirectory() as folder:
         root, paths = Path(folder), []
         for name, text in made.sources.items():
@@ -128,11 +129,11 @@ def measured(case: Case, reuse: int, positions: int, products: Products, family:
             paths[-1].write_text(text)
         if simulate:
             _simulated(program, made, root, paths)
-        found = yosys.synthesise(root, made.top, paths, family)
-    return Row(reuse, made.cycles, found, estimate_layout(program, demand, family))
+        found = yosys.synthesize(root, made.top, paths, family)
+    return Row(reuse, made.cycles, found, estimate_layout(program, directives, family))
 
 
-def _simulated(program: Program, made: circuits.Circuit, root: Path, paths: Sequence[Path]) -> None:
+def _simulated(program: Program, made: design.Circuit, root: Path, paths: Sequence[Path]) -> None:
     """Results must be the emulator's, cycles the schedule's."""
     emulator = Emulator(program)
     raws = [raw[:8] for raw in stimuli(emulator, program, None)]

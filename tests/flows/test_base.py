@@ -15,18 +15,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
-from bitsmith.flows.base import (
-    TOOLS,
-    YOSYS,
-    Command,
-    FoundTool,
-    Origin,
-    Tool,
-    execute,
-    find,
-    run,
-    survey,
-)
+from bitsmith.flows.base import TOOLS, YOSYS, Command, FoundTool, Origin, Tool, execute, find, run, survey
 
 FAKE = Tool(
     name="forge",

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.dataflow import processes as kinds
 from bitsmith.hls import HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.dialects.spelling import Streams
@@ -17,19 +18,18 @@ from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import Products
+from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.folding import Products
-from bitsmith.plan.partition import partition
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
 from tests.hls.test_execution import EACH_DIALECT, EACH_FAMILY, networks, programs
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import TARGET, dense
-from tests.plan.test_partition import demanded
+from tests.mapping.test_partition import demanded
 
 FEW = (36, 43, 98, 79, 243)
-STREAMED = Demand({}, parallel=False)
+STREAMED = Directives({}, parallel=False)
 FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 
 THREADS = Streams(
@@ -41,8 +41,8 @@ THREADS = Streams(
 """Each process in a thread of its own, and queues that fill."""
 
 
-def random_demands(programs: Mapping[str, Program]) -> dict[str, Demand]:
-    """Random reuse factors; arrays or streams at the border."""
+def random_demands(programs: Mapping[str, Program]) -> dict[str, Directives]:
+    """Random reuse factors; arrays or streams at the interface."""
     return {
         top: demanded(seed, drop_dead(program, keep_probes=False))
         for seed, (top, program) in enumerate(programs.items())
@@ -77,19 +77,19 @@ def cnn() -> Program:
     return build.program([("scores", scores), ("pooled", pooled)])
 
 
-def folded(*, parallel: bool) -> Demand:
+def folded(*, parallel: bool) -> Directives:
     """Three products of each row of the dense layer's matrix by one multiplier."""
-    return Demand({"dense_1": 3}, parallel, {"dense_1": Products.SHARED})
+    return Directives({"dense_1": 3}, parallel, {"dense_1": Products.SHARED})
 
 
-def cnns() -> tuple[dict[str, Program], dict[str, Demand]]:
+def cnns() -> tuple[dict[str, Program], dict[str, Directives]]:
     """The network in streams and in arrays, unrolled and folded."""
     reuse = {"conv1": 3, "conv2": 9, "dense": 40}
     products = dict.fromkeys(reuse, Products.SHARED)
     cases = {
         "streamed": STREAMED,
-        "folded": Demand(reuse, parallel=False, products=products),
-        "arrays": Demand(reuse, parallel=True, products=products),
+        "folded": Directives(reuse, parallel=False, products=products),
+        "arrays": Directives(reuse, parallel=True, products=products),
     }
     return dict.fromkeys(cases, cnn()), cases
 
@@ -104,8 +104,8 @@ def test_programs_cover_every_kind_of_process() -> None:
     cases = programs(FEW)
     seen = {
         type(process.kind)
-        for top, demand in random_demands(cases).items()
-        for process in partition(cases[top], demand).processes
+        for top, directives in random_demands(cases).items()
+        for process in partition(cases[top], directives).processes
     }
     assert seen == set(kinds.Kind.__args__)  # type: ignore[attr-defined]
 
@@ -155,13 +155,13 @@ def test_a_frame_waits_beside_a_memory(tmp_path: Path) -> None:
 
 def test_hostile_names(tmp_path: Path) -> None:
     cases = {top: hostile_program() for top in ("net", "size", "x0")}
-    demands = {"net": STREAMED, "size": STREAMED, "x0": Demand({"fc1": 2, "class": 2}, parallel=True)}
+    demands = {"net": STREAMED, "size": STREAMED, "x0": Directives({"fc1": 2, "class": 2}, parallel=True)}
     assert_equal_to_emulator(cases, DIALECTS["vitis"], tmp_path, demands=demands)
 
 
 def test_unrolled_programs_stay_as_they_are() -> None:
     for dialect in DIALECTS.values():
-        made = write_demanded(dense(), Demand({"dense_1": 1}, parallel=True), dialect, TARGET)
+        made = write_demanded(dense(), Directives({"dense_1": 1}, parallel=True), dialect, TARGET)
         assert made.files == write(dense(), dialect, TARGET).files
 
 
@@ -206,12 +206,7 @@ def test_residual_branches_wait_in_a_stream() -> None:
 
 @pytest.mark.parametrize(
     ("source", "tokens", "actions"),
-    [
-        ([0, 1], 2, [3, 3]),
-        ([0, 0, 1], 2, [3, 2, 3]),
-        ([-1, 1], 3, [4, 1, 3, 1]),
-        ([-1, -1], 1, [4, 4, 1]),
-    ],
+    [([0, 1], 2, [3, 3]), ([0, 0, 1], 2, [3, 2, 3]), ([-1, 1], 3, [4, 1, 3, 1]), ([-1, -1], 1, [4, 4, 1])],
 )
 def test_actions_at_the_head_of_a_queue(source: list[int], tokens: int, actions: list[int]) -> None:
     assert order_actions(np.array(source), tokens).tolist() == actions
@@ -219,8 +214,8 @@ def test_actions_at_the_head_of_a_queue(source: list[int], tokens: int, actions:
 
 def test_equal_programs_give_equal_projects() -> None:
     for top, program in programs(FEW).items():
-        demand = random_demands({top: program})[top]
-        made = [write_demanded(program, demand, DIALECTS["vitis"], HlsTarget(top, "part")).files for _ in range(2)]
+        directives = random_demands({top: program})[top]
+        made = [write_demanded(program, directives, DIALECTS["vitis"], HlsTarget(top, "part")).files for _ in range(2)]
         assert made[0] == made[1]
 
 
@@ -232,7 +227,7 @@ def test_kernels_name_no_family(dialect: str) -> None:
             assert not any(word in text for word in ("ap_", "ac_", "HLS", "hls", "#pragma"))
 
 
-def at_length(seeds: Iterable[int]) -> tuple[dict[str, Program], dict[str, Demand]]:
+def at_length(seeds: Iterable[int]) -> tuple[dict[str, Program], dict[str, Directives]]:
     cases = programs(seeds, max_ops=40)
     return cases, random_demands(cases)
 

@@ -7,12 +7,12 @@ import pytest
 
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.hls import HlsProject, HlsTarget, write
+from bitsmith.hls.broadcasting import spread, suffix
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.hls.wiring import spread, suffix
 from bitsmith.ir.builder import Builder
+from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.ir.wiring import moved
 from tests.properties.programs import random_program
 
 TARGET = HlsTarget("net", "xcu250-figd2104-2L-e", tool="bitsmith 1.0", digest="abc")

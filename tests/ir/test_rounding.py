@@ -39,8 +39,15 @@ def test_fold_overflow_is_its_definition(overflow: Overflow) -> None:
 @pytest.mark.parametrize("padding", [0, 40, 70], ids=["float", "long", "limbs"])
 def test_cast_exhaustively(rounding: Rounding, overflow: Overflow, padding: int) -> None:
     """``padding`` widens the operand, so that float32, float64 and limbs are all exercised."""
-    for target in (FixedFormat(True, 4, 1), FixedFormat(False, 3, 1), FixedFormat(True, 5, 3), FixedFormat(True, 3, -1),
-                   FixedFormat(True, 12, 6), FixedFormat(True, 1, 0), FixedFormat(False, 1, 1)):  # fmt: skip
+    for target in (
+        FixedFormat(True, 4, 1),
+        FixedFormat(False, 3, 1),
+        FixedFormat(True, 5, 3),
+        FixedFormat(True, 3, -1),
+        FixedFormat(True, 12, 6),
+        FixedFormat(True, 1, 0),
+        FixedFormat(False, 1, 1),
+    ):
         build = Builder()
         x = build.input("x", (), SOURCE)
         wide = build.sub(build.add(x, build.const(1 << padding)), build.const(1 << padding)) if padding else x

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.netlist.absorb import Absorption, absorb
-from bitsmith.netlist.narrow import narrow
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.lut_packing import Absorption, absorb
 from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, Port, Rom, View, live_words, operands
 from bitsmith.netlist.pipeline import Schedule, cell_delay, is_block_rom, pipeline
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
 from tests.properties.programs import random_program
 
@@ -23,7 +23,7 @@ LUT_INPUTS = 4
 
 
 def netlist_of(program: Program) -> Netlist:
-    return narrow(scalarise(program))
+    return reduce_widths(elaborate(program))
 
 
 def delay(netlist: Netlist, absorbed: Absorption, index: int) -> float:
@@ -52,7 +52,7 @@ def check(netlist: Netlist, schedule: Schedule, budget: float) -> None:
                     if schedule.stage[source] == stage:
                         start = max(start, finish[source])
         finish[index] = start + delay(netlist, absorbed, index)
-        slow = index in schedule.too_slow or is_block_rom(netlist, word)
+        slow = index in schedule.over_budget or is_block_rom(netlist, word)
         assert finish[index] <= budget + 1e-6 or (slow and start == 0)
     for ref in netlist.results:
         for source in absorbed.sources[ref.word]:
@@ -109,8 +109,8 @@ def test_words_slower_than_a_stage_are_reported() -> None:
     build = Builder()
     x = build.input("x", (2,), FixedFormat(True, 60, 0))
     netlist = netlist_of(build.program([("y", build.sum(x, [0]))]))
-    assert len(pipeline(netlist, DELAYS, 2.0).too_slow) == 1
-    assert not pipeline(netlist, DELAYS, 3.0).too_slow
+    assert len(pipeline(netlist, DELAYS, 2.0).over_budget) == 1
+    assert not pipeline(netlist, DELAYS, 3.0).over_budget
 
 
 def test_outputs_are_registered_even_if_nothing_is_computed() -> None:
@@ -129,7 +129,7 @@ def test_large_tables_have_two_registers_at_their_outputs() -> None:
     netlist = netlist_of(build.program([("y", build.add(y, build.const([1])))]))
     schedule = pipeline(netlist, DELAYS, 50.0)
     rom = next(k for k, word in enumerate(netlist.words) if isinstance(word.cell, Rom))
-    assert schedule.stages == 3 and schedule.stage[rom] == 0 and not schedule.too_slow
+    assert schedule.stages == 3 and schedule.stage[rom] == 0 and not schedule.over_budget
 
 
 def test_a_saturation_is_one_look_up_table_per_bit() -> None:

@@ -87,10 +87,20 @@ class _Generator:
 
     def grow(self, ops: int) -> None:
         steps: Sequence[tuple[Callable[[], Value], int]] = (
-            (self.binary, 10), (self.unary, 4), (self.cast, 8), (self.linear, 4), (self.matmul, 1), (self.wiring, 6),
-            (self.window, 1), (self.select, 3), (self.reduce, 3), (self.table, 2), (self.constant, 1),
-            (self.scan, 1 if self.depth == 0 else 0), (self.parameter, 3 if self.parameters else 0),
-        )  # fmt: skip
+            (self.binary, 10),
+            (self.unary, 4),
+            (self.cast, 8),
+            (self.linear, 4),
+            (self.matmul, 1),
+            (self.wiring, 6),
+            (self.window, 1),
+            (self.select, 3),
+            (self.reduce, 3),
+            (self.table, 2),
+            (self.constant, 1),
+            (self.scan, 1 if self.depth == 0 else 0),
+            (self.parameter, 3 if self.parameters else 0),
+        )
         for step in self.rng.choices([step for step, _ in steps], [weight for _, weight in steps], k=ops):
             value = step()
             if value.type.max_width > (130 if self.wide else 60):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, find, run
 from bitsmith.flows.verilator import compiled_runtime, simulator
-from bitsmith.rtl.wrapper import library
+from bitsmith.rtl.library import library
 
 
 def write_sources(folder: Path, sources: Mapping[str, str]) -> list[Path]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.processes import Kind, OutputPort, Process, Stream
+from bitsmith.dataflow.timing import Sequencer, timing
 from bitsmith.ir.ops import Ints
 from bitsmith.ir.types import TensorType
-from bitsmith.plan.processes import Kind, Process, Source, Stream
-from bitsmith.plan.timing import Sequencer, timing
-from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
+from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
 
 _WORDS = 16  # of 32 bits: more than any token of these tests has
@@ -148,7 +148,7 @@ def process(kind: Kind, takes: Sequence[tuple[tuple[int, ...], int]], result: tu
         zeros = np.zeros(elements, dtype=np.object_)
         return Stream(grid, TensorType.of((elements,), np.zeros(elements, dtype=np.int64), zeros, zeros + 1))
 
-    args = tuple(Source(k) for k in range(len(takes)))
+    args = tuple(OutputPort(k) for k in range(len(takes)))
     return Process(kind, args, tuple(stream(*part) for part in takes), (stream(*result),))
 
 

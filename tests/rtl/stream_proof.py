@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.base import YOSYS, Command, find, run
-from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
+from bitsmith.rtl.library import STREAM_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
 _PARTS = {"window": ("window", "window_axis", "delay"), "fold": ("fold", "fold_factors")}

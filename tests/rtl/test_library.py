@@ -9,7 +9,7 @@ import pyslang
 import pytest
 
 from bitsmith.flows.verilator import lint
-from bitsmith.rtl.wrapper import STREAM_LIBRARY, axi_stream, library
+from bitsmith.rtl.library import STREAM_LIBRARY, axi_stream, library
 from tests.flows.designs import Design, passthrough, random_words
 from tests.rtl.bench import compile_bench, run_bench, write_sources
 

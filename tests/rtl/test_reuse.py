@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith import circuits
-from bitsmith.build import compare, stimuli
+from bitsmith.build import design
+from bitsmith.build.rtl import compare, stimuli
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
+from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
 from bitsmith.ir.program import Program
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family
-from bitsmith.plan.estimate import Size, estimate_layout
-from bitsmith.plan.folding import Products
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import Products
 from bitsmith.rtl.writer import Title
-from tests.plan.test_folding import convolution, dense
+from tests.mapping.test_folding import convolution, dense
 
 PRODUCT_LUTS = 8 * 9
 """What a product of 8 by 8 bits takes without a multiplier block."""
@@ -72,16 +72,16 @@ class Workshop:
         self._made: dict[tuple[tuple[str, str], ...], Measured] = {}
 
     def built(self, layer: Layer, reuse: int, products: Products) -> tuple[Measured, Size]:
-        """The circuit with a reuse factor, simulated and synthesised, and its estimate."""
+        """The circuit with a reuse factor, simulated and synthesized, and its estimate."""
         names = {node.layer for node in layer.program.nodes if node.layer}
-        demand = Demand(dict.fromkeys(names, reuse), layer.parallel, dict.fromkeys(names, products))
-        made = circuits.circuit(layer.program, demand, delay_model(Family.ECP5), 8.0, "net", Title("test", ""))
+        directives = Directives(dict.fromkeys(names, reuse), layer.parallel, dict.fromkeys(names, products))
+        made = design.circuit(layer.program, directives, delay_model(Family.ECP5), 8.0, "net", Title("test", ""))
         key = tuple(sorted(made.sources.items()))
         if key not in self._made:
             self._made[key] = self._measured(layer.program, made)
-        return self._made[key], estimate_layout(layer.program, demand, Family.ECP5)
+        return self._made[key], estimate_layout(layer.program, directives, Family.ECP5)
 
-    def _measured(self, program: Program, made: circuits.Circuit) -> Measured:
+    def _measured(self, program: Program, made: design.Circuit) -> Measured:
         root, paths = self._folder / str(len(self._made)), []
         for name, text in made.sources.items():
             paths.append(root / "rtl" / name)
@@ -92,7 +92,7 @@ class Workshop:
         run = made.simulate(root, paths, raws, None)
         compare(emulator, program, run.outputs, raws)
         assert (run.latency, run.interval) == made.cycles
-        return Measured(run.interval, yosys.synthesise(root, made.top, paths, Family.ECP5))
+        return Measured(run.interval, yosys.synthesize(root, made.top, paths, Family.ECP5))
 
 
 @pytest.fixture(scope="module")

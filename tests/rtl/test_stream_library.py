@@ -10,14 +10,14 @@ import numpy as np
 import pyslang
 import pytest
 
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, is_monotone, reorder_timing, timing
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.ops import Ints
 from bitsmith.ir.types import objects
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, reorder_timing, timing
-from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
+from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, packed, ports, predicted, process
 
@@ -75,7 +75,7 @@ def test_split(tmp_path: Path, parts: int, times: int, width: int) -> None:
     values = numbers((4 * FRAMES, parts), width)
     expected = packed(np.tile(values[:, None], (1, times, 1)).reshape(-1, 1), width)
     bench.check([packed(values, width)], expected)
-    process_ = process(kinds.Regroup(times), [((4,), parts)], ((4 * times * parts,), 1))
+    process_ = process(kinds.WidthConverter(times), [((4,), parts)], ((4 * times * parts,), 1))
     found = bench.cycles([packed(values, width)], len(expected))
     assert found == predicted(process_, unit, FRAMES)
 
@@ -88,7 +88,7 @@ def test_gather(tmp_path: Path, parts: int, width: int) -> None:
     values = numbers((4 * parts * FRAMES, 1), width)
     expected = packed(values.reshape(-1, parts), width)
     bench.check([packed(values, width)], expected)
-    process_ = process(kinds.Regroup(), [((4 * parts,), 1)], ((4,), parts))
+    process_ = process(kinds.WidthConverter(), [((4 * parts,), 1)], ((4,), parts))
     assert bench.cycles([packed(values, width)], len(expected)) == predicted(process_, unit, FRAMES)
 
 
@@ -367,7 +367,7 @@ def test_merge(tmp_path: Path, operands: int, source: list[int], synchronous: bo
         expected += [next(left[k]) for k in source]
     tokens = [packed(part.reshape(-1, 1), width) for part in values]
     bench.check(tokens, expected)
-    process_ = process(kinds.Merge(np.array(source)), [((count,), 1) for count in counts], ((len(source),), 1))
+    process_ = process(kinds.Interleave(np.array(source)), [((count,), 1) for count in counts], ((len(source),), 1))
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES)
 
 
@@ -469,10 +469,7 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
 ]
 
-MADE_OF = [
-    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
-    ("bitsmith_fold", "bitsmith_fold_factors"),
-]
+MADE_OF = [("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"), ("bitsmith_fold", "bitsmith_fold_factors")]
 """Modules with those that they are made of."""
 
 

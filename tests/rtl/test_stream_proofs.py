@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, reorder_timing, timing
-from bitsmith.rtl.wrapper import STREAM_LIBRARY
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, reorder_timing, timing
+from bitsmith.rtl.library import STREAM_LIBRARY
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, model
 
@@ -122,11 +122,7 @@ def test_window(
 
 @pytest.mark.parametrize(
     ("tokens", "source", "synchronous"),
-    [
-        (4, [0, 0, 1, -1, 3, -1], 1),
-        pytest.param(3, [-1, 1, 1], 0, marks=ci),
-        (2, [1], 1),
-    ],
+    [(4, [0, 0, 1, -1, 3, -1], 1), pytest.param(3, [-1, 1, 1], 0, marks=ci), (2, [1], 1)],
 )
 def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: int) -> None:
     process_ = process(kinds.Reorder(np.array(source)), [((tokens,), 1)], ((len(source),), 1))

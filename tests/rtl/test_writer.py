@@ -11,9 +11,9 @@ from bitsmith.flows.verilator import simulate
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.netlist.narrow import narrow
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import write
 from tests.netlist.checks import SteadyDelays, dense_program, expected
@@ -134,7 +134,7 @@ def test_many_random_programs(first: int, tmp_path: Path) -> None:
 @pytest.mark.ci
 def test_sixteen_bit_network(tmp_path: Path) -> None:
     program = dense_program([16, 64, 32, 32, 5], 16, 16, 0.0)
-    netlist = narrow(scalarise(program))
+    netlist = reduce_widths(elaborate(program))
     design = write(netlist, pipeline(netlist, SteadyDelays(), 4.0), "net", TITLE)
     rng = np.random.default_rng(0)
     raw = rng.integers(-(2**15), 2**15, (1000, 16))

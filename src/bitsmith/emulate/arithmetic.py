@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.emulate import limbs
 from bitsmith.emulate.floats import Step
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.represent import Held, Kind, limb_count, magnitude
+from bitsmith.emulate.storage import Held, Kind, limb_count, magnitude
 from bitsmith.emulate.workspace import Fracs, Value, Workspace, copy_limbs, factors
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Relation
@@ -20,12 +20,19 @@ from bitsmith.ir.types import objects
 Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
 
 UFUNCS: dict[type[Pairwise], np.ufunc] = {
-    ops.Add: np.add, ops.Sub: np.subtract, ops.Max: np.maximum, ops.Min: np.minimum,
-}  # fmt: skip
+    ops.Add: np.add,
+    ops.Sub: np.subtract,
+    ops.Max: np.maximum,
+    ops.Min: np.minimum,
+}
 COMPARISONS: dict[Relation, np.ufunc] = {
-    Relation.LT: np.less, Relation.LE: np.less_equal, Relation.EQ: np.equal,
-    Relation.NE: np.not_equal, Relation.GE: np.greater_equal, Relation.GT: np.greater,
-}  # fmt: skip
+    Relation.LT: np.less,
+    Relation.LE: np.less_equal,
+    Relation.EQ: np.equal,
+    Relation.NE: np.not_equal,
+    Relation.GE: np.greater_equal,
+    Relation.GT: np.greater,
+}
 
 
 def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:

@@ -19,7 +19,7 @@ from bitsmith.emulate.arithmetic import (
 )
 from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.linear import bind_linear
-from bitsmith.emulate.represent import Choice, Kind, limb_count
+from bitsmith.emulate.storage import Choice, Kind, limb_count
 from bitsmith.emulate.wiring import bind_wiring
 from bitsmith.emulate.workspace import Value, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
@@ -72,9 +72,15 @@ def _bind_node(ws: Workspace, node: Node) -> Value:
         case ops.Scan():
             return _bind_scan(ws, op, node.args)
         case (
-            ops.Reshape() | ops.Transpose() | ops.Slice() | ops.Concat() | ops.Pad() | ops.Gather() | ops.Broadcast()
+            ops.Reshape()
+            | ops.Transpose()
+            | ops.Slice()
+            | ops.Concat()
+            | ops.Pad()
+            | ops.Gather()
+            | ops.Broadcast()
             | ops.Window()
-        ):  # fmt: skip
+        ):
             return bind_wiring(ws, op, node.args)
         case _:
             assert_never(op)

@@ -11,7 +11,7 @@ from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
 from bitsmith.emulate.floats import Floats, folder, rounder
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.represent import Held, Kind, has_room, least, overflows, rounded_range
+from bitsmith.emulate.storage import Held, Kind, has_room, least, overflows, rounded_range
 from bitsmith.emulate.workspace import DTYPES, Array, Value, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from bitsmith.emulate.bind import bind
-from bitsmith.emulate.quantise import checked, fast, quantise_exactly, quantise_into
-from bitsmith.emulate.represent import Choice
+from bitsmith.emulate.quantize import checked, fast, quantize_exactly, quantize_into
+from bitsmith.emulate.storage import Choice
 from bitsmith.emulate.transfer import checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
@@ -50,7 +50,7 @@ class Emulator:
         self._outputs = _Compiled(self._settled, program.outputs)
         self._traced: _Compiled | None = None
 
-    def quantise(self, index: int, x: npt.ArrayLike) -> tuple[Raws, int]:
+    def quantize(self, index: int, x: npt.ArrayLike) -> tuple[Raws, int]:
         """Raw values (batch, *shape) of input ``index`` for real ``x``, and how many values were outside its range.
 
         Raises:
@@ -59,10 +59,10 @@ class Emulator:
         op = self.program.input_ops()[index]
         array = checked(op, x)
         if not fast(op):
-            exact, outside = quantise_exactly(op, array)
+            exact, outside = quantize_exactly(op, array)
             return narrow(exact, self.program.nodes[self.program.inputs[index]].type), outside
         raw = np.empty((*op.shape, len(array)))
-        outside = quantise_into(op, array, raw) if len(array) else 0
+        outside = quantize_into(op, array, raw) if len(array) else 0
         return np.ascontiguousarray(np.moveaxis(raw, -1, 0)).astype(np.int64), outside
 
     def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:

@@ -1,6 +1,6 @@
 """Rounding and overflow of float arrays that hold integers or binary fractions, as steps bound to their arrays.
 
-Every step is exact, by the bounds that :mod:`bitsmith.emulate.represent` proves; nothing here checks them.
+Every step is exact, by the bounds that :mod:`bitsmith.emulate.storage` proves; nothing here checks them.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
 from bitsmith.emulate.floats import Floats
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
-from bitsmith.emulate.represent import Kind, channel_scale, magnitude, magnitude_bits, position_free
+from bitsmith.emulate.storage import Kind, channel_scale, magnitude, magnitude_bits, position_free
 from bitsmith.emulate.workspace import Value, Workspace
 from bitsmith.ir.infer import channel_frac
 from bitsmith.ir.types import objects
@@ -100,7 +100,7 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
         for i, piece in enumerate(_split(x, x_size, pieces)):
             for j, part in enumerate(split):
                 _accumulate(columns, np.matmul(part, piece).astype(np.int64), x_size * i + weight_size * j)
-        return limbs.normalise(columns)
+        return limbs.normalize(columns)
 
     return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
 

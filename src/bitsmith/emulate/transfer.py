@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.quantise import Reals, fast, quantise_exactly, quantise_into
-from bitsmith.emulate.represent import Kind
+from bitsmith.emulate.quantize import Reals, fast, quantize_exactly, quantize_into
+from bitsmith.emulate.storage import Kind
 from bitsmith.emulate.workspace import Value, factors
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
@@ -53,13 +53,13 @@ def load_real(value: Value, op: Input, chunk: Reals) -> int:
     Places of absent samples become 0.
     """
     if not fast(op):
-        exact, outside = quantise_exactly(op, chunk)
+        exact, outside = quantize_exactly(op, chunk)
         load_raw(value, exact)
     elif value.held.kind is Kind.FLOAT64 and len(chunk) == value.part.shape[-1]:
-        outside = quantise_into(op, chunk, cast(npt.NDArray[np.float64], value.part))
+        outside = quantize_into(op, chunk, cast(npt.NDArray[np.float64], value.part))
     else:
         raw = np.empty((*op.shape, len(chunk)))
-        outside = quantise_into(op, chunk, raw)
+        outside = quantize_into(op, chunk, raw)
         np.copyto(value.part[..., : len(chunk)], raw, casting="unsafe")
         value.part[..., len(chunk) :] = 0
     return outside

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.represent import Held, Kind
+from bitsmith.emulate.storage import Held, Kind
 from bitsmith.emulate.workspace import Array, Fracs, Value, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.floats import Floats, Step
-from bitsmith.emulate.represent import Choice, Held, Kind, fitted, limb_count, sane
+from bitsmith.emulate.storage import Choice, Held, Kind, fitted, limb_count, sane
 from bitsmith.ir import ops
 from bitsmith.ir.types import TensorType, objects
 
@@ -210,8 +210,7 @@ class Workspace:
             and value.part.flags.writeable
         )
 
-    def _array(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]
-               ) -> tuple[Buffer, Array]:  # fmt: skip
+    def _array(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[Buffer, Array]:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         fitting = [buffer for buffer in self._free if buffer.bytes.size >= size]
         if fitting:

@@ -28,7 +28,7 @@ _LEAST_FRAMES = 4
 
 @dataclass(frozen=True, slots=True)
 class StreamShape:
-    """A stream at the border of a top: the prefix of its ports, bits of a token, tokens per frame."""
+    """A stream at the interface of a top: the prefix of its ports, bits of a token, tokens per frame."""
 
     name: str
     width: int
@@ -91,7 +91,7 @@ class _Cosimulation:
                 top="bitsmith_bench",
                 sources=(*self.sources, folder / "bench.sv"),
                 runtime=self.runtime,
-                optimise=True,
+                optimize=True,
             ),
             self._run(folder, ""),
             *([self._run(folder, "reloaded_", "weights.bin")] if self.loads else []),
@@ -170,8 +170,11 @@ def simulate_streams(
     frames = len(stimuli[0])
     for shape, words in zip(inputs, stimuli, strict=True):
         if words.dtype != np.uint32 or words.shape != (frames, shape.tokens, shape.words) or not frames:
-            raise InputDataError(f"stimuli are {words.dtype} of shape {words.shape}", where=f"co-simulation, {shape.name}",
-                                 accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})")  # fmt: skip
+            raise InputDataError(
+                f"stimuli are {words.dtype} of shape {words.shape}",
+                where=f"co-simulation, {shape.name}",
+                accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})",
+            )
     repeats = max(least_frames, frames)
     folder = project_dir.resolve() / _FOLDER
     shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link

@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, UnsupportedError
 from bitsmith.hls.assembly import indented
+from bitsmith.hls.broadcasting import spread, suffix
 from bitsmith.hls.runs import Run, body
 from bitsmith.hls.scalar import Fracs, Ints, Scalar, accumulator, common_raw, hull, scalar_of
 from bitsmith.hls.scope import Scope, Variable
-from bitsmith.hls.wiring import spread, suffix
 from bitsmith.ir import ops
+from bitsmith.ir.indexing import moved
 from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, TensorType, compact, objects, width_of
-from bitsmith.ir.wiring import moved
 from bitsmith.rtl.names import Names
 
 
@@ -80,9 +80,10 @@ class FunctionWriter:
             for index in self._run.nodes
         ]
         head = ", ".join(f"{v.name} {_shape(v.shape)}" for v in operands) or "constants"
-        return [f"/// {head} to {', '.join(f'{v.name} {_shape(v.shape)}' for v in self.results)}:", *(
-            f"///   {step}" for step in steps
-        )]  # fmt: skip
+        return [
+            f"/// {head} to {', '.join(f'{v.name} {_shape(v.shape)}' for v in self.results)}:",
+            *(f"///   {step}" for step in steps),
+        ]
 
     def _declare(self, role: str, kind: TensorType) -> Variable:
         scalar = hull(kind)

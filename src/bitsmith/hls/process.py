@@ -9,6 +9,9 @@ from typing import assert_never
 
 import numpy as np
 
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Numbers, Process, hull
+from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import FunctionWriter
 from bitsmith.hls.names import comment
@@ -19,9 +22,6 @@ from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
 from bitsmith.ir.infer import rescale
 from bitsmith.ir.types import objects
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.processes import Numbers, Process, hull
-from bitsmith.plan.timing import is_monotone, window_actions
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
 """As ``kernels::action`` has them."""
@@ -60,9 +60,10 @@ def copies_text(name: str, given: Ends, copies: Sequence[str], scope: Scope) -> 
     lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
     if not copies:
         lines = ["x0.read();"]
-    parameters = [_parameter(scope, kind, name) for kind, name in (
-        (given.stream, "x0"), *((kind, f"y{k}") for k, kind in enumerate(copies))
-    )]  # fmt: skip
+    parameters = [
+        _parameter(scope, kind, name)
+        for kind, name in ((given.stream, "x0"), *((kind, f"y{k}") for k, kind in enumerate(copies)))
+    ]
     about = f"Each token into {len(copies)} streams." if copies else "Tokens that nothing needs."
     return function_text(scope, about, name, parameters, [], _loop(given.tokens, lines))
 
@@ -82,10 +83,16 @@ def function_text(
     scope: Scope, about: str, name: str, parameters: Sequence[str], head: Sequence[str], lines: Sequence[str]
 ) -> str:
     """A process."""
-    return "\n".join([
-        f"/// {about}", *scope.dialect.streams.before_process, f"void {name}({', '.join(parameters)}) {{", *head,
-        *map(indented, lines), "}\n",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"/// {about}",
+            *scope.dialect.streams.before_process,
+            f"void {name}({', '.join(parameters)}) {{",
+            *head,
+            *map(indented, lines),
+            "}\n",
+        ]
+    )
 
 
 def _parameter(scope: Scope, kind: str, name: str) -> str:
@@ -143,15 +150,15 @@ class _ProcessWriter:
                 return self._window(kind)
             case kinds.Reduce():
                 return self._reduce(kind)
-            case kinds.Regroup():
+            case kinds.WidthConverter():
                 return self._regroup(kind)
             case kinds.Reorder():
                 return self._reorder(kind)
-            case kinds.Merge():
+            case kinds.Interleave():
                 return self._merge(kind)
             case kinds.Scan():
                 return self._scan(kind)
-            case kinds.Entry() | kinds.Exit():
+            case kinds.Source() | kinds.Sink():
                 raise AssertionError("boundaries are written by their own function")
             case _:
                 assert_never(kind)
@@ -168,9 +175,10 @@ class _ProcessWriter:
         (given,) = self._gives
         token = self._process.results[0].token
         raw = rescale(
-            objects(kind.raw).reshape(-1, *token.shape), np.broadcast_to(token.frac, token.shape),
+            objects(kind.raw).reshape(-1, *token.shape),
+            np.broadcast_to(token.frac, token.shape),
             np.asarray(given.scalar.frac),
-        )  # fmt: skip
+        )
         values = self._scope.array(self._name, "values", raw, given.scalar.frac)
         self._lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
         return "constant tokens."
@@ -237,7 +245,7 @@ class _ProcessWriter:
         self._lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
         return f"the {told} of each {kind.count} tokens."
 
-    def _regroup(self, kind: kinds.Regroup) -> str:
+    def _regroup(self, kind: kinds.WidthConverter) -> str:
         (taken,), (given,) = self._takes, self._gives
         small, large = sorted((taken, given), key=lambda ends: ends.size)
         parts = large.size // small.size
@@ -267,7 +275,7 @@ class _ProcessWriter:
         self._lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
-    def _merge(self, kind: kinds.Merge) -> str:
+    def _merge(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
         which = self._scope.array(self._name, "which", kind.source)
         lines = [f"{given.token} result;"]
@@ -291,27 +299,27 @@ class _ProcessWriter:
             f"{self._scope.array(self._name, f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]"
             for axis in range(len(grid))
         ]
-        copied = [
-            f"const {taken.token} real = x0.read();",
-            f"kernels::copy<{taken.size}>(real.data, item.data);",
-        ]
+        copied = [f"const {taken.token} real = x0.read();", f"kernels::copy<{taken.size}>(real.data, item.data);"]
         item_t = f"kernels::token<{given.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
-        self._lines += _loop(actions, [
-            f"const int flags = {' & '.join(flags)};",
-            f"{item_t} item;",
-            "if ((flags & kernels::TAKE) != 0) {",
-            *map(indented, copied),
-            "} else {",
-            f"    kernels::clear<{taken.size}>(item.data);",
-            "}",
-            f"{given.token} window;",
-            *pushes,
-            "if ((flags & kernels::GIVE) != 0) {",
-            "    y0.write(window);",
-            "}",
-            *_advanced(padded),
-        ])  # fmt: skip
+        self._lines += _loop(
+            actions,
+            [
+                f"const int flags = {' & '.join(flags)};",
+                f"{item_t} item;",
+                "if ((flags & kernels::TAKE) != 0) {",
+                *map(indented, copied),
+                "} else {",
+                f"    kernels::clear<{taken.size}>(item.data);",
+                "}",
+                f"{given.token} window;",
+                *pushes,
+                "if ((flags & kernels::GIVE) != 0) {",
+                "    y0.write(window);",
+                "}",
+                *_advanced(padded),
+            ],
+        )
         return f"windows of {op.size} tokens, from line buffers."
 
     def _buffers(self, op: ops.Window, padded: Sequence[int]) -> tuple[list[str], list[str]]:

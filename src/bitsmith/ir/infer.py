@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
-from bitsmith.ir import moves, ops
-from bitsmith.ir.moves import require
+from bitsmith.ir import data_movement, ops
+from bitsmith.ir.data_movement import require
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Overflow, TensorType, compact, objects
@@ -44,13 +44,13 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         case ops.Parameter():
             return _parameter(op)
         case ops.Reshape():
-            return moves.reshaped(op, args[0])
+            return data_movement.reshaped(op, args[0])
         case ops.Transpose():
-            return moves.transposed(op, args[0])
+            return data_movement.transposed(op, args[0])
         case ops.Slice():
-            return moves.sliced(op, args[0])
+            return data_movement.sliced(op, args[0])
         case ops.Concat():
-            return moves.concatenated(op, args)
+            return data_movement.concatenated(op, args)
         case ops.Pad():
             return _pad(op, args[0])
         case ops.Gather():
@@ -59,7 +59,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
                 bool(np.all((op.indices >= 0) & (op.indices < args[0].shape[op.axis]))), "gather indices out of range"
             )
             require(op.indices.size * args[0].size // args[0].shape[op.axis] <= MAX_ELEMENTS, "a gather too large")
-            return moves.gathered(op, args[0])
+            return data_movement.gathered(op, args[0])
         case ops.Broadcast():
             return _broadcast(op, args[0])
         case ops.Window():
@@ -272,10 +272,7 @@ def _matmul(x: TensorType, y: TensorType) -> TensorType:
     require(len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[-1] == y.shape[-2], f"matmul of {x} and {y}")
     left = TensorType.of((*x.shape, 1), x.frac[..., None], x.lo[..., None], x.hi[..., None])
     right = TensorType.of(
-        (*y.shape[:-2], 1, *y.shape[-2:]),
-        y.frac[..., None, :, :],
-        y.lo[..., None, :, :],
-        y.hi[..., None, :, :],
+        (*y.shape[:-2], 1, *y.shape[-2:]), y.frac[..., None, :, :], y.lo[..., None, :, :], y.hi[..., None, :, :]
     )
     products = _mul(left, right)
     return _reduce(ops.Sum((len(products.shape) - 2,)), products)

@@ -289,6 +289,32 @@ class Scan(_Op):
 
 
 Op: TypeAlias = (
-    Input | Const | Parameter | Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window | Linear | MatMul
-    | Add | Sub | Mul | Neg | Shift | Max | Min | Abs | Compare | Select | Sum | AMax | Table | Cast | Scan
-)  # fmt: skip
+    Input
+    | Const
+    | Parameter
+    | Reshape
+    | Transpose
+    | Slice
+    | Concat
+    | Pad
+    | Gather
+    | Broadcast
+    | Window
+    | Linear
+    | MatMul
+    | Add
+    | Sub
+    | Mul
+    | Neg
+    | Shift
+    | Max
+    | Min
+    | Abs
+    | Compare
+    | Select
+    | Sum
+    | AMax
+    | Table
+    | Cast
+    | Scan
+)

@@ -146,10 +146,23 @@ _OVERFLOW = _Codec(lambda value: cast(Overflow, value).value, Overflow)
 _RELATION = _Codec(lambda value: cast(Relation, value).value, Relation)
 
 _OPS: dict[str, tuple[Callable[..., Op], dict[str, _Codec]]] = {
-    "input": (ops.Input, {"name": _NAME, "shape": _TUPLE, "frac": _FRACS, "lo": _INTS, "hi": _INTS,
-                          "rounding": _ROUNDING, "overflow": _OVERFLOW}),
+    "input": (
+        ops.Input,
+        {
+            "name": _NAME,
+            "shape": _TUPLE,
+            "frac": _FRACS,
+            "lo": _INTS,
+            "hi": _INTS,
+            "rounding": _ROUNDING,
+            "overflow": _OVERFLOW,
+        },
+    ),
     "const": (ops.Const, {"raw": _INTS, "frac": _FRACS}),
-    "parameter": (ops.Parameter, {"name": _NAME, "raw": _INTS, "frac": _FRACS, "lo": _INTS, "hi": _INTS, "external": _BOOL}),
+    "parameter": (
+        ops.Parameter,
+        {"name": _NAME, "raw": _INTS, "frac": _FRACS, "lo": _INTS, "hi": _INTS, "external": _BOOL},
+    ),
     "reshape": (ops.Reshape, {"shape": _TUPLE}),
     "transpose": (ops.Transpose, {"perm": _TUPLE}),
     "slice": (ops.Slice, {"start": _TUPLE, "stop": _TUPLE, "step": _TUPLE}),
@@ -175,7 +188,7 @@ _OPS: dict[str, tuple[Callable[..., Op], dict[str, _Codec]]] = {
     "table": (ops.Table, {"first": _INT, "values": _INTS, "frac": _FRACS}),
     "cast": (ops.Cast, {"frac": _FRACS, "lo": _INTS, "hi": _INTS, "rounding": _ROUNDING, "overflow": _OVERFLOW}),
     "scan": (ops.Scan, {"states": _INT}),
-}  # fmt: skip
+}
 _NAMES: dict[object, str] = {kind: name for name, (kind, _) in _OPS.items()}
 
 

@@ -63,8 +63,10 @@ class Conv(Layer):
             raise UnsupportedError(f"an input that is padded to {padded}", accepted=f"{MAX_ELEMENTS} elements at most")
         positions = tuple(map(window_positions, shape[:-1], self.size, self.strides, self.dilation, self.padding))
         if min(positions) < 1:
-            raise UnsupportedError(f"a kernel of {self.size} taps, dilated by {self.dilation}, on an input of shape {shape}",
-                                   accepted="kernels no larger than the padded input")  # fmt: skip
+            raise UnsupportedError(
+                f"a kernel of {self.size} taps, dilated by {self.dilation}, on an input of shape {shape}",
+                accepted="kernels no larger than the padded input",
+            )
         return (*positions, self.kernel.shape[-1])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -146,8 +148,10 @@ class ConvTranspose(Layer):
         reached = [max(n, crop + kept) for n, crop, kept in zip(full, self.crop, self.output, strict=True)]
         result = (*self.output, self.kernel.shape[-1])
         if min(self.output) < 1 or math.prod(reached) * max(result[-1], shape[-1]) > MAX_ELEMENTS:
-            raise UnsupportedError(f"an output of shape {result}, of {reached} positions before it is cropped",
-                                   accepted=f"1 to {MAX_ELEMENTS} elements")  # fmt: skip
+            raise UnsupportedError(
+                f"an output of shape {result}, of {reached} positions before it is cropped",
+                accepted=f"1 to {MAX_ELEMENTS} elements",
+            )
         return result
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:

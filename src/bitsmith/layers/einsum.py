@@ -182,8 +182,10 @@ def _product(builder: Builder, inputs: Sequence[Value], equation: Equation) -> t
     groups = _Groups.of(left, right, result)
     x = _ordered(builder, x, left, groups.batch + groups.left + groups.contracted)
     y = _ordered(builder, y, right, groups.batch + groups.contracted + groups.right)
-    shape = {labels: tuple(sizes[label] for label in labels) for labels in
-             (groups.batch, groups.contracted, groups.left, groups.right)}  # fmt: skip
+    shape = {
+        labels: tuple(sizes[label] for label in labels)
+        for labels in (groups.batch, groups.contracted, groups.left, groups.right)
+    }
     n, k, m = (math.prod(shape[labels]) for labels in (groups.left, groups.contracted, groups.right))
     x, y = builder.reshape(x, (*shape[groups.batch], n, k)), builder.reshape(y, (*shape[groups.batch], k, m))
     product = builder.mul(x, y) if k == 1 else builder.matmul(x, y)
@@ -231,8 +233,9 @@ class EinsumDense(Layer):
         groups = _Groups.of(left, right, final)
         sizes = dict(zip(left + right, x.shape + self.kernel.shape, strict=True))
         free, units = (tuple(sizes[label] for label in labels) for labels in (groups.left, groups.right))
-        count, taps, width = (math.prod(sizes[label] for label in labels)
-                              for labels in (groups.batch, groups.contracted, groups.right))  # fmt: skip
+        count, taps, width = (
+            math.prod(sizes[label] for label in labels) for labels in (groups.batch, groups.contracted, groups.right)
+        )
         x = _ordered(builder, x, left, groups.left + groups.batch + groups.contracted)
         x = builder.reshape(x, (*free, count * taps))
         order = [right.index(label) for label in groups.batch + groups.contracted + groups.right]

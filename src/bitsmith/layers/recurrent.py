@@ -5,7 +5,8 @@ the same, and the loop that limits the clock, or how often a reused cell can sta
 
 States are cast at every step, so that their type is closed under the step: to the user's format of ``state`` and ``cell``, else
 by the rule of auto, in a range that holds whatever can be reached from the operand's range in as many steps
-(:mod:`bitsmith.layers.cell`). A cell state has no coarser a step than the hidden state, which takes over its errors one to one.
+(:mod:`bitsmith.layers.recurrent_cell`). A cell state has no coarser a step than the hidden state, which takes over its
+errors one to one.
 
 With 32 units, Keras's initial weights and 16-bit ``auto`` the hidden states of an LSTM or a GRU are at most 2.6 and on average
 0.4 steps of 2**-15 away from the float model's, after 20 time steps as after 1,000.
@@ -23,8 +24,11 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
-from bitsmith.layers.cell import (
-    Arithmetic,
+from bitsmith.layers.example import Example, quarters
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.recurrent_cell import (
+    CellDomain,
     Interval,
     OnFloats,
     OnIntervals,
@@ -36,9 +40,6 @@ from bitsmith.layers.cell import (
     item_type,
     reach,
 )
-from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.shape import Identity
 
 TANH, SIGMOID = Activation("tanh"), Activation("sigmoid")
@@ -70,16 +71,24 @@ class Recurrent(Layer):
     reversed_result: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (
-        "weight", "bias", "recurrent_weight", "recurrent_bias", "accum", "recurrent_accum", "table", "activation", "state",
+        "weight",
+        "bias",
+        "recurrent_weight",
+        "recurrent_bias",
+        "accum",
+        "recurrent_accum",
+        "table",
+        "activation",
+        "state",
         "result",
-    )  # fmt: skip
+    )
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("state",)
     """The precision variables of the states, the hidden state first."""
 
     @abstractmethod
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         """The next states, from ``x @ kernel + bias`` of this time step and the states before."""
 
     @property
@@ -94,8 +103,10 @@ class Recurrent(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if len(inputs) not in (1, 1 + len(self.states)):
-            raise UnsupportedError(f"{self.kind} with {len(inputs)} inputs",
-                                   accepted=f"the sequence, and perhaps {len(self.states)} initial states")  # fmt: skip
+            raise UnsupportedError(
+                f"{self.kind} with {len(inputs)} inputs",
+                accepted=f"the sequence, and perhaps {len(self.states)} initial states",
+            )
         if len(inputs[0]) != 2:
             raise UnsupportedError(f"{self.kind} on an input of shape {inputs[0]}", accepted="shape (time, channels)")
         self._check_weights(inputs[0][1])
@@ -105,8 +116,12 @@ class Recurrent(Layer):
 
     def _check_weights(self, channels: int) -> None:
         columns = self.gates * self.units
-        wanted = {"kernel": (channels, columns), "recurrent_kernel": (self.units, columns), "bias": (columns,),
-                  "recurrent_bias": (columns,)}  # fmt: skip
+        wanted = {
+            "kernel": (channels, columns),
+            "recurrent_kernel": (self.units, columns),
+            "bias": (columns,),
+            "recurrent_bias": (columns,),
+        }
         for name, shape in wanted.items():
             values: Floats | None = getattr(self, name)
             if values is not None and values.shape != shape:
@@ -209,7 +224,7 @@ class Recurrent(Layer):
 class SimpleRNN(Recurrent):
     """``h' = activation(x W + b + h U + rb)``."""
 
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         return (on.state("state", on.activation(on.add(projected, on.recurrent(states[0], 0, 1)))),)
 
 
@@ -234,7 +249,7 @@ class LSTM(Recurrent):
     gates: ClassVar[int] = 4
     states: ClassVar[tuple[str, ...]] = ("state", "cell")
 
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden, cell = states
         z = on.add(projected, on.recurrent(hidden, 0, 4))
         opened = on.recurrent_activation(on.gates(z, 0, 2))
@@ -281,7 +296,7 @@ class GRU(Recurrent):
     precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation")
     gates: ClassVar[int] = 3
 
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden = states[0]
         product = on.recurrent(hidden, 0, 3 if self.reset_after else 2)
         opened = on.recurrent_activation(on.add(on.gates(projected, 0, 2), on.gates(product, 0, 2)))

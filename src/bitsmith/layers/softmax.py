@@ -13,11 +13,11 @@ from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import TABLE_OPTIONS
+from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, moved_axes, ordered_weights
 from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
@@ -83,10 +83,10 @@ class Softmax(Layer):
                 powers = _powers(lowering, nonnegative(lowering.builder, below), _DECAY, bounds)
                 # The largest operand contributes the entry at 0, the largest of the table. What is masked may wrap there.
                 least = int(powers.type.hi.max())
-                y = _normalised(lowering, _kept(lowering.builder, powers, mask), least)
+                y = _normalized(lowering, _kept(lowering.builder, powers, mask), least)
             case SoftmaxImplementation.LATENCY:
                 powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
-                y = _normalised(lowering, _kept(lowering.builder, powers, mask), least=0)
+                y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=0)
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
     def _moved_mask(self, builder: Builder, perm: Sequence[int]) -> Value | None:
@@ -137,7 +137,7 @@ def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[floa
     return rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
 
 
-def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
+def _normalized(lowering: Lowering, powers: Value, least: int) -> Value:
     """``powers`` over their sum, which is known to be at least ``least`` (raw)."""
     builder = lowering.builder
     total = builder.sum(powers, [-1])

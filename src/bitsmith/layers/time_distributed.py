@@ -9,12 +9,12 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
-from bitsmith.layers.cell import body_input, item_type
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.recurrent_cell import body_input, item_type
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
 

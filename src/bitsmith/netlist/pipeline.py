@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from bitsmith.netlist.absorb import absorb
+from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import (
     Compare,
     Constant,
@@ -59,13 +59,13 @@ class Delays(Protocol):
 class Schedule:
     """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
-    ``too_slow`` lists words that take longer than a whole stage.
+    ``over_budget`` lists words that take longer than a whole stage.
     """
 
     stages: int
     stage: tuple[int, ...]
     register_bits: int
-    too_slow: tuple[int, ...]
+    over_budget: tuple[int, ...]
 
 
 def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> Schedule:

@@ -18,7 +18,7 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, TensorType, format_text, span_text, width_of
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Fracs, Ints, Lowering, Observed
+from bitsmith.layers.lowering import Fracs, Ints, Lowering, ObservedRange
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO = "auto"
@@ -204,7 +204,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    lowering = Lowering(node.name, Builder(), node.settings, Observed(0.0, 0.0))
+    lowering = Lowering(node.name, Builder(), node.settings, ObservedRange(0.0, 0.0))
     scale = None if lowering.loaded else node.layer.weight_exponents(variable)
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:

@@ -13,18 +13,18 @@ from typing import assert_never
 
 import numpy as np
 
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Network, Process, hull, period
+from bitsmith.dataflow.schedule import schedule
+from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
+from bitsmith.devices.delay import DelayModel
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
-from bitsmith.netlist.narrow import narrow
+from bitsmith.mapping.multipliers import Pairs, multipliers
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.scalarise import scalarise
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.delay import DelayModel
-from bitsmith.plan.multipliers import Pairs, multipliers
-from bitsmith.plan.processes import Network, Process, hull, period
-from bitsmith.plan.schedule import schedule
-from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
@@ -37,13 +37,13 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``."""
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
-    too_slow = 0
+    over_budget = 0
     for number, process in enumerate(network.processes):
         program = _core_program(process)
         if program is not None:
-            netlist = narrow(scalarise(program))
+            netlist = reduce_widths(elaborate(program))
             stages = pipeline(netlist, delays, budget_ns)
-            too_slow += len(stages.too_slow)
+            over_budget += len(stages.over_budget)
             cores[number] = write(netlist, stages, f"{top}_core{number}", title)
     latencies = {number: core.latency for number, core in cores.items()}
     for number, process in enumerate(network.processes):
@@ -51,7 +51,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
             latencies[number] = fold_latency(int(process.kind.weights.shape[2]))
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
-    text = StreamTop(network, cores, schedule(network, latencies), delays.block, top, title, too_slow)
+    text = StreamTop(network, cores, schedule(network, latencies), delays.block, top, title, over_budget)
     for number, process in enumerate(network.processes):
         _process(text, number, process)
     return text.design()
@@ -75,9 +75,9 @@ def _process(top: StreamTop, number: int, process: Process) -> None:
         top.result(number, port, layout(stream.token))
     kind = process.kind
     match kind:
-        case kinds.Entry():
+        case kinds.Source():
             _entry(top, number, kind, process)
-        case kinds.Exit():
+        case kinds.Sink():
             _exit(top, number, kind, process)
         case kinds.Rom():
             _rom(top, number, kind, process)
@@ -89,11 +89,11 @@ def _process(top: StreamTop, number: int, process: Process) -> None:
             _window(top, number, kind, process)
         case kinds.Reduce():
             _reduce(top, number, kind, process)
-        case kinds.Regroup():
+        case kinds.WidthConverter():
             _regroup(top, number, kind, process)
         case kinds.Reorder():
             _reorder(top, number, kind, process)
-        case kinds.Merge():
+        case kinds.Interleave():
             _merge(top, number, kind, process)
         case kinds.Scan():
             _scan(top, number, kind, process)
@@ -101,7 +101,7 @@ def _process(top: StreamTop, number: int, process: Process) -> None:
             assert_never(kind)
 
 
-def _entry(top: StreamTop, number: int, kind: kinds.Entry, process: Process) -> None:
+def _entry(top: StreamTop, number: int, kind: kinds.Source, process: Process) -> None:
     name = top.names.unique(identifier(kind.name))
     stream = process.results[0]
     port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
@@ -116,25 +116,30 @@ def _entry(top: StreamTop, number: int, kind: kinds.Entry, process: Process) -> 
     ]
     y = f"p{number}_y0"
     top.say(
-        f"assign {name}_ready = {y}_free & ~{top.reset};", f"assign {y}_claim = {name}_valid & {name}_ready;",
-        f"assign {y}_put = {y}_claim;", f"assign {y}_data = {name}_data;",
-    )  # fmt: skip
+        f"assign {name}_ready = {y}_free & ~{top.reset};",
+        f"assign {y}_claim = {name}_valid & {name}_ready;",
+        f"assign {y}_put = {y}_claim;",
+        f"assign {y}_data = {name}_data;",
+    )
 
 
-def _exit(top: StreamTop, number: int, kind: kinds.Exit, process: Process) -> None:
+def _exit(top: StreamTop, number: int, kind: kinds.Sink, process: Process) -> None:
     name = top.names.unique(identifier(kind.name))
     stream = process.takes[0]
     port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
     top.outputs.append(port)
     top.ports += [
-        f"output logic {name}_valid", f"input logic {name}_ready", f"output logic [{port.width - 1}:0] {name}_data",
+        f"output logic {name}_valid",
+        f"input logic {name}_ready",
+        f"output logic [{port.width - 1}:0] {name}_data",
         f"output logic {name}_last",
-    ]  # fmt: skip
+    ]
     x = f"p{number}_x0"
     top.say(
-        f"assign {name}_valid = {x}_valid;", f"assign {x}_take = {name}_valid & {name}_ready;",
+        f"assign {name}_valid = {x}_valid;",
+        f"assign {x}_take = {name}_valid & {name}_ready;",
         f"assign {name}_data = {x}_data;",
-    )  # fmt: skip
+    )
     if stream.tokens == 1:
         top.say(f"assign {name}_last = 1'b1;")
         return
@@ -164,10 +169,18 @@ def _rom(top: StreamTop, number: int, kind: kinds.Rom, process: Process) -> None
         ports, table = top.looked_up(number, "values", width, values)
     y = f"p{number}_y0"
     top.instance(
-        "source", f"p{number}", {"WIDTH": width, "TOKENS": len(rows)},
-        {**ports, "table_data": table, "y_free": f"{y}_free", "y_claim": f"{y}_claim", "y_put": f"{y}_put",
-         "y_data": f"{y}_data"},
-    )  # fmt: skip
+        "source",
+        f"p{number}",
+        {"WIDTH": width, "TOKENS": len(rows)},
+        {
+            **ports,
+            "table_data": table,
+            "y_free": f"{y}_free",
+            "y_claim": f"{y}_claim",
+            "y_put": f"{y}_put",
+            "y_data": f"{y}_data",
+        },
+    )
 
 
 def _map(top: StreamTop, number: int, kind: kinds.Map, process: Process) -> None:
@@ -181,9 +194,10 @@ def _map(top: StreamTop, number: int, kind: kinds.Map, process: Process) -> None
     outputs = top.core(number, kind.program, fire, data)
     for y, stream, (have, low) in zip(results, process.results, outputs, strict=True):
         top.say(
-            f"assign {y}_claim = {fire};", f"assign {y}_put = p{number}_done;",
+            f"assign {y}_claim = {fire};",
+            f"assign {y}_put = p{number}_done;",
             f"assign {y}_data = {converted(f'p{number}_out', have, layout(stream.token), low)};",
-        )  # fmt: skip
+        )
 
 
 def _fold(top: StreamTop, number: int, kind: kinds.Fold, process: Process) -> None:
@@ -217,13 +231,25 @@ def _fold(top: StreamTop, number: int, kind: kinds.Fold, process: Process) -> No
         )
     top.word(f"p{number}_y", bits(results))
     top.instance(
-        "fold", f"p{number}",
-        {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width,
-         "P_WIDTH": made.product, "LANE_PAIRS": int(made.pairs is Pairs.LANES),
-         "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS), "PACKED_WIDTH": made.packed, "Y_WIDTH": y_width,
-         "STEPS": steps, "GROUPS": groups},
+        "fold",
+        f"p{number}",
+        {
+            "LANES": lanes,
+            "N": n,
+            "M": m,
+            "X_WIDTH": x_width,
+            "X_SIGNED": int(signed),
+            "W_WIDTH": w_width,
+            "P_WIDTH": made.product,
+            "LANE_PAIRS": int(made.pairs is Pairs.LANES),
+            "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS),
+            "PACKED_WIDTH": made.packed,
+            "Y_WIDTH": y_width,
+            "STEPS": steps,
+            "GROUPS": groups,
+        },
         {**top.standard(number, x, f"p{number}_y"), "rom_address": f"p{number}_address", "rom_data": table},
-    )  # fmt: skip
+    )
     top.converted(number, results, want)
 
 
@@ -264,7 +290,7 @@ def _reduce(top: StreamTop, number: int, kind: kinds.Reduce, process: Process) -
     top.converted(number, inner, want)
 
 
-def _regroup(top: StreamTop, number: int, kind: kinds.Regroup, process: Process) -> None:
+def _regroup(top: StreamTop, number: int, kind: kinds.WidthConverter, process: Process) -> None:
     have, want = layout(process.takes[0].token), layout(process.results[0].token)
     if len(have) < len(want):
         parts = len(want) // len(have)
@@ -316,7 +342,7 @@ def _reorder(top: StreamTop, number: int, kind: kinds.Reorder, process: Process)
     top.instance("reorder", f"p{number}_buffer", parameters, {**top.standard(number, x), **ports})
 
 
-def _merge(top: StreamTop, number: int, kind: kinds.Merge, process: Process) -> None:
+def _merge(top: StreamTop, number: int, kind: kinds.Interleave, process: Process) -> None:
     operands = len(process.args)
     want = layout(process.results[0].token)
     # What comes may be known to lie in less than the result holds.
@@ -371,9 +397,7 @@ def _scan(top: StreamTop, number: int, kind: kinds.Scan, process: Process) -> No
     )
     have, low = outputs[-1]
     y = f"p{number}_y0"
-    top.say(
-        f"assign {y}_data = {converted(f'p{number}_out', have, layout(process.results[0].token), low)};",
-    )
+    top.say(f"assign {y}_data = {converted(f'p{number}_out', have, layout(process.results[0].token), low)};")
     starts = ", ".join(words(initial))
     ports = {
         "initial_valid": joined(initial, "valid", " & ") or "1'b1",

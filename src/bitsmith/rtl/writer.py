@@ -17,7 +17,7 @@ from bitsmith.netlist.netlist import Field, Netlist, Port, Rom
 from bitsmith.netlist.pipeline import Schedule
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.expressions import Expressions, Operand
-from bitsmith.rtl.layout import TOP, Bits, Layout, Part, Signal
+from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.tables import TableShape
 
