@@ -35,7 +35,7 @@ from bitsmith.devices.delay import AreaModel, area_model
 from bitsmith.devices.parts import Family
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
+from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
@@ -407,7 +407,7 @@ def _nonzero_share(args: Sequence[TensorType], constants: Sequence[bool]) -> flo
     return 1.0
 
 
-def _machine(weights: Ints) -> csd.Matrix:
+def _machine(weights: Ints) -> IntArray:
     """The integers in machine words where they fit."""
     fits = max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) <= _MACHINE_BITS
     return weights.astype(np.int64) if fits else weights
