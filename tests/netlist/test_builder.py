@@ -17,12 +17,13 @@ from bitsmith.netlist.netlist import (
     AddSub,
     Comparator,
     Field,
+    InputPort,
     Literal,
     Mux,
     Netlist,
-    Signal,
     View,
     WordOrigin,
+    WordRef,
     live_words,
 )
 
@@ -37,7 +38,7 @@ RELATIONS: dict[Relation, Callable[[int, int], bool]] = {
 }
 
 
-def start(*ranges: tuple[int, int]) -> tuple[NetlistBuilder, list[Signal], list[Field]]:
+def start(*ranges: tuple[int, int]) -> tuple[NetlistBuilder, list[WordRef], list[Field]]:
     """A builder with a port per range."""
     builder = NetlistBuilder()
     builder.enter(WordOrigin("", "x"))
@@ -45,17 +46,17 @@ def start(*ranges: tuple[int, int]) -> tuple[NetlistBuilder, list[Signal], list[
     return builder, [builder.port(k, f.lo, f.hi) for k, f in enumerate(fields)], fields
 
 
-def finish(builder: NetlistBuilder, fields: list[Field], result: Signal) -> Netlist:
+def finish(builder: NetlistBuilder, fields: list[Field], result: WordRef) -> Netlist:
     return builder.netlist(fields, [Field("y", 0, builder.lo(result), builder.hi(result), 0)], [result])
 
 
 def cells(netlist: Netlist) -> list[type]:
     """Kinds of the live words, ports left out."""
     kinds = [type(netlist.words[index].cell) for index in sorted(live_words(netlist))]
-    return [kind for kind in kinds if kind.__name__ not in ("Port", "Constant")]
+    return [kind for kind in kinds if kind not in (InputPort, Literal)]
 
 
-def assert_computes(builder: NetlistBuilder, fields: list[Field], result: Signal, meaning: Callable[..., int]) -> None:
+def assert_computes(builder: NetlistBuilder, fields: list[Field], result: WordRef, meaning: Callable[..., int]) -> None:
     """``result`` equals ``meaning`` for all inputs and stays within its interval."""
     netlist = finish(builder, fields, result)
     for inputs in itertools.product(*(range(f.lo, f.hi + 1) for f in fields)):
@@ -77,7 +78,7 @@ def test_two_operands(shift_x: int, shift_y: int) -> None:
     for range_x, range_y in itertools.product(RANGES, repeat=2):
         for name, meaning in operations.items():
             builder, (x, y), fields = start(range_x, range_y)
-            result = getattr(builder, name)(Signal(x.word, shift_x), Signal(y.word, shift_y))
+            result = getattr(builder, name)(WordRef(x.word, shift_x), WordRef(y.word, shift_y))
             assert_computes(builder, fields, result, lambda a, b, f=meaning: f(a << shift_x, b << shift_y))
 
 
@@ -87,14 +88,14 @@ def test_comparisons(relation: Relation, shift: int) -> None:
     holds = RELATIONS[relation]
     for range_x, range_y in itertools.product(RANGES, repeat=2):
         builder, (x, y), fields = start(range_x, range_y)
-        result = builder.compare(Signal(x.word, shift), relation, y)
+        result = builder.compare(WordRef(x.word, shift), relation, y)
         assert_computes(builder, fields, result, lambda a, b: int(holds(a << shift, b)))
     for range_x in RANGES:
         for constant in range(-9, 10):
             builder, (x,), fields = start(range_x)
-            right = builder.compare(Signal(x.word, shift), relation, builder.constant(constant))
+            right = builder.compare(WordRef(x.word, shift), relation, builder.constant(constant))
             assert_computes(builder, fields, right, lambda a, c=constant: int(holds(a << shift, c)))
-            left = builder.compare(builder.constant(constant), relation, Signal(x.word, shift))
+            left = builder.compare(builder.constant(constant), relation, WordRef(x.word, shift))
             assert_computes(builder, fields, left, lambda a, c=constant: int(holds(c, a << shift)))
 
 
@@ -106,7 +107,7 @@ def test_choices() -> None:
             assert_computes(builder, fields, result, lambda v, t=true, f=false: t if v else f)
         builder, (c, x), fields = start(range_c, (-3, 4))
         inverted = builder.compare(c, Relation.GE, builder.constant(1))
-        result = builder.select(inverted, builder.neg(x), Signal(x.word, 1))
+        result = builder.select(inverted, builder.neg(x), WordRef(x.word, 1))
         assert_computes(builder, fields, result, lambda v, a: -a if v >= 1 else 2 * a)
 
 
@@ -114,7 +115,7 @@ def test_one_operand() -> None:
     for range_x in RANGES:
         for amount in range(5):
             builder, (x,), fields = start(range_x)
-            assert_computes(builder, fields, builder.drop(Signal(x.word, 1), amount), lambda a, n=amount: (2 * a) >> n)
+            assert_computes(builder, fields, builder.drop(WordRef(x.word, 1), amount), lambda a, n=amount: (2 * a) >> n)
             doubled = builder.drop(builder.drop(x, amount), 1)
             assert_computes(builder, fields, doubled, lambda a, n=amount: a >> n >> 1)
             assert_computes(builder, fields, builder.scale(x, 2 * amount - 5), lambda a, n=amount: a * (2 * n - 5))
@@ -132,7 +133,7 @@ def test_low_bits(signed: bool) -> None:
 
     for range_x, bits, shift, drop in itertools.product(RANGES, range(1, 6), range(2), range(2)):
         builder, (x,), fields = start(range_x)
-        result = builder.low(builder.drop(Signal(x.word, shift), drop), bits, signed)
+        result = builder.low(builder.drop(WordRef(x.word, shift), drop), bits, signed)
         assert_computes(builder, fields, result, lambda a, n=bits, s=shift, d=drop: wrapped((a << s) >> d, n))
 
 
@@ -151,16 +152,16 @@ def test_tables_keep_only_what_the_address_reaches() -> None:
     assert_computes(builder, fields, result, lambda a: 8 * (a * a - 9))
     (table,) = finish(builder, fields, result).tables
     assert table == tuple(k * k - 9 for k in range(-2, 4)) and result.shift == 3
-    assert builder.rom(x, -8, tuple(4 * k for k in range(-8, 8))) == Signal(x.word, 2)
+    assert builder.rom(x, -8, tuple(4 * k for k in range(-8, 8))) == WordRef(x.word, 2)
     assert builder.value(builder.rom(x, -8, (5,) * 16)) == 5
 
 
 def test_what_is_known_is_not_computed() -> None:
     builder, (x, y), fields = start((-4, 3), (0, 7))
     zero = builder.constant(0)
-    assert builder.add(x, zero) == x and builder.mul(x, builder.constant(4)) == Signal(x.word, 2)
+    assert builder.add(x, zero) == x and builder.mul(x, builder.constant(4)) == WordRef(x.word, 2)
     assert builder.mul(x, zero) == zero == builder.sub(x, x)
-    assert builder.value(builder.compare(x, Relation.LT, Signal(y.word, 3))) is None
+    assert builder.value(builder.compare(x, Relation.LT, WordRef(y.word, 3))) is None
     assert builder.value(builder.compare(x, Relation.LT, builder.constant(4))) == 1
     assert builder.max(x, builder.constant(-4)) == x and builder.max(y, zero) == y
     assert builder.add(x, y) == builder.add(y, x) and builder.sub(x, builder.neg(y)) == builder.add(x, y)
@@ -173,13 +174,13 @@ def test_what_is_known_is_not_computed() -> None:
 
 def test_narrowing_to_one_value_gives_a_constant() -> None:
     builder, (x,), _ = start((-4, 3))
-    assert builder.value(builder.narrow(Signal(x.word, 1), 6, 9)) == 6
+    assert builder.value(builder.narrow(WordRef(x.word, 1), 6, 9)) == 6
     assert builder.narrow(x, -2, 9) == x and (builder.lo(x), builder.hi(x)) == (-2, 3)
 
 
 def test_rectifiers_are_recognised() -> None:
     builder, (x, y), _ = start((-4, 3), (0, 7))
-    wide = builder.sub(Signal(x.word, 1), y)
+    wide = builder.sub(WordRef(x.word, 1), y)
     assert builder.rectified(builder.max(wide, builder.constant(0))) == wide
     assert builder.rectified(builder.max(wide, builder.constant(1))) is None
     assert builder.rectified(builder.select(builder.below(x, 0), builder.constant(0), y)) is None
@@ -189,7 +190,7 @@ def test_rectifiers_are_recognised() -> None:
 @given(st.data())
 def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
     builder, ports, fields = start((-3, 2), (0, 3))
-    known: list[tuple[Signal, tuple[int, int, int]]] = [
+    known: list[tuple[WordRef, tuple[int, int, int]]] = [
         (ports[0], (1, 0, 0)),
         (ports[1], (0, 1, 0)),
         (builder.constant(3), (0, 0, 3)),
@@ -199,7 +200,7 @@ def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
         (x, a), (y, b) = (data.draw(st.sampled_from(known)) for _ in range(2))
         shift, minus = data.draw(st.integers(0, 2)), data.draw(st.booleans())
         sign = -1 if minus else 1
-        made = (builder.sub if minus else builder.add)(x, Signal(y.word, y.shift + shift))
+        made = (builder.sub if minus else builder.add)(x, WordRef(y.word, y.shift + shift))
         known.append(
             (made, (a[0] + sign * (b[0] << shift), a[1] + sign * (b[1] << shift), a[2] + sign * (b[2] << shift)))
         )

@@ -11,7 +11,7 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.netlist import AddSub, Field, Netlist, Signal, WordOrigin, live_words
+from bitsmith.netlist.netlist import AddSub, Field, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 
 TARGETS = [(-4, 3), (0, 7), (0, 1), (-1, 0), (-8, 7), (0, 5), (-3, 4), (-64, 63)]
@@ -25,7 +25,7 @@ def convert(to: Conversion, lo: int, hi: int, shift: int = 0, rectify: bool = Fa
     x = builder.port(0, lo, hi)
     if rectify:
         x = builder.max(builder.add_constant(x, 1), builder.constant(0))
-    result = cast(builder, Signal(x.word, x.shift + shift), to)
+    result = cast(builder, WordRef(x.word, x.shift + shift), to)
     return builder.netlist([field], [Field("y", 0, builder.lo(result), builder.hi(result), 0)], [result])
 
 

@@ -27,10 +27,10 @@ from bitsmith.netlist.netlist import (
     Netlist,
     Predicate,
     RomRead,
-    Signal,
     View,
     Word,
     WordOrigin,
+    WordRef,
     reduce_bits,
 )
 
@@ -88,39 +88,39 @@ class NetlistBuilder:
         self._origins = origins
         self._current = current
 
-    def name_results(self, refs: Sequence[Signal]) -> None:
+    def name_results(self, refs: Sequence[WordRef]) -> None:
         """Name words of the current origin after the element of ``refs`` that they hold."""
         for index, ref in enumerate(refs):
             self.name_result(ref, index)
 
-    def name_result(self, ref: Signal, element: int) -> None:
+    def name_result(self, ref: WordRef, element: int) -> None:
         """Name a word of the current origin, which has no name yet, after ``element`` of the op's result."""
         if self._element[ref.word] < 0 and self._origin[ref.word] == self._current:
             self._element[ref.word] = element
 
-    def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[Signal]) -> Netlist:
+    def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[WordRef]) -> Netlist:
         """The words so far as a netlist."""
         words = tuple(map(Word, self._cells, self._lo, self._hi, self._drop, self._origin, self._element))
         return Netlist(words, tuple(self._tables), tuple(self._origins), tuple(inputs), tuple(outputs), tuple(results))
 
-    def lo(self, x: Signal) -> int:
+    def lo(self, x: WordRef) -> int:
         """Least value of ``x``."""
         return self._lo[x.word] << x.shift
 
-    def hi(self, x: Signal) -> int:
+    def hi(self, x: WordRef) -> int:
         """Greatest value of ``x``."""
         return self._hi[x.word] << x.shift
 
-    def depth(self, x: Signal) -> int:
+    def depth(self, x: WordRef) -> int:
         """About how many adders ``x`` comes after."""
         return self._depth[x.word]
 
-    def value(self, x: Signal) -> int | None:
+    def value(self, x: WordRef) -> int | None:
         """The value of ``x`` if it is a constant."""
         cell = self._cells[x.word]
         return cell.value << x.shift if isinstance(cell, Literal) else None
 
-    def narrow(self, x: Signal, lo: int, hi: int) -> Signal:
+    def narrow(self, x: WordRef, lo: int, hi: int) -> WordRef:
         """``x``, of which ``lo <= x <= hi`` is known."""
         word = x.word
         least, most = max(self._lo[word], -(-lo >> x.shift)), min(self._hi[word], hi >> x.shift)
@@ -129,17 +129,17 @@ class NetlistBuilder:
         self._lo[word], self._hi[word] = least, most
         return x
 
-    def constant(self, value: int) -> Signal:
+    def constant(self, value: int) -> WordRef:
         """The constant ``value``."""
         shift = (value & -value).bit_length() - 1 if value else 0
         odd = value >> shift
-        return Signal(self._make(Literal(odd), odd, odd, 0), shift)
+        return WordRef(self._make(Literal(odd), odd, odd, 0), shift)
 
-    def port(self, element: int, lo: int, hi: int) -> Signal:
+    def port(self, element: int, lo: int, hi: int) -> WordRef:
         """Input element ``element``."""
-        return self.constant(lo) if lo == hi else Signal(self._make(InputPort(element), lo, hi, 0))
+        return self.constant(lo) if lo == hi else WordRef(self._make(InputPort(element), lo, hi, 0))
 
-    def add(self, x: Signal, y: Signal) -> Signal:
+    def add(self, x: WordRef, y: WordRef) -> WordRef:
         """``x + y``."""
         given = self.value(y)
         if given is not None:
@@ -148,7 +148,7 @@ class NetlistBuilder:
         if given is not None:
             return self.add_constant(y, given)
         if x == y:
-            return Signal(x.word, x.shift + 1)
+            return WordRef(x.word, x.shift + 1)
         minus_x, minus_y = self._negated(x), self._negated(y)
         if minus_y is not None:
             return self.sub(x, minus_y) if minus_x is None else self.neg(self.add(minus_x, minus_y))
@@ -158,7 +158,7 @@ class NetlistBuilder:
             x, y = y, x
         return self._sum(x, y, subtract=False)
 
-    def sub(self, x: Signal, y: Signal) -> Signal:
+    def sub(self, x: WordRef, y: WordRef) -> WordRef:
         """``x - y``."""
         given = self.value(y)
         if given is not None:
@@ -176,11 +176,11 @@ class NetlistBuilder:
             return self.neg(self.add(minus_x, y))
         return self._sum(x, y, subtract=True)
 
-    def neg(self, x: Signal) -> Signal:
+    def neg(self, x: WordRef) -> WordRef:
         """``-x``."""
         return self.sub(self.constant(0), x)
 
-    def add_constant(self, x: Signal, value: int) -> Signal:
+    def add_constant(self, x: WordRef, value: int) -> WordRef:
         """``x + value``; joins a constant that ``x`` is already the sum with."""
         if not value:
             return x
@@ -191,13 +191,13 @@ class NetlistBuilder:
         if isinstance(cell, AddSub) and self._is_exact(x.word):
             inner = self.value(cell.b)
             if inner is not None:
-                return self.add_constant(Signal(cell.a.word, cell.a.shift + x.shift), (inner << x.shift) + value)
+                return self.add_constant(WordRef(cell.a.word, cell.a.shift + x.shift), (inner << x.shift) + value)
             inner = self.value(cell.a)
             if inner is not None:
-                return self._constant_minus((inner << x.shift) + value, Signal(cell.b.word, cell.b.shift + x.shift))
+                return self._constant_minus((inner << x.shift) + value, WordRef(cell.b.word, cell.b.shift + x.shift))
         return self._sum(x, self.constant(value), subtract=False)
 
-    def scale(self, x: Signal, factor: int) -> Signal:
+    def scale(self, x: WordRef, factor: int) -> WordRef:
         """``x * factor``, in shifts and adders."""
         magnitude = abs(factor)
         if magnitude == 0:
@@ -209,7 +209,7 @@ class NetlistBuilder:
         product = self.instantiate(graph, [x])[0]
         return self.neg(product) if factor < 0 else product
 
-    def rectified(self, x: Signal) -> Signal | None:
+    def rectified(self, x: WordRef) -> WordRef | None:
         """``y`` where ``x`` was made as ``max(y, 0)``."""
         cell = self._cells[x.word]
         if not isinstance(cell, Mux) or self.value(cell.a) != 0 or not self._is_exact(x.word):
@@ -217,26 +217,26 @@ class NetlistBuilder:
         sign = self._cells[cell.condition]
         if not isinstance(sign, View) or self._drop[cell.condition] != width_of(self._lo[sign.a], self._hi[sign.a]) - 1:
             return None
-        return Signal(cell.b.word, cell.b.shift + x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
+        return WordRef(cell.b.word, cell.b.shift + x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
 
-    def instantiate(self, graph: AdderGraph, inputs: Sequence[Signal]) -> list[Signal]:
+    def instantiate(self, graph: AdderGraph, inputs: Sequence[WordRef]) -> list[WordRef]:
         """The outputs of ``graph`` applied to ``inputs``."""
         nodes = list(inputs)
         for adder in graph.adders:
             a, b = nodes[adder.a], nodes[adder.b]
-            a, b = Signal(a.word, a.shift + adder.shift_a), Signal(b.word, b.shift + adder.shift_b)
+            a, b = WordRef(a.word, a.shift + adder.shift_a), WordRef(b.word, b.shift + adder.shift_b)
             nodes.append(self.sub(a, b) if adder.subtract else self.add(a, b))
-        results: list[Signal] = []
+        results: list[WordRef] = []
         for output in graph.outputs:
             if output.node is None:
                 results.append(self.constant(0))
                 continue
             node = nodes[output.node]
-            node = Signal(node.word, node.shift + output.shift)
+            node = WordRef(node.word, node.shift + output.shift)
             results.append(self.neg(node) if output.negate else node)
         return results
 
-    def mul(self, x: Signal, y: Signal) -> Signal:
+    def mul(self, x: WordRef, y: WordRef) -> WordRef:
         """``x * y``."""
         if self.value(x) is not None:
             x, y = y, x
@@ -247,17 +247,17 @@ class NetlistBuilder:
         a, b = sorted((x.word, y.word))
         for bit, other in ((a, b), (b, a)):
             if (self._lo[bit], self._hi[bit]) == (0, 1):
-                product = self.select(Signal(bit), Signal(other), self.constant(0))
-                return Signal(product.word, product.shift + shift)
+                product = self.select(WordRef(bit), WordRef(other), self.constant(0))
+                return WordRef(product.word, product.shift + shift)
         corners = [p * q for p in (self._lo[a], self._hi[a]) for q in (self._lo[b], self._hi[b])]
         lo = min(corners) if a != b else max(self._lo[a], -self._hi[a], 0) ** 2
         depth = max(self._depth[a], self._depth[b]) + _PRODUCT_DEPTH
-        return Signal(self._make(Multiplier(a, b), lo, max(corners), depth), shift)
+        return WordRef(self._make(Multiplier(a, b), lo, max(corners), depth), shift)
 
-    def drop(self, x: Signal, bits: int) -> Signal:
+    def drop(self, x: WordRef, bits: int) -> WordRef:
         """``x`` divided by ``2**bits``, rounded down."""
         if bits <= x.shift:
-            return Signal(x.word, x.shift - bits)
+            return WordRef(x.word, x.shift - bits)
         bits -= x.shift
         word = x.word
         cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
@@ -268,10 +268,10 @@ class NetlistBuilder:
                 bits, width_of(self._lo[word], self._hi[word]) - 1
             )  # above its sign bit there are only more of it
         if isinstance(cell, View):
-            return Signal(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
-        return Signal(self._view(word, bits, lo, hi, self._depth[word]))
+            return WordRef(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
+        return WordRef(self._view(word, bits, lo, hi, self._depth[word]))
 
-    def low(self, x: Signal, bits: int, signed: bool) -> Signal:
+    def low(self, x: WordRef, bits: int, signed: bool) -> WordRef:
         """The ``bits`` lowest bits of ``x`` as a number."""
         lo, hi = _interval(bits, signed)
         if lo <= self.lo(x) and self.hi(x) <= hi:
@@ -287,13 +287,13 @@ class NetlistBuilder:
         source, drop = word, 0
         if isinstance(cell, View) and bits <= width_of(self._lo[word], self._hi[word]):
             source, drop = cell.a, self._drop[word]
-        return Signal(self._view(source, drop, lo, hi, self._depth[word]), x.shift)
+        return WordRef(self._view(source, drop, lo, hi, self._depth[word]), x.shift)
 
-    def bit(self, x: Signal, index: int) -> Signal:
+    def bit(self, x: WordRef, index: int) -> WordRef:
         """Bit ``index`` of ``x``, 0 or 1."""
         return self.low(self.drop(x, index), 1, signed=False)
 
-    def compare(self, x: Signal, relation: Relation, y: Signal) -> Signal:
+    def compare(self, x: WordRef, relation: Relation, y: WordRef) -> WordRef:
         """1 where the relation holds, else 0."""
         match relation:
             case Relation.LT:
@@ -309,15 +309,15 @@ class NetlistBuilder:
             case Relation.NE:
                 return self.ordered(Predicate.NE, x, y)
 
-    def below(self, x: Signal, value: int) -> Signal:
+    def below(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x < value``."""
         return self.ordered(Predicate.LT, x, self.constant(value))
 
-    def above(self, x: Signal, value: int) -> Signal:
+    def above(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x > value``."""
         return self.ordered(Predicate.GE, x, self.constant(value + 1))
 
-    def select(self, condition: Signal, x: Signal, y: Signal) -> Signal:
+    def select(self, condition: WordRef, x: WordRef, y: WordRef) -> WordRef:
         """``x`` where ``condition`` is not 0, else ``y``."""
         given = self.value(condition)
         if given is not None:
@@ -325,7 +325,7 @@ class NetlistBuilder:
         if x == y:
             return x
         if self.lo(condition) < 0 or self.hi(condition) > 1:
-            condition = self.ordered(Predicate.NE, Signal(condition.word), self.constant(0))
+            condition = self.ordered(Predicate.NE, WordRef(condition.word), self.constant(0))
             return self.select(condition, x, y)
         cell = self._cells[condition.word]
         if isinstance(cell, Comparator) and cell.predicate in (Predicate.GE, Predicate.NE):
@@ -338,28 +338,28 @@ class NetlistBuilder:
         shift_x = y.shift if given_x == 0 else x.shift
         shift_y = x.shift if given_y == 0 else y.shift
         common = min(shift_x, shift_y)
-        a = x if given_x == 0 else Signal(x.word, x.shift - common)
-        b = y if given_y == 0 else Signal(y.word, y.shift - common)
+        a = x if given_x == 0 else WordRef(x.word, x.shift - common)
+        b = y if given_y == 0 else WordRef(y.word, y.shift - common)
         lo, hi = min(self.lo(a), self.lo(b)), max(self.hi(a), self.hi(b))
         depth = max(self._depth[word] for word in (condition.word, a.word, b.word)) + 1
-        return Signal(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
+        return WordRef(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
 
-    def max(self, x: Signal, y: Signal) -> Signal:
+    def max(self, x: WordRef, y: WordRef) -> WordRef:
         """The greater of the two."""
         greater = self.select(self.ordered(Predicate.LT, x, y), y, x)
         return self.narrow(greater, max(self.lo(x), self.lo(y)), max(self.hi(x), self.hi(y)))
 
-    def min(self, x: Signal, y: Signal) -> Signal:
+    def min(self, x: WordRef, y: WordRef) -> WordRef:
         """The lesser of the two."""
         lesser = self.select(self.ordered(Predicate.LT, x, y), x, y)
         return self.narrow(lesser, min(self.lo(x), self.lo(y)), min(self.hi(x), self.hi(y)))
 
-    def abs(self, x: Signal) -> Signal:
+    def abs(self, x: WordRef) -> WordRef:
         """``|x|``."""
         most = max(-self.lo(x), self.hi(x))
         return self.narrow(self.select(self.below(x, 0), self.neg(x), x), 0, most)
 
-    def rom(self, x: Signal, first: int, values: tuple[int, ...]) -> Signal:
+    def rom(self, x: WordRef, first: int, values: tuple[int, ...]) -> WordRef:
         """``values[x - first]``; every value of ``x`` has an entry."""
         lo, hi = self._lo[x.word], self._hi[x.word]
         key = (id(values), first, lo, hi, x.shift)
@@ -370,11 +370,11 @@ class NetlistBuilder:
         if contents.least == contents.most:
             return self.constant(contents.least << contents.shift)
         if contents.is_identity:
-            return Signal(x.word, contents.shift)
+            return WordRef(x.word, contents.shift)
         word = self._make(
             RomRead(x.word, contents.table, lo), contents.least, contents.most, self._depth[x.word] + _ROM_DEPTH
         )
-        return Signal(word, contents.shift)
+        return WordRef(word, contents.shift)
 
     def _table(self, first: int, entries: tuple[int, ...], source: tuple[int, ...]) -> _Contents:
         """The table of ``entries``, its common trailing zeros left out."""
@@ -390,7 +390,7 @@ class NetlistBuilder:
         is_identity = all(entry == first + index for index, entry in enumerate(entries))
         return _Contents(table, shift, min(entries), max(entries), is_identity, source)
 
-    def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> Signal:
+    def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
         """The result of ``cell`` without its ``drop`` lowest bits, in the bits of ``lo..hi``: a word that is not taken apart.
 
         Its values lie in ``lo..hi``; if ``truncated``, they are all the values of that width.
@@ -399,7 +399,7 @@ class NetlistBuilder:
             return self.constant(lo)
         key = (cell, drop, width_of(lo, hi), lo < 0)
         word = self._intern(key, cell, drop, lo, hi, 0)
-        return Signal(word) if truncated else self.narrow(Signal(word), lo, hi)
+        return WordRef(word) if truncated else self.narrow(WordRef(word), lo, hi)
 
     def _make(self, cell: Cell, lo: int, hi: int, depth: int) -> int:
         """The exact word of ``cell``, whose results lie in ``lo..hi``."""
@@ -426,39 +426,39 @@ class NetlistBuilder:
         """Whether the word is its cell's result, nothing dropped or truncated."""
         return self._known.get((self._cells[word],)) == word
 
-    def _negated(self, x: Signal) -> Signal | None:
+    def _negated(self, x: WordRef) -> WordRef | None:
         """``-x`` where ``x`` itself is made as ``0 - y``."""
         cell = self._cells[x.word]
         if isinstance(cell, AddSub) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
-            return Signal(cell.b.word, cell.b.shift + x.shift)
+            return WordRef(cell.b.word, cell.b.shift + x.shift)
         return None
 
-    def _constant_minus(self, value: int, y: Signal) -> Signal:
+    def _constant_minus(self, value: int, y: WordRef) -> WordRef:
         """``value - y``; joins a constant that ``y`` is already the sum with."""
         cell = self._cells[y.word]
         if isinstance(cell, AddSub) and self._is_exact(y.word):
             inner = self.value(cell.b)
             if inner is not None:
-                return self._constant_minus(value - (inner << y.shift), Signal(cell.a.word, cell.a.shift + y.shift))
+                return self._constant_minus(value - (inner << y.shift), WordRef(cell.a.word, cell.a.shift + y.shift))
             inner = self.value(cell.a)
             if inner is not None:
-                return self.add_constant(Signal(cell.b.word, cell.b.shift + y.shift), value - (inner << y.shift))
+                return self.add_constant(WordRef(cell.b.word, cell.b.shift + y.shift), value - (inner << y.shift))
         return self._sum(self.constant(value), y, subtract=True)
 
-    def _sum(self, x: Signal, y: Signal, subtract: bool) -> Signal:
+    def _sum(self, x: WordRef, y: WordRef, subtract: bool) -> WordRef:
         """``x + y`` or ``x - y`` as an adder, their common trailing zeros left out."""
         shift_x = y.shift if self.value(x) == 0 else x.shift
         common = min(shift_x, y.shift)
-        a = Signal(x.word, max(x.shift - common, 0))
-        b = Signal(y.word, y.shift - common)
+        a = WordRef(x.word, max(x.shift - common, 0))
+        b = WordRef(y.word, y.shift - common)
         if subtract:
             lo, hi = self.lo(a) - self.hi(b), self.hi(a) - self.lo(b)
         else:
             lo, hi = self.lo(a) + self.lo(b), self.hi(a) + self.hi(b)
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
-        return Signal(self._make(AddSub(a, b, subtract), lo, hi, depth), common)
+        return WordRef(self._make(AddSub(a, b, subtract), lo, hi, depth), common)
 
-    def ordered(self, order: Predicate, x: Signal, y: Signal) -> Signal:
+    def ordered(self, order: Predicate, x: WordRef, y: WordRef) -> WordRef:
         """1 where ``x order y``, else 0."""
         if self.value(x) is not None and self.value(y) is None:
             x, order, y = self._exchanged(order, x, y)
@@ -469,18 +469,18 @@ class NetlistBuilder:
         if given is not None:
             return self._compare_constant(order, x, given)
         common = min(x.shift, y.shift)
-        a, b = Signal(x.word, x.shift - common), Signal(y.word, y.shift - common)
+        a, b = WordRef(x.word, x.shift - common), WordRef(y.word, y.shift - common)
         if order in (Predicate.EQ, Predicate.NE) and (b.word, b.shift) < (a.word, a.shift):
             a, b = b, a
         return self._compare_words(order, a, b)
 
-    def _exchanged(self, order: Predicate, x: Signal, y: Signal) -> tuple[Signal, Predicate, Signal]:
+    def _exchanged(self, order: Predicate, x: WordRef, y: WordRef) -> tuple[WordRef, Predicate, WordRef]:
         """``x order y`` with the constant ``x`` on the right: ``c < y`` is ``y >= c + 1``."""
         if order in (Predicate.EQ, Predicate.NE):
             return y, order, x
         return y, _OPPOSITE[order], self.constant(self.lo(x) + 1)
 
-    def _decided(self, order: Predicate, x: Signal, y: Signal) -> bool | None:
+    def _decided(self, order: Predicate, x: WordRef, y: WordRef) -> bool | None:
         """The outcome if the intervals settle it."""
         lo_x, hi_x, lo_y, hi_y = self.lo(x), self.hi(x), self.lo(y), self.hi(y)
         match order:
@@ -498,9 +498,9 @@ class NetlistBuilder:
             return holds(order, lo_x, lo_y)
         return None
 
-    def _compare_constant(self, order: Predicate, x: Signal, value: int) -> Signal:
+    def _compare_constant(self, order: Predicate, x: WordRef, value: int) -> WordRef:
         """``x order value`` on the bits of ``x`` that matter; the intervals do not decide it."""
-        word = Signal(x.word)
+        word = WordRef(x.word)
         if order in (Predicate.EQ, Predicate.NE):
             if value & ((1 << x.shift) - 1):
                 return self.constant(int(order is Predicate.NE))
@@ -518,9 +518,9 @@ class NetlistBuilder:
             return upper
         return self._compare_words(order, upper, self.constant(value >> zeros))
 
-    def _compare_words(self, order: Predicate, a: Signal, b: Signal) -> Signal:
+    def _compare_words(self, order: Predicate, a: WordRef, b: WordRef) -> WordRef:
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
-        return Signal(self._make(Comparator(order, a, b), 0, 1, depth))
+        return WordRef(self._make(Comparator(order, a, b), 0, 1, depth))
 
 
 def _interval(bits: int, signed: bool) -> tuple[int, int]:

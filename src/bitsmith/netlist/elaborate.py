@@ -22,13 +22,13 @@ from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
 from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
-from bitsmith.netlist.netlist import Field, Netlist, Signal, WordOrigin
+from bitsmith.netlist.netlist import Field, Netlist, WordOrigin, WordRef
 
 Refs: TypeAlias = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
-class SignalTensor:
+class RefTensor:
     """References in the shape of ``type``, each in units of ``2**-type.frac``."""
 
     refs: Refs
@@ -39,17 +39,17 @@ def elaborate(program: Program) -> Netlist:
     """The netlist of ``program``: no pipeline, dead words included."""
     builder = NetlistBuilder()
     fields: list[Field] = []
-    inputs: list[SignalTensor] = []
+    inputs: list[RefTensor] = []
     for index in program.inputs:
         node = program.nodes[index]
         if not isinstance(node.op, ops.Input):
             raise ProgramError(f"node %{index} is no input")
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
-        inputs.append(SignalTensor(refs, node.type))
+        inputs.append(RefTensor(refs, node.type))
     values = _Elaborator(builder, "").run(program, inputs)
     outputs: list[Field] = []
-    results: list[Signal] = []
+    results: list[WordRef] = []
     for output in program.outputs:
         tensor = values[output.node]
         outputs += _fields(output.name, tensor.type)
@@ -71,7 +71,7 @@ def _fields(name: str, kind: TensorType) -> list[Field]:
     return [Field(name, k, lo[k], hi[k], frac[k]) for k in range(len(frac))]
 
 
-def _array(refs: Sequence[Signal], shape: Sequence[int]) -> Refs:
+def _array(refs: Sequence[WordRef], shape: Sequence[int]) -> Refs:
     array = np.empty(len(refs), dtype=np.object_)
     for index, ref in enumerate(refs):
         array[index] = ref
@@ -84,7 +84,7 @@ def _picked(refs: Refs, *indices: slice | npt.NDArray[np.int64]) -> Refs:
     return picked
 
 
-def _each(function: Callable[..., Signal], shape: Sequence[int], *arrays: Refs | npt.NDArray[np.int64]) -> Refs:
+def _each(function: Callable[..., WordRef], shape: Sequence[int], *arrays: Refs | npt.NDArray[np.int64]) -> Refs:
     """``function`` of corresponding elements of ``arrays``, broadcast to ``shape``."""
     columns = [np.broadcast_to(array, tuple(shape)).reshape(-1).tolist() for array in arrays]
     return _array([function(*row) for row in zip(*columns, strict=True)], shape)
@@ -108,10 +108,10 @@ class _Elaborator:
         self._graphs = graphs
         self._ops: dict[tuple[str, str], int] = {}
 
-    def run(self, program: Program, inputs: Sequence[SignalTensor]) -> list[SignalTensor]:
+    def run(self, program: Program, inputs: Sequence[RefTensor]) -> list[RefTensor]:
         """The values of all nodes."""
         given = iter(inputs)
-        values: list[SignalTensor] = []
+        values: list[RefTensor] = []
         for node in program.nodes:
             if isinstance(node.op, ops.Input):
                 values.append(next(given))
@@ -120,7 +120,7 @@ class _Elaborator:
             args = [values[index] for index in node.args]
             refs = self._narrowed(self._apply(node, args), node.type)
             self._builder.name_results(refs.reshape(-1).tolist())
-            values.append(SignalTensor(refs, node.type))
+            values.append(RefTensor(refs, node.type))
         return values
 
     def _origin(self, node: Node) -> WordOrigin:
@@ -134,7 +134,7 @@ class _Elaborator:
         _, lo, hi = kind.full()
         return _each(self._builder.narrow, kind.shape, refs, lo, hi)
 
-    def _apply(self, node: Node, args: Sequence[SignalTensor]) -> Refs:
+    def _apply(self, node: Node, args: Sequence[RefTensor]) -> Refs:
         builder, op, kind = self._builder, node.op, node.type
         match op:
             case ops.Input():
@@ -195,26 +195,26 @@ class _Elaborator:
             case _:
                 assert_never(op)
 
-    def _shifted(self, x: Signal, amount: int) -> Signal:
+    def _shifted(self, x: WordRef, amount: int) -> WordRef:
         """``x * 2**amount``, known to be an integer."""
         if self._builder.value(x) == 0:
             return x
-        return Signal(x.word, x.shift + amount) if amount >= 0 else self._builder.drop(x, -amount)
+        return WordRef(x.word, x.shift + amount) if amount >= 0 else self._builder.drop(x, -amount)
 
-    def _rescaled(self, x: SignalTensor, frac: npt.NDArray[np.int64]) -> Refs:
+    def _rescaled(self, x: RefTensor, frac: npt.NDArray[np.int64]) -> Refs:
         """The references of ``x`` in units of ``2**-frac``; broadcast to their common shape."""
         shape = np.broadcast_shapes(x.refs.shape, frac.shape)
         return _each(self._shifted, shape, x.refs, np.broadcast_to(frac - x.type.frac, shape))
 
     def _pairwise(
-        self, function: Callable[[Signal, Signal], Signal], args: Sequence[SignalTensor], kind: TensorType
+        self, function: Callable[[WordRef, WordRef], WordRef], args: Sequence[RefTensor], kind: TensorType
     ) -> Refs:
         return _each(function, kind.shape, self._rescaled(args[0], kind.frac), self._rescaled(args[1], kind.frac))
 
-    def _compare(self, op: ops.Compare, x: SignalTensor, y: SignalTensor, kind: TensorType) -> Refs:
+    def _compare(self, op: ops.Compare, x: RefTensor, y: RefTensor, kind: TensorType) -> Refs:
         frac = np.maximum(x.type.frac, y.type.frac)
 
-        def compare(a: Signal, b: Signal) -> Signal:
+        def compare(a: WordRef, b: WordRef) -> WordRef:
             return self._builder.compare(a, op.relation, b)
 
         return _each(compare, kind.shape, self._rescaled(x, frac), self._rescaled(y, frac))
@@ -227,7 +227,7 @@ class _Elaborator:
         padded[tuple(slice(before, before + n) for n, (before, _) in zip(refs.shape, widths, strict=True))] = refs
         return padded
 
-    def _window(self, op: ops.Window, x: SignalTensor, kind: TensorType) -> Refs:
+    def _window(self, op: ops.Window, x: RefTensor, kind: TensorType) -> Refs:
         rank = len(op.size)
         have = np.broadcast_to(x.type.frac, x.type.shape)
         want = kind.frac.reshape((1,) * rank + kind.frac.shape[2 * rank :])
@@ -241,7 +241,7 @@ class _Elaborator:
             picks.append((positions[:, None] + taps).reshape(shape))
         return _picked(refs, *picks)
 
-    def _linear(self, op: ops.Linear, x: SignalTensor) -> Refs:
+    def _linear(self, op: ops.Linear, x: RefTensor) -> Refs:
         """One adder graph for the weights, instantiated at each position; channels that are constant do not take part."""
         builder = self._builder
         weights, _ = linear_weights(op, x.type)
@@ -249,7 +249,7 @@ class _Elaborator:
         fixed = np.array([all(builder.value(ref) is not None for ref in column) for column in rows.T])
         varying = np.where(fixed[:, None], 0, weights)
         graph = self._graph(varying, [self._interval(column) for column in rows.T], x.type)
-        results: list[Signal] = []
+        results: list[WordRef] = []
         for row in rows:
             outputs = builder.instantiate(graph, row.tolist())
             if fixed.any():
@@ -276,13 +276,13 @@ class _Elaborator:
             self._graphs[key] = solve(weights, general)
         return self._graphs[key]
 
-    def _interval(self, refs: Sequence[Signal] | Refs) -> InputRange:
+    def _interval(self, refs: Sequence[WordRef] | Refs) -> InputRange:
         """What is known of one channel at all positions."""
         builder = self._builder
         lows, highs = [builder.lo(ref) for ref in refs], [builder.hi(ref) for ref in refs]
         return InputRange(min(lows), max(highs), max(builder.depth(ref) for ref in refs))
 
-    def _matmul(self, x: SignalTensor, y: SignalTensor, kind: TensorType) -> Refs:
+    def _matmul(self, x: RefTensor, y: RefTensor, kind: TensorType) -> Refs:
         fracs = x.type.frac[..., :, :, None] + y.type.frac[..., None, :, :]
         left, right = x.refs[..., :, :, None], y.refs[..., None, :, :]
         shape = np.broadcast_shapes(left.shape, right.shape)
@@ -291,7 +291,7 @@ class _Elaborator:
         aligned = _each(self._shifted, shape, products, want - fracs)
         return self._folded(np.moveaxis(aligned, -2, -1), kind.shape, self._total)
 
-    def _reduce(self, op: ops.Sum | ops.AMax, x: SignalTensor, kind: TensorType) -> Refs:
+    def _reduce(self, op: ops.Sum | ops.AMax, x: RefTensor, kind: TensorType) -> Refs:
         rank = len(x.type.shape)
         kept = [axis for axis in range(rank) if axis not in op.axes]
         want = np.expand_dims(np.broadcast_to(kind.frac, kind.shape), op.axes)
@@ -299,25 +299,25 @@ class _Elaborator:
         fold = self._total if isinstance(op, ops.Sum) else self._greatest
         return self._folded(aligned.reshape((*kind.shape, -1)), kind.shape, fold)
 
-    def _folded(self, terms: Refs, shape: Sequence[int], fold: Callable[[Sequence[Signal]], Signal]) -> Refs:
+    def _folded(self, terms: Refs, shape: Sequence[int], fold: Callable[[Sequence[WordRef]], WordRef]) -> Refs:
         """``fold`` over the last axis."""
         return _array([fold(row.tolist()) for row in terms.reshape(-1, terms.shape[-1])], shape)
 
-    def _total(self, terms: Sequence[Signal]) -> Signal:
+    def _total(self, terms: Sequence[WordRef]) -> WordRef:
         """The sum, earliest and narrowest terms first; constants last, where they can join a later constant."""
         constants = [value for ref in terms if (value := self._builder.value(ref)) is not None]
         varying = [ref for ref in terms if self._builder.value(ref) is None]
         total = self._balanced(varying, self._builder.add) if varying else self._builder.constant(0)
         return self._builder.add_constant(total, sum(constants))
 
-    def _greatest(self, terms: Sequence[Signal]) -> Signal:
+    def _greatest(self, terms: Sequence[WordRef]) -> WordRef:
         return self._balanced(terms, self._builder.max)
 
-    def _balanced(self, terms: Sequence[Signal], join: Callable[[Signal, Signal], Signal]) -> Signal:
+    def _balanced(self, terms: Sequence[WordRef], join: Callable[[WordRef, WordRef], WordRef]) -> WordRef:
         """``terms`` joined two by two, those first that come first."""
         builder = self._builder
 
-        def entry(ref: Signal) -> tuple[int, int, int, int]:
+        def entry(ref: WordRef) -> tuple[int, int, int, int]:
             return (builder.depth(ref), builder.hi(ref) - builder.lo(ref), ref.word, ref.shift)
 
         heap = [entry(ref) for ref in terms]
@@ -325,33 +325,33 @@ class _Elaborator:
         while len(heap) > 1:
             *_, word_a, shift_a = heapq.heappop(heap)
             *_, word_b, shift_b = heapq.heappop(heap)
-            heapq.heappush(heap, entry(join(Signal(word_a, shift_a), Signal(word_b, shift_b))))
-        return Signal(*heap[0][2:])
+            heapq.heappush(heap, entry(join(WordRef(word_a, shift_a), WordRef(word_b, shift_b))))
+        return WordRef(*heap[0][2:])
 
-    def _table(self, op: ops.Table, x: SignalTensor) -> Refs:
+    def _table(self, op: ops.Table, x: RefTensor) -> Refs:
         rows = [tuple(row) for row in op.values.reshape(-1, op.values.shape[-1]).tolist()]
         numbers = np.arange(len(rows)).reshape(op.values.shape[:-1])
 
-        def look_up(ref: Signal, number: int) -> Signal:
+        def look_up(ref: WordRef, number: int) -> WordRef:
             return self._builder.rom(ref, op.first, rows[number])
 
         return _each(look_up, x.refs.shape, x.refs, numbers)
 
-    def _cast(self, op: ops.Cast, x: SignalTensor, kind: TensorType) -> Refs:
-        def convert(ref: Signal, drop: int, lo: int, hi: int) -> Signal:
+    def _cast(self, op: ops.Cast, x: RefTensor, kind: TensorType) -> Refs:
+        def convert(ref: WordRef, drop: int, lo: int, hi: int) -> WordRef:
             return cast(self._builder, ref, Conversion(drop, lo, hi, op.rounding, op.overflow))
 
         drop = np.broadcast_to(x.type.frac - kind.frac, kind.shape)
         return _each(convert, kind.shape, x.refs, drop, op.lo, op.hi)
 
-    def _scan(self, op: ops.Scan, args: Sequence[SignalTensor], node: Node) -> Refs:
+    def _scan(self, op: ops.Scan, args: Sequence[RefTensor], node: Node) -> Refs:
         kinds = [op.body.nodes[index].type for index in op.body.inputs]
         states = [x.refs for x in args[: op.states]]
         results: list[Refs] = []
         graphs: dict[object, AdderGraph] = {} if self._graphs is None else self._graphs
         for step in range(node.type.shape[0]):
             slices = [x.refs[step, ...] for x in args[op.states :]]
-            inputs = [SignalTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
+            inputs = [RefTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
             body = _Elaborator(self._builder, f"{self._prefix}step{step}_", node.layer or self._layer, graphs)
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]

@@ -15,8 +15,8 @@ from bitsmith.netlist.netlist import (
     Netlist,
     Predicate,
     RomRead,
-    Signal,
     View,
+    WordRef,
     reduce_bits,
 )
 
@@ -30,7 +30,7 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
     """
     values: list[int] = []
 
-    def of(ref: Signal) -> int:
+    def of(ref: WordRef) -> int:
         return values[ref.word] << ref.shift
 
     for word in netlist.words:

@@ -18,7 +18,7 @@ from bitsmith.ir.types import width_of
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class WordRef:
     """The value of word ``word`` times ``2**shift``, ``shift >= 0``."""
 
     word: int
@@ -52,8 +52,8 @@ class Literal:
 class AddSub:
     """``a + b``, or ``a - b`` if ``subtract``."""
 
-    a: Signal
-    b: Signal
+    a: WordRef
+    b: WordRef
     subtract: bool
 
 
@@ -77,8 +77,8 @@ class Comparator:
     """1 where ``a predicate b``, else 0."""
 
     predicate: Predicate
-    a: Signal
-    b: Signal
+    a: WordRef
+    b: WordRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class Mux:
     """``a`` where ``condition`` (0 or 1) is 1, else ``b``."""
 
     condition: int
-    a: Signal
-    b: Signal
+    a: WordRef
+    b: WordRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Netlist:
     origins: tuple[WordOrigin, ...]
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
-    results: tuple[Signal, ...]
+    results: tuple[WordRef, ...]
 
 
 def operands(cell: Cell) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     RomRead,
-    Signal,
     View,
+    WordRef,
 )
 
 
@@ -33,7 +33,7 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
     cell = word.cell
     low, high = low + word.drop, high + word.drop
 
-    def part(ref: Signal, first: int) -> Read:
+    def part(ref: WordRef, first: int) -> Read:
         return Read(ref.word, max(first - ref.shift, 0), min(words[ref.word].width, high - ref.shift))
 
     match cell:
@@ -44,7 +44,7 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
             passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
             found = [part(cell.a, passed_a), part(cell.b, passed_b)]
         case Multiplier():
-            found = [part(Signal(cell.a), 0), part(Signal(cell.b), 0)]
+            found = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
         case View():
             found = [_viewed(netlist, cell.a, low, high)]
         case Comparator():

@@ -19,9 +19,9 @@ from bitsmith.netlist.netlist import (
     Mux,
     Netlist,
     Predicate,
-    Signal,
     View,
     Word,
+    WordRef,
 )
 
 Select: TypeAlias = Callable[[int, int, int], str]
@@ -73,7 +73,7 @@ class Expressions:
             case AddSub():
                 result = self._arithmetic(word, cell.a, "-" if cell.subtract else "+", cell.b, select)
             case Multiplier():
-                result = self._arithmetic(word, Signal(cell.a), "*", Signal(cell.b), select)
+                result = self._arithmetic(word, WordRef(cell.a), "*", WordRef(cell.b), select)
             case View():
                 return self._view(word, cell, select)
             case Comparator():
@@ -87,11 +87,11 @@ class Expressions:
             result = Operand(f"{word.width}'({shifted})", word.width, result.signed)
         return result.with_sign(word.signed).text
 
-    def value(self, ref: Signal, width: int, signed: bool, select: Select) -> str:
+    def value(self, ref: WordRef, width: int, signed: bool, select: Select) -> str:
         """``ref`` in ``width`` bits."""
         return self._operand(ref, width, signed, select).text
 
-    def _arithmetic(self, word: Word, x: Signal, operator: str, y: Signal, select: Select) -> Operand:
+    def _arithmetic(self, word: Word, x: WordRef, operator: str, y: WordRef, select: Select) -> Operand:
         width = word.width + word.drop
         signed = word.signed or self._is_signed(x) or self._is_signed(y)
         a, b = (self._operand(ref, width, signed, select).text for ref in (x, y))
@@ -124,16 +124,16 @@ class Expressions:
             bits = Operand(select(cell.a, low, source.width), source.width - low, False)
         return bits.resized(word.width).with_sign(word.signed).text
 
-    def _is_signed(self, ref: Signal) -> bool:
+    def _is_signed(self, ref: WordRef) -> bool:
         return self._words[ref.word].signed
 
-    def _bits(self, ref: Signal, signed: bool) -> int:
+    def _bits(self, ref: WordRef, signed: bool) -> int:
         """Bits that the values of ``ref`` take, one more for an unsigned one among signed."""
         word = self._words[ref.word]
         width = width_of(word.lo << ref.shift, word.hi << ref.shift)
         return max(width + (1 if signed and not word.signed else 0), 1)
 
-    def _operand(self, ref: Signal, width: int, signed: bool, select: Select) -> Operand:
+    def _operand(self, ref: WordRef, width: int, signed: bool, select: Select) -> Operand:
         """``ref`` modulo ``2**width``."""
         word = self._words[ref.word]
         if isinstance(word.cell, Literal):
