@@ -18,7 +18,7 @@ from bitsmith import serialization
 from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
-from bitsmith.flows.base import Progress
+from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of

@@ -15,8 +15,8 @@ from bitsmith.config import Backend
 from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError, ToolFailedError
 from bitsmith.flows import csim
-from bitsmith.flows.base import execute
 from bitsmith.flows.csim import INCLUDE, Bridge, BridgeLibrary
+from bitsmith.flows.run import execute
 from bitsmith.hls import HlsProject, HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import pack, unpack

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
-from bitsmith.flows.base import Progress, execute
 from bitsmith.flows.csim import Bridge, BridgeLibrary
+from bitsmith.flows.run import Progress, execute
 from bitsmith.hls import HlsProject, HlsTarget, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import Raws, pack, unpack

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bitsmith.devices.delay import DelayModel
 from bitsmith.flows import verilator
-from bitsmith.flows.base import Progress
+from bitsmith.flows.run import Progress
 from bitsmith.flows.streams import StreamShape, simulate_streams
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program

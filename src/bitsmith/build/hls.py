@@ -18,7 +18,8 @@ import numpy as np
 from bitsmith.build.csim import compiled, hls_project, hls_target, write_sources
 from bitsmith.build.rtl import Reals, compare, stimuli
 from bitsmith.errors import ConfigError, ProjectError, ToolFailedError, VerificationError
-from bitsmith.flows.base import GXX, Progress, execute, find
+from bitsmith.flows.run import Progress, execute
+from bitsmith.flows.tools import GXX, find
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls import HlsProject
 from bitsmith.hls.constants import decimals

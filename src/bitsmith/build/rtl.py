@@ -23,7 +23,8 @@ from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.fit import proposal
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import nextpnr, yosys
-from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
+from bitsmith.flows.run import Progress
+from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, find
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import Ints
