@@ -15,10 +15,8 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import Fracs, TensorType, objects
 
-Wiring = ops.Reshape | ops.Transpose | ops.Slice | ops.Concat | ops.Pad | ops.Gather | ops.Broadcast | ops.Window
 
-
-def bind_wiring(ws: Workspace, op: Wiring, args: tuple[int, ...]) -> StoredValue:
+def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> StoredValue:
     """The value of a wiring op."""
     held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
     operands = [ws.fetch(arg, held.kind, _operand_scale(op, held, ws.choice.type(arg))) for arg in args]
@@ -65,7 +63,7 @@ def bind_wiring(ws: Workspace, op: Wiring, args: tuple[int, ...]) -> StoredValue
             assert_never(op)
 
 
-def _operand_scale(op: Wiring, held: Storage, x: TensorType) -> Fracs:
+def _operand_scale(op: ops.Movement, held: Storage, x: TensorType) -> Fracs:
     """One scale for all, or else that of the operand's type."""
     if held.scale.size == 1 and held.kind is not NumberKind.LIMBS:
         return held.scale.reshape((1,) * len(x.shape))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
@@ -64,20 +64,7 @@ _REGISTERS = 2
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
 
-_WIRING = (
-    ops.Input,
-    ops.Const,
-    ops.Parameter,
-    ops.Reshape,
-    ops.Transpose,
-    ops.Slice,
-    ops.Concat,
-    ops.Pad,
-    ops.Gather,
-    ops.Broadcast,
-    ops.Window,
-    ops.Shift,
-)
+_WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
 
 _QUEUE_LUTS, _QUEUE_FFS = 18, 12
