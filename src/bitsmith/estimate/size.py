@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from bitsmith.devices.delay import AreaModel, area_model
 from bitsmith.devices.parts import Family
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
+from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
@@ -64,20 +64,7 @@ _REGISTERS = 2
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
 
-_WIRING = (
-    ops.Input,
-    ops.Const,
-    ops.Parameter,
-    ops.Reshape,
-    ops.Transpose,
-    ops.Slice,
-    ops.Concat,
-    ops.Pad,
-    ops.Gather,
-    ops.Broadcast,
-    ops.Window,
-    ops.Shift,
-)
+_WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
 
 _QUEUE_LUTS, _QUEUE_FFS = 18, 12
@@ -407,7 +394,7 @@ def _nonzero_share(args: Sequence[TensorType], constants: Sequence[bool]) -> flo
     return 1.0
 
 
-def _machine(weights: Ints) -> csd.Matrix:
+def _machine(weights: Ints) -> IntArray:
     """The integers in machine words where they fit."""
     fits = max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) <= _MACHINE_BITS
     return weights.astype(np.int64) if fits else weights

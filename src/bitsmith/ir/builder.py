@@ -40,7 +40,7 @@ def _frozen(array: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     return array
 
 
-class Builder:
+class ProgramBuilder:
     """Collects nodes; :meth:`program` hands out the finished program."""
 
     def __init__(self) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, hull, regrouped
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Positions
 from bitsmith.ir.infer import infer, rescale
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives

@@ -5,12 +5,10 @@ In: integer matrices. Out: digit masks per entry, digit counts. Knows nothing of
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
-Matrix: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.object_]
+from bitsmith.ir.types import IntArray
 
 _ONES = np.array([k.bit_count() for k in range(1 << 16)], dtype=np.uint8)
 
@@ -29,7 +27,7 @@ def digit_masks(value: int) -> tuple[int, int]:
     return (minus, plus) if value < 0 else (plus, minus)
 
 
-def count_digits(weights: Matrix) -> npt.NDArray[np.int64]:
+def count_digits(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the number of non-zero signed digits of every entry, in the shape of ``weights`` (any integers)."""
     if weights.dtype in (object, np.uint64):
         counts = [sum(mask.bit_count() for mask in digit_masks(int(w))) for w in weights.ravel()]
@@ -44,7 +42,7 @@ def count_digits(weights: Matrix) -> npt.NDArray[np.int64]:
     return total
 
 
-def estimate(weights: Matrix) -> int:
+def estimate(weights: IntArray) -> int:
     """Return about how many adders ``adder_graph.solve`` makes of ``weights`` (n_in, n_out), without solving.
 
     ``(digits - columns) * columns**-0.103 * rows**-0.049 * (digits per entry)**-0.195``, counting rows and columns that
@@ -64,7 +62,7 @@ def estimate(weights: Matrix) -> int:
     return round((digits - columns) * min(factor, 1.0))
 
 
-def _first_of_equal(weights: Matrix) -> npt.NDArray[np.int64]:
+def _first_of_equal(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the index of one column of each set that are equal up to sign and a power of two; no column is zero."""
     bits = np.bitwise_or.reduce(weights, axis=0)
     zeros = np.array([(int(b) & -int(b)).bit_length() - 1 for b in bits], dtype=np.int64)
