@@ -84,14 +84,14 @@ assign out_data = {slot}'(taken);
             f"q{k}", width, unit.in_depth, f"in_free[{k}]", put, put, f"in_data[{k * slot}+:{width}]", f"x{k}"
         )
     text += unit.body
-    text += f"bitsmith_queue #(.WIDTH({unit.out_width}), .DEPTH({unit.out_depth})) q_out (.clk, .rst, .free(y_free), "
+    text += f"bitsmith_fifo #(.WIDTH({unit.out_width}), .DEPTH({unit.out_depth})) q_out (.clk, .rst, .free(y_free), "
     text += ".claim(y_claim), .put(y_put), .put_data(y_data), .valid(out_valid), .take(out_take), .data(taken));\nendmodule\n"
     return text
 
 
 def _queue(name: str, width: int, depth: int, free: str, claim: str, put: str, data: str, reader: str) -> str:
     return (
-        f"bitsmith_queue #(.WIDTH({width}), .DEPTH({depth})) {name} (.clk, .rst, .free({free}), .claim({claim}), "
+        f"bitsmith_fifo #(.WIDTH({width}), .DEPTH({depth})) {name} (.clk, .rst, .free({free}), .claim({claim}), "
         f".put({put}), .put_data({data}), .valid({reader}_valid), .take({reader}_take), .data({reader}_data));\n"
     )
 

@@ -12,7 +12,7 @@ from bitsmith.flows.base import YOSYS, Command, find, run
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
-_PARTS = {"window": ("window", "window_axis", "delay"), "fold": ("fold", "fold_factors")}
+_PARTS = {"window": ("window", "window_axis", "delay"), "folded_product": ("folded_product", "product_factors")}
 
 
 def model(

@@ -230,7 +230,7 @@ class _ProcessWriter:
         self._lines += self._array("sums", sum_t, lanes * m)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
         template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes)))
-        self._lines.append(f"kernels::fold<{template}>(x0, {weights}, sums, y0);")
+        self._lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
 
     def _reduce(self, kind: kinds.Reduce) -> str:
@@ -252,10 +252,10 @@ class _ProcessWriter:
         self._lines += self._array("whole", given.element, large.size)
         head = f"{taken.token}, {given.token}"
         if taken.size < given.size:
-            self._lines.append(f"kernels::gather<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
+            self._lines.append(f"kernels::upsize<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
             return f"{parts} tokens become one."
         template = f"{head}, {taken.tokens}, {parts}, {kind.times}, {given.size}"
-        self._lines.append(f"kernels::split<{template}>(x0, whole, y0);")
+        self._lines.append(f"kernels::downsize<{template}>(x0, whole, y0);")
         return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
 
     def _reorder(self, kind: kinds.Reorder) -> str:
