@@ -29,7 +29,7 @@ from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes.load import load, parameters
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
@@ -46,10 +46,10 @@ Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 
 
 _PRODUCTS = {
-    Strategy.LATENCY: Products.CHEAPEST,
-    Strategy.RESOURCE: Products.SHARED,
-    Strategy.UNROLLED: Products.GRAPHS,
-    Strategy.DISTRIBUTED_ARITHMETIC: Products.GRAPHS,
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
 }
 
 

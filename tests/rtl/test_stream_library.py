@@ -11,7 +11,7 @@ import pyslang
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, is_monotone, reorder_timing, timing
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, timing
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Builder
@@ -134,8 +134,8 @@ def test_folded_product(
     tokens = packed(values.reshape(-1, lanes * n), x_width)
     bench.check([tokens], expected)
     count = 2 * groups * steps
-    process_ = process(kinds.Fold(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=fold_latency(n))
+    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=product_latency(n))
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_fold_of_pairs(
     tokens = packed(values.reshape(-1, lanes * n), x_width)
     bench.check([tokens], expected)
     count = 2 * groups * steps
-    process_ = process(kinds.Fold(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=fold_latency(n))
+    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=product_latency(n))
 
 
 @pytest.mark.parametrize("pairs", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -447,7 +447,10 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_reduce", {"COUNT": 7, "ELEMENTS": 3, "WIDTH": 9, "GREATEST": 1}),
     ("bitsmith_folded_product", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
     ("bitsmith_folded_product", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
-    ("bitsmith_folded_product", {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1}),
+    (
+        "bitsmith_folded_product",
+        {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1},
+    ),
     ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
@@ -469,12 +472,18 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
 ]
 
-MADE_OF = [("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"), ("bitsmith_folded_product", "bitsmith_product_factors")]
+MADE_OF = [
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
+    ("bitsmith_folded_product", "bitsmith_product_factors"),
+]
 """Modules with those that they are made of."""
 
 
 def test_every_module_has_a_variant() -> None:
-    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {"bitsmith_window_axis", "bitsmith_product_factors"}
+    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
+        "bitsmith_window_axis",
+        "bitsmith_product_factors",
+    }
     assert {module for module, _ in VARIANTS} == modules
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, reorder_timing, timing
+from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, timing
 from bitsmith.rtl.library import STREAM_LIBRARY
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, model
@@ -70,7 +70,7 @@ def test_reduce(tmp_path: Path, count: int, greatest: int) -> None:
     ],
 )
 def test_folded_product(tmp_path: Path, n: int, steps: int, groups: int, signed: int) -> None:
-    latency = fold_latency(n)
+    latency = product_latency(n)
     parameters = {"N": n, "STEPS": steps, "GROUPS": groups, "X_SIGNED": bit(signed), "LATENCY": latency}
     assert_proved(tmp_path, "folded_product", parameters, 2 * steps * groups + latency + 4)
 
@@ -84,8 +84,10 @@ def test_folded_product(tmp_path: Path, n: int, steps: int, groups: int, signed:
         pytest.param(2, 3, 1, 1, 0, "LANE_PAIRS", marks=slow),
     ],
 )
-def test_folded_product_of_pairs(tmp_path: Path, lanes: int, n: int, m: int, steps: int, signed: int, pairs: str) -> None:
-    latency = fold_latency(n)
+def test_folded_product_of_pairs(
+    tmp_path: Path, lanes: int, n: int, m: int, steps: int, signed: int, pairs: str
+) -> None:
+    latency = product_latency(n)
     parameters: dict[str, int | str] = {"LANES": lanes, "N": n, "M": m, "STEPS": steps, "GROUPS": 1, pairs: bit(1)}
     parameters |= {"X_SIGNED": bit(signed), "LATENCY": latency}
     assert_proved(tmp_path, "folded_product", parameters, 2 * steps + latency + 4)
@@ -219,7 +221,10 @@ MUTANTS = [
     ("rom", "if (y_free) next_index", "next_index"),
 ]
 SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
-    "folded_product": ({"N": 1, "M": 2, "COLUMN_PAIRS": "1'b1", "STEPS": 2, "GROUPS": 1, "LATENCY": fold_latency(1)}, 14),
+    "folded_product": (
+        {"N": 1, "M": 2, "COLUMN_PAIRS": "1'b1", "STEPS": 2, "GROUPS": 1, "LATENCY": product_latency(1)},
+        14,
+    ),
     "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
     "reorder": (

@@ -20,7 +20,7 @@ STREAM_LIBRARY = (
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
     *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
 )
-"""Processes that pass tokens, and the queues between them."""
+"""Processes that pass tokens, and the FIFOs between them."""
 
 _LIBRARY = Path(__file__).parent / "lib"
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -1,15 +1,15 @@
-// Queue in front of an operand, whose places are claimed before they are filled.
+// FIFO in front of an operand, whose slots are claimed before they are filled.
 //
-// A place is claimed (only if free) when an action starts that will fill it, filled in order by put in the same cycle or any
+// A slot is claimed (only if free) when an action starts that will fill it, filled in order by put in the same cycle or any
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
-// through a pipeline always has a place to go. free and valid depend on registers only.
+// through a pipeline always has a slot to go. free and valid depend on registers only.
 //
-// Two places are registers, one behind the other. Small memories are read asynchronously and become look-up-table memory. Large
-// ones are read synchronously and become block memory: they are read one place ahead, and a word that is put into the place
-// that will be shown goes around the memory. In simulation the most places ever in use are printed at the end.
+// Two slots are registers, one behind the other. Small memories are read asynchronously and become look-up-table memory. Large
+// ones are read synchronously and become block memory: they are read one slot ahead, and a word that is put into the slot
+// that will be shown goes around the memory. In simulation the most slots ever in use are printed at the end.
 //
 // WIDTH   bits of a token, at least 1
-// DEPTH   places, at least 1, not only powers of two
+// DEPTH   slots, at least 1, not only powers of two
 // BLOCK   whether the memory is read synchronously
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
@@ -35,15 +35,15 @@ module bitsmith_fifo #(
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] read_at;
     logic [ADDRESS_BITS-1:0] next_read_at;
-    logic [COUNT_BITS-1:0] claimed;  // places, until their tokens are taken
+    logic [COUNT_BITS-1:0] claimed;  // slots, until their tokens are taken
     logic [COUNT_BITS-1:0] held;  // tokens
 
     assign free = claimed != FULL;
     assign valid = held != '0;
     assign next_read_at = take ? after(read_at) : read_at;
 
-    function automatic logic [ADDRESS_BITS-1:0] after(input logic [ADDRESS_BITS-1:0] place);
-        after = (DEPTH != 1 << ADDRESS_BITS && place == LAST) ? '0 : place + 1'b1;
+    function automatic logic [ADDRESS_BITS-1:0] after(input logic [ADDRESS_BITS-1:0] slot);
+        after = (DEPTH != 1 << ADDRESS_BITS && slot == LAST) ? '0 : slot + 1'b1;
     endfunction
 
     function automatic logic [COUNT_BITS-1:0] counted(input logic [COUNT_BITS-1:0] count, input logic up, down);
@@ -85,7 +85,7 @@ module bitsmith_fifo #(
 
         assign data = around ? passed : stored;
     end else if (DEPTH == 2) begin : g_pair
-        // The word that is shown is always in the same place.
+        // The word that is shown is always in the same slot.
         logic [WIDTH-1:0] first;
         logic [WIDTH-1:0] second;
         logic unused;
