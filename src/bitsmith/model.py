@@ -19,9 +19,9 @@ from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.base import Progress
-from bitsmith.ir.ops import Input, Ints
+from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import FixedFormat, Overflow, width_of
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights

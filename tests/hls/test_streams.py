@@ -15,9 +15,8 @@ from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.process import order_actions
 from bitsmith.ir.builder import Builder, Value
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from bitsmith.dataflow.processes import FoldedProduct, LoadableWeights, Map, Rom, Source
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import Builder, Value
-from bitsmith.ir.ops import Ints, Parameter
+from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes.load import load, parameters

@@ -21,7 +21,6 @@ from bitsmith.passes.load import parameters
 from tests.properties.programs import random_program, random_stimuli, sample
 
 Raws = npt.NDArray[np.object_] | npt.NDArray[np.int64]
-Fracs = npt.NDArray[np.int64]
 
 
 def assert_same(program: Program, directives: Directives, seed: int = 0) -> None:

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.oracle import evaluate as oracle
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 from bitsmith.netlist.netlist import Netlist, Rom, operands
-
-Ints = npt.NDArray[np.object_]
 
 
 class SteadyDelays:

@@ -15,9 +15,7 @@ import numpy.typing as npt
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-
-Ints = npt.NDArray[np.object_]
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 
 MAX_SIZE = 96
 """Elements of the largest tensor of a random program: the oracle takes its time."""

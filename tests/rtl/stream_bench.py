@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.dataflow.processes import Kind, OutputPort, Process, Stream
 from bitsmith.dataflow.timing import Sequencer, timing
-from bitsmith.ir.ops import Ints
-from bitsmith.ir.types import TensorType
+from bitsmith.ir.types import Ints, TensorType
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
 

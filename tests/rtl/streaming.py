@@ -12,8 +12,8 @@ from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
 from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead

@@ -15,8 +15,7 @@ from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latenc
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Builder
-from bitsmith.ir.ops import Ints
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.stream_bench import Bench, Unit, bits_for, instance, lookup, packed, ports, predicted, process

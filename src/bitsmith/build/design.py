@@ -18,9 +18,9 @@ from bitsmith.devices.delay import DelayModel
 from bitsmith.flows import verilator
 from bitsmith.flows.base import Progress
 from bitsmith.flows.streams import StreamShape, simulate_streams
-from bitsmith.ir.ops import Ints, Parameter
+from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist.elaborate import elaborate

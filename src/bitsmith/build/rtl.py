@@ -26,6 +26,7 @@ from bitsmith.flows import nextpnr, yosys
 from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
+from bitsmith.ir.types import Ints
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.project import Json, Project, digest
@@ -59,7 +60,6 @@ _CORNERS = 64
 """Random mixtures of least and greatest values among generated samples."""
 
 Reals = npt.NDArray[np.generic]
-Ints = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)

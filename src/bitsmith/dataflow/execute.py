@@ -16,8 +16,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
-from bitsmith.ir.ops import Ints
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 
 
 def execute(

@@ -18,9 +18,8 @@ import numpy.typing as npt
 
 from bitsmith.ir import ops
 from bitsmith.ir.infer import rescale
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, ...]
 Numbers: TypeAlias = npt.NDArray[np.int64]

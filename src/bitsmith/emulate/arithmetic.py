@@ -12,10 +12,10 @@ from bitsmith.emulate import limbs
 from bitsmith.emulate.floats import Step
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Held, Kind, limb_count, magnitude
-from bitsmith.emulate.workspace import Fracs, Value, Workspace, copy_limbs, factors
+from bitsmith.emulate.workspace import Value, Workspace, copy_limbs, factors
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Fracs, objects
 
 Pairwise: TypeAlias = ops.Add | ops.Sub | ops.Max | ops.Min
 

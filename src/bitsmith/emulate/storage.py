@@ -17,7 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,8 @@ from bitsmith.ir.infer import channel_frac, infer, machine_weights
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import Overflow, TensorType, compact, objects
+from bitsmith.ir.types import Fracs, Overflow, TensorType, compact, objects
 
-Fracs: TypeAlias = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 

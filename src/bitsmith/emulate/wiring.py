@@ -10,10 +10,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.storage import Held, Kind
-from bitsmith.emulate.workspace import Array, Fracs, Value, Workspace
+from bitsmith.emulate.workspace import Array, Value, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.types import Fracs, TensorType, objects
 
 Wiring = ops.Reshape | ops.Transpose | ops.Slice | ops.Concat | ops.Pad | ops.Gather | ops.Broadcast | ops.Window
 

@@ -17,10 +17,9 @@ from bitsmith.emulate import limbs
 from bitsmith.emulate.floats import Floats, Step
 from bitsmith.emulate.storage import Choice, Held, Kind, fitted, limb_count, sane
 from bitsmith.ir import ops
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.types import Fracs, TensorType, objects
 
 Array: TypeAlias = npt.NDArray[np.float32 | np.float64 | np.int64]
-Fracs: TypeAlias = npt.NDArray[np.int64]
 
 DTYPES: dict[Kind, np.dtype[np.float32 | np.float64 | np.int64]] = {
     Kind.FLOAT32: np.dtype(np.float32),

@@ -34,9 +34,8 @@ from bitsmith.dataflow.timing import is_monotone
 from bitsmith.devices.delay import AreaModel, area_model
 from bitsmith.devices.parts import Family
 from bitsmith.ir import ops
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition

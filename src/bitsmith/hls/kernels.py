@@ -12,7 +12,7 @@ from bitsmith.errors import ProgramError, UnsupportedError
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.broadcasting import spread, suffix
 from bitsmith.hls.runs import Run, body
-from bitsmith.hls.scalar import Fracs, Ints, Scalar, accumulator, common_format, common_raw, scalar_of
+from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw, scalar_of
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
@@ -20,7 +20,7 @@ from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import Overflow, TensorType, compact, objects, width_of
+from bitsmith.ir.types import Fracs, Ints, Overflow, TensorType, compact, objects, width_of
 from bitsmith.rtl.names import Names
 
 

@@ -17,10 +17,7 @@ from bitsmith.ir import data_movement, ops
 from bitsmith.ir.data_movement import require
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
-from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Overflow, TensorType, compact, objects
-
-Ints = npt.NDArray[np.object_]
-Fracs = npt.NDArray[np.int64]
+from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Fracs, Ints, Overflow, TensorType, compact, objects
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 

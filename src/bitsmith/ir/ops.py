@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding
 
 if TYPE_CHECKING:
     from bitsmith.ir.program import Program
-
-Ints: TypeAlias = npt.NDArray[np.object_]
-Fracs: TypeAlias = npt.NDArray[np.int64]
 
 
 class Relation(enum.Enum):

@@ -28,12 +28,11 @@ from bitsmith.ir.check import check_node, check_results
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
-from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Overflow, Rounding, TensorType
+from bitsmith.ir.types import MAX_ELEMENTS, IntArray, Ints, Overflow, Rounding, TensorType
 
 MAX_DEPTH = 8
 """Deepest nesting of scans that is read."""
 
-Ints = npt.NDArray[np.object_]
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _ARRAY = re.compile(r"(\d+(?:x\d+)*)\[([-0-9* ]*)\]")
 _INTEGER = re.compile(r"-?\d+")

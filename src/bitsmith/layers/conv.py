@@ -12,10 +12,10 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import MAX_ELEMENTS
+from bitsmith.ir.types import MAX_ELEMENTS, Ints
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
-from bitsmith.layers.lowering import Ints, Lowering
+from bitsmith.layers.lowering import Lowering
 
 _BLOCK_CHANNELS = 16
 """Input channels up to which groups are computed together: more emulate slower, fewer are more ops."""

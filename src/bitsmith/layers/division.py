@@ -7,8 +7,8 @@ import numpy as np
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.infer import trailing_zeros
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import IntLike, Overflow, Rounding, objects
-from bitsmith.layers.lowering import Ints, Lowering
+from bitsmith.ir.types import IntLike, Ints, Overflow, Rounding, objects
+from bitsmith.layers.lowering import Lowering
 
 _bit_lengths = np.frompyfunc(int.bit_length, 1, 1)
 

@@ -27,12 +27,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects, width_of
+from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects, width_of
 from bitsmith.layers.layer import Exponents, Floats
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
@@ -43,9 +42,6 @@ LEAST_BITS = 10
 """Bits that each value of a vector has at least where ``auto`` gives all of them one format."""
 
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
-
-Ints = npt.NDArray[np.object_]
-Fracs = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from bitsmith.errors import RangeError
 from bitsmith.ir import ops
 from bitsmith.ir.builder import Builder, Value
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.lowering import AUTO_BITS, Ints, Lowering
+from bitsmith.layers.lowering import AUTO_BITS, Lowering
 from bitsmith.layers.settings import Settings
 
 MAX_STATE_BITS = 63

@@ -18,9 +18,9 @@ import numpy as np
 
 from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.builder import Value
-from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lowering import Ints, Lowering, to_raw
+from bitsmith.layers.lowering import Lowering, to_raw
 from bitsmith.layers.settings import Binning
 
 EXACT_ENTRIES = 4096

@@ -16,9 +16,8 @@ from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthC
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Positions
 from bitsmith.ir.infer import infer, rescale
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
 
 

@@ -10,9 +10,8 @@ from bitsmith.dataflow.processes import Reorder, Stream
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import Positions
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Node
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder
 from bitsmith.mapping.formats import common_cast
 from bitsmith.mapping.parameters import viewed_parameter

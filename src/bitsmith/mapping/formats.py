@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Ints
-from bitsmith.ir.types import Overflow, TensorType, objects
+from bitsmith.ir.types import Ints, Overflow, TensorType, objects
 
 _BEYOND = 1 << 400
 """No value is as large, and a type of it can still be told."""

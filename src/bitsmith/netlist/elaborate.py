@@ -17,9 +17,8 @@ import numpy.typing as npt
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.infer import linear_weights
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import TensorType, objects
+from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.adder_graph import AdderGraph, Interval, solve
 from bitsmith.netlist.builder import Builder
 from bitsmith.netlist.casts import Conversion, cast

@@ -13,9 +13,8 @@ import numpy as np
 
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 
 Place: TypeAlias = tuple[str, str]
 """The layer of a parameter, and its name there."""

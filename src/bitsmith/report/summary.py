@@ -16,9 +16,9 @@ from bitsmith.errors import BitsmithError, ProjectError
 from bitsmith.ir.builder import Builder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, TensorType, format_text, span_text, width_of
+from bitsmith.ir.types import FixedFormat, Fracs, Ints, TensorType, format_text, span_text, width_of
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Fracs, Ints, Lowering, ObservedRange
+from bitsmith.layers.lowering import Lowering, ObservedRange
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO = "auto"

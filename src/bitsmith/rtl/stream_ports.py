@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bitsmith.dataflow.processes import LoadableWeights
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.ir.ops import Ints
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 from bitsmith.netlist.netlist import Field
 
 

@@ -19,8 +19,8 @@ from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
 from bitsmith.devices.delay import DelayModel
 from bitsmith.ir import ops
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints
 from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
