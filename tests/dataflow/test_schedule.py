@@ -39,14 +39,14 @@ class Clock:
             )
             self.links.append((ends[0], fifo.port, ends[1], max(fifo.operand, 0), fifo.depth))
         self.sources = [first[number] for number in network.sources]
-        self.exits = [first[number] for number in network.sinks]
+        self.sinks = [first[number] for number in network.sinks]
 
     def run(self, frames: int, stalls: np.random.Generator | None = None) -> list[list[int]]:
         """When each sequencer acts; with ``stalls`` the borders wait at random."""
         acts: list[list[int]] = [[] for _ in self.sequencers]
         now = 0
         while any(len(at) < part.actions * frames for at, part in zip(acts, self.sequencers, strict=True)):
-            waiting = {n for n in (*self.sources, *self.exits) if stalls is not None and stalls.random() < 0.5}
+            waiting = {n for n in (*self.sources, *self.sinks) if stalls is not None and stalls.random() < 0.5}
             for number in [n for n in range(len(acts)) if n not in waiting and self._may(n, now, acts, frames)]:
                 acts[number].append(now)
             now += 1
@@ -55,7 +55,7 @@ class Clock:
 
     def ends(self, acts: list[list[int]], frame: int) -> int:
         """The cycle in which the last token of a frame leaves."""
-        return max(acts[n][(frame + 1) * self.sequencers[n].actions - 1] for n in self.exits)
+        return max(acts[n][(frame + 1) * self.sequencers[n].actions - 1] for n in self.sinks)
 
     def _count(self, number: int, what: str, row: int, actions: int) -> int:
         """A cumulative count after so many actions."""
@@ -98,7 +98,7 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
     found = schedule(network, latencies)
     clock = Clock(network, latencies, found)
     acts = clock.run(found.frames)
-    begun = min(acts[n][0] for n in clock.entries)
+    begun = min(acts[n][0] for n in clock.sources)
     assert found.latency == clock.ends(acts, 0) - begun
     assert found.interval == clock.ends(acts, found.frames - 1) - clock.ends(acts, found.frames - 2)
     assert found.interval <= max(part.cycles for part in clock.sequencers)  # no queue lowers the rate

@@ -168,12 +168,12 @@ def test_source_of_a_folded_layer() -> None:
     files = write_demanded(dense(), folded(parallel=False), DIALECTS["vitis"], TARGET).files
     assert """\
 /// Layer 'dense_1': products with a matrix, 3 steps each.
-void dense_1_folded_product(dense_1_width_converter_to_dense_1_folded_product_stream_t &x0, dense_1_folded_product_to_dense_1_stream_t &y0) {
-#pragma HLS ARRAY_RESHAPE variable=dense_1_folded_product_weights cyclic factor=2
-    dense_1_folded_product_sum_t sums[2];
+void dense_1_product(dense_1_width_to_dense_1_product_stream_t &x0, dense_1_product_to_dense_1_stream_t &y0) {
+#pragma HLS ARRAY_RESHAPE variable=dense_1_product_weights cyclic factor=2
+    dense_1_product_sum_t sums[2];
 #pragma HLS ARRAY_PARTITION variable=sums complete
-    kernels::folded_product<dense_1_folded_product_weights_t, dense_1_folded_product_sum_t, dense_1_width_converter_token_t, dense_1_folded_product_token_t, \
-1, 1, 3, 1, 1, 2>(x0, dense_1_folded_product_weights, sums, y0);
+    kernels::folded_product<dense_1_product_weights_t, dense_1_product_sum_t, dense_1_width_token_t, dense_1_product_token_t, \
+1, 1, 3, 1, 1, 2>(x0, dense_1_product_weights, sums, y0);
 }
 """ in files["firmware/net.cpp"]
     assert """\
@@ -183,7 +183,7 @@ void net(net_layers::x_stream_t &x, net_layers::y_stream_t &y) {
 #pragma HLS INTERFACE axis port=y
 """ in files["firmware/net.cpp"]
     assert "typedef kernels::token<dense_1_t, 2> dense_1_token_t;" in files["firmware/types.h"]
-    assert files["firmware/weights/dense_1_folded_product_weights.txt"] == "0.25, -0.5, 0, 0.75, 1.25, 0.25\n"
+    assert files["firmware/weights/dense_1_product_weights.txt"] == "0.25, -0.5, 0, 0.75, 1.25, 0.25\n"
 
 
 def test_arrays_at_the_border() -> None:

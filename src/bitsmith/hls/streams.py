@@ -39,10 +39,10 @@ _LEAST_DEPTH = 2
 
 _SUFFIXES: Mapping[type, str] = {
     kinds.Rom: "rom",
-    kinds.FoldedProduct: "folded_product",
+    kinds.FoldedProduct: "product",
     kinds.Window: "window",
     kinds.Reduce: "reduce",
-    kinds.WidthConverter: "width_converter",
+    kinds.WidthConverter: "width",
     kinds.Reorder: "reorder",
     kinds.Interleave: "interleave",
     kinds.Scan: "scan",
