@@ -15,7 +15,7 @@ from bitsmith.emulate.floats import FloatArray
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
 from bitsmith.emulate.storage import NumberKind, channel_scale, magnitude, magnitude_bits, position_free
 from bitsmith.emulate.workspace import StoredValue, Workspace
-from bitsmith.ir.infer import channel_frac
+from bitsmith.ir.scaling import channel_frac
 from bitsmith.ir.types import objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]

@@ -24,10 +24,11 @@ import numpy.typing as npt
 
 from bitsmith.emulate.limbs import limbs_for
 from bitsmith.ir import ops
-from bitsmith.ir.infer import channel_frac, infer, machine_weights
+from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
 from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.scaling import channel_frac, machine_weights
 from bitsmith.ir.types import Fracs, Overflow, TensorType, compact, objects
 
 T = TypeVar("T")

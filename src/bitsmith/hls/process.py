@@ -20,7 +20,7 @@ from bitsmith.hls.scalar import Scalar, accumulator, common_raw
 from bitsmith.hls.scalar import hull as scalar_hull
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import objects
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
