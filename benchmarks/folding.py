@@ -21,7 +21,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.build import design
-from bitsmith.build.rtl import compare, stimuli
+from bitsmith.build.verification import compare, random_stimuli
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family, default_clock_period_ns
 from bitsmith.emulate import Emulator
@@ -136,7 +136,7 @@ def measured(case: Case, reuse: int, positions: int, products: Products, family:
 def _simulated(program: Program, made: design.Circuit, root: Path, paths: Sequence[Path]) -> None:
     """Results must be the emulator's, cycles the schedule's."""
     emulator = Emulator(program)
-    raws = [raw[:8] for raw in stimuli(emulator, program, None)]
+    raws = [raw[:8] for raw in random_stimuli(program)]
     run = made.simulate(root, paths, raws, None)
     compare(emulator, program, run.outputs, raws)
     if (run.latency, run.interval) != made.cycles:

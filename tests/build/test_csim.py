@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bitsmith.build.csim import real
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError, InputDataError, ProjectError
@@ -19,7 +20,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import Products
-from bitsmith.model import InputRangeWarning, Model, Target
+from bitsmith.model import InputRangeWarning, Model
 from bitsmith.project import Project
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer
