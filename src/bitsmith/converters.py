@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.devices.parts import DEFAULT_PART, default_clock_period_ns, resolve_part
@@ -21,7 +22,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
-from bitsmith.model import Arrays, Model, Target, as_batches
+from bitsmith.model import Arrays, Model, as_batches
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""

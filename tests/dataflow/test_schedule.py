@@ -10,7 +10,7 @@ from bitsmith.dataflow.processes import Network, Numbers
 from bitsmith.dataflow.schedule import Schedule, _Graph, schedule
 from bitsmith.dataflow.timing import Sequencer, timing
 from bitsmith.errors import ProgramError
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
@@ -111,7 +111,7 @@ def test_no_stall_at_the_borders_locks_up(seed: int) -> None:
 
 
 def test_queues_that_are_too_short_are_told() -> None:
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
     windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))
     program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
@@ -131,7 +131,7 @@ def test_random_programs_have_a_schedule(share: int) -> None:
 
 def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     form = FixedFormat(True, 8, 3)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (12, 12, 2), form)
     with builder.layer("conv"):
         windows = builder.reshape(builder.window(x, (3, 3), (2, 2), (1, 1), ((0, 0), (0, 0))), (5, 5, 18))

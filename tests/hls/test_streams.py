@@ -14,7 +14,7 @@ from bitsmith.hls import HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.process import order_actions
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -52,7 +52,7 @@ def weights(seed: int, rows: int, columns: int) -> Ints:
     return np.random.default_rng(seed).integers(-7, 8, (rows, columns)).astype(np.object_)
 
 
-def convolution(build: Builder, x: Value, layer: str, channels: int) -> Value:
+def convolution(build: ProgramBuilder, x: Value, layer: str, channels: int) -> Value:
     """3 by 3, the borders padded."""
     with build.layer(layer):
         windows = build.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
@@ -62,7 +62,7 @@ def convolution(build: Builder, x: Value, layer: str, channels: int) -> Value:
 
 def cnn() -> Program:
     """Rows that need memories, padding, a residual branch, pooling, and a dense layer on the flattened image."""
-    build = Builder()
+    build = ProgramBuilder()
     image = build.input("image", (5, 18, 2), FORMAT)
     first = convolution(build, image, "conv1", 3)
     second = convolution(build, first, "conv2", 3)
@@ -144,7 +144,7 @@ def test_fifos_are_deep_enough(tmp_path: Path) -> None:
 
 def test_a_frame_waits_beside_a_memory(tmp_path: Path) -> None:
     """The memory gives nothing until the whole frame is in it, so that the other operand waits as long."""
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (6, 6, 1), FORMAT)
     with build.layer("symmetric"):
         total = build.add(x, build.transpose(x, (1, 0, 2)))

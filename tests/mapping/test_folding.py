@@ -10,7 +10,7 @@ import pytest
 from bitsmith.dataflow.processes import FoldedProduct, Map
 from bitsmith.devices.parts import Family
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -29,7 +29,7 @@ def dense(n: int, m: int, zeros: float = 0.0) -> Program:
     """A dense layer with bias and rectifier."""
     rng = np.random.default_rng(0)
     weights = rng.integers(-127, 128, (n, m)) * (rng.random((n, m)) >= zeros)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (n,), FORMAT)
     with builder.layer("dense"):
         y = builder.add(builder.linear(x, weights, 6), builder.const(rng.integers(-99, 99, m), 6))
@@ -103,7 +103,7 @@ def test_the_ops_behind_a_fold_share_hardware_too() -> None:
 def convolution(side: int) -> Program:
     """A 3x3 convolution of two channels to four, with rectifier."""
     weights = np.random.default_rng(0).integers(-127, 128, (18, 4))
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (side, side, 2), FORMAT)
     with builder.layer("conv"):
         windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
@@ -115,7 +115,7 @@ def convolution(side: int) -> Program:
 def flattened(side: int, channels: int, m: int) -> Program:
     """A dense layer on a flattened image."""
     n = side * side * channels
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (side, side, channels), FORMAT)
     with builder.layer("dense"):
         weights = np.random.default_rng(0).integers(-127, 128, (n, m))

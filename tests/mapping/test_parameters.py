@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bitsmith.dataflow.processes import FoldedProduct, LoadableWeights, Map, Rom, Source
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects
@@ -34,7 +34,7 @@ def drawn(rng: np.random.Generator, shape: tuple[int, ...], fmt: FixedFormat) ->
 def loadable_program(seed: int) -> Program:
     """A convolution, pooled or not, and a dense layer, whose weights may all be given anew."""
     rng = np.random.default_rng(seed)
-    build = Builder()
+    build = ProgramBuilder()
     formats = [FixedFormat(True, 5, 3), FixedFormat(False, 3, 4), FixedFormat(True, 2, -1)]
 
     def weighted(layer: str, x: Value, m: int) -> Value:
@@ -134,7 +134,7 @@ def test_emulator_takes_the_values_that_there_are() -> None:
 
 
 def test_every_reuse_factor_takes_so_many_cycles_and_no_more_area() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1, 6), FixedFormat(True, 8, 4))
     with build.layer("dense"):
         kernel = build.parameter("weight", drawn(np.random.default_rng(0), (6, 4), NARROW), NARROW)

@@ -13,7 +13,7 @@ from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family, multiplier_block
 from bitsmith.estimate.size import estimate_network
 from bitsmith.flows.yosys import synthesize
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
@@ -46,7 +46,7 @@ class Case:
         """The layer alone, with all weights that it may have."""
         rng = np.random.default_rng(0)
         half = 1 << (self.weight - 1)
-        builder = Builder()
+        builder = ProgramBuilder()
         x = builder.input("x", (self.positions, self.n), FixedFormat(self.signed, self.operand, 2))
         with builder.layer("dense"):
             y = builder.linear(x, rng.integers(-half, half, (self.n, self.m)), 0)

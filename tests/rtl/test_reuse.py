@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.build import design
-from bitsmith.build.rtl import compare, stimuli
+from bitsmith.build.verification import compare, random_stimuli
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
@@ -88,7 +88,7 @@ class Workshop:
             paths[-1].parent.mkdir(parents=True, exist_ok=True)
             paths[-1].write_text(text)
         emulator = Emulator(program)
-        raws = [raw[:50] for raw in stimuli(emulator, program, None)]
+        raws = [raw[:50] for raw in random_stimuli(program)]
         run = made.simulate(root, paths, raws, None)
         compare(emulator, program, run.outputs, raws)
         assert (run.latency, run.interval) == made.cycles

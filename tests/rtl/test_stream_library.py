@@ -14,7 +14,7 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, timing
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Ints, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
@@ -386,7 +386,7 @@ def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
     tokens = [packed(part.reshape(-1, 1), width) for part in (first, second, values)]
     bench.check(tokens, expected)
     takes = [((1,), 1), ((1,), 1), ((steps,), 1)]
-    process_ = process(kinds.Scan(Builder().program([]), 2, steps), takes, ((steps,), 1))
+    process_ = process(kinds.Scan(ProgramBuilder().program([]), 2, steps), takes, ((steps,), 1))
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES, latency=latency)
 
 

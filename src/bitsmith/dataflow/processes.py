@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
 from bitsmith.ir.program import Program
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
@@ -35,18 +35,11 @@ from bitsmith.devices.delay import AreaModel, area_model
 from bitsmith.devices.parts import Family
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
+from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import csd
-
-_WIDTH_GROWTH = 0.29
-_WIDTH_OFFSET = 1.16
-"""Mean width of the adders of a constant matrix: that of its inputs, plus this share of what the outputs are wider, plus this.
-
-Fitted to 96 scalarised matrices of 16x8 to 128x16 entries of 2 to 12 bits, with 0 or 75 % zeros and inputs of 4 to 16 bits; the
-error is 0.5 bits (root mean square)."""
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
@@ -64,20 +57,7 @@ _REGISTERS = 2
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
 
-_WIRING = (
-    ops.Input,
-    ops.Const,
-    ops.Parameter,
-    ops.Reshape,
-    ops.Transpose,
-    ops.Slice,
-    ops.Concat,
-    ops.Pad,
-    ops.Gather,
-    ops.Broadcast,
-    ops.Window,
-    ops.Shift,
-)
+_WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
 
 _FIFO_LUTS, _FIFO_FFS = 18, 12
@@ -97,8 +77,6 @@ _SHORT_DELAY = 4
 
 _BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 """Words and bits of a block memory of 18 Kib."""
-
-_MACHINE_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,9 +326,8 @@ class _Count:
 
     def _linear(self, op: ops.Linear, x: TensorType, y: TensorType, repeats: int) -> None:
         positions = y.size // y.shape[-1] * repeats
-        have, want = _mean_width(x), _mean_width(y)
-        adders = csd.estimate(_machine(op.weights)) * positions
-        self.add(adders, have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET)
+        adders = csd.estimate(op.weights) * positions
+        self.add(adders, csd.adder_width(_mean_width(x), _mean_width(y)))
 
     def _products(self, x: TensorType, y: TensorType, count: int) -> None:
         blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
@@ -360,7 +337,7 @@ class _Count:
     def _scale(self, args: Sequence[TensorType], constants: Sequence[bool], count: int) -> None:
         """Products with constants, in shifts and adders."""
         factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
-        adders = float(np.maximum(csd.count_digits(_machine(factors.lo)) - 1, 0).mean()) * count
+        adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
         self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
@@ -405,9 +382,3 @@ def _nonzero_share(args: Sequence[TensorType], constants: Sequence[bool]) -> flo
         if constant:
             return float(np.mean(kind.lo != 0))
     return 1.0
-
-
-def _machine(weights: Ints) -> csd.Matrix:
-    """The integers in machine words where they fit."""
-    fits = max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) <= _MACHINE_BITS
-    return weights.astype(np.int64) if fits else weights

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, VerificationError
-from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Progress, execute, find
+from bitsmith.flows.run import Command, Progress, execute
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, find
 from bitsmith.flows.verilator import compiled_runtime, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"

@@ -16,10 +16,10 @@ from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw, 
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
-from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Fracs, Ints, Overflow, TensorType, compact, objects, width_of
 from bitsmith.rtl.names import Names
 

@@ -19,7 +19,7 @@ from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import objects
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4

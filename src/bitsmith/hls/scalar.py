@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.errors import RangeError
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Fracs, Ints, TensorType, objects, width_of
 
 MAX_WIDTH = 512

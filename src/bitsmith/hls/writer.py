@@ -21,8 +21,8 @@ from bitsmith.hls.runs import Run, runs
 from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
 from bitsmith.ir.program import Program
+from bitsmith.ir.scaling import rescale
 from bitsmith.rtl.names import Names
 
 _UNNAMED = "network"

@@ -14,9 +14,10 @@ import numpy as np
 
 from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, regrouped, union_type
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Positions
-from bitsmith.ir.infer import infer, rescale
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node, Program
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
 

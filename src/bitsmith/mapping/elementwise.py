@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow.processes import Reorder, Stream
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Positions
 from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder
@@ -17,10 +18,10 @@ from bitsmith.mapping.formats import common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
 
-def elementwise(builder: DataflowBuilder, node: Node) -> int:
+def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int:
     """At the finest grid of the operands; operands that lack axes of it are repeated."""
     for as_made in (_at_several_positions, _by_parts):
-        step = as_made(builder, node)
+        step = as_made(builder, op, node)
         if step is not None:
             return step
     shape = node.type.shape
@@ -28,13 +29,15 @@ def elementwise(builder: DataflowBuilder, node: Node) -> int:
         (builder.grid_axes(arg) + len(shape) - len(builder.shape(arg)) for arg in node.args if builder.grid_axes(arg)),
         default=0,
     )
-    op = _on_tokens(node.op, axes, len(shape))
-    if op is None:
+    on_tokens = _on_tokens(op, axes, len(shape))
+    if on_tokens is None:
         return builder.on_whole_tensors(node)
-    return builder.token_op(op, [builder.broadcast(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes])
+    return builder.token_op(
+        on_tokens, [builder.broadcast(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes]
+    )
 
 
-def _at_several_positions(builder: DataflowBuilder, node: Node) -> int | None:
+def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int | None:
     """At as many positions at once as an operand is made; None if that is one, or positions differ in type."""
     shape, rank = node.type.shape, len(node.type.shape)
     full = [arg for arg in node.args if not builder.is_constant(arg) and builder.shape(arg) == shape]
@@ -42,8 +45,8 @@ def _at_several_positions(builder: DataflowBuilder, node: Node) -> int | None:
     if number == 1 or len({builder.grid_axes(arg) for arg in full}) > 1:
         return None
     axes = builder.grid_axes(full[0])
-    op = _on_tokens(node.op, axes, rank)
-    if op is None:
+    on_tokens = _on_tokens(op, axes, rank)
+    if on_tokens is None:
         return None
     grid = (math.prod(shape[:axes]) // number,)
 
@@ -62,11 +65,11 @@ def _at_several_positions(builder: DataflowBuilder, node: Node) -> int | None:
         return builder.regroup(step, grid, (number, *builder.steps[step].stream.token.shape))
 
     return builder.with_native_form(
-        builder.token_op(op, [operand(arg) for arg in node.args], grid), shape[:axes], shape[axes:]
+        builder.token_op(on_tokens, [operand(arg) for arg in node.args], grid), shape[:axes], shape[axes:]
     )
 
 
-def _by_parts(builder: DataflowBuilder, node: Node) -> int | None:
+def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int | None:
     """At the finer grid of an operand that is made in parts; None if there is none, or positions differ in type."""
     shape = node.type.shape
     free = [builder.is_constant(arg) or builder.is_parameter(arg) for arg in node.args]
@@ -80,18 +83,18 @@ def _by_parts(builder: DataflowBuilder, node: Node) -> int | None:
         return None
     parts = [builder.native_forms[one] for one in wholes]
     stream = builder.steps[parts[0]].stream
-    viewed = _viewed(node.op, shape, stream.shape)
-    op = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
-    if op is None and isinstance(node.op, ops.Cast):
-        op = common_cast(node.op, builder.program.nodes[node.args[0]].type)
-    if op is None or any(builder.steps[part].stream.shape != stream.shape for part in parts):
+    viewed = _viewed(op, shape, stream.shape)
+    on_tokens = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
+    if on_tokens is None and isinstance(op, ops.Cast):
+        on_tokens = common_cast(op, builder.program.nodes[node.args[0]].type)
+    if on_tokens is None or any(builder.steps[part].stream.shape != stream.shape for part in parts):
         return None
     args = [_by_part(builder, arg, shape, stream) for arg in node.args]
     if any(arg is None for arg in args):
         return None
     grid = builder.steps[wholes[0]].stream.grid
     return builder.with_native_form(
-        builder.token_op(op, [arg for arg in args if arg is not None], stream.grid), grid, shape[len(grid) :]
+        builder.token_op(on_tokens, [arg for arg in args if arg is not None], stream.grid), grid, shape[len(grid) :]
     )
 
 
@@ -117,7 +120,7 @@ def _viewed_constant(builder: DataflowBuilder, index: int, shape: tuple[int, ...
     return builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
 
 
-def _on_tokens(op: ops.Op, axes: int, rank: int) -> ops.Op | None:
+def _on_tokens(op: ops.Elementwise, axes: int, rank: int) -> ops.Elementwise | None:
     """An element-wise op on tensors of ``rank`` axes as one on tokens without the first ``axes``; None if positions differ."""
     kept = rank - axes
     match op:
@@ -135,11 +138,23 @@ def _on_tokens(op: ops.Op, axes: int, rank: int) -> ops.Op | None:
             if values is None or frac_ is None:
                 return None
             return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))
-        case _:
+        case (
+            ops.Add()
+            | ops.Sub()
+            | ops.Mul()
+            | ops.Neg()
+            | ops.Max()
+            | ops.Min()
+            | ops.Abs()
+            | ops.Compare()
+            | ops.Select()
+        ):
             return op
+        case _:
+            assert_never(op)
 
 
-def _viewed(op: ops.Op, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Op | None:
+def _viewed(op: ops.Elementwise, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Elementwise | None:
     """An element-wise op on tensors of ``shape`` as one on the same elements under the shape ``view``; None for many tables."""
 
     def seen(array: Ints | Positions) -> Ints:
@@ -155,8 +170,20 @@ def _viewed(op: ops.Op, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Op
             if op.values.size > entries:
                 return None
             return ops.Table(op.first, objects(op.values.reshape(entries)), seen(op.frac).astype(np.int64))
-        case _:
+        case (
+            ops.Add()
+            | ops.Sub()
+            | ops.Mul()
+            | ops.Neg()
+            | ops.Max()
+            | ops.Min()
+            | ops.Abs()
+            | ops.Compare()
+            | ops.Select()
+        ):
             return op
+        case _:
+            assert_never(op)
 
 
 def _tail(array: Ints | Positions, kept: int) -> Ints | Positions | None:

@@ -23,7 +23,6 @@ from bitsmith.ir.types import TensorType, width_of
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
 
-_MACHINE_BITS = 62
 _SELECT_LUTS = 0.67
 """Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
 
@@ -44,10 +43,6 @@ _MEMORY_WORDS = 16
 
 _BLOCK_ROM_BITS = 4096
 """Constant tables from here on lie in block memory."""
-
-_WIDTH_GROWTH = 0.29
-_WIDTH_OFFSET = 1.16
-
 
 Factor: TypeAlias = ops.Linear | ops.Parameter
 """What has the matrix of a product with weights: the op itself, or its second operand."""
@@ -144,9 +139,7 @@ class Matrix:
             )
         n, m = op.weights.shape
         most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
-        weights = op.weights.astype(np.int64) if most <= _MACHINE_BITS else op.weights
-        have, want = float(x.width.mean()), float(y.width.mean())
-        graph_bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
+        graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
         return cls(
             n,
             m,
@@ -154,7 +147,7 @@ class Matrix:
             max(x.max_width, 1),
             most + 1,
             max(y.max_width, 1),
-            csd.estimate(weights),
+            csd.estimate(op.weights),
             graph_bits,
             whole,
             columns,

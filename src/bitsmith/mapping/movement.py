@@ -8,8 +8,9 @@ import numpy as np
 
 from bitsmith.dataflow.processes import Grid, Interleave, Stream, Window, union_type
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Move, Positions, moved
+from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, parts_of

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
@@ -28,21 +29,6 @@ from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear, matmul
 from bitsmith.passes import drop_dead, simplify
-
-_ELEMENTWISE = (
-    ops.Add,
-    ops.Sub,
-    ops.Mul,
-    ops.Neg,
-    ops.Shift,
-    ops.Max,
-    ops.Min,
-    ops.Abs,
-    ops.Compare,
-    ops.Select,
-    ops.Table,
-    ops.Cast,
-)
 
 
 def partition(program: Program, directives: Directives) -> Network:
@@ -113,8 +99,21 @@ def _placed(builder: DataflowBuilder, node: Node) -> int:
             return _input(builder, op, node.type)
         case ops.Parameter():
             return whole_parameter(builder, op, node)
-        case _ if isinstance(op, _ELEMENTWISE):
-            return elementwise(builder, node)
+        case (
+            ops.Add()
+            | ops.Sub()
+            | ops.Mul()
+            | ops.Neg()
+            | ops.Shift()
+            | ops.Max()
+            | ops.Min()
+            | ops.Abs()
+            | ops.Compare()
+            | ops.Select()
+            | ops.Table()
+            | ops.Cast()
+        ):
+            return elementwise(builder, op, node)
         case ops.Linear():
             return linear(builder, op, node)
         case ops.MatMul():
@@ -131,8 +130,10 @@ def _placed(builder: DataflowBuilder, node: Node) -> int:
             return concat(builder, op, node)
         case ops.Transpose() | ops.Slice() | ops.Pad() | ops.Gather() | ops.Broadcast():
             return move(builder, op, node)
+        case ops.Const():
+            raise ProgramError("a constant is placed by the nodes that read it")
         case _:
-            raise ProgramError(f"no rule for {type(op).__name__}")
+            assert_never(op)
 
 
 def _steps(builder: DataflowBuilder) -> list[Step]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from bitsmith.dataflow.processes import FoldedProduct, Grid, Reorder, Stream, WidthConverter, regrouped, union_type
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer, linear_weights
+from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
+from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import TensorType, objects
 from bitsmith.mapping.builder import DataflowBuilder
 from bitsmith.mapping.folding import (
