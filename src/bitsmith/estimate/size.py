@@ -15,7 +15,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 
 from bitsmith.dataflow.processes import (
-    Fold,
+    FoldedProduct,
     Interleave,
     Map,
     Network,
@@ -29,7 +29,7 @@ from bitsmith.dataflow.processes import (
     WidthConverter,
     Window,
 )
-from bitsmith.dataflow.schedule import queues
+from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.devices.delay import AreaModel, area_model
 from bitsmith.devices.parts import Family
@@ -52,7 +52,7 @@ _MEMORY_LUTS_PER_BIT = 1.5
 
 _MEMORY_WORDS = 16
 _REGISTERS = 2
-"""Queues of so many places have no memory."""
+"""FIFOs of so many places have no memory."""
 
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
@@ -60,17 +60,17 @@ _SELECT_LUTS_PER_BIT = 0.67
 _WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
 
-_QUEUE_LUTS, _QUEUE_FFS = 18, 12
-"""Counters and flags of a queue, and of the process behind it."""
+_FIFO_LUTS, _FIFO_FFS = 18, 12
+"""Counters and flags of a FIFO, and of the process behind it."""
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
 _PIPELINE = 5
-"""Cycles that pipelines are taken to have; longer ones take deeper queues beside them."""
+"""Cycles that pipelines are taken to have; longer ones take deeper FIFOs beside them."""
 
 _BLOCK_WORDS, _BLOCK_BITS = 32, 2048
-"""Memories and queues with more of both become block memory."""
+"""Memories and FIFOs with more of both become block memory."""
 
 _SHORT_DELAY = 4
 """Shorter delays are registers."""
@@ -110,15 +110,15 @@ def estimate_layout(program: Program, directives: Directives, family: Family) ->
 
 
 def estimate_network(network: Network, family: Family) -> Size:
-    """The size of a network of processes: token functions unrolled, folded products, memories, and queues as deep as planned."""
+    """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned."""
     count = _Count(area_model(family))
-    pipelined = (Map, Fold, Reduce, Scan)
+    pipelined = (Map, FoldedProduct, Reduce, Scan)
     latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
-    depths = {(queue.consumer, queue.operand): queue.depth for queue in queues(network, latencies)}
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
     for number, process in enumerate(network.processes):
         _count_process(count, process)
         for operand in range(len(process.args)):
-            _count_queue(count, network, process, operand, depths[number, operand])
+            _count_fifo(count, network, process, operand, depths[number, operand])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
@@ -129,7 +129,7 @@ def _count_process(count: _Count, process: Process) -> None:
             count.registered(kind.program)
         case Scan():
             count.registered(kind.body)
-        case Fold():
+        case FoldedProduct():
             count.fold(kind, process.takes[0].token, process.results[0].token)
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
@@ -159,11 +159,11 @@ def _count_process(count: _Count, process: Process) -> None:
             assert_never(kind)
 
 
-def _count_queue(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
+def _count_fifo(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
     bits, maker = process.takes[operand].bits, network.processes[process.args[operand].process]
-    count.lut += _QUEUE_LUTS
-    count.ff += _QUEUE_FFS
+    count.lut += _FIFO_LUTS
+    count.ff += _FIFO_FFS
     if depth > _REGISTERS:
         count.memory(depth, bits)
         return
@@ -211,7 +211,7 @@ class _Count:
         self.program(program)
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT
 
-    def fold(self, kind: Fold, x: TensorType, y: TensorType) -> None:
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
         """A tile of multipliers, the adders behind it, their registers, and the weights' memory."""
         groups, steps, n, m = kind.weights.shape
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
@@ -246,12 +246,12 @@ class _Count:
         self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
 
     def registers(self, words: int, bits: float) -> None:
-        """The places of a queue as registers, each filled from outside or from the one behind it."""
+        """The slots of a FIFO as registers, each filled from outside or from the one behind it."""
         self.ff += words * bits
         self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
 
     def memory(self, words: int, bits: float) -> None:
-        """A memory, or the places of a queue."""
+        """A memory, or the slots of a FIFO."""
         if words > _BLOCK_WORDS and words * bits > _BLOCK_BITS:
             self.bram += _blocks(words, bits)
         else:
