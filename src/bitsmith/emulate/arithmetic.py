@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.floats import Step
+from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.storage import Held, Kind, limb_count, magnitude
-from bitsmith.emulate.workspace import Value, Workspace, copy_limbs, factors
+from bitsmith.emulate.storage import NumberKind, Storage, limb_count, magnitude
+from bitsmith.emulate.workspace import StoredValue, Workspace, copy_limbs, factors
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Fracs, objects
@@ -35,17 +35,17 @@ COMPARISONS: dict[Relation, np.ufunc] = {
 }
 
 
-def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:
+def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredValue:
     """Sums, differences and extremes of two operands."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is not Kind.LIMBS:
+    if kind is not NumberKind.LIMBS:
         x, y = (ws.fetch(arg, held.kind, held.scale) for arg in args)
         made = ws.result(held, (x, y))
         clip = _clip(op, x, y, made)
         ws.do(clip or partial(UFUNCS[type(op)], x.part, y.part, out=made.part), made.varies)
         return made
     frac = ws.choice.type(ws.node).frac
-    a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
+    a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
     count = max(limb_count(ws.choice.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
 
     def compute() -> Limbs:
@@ -65,7 +65,7 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:
     return limb_result(ws, compute, held, a.varies or b.varies)
 
 
-def _clip(op: Pairwise, x: Value, y: Value, made: Value) -> Step | None:
+def _clip(op: Pairwise, x: StoredValue, y: StoredValue, made: StoredValue) -> Kernel | None:
     """An extreme with one constant number as a clip, which numpy does in half the time."""
     for value, other in ((x, y), (y, x)):
         if value.part.shape != made.part.shape or other.varies:
@@ -79,11 +79,11 @@ def _clip(op: Pairwise, x: Value, y: Value, made: Value) -> Step | None:
     return None
 
 
-def bind_product(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_product(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x * y``."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is Kind.LIMBS:
-        a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
+    if kind is NumberKind.LIMBS:
+        a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
         count = limb_count(ws.choice.type(ws.node))
         return limb_result(ws, lambda: limbs.multiply(a.limbs, b.limbs, count), held, a.varies or b.varies)
     scales = _factor_scales(ws, args, held.scale)
@@ -108,15 +108,15 @@ def _factor_scales(ws: Workspace, args: tuple[int, ...], wanted: Fracs) -> tuple
     return ws.choice.type(args[0]).frac, wanted - ws.choice.type(args[0]).frac
 
 
-def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> Value:
+def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> StoredValue:
     """``-x`` and ``|x|``."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is not Kind.LIMBS:
+    if kind is not NumberKind.LIMBS:
         x = ws.fetch(args[0], held.kind, held.scale)
         made = ws.result(held, (x,))
         ws.do(partial(np.negative if isinstance(op, ops.Neg) else np.absolute, x.part, out=made.part), made.varies)
         return made
-    a = ws.fetch(args[0], Kind.LIMBS)
+    a = ws.fetch(args[0], NumberKind.LIMBS)
 
     def compute() -> Limbs:
         opposite = limbs.negate(a.limbs)
@@ -125,22 +125,22 @@ def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> Va
     return limb_result(ws, compute, held, a.varies)
 
 
-def bind_shift(ws: Workspace, op: ops.Shift, args: tuple[int, ...]) -> Value:
+def bind_shift(ws: Workspace, op: ops.Shift, args: tuple[int, ...]) -> StoredValue:
     """``x * 2**amount``: the same stored numbers under another scale."""
     held = ws.choice.held(ws.node)
     x = ws.fetch(args[0], held.kind, held.scale + op.amount)
-    return Value(x.parts, held, ws.choice.type(ws.node), x.buffers)
+    return StoredValue(x.parts, held, ws.choice.type(ws.node), x.buffers)
 
 
-def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Value:
+def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> StoredValue:
     """1 where the relation holds, else 0."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     types = [ws.choice.type(arg) for arg in args]
-    if kind is Kind.LIMBS:
+    if kind is NumberKind.LIMBS:
         frac = np.maximum(types[0].frac, types[1].frac)
-        a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
+        a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
         count = max(_aligned_count(a, frac), _aligned_count(b, frac))
-        made = ws.result(held, (a, b)) if held.kind is Kind.LIMBS else _fresh(ws, held, a.varies or b.varies)
+        made = ws.result(held, (a, b)) if held.kind is NumberKind.LIMBS else _fresh(ws, held, a.varies or b.varies)
         target = made.part
 
         def step() -> None:
@@ -181,11 +181,11 @@ def _holds(relation: Relation, x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
             assert_never(relation)
 
 
-def bind_select(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_select(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x`` where the condition is not 0, else ``y``."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     condition = ws.values[args[0]]
-    if kind is not Kind.LIMBS:
+    if kind is not NumberKind.LIMBS:
         x, y = (ws.fetch(arg, held.kind, held.scale) for arg in args[1:])
         varies = condition.varies or x.varies or y.varies
         made = _fresh(ws, held, varies)
@@ -197,7 +197,7 @@ def bind_select(ws: Workspace, args: tuple[int, ...]) -> Value:
         ws.do(step, varies)
         return made
     frac = ws.choice.type(ws.node).frac
-    a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args[1:])
+    a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args[1:])
     count = max(limb_count(ws.choice.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
     return limb_result(
         ws,
@@ -207,25 +207,25 @@ def bind_select(ws: Workspace, args: tuple[int, ...]) -> Value:
     )
 
 
-def _nonzero(value: Value) -> npt.NDArray[np.bool_]:
+def _nonzero(value: StoredValue) -> npt.NDArray[np.bool_]:
     result: npt.NDArray[np.bool_] = value.parts[0] != 0
     for part in value.parts[1:]:
         result = result | (part != 0)
     return result
 
 
-def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...]) -> Value:
+def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...]) -> StoredValue:
     """Sums and greatest elements over some axes."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     operand = ws.choice.type(args[0])
-    if kind is not Kind.LIMBS:
+    if kind is not NumberKind.LIMBS:
         x = ws.fetch(args[0], held.kind, np.expand_dims(held.scale, op.axes) if held.scale.ndim else held.scale)
         part = np.broadcast_to(x.part, (*operand.shape, x.part.shape[-1]))
         made = _fresh(ws, held, x.varies)
         ufunc = np.add if isinstance(op, ops.Sum) else np.maximum
         ws.do(partial(ufunc.reduce, part, op.axes, None, made.part), x.varies)
         return made
-    a = ws.fetch(args[0], Kind.LIMBS)
+    a = ws.fetch(args[0], NumberKind.LIMBS)
     frac = operand.frac.max(axis=op.axes, keepdims=True)
     bits = int(objects(magnitude(operand) << objects(objects(frac) - objects(operand.frac))).max()).bit_length()
     aligned = limbs_for(bits)
@@ -243,11 +243,11 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
     return limb_result(ws, compute, held, a.varies)
 
 
-def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x @ y`` over the last two axes of both."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     left, right = (ws.choice.type(arg) for arg in args)
-    if kind is not Kind.LIMBS:
+    if kind is not NumberKind.LIMBS:
         scales = [np.asarray(x.frac.max()) for x in (left, right)]
         x, y = (ws.fetch(arg, held.kind, scale) for arg, scale in zip(args, scales, strict=True))
         made = _fresh(ws, held, x.varies or y.varies)
@@ -260,7 +260,7 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> Value:
             ws.do(partial(np.multiply, made.part, factors(change), out=made.part), made.varies)
         return made
     # Products with one ``frac`` for all, then one sum; rare and only as fast as it needs to be.
-    a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
+    a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
     tops = [np.asarray(x.frac.max()) for x in (left, right)]
     bits = [
         int(objects(magnitude(x) << objects(objects(top) - objects(x.frac))).max()).bit_length()
@@ -282,10 +282,10 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> Value:
     return limb_result(ws, compute, held, a.varies or b.varies)
 
 
-def limb_result(ws: Workspace, compute: limbs.Computation, held: Held, varies: bool) -> Value:
+def limb_result(ws: Workspace, compute: limbs.Computation, held: Storage, varies: bool) -> StoredValue:
     """The value of the node, computed in limbs (at its type's ``frac``) and held as ``held``."""
     type_ = ws.choice.type(ws.node)
-    if held.kind is Kind.LIMBS:
+    if held.kind is NumberKind.LIMBS:
         made = ws.new(type_.shape, held, type_, varies=varies, count=limb_count(type_))
         ws.do(lambda: copy_limbs(made.parts, compute()), varies)
         return made
@@ -296,19 +296,19 @@ def limb_result(ws: Workspace, compute: limbs.Computation, held: Held, varies: b
     return made
 
 
-def _fresh(ws: Workspace, held: Held, varies: bool) -> Value:
+def _fresh(ws: Workspace, held: Storage, varies: bool) -> StoredValue:
     type_ = ws.choice.type(ws.node)
     return ws.new(type_.shape, held, type_, varies=varies)
 
 
-def _aligned_count(x: Value, frac: Fracs) -> int:
+def _aligned_count(x: StoredValue, frac: Fracs) -> int:
     """Limbs that hold the raw values of ``x`` expressed with ``frac`` fractional bits."""
     amount = objects(objects(frac) - objects(x.type.frac))
     raised = objects(magnitude(x.type) << objects(np.maximum(amount, 0)))
     return max(len(x.parts), limbs_for(int(raised.max()).bit_length()))
 
 
-def _aligned(x: Value, frac: Fracs, count: int) -> Limbs:
+def _aligned(x: StoredValue, frac: Fracs, count: int) -> Limbs:
     """The limbs of ``x`` with ``frac`` fractional bits; only constants are ever shifted right, without loss."""
     amount = frac - x.type.frac
     return limbs.shift(x.limbs, amount[..., None], count) if np.any(amount) else limbs.resize(x.limbs, count)

@@ -19,9 +19,9 @@ from bitsmith.emulate.arithmetic import (
 )
 from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.linear import bind_linear
-from bitsmith.emulate.storage import Choice, Kind, limb_count
+from bitsmith.emulate.storage import Choice, NumberKind, limb_count
 from bitsmith.emulate.wiring import bind_wiring
-from bitsmith.emulate.workspace import Value, Workspace, constant, copy_limbs
+from bitsmith.emulate.workspace import StoredValue, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 
@@ -38,12 +38,12 @@ def bind(choice: Choice, batch: int, wanted: Sequence[int]) -> Workspace:
     return ws
 
 
-def _bind_node(ws: Workspace, node: Node) -> Value:
+def _bind_node(ws: Workspace, node: Node) -> StoredValue:
     op = node.op
     match op:
         case ops.Input():
             held = ws.choice.held(ws.node)
-            count = limb_count(node.type) if held.kind is Kind.LIMBS else 1
+            count = limb_count(node.type) if held.kind is NumberKind.LIMBS else 1
             return ws.new(node.type.shape, held, node.type, count=count)
         case ops.Const() | ops.Parameter():
             return constant(op, ws.choice.held(ws.node), node.type)
@@ -86,7 +86,7 @@ def _bind_node(ws: Workspace, node: Node) -> Value:
             assert_never(op)
 
 
-def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> Value:
+def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValue:
     """The body has a workspace of its own, which runs once per step of the sequence."""
     choice = ws.choice.bodies[ws.node]
     held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
@@ -103,7 +103,7 @@ def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> Value:
     ]
     scale = np.broadcast_to(held.scale, (*held.scale.shape,))[0]
     y = body.fetch(results[-1], held.kind, scale)
-    made = ws.new(type_.shape, held, type_, count=limb_count(type_) if held.kind is Kind.LIMBS else 1)
+    made = ws.new(type_.shape, held, type_, count=limb_count(type_) if held.kind is NumberKind.LIMBS else 1)
     states = inputs[: op.states]
     # A next state may be (a view of) another state, so all are copied before any is overwritten.
     shadows = [[np.empty_like(part) for part in state.limbs] for state in states]

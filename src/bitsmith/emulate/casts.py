@@ -9,26 +9,26 @@ import numpy as np
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.floats import Floats, folder, rounder
+from bitsmith.emulate.floats import FloatArray, folder, rounder
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.storage import Held, Kind, has_room, least, overflows, rounded_range
-from bitsmith.emulate.workspace import DTYPES, Array, Value, Workspace
+from bitsmith.emulate.storage import NumberKind, Storage, has_room, least, overflows, rounded_range
+from bitsmith.emulate.workspace import DTYPES, Array, StoredValue, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
 
 
-def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
+def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue:
     """``x`` rounded and brought into a range."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
     type_, operand = ws.choice.type(ws.node), ws.choice.type(args[0])
     fold = overflows(op, *rounded_range(op, operand))
-    if kind is Kind.LIMBS:
+    if kind is NumberKind.LIMBS:
         return _cast_limbs(ws, op, args[0], fold)
     rounds = bool(np.any(operand.frac > op.frac))
     x = ws.fetch(args[0], kind, held.scale)
     if not rounds and not fold:
-        return Value(x.parts, held, type_, x.buffers) if held.kind is kind else ws.convert(x, held, type_)
-    made = ws.result(Held(kind, held.scale), (x,))
+        return StoredValue(x.parts, held, type_, x.buffers) if held.kind is kind else ws.convert(x, held, type_)
+    made = ws.result(Storage(kind, held.scale), (x,))
     if rounds:
         roomy = has_room(op, operand, kind)
         ws.do(rounder(x.floats, made.floats, op.rounding, roomy=roomy), made.varies)
@@ -44,16 +44,16 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
     return ws.convert(made, held, type_)
 
 
-def _scratch(ws: Workspace, like: Value) -> Floats:
+def _scratch(ws: Workspace, like: StoredValue) -> FloatArray:
     if not like.varies:
         return np.empty_like(like.floats)
-    return cast(Floats, ws.temporary(like.type.shape, like.part.dtype))
+    return cast(FloatArray, ws.temporary(like.type.shape, like.part.dtype))
 
 
-def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:
+def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValue:
     operand = ws.choice.type(arg)
     lo, hi = rounded_range(op, operand)
-    x = ws.fetch(arg, Kind.LIMBS)
+    x = ws.fetch(arg, NumberKind.LIMBS)
     rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
     declared = max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) if fold else 0
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
@@ -67,7 +67,7 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:
     return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
 
 
-def _limb_folder(op: ops.Cast, count: int) -> limbs.Function:
+def _limb_folder(op: ops.Cast, count: int) -> limbs.LimbFunction:
     """A function that brings limbs into the range of ``op``."""
     low, high = least(op)[..., None], op.hi[..., None]
     if op.overflow is Overflow.WRAP:
@@ -79,7 +79,7 @@ def _limb_folder(op: ops.Cast, count: int) -> limbs.Function:
     return lambda x: limbs.select(limbs.less(x, least_parts) | limbs.less(most_parts, x), zero, x, count)
 
 
-def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> Value:
+def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredValue:
     """A look-up by raw value."""
     held, type_, operand = ws.choice.held(ws.node), ws.choice.type(ws.node), ws.choice.type(args[0])
     x = ws.fetch(args[0], ws.values[args[0]].held.kind, operand.frac)
@@ -99,11 +99,11 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> Value:
     return made
 
 
-def _tables(op: ops.Table, held: Held, shape: tuple[int, ...]) -> tuple[list[Array], IntArray]:
+def _tables(op: ops.Table, held: Storage, shape: tuple[int, ...]) -> tuple[list[Array], IntArray]:
     """Entries as they are held, all rows in one line, and the row that each element reads (with a batch axis)."""
     rank = len(shape)
     values = op.values.reshape((1,) * (rank + 1 - op.values.ndim) + op.values.shape)
-    if held.kind is Kind.LIMBS:
+    if held.kind is NumberKind.LIMBS:
         count = limbs_for(int(np.max(abs(values))).bit_length())
         entries: list[Array] = list(limbs.from_objects(values, count))
     else:

@@ -11,24 +11,24 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.floats import Floats
+from bitsmith.emulate.floats import FloatArray
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
-from bitsmith.emulate.storage import Kind, channel_scale, magnitude, magnitude_bits, position_free
-from bitsmith.emulate.workspace import Value, Workspace
-from bitsmith.ir.infer import channel_frac
+from bitsmith.emulate.storage import NumberKind, channel_scale, magnitude, magnitude_bits, position_free
+from bitsmith.emulate.workspace import StoredValue, Workspace
+from bitsmith.ir.scaling import channel_frac
 from bitsmith.ir.types import objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 ROWS_BYTES = 1 << 18
 """Written out windows of a convolution that are in use at the same time: measured best of 2**16 to 2**22."""
 
-EXACT_BITS = Kind.FLOAT64.bits
+EXACT_BITS = NumberKind.FLOAT64.bits
 
 
-def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_linear(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x @ weights`` over the last axis."""
     held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is Kind.LIMBS:
+    if kind is NumberKind.LIMBS:
         return _wide(ws, args)
     windows = ws.values[args[0]]
     if windows.part.ndim > len(windows.type.shape) + 1:
@@ -43,7 +43,7 @@ def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
     return made
 
 
-def _by_rows(ws: Workspace, x: Value) -> Value:
+def _by_rows(ws: Workspace, x: StoredValue) -> StoredValue:
     """Windows that overlap, each as one row of the operand: written out for some positions only, which stay in the cache."""
     held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
     weights = ws.choice.prepared(ws.node, lambda: _scaled(ws, x))
@@ -59,7 +59,7 @@ def _by_rows(ws: Workspace, x: Value) -> Value:
     return made
 
 
-def _scaled(ws: Workspace, x: Value) -> Floats:
+def _scaled(ws: Workspace, x: StoredValue) -> FloatArray:
     """Transposed weights (n_out, n_in) that take ``x`` as it is scaled to the result as it is to be scaled."""
     weights, frac = ws.choice.weights[ws.node]
     held = ws.choice.held(ws.node)
@@ -69,15 +69,15 @@ def _scaled(ws: Workspace, x: Value) -> Floats:
     # Weights of channels that are always 0 have no bound; they do not matter.
     numbers = np.where(zero[:, None], 0, weights).astype(np.float64).T
     scaled = np.ldexp(numbers, up[:, None] + down[None, :])
-    return scaled.astype(np.float32) if held.kind is Kind.FLOAT32 else np.ascontiguousarray(scaled)
+    return scaled.astype(np.float32) if held.kind is NumberKind.FLOAT32 else np.ascontiguousarray(scaled)
 
 
-def _channel_magnitude(x: Value) -> npt.NDArray[np.object_]:
+def _channel_magnitude(x: StoredValue) -> npt.NDArray[np.object_]:
     top = magnitude(x.type).max(axis=tuple(range(len(x.type.shape) - 1)))
     return np.broadcast_to(objects(top).reshape(-1), (x.type.shape[-1],))
 
 
-def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
+def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """Operand and weights split into pieces, so that each product of pieces is exact in float64; summed in limbs."""
     operand = ws.choice.type(args[0])
     weights = ws.choice.weights[ws.node][0]
@@ -85,10 +85,10 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
     x_bits = magnitude_bits(operand)
     weight_bits = max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length(), 1)
     if x_bits <= EXACT_BITS:
-        x = ws.fetch(args[0], Kind.FLOAT64, operand.frac)
+        x = ws.fetch(args[0], NumberKind.FLOAT64, operand.frac)
         x_size, weight_size = _sizes(max(x_bits, 1), weight_bits, room)
     else:
-        x = ws.fetch(args[0], Kind.LIMBS)
+        x = ws.fetch(args[0], NumberKind.LIMBS)
         x_size = BITS if room - BITS > 8 else BITS // 2
         weight_size = room - x_size - 1
     split = ws.choice.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
@@ -130,9 +130,9 @@ def _split_weights(weights: npt.NDArray[np.object_], size: int) -> list[Float64s
         rest = rest >> size
 
 
-def _split(x: Value, size: int, pieces: int) -> list[Float64s]:
+def _split(x: StoredValue, size: int, pieces: int) -> list[Float64s]:
     """Pieces of ``size`` bits as floats, least significant first; the last one is signed."""
-    if x.held.kind is Kind.LIMBS:
+    if x.held.kind is NumberKind.LIMBS:
         parts = limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS)))
         if size < BITS:
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))

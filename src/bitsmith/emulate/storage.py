@@ -24,16 +24,17 @@ import numpy.typing as npt
 
 from bitsmith.emulate.limbs import limbs_for
 from bitsmith.ir import ops
-from bitsmith.ir.infer import channel_frac, infer, machine_weights
+from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
 from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.scaling import channel_frac, machine_weights
 from bitsmith.ir.types import Fracs, Overflow, TensorType, compact, objects
 
 T = TypeVar("T")
 
 
-class Kind(enum.IntEnum):
+class NumberKind(enum.IntEnum):
     """Kinds of numbers, from fast to wide."""
 
     FLOAT32 = 24
@@ -47,10 +48,10 @@ class Kind(enum.IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Storage:
     """How a node is held: stored value = real value * 2**scale; ``scale`` has the rank of the node, or one element."""
 
-    kind: Kind
+    kind: NumberKind
     scale: Fracs
 
 
@@ -69,15 +70,15 @@ def limb_count(x: TensorType) -> int:
     return limbs_for(magnitude_bits(x))
 
 
-def narrowest(magnitude: int) -> Kind:
+def narrowest(magnitude: int) -> NumberKind:
     """The fastest kind that is exact up to ``magnitude``."""
-    for kind in (Kind.FLOAT32, Kind.FLOAT64):
+    for kind in (NumberKind.FLOAT32, NumberKind.FLOAT64):
         if magnitude <= 1 << kind.bits:
             return kind
-    return Kind.LIMBS
+    return NumberKind.LIMBS
 
 
-def storable(x: TensorType) -> Kind:
+def storable(x: TensorType) -> NumberKind:
     """The fastest kind that holds every value of ``x``."""
     return narrowest(int(magnitude(x).max()))
 
@@ -105,9 +106,9 @@ class Choice:
         self.program = program
         self.needed = self._reached(wanted)
         self.weights: dict[int, tuple[npt.NDArray[np.object_] | npt.NDArray[np.int64], Fracs]] = {}
-        self.computed: dict[int, Kind] = {}
+        self.computed: dict[int, NumberKind] = {}
         """Kind in which a node's op computes (its result may be held in another)."""
-        self.kinds: dict[int, Kind] = {}
+        self.kinds: dict[int, NumberKind] = {}
         self.scales: dict[int, Fracs] = {}
         self.bodies: dict[int, Choice] = {}
         """Choices for the bodies of scans."""
@@ -127,9 +128,9 @@ class Choice:
             self._prepared[index] = make()
         return cast(T, self._prepared[index])
 
-    def held(self, index: int) -> Held:
+    def held(self, index: int) -> Storage:
         """How node ``index`` is held."""
-        return Held(self.kinds[index], self.scales[index])
+        return Storage(self.kinds[index], self.scales[index])
 
     def bytes(self, index: int) -> int:
         """Bytes per sample of one array that is made for node ``index``."""
@@ -143,7 +144,7 @@ class Choice:
                 return 0
             case _:
                 size = 0 if index in self.by_rows else self.type(index).size
-        return size * (4 if self.kinds[index] is Kind.FLOAT32 else 8)
+        return size * (4 if self.kinds[index] is NumberKind.FLOAT32 else 8)
 
     def widest(self) -> int:
         """Bytes per sample of the largest array."""
@@ -164,13 +165,13 @@ class Choice:
         nodes = self.program.nodes
         readers = Counter(arg for index in self.needed for arg in nodes[index].args)
         products = [index for index in self.needed if isinstance(nodes[index].op, ops.Linear)]
-        read = {nodes[index].args[0] for index in products if self.computed[index] is not Kind.LIMBS}
+        read = {nodes[index].args[0] for index in products if self.computed[index] is not NumberKind.LIMBS}
         return {index for index in read - wanted if readers[index] == 1 and self._flattens_windows(index)}
 
     def _flattens_windows(self, index: int) -> bool:
         """Whether a node puts the taps of windows and their channels into one axis, behind some positions."""
         flat = self.program.nodes[index]
-        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or self.kinds[index] is Kind.LIMBS:
+        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or self.kinds[index] is NumberKind.LIMBS:
             return False
         windows, positions = self.program.nodes[flat.args[0]], flat.type.shape[:-1]
         same = windows.type.shape[: len(positions)] == positions and position_free(self.scales[index])
@@ -187,16 +188,16 @@ class Choice:
             case ops.Linear():
                 self.weights[index] = machine_weights(node.op, operands[0])
                 computed = max(widest, narrowest(partial_products(self.weights[index][0], operands[0])))
-                held = max(own, min(computed, Kind.FLOAT64))
+                held = max(own, min(computed, NumberKind.FLOAT64))
             case ops.Sum() | ops.MatMul():
                 computed = max(widest, own, narrowest(partial_sums(node.op, operands)))
-                held = max(own, min(computed, Kind.FLOAT64))
+                held = max(own, min(computed, NumberKind.FLOAT64))
             case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs() | ops.AMax():
                 computed = max(widest, own)
-                held = max(own, min(computed, Kind.FLOAT64))
+                held = max(own, min(computed, NumberKind.FLOAT64))
             case ops.Select():
                 computed = max(own, *(storable(x) for x in operands[1:]))
-                held = max(own, min(computed, Kind.FLOAT64))
+                held = max(own, min(computed, NumberKind.FLOAT64))
             case ops.Compare():
                 computed, held = widest, own
             case ops.Cast():
@@ -207,7 +208,7 @@ class Choice:
             case _:  # wiring
                 computed = held = max(own, widest)
         if not isinstance(node.op, ops.Cast) and not alike(computed, [node.type, *operands]):
-            computed = held = Kind.LIMBS
+            computed = held = NumberKind.LIMBS
         self.computed[index] = computed
         self.kinds[index] = held
 
@@ -215,23 +216,23 @@ class Choice:
         """Hold a value in float64 although float32 would do, where it is used in float64: conversions cost time."""
         for index in reversed(self.needed):
             op = self.program.nodes[index].op
-            if not isinstance(op, ops.Linear | ops.Cast | ops.Compare) and self.kinds[index] is Kind.FLOAT64:
-                self.computed[index] = max(self.computed[index], Kind.FLOAT64)
-            if isinstance(op, ops.Cast) and self.kinds[index] is Kind.FLOAT64:
+            if not isinstance(op, ops.Linear | ops.Cast | ops.Compare) and self.kinds[index] is NumberKind.FLOAT64:
+                self.computed[index] = max(self.computed[index], NumberKind.FLOAT64)
+            if isinstance(op, ops.Cast) and self.kinds[index] is NumberKind.FLOAT64:
                 self._widen_chain(self.program.nodes[index].args[0])
-            if self.computed[index] is not Kind.FLOAT64 or isinstance(op, ops.Cast | ops.Table | ops.Scan):
+            if self.computed[index] is not NumberKind.FLOAT64 or isinstance(op, ops.Cast | ops.Table | ops.Scan):
                 continue
             for arg in self.program.nodes[index].args:
-                self.kinds[arg] = max(self.kinds[arg], Kind.FLOAT64)
+                self.kinds[arg] = max(self.kinds[arg], NumberKind.FLOAT64)
         for index in self.needed:
             node = self.program.nodes[index]
-            if isinstance(node.op, ops.Cast) and self.computed[index] is Kind.FLOAT32:
-                self.computed[index] = min(self.kinds[node.args[0]], Kind.FLOAT64)
+            if isinstance(node.op, ops.Cast) and self.computed[index] is NumberKind.FLOAT32:
+                self.computed[index] = min(self.kinds[node.args[0]], NumberKind.FLOAT64)
 
     def _widen_chain(self, arg: int) -> None:
         """Element-wise ops before a cast to float64 are better done in float64 too; the products before them are not."""
         if isinstance(self.program.nodes[arg].op, ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs | ops.Neg | ops.Cast):
-            self.kinds[arg] = max(self.kinds[arg], Kind.FLOAT64)
+            self.kinds[arg] = max(self.kinds[arg], NumberKind.FLOAT64)
 
     def _wishes(self) -> dict[int, Fracs]:
         """The scale that the first consumer of each node would like it to have."""
@@ -248,7 +249,7 @@ class Choice:
     def _scale(self, index: int, wish: Fracs | None) -> Fracs:
         node = self.program.nodes[index]
         kind = self.kinds[index]
-        if kind is Kind.LIMBS:
+        if kind is NumberKind.LIMBS:
             return node.type.frac
         scale = fitted(self._free_scale(index, wish), node.type.shape)
         return scale if scale is not None and sane(kind, node.type, scale) else node.type.frac
@@ -289,18 +290,18 @@ class Choice:
                 return uniform[0] if uniform else default
 
 
-def sane(kind: Kind, x: TensorType, scale: Fracs) -> bool:
+def sane(kind: NumberKind, x: TensorType, scale: Fracs) -> bool:
     """Whether stored values stay clear of the ends of the kind's exponent range."""
-    return kind is Kind.LIMBS or int(np.abs(scale - x.frac).max()) < (60 if kind is Kind.FLOAT32 else 500)
+    return kind is NumberKind.LIMBS or int(np.abs(scale - x.frac).max()) < (60 if kind is NumberKind.FLOAT32 else 500)
 
 
-def alike(kind: Kind, types: Sequence[TensorType]) -> bool:
+def alike(kind: NumberKind, types: Sequence[TensorType]) -> bool:
     """Whether values of all ``types`` can share any sane scale."""
     fracs = [part for x in types for part in (int(x.frac.min()), int(x.frac.max()))]
-    return kind is Kind.LIMBS or max(fracs) - min(fracs) < (40 if kind is Kind.FLOAT32 else 300)
+    return kind is NumberKind.LIMBS or max(fracs) - min(fracs) < (40 if kind is NumberKind.FLOAT32 else 300)
 
 
-def cast_kind(op: ops.Cast, x: TensorType, held: Kind) -> Kind:
+def cast_kind(op: ops.Cast, x: TensorType, held: NumberKind) -> NumberKind:
     """The kind in which a cast of ``x``, held as ``held``, computes."""
     lo, hi = rounded_range(op, x)
     rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
@@ -308,11 +309,15 @@ def cast_kind(op: ops.Cast, x: TensorType, held: Kind) -> Kind:
     if overflows(op, lo, hi):
         # Wrapping adds the magnitude of the least value, and halves are compared with; one bit of room pays for both.
         bound = 2 * max(rounded, int(np.max(abs(op.lo))), int(np.max(abs(op.hi))))
-    for kind in (Kind.FLOAT32, Kind.FLOAT64):
+    for kind in (NumberKind.FLOAT32, NumberKind.FLOAT64):
         spread = abs(objects(objects(op.frac) - objects(x.frac)))
-        if held <= kind and bound <= 1 << kind.bits and int(np.max(spread)) < (60 if kind is Kind.FLOAT32 else 500):
+        if (
+            held <= kind
+            and bound <= 1 << kind.bits
+            and int(np.max(spread)) < (60 if kind is NumberKind.FLOAT32 else 500)
+        ):
             return kind
-    return Kind.LIMBS
+    return NumberKind.LIMBS
 
 
 def rounded_range(op: ops.Cast, x: TensorType) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
@@ -321,7 +326,7 @@ def rounded_range(op: ops.Cast, x: TensorType) -> tuple[npt.NDArray[np.object_],
     return drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
 
 
-def has_room(op: ops.Cast, x: TensorType, kind: Kind) -> bool:
+def has_room(op: ops.Cast, x: TensorType, kind: NumberKind) -> bool:
     """Whether a half can be added to values of ``x``, in the units of the cast, without loss."""
     fine = objects(np.maximum(objects(x.frac), objects(op.frac) + 1))
     half = objects(1 << objects(fine - 1 - objects(op.frac)))
