@@ -30,7 +30,7 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> None
     weights = {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
     stimuli = random_stimuli(program, seed, 4)
     expected = Emulator(program).run_raw(stimuli)
-    streams = [network.processes[number].takes[0] for number in network.exits]
+    streams = [network.processes[number].takes[0] for number in network.sinks]
     for k in range(4):
         results = execute(network, sample(stimuli, k), weights)
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):

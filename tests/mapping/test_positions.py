@@ -82,7 +82,7 @@ def test_positions_are_parts_of_rows_or_whole_rows(sizes: list[int], wanted: int
             rows *= size
     directives = Directives({}, False, {}, {"layer": wanted})
     assert directives.parallelism("layer", tuple(sizes)) == max(number for number in found if number <= wanted)
-    assert Directives({}, True, {}, {"layer": wanted}).at_once("layer", tuple(sizes)) == 1
+    assert Directives({}, True, {}, {"layer": wanted}).parallelism("layer", tuple(sizes)) == 1
 
 
 def test_the_interval_falls_with_the_positions_at_once() -> None:
