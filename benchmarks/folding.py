@@ -31,7 +31,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 
@@ -112,7 +112,9 @@ class Row:
     expected: Size
 
 
-def measured(case: Case, reuse: int, positions: int, products: Products, family: Family, *, simulate: bool) -> Row:
+def measured(
+    case: Case, reuse: int, positions: int, products: MultiplierStyle, family: Family, *, simulate: bool
+) -> Row:
     """The circuit with one reuse factor, and one number of positions at once, for all layers."""
     program = drop_dead(case.program, keep_probes=False)
     layers = {node.layer for node in program.nodes}
@@ -157,7 +159,7 @@ def main() -> None:
     for name in chosen.cases:
         case = CASES[name]()
         factors = [int(factor) for factor in chosen.reuse.split(",")] if chosen.reuse else case.reuse
-        products = Products.SHARED if chosen.resource else Products.CHEAPEST
+        products = MultiplierStyle.SHARED if chosen.resource else MultiplierStyle.CHEAPEST
         table = Table(
             "positions",
             "R",

@@ -21,7 +21,7 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
-from bitsmith.mapping.directives import positions_at_once
+from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Arrays, Model, as_batches
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
@@ -317,7 +317,7 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
                 "and ReuseFactor lets them share hardware."
             )
             return
-        found = max(number for number in positions_at_once(grid) if number <= wanted)
+        found = max(number for number in possible_parallelism(grid) if number <= wanted)
         if grid and found < wanted and "weight" in node.layer.variables():
             yield (
                 f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "

@@ -34,7 +34,7 @@ from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
 from bitsmith.project import write_atomically
@@ -47,10 +47,10 @@ Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
 
 _PRODUCTS = {
-    Strategy.LATENCY: Products.CHEAPEST,
-    Strategy.RESOURCE: Products.SHARED,
-    Strategy.UNROLLED: Products.GRAPHS,
-    Strategy.DISTRIBUTED_ARITHMETIC: Products.GRAPHS,
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
 }
 
 

@@ -17,12 +17,10 @@ from bitsmith.ir import data_movement, ops
 from bitsmith.ir.data_movement import require
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
+from bitsmith.ir.scaling import machine_weights, needed_frac, rescale, settled
 from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Fracs, Ints, Overflow, TensorType, compact, objects
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-NO_BITS = -(1 << 40)
-"""The ``frac`` that a constant zero needs: none."""
 
 
 def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
@@ -100,45 +98,6 @@ def _parameter(op: ops.Parameter) -> TensorType:
     return result
 
 
-def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
-    """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
-    shift = objects(objects(want) - objects(have))
-    down = objects(np.maximum(-shift, 0))
-    raised = objects(raw << objects(np.maximum(shift, 0)))
-    result = objects(raised >> down)
-    if bool(np.any((result << down) != raised)):
-        raise ProgramError("a rescaling that would lose bits")
-    return result
-
-
-def needed_frac(x: TensorType) -> Fracs:
-    """Fractional bits that the values of ``x`` need: fewer than ``x.frac`` for constants with trailing zeros."""
-    return _needed(x.frac, x.lo, x.hi)
-
-
-def trailing_zeros(raw: Ints) -> Fracs:
-    """Trailing zero bits of each integer (0 for 0)."""
-    return np.asarray(_trailing(raw), dtype=np.int64)
-
-
-def _trailing_one(raw: int) -> int:
-    return (raw & -raw).bit_length() - 1 if raw else 0
-
-
-_trailing = np.frompyfunc(_trailing_one, 1, 1)
-
-
-def _needed(frac: Fracs, lo: Ints, hi: Ints) -> Fracs:
-    fixed = lo == hi
-    need = frac - np.where(fixed, trailing_zeros(lo), 0)
-    return np.where(fixed & (lo == 0), NO_BITS, need).astype(np.int64)
-
-
-def _settled(frac: Fracs) -> Fracs:
-    """Zero where nothing needs fractional bits at all."""
-    return np.where(frac == NO_BITS, 0, frac)
-
-
 def _pad(op: ops.Pad, x: TensorType) -> TensorType:
     require(len(op.before) == len(op.after) == len(x.shape) and min(op.before + op.after) >= 0, f"pad of {x}")
     shape = [sum(n) for n in zip(op.before, x.shape, op.after, strict=True)]
@@ -190,40 +149,6 @@ def _window(op: ops.Window, x: TensorType) -> TensorType:
     return TensorType.of((*positions, *op.size, *x.shape[rank:]), *parts)
 
 
-def channel_frac(x: TensorType) -> Fracs:
-    """``frac`` along the last axis, which must be the same at every position."""
-    require(all(n == 1 for n in x.frac.shape[:-1]), f"fractional bits that differ between positions of {x}")
-    return np.broadcast_to(x.frac.reshape(-1), (x.shape[-1],))
-
-
-def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
-    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least."""
-    weights, frac = machine_weights(op, x)
-    return objects(weights), frac
-
-
-def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
-    """As :func:`linear_weights`, but in 64-bit integers if all fit: a million weights take milliseconds then."""
-    require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
-    have = np.broadcast_to(channel_frac(x)[:, None] + op.frac, op.weights.shape)
-    try:
-        machine = op.weights.astype(np.int64)
-    except OverflowError:
-        machine = None
-    if machine is not None and int(np.min(machine)) > -(1 << 62) and int(np.max(machine)) < 1 << 62:
-        zeros = np.frexp((machine & -machine).astype(np.float64))[1].astype(np.int64) - 1
-        frac = _settled(np.where(machine == 0, NO_BITS, have - zeros).max(axis=0))
-        shift = np.where(machine == 0, 0, frac - have)
-        # At most trailing zeros go right; whether the left shift fits is decided on the widest entry.
-        bits = np.frexp(np.abs(machine).astype(np.float64))[1] + shift
-        if int(bits.max()) <= 62:
-            return (machine >> np.maximum(-shift, 0)) << np.maximum(shift, 0), frac
-    need = np.where(op.weights == 0, NO_BITS, have - trailing_zeros(op.weights))
-    frac = _settled(need.max(axis=0))
-    have = np.where(op.weights == 0, frac, have)
-    return rescale(op.weights, have, frac), frac
-
-
 def _linear(op: ops.Linear, x: TensorType) -> TensorType:
     _sane(op.frac)
     require(
@@ -266,7 +191,7 @@ def _matmul(x: TensorType, y: TensorType) -> TensorType:
 
 
 def _common(x: TensorType, y: TensorType) -> Fracs:
-    return _settled(np.maximum(needed_frac(x), needed_frac(y)))
+    return settled(np.maximum(needed_frac(x), needed_frac(y)))
 
 
 def _aligned(op: ops.Add | ops.Sub | ops.Max | ops.Min, x: TensorType, y: TensorType) -> TensorType:
