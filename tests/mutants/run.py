@@ -32,7 +32,10 @@ SOURCES = ROOT / "src"
 
 PROCESSES = 2
 TIMEOUT_S = 180.0
-"""For one mutant; a mistake may lead to an endless loop."""
+"""For the tests of one mutant; a mistake may lead to an endless loop."""
+
+ALL_TIMEOUT_S = 3600.0
+"""For the tests of all of them without a mistake."""
 
 _PYTEST_OK, _PYTEST_FAILED = 0, 1
 
@@ -91,20 +94,15 @@ def read_mutants() -> list[Mutant]:
     ]
 
 
-def run_tests(sources: Path, tests: Sequence[str], timeout_s: float | None, *, keep_bytecode: bool) -> tuple[int, str]:
+def run_tests(sources: Path, tests: Sequence[str], timeout_s: float, *options: str) -> tuple[int, str]:
     """Exit code and output of pytest on the checkout's tests and a copy of its sources.
 
     Raises:
         subprocess.TimeoutExpired: the tests took longer than ``timeout_s``; all of their processes are ended.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(sources),
-        "KERAS_BACKEND": "jax",
-        "HYPOTHESIS_STORAGE_DIRECTORY": str(sources.parent / "hypothesis"),
-        **({} if keep_bytecode else {"PYTHONDONTWRITEBYTECODE": "1"}),
-    }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(sources), "KERAS_BACKEND": "jax"}
+    plugins = ("-p", "tests.mutants.quick", "-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", *plugins, *options]
     command += [f"tests/{test}" for test in tests]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:  # fmt: skip
@@ -124,7 +122,7 @@ def judge(mutant: Mutant, base: Path) -> Outcome:
         shutil.copytree(base, sources)
         mutant.path(sources).write_text(mutant.mutated(), encoding="utf-8")
         try:
-            code, said = run_tests(sources, mutant.tests, TIMEOUT_S, keep_bytecode=False)
+            code, said = run_tests(sources, mutant.tests, TIMEOUT_S)
             verdict = {_PYTEST_OK: Verdict.SURVIVED, _PYTEST_FAILED: Verdict.KILLED}.get(code, Verdict.BROKEN)
         except subprocess.TimeoutExpired:
             verdict, said = Verdict.SLOW, ""
@@ -170,7 +168,7 @@ def main() -> int:
         shutil.copytree(SOURCES, base, ignore=shutil.ignore_patterns("__pycache__"))
         with console.status("tests without a mutant"):
             tests = sorted({test for mutant in mutants for test in mutant.tests})
-            code, said = run_tests(base, tests, None, keep_bytecode=True)
+            code, said = run_tests(base, tests, ALL_TIMEOUT_S, "-n", str(PROCESSES))
         if code != _PYTEST_OK:
             console.print(f"{said}\nThe tests fail without a mutant.", markup=False, highlight=False)
             return 1
