@@ -142,7 +142,11 @@ def test_probes_are_dropped_when_asked() -> None:
 
 
 def test_differences_of_turned_operands_are_two() -> None:
-    program = parse(HEAD + "%1 = abs %0\n%2 = sub %0 %1\n%3 = sub %1 %0\noutput y %2\noutput z %3")
+    program = parse(
+        HEAD
+        + "%1 = input name=z shape=(2) frac=0 lo=-8 hi=7 rounding=TRN overflow=SAT\n"
+        + "%2 = sub %0 %1\n%3 = sub %1 %0\noutput y %2\noutput w %3"
+    )
     assert len(share(program).nodes) == 4
 
 
