@@ -45,15 +45,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/against_hls4ml.py
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m bitsmith.ir.rounding_table docs/rounding.md
-	$(BIN)/python -m bitsmith.coverage docs/layers.md
-	$(BIN)/python -m bitsmith.accuracy docs/accuracy.md
+	PYTHONPATH=docs $(BIN)/python -m generate.rounding docs/rounding.md
+	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
+	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md
 
-# Lines per package.
-size:
-	@for d in $$(find src/bitsmith -mindepth 1 -maxdepth 1 -type d -not -name '__*' -not -name data | sort); do printf '%6d  %s\n' "$$(cat $$(find $$d -name '*.py' -o -name '*.sv' -o -name '*.cpp' -o -name '*.v') /dev/null | wc -l)" "$$d"; done
-	@printf '%6d  src/bitsmith/*.py\n' "$$(cat src/bitsmith/*.py | wc -l)"
-	@printf '%6d  tests\n' "$$(cat $$(find tests -name '*.py') | wc -l)"
+# Lines per package, and the difference to a revision: make size AGAINST=main
+AGAINST ?= main
+size: $(VENV)/.dev
+	@$(BIN)/python benchmarks/size.py $(AGAINST)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) .mypy_cache .ruff_cache .pytest_cache .hypothesis

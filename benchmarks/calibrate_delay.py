@@ -1,4 +1,4 @@
-"""Measure the ECP5 numbers of ``bitsmith.plan.delay``: delay and area of single operations after place and route.
+"""Measure the ECP5 numbers of ``bitsmith.devices.delay``: delay and area of single operations after place and route.
 
 Every design has 64 operators (of tables and multipliers fewer) with registers before and after them; 32 registers per side
 feed them in random order, so that registers drive about two operators each. Prints one line of JSON per design: ``period_ns``

@@ -38,9 +38,13 @@ def main() -> None:
         console.print(f"explained in {time.perf_counter() - begun:.1f} s: {fit.said}, {fit.size}")
         chosen = {name: {"ReuseFactor": factor} for name, factor in fit.reuse.items()}
         model = bitsmith.convert(
-            path, Path(folder) / "project", {**config, "LayerName": chosen}, part=PART, clock_period=CLOCK_NS,
-            io_type="io_parallel" if fit.demand.parallel else "io_stream",
-        )  # fmt: skip
+            path,
+            Path(folder) / "project",
+            {**config, "LayerName": chosen},
+            part=PART,
+            clock_period=CLOCK_NS,
+            io_type="io_parallel" if fit.directives.parallel else "io_stream",
+        )
         frame = np.random.default_rng(0).uniform(-1.0, 1.0, (1, *IMAGE))
         console.print(model.build(inputs=frame, cosim=True, synth=True, pnr="--pnr" in sys.argv))
 

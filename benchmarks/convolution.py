@@ -43,8 +43,14 @@ class Network:
         arrays: dict[str, list[np.ndarray]] = {}
         side, channels = IMAGE[0], IMAGE[2]
         for k, (filters, stride) in enumerate(self.convolutions):
-            config = {"name": f"conv{k}", "filters": filters, "kernel_size": [3, 3], "strides": [stride, stride],
-                      "padding": self.padding, "activation": "relu"}  # fmt: skip
+            config = {
+                "name": f"conv{k}",
+                "filters": filters,
+                "kernel_size": [3, 3],
+                "strides": [stride, stride],
+                "padding": self.padding,
+                "activation": "relu",
+            }
             layers.append({"class_name": "Conv2D", "config": config})
             arrays[f"conv{k}"] = _drawn(rng, 3, 3, channels, filters)
             side = -(-(side if self.padding == "same" else side - 2) // stride)

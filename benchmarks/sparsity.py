@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bitsmith.compiler import compile_network
+from bitsmith.devices.parts import Family
+from bitsmith.estimate.size import estimate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
@@ -27,12 +29,10 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.netlist import csd
-from bitsmith.netlist.narrow import narrow
-from bitsmith.netlist.netlist import Netlist, Product, Sum, Word, live_words
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.netlist import AddSub, Multiplier, Netlist, Word, live_words
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes import drop_dead
-from bitsmith.plan.devices import Family
-from bitsmith.plan.estimate import estimate
 
 INPUT = FixedFormat(True, 8, 5, Rounding.RND, Overflow.SAT)
 WEIGHT_BITS = 6
@@ -95,15 +95,15 @@ def count(make: Maker, kernel: Floats) -> Count:
         NetworkNode("y", layer, ("x",), settings=Settings({"weight": WEIGHT})),
     )
     program = drop_dead(compile_network(Network(nodes, ("x",), ("y",))).program, keep_probes=False)
-    netlist = narrow(scalarise(program))
-    sums = [word.width for word in _cells(netlist, Sum)]
+    netlist = reduce_widths(elaborate(program))
+    sums = [word.width for word in _cells(netlist, AddSub)]
     digits = csd.count_digits(kernel.reshape(-1, kernel.shape[-1]).astype(np.int64)).sum(axis=0)
     return Count(
         nonzero=int(np.count_nonzero(kernel)),
         term_by_term=positions * int(np.maximum(digits - 1, 0).sum()),
         adders=len(sums),
         adder_bits=sum(sums),
-        multipliers=len(_cells(netlist, Product)),
+        multipliers=len(_cells(netlist, Multiplier)),
         lut=estimate(program, Family.ECP5).lut,
         seconds=time.perf_counter() - start,
     )
@@ -114,7 +114,7 @@ def in_proportion(pruned: Count, whole: Count, zeros: float) -> bool:
     return pruned.adders <= (1.0 - zeros) * whole.term_by_term and pruned.multipliers == 0
 
 
-def _cells(netlist: Netlist, kind: type[Sum] | type[Product]) -> list[Word]:
+def _cells(netlist: Netlist, kind: type[AddSub] | type[Multiplier]) -> list[Word]:
     words = [netlist.words[index] for index in live_words(netlist)]
     return [word for word in words if isinstance(word.cell, kind)]
 
@@ -125,10 +125,7 @@ LAYERS: Mapping[str, tuple[Maker, Shape]] = {
     "Conv2D 3x3, 8 -> 8": (conv, (3, 3, 8, 8)),
     "Conv2D 3x3, 16 -> 16": (conv, (3, 3, 16, 16)),
 }
-WEIGHTS: Mapping[str, Callable[[Shape, float], Floats]] = {
-    f"{WEIGHT_BITS} bits": integers,
-    "binary, ternary": signs,
-}
+WEIGHTS: Mapping[str, Callable[[Shape, float], Floats]] = {f"{WEIGHT_BITS} bits": integers, "binary, ternary": signs}
 
 
 def main() -> None:
@@ -157,10 +154,18 @@ def main() -> None:
                 found = count(make, weights(shape, zeros))
                 failed |= not in_proportion(found, whole, zeros)
                 table.add_row(
-                    name, kind, f"{zeros:.0%}", f"{found.nonzero:,}", f"{found.term_by_term:,}", f"{found.adders:,}",
-                    f"{found.adders / whole.adders:.0%}", f"{found.adder_bits:,}", f"{found.lut:,}",
-                    str(found.multipliers), f"{found.seconds:.1f}",
-                )  # fmt: skip
+                    name,
+                    kind,
+                    f"{zeros:.0%}",
+                    f"{found.nonzero:,}",
+                    f"{found.term_by_term:,}",
+                    f"{found.adders:,}",
+                    f"{found.adders / whole.adders:.0%}",
+                    f"{found.adder_bits:,}",
+                    f"{found.lut:,}",
+                    str(found.multipliers),
+                    f"{found.seconds:.1f}",
+                )
             table.add_section()
     Console(width=150).print(table)
     sys.exit(int(failed))

@@ -2,7 +2,7 @@
 
 ``streams.py [MODEL...] [--reuse 1,4,16,64] [--resource] [--pnr] [--queues R] [--picture FILE]``. MODEL is a Keras or ONNX file (a
 ``.json`` with ``_weights.h5`` beside it); without one, a small convolutional network and a small U-Net with random weights. Each
-is built for an ECP5-85 (simulated, synthesised, with ``--pnr`` placed and routed) and for a Kintex UltraScale+ (synthesised), and
+is built for an ECP5-85 (simulated, synthesized, with ``--pnr`` placed and routed) and for a Kintex UltraScale+ (synthesized), and
 as C++ for Vitis (compiled and run). A build ends with an error if a bit or a cycle is not as planned. ``--queues R`` shows each
 queue at the reuse factor R instead: its depth, and the most places that were in use in simulation.
 """
@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 import bitsmith
-from bitsmith.circuits import circuit
+from bitsmith.build.design import circuit
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import resolve_part
 from bitsmith.model import Model
 from bitsmith.passes import drop_dead
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.devices import resolve_part
 from bitsmith.report.report import Report
 from bitsmith.rtl.writer import Title
 
@@ -154,9 +154,14 @@ def converted(path: Path, folder: Path, reuse: int, part: str, backend: str, *, 
     chosen = {"Precision": PRECISION, "ReuseFactor": reuse, "Strategy": "Resource" if resource else "Latency"}
     weights = path.with_name(f"{path.stem}_weights.h5") if path.suffix == ".json" else None
     return bitsmith.convert(
-        path, folder / f"{path.stem}_{backend}_{part}", {"Model": chosen}, backend=backend, part=part, io_type="io_stream",
+        path,
+        folder / f"{path.stem}_{backend}_{part}",
+        {"Model": chosen},
+        backend=backend,
+        part=part,
+        io_type="io_stream",
         weights=weights,
-    )  # fmt: skip
+    )
 
 
 def stimuli(model: Model) -> list[np.ndarray]:
@@ -181,9 +186,16 @@ def measured(path: Path, folder: Path, reuse: int, *, resource: bool, pnr: bool)
     cells = [number(report, "Resources", key) for report in (ecp5, kintex) for key in ("LUT", "FF", "DSP", "BRAM")]
     fmax = f"{ecp5.section('Timing')['FmaxMHz']:.0f}" if pnr else ""
     return Row(
-        reuse, *cells[:4], fmax, *cells[4:], planned[0], number(ecp5, "Latency", "Cycles"), planned[1],
-        number(ecp5, "Latency", "II"), *(number(report, "Verification", "Mismatches") for report in (ecp5, csim)),
-    )  # fmt: skip
+        reuse,
+        *cells[:4],
+        fmax,
+        *cells[4:],
+        planned[0],
+        number(ecp5, "Latency", "Cycles"),
+        planned[1],
+        number(ecp5, "Latency", "II"),
+        *(number(report, "Verification", "Mismatches") for report in (ecp5, csim)),
+    )
 
 
 def _quiet(line: str) -> None:
@@ -196,7 +208,7 @@ def planned_cycles(model: Model) -> tuple[int, int]:
     delays = delay_model(part.family)
     budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
     program = drop_dead(model.program, keep_probes=False)
-    return circuit(program, model.demand, delays, budget, target.project_name, Title("benchmark", "")).cycles
+    return circuit(program, model.directives, delays, budget, target.project_name, Title("benchmark", "")).cycles
 
 
 def show(name: str, rows: Sequence[Row]) -> Table:

@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from bitsmith.frontends.any_model import AnyModel
+from bitsmith.frontends.read import AnyModel
 from bitsmith.layers.layer import Floats, Shape
 
 os.environ.setdefault("KERAS_BACKEND", "jax")

@@ -13,10 +13,10 @@ import torch
 from onnx import helper
 from torch import nn
 
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError, ModelFileError
+from bitsmith.estimate.fit import fits
 from bitsmith.explain import explain
-from bitsmith.plan.devices import resolve_part
-from bitsmith.plan.fit import fits
 from tests.any_models import Sample, proto, samples
 
 _MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import bitsmith
 from bitsmith.converters import convert_from_config, convert_from_onnx_model, onnx_to_hls
 from bitsmith.errors import ConfigError, ModelFileError, ToolMissingError
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.utils import config_from_onnx_model
 
 _RNG = np.random.default_rng(0)

@@ -180,7 +180,7 @@ def test_a_missing_matplotlib_is_told_with_its_extra(tmp_path: Path, monkeypatch
 
 def test_pyplot_is_not_touched() -> None:
     code = (
-        "import sys; from bitsmith.report.plots import *; import numpy as np;"
+        "import sys; from bitsmith.report.figures.plots import *; import numpy as np;"
         "distributions([Row('$x^$\\n', np.ones(3))], 't', Plot.BOXPLOT).savefig(sys.argv[1]);"
         "print('matplotlib.pyplot' in sys.modules)"
     )

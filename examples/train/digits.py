@@ -62,8 +62,8 @@ def main() -> None:
     # Pixels count ink in sixteenths: after scaling each is an exact multiple of 1/16 between 0 and 1.
     inputs, labels = (images / 16.0).astype(np.float32), labels.astype(np.int32)
     x, x_test, y, y_test = train_test_split(inputs, labels, test_size=TEST, stratify=labels, random_state=0)
-    baseline = fit(NETWORK, initial_params(NETWORK, seed=0), x, y, FLOAT_SCHEDULE, quantised=False)
-    stored = fit(NETWORK, baseline, x, y, FIXED_SCHEDULE, quantised=True)
+    baseline = fit(NETWORK, initial_params(NETWORK, seed=0), x, y, FLOAT_SCHEDULE, quantized=False)
+    stored = fit(NETWORK, baseline, x, y, FIXED_SCHEDULE, quantized=True)
     print(measure(NETWORK, baseline, stored, x_test, y_test, shipped=TEST).table_row("digits"))
 
     write_keras3(out / "digits.keras", NETWORK, stored)

@@ -106,7 +106,7 @@ def cast(x: jax.Array, to: Fixed) -> jax.Array:
     return straight_through(clipped, jnp.clip(jnp.floor(x * scale + 0.5), to.low, to.high) / scale)
 
 
-def quantise(weight: jax.Array, to: Fixed, digit_price: float) -> jax.Array:
+def quantize(weight: jax.Array, to: Fixed, digit_price: float) -> jax.Array:
     """The value of the format that is nearest, once its non-zero signed digits are paid for."""
     scale = 2.0**to.frac
     values = np.arange(to.low, to.high + 1)
@@ -127,7 +127,7 @@ def quantised_params(network: Network, params: Params, masks: Sequence[jax.Array
     """The weights and biases as they will be stored; pruned weights are zero but keep their gradient."""
     stored = []
     for layer, (weight, bias), mask in zip(network.layers, params, masks, strict=True):
-        value = quantise(weight, layer.weight, digit_price)
+        value = quantize(weight, layer.weight, digit_price)
         stored.append((straight_through(value, value * mask), cast(bias, layer.bias)))
     return stored
 
@@ -202,9 +202,9 @@ def _epoch(
 
 
 def fit(
-    network: Network, params: Params, x: Floats, y: npt.NDArray[np.int32], schedule: Schedule, *, quantised: bool
+    network: Network, params: Params, x: Floats, y: npt.NDArray[np.int32], schedule: Schedule, *, quantized: bool
 ) -> Params:
-    """Trains and returns the parameters: quantised and pruned ones as they are to be stored, or plain float ones."""
+    """Trains and returns the parameters: quantized and pruned ones as they are to be stored, or plain float ones."""
     rng = np.random.default_rng(schedule.seed)
     steps = len(x) // schedule.batch
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -213,7 +213,7 @@ def fit(
     price = 0.0
     for epoch in range(schedule.epochs):
         progress = min(1.0, 2.0 * epoch / schedule.epochs)
-        if quantised and (progress < 1.0 or price == 0.0):
+        if quantized and (progress < 1.0 or price == 0.0):
             masks = masks_for(network, params, progress)
             price = schedule.digit_price if progress >= 1.0 else 0.0
         order = rng.permutation(len(x))[: steps * schedule.batch].reshape(steps, schedule.batch)
@@ -221,9 +221,9 @@ def fit(
         rates = jnp.asarray(schedule.rate * (0.5 + 0.5 * np.cos(np.pi * position)), jnp.float32)
         batches = (jnp.asarray(x[order]), jnp.asarray(y[order]))
         first = jnp.float32(epoch * steps + 1)
-        arithmetic = network if quantised else None
+        arithmetic = network if quantized else None
         params, moments = _epoch(arithmetic, params, moments, masks, batches, rates, first, price, schedule.softening)
-    return quantised_params(network, params, masks, price) if quantised else params
+    return quantised_params(network, params, masks, price) if quantized else params
 
 
 def to_raw(x: npt.ArrayLike, form: Fixed) -> Ints:
@@ -311,9 +311,7 @@ def precision_config(network: Network, *, probabilities: Fixed) -> Mapping[str, 
     `<name>_<activation>`. Hidden sums stay exact; only the activation's result is cast.
     """
     modes = "RND,SAT"
-    layers: dict[str, object] = {
-        network.input_name: {"Precision": {"result": network.input_format.spec(modes=modes)}},
-    }
+    layers: dict[str, object] = {network.input_name: {"Precision": {"result": network.input_format.spec(modes=modes)}}}
     for layer in network.layers:
         precision = {"weight": layer.weight.spec(), "bias": layer.bias.spec()}
         if layer.relu:

@@ -137,8 +137,8 @@ def main() -> None:
     out: Path = parser.parse_args().out
 
     x, y = generate(TRAIN + HELD_OUT)
-    baseline = fit(NETWORK, initial_params(NETWORK, seed=0), x[:TRAIN], y[:TRAIN], FLOAT_SCHEDULE, quantised=False)
-    stored = fit(NETWORK, baseline, x[:TRAIN], y[:TRAIN], FIXED_SCHEDULE, quantised=True)
+    baseline = fit(NETWORK, initial_params(NETWORK, seed=0), x[:TRAIN], y[:TRAIN], FLOAT_SCHEDULE, quantized=False)
+    stored = fit(NETWORK, baseline, x[:TRAIN], y[:TRAIN], FIXED_SCHEDULE, quantized=True)
     print(measure(NETWORK, baseline, stored, x[TRAIN:], y[TRAIN:], shipped=SHIPPED).table_row("KERAS_3layer"))
 
     write_json(out / "KERAS_3layer.json", keras2_architecture(NETWORK))

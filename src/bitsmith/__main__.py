@@ -1,6 +1,6 @@
 """``python -m bitsmith``: the command line."""
 
-from bitsmith.cli import main
+from bitsmith.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -11,11 +11,11 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.passes import simplify
+from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from bitsmith.passes.index_inputs import index_inputs
 from bitsmith.passes.layout import layout
 from bitsmith.passes.lower import lower
-from bitsmith.passes.observe import observe
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     notes = (*network.notes, *_notes(network, calibrated=calibration is not None))
     network = layout(network)
     network = fold_batchnorm(network)
-    observed = observe(network, calibration)
+    observed = calibrate(network, calibration)
     program = lower(network, observed)
     return Compiled(network, simplify(program), notes)
 

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
+from bitsmith.devices.parts import DEFAULT_PART, default_clock_period_ns, resolve_part
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
-from bitsmith.frontends.any_model import AnyModel, read_model
-from bitsmith.frontends.keras import ModelLike, read_keras
-from bitsmith.frontends.onnx import OnnxModel, read_onnx
-from bitsmith.frontends.torch import TorchModel, read_torch
-from bitsmith.frontends.torch_live import Example, InputShapes
+from bitsmith.frontends.keras.read import ModelLike, read_keras
+from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
+from bitsmith.frontends.read import AnyModel, read_model
+from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.frontends.torch.read import TorchModel, read_torch
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
-from bitsmith.model import Arrays, Model, Target, as_batches
-from bitsmith.plan.demand import positions_at_once
-from bitsmith.plan.devices import DEFAULT_PART, default_clock_period_ns, resolve_part
+from bitsmith.mapping.directives import possible_parallelism
+from bitsmith.model import Arrays, Model, as_batches
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
@@ -252,8 +253,11 @@ def _content(config: Mapping[str, object] | str | Path) -> Mapping[str, object]:
     """A project configuration as a dictionary."""
     content: object = parse_yaml_config(config) if isinstance(config, str | Path) else config
     if not isinstance(content, Mapping):
-        raise ConfigError(f"a {type(content).__name__}", where="configuration",
-                          accepted="a dictionary, or the path of a YAML or JSON file")  # fmt: skip
+        raise ConfigError(
+            f"a {type(content).__name__}",
+            where="configuration",
+            accepted="a dictionary, or the path of a YAML or JSON file",
+        )
     return content
 
 
@@ -313,7 +317,7 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
                 "and ReuseFactor lets them share hardware."
             )
             return
-        found = max(number for number in positions_at_once(grid) if number <= wanted)
+        found = max(number for number in possible_parallelism(grid) if number <= wanted)
         if grid and found < wanted and "weight" in node.layer.variables():
             yield (
                 f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "

@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.circuits import circuit
+from bitsmith.build.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.converters import configured, convert
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Part, resolve_part
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
-from bitsmith.frontends.any_model import AnyModel
-from bitsmith.frontends.torch_live import Example, InputShapes
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.estimate.fit import Fit, fits, proposal
+from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.frontends.read import AnyModel
+from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model
 from bitsmith.passes import drop_dead
-from bitsmith.passes.observe import observe
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.devices import Part, resolve_part
-from bitsmith.plan.estimate import Size, estimate_layout
-from bitsmith.plan.fit import Fit, fits, proposal
+from bitsmith.passes.calibration import calibrate
 from bitsmith.report.summary import LayerRow, rows
 from bitsmith.rtl.writer import Title
 
@@ -38,11 +38,14 @@ class Proposal:
 
     def document(self) -> dict[str, object]:
         """The choice as keys of the configuration, and what follows."""
-        io_type = IOType.PARALLEL if self.fit.demand.parallel else IOType.STREAM
+        io_type = IOType.PARALLEL if self.fit.directives.parallel else IOType.STREAM
         return {
-            "IOType": io_type.value, "ReuseFactor": dict(self.fit.reuse), "LatencyCycles": self.latency,
-            "II": self.interval, "Estimate": self.fit.size.section(),
-        }  # fmt: skip
+            "IOType": io_type.value,
+            "ReuseFactor": dict(self.fit.reuse),
+            "LatencyCycles": self.latency,
+            "II": self.interval,
+            "Estimate": self.fit.size.section(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def explain(
         program, found = _translated(network)
         return Explanation(rows(network, program), found or (first,))
     program, target_part = drop_dead(converted.program, keep_probes=False), resolve_part(converted.target.part)
-    size = estimate_layout(program, converted.demand, target_part.family)
+    size = estimate_layout(program, converted.directives, target_part.family)
     fitting = fits(size, target_part)
     proposed = None if fitting else _proposed(converted, program, target_part)
     return Explanation(rows(converted.network, converted.program), (), converted, size, fitting, proposed)
@@ -108,12 +111,12 @@ def explain(
 
 def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
     """Reuse factors that fit, and the cycles of the circuit that they make."""
-    found = proposal(program, part, model.demand)
+    found = proposal(program, part, model.directives)
     if found is None:
         return None
     target, delays = model.target, delay_model(part.family)
     budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
-    latency, interval = circuit(program, found.demand, delays, budget, target.project_name, Title("", "")).cycles
+    latency, interval = circuit(program, found.directives, delays, budget, target.project_name, Title("", "")).cycles
     return Proposal(found, latency, interval)
 
 
@@ -122,7 +125,7 @@ def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
 
     Such a layer is replaced by an input of its shape, so that those after it are looked at too.
     """
-    builder, shapes, observed = Builder(), network.shapes(), observe(network, None)
+    builder, shapes, observed = ProgramBuilder(), network.shapes(), calibrate(network, None)
     values: dict[str, Value] = {}
     good: list[tuple[str, Value]] = []
     found: list[BitsmithError] = []

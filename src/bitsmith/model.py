@@ -6,71 +6,55 @@ import tokenize
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith import saved
-from bitsmith.config import Backend, IOType, read_project
+from bitsmith import serialization
+from bitsmith.build.csim import CompiledProgram, compile_job
+from bitsmith.build.hls import HlsStages, build_hls
+from bitsmith.build.job import Batch, Job, Target
+from bitsmith.build.rtl import Stages, build
+from bitsmith.config import IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
-from bitsmith.flows.base import Progress
-from bitsmith.ir.ops import Input, Ints
+from bitsmith.flows.run import Progress
+from bitsmith.hls.project import Stage
+from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import FixedFormat, Overflow, width_of
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.folding import Products
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, input_format, render, rows
 
-if TYPE_CHECKING:
-    from bitsmith.bridge import CompiledProgram
-
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
 
-Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
-
-
 _PRODUCTS = {
-    Strategy.LATENCY: Products.CHEAPEST,
-    Strategy.RESOURCE: Products.SHARED,
-    Strategy.UNROLLED: Products.GRAPHS,
-    Strategy.DISTRIBUTED_ARITHMETIC: Products.GRAPHS,
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
 }
 
 
 class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is built where: the part, the clock and the project folder."""
-
-    output_dir: Path
-    project_name: str
-    part: str
-    clock_period_ns: float
-    clock_uncertainty: float = 0.0
-    """As a fraction of the period."""
-    input_data: Path | None = None
-    """Inputs for co-simulation (.npy), used when ``build`` is given none."""
-    backend: Backend = Backend.RTL
-    io_type: IOType = IOType.PARALLEL
 
 
 class Model:
@@ -97,18 +81,16 @@ class Model:
     @cached_property
     def _compiled(self) -> CompiledProgram:
         """The loaded C++ of the program."""
-        from bitsmith.bridge import compile_model  # the flows are only needed here
-
         with working("compiling") as progress:
-            return compile_model(self, progress)
+            return compile_job(self._job(), progress)
 
     @property
-    def demand(self) -> Demand:
+    def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
         reuse = {node.name: node.settings.reuse_factor for node in self.network.nodes}
         products = {node.name: _PRODUCTS[node.settings.strategy] for node in self.network.nodes}
         positions = {node.name: node.settings.parallelization_factor for node in self.network.nodes}
-        return Demand(reuse, self.target.io_type is IOType.PARALLEL, products, positions)
+        return Directives(reuse, self.target.io_type is IOType.PARALLEL, products, positions)
 
     @property
     def output_dir(self) -> Path:
@@ -147,9 +129,9 @@ class Model:
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
         """
-        quantised = [self.emulator.quantise(k, batch) for k, batch in enumerate(self._inputs(x))]
-        outputs = self._compiled.run([raw for raw, _ in quantised])
-        self._warn_outside([outside for _, outside in quantised])
+        quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(self._inputs(x))]
+        outputs = self._compiled.run([raw for raw, _ in quantized])
+        self._warn_outside([outside for _, outside in quantized])
         return outputs[0] if len(outputs) == 1 else outputs
 
     def load_weights(
@@ -200,7 +182,7 @@ class Model:
         """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name, in one run.
 
         A layer that became several has the further results as ``<layer>_<step>``: ``dense_relu`` after the activation
-        within ``dense``, ``attention_scores`` before ``attention``. A layer that a batch normalisation was folded into has
+        within ``dense``, ``attention_scores`` before ``attention``. A layer that a batch normalization was folded into has
         no result of its own and is left out.
         """
         outputs, layers, outside = self.emulator.trace(self._inputs(x))
@@ -244,7 +226,7 @@ class Model:
             validation: as ``cosim``, which always compares.
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
-            fifo_opt: there are no FIFOs to optimise; False.
+            fifo_opt: there are no FIFOs to optimize; False.
             pnr: place and route, which measures Fmax: with nextpnr (ECP5), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for an ECP5 board with a serial port. Implies ``synth``.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
@@ -268,12 +250,10 @@ class Model:
         others = {"bitstream": bitstream} if hls else {"export": export, "vsynth": vsynth}
         for stage, asked in {"fifo_opt": fifo_opt, **others}.items():
             if asked:
-                raise ConfigError(f"{stage}=True with backend {self.target.backend.value!r}", where="build",
-                                  accepted=f"{stage}=False")  # fmt: skip
-        from bitsmith.build import Stages, build  # the flows are only needed here
-        from bitsmith.hls.project import Stage
-        from bitsmith.hls_build import HlsStages, build_hls
-
+                raise ConfigError(
+                    f"{stage}=True with backend {self.target.backend.value!r}", where="build", accepted=f"{stage}=False"
+                )
+        job = self._job(batches)
         with working("building") if progress is None else nullcontext(progress) as shown:
             if hls:
                 vendor = {
@@ -284,9 +264,7 @@ class Model:
                     Stage.PNR: pnr,
                 }
                 asked_for = frozenset(stage for stage, asked in vendor.items() if asked)
-                return build_hls(
-                    self, HlsStages(csim is not False, asked_for, synth is None, reset), batches, progress=shown
-                )
+                return build_hls(job, HlsStages(csim is not False, asked_for, synth is None, reset), progress=shown)
             stages = Stages(
                 synth=synth is not False or pnr or bitstream,
                 cosim=cosim is not False,
@@ -294,7 +272,7 @@ class Model:
                 bitstream=bitstream,
                 reset=reset,
             )
-            return build(self, stages, batches, force=force, progress=shown)
+            return build(job, stages, force=force, progress=shown)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.
@@ -306,8 +284,8 @@ class Model:
         if not path.name or not str(path).isprintable():
             raise ProjectError(f"{str(path)!r} is no name of a file", accepted="a path such as model.json")
         target = self.target
-        text, arrays = saved.encode(
-            saved.SavedModel(
+        text, arrays = serialization.encode(
+            serialization.SavedModel(
                 self.network,
                 self.program,
                 {
@@ -327,7 +305,9 @@ class Model:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
-        write_atomically(saved.weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+        write_atomically(
+            serialization.weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays)
+        )
         write_atomically(path, lambda file: file.write(text.encode()))
 
     @staticmethod
@@ -337,7 +317,7 @@ class Model:
         Raises:
             ModelFileError: not such a file, or a damaged one.
         """
-        content = saved.load(Path(path))
+        content = serialization.load(Path(path))
         target = _checked_target(content.target, str(path))
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
@@ -354,7 +334,7 @@ class Model:
                 return input_format(op)
         raise InputDataError(f"no input {name!r}", accepted=", ".join(op.name for op in self.program.input_ops()))
 
-    def design(self, further_notes: tuple[str, ...] = ()) -> Design:
+    def design(self) -> Design:
         """The model as reports describe it."""
         target = self.target
         return Design(
@@ -363,8 +343,13 @@ class Model:
             target.clock_period_ns,
             rows(self.network, self.program),
             self.network.outputs,
-            (*self.notes, *further_notes),
+            self.notes,
         )
+
+    def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
+        program = drop_dead(self.program, keep_probes=False)
+        given = None if inputs is None else tuple(inputs)
+        return Job(program, self.directives, self.target, self.emulator, self.design(), given)
 
     def __str__(self) -> str:
         target = self.target

@@ -15,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, InputDataError
-from bitsmith.frontends.any_model import AnyModel, read_model
-from bitsmith.frontends.keras_files import LiveModel
-from bitsmith.frontends.torch_live import InputShapes, is_module, module_results
+from bitsmith.frontends.keras.files import LiveModel
+from bitsmith.frontends.read import AnyModel, read_model
+from bitsmith.frontends.torch.live import InputShapes, is_module, module_results
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, as_batches
-from bitsmith.report.plots import Plot, Row, distributions, norms, relative_differences
+from bitsmith.report.figures.plots import Plot, Row, distributions, norms, relative_differences
 from bitsmith.report.summary import held_constant, rows
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import pooch
 
 from bitsmith.config import config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
-from bitsmith.frontends.keras import ModelLike, read_keras
-from bitsmith.frontends.onnx import OnnxModel, read_onnx
-from bitsmith.frontends.torch import TorchModel, read_torch
-from bitsmith.frontends.torch_live import Example, InputShapes
+from bitsmith.frontends.keras.read import ModelLike, read_keras
+from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
+from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.frontends.torch.read import TorchModel, read_torch
 from bitsmith.model import Model
 from bitsmith.project import write_atomically
-from bitsmith.report.picture import Content, Direction, Format, picture, plotted, svg
+from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg
 
 __all__ = [
     "config_from_keras_model",
@@ -105,8 +105,11 @@ def config_from_pytorch_model(
         example: instead of the shape one input, or one for each parameter; the first axis counts samples.
     """
     if channels_last_conversion != "full":
-        raise ConfigError(f"channels_last_conversion={channels_last_conversion!r}", where="config_from_pytorch_model",
-                          accepted="'full': inputs and results have the model's own layout")  # fmt: skip
+        raise ConfigError(
+            f"channels_last_conversion={channels_last_conversion!r}",
+            where="config_from_pytorch_model",
+            accepted="'full': inputs and results have the model's own layout",
+        )
     config = config_from_network(
         read_torch(model, example=example, input_shape=input_shape),
         granularity=granularity,
@@ -181,8 +184,11 @@ def plot_model(
         kind = Format(path.suffix.removeprefix(".").lower())
         direction = Direction(rankdir)
     except ValueError as error:
-        raise ConfigError(f"to_file={str(to_file)!r}, rankdir={rankdir!r}", where="plot_model",
-                          accepted=f"names ending in .{', .'.join(Format)}; {', '.join(Direction)}") from error  # fmt: skip
+        raise ConfigError(
+            f"to_file={str(to_file)!r}, rankdir={rankdir!r}",
+            where="plot_model",
+            accepted=f"names ending in .{', .'.join(Format)}; {', '.join(Direction)}",
+        ) from error
     drawn = picture(model.design(), Content(show_layer_names, show_shapes, show_precision), direction)
     content = svg(drawn) if kind is Format.SVG else plotted(drawn, kind, dpi)
     write_atomically(path, lambda file: file.write(content))
@@ -200,20 +206,21 @@ def _fetched(name: str) -> str | None:
     known = content["sha256"]
     if name not in known:
         close = difflib.get_close_matches(str(name), fetch_example_list(), 3)
-        raise ConfigError(
-            f"no example model {name!r}",
-            accepted=f"{', '.join(close) or 'see fetch_example_list()'}",
-        )
+        raise ConfigError(f"no example model {name!r}", accepted=f"{', '.join(close) or 'see fetch_example_list()'}")
     weights = f"{Path(name).stem}_weights.h5"
     files = [name, weights] if weights in known else [name]
     for file in files:
         try:
-            cached = pooch.retrieve(f"{content['base']}{file}", f"sha256:{known[file]}", fname=file,
-                                    path=pooch.os_cache("bitsmith"), progressbar=False)  # fmt: skip
+            cached = pooch.retrieve(
+                f"{content['base']}{file}",
+                f"sha256:{known[file]}",
+                fname=file,
+                path=pooch.os_cache("bitsmith"),
+                progressbar=False,
+            )
         except Exception as error:  # pooch hands on whatever its downloader raises
             raise ModelFileError(
-                f"{file} could not be fetched ({error})",
-                remedy=f"without a network these work: {', '.join(_SHIPPED)}",
+                f"{file} could not be fetched ({error})", remedy=f"without a network these work: {', '.join(_SHIPPED)}"
             ) from error
         Path(file).write_bytes(Path(cached).read_bytes())
     return weights if len(files) > 1 else None

@@ -17,7 +17,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir import oracle
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 
@@ -27,7 +27,7 @@ def dense(width: int, frac: int, n: int = 6) -> Program:
     rng = random.Random(3)
     fmt = FixedFormat(True, width, frac)
     weights = np.array([rng.randint(fmt.lo, fmt.hi) for _ in range(4 * n)], dtype=object).reshape(n, 4)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (n,), fmt)
     y = build.linear(x, weights, frac)
     z = build.cast(build.max(y, build.const(0)), fmt)
@@ -35,7 +35,7 @@ def dense(width: int, frac: int, n: int = 6) -> Program:
 
 
 def passthrough(fmt: FixedFormat, shape: tuple[int, ...] = ()) -> Emulator:
-    build = Builder()
+    build = ProgramBuilder()
     return Emulator(build.program([("y", build.input("x", shape, fmt))]))
 
 
@@ -55,7 +55,7 @@ def test_quantise_casts_the_exact_number(fmt: FixedFormat, values: list[float], 
     emulator = passthrough(fmt)
     near = [(k + Fraction(1, 2)) * Fraction(2) ** -fmt.frac for k in (half, -half, half + fmt.hi, fmt.lo - half)]
     numbers = np.array([*values, *map(float, near), *np.nextafter([float(n) for n in near], 0)])
-    raw, outside = emulator.quantise(0, numbers)
+    raw, outside = emulator.quantize(0, numbers)
     op = emulator.program.input_ops()[0]
     exact = np.array([Fraction(float(v)) for v in numbers], dtype=object)
     assert [int(r) for r in raw] == oracle.cast_real(op, exact).tolist()
@@ -69,14 +69,14 @@ def test_quantise_casts_the_exact_number(fmt: FixedFormat, values: list[float], 
 )
 def test_quantise_takes_all_kinds_of_numbers(dtype: type) -> None:
     values = np.array([0, 1, 3, 100], dtype=dtype)
-    raw, outside = passthrough(FixedFormat(True, 20, 2)).quantise(0, values)
+    raw, outside = passthrough(FixedFormat(True, 20, 2)).quantize(0, values)
     assert raw.tolist() == [int(v) * 4 for v in values.astype(np.int64)]
     assert outside == 0
 
 
 def test_quantise_of_long_integers_is_exact() -> None:
     values = np.array([2**62 + 1, -(2**62) - 1], dtype=np.int64)
-    raw, _ = passthrough(FixedFormat(True, 8, 0)).quantise(0, values)
+    raw, _ = passthrough(FixedFormat(True, 8, 0)).quantize(0, values)
     assert raw.tolist() == [1, -1]
 
 
@@ -89,7 +89,7 @@ def test_numbers_that_are_none_are_refused(bad: float, width: int) -> None:
     with pytest.raises(InputDataError, match="NaN or infinite"):
         emulator.run([x])
     with pytest.raises(InputDataError, match="NaN or infinite"):
-        emulator.quantise(0, x)
+        emulator.quantize(0, x)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_batches_of_any_size(width: int, batch: int, threads: int) -> None:
     emulator = Emulator(program, threads=threads)
     (z,) = emulator.run([x])
     assert z.shape == (batch, 4)
-    raw, _ = emulator.quantise(0, x)
+    raw, _ = emulator.quantize(0, x)
     (z_raw,) = emulator.run_raw([raw])
     assert np.array_equal(z, np.asarray(z_raw, dtype=float) * 2.0 ** -(width // 2))
     assert emulator.trace([x])[1]["y"].shape == (batch, 4)
@@ -161,7 +161,7 @@ def test_values_outside_are_counted(width: int) -> None:
 
 
 def test_no_negative_zeros() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (), FixedFormat(True, 8, 4))
     y = build.cast(x, FixedFormat(True, 8, 0, Rounding.TRN_ZERO, Overflow.SAT))
     (result,) = Emulator(build.program([("y", y)])).run([np.array([-0.25, -0.0])])
@@ -178,7 +178,7 @@ def test_runs_share_no_state() -> None:
 
 
 def test_a_million_weights_are_ready_within_a_second() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1000,), FixedFormat(True, 16, 10))
     weights = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 1000))
     program = build.program([("y", build.linear(x, weights, 12))])

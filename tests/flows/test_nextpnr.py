@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.flows.base import FoundTool, Origin
 from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream, place_and_route
-from bitsmith.flows.yosys import netlist, synthesise
+from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.yosys import netlist, synthesize
 from bitsmith.netlist.netlist import Field
-from bitsmith.plan.devices import resolve_part
-from bitsmith.rtl.border import Border
-from bitsmith.rtl.shells import uart
+from bitsmith.rtl.bus_wrappers import uart
+from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.library import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
 from bitsmith.rtl.stream_ports import StreamPort
-from bitsmith.rtl.wrapper import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
 from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders
 
@@ -51,7 +51,7 @@ def test_report(tmp_path: Path) -> None:
     )
     timing = flow.read(tmp_path, (TOOL,))
     assert (timing.fmax_mhz, timing.clock_period_ns, timing.tool) == (125.0, 8.0, "nextpnr-ecp5 0.11")
-    assert timing.utilisation == {"TRELLIS_FF": (7, 83640)}
+    assert timing.utilization == {"TRELLIS_FF": (7, 83640)}
     report.write_text('{"fmax": {}, "utilization": {}}')
     with pytest.raises(ToolFailedError, match="cannot be read"):
         flow.read(tmp_path, (TOOL,))
@@ -79,12 +79,12 @@ def test_fmax_of_pipelined_adders(tmp_path: Path) -> None:
     design = adders(words=6, stages=4, width=10)
     source = tmp_path / "net.sv"
     source.write_text(design.source)
-    resources = synthesise(tmp_path, "net", [source], "ecp5")
+    resources = synthesize(tmp_path, "net", [source], "ecp5")
     timing = place_and_route(tmp_path, netlist(tmp_path), target_mhz=200)
     assert 150 < timing.fmax_mhz < 600
     assert timing.clock_period_ns == pytest.approx(1e3 / timing.fmax_mhz, abs=1e-3)
-    assert timing.utilisation["TRELLIS_FF"][0] == resources.ff
-    assert resources.lut <= timing.utilisation["TRELLIS_COMB"][0] <= resources.lut + 4 * 24  # 24 carry chains
+    assert timing.utilization["TRELLIS_FF"][0] == resources.ff
+    assert resources.lut <= timing.utilization["TRELLIS_COMB"][0] <= resources.lut + 4 * 24  # 24 carry chains
 
 
 @pytest.mark.tools
@@ -93,19 +93,19 @@ def test_bitstream_of_the_serial_shell(tmp_path: Path) -> None:
     inputs, outputs = (
         StreamPort("", (Field("word", 0, 0, (1 << width) - 1, 0),), 1) for width in (design.in_width, design.out_width)
     )
-    border = Border("net", (inputs,), (outputs,), design.latency, 1, Title("test", "0"))
+    interface = Interface("net", (inputs,), (outputs,), design.latency, 1, Title("test", "0"))
     texts = {
         "net.sv": design.source,
         "net_axis.sv": axi_stream("net", design.in_width, design.out_width, design.latency),
-        "net_uart.sv": uart(border, ULX3S_85F.clk_hz, 115_200),
+        "net_uart.sv": uart(interface, ULX3S_85F.clk_hz, 115_200),
         **library((*AXI_STREAM_LIBRARY, *UART_LIBRARY)),
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    synthesise(tmp_path, "net_uart", [tmp_path / name for name in texts], "ecp5", name="shell")
+    synthesize(tmp_path, "net_uart", [tmp_path / name for name in texts], "ecp5", name="shell")
     path, timing = bitstream(tmp_path, netlist(tmp_path, "shell"), "net")
     assert timing.fmax_mhz > 25
-    assert timing.utilisation["TRELLIS_IO"][0] == 3
+    assert timing.utilization["TRELLIS_IO"][0] == 3
     content = path.read_bytes()
     assert bytes.fromhex("ffffbdb3") in content[:200]  # the preamble of an ECP5 bitstream
     assert len(content) > 100_000

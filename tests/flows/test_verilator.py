@@ -9,7 +9,7 @@ import platformdirs
 import pytest
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.base import GXX, VERILATOR, find
+from bitsmith.flows.tools import GXX, VERILATOR, find
 from bitsmith.flows.verilator import Simulation, compiled_runtime, lint, simulate
 from tests.flows.designs import Design, adders, passthrough, random_words
 
@@ -23,8 +23,7 @@ def run(design: Design, folder: Path, samples: int) -> tuple[Simulation, np.ndar
 
 
 @pytest.mark.parametrize(
-    ("in_width", "out_width", "latency"),
-    [(1, 8, 1), (9, 16, 2), (32, 33, 3), (47, 64, 5), (300, 31, 7)],
+    ("in_width", "out_width", "latency"), [(1, 8, 1), (9, 16, 2), (32, 33, 3), (47, 64, 5), (300, 31, 7)]
 )
 def test_any_width_bit_for_bit(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     result, expected = run(passthrough(in_width, out_width, latency), tmp_path, samples=400)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.devices.parts import Family
 from bitsmith.errors import ConfigError, ToolFailedError
-from bitsmith.flows.base import FoundTool, Origin
-from bitsmith.flows.yosys import Synthesis, count, netlist, synthesise
-from bitsmith.plan.devices import Family
+from bitsmith.flows.tools import FoundTool, Origin
+from bitsmith.flows.yosys import Synthesis, count, netlist, synthesize
 from tests.flows.designs import adders
 
 TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
@@ -59,7 +59,7 @@ def test_cell_counts_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_unknown_family(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="xcup"):
-        synthesise(tmp_path, "net", [], "stratix")
+        synthesize(tmp_path, "net", [], "stratix")
 
 
 @pytest.mark.tools
@@ -70,7 +70,7 @@ def test_pipelined_adders(tmp_path: Path, family: Family) -> None:
     source = tmp_path / "net.sv"
     source.write_text(design.source)
     lines: list[str] = []
-    found = synthesise(tmp_path, "net", [source], family, progress=lines.append)
+    found = synthesize(tmp_path, "net", [source], family, progress=lines.append)
     assert 0.6 * 384 <= found.ff <= 384 + 4
     assert 0.6 * 384 <= found.lut <= 1.6 * 384
     assert (found.dsp, found.bram) == (0, 0)
@@ -91,7 +91,7 @@ def test_multiplier_and_table(tmp_path: Path) -> None:
         "  always_ff @(posedge clk) begin\n    p <= a * b;\n    case (n)\n"
         f"{entries}\n    endcase\n  end\nendmodule\n"
     )
-    found = synthesise(tmp_path, "net", [source], "ecp5")
+    found = synthesize(tmp_path, "net", [source], "ecp5")
     assert found.dsp == 1
     assert found.bram == 1
 
@@ -101,6 +101,6 @@ def test_error_of_yosys_is_shown(tmp_path: Path) -> None:
     source = tmp_path / "net.sv"
     source.write_text("module net (input logic clk;\nendmodule\n")
     with pytest.raises(ToolFailedError, match=r"net\.sv:1: ERROR: syntax error") as raised:
-        synthesise(tmp_path, "net", [source], "ecp5")
+        synthesize(tmp_path, "net", [source], "ecp5")
     assert Path(raised.value.log).exists()
     assert not netlist(tmp_path).exists()

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 
@@ -24,9 +24,14 @@ Sizes = Sequence[int | str]
 IR_VERSION = 9
 INPUT_PRECISION = "fixed<20,4>"
 
-_TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64,
-          np.dtype(np.int32): TensorProto.INT32, np.dtype(np.bool_): TensorProto.BOOL,
-          np.dtype(np.uint8): TensorProto.UINT8, np.dtype(np.float64): TensorProto.DOUBLE}  # fmt: skip
+_TYPES = {
+    np.dtype(np.float32): TensorProto.FLOAT,
+    np.dtype(np.int64): TensorProto.INT64,
+    np.dtype(np.int32): TensorProto.INT32,
+    np.dtype(np.bool_): TensorProto.BOOL,
+    np.dtype(np.uint8): TensorProto.UINT8,
+    np.dtype(np.float64): TensorProto.DOUBLE,
+}
 
 
 def node(operator: str, inputs: str, outputs: str, **attributes: object) -> onnx.NodeProto:
@@ -109,9 +114,14 @@ def calls(
 
 
 def assert_agrees(
-    model: onnx.ModelProto, *, samples: int = 3, exact: bool = True, tolerance: float = 1e-5, low: float = -2.0,
+    model: onnx.ModelProto,
+    *,
+    samples: int = 3,
+    exact: bool = True,
+    tolerance: float = 1e-5,
+    low: float = -2.0,
     emulated: bool = True,
-) -> Network:  # fmt: skip
+) -> Network:
     """onnxruntime = float reference on real inputs; and the emulator on representable ones.
 
     That is equality if ``exact``, else what 16 bits of relative accuracy make of a few layers.

@@ -28,8 +28,8 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, RangeError
-from bitsmith.frontends.onnx import read_onnx
-from bitsmith.frontends.onnx_operators import OPERATORS
+from bitsmith.frontends.onnx.operators import OPERATORS
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 
@@ -162,8 +162,9 @@ def _same(have: Floats, want: Array, tolerance: float) -> bool:
     for axis in range(min(have.ndim, want.ndim + 1)):
         moved = np.moveaxis(have, 0, axis)
         if moved.size == want.size:
-            close = np.isclose(moved.reshape(want.shape), want.astype(np.float64), rtol=tolerance, atol=tolerance / 32,
-                               equal_nan=True)  # fmt: skip
+            close = np.isclose(
+                moved.reshape(want.shape), want.astype(np.float64), rtol=tolerance, atol=tolerance / 32, equal_nan=True
+            )
             if bool(np.all(close)):
                 return True
     return False

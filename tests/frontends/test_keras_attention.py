@@ -20,7 +20,7 @@ from keras_samples import assert_fixed_point, assert_same, randomised, save, sav
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 
 Build = Callable[[Any, Any], Any]
 """Attention of sequences of 5 positions with 4 channels and 3 positions with 6 channels."""
@@ -32,25 +32,32 @@ MASK[..., 0] |= ~MASK.any(axis=-1)
 # Keras on jax fails for value_dim other than key_dim unless there is dropout, which takes another path.
 HEADS: dict[str, Build] = {
     "self": lambda x, y: layers.MultiHeadAttention(2, 3)(x, x),
-    "cross": lambda x, y: layers.MultiHeadAttention(3, 2, value_dim=4, output_shape=7, use_bias=False, dropout=0.1)(x, y),
+    "cross": lambda x, y: layers.MultiHeadAttention(3, 2, value_dim=4, output_shape=7, use_bias=False, dropout=0.1)(
+        x, y
+    ),
     "key": lambda x, y: layers.MultiHeadAttention(2, 4)(x, y, y[..., :2]),
     "by name": lambda x, y: layers.MultiHeadAttention(1, 3)(query=y, value=x, key=x),
     "causal": lambda x, y: layers.MultiHeadAttention(2, 3, dropout=0.2)(x, x, use_causal_mask=True),
     "causal cross": lambda x, y: layers.MultiHeadAttention(2, 3)(x, y, use_causal_mask=True),
     "masked": lambda x, y: layers.MultiHeadAttention(2, 3)(x, y, attention_mask=MASK),
     "masked twice": lambda x, y: layers.MultiHeadAttention(2, 3)(
-        x, x, attention_mask=np.ones((5, 5), dtype=bool), use_causal_mask=True),
-    "mask per head": lambda x, y: layers.MultiHeadAttention(2, 3)(x, y, attention_mask=np.stack([MASK, MASK[:, ::-1]], 1)),
+        x, x, attention_mask=np.ones((5, 5), dtype=bool), use_causal_mask=True
+    ),
+    "mask per head": lambda x, y: layers.MultiHeadAttention(2, 3)(
+        x, y, attention_mask=np.stack([MASK, MASK[:, ::-1]], 1)
+    ),
     "gate": lambda x, y: layers.MultiHeadAttention(2, 3, value_dim=2, use_gate=True, dropout=0.1)(x, y),
     "window": lambda x, y: layers.MultiHeadAttention(2, 3, sliding_window=2)(x, x),
     "several outputs": lambda x, y: layers.MultiHeadAttention(2, 3, output_shape=(2, 3))(x, y),
     "scores": lambda x, y: layers.MultiHeadAttention(2, 3)(x, x, return_attention_scores=True),
     "all axes": lambda x, y: layers.MultiHeadAttention(2, 3, output_shape=(2, 2))(x[:, :, None], y[:, None, :]),
     "second axis": lambda x, y: layers.MultiHeadAttention(2, 3, attention_axes=2)(
-        layers.Reshape((2, 3, 3))(y), layers.Reshape((2, 9, 1))(y)),
+        layers.Reshape((2, 3, 3))(y), layers.Reshape((2, 9, 1))(y)
+    ),
     "first axis with scores": lambda x, y: layers.MultiHeadAttention(2, 3, attention_axes=1)(
-        layers.Reshape((2, 3, 3))(y), layers.Reshape((2, 3, 3))(y), return_attention_scores=True),
-}  # fmt: skip
+        layers.Reshape((2, 3, 3))(y), layers.Reshape((2, 3, 3))(y), return_attention_scores=True
+    ),
+}
 
 DENSE: dict[str, Build] = {
     "dot": lambda x, y: layers.Attention()([x, y[..., :4]]),
@@ -87,10 +94,15 @@ def test_steps_have_the_users_name() -> None:
     x = keras.Input((5, 4), name="x")
     network = read_keras(keras.Model(x, layers.MultiHeadAttention(2, 3, name="mha")(x, x)))
     assert [(node.name, node.inputs) for node in network.nodes] == [
-        ("x", ()), ("mha_query", ("x",)), ("mha_key", ("x",)), ("mha_value", ("x",)),
-        ("mha_scores", ("mha_query", "mha_key")), ("mha_softmax", ("mha_scores",)),
-        ("mha_context", ("mha_softmax", "mha_value")), ("mha", ("mha_context",)),
-    ]  # fmt: skip
+        ("x", ()),
+        ("mha_query", ("x",)),
+        ("mha_key", ("x",)),
+        ("mha_value", ("x",)),
+        ("mha_scores", ("mha_query", "mha_key")),
+        ("mha_softmax", ("mha_scores",)),
+        ("mha_context", ("mha_softmax", "mha_value")),
+        ("mha", ("mha_context",)),
+    ]
 
 
 def test_masked_positions_are_exactly_without_effect() -> None:

@@ -15,7 +15,7 @@ from keras_samples import assert_same, inputs_of, outputs_of, randomised, save_k
 
 import bitsmith
 from bitsmith.errors import BitsmithError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 
 LINES: dict[str, Any] = {
     "valid": layers.Conv1D(3, 4),
@@ -96,8 +96,13 @@ def test_keras_2_files(tmp_path: Path) -> None:
         network = read_keras(path)
         assert [node.name for node in network.nodes[1:]] == ["c", "c_relu", "d", "s_depthwise", "s", "t"]
         assert [node.layer.kind for node in network.nodes[1:]] == [
-            "Conv2D", "ReLU", "DepthwiseConv2D", "DepthwiseConv2D", "Conv2D", "Conv2DTranspose",
-        ]  # fmt: skip
+            "Conv2D",
+            "ReLU",
+            "DepthwiseConv2D",
+            "DepthwiseConv2D",
+            "Conv2D",
+            "Conv2DTranspose",
+        ]
         assert_same(network, model)
 
 
@@ -145,7 +150,7 @@ CONV = {"filters": 4, "kernel_size": [2, 2]}
         ("Conv2DTranspose", {**CONV, "strides": 1 << 30}, "before it is cropped"),
         ("Conv2D", {**CONV, "activation": "custom"}, "the activation"),
     ],
-)  # fmt: skip
+)
 def test_what_keras_refuses_is_refused(tmp_path: Path, class_name: str, config: dict[str, Any], said: str) -> None:
     model = functional(source("x", 6, 6, 4), layer(class_name, "c", "x", **config), outputs=("c",))
     path = write_model(tmp_path, model, {})

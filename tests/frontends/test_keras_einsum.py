@@ -13,7 +13,7 @@ from keras import layers, ops
 from keras_samples import assert_fixed_point, assert_same, randomised, save, save_keras2
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 
 KERAS_WARNS = pytest.mark.filterwarnings("ignore:NotImplemented should not be used:DeprecationWarning")
 """Keras's tensordot with a list of axes does."""

@@ -14,7 +14,7 @@ from keras_samples import randomised, save, save_keras2
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 
 

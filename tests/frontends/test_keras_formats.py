@@ -17,7 +17,7 @@ from keras import layers, ops
 from keras_samples import assert_same, inputs_of, keras2_json, randomised, save, save_keras2
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.network import Network
 
@@ -31,9 +31,10 @@ def nested_model() -> Any:
     )
     x = keras.Input((6,), name="x")
     inner = keras.Model(
-        x, [layers.Dense(5, name="e", activation="tanh")(x), layers.Dense(5, name="f")(layers.Dense(4, name="g")(x))],
+        x,
+        [layers.Dense(5, name="e", activation="tanh")(x), layers.Dense(5, name="f")(layers.Dense(4, name="g")(x))],
         name="inner",
-    )  # fmt: skip
+    )
     shared = layers.Dense(5, name="shared")
     a, b = encoder(left), encoder(right)
     p, q = inner(left)
@@ -63,9 +64,31 @@ def files(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 FORMATS = ["model.keras", "model.h5", "arch.json", "old.json", "whole.h5"]
 
 NAMES = [
-    "right", "left", "f", "g", "e", "e_tanh", "f_1", "g_1", "e_1", "e_1_tanh", "fc", "fc_relu", "bn", "fc_1", "fc_1_relu",
-    "bn_1", "leaky", "joined", "fc2", "fc2_softmax", "shared", "shared_1", "shared_2", "total",
-]  # fmt: skip
+    "right",
+    "left",
+    "f",
+    "g",
+    "e",
+    "e_tanh",
+    "f_1",
+    "g_1",
+    "e_1",
+    "e_1_tanh",
+    "fc",
+    "fc_relu",
+    "bn",
+    "fc_1",
+    "fc_1_relu",
+    "bn_1",
+    "leaky",
+    "joined",
+    "fc2",
+    "fc2_softmax",
+    "shared",
+    "shared_1",
+    "shared_2",
+    "total",
+]
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from keras_jsons import functional, layer, small_model, source, write_model, write_weights
 
 from bitsmith.errors import BitsmithError, ModelFileError
-from bitsmith.frontends.keras import read_keras
-from bitsmith.frontends.keras_json import MAX_JSON_BYTES
+from bitsmith.frontends.keras.json import MAX_JSON_BYTES
+from bitsmith.frontends.keras.read import read_keras
 
 
 def _refused(path: Path, message: str, weights: Path | None = None) -> str:
@@ -246,7 +246,7 @@ def test_weights_of_matching_but_absurd_size(tmp_path: Path) -> None:
         _replace(file, "kernel:0").create_dataset("kernel:0", shape, "f8", chunks=(1, 1 << 20))
         _replace(file, "bias:0").create_dataset("bias:0", (1 << 24,), "f8", chunks=(1 << 20,))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bitsmith.frontends.keras_weights.MAX_WEIGHT_BYTES", 1 << 20)
+        patch.setattr("bitsmith.frontends.keras.weights.MAX_WEIGHT_BYTES", 1 << 20)
         _refused(path, "absurdly large")
     path.write_text(path.read_text().replace(f'"units": {1 << 24}', f'"units": {1 << 40}'))
     _refused(path, "a tensor of shape")

@@ -11,10 +11,10 @@ import pytest
 from keras import layers, ops
 from keras_samples import assert_same, inputs_of, randomised
 
-from bitsmith.frontends.keras import layer_table, read_keras
-from bitsmith.frontends.keras_activations import ACTIVATION_NAMES
-from bitsmith.frontends.keras_layers import LAYERS
-from bitsmith.frontends.keras_ops import OPS
+from bitsmith.frontends.keras.activations import ACTIVATION_NAMES
+from bitsmith.frontends.keras.layers import LAYERS
+from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.read import layer_table, read_keras
 from bitsmith.layers.input import Input
 
 Build = Callable[[Any], Any]
@@ -178,15 +178,27 @@ def test_activation_by_name(name: str) -> None:
 
 def test_inline_activations_become_nodes_of_their_own() -> None:
     model = keras.Sequential(
-        [keras.Input((4,), name="x"), layers.Dense(3, activation="relu", name="a"), layers.Dense(3, name="b"),
-         layers.Dense(3, activation=layers.LeakyReLU(negative_slope=0.1), name="c"),
-         layers.Activation(layers.ELU(0.5), name="d"), layers.Dense(2, activation="softmax", name="e")]
-    )  # fmt: skip
+        [
+            keras.Input((4,), name="x"),
+            layers.Dense(3, activation="relu", name="a"),
+            layers.Dense(3, name="b"),
+            layers.Dense(3, activation=layers.LeakyReLU(negative_slope=0.1), name="c"),
+            layers.Activation(layers.ELU(0.5), name="d"),
+            layers.Dense(2, activation="softmax", name="e"),
+        ]
+    )
     network = read_keras(randomised(model))
     assert [(node.name, node.source) for node in network.nodes] == [
-        ("x", "InputLayer"), ("a", "Dense"), ("a_relu", "Activation"), ("b", "Dense"), ("c", "Dense"),
-        ("c_leaky_relu", "Activation"), ("d", "Activation"), ("e", "Dense"), ("e_softmax", "Softmax"),
-    ]  # fmt: skip
+        ("x", "InputLayer"),
+        ("a", "Dense"),
+        ("a_relu", "Activation"),
+        ("b", "Dense"),
+        ("c", "Dense"),
+        ("c_leaky_relu", "Activation"),
+        ("d", "Activation"),
+        ("e", "Dense"),
+        ("e_softmax", "Softmax"),
+    ]
     assert_same(network, model)
 
 
@@ -229,6 +241,13 @@ def test_the_table_lists_every_translation() -> None:
     rows = layer_table()
     assert len(rows) == len(LAYERS) + len(OPS)
     assert ("Dense", "Dense, and its activation") in rows
-    of_keras_2 = {"ThresholdedReLU", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization",
-                  "SlicingOpLambda", "BinaryDense", "TernaryDense"}  # fmt: skip
+    of_keras_2 = {
+        "ThresholdedReLU",
+        "BatchNormalizationV1",
+        "BatchNormalizationV2",
+        "SyncBatchNormalization",
+        "SlicingOpLambda",
+        "BinaryDense",
+        "TernaryDense",
+    }
     assert {name for name in LAYERS if not hasattr(layers, name)} == of_keras_2

@@ -12,7 +12,7 @@ from keras import layers
 from keras_samples import assert_fixed_point, assert_same, randomised
 
 from bitsmith.compiler import compile_network
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.passes import drop_dead

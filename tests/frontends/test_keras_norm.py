@@ -15,7 +15,7 @@ from keras_samples import assert_same, inputs_of, outputs_of, randomised, save, 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.layers.sample_norm import UnitNormalization
 
 Build = Callable[[Any], Any]
@@ -44,7 +44,7 @@ def _numbers(*shape: int) -> np.ndarray:
     return np.random.default_rng(3).uniform(0.5, 1.5, shape).astype(np.float32)
 
 
-NORMALISATIONS: dict[str, Build] = {
+NORMALIZATIONS: dict[str, Build] = {
     "layer": layers.LayerNormalization(),
     "layer middle axis": layers.LayerNormalization(axis=2, epsilon=1e-5),
     "layer of two axes": layers.LayerNormalization(axis=[1, -1]),
@@ -77,13 +77,13 @@ NORMALISATIONS: dict[str, Build] = {
 
 
 def test_normalisations() -> None:
-    for build in NORMALISATIONS.values():
+    for build in NORMALIZATIONS.values():
         assert_same(read_keras(model := _model(build, (3, 2, 4))), model)
 
 
 @pytest.mark.parametrize("name", ["layer", "layer of two axes", "rms", "group", "unit", "layer op of two axes"])
 def test_normalisations_in_fixed_point(name: str) -> None:
-    _check_fixed(_model(NORMALISATIONS[name], (3, 2, 4)))
+    _check_fixed(_model(NORMALIZATIONS[name], (3, 2, 4)))
 
 
 @pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`")
@@ -225,8 +225,12 @@ def test_a_constant_keeps_its_name_beside_the_users() -> None:
     x = keras.Input((3, 4), name="x")
     model = keras.Model(x, layers.Rescaling(_MATRIX, offset=1.0, name="scaled")(x))
     assert [node.name for node in read_keras(model).nodes] == [
-        "x", "scaled_scale", "scaled_scaled", "scaled_offset", "scaled",
-    ]  # fmt: skip
+        "x",
+        "scaled_scale",
+        "scaled_scaled",
+        "scaled_offset",
+        "scaled",
+    ]
 
 
 REFUSED: dict[str, tuple[Build, str]] = {

@@ -15,7 +15,7 @@ from keras_samples import assert_same, inputs_of, outputs_of, save, save_keras2
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.layers.resample import Interpolation, Resize
 
 FIRST = "channels_first"

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 from keras_samples import assert_same, randomised, save, save_keras2
 
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 
 WIDTH = 4
 

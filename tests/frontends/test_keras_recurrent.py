@@ -15,7 +15,7 @@ from keras_samples import assert_same, inputs_of, outputs_of, randomised, save, 
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.ir import ops
 from bitsmith.layers.recurrent import SimpleRNN
 
@@ -40,24 +40,31 @@ PLAIN: dict[str, Build] = {
     ],
     "stacked": lambda x: layers.GRU(2)(layers.LSTM(3, return_sequences=True)(x)),
     "cell": layers.RNN(layers.LSTMCell(3), return_sequences=True),
-    "cells": layers.RNN([layers.LSTMCell(3), layers.GRUCell(2, reset_after=False), layers.LSTMCell(3)], go_backwards=True),
+    "cells": layers.RNN(
+        [layers.LSTMCell(3), layers.GRUCell(2, reset_after=False), layers.LSTMCell(3)], go_backwards=True
+    ),
     "cells and states": layers.RNN(
-        layers.StackedRNNCells([layers.SimpleRNNCell(3), layers.GRUCell(3), layers.LSTMCell(3)]), return_state=True,
+        layers.StackedRNNCells([layers.SimpleRNNCell(3), layers.GRUCell(3), layers.LSTMCell(3)]),
+        return_state=True,
         return_sequences=True,
     ),
     "handed on": lambda x: layers.LSTM(2)(x, initial_state=layers.LSTM(2, return_state=True)(x)[1:]),
     "handed on to gru": lambda x: layers.GRU(2)(x, initial_state=layers.GRU(2, return_state=True)(x)[1]),
-}  # fmt: skip
+}
 
 WRAPPED: dict[str, Build] = {
-    **{f"merge {mode}": layers.Bidirectional(layers.LSTM(2), merge_mode=mode) for mode in ("concat", "sum", "mul", "ave", None)},
+    **{
+        f"merge {mode}": layers.Bidirectional(layers.LSTM(2), merge_mode=mode)
+        for mode in ("concat", "sum", "mul", "ave", None)
+    },
     **{
         f"sequences {mode}": layers.Bidirectional(layers.GRU(2, return_sequences=True), merge_mode=mode)
         for mode in ("concat", None)
     },
     "states": layers.Bidirectional(layers.LSTM(2, return_state=True, return_sequences=True)),
     "backwards first": layers.Bidirectional(
-        layers.SimpleRNN(2, return_sequences=True, go_backwards=True), merge_mode="ave",
+        layers.SimpleRNN(2, return_sequences=True, go_backwards=True),
+        merge_mode="ave",
         backward_layer=layers.SimpleRNN(2, return_sequences=True),
     ),
     "different": layers.Bidirectional(
@@ -71,7 +78,7 @@ WRAPPED: dict[str, Build] = {
     "flatten": layers.TimeDistributed(layers.Flatten()),
     "norm": layers.TimeDistributed(layers.BatchNormalization()),
     "softmax": layers.TimeDistributed(layers.Softmax()),
-}  # fmt: skip
+}
 
 IMAGES: dict[str, Build] = {
     "reshape": layers.TimeDistributed(layers.Reshape((4, 2, 3))),

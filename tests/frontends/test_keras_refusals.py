@@ -11,7 +11,7 @@ from keras import layers, ops
 from keras_jsons import functional, layer, source, write_model
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 
 
 def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
@@ -56,15 +56,17 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "batch norm over two axes": (_one("BatchNormalization", 2, 3, axis=[1, 2]), "one axis"),
     "cosine": (_one("Dot", 3, axes=1, normalize=True), "normalize"),
     "custom activation": (
-        _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}), "'me>relu'",
+        _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}),
+        "'me>relu'",
     ),
     "sparsemax": (_one("Activation", activation="sparsemax"), "'sparsemax'"),
     "glu of an odd number": (_one("Activation", 2, 3, activation="glu"), "glu of 3 elements"),
     "glu in a recurrence": (_one("LSTM", 2, 3, units=2, activation="glu"), "functions of one number"),
     "stateful": (_one("ReLU", stateful=True), "stateful"),
     "integer policy": (_one("Dense", units=3, dtype="int8"), "dtype policy 'int8'"),
-    "quantised policy": (
-        _one("Dense", units=3, dtype={"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}), "dtype policy",
+    "quantized policy": (
+        _one("Dense", units=3, dtype={"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}),
+        "dtype policy",
     ),
     "low rank": (_one("Dense", units=3, lora_rank=2), "lora_rank"),
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
@@ -73,21 +75,25 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),
     "time distributed model": (
-        _one("TimeDistributed", 2, 3, layer={"class_name": "Sequential", "config": {}}), "TimeDistributed of 'Sequential'",
+        _one("TimeDistributed", 2, 3, layer={"class_name": "Sequential", "config": {}}),
+        "TimeDistributed of 'Sequential'",
     ),
     "time major": (_one("LSTM", 2, 3, units=2, time_major=True), "time_major=True"),
     "stateful recurrence": (_one("GRU", 2, 3, units=2, stateful=True), "stateful"),
     "stateful cell of a wrapper": (
-        _one("Bidirectional", 2, 3, layer={"class_name": "LSTM", "config": {"units": 2, "stateful": True}}), "stateful=True",
+        _one("Bidirectional", 2, 3, layer={"class_name": "LSTM", "config": {"units": 2, "stateful": True}}),
+        "stateful=True",
     ),
     "softmax within a recurrence": (_one("LSTM", 2, 3, units=2, activation="softmax"), "the activation softmax"),
     "custom cell": (
-        _one("RNN", 2, 3, cell={"class_name": "C", "registered_name": "me>C", "config": {}}), "the custom cell 'C'",
+        _one("RNN", 2, 3, cell={"class_name": "C", "registered_name": "me>C", "config": {}}),
+        "the custom cell 'C'",
     ),
     "bidirectional of a wrapper": (
-        _one("Bidirectional", 2, 3, layer={"class_name": "ConvLSTM1D", "config": {}}), "Bidirectional of 'ConvLSTM1D'",
+        _one("Bidirectional", 2, 3, layer={"class_name": "ConvLSTM1D", "config": {}}),
+        "Bidirectional of 'ConvLSTM1D'",
     ),
-}  # fmt: skip
+}
 REFUSED["layer of another package"][0]["config"]["layers"][1]["module"] = "mylib.layers"
 
 

@@ -14,7 +14,7 @@ from keras_jsons import functional, layer, source, write_model
 from keras_samples import assert_fixed_point, assert_same, save
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras import read_keras
+from bitsmith.frontends.keras.read import read_keras
 
 Build = Callable[[Any], Any]
 

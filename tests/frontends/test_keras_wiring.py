@@ -10,8 +10,8 @@ import pytest
 from keras_jsons import functional, layer, small_model, source, write_model
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras import read_keras
-from bitsmith.frontends.keras_graph import MAX_LAYERS
+from bitsmith.frontends.keras.graph import MAX_LAYERS
+from bitsmith.frontends.keras.read import read_keras
 from bitsmith.layers.network import Network
 
 
@@ -53,9 +53,15 @@ def test_names_of_the_users_layers_win(tmp_path: Path) -> None:
     model["config"]["output_layers"].append(["fc", 1, 0])
     network = read_keras(write_model(tmp_path, model))
     assert [(node.name, node.inputs) for node in network.nodes] == [
-        ("x", ()), ("fc_1", ("x",)), ("inner_fc", ("x",)), ("fc", ("inner_fc",)), ("fc_relu_1", ("fc",)),
-        ("fc_relu", ("fc_relu_1",)), ("fc_1_1", ("fc_relu",)), ("fc_1_1_relu", ("fc_1_1",)),
-    ]  # fmt: skip
+        ("x", ()),
+        ("fc_1", ("x",)),
+        ("inner_fc", ("x",)),
+        ("fc", ("inner_fc",)),
+        ("fc_relu_1", ("fc",)),
+        ("fc_relu", ("fc_relu_1",)),
+        ("fc_1_1", ("fc_relu",)),
+        ("fc_1_1_relu", ("fc_1_1",)),
+    ]
     assert network.outputs == ("fc_1", "fc_1_1_relu")
 
 
@@ -67,9 +73,14 @@ def test_unreachable_layers_are_dropped_even_if_unsupported(tmp_path: Path) -> N
 
 def test_order_of_inputs_and_outputs_is_the_models(tmp_path: Path) -> None:
     network = _read(
-        tmp_path, source("a"), source("b"), source("unused"), layer("ReLU", "r", "b"),
-        inputs=("b", "unused", "a"), outputs=("r", "a", "r"),
-    )  # fmt: skip
+        tmp_path,
+        source("a"),
+        source("b"),
+        source("unused"),
+        layer("ReLU", "r", "b"),
+        inputs=("b", "unused", "a"),
+        outputs=("r", "a", "r"),
+    )
     assert network.inputs == ("b", "unused", "a")
     assert network.outputs == ("r", "a", "r")
     batches = [np.full((1, 3), value) for value in (-1.0, 2.0, 3.0)]
@@ -117,11 +128,14 @@ def _broken() -> dict[str, tuple[Any, str]]:
             functional(source(), source("y", 2), layer("Add", "s", "x", "y"), inputs=("x", "y"), outputs=("s",)),
             "shapes that do not fit",
         ),
-        "wrong reshape": (functional(source(), layer("Reshape", "s", "x", target_shape=[2]), outputs=("s",)), "do not fit"),
+        "wrong reshape": (
+            functional(source(), layer("Reshape", "s", "x", target_shape=[2]), outputs=("s",)),
+            "do not fit",
+        ),
         "wrong permute": (functional(source(), layer("Permute", "s", "x", dims=[2]), outputs=("s",)), "dims is"),
         "wrong axis": (functional(source(), layer("Softmax", "s", "x", axis=3), outputs=("s",)), "axis 3"),
         "operand missing": (functional(source(), {**relu, "inbound_nodes": []}, outputs=("r",)), "call 0 of 'r'"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("name", list(_broken()))

@@ -20,7 +20,7 @@ from onnx_models import assert_agrees
 
 from bitsmith.compiler import compile_network
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.ir.ops import Transpose
 from bitsmith.passes import drop_dead
 

@@ -16,12 +16,16 @@ from onnx_models import graph, node, weights
 from test_onnx_models import APPROXIMATE, EXACT
 
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 
 
 def _mlp() -> onnx.ModelProto:
-    return graph([node("Gemm", "x w b", "h"), node("Relu", "h", "y")], {"x": ("N", 3)}, "y",
-                 {"w": weights(3, 2), "b": weights(2)})  # fmt: skip
+    return graph(
+        [node("Gemm", "x w b", "h"), node("Relu", "h", "y")],
+        {"x": ("N", 3)},
+        "y",
+        {"w": weights(3, 2), "b": weights(2)},
+    )
 
 
 def _changed(change: Callable[[onnx.ModelProto], object]) -> onnx.ModelProto:
@@ -89,26 +93,55 @@ def _same_inputs(model: onnx.ModelProto) -> None:
 
 
 def _recursion(model: onnx.ModelProto) -> None:
-    model.functions.append(helper.make_function("own", "F", ["a"], ["b"], [helper.make_node("F", ["a"], ["b"], domain="own")],
-                                                [helper.make_opsetid("own", 1)]))  # fmt: skip
+    model.functions.append(
+        helper.make_function(
+            "own",
+            "F",
+            ["a"],
+            ["b"],
+            [helper.make_node("F", ["a"], ["b"], domain="own")],
+            [helper.make_opsetid("own", 1)],
+        )
+    )
     model.graph.node[1].op_type, model.graph.node[1].domain = "F", "own"
 
 
 def _explosion(model: onnx.ModelProto) -> None:
     """Functions of which each calls the one before it twice: 2**40 nodes."""
     for level in range(40):
-        inner = [helper.make_node(f"F{level - 1}" if level else "Relu", [a], [b], domain="own" if level else "")
-                 for a, b in (("a", "t"), ("t", "b"))]  # fmt: skip
-        model.functions.append(helper.make_function("own", f"F{level}", ["a"], ["b"], inner, [
-            helper.make_opsetid("own", 1), helper.make_opsetid("", 17)]))  # fmt: skip
+        inner = [
+            helper.make_node(f"F{level - 1}" if level else "Relu", [a], [b], domain="own" if level else "")
+            for a, b in (("a", "t"), ("t", "b"))
+        ]
+        model.functions.append(
+            helper.make_function(
+                "own", f"F{level}", ["a"], ["b"], inner, [helper.make_opsetid("own", 1), helper.make_opsetid("", 17)]
+            )
+        )
     model.graph.node[1].op_type, model.graph.node[1].domain = "F39", "own"
 
 
 @pytest.mark.parametrize(
     "change",
-    [_cycle, _self_cycle, _missing, _no_output, _two_values, _two_weights, _huge, _negative, _short, _wrong_type,
-     _not_finite, _twice, _no_operand, _same_inputs, _recursion, _explosion],
-)  # fmt: skip
+    [
+        _cycle,
+        _self_cycle,
+        _missing,
+        _no_output,
+        _two_values,
+        _two_weights,
+        _huge,
+        _negative,
+        _short,
+        _wrong_type,
+        _not_finite,
+        _twice,
+        _no_operand,
+        _same_inputs,
+        _recursion,
+        _explosion,
+    ],
+)
 def test_malformed(change: Callable[[onnx.ModelProto], object]) -> None:
     with pytest.raises(ModelFileError):
         read_onnx(_changed(change))
@@ -116,8 +149,12 @@ def test_malformed(change: Callable[[onnx.ModelProto], object]) -> None:
 
 def _constants(nodes: list[onnx.NodeProto], **values: object) -> onnx.ModelProto:
     """A graph that computes ``c`` from constants and adds it."""
-    return graph([*nodes, node("Add", "x c", "y")], {"x": ("N", 3)}, "y",
-                 {name: np.asarray(value) for name, value in values.items()})  # fmt: skip
+    return graph(
+        [*nodes, node("Add", "x c", "y")],
+        {"x": ("N", 3)},
+        "y",
+        {name: np.asarray(value) for name, value in values.items()},
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,10 +245,17 @@ def test_weights_beside_a_live_model(tmp_path: Path) -> None:
 
 def test_unsupported_nodes_are_listed_together() -> None:
     model = graph(
-        [node("TopK", "x k", "t i"), node("Relu", "t", "r"), node("Det", "r", "d"),
-         node("Conv", "x w", "c"), node("Add", "d c", "y")],
-        {"x": ("N", 3, 4)}, "y", {"k": np.array([2]), "w": weights(2, 2, 1)},
-    )  # fmt: skip
+        [
+            node("TopK", "x k", "t i"),
+            node("Relu", "t", "r"),
+            node("Det", "r", "d"),
+            node("Conv", "x w", "c"),
+            node("Add", "d c", "y"),
+        ],
+        {"x": ("N", 3, 4)},
+        "y",
+        {"k": np.array([2]), "w": weights(2, 2, 1)},
+    )
     with pytest.raises(UnsupportedError) as caught:
         read_onnx(model)
     text = str(caught.value)
@@ -232,7 +276,10 @@ def test_unsupported_nodes_are_listed_together() -> None:
     [
         (graph([node("Softmax", "x", "y", axis=0)], {"x": ("N", 3)}, "y"), "along the batch axis"),
         (graph([node("ReduceMean", "x", "y")], {"x": ("N", 3)}, "y"), "along the batch axis"),
-        (graph([node("Slice", "x s e s", "y")], {"x": ("N", 3)}, "y", {"s": np.array([0]), "e": np.array([2])}), "samples"),
+        (
+            graph([node("Slice", "x s e s", "y")], {"x": ("N", 3)}, "y", {"s": np.array([0]), "e": np.array([2])}),
+            "samples",
+        ),
         (graph([node("Reshape", "x s", "y")], {"x": ("N", 3)}, "y", {"s": np.array([3, -1])}), "between samples"),
         (graph([node("Reshape", "x s", "y")], {"x": ("N", 3)}, "y", {"s": np.array([1, 3])}), "batch of size 1"),
         (graph([node("Transpose", "x", "t"), node("Add", "x t", "y")], {"x": ("N", 3)}, "y"), "batch axes differ"),
@@ -243,16 +290,30 @@ def test_unsupported_nodes_are_listed_together() -> None:
         (graph([node("Relu", "x", "y")], {"x": ("N", 3)}, "y", opset=99), "operator set 99"),
         (graph([node("Relu", "x", "y", blur=1)], {"x": ("N", 3)}, "y"), "the attribute blur"),
         (graph([node("MaxPool", "x", "y i", kernel_shape=[2])], {"x": ("N", 2, 4)}, "y i"), "result 1 is used"),
-        (graph([node("BatchNormalization", "x g g g g", "y", training_mode=1)], {"x": ("N", 2)}, "y",
-               {"g": np.ones(2)}), "in training"),
+        (
+            graph(
+                [node("BatchNormalization", "x g g g g", "y", training_mode=1)], {"x": ("N", 2)}, "y", {"g": np.ones(2)}
+            ),
+            "in training",
+        ),
         (graph([node("Add", "x x", "y")], {"x": ("N", 3)}, "y", types={"x": np.uint8}), "wrap around"),
-        (graph([node("Add", "x m", "y")], {"x": ("N", 3)}, "y", {"m": np.array([0.0, -np.inf, 0.0])}), "minus infinity"),
-        (graph([node("LSTM", "x w r - - - - p", "y", hidden_size=1)], {"x": (2, "N", 1)}, "y",
-               {"w": weights(1, 4, 1), "r": weights(1, 4, 1), "p": np.ones((1, 3))}), "peephole"),
+        (
+            graph([node("Add", "x m", "y")], {"x": ("N", 3)}, "y", {"m": np.array([0.0, -np.inf, 0.0])}),
+            "minus infinity",
+        ),
+        (
+            graph(
+                [node("LSTM", "x w r - - - - p", "y", hidden_size=1)],
+                {"x": (2, "N", 1)},
+                "y",
+                {"w": weights(1, 4, 1), "r": weights(1, 4, 1), "p": np.ones((1, 3))},
+            ),
+            "peephole",
+        ),
         (graph([node("Identity", "w", "y")], {"x": ("N", 3)}, "y", {"w": weights(3)}), "depend on any input"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_refusals(model: onnx.ModelProto, reason: str) -> None:
     with pytest.raises(UnsupportedError, match=reason):
         read_onnx(model)
@@ -263,8 +324,11 @@ _CONTENTS = [model.SerializeToString() for model in _SAMPLES]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, len(_CONTENTS) - 1), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
-       st.integers(0, 400))  # fmt: skip
+@given(
+    st.integers(0, len(_CONTENTS) - 1),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
+    st.integers(0, 400),
+)
 def test_damaged_bytes_raise_our_errors(which: int, changes: list[tuple[int, int]], cut: int) -> None:
     content = bytearray(_CONTENTS[which])
     for place, value in changes:

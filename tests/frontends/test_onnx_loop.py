@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from onnx_models import assert_agrees, graph, node, weights
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 
 
 def _looped(
@@ -17,25 +17,48 @@ def _looped(
 ) -> onnx.ModelProto:
     """h = tanh(x[k] @ w + h @ u) for each k; the last h, all of them, and all that is carried besides."""
     body = helper.make_graph(
-        [node("Gather", "x number", "row"), node("MatMul", "row w", "a"), node("MatMul", "state u", "b"),
-         node("Add", "a b", "s"), node("Tanh", "s", "next"), node("Identity", "next", "seen"),
-         node("Add", "count one", "more"), *condition],
+        [
+            node("Gather", "x number", "row"),
+            node("MatMul", "row w", "a"),
+            node("MatMul", "state u", "b"),
+            node("Add", "a b", "s"),
+            node("Tanh", "s", "next"),
+            node("Identity", "next", "seen"),
+            node("Add", "count one", "more"),
+            *condition,
+        ],
         "body",
-        [helper.make_tensor_value_info("number", TensorProto.INT64, []),
-         helper.make_tensor_value_info("on", TensorProto.BOOL, []),
-         helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
-         helper.make_tensor_value_info("count", TensorProto.INT64, [])],
-        [helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
-         helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
-         helper.make_tensor_value_info("more", TensorProto.INT64, []),
-         helper.make_tensor_value_info("seen", TensorProto.FLOAT, None)],
-    )  # fmt: skip
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("more", TensorProto.INT64, []),
+            helper.make_tensor_value_info("seen", TensorProto.FLOAT, None),
+        ],
+    )
     loop = helper.make_node("Loop", [steps, begin, "start", "zero"], ["last", "counted", "all"], name="loop", body=body)
     return graph(
-        [loop, node("Identity", "last", "y"), node("Mul", "all two", "z")], {"x": (4, "N", 3), "start": ("N", 5)}, "y z",
-        {"w": weights(3, 5) / 4, "u": weights(5, 5) / 8, "steps": np.array(4), "zero": np.array(0), "one": np.array(1),
-         "three": np.array(3), "two": np.float64(2), "begin": np.array(True), "begin_not": np.array(False)}, opset,
-    )  # fmt: skip
+        [loop, node("Identity", "last", "y"), node("Mul", "all two", "z")],
+        {"x": (4, "N", 3), "start": ("N", 5)},
+        "y z",
+        {
+            "w": weights(3, 5) / 4,
+            "u": weights(5, 5) / 8,
+            "steps": np.array(4),
+            "zero": np.array(0),
+            "one": np.array(1),
+            "three": np.array(3),
+            "two": np.float64(2),
+            "begin": np.array(True),
+            "begin_not": np.array(False),
+        },
+        opset,
+    )
 
 
 _UNCHANGED = [node("Identity", "on", "goes_on")]

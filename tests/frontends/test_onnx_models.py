@@ -17,23 +17,35 @@ def _mlp() -> onnx.ModelProto:
     """As PyTorch writes it: Gemm with transposed weights."""
     return graph(
         [node("Gemm", "x w0 b0", "h", transB=1), node("Relu", "h", "r"), node("Gemm", "r w1 b1", "y", transB=1)],
-        {"x": ("N", 5)}, "y", {"w0": weights(6, 5), "b0": weights(6), "w1": weights(3, 6), "b1": weights(3)},
-    )  # fmt: skip
+        {"x": ("N", 5)},
+        "y",
+        {"w0": weights(6, 5), "b0": weights(6), "w1": weights(3, 6), "b1": weights(3)},
+    )
 
 
 def _mlp_keras() -> onnx.ModelProto:
     """As tf2onnx and skl2onnx write it: MatMul and Add."""
     return graph(
-        [node("MatMul", "x w0", "h"), node("Add", "h b0", "a"), node("Max", "a zero", "r"), node("MatMul", "r w1", "m"),
-         node("Add", "b1 m", "y")],
-        {"x": ("N", 5)}, "y",
+        [
+            node("MatMul", "x w0", "h"),
+            node("Add", "h b0", "a"),
+            node("Max", "a zero", "r"),
+            node("MatMul", "r w1", "m"),
+            node("Add", "b1 m", "y"),
+        ],
+        {"x": ("N", 5)},
+        "y",
         {"w0": weights(5, 6), "b0": weights(1, 6), "w1": weights(6, 3), "b1": weights(3), "zero": np.float32(0)},
-    )  # fmt: skip
+    )
 
 
 def _gemm_scaled() -> onnx.ModelProto:
-    return graph([node("Gemm", "x w c", "y", alpha=0.5, beta=2.0)], {"x": ("N", 4)}, "y",
-                 {"w": weights(4, 3), "c": weights(1, 3)})  # fmt: skip
+    return graph(
+        [node("Gemm", "x w c", "y", alpha=0.5, beta=2.0)],
+        {"x": ("N", 4)},
+        "y",
+        {"w": weights(4, 3), "c": weights(1, 3)},
+    )
 
 
 def _gemm_tensors() -> onnx.ModelProto:
@@ -46,56 +58,87 @@ def _gemm_residual() -> onnx.ModelProto:
 
 
 def _conv(**attributes: object) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node("Conv", "x w b", "y", **attributes)], {"x": _IMAGE}, "y",
-                         {"w": weights(4, 3, 3, 2), "b": weights(4)})  # fmt: skip
+    return lambda: graph(
+        [node("Conv", "x w b", "y", **attributes)], {"x": _IMAGE}, "y", {"w": weights(4, 3, 3, 2), "b": weights(4)}
+    )
 
 
 def _conv_line(rank: int) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node("Conv", "x w", "y", strides=[2] * rank)], {"x": ("N", 2, *(5,) * rank)}, "y",
-                         {"w": weights(3, 2, *(3,) * rank)})  # fmt: skip
+    return lambda: graph(
+        [node("Conv", "x w", "y", strides=[2] * rank)],
+        {"x": ("N", 2, *(5,) * rank)},
+        "y",
+        {"w": weights(3, 2, *(3,) * rank)},
+    )
 
 
 def _depthwise() -> onnx.ModelProto:
-    return graph([node("Conv", "x w b", "y", group=3, pads=[1, 1, 1, 1])], {"x": _IMAGE}, "y",
-                 {"w": weights(6, 1, 3, 3), "b": weights(6)})  # fmt: skip
+    return graph(
+        [node("Conv", "x w b", "y", group=3, pads=[1, 1, 1, 1])],
+        {"x": _IMAGE},
+        "y",
+        {"w": weights(6, 1, 3, 3), "b": weights(6)},
+    )
 
 
 def _transposed(**attributes: object) -> Callable[[], onnx.ModelProto]:
-    return lambda: graph([node("ConvTranspose", "x w b", "y", **attributes)], {"x": ("N", 4, 3, 4)}, "y",
-                         {"w": weights(4, 2, 3, 2), "b": weights(2 * int(attributes.get("group", 1)))})  # type: ignore[call-overload]  # fmt: skip
+    return lambda: graph(
+        [node("ConvTranspose", "x w b", "y", **attributes)],
+        {"x": ("N", 4, 3, 4)},
+        "y",
+        {"w": weights(4, 2, 3, 2), "b": weights(2 * int(attributes.get("group", 1)))},
+    )  # type: ignore[call-overload]
 
 
 def _conv_bn() -> onnx.ModelProto:
     return graph(
-        [node("Conv", "x w", "c", pads=[1, 1, 1, 1]), node("BatchNormalization", "c g b m v", "n", epsilon=0.0),
-         node("Relu", "n", "r"), node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2]), node("Flatten", "p", "f"),
-         node("Gemm", "f k", "y")],
-        {"x": ("N", 2, 4, 4)}, "y",
-        {"w": weights(3, 2, 3, 3), "g": _ONES, "b": weights(3), "m": weights(3), "v": np.array([0.25, 1.0, 4.0]),
-         "k": weights(12, 2)},
-    )  # fmt: skip
+        [
+            node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+            node("BatchNormalization", "c g b m v", "n", epsilon=0.0),
+            node("Relu", "n", "r"),
+            node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
+            node("Flatten", "p", "f"),
+            node("Gemm", "f k", "y"),
+        ],
+        {"x": ("N", 2, 4, 4)},
+        "y",
+        {
+            "w": weights(3, 2, 3, 3),
+            "g": _ONES,
+            "b": weights(3),
+            "m": weights(3),
+            "v": np.array([0.25, 1.0, 4.0]),
+            "k": weights(12, 2),
+        },
+    )
 
 
 def _pool(operator: str, **attributes: object) -> Callable[[], onnx.ModelProto]:
     return lambda: graph([node(operator, "x", "y", **attributes)], {"x": _IMAGE}, "y", opset=19)
 
 
-def _unary(operator: str, opset: int = 17, shape: tuple[int, ...] = (6,), **attributes: object
-           ) -> Callable[[], onnx.ModelProto]:  # fmt: skip
+def _unary(
+    operator: str, opset: int = 17, shape: tuple[int, ...] = (6,), **attributes: object
+) -> Callable[[], onnx.ModelProto]:
     return lambda: graph([node(operator, "x", "y", **attributes)], {"x": ("N", *shape)}, "y", opset=opset)
 
 
-def _with(operator: str, constants: dict[str, object], opset: int = 17, shape: tuple[int | str, ...] = ("N", 3, 4),
-          **attributes: object) -> Callable[[], onnx.ModelProto]:  # fmt: skip
+def _with(
+    operator: str,
+    constants: dict[str, object],
+    opset: int = 17,
+    shape: tuple[int | str, ...] = ("N", 3, 4),
+    **attributes: object,
+) -> Callable[[], onnx.ModelProto]:
     """An operator of a tensor and constants, in order; a key ``-`` leaves one out."""
     arrays = {name: np.asarray(value) for name, value in constants.items() if name[0] != "-"}
     names = " ".join("-" if name[0] == "-" else name for name in constants)
-    return lambda: graph([node(operator, f"x {names}", "y", **attributes)], {"x": shape}, "y",
-                         arrays, opset=opset)  # fmt: skip
+    return lambda: graph([node(operator, f"x {names}", "y", **attributes)], {"x": shape}, "y", arrays, opset=opset)
 
 
-def _binary(operator: str, left: tuple[int | str, ...] = ("N", 3, 4), right: tuple[int | str, ...] = ("N", 3, 4)
-            ) -> Callable[[], onnx.ModelProto]:  # fmt: skip
+def _binary(
+    operator: str, left: tuple[int | str, ...] = ("N", 3, 4), right: tuple[int | str, ...] = ("N", 3, 4)
+) -> Callable[[], onnx.ModelProto]:
     return lambda: graph([node(operator, "x z", "y")], {"x": left, "z": right}, "y")
 
 
@@ -106,34 +149,66 @@ def _constant_first(operator: str, value: float) -> Callable[[], onnx.ModelProto
 def _shape_arithmetic() -> onnx.ModelProto:
     """``x.view(x.size(0), -1)`` as the older exporter of PyTorch writes it."""
     return graph(
-        [node("Shape", "x", "s"), node("Constant", "", "zero", value=onnx.numpy_helper.from_array(np.array(0))),
-         node("Gather", "s zero", "n", axis=0), node("Unsqueeze", "n axes", "u"), node("Concat", "u rest", "t", axis=0),
-         node("Reshape", "x t", "f"), node("MatMul", "f w", "y")],
-        {"x": ("N", 2, 3)}, "y", {"axes": np.array([0]), "rest": np.array([-1]), "w": weights(6, 2)},
-    )  # fmt: skip
+        [
+            node("Shape", "x", "s"),
+            node("Constant", "", "zero", value=onnx.numpy_helper.from_array(np.array(0))),
+            node("Gather", "s zero", "n", axis=0),
+            node("Unsqueeze", "n axes", "u"),
+            node("Concat", "u rest", "t", axis=0),
+            node("Reshape", "x t", "f"),
+            node("MatMul", "f w", "y"),
+        ],
+        {"x": ("N", 2, 3)},
+        "y",
+        {"axes": np.array([0]), "rest": np.array([-1]), "w": weights(6, 2)},
+    )
 
 
 def _class_token() -> onnx.ModelProto:
     """A trained vector before each sample's, repeated by the number of samples."""
     return graph(
-        [node("Shape", "x", "s", start=0, end=1), node("Concat", "s rest", "t", axis=0), node("Expand", "c t", "e"),
-         node("Concat", "e x", "y", axis=1)],
-        {"x": ("N", 3, 4)}, "y", {"rest": np.array([1, 4]), "c": weights(1, 1, 4)},
-    )  # fmt: skip
+        [
+            node("Shape", "x", "s", start=0, end=1),
+            node("Concat", "s rest", "t", axis=0),
+            node("Expand", "c t", "e"),
+            node("Concat", "e x", "y", axis=1),
+        ],
+        {"x": ("N", 3, 4)},
+        "y",
+        {"rest": np.array([1, 4]), "c": weights(1, 1, 4)},
+    )
 
 
 def _heads() -> onnx.ModelProto:
     """Attention as PyTorch computes it, with time before the samples and heads merged with the samples."""
     return graph(
-        [node("Transpose", "x", "t", perm=[1, 0, 2]), node("MatMul", "t wq", "q"), node("MatMul", "t wk", "k"),
-         node("Reshape", "q split", "qs"), node("Reshape", "k split", "ks"), node("Transpose", "qs", "qt", perm=[1, 0, 2]),
-         node("Transpose", "ks", "kt", perm=[1, 2, 0]), node("MatMul", "qt kt", "a"), node("Softmax", "a", "p", axis=-1),
-         node("MatMul", "p qt", "c"), node("Transpose", "c", "ct", perm=[1, 0, 2]), node("Reshape", "ct rows", "r"),
-         node("MatMul", "r wk", "o"), node("Reshape", "o back", "b"), node("Transpose", "b", "y", perm=[1, 0, 2])],
-        {"x": ("N", 3, 4)}, "y",
-        {"wq": weights(4, 4), "wk": weights(4, 4, seed=1), "split": np.array([3, -1, 2]), "rows": np.array([-1, 4]),
-         "back": np.array([3, -1, 4])},
-    )  # fmt: skip
+        [
+            node("Transpose", "x", "t", perm=[1, 0, 2]),
+            node("MatMul", "t wq", "q"),
+            node("MatMul", "t wk", "k"),
+            node("Reshape", "q split", "qs"),
+            node("Reshape", "k split", "ks"),
+            node("Transpose", "qs", "qt", perm=[1, 0, 2]),
+            node("Transpose", "ks", "kt", perm=[1, 2, 0]),
+            node("MatMul", "qt kt", "a"),
+            node("Softmax", "a", "p", axis=-1),
+            node("MatMul", "p qt", "c"),
+            node("Transpose", "c", "ct", perm=[1, 0, 2]),
+            node("Reshape", "ct rows", "r"),
+            node("MatMul", "r wk", "o"),
+            node("Reshape", "o back", "b"),
+            node("Transpose", "b", "y", perm=[1, 0, 2]),
+        ],
+        {"x": ("N", 3, 4)},
+        "y",
+        {
+            "wq": weights(4, 4),
+            "wk": weights(4, 4, seed=1),
+            "split": np.array([3, -1, 2]),
+            "rows": np.array([-1, 4]),
+            "back": np.array([3, -1, 4]),
+        },
+    )
 
 
 def _masked() -> onnx.ModelProto:
@@ -143,35 +218,63 @@ def _masked() -> onnx.ModelProto:
 
 def _masked_by_choice() -> onnx.ModelProto:
     least = np.finfo(np.float32).min
-    return graph([node("Where", "mask x least", "m"), node("Softmax", "m", "y")], {"x": ("N", 4, 4)}, "y",
-                 {"mask": np.tri(4) > 0, "least": np.float32(least)})  # fmt: skip
+    return graph(
+        [node("Where", "mask x least", "m"), node("Softmax", "m", "y")],
+        {"x": ("N", 4, 4)},
+        "y",
+        {"mask": np.tri(4) > 0, "least": np.float32(least)},
+    )
 
 
 def _split() -> onnx.ModelProto:
-    return graph([node("Split", "x", "a b c", axis=1), node("Mul", "a c", "d"), node("Sub", "d b", "y")],
-                 {"x": ("N", 6)}, "y", opset=11)  # fmt: skip
+    return graph(
+        [node("Split", "x", "a b c", axis=1), node("Mul", "a c", "d"), node("Sub", "d b", "y")],
+        {"x": ("N", 6)},
+        "y",
+        opset=11,
+    )
 
 
 def _split_sizes() -> onnx.ModelProto:
-    return graph([node("Split", "x sizes", "a b", axis=-1), node("Concat", "b a x", "y", axis=-1)], {"x": ("N", 5)}, "y",
-                 {"sizes": np.array([2, 3])})  # fmt: skip
+    return graph(
+        [node("Split", "x sizes", "a b", axis=-1), node("Concat", "b a x", "y", axis=-1)],
+        {"x": ("N", 5)},
+        "y",
+        {"sizes": np.array([2, 3])},
+    )
 
 
 def _embedding() -> onnx.ModelProto:
-    return graph([node("Gather", "table x", "e"), node("ReduceMean", "e", "y", axes=[1], keepdims=0)], {"x": ("N", 4)}, "y",
-                 {"table": weights(8, 3)}, types={"x": np.int64})  # fmt: skip
+    return graph(
+        [node("Gather", "table x", "e"), node("ReduceMean", "e", "y", axes=[1], keepdims=0)],
+        {"x": ("N", 4)},
+        "y",
+        {"table": weights(8, 3)},
+        types={"x": np.int64},
+    )
 
 
 def _truths() -> onnx.ModelProto:
     return graph(
-        [node("Greater", "x half", "a"), node("Less", "x x", "b"), node("Or", "a b", "c"), node("Not", "c", "d"),
-         node("And", "d d", "e"), node("Xor", "e a", "f"), node("Cast", "f", "g", to=1), node("Where", "a x g", "y")],
-        {"x": ("N", 6)}, "y", {"half": np.float32(0.5)},
-    )  # fmt: skip
+        [
+            node("Greater", "x half", "a"),
+            node("Less", "x x", "b"),
+            node("Or", "a b", "c"),
+            node("Not", "c", "d"),
+            node("And", "d d", "e"),
+            node("Xor", "e a", "f"),
+            node("Cast", "f", "g", to=1),
+            node("Where", "a x g", "y"),
+        ],
+        {"x": ("N", 6)},
+        "y",
+        {"half": np.float32(0.5)},
+    )
 
 
-def _recurrent(operator: str, gates: int, biases: bool = True, states: int = 0, **attributes: object
-               ) -> Callable[[], onnx.ModelProto]:  # fmt: skip
+def _recurrent(
+    operator: str, gates: int, biases: bool = True, states: int = 0, **attributes: object
+) -> Callable[[], onnx.ModelProto]:
     """Sequences with the batch in the middle, as ONNX has them."""
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
     tensors = {"w": weights(directions, gates * 3, 2) / 2, "r": weights(directions, gates * 3, 3) / 2}
@@ -191,22 +294,35 @@ def _recurrent(operator: str, gates: int, biases: bool = True, states: int = 0, 
 def _recurrent_batch_first() -> onnx.ModelProto:
     """What PyTorch makes of ``batch_first=True``, and initial states of zeros for any number of samples."""
     return graph(
-        [node("Transpose", "x", "t", perm=[1, 0, 2]), node("Shape", "x", "s", start=0, end=1),
-         node("Concat", "one s three", "size", axis=0), node("ConstantOfShape", "size", "h"),
-         node("LSTM", "t w r b - h h", "steps", hidden_size=3), node("Squeeze", "steps axis", "q"),
-         node("Transpose", "q", "y", perm=[1, 0, 2])],
-        {"x": ("N", 4, 2)}, "y",
-        {"w": weights(1, 12, 2) / 2, "r": weights(1, 12, 3) / 2, "b": weights(1, 24) / 2, "axis": np.array([1]),
-         "one": np.array([1]), "three": np.array([3])},
-    )  # fmt: skip
+        [
+            node("Transpose", "x", "t", perm=[1, 0, 2]),
+            node("Shape", "x", "s", start=0, end=1),
+            node("Concat", "one s three", "size", axis=0),
+            node("ConstantOfShape", "size", "h"),
+            node("LSTM", "t w r b - h h", "steps", hidden_size=3),
+            node("Squeeze", "steps axis", "q"),
+            node("Transpose", "q", "y", perm=[1, 0, 2]),
+        ],
+        {"x": ("N", 4, 2)},
+        "y",
+        {
+            "w": weights(1, 12, 2) / 2,
+            "r": weights(1, 12, 3) / 2,
+            "b": weights(1, 24) / 2,
+            "axis": np.array([1]),
+            "one": np.array([1]),
+            "three": np.array([3]),
+        },
+    )
 
 
 def _function() -> onnx.ModelProto:
     """A function of the model's own."""
     model = graph([node("Twice", "x", "h"), node("Twice", "h", "y")], {"x": ("N", 3)}, "y")
     model.graph.node[0].domain = model.graph.node[1].domain = "own"
-    body = onnx.helper.make_function("own", "Twice", ["a"], ["b"], [node("Add", "a a", "b")],
-                                     [onnx.helper.make_opsetid("", 17)])  # fmt: skip
+    body = onnx.helper.make_function(
+        "own", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], [onnx.helper.make_opsetid("", 17)]
+    )
     model.functions.append(body)
     model.opset_import.append(onnx.helper.make_opsetid("own", 1))
     return model
@@ -218,15 +334,21 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Gemm, scaled": _gemm_scaled,
     "Gemm of tensors": _gemm_tensors,
     "Gemm, residual": _gemm_residual,
-    "MatMul, constant first": lambda: graph([node("MatMul", "w x", "y")], {"x": ("N", 4, 3)}, "y", {"w": weights(5, 4)}),
+    "MatMul, constant first": lambda: graph(
+        [node("MatMul", "w x", "y")], {"x": ("N", 4, 3)}, "y", {"w": weights(5, 4)}
+    ),
     "MatMul of a vector": _with("MatMul", {"w": weights(4)}),
     "MatMul of tensors": _binary("MatMul", ("N", 3, 4), ("N", 4, 2)),
     "MatMul, heads": _binary("MatMul", ("N", 2, 3, 4), ("N", 1, 4, 2)),
     "MatMul of stacked weights": _with("MatMul", {"w": weights(3, 4, 2)}, shape=("N", 3, 2, 4)),
-    "Einsum": lambda: graph([node("Einsum", "x z", "y", equation="bij,bkj->bik")], {"x": ("N", 3, 4), "z": ("N", 2, 4)}, "y"),
+    "Einsum": lambda: graph(
+        [node("Einsum", "x z", "y", equation="bij,bkj->bik")], {"x": ("N", 3, 4), "z": ("N", 2, 4)}, "y"
+    ),
     "Einsum with weights": _with("Einsum", {"w": weights(4, 2, 3)}, equation="btc,chd->bthd"),
     "Einsum of one": _unary("Einsum", shape=(3, 4), equation="bij->bj"),
-    "Einsum to numbers": lambda: graph([node("Einsum", "x z", "y", equation="bi,bi->b")], {"x": ("N", 4), "z": ("N", 4)}, "y"),
+    "Einsum to numbers": lambda: graph(
+        [node("Einsum", "x z", "y", equation="bi,bi->b")], {"x": ("N", 4), "z": ("N", 4)}, "y"
+    ),
     "Conv": _conv(pads=[1, 0, 2, 1], strides=[2, 1]),
     "Conv, same": _conv(auto_pad="SAME_UPPER", strides=[2, 2]),
     "Conv, same before": _conv(auto_pad="SAME_LOWER", strides=[2, 2]),
@@ -245,7 +367,9 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "MaxPool, same": _pool("MaxPool", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER"),
     "AveragePool": _pool("AveragePool", kernel_shape=[2, 2], strides=[2, 2]),
     "GlobalMaxPool": _pool("GlobalMaxPool"),
-    "BatchNormalization": _with("BatchNormalization", {"g": _ONES, "b": weights(3), "m": weights(3), "v": _ONES}, epsilon=0.0),
+    "BatchNormalization": _with(
+        "BatchNormalization", {"g": _ONES, "b": weights(3), "m": weights(3), "v": _ONES}, epsilon=0.0
+    ),
     "Relu": _unary("Relu"),
     "LeakyRelu": _unary("LeakyRelu", alpha=0.25),
     "ThresholdedRelu": _unary("ThresholdedRelu", alpha=0.5),
@@ -275,7 +399,9 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Floor": _unary("Floor"),
     "Ceil": _unary("Ceil"),
     "Round": _unary("Round"),
-    "Cast to whole numbers": lambda: graph([node("Cast", "x", "i", to=7), node("Cast", "i", "y", to=1)], {"x": ("N", 4)}, "y"),
+    "Cast to whole numbers": lambda: graph(
+        [node("Cast", "x", "i", to=7), node("Cast", "i", "y", to=1)], {"x": ("N", 4)}, "y"
+    ),
     "truth values": _truths,
     "Equal": _with("Equal", {"c": np.float32(0.5)}),
     "LessOrEqual": _binary("LessOrEqual"),
@@ -287,11 +413,14 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "class token": _class_token,
     "Flatten": _unary("Flatten", shape=(2, 3, 2)),
     "Transpose": _unary("Transpose", shape=(2, 3, 4), perm=[0, 3, 1, 2]),
-    "Transpose of the batch": lambda: graph([node("Transpose", "x", "t", perm=[1, 0]), node("Transpose", "t", "y")],
-                                            {"x": ("N", 3)}, "y"),
+    "Transpose of the batch": lambda: graph(
+        [node("Transpose", "x", "t", perm=[1, 0]), node("Transpose", "t", "y")], {"x": ("N", 3)}, "y"
+    ),
     "Squeeze": _unary("Squeeze", opset=11, shape=(1, 3, 1), axes=[1, 3]),
     "Unsqueeze": _with("Unsqueeze", {"a": np.array([1, -1])}),
-    "Slice": _with("Slice", {"s": np.array([1, 3]), "e": np.array([9, -9]), "a": np.array([1, 2]), "t": np.array([1, -2])}),
+    "Slice": _with(
+        "Slice", {"s": np.array([1, 3]), "e": np.array([9, -9]), "a": np.array([1, 2]), "t": np.array([1, -2])}
+    ),
     "Slice by attributes": _unary("Slice", opset=9, shape=(3, 4), axes=[2], starts=[1], ends=[-1]),
     "Split": _split,
     "Split, sizes": _split_sizes,
@@ -299,17 +428,30 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Gather one": _with("Gather", {"i": np.array(-1)}, axis=2),
     "Gather many": _with("Gather", {"i": np.array([[0, 1], [2, 0]])}, axis=1),
     "embedding": _embedding,
-    "OneHot": lambda: graph([node("OneHot", "x depth values", "y")], {"x": ("N", 3)}, "y",
-                            {"depth": np.array(8), "values": np.array([0.0, 1.0])}, types={"x": np.int64}),
+    "OneHot": lambda: graph(
+        [node("OneHot", "x depth values", "y")],
+        {"x": ("N", 3)},
+        "y",
+        {"depth": np.array(8), "values": np.array([0.0, 1.0])},
+        types={"x": np.int64},
+    ),
     "Expand": _with("Expand", {"s": np.array([1, 3, 4])}, shape=("N", 3, 1)),
     "Tile": _with("Tile", {"r": np.array([1, 2, 3])}),
     "Pad": _with("Pad", {"p": np.array([0, 1, 0, 0, 2, 1]), "v": np.float32(1.5)}),
     "Pad by attributes": _unary("Pad", opset=9, shape=(3, 4), pads=[0, 1, 0, 0, 0, -2], value=-0.5),
     "Pad, reflected": _with("Pad", {"p": np.array([0, 0, 2, 0, 0, 3])}, mode="reflect"),
     "Pad, edges": _with("Pad", {"p": np.array([0, 1, 2, 0, 0, 3])}, mode="edge"),
-    "Resize, nearest": _with("Resize", {"-": 0, "s": np.array([1.0, 1.0, 2.0, 3.0])}, shape=("N", 2, 3, 2), mode="nearest",
-                             coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
-    "Resize, linear": _with("Resize", {"-": 0, "--": 0, "s": np.array([3, 2, 6, 4])}, shape=(3, 2, 3, 2), mode="linear"),
+    "Resize, nearest": _with(
+        "Resize",
+        {"-": 0, "s": np.array([1.0, 1.0, 2.0, 3.0])},
+        shape=("N", 2, 3, 2),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    ),
+    "Resize, linear": _with(
+        "Resize", {"-": 0, "--": 0, "s": np.array([3, 2, 6, 4])}, shape=(3, 2, 3, 2), mode="linear"
+    ),
     "Upsample": _with("Upsample", {"s": np.array([1.0, 1.0, 2.0, 2.0])}, opset=9, shape=("N", 2, 3, 3)),
     "SpaceToDepth": _unary("SpaceToDepth", shape=(2, 4, 4), blocksize=2),
     "DepthToSpace": _unary("DepthToSpace", shape=(8, 2, 3), blocksize=2, mode="CRD"),
@@ -327,12 +469,27 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Dropout": _unary("Dropout", opset=11),
     "Identity": _unary("Identity"),
     "function": _function,
-}  # fmt: skip
+}
 """Graphs whose results 16 bits hold exactly."""
 
 APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
-    **{operator: _unary(operator) for operator in
-       ("Sigmoid", "Tanh", "Softplus", "Softsign", "Elu", "Selu", "Celu", "HardSwish", "Erf", "Exp", "Sin", "Cos")},
+    **{
+        operator: _unary(operator)
+        for operator in (
+            "Sigmoid",
+            "Tanh",
+            "Softplus",
+            "Softsign",
+            "Elu",
+            "Selu",
+            "Celu",
+            "HardSwish",
+            "Erf",
+            "Exp",
+            "Sin",
+            "Cos",
+        )
+    },
     "Mish": _unary("Mish", opset=18),
     "Gelu": _unary("Gelu", opset=20),
     "Gelu by tanh": _unary("Gelu", opset=20, approximate="tanh"),
@@ -345,16 +502,19 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
     "Softmax masked by a choice": _masked_by_choice,
     "attention heads": _heads,
     "AveragePool, padded": _pool("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
-    "AveragePool, padding counts": _pool("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1,
-                                         ceil_mode=1, strides=[2, 2]),
+    "AveragePool, padding counts": _pool(
+        "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1, ceil_mode=1, strides=[2, 2]
+    ),
     "GlobalAveragePool": _pool("GlobalAveragePool"),
     "LayerNormalization": _with("LayerNormalization", {"g": weights(4), "b": weights(4)}),
     "LayerNormalization of two axes": _with("LayerNormalization", {"g": weights(3, 4)}, axis=1),
     "InstanceNormalization": _with("InstanceNormalization", {"g": weights(3), "b": weights(3)}),
-    "GroupNormalization": _with("GroupNormalization", {"g": weights(2), "b": weights(2)}, opset=18, shape=("N", 4, 3),
-                                num_groups=2),
-    "GroupNormalization of operator set 21": _with("GroupNormalization", {"g": weights(4), "b": weights(4)}, opset=21,
-                                                   shape=("N", 4, 3), num_groups=2),
+    "GroupNormalization": _with(
+        "GroupNormalization", {"g": weights(2), "b": weights(2)}, opset=18, shape=("N", 4, 3), num_groups=2
+    ),
+    "GroupNormalization of operator set 21": _with(
+        "GroupNormalization", {"g": weights(4), "b": weights(4)}, opset=21, shape=("N", 4, 3), num_groups=2
+    ),
     "LpNormalization": _unary("LpNormalization", axis=1, p=2),
     "ReduceL2": _unary("ReduceL2", shape=(3, 4), axes=[2], keepdims=0),
     "ReduceLogSumExp": _unary("ReduceLogSumExp", shape=(3, 4), axes=[2], keepdims=0),
@@ -367,7 +527,7 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
     "GRU, both ways, initial states": _recurrent("GRU", 3, states=1, direction="bidirectional", linear_before_reset=1),
     "RNN": _recurrent("RNN", 1, direction="reverse"),
     "RNN of another activation": _recurrent("RNN", 1, activations=["Relu"]),
-}  # fmt: skip
+}
 
 POSITIVE: dict[str, Callable[[], onnx.ModelProto]] = {
     "Sqrt": _unary("Sqrt"),

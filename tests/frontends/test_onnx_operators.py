@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from onnx_models import assert_agrees, calls, graph, node, weights
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 
 N = "batch"
 
@@ -51,15 +51,20 @@ ATTENTION: dict[str, tuple[onnx.ModelProto, Callable[..., np.ndarray]]] = {
     "scaled": (attention(HEADS, scale=0.25), lambda *x: attended(*x, scale=0.25)),
     "causal": (attention(HEADS, is_causal=1), lambda *x: attended(*x, HIDDEN)),
     "mask": (attention(HEADS, ADDED.astype(np.float32)), lambda *x: attended(*x, ADDED)),
-    "mask and causal": (attention(HEADS, ADDED.astype(np.float32), is_causal=1), lambda *x: attended(*x, ADDED + HIDDEN)),
+    "mask and causal": (
+        attention(HEADS, ADDED.astype(np.float32), is_causal=1),
+        lambda *x: attended(*x, ADDED + HIDDEN),
+    ),
     "truth mask": (attention(HEADS, allowed(3, 5)), lambda *x: attended(*x, HIDDEN)),
     "short mask": (attention(HEADS, np.zeros((3, 4), np.float32)), lambda *x: attended(*x, [0.0] * 4 + [-np.inf])),
     "capped": (attention(HEADS, softcap=2.0), lambda *x: attended(*x, cap=2.0)),
     "flat": (
         attention(((3, 8), (5, 4), (5, 6)), q_num_heads=4, kv_num_heads=2, is_causal=1),
-        lambda q, k, v: attended(with_heads(q, 4), with_heads(k, 2), with_heads(v, 2), HIDDEN).swapaxes(1, 2).reshape(-1, 3, 12),
+        lambda q, k, v: (
+            attended(with_heads(q, 4), with_heads(k, 2), with_heads(v, 2), HIDDEN).swapaxes(1, 2).reshape(-1, 3, 12)
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ATTENTION)
@@ -78,19 +83,32 @@ def test_attention(name: str) -> None:
         (attention(HEADS, np.full((3, 5), -np.inf, np.float32)), "a softmax of nothing"),
         (attention(((4, 3, 2), (3, 5, 2), (3, 5, 2))), "3 heads of keys for 4 of queries"),
         (
-            graph([node("Attention", "q q q m", "y")], {"q": [N, 1, 2, 2], "m": [N, 1, 2, 2]}, "y", opset=23,
-                  types={"m": np.bool_}),
+            graph(
+                [node("Attention", "q q q m", "y")],
+                {"q": [N, 1, 2, 2], "m": [N, 1, 2, 2]},
+                "y",
+                opset=23,
+                types={"m": np.bool_},
+            ),
             "truth values that are computed from an input",
         ),
         (graph([node("Attention", "q q q - q q", "y")], {"q": [N, 1, 2, 2]}, "y", opset=23), "keys of the past"),
-        (graph([node("If", "c", "y")], {"c": [N, 1], "x": [N, 1]}, "y", types={"c": np.bool_}), "a condition that is computed"),
+        (
+            graph([node("If", "c", "y")], {"c": [N, 1], "x": [N, 1]}, "y", types={"c": np.bool_}),
+            "a condition that is computed",
+        ),
         (graph([node("GatherND", "x x", "y")], {"x": [N, 1]}, "y", types={"x": np.int64}), "places that are computed"),
         (
-            graph([node("ScatterND", "x i u", "y", reduction="add")], {"x": [N, 3], "u": [N, 1]}, "y", {"i": np.array([[0]])}),
+            graph(
+                [node("ScatterND", "x i u", "y", reduction="add")],
+                {"x": [N, 3], "u": [N, 1]},
+                "y",
+                {"i": np.array([[0]])},
+            ),
             "updates that are combined",
         ),
     ],
-)  # fmt: skip
+)
 def test_refusals(model: onnx.ModelProto, reason: str) -> None:
     with pytest.raises(UnsupportedError, match=reason):
         read_onnx(model)
@@ -102,34 +120,75 @@ def index(*values: object) -> np.ndarray:
 
 PLACES: dict[str, onnx.ModelProto] = {
     "gather, batch last": graph(
-        [node("Transpose", "x", "t", perm=[1, 2, 0]), node("GatherND", "t i", "g"), node("Transpose", "g", "y", perm=[1, 0])],
-        {"x": [N, 3, 4]}, "y", {"i": index([0, 3], [2, -1], [1, 1])}),
-    "gather in each sample": graph([node("GatherND", "x i", "y", batch_dims=1)], {"x": [2, 3, 4]}, "y",
-                                   {"i": np.tile(index([[0], [2]]), (2, 1, 1))}),
-    "gather elements": graph([node("Transpose", "x", "t", perm=[1, 2, 0]), node("GatherElements", "t i", "y", axis=1)],
-                             {"x": [3, 3, 4]}, "y", {"i": np.broadcast_to(index([[0]], [[-1]], [[1]]), (3, 1, 3)).copy()}),
+        [
+            node("Transpose", "x", "t", perm=[1, 2, 0]),
+            node("GatherND", "t i", "g"),
+            node("Transpose", "g", "y", perm=[1, 0]),
+        ],
+        {"x": [N, 3, 4]},
+        "y",
+        {"i": index([0, 3], [2, -1], [1, 1])},
+    ),
+    "gather in each sample": graph(
+        [node("GatherND", "x i", "y", batch_dims=1)],
+        {"x": [2, 3, 4]},
+        "y",
+        {"i": np.tile(index([[0], [2]]), (2, 1, 1))},
+    ),
+    "gather elements": graph(
+        [node("Transpose", "x", "t", perm=[1, 2, 0]), node("GatherElements", "t i", "y", axis=1)],
+        {"x": [3, 3, 4]},
+        "y",
+        {"i": np.broadcast_to(index([[0]], [[-1]], [[1]]), (3, 1, 3)).copy()},
+    ),
     "scatter rows": graph(
-        [node("Transpose", "x", "t", perm=[1, 0, 2]),
-         node("ScatterND", "t i u", "s"), node("Transpose", "s", "y", perm=[1, 0, 2])],
-        {"x": [N, 4, 2], "u": [2, N, 2]}, "y", {"i": index([3], [-4])}),
+        [
+            node("Transpose", "x", "t", perm=[1, 0, 2]),
+            node("ScatterND", "t i u", "s"),
+            node("Transpose", "s", "y", perm=[1, 0, 2]),
+        ],
+        {"x": [N, 4, 2], "u": [2, N, 2]},
+        "y",
+        {"i": index([3], [-4])},
+    ),
     "scatter, samples numbered": graph(
-        [node("ScatterND", "x i u", "y")], {"x": [2, 4, 3], "u": [2, 3]}, "y", {"i": index([0, 2], [1, 2])}),
+        [node("ScatterND", "x i u", "y")], {"x": [2, 4, 3], "u": [2, 3]}, "y", {"i": index([0, 2], [1, 2])}
+    ),
     "scatter constants": graph(
-        [node("Transpose", "x", "t", perm=[1, 2, 0]),
-         node("ScatterND", "t i u", "s"), node("Transpose", "s", "y", perm=[2, 0, 1])],
-        {"x": [2, 3, 2]}, "y", {"i": index([0, 1], [2, 0]), "u": np.repeat(weights(2, 1), 2, axis=1)}),
-    "scatter elements": graph([node("ScatterElements", "x i u", "y", axis=1)], {"x": [2, 4], "u": [2, 2]}, "y",
-                              {"i": index([3, 0], [3, 0])}),
+        [
+            node("Transpose", "x", "t", perm=[1, 2, 0]),
+            node("ScatterND", "t i u", "s"),
+            node("Transpose", "s", "y", perm=[2, 0, 1]),
+        ],
+        {"x": [2, 3, 2]},
+        "y",
+        {"i": index([0, 1], [2, 0]), "u": np.repeat(weights(2, 1), 2, axis=1)},
+    ),
+    "scatter elements": graph(
+        [node("ScatterElements", "x i u", "y", axis=1)], {"x": [2, 4], "u": [2, 2]}, "y", {"i": index([3, 0], [3, 0])}
+    ),
     "hardmax": graph([node("Hardmax", "x", "y", axis=1)], {"x": [N, 4, 3]}, "y"),
     "cumulative sums": graph(
-        [node("CumSum", "x a", "p", exclusive=1), node("CumSum", "p a", "q", reverse=1),
-         node("CumSum", "q a", "y", exclusive=1, reverse=1)],
-        {"x": [N, 4]}, "y", {"a": np.array(1)}),
-    "one-hot in front": graph([node("OneHot", "x d v", "y", axis=1)], {"x": [N, 3]}, "y",
-                              {"d": np.array(4), "v": np.array([-1.0, 2.0])}, types={"x": np.int64}),
-    "last extreme": graph([node("Sign", "x", "s"), node("ArgMax", "s", "y", axis=1, select_last_index=1, keepdims=0)],
-                          {"x": [N, 5]}, "y"),
-}  # fmt: skip
+        [
+            node("CumSum", "x a", "p", exclusive=1),
+            node("CumSum", "p a", "q", reverse=1),
+            node("CumSum", "q a", "y", exclusive=1, reverse=1),
+        ],
+        {"x": [N, 4]},
+        "y",
+        {"a": np.array(1)},
+    ),
+    "one-hot in front": graph(
+        [node("OneHot", "x d v", "y", axis=1)],
+        {"x": [N, 3]},
+        "y",
+        {"d": np.array(4), "v": np.array([-1.0, 2.0])},
+        types={"x": np.int64},
+    ),
+    "last extreme": graph(
+        [node("Sign", "x", "s"), node("ArgMax", "s", "y", axis=1, select_last_index=1, keepdims=0)], {"x": [N, 5]}, "y"
+    ),
+}
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -150,14 +209,22 @@ def choice(condition: str, before: Sequence[onnx.NodeProto], held: dict[str, np.
         )
 
     two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
-    inner = helper.make_node("If", [condition], ["r"], name="which",
-                             then_branch=branch("a", helper.make_node("Neg", ["m"], ["r"])),
-                             else_branch=branch("b", helper.make_node("Abs", ["m"], ["r"])))  # fmt: skip
+    inner = helper.make_node(
+        "If",
+        [condition],
+        ["r"],
+        name="which",
+        then_branch=branch("a", helper.make_node("Neg", ["m"], ["r"])),
+        else_branch=branch("b", helper.make_node("Abs", ["m"], ["r"])),
+    )
     outer = helper.make_node(
-        "If", [condition], ["c"], name="which",
+        "If",
+        [condition],
+        ["c"],
+        name="which",
         then_branch=branch("then", helper.make_node("Mul", ["h", "two"], ["m"], name="double"), inner, constants=[two]),
         else_branch=branch("else", helper.make_node("Identity", ["h"], ["m"]), helper.make_node("Exp", ["m"], ["r"])),
-    )  # fmt: skip
+    )
     nodes = [*before, node("Relu", "x", "h"), outer, node("Add", "c h", "y")]
     return graph(nodes, {"x": [N, 3]}, "y", held)
 
@@ -186,8 +253,12 @@ def test_graphs_within_graphs_are_bounded() -> None:
 
 
 def test_what_a_branch_reads_must_be_there() -> None:
-    body = helper.make_graph([helper.make_node("Relu", ["nowhere"], ["y"])], "g", [],
-                             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])  # fmt: skip
+    body = helper.make_graph(
+        [helper.make_node("Relu", ["nowhere"], ["y"])],
+        "g",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
     chosen = helper.make_node("If", ["k"], ["y"], then_branch=body, else_branch=body)
     with pytest.raises(ModelFileError, match="nowhere"):
         read_onnx(graph([chosen], {"x": [N, 3]}, "y", {"k": np.array(True)}))

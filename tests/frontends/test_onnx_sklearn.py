@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler, Normalizer, RobustScaler, Standa
 
 import bitsmith
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.onnx import read_onnx
+from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.layers.network import Network
 
 Numbers = npt.NDArray[np.float32]
@@ -191,10 +191,15 @@ def test_calibrated_precision_keeps_the_results_of_raw_features(
 def _words(*nodes: onnx.NodeProto) -> onnx.ModelProto:
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
-        list(nodes), "words", [info("x", onnx.TensorProto.FLOAT, [None, 3])], [info("y", onnx.TensorProto.STRING, None)],
-        [helper.make_tensor("words", onnx.TensorProto.STRING, [3], [b"a", b"b", b"c"]),
-         helper.make_tensor("first", onnx.TensorProto.INT64, [1], [0])],
-    )  # fmt: skip
+        list(nodes),
+        "words",
+        [info("x", onnx.TensorProto.FLOAT, [None, 3])],
+        [info("y", onnx.TensorProto.STRING, None)],
+        [
+            helper.make_tensor("words", onnx.TensorProto.STRING, [3], [b"a", b"b", b"c"]),
+            helper.make_tensor("first", onnx.TensorProto.INT64, [1], [0]),
+        ],
+    )
     imports = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 1)]
     return helper.make_model(graph, opset_imports=imports)
 
@@ -207,9 +212,14 @@ def test_words_are_no_numbers(used: tuple[str, list[str]]) -> None:
     nodes = [
         helper.make_node("ArgMax", ["x"], ["number"], axis=1),
         helper.make_node("ArrayFeatureExtractor", ["words", "number"], ["picked"], domain="ai.onnx.ml"),
-        helper.make_node(kind, operands, ["y"], domain="ai.onnx.ml" if kind == "Tree" else "",
-                         **({"to": 1} if kind == "Cast" else {})),
-    ]  # fmt: skip
+        helper.make_node(
+            kind,
+            operands,
+            ["y"],
+            domain="ai.onnx.ml" if kind == "Tree" else "",
+            **({"to": 1} if kind == "Cast" else {}),
+        ),
+    ]
     with pytest.raises(UnsupportedError, match="works on words"):
         read_onnx(_words(*nodes))
 
@@ -218,10 +228,11 @@ def _linear(*more: onnx.NodeProto) -> onnx.ModelProto:
     """A linear model that imports the domain of such models only."""
     info = helper.make_tensor_value_info
     nodes = [
-        helper.make_node("LinearRegressor", ["x"], ["y"], domain="ai.onnx.ml", coefficients=[0.5, -2.0, 1.0],
-                         intercepts=[0.25]),
+        helper.make_node(
+            "LinearRegressor", ["x"], ["y"], domain="ai.onnx.ml", coefficients=[0.5, -2.0, 1.0], intercepts=[0.25]
+        ),
         *more,
-    ]  # fmt: skip
+    ]
     graph = helper.make_graph(
         nodes, "linear", [info("x", onnx.TensorProto.FLOAT, [None, 3])], [info("y", onnx.TensorProto.FLOAT, [None, 1])]
     )

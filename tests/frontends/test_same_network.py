@@ -19,9 +19,9 @@ from onnx_models import Floats, graph
 from torch import nn
 
 from bitsmith.compiler import compile_network
-from bitsmith.frontends.keras import read_keras
-from bitsmith.frontends.onnx import read_onnx
-from bitsmith.frontends.torch import read_torch
+from bitsmith.frontends.keras.read import read_keras
+from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.passes import drop_dead
@@ -74,15 +74,24 @@ def _cnn_of_tf2onnx(arrays: list[Floats]) -> onnx.ModelProto:
     rows = arrays[2].reshape(3, 4, 2, 2).transpose(2, 3, 1, 0).reshape(16, 3)
     square = {"strides": [2, 2], "kernel_shape": [2, 2]}
     nodes = [
-        _called("Conv", "conv2d/BiasAdd", "x conv2d/Conv2D/ReadVariableOp conv2d/BiasAdd/ReadVariableOp", "",
-                dilations=[1, 1], strides=[1, 1], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=1),
+        _called(
+            "Conv",
+            "conv2d/BiasAdd",
+            "x conv2d/Conv2D/ReadVariableOp conv2d/BiasAdd/ReadVariableOp",
+            "",
+            dilations=[1, 1],
+            strides=[1, 1],
+            kernel_shape=[3, 3],
+            pads=[1, 1, 1, 1],
+            group=1,
+        ),
         _called("Relu", "conv2d/Relu", "conv2d/BiasAdd", ""),
         _called("MaxPool", "max_pooling2d/MaxPool", "conv2d/Relu", "", **square),
         _called("Transpose", "max_pooling2d/MaxPool__14", "max_pooling2d/MaxPool", "", perm=[0, 2, 3, 1]),
         _called("Reshape", "flatten/Reshape", "max_pooling2d/MaxPool__14 const_fold_opt__17", ""),
         _called("MatMul", "dense/MatMul", "flatten/Reshape dense/MatMul/ReadVariableOp", ""),
         _called("Add", "dense/BiasAdd", "dense/MatMul dense/BiasAdd/ReadVariableOp", "dense"),
-    ]  # fmt: skip
+    ]
     held: dict[str, npt.ArrayLike] = {
         "sequential/conv2d/Conv2D/ReadVariableOp:0": arrays[0],
         "sequential/conv2d/BiasAdd/ReadVariableOp:0": arrays[1],

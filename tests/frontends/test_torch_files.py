@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch_samples import assert_same, save_pt2
 
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
-from bitsmith.frontends.torch import read_torch
+from bitsmith.frontends.torch.read import read_torch
 
 
 class Tied(nn.Module):
@@ -51,7 +51,7 @@ def test_a_file_is_read_as_the_module_is(file: Path) -> None:
 
 def test_a_file_needs_no_torch(file: Path) -> None:
     code = (
-        "import sys, bitsmith.frontends.torch as t;"
+        "import sys, bitsmith.frontends.torch.read as t;"
         f"assert len(t.read_torch({str(file)!r}).nodes) > 5; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -118,14 +118,23 @@ HOSTILE: dict[str, Callable[[str, bytes], bytes | None]] = {
     "pickled tensor": edited("_weights_config.json", lambda v: v["config"]["first.weight"].update(use_pickle=True)),
     "path": edited("_weights_config.json", lambda v: v["config"]["first.weight"].update(path_name="../../x")),
     "huge": edited("_weights_config.json", lambda v: _meta(v).update(sizes=[{"as_int": 1 << 40}] * 2)),
-    "negative stride": edited("_weights_config.json", lambda v: _meta(v).update(strides=[{"as_int": -4}, {"as_int": 1}])),
-    "far stride": edited("_weights_config.json", lambda v: _meta(v).update(strides=[{"as_int": 1 << 60}, {"as_int": 1}])),
+    "negative stride": edited(
+        "_weights_config.json", lambda v: _meta(v).update(strides=[{"as_int": -4}, {"as_int": 1}])
+    ),
+    "far stride": edited(
+        "_weights_config.json", lambda v: _meta(v).update(strides=[{"as_int": 1 << 60}, {"as_int": 1}])
+    ),
     "far offset": edited("_weights_config.json", lambda v: _meta(v).update(storage_offset={"as_int": 5})),
     "type": edited("_weights_config.json", lambda v: _meta(v).update(dtype=9)),
     "no type": edited("_weights_config.json", lambda v: _meta(v).update(dtype="float")),
-    "other sizes": edited("_weights_config.json", lambda v: [  # the tensor has two names
-        entry["tensor_meta"].update(sizes=[{"as_int": 2}, {"as_int": 4}])
-        for name, entry in v["config"].items() if name.endswith("weight")]),
+    "other sizes": edited(
+        "_weights_config.json",
+        lambda v: [  # the tensor has two names
+            entry["tensor_meta"].update(sizes=[{"as_int": 2}, {"as_int": 4}])
+            for name, entry in v["config"].items()
+            if name.endswith("weight")
+        ],
+    ),
     "no nodes": edited("models/model.json", lambda v: _graph(v).update(nodes=3)),
     "a circle": edited("models/model.json", lambda v: _graph(v)["nodes"].reverse()),
     "unknown operator": edited("models/model.json", lambda v: _graph(v)["nodes"][0].update(target="os.system")),
@@ -134,11 +143,17 @@ HOSTILE: dict[str, Callable[[str, bytes], bytes | None]] = {
     "argument": edited("models/model.json", lambda v: _graph(v)["nodes"][0]["inputs"][0].update(arg={"as_tensor": 3})),
     "no output": edited("models/model.json", lambda v: v["graph_module"]["signature"].update(output_specs=[])),
     "no input": edited("models/model.json", lambda v: v["graph_module"]["signature"].update(input_specs=[])),
-    "said sizes": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["linear"]["sizes"].append({"as_int": 3})),
-    "many axes": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["x"].update(sizes=[{"as_int": 1}] * 99)),
+    "said sizes": edited(
+        "models/model.json", lambda v: _graph(v)["tensor_values"]["linear"]["sizes"].append({"as_int": 3})
+    ),
+    "many axes": edited(
+        "models/model.json", lambda v: _graph(v)["tensor_values"]["x"].update(sizes=[{"as_int": 1}] * 99)
+    ),
     "integers": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["x"].update(sizes=[{"as_int": True}])),
-    "input size": edited("models/model.json", lambda v: _graph(v)["tensor_values"]["x"]["sizes"][1].update(as_int=1 << 50)),
-}  # fmt: skip
+    "input size": edited(
+        "models/model.json", lambda v: _graph(v)["tensor_values"]["x"]["sizes"][1].update(as_int=1 << 50)
+    ),
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

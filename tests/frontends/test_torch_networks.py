@@ -14,7 +14,7 @@ from torch_samples import assert_fixed_point, assert_same, exact, fixed_point, i
 
 from bitsmith.config import resolve
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.torch import read_torch
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 
 
@@ -40,8 +40,20 @@ class Recurrences(nn.Module):
         begun, _ = self.rnn(x, x[:, 0, :1].expand(-1, 4).unsqueeze(0).contiguous())
         _, state = self.rectified(x.transpose(0, 1) * 0.25)
         joined = torch.cat([hidden[-1], cell[0], hidden[1]], 1)
-        return [y, h[-1], c.squeeze(0), deep.transpose(0, 1), joined, gru[:, -1], last.transpose(0, 1), turned,
-                ends.permute(1, 0, 2).flatten(1), rnn, begun, state[0]]  # fmt: skip
+        return [
+            y,
+            h[-1],
+            c.squeeze(0),
+            deep.transpose(0, 1),
+            joined,
+            gru[:, -1],
+            last.transpose(0, 1),
+            turned,
+            ends.permute(1, 0, 2).flatten(1),
+            rnn,
+            begun,
+            state[0],
+        ]
 
 
 class Attentions(nn.Module):
@@ -249,10 +261,26 @@ def test_names_are_the_module_paths() -> None:
     network = read_torch(randomised(Residual()), input_shape=(1, 8, 8))
     names = [node.name for node in network.nodes if "channels" not in node.name]
     assert names == [
-        "x", "features.0", "features.1", "features.2.conv", "features.2.norm", "features.2.add", "features.2.relu",
-        "features.3", "block.conv", "block.norm", "block.add", "block.relu", "block.conv_1", "block.norm_1", "block.add_1",
-        "block.relu_1", "adaptive_avg_pool2d", "flatten", "head",
-    ]  # fmt: skip
+        "x",
+        "features.0",
+        "features.1",
+        "features.2.conv",
+        "features.2.norm",
+        "features.2.add",
+        "features.2.relu",
+        "features.3",
+        "block.conv",
+        "block.norm",
+        "block.add",
+        "block.relu",
+        "block.conv_1",
+        "block.norm_1",
+        "block.add_1",
+        "block.relu_1",
+        "adaptive_avg_pool2d",
+        "flatten",
+        "head",
+    ]
     kinds = {node.name: node.source for node in network.nodes}
     assert (kinds["features.0"], kinds["features.3"], kinds["head"]) == ("Conv2d", "MaxPool2d", "Linear")
 

@@ -90,10 +90,35 @@ VOLUMES: dict[str, Any] = {
 }
 
 ACTIVATIONS: dict[str, Any] = {
-    **{kind.__name__: kind() for kind in (
-        nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid,
-        nn.Tanh, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Tanhshrink,
-        nn.Softshrink, nn.Hardshrink, nn.GLU, nn.Identity)},
+    **{
+        kind.__name__: kind()
+        for kind in (
+            nn.ReLU,
+            nn.ReLU6,
+            nn.LeakyReLU,
+            nn.PReLU,
+            nn.RReLU,
+            nn.ELU,
+            nn.CELU,
+            nn.SELU,
+            nn.GELU,
+            nn.SiLU,
+            nn.Mish,
+            nn.Sigmoid,
+            nn.Tanh,
+            nn.Hardtanh,
+            nn.Hardsigmoid,
+            nn.Hardswish,
+            nn.Softplus,
+            nn.Softsign,
+            nn.LogSigmoid,
+            nn.Tanhshrink,
+            nn.Softshrink,
+            nn.Hardshrink,
+            nn.GLU,
+            nn.Identity,
+        )
+    },
     "elu": nn.ELU(0.5),
     "gelu_tanh": nn.GELU("tanh"),
     "softplus_beta": nn.Softplus(2.0, 30.0),
@@ -110,7 +135,7 @@ ACTIVATIONS: dict[str, Any] = {
     "method": lambda x: x.sigmoid() * x.tanh(),
     "in_place": lambda x: functional.relu_(x + 1.0),
     "square": lambda x: functional.relu(x).square(),
-}  # fmt: skip
+}
 
 ARITHMETIC: dict[str, Any] = {
     "scalars": lambda x, y: 2.0 * x + 3.0 - y / 4.0,
@@ -223,10 +248,18 @@ PRODUCTS: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     ("shapes", "cases"),
-    [(((4, 12),), LINES), (((4, 6, 5),), IMAGES), (((2, 3, 4, 3),), VOLUMES), (((3, 4, 6),), ACTIVATIONS),
-     (((3, 5), (3, 5)), ARITHMETIC), (((3, 4, 5),), SHAPES), (((3, 5),), REDUCTIONS), (((4, 5), (5, 6)), PRODUCTS)],
+    [
+        (((4, 12),), LINES),
+        (((4, 6, 5),), IMAGES),
+        (((2, 3, 4, 3),), VOLUMES),
+        (((3, 4, 6),), ACTIVATIONS),
+        (((3, 5), (3, 5)), ARITHMETIC),
+        (((3, 4, 5),), SHAPES),
+        (((3, 5),), REDUCTIONS),
+        (((4, 5), (5, 6)), PRODUCTS),
+    ],
     ids=["lines", "images", "volumes", "activations", "arithmetic", "shapes", "reductions", "products"],
-)  # fmt: skip
+)
 def test_operators_are_torch_own(shapes: tuple[Shape, ...], cases: dict[str, Callable[..., Tensor]]) -> None:
     """One model with a result for each case."""
     assert_fixed_point(assert_same(randomised(Each(cases)), *shapes))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
-from bitsmith.frontends.torch import read_torch
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 
 
@@ -55,7 +55,7 @@ MIXING: dict[str, Callable[[Tensor], Tensor]] = {
     "attention": lambda x: functional.scaled_dot_product_attention(*(x.transpose(0, 1),) * 3).transpose(0, 1),
     "recurrence": lambda x: _LSTM(x)[0],
     "statistics": lambda x: functional.batch_norm(x, None, None, training=True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MIXING)
@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "constant": (lambda x: torch.ones(3), "does not depend"),
     "projection": (nn.LSTM(5, 4, proj_size=2, batch_first=True), "proj_size"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

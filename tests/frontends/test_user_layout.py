@@ -19,9 +19,9 @@ from bitsmith.compiler import compile_network
 from bitsmith.config import config_from_network, resolve
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
-from bitsmith.frontends.keras import read_keras
-from bitsmith.frontends.onnx import read_onnx
-from bitsmith.frontends.torch import read_torch
+from bitsmith.frontends.keras.read import read_keras
+from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Permute
@@ -139,15 +139,42 @@ def test_precisions_are_the_layers_alone() -> None:
 
 
 TORCH = {
-    1: lambda: [nn.Conv1d(2, 4, 3, padding=1, padding_mode="circular"), nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2),
-                nn.ConvTranspose1d(4, 2, 2), nn.Upsample(scale_factor=2), nn.AvgPool1d(2), nn.AdaptiveMaxPool1d(2)],
-    2: lambda: [nn.Conv2d(2, 4, 3, padding=1, groups=2), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2, 1),
-                nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 2, 2, stride=2), nn.ReflectionPad2d((1, 0, 2, 1)),
-                nn.UpsamplingBilinear2d(scale_factor=2), nn.AvgPool2d(3), nn.PReLU(2), nn.Dropout2d(),
-                nn.AdaptiveAvgPool2d((3, 2)), nn.PixelUnshuffle(1), nn.Flatten(), nn.Linear(12, 3)],
-    3: lambda: [nn.Conv3d(2, 3, 2), nn.Tanh(), nn.MaxPool3d((1, 2, 1)), nn.ConvTranspose3d(3, 2, 2), nn.ConstantPad3d(1, 0.5),
-                nn.AdaptiveAvgPool3d(1)],
-}  # fmt: skip
+    1: lambda: [
+        nn.Conv1d(2, 4, 3, padding=1, padding_mode="circular"),
+        nn.BatchNorm1d(4),
+        nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.ConvTranspose1d(4, 2, 2),
+        nn.Upsample(scale_factor=2),
+        nn.AvgPool1d(2),
+        nn.AdaptiveMaxPool1d(2),
+    ],
+    2: lambda: [
+        nn.Conv2d(2, 4, 3, padding=1, groups=2),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2, 1),
+        nn.BatchNorm2d(4),
+        nn.ConvTranspose2d(4, 2, 2, stride=2),
+        nn.ReflectionPad2d((1, 0, 2, 1)),
+        nn.UpsamplingBilinear2d(scale_factor=2),
+        nn.AvgPool2d(3),
+        nn.PReLU(2),
+        nn.Dropout2d(),
+        nn.AdaptiveAvgPool2d((3, 2)),
+        nn.PixelUnshuffle(1),
+        nn.Flatten(),
+        nn.Linear(12, 3),
+    ],
+    3: lambda: [
+        nn.Conv3d(2, 3, 2),
+        nn.Tanh(),
+        nn.MaxPool3d((1, 2, 1)),
+        nn.ConvTranspose3d(3, 2, 2),
+        nn.ConstantPad3d(1, 0.5),
+        nn.AdaptiveAvgPool3d(1),
+    ],
+}
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -221,11 +248,16 @@ def test_onnx() -> None:
         node("GlobalMaxPool", "weighted", "last"),
     ]
     weights = {
-        "w": rng.normal(0, 0.4, (4, 2, 3, 3)), "b": rng.normal(0, 1, 4), "v": rng.normal(0, 0.4, (4, 3, 2, 2)),
-        "gain": rng.normal(1, 0.3, 4), "shift": rng.normal(0, 1, 4), "mean": rng.normal(0, 1, 4),
-        "variance": rng.uniform(0.5, 2, 4), "scales": np.array([1, 1, 2, 1], np.float32),
+        "w": rng.normal(0, 0.4, (4, 2, 3, 3)),
+        "b": rng.normal(0, 1, 4),
+        "v": rng.normal(0, 0.4, (4, 3, 2, 2)),
+        "gain": rng.normal(1, 0.3, 4),
+        "shift": rng.normal(0, 1, 4),
+        "mean": rng.normal(0, 1, 4),
+        "variance": rng.uniform(0.5, 2, 4),
+        "scales": np.array([1, 1, 2, 1], np.float32),
         "pads": np.array([0, 0, 1, 0, 0, 0, 0, 2]),
-    }  # fmt: skip
+    }
     model = graph(nodes, {"x": ["batch", 2, 6, 7]}, "last", weights)
     names = [one.output[0] for one in nodes]
     x = samples((2, 6, 7))

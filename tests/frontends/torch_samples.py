@@ -12,7 +12,7 @@ from torch import nn
 
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
-from bitsmith.frontends.torch import read_torch
+from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.network import Network
 

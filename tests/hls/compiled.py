@@ -21,15 +21,12 @@ from bitsmith.hls.words import pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import objects
+from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
-from bitsmith.plan.demand import Demand
 from tests.properties.programs import random_stimuli
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
-_OPEN_HEADERS = {
-    AP: "hls4ml/templates/vivado/ap_types",
-    AC: "hls4ml/templates/catapult/ac_types/include",
-}
+_OPEN_HEADERS = {AP: "hls4ml/templates/vivado/ap_types", AC: "hls4ml/templates/catapult/ac_types/include"}
 
 Raws = Sequence[npt.NDArray[np.object_] | npt.NDArray[np.int64]]
 
@@ -44,11 +41,11 @@ def open_headers(family: Family) -> Path:
     pytest.skip("needs an installed hls4ml, which carries the vendors' open headers")
 
 
-ALL_AT_ONCE = Demand({}, parallel=True)
+ALL_AT_ONCE = Directives({}, parallel=True)
 
 
 def written(
-    programs: Mapping[str, Program], dialect: Dialect, folder: Path, demands: Mapping[str, Demand] | None = None
+    programs: Mapping[str, Program], dialect: Dialect, folder: Path, demands: Mapping[str, Directives] | None = None
 ) -> dict[str, HlsProject]:
     """The projects of ``programs``, by the names of their top functions, each in its own folder."""
     projects = {}
@@ -69,7 +66,7 @@ def assert_equal_to_emulator(
     *,
     include: Path = INCLUDE,
     samples: int = 12,
-    demands: Mapping[str, Demand] | None = None,
+    demands: Mapping[str, Directives] | None = None,
 ) -> None:
     """All outputs of the compiled C++ equal those of the emulator, to the last bit."""
     programs = {top: drop_dead(program, keep_probes=False) for top, program in programs.items()}

@@ -13,18 +13,61 @@ from bitsmith.errors import ConfigError
 from bitsmith.hls import HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.names import KEYWORDS, comment, identifier
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
-from bitsmith.plan.demand import Demand
+from bitsmith.mapping.directives import Directives
 from tests.hls.compiled import assert_equal_to_emulator
 
 HOSTILE = (
-    'int; system("x")', "class", "x->y", "größe", "in", "out", "int8", "uint64", "kernels", "std", "EOF", "AP_RND",
-    "size_t", "ap_fixed", "net", "net_layers", "result", "x", "main", "linux", "1x1", "", "*/", "a\\", "a\nb", "??/",
-    "fc1", "fc1!", "FC1", "raw", "copy", "add", "fc1_result", "line", "samples", "constant", "step",
-    "hls_register", "component", "x_pipe", "x_beat", "in0", "inputs", "outputs", "net_inputs", "network", "device",
-)  # fmt: skip
+    'int; system("x")',
+    "class",
+    "x->y",
+    "größe",
+    "in",
+    "out",
+    "int8",
+    "uint64",
+    "kernels",
+    "std",
+    "EOF",
+    "AP_RND",
+    "size_t",
+    "ap_fixed",
+    "net",
+    "net_layers",
+    "result",
+    "x",
+    "main",
+    "linux",
+    "1x1",
+    "",
+    "*/",
+    "a\\",
+    "a\nb",
+    "??/",
+    "fc1",
+    "fc1!",
+    "FC1",
+    "raw",
+    "copy",
+    "add",
+    "fc1_result",
+    "line",
+    "samples",
+    "constant",
+    "step",
+    "hls_register",
+    "component",
+    "x_pipe",
+    "x_beat",
+    "in0",
+    "inputs",
+    "outputs",
+    "net_inputs",
+    "network",
+    "device",
+)
 
 
 @given(st.text(max_size=80))
@@ -41,7 +84,7 @@ def test_any_text_stays_in_its_comment(text: str) -> None:
 
 def hostile_program() -> Program:
     """A layer and an input of each name, two outputs of each second."""
-    build = Builder()
+    build = ProgramBuilder()
     fmt = FixedFormat(True, 5, 2)
     inputs = [build.input(name, (2,), fmt) for name in HOSTILE]
     outputs = []
@@ -73,10 +116,10 @@ def test_hostile_names_are_nowhere_in_the_code() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_name_is_reserved(dialect: str) -> None:
     """C++ keeps names with two underscores in a row to itself; those that begin with them are the compilers'."""
-    for demand in (Demand({}, parallel=True), Demand({}, parallel=False)):
+    for directives in (Directives({}, parallel=True), Directives({}, parallel=False)):
         for top in ("net", "float", "TOP__"):
             target = HlsTarget(top, DIALECTS[dialect].part)
-            project = write_demanded(hostile_program(), demand, DIALECTS[dialect], target)
+            project = write_demanded(hostile_program(), directives, DIALECTS[dialect], target)
             for text in project.files.values():
                 code = "\n".join(line.split("//")[0] for line in text.splitlines())
                 assert not re.findall(r"\b[A-Za-z]\w*__\w*", code)

@@ -17,9 +17,9 @@ from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import HlsProject, HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.folding import Products
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
 from tests.hls.test_writer import dense
@@ -36,11 +36,11 @@ needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="needs CM
 
 
 def project_in(
-    folder: Path, dialect: str, program: Program, demand: Demand = ALL_AT_ONCE, **target: float
+    folder: Path, dialect: str, program: Program, directives: Directives = ALL_AT_ONCE, **target: float
 ) -> HlsProject:
     """The project, written, with inputs of the test bench."""
     made_for = HlsTarget("net", DIALECTS[dialect].part, **target)  # type: ignore[arg-type]
-    project = write_demanded(program, demand, DIALECTS[dialect], made_for)
+    project = write_demanded(program, directives, DIALECTS[dialect], made_for)
     for name, text in project.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,13 +86,13 @@ def oneapi(folder: Path) -> None:
     run(["./build/net.fpga_emu"], folder)
 
 
-def simulated(dialect: str, program: Program, folder: Path, demand: Demand = ALL_AT_ONCE) -> None:
+def simulated(dialect: str, program: Program, folder: Path, directives: Directives = ALL_AT_ONCE) -> None:
     """The vendor's way of C simulation gives what the emulator gives."""
     if (dialect == "quartus" and shutil.which("make") is None) or (
         dialect == "oneapi" and shutil.which("cmake") is None
     ):
         pytest.skip("needs make or CMake")
-    project = project_in(folder, dialect, program, demand)
+    project = project_in(folder, dialect, program, directives)
     raws = random_stimuli(program, 1, SAMPLES)
     emulator = Emulator(program)
     data = folder / "tb_data"
@@ -119,7 +119,7 @@ def test_test_bench(tmp_path: Path, dialect: str) -> None:
 @EACH
 @pytest.mark.parametrize("parallel", [False, True], ids=["streams", "arrays"])
 def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -> None:
-    simulated(dialect, dense(), tmp_path, Demand({"dense_1": 3}, parallel, {"dense_1": Products.SHARED}))
+    simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 
 
 @EACH

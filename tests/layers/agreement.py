@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
-from bitsmith.netlist.narrow import narrow
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator
 
@@ -41,7 +42,7 @@ def assert_exact(network: Network, samples: int = 6, seed: int = 0, *, netlist: 
     program = compile_network(network).program
     raws = stimuli(program, samples, seed)
     emulated = Emulator(program).run_raw(raws)
-    circuit = narrow(scalarise(drop_dead(program, keep_probes=False))) if netlist else None
+    circuit = reduce_widths(elaborate(drop_dead(program, keep_probes=False))) if netlist else None
     for k in range(samples):
         sample = [raw[k].astype(np.object_) for raw in raws]
         truth = evaluate(program, sample)

@@ -15,8 +15,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.lower import lower
-from bitsmith.passes.observe import observe
 
 INPUT = FixedFormat(True, 12, 8, Rounding.RND, Overflow.SAT)
 
@@ -56,7 +56,7 @@ def network_of(
 def run(network: Network, seed: int = 0, samples: int = 6) -> Outcome:
     """Lower ``network`` and evaluate it on random inputs that include the extremes of each input's range."""
     rng = np.random.default_rng(seed)
-    program = lower(network, observe(network, None))
+    program = lower(network, calibrate(network, None))
     raws = []
     for op in program.input_ops():
         lo, hi = int(op.lo.min()), int(op.hi.max())

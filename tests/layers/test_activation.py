@@ -14,8 +14,8 @@ from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.settings import Binning, Settings
+from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.lower import lower
-from bitsmith.passes.observe import observe
 from tests.layers.lowered import network_of, run
 
 NARROW = {0: FixedFormat(True, 9, 5)}
@@ -60,7 +60,7 @@ def test_range_far_beyond_where_the_function_bends(name: str) -> None:
     """Provable ranges grow with each layer, values hardly do."""
     wide = FixedFormat(True, 48, 20)
     network = network_of(Activation(name), [(1,)], Settings({"result": RESULT}), {0: wide})
-    program = lower(network, observe(network, None))
+    program = lower(network, calibrate(network, None))
     x = np.linspace(-6.0, 6.0, 241)
     raws = np.rint(x * 2.0**20).astype(np.int64)
     fixed = [float(evaluate(program, [np.array([raw], dtype=np.object_)])[0][0]) * 2.0**-12 for raw in raws]
@@ -91,7 +91,7 @@ def test_table_size_and_binning_are_honoured(binning: Binning) -> None:
     table = Settings(table_size=64, table_range=(-4.0, 4.0), binning=binning)
     outcome = run(network_of(Activation("tanh"), [(16,)], table), samples=16)
     bins = 2.0**-3
-    bound = {Binning.FLOOR: bins, Binning.CENTRE: bins / 2, Binning.LINEAR: bins**2 / 8}[binning]
+    bound = {Binning.FLOOR: bins, Binning.CENTER: bins / 2, Binning.LINEAR: bins**2 / 8}[binning]
     assert np.max(np.abs(outcome.fixed - outcome.real)) <= bound + 1e-3
     sizes = [node.op.values.shape[-1] for node in outcome.program.nodes if hasattr(node.op, "values")]
     assert sizes and max(sizes) <= 64

@@ -23,8 +23,8 @@ from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
-from bitsmith.netlist.netlist import Sum, live_words
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.netlist import AddSub, live_words
 from bitsmith.passes import drop_dead
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
@@ -61,8 +61,9 @@ def cases(draw: st.DrawFn) -> tuple[Layer, Shape]:
         output = tuple(draw(st.integers(1, n - start + 2)) for n, start in zip(full, crop, strict=True))
         return ConvTranspose(kernel, bias, strides, dilation, crop, output, groups), (*shape, n_in * groups)
     padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(rank))
-    shape = tuple(max(span - sum(pair), 1) + more
-                  for span, pair, more in zip(spans, padding, each(0, limit - 1), strict=True))  # fmt: skip
+    shape = tuple(
+        max(span - sum(pair), 1) + more for span, pair, more in zip(spans, padding, each(0, limit - 1), strict=True)
+    )
     return Conv(kernel, bias, strides, dilation, padding, groups), (*shape, n_in * groups)
 
 
@@ -146,16 +147,18 @@ def test_many_groups_are_computed_in_blocks() -> None:
     outcome = run(network, samples=3)
     np.testing.assert_array_equal(outcome.fixed, outcome.real)
     assert [node.op.weights.shape for node in outcome.program.nodes if isinstance(node.op, ops.Linear)] == [
-        (32, 16), (32, 16), (12, 6),
-    ]  # fmt: skip
+        (32, 16),
+        (32, 16),
+        (12, 6),
+    ]
     assert_exact(network, samples=3)
 
 
 def adders(layer: Layer, shape: Shape) -> int:
     """Additions in the netlist that something needs."""
     network = network_of(layer, [shape], formats={0: SMALL})
-    netlist = scalarise(drop_dead(compile_network(network).program, keep_probes=False))
-    return sum(isinstance(netlist.words[index].cell, Sum) for index in live_words(netlist))
+    netlist = elaborate(drop_dead(compile_network(network).program, keep_probes=False))
+    return sum(isinstance(netlist.words[index].cell, AddSub) for index in live_words(netlist))
 
 
 def test_zero_weights_and_dead_channels_cost_nothing() -> None:
@@ -199,10 +202,14 @@ def test_batch_normalisation_folds_into_it(kind: Callable[..., Layer], groups: i
         (conv(as_weights(np.ones((3, 1, 3))), groups=2), (5, 2), "in 2 groups"),
         (conv(as_weights(np.ones((3, 2, 2)))), (2, 2), "kernels no larger"),
         (conv(as_weights(np.ones((3, 2, 2))), padding=1 << 60), (2, 2), "padded to"),
-        (ConvTranspose(as_weights(np.ones((3, 1, 1))), None, (1 << 50,), (1,), (0,), (3,)), (3, 1), "before it is cropped"),
+        (
+            ConvTranspose(as_weights(np.ones((3, 1, 1))), None, (1 << 50,), (1,), (0,), (3,)),
+            (3, 1),
+            "before it is cropped",
+        ),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused(layer: Layer, shape: Shape, said: str) -> None:
     with pytest.raises(UnsupportedError, match=said):
         network_of(layer, [shape]).shapes()
@@ -217,9 +224,15 @@ def test_compiled_code_agrees(tmp_path: Path) -> None:
         "line": (Conv(weights(rng, 3, 2, 3), weights(rng, 3), (2,), (1,), ((2, 0),)), (7, 2)),
         "groups": (Conv(weights(rng, 2, 2, 2, 4), None, (1, 2), twos, ((1, 2), (0, 1)), 2), (4, 5, 4)),
         "depthwise": (Conv(weights(rng, 3, 3, 1, 6), weights(rng, 6), twos, (1, 1), ((1, 1), (0, 1)), 3), (5, 4, 3)),
-        "volume": (Conv(weights(rng, 2, 2, 1, 2, 2), None, (1, 1, 2), (1, 1, 1), ((0, 1), (0, 0), (1, 0))), (3, 3, 3, 2)),
-        "transposed": (ConvTranspose(weights(rng, 3, 2, 2, 3), weights(rng, 3), twos, (1, 1), (1, 0), (5, 4)), (3, 2, 2)),
-    }  # fmt: skip
+        "volume": (
+            Conv(weights(rng, 2, 2, 1, 2, 2), None, (1, 1, 2), (1, 1, 1), ((0, 1), (0, 0), (1, 0))),
+            (3, 3, 3, 2),
+        ),
+        "transposed": (
+            ConvTranspose(weights(rng, 3, 2, 2, 3), weights(rng, 3), twos, (1, 1), (1, 0), (5, 4)),
+            (3, 2, 2),
+        ),
+    }
     built = {name: network_of(layer, [shape]) for name, (layer, shape) in networks.items()}
     assert_compiled({**built, "padded": padded_network()}, tmp_path)
 

@@ -109,11 +109,18 @@ def test_equations(text: str, ranks: list[int], wanted: str) -> None:
 @pytest.mark.parametrize(
     "text,ranks",
     [
-        ("aab,bc->ac", [3, 2]), ("ab,bc->ad", [2, 2]), ("ab,bc->aa", [2, 2]), ("ab->ab", [2, 2]), ("ab,bc->ac", [2, 3]),
-        ("a......b,bc->ac", [4, 2]), ("...ab,bc->...ac", [1, 2]), ("a1,bc->ac", [2, 2]), ("ab,bc->a->c", [2, 2]),
+        ("aab,bc->ac", [3, 2]),
+        ("ab,bc->ad", [2, 2]),
+        ("ab,bc->aa", [2, 2]),
+        ("ab->ab", [2, 2]),
+        ("ab,bc->ac", [2, 3]),
+        ("a......b,bc->ac", [4, 2]),
+        ("...ab,bc->...ac", [1, 2]),
+        ("a1,bc->ac", [2, 2]),
+        ("ab,bc->a->c", [2, 2]),
         ("...a->...a", [80]),
     ],
-)  # fmt: skip
+)
 def test_equations_that_are_refused(text: str, ranks: list[int]) -> None:
     with pytest.raises(UnsupportedError):
         parse_equation(text, ranks)
@@ -151,9 +158,11 @@ def test_masked_softmax(implementation: SoftmaxImplementation, seed: int, axis: 
     np.fill_diagonal(mask, 1)
     mask[0, 3] = 1
     network = network_of(
-        Softmax(axis, as_weights(mask)), [(2, 3, 4)] if axis else [(3, 4)], Settings(implementation=implementation),
+        Softmax(axis, as_weights(mask)),
+        [(2, 3, 4)] if axis else [(3, 4)],
+        Settings(implementation=implementation),
         {0: FixedFormat(True, 8, 5)},
-    )  # fmt: skip
+    )
     outcome = run(network, seed)
     assert not outcome.fixed[:, np.broadcast_to(mask == 0, outcome.fixed.shape[1:])].any()
     if implementation is SoftmaxImplementation.ARGMAX:
@@ -176,9 +185,11 @@ def _instances():  # type: ignore[no-untyped-def]
     return {
         "scores": network_of(Einsum("ihc,jhc->hij", 0.7), [(3, 2, 2), (2, 2, 2)], formats=small),
         "outer": network_of(Einsum("ab,ac->abc"), [(2, 2), (2, 3)], formats=small),
-        "grouped": network_of(EinsumDense("ahc,hcd->hda", as_weights(rng.normal(size=(2, 3, 2)))), [(2, 2, 3)], formats=small),
+        "grouped": network_of(
+            EinsumDense("ahc,hcd->hda", as_weights(rng.normal(size=(2, 3, 2)))), [(2, 2, 3)], formats=small
+        ),
         "masked": network_of(Softmax(-1, as_weights(np.tri(3))), [(2, 3, 3)], formats=small),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.slow

@@ -84,8 +84,9 @@ def windows(draw: st.DrawFn) -> tuple[Shape, dict[str, Any]]:
         reach = d * (k - 1) + 1
         n = draw(st.integers(1, most))
         half = draw(st.integers(0, reach // 2)), draw(st.integers(0, reach // 2))
-        for name, value in zip((shape, size, strides, dilation, padding),
-                               (n, k, draw(st.integers(1, 3)), d, half), strict=True):  # fmt: skip
+        for name, value in zip(
+            (shape, size, strides, dilation, padding), (n, k, draw(st.integers(1, 3)), d, half), strict=True
+        ):
             name.append(value)
     shape.append(draw(st.integers(1, 2)))
     arguments = {"size": tuple(size), "strides": tuple(strides), "padding": tuple(padding), "dilation": tuple(dilation)}
@@ -139,8 +140,13 @@ def rounded(value: Fraction, fmt: FixedFormat) -> float:
         case Rounding.TRN_ZERO:
             up = rest > 0 and scaled < 0
         case _ if rest == Fraction(1, 2):
-            up = {Rounding.RND: True, Rounding.RND_MIN_INF: False, Rounding.RND_INF: scaled > 0,
-                  Rounding.RND_ZERO: scaled < 0, Rounding.RND_CONV: floor % 2 == 1}[fmt.rounding]  # fmt: skip
+            up = {
+                Rounding.RND: True,
+                Rounding.RND_MIN_INF: False,
+                Rounding.RND_INF: scaled > 0,
+                Rounding.RND_ZERO: scaled < 0,
+                Rounding.RND_CONV: floor % 2 == 1,
+            }[fmt.rounding]
     return float(min(max(floor + up, fmt.lo), fmt.hi) * Fraction(2) ** -fmt.frac)
 
 

@@ -35,8 +35,10 @@ def every(fmt: FixedFormat) -> Floats:
 
 def emulated(program: Program, *values: Floats) -> tuple[Floats, float]:
     """The program's result of real values, which its inputs have exactly; and the coarsest step of the result."""
-    raws = [np.rint(np.ldexp(x, int(op.frac.max()))).astype(np.int64)
-            for x, op in zip(values, program.input_ops(), strict=True)]  # fmt: skip
+    raws = [
+        np.rint(np.ldexp(x, int(op.frac.max()))).astype(np.int64)
+        for x, op in zip(values, program.input_ops(), strict=True)
+    ]
     (raw,) = Emulator(program).run_raw(raws)
     frac = program.nodes[program.outputs[0].node].type.frac
     return raw.astype(np.float64) * np.exp2(-frac.astype(np.float64)), float(2.0 ** -frac.min())
@@ -112,8 +114,10 @@ def test_refused(layer: Layer) -> None:
 
 
 def _networks() -> dict[str, Network]:
-    networks = {f"power{k}": network_of(Power(exponent), [(2,)], formats={0: NARROW if exponent.is_integer() else POSITIVE})
-                for k, exponent in enumerate((3.0, -1.0, -2.0, 0.5, -0.5, 0.3))}  # fmt: skip
+    networks = {
+        f"power{k}": network_of(Power(exponent), [(2,)], formats={0: NARROW if exponent.is_integer() else POSITIVE})
+        for k, exponent in enumerate((3.0, -1.0, -2.0, 0.5, -0.5, 0.3))
+    }
     networks["quotient"] = network_of(Divide(), [(2,), (2,)], formats={0: NARROW, 1: NARROW})
     networks["logarithm"] = network_of(Logarithm(), [(2,)], formats={0: POSITIVE})
     return networks

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
+from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError, UnsupportedError
+from bitsmith.estimate.size import estimate
 from bitsmith.ir import ops
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
@@ -29,13 +31,11 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.time_distributed import TimeDistributed
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.passes import PASSES, drop_dead, simplify
+from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.lower import lower
-from bitsmith.passes.observe import observe
-from bitsmith.plan.devices import Family
-from bitsmith.plan.estimate import estimate
-from bitsmith.saved import SavedModel, encode, load, weights_path
+from bitsmith.serialization import SavedModel, encode, load, weights_path
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 from tests.layers.lowered import INPUT, network_of, run
 
@@ -129,8 +129,12 @@ def test_any_cell_is_exact_and_close_to_the_formula(
     seed: int,
 ) -> None:
     sequences, backwards, reverse, stateful, other = flags
-    fields: dict[str, object] = {"activation": FUNCTIONS[activation][0], "return_sequences": sequences,
-                                 "go_backwards": backwards, "reversed_result": reverse}  # fmt: skip
+    fields: dict[str, object] = {
+        "activation": FUNCTIONS[activation][0],
+        "return_sequences": sequences,
+        "go_backwards": backwards,
+        "reversed_result": reverse,
+    }
     if kind is not SimpleRNN:
         fields["recurrent_activation"] = FUNCTIONS[opening][0]
     if kind is LSTM:
@@ -168,9 +172,11 @@ def test_long_sequences_stay_accurate(kind: type[Recurrent]) -> None:
     rng = np.random.default_rng(1)
     columns = kind.gates * 8
     layer = kind(
-        as_weights(rng.normal(0, 0.5, (4, columns))), as_weights(rng.normal(0, 0.3, (8, columns))),
-        as_weights(rng.normal(0, 0.3, columns)), return_sequences=True,
-    )  # fmt: skip
+        as_weights(rng.normal(0, 0.5, (4, columns))),
+        as_weights(rng.normal(0, 0.3, (8, columns))),
+        as_weights(rng.normal(0, 0.3, columns)),
+        return_sequences=True,
+    )
     network = network_of(layer, [(300, 4)])
     program = compile_network(network).program
     x = np.round(rng.normal(0, 1, (30, 300, 4)) * 256) / 256
@@ -191,7 +197,7 @@ def test_given_formats_are_honoured_to_the_bit() -> None:
     layer = SimpleRNN(as_weights([[0.75]]), as_weights([[0.5]]), activation=ReLU(1.25), return_sequences=True)
     outcome = run(network_of(layer, [(6, 1)], Settings(precision)), samples=12)
 
-    def quantised(value: float, fmt: FixedFormat) -> float:
+    def quantized(value: float, fmt: FixedFormat) -> float:
         scaled = value * 2.0**fmt.frac
         raw = {Rounding.TRN: np.floor(scaled), Rounding.RND: np.floor(scaled + 0.5)}.get(fmt.rounding, np.rint(scaled))
         if fmt.overflow is Overflow.WRAP:
@@ -204,8 +210,8 @@ def test_given_formats_are_honoured_to_the_bit() -> None:
     for sample, have in zip(raw / 256.0, outcome.fixed, strict=True):
         h = 0.0
         for now, shown in zip(sample[:, 0], have[:, 0], strict=True):
-            total = quantised(0.75 * now, sums) + quantised(0.5 * h, sums)
-            h = quantised(quantised(min(max(total, 0.0), 1.25), gate), state)
+            total = quantized(0.75 * now, sums) + quantized(0.5 * h, sums)
+            h = quantized(quantized(min(max(total, 0.0), 1.25), gate), state)
             assert shown == h
 
 
@@ -226,7 +232,7 @@ def test_unbounded_states_keep_what_they_can_reach_or_are_refused() -> None:
     cancelling = replace(layer, activation=Identity(), recurrent_kernel=as_weights([[2.0, -2.0], [2.0, -2.0]]))
     long = network_of(cancelling, [(60, 2)])
     with pytest.raises(RangeError, match=r"(?s)layer 'layer': its state may grow to .* pass calibration"):
-        lower(long, observe(long, None))
+        lower(long, calibrate(long, None))
     x = np.random.default_rng(0).normal(0, 1, (20, 60, 2))
     (scan,) = scans(compile_network(long, [x]).program)
     assert scan.body.nodes[scan.body.inputs[0]].type.max_width <= 18
@@ -244,8 +250,11 @@ def test_calibrated_states_have_one_spare_bit() -> None:
 
 def test_nodes_for_output_and_states_share_one_recurrence() -> None:
     layer = made(LSTM, 2, 3, 5, return_sequences=True, return_state=True)
-    layers = {"y": layer, "h": replace(layer, return_sequences=False),
-              "c": replace(layer, return_sequences=False, of_cell=True)}  # fmt: skip
+    layers = {
+        "y": layer,
+        "h": replace(layer, return_sequences=False),
+        "c": replace(layer, return_sequences=False, of_cell=True),
+    }
     network = network_of(layer, [(4, 2)])
     nodes = [network.nodes[0], *(NetworkNode(name, one, ("x0",)) for name, one in layers.items())]
     program = assert_exact(Network(tuple(nodes), ("x0",), tuple(layers)))
@@ -254,7 +263,7 @@ def test_nodes_for_output_and_states_share_one_recurrence() -> None:
 
 def test_passes_keep_a_recurrence_and_work_inside_of_it() -> None:
     network = network_of(made(GRU, 2, 2, 6, return_sequences=True), [(3, 2)])
-    program = lower(network, observe(network, None))
+    program = lower(network, calibrate(network, None))
     raw = [np.random.default_rng(0).integers(-2048, 2048, (3, 2)).astype(np.object_)]
     truth = evaluate(program, raw)[0]
     for rewritten in (*(change(program) for change in PASSES), simplify(program)):
@@ -288,7 +297,7 @@ def test_the_estimate_counts_every_step() -> None:
 def test_an_unrolled_recurrence_begins_with_what_is_known_of_its_first_state() -> None:
     def words(steps: int) -> int:
         program = compile_network(network_of(made(SimpleRNN, 2, 3, 8), [(steps, 2)])).program
-        return len(scalarise(drop_dead(program, keep_probes=False)).words)
+        return len(elaborate(drop_dead(program, keep_probes=False)).words)
 
     one, two, three = words(1), words(2), words(3)
     assert two - one > one
@@ -313,10 +322,18 @@ def test_what_does_not_fit_is_refused(layer: Recurrent, shapes: list[tuple[int, 
 
 SMALL = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
 FEW_BITS = {
-    "weight": SMALL, "recurrent_weight": SMALL, "bias": SMALL, "recurrent_bias": SMALL, "state": SMALL, "cell": SMALL,
-    "activation": SMALL, "recurrent_activation": SMALL, "accum": FixedFormat(True, 9, 4, Rounding.RND, Overflow.SAT),
-    "recurrent_accum": FixedFormat(True, 9, 4, Rounding.TRN, Overflow.WRAP), "table": SMALL,
-}  # fmt: skip
+    "weight": SMALL,
+    "recurrent_weight": SMALL,
+    "bias": SMALL,
+    "recurrent_bias": SMALL,
+    "state": SMALL,
+    "cell": SMALL,
+    "activation": SMALL,
+    "recurrent_activation": SMALL,
+    "accum": FixedFormat(True, 9, 4, Rounding.RND, Overflow.SAT),
+    "recurrent_accum": FixedFormat(True, 9, 4, Rounding.TRN, Overflow.WRAP),
+    "table": SMALL,
+}
 
 
 def small(kind: type[Recurrent], seed: int, **fields: object) -> Network:

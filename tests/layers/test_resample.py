@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith import saved
+from bitsmith import serialization
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
@@ -171,8 +171,13 @@ def rounded(value: Fraction, fmt: FixedFormat) -> float:
         case Rounding.TRN_ZERO:
             up = rest > 0 and scaled < 0
         case _ if rest == Fraction(1, 2):
-            up = {Rounding.RND: True, Rounding.RND_MIN_INF: False, Rounding.RND_INF: scaled > 0,
-                  Rounding.RND_ZERO: scaled < 0, Rounding.RND_CONV: floor % 2 == 1}[fmt.rounding]  # fmt: skip
+            up = {
+                Rounding.RND: True,
+                Rounding.RND_MIN_INF: False,
+                Rounding.RND_INF: scaled > 0,
+                Rounding.RND_ZERO: scaled < 0,
+                Rounding.RND_CONV: floor % 2 == 1,
+            }[fmt.rounding]
     return float((floor + up) * Fraction(2) ** -fmt.frac)
 
 
@@ -245,11 +250,11 @@ def test_layers_survive_saving(tmp_path: Path) -> None:
     for name, (layer, shape) in SMALL.items():
         network = network_of(layer, [shape])
         program = compile_network(network).program
-        text, arrays = saved.encode(saved.SavedModel(network, program, {}, ()))
+        text, arrays = serialization.encode(serialization.SavedModel(network, program, {}, ()))
         path = tmp_path / f"{name}.json"
         path.write_text(text, encoding="utf-8")
-        np.savez(saved.weights_path(path), **arrays)
-        assert compile_network(saved.load(path).network).program == program
+        np.savez(serialization.weights_path(path), **arrays)
+        assert compile_network(serialization.load(path).network).program == program
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def _weights(rng: np.random.Generator, shape: Shape) -> tuple[np.ndarray, np.nda
 
 @st.composite
 def normalisations(draw: st.DrawFn) -> tuple[Layer, Shape]:
-    """Any normalisation with a shape that it fits."""
+    """Any normalization with a shape that it fits."""
     rank = draw(st.integers(1, 3))
     shape = tuple(draw(st.lists(st.integers(1, 4), min_size=rank, max_size=rank)))
     axes = tuple(draw(st.lists(st.integers(0, rank - 1), min_size=1, max_size=rank, unique=True)))
@@ -55,8 +55,18 @@ def normalisations(draw: st.DrawFn) -> tuple[Layer, Shape]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(normalisations(), st.sampled_from([FixedFormat(True, 12, 8), FixedFormat(True, 16, 15), FixedFormat(False, 9, 3),
-                                          FixedFormat(True, 20, 4), NARROW]))  # fmt: skip
+@given(
+    normalisations(),
+    st.sampled_from(
+        [
+            FixedFormat(True, 12, 8),
+            FixedFormat(True, 16, 15),
+            FixedFormat(False, 9, 3),
+            FixedFormat(True, 20, 4),
+            NARROW,
+        ]
+    ),
+)
 def test_error_is_below_a_step(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
     layer, shape = drawn
     network = network_of(layer, [shape], formats={0: source})

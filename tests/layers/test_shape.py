@@ -86,8 +86,11 @@ def test_operands_that_do_not_fit_are_refused(layer: Layer, shapes: list[tuple[i
 
 
 def _instances() -> dict[str, Network]:
-    layers: dict[str, Layer] = {"slice": Slice((2, 0), (-1, 3), (-1, 2)), "gather": Gather((2, 0, 0), 1),
-                                "broadcast": Broadcast((2, 3, 4))}  # fmt: skip
+    layers: dict[str, Layer] = {
+        "slice": Slice((2, 0), (-1, 3), (-1, 2)),
+        "gather": Gather((2, 0, 0), 1),
+        "broadcast": Broadcast((2, 3, 4)),
+    }
     result = Settings({"result": FixedFormat(True, 9, 5)})
     networks = {name: network_of(layer, [(3, 4)], result) for name, layer in layers.items()}
     return {**networks, "stack": network_of(Stack(1), [(2, 3), (2, 3)], result)}

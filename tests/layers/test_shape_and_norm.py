@@ -1,4 +1,4 @@
-"""Wiring layers and normalisation, and folding the latter."""
+"""Wiring layers and normalization, and folding the latter."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from bitsmith.ir import ops
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers import order
+from bitsmith.layers import axis_order
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
@@ -39,10 +39,10 @@ from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes import drop_dead, simplify
+from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from bitsmith.passes.layout import layout
 from bitsmith.passes.lower import lower
-from bitsmith.passes.observe import observe
 
 INPUT = FixedFormat(True, 6, 3)
 
@@ -252,7 +252,7 @@ def test_channels_last_models_with_transposes_around_convolutions() -> None:
 
 
 def test_normalisations_fold_across_what_was_a_permutation() -> None:
-    d = Drawn(np.random.default_rng(0), step=1 / 9)  # a trained kernel, not a quantised one
+    d = Drawn(np.random.default_rng(0), step=1 / 9)  # a trained kernel, not a quantized one
     out = d.normalised(d.conv(d.input((2, 4, 4)), 3, name="conv"))
     network = fold_batchnorm(layout(d.network(out)))
     assert isinstance(network.node(out).layer, Identity)
@@ -341,10 +341,12 @@ def test_the_view_that_a_frontend_gives_is_kept() -> None:
 
 def with_inner(network: Network, inner: bool = True) -> Network:
     """``network``, whose permutations (but those that are results) may be a frontend's own."""
-    return network.with_nodes([
-        replace(node, inner=inner and isinstance(node.layer, Permute) and node.name not in network.outputs)
-        for node in network.nodes
-    ])  # fmt: skip
+    return network.with_nodes(
+        [
+            replace(node, inner=inner and isinstance(node.layer, Permute) and node.name not in network.outputs)
+            for node in network.nodes
+        ]
+    )
 
 
 @pytest.mark.parametrize("build", [plain, residual_of_the_input, branches, attended, decoder])
@@ -361,8 +363,10 @@ def test_what_goes_out_has_the_name_of_the_layer() -> None:
     d = drawn()
     out = d.conv(d.input((2, 3, 3)), 4, name="conv")
     network = with_inner(d.network(out, d.dense(d.add(Flatten(), d.add(ReLU(), out)), 2)))
-    inner = [replace(node, inner=isinstance(node.layer, Permute), order=(1, 2, 0) if node.name == "conv" else None)
-             for node in network.nodes]  # fmt: skip
+    inner = [
+        replace(node, inner=isinstance(node.layer, Permute), order=(1, 2, 0) if node.name == "conv" else None)
+        for node in network.nodes
+    ]
     laid = layout(network.with_nodes(inner))
     assert laid.outputs == ("conv", network.outputs[1])
     assert [node.name for node in laid.nodes if isinstance(node.layer, Permute)] == ["x_permuted"]
@@ -389,7 +393,7 @@ def assert_same_results(network: Network) -> None:
         found = laid.node(node.name)
         assert found.settings == node.settings
         assert found.shape_in_model(laid.shapes()[node.name]) == before[node.name].shape[1:]
-    seen = observe(network, None)
+    seen = calibrate(network, None)
     expected = simplify(lower(network, seen))
     # The same observations: float sums of another order may differ in their last bit.
     got = simplify(lower(laid, {node.name: seen.get(node.name) or seen[node.inputs[0]] for node in laid.nodes}))
@@ -525,9 +529,9 @@ def _same(network: Network) -> bool:
 @pytest.mark.parametrize(
     ("module", "function", "mutant"),
     [
-        ("passes.layout", "between", lambda have, want: order.between(want, have)),
+        ("passes.layout", "between", lambda have, want: axis_order.between(want, have)),
         ("layers.shape", "inverse", lambda given: given),
-        ("layers.shape", "_reshaped", lambda given, shape, target: order.unchanged(target)),
+        ("layers.shape", "_reshaped", lambda given, shape, target: axis_order.unchanged(target)),
         ("layers.merge", "moved_axes", lambda axes, given, shape: tuple(axes)),
         ("layers.activation", "ordered_weights", lambda values, given, shape: values),
         ("layers.layer", "common", lambda orders, shapes: orders[0]),

@@ -16,7 +16,7 @@ from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import objects
-from bitsmith.passes import PASSES, drop_dead, fold_constants, narrow, share, simplify
+from bitsmith.passes import PASSES, drop_dead, fold_constants, reduce_widths, share, simplify
 from bitsmith.passes.load import load, parameters
 from tests.properties.programs import random_program, random_stimuli
 from tests.properties.test_execution import all_visible
@@ -79,7 +79,7 @@ def test_pass_concludes_nothing_from_the_values_of_parameters(run: Pass) -> None
     ("run", "function", "mutant"),
     [
         (share, "identity", lambda node: (node.op, tuple(sorted(node.args)), node.type)),
-        (narrow, "holds", lambda op, x: True),
+        (reduce_widths, "holds", lambda op, x: True),
         (fold_constants, "is_one_value", lambda kind: bool(np.any(kind.lo == kind.hi))),
         (drop_dead, "reached", lambda program: {output.node for output in program.outputs} | set(program.inputs)),
     ],
@@ -94,7 +94,7 @@ def test_a_broken_pass_is_caught(
 
 
 def test_every_pass_has_a_mutant() -> None:
-    assert set(PASSES) == {share, narrow, fold_constants, drop_dead}
+    assert set(PASSES) == {share, reduce_widths, fold_constants, drop_dead}
 
 
 HEAD = """\
@@ -106,7 +106,7 @@ HEAD = """\
     ("run", "before", "after"),
     [
         (
-            narrow,
+            reduce_widths,
             "%1 = cast %0 frac=0 lo=-16 hi=15 rounding=RND overflow=SAT\noutput y %1",
             "%1: 2 s4 frac 0 = cast %0 frac=0 lo=-16 hi=15 rounding=RND overflow=SAT\noutput y %0",
         ),
@@ -126,11 +126,11 @@ HEAD = """\
             "%1: 2 u4 frac 0 = abs %0\noutput y %0\nprobe p %1",
         ),
     ],
-    ids=["narrow", "share", "fold_constants", "drop_dead"],
+    ids=["reduce_widths", "share", "fold_constants", "drop_dead"],
 )
 def test_before_and_after(run: Pass, before: str, after: str) -> None:
     result = run(parse(HEAD + before))
-    if run is narrow:
+    if run is reduce_widths:
         result = drop_dead(result)
         after = "output y %0"
     assert to_text(result).strip() == HEAD + after

@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-
-Ints = npt.NDArray[np.object_]
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 
 MAX_SIZE = 96
 """Elements of the largest tensor of a random program: the oracle takes its time."""
@@ -64,7 +62,7 @@ class _Generator:
         self.parameters = parameters
         self.count = 0
         self.depth = depth
-        self.build = Builder()
+        self.build = ProgramBuilder()
         self.values: list[Value] = []
         self.wide = rng.random() < 0.25
         self.formats = [self.new_format() for _ in range(3)]
@@ -87,10 +85,20 @@ class _Generator:
 
     def grow(self, ops: int) -> None:
         steps: Sequence[tuple[Callable[[], Value], int]] = (
-            (self.binary, 10), (self.unary, 4), (self.cast, 8), (self.linear, 4), (self.matmul, 1), (self.wiring, 6),
-            (self.window, 1), (self.select, 3), (self.reduce, 3), (self.table, 2), (self.constant, 1),
-            (self.scan, 1 if self.depth == 0 else 0), (self.parameter, 3 if self.parameters else 0),
-        )  # fmt: skip
+            (self.binary, 10),
+            (self.unary, 4),
+            (self.cast, 8),
+            (self.linear, 4),
+            (self.matmul, 1),
+            (self.wiring, 6),
+            (self.window, 1),
+            (self.select, 3),
+            (self.reduce, 3),
+            (self.table, 2),
+            (self.constant, 1),
+            (self.scan, 1 if self.depth == 0 else 0),
+            (self.parameter, 3 if self.parameters else 0),
+        )
         for step in self.rng.choices([step for step, _ in steps], [weight for _, weight in steps], k=ops):
             value = step()
             if value.type.max_width > (130 if self.wide else 60):

@@ -13,8 +13,8 @@ from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
+from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.lower import lower
-from bitsmith.passes.observe import observe
 
 INPUT = FixedFormat(True, 12, 8, Rounding.RND, Overflow.SAT)
 HIDDEN = FixedFormat(False, 9, 6, Rounding.RND, Overflow.SAT)
@@ -45,4 +45,4 @@ def residual(name: str = "residual") -> Network:
 
 def lowered(network: Network) -> Program:
     """The core program of ``network`` without calibration data."""
-    return lower(network, observe(network, None))
+    return lower(network, calibrate(network, None))

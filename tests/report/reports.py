@@ -11,16 +11,14 @@ PART = "LFE5U-85F-6BG381C"
 SECTIONS: dict[str, object] = {
     "Verification": {"Inputs": 1000, "Mismatches": 0, "Tool": "verilator 5.48"},
     "Latency": {"Cycles": 7, "II": 1, "Tool": "verilator 5.48"},
-    "Resources": {
-        "LUT": 2500, "FF": 1000, "DSP": 3, "BRAM": 2, "Tool": "yosys 0.70", "Part": PART, "Family": "ecp5",
-    },
+    "Resources": {"LUT": 2500, "FF": 1000, "DSP": 3, "BRAM": 2, "Tool": "yosys 0.70", "Part": PART, "Family": "ecp5"},
     "Timing": {"FmaxMHz": 125.0, "ClockPeriodNs": 8.0, "Tool": "nextpnr-ecp5 0.11"},
     "Files": {"Top": "rtl/residual.sv"},
     "Stages": [
         {"Name": "co-simulation", "Seconds": 3.5, "Log": "cosim/run.log", "Cached": False},
         {"Name": "synthesis", "Seconds": 40.0, "Log": "synth/yosys.log", "Cached": True},
     ],
-}  # fmt: skip
+}
 
 
 def design(name: str = "residual", notes: tuple[str, ...] = ("no calibration data",)) -> Design:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.report.drawing import diagram, range_chart
+from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.summary import LayerRow, ResultRow
 from tests.report.reports import design
 

@@ -106,5 +106,9 @@ def test_familiar_report_leaves_out_what_is_of_other_sources(tmp_path: Path) -> 
     assert read_vivado_report(folder) == dict(without)
     os.utime(folder / "vivado_synth.rpt", (later + 60, later + 60))
     assert read_vivado_report(folder)["VivadoSynthReport"] == {
-        "LUT": 4321, "FF": 987, "DSP48E": 20, "BRAM_18K": 3, "Tool": "Vivado 2019.2"
-    }  # fmt: skip
+        "LUT": 4321,
+        "FF": 987,
+        "DSP48E": 20,
+        "BRAM_18K": 3,
+        "Tool": "Vivado 2019.2",
+    }

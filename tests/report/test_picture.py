@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
-from bitsmith.model import Model, Target
-from bitsmith.report.picture import Content, Direction, Format, picture, plotted, svg
+from bitsmith.model import Model
+from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg
 from bitsmith.report.summary import Design
 from bitsmith.utils import plot_model
 from tests.report.networks import lowered, residual
@@ -32,8 +33,17 @@ def _model(folder: Path) -> Model:
 
 def test_boxes_say_what_was_asked_for() -> None:
     assert _texts(svg(picture(design(), Content(), Direction.DOWN))) == [
-        "x", "InputLayer", "hidden", "Dense", "relu", "Activation", "mix", "Dense", "sum", "Add",
-    ]  # fmt: skip
+        "x",
+        "InputLayer",
+        "hidden",
+        "Dense",
+        "relu",
+        "Activation",
+        "mix",
+        "Dense",
+        "sum",
+        "Add",
+    ]
     assert _texts(svg(picture(design(), Content(names=False), Direction.DOWN)))[:2] == ["InputLayer", "Dense"]
     texts = _texts(svg(picture(design(), ALL, Direction.DOWN)))
     assert texts[:5] == ["x", "InputLayer", "shape 4", "result s12, 8 fractional bits", "-8 .. 8"]

@@ -12,7 +12,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lowering import Observed
+from bitsmith.layers.lowering import ObservedRange
 from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
@@ -108,7 +108,7 @@ def test_values_beyond_floating_point_have_no_range() -> None:
     huge = Settings({"result": FixedFormat(True, 8, -504)})
     inputs = tuple(NetworkNode(name, Input((1,)), (), "", huge) for name in ("x", "y", "z"))
     network = Network((*inputs, NetworkNode("product", Multiply(), ("x", "y", "z"))), ("x", "y", "z"), ("product",))
-    program = lower(network, dict.fromkeys(("x", "y", "z", "product"), Observed(-1.0, 1.0)))
+    program = lower(network, dict.fromkeys(("x", "y", "z", "product"), ObservedRange(-1.0, 1.0)))
     row = rows(network, program)[-1]
     assert row.result is not None
     assert row.result.hi is None

@@ -18,8 +18,14 @@ LONG = "encoder_blocks_0_self_attention_query_projection_kernel"
 def _wide(name: str) -> LayerRow:
     row = next(row for row in design().layers if row.result is not None)
     constants = (ConstantRow("weight", (16, 16), 200, "auto", "fixed<16,6>"),)
-    return replace(row, name=name, source="MultiHeadAttention", shape=(112, 112, 64), constants=constants,
-                   declared="ap_fixed<16,6,RND,SAT>")  # fmt: skip
+    return replace(
+        row,
+        name=name,
+        source="MultiHeadAttention",
+        shape=(112, 112, 64),
+        constants=constants,
+        declared="ap_fixed<16,6,RND,SAT>",
+    )
 
 
 @given(st.text("abyz_\u5b57\u00e9", max_size=30), st.integers(2, 30))

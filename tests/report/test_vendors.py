@@ -165,8 +165,10 @@ def test_a_cosimulation_that_failed_says_so(tmp_path: Path) -> None:
     path = folder / "tiny_prj/s1/sim/report/tiny_cosim.rpt"
     path.write_text(path.read_text().replace("Pass", "Fail").replace("259", " NA"))
     assert parse_vivado_report(folder)["CosimReport"] == {
-        "RTL": "Verilog", "Status": "Fail", "Tool": "Vitis HLS co-simulation",
-    }  # fmt: skip
+        "RTL": "Verilog",
+        "Status": "Fail",
+        "Tool": "Vitis HLS co-simulation",
+    }
 
 
 def test_a_language_that_was_not_simulated_is_no_cosimulation(tmp_path: Path) -> None:
@@ -265,10 +267,7 @@ def test_quartus_before_simulation_and_fit(tmp_path: Path) -> None:
     (library / "verification_data.js").write_text("var verifJSON={};\n")
     (library / "quartus_data.js").write_text('var quartusJSON={"quartusFitClockSummary":{"nodes":[{"clock":"TBD"}]}};')
     area = {key: value for key, value in _QUARTUS.items() if key.startswith("HLS")}
-    assert parse_quartus_report(folder, write_to_file=False) == {
-        **area,
-        "Tool": "area: Intel HLS compiler (estimate)",
-    }
+    assert parse_quartus_report(folder, write_to_file=False) == {**area, "Tool": "area: Intel HLS compiler (estimate)"}
     assert not (folder / "synthesis-report.txt").exists()
     (folder / "build_lib.sh").unlink()
     assert parse_quartus_report(folder)["HLS Estimate ALUT"] == 12000
@@ -287,10 +286,8 @@ _ONEAPI = {
         "available": {"alut": 974400, "reg": 1948800, "ram": 7110, "dsp": 4510, "mlab": 24360},
         "Tool": "the oneAPI compiler (estimate)",
     },
-    "Loop": {
-        "worstFrequency": 450.5, "worstII": 4, "worstLatency": 120.0, "Tool": "the oneAPI compiler (estimate)",
-    },
-}  # fmt: skip
+    "Loop": {"worstFrequency": 450.5, "worstII": 4, "worstLatency": 120.0, "Tool": "the oneAPI compiler (estimate)"},
+}
 _FIT = {"fmax": 420.25, "alm": 700.5, "alut": 650, "reg": 1500, "dsp": 4, "ram": 8, "mlab": 2, "Tool": "Quartus"}
 
 

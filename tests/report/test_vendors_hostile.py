@@ -227,9 +227,32 @@ def _content(name: str, file: str) -> bytes:
 
 
 _PIECES = (
-    b"", b"|", b"\n", b'"', b"-", b"NA", b"{", b"]", b"null", b"[]", b"true", b"1e308", b"-0", b"99999999999999999999",
-    b"\x00", b"\xff\xfe", b"\x1b[2J", b"<", b"</profile>", b"&#27;", b"set project_name \"", b"\\ud800", b"=", b"(", b"..",
-)  # fmt: skip
+    b"",
+    b"|",
+    b"\n",
+    b'"',
+    b"-",
+    b"NA",
+    b"{",
+    b"]",
+    b"null",
+    b"[]",
+    b"true",
+    b"1e308",
+    b"-0",
+    b"99999999999999999999",
+    b"\x00",
+    b"\xff\xfe",
+    b"\x1b[2J",
+    b"<",
+    b"</profile>",
+    b"&#27;",
+    b'set project_name "',
+    b"\\ud800",
+    b"=",
+    b"(",
+    b"..",
+)
 
 
 @settings(max_examples=150, deadline=None)

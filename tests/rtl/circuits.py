@@ -12,9 +12,9 @@ from pyslang.driver import Driver
 
 from bitsmith.flows import verilator
 from bitsmith.ir.program import Program
-from bitsmith.netlist.narrow import narrow
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title, write
@@ -34,7 +34,7 @@ class Circuit:
 
 
 def circuit(program: Program, budget_ns: float, top: str, samples: int, seed: int = 0) -> Circuit:
-    netlist = narrow(scalarise(program))
+    netlist = reduce_widths(elaborate(program))
     design = write(netlist, pipeline(netlist, SteadyDelays(), budget_ns), top, TITLE)
     return Circuit(program, design, random_stimuli(program, seed, samples))
 

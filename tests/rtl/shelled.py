@@ -12,15 +12,15 @@ from types import ModuleType
 
 import numpy as np
 
-from bitsmith.circuits import Circuit, circuit
+from bitsmith.build.design import Circuit, circuit
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family
-from bitsmith.rtl.border import Border, prefix, token_bytes
+from bitsmith.mapping.directives import Directives
+from bitsmith.rtl.interface import Interface, prefix, token_bytes
 from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench
 from tests.rtl.test_streams import convolutional
@@ -32,7 +32,7 @@ _LANE_WORDS = 8
 def branches() -> Program:
     """Two inputs of different widths and rates, two outputs."""
     rng = np.random.default_rng(0)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("series", (6, 3), FixedFormat(True, 7, 3, Rounding.RND_CONV, Overflow.SAT))
     y = builder.input("bias", (2,), FixedFormat(False, 5, 1, Rounding.TRN, Overflow.WRAP))
     with builder.layer("mix"):
@@ -46,7 +46,7 @@ def branches() -> Program:
 def loaded(*, external: bool) -> Program:
     """A convolution along one axis and a dense layer; the latter's weights come with each frame if ``external``."""
     rng = np.random.default_rng(3)
-    builder, narrow = Builder(), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
+    builder, narrow = ProgramBuilder(), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
     weight, bias = FixedFormat(True, 5, 3), FixedFormat(False, 4, 2)
     x = builder.input("x", (5, 2), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT))
     with builder.layer("conv"):
@@ -61,15 +61,15 @@ def loaded(*, external: bool) -> Program:
 
 
 def made(name: str) -> Circuit:
-    """A circuit, by the kind of its border."""
-    program, demand = {
-        "pipeline": (branches(), Demand({}, True)),
-        "stream": (convolutional(4, 1), Demand({"conv": 3}, False)),
-        "streams": (branches(), Demand({}, False)),
-        "loads": (loaded(external=False), Demand({"conv": 2, "dense": 3}, True)),
-        "weights": (loaded(external=True), Demand({"conv": 3, "dense": 4}, False)),
+    """A circuit, by the kind of its interface."""
+    program, directives = {
+        "pipeline": (branches(), Directives({}, True)),
+        "stream": (convolutional(4, 1), Directives({"conv": 3}, False)),
+        "streams": (branches(), Directives({}, False)),
+        "loads": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True)),
+        "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]
-    return circuit(program, demand, delay_model(Family.ECP5), 8.0, "net", Title("test", DIGEST))
+    return circuit(program, directives, delay_model(Family.ECP5), 8.0, "net", Title("test", DIGEST))
 
 
 KINDS = ("pipeline", "stream", "streams")
@@ -116,9 +116,9 @@ def load_driver(folder: Path, each: Circuit) -> ModuleType:
 class Board:
     """A simulated shell with registers and streams that is told what to do."""
 
-    def __init__(self, process: subprocess.Popen[str], border: Border) -> None:
+    def __init__(self, process: subprocess.Popen[str], interface: Interface) -> None:
         self._process = process
-        self._border = border
+        self._border = interface
 
     def _ask(self, line: str) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -157,25 +157,25 @@ class Board:
 @contextmanager
 def board(folder: Path, each: Circuit, sources: Sequence[Path], seed: int = 1) -> Iterator[Board]:
     """The circuit's ``_axil`` shell in simulation."""
-    border = each.border
-    (folder / "bench.sv").write_text(_uniform(border))
+    interface = each.interface
+    (folder / "bench.sv").write_text(_uniform(interface))
     compile_bench(folder, "shell_bench.cpp", "bench", [*sources, folder / "bench.sv"])
-    sinks = (*border.inputs, *border.load_ports)
-    sizes = [token_bytes(port) for port in (*sinks, *border.outputs)]
-    shape = (seed, len(sinks), len(border.outputs), _LANE_WORDS, *sizes)
+    sinks = (*interface.inputs, *interface.load_ports)
+    sizes = [token_bytes(port) for port in (*sinks, *interface.outputs)]
+    shape = (seed, len(sinks), len(interface.outputs), _LANE_WORDS, *sizes)
     with subprocess.Popen(
         [folder / "bench/obj/Vdut", *map(str, shape)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            yield Board(process, border)
+            yield Board(process, interface)
         finally:
             process.kill()
 
 
-def _uniform(border: Border) -> str:
+def _uniform(interface: Interface) -> str:
     """A top whose streams lie side by side, each in so many words, so that one bench fits all."""
-    sinks = (*border.inputs, *border.load_ports)
-    inputs, outputs, lane = len(sinks), len(border.outputs), 32 * _LANE_WORDS
+    sinks = (*interface.inputs, *interface.load_ports)
+    inputs, outputs, lane = len(sinks), len(interface.outputs), 32 * _LANE_WORDS
     lite = ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready")
     back = ("awready", "wready", "bresp", "bvalid", "arready", "rdata", "rresp", "rvalid")
     wide = {"awaddr": 12, "araddr": 12, "wdata": 32, "rdata": 32, "wstrb": 4, "bresp": 2, "rresp": 2}
@@ -187,7 +187,7 @@ def _uniform(border: Border) -> str:
         ports += [f"{way} logic [{count - 1}:0] {side}_{name}" for name in ("valid", "last")]
         ports += [f"{other} logic [{count - 1}:0] {side}_ready", f"{way} logic [{count * lane - 1}:0] {side}_data"]
     connections = [".aclk(clk)", ".aresetn(rstn)", *(f".s_axi_{name}({name})" for name in (*lite, *back))]
-    for side, axis, streams in (("in", "s_axis", sinks), ("out", "m_axis", border.outputs)):
+    for side, axis, streams in (("in", "s_axis", sinks), ("out", "m_axis", interface.outputs)):
         for k, port in enumerate(streams):
             name = prefix(axis, port)
             connections += [f".{name}_t{signal}({side}_{signal}[{k}])" for signal in ("valid", "ready", "last")]

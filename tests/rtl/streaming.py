@@ -7,23 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from bitsmith.circuits import Words, given_words, other_values, values_of
+from bitsmith.build.design import Words, given_words, other_values, values_of
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
 from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family
-from bitsmith.plan.partition import partition
+from bitsmith.rtl.library import STREAM_LIBRARY, library
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort
 from bitsmith.rtl.streams import lay_out
-from bitsmith.rtl.wrapper import STREAM_LIBRARY, library
 from bitsmith.rtl.writer import Title
-from tests.plan.test_partition import assert_equal_values
+from tests.mapping.test_partition import assert_equal_values
 from tests.properties.programs import random_stimuli
 
 
@@ -38,10 +38,12 @@ def written(design: StreamDesign, folder: Path) -> list[Path]:
     return paths
 
 
-def assert_streams(program: Program, demand: Demand, folder: Path, seed: int = 0, frames: int = 5) -> StreamSimulation:
+def assert_streams(
+    program: Program, directives: Directives, folder: Path, seed: int = 0, frames: int = 5
+) -> StreamSimulation:
     """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
     program = drop_dead(program, keep_probes=False)
-    design = lay_out(partition(program, demand), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
+    design = lay_out(partition(program, directives), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
     sources = written(design, folder)
     raws = random_stimuli(program, seed, frames)
     stimuli = []
@@ -54,15 +56,22 @@ def assert_streams(program: Program, demand: Demand, folder: Path, seed: int = 0
     others = other_values(program)
     loads = [(shape_of(given.port), given_words(given, others)) for given in design.loads]
     simulation = simulate_streams(
-        folder, design.top, sources, [shape_of(port) for port in (*design.inputs, *(each.port for each in design.weights))],
-        [shape_of(port) for port in design.outputs], stimuli, design.schedule.latency, design.schedule.frames, loads=loads,
-    )  # fmt: skip
+        folder,
+        design.top,
+        sources,
+        [shape_of(port) for port in (*design.inputs, *(each.port for each in design.weights))],
+        [shape_of(port) for port in design.outputs],
+        stimuli,
+        design.schedule.latency,
+        design.schedule.frames,
+        loads=loads,
+    )
     assert_outputs(program, design, raws, simulation.outputs)
     if loads:
         assert_outputs(load(program, others), design, raws, simulation.reloaded)
     assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
-    for queue, (peak, depth) in simulation.peaks.items():
-        assert peak <= depth, queue
+    for fifo, (peak, depth) in simulation.peaks.items():
+        assert peak <= depth, fifo
     return simulation
 
 

@@ -1,4 +1,4 @@
-"""The generated driver's numbers: quantised as by the emulator, packed and unpacked without loss."""
+"""The generated driver's numbers: quantized as by the emulator, packed and unpacked without loss."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.circuits import circuit
+from bitsmith.build.design import circuit
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family
+from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
 from tests.rtl.shelled import load_driver, made
@@ -45,15 +45,15 @@ NUMBERS = st.one_of(
 def test_driver_quantises_and_packs_as_the_emulator_does(
     tmp_path_factory: pytest.TempPathFactory, forms: list[FixedFormat], numbers: list[float]
 ) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (3,), *forms)
     program = build.program([("y", build.neg(x))])
-    each = circuit(program, Demand({}, True), delay_model(Family.ECP5), 8.0, "net", Title("test", "0"))
+    each = circuit(program, Directives({}, True), delay_model(Family.ECP5), 8.0, "net", Title("test", "0"))
     driver = load_driver(tmp_path_factory.mktemp("driver"), each)
     values = np.array(numbers).reshape(2, 3)
-    raw, _ = Emulator(program).quantise(0, values)
-    np.testing.assert_array_equal(np.asarray(driver.quantise(0, values), dtype=object), np.asarray(raw, dtype=object))
-    port = each.border.inputs[0]
+    raw, _ = Emulator(program).quantize(0, values)
+    np.testing.assert_array_equal(np.asarray(driver.quantize(0, values), dtype=object), np.asarray(raw, dtype=object))
+    port = each.interface.inputs[0]
     words = pack(port.fields, [raw]).astype("<u4").view(np.uint8)
     size = driver.INPUTS[0].token_bytes
     assert driver.pack([values]) == [words.reshape(2, -1)[:, :size].tobytes()]

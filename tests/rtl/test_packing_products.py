@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.flows.yosys import synthesise
-from bitsmith.ir.builder import Builder
+from bitsmith.dataflow.processes import FoldedProduct, Network, Process
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family, multiplier_block
+from bitsmith.estimate.size import estimate_network
+from bitsmith.flows.yosys import synthesize
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family, multiplier_block
-from bitsmith.plan.estimate import estimate_network
-from bitsmith.plan.folding import Products
-from bitsmith.plan.multipliers import Pairs, multipliers
-from bitsmith.plan.partition import partition
-from bitsmith.plan.processes import Fold, Network, Process
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.mapping.multipliers import Pairs, multipliers
+from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
 from tests.rtl.streaming import assert_streams, written
@@ -46,22 +46,22 @@ class Case:
         """The layer alone, with all weights that it may have."""
         rng = np.random.default_rng(0)
         half = 1 << (self.weight - 1)
-        builder = Builder()
+        builder = ProgramBuilder()
         x = builder.input("x", (self.positions, self.n), FixedFormat(self.signed, self.operand, 2))
         with builder.layer("dense"):
             y = builder.linear(x, rng.integers(-half, half, (self.n, self.m)), 0)
         return builder.program([("y", y)])
 
     @property
-    def demand(self) -> Demand:
+    def directives(self) -> Directives:
         """The layer in tokens of all its positions."""
-        products = {"dense": Products.SHARED}
-        return Demand({"dense": self.reuse}, True, products, block=multiplier_block(self.family))
+        products = {"dense": MultiplierStyle.SHARED}
+        return Directives({"dense": self.reuse}, True, products, block=multiplier_block(self.family))
 
-    def fold(self) -> tuple[Network, Process, Fold]:
+    def fold(self) -> tuple[Network, Process, FoldedProduct]:
         """The network, and the process that multiplies."""
-        network = partition(self.program(), self.demand)
-        ((process, kind),) = ((one, one.kind) for one in network.processes if isinstance(one.kind, Fold))
+        network = partition(self.program(), self.directives)
+        ((process, kind),) = ((one, one.kind) for one in network.processes if isinstance(one.kind, FoldedProduct))
         return network, process, kind
 
 
@@ -102,7 +102,7 @@ def test_what_is_packed(case: Case) -> None:
     ids=str,
 )
 def test_results_and_cycles(case: Case, tmp_path: Path) -> None:
-    assert_streams(case.program(), case.demand, tmp_path)
+    assert_streams(case.program(), case.directives, tmp_path)
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_blocks_are_those_of_synthesis(case: Case, tmp_path: Path) -> None:
     found = []
     for name, each in (("packed", delays), ("alone", replace(delays, block=None))):
         design = lay_out(network, each, 8.0, "dut", Title("test", "0"))
-        found.append(synthesise(tmp_path / name, "dut", written(design, tmp_path / name), case.family))
+        found.append(synthesize(tmp_path / name, "dut", written(design, tmp_path / name), case.family))
     packed, alone = found
     assert packed.dsp == estimate_network(network, case.family).dsp
     assert (packed.dsp < alone.dsp) == (case.pairs is not Pairs.NONE)

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family
 from bitsmith.flows.verilator import lint
-from bitsmith.plan.delay import delay_model
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.devices import Family
-from bitsmith.plan.partition import partition
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
 from bitsmith.rtl.stream_ports import StreamDesign
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
-from tests.plan.test_parameters import demands, loadable_program
+from tests.mapping.test_parameters import demands, loadable_program
 from tests.rtl.streaming import assert_streams, written
 
-SEEDS = [2, *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (3, 7)),
-         *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 160))]  # fmt: skip
+SEEDS = [
+    2,
+    *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (3, 7)),
+    *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 160)),
+]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -27,7 +30,7 @@ def test_loaded_weights_give_the_emulators_results(seed: int, tmp_path: Path) ->
 
 
 def test_ports_of_weights() -> None:
-    design = laid_out(6, Demand({"conv": 4, "dense": 6}, parallel=False))
+    design = laid_out(6, Directives({"conv": 4, "dense": 6}, parallel=False))
     places = {(each.loaded.layer, each.loaded.name) for each in (*design.weights, *design.loads)}
     assert places == {(layer, name) for layer in ("conv", "dense") for name in ("weight", "bias")}
     assert not {each.port.name for each in design.weights} & {each.port.name for each in design.loads}
@@ -44,5 +47,7 @@ def test_lint(tmp_path: Path) -> None:
         lint(written(design, folder), design.top)
 
 
-def laid_out(seed: int, demand: Demand) -> StreamDesign:
-    return lay_out(partition(loadable_program(seed), demand), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
+def laid_out(seed: int, directives: Directives) -> StreamDesign:
+    return lay_out(
+        partition(loadable_program(seed), directives), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0")
+    )

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
-from bitsmith.plan.demand import Demand
-from tests.plan.test_partition import demanded
+from bitsmith.mapping.directives import Directives
+from tests.mapping.test_partition import demanded
 from tests.properties.programs import random_program
 from tests.rtl.streaming import assert_streams
 
@@ -21,7 +21,7 @@ FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 def convolutional(size: int = 6, channels: int = 2) -> Program:
     """Convolution, rectifier, pooling and a dense layer on the flattened image."""
     rng = np.random.default_rng(0)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("image", (size, size, channels), FORMAT)
     with builder.layer("conv"):
         windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
@@ -39,7 +39,7 @@ def convolutional(size: int = 6, channels: int = 2) -> Program:
 
 @pytest.mark.parametrize("reuse", [1, 4])
 def test_convolution(reuse: int, tmp_path: Path) -> None:
-    assert_streams(convolutional(), Demand({"conv": reuse}, False), tmp_path)
+    assert_streams(convolutional(), Directives({"conv": reuse}, False), tmp_path)
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.flows.yosys import Resources, synthesise
-from bitsmith.ir.builder import Builder
+from bitsmith.devices.parts import Family
+from bitsmith.estimate.size import estimate
+from bitsmith.flows.yosys import Resources, synthesize
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
-from bitsmith.plan.devices import Family
-from bitsmith.plan.estimate import estimate
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
 from tests.rtl.circuits import circuit, save
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.tools
 
 def mapped(program: Program, folder: Path, budget_ns: float = 4.0) -> Resources:
     design = circuit(program, budget_ns, "dut", 1).design
-    return synthesise(folder, "dut", save(design, folder), Family.ECP5)
+    return synthesize(folder, "dut", save(design, folder), Family.ECP5)
 
 
 @pytest.mark.parametrize(("address_bits", "blocks"), [(5, 0), (10, 1)])
 def test_large_tables_become_block_memory(address_bits: int, blocks: int, tmp_path: Path) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, address_bits, 0))
     values = np.random.default_rng(0).integers(0, 256, 1 << address_bits)
     y = build.table(x, -(1 << (address_bits - 1)), values, 0)

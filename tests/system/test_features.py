@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bitsmith
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, IOType
 from bitsmith.ir.oracle import evaluate
@@ -17,10 +18,10 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
-from bitsmith.netlist.narrow import narrow
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes import drop_dead
 
 RANGES = np.array([3000.0, 0.07, -5.0, 900.0])
@@ -32,8 +33,9 @@ def data(positions: tuple[int, ...] = ()) -> Floats:
     return x
 
 
-def model(folder: Path, positions: tuple[int, ...] = (), backend: Backend = Backend.RTL,
-          io_type: IOType = IOType.PARALLEL) -> Model:  # fmt: skip
+def model(
+    folder: Path, positions: tuple[int, ...] = (), backend: Backend = Backend.RTL, io_type: IOType = IOType.PARALLEL
+) -> Model:
     """``scaler -> dense -> relu``, and the scaler's own result."""
     rng = np.random.default_rng(1)
     scaler = BatchNormalization(as_weights(1 / RANGES), as_weights(np.full(4, -0.5)))
@@ -56,8 +58,8 @@ def model(folder: Path, positions: tuple[int, ...] = (), backend: Backend = Back
 def test_oracle_emulator_and_netlist_agree(tmp_path: Path, positions: tuple[int, ...]) -> None:
     made, x = model(tmp_path, positions), data(positions)
     assert made.input_format_text("x") == "fixed<10..16,-2..13,RND,SAT>"
-    raws, _ = made.emulator.quantise(0, x)
-    netlist = narrow(scalarise(drop_dead(made.program, keep_probes=False)))
+    raws, _ = made.emulator.quantize(0, x)
+    netlist = reduce_widths(elaborate(drop_dead(made.program, keep_probes=False)))
     emulated = made.emulator.run_raw([raws])
     for k in range(10):
         truth = evaluate(made.program, [np.asarray(raws[k], dtype=np.object_)])

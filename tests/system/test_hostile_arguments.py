@@ -21,27 +21,87 @@ from tests.system.examples import MODELS, digits
 
 MODEL, WEIGHTS = MODELS / "KERAS_3layer.json", MODELS / "KERAS_3layer_weights.h5"
 TINY = {
-    "class_name": "Sequential", "keras_version": "2.9.0",
-    "config": {"name": "tiny", "layers": [
-        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 2]}},
-        {"class_name": "ReLU", "config": {"name": "relu"}},
-    ]},
-}  # fmt: skip
+    "class_name": "Sequential",
+    "keras_version": "2.9.0",
+    "config": {
+        "name": "tiny",
+        "layers": [
+            {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 2]}},
+            {"class_name": "ReLU", "config": {"name": "relu"}},
+        ],
+    },
+}
 
 JUNK: tuple[Any, ...] = (
-    True, -1, 3.5, float("nan"), float("inf"), 10**30, 5e-324, "", "x", "auto", "fixed<999999,3>", "ufixed<0,0>",
-    "fixed<8,300>", "\ud800", "a\0b", "../../x", "a" * 5000, b"x", [], ["a"], [None], {}, {"a": 1}, {1: 2}, (1,), {1, 2},
-    object(), 1j, [[1, 2], [3]], "1e999", "-5", range(3), 2**40, [8, -8],
-)  # fmt: skip
+    True,
+    -1,
+    3.5,
+    float("nan"),
+    float("inf"),
+    10**30,
+    5e-324,
+    "",
+    "x",
+    "auto",
+    "fixed<999999,3>",
+    "ufixed<0,0>",
+    "fixed<8,300>",
+    "\ud800",
+    "a\0b",
+    "../../x",
+    "a" * 5000,
+    b"x",
+    [],
+    ["a"],
+    [None],
+    {},
+    {"a": 1},
+    {1: 2},
+    (1,),
+    {1, 2},
+    object(),
+    1j,
+    [[1, 2], [3]],
+    "1e999",
+    "-5",
+    range(3),
+    2**40,
+    [8, -8],
+)
 
 PROJECT_KEYS = (
-    "OutputDir", "ProjectName", "Backend", "IOType", "Part", "ClockPeriod", "ClockUncertainty", "InputData", "HLSConfig",
-    "KerasModel", "KerasJson", "KerasH5", "Version", "WriterConfig", "InputShape", "Unknown",
-)  # fmt: skip
+    "OutputDir",
+    "ProjectName",
+    "Backend",
+    "IOType",
+    "Part",
+    "ClockPeriod",
+    "ClockUncertainty",
+    "InputData",
+    "HLSConfig",
+    "KerasModel",
+    "KerasJson",
+    "KerasH5",
+    "Version",
+    "WriterConfig",
+    "InputShape",
+    "Unknown",
+)
 ARGUMENTS = (
-    "output_dir", "config", "calibration", "backend", "part", "clock_period", "io_type", "project_name", "weights",
-    "clock_uncertainty", "input_data_tb", "example", "input_shape",
-)  # fmt: skip
+    "output_dir",
+    "config",
+    "calibration",
+    "backend",
+    "part",
+    "clock_period",
+    "io_type",
+    "project_name",
+    "weights",
+    "clock_uncertainty",
+    "input_data_tb",
+    "example",
+    "input_shape",
+)
 
 
 def refused_or_done(folder: Path, call: Any) -> None:
@@ -90,9 +150,24 @@ def test_what_is_no_model_and_no_configuration(tmp_path: Path) -> None:
 CONFIG: dict[str, Any] = utils.config_from_keras_model(MODEL, granularity="name")
 KEYS = ("Precision", "ReuseFactor", "Strategy", "weight", "result", "TableSize", "TableRange", "Implementation", "x", 1)
 VALUES: tuple[Any, ...] = (
-    *JUNK, None, 0, 1, 2, 64, "fixed<16,6>", "fixed<512,2>", "ap_int<3>", "ufixed<3,-40>", "latency", "resource", "argmax",
-    [-8, 8], [float("nan"), 1], 4096, 1 << 20,
-)  # fmt: skip
+    *JUNK,
+    None,
+    0,
+    1,
+    2,
+    64,
+    "fixed<16,6>",
+    "fixed<512,2>",
+    "ap_int<3>",
+    "ufixed<3,-40>",
+    "latency",
+    "resource",
+    "argmax",
+    [-8, 8],
+    [float("nan"), 1],
+    4096,
+    1 << 20,
+)
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

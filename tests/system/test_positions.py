@@ -11,12 +11,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, IOType
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Permute
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from tests.system.test_streams import Growing, random_spatial, shares
 
 
@@ -46,7 +47,7 @@ def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
     report = model.build(synth=False, inputs=x)
     verification = report.section("Verification")
     assert verification["Mismatches"] == 0
-    # The border is a position on either side: a token of three holds it with the last or the first two of the row.
+    # The interface is a position on either side: a token of three holds it with the last or the first two of the row.
     assert report.section("Latency")["II"] == 10 * 4
     # Behind the last tap of a 3x3 window lie two rows of four tokens and two more; a token has three positions of two channels.
     (lines,) = [row for row in report.rows("Queues") if str(row["Queue"]).endswith("_lines")]

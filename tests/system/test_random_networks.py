@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -22,10 +23,10 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
-from bitsmith.netlist.narrow import narrow
-from bitsmith.netlist.scalarise import scalarise
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes import drop_dead
 
 SAMPLES = 24
@@ -129,7 +130,7 @@ def check(seed: int, folder: Path) -> None:
     model = converted(seed, folder)
     raws = stimuli(model, seed)
     emulated = model.emulator.run_raw(raws)
-    netlist = narrow(scalarise(drop_dead(model.program, keep_probes=False)))
+    netlist = reduce_widths(elaborate(drop_dead(model.program, keep_probes=False)))
     for k in range(SAMPLES):
         sample = [raw[k].astype(np.object_) for raw in raws]
         truth = evaluate(model.program, sample)

@@ -10,7 +10,7 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
-from bitsmith.saved import weights_path
+from bitsmith.serialization import weights_path
 from tests.system.examples import digits, three_layer
 
 

@@ -97,9 +97,14 @@ def test_synthesis_runs_where_the_tool_is(fakes: FakeTools, model: bitsmith.Mode
     ]
     assert "synth: Vitis HLS 2023.2" in lines and "INFO: [HLS 200-10] For user 'me' on host 'here'" in lines
     assert report.section("Resources") == {
-        "LUT": 5678, "FF": 1234, "DSP": 21, "BRAM_18K": 4, "URAM": 0, "Tool": "Vitis HLS 2019.2 (estimate)",
+        "LUT": 5678,
+        "FF": 1234,
+        "DSP": 21,
+        "BRAM_18K": 4,
+        "URAM": 0,
+        "Tool": "Vitis HLS 2019.2 (estimate)",
         "Part": model.target.part,
-    }  # fmt: skip
+    }
     assert report.section("Latency") == {"Cycles": 15, "II": 3, "Tool": "Vitis HLS 2019.2 (estimate)"}
     assert report.section("Timing")["ClockPeriodNs"] == 5.312
     assert "Nothing was checked" in notes(report)
@@ -111,15 +116,21 @@ def test_everything_that_the_vendor_has(fakes: FakeTools, model: bitsmith.Model)
     report = model.build(csim=False, cosim=True, export=True, pnr=True)
     assert list(stages(report)) == ["vitis", "synth", "cosim", "export", "vsynth", "pnr"]
     assert [(call.name, call.stage or call.arguments[-1]) for call in fakes.calls()] == [
-        ("vitis-run", "synth"), ("vitis-run", "cosim"), ("vitis-run", "export"),
-        ("vivado", "vivado_synth.tcl"), ("vivado", "vivado_pnr.tcl"),
-    ]  # fmt: skip
+        ("vitis-run", "synth"),
+        ("vitis-run", "cosim"),
+        ("vitis-run", "export"),
+        ("vivado", "vivado_synth.tcl"),
+        ("vivado", "vivado_pnr.tcl"),
+    ]
     chosen = settings(model)
     assert {name: chosen[name] for name in ("synth", "cosim", "export")} == {"synth": "1", "cosim": "1", "export": "1"}
     assert chosen["clock_period"] == "6.5"
     assert report.section("Verification") == {
-        "Inputs": 100, "Mismatches": 0, "Tool": "Vitis HLS 2023.2", "Method": "co-simulation"
-    }  # fmt: skip
+        "Inputs": 100,
+        "Mismatches": 0,
+        "Tool": "Vitis HLS 2023.2",
+        "Method": "co-simulation",
+    }
     assert report.section("Resources")["LUT"] == 6000
     assert report.section("Timing") == {"FmaxMHz": 150.943, "ClockPeriodNs": 6.625, "Tool": "Vivado 2019.2"}
     assert "checked" not in notes(report)
@@ -133,9 +144,7 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     model.build(csim=False, cosim=True, vsynth=True)
     fakes.calls()
     again = model.build(csim=False, cosim=True, vsynth=True, export=True)
-    assert stages(again) == {
-        "vitis": False, "synth": True, "cosim": True, "export": False, "vsynth": True
-    }  # fmt: skip
+    assert stages(again) == {"vitis": False, "synth": True, "cosim": True, "export": False, "vsynth": True}
     assert [call.stage for call in fakes.calls()] == ["export"], "what project.tcl asks for is no input of a stage"
     assert again.section("Latency")["Cycles"] == 15
     other = three_layer(tmp_path / "my projects", backend="vitis", clock_period=4.0)[0]

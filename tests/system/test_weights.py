@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, IOType, resolve
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
@@ -21,7 +22,7 @@ from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Permute
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from tests.system.examples import three_layer
 
 PRECISION = {"default": "fixed<8,3,RND,SAT>", "weight": "fixed<5,2>", "bias": "fixed<6,3>"}
@@ -41,8 +42,11 @@ class Net:
         reuse, strategy = int(rng.choice([1, 2, 4, 9])), str(rng.choice(["Latency", "Resource"]))
         self.config = {
             "Model": {"Precision": PRECISION, "ReuseFactor": reuse, "Strategy": strategy},
-            "LayerName": {"conv": {"Weights": rng.choice(["reloadable", "External"])}, "dense": {"Weights": "Reloadable"}},
-        }  # fmt: skip
+            "LayerName": {
+                "conv": {"Weights": rng.choice(["reloadable", "External"])},
+                "dense": {"Weights": "Reloadable"},
+            },
+        }
 
     def drawn(self, *shape: int) -> Floats:
         return as_weights(self.rng.integers(-16, 16, shape) / 8)
@@ -91,9 +95,12 @@ def test_loaded_weights_compute_what_converted_ones_do(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "seed",
-    [1, *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (2, 3)),
-     *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30))],
-)  # fmt: skip
+    [
+        1,
+        *(pytest.param(seed, marks=(pytest.mark.slow, pytest.mark.ci)) for seed in (2, 3)),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 30)),
+    ],
+)
 def test_builds_load_other_weights(seed: int, tmp_path: Path) -> None:
     net = Net(seed)
     model = net.model(net.weights(), tmp_path)
@@ -105,8 +112,11 @@ def test_builds_load_other_weights(seed: int, tmp_path: Path) -> None:
 def test_results_hold_for_any_weights() -> None:
     """Calibration data show what the trained weights give, which nothing is limited to."""
     kernel = as_weights(np.array([[0.5, -0.25], [0.125, 1 / 3]]))
-    nodes = (NetworkNode("x", Input((2,))), NetworkNode("dense", Dense(kernel), ("x",)),
-             NetworkNode("relu", ReLU(), ("dense",)))  # fmt: skip
+    nodes = (
+        NetworkNode("x", Input((2,))),
+        NetworkNode("dense", Dense(kernel), ("x",)),
+        NetworkNode("relu", ReLU(), ("dense",)),
+    )
     network = Network(nodes, ("x",), ("relu",))
     config = {
         "LayerName": {
@@ -124,8 +134,11 @@ def test_results_hold_for_any_weights() -> None:
 def test_no_normalisation_is_folded_into_weights_that_are_loaded() -> None:
     kernel = as_weights(np.array([[0.3], [0.7]]))
     norm = BatchNormalization(as_weights([3.0]), as_weights([0.5]))
-    nodes = (NetworkNode("x", Input((2,))), NetworkNode("dense", Dense(kernel, as_weights([0.0])), ("x",)),
-             NetworkNode("norm", norm, ("dense",)))  # fmt: skip
+    nodes = (
+        NetworkNode("x", Input((2,))),
+        NetworkNode("dense", Dense(kernel, as_weights([0.0])), ("x",)),
+        NetworkNode("norm", norm, ("dense",)),
+    )
     network = Network(nodes, ("x",), ("norm",))
     for weights, found in (("onchip", 0), ("reloadable", 2)):
         program = compile_network(resolve(network, {"LayerName": {"dense": {"Weights": weights}}})).program

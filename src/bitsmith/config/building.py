@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_reuse_factor
+from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
 from bitsmith.config.reading import did_you_mean, shown
 from bitsmith.config.variables import takes_default
@@ -13,7 +14,6 @@ from bitsmith.errors import ConfigError
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import SoftmaxImplementation
-from bitsmith.precision import parse_precision
 
 GRANULARITIES = ("model", "type", "name")
 _AUTO = "auto"
@@ -52,8 +52,11 @@ def config_from_network(
         ConfigError: an argument that is not understood.
     """
     if granularity not in GRANULARITIES:
-        raise ConfigError(f"granularity {shown(granularity)}", accepted="'model', 'type' or 'name'",
-                          remedy=did_you_mean(str(granularity), GRANULARITIES))  # fmt: skip
+        raise ConfigError(
+            f"granularity {shown(granularity)}",
+            accepted="'model', 'type' or 'name'",
+            remedy=did_you_mean(str(granularity), GRANULARITIES),
+        )
     check_maximum(max_precision, "max_precision")
     read_reuse_factor(default_reuse_factor, "default_reuse_factor")
     if backend is not None:

@@ -120,8 +120,12 @@ def _check(node: yaml.Node, where: str, sizes: dict[int, int], above: tuple[int,
     if id(node) in sizes:
         return sizes[id(node)]
     if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
-        raise ConfigError(f"tag {shown(node.tag)}", where=place, accepted="plain data: text, numbers, lists, dictionaries",
-                          remedy="write the path of the model as text" if "keras_model" in node.tag else "")  # fmt: skip
+        raise ConfigError(
+            f"tag {shown(node.tag)}",
+            where=place,
+            accepted="plain data: text, numbers, lists, dictionaries",
+            remedy="write the path of the model as text" if "keras_model" in node.tag else "",
+        )
     size = 1
     inside = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):

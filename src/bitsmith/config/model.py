@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bitsmith.config.files import read_file
+from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import (
     Inert,
     Problems,
@@ -27,7 +28,6 @@ from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.settings import Binning, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.tables import MAX_ENTRIES
-from bitsmith.precision import parse_precision
 
 DEFAULT = "default"
 MAXIMUM = "maximum"
@@ -79,8 +79,15 @@ class HLSConfig:
 
 
 _SHARED_KEYS = (
-    "Precision", "ReuseFactor", "ParallelizationFactor", "Strategy", "Weights", "TableSize", "Binning", "Implementation"
-)  # fmt: skip
+    "Precision",
+    "ReuseFactor",
+    "ParallelizationFactor",
+    "Strategy",
+    "Weights",
+    "TableSize",
+    "Binning",
+    "Implementation",
+)
 MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
 LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
 
@@ -97,7 +104,7 @@ MODEL_INERT = _SHARED_INERT | {
         ("full",), "inputs and results have the model's own layout; inside, it is always converted"
     ),
     "TransposeOutputs": Inert((True, False), "a switch"),
-    "BitExact": Inert((None, False), "precision 'auto' already keeps quantised models exact"),
+    "BitExact": Inert((None, False), "precision 'auto' already keeps quantized models exact"),
     "AllowDAFallback": Inert((False, True), "a switch"),
     "AllowV2Fallback": Inert((False, True), "a switch"),
 }
@@ -216,8 +223,12 @@ def _precision(section: Section) -> dict[str, FixedFormat | None]:
                 problems.attempt(check_maximum, value, at)
             elif variable is None:
                 names = (DEFAULT, *ALL_VARIABLES)
-                problems.add(f"unknown variable {shown(key)}", where=where, accepted=listed(names),
-                             remedy=did_you_mean(key, names))  # fmt: skip
+                problems.add(
+                    f"unknown variable {shown(key)}",
+                    where=where,
+                    accepted=listed(names),
+                    remedy=did_you_mean(key, names),
+                )
             elif variable in formats:
                 problems.add(f"{variable} is given twice, in two spellings", where=at)
             else:
@@ -308,8 +319,8 @@ def _table_range(value: object, where: str) -> tuple[float, float] | Auto:
 def _binning(value: object, where: str) -> Binning | Auto:
     names: dict[str, Binning | Auto] = {
         "floor": Binning.FLOOR,
-        "centre": Binning.CENTRE,
-        "center": Binning.CENTRE,
+        "centre": Binning.CENTER,
+        "center": Binning.CENTER,
         "linear": Binning.LINEAR,
         "auto": Auto.AUTO,
     }
@@ -319,8 +330,10 @@ def _binning(value: object, where: str) -> Binning | Auto:
 def _implementation(value: object, where: str) -> SoftmaxImplementation | Auto:
     if isinstance(value, str) and squash(value) == "legacy":
         raise ConfigError(
-            "the legacy softmax is not available", where=where, accepted="stable, latency, argmax, auto",
+            "the legacy softmax is not available",
+            where=where,
+            accepted="stable, latency, argmax, auto",
             remedy="'stable' is more accurate at every size",
-        )  # fmt: skip
+        )
     names: dict[str, SoftmaxImplementation | Auto] = {one.value: one for one in (*SoftmaxImplementation, Auto.AUTO)}
     return _named(value, where, names)

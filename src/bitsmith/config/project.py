@@ -11,16 +11,7 @@ from typing import Any
 
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.model import HLSConfig, collect_hls_config
-from bitsmith.config.reading import (
-    Inert,
-    Problems,
-    Section,
-    did_you_mean,
-    number,
-    shown,
-    squash,
-    text,
-)
+from bitsmith.config.reading import Inert, Problems, Section, did_you_mean, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 DEFAULT_OUTPUT_DIR = Path("my-hls-test")
@@ -96,10 +87,25 @@ class ProjectConfig:
 
 
 PROJECT_KEYS = (
-    "OutputDir", "ProjectName", "Backend", "Version", "Part", "ClockPeriod", "ClockUncertainty", "IOType", "HLSConfig",
-    "KerasModel", "KerasJson", "KerasH5", "PytorchModel", "InputShape", "OnnxModel", "InputData", "OutputPredictions",
+    "OutputDir",
+    "ProjectName",
+    "Backend",
+    "Version",
+    "Part",
+    "ClockPeriod",
+    "ClockUncertainty",
+    "IOType",
+    "HLSConfig",
+    "KerasModel",
+    "KerasJson",
+    "KerasH5",
+    "PytorchModel",
+    "InputShape",
+    "OnnxModel",
+    "InputData",
+    "OutputPredictions",
     "WriterConfig",
-)  # fmt: skip
+)
 
 _VENDOR = "it belongs to a vendor's flow and has no counterpart here"
 _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
@@ -169,8 +175,11 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
     keras = project.keras_model is not None or project.keras_json is not None or project.keras_h5 is not None
-    models = {"KerasModel": keras, "PytorchModel": project.pytorch_model is not None,
-             "OnnxModel": project.onnx_model is not None}  # fmt: skip
+    models = {
+        "KerasModel": keras,
+        "PytorchModel": project.pytorch_model is not None,
+        "OnnxModel": project.onnx_model is not None,
+    }
     several = [key for key, found in models.items() if found]
     if len(several) > 1:
         problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
@@ -223,8 +232,12 @@ def read_backend(value: object, where: str) -> Backend:
     if name in known:
         return known[name]
     if name in _MISSING_BACKENDS:
-        raise ConfigError(f"backend {value!r} is not available yet", where=where, accepted=BACKENDS,
-                          remedy="'rtl' gives SystemVerilog that the vendors' tools read as well")  # fmt: skip
+        raise ConfigError(
+            f"backend {value!r} is not available yet",
+            where=where,
+            accepted=BACKENDS,
+            remedy="'rtl' gives SystemVerilog that the vendors' tools read as well",
+        )
     remedy = did_you_mean(name, list(known)) if name else ""
     raise ConfigError(f"backend {shown(value)}", where=where, accepted=BACKENDS, remedy=remedy)
 
@@ -236,8 +249,9 @@ def _io_type(value: object, where: str) -> IOType:
     known = {squash(name): io_type for name, io_type in names.items()}
     name = value if isinstance(value, str) else ""
     if squash(name) not in known:
-        raise ConfigError(shown(value), where=where, accepted="'io_parallel' or 'io_stream'",
-                          remedy=did_you_mean(name, list(names)))  # fmt: skip
+        raise ConfigError(
+            shown(value), where=where, accepted="'io_parallel' or 'io_stream'", remedy=did_you_mean(name, list(names))
+        )
     return known[squash(name)]
 
 

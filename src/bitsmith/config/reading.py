@@ -115,8 +115,12 @@ class Section:
             at = section.at(key)
             name = names.get(squash(key))
             if name is None:
-                problems.add(f"unknown key {shown(key)}", where=where, accepted=listed(known),
-                             remedy=did_you_mean(key, names.values()))  # fmt: skip
+                problems.add(
+                    f"unknown key {shown(key)}",
+                    where=where,
+                    accepted=listed(known),
+                    remedy=did_you_mean(key, names.values()),
+                )
             elif name in section.values or name in section.inert:
                 problems.add(f"{name} is given twice, in two spellings", where=at)
             elif inert and name in inert:

@@ -130,8 +130,12 @@ def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
     for name, choices in chosen.names.items():
         where = f"LayerName.{name}"
         if name not in nodes:
-            problems.add(f"no layer is called {shown(name)}", where=where, accepted=listed(nodes),
-                         remedy=did_you_mean(name, nodes))  # fmt: skip
+            problems.add(
+                f"no layer is called {shown(name)}",
+                where=where,
+                accepted=listed(nodes),
+                remedy=did_you_mean(name, nodes),
+            )
         else:
             _check_choices(choices, [nodes[name]], where, nodes[name].layer.kind, problems)
 
@@ -144,8 +148,12 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
     for type_name, choices in chosen.types.items():
         where = f"LayerType.{type_name}"
         if type_name not in by_type:
-            problems.add(f"no layer has the type {shown(type_name)}", where=where, accepted=listed(sorted(by_type)),
-                         remedy=did_you_mean(type_name, by_type))  # fmt: skip
+            problems.add(
+                f"no layer has the type {shown(type_name)}",
+                where=where,
+                accepted=listed(sorted(by_type)),
+                remedy=did_you_mean(type_name, by_type),
+            )
         else:
             _check_choices(choices, by_type[type_name], where, type_name, problems)
 
@@ -155,8 +163,11 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
     variables = list(dict.fromkeys(name for node in nodes for name in node.layer.variables()))
     for variable in choices.precision:
         if variable not in (*variables, DEFAULT):
-            problems.add(f"{kind} has no {variable}", where=f"{where}.Precision.{variable}",
-                         accepted=listed((DEFAULT, *variables)))  # fmt: skip
+            problems.add(
+                f"{kind} has no {variable}",
+                where=f"{where}.Precision.{variable}",
+                accepted=listed((DEFAULT, *variables)),
+            )
     options = {name for node in nodes for name in node.layer.options}
     given = {
         "table_size": choices.table_size,
@@ -169,5 +180,9 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
     for key, option in _LAYER_OPTIONS.items():
         if given[option] is not None and option not in options:
             accepted = listed(key for key, option in _LAYER_OPTIONS.items() if option in options)
-            problems.add(f"{key} has no meaning for {kind}", where=f"{where}.{key}",
-                         accepted=accepted and f"of such keys: {accepted}", remedy="remove it")  # fmt: skip
+            problems.add(
+                f"{key} has no meaning for {kind}",
+                where=f"{where}.{key}",
+                accepted=accepted and f"of such keys: {accepted}",
+                remedy="remove it",
+            )

@@ -26,7 +26,7 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 Limbs: TypeAlias = tuple[Int64s, ...]
 Objects: TypeAlias = npt.NDArray[np.object_]
 Computation: TypeAlias = Callable[[], Limbs]
-Function: TypeAlias = Callable[[Limbs], Limbs]
+LimbFunction: TypeAlias = Callable[[Limbs], Limbs]
 
 
 def limbs_for(bits: int) -> int:
@@ -61,7 +61,7 @@ def to_float(x: Limbs) -> npt.NDArray[np.float64]:
     return result
 
 
-def normalise(parts: list[Int64s]) -> Limbs:
+def normalize(parts: list[Int64s]) -> Limbs:
     """Limbs whose carries are done; ``parts`` may hold any int64 numbers whose carries do not overflow."""
     done: list[Int64s] = []
     carry: Int64s | None = None
@@ -86,17 +86,17 @@ def resize(x: Limbs, count: int) -> Limbs:
 
 def add(x: Limbs, y: Limbs, count: int) -> Limbs:
     """``x + y``."""
-    return normalise([a + b for a, b in zip(resize(x, count), resize(y, count), strict=True)])
+    return normalize([a + b for a, b in zip(resize(x, count), resize(y, count), strict=True)])
 
 
 def subtract(x: Limbs, y: Limbs, count: int) -> Limbs:
     """``x - y``."""
-    return normalise([a - b for a, b in zip(resize(x, count), resize(y, count), strict=True)])
+    return normalize([a - b for a, b in zip(resize(x, count), resize(y, count), strict=True)])
 
 
 def negate(x: Limbs) -> Limbs:
     """``-x``."""
-    return normalise([-part for part in x])
+    return normalize([-part for part in x])
 
 
 def multiply(x: Limbs, y: Limbs, count: int) -> Limbs:
@@ -111,7 +111,7 @@ def multiply(x: Limbs, y: Limbs, count: int) -> Limbs:
             product = a * b
             columns[i + j] = columns[i + j] + (product & MASK)
             columns[i + j + 1] = columns[i + j + 1] + (product >> BITS)
-    return resize(normalise(columns), count)
+    return resize(normalize(columns), count)
 
 
 def less(x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
@@ -156,7 +156,7 @@ def total(x: Limbs, axes: tuple[int, ...], count: int) -> Limbs:
     """The sum over ``axes``; up to 2**30 elements."""
     if len(x) == count == 1:
         return (np.sum(x[0], axis=axes),)
-    return resize(normalise([np.sum(part, axis=axes) for part in resize(x, len(x) + 1)]), count)
+    return resize(normalize([np.sum(part, axis=axes) for part in resize(x, len(x) + 1)]), count)
 
 
 def greatest(x: Limbs, axis: int) -> Limbs:
@@ -194,7 +194,7 @@ def _shift_one(x: Limbs, amount: int, count: int) -> Limbs:
             return (x[0] << amount,)
         words, bits = divmod(amount, BITS)
         shifted = [part << bits for part in resize(x, len(x) + 1)]
-        return resize(normalise([np.zeros_like(x[0])] * words + shifted), count)
+        return resize(normalize([np.zeros_like(x[0])] * words + shifted), count)
     words, bits = divmod(-amount, BITS)
     if words >= len(x):
         # Everything but the sign may be gone; numpy shifts int64 by 64 and more as mathematics does.
@@ -237,7 +237,7 @@ def _number(value: int, count: int) -> Limbs:
     return from_objects(np.asarray([value], dtype=np.object_), count)
 
 
-def wrapper(lo: Objects, span: Objects, count: int) -> Function:
+def wrapper(lo: Objects, span: Objects, count: int) -> LimbFunction:
     """A function that brings numbers into ``lo..lo + span - 1``, modulo ``span``.
 
     ``count`` limbs must hold the operand minus ``lo``, and the result.

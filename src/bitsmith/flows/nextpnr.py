@@ -1,6 +1,6 @@
 """Place and route with nextpnr for Lattice ECP5: the clock that a design reaches, and a bitstream.
 
-In: the JSON netlist that `bitsmith.flows.yosys` leaves. Out: timing and utilisation from nextpnr's own report, or a
+In: the JSON netlist that `bitsmith.flows.yosys` leaves. Out: timing and utilization from nextpnr's own report, or a
 file that configures a real part.
 """
 
@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.devices.parts import DEFAULT_PART, Part, resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, Command, FoundTool, Progress, execute, find, inside
-from bitsmith.plan.devices import DEFAULT_PART, Part, resolve_part
+from bitsmith.flows.run import Command, Progress, execute, inside
+from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, FoundTool, find
 
 _FOLDER = "pnr"
-_UTILISATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
+_UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
 _ERROR = r"^ERROR:|terminate called|Traceback"
 
 
@@ -53,12 +54,12 @@ class Timing:
     """The clock after routing.
 
     ``fmax_mhz`` is nextpnr's, over all paths from register to register; ``clock_period_ns`` its inverse.
-    ``utilisation`` maps a cell kind to (used, available).
+    ``utilization`` maps a cell kind to (used, available).
     """
 
     fmax_mhz: float
     clock_period_ns: float
-    utilisation: Mapping[str, tuple[int, int]]
+    utilization: Mapping[str, tuple[int, int]]
     tool: str
 
 
@@ -186,7 +187,7 @@ def bitstream(
 ) -> tuple[Path, Timing]:
     """The bitstream of a netlist whose top has the ports ``clk``, ``uart_rx`` and ``uart_tx``, and its timing.
 
-    The netlist is that of the serial shell of `bitsmith.rtl.wrapper` around the core.
+    The netlist is that of the serial shell of `bitsmith.rtl.library` around the core.
 
     Raises:
         CapacityError: the part is too small.
@@ -197,7 +198,7 @@ def bitstream(
 
 
 def _stop_when_full(part: Part, progress: Progress | None) -> Progress:
-    """Passes lines on, and ends the run by a CapacityError at a utilisation above 100 %.
+    """Passes lines on, and ends the run by a CapacityError at a utilization above 100 %.
 
     nextpnr itself only says so and then searches for a legal placement that cannot exist, for hours.
     """
@@ -205,7 +206,7 @@ def _stop_when_full(part: Part, progress: Progress | None) -> Progress:
     def watch(line: str) -> None:
         if progress is not None:
             progress(line)
-        used = _UTILISATION.match(line)
+        used = _UTILIZATION.match(line)
         if used is not None and int(used["used"]) > int(used["available"]):
             raise CapacityError(
                 f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",

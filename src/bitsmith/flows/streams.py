@@ -1,7 +1,7 @@
 """Bit-exact co-simulation of tops with streams: both sides wait at random, tokens and cycles are checked.
 
 In: SystemVerilog files whose top has ready/valid streams, and tokens. Out: every bit of every token, latency and interval in
-cycles, and the most places that each queue had in use. What the bits mean is not known here.
+cycles, and the most slots that each FIFO had in use. What the bits mean is not known here.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, VerificationError
-from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Progress, execute, find
+from bitsmith.flows.run import Command, Progress, execute
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, find
 from bitsmith.flows.verilator import compiled_runtime, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
 _FOLDER = "cosim"
 _LEAST_PATIENCE_CYCLES = 10_000
 _LEAST_FRAMES = 4
-"""The interval is that of the last two frames, when the queues have filled."""
+"""The interval is that of the last two frames, when the FIFOs have filled."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamShape:
-    """A stream at the border of a top: the prefix of its ports, bits of a token, tokens per frame."""
+    """A stream at the interface of a top: the prefix of its ports, bits of a token, tokens per frame."""
 
     name: str
     width: int
@@ -44,7 +45,7 @@ class StreamShape:
 class StreamSimulation:
     """What the circuit answered: for each output, words of shape (frames, tokens, words), and what was measured.
 
-    ``peaks`` has, by the instance's name, the most places in use and the places of each queue. ``reloaded`` are the outputs with
+    ``peaks`` has, by the instance's name, the most slots in use and the slots of each FIFO. ``reloaded`` are the outputs with
     other weights, if there are any to load.
     """
 
@@ -91,7 +92,7 @@ class _Cosimulation:
                 top="bitsmith_bench",
                 sources=(*self.sources, folder / "bench.sv"),
                 runtime=self.runtime,
-                optimise=True,
+                optimize=True,
             ),
             self._run(folder, ""),
             *([self._run(folder, "reloaded_", "weights.bin")] if self.loads else []),
@@ -170,8 +171,11 @@ def simulate_streams(
     frames = len(stimuli[0])
     for shape, words in zip(inputs, stimuli, strict=True):
         if words.dtype != np.uint32 or words.shape != (frames, shape.tokens, shape.words) or not frames:
-            raise InputDataError(f"stimuli are {words.dtype} of shape {words.shape}", where=f"co-simulation, {shape.name}",
-                                 accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})")  # fmt: skip
+            raise InputDataError(
+                f"stimuli are {words.dtype} of shape {words.shape}",
+                where=f"co-simulation, {shape.name}",
+                accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})",
+            )
     repeats = max(least_frames, frames)
     folder = project_dir.resolve() / _FOLDER
     shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link

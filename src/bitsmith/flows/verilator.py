@@ -22,24 +22,13 @@ import platformdirs
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.base import (
-    GXX,
-    MAKE,
-    VERILATOR,
-    Command,
-    FoundTool,
-    Origin,
-    Progress,
-    execute,
-    find,
-    inside,
-    run,
-)
+from bitsmith.flows.run import Command, Progress, execute, inside, run
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
 _FOLDER = "cosim"
 # Measured on 5,000 adders of 20 bits: -O1 costs 5 s more to compile than -O0 and saves 25 us per sample.
-_OPTIMISE_FROM_SAMPLES = 200_000
+_OPTIMIZE_FROM_SAMPLES = 200_000
 _PATIENCE_CYCLES = 10_000
 
 
@@ -63,7 +52,7 @@ def simulator(
     sources: Sequence[Path],
     runtime: Sequence[Path] = (),
     parameters: Mapping[str, int] | None = None,
-    optimise: bool = False,
+    optimize: bool = False,
 ) -> tuple[Command, ...]:
     """The commands that make ``<folder>/obj/Vdut`` of a design and a C++ program that includes ``Vdut.h``.
 
@@ -74,7 +63,7 @@ def simulator(
         parameters: values for parameters of the top module.
     """
     verilator, compiler, make = tools
-    level = "-O1" if optimise else "-O0"
+    level = "-O1" if optimize else "-O0"
     # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
     settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
     settings += [f"PYTHON3={_escaped(sys.executable)}"]
@@ -153,7 +142,7 @@ class Cosimulation:
                 top=self.top,
                 sources=self.sources,
                 runtime=self.runtime,
-                optimise=self.samples >= _OPTIMISE_FROM_SAMPLES,
+                optimize=self.samples >= _OPTIMIZE_FROM_SAMPLES,
             ),
             Command(
                 argv=(

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitsmith.devices.parts import Family
 from bitsmith.errors import ConfigError, ToolFailedError
-from bitsmith.flows.base import YOSYS, Command, FoundTool, Progress, execute, find, inside
-from bitsmith.plan.devices import Family
+from bitsmith.flows.run import Command, Progress, execute, inside
+from bitsmith.flows.tools import YOSYS, FoundTool, find
 
 _FOLDER = "synth"
 _ADDERS = Path(__file__).parent / "adders.v"
@@ -183,7 +184,7 @@ class Synthesis:
             raise ToolFailedError(f"wrote cell counts that cannot be read: {error!r}", where=str(path)) from error
 
 
-def synthesise(
+def synthesize(
     project_dir: Path,
     top: str,
     sources: Sequence[Path],
@@ -212,7 +213,7 @@ def _flow(project_dir: Path, top: str, sources: Sequence[Path], family: Family |
 
 
 def netlist(project_dir: Path, name: str = Family.ECP5.value) -> Path:
-    """Where `synthesise` leaves the netlist for place and route."""
+    """Where `synthesize` leaves the netlist for place and route."""
     return project_dir / _FOLDER / name / "netlist.json"
 
 

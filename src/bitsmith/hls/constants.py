@@ -7,9 +7,7 @@ import textwrap
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import objects, width_of
-
-Ints = npt.NDArray[np.object_]
+from bitsmith.ir.types import Ints, objects, width_of
 
 _LINE = 116
 _WORD = (1 << 64) - 1

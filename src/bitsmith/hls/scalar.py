@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import RangeError
-from bitsmith.ir.infer import rescale
-from bitsmith.ir.types import TensorType, objects, width_of
-
-Ints = npt.NDArray[np.object_]
-Fracs = npt.NDArray[np.int64]
+from bitsmith.ir.scaling import rescale
+from bitsmith.ir.types import Fracs, Ints, TensorType, objects, width_of
 
 MAX_WIDTH = 512
 """Widest scalar in bits: products of two of them are within what the vendors' types are compiled for (1024 bits)."""
@@ -57,7 +53,7 @@ def scalar_of(lo: int, hi: int, frac: int) -> Scalar:
     return Scalar(lo < 0, width, width - frac)
 
 
-def hull(*types: TensorType) -> Scalar:
+def common_format(*types: TensorType) -> Scalar:
     """The least format that holds every value of ``types``; conversion into it is exact."""
     frac = max(int(kind.frac.max()) for kind in types)
     lows = [int(np.min(objects(kind.lo << objects(frac - kind.frac)))) for kind in types]

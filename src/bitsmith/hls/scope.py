@@ -11,8 +11,8 @@ import numpy.typing as npt
 from bitsmith.hls import constants
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import USED
-from bitsmith.hls.scalar import Ints, Scalar
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.hls.scalar import Scalar
+from bitsmith.ir.types import Ints, Overflow, Rounding
 from bitsmith.rtl.names import Names
 
 

@@ -11,6 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.schedule import Schedule, schedule
+from bitsmith.dataflow.timing import Sequencer, Timing, is_monotone, timing
 from bitsmith.errors import UnsupportedError
 from bitsmith.hls.assembly import Parts, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
@@ -18,17 +22,13 @@ from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
 from bitsmith.hls.process import Ends, boundary_text, copies_text, process_texts
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream
-from bitsmith.hls.scalar import hull
+from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
 from bitsmith.passes.load import parameters
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.demand import Demand
-from bitsmith.plan.partition import partition
-from bitsmith.plan.processes import Network, Process, Source
-from bitsmith.plan.schedule import Schedule, schedule
-from bitsmith.plan.timing import Sequencer, Timing, is_monotone, timing
 from bitsmith.rtl.names import Names
 
 _PIPELINE = 10
@@ -38,13 +38,13 @@ _LEAST_DEPTH = 2
 """Places that all tools give to a stream that says nothing."""
 
 _SUFFIXES: Mapping[type, str] = {
-    kinds.Rom: "constants",
-    kinds.Fold: "fold",
+    kinds.Rom: "rom",
+    kinds.FoldedProduct: "product",
     kinds.Window: "window",
     kinds.Reduce: "reduce",
-    kinds.Regroup: "regroup",
+    kinds.WidthConverter: "width",
     kinds.Reorder: "reorder",
-    kinds.Merge: "merge",
+    kinds.Interleave: "interleave",
     kinds.Scan: "scan",
 }
 
@@ -58,7 +58,7 @@ def scheduled(network: Network) -> Schedule:
     latencies = {
         number: _PIPELINE
         for number, process in enumerate(network.processes)
-        if isinstance(process.kind, kinds.Map | kinds.Fold | kinds.Reduce)
+        if isinstance(process.kind, kinds.Map | kinds.FoldedProduct | kinds.Reduce)
     }
     return schedule(network, latencies, _timing)
 
@@ -72,7 +72,7 @@ def _timing(process: Process, latency: int) -> Timing:
     return Timing((Sequencer(takes, takes, fills),))
 
 
-def write_demanded(program: Program, demand: Demand, dialect: Dialect, target: HlsTarget) -> HlsProject:
+def write_demanded(program: Program, directives: Directives, dialect: Dialect, target: HlsTarget) -> HlsProject:
     """The project of ``program``: all unrolled where nothing else is demanded, else a network of processes.
 
     Raises:
@@ -84,10 +84,10 @@ def write_demanded(program: Program, demand: Demand, dialect: Dialect, target: H
             where=f"layer {layer!r}",
             accepted="Weights: onchip; reloadable and external with backend 'rtl'",
         )
-    if demand.unrolled(program):
+    if directives.unrolled(program):
         return write(program, dialect, target)
-    network = partition(program, demand)
-    return write_streams(network, scheduled(network), dialect, target, parallel=demand.parallel)
+    network = partition(program, directives)
+    return write_streams(network, scheduled(network), dialect, target, parallel=directives.parallel)
 
 
 def write_streams(
@@ -137,13 +137,13 @@ class _NetworkWriter:
         # The last function of a layer, which gives its result, has the layer's very name.
         self._names = [self._function_name(process) for process in reversed(network.processes)][::-1]
         self._tokens = {
-            Source(number, port): self._token_type(number, port)
+            OutputPort(number, port): self._token_type(number, port)
             for number, process in enumerate(network.processes)
             for port in range(len(process.results))
         }
         self._takes: dict[tuple[int, int], _Stream] = {}
-        self._gives: dict[Source, _Stream] = {}
-        for number in (*network.entries, *network.exits):
+        self._gives: dict[OutputPort, _Stream] = {}
+        for number in (*network.sources, *network.sinks):
             self._port(number)
         for number, process in enumerate(network.processes):
             self._connect(number, process)
@@ -153,7 +153,7 @@ class _NetworkWriter:
     def project(self) -> HlsProject:
         """All files."""
         network, streams, scope = self._network, self._scope.dialect.streams, self._scope
-        inputs, outputs = ([self._ports[number] for number in numbers] for numbers in (network.entries, network.exits))
+        inputs, outputs = ([self._ports[number] for number in numbers] for numbers in (network.sources, network.sinks))
         if self._parallel:
             parameters = [f"const {port.declaration}" for port in inputs] + [port.declaration for port in outputs]
             head = scope.dialect.arrays.head(tuple(port.name for port in (*inputs, *outputs)))
@@ -163,7 +163,7 @@ class _NetworkWriter:
             lines = [streams.port.format(name=name) for name, _ in ports]
             head = [line for line in "\n".join(lines).splitlines() if line]
         unused = [
-            self._ports[number].name for number in network.entries if self._parallel and not self._readers(number)
+            self._ports[number].name for number in network.sources if self._parallel and not self._readers(number)
         ]
         body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
         parts = Parts(
@@ -185,7 +185,7 @@ class _NetworkWriter:
         """A name made of the process's layers and of what it does with them."""
         layer = identifier("_".join(process.layers) or "network")
         match process.kind:
-            case kinds.Entry(name) | kinds.Exit(name):
+            case kinds.Source(name) | kinds.Sink(name):
                 return self._scope.names.unique(f"{identifier(name)}_port")
             case kinds.Map():
                 return self._scope.names.unique(layer)
@@ -196,8 +196,8 @@ class _NetworkWriter:
         """The types of a result's tokens; their stream is not known yet."""
         process, scope = self._network.processes[number], self._scope
         stream, kind = process.results[port], process.kind
-        name = identifier(kind.name) if isinstance(kind, kinds.Entry) else self._names[number]
-        scalar = hull(stream.token)
+        name = identifier(kind.name) if isinstance(kind, kinds.Source) else self._names[number]
+        scalar = common_format(stream.token)
         element = scope.typedef(f"{name}_t", scalar)
         token = scope.named(f"{name}_token_t", f"kernels::token<{element}, {max(stream.token.size, 1)}>")
         return Ends("", token, element, scalar, stream.token.shape, stream.tokens)
@@ -208,7 +208,7 @@ class _NetworkWriter:
             (consumer, operand)
             for consumer, process in enumerate(self._network.processes)
             for operand, source in enumerate(process.args)
-            if source == Source(number, port)
+            if source == OutputPort(number, port)
         ]
 
     def _stream(self, name: str, token: str, depth: int, spelling: str = "") -> _Stream:
@@ -221,9 +221,9 @@ class _NetworkWriter:
     def _port(self, number: int) -> None:
         """The parameter of the top function that a boundary is."""
         process, streams = self._network.processes[number], self._scope.dialect.streams
-        assert isinstance(process.kind, kinds.Entry | kinds.Exit)
-        is_entry = isinstance(process.kind, kinds.Entry)
-        ends = self._tokens[Source(number) if is_entry else process.args[0]]
+        assert isinstance(process.kind, kinds.Source | kinds.Sink)
+        is_entry = isinstance(process.kind, kinds.Source)
+        ends = self._tokens[OutputPort(number) if is_entry else process.args[0]]
         name = self._locals.unique(identifier(process.kind.name))
         port = Port(name, ends.tokens * ends.size, ends.scalar, f"{self._space}::{ends.element}")
         if not self._parallel:
@@ -231,7 +231,7 @@ class _NetworkWriter:
             stream = self._stream(identifier(process.kind.name), ends.token, ends.tokens, spelling)
             stream = replace(stream, name=name, is_port=True)
             if is_entry:
-                self._gives[Source(number)] = stream
+                self._gives[OutputPort(number)] = stream
             else:
                 self._takes[number, 0] = stream
             local = self._locals.unique(f"tokens_{'in' if is_entry else 'out'}{len(self._ports)}")
@@ -242,10 +242,10 @@ class _NetworkWriter:
     def _connect(self, number: int, process: Process) -> None:
         """Streams behind a process: one if one reader needs its tokens, or one to a process that hands on copies."""
         for port in range(len(process.results)):
-            source = Source(number, port)
+            source = OutputPort(number, port)
             readers = self._readers(number, port)
             token = self._tokens[source].token
-            if self._parallel and isinstance(process.kind, kinds.Entry) and not readers:
+            if self._parallel and isinstance(process.kind, kinds.Source) and not readers:
                 continue
             given = self._gives.get(source)
             if len(readers) == 1:
@@ -282,18 +282,18 @@ class _NetworkWriter:
         ]
         taken = [self._takes[number, operand].name for operand in range(len(process.args))]
         match process.kind:
-            case kinds.Entry():
-                source = Source(number)
+            case kinds.Source():
+                source = OutputPort(number)
                 if self._parallel and source in self._gives:
                     ends = replace(self._tokens[source], stream=self._gives[source].type_name)
                     self._texts.append(boundary_text(name, ends, self._scope, entry=True))
                     self._call(name, [self._ports[number].name, self._gives[source].name])
-            case kinds.Exit():
+            case kinds.Sink():
                 if self._parallel:
                     self._texts.append(boundary_text(name, takes[0], self._scope, entry=False))
                     self._call(name, [taken[0], self._ports[number].name])
             case _:
-                results = [Source(number, port) for port in range(len(process.results))]
+                results = [OutputPort(number, port) for port in range(len(process.results))]
                 gives = [replace(self._tokens[source], stream=self._gives[source].type_name) for source in results]
                 reshaped = [
                     replace(ends, shape=stream.token.shape, tokens=stream.tokens)
@@ -306,7 +306,7 @@ class _NetworkWriter:
 
     def _copies(self, number: int, port: int) -> None:
         """The process that hands on copies of a result's tokens, where there is one."""
-        source = Source(number, port)
+        source = OutputPort(number, port)
         given = self._gives.get(source)
         streams = [self._takes[reader] for reader in self._readers(number, port)]
         if given is None or streams == [given]:

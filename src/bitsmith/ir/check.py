@@ -76,9 +76,22 @@ def arity(op: Op) -> tuple[int, int]:
         case ops.Input() | ops.Const() | ops.Parameter():
             return 0, 0
         case (
-            ops.Reshape() | ops.Transpose() | ops.Slice() | ops.Pad() | ops.Gather() | ops.Broadcast() | ops.Window()
-            | ops.Linear() | ops.Neg() | ops.Shift() | ops.Abs() | ops.Sum() | ops.AMax() | ops.Table() | ops.Cast()
-        ):  # fmt: skip
+            ops.Reshape()
+            | ops.Transpose()
+            | ops.Slice()
+            | ops.Pad()
+            | ops.Gather()
+            | ops.Broadcast()
+            | ops.Window()
+            | ops.Linear()
+            | ops.Neg()
+            | ops.Shift()
+            | ops.Abs()
+            | ops.Sum()
+            | ops.AMax()
+            | ops.Table()
+            | ops.Cast()
+        ):
             return 1, 1
         case ops.MatMul() | ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Compare():
             return 2, 2

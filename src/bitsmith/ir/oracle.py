@@ -19,9 +19,8 @@ from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Overflow, Rounding, TensorType
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
 
-Ints: TypeAlias = npt.NDArray[np.object_]
 Reals: TypeAlias = npt.NDArray[np.object_]
 """Arrays of ``Fraction``."""
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import assert_never
 
 import numpy as np
-import numpy.typing as npt
 
-from bitsmith.ir.types import Overflow, Rounding, objects
-
-Ints = npt.NDArray[np.object_]
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
 
 
 def drop_bits(raw: Ints, drop: Ints, rounding: Rounding) -> Ints:

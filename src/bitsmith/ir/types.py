@@ -17,6 +17,12 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, RangeError
 
+Ints: TypeAlias = npt.NDArray[np.object_]
+"""Python integers."""
+
+Fracs: TypeAlias = npt.NDArray[np.int64]
+"""Numbers of fractional bits."""
+
 IntArray: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.object_]
 IntLike: TypeAlias = int | Sequence[int] | IntArray
 

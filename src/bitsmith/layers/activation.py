@@ -13,11 +13,11 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.axis_order import Order, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, ordered_weights
 from bitsmith.layers.reciprocal import exponential, reciprocal
 from bitsmith.layers.tables import ENTRY_BITS, EXACT_ENTRIES, Function, tabulated
 

@@ -10,12 +10,12 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import MAX_ELEMENTS
+from bitsmith.ir.types import MAX_ELEMENTS, Ints
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
-from bitsmith.layers.lowering import Ints, Lowering
+from bitsmith.layers.lowering import Lowering
 
 _BLOCK_CHANNELS = 16
 """Input channels up to which groups are computed together: more emulate slower, fewer are more ops."""
@@ -63,8 +63,10 @@ class Conv(Layer):
             raise UnsupportedError(f"an input that is padded to {padded}", accepted=f"{MAX_ELEMENTS} elements at most")
         positions = tuple(map(window_positions, shape[:-1], self.size, self.strides, self.dilation, self.padding))
         if min(positions) < 1:
-            raise UnsupportedError(f"a kernel of {self.size} taps, dilated by {self.dilation}, on an input of shape {shape}",
-                                   accepted="kernels no larger than the padded input")  # fmt: skip
+            raise UnsupportedError(
+                f"a kernel of {self.size} taps, dilated by {self.dilation}, on an input of shape {shape}",
+                accepted="kernels no larger than the padded input",
+            )
         return (*positions, self.kernel.shape[-1])
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -146,8 +148,10 @@ class ConvTranspose(Layer):
         reached = [max(n, crop + kept) for n, crop, kept in zip(full, self.crop, self.output, strict=True)]
         result = (*self.output, self.kernel.shape[-1])
         if min(self.output) < 1 or math.prod(reached) * max(result[-1], shape[-1]) > MAX_ELEMENTS:
-            raise UnsupportedError(f"an output of shape {result}, of {reached} positions before it is cropped",
-                                   accepted=f"1 to {MAX_ELEMENTS} elements")  # fmt: skip
+            raise UnsupportedError(
+                f"an output of shape {result}, of {reached} positions before it is cropped",
+                accepted=f"1 to {MAX_ELEMENTS} elements",
+            )
         return result
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -231,7 +235,7 @@ def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
     return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)
 
 
-def _products(builder: Builder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
+def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
     """Windows (*positions, taps, in) by a kernel (taps, in // groups, out): the results (*positions, out).
 
     Small groups are computed together, by a matrix with zeros outside its diagonal blocks: zeros cost nothing in a circuit,

@@ -8,17 +8,17 @@ from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering, exponents
-from bitsmith.layers.order import Order, unchanged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense(Layer):
     """``x @ kernel + bias`` over the last axis; kernel (n_in, n_out), bias (n_out,) or None. Any rank.
 
-    ``row_scale`` (n_in,) has the factors of a normalisation that was folded into the rows of the kernel, if there was one: the
+    ``row_scale`` (n_in,) has the factors of a normalization that was folded into the rows of the kernel, if there was one: the
     rows' rounding is in proportion to them.
     """
 

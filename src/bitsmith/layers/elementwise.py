@@ -93,8 +93,12 @@ class WholeNumber(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
-        modes = {Whole.FLOOR: Rounding.TRN, Whole.CEIL: Rounding.TRN, Whole.TRUNC: Rounding.TRN_ZERO,
-                 Whole.ROUND: Rounding.RND_CONV}  # fmt: skip
+        modes = {
+            Whole.FLOOR: Rounding.TRN,
+            Whole.CEIL: Rounding.TRN,
+            Whole.TRUNC: Rounding.TRN_ZERO,
+            Whole.ROUND: Rounding.RND_CONV,
+        }
         if self.way is Whole.CEIL:
             x = builder.neg(x)
         frac = np.minimum(x.type.frac, 0)

@@ -39,8 +39,11 @@ class Embedding(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if self.entries > MAX_ENTRIES:
-            raise UnsupportedError(f"an embedding of {self.entries} entries", accepted=f"at most {MAX_ENTRIES} entries",
-                                   remedy="keep the rows in memory beside the circuit and feed them in")  # fmt: skip
+            raise UnsupportedError(
+                f"an embedding of {self.entries} entries",
+                accepted=f"at most {MAX_ENTRIES} entries",
+                remedy="keep the rows in memory beside the circuit and feed them in",
+            )
         return (*single(inputs, self.kind), int(self.table.shape[1]))
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
@@ -91,7 +94,4 @@ def _index(lowering: Lowering, x: Value, entries: int) -> Value:
     return lowering.builder.cast_to(uniform(lowering, x), 0, 0, entries - 1, Rounding.TRN_ZERO, Overflow.SAT)
 
 
-EXAMPLES = (
-    Example(Embedding(quarters(4, 2)), ((3,),), COUNT),
-    Example(OneHot(4), ((2,),), COUNT),
-)
+EXAMPLES = (Example(Embedding(quarters(4, 2)), ((3,),), COUNT), Example(OneHot(4), ((2,),), COUNT))

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, ordered
 
 DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
 """An input of a float model about which nothing is known: fixed<16,6>, saturating."""
@@ -77,7 +77,4 @@ class Constant(Layer):
         return lowering.const("weight", self.value)
 
 
-EXAMPLES = (
-    Example(Input((3,)), ((3,),)),
-    Example(Constant(quarters(2)), ((2,),)),
-)
+EXAMPLES = (Example(Input((3,)), ((3,),)), Example(Constant(quarters(2)), ((2,),)))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.layers.order import Order, common
+from bitsmith.layers.axis_order import Order, common
 
 if TYPE_CHECKING:
     from bitsmith.layers.lowering import Lowering

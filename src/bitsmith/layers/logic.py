@@ -61,7 +61,4 @@ class Where(Layer):
         return lowering.result(lowering.builder.select(*inputs))
 
 
-EXAMPLES = (
-    Example(Comparison(Relation.LT), ((2, 3), (2, 3))),
-    Example(Where(), ((2, 3), (2, 3), (2, 3))),
-)
+EXAMPLES = (Example(Comparison(Relation.LT), ((2, 3), (2, 3))), Example(Where(), ((2, 3), (2, 3), (2, 3))))

@@ -3,8 +3,8 @@
 The rules of ``auto`` (what the user leaves out):
 
 - *Weights and biases* that fit ``AUTO_BITS`` bits exactly are taken exactly. Others are rounded to nearest even with the
-  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits. Scales of a normalisation that would
-  keep fewer than ``LEAST_BITS`` bits so have a power of two each, and rows of a kernel have those of the normalisation that was
+  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits. Scales of a normalization that would
+  keep fewer than ``LEAST_BITS`` bits so have a power of two each, and rows of a kernel have those of the normalization that was
   folded into them (:meth:`bitsmith.layers.layer.Layer.weight_exponents`).
 - *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = AUTO_BITS - 1 - ceil(log2(amplitude))``
   and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
@@ -27,12 +27,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects, width_of
+from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects, width_of
 from bitsmith.layers.layer import Exponents, Floats
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
@@ -44,12 +43,9 @@ LEAST_BITS = 10
 
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
-Ints = npt.NDArray[np.object_]
-Fracs = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedRange:
     """What the float model's tensor shows: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
 
     ``measured`` says that the inputs were the user's calibration data; otherwise they were generated. ``inner`` has the same
@@ -60,8 +56,8 @@ class Observed:
     hi: float
     frac: int | None = None
     measured: bool = False
-    inner: Mapping[str, Observed] = field(default_factory=dict)
-    features: tuple[Observed, ...] = ()
+    inner: Mapping[str, ObservedRange] = field(default_factory=dict)
+    features: tuple[ObservedRange, ...] = ()
     """Of an input whose data need a format for each element of its last axis: what these show."""
 
     @property
@@ -123,9 +119,9 @@ class Lowering:
     """The context of lowering one layer called ``name``."""
 
     name: str
-    builder: Builder
+    builder: ProgramBuilder
     settings: Settings
-    observed: Observed
+    observed: ObservedRange
     exact: bool = False
     """Whether whatever reads the result needs all of it."""
 
@@ -146,7 +142,7 @@ class Lowering:
         # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
         return tuple(format_for(each, spare=1) for each in self.observed.features) or (format_for(self.observed),)
 
-    def seen(self, variable: str) -> Observed:
+    def seen(self, variable: str) -> ObservedRange:
         """What the float model shows of ``variable``."""
         return self.observed if variable == "result" else self.observed.inner[variable]
 
@@ -262,7 +258,7 @@ class Lowering:
         return self.builder.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
 
 
-def format_for(seen: Observed, spare: int = 0) -> FixedFormat:
+def format_for(seen: ObservedRange, spare: int = 0) -> FixedFormat:
     """The format of an input whose calibration data look like this: exact if ``AUTO_BITS`` bits are enough, else that many.
 
     In the latter case ``spare`` bits of them are above those that the data need.

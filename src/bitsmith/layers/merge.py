@@ -13,11 +13,11 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.axis_order import Order, moved_axes
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, moved_axes
 
 
 def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) -> Shape:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.order import Order, inverse, ordered_shape
 from bitsmith.layers.settings import Settings
 
 
@@ -18,7 +18,7 @@ class NetworkNode:
     """One use of a layer. ``source`` is the framework's class name; ``inputs`` name earlier nodes.
 
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
-    the result lies beside that of the user's model (see :mod:`bitsmith.layers.order`); None: as there. ``inner`` marks a
+    the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks a
     permutation of a frontend's own, which the user does not know and cannot configure.
     """
 

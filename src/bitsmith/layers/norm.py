@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.axis_order import Order, moved_axes, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering, spread_exponents
-from bitsmith.layers.order import Order, moved_axes, ordered
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchNormalization(Layer):
-    """``x * scale + offset`` along ``axis`` (without the batch axis; may be negative): batch normalisation at inference.
+    """``x * scale + offset`` along ``axis`` (without the batch axis; may be negative): batch normalization at inference.
 
     With the trained statistics, ``scale = gamma / sqrt(variance + epsilon)`` and ``offset = beta - mean * scale``
     (S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2).

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import MAX_ELEMENTS, IntLike, Overflow, Rounding, objects
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
@@ -119,11 +119,15 @@ class _Pool(Layer):
         rank = len(self.size)
         padding, dilation = self.padding or ((0, 0),) * rank, self.dilation or (1,) * rank
         if not rank == len(self.strides) == len(padding) == len(dilation) == len(shape) - 1:
-            raise UnsupportedError(f"windows of {self.size} on an input of shape {shape}",
-                                   accepted=f"inputs of {rank} spatial axes and channels")  # fmt: skip
+            raise UnsupportedError(
+                f"windows of {self.size} on an input of shape {shape}",
+                accepted=f"inputs of {rank} spatial axes and channels",
+            )
         if min(*self.size, *self.strides, *dilation) < 1 or min(map(min, padding)) < 0:
-            raise UnsupportedError(f"windows of {self.size} every {self.strides}, dilated by {dilation}, padded by {padding}",
-                                   accepted="positive numbers, and padding that is not negative")  # fmt: skip
+            raise UnsupportedError(
+                f"windows of {self.size} every {self.strides}, dilated by {dilation}, padded by {padding}",
+                accepted="positive numbers, and padding that is not negative",
+            )
         axes = zip(shape, self.size, self.strides, dilation, padding, strict=False)
         return tuple(Windows(*axis, self.ceil_mode) for axis in axes)
 
@@ -198,7 +202,7 @@ class AveragePool(_Pool):
 
 
 def _reduced(
-    builder: Builder,
+    builder: ProgramBuilder,
     x: Value,
     axis: int,
     along: Windows,
@@ -231,7 +235,7 @@ def _outer(counts: Sequence[Indices]) -> Indices:
     return product
 
 
-def _bounded(builder: Builder, total: Value, x: Value, counts: Indices) -> Value:
+def _bounded(builder: ProgramBuilder, total: Value, x: Value, counts: Indices) -> Value:
     """``total``, sums of ``counts`` elements of ``x`` and zeros, with the range that follows; no value changes."""
     axes = tuple(range(len(x.shape) - 1))
     frac = total.type.frac
@@ -326,8 +330,10 @@ class _AdaptivePool(Layer):
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if len(shape) != len(self.output) + 1 or min(self.output) < 1:
-            raise UnsupportedError(f"{self.kind} to {self.output} of an input of shape {shape}",
-                                   accepted="a positive size for each spatial axis")  # fmt: skip
+            raise UnsupportedError(
+                f"{self.kind} to {self.output} of an input of shape {shape}",
+                accepted="a positive size for each spatial axis",
+            )
         sizes = (int(along.sizes.max()) for along in self.regions(shape) if along.count <= MAX_ELEMENTS)
         if max(self.output) > MAX_ELEMENTS or math.prod(self.output) * max(sizes) * shape[-1] > MAX_ELEMENTS:
             raise UnsupportedError(f"{self.kind} to {self.output}", accepted=f"at most {MAX_ELEMENTS} elements")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
@@ -29,7 +29,7 @@ def all_of_width(value: int) -> int:
     return (1 << value.bit_length()) - 1
 
 
-def nonnegative(builder: Builder, x: Value) -> Value:
+def nonnegative(builder: ProgramBuilder, x: Value) -> Value:
     """``x`` known not to be negative: the cast that says so never changes a value."""
     return builder.cast_to(x, x.type.frac, 0, all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
 
@@ -51,7 +51,7 @@ def power(lowering: Lowering, x: Value, exponent: float, least: int, frac: int, 
     """
     builder = lowering.builder
     radix_bits = next((p for p in range(1, _MOST_RADIX_BITS + 1) if (p * exponent).is_integer()), 1)
-    found = _normalised(builder, x, least, frac + _SPARE_BITS, radix_bits)
+    found = _normalized(builder, x, least, frac + _SPARE_BITS, radix_bits)
     step = math.ldexp(1.0, -int(x.type.frac.max()))
     # Of the least operand only the leading one counts.
     ends = 1 << max(least.bit_length() - 1, 0), max(int(x.type.hi.max()), 1)
@@ -90,7 +90,7 @@ def _at_most(lowering: Lowering, x: Value, greatest: float, variable: str) -> Va
     return lowering.builder.cast_to(x, frac, 0, hi, Rounding.TRN, Overflow.WRAP)
 
 
-def _times(builder: Builder, x: Value, factor: float, frac: int, kept: int) -> Value:
+def _times(builder: ProgramBuilder, x: Value, factor: float, frac: int, kept: int) -> Value:
     """``x * factor`` to ``kept`` fractional bits, the factor with a relative error of ``2**-(frac + 4)``."""
     places = frac + _SPARE_BITS + 1 - math.frexp(factor)[1]
     product = builder.mul(x, builder.const(round(math.ldexp(factor, places)), places))
@@ -100,7 +100,7 @@ def _times(builder: Builder, x: Value, factor: float, frac: int, kept: int) -> V
 def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
     """The logarithm of ``x`` with an error of about ``2**-(frac + 1)``; an ``x`` of less than one step counts as one step."""
     builder = lowering.builder
-    found = _normalised(builder, x, 0, frac + _SPARE_BITS, 1)
+    found = _normalized(builder, x, 0, frac + _SPARE_BITS, 1)
     scale = 1.0 / math.log(base)
 
     def evaluate(f: Floats) -> Floats:
@@ -144,7 +144,7 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     return cut(builder, _at_most(lowering, result, base**hi, variable), frac + _SPARE_BITS)
 
 
-def cut(builder: Builder, x: Value, frac: int) -> Value:
+def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:
     """``x``, never negative, rounded to at most ``frac`` fractional bits."""
     surplus = int(x.type.frac.max()) - frac
     if surplus <= 0:
@@ -159,7 +159,7 @@ def rounded(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
 
 
 @dataclass(frozen=True, slots=True)
-class _Normalised:
+class _Normalized:
     """``x = (1 + fraction) * 2**(exponent + k)`` with ``k`` the sum of the ``halvings`` whose condition holds."""
 
     fraction: Value
@@ -167,7 +167,7 @@ class _Normalised:
     halvings: tuple[tuple[int, Value], ...]
 
 
-def _normalised(builder: Builder, x: Value, least: int, keep: int, radix_bits: int) -> _Normalised:
+def _normalized(builder: ProgramBuilder, x: Value, least: int, keep: int, radix_bits: int) -> _Normalized:
     """``x``, at least ``least`` (raw), split into a fraction of about ``keep`` bits below ``2**radix_bits - 1`` and an exponent.
 
     All exponents are multiples of ``radix_bits``. An ``x`` below one step counts as one step.
@@ -191,7 +191,7 @@ def _normalised(builder: Builder, x: Value, least: int, keep: int, radix_bits: i
     frac = min(int(x.type.frac.max()), finest)
     width = exponent + frac + (radix_bits if radix_bits > 1 else 0)
     fraction = builder.cast_to(x, frac, 0, _below(width), Rounding.TRN, Overflow.WRAP)
-    return _Normalised(builder.shift(fraction, -exponent), exponent, tuple(halvings))
+    return _Normalized(builder.shift(fraction, -exponent), exponent, tuple(halvings))
 
 
 def _below(bits: int) -> int:

@@ -5,7 +5,8 @@ the same, and the loop that limits the clock, or how often a reused cell can sta
 
 States are cast at every step, so that their type is closed under the step: to the user's format of ``state`` and ``cell``, else
 by the rule of auto, in a range that holds whatever can be reached from the operand's range in as many steps
-(:mod:`bitsmith.layers.cell`). A cell state has no coarser a step than the hidden state, which takes over its errors one to one.
+(:mod:`bitsmith.layers.recurrent_cell`). A cell state has no coarser a step than the hidden state, which takes over its
+errors one to one.
 
 With 32 units, Keras's initial weights and 16-bit ``auto`` the hidden states of an LSTM or a GRU are at most 2.6 and on average
 0.4 steps of 2**-15 away from the float model's, after 20 time steps as after 1,000.
@@ -21,10 +22,13 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
-from bitsmith.layers.cell import (
-    Arithmetic,
+from bitsmith.layers.example import Example, quarters
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.recurrent_cell import (
+    CellDomain,
     Interval,
     OnFloats,
     OnIntervals,
@@ -36,9 +40,6 @@ from bitsmith.layers.cell import (
     item_type,
     reach,
 )
-from bitsmith.layers.example import Example, quarters
-from bitsmith.layers.layer import Floats, Layer, Shape
-from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.shape import Identity
 
 TANH, SIGMOID = Activation("tanh"), Activation("sigmoid")
@@ -70,16 +71,24 @@ class Recurrent(Layer):
     reversed_result: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = (
-        "weight", "bias", "recurrent_weight", "recurrent_bias", "accum", "recurrent_accum", "table", "activation", "state",
+        "weight",
+        "bias",
+        "recurrent_weight",
+        "recurrent_bias",
+        "accum",
+        "recurrent_accum",
+        "table",
+        "activation",
+        "state",
         "result",
-    )  # fmt: skip
+    )
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS
     gates: ClassVar[int] = 1
     states: ClassVar[tuple[str, ...]] = ("state",)
     """The precision variables of the states, the hidden state first."""
 
     @abstractmethod
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         """The next states, from ``x @ kernel + bias`` of this time step and the states before."""
 
     @property
@@ -94,8 +103,10 @@ class Recurrent(Layer):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if len(inputs) not in (1, 1 + len(self.states)):
-            raise UnsupportedError(f"{self.kind} with {len(inputs)} inputs",
-                                   accepted=f"the sequence, and perhaps {len(self.states)} initial states")  # fmt: skip
+            raise UnsupportedError(
+                f"{self.kind} with {len(inputs)} inputs",
+                accepted=f"the sequence, and perhaps {len(self.states)} initial states",
+            )
         if len(inputs[0]) != 2:
             raise UnsupportedError(f"{self.kind} on an input of shape {inputs[0]}", accepted="shape (time, channels)")
         self._check_weights(inputs[0][1])
@@ -105,8 +116,12 @@ class Recurrent(Layer):
 
     def _check_weights(self, channels: int) -> None:
         columns = self.gates * self.units
-        wanted = {"kernel": (channels, columns), "recurrent_kernel": (self.units, columns), "bias": (columns,),
-                  "recurrent_bias": (columns,)}  # fmt: skip
+        wanted = {
+            "kernel": (channels, columns),
+            "recurrent_kernel": (self.units, columns),
+            "bias": (columns,),
+            "recurrent_bias": (columns,),
+        }
         for name, shape in wanted.items():
             values: Floats | None = getattr(self, name)
             if values is not None and values.shape != shape:
@@ -163,7 +178,7 @@ class Recurrent(Layer):
         formats: dict[str, StateFormat] = {}
         for name, bound in zip(self.states, bounds, strict=True):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
-        body = Builder()
+        body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
         item = body_input(body, "projected", item_type(projected.type))
         following = self.advance(OnValues(lowering, body, weights, formats, constants), item, states)
@@ -191,11 +206,11 @@ class Recurrent(Layer):
         on, x = OnIntervals(weights), Interval.of(projected.type)
         return reach(lambda states: self.advance(on, x, states), tuple(Interval.of(y.type) for y in given), steps)
 
-    def _combined(self, body: Builder, states: Sequence[Value]) -> Value:
+    def _combined(self, body: ProgramBuilder, states: Sequence[Value]) -> Value:
         """What the scan hands out after each step."""
         return states[0]
 
-    def _taken(self, builder: Builder, results: Value) -> Value:
+    def _taken(self, builder: ProgramBuilder, results: Value) -> Value:
         """The layer's result among those of all steps."""
         steps = results.shape[0]
         if not self.return_sequences:
@@ -209,7 +224,7 @@ class Recurrent(Layer):
 class SimpleRNN(Recurrent):
     """``h' = activation(x W + b + h U + rb)``."""
 
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         return (on.state("state", on.activation(on.add(projected, on.recurrent(states[0], 0, 1)))),)
 
 
@@ -234,7 +249,7 @@ class LSTM(Recurrent):
     gates: ClassVar[int] = 4
     states: ClassVar[tuple[str, ...]] = ("state", "cell")
 
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden, cell = states
         z = on.add(projected, on.recurrent(hidden, 0, 4))
         opened = on.recurrent_activation(on.gates(z, 0, 2))
@@ -255,10 +270,10 @@ class LSTM(Recurrent):
     def _shown(self) -> str:
         return "cell" if self.of_cell else "state"
 
-    def _combined(self, body: Builder, states: Sequence[Value]) -> Value:
+    def _combined(self, body: ProgramBuilder, states: Sequence[Value]) -> Value:
         return body.concat(states, 0) if self.return_state or self.of_cell else states[0]
 
-    def _taken(self, builder: Builder, results: Value) -> Value:
+    def _taken(self, builder: ProgramBuilder, results: Value) -> Value:
         if self.return_state or self.of_cell:
             first = self.units if self.of_cell else 0
             results = builder.slice(results, (0, first), (results.shape[0], first + self.units))
@@ -281,7 +296,7 @@ class GRU(Recurrent):
     precisions: ClassVar[tuple[str, ...]] = (*Recurrent.precisions, "recurrent_activation")
     gates: ClassVar[int] = 3
 
-    def advance(self, on: Arithmetic[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
+    def advance(self, on: CellDomain[T], projected: T, states: tuple[T, ...]) -> tuple[T, ...]:
         hidden = states[0]
         product = on.recurrent(hidden, 0, 3 if self.reset_after else 2)
         opened = on.recurrent_activation(on.add(on.gates(projected, 0, 2), on.gates(product, 0, 2)))

@@ -14,13 +14,13 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
+from bitsmith.layers.axis_order import Order, moved_axes, without
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, moved_axes, without
 from bitsmith.layers.power import positive_power
 from bitsmith.layers.reciprocal import logarithm, rounded
 from bitsmith.layers.statistics import batched, checked_axes, kept_sum, square, variance
@@ -124,9 +124,9 @@ class Reduce(Layer):
             case Reduction.PROD:
                 return _product(builder, x, self.axes)
             case Reduction.VARIANCE:
-                return divided(lowering, variance(lowering, x, self.axes, centred=True).spread, count * count)
+                return divided(lowering, variance(lowering, x, self.axes, centered=True).spread, count * count)
             case Reduction.DEVIATION:
-                spread = variance(lowering, x, self.axes, centred=True).spread
+                spread = variance(lowering, x, self.axes, centered=True).spread
                 root, _ = positive_power(lowering, spread, 0.5, 1.0 / count)
                 return divided(lowering, root, count)
             case Reduction.NORM:
@@ -135,11 +135,11 @@ class Reduce(Layer):
                 return _log_sum_exp(lowering, x, self.axes)
 
 
-def _largest(builder: Builder, x: Value, axes: Sequence[int]) -> Value:
+def _largest(builder: ProgramBuilder, x: Value, axes: Sequence[int]) -> Value:
     return builder.reshape(builder.amax(x, axes), _reduced(x.shape, axes, keepdims=True))
 
 
-def _product(builder: Builder, x: Value, axes: Sequence[int]) -> Value:
+def _product(builder: ProgramBuilder, x: Value, axes: Sequence[int]) -> Value:
     """A balanced tree of products."""
     counted = [axis % len(x.shape) for axis in axes]
     rest = [axis for axis in range(len(x.shape)) if axis not in counted]

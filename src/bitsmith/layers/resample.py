@@ -15,11 +15,11 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import MAX_ELEMENTS
+from bitsmith.layers.axis_order import Order
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """A number before and one behind, for each axis from the first on; axes left out have (0, 0)."""
@@ -57,8 +57,10 @@ class Pad(Layer):
             or any(min(pair) < 0 for pair in self.padding)
             or not math.isfinite(self.value)
         ):
-            raise UnsupportedError(f"padding of {self.padding} with {self.value} on an input of shape {shape}",
-                                   accepted="numbers of elements for its axes, and a finite value")  # fmt: skip
+            raise UnsupportedError(
+                f"padding of {self.padding} with {self.value} on an input of shape {shape}",
+                accepted="numbers of elements for its axes, and a finite value",
+            )
         result = tuple(n + sum(pair) for n, pair in zip(shape, self._pairs(len(shape)), strict=True))
         if math.prod(result) > MAX_ELEMENTS:
             raise UnsupportedError(f"padding to {result}", accepted=f"at most {MAX_ELEMENTS} elements")
@@ -141,8 +143,9 @@ class Crop(Layer):
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if len(self.cropping) > len(shape) or any(min(pair) < 0 for pair in self.cropping):
-            raise UnsupportedError(f"cropping of {self.cropping} on an input of shape {shape}",
-                                   accepted="numbers of elements for its axes")  # fmt: skip
+            raise UnsupportedError(
+                f"cropping of {self.cropping} on an input of shape {shape}", accepted="numbers of elements for its axes"
+            )
         start, stop = self._box(shape)
         result = tuple(b - a for a, b in zip(start, stop, strict=True))
         if min(result) < 1:
@@ -203,14 +206,17 @@ class Resize(Layer):
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         if len(self.sizes) >= len(shape) or min(self.sizes, default=1) < 1:
-            raise UnsupportedError(f"an input of shape {shape} resized to {self.sizes}",
-                                   accepted="a positive size for each spatial axis")  # fmt: skip
+            raise UnsupportedError(
+                f"an input of shape {shape} resized to {self.sizes}", accepted="a positive size for each spatial axis"
+            )
         result = (*self.sizes, *shape[len(self.sizes) :])
         weights = max(old * new for old, new in zip(shape, result, strict=True))
         largest = max(math.prod(result), weights if self.interpolation == Interpolation.LINEAR else 0)
         if largest > MAX_ELEMENTS:
-            raise UnsupportedError(f"an input of shape {shape} resized to {self.sizes}",
-                                   accepted=f"at most {MAX_ELEMENTS} elements, and as many weights per axis")  # fmt: skip
+            raise UnsupportedError(
+                f"an input of shape {shape} resized to {self.sizes}",
+                accepted=f"at most {MAX_ELEMENTS} elements, and as many weights per axis",
+            )
         return result
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:

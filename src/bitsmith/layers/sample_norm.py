@@ -1,7 +1,7 @@
-"""Normalisations by statistics of each sample: layer, RMS, group and unit (L2) normalisation.
+"""Normalisations by statistics of each sample: layer, RMS, group and unit (L2) normalization.
 
 Sums and sums of squares are exact, and nothing is divided by the number ``n`` of elements: with ``S = sum(x)``,
-``d = n * x - S`` and ``q = n * sum(x**2) - S**2`` are ``n`` times the centred operand and ``n**2`` times the variance, so that
+``d = n * x - S`` and ``q = n * sum(x**2) - S**2`` are ``n`` times the centered operand and ``n**2`` times the variance, so that
 ``(x - mean) / sqrt(variance + epsilon) = d / sqrt(q + n**2 * epsilon)``. Only the reciprocal square root is rounded, with an
 accuracy that keeps the result's error below one step at any magnitude of the operand.
 """
@@ -18,10 +18,10 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, moved_axes, ordered_weights
 from bitsmith.layers.reciprocal import cut, power
 from bitsmith.layers.statistics import Statistics, batched, checked_axes, given_variance, kept_sum, square, variance
 from bitsmith.layers.tables import uniform
@@ -35,7 +35,7 @@ _EPSILON_BITS = 3
 class LayerNormalization(Layer):
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, mean and variance over ``axes`` (without the batch axis).
 
-    Gamma and beta broadcast to the operand. Without ``centred`` the mean is not subtracted, but the variance is still that
+    Gamma and beta broadcast to the operand. Without ``centered`` the mean is not subtracted, but the variance is still that
     around the mean (Keras's ``rms_scaling``).
     J. L. Ba et al., "Layer Normalization", 2016, equations 3 and 4.
     """
@@ -44,7 +44,7 @@ class LayerNormalization(Layer):
     gamma: Floats
     beta: Floats
     epsilon: float
-    centred: bool = True
+    centered: bool = True
 
     precisions: ClassVar[tuple[str, ...]] = ("mean", "variance", "table", "scale", "bias", "accum", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
@@ -65,14 +65,14 @@ class LayerNormalization(Layer):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x, axes = inputs[0], batched(self.axes, inputs[0])
-        centred = x - x.mean(axis=axes, keepdims=True) if self.centred else x
+        centered = x - x.mean(axis=axes, keepdims=True) if self.centered else x
         scale = 1.0 / np.sqrt(x.var(axis=axes, keepdims=True) + self.epsilon)
-        return np.asarray(centred * scale * self.gamma + self.beta, dtype=np.float64)
+        return np.asarray(centered * scale * self.gamma + self.beta, dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        found = variance(lowering, inputs[0], self.axes, centred=self.centred)
+        found = variance(lowering, inputs[0], self.axes, centered=self.centered)
         # By Cauchy-Schwarz; a mean that is rounded first may be off by as much as the spread.
-        limit = math.sqrt(found.count - (lowering.format("mean") is None)) if self.centred else None
+        limit = math.sqrt(found.count - (lowering.format("mean") is None)) if self.centered else None
         return _affine(lowering, _quotient(lowering, found, self.epsilon, self.gamma, limit), self.gamma, self.beta)
 
 
@@ -121,7 +121,7 @@ class RMSNormalization(Layer):
 class GroupNormalization(Layer):
     """:class:`LayerNormalization` over all axes within each of ``groups`` equal parts of ``axis`` (without the batch axis).
 
-    Gamma and beta have one entry per index of ``axis``. As many groups as channels make an instance normalisation.
+    Gamma and beta have one entry per index of ``axis``. As many groups as channels make an instance normalization.
     Y. Wu, K. He, "Group Normalization", ECCV 2018, equations 1 to 4.
     """
 
@@ -153,7 +153,7 @@ class GroupNormalization(Layer):
         return replace(self, axis=moved_axes((self.axis,), orders[0], shapes[0])[0]), orders[0]
 
     def _inner(self, shape: Shape) -> tuple[Shape, LayerNormalization]:
-        """The shape with the groups as an axis of their own, and the layer normalisation that acts there."""
+        """The shape with the groups as an axis of their own, and the layer normalization that acts there."""
         axis = self.axis % len(shape)
         split = (*shape[:axis], self.groups, shape[axis] // self.groups, *shape[axis + 1 :])
         axes = tuple(k for k in range(len(split)) if k != axis)

@@ -22,7 +22,7 @@ class Binning(enum.Enum):
     """Which function value stands for a bin of a table that is coarser than its input."""
 
     FLOOR = "floor"
-    CENTRE = "centre"
+    CENTER = "centre"
     LINEAR = "linear"
 
 

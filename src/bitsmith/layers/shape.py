@@ -12,11 +12,11 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.ir.moves import runs
+from bitsmith.ir.data_movement import runs
+from bitsmith.layers.axis_order import Order, after, elements, inverse, moved_axes, ordered_shape, unchanged
 from bitsmith.layers.example import Example
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, after, elements, inverse, moved_axes, ordered_shape, unchanged
 
 _MOST_AXES = 4
 """Axes of which all orders are looked at."""

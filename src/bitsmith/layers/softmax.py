@@ -9,15 +9,15 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import TABLE_OPTIONS
+from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.order import Order, moved_axes, ordered_weights
 from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
@@ -83,13 +83,13 @@ class Softmax(Layer):
                 powers = _powers(lowering, nonnegative(lowering.builder, below), _DECAY, bounds)
                 # The largest operand contributes the entry at 0, the largest of the table. What is masked may wrap there.
                 least = int(powers.type.hi.max())
-                y = _normalised(lowering, _kept(lowering.builder, powers, mask), least)
+                y = _normalized(lowering, _kept(lowering.builder, powers, mask), least)
             case SoftmaxImplementation.LATENCY:
                 powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
-                y = _normalised(lowering, _kept(lowering.builder, powers, mask), least=0)
+                y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=0)
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
-    def _moved_mask(self, builder: Builder, perm: Sequence[int]) -> Value | None:
+    def _moved_mask(self, builder: ProgramBuilder, perm: Sequence[int]) -> Value | None:
         """The mask as zeros and ones, with its axes in the order ``perm``."""
         if self.mask is None:
             return None
@@ -97,12 +97,12 @@ class Softmax(Layer):
         return builder.const((mask != 0.0).astype(np.int64).transpose(perm))
 
 
-def _kept(builder: Builder, x: Value, mask: Value | None) -> Value:
+def _kept(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     """``x``, with 0 where it is masked."""
     return x if mask is None else builder.select(mask, x, builder.const(0))
 
 
-def _largest(builder: Builder, x: Value, mask: Value | None) -> Value:
+def _largest(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     """The greatest of what is not masked, along the last axis."""
     if mask is not None:
         frac = int(x.type.frac.max())
@@ -111,7 +111,7 @@ def _largest(builder: Builder, x: Value, mask: Value | None) -> Value:
     return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
 
 
-def _first_largest(builder: Builder, x: Value, mask: Value | None) -> Value:
+def _first_largest(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     tied = _kept(builder, builder.compare(x, Relation.EQ, _largest(builder, x, mask)), mask)
     size = x.shape[-1]
     earlier = builder.linear(tied, np.triu(np.ones((size, size), dtype=np.int64), 1))
@@ -137,7 +137,7 @@ def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[floa
     return rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
 
 
-def _normalised(lowering: Lowering, powers: Value, least: int) -> Value:
+def _normalized(lowering: Lowering, powers: Value, least: int) -> Value:
     """``powers`` over their sum, which is known to be at least ``least`` (raw)."""
     builder = lowering.builder
     total = builder.sum(powers, [-1])

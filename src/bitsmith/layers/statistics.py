@@ -15,7 +15,7 @@ from bitsmith.layers.reciprocal import nonnegative
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """``count`` times the operand (centred, if so asked) and ``count**2`` times its variance or mean square."""
+    """``count`` times the operand (centered, if so asked) and ``count**2`` times its variance or mean square."""
 
     numerator: Value
     spread: Value
@@ -51,10 +51,10 @@ def kept_sum(lowering: Lowering, x: Value, axes: tuple[int, ...]) -> Value:
     return lowering.builder.reshape(lowering.builder.sum(x, sorted(counted)), kept)
 
 
-def variance(lowering: Lowering, x: Value, axes: tuple[int, ...], *, centred: bool) -> Statistics:
+def variance(lowering: Lowering, x: Value, axes: tuple[int, ...], *, centered: bool) -> Statistics:
     """The operand around its mean over ``axes`` and its variance, both exact multiples; in the user's formats, if there are.
 
-    With ``S = sum(x)``, ``n * x - S`` is ``n`` times the centred operand and ``n * sum(x**2) - S**2`` is ``n**2`` times the
+    With ``S = sum(x)``, ``n * x - S`` is ``n`` times the centered operand and ``n * sum(x**2) - S**2`` is ``n**2`` times the
     variance.
     """
     builder = lowering.builder
@@ -71,7 +71,7 @@ def variance(lowering: Lowering, x: Value, axes: tuple[int, ...], *, centred: bo
         mean = lowering.cast("mean", divided(lowering, total, count, "mean"))
         around = builder.mul(mean, times)
         spread = builder.mul(kept_sum(lowering, square(lowering, builder.sub(x, mean)), axes), times)
-    if centred:
+    if centered:
         numerator = builder.sub(numerator, around)
     return Statistics(numerator, given_variance(lowering, spread, count), count)
 

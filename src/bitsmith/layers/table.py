@@ -9,8 +9,11 @@ from inspect import isabstract
 import bitsmith.layers
 from bitsmith.layers.layer import Layer
 
-MODULES = tuple(import_module(f"bitsmith.layers.{found.name}") for found in pkgutil.iter_modules(bitsmith.layers.__path__)
-                if found.name != "table")  # fmt: skip
+MODULES = tuple(
+    import_module(f"bitsmith.layers.{found.name}")
+    for found in pkgutil.iter_modules(bitsmith.layers.__path__)
+    if found.name != "table"
+)
 """All modules of the package but this one."""
 
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.builder import Value
-from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lowering import Ints, Lowering, to_raw
+from bitsmith.layers.lowering import Lowering, to_raw
 from bitsmith.layers.settings import Binning
 
 EXACT_ENTRIES = 4096
@@ -126,7 +126,7 @@ def _rest_table(
     if not exact and bounds is None:
         if settings.binning in (None, Binning.LINEAR):
             first, last = _domain(lowering, function, x_frac, lo, hi, frac + _GUARD_BITS, variable)
-        first, last = _whole_bins(first, last, lo, hi, size, centred=settings.binning is Binning.CENTRE)
+        first, last = _whole_bins(first, last, lo, hi, size, centered=settings.binning is Binning.CENTER)
     if (first, last) != (lo, hi):
         x = lowering.builder.cast_to(x, x_frac, first, last, Rounding.TRN, Overflow.SAT)
     if exact:
@@ -214,15 +214,15 @@ def _bin_bits(first: int, last: int, size: int) -> int:
     return bits
 
 
-def _whole_bins(first: int, last: int, lo: int, hi: int, size: int, *, centred: bool) -> tuple[int, int]:
+def _whole_bins(first: int, last: int, lo: int, hi: int, size: int, *, centered: bool) -> tuple[int, int]:
     """``first..last`` widened within ``lo..hi`` so that its ends lie where bins begin: there the entries at the ends hold.
 
     An operand that saturated within a bin would take a value between two entries, and so would all operands beyond.
-    ``centred``: an entry stands for the middle of its bin, so that the bin that holds ``first`` does not do.
+    ``centered``: an entry stands for the middle of its bin, so that the bin that holds ``first`` does not do.
     """
     bits = _bin_bits(first, last, size)
     while True:
-        widened = max(((first >> bits) - centred) << bits, lo), min(-(-last >> bits) << bits, hi)
+        widened = max(((first >> bits) - centered) << bits, lo), min(-(-last >> bits) << bits, hi)
         if _bin_bits(*widened, size) <= bits:
             return widened
         bits += 1

@@ -1,13 +1,13 @@
-"""Folds batch normalisation into the dense layer or the convolution before it, or else into the dense layer behind it.
+"""Folds batch normalization into the dense layer or the convolution before it, or else into the dense layer behind it.
 
-Before: ``dense -> batch normalisation``. After: ``dense`` with scaled weights ``-> identity`` under the normalisation's name,
-which keeps the normalisation's result precision; axes of size 1 may come and go in between. Only where the first layer's own
+Before: ``dense -> batch normalization``. After: ``dense`` with scaled weights ``-> identity`` under the normalization's name,
+which keeps the normalization's result precision; axes of size 1 may come and go in between. Only where the first layer's own
 result is not observable: it has no other consumer, is no output, and its result and accumulator precision are auto, and so are
-the normalisation's weights. A kernel that has few bits (of a network trained for them) stays as it is: scaled, it would need
+the normalization's weights. A kernel that has few bits (of a network trained for them) stays as it is: scaled, it would need
 many.
 
-Before: ``batch normalisation -> dense``, as where inputs are scaled first. After: ``identity -> dense``, with scaled rows. Only
-where the normalisation's result is not observable, and the precision of the dense layer's own weights is auto as well.
+Before: ``batch normalization -> dense``, as where inputs are scaled first. After: ``identity -> dense``, with scaled rows. Only
+where the normalization's result is not observable, and the precision of the dense layer's own weights is auto as well.
 """
 
 from __future__ import annotations
@@ -104,15 +104,15 @@ def _is_unseen(network: Network, node: NetworkNode, variables: AbstractSet[str])
     )
 
 
-def _scaled(weighted: Weighted, normalisation: BatchNormalization) -> Weighted:
-    bias = normalisation.offset
+def _scaled(weighted: Weighted, normalization: BatchNormalization) -> Weighted:
+    bias = normalization.offset
     if weighted.bias is not None:
-        bias = bias + weighted.bias * normalisation.scale
-    return replace(weighted, kernel=as_weights(weighted.kernel * normalisation.scale), bias=as_weights(bias))
+        bias = bias + weighted.bias * normalization.scale
+    return replace(weighted, kernel=as_weights(weighted.kernel * normalization.scale), bias=as_weights(bias))
 
 
-def _with_scaled_rows(dense: Dense, normalisation: BatchNormalization) -> Dense:
-    scale, bias = normalisation.scale, normalisation.offset @ dense.kernel
+def _with_scaled_rows(dense: Dense, normalization: BatchNormalization) -> Dense:
+    scale, bias = normalization.scale, normalization.offset @ dense.kernel
     return Dense(
         as_weights(dense.kernel * scale[:, None]),
         as_weights(bias if dense.bias is None else bias + dense.bias),

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import NamedTuple
 
+from bitsmith.layers.axis_order import Order, after, between, elements, inverse, moves, ordered_shape, unchanged
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.order import Order, after, between, elements, inverse, moves, ordered_shape, unchanged
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Gather, Permute
 
@@ -58,8 +58,11 @@ def _seen_from_outside(network: Network) -> Network:
     outputs = tuple(map(before, network.outputs))
     read = {name for node in network.nodes for name in node.inputs}.union(outputs)
     kept = [node for node in network.nodes if node.name in read or not node.inner]
-    return replace(network, nodes=tuple(replace(node, inner=node.inner and node.name not in outputs) for node in kept),
-                   outputs=outputs)  # fmt: skip
+    return replace(
+        network,
+        nodes=tuple(replace(node, inner=node.inner and node.name not in outputs) for node in kept),
+        outputs=outputs,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,7 @@ class _Plan:
     def _cost_of(self, name: str) -> _Cost:
         """What it costs that ``name`` is read in other orders than it is stored in."""
         have, shape = self._chosen[name].order, self._shapes[name]
-        border = isinstance(self._chosen[name].layer, Input)
+        interface = isinstance(self._chosen[name].layer, Input)
         costs = []
         for read, inside in self._demands(name).items():
             if read == have:
@@ -255,7 +258,7 @@ class _Plan:
             if self._is_constant(name) or not moves(ordered_shape(shape, have), between(have, read)):
                 costs.append(_Cost(_VIEW, 0))
             else:
-                costs.append(_Cost(_MOVE_INSIDE if inside and not border else _MOVE, math.prod(shape)))
+                costs.append(_Cost(_MOVE_INSIDE if inside and not interface else _MOVE, math.prod(shape)))
         return _total(costs)
 
     def _cost_around(self, node: NetworkNode) -> _Cost:

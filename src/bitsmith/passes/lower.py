@@ -6,25 +6,25 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
-from bitsmith.layers.lowering import Lowering, Observed
+from bitsmith.layers.axis_order import inverse
+from bitsmith.layers.lowering import Lowering, ObservedRange
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.order import inverse
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 _VIEWS = (Flatten, Identity, Permute, Reshape)
 
 
-def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
+def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
     """The core program of ``network``; its probes are the layers' results by the user's names.
 
     Raises:
         RangeError: exact values wider than supported, naming the layer.
         UnsupportedError: a layer that cannot be translated faithfully.
     """
-    builder = Builder()
+    builder = ProgramBuilder()
     values: dict[str, Value] = {}
     exact = _in_front_of_jumps(network)
     unsettled: set[str] = set()
@@ -43,7 +43,7 @@ def lower(network: Network, observed: Mapping[str, Observed]) -> Program:
     return builder.program(outputs, probes)
 
 
-def _unmeasured(observed: Observed) -> Observed:
+def _unmeasured(observed: ObservedRange) -> ObservedRange:
     """What was seen with the trained weights: it gives steps, but no ranges."""
     inner = {name: _unmeasured(each) for name, each in observed.inner.items()}
     return replace(observed, measured=False, inner=inner)
@@ -66,7 +66,7 @@ def _in_front_of_jumps(network: Network) -> set[str]:
     return found
 
 
-def _in_model(builder: Builder, node: NetworkNode, result: Value) -> Value:
+def _in_model(builder: ProgramBuilder, node: NetworkNode, result: Value) -> Value:
     """The result as it is in the user's model."""
     if node.order is None:
         return result

@@ -8,7 +8,7 @@ from pathlib import Path
 from bitsmith.errors import ProjectError
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
-from bitsmith.report.vendor import existing_folder
+from bitsmith.report.vendors.vendor import existing_folder
 
 VENDOR_STAGE = "synth"
 """The stage of a build whose presence says that the vendor's reports are of the sources as they are."""

@@ -11,9 +11,9 @@ from pathlib import PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError
-from bitsmith.plan.devices import resolve_part
-from bitsmith.report.drawing import diagram, range_chart
+from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.queues import COLUMNS, queue_table
 from bitsmith.report.report import C_SIMULATION, Report, Section
 from bitsmith.report.terminal import constant_text, number, range_text, totals

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.report.catapult import parse_catapult_report
-from bitsmith.report.libero import parse_libero_report
-from bitsmith.report.oneapi import parse_oneapi_report
-from bitsmith.report.quartus import parse_quartus_report
 from bitsmith.report.report import Section
-from bitsmith.report.vendor import malformed
-from bitsmith.report.vivado_project import find_project, hls_sections
+from bitsmith.report.vendors.catapult import parse_catapult_report
+from bitsmith.report.vendors.libero import parse_libero_report
+from bitsmith.report.vendors.oneapi import parse_oneapi_report
+from bitsmith.report.vendors.quartus import parse_quartus_report
+from bitsmith.report.vendors.vendor import malformed
+from bitsmith.report.vendors.vivado_project import find_project, hls_sections
 
 
 @dataclass(frozen=True, slots=True)

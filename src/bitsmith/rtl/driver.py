@@ -1,4 +1,4 @@
-"""Writes the Python driver of a circuit: the file ``rtl/wrappers/driver.py`` with a description of the circuit in it."""
+"""Writes the Python driver of a circuit: the file ``rtl/templates/driver.py`` with a description of the circuit in it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from typing import TypeAlias
 
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.rtl.border import Border, runs
+from bitsmith.rtl.interface import Interface, runs
 from bitsmith.rtl.stream_ports import StreamPort, WeightPort
 
-_TEMPLATE = Path(__file__).parent / "wrappers" / "driver.py"
+_TEMPLATE = Path(__file__).parent / "templates" / "driver.py"
 
 _Described: TypeAlias = "Mapping[str, _Described] | Sequence[_Described] | str | int | bool"
 
 
-def driver(program: Program, border: Border) -> str:
+def driver(program: Program, interface: Interface) -> str:
     """The text of the driver, which needs numpy only."""
     shapes = [
         [
             *(program.nodes[index].type.shape for index in program.inputs),
-            *((each.port.tokens, len(each.port.fields)) for each in border.weights),
+            *((each.port.tokens, len(each.port.fields)) for each in interface.weights),
         ],
         [program.nodes[output.node].type.shape for output in program.outputs],
     ]
     design: Mapping[str, _Described] = {
-        "top": border.top,
-        "tool": border.title.tool,
-        "digest": border.title.digest,
+        "top": interface.top,
+        "tool": interface.title.tool,
+        "digest": interface.title.digest,
         "tensors": [_tensor(op) for op in program.input_ops()],
-        "inputs": _streams(border.inputs, shapes[0]),
-        "weights": [_weights(each, external=each in border.weights) for each in (*border.weights, *border.loads)],
-        "outputs": _streams(border.outputs, shapes[1]),
+        "inputs": _streams(interface.inputs, shapes[0]),
+        "weights": [
+            _weights(each, external=each in interface.weights) for each in (*interface.weights, *interface.loads)
+        ],
+        "outputs": _streams(interface.outputs, shapes[1]),
     }
-    text = _TEMPLATE.read_text().replace("@top@", border.top)
+    text = _TEMPLATE.read_text().replace("@top@", interface.top)
     return text.replace('"@design@"', repr(json.dumps(design)))
 
 

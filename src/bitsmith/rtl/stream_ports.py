@@ -1,20 +1,19 @@
-"""A streaming top as a value: its sources, and the streams at its border."""
+"""A streaming top as a value: its sources, and the streams at its interface."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bitsmith.ir.ops import Ints
-from bitsmith.ir.types import objects
+from bitsmith.dataflow.processes import LoadableWeights
+from bitsmith.dataflow.schedule import Schedule
+from bitsmith.ir.types import Ints, objects
 from bitsmith.netlist.netlist import Field
-from bitsmith.plan.processes import Loaded
-from bitsmith.plan.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPort:
-    """A stream at the border: the elements of a token, and tokens per frame."""
+    """A stream at the interface: the elements of a token, and tokens per frame."""
 
     name: str
     fields: tuple[Field, ...]
@@ -28,10 +27,10 @@ class StreamPort:
 
 @dataclass(frozen=True, slots=True)
 class WeightPort:
-    """A stream at the border for weights: the tokens of each frame, or one element per transfer into a memory."""
+    """A stream at the interface for weights: the tokens of each frame, or one element per transfer into a memory."""
 
     port: StreamPort
-    loaded: Loaded
+    loaded: LoadableWeights
 
     def tokens(self, raw: Ints) -> Ints:
         """The raw values of the tensor as rows, one per token."""
@@ -58,7 +57,7 @@ class StreamDesign:
     inputs: tuple[StreamPort, ...]
     outputs: tuple[StreamPort, ...]
     schedule: Schedule
-    too_slow: int
+    over_budget: int
     """Operations that take longer than the clock period."""
     memories: Mapping[str, Memory]
     """Queues in front of processes, buffers that reorder tokens, and lines behind windows, by the instance's name."""

@@ -1,15 +1,15 @@
-"""The text of a streaming top in the making: signals, instances, queues, tables and ports."""
+"""The text of a streaming top in the making: signals, instances, FIFOs, tables and ports."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process
+from bitsmith.dataflow.schedule import Schedule
+from bitsmith.devices.parts import Block
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.devices import Block
-from bitsmith.plan.processes import Loaded, Network, Process, Source
-from bitsmith.plan.schedule import Schedule
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.memory import ram
 from bitsmith.rtl.names import Names, identifier
@@ -35,7 +35,7 @@ class StreamTop:
         block: Block | None,
         top: str,
         title: Title,
-        too_slow: int,
+        over_budget: int,
     ) -> None:
         self.network = network
         self.cores = cores
@@ -43,7 +43,7 @@ class StreamTop:
         self.block = block
         self.top = top
         self.title = title
-        self.too_slow = too_slow
+        self.over_budget = over_budget
         self.lines: list[str] = []
         self.sources: dict[str, str] = {}
         self.ports: list[str] = []
@@ -54,10 +54,12 @@ class StreamTop:
         self.loads: list[WeightPort] = []
         self.loading: list[str] = []
         """Signals that hold the network in reset, while weights are loaded."""
-        has_memories = any(isinstance(p.kind, kinds.Rom | kinds.Fold) and p.kind.loaded for p in network.processes)
+        has_memories = any(
+            isinstance(p.kind, kinds.Rom | kinds.FoldedProduct) and p.kind.loaded for p in network.processes
+        )
         self.reset = "halt" if has_memories else "rst"
         self.memories: dict[str, Memory] = {}
-        self.readers: dict[Source, list[tuple[int, int]]] = {}
+        self.readers: dict[OutputPort, list[tuple[int, int]]] = {}
         for number, process in enumerate(network.processes):
             for operand, source in enumerate(process.args):
                 self.readers.setdefault(source, []).append((number, operand))
@@ -80,9 +82,16 @@ class StreamTop:
             sources |= core.sources
         sources |= self.sources
         return StreamDesign(
-            self.top, sources, tuple(self.inputs), tuple(self.outputs), self.plan, self.too_slow,
-            self.memories, tuple(self.weights), tuple(self.loads),
-        )  # fmt: skip
+            self.top,
+            sources,
+            tuple(self.inputs),
+            tuple(self.outputs),
+            self.plan,
+            self.over_budget,
+            self.memories,
+            tuple(self.weights),
+            tuple(self.loads),
+        )
 
     def say(self, *lines: str) -> None:
         self.lines += lines
@@ -94,8 +103,8 @@ class StreamTop:
         """A vector, also of one bit, so that slices of it are legal."""
         self.say(f"logic [{width - 1}:0] {name};")
 
-    def queues(self, number: int, process: Process) -> None:
-        """The queues in front of the operands; their producers come earlier, so their signals are declared."""
+    def fifos(self, number: int, process: Process) -> None:
+        """The FIFOs in front of the operands; their producers come earlier, so their signals are declared."""
         for operand, source in enumerate(process.args):
             x, y = f"p{number}_x{operand}", f"p{source.process}_y{source.port}"
             width = bits(layout(process.takes[operand].token))
@@ -103,23 +112,32 @@ class StreamTop:
                 self.wire(f"{x}_{signal}", 1)
             self.word(f"{x}_data", width)
             depth = self.plan.depth(number, operand)
-            self.holds(f"{x}_queue", process, width)
+            self.holds(f"{x}_fifo", process, width)
             self.instance(
-                "queue", f"{x}_queue", {"WIDTH": width, "DEPTH": depth},
-                {"free": f"{x}_free", "claim": f"{y}_claim", "put": f"{y}_put", "put_data": f"{y}_data",
-                 "valid": f"{x}_valid", "take": f"{x}_take", "data": f"{x}_data"},
-            )  # fmt: skip
+                "fifo",
+                f"{x}_fifo",
+                {"WIDTH": width, "DEPTH": depth},
+                {
+                    "free": f"{x}_free",
+                    "claim": f"{y}_claim",
+                    "put": f"{y}_put",
+                    "put_data": f"{y}_data",
+                    "valid": f"{x}_valid",
+                    "take": f"{x}_take",
+                    "data": f"{x}_data",
+                },
+            )
 
     def holds(self, instance: str, process: Process, width: int) -> None:
         self.memories[instance] = Memory(", ".join(process.layers), width)
 
     def result(self, number: int, port: int, elements: Layout) -> None:
-        """The signals of a result: free when each reader's queue is."""
+        """The signals of a result: free when each reader's FIFO is."""
         y = f"p{number}_y{port}"
         for signal in ("free", "claim", "put"):
             self.wire(f"{y}_{signal}", 1)
         self.word(f"{y}_data", bits(elements))
-        readers = self.readers.get(Source(number, port), [])
+        readers = self.readers.get(OutputPort(number, port), [])
         frees = [f"p{reader}_x{operand}_free" for reader, operand in readers]
         self.say(*(f"logic {free};" for free in frees))
         self.say(f"assign {y}_free = {' & '.join(frees) if frees else chr(49) + chr(39) + 'b1'};")
@@ -133,9 +151,14 @@ class StreamTop:
         """The connections of a process of one operand and one result."""
         x, y = f"p{number}_x0", f"p{number}_y0"
         return {
-            "x_valid": f"{x}_valid", "x_data": x_data or f"{x}_data", "x_take": f"{x}_take",
-            "y_free": f"{y}_free", "y_claim": f"{y}_claim", "y_put": f"{y}_put", "y_data": y_data or f"{y}_data",
-        }  # fmt: skip
+            "x_valid": f"{x}_valid",
+            "x_data": x_data or f"{x}_data",
+            "x_take": f"{x}_take",
+            "y_free": f"{y}_free",
+            "y_claim": f"{y}_claim",
+            "y_put": f"{y}_put",
+            "y_data": y_data or f"{y}_data",
+        }
 
     def prepared(self, name: str, source: str, have: Layout, want: Layout) -> str:
         """A word ``name`` with the elements of ``source`` in another layout."""
@@ -182,7 +205,9 @@ class StreamTop:
         self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({name}));")
         return name
 
-    def loadable(self, name: str, index: str, values: Sequence[int], loaded: Loaded, elements: Sequence[Field]) -> str:
+    def loadable(
+        self, name: str, index: str, values: Sequence[int], loaded: LoadableWeights, elements: Sequence[Field]
+    ) -> str:
         """As a clocked ``_table`` of words of ``elements``, all of one format, that can be loaded."""
         width, words = sum(element.width for element in elements), len(values)
         port = StreamPort(

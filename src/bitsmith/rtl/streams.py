@@ -1,4 +1,4 @@
-"""Writes a network of processes as SystemVerilog: cores of the token functions, modules of ``rtl/lib``, and queues between.
+"""Writes a network of processes as SystemVerilog: cores of the token functions, modules of ``rtl/lib``, and FIFOs between.
 
 The top's ports, per input and output of the program: ``<name>_valid``, ``<name>_ready``, ``<name>_data`` (one token), and
 ``<name>_last`` of outputs, with the last token of a frame; ``clk`` and ``rst`` (synchronous, active high). Weights that come
@@ -13,18 +13,18 @@ from typing import assert_never
 
 import numpy as np
 
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Network, Process, kind_name, period, union_type
+from bitsmith.dataflow.schedule import schedule
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
+from bitsmith.devices.delay import DelayModel
 from bitsmith.ir import ops
-from bitsmith.ir.ops import Ints
 from bitsmith.ir.program import Program
-from bitsmith.netlist.narrow import narrow
+from bitsmith.ir.types import Ints
+from bitsmith.mapping.multipliers import Pairs, multipliers
+from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
-from bitsmith.netlist.scalarise import scalarise
-from bitsmith.plan import processes as kinds
-from bitsmith.plan.delay import DelayModel
-from bitsmith.plan.multipliers import Pairs, multipliers
-from bitsmith.plan.processes import Network, Process, hull, period
-from bitsmith.plan.schedule import schedule
-from bitsmith.plan.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
+from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.names import identifier
 from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
@@ -37,21 +37,21 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     """The hardware of ``network``, its token functions pipelined for stages of ``budget_ns``."""
     top = identifier(top)
     cores: dict[int, RtlDesign] = {}
-    too_slow = 0
+    over_budget = 0
     for number, process in enumerate(network.processes):
         program = _core_program(process)
         if program is not None:
-            netlist = narrow(scalarise(program))
+            netlist = reduce_widths(elaborate(program))
             stages = pipeline(netlist, delays, budget_ns)
-            too_slow += len(stages.too_slow)
+            over_budget += len(stages.over_budget)
             cores[number] = write(netlist, stages, f"{top}_core{number}", title)
     latencies = {number: core.latency for number, core in cores.items()}
     for number, process in enumerate(network.processes):
-        if isinstance(process.kind, kinds.Fold):
-            latencies[number] = fold_latency(int(process.kind.weights.shape[2]))
+        if isinstance(process.kind, kinds.FoldedProduct):
+            latencies[number] = product_latency(int(process.kind.weights.shape[2]))
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
-    text = StreamTop(network, cores, schedule(network, latencies), delays.block, top, title, too_slow)
+    text = StreamTop(network, cores, schedule(network, latencies), delays.block, top, title, over_budget)
     for number, process in enumerate(network.processes):
         _process(text, number, process)
     return text.design()
@@ -69,39 +69,39 @@ def _core_program(process: Process) -> Program | None:
 
 def _process(top: StreamTop, number: int, process: Process) -> None:
     about = f" ({', '.join(' '.join(layer.split()) for layer in process.layers)})" if process.layers else ""
-    top.say("", f"// {number}: {type(process.kind).__name__.lower()}{about}")
-    top.queues(number, process)
+    top.say("", f"// {number}: {kind_name(process.kind)}{about}")
+    top.fifos(number, process)
     for port, stream in enumerate(process.results):
         top.result(number, port, layout(stream.token))
     kind = process.kind
     match kind:
-        case kinds.Entry():
-            _entry(top, number, kind, process)
-        case kinds.Exit():
-            _exit(top, number, kind, process)
+        case kinds.Source():
+            _source(top, number, kind, process)
+        case kinds.Sink():
+            _sink(top, number, kind, process)
         case kinds.Rom():
             _rom(top, number, kind, process)
         case kinds.Map():
             _map(top, number, kind, process)
-        case kinds.Fold():
-            _fold(top, number, kind, process)
+        case kinds.FoldedProduct():
+            _folded_product(top, number, kind, process)
         case kinds.Window():
             _window(top, number, kind, process)
         case kinds.Reduce():
             _reduce(top, number, kind, process)
-        case kinds.Regroup():
-            _regroup(top, number, kind, process)
+        case kinds.WidthConverter():
+            _width_converter(top, number, kind, process)
         case kinds.Reorder():
             _reorder(top, number, kind, process)
-        case kinds.Merge():
-            _merge(top, number, kind, process)
+        case kinds.Interleave():
+            _interleave(top, number, kind, process)
         case kinds.Scan():
             _scan(top, number, kind, process)
         case _:
             assert_never(kind)
 
 
-def _entry(top: StreamTop, number: int, kind: kinds.Entry, process: Process) -> None:
+def _source(top: StreamTop, number: int, kind: kinds.Source, process: Process) -> None:
     name = top.names.unique(identifier(kind.name))
     stream = process.results[0]
     port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
@@ -116,25 +116,30 @@ def _entry(top: StreamTop, number: int, kind: kinds.Entry, process: Process) -> 
     ]
     y = f"p{number}_y0"
     top.say(
-        f"assign {name}_ready = {y}_free & ~{top.reset};", f"assign {y}_claim = {name}_valid & {name}_ready;",
-        f"assign {y}_put = {y}_claim;", f"assign {y}_data = {name}_data;",
-    )  # fmt: skip
+        f"assign {name}_ready = {y}_free & ~{top.reset};",
+        f"assign {y}_claim = {name}_valid & {name}_ready;",
+        f"assign {y}_put = {y}_claim;",
+        f"assign {y}_data = {name}_data;",
+    )
 
 
-def _exit(top: StreamTop, number: int, kind: kinds.Exit, process: Process) -> None:
+def _sink(top: StreamTop, number: int, kind: kinds.Sink, process: Process) -> None:
     name = top.names.unique(identifier(kind.name))
     stream = process.takes[0]
     port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
     top.outputs.append(port)
     top.ports += [
-        f"output logic {name}_valid", f"input logic {name}_ready", f"output logic [{port.width - 1}:0] {name}_data",
+        f"output logic {name}_valid",
+        f"input logic {name}_ready",
+        f"output logic [{port.width - 1}:0] {name}_data",
         f"output logic {name}_last",
-    ]  # fmt: skip
+    ]
     x = f"p{number}_x0"
     top.say(
-        f"assign {name}_valid = {x}_valid;", f"assign {x}_take = {name}_valid & {name}_ready;",
+        f"assign {name}_valid = {x}_valid;",
+        f"assign {x}_take = {name}_valid & {name}_ready;",
         f"assign {name}_data = {x}_data;",
-    )  # fmt: skip
+    )
     if stream.tokens == 1:
         top.say(f"assign {name}_last = 1'b1;")
         return
@@ -164,10 +169,18 @@ def _rom(top: StreamTop, number: int, kind: kinds.Rom, process: Process) -> None
         ports, table = top.looked_up(number, "values", width, values)
     y = f"p{number}_y0"
     top.instance(
-        "source", f"p{number}", {"WIDTH": width, "TOKENS": len(rows)},
-        {**ports, "table_data": table, "y_free": f"{y}_free", "y_claim": f"{y}_claim", "y_put": f"{y}_put",
-         "y_data": f"{y}_data"},
-    )  # fmt: skip
+        "rom",
+        f"p{number}",
+        {"WIDTH": width, "TOKENS": len(rows)},
+        {
+            **ports,
+            "table_data": table,
+            "y_free": f"{y}_free",
+            "y_claim": f"{y}_claim",
+            "y_put": f"{y}_put",
+            "y_data": f"{y}_data",
+        },
+    )
 
 
 def _map(top: StreamTop, number: int, kind: kinds.Map, process: Process) -> None:
@@ -181,16 +194,17 @@ def _map(top: StreamTop, number: int, kind: kinds.Map, process: Process) -> None
     outputs = top.core(number, kind.program, fire, data)
     for y, stream, (have, low) in zip(results, process.results, outputs, strict=True):
         top.say(
-            f"assign {y}_claim = {fire};", f"assign {y}_put = p{number}_done;",
+            f"assign {y}_claim = {fire};",
+            f"assign {y}_put = p{number}_done;",
             f"assign {y}_data = {converted(f'p{number}_out', have, layout(stream.token), low)};",
-        )  # fmt: skip
+        )
 
 
-def _fold(top: StreamTop, number: int, kind: kinds.Fold, process: Process) -> None:
+def _folded_product(top: StreamTop, number: int, kind: kinds.FoldedProduct, process: Process) -> None:
     groups, steps, n, m = kind.weights.shape
     lanes = process.takes[0].token.shape[0]
     have = layout(process.takes[0].token)
-    each = hull(process.takes[0].token, 1)
+    each = union_type(process.takes[0].token, 1)
     wanted = [element for _ in range(lanes) for element in layout(each)]
     signed = any(element.signed for element in wanted)
     x_width = uniform(wanted)[0].width if signed else max(max(element.width for element in wanted), 1)
@@ -217,13 +231,25 @@ def _fold(top: StreamTop, number: int, kind: kinds.Fold, process: Process) -> No
         )
     top.word(f"p{number}_y", bits(results))
     top.instance(
-        "fold", f"p{number}",
-        {"LANES": lanes, "N": n, "M": m, "X_WIDTH": x_width, "X_SIGNED": int(signed), "W_WIDTH": w_width,
-         "P_WIDTH": made.product, "LANE_PAIRS": int(made.pairs is Pairs.LANES),
-         "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS), "PACKED_WIDTH": made.packed, "Y_WIDTH": y_width,
-         "STEPS": steps, "GROUPS": groups},
+        "folded_product",
+        f"p{number}",
+        {
+            "LANES": lanes,
+            "N": n,
+            "M": m,
+            "X_WIDTH": x_width,
+            "X_SIGNED": int(signed),
+            "W_WIDTH": w_width,
+            "P_WIDTH": made.product,
+            "LANE_PAIRS": int(made.pairs is Pairs.LANES),
+            "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS),
+            "PACKED_WIDTH": made.packed,
+            "Y_WIDTH": y_width,
+            "STEPS": steps,
+            "GROUPS": groups,
+        },
         {**top.standard(number, x, f"p{number}_y"), "rom_address": f"p{number}_address", "rom_data": table},
-    )  # fmt: skip
+    )
     top.converted(number, results, want)
 
 
@@ -264,16 +290,16 @@ def _reduce(top: StreamTop, number: int, kind: kinds.Reduce, process: Process) -
     top.converted(number, inner, want)
 
 
-def _regroup(top: StreamTop, number: int, kind: kinds.Regroup, process: Process) -> None:
+def _width_converter(top: StreamTop, number: int, kind: kinds.WidthConverter, process: Process) -> None:
     have, want = layout(process.takes[0].token), layout(process.results[0].token)
     if len(have) < len(want):
         parts = len(want) // len(have)
-        top.instance("gather", f"p{number}", {"PARTS": parts, "WIDTH": bits(have)}, top.standard(number))
+        top.instance("upsizer", f"p{number}", {"PARTS": parts, "WIDTH": bits(have)}, top.standard(number))
         return
     parts = len(have) // len(want)
     x = top.prepared(f"p{number}_x", f"p{number}_x0_data", have, want * parts)
     top.instance(
-        "split", f"p{number}", {"PARTS": parts, "TIMES": kind.times, "WIDTH": bits(want)}, top.standard(number, x)
+        "downsizer", f"p{number}", {"PARTS": parts, "TIMES": kind.times, "WIDTH": bits(want)}, top.standard(number, x)
     )
 
 
@@ -316,7 +342,7 @@ def _reorder(top: StreamTop, number: int, kind: kinds.Reorder, process: Process)
     top.instance("reorder", f"p{number}_buffer", parameters, {**top.standard(number, x), **ports})
 
 
-def _merge(top: StreamTop, number: int, kind: kinds.Merge, process: Process) -> None:
+def _interleave(top: StreamTop, number: int, kind: kinds.Interleave, process: Process) -> None:
     operands = len(process.args)
     want = layout(process.results[0].token)
     # What comes may be known to lie in less than the result holds.
@@ -334,7 +360,7 @@ def _merge(top: StreamTop, number: int, kind: kinds.Merge, process: Process) -> 
     joined["x_data"] = f"{{{', '.join(reversed(words))}}}"
     ports = {**top.standard(number), **joined, **index, "which": table}
     parameters = {"OPERANDS": operands, "WIDTH": bits(want), "ACTIONS": len(source)}
-    top.instance("merge", f"p{number}", parameters, ports)
+    top.instance("interleave", f"p{number}", parameters, ports)
 
 
 def _scan(top: StreamTop, number: int, kind: kinds.Scan, process: Process) -> None:
@@ -371,9 +397,7 @@ def _scan(top: StreamTop, number: int, kind: kinds.Scan, process: Process) -> No
     )
     have, low = outputs[-1]
     y = f"p{number}_y0"
-    top.say(
-        f"assign {y}_data = {converted(f'p{number}_out', have, layout(process.results[0].token), low)};",
-    )
+    top.say(f"assign {y}_data = {converted(f'p{number}_out', have, layout(process.results[0].token), low)};")
     starts = ", ".join(words(initial))
     ports = {
         "initial_valid": joined(initial, "valid", " & ") or "1'b1",

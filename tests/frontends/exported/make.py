@@ -48,58 +48,126 @@ def _attention() -> keras.Model:
 def _activations() -> keras.Model:
     names = ("elu", "selu", "linear", "gelu", "swish", "hard_sigmoid", "softplus", "softsign")
     dense = [layers.Dense(8, activation=name) for name in names]
-    return _line((6,), *dense, layers.LeakyReLU(), layers.PReLU(), layers.Dense(4, activation="relu6"),
-                 layers.Dense(3, activation="sigmoid"))  # fmt: skip
+    return _line(
+        (6,),
+        *dense,
+        layers.LeakyReLU(),
+        layers.PReLU(),
+        layers.Dense(4, activation="relu6"),
+        layers.Dense(3, activation="sigmoid"),
+    )
 
 
 def _cnn() -> keras.Model:
-    return _line((8, 8, 1), layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization(), layers.ReLU(),
-                 layers.MaxPooling2D(2), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(),
-                 layers.Dense(3, activation="softmax"))  # fmt: skip
+    return _line(
+        (8, 8, 1),
+        layers.Conv2D(4, 3, padding="same"),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(3, activation="softmax"),
+    )
 
 
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
-    "mlp": lambda: _line((6,), layers.Dense(8, activation="relu"), layers.Dense(4, activation="tanh"),
-                         layers.Dense(3, activation="softmax")),
+    "mlp": lambda: _line(
+        (6,),
+        layers.Dense(8, activation="relu"),
+        layers.Dense(4, activation="tanh"),
+        layers.Dense(3, activation="softmax"),
+    ),
     "mlp_acts": _activations,
-    "mlp_bn": lambda: _line((6,), layers.Dense(8, use_bias=False), layers.BatchNormalization(), layers.ReLU(),
-                            layers.Dropout(0.2), layers.Dense(3)),
+    "mlp_bn": lambda: _line(
+        (6,),
+        layers.Dense(8, use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Dropout(0.2),
+        layers.Dense(3),
+    ),
     "cnn": _cnn,
     "cnn_9": _cnn,
     "cnn_18": _cnn,
-    "cnn_rgb": lambda: _line((9, 9, 3), layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
-                             layers.AveragePooling2D(2, padding="same"),
-                             layers.Conv2D(4, 2, dilation_rate=2, activation="relu", padding="same"),
-                             layers.GlobalMaxPooling2D(), layers.Dense(3)),
-    "depthwise": lambda: _line((8, 8, 3), layers.DepthwiseConv2D(3, padding="same"), layers.BatchNormalization(),
-                               layers.ReLU(6.0), layers.SeparableConv2D(6, 3, activation="relu"),
-                               layers.GlobalAveragePooling2D(), layers.Dense(3)),
-    "depth_mult": lambda: _line((8, 8, 3), layers.DepthwiseConv2D(3, depth_multiplier=2, strides=2), layers.Conv2D(4, 1),
-                                layers.Flatten(), layers.Dense(2)),
-    "transpose": lambda: _line((4, 4, 3), layers.Conv2DTranspose(4, 3, strides=2, padding="same", activation="relu"),
-                               layers.Conv2DTranspose(2, 2, strides=2), layers.Flatten(), layers.Dense(2)),
-    "upsample": lambda: _line((4, 4, 3), layers.Conv2D(4, 3, padding="same"), layers.UpSampling2D(2), layers.Conv2D(2, 3),
-                              layers.ZeroPadding2D(1), layers.Cropping2D(1)),
-    "conv1d": lambda: _line((16, 3), layers.Conv1D(4, 3, padding="causal", activation="relu"), layers.MaxPooling1D(2),
-                            layers.Conv1D(4, 3, activation="relu"), layers.GlobalAveragePooling1D(), layers.Dense(2)),
-    "conv1d_sep": lambda: _line((16, 3), layers.SeparableConv1D(4, 3, padding="same"), layers.AveragePooling1D(2),
-                                layers.DepthwiseConv1D(3), layers.Flatten(), layers.Dense(2)),
+    "cnn_rgb": lambda: _line(
+        (9, 9, 3),
+        layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+        layers.AveragePooling2D(2, padding="same"),
+        layers.Conv2D(4, 2, dilation_rate=2, activation="relu", padding="same"),
+        layers.GlobalMaxPooling2D(),
+        layers.Dense(3),
+    ),
+    "depthwise": lambda: _line(
+        (8, 8, 3),
+        layers.DepthwiseConv2D(3, padding="same"),
+        layers.BatchNormalization(),
+        layers.ReLU(6.0),
+        layers.SeparableConv2D(6, 3, activation="relu"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(3),
+    ),
+    "depth_mult": lambda: _line(
+        (8, 8, 3),
+        layers.DepthwiseConv2D(3, depth_multiplier=2, strides=2),
+        layers.Conv2D(4, 1),
+        layers.Flatten(),
+        layers.Dense(2),
+    ),
+    "transpose": lambda: _line(
+        (4, 4, 3),
+        layers.Conv2DTranspose(4, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv2DTranspose(2, 2, strides=2),
+        layers.Flatten(),
+        layers.Dense(2),
+    ),
+    "upsample": lambda: _line(
+        (4, 4, 3),
+        layers.Conv2D(4, 3, padding="same"),
+        layers.UpSampling2D(2),
+        layers.Conv2D(2, 3),
+        layers.ZeroPadding2D(1),
+        layers.Cropping2D(1),
+    ),
+    "conv1d": lambda: _line(
+        (16, 3),
+        layers.Conv1D(4, 3, padding="causal", activation="relu"),
+        layers.MaxPooling1D(2),
+        layers.Conv1D(4, 3, activation="relu"),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(2),
+    ),
+    "conv1d_sep": lambda: _line(
+        (16, 3),
+        layers.SeparableConv1D(4, 3, padding="same"),
+        layers.AveragePooling1D(2),
+        layers.DepthwiseConv1D(3),
+        layers.Flatten(),
+        layers.Dense(2),
+    ),
     "lstm": lambda: _line((7, 3), layers.LSTM(5), layers.Dense(2)),
     "lstm_seq": lambda: _line((7, 3), layers.LSTM(5, return_sequences=True), layers.LSTM(4), layers.Dense(2)),
     "bilstm": lambda: _line((7, 3), layers.Bidirectional(layers.LSTM(5)), layers.Dense(2)),
-    "bilstm_seq": lambda: _line((7, 3), layers.Bidirectional(layers.LSTM(5, return_sequences=True)),
-                                layers.TimeDistributed(layers.Dense(2))),
+    "bilstm_seq": lambda: _line(
+        (7, 3), layers.Bidirectional(layers.LSTM(5, return_sequences=True)), layers.TimeDistributed(layers.Dense(2))
+    ),
     "gru": lambda: _line((7, 3), layers.GRU(5), layers.Dense(2)),
     "rnn": lambda: _line((7, 3), layers.SimpleRNN(5), layers.Dense(2)),
     "embedding": lambda: _line((7,), layers.Embedding(10, 4), layers.LSTM(5), layers.Dense(2)),
     "residual": _residual,
     "two": _two,
     "attention": _attention,
-    "permute": lambda: _line((4, 6), layers.Permute((2, 1)), layers.Reshape((3, 8)), layers.Dense(2), layers.Flatten(),
-                             layers.RepeatVector(2)),
+    "permute": lambda: _line(
+        (4, 6),
+        layers.Permute((2, 1)),
+        layers.Reshape((3, 8)),
+        layers.Dense(2),
+        layers.Flatten(),
+        layers.RepeatVector(2),
+    ),
     "layernorm": lambda: _line((4, 6), layers.LayerNormalization(), layers.Dense(2)),
     "groupnorm": lambda: _line((4, 4, 6), layers.GroupNormalization(3), layers.Conv2D(2, 1)),
-}  # fmt: skip
+}
 """By the name within the file's; a number behind it is the operator set that is asked for."""
 
 

@@ -1,0 +1,1 @@
+"""From a core program to verified sources and measured reports."""

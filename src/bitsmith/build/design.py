@@ -1,0 +1,305 @@
+"""The two forms of a circuit: one unrolled pipeline, or a network of processes that pass tokens.
+
+Which it is follows from the user's choices alone: all reuse factors 1 and whole tensors make a pipeline, anything else a network.
+Both are a value with sources, the cycles that were planned, and a way to run them on raw inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.devices.delay import DelayModel
+from bitsmith.flows import verilator
+from bitsmith.flows.run import Progress
+from bitsmith.flows.streams import StreamShape, simulate_streams
+from bitsmith.ir.ops import Parameter
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Ints, TensorType, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.pipeline import pipeline
+from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.passes.load import ParameterKey, load, parameters
+from bitsmith.rtl import bus_wrappers, library, streams
+from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.driver import driver
+from bitsmith.rtl.interface import Interface
+from bitsmith.rtl.packing import Raw, pack, unpack
+from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
+from bitsmith.rtl.writer import Title, write
+
+Words: TypeAlias = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Cosimulated:
+    """Raw outputs, one array (samples, *shape) per output of the program, the cycles that were measured, and by what.
+
+    ``queues`` are rows of a report: each queue's places, and the most that were in use. ``reloaded`` is the program with other
+    weights, and its raw outputs after these were loaded, where some can be.
+    """
+
+    outputs: list[Raw]
+    latency: int
+    interval: int
+    tool: str
+    queues: tuple[Mapping[str, str | int], ...] = ()
+    reloaded: tuple[Program, list[Raw]] | None = None
+
+
+class Circuit(Protocol):
+    """A circuit as a value."""
+
+    @property
+    def top(self) -> str:
+        """The top module."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """All files that the top needs, in the project's folder ``rtl``: name -> text."""
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """Further files, by their paths in the project: shells and what goes with them."""
+
+    @property
+    def interface(self) -> Interface:
+        """The streams of ``<top>_axis``, which is among the extras."""
+
+    def shell_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        """Names of all files in the folder ``rtl`` below a shell that is made of ``modules``."""
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        """Latency and initiation interval as planned."""
+
+    @property
+    def over_budget(self) -> int:
+        """Operations that take longer than the clock period."""
+
+    def simulate(
+        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
+    ) -> Cosimulated:
+        """Run it on ``raws``, one array per input."""
+
+
+def circuit(
+    program: Program, directives: Directives, delays: DelayModel, budget_ns: float, top: str, title: Title
+) -> Circuit:
+    """The circuit of ``program``."""
+    directives = replace(directives, block=delays.block)
+    if directives.unrolled(program):
+        netlist = reduce_widths(elaborate(program))
+        stages = pipeline(netlist, delays, budget_ns)
+        return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)
+    return Streaming(program, streams.lay_out(partition(program, directives), delays, budget_ns, top, title), title)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything unrolled: a sample per cycle."""
+
+    program: Program
+    design: RtlDesign
+    over_budget: int
+    title: Title
+
+    @property
+    def top(self) -> str:
+        return self.design.top
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return self.design.sources
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        design = self.design
+        return _extras(self, library.axi_stream(design.top, design.in_width, design.out_width, design.latency))
+
+    @property
+    def interface(self) -> Interface:
+        design = self.design
+        inputs, outputs = StreamPort("", design.inputs, 1), StreamPort("", design.outputs, 1)
+        return Interface(design.top, (inputs,), (outputs,), *self.cycles, self.title)
+
+    def shell_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        return _shell_sources(self, (*library.AXI_STREAM_LIBRARY, *modules))
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        return self.design.latency, 1
+
+    def simulate(
+        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
+    ) -> Cosimulated:
+        design = self.design
+        found = verilator.simulate(
+            folder,
+            design.top,
+            sources,
+            design.in_width,
+            design.out_width,
+            pack(design.inputs, raws),
+            design.latency,
+            progress=progress,
+        )
+        return Cosimulated(unpack(design.outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool)
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """Processes that pass tokens."""
+
+    program: Program
+    design: StreamDesign
+    title: Title
+
+    @property
+    def top(self) -> str:
+        return self.design.top
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        return {**self.design.sources, **library.library(library.STREAM_LIBRARY)}
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        return _extras(self, bus_wrappers.axi_streams(self.interface))
+
+    @property
+    def interface(self) -> Interface:
+        design = self.design
+        inputs = (*design.inputs, *(each.port for each in design.weights))
+        return Interface(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
+
+    def shell_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        return _shell_sources(self, modules)
+
+    @property
+    def cycles(self) -> tuple[int, int]:
+        return self.design.schedule.latency, self.design.schedule.interval
+
+    @property
+    def over_budget(self) -> int:
+        return self.design.over_budget
+
+    def simulate(
+        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
+    ) -> Cosimulated:
+        design = self.design
+        stimuli = []
+        for port, raw in zip(design.inputs, raws, strict=True):
+            words = pack(port.fields, [raw.reshape(len(raw) * port.tokens, -1)])
+            stimuli.append(words.reshape(len(raw), port.tokens, -1))
+        frames, weights = len(raws[0]), values_of(self.program)
+        for given in design.weights:
+            words = given_words(given, weights)
+            stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
+        others = other_values(self.program)
+        loads = [(_shape(given.port), given_words(given, others)) for given in design.loads]
+        found = simulate_streams(
+            folder,
+            design.top,
+            sources,
+            _shapes([*design.inputs, *(given.port for given in design.weights)]),
+            _shapes(design.outputs),
+            stimuli,
+            sum(self.cycles),
+            design.schedule.frames,
+            loads=loads,
+            progress=progress,
+        )
+        queues = tuple(_row(design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
+        reloaded = (load(self.program, others), self._tensors(found.reloaded)) if loads else None
+        outputs = self._tensors(found.outputs)
+        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues, reloaded)
+
+    def _tensors(self, results: Sequence[Words]) -> list[Raw]:
+        return [
+            _tensor(port, words, self.program.nodes[output.node].type)
+            for port, words, output in zip(self.design.outputs, results, self.program.outputs, strict=True)
+        ]
+
+
+def values_of(program: Program) -> dict[ParameterKey, Ints]:
+    """The raw values of the parameters of ``program``."""
+    return {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
+
+
+def other_values(program: Program) -> dict[ParameterKey, Ints]:
+    """Random raw values for the parameters of ``program`` that are kept in memories, often the extremes of their ranges."""
+    rng, found = np.random.default_rng(1), dict[ParameterKey, Ints]()
+    for place, node in parameters(program).items():
+        assert isinstance(node.op, Parameter)
+        if not node.op.external:
+            shape, (lo, hi) = node.type.shape, (int(node.op.lo.min()), int(node.op.hi.max()))
+            uniform = lo + objects(rng.integers(0, 1 << 62, shape)) * (hi - lo + 1) // (1 << 62)
+            kind = rng.integers(0, 8, shape)
+            found[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))
+    return found
+
+
+def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words:
+    """The 32-bit words of each token of a port for weights."""
+    tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
+    return pack(given.port.fields, [tokens])
+
+
+def _shell_sources(made: Pipeline | Streaming, modules: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*made.sources, f"{library.axi_stream_name(made.top)}.sv", *modules)))
+
+
+def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
+    """The shells, from ``<top>_axis`` up, the scripts that tell vendors' tools of them, and the driver."""
+    interface, top = made.interface, made.top
+    axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
+    packaged = (*made.shell_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
+    described = (*made.shell_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
+    texts = {
+        f"{library.axi_stream_name(top)}.sv": axi_stream,
+        f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
+        f"{axi_lite}_ip.tcl": bus_wrappers.vivado_script(interface, packaged),
+        f"{avalon}.sv": bus_wrappers.avalon(interface),
+        f"{avalon}_hw.tcl": bus_wrappers.platform_designer_script(interface, described),
+        **library.library(),
+    }
+    return {
+        **{f"rtl/{name}": text for name, text in texts.items()},
+        f"driver/{top}.py": driver(made.program, interface),
+    }
+
+
+def _row(design: StreamDesign, name: str, peak: int, depth: int) -> Mapping[str, str | int]:
+    return {
+        "Queue": name,
+        "Layer": design.memories[name].layers,
+        "Width": design.memories[name].width,
+        "Depth": depth,
+        "Peak": peak,
+    }
+
+
+def _shapes(ports: Sequence[StreamPort]) -> list[StreamShape]:
+    return list(map(_shape, ports))
+
+
+def _shape(port: StreamPort) -> StreamShape:
+    return StreamShape(port.name, port.width, port.tokens)
+
+
+def _tensor(port: StreamPort, words: Words, kind: TensorType) -> Raw:
+    """Tokens as the raw values of the program's output."""
+    (found,) = unpack(port.fields, words.reshape(len(words) * port.tokens, -1))
+    tokens = objects(found).reshape(len(words), port.tokens, -1)
+    want = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
+    shift = objects(want - np.array([field.frac for field in port.fields]))
+    raised = tokens << objects(np.maximum(shift, 0))
+    return objects(raised >> objects(np.maximum(-shift, 0))).reshape(len(words), *kind.shape)

@@ -1,0 +1,99 @@
+"""What this machine has of the programs and packages that bitsmith can use."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from bitsmith.flows.tools import Origin, survey
+from bitsmith.flows.vendor import find_driver
+from bitsmith.hls.dialects import DIALECTS
+
+_DISTRIBUTION = "bitsmith"
+_DEVELOPMENT = frozenset({"dev"})
+"""Extras that only those who work on bitsmith itself need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One program or package. ``needed_for`` is "everything", a stage, or the extra that it belongs to."""
+
+    kind: str
+    name: str
+    found: bool
+    version: str
+    where: str
+    problem: str
+    install: str
+    needed_for: str
+
+    def as_json(self) -> dict[str, object]:
+        """The finding as plain values."""
+        return asdict(self)
+
+
+def examine() -> tuple[Finding, ...]:
+    """Python, every external tool, and every package that the installed bitsmith names."""
+    return (_python(), *_tools(), *_vendor_tools(), *_packages())
+
+
+def _python() -> Finding:
+    return Finding("python", "Python", True, platform.python_version(), sys.executable, "", "", "everything")
+
+
+def _tools() -> Iterator[Finding]:
+    for status in survey():
+        found = status.found
+        yield Finding(
+            kind="tool",
+            name=status.name,
+            found=found is not None,
+            version="" if found is None else found.version,
+            where="" if found is None else _place(str(found.path), found.origin),
+            problem=status.problem,
+            install=status.install,
+            needed_for="" if found is not None else f"without it: {status.without}",
+        )
+
+
+def _vendor_tools() -> Iterator[Finding]:
+    """The vendors' HLS tools that are there, or one finding that none is: nobody has all of them."""
+    drivers = [dialect.driver for dialect in DIALECTS.values()]
+    there = [(driver, tool) for driver in drivers if (tool := find_driver(driver)) is not None]
+    for driver, tool in there:
+        yield Finding("tool", driver.tool, True, tool.version, str(tool.path), "", "", "")
+    if not there:
+        programs = dict.fromkeys(way.programs[0] for driver in drivers for way in driver.ways)
+        problem = f"none on PATH ({', '.join(programs)}); projects are written and checked without"
+        yield Finding("tool", "vendors' HLS tools", False, "", "", problem, "", "")
+
+
+def _place(path: str, origin: Origin) -> str:
+    return path if origin is Origin.PATH else f"{path} (Python package)"
+
+
+def _packages() -> Iterator[Finding]:
+    for requirement in importlib.metadata.requires(_DISTRIBUTION) or ():
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        match = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+        extra = match[1] if match else ""
+        if extra in _DEVELOPMENT:
+            continue
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = ""
+        yield Finding(
+            kind="package",
+            name=name,
+            found=bool(version),
+            version=version,
+            where="Python package" if version else "",
+            problem="" if version else "not installed",
+            install=f'pip install "{_DISTRIBUTION}[{extra}]"' if extra else f"pip install {name}",
+            needed_for=f"extra {extra}" if extra else "everything",
+        )

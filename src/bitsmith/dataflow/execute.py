@@ -1,0 +1,136 @@
+"""What a network of processes computes, frame by frame, without time: the reference that hardware is compared with.
+
+Tokens are rows of raw values. Token functions run in the emulator, all tokens of a frame at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+import numpy as np
+
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Network, Process
+from bitsmith.emulate import Emulator
+from bitsmith.errors import ProgramError
+from bitsmith.ir import ops
+from bitsmith.ir.indexing import moved
+from bitsmith.ir.types import Ints, objects
+
+
+def execute(
+    network: Network, frame: Sequence[Ints], weights: Mapping[tuple[str, str], Ints] | None = None
+) -> list[Ints]:
+    """Raw outputs, of the shapes and in the types of the exits' streams, for raw inputs in those of the entries'.
+
+    ``weights``: raw values of the tensors that come in with each frame, by layer and name.
+    """
+    values: dict[tuple[int, int], Ints] = {}
+    given = iter(frame)
+    outputs = []
+    for number, process in enumerate(network.processes):
+        takes = [
+            values[source.process, source.port].reshape(stream.tokens, *stream.token.shape)
+            for source, stream in zip(process.args, process.takes, strict=True)
+        ]
+        if isinstance(process.kind, kinds.Source):
+            loaded = process.kind.loaded
+            raw = next(given) if loaded is None else loaded.tiles((weights or {})[loaded.layer, loaded.name])
+            results = [objects(raw).reshape(process.results[0].tokens, -1)]
+        elif isinstance(process.kind, kinds.Sink):
+            outputs.append(takes[0].reshape(process.takes[0].shape))
+            results = []
+        else:
+            results = _run(process, takes)
+        for port, (result, stream) in enumerate(zip(results, process.results, strict=True)):
+            tokens = objects(result).reshape(stream.tokens, *stream.token.shape)
+            if bool(np.any(tokens < stream.token.lo)) or bool(np.any(tokens > stream.token.hi)):
+                raise ProgramError(f"tokens of process {number} outside of their type")
+            values[number, port] = tokens
+    return outputs
+
+
+def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
+    kind = process.kind
+    match kind:
+        case kinds.Rom():
+            return [kind.raw]
+        case kinds.Map():
+            return [objects(result) for result in Emulator(kind.program, threads=1).run_raw(takes)]
+        case kinds.FoldedProduct():
+            return [_folded_product(kind, takes[0])]
+        case kinds.Window():
+            stream = process.takes[0]
+            source = moved(kind.op, stream.shape)
+            return [_rescaled(_picked(takes[0].reshape(-1), source.reshape(-1)), process)]
+        case kinds.Reduce():
+            rows = takes[0].reshape(-1, kind.count, *takes[0].shape[1:])
+            return [objects(rows.sum(axis=1) if isinstance(kind.op, ops.Sum) else rows.max(axis=1))]
+        case kinds.WidthConverter():
+            return [_width_converter(kind, process, takes[0])]
+        case kinds.Reorder():
+            empty = np.zeros((1, *takes[0].shape[1:]), dtype=np.object_)
+            return [np.concatenate([takes[0], empty])[kind.source]]
+        case kinds.Interleave():
+            left = [iter(tokens) for tokens in takes]
+            return [np.stack([objects(next(left[source])) for source in kind.source])]
+        case kinds.Scan():
+            return [_scan(kind, takes)]
+        case kinds.Source() | kinds.Sink():
+            raise ProgramError("a boundary has no function")
+        case _:
+            assert_never(kind)
+
+
+def _picked(values: Ints, source: kinds.Numbers) -> Ints:
+    return np.concatenate([values, np.zeros(1, dtype=np.object_)])[source]
+
+
+def _rescaled(values: Ints, process: Process) -> Ints:
+    """Elements with the scale of the operand's tokens in that of the result's."""
+    have, want = process.takes[0].token, process.results[0].token
+    rank = len(want.shape) - len(have.shape)
+    shift = objects(np.broadcast_to(want.frac, want.shape) - have.frac.reshape((1,) * rank + have.frac.shape))
+    return objects(values.reshape(-1, *want.shape) << shift)
+
+
+def _folded_product(kind: kinds.FoldedProduct, tokens: Ints) -> Ints:
+    """Matrix products, step by step."""
+    groups, steps, n, _ = kind.weights.shape
+    vectors = tokens.reshape(-1, groups, steps, tokens.shape[1], n)
+    return np.asarray(np.einsum("vgsln,gsnm->vglm", vectors, kind.weights), dtype=np.object_)
+
+
+def _width_converter(kind: kinds.WidthConverter, process: Process, tokens: Ints) -> Ints:
+    """Elements in their new tokens, in the scale of those."""
+    have, want = process.takes[0].token, process.results[0].token
+    if want.size > have.size:
+        return tokens
+    parts = tokens.reshape(len(tokens), have.size // want.size, want.size)
+    have_frac = np.broadcast_to(have.frac, have.shape).reshape(-1, want.size)
+    shift = objects(np.broadcast_to(want.frac, want.shape).reshape(-1) - have_frac)
+    return objects(np.tile(parts << shift, (1, kind.times, 1)))
+
+
+def _scan(kind: kinds.Scan, takes: Sequence[Ints]) -> Ints:
+    """The recurrence of one frame."""
+    body = Emulator(kind.body, threads=1)
+    states = [objects(tokens) for tokens in takes[: kind.states]]
+    results = []
+    for step in range(kind.steps):
+        *states, result = (
+            objects(value)
+            for value in body.run_raw([*states, *(tokens[step : step + 1] for tokens in takes[kind.states :])])
+        )
+        states = [_in_type(state, kind, k) for k, state in enumerate(states)]
+        results.append(result)
+    return np.concatenate(results)
+
+
+def _in_type(state: Ints, kind: kinds.Scan, number: int) -> Ints:
+    """A next state in the scale of the state."""
+    have = kind.body.nodes[kind.body.outputs[number].node].type
+    want = kind.body.nodes[kind.body.inputs[number]].type
+    shift = objects(np.broadcast_to(want.frac - have.frac, want.shape))
+    return np.asarray((state << objects(np.maximum(shift, 0))) >> objects(np.maximum(-shift, 0)), dtype=np.object_)

@@ -1,0 +1,213 @@
+"""What each kind of process does in which cycle: the contract between the schedule and the hardware.
+
+A process is one or two *sequencers*. A sequencer repeats a fixed list of actions, one list per frame, one action per cycle at
+most. An action waits until all tokens that it needs are there and all places that it fills are free; it then takes tokens and
+fills places, in that cycle. What it makes is put into its place ``latency`` cycles later and can be seen in the cycle after. A
+place is free again in the cycle after its token was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Numbers, Process
+from bitsmith.ir import ops
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequencer:
+    """Actions of one frame. Arrays count tokens of the frame and have one row per operand or result, a column per action.
+
+    Args:
+        needs: tokens that must be there.
+        takes: tokens that have been taken when the action is done.
+        fills: tokens that have been made when the action is done.
+        gap: cycles to the next action.
+        latency: cycles from an action to its results being put into their places.
+    """
+
+    needs: Numbers
+    takes: Numbers
+    fills: Numbers
+    gap: int = 1
+    latency: int = 0
+
+    @property
+    def actions(self) -> int:
+        """Actions per frame."""
+        return int(self.takes.shape[1])
+
+    @property
+    def cycles(self) -> int:
+        """Fewest cycles per frame."""
+        return self.actions * self.gap
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The sequencers of a process: one, or a writer and a reader of a memory of tokens between them.
+
+    The writer takes the process's operands and fills the memory, the reader needs and takes tokens of the memory and fills the
+    process's results.
+    """
+
+    sequencers: tuple[Sequencer, ...]
+
+
+def timing(process: Process, latency: int) -> Timing:
+    """The timing of ``process``; ``latency`` is that of the pipeline of a map, a fold, or the body of a scan (else 0)."""
+    kind = process.kind
+    match kind:
+        case kinds.Source():
+            return _single((), [_all(process.results[0].tokens)], latency=0)
+        case kinds.Sink():
+            return _single([_all(process.takes[0].tokens)], (), latency=0)
+        case kinds.Rom():
+            return _single((), [_all(process.results[0].tokens)], latency=0)
+        case kinds.Map():
+            tokens = max((stream.tokens for stream in (*process.takes, *process.results)), default=1)
+            return _single([_all(tokens)] * len(process.takes), [_all(tokens)] * len(process.results), latency)
+        case kinds.FoldedProduct():
+            return _single([_all(process.takes[0].tokens)], [_every(process.takes[0].tokens, kind.steps)], latency)
+        case kinds.Reduce():
+            return _single([_all(process.takes[0].tokens)], [_every(process.takes[0].tokens, kind.count)], latency)
+        case kinds.WidthConverter():
+            return _width_converter(kind, process)
+        case kinds.Window():
+            return _window(kind, process)
+        case kinds.Reorder():
+            return reorder_timing(kind.source, process.takes[0].tokens)
+        case kinds.Interleave():
+            counts = [np.cumsum(kind.source == k) for k in range(len(process.takes))]
+            return _single(counts, [_all(len(kind.source))], latency=0)
+        case kinds.Scan():
+            first = np.ones(kind.steps, dtype=np.int64)
+            taken = [first] * kind.states + [_all(kind.steps)] * (len(process.takes) - kind.states)
+            return _single(taken, [_all(kind.steps)], latency, gap=latency + 1)
+        case _:
+            assert_never(kind)
+
+
+def _single(
+    takes: Sequence[Numbers],
+    fills: Sequence[Numbers],
+    latency: int,
+    gap: int = 1,
+    needs: Sequence[Numbers] | None = None,
+) -> Timing:
+    actions = len((*takes, *fills)[0])
+    first, second, third = (
+        np.array(part, dtype=np.int64).reshape(len(part), actions) for part in (needs or takes, takes, fills)
+    )
+    return Timing((Sequencer(first, second, third, gap, latency),))
+
+
+def _all(tokens: int) -> Numbers:
+    """One more in each action."""
+    return np.arange(1, tokens + 1)
+
+
+def _every(actions: int, count: int) -> Numbers:
+    """One more in each ``count``-th action."""
+    return np.arange(1, actions + 1) // count
+
+
+def _width_converter(kind: kinds.WidthConverter, process: Process) -> Timing:
+    """A token is split from where it waits, and taken with its last part; parts are gathered as they come."""
+    have, want = process.takes[0], process.results[0]
+    if have.token.size < want.token.size:
+        return _single([_all(have.tokens)], [_every(have.tokens, want.token.size // have.token.size)], latency=0)
+    parts = kind.times * have.token.size // want.token.size
+    actions = have.tokens * parts
+    needs = np.arange(actions) // parts + 1
+    return _single([_every(actions, parts)], [_all(actions)], latency=0, needs=[needs])
+
+
+def _window(kind: kinds.Window, process: Process) -> Timing:
+    """Tokens of the padded tensor in order: real ones are taken, those of the padding are made up."""
+    inside, complete = window_actions(kind.op, process.takes[0].grid)
+    return _single([np.cumsum(inside)], [np.cumsum(complete)], latency=0)
+
+
+def window_actions(op: ops.Window, grid: kinds.Grid) -> tuple[Numbers, Numbers]:
+    """For each token of the padded tensor, up to the last that matters: whether it is real, and whether it completes a window."""
+    padded = [size + before + after for size, (before, after) in zip(grid, op.padding, strict=True)]
+    inside, complete = np.zeros(padded, dtype=np.int64), np.zeros(padded, dtype=np.int64)
+    inside[tuple(slice(before, before + size) for size, (before, _) in zip(grid, op.padding, strict=True))] = 1
+    ends = tuple(
+        slice(dilation * (taps - 1), None, stride)
+        for taps, stride, dilation in zip(op.size, op.stride, op.dilation, strict=True)
+    )
+    complete[ends] = 1
+    inside, complete = inside.ravel(), complete.ravel()
+    last = int(np.flatnonzero(inside | complete)[-1])
+    return inside[: last + 1], complete[: last + 1]
+
+
+def is_monotone(source: Numbers) -> bool:
+    """Whether tokens leave in the order in which they come, some dropped, repeated, or zeros in between."""
+    real = source[source >= 0]
+    return bool(np.all(np.diff(real) >= 0))
+
+
+def reorder_timing(source: Numbers, tokens: int) -> Timing:
+    """Without going back in the order, one sequencer at the head of the operand's FIFO; else a memory of tokens."""
+    if is_monotone(source):
+        return _single(*_monotone(source, tokens))
+    needs = np.maximum.accumulate(source) + 1
+    # After an action, the tokens before the least one that is still to come are no longer needed.
+    later = np.where(source < 0, tokens, source)
+    still = np.append(np.minimum.accumulate(later[::-1])[::-1][1:], tokens)
+    freed = np.maximum.accumulate(np.minimum(still, needs))
+    needs[-1] = freed[-1] = tokens  # the last action frees the whole frame, which must have come
+    reads = _all(len(source))
+    writes = _all(tokens).reshape(1, -1)
+    write = Sequencer(writes, writes, writes)
+    read = Sequencer(needs.reshape(1, -1), freed.reshape(1, -1), reads.reshape(1, -1), latency=1)
+    return Timing((write, read))
+
+
+def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers], int, int, list[Numbers]]:
+    """Actions at the head of a FIFO: each gives the head (and keeps it, if it comes again), gives zeros, or drops the head."""
+    following = np.append(source[1:], -1)
+    for place in range(len(source) - 2, -1, -1):
+        if following[place] < 0:
+            following[place] = following[place + 1]
+    needs, takes, fills = [], [], []
+    head = 0
+
+    def act(need: int, given: int) -> None:
+        needs.append(need)
+        takes.append(head)
+        fills.append(given)
+
+    for place, number in enumerate(source.tolist()):
+        while head < number:
+            head += 1
+            act(head, place)
+        if number < 0:
+            act(head, place + 1)
+            continue
+        head = number if following[place] == number else number + 1
+        act(number + 1, place + 1)
+    while head < tokens:
+        head += 1
+        act(head, len(source))
+    return [np.array(takes)], [np.array(fills)], 0, 1, [np.array(needs)]
+
+
+def product_latency(n: int) -> int:
+    """Cycles from the last action of a result of a fold over ``n`` operands at once to its put.
+
+    Registers lie twice after the operands, after the products and every second level of the adder tree, and in the accumulator.
+    """
+    return 4 + (n - 1).bit_length() // 2
+
+
+REDUCE_LATENCY = 1
+"""Cycles from the last action of a result of a reduction to its put."""

@@ -1,0 +1,1 @@
+"""Device families, parts and boards, as data."""

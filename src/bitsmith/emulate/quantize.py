@@ -1,0 +1,106 @@
+"""Real numbers to raw input values, exactly: every finite float64 is a rational number, and it is cast as one."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.emulate.bounds import least
+from bitsmith.emulate.floats import FloatArray, folder, rounder
+from bitsmith.errors import InputDataError
+from bitsmith.ir.ops import Input
+from bitsmith.ir.rounding import drop_bits, fold_overflow
+from bitsmith.ir.types import Overflow, objects
+
+Reals: TypeAlias = npt.NDArray[np.floating | np.integer]
+Objects: TypeAlias = npt.NDArray[np.object_]
+
+EXACT = 1 << 52
+"""Integers up to here have room for one more bit in a float64."""
+
+
+def checked(op: Input, x: npt.ArrayLike) -> Reals:
+    """``x`` as an array of shape (batch, *shape) of numbers that this module casts.
+
+    Raises:
+        InputDataError: another shape, another kind of numbers.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise InputDataError(
+            f"values of type {array.dtype}",
+            where=f"input {op.name!r}",
+            accepted="float16, float32, float64 or integers",
+        )
+    if array.ndim != len(op.shape) + 1 or array.shape[1:] != op.shape:
+        raise InputDataError(
+            f"an array of shape {array.shape}",
+            where=f"input {op.name!r}",
+            accepted=f"(batch, {', '.join(map(str, op.shape))})" if op.shape else "(batch,)",
+        )
+    return array.astype(np.int64) if array.dtype.kind == "b" else array
+
+
+def fast(op: Input) -> bool:
+    """Whether the raw values of ``op`` are float64 numbers with a bit to spare."""
+    return max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) < EXACT
+
+
+def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
+    """Cast ``x`` (batch, *shape) into ``raw`` (*shape, batch), for :func:`fast` inputs; the count of values outside.
+
+    Raises:
+        InputDataError: NaN or infinite values.
+    """
+    columns = np.moveaxis(x, 0, -1)
+    with np.errstate(all="ignore"):
+        np.multiply(columns, np.exp2(op.frac.astype(np.float64))[..., None], raw, dtype=np.float64)
+    least_value, greatest = float(raw.min()), float(raw.max())
+    if not (np.isfinite(least_value) and np.isfinite(greatest)) or not _scaled_exactly(op, x, raw):
+        exact, outside = quantize_exactly(op, x)
+        np.copyto(raw, np.moveaxis(exact, 0, -1), casting="unsafe")
+        return outside
+    rounder(raw, raw, op.rounding)()
+    lo, hi = least(op)[..., None], op.hi[..., None]
+    if least_value - 1 >= int(np.max(lo)) and greatest + 1 <= int(np.min(hi)):
+        return 0
+    outside = int(np.count_nonzero((raw < lo.astype(np.float64)) | (raw > hi.astype(np.float64))))
+    if outside:
+        if op.overflow is Overflow.WRAP and max(-least_value, greatest) >= EXACT:
+            np.remainder(raw, objects(op.hi - op.lo + 1).astype(np.float64)[..., None], raw)
+        for step in folder(raw, op.lo[..., None], op.hi[..., None], op.overflow, lambda: np.empty_like(raw)):
+            step()
+    return outside
+
+
+def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
+    """Whether ``x`` times a power of two is what ``raw`` holds: integers may be too long, tiny numbers underflow."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size:
+        return int(x.max()) <= 1 << 53 and int(x.min()) >= -(1 << 53)
+    if x.dtype == np.float64 and bool(np.any(op.frac < 0)):
+        tiny = np.abs(raw) < np.finfo(np.float64).tiny
+        return not bool(np.any(tiny & (np.moveaxis(x, 0, -1) != 0)))
+    return True
+
+
+def quantize_exactly(op: Input, x: Reals) -> tuple[Objects, int]:
+    """Raw values (batch, *shape) as Python integers, and the count of values outside; slow, for any input.
+
+    Raises:
+        InputDataError: NaN or infinite values.
+    """
+    if x.dtype.kind in "iu":
+        mantissa, drop = objects(cast(npt.NDArray[np.integer], x)), objects(-op.frac)
+    else:
+        bad = int(np.count_nonzero(~np.isfinite(x)))
+        if bad:
+            raise InputDataError(f"{bad} values that are NaN or infinite", where=f"input {op.name!r}")
+        fraction, exponent = np.frexp(x.astype(np.float64))
+        mantissa = objects((fraction * 2.0**53).astype(np.int64))
+        # Far below the last place nothing but the sign matters; the shift need not be longer than that.
+        drop = objects(np.minimum(53 - exponent.astype(np.int64) - op.frac, 60))
+    rounded = drop_bits(mantissa, drop, op.rounding)
+    outside = int(np.count_nonzero((rounded < least(op)) | (rounded > op.hi)))
+    return fold_overflow(rounded, op.lo, op.hi, op.overflow), outside

@@ -1,0 +1,118 @@
+"""Reuse factors with which a program fits a part.
+
+In: a program, a part, and what its products are made of. Out: the least interval between samples whose circuit is estimated to
+fit, and the reuse factors for it. Method: bisection over the interval. A layer that multiplies at ``k`` positions after one
+another may take a ``k``-th of the interval for each, so that all layers are about equally slow; areas do not grow with the
+interval, since more cycles admit every layout of fewer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bitsmith.devices.parts import Part
+from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import matrix_shape, weights_of
+
+_FULL = 0.75
+"""The share of look-up tables and flip-flops that can be placed and routed without trouble."""
+
+_BLOCK_BITS = 18 * 1024
+_STEPS_PER_OCTAVE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A layout that is estimated to fit. ``reuse`` names the layers with a reuse factor above 1."""
+
+    directives: Directives
+    size: Size
+
+    @property
+    def reuse(self) -> Mapping[str, int]:
+        """Reuse factors by layer."""
+        return {name: factor for name, factor in self.directives.reuse.items() if factor > 1}
+
+    @property
+    def said(self) -> str:
+        """The choice in the words of the configuration."""
+        factors = ", ".join(f"{name}: {factor}" for name, factor in self.reuse.items())
+        same = len(set(self.reuse.values())) == 1 and self.directives.parallel
+        chosen = f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors}"
+        return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen if self.reuse else 'ReuseFactor 1'}"
+
+
+def fits(size: Size, part: Part) -> bool:
+    """Whether a circuit of ``size`` fits ``part``, with room for routing."""
+    blocks = part.brams * part.bram_bits // _BLOCK_BITS
+    return (
+        size.lut <= _FULL * part.luts
+        and size.ff <= _FULL * part.ffs
+        and (size.dsp <= part.dsps)
+        and (size.bram <= blocks)
+    )
+
+
+def _has_room(size: Size, part: Part) -> bool:
+    """Whether a circuit is to be proposed: multiplier blocks stand in few rows of a die, and wires crowd where all are in use."""
+    return fits(size, part) and size.dsp <= _FULL * part.dsps
+
+
+def proposal(program: Program, part: Part, directives: Directives) -> Fit | None:
+    """The fastest layout of ``program`` that fits ``part``, of whole tensors if one does, else of tokens; None without one.
+
+    Nothing of ``directives`` changes but reuse factors, and whether tensors come whole.
+    """
+    for parallel in (True, False):
+        found = _slowest_first(program, part, replace(directives, reuse={}, parallel=parallel))
+        if found is not None:
+            return found
+    return None
+
+
+def _slowest_first(program: Program, part: Part, wanted: Directives) -> Fit | None:
+    """Bisection over the interval, in steps of a fraction of an octave."""
+    layers = _layers(program, wanted)
+    least = 0 if wanted.parallel else _step(max((tokens for tokens, _ in layers.values()), default=1))
+    most = _step(max((tokens * cycles for tokens, cycles in layers.values()), default=1)) + 1
+
+    def laid_out(step: int) -> Fit:
+        interval = round(2 ** (step / _STEPS_PER_OCTAVE))
+        reuse = {name: min(max(interval // tokens, 1), cycles) for name, (tokens, cycles) in layers.items()}
+        directives = replace(wanted, reuse=reuse)
+        return Fit(directives, estimate_layout(program, directives, part.family))
+
+    best = laid_out(most)
+    if not _has_room(best.size, part):
+        return None
+    while least < most:
+        middle = (least + most) // 2
+        found = laid_out(middle)
+        if _has_room(found.size, part):
+            best, most = found, middle
+        else:
+            least = middle + 1
+    return best
+
+
+def _step(interval: int) -> int:
+    return math.ceil(math.log2(interval) * _STEPS_PER_OCTAVE)
+
+
+def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, int]]:
+    """Of each layer with a matrix: the tokens at which it multiplies, and the most cycles that it can use for each."""
+    found: dict[str, tuple[int, int]] = {}
+    for node in program.nodes:
+        factor = weights_of(program, node)
+        if factor is not None:
+            grid = program.nodes[node.args[0]].type.shape[:-1]
+            positions, (n, m) = math.prod(grid), matrix_shape(factor)
+            number = positions if directives.parallel else directives.parallelism(node.layer, grid)
+            here = positions // number, number * n * m
+            before = found.get(node.layer, (1, 1))
+            found[node.layer] = max(here[0], before[0]), max(here[1], before[1])
+    return found

@@ -1,0 +1,384 @@
+"""About how large a program gets when all of it is laid out in hardware, without making the netlist.
+
+In: a program and a device family. Out: look-up tables, flip-flops, multiplier blocks. It takes well under a second for a million
+weights, and serves to refuse what would take hours. Adder counts come from `bitsmith.netlist.csd.estimate`, areas per
+operation from `bitsmith.devices.delay.area_model`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never
+
+import numpy as np
+
+from bitsmith.dataflow.processes import (
+    FoldedProduct,
+    Interleave,
+    Map,
+    Network,
+    Process,
+    Reduce,
+    Reorder,
+    Rom,
+    Scan,
+    Sink,
+    Source,
+    WidthConverter,
+    Window,
+)
+from bitsmith.dataflow.schedule import fifos
+from bitsmith.dataflow.timing import is_monotone
+from bitsmith.devices.delay import AreaModel, area_model
+from bitsmith.devices.parts import Family
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
+from bitsmith.ir.types import Overflow, Rounding, TensorType
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.multipliers import multipliers
+from bitsmith.mapping.partition import partition
+from bitsmith.netlist import csd
+
+_REGISTERS_PER_LUT = 0.6
+"""A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
+
+_BLOCK_TABLE_BITS = 4096
+"""Constant tables of as many become block memory: Yosys leaves those of 2,048 in look-up tables, and none of 9,216."""
+
+_MEMORY_LUTS_PER_BIT = 1.5
+"""A memory of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables. A third of it with LUT6."""
+
+_MEMORY_WORDS = 16
+_REGISTERS = 2
+"""FIFOs of so many places have no memory."""
+
+_SELECT_LUTS_PER_BIT = 0.67
+"""Per bit from which a part is selected, in multiplexers of two."""
+
+_WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
+"""What takes no logic."""
+
+_FIFO_LUTS, _FIFO_FFS = 18, 12
+"""Counters and flags of a FIFO, and of the process behind it."""
+
+_LOAD_LUTS, _LOAD_FFS = 12, 8
+"""Counters of a memory that can be loaded."""
+
+_PIPELINE = 5
+"""Cycles that pipelines are taken to have; longer ones take deeper FIFOs beside them."""
+
+_BLOCK_WORDS, _BLOCK_BITS = 32, 2048
+"""Memories and FIFOs with more of both become block memory."""
+
+_SHORT_DELAY = 4
+"""Shorter delays are registers."""
+
+_BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+"""Words and bits of a block memory of 18 Kib."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """About how much a circuit takes; ``adders`` counts two-operand additions, which is what generating it takes time for."""
+
+    lut: int
+    ff: int
+    dsp: int
+    adders: int
+    bram: int = 0
+
+    def section(self) -> dict[str, int | str]:
+        """The figures as a section of a report, with who says so."""
+        return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, "Tool": "bitsmith estimate"}
+
+
+def estimate(program: Program, family: Family) -> Size:
+    """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
+    count = _Count(area_model(family))
+    count.registered(program)
+    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
+
+
+def estimate_layout(program: Program, directives: Directives, family: Family) -> Size:
+    """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes."""
+    directives = replace(directives, block=area_model(family).block)
+    if directives.unrolled(program):
+        return estimate(program, family)
+    return estimate_network(partition(program, directives), family)
+
+
+def estimate_network(network: Network, family: Family) -> Size:
+    """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned."""
+    count = _Count(area_model(family))
+    pipelined = (Map, FoldedProduct, Reduce, Scan)
+    latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
+    for number, process in enumerate(network.processes):
+        _count_process(count, process)
+        for operand in range(len(process.args)):
+            _count_fifo(count, network, process, operand, depths[number, operand])
+    return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
+
+
+def _count_process(count: _Count, process: Process) -> None:
+    kind = process.kind
+    match kind:
+        case Map():
+            count.registered(kind.program)
+        case Scan():
+            count.registered(kind.body)
+        case FoldedProduct():
+            count.fold(kind, process.takes[0].token, process.results[0].token)
+        case WidthConverter():
+            have, want = process.takes[0].bits, process.results[0].bits
+            if have > want:
+                count.select(have)
+            else:
+                count.ff += want
+        case Window():
+            _count_window(count, kind.op, process)
+        case Reorder():
+            if not is_monotone(kind.source):
+                count.memory(process.takes[0].tokens, process.takes[0].bits)
+                count.table(len(kind.source), 3 * max(process.takes[0].tokens.bit_length(), 1))
+        case Rom():
+            if kind.loaded:
+                count.loadable(kind.loaded.steps * kind.loaded.groups, process.results[0].bits)
+            else:
+                count.table(len(kind.words), process.results[0].bits)
+        case Interleave():
+            count.select(sum(stream.bits for stream in process.takes))
+        case Reduce():
+            count.add(process.results[0].token.size, process.results[0].token.max_width)
+            count.ff += process.results[0].bits
+        case Source() | Sink():
+            pass
+        case _:
+            assert_never(kind)
+
+
+def _count_fifo(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
+    """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
+    bits, maker = process.takes[operand].bits, network.processes[process.args[operand].process]
+    count.lut += _FIFO_LUTS
+    count.ff += _FIFO_FFS
+    if depth > _REGISTERS:
+        count.memory(depth, bits)
+        return
+    if isinstance(maker.kind, Map) and all(isinstance(node.op, _WIRING) for node in maker.kind.program.nodes):
+        bits = min(bits, sum(stream.bits for stream in maker.takes))
+    count.registers(depth, bits)
+
+
+def _count_window(count: _Count, op: ops.Window, process: Process) -> None:
+    """A line of delays from tap to tap: registers between neighbours, memories from row to row."""
+    padded = [size + before + after for size, (before, after) in zip(process.takes[0].grid, op.padding, strict=True)]
+    bits = process.takes[0].bits
+    grids = np.meshgrid(
+        *(np.arange(taps) * dilation for taps, dilation in zip(op.size, op.dilation, strict=True)), indexing="ij"
+    )
+    places = np.ravel_multi_index([grid.ravel() for grid in grids], padded)
+    for length in np.diff(places).tolist():
+        if length < _SHORT_DELAY:
+            count.ff += length * bits
+        else:
+            count.memory(length, bits)
+
+
+class _Count:
+    """Running totals over the nodes of a program."""
+
+    def __init__(self, area: AreaModel) -> None:
+        self.lut = 0.0
+        self.dsp = 0.0
+        self.adders = 0.0
+        self.ff = 0.0
+        self.bram = 0.0
+        self._area = area
+
+    def program(self, program: Program, repeats: int = 1) -> None:
+        """Count every node that an output depends on, ``repeats`` times."""
+        live = _live(program)
+        for index, node in enumerate(program.nodes):
+            if live[index]:
+                self._node(node, program, repeats)
+
+    def registered(self, program: Program) -> None:
+        """Count a program and the registers of its pipeline."""
+        before = self.lut
+        self.program(program)
+        self.ff += (self.lut - before) * _REGISTERS_PER_LUT
+
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
+        """A tile of multipliers, the adders behind it, their registers, and the weights' memory."""
+        groups, steps, n, m = kind.weights.shape
+        lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
+        made = multipliers(kind, x, y, self._area.block)
+        self.dsp += made.blocks
+        self.lut += made.luts + self._area.multiplier(made.number, made.weight, made.wanted)[1] * lanes * n * m
+        self.add(lanes * (n - 1) * m, made.product)
+        if steps > 1:
+            self.add(lanes * m, result)
+        # Registers stand behind operands and weights, products and every second level of adders.
+        self.ff += 2 * lanes * n * operand + n * m * made.weight + lanes * m * result
+        terms = n
+        for level in range(0, (n - 1).bit_length() + 1, 2):
+            self.ff += lanes * m * terms * min(made.product + level, result)
+            terms = -(-terms // 4)
+        if kind.loaded:
+            self.loadable(steps * groups, float(kind.loaded.token((n, m)).max_width * n * m))
+        else:
+            self.table(steps * groups, n * m * made.weight)
+
+    def loadable(self, words: int, bits: float) -> None:
+        """A constant table that can be loaded: a memory, its register, and one that collects a word."""
+        self.lut += _LOAD_LUTS
+        self.ff += _LOAD_FFS + 2 * bits
+        if words > 1:
+            self.memory(words, bits)
+        else:
+            self.ff += bits
+
+    def select(self, bits: float) -> None:
+        """A part selected from ``bits`` bits."""
+        self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
+
+    def registers(self, words: int, bits: float) -> None:
+        """The slots of a FIFO as registers, each filled from outside or from the one behind it."""
+        self.ff += words * bits
+        self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
+
+    def memory(self, words: int, bits: float) -> None:
+        """A memory, or the slots of a FIFO."""
+        if words > _BLOCK_WORDS and words * bits > _BLOCK_BITS:
+            self.bram += _blocks(words, bits)
+        else:
+            wide = -(-words // _MEMORY_WORDS)
+            self.lut += _MEMORY_LUTS_PER_BIT * wide * bits * (1 if self._area.mux2_luts.per_bit >= 1 else 1 / 3)
+
+    def table(self, words: int, bits: float) -> None:
+        """A constant table."""
+        if words * bits >= _BLOCK_TABLE_BITS and words > _BLOCK_WORDS:
+            self.bram += _blocks(words, bits)
+        elif words > 1:
+            self.lut += self._area.table((words - 1).bit_length(), round(bits))
+
+    def add(self, adders: float, width: float) -> None:
+        """Additions of ``width`` bits; the carry's way in and out of a chain is not charged."""
+        self.adders += adders
+        self.lut += adders * width * self._area.adder_luts.per_bit
+
+    def _choose(self, count: float, width: float) -> None:
+        self.lut += count * width * self._area.mux2_luts.per_bit
+
+    def _compare(self, count: float, width: float) -> None:
+        self.lut += count * width * self._area.comparator_luts.per_bit
+
+    def _node(self, node: Node, program: Program, repeats: int) -> None:
+        op, args = node.op, program.types(node.args)
+        size, width = node.type.size * repeats, _mean_width(node.type)
+        constants = [isinstance(program.nodes[index].op, ops.Const) for index in node.args]
+        match op:
+            case _ if isinstance(op, _WIRING):
+                pass
+            case ops.Linear():
+                self._linear(op, args[0], node.type, repeats)
+            case ops.MatMul():
+                self._products(args[0], args[1], size * args[0].shape[-1])
+                self.add(size * (args[0].shape[-1] - 1), width)
+            case ops.Mul():
+                if any(constants):
+                    self._scale(args, constants, size)
+                else:
+                    self._products(args[0], args[1], size)
+            case ops.Add() | ops.Sub():
+                self.add(size * _nonzero_share(args, constants), width)
+            case ops.Neg():
+                self.add(size, width)
+            case ops.Abs():
+                self.add(size, width)
+                self._choose(size, width)
+            case ops.Max() | ops.Min():
+                # A rectifier joins the look-up tables of the saturation after it.
+                if not any(constants):
+                    self._compare(size, width)
+                    self._choose(size, width)
+            case ops.Compare():
+                self._compare(size, max(map(_mean_width, args)))
+            case ops.Select():
+                self._choose(size, width)
+            case ops.Sum():
+                self.add(args[0].size * repeats - size, width)
+            case ops.AMax():
+                self._compare(args[0].size * repeats - size, width)
+                self._choose(args[0].size * repeats - size, width)
+            case ops.Table():
+                self._table(args[0], node.type, size)
+            case ops.Cast():
+                follows_add = isinstance(program.nodes[node.args[0]].op, ops.Add | ops.Max)
+                self._cast(op, args[0], node.type, size, follows_add)
+            case ops.Scan():
+                self.program(op.body, repeats * node.type.shape[0])
+            case _:
+                assert_never(op)
+
+    def _linear(self, op: ops.Linear, x: TensorType, y: TensorType, repeats: int) -> None:
+        positions = y.size // y.shape[-1] * repeats
+        adders = csd.estimate(op.weights) * positions
+        self.add(adders, csd.adder_width(_mean_width(x), _mean_width(y)))
+
+    def _products(self, x: TensorType, y: TensorType, count: int) -> None:
+        blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
+        self.dsp += blocks * count
+        self.lut += luts * count
+
+    def _scale(self, args: Sequence[TensorType], constants: Sequence[bool], count: int) -> None:
+        """Products with constants, in shifts and adders."""
+        factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
+        adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
+        self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
+
+    def _table(self, x: TensorType, y: TensorType, count: int) -> None:
+        address, width = max(x.max_width, 1), max(y.max_width, 1)
+        if width << address < _BLOCK_TABLE_BITS:
+            self.lut += self._area.table(address, width) * count
+        else:
+            self.bram += _blocks(1 << address, width) * count
+
+    def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: int, follows_add: bool) -> None:
+        width = _mean_width(y)
+        drops = bool(np.any(x.frac > op.frac))
+        # Constants for rounding join a bias that was added before.
+        if drops and op.rounding is not Rounding.TRN and not (follows_add and op.rounding is Rounding.RND):
+            self.add(count, width + 1)
+        if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
+            self._choose(count, width + 2)
+
+
+def _blocks(words: int, bits: float) -> int:
+    return min(math.ceil(words / deep) * math.ceil(bits / wide) for deep, wide in _BLOCK_SHAPES)
+
+
+def _live(program: Program) -> list[bool]:
+    live = [False] * len(program.nodes)
+    for output in program.outputs:
+        live[output.node] = True
+    for index in range(len(program.nodes) - 1, -1, -1):
+        if live[index]:
+            for arg in program.nodes[index].args:
+                live[arg] = True
+    return live
+
+
+def _mean_width(kind: TensorType) -> float:
+    return float(kind.width.mean())
+
+
+def _nonzero_share(args: Sequence[TensorType], constants: Sequence[bool]) -> float:
+    """The share of a constant operand that is not 0; 1 without one."""
+    for kind, constant in zip(args, constants, strict=True):
+        if constant:
+            return float(np.mean(kind.lo != 0))
+    return 1.0

@@ -1,0 +1,274 @@
+"""Running external programs, and the shape of a flow.
+
+A flow is data plus functions: `find` (which tools), `files` and `commands` (a pure plan that can be looked at before anything
+runs) and `read` (the tools' own reports as a typed result). `execute` is the only place that puts them together. Nothing here
+knows what a network is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, TypeVar
+
+from bitsmith.errors import ToolFailedError
+from bitsmith.flows.tools import FoundTool
+
+Progress = Callable[[str], None]
+"""Called with each line that a running tool writes."""
+
+_POLL_S = 0.1
+_KILL_GRACE_S = 3.0
+_ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named it
+_SPOKEN_ERROR = re.compile(
+    r"(?i)^(?!\W*(?:warning|info|note)\b).*(?<!\bno )(?<!\b0 )(?<!\bzero )(?<!\bwithout )\b(?:errors?|fatal)\b(?!\W*0\b)"
+)
+"""What a line has that tells of an error, and no count of none; too loose to tell whether a tool has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One call of one program, as a value.
+
+    Args:
+        argv: program and arguments; paths inside the project are relative to ``cwd`` (the WebAssembly tools see a
+            private folder in place of /tmp, so that absolute paths do not always mean the same to them).
+        cwd: the folder it runs in.
+        log: the file that ends up holding what the tool said.
+        env: variables set besides the inherited ones.
+        outputs: files it makes. They are removed before it starts and whenever it does not end well, so that a
+            half-written one is never taken for a result.
+        writes_log: the tool writes ``log`` itself; its console text goes beside it, into ``*.console``.
+        error_pattern: what the tool's error lines look like.
+        errors_fail: an error line is a failure whatever the exit code, and soon the end of the program.
+    """
+
+    argv: tuple[str, ...]
+    cwd: Path
+    log: Path
+    env: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[Path, ...] = ()
+    writes_log: bool = False
+    error_pattern: str = r"(?i)\berror\b"
+    errors_fail: bool = False
+
+    @property
+    def console(self) -> Path:
+        """The file that receives standard output and standard error."""
+        return self.log.with_name(self.log.name + ".console") if self.writes_log else self.log
+
+    @property
+    def key(self) -> str:
+        """What the call does, without where it does it: an ingredient of a stage's digest."""
+        return json.dumps([self.argv, self.env])
+
+
+def run(command: Command, progress: Progress | None = None, timeout: float | None = None) -> None:
+    """Run a command to its end with its output in its log; ``timeout`` is in seconds.
+
+    On any other end than success (failure, timeout, Ctrl-C, SIGTERM, an exception in ``progress``) its whole process
+    group is ended and its outputs are removed.
+
+    Raises:
+        ToolFailedError: with the command, the path of the log and the log's first error line.
+    """
+    command.log.parent.mkdir(parents=True, exist_ok=True)
+    for path in (*command.outputs, command.log, command.console):
+        path.unlink(missing_ok=True)
+    done = False
+    try:
+        with _terminable():
+            with command.console.open("wb") as console:
+                process = _start(command, console.fileno())
+            try:
+                code = _follow(process, command, progress, timeout)
+            finally:
+                _end_group(process)
+        missing = [path for path in command.outputs if not path.exists()]
+        if code != 0 or missing or (command.errors_fail and _error_line(command)[0]):
+            raise _failure(command, code, missing, timeout)
+        done = True
+    finally:
+        if not done:
+            for path in command.outputs:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Lets SIGTERM unwind the stack as Ctrl-C does, so that running programs are ended; where nobody else handles it."""
+    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if usual:
+        signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        if usual:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _start(command: Command, console: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env={**os.environ, **dict(command.env)},
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a group of its own, so that it can be ended with all its children
+        )
+    except OSError as error:
+        raise ToolFailedError(
+            f"the program could not be started: {error.strerror}", where=command.argv[0], log=str(command.log)
+        ) from error
+
+
+def _follow(
+    process: subprocess.Popen[bytes], command: Command, progress: Progress | None, timeout: float | None
+) -> int | None:
+    """Report the log's lines as they come; the exit code, or None when the time was over or an error line was enough."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    error = re.compile(command.error_pattern) if command.errors_fail else None
+    reader = _LineReader(command.log)
+    while True:
+        try:
+            code: int | None = process.wait(timeout=_POLL_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        ended = code is not None
+        if progress is not None or error is not None:
+            for line in reader.lines(final=ended):
+                if progress is not None:
+                    progress(line)
+                if error is not None and error.search(line):
+                    error, grace = None, time.monotonic() + _ERROR_GRACE_S
+                    deadline = grace if deadline is None else min(deadline, grace)
+        if ended or (deadline is not None and time.monotonic() > deadline):
+            return code
+
+
+class _LineReader:
+    """Complete lines of a file that another process is still writing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def lines(self, final: bool) -> list[str]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []  # the tool has not opened its log yet
+        end = len(data) if final else data.rfind(b"\n") + 1
+        self._offset += end
+        return data[:end].decode(errors="replace").splitlines()
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process and its children."""
+    for stop, grace_s in ((signal.SIGTERM, _KILL_GRACE_S), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, stop)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            return  # only dead members left that await their parent
+        try:
+            process.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _failure(command: Command, code: int | None, missing: Sequence[Path], timeout: float | None) -> ToolFailedError:
+    is_error, line = _error_line(command)
+    if code is None:
+        found = "stopped at an error" if command.errors_fail and is_error else f"not finished after {timeout:g} s"
+    elif code < 0:
+        found = f"ended by signal {-code} ({signal.strsignal(-code)})"
+    elif code > 0:
+        found = f"exit code {code}"
+    elif command.errors_fail and is_error:
+        found = "ended as if all were well"
+    else:
+        found = f"ended without writing {', '.join(path.name for path in missing)}"
+    return ToolFailedError(
+        f"{found}: {line}" if line else found,
+        where=" ".join(command.argv),
+        log=str(command.log),
+        remedy=f"read the log {command.log}",
+    )
+
+
+def _error_line(command: Command) -> tuple[bool, str]:
+    """Whether a line of the logs matches the command's error pattern; the first that does.
+
+    Else the first that speaks of an error in other words, and if none does, the last that is not empty.
+    """
+    last = spoken = ""
+    for path in dict.fromkeys((command.log, command.console)):
+        if not path.exists():
+            continue
+        with path.open(errors="replace") as file:
+            for line in file:
+                if re.search(command.error_pattern, line):
+                    return True, line.strip()
+                if not spoken and _SPOKEN_ERROR.search(line):
+                    spoken = line.strip()
+                last = line.strip() or last
+    return False, spoken or last
+
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Flow(Protocol[Result_co]):
+    """Something that external tools do to a project folder."""
+
+    def find(self) -> tuple[FoundTool, ...]:
+        """The tools it needs; raises ToolMissingError."""
+
+    def files(self) -> Mapping[str, str]:
+        """The scripts and settings that the commands read: path inside the project -> text. Pure."""
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        """The calls, in order. Pure."""
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> Result_co:
+        """The result, from the files that the commands wrote."""
+
+
+def execute(
+    flow: Flow[Result_co], project: Path, progress: Progress | None = None, timeout: float | None = None
+) -> Result_co:
+    """Find the tools, write the flow's files, run its commands and read its result."""
+    project = project.resolve()
+    tools = flow.find()
+    for name, text in flow.files().items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for command in flow.commands(project, tools):
+        run(command, progress, timeout)
+    return flow.read(project, tools)
+
+
+def inside(project: Path, path: Path) -> str:
+    """``path`` as seen from the project folder, for a command that runs there."""
+    return os.path.relpath(path.resolve(), project.resolve())

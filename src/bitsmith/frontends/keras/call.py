@@ -1,0 +1,277 @@
+"""One call of a Keras layer, as the translations see it: its configuration, operands and weights, all checked on access."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.json import Fields, Json, constant, shown
+from bitsmith.frontends.keras.weights import Stored
+from bitsmith.layers.axis_order import Order
+from bitsmith.layers.input import Constant as ConstantTensor
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.merge import Add, Multiply
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.shape import Identity
+
+MAX_ELEMENTS = 1 << 24
+"""Most elements of one tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A layer of ours that a Keras layer becomes, or one of several.
+
+    The one without a suffix carries the user's name; the others' names end in the suffix. ``source`` is by default Keras's
+    class name. ``inputs`` are numbers of the call's tensors and suffixes of earlier steps; left out, a step reads the one
+    before it, and the first one all tensors of the call. ``order`` and ``inner`` are those of the network's node.
+    """
+
+    layer: Layer
+    suffix: str = ""
+    source: str = ""
+    inputs: tuple[int | str, ...] | None = None
+    order: Order | None = None
+    inner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps in order, and the suffixes of those that are the call's results, in Keras's order."""
+
+    steps: tuple[Step, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCall:
+    """A layer on tensors of the given shapes: the positional arguments, then those that keywords name.
+
+    ``arguments`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
+    accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value. ``stored`` has
+    the layer's variables and then those of the sub-layers that it names.
+    """
+
+    config: Fields
+    major: int
+    shapes: tuple[Shape, ...]
+    arguments: tuple[Constant | None, ...]
+    stored: Callable[[Sequence[str]], Sequence[Stored]]
+    keywords: Mapping[str, tuple[int, ...] | Json] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The place that errors name."""
+        return self.config.where
+
+    @property
+    def constants(self) -> tuple[Floats | None, ...]:
+        """The positional arguments as numbers, None where that is a tensor.
+
+        Raises:
+            UnsupportedError: arguments that are something else.
+        """
+        return tuple(None if argument is None else numbers(argument.value) for argument in self.arguments)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the only operand."""
+        if len(self.shapes) != 1 or len(self.arguments) != 1:
+            raise ModelFileError(f"called on {len(self.arguments)} arguments", where=self.where, accepted="one tensor")
+        return self.shapes[0]
+
+    def weights(self, *wanted: tuple[str, Shape], ignored: int = 0, parts: Sequence[str] = ()) -> list[Floats]:
+        """The layer's trained tensors, which must have these names' shapes; ``ignored`` more may follow.
+
+        ``parts`` are the attributes of Keras's layer that hold its sub-layers, in the order in which it makes them: their
+        tensors follow its own.
+
+        Raises:
+            ModelFileError: weights that are missing, too many, of another shape, NaN or infinite.
+        """
+        stored = self.stored(parts)
+        names = ", ".join(name for name, _ in wanted)
+        if not len(wanted) <= len(stored) <= len(wanted) + ignored:
+            raise ModelFileError(
+                f"{len(stored)} weights are stored for this layer",
+                where=self.where,
+                accepted=f"{len(wanted)} ({names})",
+            )
+        return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
+
+    def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
+        if tensor.shape != shape:
+            raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.where, accepted=f"shape {shape}")
+        values = tensor.read()
+        if not bool(np.all(np.isfinite(values))):
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            raise ModelFileError(
+                f"{name} holds {count} NaN or infinite values",
+                where=self.where,
+                remedy="train the model again, or load a checkpoint from before it diverged",
+            )
+        return as_weights(values)
+
+    def placed(self, adapt: Callable[[Floats], Floats]) -> tuple[list[Step], tuple[int | str, ...]]:
+        """Steps for the positional arguments that are constants, as ``adapt`` makes them, and where each argument is."""
+        steps: list[Step] = []
+        inputs: list[int | str] = []
+        for values in self.constants:
+            if values is None:
+                inputs.append(sum(isinstance(key, int) for key in inputs))
+                continue
+            suffix = f"constant{len(steps) or ''}"
+            steps.append(Step(ConstantTensor(as_weights(adapt(values))), suffix, "Constant", ()))
+            inputs.append(suffix)
+        return steps, tuple(inputs)
+
+    def axis(self, axis: int, shape: Shape) -> int:
+        """Keras's ``axis``, which counts the batch axis, as one of ``shape``'s."""
+        rank = len(shape)
+        counted = axis if axis >= 0 else axis + rank + 1
+        if counted == 0:
+            raise UnsupportedError("works along the batch axis", accepted="axes within a sample")
+        if not 1 <= counted <= rank:
+            raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
+        return counted - 1
+
+    def affine(self, scale: Floats, offset: Floats) -> tuple[Step, ...]:
+        """``x * scale + offset`` for constants that broadcast to the operand.
+
+        One step if they vary along one axis at most, else products and sums with constant nodes.
+        """
+        shape = checked_size(self.shapes[0], self.where)
+        scale, offset = without_batch(scale, len(shape)), without_batch(offset, len(shape))
+        try:
+            full = np.broadcast_shapes(scale.shape, offset.shape)
+            fits = np.broadcast_shapes(full, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UnsupportedError(
+                f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {shape}",
+                accepted="constants that broadcast to the input's shape",
+            )
+        full = (1,) * (len(shape) - len(full)) + full
+        axes = [axis for axis, size in enumerate(full) if size > 1]
+        if len(axes) > 1 or not shape:
+            return _element_by_element(scale, offset)
+        axis = axes[0] if axes else len(shape) - 1
+        target = tuple(size if k == axis else 1 for k, size in enumerate(shape))
+        scale, offset = (np.broadcast_to(values, target).ravel() for values in (scale, offset))
+        return (Step(BatchNormalization(as_weights(scale), as_weights(offset), axis)),)
+
+
+def _element_by_element(scale: Floats, offset: Floats) -> tuple[Step, ...]:
+    """The first operand times ``scale`` plus ``offset``."""
+    steps: list[Step] = []
+    last: int | str = 0
+    if bool(np.any(scale != 1.0)):
+        steps += [
+            Step(ConstantTensor(as_weights(scale)), "scale", "Constant", ()),
+            Step(Multiply(), "scaled", inputs=(last, "scale")),
+        ]
+        last = "scaled"
+    if bool(np.any(offset != 0.0)):
+        steps += [
+            Step(ConstantTensor(as_weights(offset)), "offset", "Constant", ()),
+            Step(Add(), "shifted", inputs=(last, "offset")),
+        ]
+    # The last one carries the user's name.
+    return (*steps[:-1], replace(steps[-1], suffix="")) if steps else (Step(Identity()),)
+
+
+Translator: TypeAlias = Callable[[LayerCall], "tuple[Step, ...] | Steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
+
+    ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused.
+    """
+
+    read: Translator
+    becomes: str
+    keywords: frozenset[str] = frozenset()
+
+
+def joining(read: Callable[[LayerCall], Layer]) -> Translator:
+    """A layer of any number of operands."""
+    return lambda call: (Step(read(call)),)
+
+
+def unary(read: Callable[[LayerCall], Layer]) -> Translator:
+    """A layer of one operand."""
+
+    def translate(call: LayerCall) -> tuple[Step, ...]:
+        checked_size(call.shape, call.where)
+        return (Step(read(call)),)
+
+    return translate
+
+
+def without_batch(values: Floats, rank: int) -> Floats:
+    """A constant without the axis of size 1 that stands for the batch of an operand of ``rank`` axes."""
+    while values.ndim > rank and values.shape[0] == 1:
+        values = values[0]
+    return values
+
+
+def sample_shape(value: Json, where: str) -> Shape:
+    """A shape with its batch axis, as Keras writes it, without it.
+
+    Raises:
+        UnsupportedError: sizes that are not fixed.
+        ModelFileError: no shape, or an absurd one.
+    """
+    if not isinstance(value, list) or not value or len(value) > 32:
+        raise ModelFileError(
+            f"the input's shape is {shown(value)}",
+            where=where,
+            accepted="a list of sizes",
+            remedy="build the model (give an Input, or call it once) before saving it",
+        )
+    shape = [size for size in value[1:] if isinstance(size, int) and not isinstance(size, bool) and size > 0]
+    if None in value[1:]:
+        raise UnsupportedError(
+            f"the input's shape {shown(value)} leaves sizes open",
+            where=where,
+            accepted="fixed sizes (all but the batch)",
+            remedy="build the model with the sizes that the hardware shall process",
+        )
+    if len(shape) != len(value) - 1:
+        raise ModelFileError(f"the input's shape is {shown(value)}", where=where, accepted="positive whole numbers")
+    if not shape:
+        raise UnsupportedError(
+            "an input of scalars",
+            where=where,
+            accepted="shapes with at least one axis",
+            remedy="give the input the shape (1,)",
+        )
+    return checked_size(tuple(shape), where)
+
+
+def checked_size(shape: Shape, where: str) -> Shape:
+    """``shape``, if a tensor of it is of sensible size."""
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ModelFileError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    return shape
+
+
+def numbers(value: Json) -> Floats:
+    """A constant argument.
+
+    Raises:
+        UnsupportedError: something else than finite numbers.
+    """
+    values = constant(value)
+    if values is None:
+        raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
+    return values

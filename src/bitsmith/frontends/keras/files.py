@@ -1,0 +1,254 @@
+"""Opens whatever a Keras model comes in: archives, HDF5 files, JSON with weights, live objects.
+
+What leaves is the model's JSON, the version of Keras that wrote it and its weights; nothing of them has been interpreted.
+All sizes are checked before anything is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import h5py
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
+from bitsmith.frontends.keras.weights import (
+    H5File,
+    LiveLayer,
+    LiveWeights,
+    NamedWeights,
+    NumberedWeights,
+    WeightStore,
+    h5_errors,
+)
+
+MAX_ARCHIVE_BYTES = 2 << 30
+MAX_ARCHIVE_MEMBERS = 10_000
+
+ZIP_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What reading a damaged archive raises."""
+
+
+@runtime_checkable
+class LiveModel(Protocol):
+    """What is used of a live Keras model."""
+
+    layers: Sequence[LiveLayer]
+
+    def to_json(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as it was found: its JSON (``class_name``, ``config``, ...), Keras's major version, and its weights."""
+
+    model: Fields
+    major: int
+    weights: WeightStore
+
+
+@contextlib.contextmanager
+def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLike[str] | None) -> Iterator[Source]:
+    """``source`` opened for the time of the context.
+
+    Raises:
+        ModelFileError: no Keras model, or one that is broken.
+    """
+    if not isinstance(weights, str | os.PathLike | None):
+        raise ModelFileError(f"a {type(weights).__name__} is no weight file", accepted="a path")
+    if isinstance(source, str | os.PathLike):
+        with contextlib.ExitStack() as stack:
+            yield _from_path(Path(source), None if weights is None else Path(weights), stack)
+    elif isinstance(source, LiveModel) and weights is None:
+        yield _live(source)
+    elif isinstance(source, LiveModel):
+        raise ModelFileError("weights are given for a live model, which has its own", remedy="load them into the model")
+    else:
+        raise ModelFileError(f"a {type(source).__name__} is no Keras model", accepted="a path or a live Keras model")
+
+
+def _live(model: LiveModel) -> Source:
+    where = f"live model {shown(getattr(model, 'name', '?'))}"
+    try:
+        text = model.to_json()
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise UnsupportedError(
+            f"Keras cannot describe this model ({shown(str(error))})",
+            where=where,
+            accepted="Sequential and functional models of built-in layers",
+            remedy="rebuild a subclassed model with the functional API",
+        ) from error
+    values = parse_json(text, where)
+    return Source(Fields(values, where), _major(values, where), LiveWeights(model.layers))
+
+
+def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) -> Source:
+    where = str(path)
+    if "\0" in where:
+        raise ModelFileError("a path with a null character", where=where.replace("\0", "\\0"))
+    try:
+        with path.open("rb") as file:
+            magic = file.read(8)
+    except OSError as error:
+        raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
+    except UnicodeEncodeError:
+        raise ModelFileError("a path that no file has", where=where) from None
+    if magic.startswith(b"PK"):
+        found = _from_archive(path, stack)
+    elif magic == b"\x89HDF\r\n\x1a\n":
+        found = _from_h5(path, stack)
+    elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        values = parse_json(_read_bounded(path), where)
+        weights = _weights_beside(path) if weights is None else weights
+        return Source(Fields(values, where), _major(values, where), _weights_of(_h5(weights, stack)))
+    else:
+        raise ModelFileError(
+            "the file is neither a zip archive, nor HDF5, nor JSON",
+            where=where,
+            accepted="*.keras, *.h5, or the JSON of to_json() with a weights file",
+        )
+    return found if weights is None else replace(found, weights=_weights_of(_h5(weights, stack)))
+
+
+def _read_bounded(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise ModelFileError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    return text.removeprefix(b"\xef\xbb\xbf")
+
+
+def _weights_beside(path: Path) -> Path:
+    candidates = [path.with_name(path.stem + ending) for ending in ("_weights.h5", ".weights.h5", ".h5")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ModelFileError(
+        "there are no weights beside this architecture",
+        where=str(path),
+        accepted=" or ".join(candidate.name for candidate in candidates),
+        remedy="name the weights file",
+    )
+
+
+def _h5(path: Path, stack: contextlib.ExitStack) -> H5File:
+    with h5_errors(str(path)):
+        return H5File(stack.enter_context(h5py.File(path, "r")), str(path))
+
+
+def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
+    file = _h5(path, stack)
+    text = file.attribute(file.root, "model_config")
+    if text is None:
+        raise ModelFileError(
+            "the file holds weights only, no architecture",
+            where=str(path),
+            remedy="give the JSON of to_json() as the model and this file as its weights",
+        )
+    where = f"{path}, model_config"
+    values = parse_json(text, where)
+    version = file.attribute(file.root, "keras_version")
+    if version is not None:
+        values["keras_version"] = version
+    return Source(Fields(values, where), _major(values, where), _weights_of(file))
+
+
+def _weights_of(file: H5File) -> WeightStore:
+    if file.names(file.root, "layer_names") is not None:
+        return NamedWeights(file, file.root)
+    legacy = file.group(file.root, "model_weights")
+    if legacy is not None:
+        return NamedWeights(file, legacy)
+    if file.group(file.root, "layers") or file.group(file.root, "_layer_checkpoint_dependencies"):
+        return NumberedWeights(file)
+    raise ModelFileError("the file holds no Keras weights", where=file.where)
+
+
+def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
+    where = str(path)
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        members = checked_members(archive, where)
+        metadata = parse_json(_member(archive, members, "metadata.json", where), f"{where}, metadata.json")
+        values = parse_json(_member(archive, members, "config.json", where), f"{where}, config.json")
+        data = _member(archive, members, "model.weights.h5", where)
+    except ZIP_ERRORS as error:
+        raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
+    values["keras_version"] = metadata.get("keras_version")
+    inner = f"{where}, model.weights.h5"
+    with h5_errors(inner):
+        file = H5File(stack.enter_context(h5py.File(io.BytesIO(data), "r")), inner)
+    return Source(Fields(values, f"{where}, config.json"), _major(values, where), NumberedWeights(file))
+
+
+def checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
+    """The archive's members by name, if they are no more than can be read and lie within the archive."""
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    if len(members) > MAX_ARCHIVE_MEMBERS or total > MAX_ARCHIVE_BYTES:
+        raise ModelFileError(
+            f"the archive unpacks to {len(members)} files of {total} bytes in all",
+            where=where,
+            accepted=f"at most {MAX_ARCHIVE_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes",
+        )
+    for member in members:
+        parts = member.filename.replace("\\", "/").split("/")
+        if member.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+            raise ModelFileError(f"the archive's member {shown(member.filename)} leaves the archive", where=where)
+    names = {member.filename: member for member in members}
+    if len(names) != len(members):
+        raise ModelFileError("the archive has two members of the same name", where=where)
+    return names
+
+
+def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, where: str) -> bytes:
+    if name not in members:
+        hint = (
+            "weights in several files are not read; save with the default shard size"
+            if (name == "model.weights.h5" and "model.weights.json" in members)
+            else "save the model again"
+        )
+        raise ModelFileError(f"the archive has no {name}", where=where, remedy=hint)
+    limit = MAX_JSON_BYTES if name.endswith(".json") else MAX_ARCHIVE_BYTES
+    size = members[name].file_size
+    if size > limit:
+        raise ModelFileError(f"{name} has {size} bytes", where=where, accepted=f"at most {limit} bytes")
+    with archive.open(members[name]) as file:
+        return file.read(size)
+
+
+def _major(values: dict[str, Json], where: str) -> int:
+    """Keras's major version; the JSON of a Keras 3 ``to_json`` says none, but names each class's module."""
+    version = values.get("keras_version")
+    if version is None:
+        return 3 if "module" in values else 2
+    major = version.split(".")[0] if isinstance(version, str) else ""
+    if major not in ("1", "2", "3"):
+        raise ModelFileError(f"Keras version {shown(version)}", where=where, accepted="2 or 3")
+    if major == "1":
+        raise UnsupportedError(
+            "the model was saved by Keras 1",
+            where=where,
+            accepted="Keras 2 or 3",
+            remedy="load and save it with Keras 2",
+        )
+    return int(major)

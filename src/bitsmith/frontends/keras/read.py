@@ -1,0 +1,243 @@
+"""Keras models: ``.keras`` archives, whole-model HDF5, JSON with weights, and live objects, of Keras 2 and 3.
+
+Neither Keras nor TensorFlow is imported: files are parsed, live objects asked for their JSON and weights. The way:
+:mod:`keras_files` opens, :mod:`keras_graph` unrolls nesting and sharing, :mod:`keras_layers` and :mod:`keras_ops` translate
+one layer each, and this module gives names and collects what cannot be translated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.activations import read_activation
+from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, checked_size
+from bitsmith.frontends.keras.files import LiveModel, Source, opened
+from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Value, flat, read_graph
+from bitsmith.frontends.keras.json import Fields, Json, shown
+from bitsmith.frontends.keras.layers import LAYERS
+from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused, unknown
+from bitsmith.frontends.names import UniqueNames
+from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.network import Network, NetworkNode
+
+ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
+"""A model file, or a live Keras model."""
+
+_DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
+
+
+def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None) -> Network:
+    """The network of a Keras model, with the user's layer names.
+
+    An activation within a layer becomes a node of its own, ``<layer>_<activation>``; layers of nested models keep their names
+    unless these are taken; a layer used again is ``<layer>_1``. Layers that no output needs are left out.
+
+    Args:
+        source: a file, or a live model.
+        weights: a weights file to use instead of the model's own. For a JSON file the default is ``X_weights.h5``,
+            ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
+
+    Raises:
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: layers that cannot be translated, all of them in one message.
+    """
+    with opened(source, weights) as found:
+        return _network(read_graph(found), found)
+
+
+def layer_table() -> tuple[tuple[str, str], ...]:
+    """Keras's class names and what they become, for documentation: layers first, then functional operations."""
+    layers = [(name, translation.becomes) for name, translation in LAYERS.items()]
+    return (*layers, *((f"keras.ops {name}", translation.becomes) for name, translation in OPS.items()))
+
+
+def _network(graph: Graph, source: Source) -> Network:
+    names = _node_names(graph)
+    nodes: list[NetworkNode] = []
+    results: list[tuple[str, ...]] = []
+    shapes: dict[str, Shape | None] = {}
+    refusals: dict[tuple[str, str], Refusal] = {}
+    for call, name in zip(graph.calls, names.main, strict=True):
+        entry = call.entry
+        operands = [_result(results, shapes, operand, source) for operand in call.tensors]
+        known = [shape for shape in (shapes[operand] for operand in operands) if shape is not None]
+        results.append((name,))
+        shapes[name] = None
+        try:
+            translation = _translation(entry, source.major)
+            if translation is None:
+                refusals[entry.name, entry.class_name] = unknown(entry.name, entry.class_name, entry.custom)
+                continue
+            _check_config(entry.config, _is_operation(entry, source.major))
+            _check_arguments(call, translation)
+            if len(known) < len(operands):  # behind a layer that is refused
+                read_activation(entry.config, source.major)
+                continue
+            with np.errstate(all="ignore"):  # what overflows is found by _checked
+                steps = _steps(translation.read(_layer_call(call, source, known, translation)))
+        except UnsupportedError as error:
+            refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
+            continue
+        placed: dict[str, str] = {}
+        before = tuple(operands)
+        for step in steps.steps:
+            layer = _checked(step.layer, entry)
+            inputs = (
+                before
+                if step.inputs is None
+                else tuple(placed[key] if isinstance(key, str) else operands[key] for key in step.inputs)
+            )
+            node = NetworkNode(
+                names.of(name, step), layer, inputs, step.source or entry.class_name, order=step.order, inner=step.inner
+            )
+            shapes[node.name] = _result_shape(node, shapes, entry)
+            nodes.append(node)
+            placed[step.suffix] = node.name
+            before = (node.name,)
+        results[-1] = tuple(placed[suffix] for suffix in steps.results)
+    if refusals:
+        raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
+    return Network(
+        tuple(nodes),
+        tuple(_result(results, shapes, value, source) for value in graph.inputs),
+        tuple(_result(results, shapes, value, source) for value in graph.outputs),
+        graph.name,
+    )
+
+
+def _result(
+    results: Sequence[tuple[str, ...]], shapes: Mapping[str, Shape | None], value: Value, source: Source
+) -> str:
+    """The node that has the value; of a call that is refused the only one, whatever is asked for."""
+    found = results[value.call]
+    if shapes[found[0]] is None:
+        return found[0]
+    if not value.index < len(found):
+        raise ModelFileError("a result that its layer does not have", where=source.model.where)
+    return found[value.index]
+
+
+def _steps(read: tuple[Step, ...] | Steps) -> Steps:
+    return read if isinstance(read, Steps) else Steps(read, (read[-1].suffix,))
+
+
+def _is_operation(entry: Entry, major: int) -> bool:
+    is_op = entry.module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations"))
+    # The legacy format of Keras 3 says no module; only layers have the key "trainable".
+    if not entry.module and major >= 3 and entry.class_name in OPS and "trainable" not in entry.config.values:
+        is_op = True
+    return is_op
+
+
+def _translation(entry: Entry, major: int) -> Translation | None:
+    if entry.custom:
+        return None
+    return (OPS if _is_operation(entry, major) else LAYERS).get(entry.class_name)
+
+
+def _check_config(config: Fields, is_operation: bool) -> None:
+    """Refuses what a layer may ask for that changes its numbers, whatever its class.
+
+    An operation's dtype is a parameter of its own (of a cast, for example), no policy.
+    """
+    if config.flag("stateful", False):
+        raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
+    for key in ("quantization_config", "quantization_mode", "lora_rank"):
+        if config.get(key) is not None:
+            raise UnsupportedError(f"{key} is set", accepted="plain floating-point weights")
+    dtype = config.get("dtype")
+    while isinstance(dtype, dict):
+        inner = dtype.get("config")
+        name = inner.get("name") if isinstance(inner, dict) else None
+        dtype = dtype.get("class_name", "?") if name is None else name
+    is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
+    known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
+    if not known and not is_input and not is_operation:
+        raise UnsupportedError(f"the dtype policy {shown(dtype)}", accepted=", ".join(sorted(_DTYPES)))
+
+
+def _check_arguments(call: Call, translation: Translation) -> None:
+    for key, operand in call.kwargs.items():
+        harmless = (None, False, 0) if key == "training" else (None,)
+        if key not in translation.keywords and not (isinstance(operand, Constant) and operand.value in harmless):
+            raise UnsupportedError(
+                f"called with the argument {key}",
+                accepted="tensors as the only arguments",
+                remedy="call the layer without it",
+            )
+
+
+def _layer_call(call: Call, source: Source, shapes: list[Shape], translation: Translation) -> LayerCall:
+    arguments = tuple(operand if isinstance(operand, Constant) else None for operand in call.operands)
+    keywords: dict[str, tuple[int, ...] | Json] = {}
+    count = sum(isinstance(operand, Value) for operand in call.operands)
+    for key, operand in call.kwargs.items():
+        tensors = sum(isinstance(value, Value) for value in flat((operand,)))
+        if tensors:
+            keywords[key] = tuple(range(count, count + tensors))
+        elif isinstance(operand, Constant) and operand.value is not None and key in translation.keywords:
+            keywords[key] = operand.value
+        count += tensors
+    return LayerCall(
+        call.entry.config,
+        source.major,
+        tuple(shapes),
+        arguments,
+        lambda parts: source.weights.variables(call.path, parts),
+        keywords,
+    )
+
+
+def _checked(layer: Layer, entry: Entry) -> Layer:
+    """``layer``, if what was computed from its weights (a variance's root, ...) is finite."""
+    for name, values in layer.weights().items():
+        if not bool(np.all(np.isfinite(values))):
+            raise ModelFileError(f"{name} overflows", where=entry.config.where, accepted="finite weights")
+    return layer
+
+
+def _result_shape(node: NetworkNode, shapes: Mapping[str, Shape | None], entry: Entry) -> Shape:
+    operands = [shape for shape in (shapes[name] for name in node.inputs) if shape is not None]
+    try:
+        return checked_size(node.layer.output_shape(operands), entry.config.where)
+    except UnsupportedError as error:
+        raise ModelFileError(
+            f"shapes that do not fit: {error.found}", where=entry.config.where, accepted=error.accepted
+        ) from error
+
+
+class _Names(UniqueNames):
+    """Unique node names; ``main`` has one per call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main: list[str] = []
+
+    def of(self, main: str, step: Step) -> str:
+        """The name of one step of the call named ``main``."""
+        return main if not step.suffix else self.take(f"{main}_{step.suffix}")
+
+
+def _node_names(graph: Graph) -> _Names:
+    """Names of the calls: first those of the outermost model's layers, which are kept, then all others in order."""
+    names = _Names()
+    given: dict[int, str] = {}
+    for number, call in enumerate(graph.calls):
+        if len(call.path) == 1 and call.repeat == 0:
+            given[number] = names.take(call.entry.name)
+    first: dict[tuple[str, ...], str] = {}
+    for number, call in enumerate(graph.calls):
+        path = tuple(place.name for place in call.path)
+        if number not in given and path not in first:
+            given[number] = names.take(path[-1], "_".join(path[-2:]), "_".join(path))
+        elif number not in given:
+            given[number] = names.take(f"{first[path]}_{call.repeat}")
+        first.setdefault(path, given[number])
+    names.main = [given[number] for number in range(len(graph.calls))]
+    return names

@@ -1,0 +1,274 @@
+"""Where the trained tensors of a Keras model lie: three layouts behind one question, "the variables of this layer".
+
+Only plain data sets of numbers inside the file are read: links to elsewhere, virtual and external data sets are refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError
+from bitsmith.frontends.keras.json import shown
+from bitsmith.layers.layer import Floats, Shape
+
+MAX_WEIGHT_BYTES = 2 << 30
+"""Most bytes of one model's trained tensors."""
+
+_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A layer within its model: its name, and the group that the Keras 3 layout numbers it by (``dense_1``)."""
+
+    name: str
+    group: str
+
+
+LayerPath = tuple[Place, ...]
+"""A layer's place, from the outermost model inwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A trained tensor that has not been read yet. ``read`` raises ``ModelFileError``."""
+
+    shape: Shape
+    read: Callable[[], Floats]
+
+
+class WeightStore(Protocol):
+    """The variables of the layers of one model."""
+
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
+        """The layer's variables in its own order, those of its sub-layers ``parts`` behind; none if the store has none for it."""
+
+
+@contextlib.contextmanager
+def h5_errors(where: str) -> Iterator[None]:
+    """Turns whatever the HDF5 library raises on a broken file into one error."""
+    try:
+        yield
+    except _H5_ERRORS as error:
+        raise ModelFileError(f"the HDF5 data cannot be read ({shown(str(error))})", where=where) from None
+
+
+class H5File:
+    """An open HDF5 file, read with care; ``where`` names it in errors."""
+
+    def __init__(self, file: h5py.File, where: str) -> None:
+        self.root = file
+        self.where = where
+        self._bytes_left = MAX_WEIGHT_BYTES
+
+    def child(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
+        """What lies at ``path`` (parts joined by ``/``) under ``group``; None if nothing does."""
+        with h5_errors(self.where):
+            for part in path.split("/"):
+                link = group.get(part, getlink=True) if isinstance(group, h5py.Group) and part else None
+                if link is None:
+                    return None
+                if not isinstance(link, h5py.HardLink):
+                    raise ModelFileError(
+                        f"{shown(path)} is a link to another place",
+                        where=self.where,
+                        accepted="data within the file itself",
+                    )
+                group = group[part]
+            return group
+
+    def group(self, group: h5py.Group, path: str) -> h5py.Group | None:
+        """The group at ``path``, or None."""
+        found = self.child(group, path)
+        return found if isinstance(found, h5py.Group) else None
+
+    def attribute(self, item: h5py.Group | h5py.Dataset, name: str) -> str | None:
+        """A text attribute, or None."""
+        texts = self._texts(item, name)
+        return texts[0] if texts is not None and len(texts) == 1 else None
+
+    def names(self, group: h5py.Group, name: str) -> list[str] | None:
+        """An attribute that is a list of texts (perhaps in pieces: ``name0``, ``name1``, ...), or None."""
+        whole = self._texts(group, name)
+        if whole is not None:
+            return whole
+        pieces: list[str] = []
+        count = 0
+        while (piece := self._texts(group, f"{name}{count}")) is not None:
+            pieces += piece
+            count += 1
+        return pieces if count else None
+
+    def _texts(self, item: h5py.Group | h5py.Dataset, name: str) -> list[str] | None:
+        """The texts of an attribute; None if there is none of that name, or it holds something else."""
+        with h5_errors(self.where):
+            if name not in item.attrs:
+                return None
+            # The type is looked at before the value is read: the HDF5 library crashes on some broken values of other types.
+            kind = item.attrs.get_id(name).dtype
+            if kind.kind != "S" and h5py.check_string_dtype(kind) is None:
+                return [] if item.attrs.get_id(name).shape == (0,) else None
+            value = item.attrs[name]
+            items: list[object] = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
+            return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in items]
+
+    def stored(self, item: h5py.Group | h5py.Dataset | None, label: str) -> Stored:
+        """The data set ``item`` as a tensor to be read later."""
+        where = f"{self.where}, {label}"
+        if not isinstance(item, h5py.Dataset):
+            raise ModelFileError("the data set is missing", where=where)
+        with h5_errors(where):
+            if item.is_virtual or item.external:
+                raise ModelFileError("the data set refers to other files", where=where)
+            shape, kind, size = item.shape, item.dtype.kind, item.dtype.itemsize
+            brain_float = self.attribute(item, "dtype") == "bfloat16" and size == 2
+            if shape is None or (kind not in "fiub" and not brain_float):
+                raise ModelFileError(f"the data set holds {shown(str(item.dtype))}", where=where, accepted="numbers")
+
+        def read() -> Floats:
+            self._bytes_left -= item.size * size
+            if self._bytes_left < 0:
+                raise ModelFileError(
+                    "the weights are absurdly large", where=where, accepted=f"at most {MAX_WEIGHT_BYTES} bytes in all"
+                )
+            with h5_errors(where):
+                values = np.asarray(item[()])
+                return _from_brain_float(values) if brain_float else values.astype(np.float64)
+
+        return Stored(tuple(int(n) for n in shape), read)
+
+
+def _from_brain_float(values: npt.NDArray[np.generic]) -> Floats:
+    """bfloat16, which numpy does not know: the upper half of a float32."""
+    bits = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) << np.uint32(16)
+    return bits.view(np.float32).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedWeights:
+    """Keras 3 (and the ``.keras`` files of 2.13 and 2.14): ``layers/dense_1/vars/0``, numbered by class in layer order;
+    a sub-layer's are at ``layers/multi_head_attention/query_dense/vars/0``.
+
+    Newer files also note each layer's own name there. Keras goes by the number alone, so the name only helps to find a layer
+    whose class was renamed.
+    """
+
+    file: H5File
+
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
+        group: h5py.Group | None = self.file.root
+        for place in path:
+            group = group and self._layer(group, place)
+        if group is None:
+            return ()
+        label = "/".join(place.name for place in path)
+        stored = self._own(group, label)
+        for part in parts:
+            # Keras 2.13 and early Keras 3 go by the private attribute.
+            inner = self.file.group(group, part) or self.file.group(group, f"_{part}")
+            stored += [] if inner is None else self._own(inner, f"{label}/{part}")
+        return stored
+
+    def _own(self, layer: h5py.Group, label: str) -> list[Stored]:
+        variables = self.file.group(layer, "vars")
+        if variables is None:
+            return []
+        with h5_errors(self.file.where):
+            count = len(variables)
+        return [self.file.stored(self.file.child(variables, str(k)), f"{label}, variable {k}") for k in range(count)]
+
+    def _layer(self, model: h5py.Group, place: Place) -> h5py.Group | None:
+        layers = self.file.group(model, "layers") or self.file.group(model, "_layer_checkpoint_dependencies")
+        if layers is None:
+            return None
+        numbered = self.file.group(layers, place.group)
+        if numbered is not None:
+            return numbered
+        with h5_errors(self.file.where):
+            groups = [self.file.group(layers, key) for key in layers]
+        named = [group for group in groups if group is not None and self._name(group) == place.name]
+        return named[0] if len(named) == 1 else None
+
+    def _name(self, layer: h5py.Group) -> str | None:
+        variables = self.file.group(layer, "vars")
+        return None if variables is None else self.file.attribute(variables, "name")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedWeights:
+    """Keras 2 and the legacy HDF5 format of Keras 3: one group per layer, which lists its ``weight_names``.
+
+    A nested model is one group; its layers are told apart by the names, ``dense/kernel:0`` or ``model/dense/kernel``.
+    """
+
+    file: H5File
+    layers: h5py.Group
+
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
+        group = self.file.group(self.layers, path[0].name)
+        names = None if group is None else self.file.names(group, "weight_names")
+        if group is None or not names:
+            return ()
+        if len(path) > 1:
+            names = _names_within(names, [place.name for place in path])
+        return [self.file.stored(self.file.child(group, name), f"weight {shown(name)}") for name in names]
+
+
+def _names_within(names: list[str], path: list[str]) -> list[str]:
+    """Those of a nested model's weight names that belong to the layer at ``path``.
+
+    Names leave out some of the enclosing models; where several fit, the one that leaves out fewest does.
+    """
+    scopes: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        parts = name.split("/")[:-1]
+        while parts and parts[-1] != path[-1]:
+            parts.pop()
+        if parts and _is_subsequence(parts, path):
+            scopes.setdefault(tuple(parts), []).append(name)
+    return scopes[max(scopes, key=len)] if scopes else []
+
+
+def _is_subsequence(parts: list[str], path: list[str]) -> bool:
+    rest = iter(path)
+    return all(part in rest for part in parts)
+
+
+class LiveLayer(Protocol):
+    """What is used of a layer of a live model."""
+
+    name: str
+
+    def get_weights(self) -> list[npt.NDArray[np.generic]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWeights:
+    """The variables of a live model's layers."""
+
+    layers: Sequence[LiveLayer]
+
+    def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
+        layers = self.layers
+        for depth, place in enumerate(path):
+            found = [layer for layer in layers if layer.name == place.name]
+            if len(found) != 1:
+                return ()
+            if depth == len(path) - 1:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
+                    return [_in_memory(np.asarray(values)) for values in found[0].get_weights()]
+            layers = getattr(found[0], "layers", ())
+        return ()
+
+
+def _in_memory(values: npt.NDArray[np.generic]) -> Stored:
+    return Stored(values.shape, lambda: values.astype(np.float64))

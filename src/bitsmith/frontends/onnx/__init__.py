@@ -1,0 +1,1 @@
+"""ONNX: files and live models, and their vocabulary of operators."""

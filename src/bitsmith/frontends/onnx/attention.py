@@ -1,0 +1,143 @@
+"""ONNX's attention in one operator: scores, softmax and weighted sum."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.products import Product
+from bitsmith.frontends.onnx.values import Kind, Known, Tensor
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.layer import as_weights, broadcasts
+from bitsmith.layers.merge import Add
+from bitsmith.layers.shape import Gather, Reshape
+from bitsmith.layers.softmax import Softmax
+
+_ONE, _ZERO = np.ones(()), np.zeros(())
+
+_WITH_HEADS, _FLAT = 4, 3
+"""Axes of operands (samples, heads, places, channels) and (samples, places, heads and channels)."""
+
+_RAW, _WEIGHTS = 0, 3
+"""What the fourth result may be: products of queries and keys, or what the softmax makes of them."""
+
+_MASKED = -1e30
+"""What is less than this is as good as minus infinity."""
+
+
+def _attention(call: Call) -> tuple[Tensor | None, ...]:
+    """A. Vaswani et al., "Attention is all you need", NIPS 2017, section 3.2; heads of keys may serve several of the queries."""
+    attributes = call.attributes
+    attributes.ignore("softmax_precision")
+    for number, what in (
+        (4, "keys of the past"),
+        (5, "values of the past"),
+        (6, "numbers of keys that are no padding"),
+    ):
+        if call.value(number) is not None:
+            raise UnsupportedError(what, accepted="queries, keys, values and a mask")
+    q, k, v = (call.tensor(number) for number in range(3))
+    if not q.rank == k.rank == v.rank or q.rank not in (_FLAT, _WITH_HEADS):
+        raise UnsupportedError(f"operands of {q.rank}, {k.rank} and {v.rank} axes", accepted="three or four axes each")
+    flat = q.rank == _FLAT
+    heads, shared = attributes.integer("q_num_heads", 0), attributes.integer("kv_num_heads", 0)
+    if flat:
+        q, k, v = (
+            _with_heads(call, x, n, suffix)
+            for x, n, suffix in ((q, heads, "query"), (k, shared, "key"), (v, shared, "value"))
+        )
+    axis = 2 if flat else 1
+    k, v = (_repeated(call, x, q.shape[q.axis(axis)], axis, suffix) for x, suffix in ((k, "keys"), (v, "values")))
+    scale = attributes.number("scale", 1.0 / math.sqrt(q.shape[q.axis(3)]))
+    labels = ("bihd", "bjhd", "bjhe", "bihe") if flat else ("bhid", "bhjd", "bhje", "bhie")
+    scores = raw = Product(call, (q, k), labels[:2], "bhij", scale, suffix="scores").emit()
+    cap = attributes.number("softcap", 0.0)
+    if cap > 0.0:
+        scaled = call.affine(scores, call.aligned([scores]), np.asarray(1.0 / cap), _ZERO, "scaled")
+        bent = call.alike(Activation("tanh"), scaled, "tanh")
+        scores = call.affine(bent, call.aligned([bent]), np.asarray(cap), _ZERO, "capped")
+    scores, mask = _masked(call, scores)
+    weights = call.alike(Softmax(scores.axis(3), mask), scores, "weights")
+    result = Product(call, (weights, v), ("bhij", labels[2]), labels[3], suffix="heads" if flat else "").emit()
+    if flat:
+        axes = result.shape
+        result = call.alike(Reshape((*axes[:-2], axes[-2] * axes[-1])), result)
+    mode = attributes.integer("qk_matmul_output_mode", 0)
+    shown = {_RAW: None if cap > 0.0 else raw, _WEIGHTS: weights}.get(mode)
+    return result, None, None, shown
+
+
+def _with_heads(call: Call, x: Tensor, heads: int, suffix: str) -> Tensor:
+    """``x`` (samples, places, heads and channels) with an axis for each."""
+    place, size = x.axis(2), x.shape[x.axis(2)]
+    if heads < 1 or size % heads:
+        raise ModelFileError(f"{heads} heads of {size} channels", where=call.attributes.where)
+    shape = (*x.shape[:place], heads, size // heads)
+    return call.alike(Reshape(shape), x, suffix)
+
+
+def _repeated(call: Call, x: Tensor, heads: int, axis: int, suffix: str) -> Tensor:
+    """``x`` with each of its heads so often that there are ``heads``."""
+    place, own = x.axis(axis), x.shape[x.axis(axis)]
+    if own == heads:
+        return x
+    if heads % own:
+        raise UnsupportedError(f"{own} heads of keys for {heads} of queries", accepted="numbers that divide")
+    return call.alike(Gather(tuple(head // (heads // own) for head in range(heads)), place), x, suffix)
+
+
+def _masked(call: Call, scores: Tensor) -> tuple[Tensor, npt.NDArray[np.float64] | None]:
+    """The scores plus what the mask adds to them, and where they take part in the softmax."""
+    queries, keys = (scores.shape[scores.axis(axis)] for axis in (2, 3))
+    kept = _window(call, queries, keys)
+    given = call.value(3)
+    if isinstance(given, Tensor):
+        if given.kind is Kind.TRUTH:
+            raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
+        scores = call.combine(Add(), [scores, given], "masked")
+    elif given is not None:
+        arrays = [_extended(array, keys) for array in given.at]
+        shift = Known(tuple(np.where(array < _MASKED, 0.0, array) for array in arrays))
+        if any(bool(np.any(array)) for array in shift.at):
+            aligned = call.aligned([scores, shift])
+            assert isinstance(aligned.operands[1], np.ndarray)
+            scores = call.affine(scores, aligned, _ONE, aligned.operands[1], "masked")
+        whole = Known(tuple(np.logical_and(array >= _MASKED, kept) for array in arrays))
+        found = call.aligned([scores, whole]).operands[1]
+        assert isinstance(found, np.ndarray)
+        kept = found
+    if not broadcasts(kept.shape, scores.shape):
+        raise UnsupportedError(f"a mask of shape {kept.shape} for scores of shape {scores.shape}")
+    return scores, None if bool(np.all(kept)) else as_weights(kept)
+
+
+def _window(call: Call, queries: int, keys: int) -> npt.NDArray[np.float64]:
+    """1 where a query may look at a key by their places, 0 elsewhere."""
+    distance = np.arange(queries)[:, None] - np.arange(keys)
+    allowed = np.ones(distance.shape, dtype=np.bool_)
+    if call.attributes.flag("is_causal", False):
+        allowed &= distance >= 0
+    for key, ahead in (("left_window_size", distance), ("right_window_size", -distance)):
+        size = call.attributes.integer(key, -1)
+        if size >= 0:
+            allowed &= ahead <= size
+    return allowed.astype(np.float64)
+
+
+def _extended(mask: npt.NDArray[np.generic], keys: int) -> npt.NDArray[np.float64]:
+    """A mask as what is added to the scores, with minus infinity for the keys that it does not reach."""
+    added = np.where(mask, 0.0, -np.inf) if mask.dtype.kind == "b" else mask.astype(np.float64)
+    missing = keys - added.shape[-1] if added.ndim and added.shape[-1] > 1 else 0
+    return (
+        np.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, max(missing, 0))], constant_values=-np.inf)
+        if missing
+        else added
+    )
+
+
+ATTENTION: dict[str, Translation] = {"Attention": Translation(_attention, "Einsum, Softmax and Einsum")}
+"""Operators by name."""

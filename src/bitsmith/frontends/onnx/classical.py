@@ -1,0 +1,164 @@
+"""Operators of the domain ``ai.onnx.ml`` that scikit-learn's networks and linear models are exported with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.shape import picked
+from bitsmith.frontends.onnx.values import Kind, Known, Tensor, floats
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.elementwise import Absolute
+from bitsmith.layers.embedding import Embedding
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.logic import Comparison
+from bitsmith.layers.power import Divide
+from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
+from bitsmith.layers.sample_norm import UnitNormalization
+from bitsmith.layers.shape import Identity, Reshape
+from bitsmith.layers.softmax import Softmax
+
+_POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC": Activation("sigmoid")}
+"""What is done to scores."""
+
+
+def _numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:
+    found = call.attributes.numbers(key)
+    if found is None and default is None:
+        raise ModelFileError(f"no attribute {key}", where=call.attributes.where)
+    return as_weights(np.asarray(default if found is None else found, dtype=np.float64))
+
+
+def _scaler(call: Call) -> Tensor:
+    """``(x - offset) * scale``, one number each, or one per feature."""
+    x = call.tensor(0)
+    offset, scale = _numbers(call, "offset", (0.0,)), _numbers(call, "scale", (1.0,))
+    features = x.shape[x.axis(-1)]
+    if not {offset.size, scale.size} <= {1, features}:
+        raise ModelFileError(
+            f"{offset.size} offsets and {scale.size} scales for {features} features", where=call.attributes.where
+        )
+    return call.affine(x, call.aligned([x]), scale, as_weights(-offset * scale))
+
+
+def _binarizer(call: Call) -> Tensor:
+    """1 for what is larger than the threshold, else 0."""
+    threshold = Known((np.asarray(call.attributes.number("threshold", 0.0)),))
+    return call.combine(Comparison(Relation.GT), [call.tensor(0), threshold])
+
+
+def _normalizer(call: Call) -> Tensor:
+    """Each sample over its norm."""
+    x = call.tensor(0)
+    norm, axes = call.attributes.text("norm", "MAX"), (x.axis(-1),)
+    if norm == "L2":
+        return call.alike(UnitNormalization(axes), x)
+    if norm != "L1":
+        raise UnsupportedError(f"the norm {norm[:50]}", accepted="L1, L2")
+    total = call.alike(Reduce(Reduction.SUM, axes, keepdims=True), call.alike(Absolute(), x, "absolute"), "sum")
+    return call.combine(Divide(), [x, total])
+
+
+def _feature_extractor(call: Call) -> Tensor:
+    """Features by their constant numbers, or entries of a constant list by computed ones."""
+    data, numbers = call.required(0), call.required(1)
+    if isinstance(numbers, Tensor):
+        if isinstance(data, Tensor):
+            raise UnsupportedError("features at computed indices", accepted="constant indices, or a constant list")
+        entry = _entry(call, data, numbers)
+        return call.emit(Reshape((1,)), (entry,), batch=1, kind=entry.kind)
+    if isinstance(data, Known) and data.words:
+        raise UnsupportedError("words at constant indices", accepted="features")
+    x = call.variable(data)
+    axis = x.axis(-1)
+    flat = [int(number) for number in numbers.array().ravel()]
+    if not flat or not all(0 <= number < x.shape[axis] for number in flat):
+        raise ModelFileError(f"an index beyond {x.shape[axis]} elements", where=call.attributes.where)
+    return call.alike(picked(x, axis, flat), x, kind=x.kind)
+
+
+def _entry(call: Call, data: Known, numbers: Tensor) -> Tensor:
+    """The entry of a list with the number that each sample has; of a list of words that number itself."""
+    listed = data.array()
+    if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch is None:
+        raise UnsupportedError("several elements at computed indices", accepted="one index per sample, and a list")
+    if data.words:
+        call.say(f"{call.name} gives the position of a word, not the word: {_numbered(data.words)}.")
+        return replace(numbers, kind=Kind.TEXT)
+    if np.array_equal(listed.ravel(), np.arange(listed.size)):
+        return replace(numbers, kind=data.kind)
+    column = Embedding(as_weights(floats(listed).reshape(-1, 1)))
+    return call.emit(column, (numbers,), "entry", batch=numbers.batch, merged=numbers.merged, kind=data.kind)
+
+
+def _numbered(words: Sequence[object]) -> str:
+    listed = [f"{number} {str(word)[:40]!r}" for number, word in enumerate(words[:10])]
+    return ", ".join([*listed, "..."] if len(words) > 10 else listed)
+
+
+def _zip_map(call: Call) -> Tensor:
+    """Probabilities with the classes as keys: here the probabilities, in the classes' order."""
+    classes = call.attributes.integers("classlabels_int64s") or call.attributes.texts("classlabels_strings")
+    if tuple(classes) != tuple(range(len(classes))):
+        call.say(f"{call.name} gives a column for each class: {_numbered(classes)}.")
+    return call.alike(Identity(), call.tensor(0))
+
+
+def _scores(call: Call, rows: int) -> Tensor:
+    """A product with ``rows`` rows of coefficients, and the intercepts."""
+    x = call.tensor(0)
+    features = x.shape[x.axis(-1)]
+    kernel, bias = _numbers(call, "coefficients"), _numbers(call, "intercepts", (0.0,) * rows)
+    if kernel.size != rows * features or bias.size != rows:
+        raise UnsupportedError(
+            f"{kernel.size} coefficients and {bias.size} intercepts for {rows} results",
+            accepted=f"{rows * features} and {rows}",
+        )
+    return call.alike(Dense(as_weights(kernel.reshape(rows, features).T), bias), x)
+
+
+def _post_transform(call: Call) -> Layer | None:
+    word = call.attributes.text("post_transform", "NONE")
+    if word not in _POST:
+        raise UnsupportedError(f"post_transform={word[:50]}", accepted=", ".join(_POST))
+    return _POST[word]
+
+
+def _linear_regressor(call: Call) -> Tensor:
+    scores, after = _scores(call, call.attributes.integer("targets", 1)), _post_transform(call)
+    return scores if after is None else call.alike(after, scores, "post")
+
+
+def _linear_classifier(call: Call) -> tuple[Tensor | None, ...]:
+    """The label with the largest score, and the scores."""
+    call.attributes.ignore("multi_class")
+    labels, words = call.attributes.integers("classlabels_ints"), call.attributes.texts("classlabels_strings")
+    if labels is None and not words:
+        raise ModelFileError("no labels", where=call.attributes.where)
+    listed = Known((np.arange(len(words)) if labels is None else np.asarray(labels, dtype=np.int64),), words=words)
+    scores, after = _scores(call, listed.array().size), _post_transform(call)
+    label = None
+    if call.wanted[0]:
+        number = call.alike(ArgMax(scores.axis(-1), keepdims=True), scores, "number", kind=Kind.WHOLE)
+        row = _entry(call, listed, number)
+        label = call.emit(Reshape(()), (row,), "label", batch=0, kind=row.kind)
+    return label, scores if after is None else call.alike(after, scores, "post")
+
+
+CLASSICAL: dict[str, Translation] = {
+    "Scaler": Translation(_scaler, "BatchNormalization"),
+    "Binarizer": Translation(_binarizer, "Comparison"),
+    "Normalizer": Translation(_normalizer, "UnitNormalization, or Absolute, Reduce and Divide"),
+    "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),
+    "ZipMap": Translation(_zip_map, "Identity"),
+    "LinearRegressor": Translation(_linear_regressor, "Dense"),
+    "LinearClassifier": Translation(_linear_classifier, "Dense, ArgMax and Embedding, and Softmax or Activation"),
+}
+"""Operators of the domain ``ai.onnx.ml``, by name."""

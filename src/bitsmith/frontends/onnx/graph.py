@@ -1,0 +1,532 @@
+"""ONNX models opened and checked: a file or a ``ModelProto`` in, the nodes that the outputs need in evaluation order out.
+
+Knows the format, but no operator's meaning. Weights in other files are read from the model's own folder only.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
+from bitsmith.frontends.onnx.attributes import Attributes
+from bitsmith.frontends.onnx.loop import unrolled
+
+if TYPE_CHECKING:
+    import onnx
+
+Array: TypeAlias = npt.NDArray[np.generic]
+"""A tensor of numbers or truth values."""
+
+MAX_ELEMENTS = 1 << 24
+"""Most elements of one tensor."""
+
+MAX_NODES = 50_000
+"""Most nodes of a model, its functions opened."""
+
+MAX_BYTES = (1 << 31) - 1
+"""Largest model file."""
+
+_MAX_DEPTH = 16
+"""Most graphs within each other."""
+
+OLDEST_OPSET, NEWEST_OPSET = 6, 28
+
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
+"""A model file, or a live ``onnx.ModelProto``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A graph within a node, whose nodes read the values ``around`` it by their names."""
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, Callable[[], Array]]
+    around: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator of the graph. Inputs that are left out have the name ``""``.
+
+    ``branches`` has the graphs within it by the attribute's name, and ``around`` the values that these read.
+    """
+
+    name: str
+    operator: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Attributes
+    branches: Mapping[str, Branch] = field(default_factory=dict)
+    around: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The values that it needs."""
+        return (*self.inputs, *self.around)
+
+    @property
+    def kind(self) -> str:
+        """The operator with its domain, if that is not ONNX's own."""
+        return f"{self.domain}.{self.operator}" if self.domain else self.operator
+
+
+@dataclass(frozen=True, slots=True)
+class GraphInput:
+    """An input: ``sizes`` has a number, or None where the size is left open, for each axis."""
+
+    name: str
+    sizes: tuple[int | None, ...]
+    dtype: np.dtype[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What the outputs need, and all inputs. ``constants`` reads an initialiser by name; those in ``words`` are text.
+
+    ``conditions`` name values that must be known to be true: loops were opened on that condition.
+    """
+
+    name: str
+    where: str
+    opset: int
+    inputs: tuple[GraphInput, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, Callable[[], Array]]
+    words: Mapping[str, tuple[str, ...]]
+    conditions: tuple[str, ...]
+
+
+def is_onnx(model: object) -> TypeGuard[OnnxModel]:
+    """Whether ``model`` is an ONNX file by its name, or a live ``ModelProto``."""
+    if isinstance(model, str | os.PathLike):
+        return Path(model).suffix.lower() == ".onnx"
+    return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
+
+
+def read_graph(source: OnnxModel) -> Graph:
+    """The graph of a model, its functions opened.
+
+    Raises:
+        ToolMissingError: the package ``onnx`` is not installed.
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: a version that is too old or too new.
+    """
+    try:
+        import onnx  # a moment to load, and an extra
+    except ImportError as error:
+        raise ToolMissingError(
+            "the package onnx is not installed", where="ONNX models", remedy="pip install 'bitsmith[onnx]'"
+        ) from error
+    del onnx
+    model, where, folder = _parsed(source)
+    _check_words(model, where)
+    opset = _opset(model, where)
+    return _graph(_inlined(model, where), where, folder, opset)
+
+
+def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
+    import onnx
+
+    if isinstance(source, onnx.ModelProto):
+        return source, f"ONNX model {source.graph.name[:100]!r}", None
+    if not isinstance(source, str | os.PathLike):
+        raise ModelFileError(f"an object of type {type(source).__name__}", accepted="a path, or an onnx.ModelProto")
+    path = Path(source)
+    where = str(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelFileError("a file of more than 2 GiB", where=where, remedy="keep the weights in external data")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"the file cannot be read ({error})", where=where) from error
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except Exception as error:  # protobuf's own class, whose module differs between its implementations
+        raise ModelFileError(
+            "this is no ONNX model, or it is damaged", where=where, accepted="the binary format that onnx.save writes"
+        ) from error
+    if not model.HasField("graph"):
+        raise ModelFileError("a model without a graph", where=where)
+    return model, where, path.parent
+
+
+def _check_words(model: onnx.ModelProto, where: str) -> None:
+    """Refuses names that are no text: protobuf hands them out as bytes."""
+    graph = model.graph
+    words: list[object] = [graph.name, *(entry.domain for entry in model.opset_import)]
+    for function in model.functions:
+        words += [function.name, function.domain]
+    graphs = [graph, *_graphs_within([graph.node, *(function.node for function in model.functions)], where)]
+    words += [value.name for one in graphs for values in (one.initializer, one.input, one.output) for value in values]
+    bodies = [*(one.node for one in graphs), *(function.node for function in model.functions)]
+    for node in (node for body in bodies for node in body):
+        words += [
+            node.name,
+            node.op_type,
+            node.domain,
+            *node.input,
+            *node.output,
+            *(one.name for one in node.attribute),
+        ]
+    for entry in (entry for one in graphs for tensor in one.initializer for entry in tensor.external_data):
+        words += [entry.key, entry.value]
+    if not all(isinstance(word, str) for word in words):
+        raise ModelFileError("names that are no text", where=where, accepted="UTF-8")
+
+
+def _graphs_within(bodies: Sequence[Iterable[onnx.NodeProto]], where: str) -> list[onnx.GraphProto]:
+    """All graphs that nodes hold.
+
+    Raises:
+        ModelFileError: too many nodes, or graphs within graphs too deep.
+    """
+    found: list[onnx.GraphProto] = []
+    count, level = 0, [node for body in bodies for node in body]
+    for _ in range(_MAX_DEPTH):
+        inner = [attribute.g for node in level for attribute in node.attribute if attribute.HasField("g")]
+        level = [node for graph in inner for node in graph.node]
+        found += inner
+        count += len(level)
+        if not inner:
+            return found
+        if count > MAX_NODES:
+            raise ModelFileError(f"{count} nodes within others", where=where, accepted=f"at most {MAX_NODES}")
+    raise ModelFileError(f"graphs within graphs, {_MAX_DEPTH} times", where=where, accepted="fewer")
+
+
+def _standard_versions(imports: Iterable[onnx.OperatorSetIdProto]) -> list[int]:
+    return [entry.version for entry in imports if entry.domain in _STANDARD_DOMAINS]
+
+
+def _opset(model: onnx.ModelProto, where: str) -> int:
+    """The operator set of ONNX's own domain; the newest where only others are imported, and so none of its operators used.
+
+    Raises:
+        ModelFileError: operators of a domain that is not imported.
+        UnsupportedError: a version that is too old or too new.
+    """
+    versions = _standard_versions(model.opset_import)
+    if not versions and model.opset_import:
+        if any(node.domain in _STANDARD_DOMAINS for node in model.graph.node):
+            raise ModelFileError(
+                "operators of ONNX's own domain, whose version is not given",
+                where=where,
+                accepted="an opset_import of the domain ''",
+            )
+        versions = [v for function in model.functions for v in _standard_versions(function.opset_import)]
+        versions = versions or [NEWEST_OPSET]
+    opset = max(versions, default=1)
+    if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
+        raise UnsupportedError(
+            f"operator set {opset}",
+            where=where,
+            accepted=f"{OLDEST_OPSET} to {NEWEST_OPSET}",
+            remedy="export the model again with another opset_version, or convert it with "
+            "onnx.version_converter.convert_version(model, 18)",
+        )
+    return opset
+
+
+def _inlined(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+    """The model with its own functions opened.
+
+    Raises:
+        ModelFileError: functions that call themselves, or grow without measure.
+    """
+    if not model.functions:
+        return model
+    import onnx.inliner
+
+    bodies = {(function.domain, function.name): _with_nested(function.node, where) for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(key: tuple[str, str], depth: int) -> int:
+        if depth > 64:
+            raise ModelFileError(f"the function {key[1][:100]!r} calls itself, or too many others", where=where)
+        if key not in sizes:
+            calls = [(node.domain, node.op_type) for node in bodies[key]]
+            sizes[key] = sum(size(call, depth + 1) if call in bodies else 1 for call in calls)
+        return sizes[key]
+
+    total = 0
+    for node in _with_nested(model.graph.node, where):
+        key = (node.domain, node.op_type)
+        total += size(key, 0) if key in bodies else 1
+    if total > MAX_NODES:
+        raise ModelFileError(f"functions that open to {total} nodes", where=where, accepted=f"at most {MAX_NODES}")
+    try:
+        opened = onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # whatever its C++ code raises
+        raise ModelFileError(f"the model's functions cannot be opened ({error})", where=where) from error
+    _graphs_within([opened.graph.node], where)
+    return opened
+
+
+def _with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeProto]:
+    """``nodes``, and those of the graphs within them."""
+    listed = list(nodes)
+    return [*listed, *(node for graph in _graphs_within([listed], where) for node in graph.node)]
+
+
+def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) -> Graph:
+    graph, conditions = unrolled(model.graph, opset)
+    if len(graph.node) > MAX_NODES:
+        raise ModelFileError(f"{len(graph.node)} nodes", where=where, accepted=f"at most {MAX_NODES}")
+    if graph.sparse_initializer:
+        raise UnsupportedError("sparse initialisers", where=where, accepted="dense ones")
+    constants: dict[str, Callable[[], Array]] = {}
+    for tensor in graph.initializer:
+        if not tensor.name or tensor.name in constants:
+            raise ModelFileError(f"two initialisers of one name: {tensor.name[:100]!r}", where=where)
+        constants[tensor.name] = _reader(tensor, where, folder)
+    inputs = tuple(_input(value, where) for value in graph.input if value.name not in constants)
+    nodes = [_node(proto, where, folder) for proto in graph.node]
+    outputs = tuple(value.name for value in graph.output)
+    if not inputs or not outputs:
+        raise ModelFileError(f"{len(inputs)} inputs and {len(outputs)} outputs", where=where, accepted="one or more")
+    names = [value.name for value in inputs]
+    if len(set(names)) != len(names):
+        raise ModelFileError("two inputs of one name", where=where)
+    needed = _ordered(nodes, {*names, *constants}, (*outputs, *conditions), where)
+    return Graph(
+        graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer), conditions
+    )
+
+
+def _words(tensors: Iterable[onnx.TensorProto]) -> dict[str, tuple[str, ...]]:
+    """The lists of words among initialisers."""
+    import onnx
+
+    return {
+        tensor.name: tuple(word.decode("utf-8", "replace") for word in tensor.string_data)
+        for tensor in tensors
+        if tensor.data_type == onnx.TensorProto.STRING and 0 < len(tensor.string_data) == math.prod(tensor.dims)
+    }
+
+
+def _node(proto: onnx.NodeProto, where: str, folder: Path | None, scope: str = "") -> Node:
+    shown = proto.name or next((name for name in proto.output if name), "") or proto.op_type
+    name = f"{proto.op_type}_{shown}" if shown.isdigit() else shown
+    domain = "" if proto.domain in _STANDARD_DOMAINS else proto.domain
+    place = f"{where}, node {name[:100]!r}"
+    attributes: dict[str, onnx.AttributeProto] = {}
+    for attribute in proto.attribute:
+        if not attribute.name or attribute.name in attributes:
+            raise ModelFileError(f"two attributes of one name: {attribute.name[:100]!r}", where=place)
+        attributes[attribute.name] = attribute
+    fields = Attributes(attributes, place, lambda tensor: _reader(tensor, place, folder)())
+    graphs = [(key, attribute.g) for key, attribute in attributes.items() if attribute.HasField("g")]
+    branches = (
+        {key: _branch(graph, f"{scope}{name}/{key}/", where, folder) for key, graph in graphs} if not domain else {}
+    )
+    around = {name for branch in branches.values() for name in branch.around}
+    return Node(
+        name, proto.op_type, domain, tuple(proto.input), tuple(proto.output), fields, branches, tuple(sorted(around))
+    )
+
+
+def _branch(graph: onnx.GraphProto, prefix: str, where: str, folder: Path | None) -> Branch:
+    """A graph within a node; its own values have names that begin with ``prefix``."""
+    nodes = [_node(proto, where, folder, prefix) for proto in graph.node]
+    constants = {tensor.name: _reader(tensor, where, folder) for tensor in graph.initializer}
+    outputs = tuple(value.name for value in graph.output)
+    made = {name for node in nodes for name in node.outputs if name}
+    given = constants.keys() | {value.name for value in graph.input}
+    read = {name for node in nodes for name in node.reads if name}.union(outputs)
+    needed = _ordered(nodes, given | (read - made), outputs, where)
+    own = made | given
+
+    def renamed(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(prefix + name if name in own else name for name in names)
+
+    def inner(branch: Branch) -> Branch:
+        return replace(
+            branch,
+            nodes=tuple(map(placed, branch.nodes)),
+            outputs=renamed(branch.outputs),
+            around=frozenset(renamed(branch.around)),
+        )
+
+    def placed(node: Node) -> Node:
+        branches = {key: inner(branch) for key, branch in node.branches.items()}
+        return replace(
+            node,
+            inputs=renamed(node.inputs),
+            outputs=renamed(node.outputs),
+            around=renamed(node.around),
+            branches=branches,
+        )
+
+    return Branch(
+        tuple(map(placed, needed)),
+        renamed(outputs),
+        {prefix + name: read for name, read in constants.items()},
+        frozenset(read - own),
+    )
+
+
+def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], where: str) -> tuple[Node, ...]:
+    """The nodes that ``outputs`` need, each after those that it reads; in the file's order if that is one."""
+    makers: dict[str, int] = {}
+    for number, node in enumerate(nodes):
+        for name in filter(None, node.outputs):
+            if name in makers or name in given:
+                raise ModelFileError(f"two values of one name: {name[:100]!r}", where=where)
+            makers[name] = number
+
+    def sources(names: Iterable[str]) -> set[int]:
+        absent = next((name for name in names if name and name not in makers and name not in given), None)
+        if absent is not None:
+            raise ModelFileError(f"the value {absent[:100]!r}, which nothing makes", where=where)
+        return {makers[name] for name in names if name in makers}
+
+    finished: dict[int, bool] = {}  # False while what the node reads is being ordered
+    order: list[int] = []
+    stack = list(sources(outputs))
+    while stack:
+        number = stack[-1]
+        missing = [] if finished.get(number) else [k for k in sources(nodes[number].reads) if not finished.get(k)]
+        if finished.get(number):
+            stack.pop()
+        elif not missing:
+            finished[number] = True
+            order.append(stack.pop())
+        elif number in finished or any(k in finished for k in missing):
+            raise ModelFileError(f"a cycle through {nodes[number].name[:100]!r}", where=where)
+        else:
+            finished[number] = False
+            stack += missing
+    if all(max(sources(nodes[number].reads), default=-1) < number for number in order):
+        order.sort()
+    return tuple(nodes[number] for number in order)
+
+
+def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
+    kind = value.type.tensor_type
+    place = f"{where}, input {value.name[:100]!r}"
+    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
+        raise UnsupportedError(
+            "an input that is no tensor of known rank",
+            where=place,
+            remedy="export the model with the sizes of its inputs",
+        )
+    sizes = []
+    for axis in kind.shape.dim:
+        size = axis.dim_value if axis.HasField("dim_value") else None
+        if size is not None and size < 0:
+            raise ModelFileError(f"an axis of {size} elements", where=place)
+        # Some exporters write 0 for a size that is left open.
+        sizes.append(size or None)
+    if len(sizes) > 32:
+        raise ModelFileError(f"{len(sizes)} axes", where=place)
+    return GraphInput(value.name, tuple(sizes), dtype_of(kind.elem_type, place))
+
+
+def dtype_of(code: int, where: str) -> np.dtype[np.generic]:
+    """The type of elements by its number; 16-bit floating point of the other kind counts as float32.
+
+    Raises:
+        UnsupportedError: strings, complex numbers, and the types of quantized models.
+    """
+    import onnx
+
+    kinds = onnx.TensorProto
+    codes = {
+        kinds.FLOAT: np.float32,
+        kinds.DOUBLE: np.float64,
+        kinds.FLOAT16: np.float16,
+        kinds.BFLOAT16: np.float32,
+        kinds.INT8: np.int8,
+        kinds.INT16: np.int16,
+        kinds.INT32: np.int32,
+        kinds.INT64: np.int64,
+        kinds.UINT8: np.uint8,
+        kinds.UINT16: np.uint16,
+        kinds.UINT32: np.uint32,
+        kinds.UINT64: np.uint64,
+        kinds.BOOL: np.bool_,
+    }
+    for known, dtype in codes.items():
+        if int(known) == code:
+            return np.dtype(dtype)
+    raise UnsupportedError(
+        f"elements of ONNX's type {code}",
+        where=where,
+        accepted="floating point, whole numbers of 8 bits and more, and truth values",
+    )
+
+
+def _reader(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Callable[[], Array]:
+    """Reads a tensor once, when it is first asked for."""
+    found: list[Array] = []
+
+    def read() -> Array:
+        if not found:
+            found.append(_array(tensor, f"{where}, tensor {tensor.name[:100]!r}", folder))
+        return found[0]
+
+    return read
+
+
+def _array(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Array:
+    from onnx import TensorProto, numpy_helper
+
+    dtype = dtype_of(tensor.data_type, where)
+    dims = tuple(tensor.dims)
+    if len(dims) > 32 or any(size < 0 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
+        raise ModelFileError(f"a tensor of shape {dims}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    if tensor.data_location == TensorProto.EXTERNAL:
+        width = 2 if tensor.data_type == TensorProto.BFLOAT16 else dtype.itemsize
+        content = _external(tensor.external_data, math.prod(dims) * width, where, folder)
+        tensor = TensorProto(dims=dims, data_type=tensor.data_type, raw_data=content)
+    try:
+        values = numpy_helper.to_array(tensor)
+        return np.array(values, dtype=dtype).reshape(dims)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ModelFileError(f"its data do not fit shape {dims} ({error})", where=where) from error
+
+
+def _external(entries: Iterable[onnx.StringStringEntryProto], size: int, where: str, folder: Path | None) -> bytes:
+    """The ``size`` bytes of a tensor that are in a file within the model's folder."""
+    values = {entry.key: entry.value for entry in entries}
+    if folder is None:
+        raise ModelFileError(
+            "its data are in another file, whose folder is not known",
+            where=where,
+            remedy="give the path of the model's file, or load the external data first",
+        )
+    location, place = values.get("location", ""), Path(values.get("location", ""))
+    try:
+        offset, length = int(values.get("offset", "0")), int(values.get("length", str(size)))
+        root = folder.resolve()
+        path = (root / place).resolve()
+        outside = not location or place.is_absolute() or ".." in place.parts or not path.is_relative_to(root)
+        if outside or not path.is_file():
+            raise ModelFileError(
+                f"its data are in {location[:200]!r}", where=where, accepted="a file in the model's folder"
+            )
+        if offset < 0 or length != size or path.stat().st_size < offset + size:
+            raise ModelFileError(
+                f"{length} bytes from {offset} of a file of {path.stat().st_size}",
+                where=where,
+                accepted=f"{size} bytes within the file",
+            )
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"its data cannot be read ({error})", where=where) from error

@@ -1,0 +1,91 @@
+"""The table of ONNX's operators, and what is said about those that are not in it."""
+
+from __future__ import annotations
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.onnx.activations import ACTIVATIONS
+from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
+from bitsmith.frontends.onnx.attention import ATTENTION
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.classical import CLASSICAL
+from bitsmith.frontends.onnx.convolution import CONVOLUTIONS
+from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.norm import NORMALIZATIONS
+from bitsmith.frontends.onnx.places import PLACES
+from bitsmith.frontends.onnx.products import PRODUCTS
+from bitsmith.frontends.onnx.recurrent import RECURRENT
+from bitsmith.frontends.onnx.reduction import REDUCTIONS
+from bitsmith.frontends.onnx.resample import RESAMPLING
+from bitsmith.frontends.onnx.shape import SHAPES
+from bitsmith.frontends.onnx.values import Tensor
+
+
+def _undecided(call: Call) -> Tensor:
+    raise UnsupportedError(
+        "a condition that is computed from an input", accepted="constant conditions", remedy=_CONTROL[1]
+    )
+
+
+_CONTROL = ("control flow is not translated", "export the model with fixed choices and unrolled loops")
+
+OPERATORS: dict[str, Translation] = {
+    **ACTIVATIONS,
+    **ARITHMETIC,
+    **ATTENTION,
+    **CONVOLUTIONS,
+    **NORMALIZATIONS,
+    **PLACES,
+    **PRODUCTS,
+    **RECURRENT,
+    **REDUCTIONS,
+    **RESAMPLING,
+    **SHAPES,
+    "If": Translation(_undecided, "the branch that a constant condition chooses"),
+}
+"""Operators of ONNX's own domain, by name."""
+
+CLASSICAL_DOMAIN = "ai.onnx.ml"
+
+_SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
+
+_REMEDIES = {
+    "Loop": ("only loops of a constant number of steps are translated", "export the model with fixed sizes"),
+    "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
+    "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
+    "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
+    "NonZero": _SEQUENCES,
+    "Unique": _SEQUENCES,
+    "Compress": _SEQUENCES,
+    "LRN": ("normalization across channels is not translated", "use BatchNormalization or GroupNormalization"),
+    "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
+    "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
+    "GridSample": ("sampling at computed places is not translated", "use Resize"),
+    "RandomNormal": ("it is random", "remove it for inference"),
+    "RandomUniform": ("it is random", "remove it for inference"),
+}
+
+_QUANTIZED = ("quantized models are not read", "export the float model, and give the precision in the configuration")
+
+
+def translation(node: Node) -> Translation | None:
+    """How ``node`` is read; None if it is not known."""
+    if node.domain == CLASSICAL_DOMAIN:
+        return CLASSICAL.get(node.operator)
+    return None if node.domain else OPERATORS.get(node.operator)
+
+
+def why_unknown(node: Node) -> tuple[str, str]:
+    """Why an operator that is not in the table is not, and what would replace it."""
+    name = node.operator
+    if "Quant" in name or "QLinear" in name or node.domain.startswith("qonnx"):
+        return _QUANTIZED
+    if name in _REMEDIES and not node.domain:
+        return _REMEDIES[name]
+    if node.domain == CLASSICAL_DOMAIN:
+        return (
+            f"of the operators of classical models only {', '.join(CLASSICAL)} are translated",
+            "export the network without its pre- and post-processing",
+        )
+    if node.domain:
+        return "it belongs to one runtime", "export the model without optimisations for that runtime"
+    return "it is no operator that is known here", "replace it by operators that are"

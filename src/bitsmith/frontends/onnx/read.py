@@ -1,0 +1,323 @@
+"""ONNX models: files and live ``ModelProto`` objects, of operator sets 6 to 28.
+
+The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis and :mod:`onnx_fold` evaluates what is constant,
+:mod:`onnx_operators` has the translations, and this module gives names and collects what cannot be translated.
+
+ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
+one, whatever its size; and if an operation of such a model works along it, then there is none, and what the model is
+fed with at once is one sample; or, if there cannot be none (time before samples, in a recurrent model), it is the second one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.onnx.call import Call, Results, Translation
+from bitsmith.frontends.onnx.classical import CLASSICAL
+from bitsmith.frontends.onnx.fold import folded
+from bitsmith.frontends.onnx.graph import MAX_ELEMENTS, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
+from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
+from bitsmith.frontends.onnx.values import Batch, Kind, Known, MixedSamplesError, Tensor, Value
+from bitsmith.layers.axis_order import Order
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer, Shape
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.shape import Reshape
+
+__all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
+
+
+def read_onnx(source: OnnxModel) -> Network:
+    """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
+
+    Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the
+    model. Nodes that no output needs are left out.
+
+    Raises:
+        ToolMissingError: the package ``onnx`` is not installed.
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: nodes that cannot be translated, all of them in one message.
+    """
+    graph = read_graph(source)
+    failed: list[_Reading] = []
+    for axes in _sample_axes(graph):
+        reading = _Reading(graph, axes)
+        network = reading.network()
+        if network is not None:
+            return network
+        failed.append(reading)
+        if not failed[0].mixed:
+            break
+    fewest = min(failed, key=lambda reading: len(reading.refusals))
+    raise refusal_error(fewest.refusals, graph.where, ", ".join(sorted(OPERATORS)))
+
+
+def operator_table() -> tuple[tuple[str, str], ...]:
+    """ONNX's operators and what they become, for documentation."""
+    named = {**OPERATORS, **{f"{CLASSICAL_DOMAIN}.{name}": entry for name, entry in CLASSICAL.items()}}
+    return tuple((name, entry.becomes) for name, entry in sorted(named.items()))
+
+
+def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
+    """The axis of the samples of each input: what it may be, the most likely first."""
+    open_axes = {entry.name: [k for k, size in enumerate(entry.sizes) if size is None] for entry in graph.inputs}
+    several = next((name for name, axes in open_axes.items() if len(axes) > 1), None)
+    if several is not None:
+        raise UnsupportedError(
+            f"the sizes of {len(open_axes[several])} axes are left open",
+            where=f"{graph.where}, input {several!r}",
+            accepted="one open size, that of the batch",
+            remedy="fix the others, with dynamic_axes or dynamic_shapes of the exporter, or with "
+            "python -m onnxruntime.tools.make_dynamic_shape_fixed",
+        )
+    if any(open_axes.values()):
+        yield {name: axes[0] if axes else None for name, axes in open_axes.items()}
+        return
+    first = next((entry.sizes for entry in graph.inputs if len(entry.sizes) > 1), ())
+    for axis in (0, None, 1):
+        if axis is None or len(first) > axis + 1:
+            yield {
+                entry.name: axis if axis is not None and _has_axis(entry, axis, first[axis]) else None
+                for entry in graph.inputs
+            }
+
+
+def _has_axis(entry: GraphInput, axis: int, size: int | None) -> bool:
+    return len(entry.sizes) > max(axis, 1) and entry.sizes[axis] == size
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One attempt to translate a graph, with these axes of the samples."""
+
+    graph: Graph
+    axes: dict[str, int | None]
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    mixed: bool = False
+    nodes: list[NetworkNode] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    values: dict[str, Value | None] = field(default_factory=dict)
+    batch: Batch = field(default_factory=lambda: Batch(1))
+
+    def network(self) -> Network | None:
+        """The network; None if some node was refused."""
+        graph = self.graph
+        inputs = [self._input(entry) for entry in graph.inputs]
+        read = {name for node in graph.nodes for name in node.reads} | {*graph.outputs, *graph.conditions}
+        names = {id(node): self._name(node.name) for node in graph.nodes}
+        for node in graph.nodes:
+            self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
+        self._check_conditions()
+        outputs = [] if self.refusals else [self._output(name) for name in graph.outputs]
+        if self.refusals:
+            return None
+        return Network(tuple(self.nodes), tuple(inputs), tuple(outputs), graph.name, tuple(self.notes))
+
+    def _check_conditions(self) -> None:
+        for name in self.graph.conditions:
+            value = self._value(name)
+            if not self.refusals and not (isinstance(value, Known) and all(bool(np.all(array)) for array in value.at)):
+                self.refusals.append(
+                    Refusal(
+                        name,
+                        "Loop",
+                        "a loop whose number of steps depends on the data",
+                        "export the model with a fixed number of steps",
+                    )
+                )
+
+    def _input(self, entry: GraphInput) -> str:
+        axis = self.axes[entry.name]
+        where = f"{self.graph.where}, input {entry.name!r}"
+        shape = tuple(size for k, size in enumerate(entry.sizes) if k != axis and size is not None)
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise ModelFileError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+        if not shape:
+            raise UnsupportedError(
+                "an input of scalars",
+                where=where,
+                accepted="shapes with at least one axis",
+                remedy="give the input the shape (batch, 1)",
+            )
+        if axis is not None:
+            self.batch = Batch(entry.sizes[axis])
+        kind = Kind.of(entry.dtype)
+        name = f"Input_{entry.name}" if entry.name.isdigit() else entry.name
+        node, _ = self._place(self._name(name), Input(shape, integer=kind is not Kind.REAL), (), "Input")
+        self.values[entry.name] = Tensor(node, shape, axis, kind=kind)
+        return node
+
+    def _value(self, name: str) -> Value | None:
+        """The value of a name; None if it is left out, or if it is that of a node that was refused."""
+        if not name:
+            return None
+        if name not in self.values:
+            words = self.graph.words.get(name, ())
+            array = np.arange(len(words)) if words else self.graph.constants[name]()
+            self.values[name] = Known((array,), name, words)
+        return self.values[name]
+
+    def _translate(self, node: Node, name: str, wanted: tuple[bool, ...]) -> None:
+        for output in filter(None, node.outputs):
+            self.values[output] = None
+        try:
+            entry = translation(node)
+            values = tuple(self._value(source) for source in node.inputs)
+            _check_words(node, values)
+            if any(value is None and source for value, source in zip(values, node.inputs, strict=True)):
+                if entry is None and self._folded(node, ()) is None:
+                    self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
+                return  # it reads what was refused
+            results = self._folded(node, values)
+            if node.operator == "If" and not node.domain and isinstance(values[0], Known):
+                self._follow(node, values[0], wanted)
+                return
+            if results is None and entry is None:
+                self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
+                return
+            if results is None and entry is not None:
+                call = Call(node, name, self.graph.opset, values, wanted, self.batch, self._place, self.notes.append)
+                results = self._read(entry, call)
+            node.attributes.check_all_read()
+            self._keep(node, results, wanted)
+        except UnsupportedError as error:
+            self.refusals.append(refused(name, node.kind, error))
+
+    def _follow(self, node: Node, condition: Known, wanted: Sequence[bool]) -> None:
+        """The nodes of that branch of ``node`` that the condition, a constant, chooses."""
+        holds = condition.array()
+        branch = node.branches.get("then_branch" if holds.size == 1 and bool(holds.ravel()[0]) else "else_branch")
+        if holds.size != 1 or branch is None or len(branch.outputs) != len(node.outputs):
+            raise ModelFileError("an If without a truth value or a branch", where=node.attributes.where)
+        self.values.update({name: Known((read(),), name) for name, read in branch.constants.items()})
+        read = {name for inner in branch.nodes for name in inner.reads}.union(branch.outputs)
+        for inner in branch.nodes:
+            self._translate(inner, self._name(inner.name), tuple(name in read and name != "" for name in inner.outputs))
+        for output, source, needed in zip(node.outputs, branch.outputs, wanted, strict=True):
+            if output and needed:
+                self.values[output] = self._value(source)
+
+    def _read(self, entry: Translation, call: Call) -> Results:
+        """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""
+        before = len(self.nodes)
+        with np.errstate(all="ignore"):
+            try:
+                return entry.read(call)
+            except MixedSamplesError:
+                self.mixed = True
+                if self.batch.size != 1:
+                    raise
+            for node in self.nodes[before:]:
+                del self.shapes[node.name]
+            del self.nodes[before:]
+            return entry.read(
+                replace(call, values=tuple(self._with_all_axes(call.name, value) for value in call.values))
+            )
+
+    def _with_all_axes(self, name: str, value: Value | None) -> Value | None:
+        """The only sample with its batch axis as one of its own."""
+        if not isinstance(value, Tensor) or value.batch is None or value.mask is not None:
+            return value
+        node, shape = self._place(f"{name}_batch", Reshape(value.sizes(1)), (value,), "Reshape")
+        return Tensor(node, shape, None, kind=value.kind)
+
+    def _folded(self, node: Node, values: Sequence[Value | None]) -> Results:
+        """The results of an operator on constants only; None if there is something else."""
+        known = [value for value in values if isinstance(value, Known)]
+        if len(known) < sum(value is not None for value in values) or (not values and node.operator != "Constant"):
+            return None
+        count = max((len(value.at) for value in known), default=1)
+        found = []
+        for k in range(count):
+            arrays = [
+                None if not isinstance(value, Known) else value.at[k if len(value.at) > 1 else 0] for value in values
+            ]
+            results = folded(node, arrays, self.graph.opset)
+            if results is None:
+                return None
+            found.append(results)
+        together = zip(*found, strict=True)
+        return tuple(Known(tuple(arrays) if _differ(arrays) else arrays[:1]) for arrays in together)
+
+    def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
+        listed = results if isinstance(results, tuple) else (results,)
+        for number, (output, needed) in enumerate(zip(node.outputs, wanted, strict=True)):
+            value = listed[number] if number < len(listed) else None
+            if value is None and needed:
+                raise UnsupportedError(f"its result {number} is used", accepted="the first result only")
+            if isinstance(value, Known) and node.operator == "Constant":
+                value = replace(value, name=output)
+            if output:
+                self.values[output] = value
+
+    def _output(self, name: str) -> str:
+        value = self._value(name)
+        if not isinstance(value, Tensor):
+            raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
+        if value.mask is not None:
+            raise UnsupportedError(f"the output {name[:100]!r} holds minus infinity", where=self.graph.where)
+        shape = value.shape or (1,)
+        if value.batch is None and self.batch.size == 1 and any(axis is not None for axis in self.axes.values()):
+            shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
+        if shape == value.shape:
+            return value.node
+        return self._place(self._name(f"{value.node}_output"), Reshape(shape), (value,), "Reshape")[0]
+
+    def _place(
+        self,
+        name: str,
+        layer: Layer,
+        inputs: Sequence[Tensor],
+        source: str,
+        order: Order | None = None,
+        *,
+        inner: bool = False,
+    ) -> tuple[str, Shape]:
+        if name in self.shapes:
+            name = self._name(name)
+        shape = layer.output_shape([x.shape for x in inputs])
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
+        for what, values in layer.weights().items():
+            if not bool(np.all(np.isfinite(values))):
+                raise UnsupportedError(f"{what} overflows", accepted="finite weights")
+        read = tuple(x.node for x in inputs)
+        self.nodes.append(NetworkNode(name, layer, read, source, order=order, inner=inner))
+        self.shapes[name] = shape
+        return name, shape
+
+    _taken: set[str] = field(default_factory=set)
+
+    def _name(self, wanted: str) -> str:
+        """``wanted``, with a number if it is taken."""
+        name, count = wanted, 0
+        while name in self._taken or name in self.shapes:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return name
+
+
+_MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+"""Operators of ONNX's own domain that may have words, which are numbers here."""
+
+
+def _check_words(node: Node, values: Sequence[Value | None]) -> None:
+    """Refuses operators that work on words."""
+    listed = any(isinstance(value, Known) and value.words for value in values)
+    picked = any(isinstance(value, Tensor) and value.kind is Kind.TEXT for value in values)
+    if (listed and node.kind != f"{CLASSICAL_DOMAIN}.ArrayFeatureExtractor") or (picked and node.kind not in _MOVES):
+        raise UnsupportedError(
+            "works on words", accepted="numbers", remedy="leave it to the program that reads the results"
+        )
+
+
+def _differ(arrays: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> bool:
+    return any(array.dtype != arrays[0].dtype or not np.array_equal(array, arrays[0]) for array in arrays[1:])

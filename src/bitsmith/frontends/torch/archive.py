@@ -1,0 +1,199 @@
+"""Opens the ``.pt2`` archives that ``torch.export.save`` writes: a graph in JSON and tensors as raw bytes.
+
+Nothing in the archive is executed and nothing is unpickled; torch is not needed. All sizes are checked before anything is read.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.call import MAX_ELEMENTS
+from bitsmith.frontends.keras.files import MAX_ARCHIVE_BYTES, ZIP_ERRORS, checked_members
+from bitsmith.frontends.keras.json import MAX_JSON_BYTES, Fields, is_integer, parse_json, shown
+from bitsmith.layers.layer import Floats, as_weights
+
+BRAIN_FLOAT = 13
+DTYPES: Mapping[int, str] = {
+    1: "u1",
+    2: "i1",
+    3: "i2",
+    4: "i4",
+    5: "i8",
+    6: "f2",
+    7: "f4",
+    8: "f8",
+    12: "?",
+    BRAIN_FLOAT: "u2",
+    28: "u2",
+}
+"""numpy's names of torch's element types by their number in the archive; a bfloat16 is the upper half of a float32."""
+
+FLOATS, BOOL = frozenset({6, 7, 8, BRAIN_FLOAT}), 12
+
+_SAVE = "save it again: torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
+_PICKLES = (".pkl", "serialized_state_dict.pt", "serialized_exported_program.json")
+_SCHEMA = 8
+"""The major version of the archive's schema, that of torch 2.5 and newer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a .pt2 archive holds: the program as JSON, and its tensors by name, trained ones before constants."""
+
+    program: Fields
+    tensors: Mapping[str, Floats]
+
+
+def open_archive(source: Path | bytes, where: str) -> Archive:
+    """The contents of a .pt2 archive, given as a file or as its bytes.
+
+    Raises:
+        ModelFileError: no such archive, or one that is damaged or hostile.
+        UnsupportedError: an archive of another version, or one with pickled tensors.
+    """
+    if isinstance(source, Path):
+        _check_magic(source)
+    try:
+        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
+            return _Reader(archive, checked_members(archive, where), where).read()
+    except ZIP_ERRORS as error:
+        raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
+
+
+def _check_magic(path: Path) -> None:
+    if "\0" in str(path):
+        raise ModelFileError("a path with a null character", where=str(path).replace("\0", "\\0"))
+    try:
+        with path.open("rb") as file:
+            magic = file.read(2)
+    except OSError as error:
+        raise ModelFileError(f"cannot be opened ({error.strerror})", where=str(path)) from error
+    except UnicodeEncodeError:
+        raise ModelFileError("a path that no file has", where=str(path)) from None
+    if magic != b"PK":
+        raise ModelFileError("the file is no archive of torch.export", where=str(path), accepted="*.pt2", remedy=_SAVE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    archive: zipfile.ZipFile
+    members: Mapping[str, zipfile.ZipInfo]
+    where: str
+
+    def read(self) -> Archive:
+        """The whole archive."""
+        programs = [name for name in self.members if name.endswith(".json") and "/models/" in f"/{name}"]
+        if len(programs) != 1:
+            if any(name.endswith(_PICKLES) for name in self.members):
+                raise UnsupportedError(
+                    "pickled tensors, whose reading can execute anything",
+                    where=self.where,
+                    accepted="*.pt2 of torch 2.9 or newer, which are read without executing anything",
+                    remedy=_SAVE,
+                )
+            raise ModelFileError(
+                f"{len(programs)} programs in the archive", where=self.where, accepted="one", remedy=_SAVE
+            )
+        folder = programs[0].rpartition("models/")[0]
+        program = self.json(programs[0])
+        version = program.fields("schema_version").integer("major")
+        if version != _SCHEMA:
+            raise UnsupportedError(f"an archive of version {version}", where=self.where, accepted=f"version {_SCHEMA}")
+        order = self.bytes(f"{folder}byteorder", 16) if f"{folder}byteorder" in self.members else b"little"
+        if order.strip() != b"little":
+            raise UnsupportedError(f"the byte order {shown(order)}", where=self.where, accepted="little")
+        stem = program.where.rpartition("/")[2].removesuffix(".json")
+        tensors: dict[str, Floats] = {}
+        for kind in ("weights", "constants"):
+            name = f"{folder}data/{kind}/{stem}_{kind}_config.json"
+            if name in self.members:
+                tensors.update(self.tensors(self.json(name), f"{folder}data/{kind}/"))
+        return Archive(program, tensors)
+
+    def json(self, name: str) -> Fields:
+        """A member that holds a JSON object."""
+        where = f"{self.where}, {name}"
+        return Fields(parse_json(self.bytes(name, MAX_JSON_BYTES), where), where)
+
+    def bytes(self, name: str, limit: int) -> bytes:
+        """A member of at most ``limit`` bytes."""
+        if name not in self.members:
+            raise ModelFileError(f"the archive has no {shown(name)}", where=self.where, remedy=_SAVE)
+        size = self.members[name].file_size
+        if size > limit:
+            raise ModelFileError(f"{shown(name)} has {size} bytes", where=self.where, accepted=f"at most {limit} bytes")
+        with self.archive.open(self.members[name]) as file:
+            return file.read(size)
+
+    def tensors(self, described: Fields, folder: str) -> Iterator[tuple[str, Floats]]:
+        """The tensors that a list in the archive describes; several may be views of the same bytes."""
+        stored: dict[str, bytes] = {}
+        total = 0
+        for name, entry in described.fields("config").values.items():
+            if not isinstance(entry, dict):
+                raise ModelFileError(f"the entry {shown(name)} is {shown(entry)}", where=described.where)
+            fields = Fields(entry, f"{self.where}, tensor {shown(name)}")
+            if fields.flag("use_pickle", False):
+                raise UnsupportedError(
+                    "a pickled tensor, whose reading can execute anything",
+                    where=fields.where,
+                    accepted="plain tensors",
+                    remedy="turn quantized and other special tensors into plain ones",
+                )
+            file = fields.name("path_name")
+            if file not in stored:
+                stored[file] = self.bytes(folder + file, MAX_ARCHIVE_BYTES)
+            values = _strided(stored[file], fields.fields("tensor_meta").at(fields.where))
+            total += values.size
+            if total > MAX_ARCHIVE_BYTES // 8:
+                raise ModelFileError(
+                    "tensors that are views of each other",
+                    where=self.where,
+                    accepted=f"at most {MAX_ARCHIVE_BYTES // 8} numbers in all",
+                )
+            yield name, values
+
+
+def _strided(data: bytes, meta: Fields) -> Floats:
+    """The tensor that ``meta`` describes within ``data``."""
+    number = meta.integer("dtype")
+    if number not in DTYPES:
+        raise UnsupportedError(f"a tensor of type number {number}", where=meta.where, accepted="real and whole numbers")
+    dtype = np.dtype(f"<{DTYPES[number]}")
+    flat = np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
+    sizes, strides = _whole(meta, "sizes"), _whole(meta, "strides")
+    (offset,) = _whole(meta, "storage_offset")
+    if len(sizes) != len(strides) or math.prod(sizes) > MAX_ELEMENTS:
+        raise ModelFileError(
+            f"a tensor of sizes {shown(sizes)}", where=meta.where, accepted=f"at most {MAX_ELEMENTS} elements"
+        )
+    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if 0 in sizes:
+        return as_weights(np.zeros(sizes))
+    if last >= len(flat):
+        raise ModelFileError(f"{len(data)} bytes for a tensor of sizes {sizes}", where=meta.where)
+    steps = tuple(stride * dtype.itemsize for stride in strides)
+    values = np.lib.stride_tricks.as_strided(flat[offset:], sizes, steps, writeable=False)
+    if number == BRAIN_FLOAT:
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return as_weights(values)
+
+
+def _whole(meta: Fields, key: str) -> tuple[int, ...]:
+    """Sizes, strides or an offset, none of which may be negative."""
+    value = meta.get(key)
+    found = [
+        item.get("as_int") if isinstance(item, dict) else None
+        for item in (value if isinstance(value, list) else [value])
+    ]
+    if len(found) > 32 or not all(is_integer(item) and item >= 0 for item in found):
+        raise meta.wrong(key, "whole numbers that are not negative")
+    return tuple(item for item in found if is_integer(item))

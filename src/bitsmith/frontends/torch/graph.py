@@ -1,0 +1,307 @@
+"""The graph of an exported PyTorch program, from its JSON: operators with their arguments, in order of evaluation.
+
+What leaves is typed and refers only to values that exist. No operator has been interpreted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.json import MAX_NAME, Fields, Json, is_integer, shown
+from bitsmith.frontends.torch.archive import DTYPES, FLOATS, Archive
+from bitsmith.layers.layer import Floats
+
+MAX_NODES = 100_000
+_MAX_LIST = 1 << 16
+_MAX_INTEGER = 1 << 63
+_PREFIX = "torch.ops.aten."
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A tensor of the graph, or a size that depends on the number of samples."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """An element type, by its number in torch's schema."""
+
+    number: int
+
+
+Argument: TypeAlias = "bool | int | float | str | Ref | DType | tuple[Argument, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The module whose ``forward`` runs an operator: its path (``features.0``, empty for the model), class, and which call."""
+
+    path: str
+    class_name: str
+    call: str
+    has_parts: bool = False
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of torch's own, and a whole: no other module runs within it."""
+        return self.class_name.startswith("torch.nn.") and not self.has_parts
+
+    @property
+    def kind(self) -> str:
+        """The class without its package."""
+        return self.class_name.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator: ``name`` of ``overload``, as in ``mean`` of ``dim``. Names ending in ``_`` change their operand.
+
+    ``results`` has a name, or None, for each result; a list of tensors counts as as many results.
+    """
+
+    name: str
+    overload: str
+    arguments: Mapping[str, Argument]
+    results: tuple[str | None, ...]
+    module: Module
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """An input; ``sizes`` has None where a size is left open."""
+
+    name: str
+    sizes: tuple[int | None, ...]
+    dtype: int
+
+    @property
+    def is_integer(self) -> bool:
+        return self.dtype not in FLOATS
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """``constants`` has parameters, buffers and given tensors by the name that nodes use, with the user's name.
+
+    ``dtypes`` has the number of each tensor's element type.
+    """
+
+    inputs: tuple[InputSpec, ...]
+    constants: Mapping[str, tuple[str, Floats]]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    dtypes: Mapping[str, int]
+    sizes: Mapping[str, tuple[int | None, ...]]
+    where: str
+
+
+def read_graph(archive: Archive) -> Graph:
+    """The graph of an archive.
+
+    Raises:
+        ModelFileError: an entry that is malformed, or a reference to nothing.
+        UnsupportedError: a program that changes its inputs or buffers, or takes something else than tensors.
+    """
+    module = archive.program.fields("graph_module")
+    graph = module.fields("graph")
+    values = _tensor_values(graph)
+    inputs, constants = _inputs(module.fields("signature"), archive, values)
+    listed = graph.items("nodes")
+    if len(listed) > MAX_NODES:
+        raise ModelFileError(f"{len(listed)} operators", where=graph.where, accepted=f"at most {MAX_NODES}")
+    nodes = tuple(_node(_object(item, graph)) for item in listed)
+    nodes = _with_parts(nodes)
+    outputs = tuple(_outputs(module.fields("signature"), constants))
+    _check_references(inputs, constants, nodes, outputs, graph)
+    dtypes = {name: dtype for name, (_, dtype) in values.items()}
+    return Graph(
+        inputs, constants, nodes, outputs, dtypes, {name: sizes for name, (sizes, _) in values.items()}, graph.where
+    )
+
+
+def _object(value: Json, fields: Fields) -> Fields:
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{shown(value)} where an object is expected", where=fields.where)
+    return Fields(value, fields.where)
+
+
+def _tensor_values(graph: Fields) -> dict[str, tuple[tuple[int | None, ...], int]]:
+    """Sizes (None where open) and element type of each tensor."""
+    found: dict[str, tuple[tuple[int | None, ...], int]] = {}
+    for name, value in graph.fields("tensor_values").values.items():
+        meta = _object(value, graph)
+        sizes = [_object(size, graph).get("as_int") for size in meta.items("sizes")]
+        if len(sizes) > 32:
+            raise ModelFileError(f"{shown(name)} has {len(sizes)} axes", where=graph.where)
+        found[name] = tuple(size if is_integer(size) else None for size in sizes), meta.integer("dtype")
+    return found
+
+
+def _inputs(
+    signature: Fields, archive: Archive, values: Mapping[str, tuple[tuple[int | None, ...], int]]
+) -> tuple[tuple[InputSpec, ...], dict[str, tuple[str, Floats]]]:
+    inputs: list[InputSpec] = []
+    constants: dict[str, tuple[str, Floats]] = {}
+    keys = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
+    for item in signature.items("input_specs"):
+        ((kind, value),) = _object(item, signature).values.items() or ((None, None),)
+        spec = _object(value, signature)
+        if kind in keys:
+            name, target = spec.fields("arg").name("name"), spec.name(keys[kind])
+            if target not in archive.tensors:
+                raise ModelFileError(
+                    f"the {kind.replace('_', ' ')} {shown(target)} has no values", where=signature.where
+                )
+            constants[name] = target, archive.tensors[target]
+        elif kind == "user_input" and "as_tensor" in spec.fields("arg").values:
+            name = spec.fields("arg").fields("as_tensor").name("name")
+            if name not in values or values[name][1] not in DTYPES:
+                raise UnsupportedError(
+                    f"the input {shown(name)}", where=signature.where, accepted="tensors of real numbers"
+                )
+            inputs.append(InputSpec(name, *values[name]))
+        elif kind not in ("user_input", "constant_input", "token"):
+            raise UnsupportedError(f"an input of the kind {shown(kind)}", where=signature.where, accepted="tensors")
+        # What is left are numbers and switches, which the export has built in.
+    return tuple(inputs), constants
+
+
+def _outputs(signature: Fields, constants: Mapping[str, tuple[str, Floats]]) -> Iterator[str]:
+    for item in signature.items("output_specs"):
+        ((kind, value),) = _object(item, signature).values.items() or ((None, None),)
+        if kind != "user_output":
+            raise UnsupportedError(
+                f"a program with a {shown(kind)}",
+                where=signature.where,
+                accepted="programs that change neither their inputs nor their buffers",
+                remedy="call model.eval() before the export; keep no state between samples",
+            )
+        argument = _object(value, signature).fields("arg")
+        if "as_tensor" in argument.values:
+            yield argument.fields("as_tensor").name("name")
+        elif "as_none" not in argument.values:
+            raise UnsupportedError(
+                f"the result {shown(dict(argument.values))}", where=signature.where, accepted="tensors"
+            )
+
+
+def _node(fields: Fields) -> Node:
+    target = fields.text("target")[:MAX_NAME]
+    name, _, overload = target.removeprefix(_PREFIX).partition(".") if target.startswith(_PREFIX) else (target, "", "")
+    arguments: dict[str, Argument] = {}
+    for item in fields.items("inputs"):
+        given = _object(item, fields)
+        arguments[given.text("name")] = _argument(given.fields("arg"))
+    results: list[str | None] = []
+    for item in fields.items("outputs"):
+        results += [
+            reference.name if isinstance(reference, Ref) else None
+            for reference in _flat(_argument(_object(item, fields)))
+        ]
+    return Node(name, overload, arguments, tuple(results), _module(fields))
+
+
+def _flat(value: Argument) -> Iterator[Argument]:
+    if isinstance(value, tuple):
+        yield from value
+    else:
+        yield value
+
+
+def _argument(fields: Fields) -> Argument:
+    """A tagged value: ``{"as_int": 3}``."""
+    if len(fields.values) != 1:
+        raise ModelFileError(f"the argument {shown(dict(fields.values))}", where=fields.where)
+    ((tag, value),) = fields.values.items()
+    if tag == "as_none":
+        return None
+    if isinstance(value, list):
+        if len(value) > _MAX_LIST:
+            raise ModelFileError(f"a list of {len(value)} arguments", where=fields.where)
+        return tuple(_single(tag.removesuffix("s"), item, fields) for item in value)
+    return _single(tag, value, fields)
+
+
+def _single(tag: str, value: Json, fields: Fields) -> Argument:
+    match tag:
+        case "as_tensor" | "as_sym_int" | "as_optional_tensor" | "as_sym_bool" | "as_sym_float":
+            inner = _object(value, fields).values
+            if "as_tensor" in inner:
+                return Ref(_object(inner["as_tensor"], fields).text("name"))
+            if "as_none" in inner:
+                return None
+            plain = inner.get("as_int", inner.get("as_bool", inner.get("as_float")))
+            if isinstance(plain, bool | int | float):
+                return plain
+            name = inner.get("name", inner.get("as_name"))
+            if isinstance(name, str):
+                return Ref(name)
+        case "as_int" | "as_float" | "as_bool" | "as_string":
+            if isinstance(value, bool | float | str) or (isinstance(value, int) and abs(value) <= _MAX_INTEGER):
+                return value
+        case "as_scalar_type" if is_integer(value):
+            return DType(value)
+        case "as_device" | "as_layout" | "as_memory_format":
+            return None
+        case _:
+            return shown({tag: value})  # of a kind that no operator of ours takes
+    raise ModelFileError(f"the argument {shown({tag: value})}", where=fields.where)
+
+
+def _module(fields: Fields) -> Module:
+    """The innermost module of the metadata ``key,path,class;key,path,class;...``."""
+    metadata = fields.get("metadata")
+    stack = metadata.get("nn_module_stack") if isinstance(metadata, dict) else None
+    if isinstance(stack, str) and stack:
+        parts = stack.rpartition(";")[2].split(",")
+        if len(parts) == 3 and not parts[0].startswith("_empty"):
+            path = re.sub(r"[^\w.]", "_", parts[1])[:MAX_NAME]
+            return Module(path, parts[2], parts[0])
+    return Module("", "", "")
+
+
+def _with_parts(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes, with modules that know whether others run within them."""
+    paths = {node.module.path for node in nodes}
+    parents = {path[:k] for path in paths for k, letter in enumerate(path) if letter == "."}
+    return tuple(
+        replace(node, module=replace(node.module, has_parts=True)) if node.module.path in parents else node
+        for node in nodes
+    )
+
+
+def _check_references(
+    inputs: tuple[InputSpec, ...],
+    constants: Mapping[str, tuple[str, Floats]],
+    nodes: tuple[Node, ...],
+    outputs: tuple[str, ...],
+    graph: Fields,
+) -> None:
+    known = {spec.name for spec in inputs} | set(constants)
+    for node in nodes:
+        for name in references(node):
+            if name not in known:
+                raise ModelFileError(
+                    f"{shown(node.name)} reads {shown(name)}, which does not exist before it", where=graph.where
+                )
+        known |= {name for name in node.results if name is not None}
+    for name in outputs:
+        if name not in known:
+            raise ModelFileError(f"the result {shown(name)}, which does not exist", where=graph.where)
+
+
+def references(node: Node) -> Iterator[str]:
+    """What the node reads."""
+    pending: list[Argument] = list(node.arguments.values())
+    while pending:
+        value = pending.pop()
+        if isinstance(value, tuple):
+            pending += value
+        elif isinstance(value, Ref):
+            yield value.name

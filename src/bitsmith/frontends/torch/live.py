@@ -1,0 +1,183 @@
+"""Live PyTorch modules and exported programs as the bytes of a .pt2 archive, so that there is one way to read them all.
+
+torch is imported here only, and only when such an object is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.layers.layer import Floats, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+Example: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
+"""One input for a few samples."""
+
+InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
+"""The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
+
+_SHOWN = 600
+
+
+def is_module(model: object) -> TypeGuard[torch.nn.Module]:
+    """Whether ``model`` is a live module; without importing torch."""
+    return "torch" in sys.modules and isinstance(model, sys.modules["torch"].nn.Module)
+
+
+def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
+    """Whether ``model`` is an exported program; without importing torch."""
+    return "torch.export" in sys.modules and isinstance(model, sys.modules["torch.export"].ExportedProgram)
+
+
+def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None) -> bytes:
+    """``module`` exported, in evaluation mode, for any number of samples if it allows that.
+
+    Modules that do not export as they are are traced by torch.fx first.
+
+    Raises:
+        ConfigError: neither examples nor shapes.
+        UnsupportedError: a module that neither exports nor can be traced.
+    """
+    import torch
+
+    error: Exception | None = None
+    with _evaluating(module):
+        for inputs in _inputs(module, examples, shapes):
+            for prepared in (_itself, torch.fx.symbolic_trace):
+                try:
+                    return saved(_export(prepared(module), inputs))
+                except Exception as raised:  # torch hands on whatever the module's code raises
+                    error = error or raised
+    raise UnsupportedError(
+        f"torch.export cannot export the module: {str(error)[:_SHOWN]}",
+        where=type(module).__name__,
+        accepted="modules whose operations do not depend on the data, and inputs that fit them",
+        remedy="give an example input; or export the module yourself and give the ExportedProgram",
+    ) from error
+
+
+def _itself(module: torch.nn.Module) -> torch.nn.Module:
+    return module
+
+
+def saved(program: torch.export.ExportedProgram) -> bytes:
+    """A .pt2 archive of ``program``."""
+    import torch
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+    import torch
+
+    axes = torch.export.ShapesCollection()
+    for x in inputs:
+        axes[x] = {0: torch.export.Dim.AUTO}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        return torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+
+
+def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
+    """What torch computes for ``inputs``: by their paths, the results of the modules within that are called exactly once.
+
+    Modules whose result is no single tensor of real numbers are left out.
+    """
+    import torch
+
+    seen: dict[str, list[object]] = {}
+    handles = [
+        part.register_forward_hook(lambda _, __, result, path=path: seen.setdefault(path, []).append(result))
+        for path, part in module.named_modules()
+        if path
+    ]
+    place = next(module.parameters(), torch.zeros(()))
+    given = [torch.from_numpy(x).to(place.device) for x in map(np.ascontiguousarray, inputs)]
+    try:
+        with _evaluating(module), torch.no_grad():
+            module(*(x.to(place.dtype) if x.is_floating_point() else x for x in given))
+    finally:
+        for handle in handles:
+            handle.remove()
+    single = {path: results[0] for path, results in seen.items() if len(results) == 1}
+    return {
+        path: result.double().cpu().numpy()
+        for path, result in single.items()
+        if isinstance(result, torch.Tensor) and not result.is_complex()
+    }
+
+
+@contextlib.contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, without fused operators, for the time of the context."""
+    import torch
+
+    training = {part: part.training for part in module.modules()}
+    fused = torch.backends.mha.get_fastpath_enabled()
+    module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for part, was in training.items():
+            part.training = was
+
+
+def _inputs(
+    module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None
+) -> Iterator[list[torch.Tensor]]:
+    """Inputs to export with, of two or more samples; where only shapes are given, first real numbers, then whole ones."""
+    import torch
+
+    place = next(module.parameters(), torch.zeros(()))
+    if examples is not None:
+        given = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x)) for x in examples]
+        if not given or any(x.ndim == 0 or len(x) == 0 for x in given):
+            raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
+        # Examples from numpy are in double precision more often than the module is.
+        yield [
+            (x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device).repeat(2, *(1,) * (x.ndim - 1))
+            for x in given
+        ]
+        return
+    found = sample_shapes(shapes)
+    for dtype in (place.dtype if place.dtype.is_floating_point else torch.float32, torch.int64):
+        yield [torch.zeros((2, *shape), dtype=dtype, device=place.device) for shape in found]
+
+
+def sample_shapes(shapes: InputShapes | None) -> tuple[Shape, ...]:
+    """The shape of one sample of each input.
+
+    Raises:
+        ConfigError: none, or something else.
+    """
+    several = shapes is not None and len(shapes) > 0 and not isinstance(shapes[0], int | None)
+    listed = list(shapes or ()) if several else [shapes or ()]
+    found: list[Shape] = []
+    for shape in listed:
+        sizes = list(shape) if isinstance(shape, Sequence) else []
+        sizes = sizes[1:] if sizes and sizes[0] in (None, -1) else sizes
+        if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise ConfigError(
+                f"the input shape {shape!r}" if shape else "a PyTorch module says nothing of its inputs",
+                accepted="input_shape=(3, 32, 32), that of one sample, or a list of several; or example=x",
+                remedy="give input_shape, or example inputs whose first axis counts samples",
+            )
+        found.append(tuple(sizes))
+    return tuple(found)

@@ -1,0 +1,125 @@
+"""What each of PyTorch's operators becomes, and what is said about those that are not translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.keras.refusals import Refusal
+from bitsmith.frontends.torch.activations import ACTIVATIONS
+from bitsmith.frontends.torch.arithmetic import ARITHMETIC
+from bitsmith.frontends.torch.call import Translation
+from bitsmith.frontends.torch.convolution import CONVOLUTIONS
+from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
+from bitsmith.frontends.torch.norm import NORMALIZATIONS
+from bitsmith.frontends.torch.pooling import POOLING
+from bitsmith.frontends.torch.products import PRODUCTS
+from bitsmith.frontends.torch.recurrent import RECURRENT
+from bitsmith.frontends.torch.reduction import REDUCTIONS
+from bitsmith.frontends.torch.selection import SELECTIONS
+from bitsmith.frontends.torch.shape import SHAPES
+
+OPERATORS: dict[str, Translation] = {
+    **PRODUCTS,
+    **CONVOLUTIONS,
+    **POOLING,
+    **NORMALIZATIONS,
+    **RECURRENT,
+    **ACTIVATIONS,
+    **ARITHMETIC,
+    **REDUCTIONS,
+    **SHAPES,
+    **SELECTIONS,
+}
+"""Operators of torch.ops.aten by name, without overloads; those that end in ``_`` are read as those without."""
+
+_CHECKS = (
+    "_assert",
+    "sym_constrain",
+    "torch.ops.profiler",
+    "_operator.ge",
+    "_operator.le",
+    "_operator.gt",
+    "_operator.lt",
+    "_operator.eq",
+    "_operator.ne",
+    "_guards",
+)
+
+_REMEDIES = {
+    "rand": ("random numbers", "give them as an input"),
+    "bernoulli": ("random numbers", "call model.eval() before the export"),
+    "nonzero": ("a result whose size depends on the data", "use a mask"),
+    "sort": ("sorting", "use max, argmax or amax"),
+    "topk": ("sorting", "use max, argmax or amax"),
+    "lstm_cell": ("a single step of a recurrence", "use LSTM"),
+    "gru_cell": ("a single step of a recurrence", "use GRU"),
+    "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),
+    "_upsample": ("resizing with antialiasing", "use antialias=False"),
+    "index_put": ("writing into a part of a tensor", "use where or cat"),
+    "copy_": ("writing into a part of a tensor", "use where or cat"),
+    "gather": ("indices that are computed", "use one_hot and a product"),
+    "fft": ("Fourier transforms", "multiply by a constant matrix"),
+    "embedding_bag": ("bags of several lengths", "use embedding(x).sum(1) or .mean(1)"),
+    "_transformer_encoder_layer_fwd": (
+        "a fused operator",
+        "export with torch.backends.mha.set_fastpath_enabled(False)",
+    ),
+    "_native_multi_head_attention": ("a fused operator", "export with torch.backends.mha.set_fastpath_enabled(False)"),
+}
+
+
+def translation_of(node: Node) -> Translation | None:
+    """How the operator is read."""
+    return OPERATORS.get(node.name) or OPERATORS.get(node.name.removesuffix("_"))
+
+
+def is_check(node: Node) -> bool:
+    """Whether the operator only asserts what the export knows."""
+    return node.name.startswith(_CHECKS)
+
+
+def unknown(name: str, node: Node) -> Refusal:
+    """What is said of an operator that no table has."""
+    shown = f"{node.module.kind}, {node.name}" if node.module.built_in else node.name
+    for start, (why, remedy) in _REMEDIES.items():
+        if node.name.startswith(start):
+            return Refusal(name, shown, why, remedy)
+    return Refusal(name, shown, "it is no operator that is known here", "replace it by operators that are")
+
+
+def _is_view(name: str) -> bool:
+    """Whether an operator may give a view of its operand: what changes one then changes the other."""
+    return name in SHAPES or name in SELECTIONS
+
+
+def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
+    """Operators that change a tensor which another name still shows: its other readers would see the change.
+
+    An operator's own operand is fine, if nothing that shares its memory is read later.
+    """
+    shared: dict[str, int] = {}
+    last = {name: number for number, node in enumerate(graph.nodes) for name in references(node)}
+    last |= dict.fromkeys(graph.outputs, len(graph.nodes))
+    groups: dict[int, list[str]] = {}
+    for number, node in enumerate(graph.nodes):
+        operand = next(iter(node.arguments.values()), None)
+        first = operand.name if isinstance(operand, Ref) else ""
+        changes = (
+            node.name.endswith("_")
+            and not node.name.startswith("_operator")
+            and node.name not in ("detach_", "requires_grad_")
+        )
+        if changes and any(last.get(name, -1) > number for name in groups.get(shared.get(first, -1), [first])):
+            yield (
+                node,
+                UnsupportedError(
+                    f"{node.name} changes a tensor in place that is read elsewhere",
+                    accepted="what makes new tensors",
+                    remedy=f"use {node.name.rstrip('_')}",
+                ),
+            )
+        if (_is_view(node.name) or changes) and first:
+            group = shared.setdefault(first, number)
+            groups.setdefault(group, [first]).extend(name for name in node.results if name is not None)
+            shared.update({name: group for name in node.results if name is not None})

@@ -1,0 +1,346 @@
+"""PyTorch models: live modules, exported programs and the ``.pt2`` files of ``torch.export.save``.
+
+Files are parsed, without torch and without executing anything; live objects are exported by torch and then read the same way.
+The way: :mod:`torch_live` exports, :mod:`torch_archive` opens, :mod:`torch_graph` reads the graph, the tables of
+:mod:`torch_ops` translate one operator each (as exported, before decomposition), and this module follows the batch axis from
+the inputs to the outputs, gives names and collects what cannot be translated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.keras.json import shown
+from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.names import UniqueNames
+from bitsmith.frontends.torch.archive import Archive, open_archive
+from bitsmith.frontends.torch.call import Call, Emission, Emitted, Unknown, Value, checked_elements
+from bitsmith.frontends.torch.graph import Graph, InputSpec, Module, Node, read_graph, references
+from bitsmith.frontends.torch.live import Example, InputShapes, exported, is_exported, is_module, saved
+from bitsmith.frontends.torch.ops import OPERATORS, changed_in_place, is_check, translation_of, unknown
+from bitsmith.frontends.torch.tensor import Batch, Tensor, sample_shape
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
+
+if TYPE_CHECKING:
+    import torch
+
+TorchModel: TypeAlias = "str | os.PathLike[str] | torch.nn.Module | torch.export.ExportedProgram"
+"""A ``.pt2`` file, a live module, or an exported program."""
+
+_WIRING = (Reshape, Flatten, Permute, Slice, Gather, Broadcast, Stack, Constant)
+_PICKLES = (".pt", ".pth", ".pkl", ".ckpt")
+_SAFE = (
+    "in the program that made it, with the weights loaded (torch.load(..., weights_only=True)): "
+    "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2')"
+)
+
+
+def read_torch(
+    source: TorchModel, *, example: Example | Sequence[Example] | None = None, input_shape: InputShapes | None = None
+) -> Network:
+    """The network of a PyTorch model.
+
+    Layers have the module's path (``features.0``), what is computed outside of torch's own modules the path of the user's
+    module and the operator's name (``block.add``, ``cat``). Used again, a module has a number: ``features.0_1``. Shapes are
+    those of the model without the batch axis, which is the first one of each input, or the only dynamic one of an exported
+    program; results have it in front.
+
+    Args:
+        source: a file, a live module or an exported program.
+        example: for a live module one input, or one for each of its parameters; the first axis counts samples.
+        input_shape: instead of an example the shape of one sample, or one for each input.
+
+    Raises:
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: operators that cannot be translated, all of them in one message.
+        ConfigError: a live module without example and shape.
+    """
+    archive, where = _opened(source, example, input_shape)
+    return _Reading(read_graph(archive), where).network()
+
+
+def is_torch(model: object) -> TypeGuard[TorchModel]:
+    """Whether ``model`` is one of PyTorch's, by its file's ending or its class."""
+    if isinstance(model, str | os.PathLike):
+        return Path(model).suffix in (".pt2", *_PICKLES)
+    return is_exported(model) or is_module(model)
+
+
+def operator_table() -> tuple[tuple[str, str], ...]:
+    """PyTorch's operators and what they become, for documentation."""
+    return tuple((name, translation.becomes) for name, translation in OPERATORS.items())
+
+
+def _opened(
+    source: TorchModel, example: Example | Sequence[Example] | None, input_shape: InputShapes | None
+) -> tuple[Archive, str]:
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.suffix in _PICKLES:
+            raise ModelFileError(
+                "a pickle, whose loading can execute anything", where=str(path), accepted="*.pt2", remedy=_SAFE
+            )
+        return open_archive(path, str(path)), str(path)
+    if is_exported(source):
+        return open_archive(saved(source), "exported program"), "exported program"
+    if is_module(source):
+        examples = tuple(example) if isinstance(example, tuple | list) else None if example is None else (example,)
+        where = type(source).__name__
+        return open_archive(exported(source, examples, input_shape), where), where
+    raise ModelFileError(
+        f"a {type(source).__name__} is no PyTorch model",
+        accepted="a .pt2 file, a torch.nn.Module, or an ExportedProgram",
+    )
+
+
+class _Reading:
+    """The translation of one graph."""
+
+    def __init__(self, graph: Graph, where: str) -> None:
+        self._graph = graph
+        self._where = where
+        self._samples = _samples(graph, where)
+        self._emission = Emission()
+        self._used = frozenset(graph.outputs) | {name for node in graph.nodes for name in references(node)}
+        self._values: dict[str, Value] = {
+            name: Tensor(values, values.shape, None, label) for name, (label, values) in graph.constants.items()
+        }
+        self._refusals: dict[tuple[str, str], Refusal] = {}
+
+    def network(self) -> Network:
+        """The whole network."""
+        inputs = [self._input(spec) for spec in self._graph.inputs]
+        for node, error in changed_in_place(self._graph):
+            self._refuse(node, refused(_called(node), node.name, error))
+        for node in self._graph.nodes:
+            if not is_check(node):
+                self._translate(node)
+        if self._refusals:
+            raise refusal_error(list(self._refusals.values()), self._where, "the operators of the documentation's list")
+        outputs = [self._output(name) for name in self._graph.outputs]
+        if not outputs:
+            raise UnsupportedError("a model without results", where=self._where)
+        kept = self._needed(inputs, outputs)
+        names = self._names(kept)
+        nodes = tuple(
+            NetworkNode(
+                names[number],
+                node.layer,
+                tuple(names[k] for k in node.inputs),
+                _source(node),
+                order=node.order,
+                inner=node.inner,
+            )
+            for number, node in enumerate(self._emission.nodes)
+            if number in kept
+        )
+        return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs))
+
+    def _input(self, spec: InputSpec) -> int:
+        open_axes = [axis for axis, size in enumerate(spec.sizes) if size is None]
+        batch = Batch(open_axes[0] if open_axes else 0)
+        if len(open_axes) > 1:
+            raise UnsupportedError(
+                f"the input {shown(spec.name)} of sizes {spec.sizes} leaves sizes open",
+                where=self._where,
+                accepted="fixed sizes (all but the batch)",
+                remedy="export with one dynamic axis",
+            )
+        if not spec.sizes or (self._samples is not None and spec.sizes[0] != self._samples):
+            raise UnsupportedError(
+                f"the input {shown(spec.name)} of sizes {spec.sizes}",
+                where=self._where,
+                accepted="inputs whose first axis counts samples",
+            )
+        dims = tuple(1 if size is None or axis == batch.axis else size for axis, size in enumerate(spec.sizes))
+        shape = checked_elements(sample_shape(dims, batch))
+        if not shape:
+            raise UnsupportedError(
+                "an input of scalars",
+                where=self._where,
+                accepted="shapes with at least one axis",
+                remedy="give the input the shape (1,)",
+            )
+        origin = Node(spec.name, "", {}, (spec.name,), Module("", "", ""))
+        number = self._emission.add(Emitted(Input(shape, spec.is_integer), (), origin), ())
+        self._values[spec.name] = Tensor(number, shape, batch)
+        return number
+
+    def _translate(self, node: Node) -> None:
+        for name in node.results:
+            if name is not None:
+                self._values[name] = Unknown()
+        translation = translation_of(node)
+        behind = any(
+            isinstance(self._values[name], Unknown) and self._values[name] == Unknown() for name in references(node)
+        )
+        if translation is None:
+            if self._is_read(node):
+                self._refuse(node, unknown(_called(node), node))
+            return
+        if behind:  # an operator that is refused
+            return
+        call = Call(node, self._values, self._graph.dtypes, self._samples, self._emission, self._used, self._where)
+        try:
+            with np.errstate(all="ignore"):  # what overflows is found where it is used
+                result = translation.read(call)
+            found = result if isinstance(result, tuple) else (result,)
+            for name, value in zip(node.results, found, strict=False):
+                if name is not None:
+                    self._values[name] = self._consistent(name, value)
+        except UnsupportedError as error:
+            if self._is_read(node):
+                self._refuse(node, refused(_called(node), _kind(node), error))
+
+    def _is_read(self, node: Node) -> bool:
+        return any(name in self._used for name in node.results)
+
+    def _refuse(self, node: Node, refusal: Refusal) -> None:
+        self._refusals.setdefault((refusal.name, refusal.reason), refusal)
+
+    def _consistent(self, name: str, value: Value) -> Value:
+        """``value``, if its axes are what the file says that torch computed."""
+        sizes = self._graph.sizes.get(name)
+        if not isinstance(value, Tensor) or sizes is None:
+            return value
+        wanted = list(sizes)
+        dims: list[int | None] = list(value.dims)
+        if value.batch is not None and len(wanted) == len(dims):
+            count = value.dims[value.batch.axis] * (self._samples or 0)
+            dims[value.batch.axis] = wanted[value.batch.axis] = None if self._samples is None else count
+            if self._samples is not None:
+                wanted[value.batch.axis] = sizes[value.batch.axis]
+        if wanted != dims:
+            raise ModelFileError(
+                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(dims)}", where=self._where
+            )
+        return value
+
+    def _output(self, name: str) -> int:
+        value = self._values[name]
+        if isinstance(value, Unknown):
+            raise UnsupportedError(
+                f"the result {shown(name)}: {value.why}", where=self._where, accepted="other results"
+            )
+        if not isinstance(value, Tensor) or value.hidden is not None:
+            raise UnsupportedError(f"the result {shown(name)}", where=self._where, accepted="tensors of finite numbers")
+        if value.batch is None:
+            raise UnsupportedError(
+                f"the result {shown(name)} does not depend on the inputs", where=self._where, accepted="results that do"
+            )
+        if value.batch.merged > 1:
+            raise UnsupportedError(
+                f"the result {shown(name)}, whose batch axis is merged with others",
+                where=self._where,
+                accepted="an axis of its own for the batch",
+            )
+        if isinstance(value.value, int):
+            return value.value
+        origin = Node(name, "", {}, (name,), Module("", "", ""))
+        return self._emission.add(Emitted(Constant(value.value), (), origin), ())
+
+    def _needed(self, inputs: Sequence[int], outputs: Sequence[int]) -> set[int]:
+        needed = {*inputs, *outputs}
+        for number in range(len(self._emission.nodes) - 1, -1, -1):
+            if number in needed:
+                needed.update(self._emission.nodes[number].inputs)
+        return needed
+
+    def _names(self, kept: set[int]) -> dict[int, str]:
+        """A name for each node that is kept.
+
+        Of what one call of one of torch's own modules becomes, the last that is no wiring has the module's path; of attention
+        that also gives its weights, the result.
+        """
+        names = UniqueNames()
+        nodes = self._emission.nodes
+        found = {
+            number: names.take(nodes[number].origin.name)
+            for number in sorted(kept)
+            if isinstance(nodes[number].layer, Input)
+        }
+        numbers = [number for number in sorted(kept) if number not in found]
+        for module, run in groupby(numbers, lambda number: nodes[number].origin.module):
+            members = list(run)
+            if not module.built_in:
+                for _, ours in groupby(members, lambda number: id(nodes[number].origin)):
+                    self._name_group(list(ours), found, names)
+                continue
+            self._name_group(members, found, names)
+        return found
+
+    def _name_group(self, members: list[int], found: dict[int, str], names: UniqueNames) -> None:
+        """Names of the nodes of one call of a module, or of one operator outside of them."""
+        nodes = self._emission.nodes
+        for number in members:
+            if nodes[number].label:
+                found[number] = names.take(nodes[number].label)
+        rest = [k for k in members if not nodes[k].label]
+        if not rest:
+            return
+        origin = nodes[rest[0]].origin
+        several = len({id(nodes[k].origin) for k in rest}) > 1
+        proper = [k for k in rest if not isinstance(nodes[k].layer, _WIRING)] or rest
+        ends = self._ends(rest, [k for k in proper if not nodes[k].suffix])
+        main = ends[-1] if ends else proper[-1] if origin.module.built_in else None
+        name = names.take(_called(origin))
+        for number in rest:
+            parts = (_operator(nodes[number].origin) if several else "", nodes[number].suffix)
+            suffix = "_".join(filter(None, parts))
+            found[number] = name if number == main else names.take(f"{name}_{suffix}" if suffix else name)
+
+    def _ends(self, members: Sequence[int], proper: Sequence[int]) -> list[int]:
+        """Those of ``proper`` that no other depends on within ``members``; of several, those with weights come last."""
+        nodes, within = self._emission.nodes, frozenset(members)
+        used: set[int] = set()
+        for number in sorted(members, reverse=True):
+            if number in proper or number in used:
+                used.update(within.intersection(nodes[number].inputs))
+        ends = [number for number in proper if number not in used]
+        return sorted(ends, key=lambda number: bool(nodes[number].layer.weights()))
+
+
+def _samples(graph: Graph, where: str) -> int | None:
+    """The number of samples that the program is fixed to; None if it is left open."""
+    first = {None if None in spec.sizes else spec.sizes[0] if spec.sizes else 0 for spec in graph.inputs}
+    if not graph.inputs or len(first) > 1 or 0 in first:
+        raise UnsupportedError(
+            f"inputs of the sizes {[spec.sizes for spec in graph.inputs]}",
+            where=where,
+            accepted="one or more inputs with the same number of samples",
+        )
+    (samples,) = first
+    return samples
+
+
+def _operator(node: Node) -> str:
+    """The operator's name as users write it."""
+    return node.name.rpartition(".")[2].strip("_") or node.name
+
+
+def _called(node: Node) -> str:
+    """What the user calls the place of an operator."""
+    if node.module.built_in:
+        return node.module.path or node.module.kind.lower()
+    return ".".join(filter(None, (node.module.path, _operator(node))))
+
+
+def _kind(node: Node) -> str:
+    return f"{node.module.kind}, {_operator(node)}" if node.module.built_in else _operator(node)
+
+
+def _source(node: Emitted) -> str:
+    """The module's class; of what is computed otherwise our name."""
+    if isinstance(node.layer, Layer) and node.origin.module.built_in and not node.suffix:
+        return node.origin.module.kind
+    return node.layer.kind

@@ -1,0 +1,83 @@
+// Processes that make one token of several: sums of products, sums, greatest elements. A is the accumulator's type: it
+// has the result's integer bits and every fractional bit. Arrays that outlive a step belong to the caller.
+#ifndef BITSMITH_KERNELS_STREAM_ACCUMULATE_H
+#define BITSMITH_KERNELS_STREAM_ACCUMULATE_H
+
+namespace kernels {
+
+/// For each of GROUPS results, the sum over STEPS tokens (LANES, N) of their products with tiles (N, M) of weights, of
+/// type W, in the order in which they are used; VECTORS times over.
+template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, class RAW,
+          class IN, class OUT>
+void folded_product(IN &x, const RAW weights[GROUPS * STEPS * N * M], A sums[LANES * M], OUT &y) {
+    int step = 0;
+    int tile = 0;
+    BITSMITH_STEPS
+    for (int i = 0; i < VECTORS * GROUPS * STEPS; i++) {
+        BITSMITH_STEP
+        const X part = x.read();
+        Y result;
+        BITSMITH_LOOP
+        for (int lane = 0; lane < LANES; lane++) {
+            BITSMITH_UNROLL
+            BITSMITH_LOOP
+            for (int m = 0; m < M; m++) {
+                BITSMITH_UNROLL
+                A sum = 0;
+                if (step != 0) {
+                    sum = sums[lane * M + m];
+                }
+                BITSMITH_LOOP
+                for (int n = 0; n < N; n++) {
+                    BITSMITH_UNROLL
+                    sum += part.data[lane * N + n] * from_raw<W>(weights[tile * N * M + n * M + m]);
+                }
+                sums[lane * M + m] = sum;
+                result.data[lane * M + m] = sum;
+            }
+        }
+        if (step == STEPS - 1) {
+            y.write(result);
+        }
+        step = step == STEPS - 1 ? 0 : step + 1;
+        tile = tile == GROUPS * STEPS - 1 ? 0 : tile + 1;
+    }
+}
+
+/// What becomes of two elements of A's range.
+struct total {
+    template <class A> static A of(const A &a, const A &b) { return a + b; }
+};
+struct greatest {
+    template <class A> static A of(const A &a, const A &b) { return a < b ? b : a; }
+};
+
+/// What OP makes of COUNT tokens of N elements each, element by element.
+template <class OP, class A, class X, class Y, int RESULTS, int COUNT, int N, class IN, class OUT>
+void reduce_tokens(IN &x, A before[N], OUT &y) {
+    int step = 0;
+    BITSMITH_STEPS
+    for (int i = 0; i < RESULTS * COUNT; i++) {
+        BITSMITH_STEP
+        const X item = x.read();
+        Y result;
+        BITSMITH_LOOP
+        for (int n = 0; n < N; n++) {
+            BITSMITH_UNROLL
+            A reduced = item.data[n];
+            if (step != 0) {
+                reduced = OP::of(before[n], reduced);
+            }
+            before[n] = reduced;
+            result.data[n] = reduced;
+        }
+        if (step == COUNT - 1) {
+            y.write(result);
+        }
+        step = step == COUNT - 1 ? 0 : step + 1;
+    }
+}
+
+} // namespace kernels
+
+#endif

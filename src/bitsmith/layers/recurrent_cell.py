@@ -1,0 +1,349 @@
+"""What a recurrent cell computes with. A cell is written once, on an :class:`CellDomain`, and means three things by it:
+
+- on floats, what the framework computes (and what ``auto`` wants to know of inner tensors);
+- on intervals, how far the states can get in so many steps;
+- on values of a program, the body of a ``scan``.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from bitsmith.errors import RangeError
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType, objects
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.lowering import AUTO_BITS, Lowering
+from bitsmith.layers.settings import Settings
+
+MAX_STATE_BITS = 63
+"""Widest state that is made without being asked for."""
+
+_BENDS = np.linspace(-8.0, 8.0, 33)[:, None]
+"""Where activations may have their least or greatest value, besides at the ends of an interval."""
+
+_SLACK = 1.0 + 2.0**-7
+"""What can be reached grows by this factor, for what lies between the points that are looked at, and for rounding."""
+
+T = TypeVar("T")
+
+
+class CellDomain(ABC, Generic[T]):
+    """Tensors of one time step, the channels last; ``units`` of them belong to each gate."""
+
+    @abstractmethod
+    def add(self, x: T, y: T) -> T:
+        """``x + y``."""
+
+    @abstractmethod
+    def multiply(self, x: T, y: T) -> T:
+        """``x * y``."""
+
+    @abstractmethod
+    def mix(self, share: T, x: T, y: T) -> T:
+        """``share * x + (1 - share) * y``."""
+
+    @abstractmethod
+    def gates(self, x: T, first: int, last: int) -> T:
+        """The channels of gates ``first`` to ``last`` (excluded)."""
+
+    @abstractmethod
+    def recurrent(self, hidden: T, first: int, last: int) -> T:
+        """``hidden @ recurrent_kernel + recurrent_bias`` for gates ``first`` to ``last`` (excluded)."""
+
+    @abstractmethod
+    def activation(self, x: T) -> T:
+        """The activation of ``x``."""
+
+    @abstractmethod
+    def recurrent_activation(self, x: T) -> T:
+        """The recurrent activation of ``x``: the opening of a gate."""
+
+    @abstractmethod
+    def state(self, variable: str, x: T) -> T:
+        """``x`` as the next state called ``variable``."""
+
+    @abstractmethod
+    def rounded(self, x: T, guard: int) -> T:
+        """``x``, if need be rounded to ``guard`` bits behind the step of the hidden state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a cell has been trained to, as numbers (units, gates * units) and (gates * units,), and its activations."""
+
+    kernel: Floats
+    bias: Floats | None
+    activation: Layer
+    recurrent_activation: Layer
+
+    @property
+    def units(self) -> int:
+        """Channels of a state."""
+        return len(self.kernel)
+
+    def columns(self, first: int, last: int) -> slice:
+        """The columns of gates ``first`` to ``last`` (excluded)."""
+        return slice(first * self.units, last * self.units)
+
+
+class OnFloats(CellDomain[Floats]):
+    """Batches of floats; ``seen`` keeps the states and what activations gave, step by step."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self.seen: dict[str, list[Floats]] = {}
+
+    def _noted(self, variable: str, x: Floats) -> Floats:
+        self.seen.setdefault(variable, []).append(x)
+        return x
+
+    def add(self, x: Floats, y: Floats) -> Floats:
+        return x + y
+
+    def multiply(self, x: Floats, y: Floats) -> Floats:
+        return x * y
+
+    def mix(self, share: Floats, x: Floats, y: Floats) -> Floats:
+        return np.asarray(y + share * (x - y), dtype=np.float64)
+
+    def gates(self, x: Floats, first: int, last: int) -> Floats:
+        return x[..., self._weights.columns(first, last)]
+
+    def recurrent(self, hidden: Floats, first: int, last: int) -> Floats:
+        columns = self._weights.columns(first, last)
+        product: Floats = hidden @ self._weights.kernel[:, columns]
+        return product if self._weights.bias is None else product + self._weights.bias[columns]
+
+    def activation(self, x: Floats) -> Floats:
+        return self._noted("activation", self._weights.activation.reference([x]))
+
+    def recurrent_activation(self, x: Floats) -> Floats:
+        return self._noted("recurrent_activation", self._weights.recurrent_activation.reference([x]))
+
+    def state(self, variable: str, x: Floats) -> Floats:
+        return self._noted(variable, x)
+
+    def rounded(self, x: Floats, guard: int) -> Floats:
+        return x
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Real numbers from ``lo`` to ``hi``, channel by channel."""
+
+    lo: Floats
+    hi: Floats
+
+    @staticmethod
+    def of(kind: TensorType) -> Interval:
+        """What a tensor whose last axis is its channels may hold, over all positions."""
+        frac, lo, hi = kind.full()
+        scale = np.exp2(-frac.astype(np.float64))
+        axes = tuple(range(len(kind.shape) - 1))
+        return Interval((lo * scale).astype(np.float64).min(axis=axes), (hi * scale).astype(np.float64).max(axis=axes))
+
+    def union(self, other: Interval) -> Interval:
+        """The least interval that holds both."""
+        return Interval(np.minimum(self.lo, other.lo), np.maximum(self.hi, other.hi))
+
+    def within(self, other: Interval) -> bool:
+        """Whether ``other`` holds all of it."""
+        return bool(np.all(self.lo >= other.lo) and np.all(self.hi <= other.hi))
+
+
+class OnIntervals(CellDomain[Interval]):
+    """What values can be at most, for the weights as they are stored."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def add(self, x: Interval, y: Interval) -> Interval:
+        return Interval(x.lo + y.lo, x.hi + y.hi)
+
+    def multiply(self, x: Interval, y: Interval) -> Interval:
+        corners = [x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi]
+        return Interval(np.min(corners, axis=0), np.max(corners, axis=0))
+
+    def mix(self, share: Interval, x: Interval, y: Interval) -> Interval:
+        if bool(np.all(share.lo >= 0.0) and np.all(share.hi <= 1.0)):
+            return x.union(y)
+        return self.add(y, self.multiply(share, Interval(x.lo - y.hi, x.hi - y.lo)))
+
+    def gates(self, x: Interval, first: int, last: int) -> Interval:
+        columns = self._weights.columns(first, last)
+        return Interval(x.lo[columns], x.hi[columns])
+
+    def recurrent(self, hidden: Interval, first: int, last: int) -> Interval:
+        columns = self._weights.columns(first, last)
+        kernel = self._weights.kernel[:, columns]
+        up, down = np.maximum(kernel, 0.0), np.minimum(kernel, 0.0)
+        bias = 0.0 if self._weights.bias is None else self._weights.bias[columns]
+        return Interval(hidden.lo @ up + hidden.hi @ down + bias, hidden.hi @ up + hidden.lo @ down + bias)
+
+    def activation(self, x: Interval) -> Interval:
+        return _through(self._weights.activation, x)
+
+    def recurrent_activation(self, x: Interval) -> Interval:
+        return _through(self._weights.recurrent_activation, x)
+
+    def state(self, variable: str, x: Interval) -> Interval:
+        return x
+
+    def rounded(self, x: Interval, guard: int) -> Interval:
+        return x
+
+
+def _through(layer: Layer, x: Interval) -> Interval:
+    points = np.concatenate([x.lo[None], np.clip(_BENDS, x.lo, x.hi), x.hi[None]])
+    values = layer.reference([points])
+    return Interval(values.min(axis=0), values.max(axis=0))
+
+
+@dataclass(frozen=True, slots=True)
+class StateFormat:
+    """The type of a state, the same for all channels, and how it is reached."""
+
+    frac: int
+    lo: int
+    hi: int
+    rounding: Rounding
+    overflow: Overflow
+
+    @staticmethod
+    def chosen(lowering: Lowering, variable: str, reach: Interval, least_frac: int | None = None) -> StateFormat:
+        """The user's format of ``variable``; else by the rule of auto, in a range that holds ``reach``.
+
+        With the user's calibration data it is twice the observed range, if that is less, as for results. The state has
+        ``least_frac`` fractional bits or more.
+
+        Raises:
+            RangeError: what the state can reach is beyond ``MAX_STATE_BITS``.
+        """
+        fmt = lowering.format(variable)
+        if fmt is not None:
+            return StateFormat(fmt.frac, fmt.lo, fmt.hi, fmt.rounding, fmt.overflow)
+        seen = lowering.seen(variable)
+        frac = lowering.result_frac(variable)
+        frac = frac if least_frac is None else max(frac, least_frac)
+        low, high = _SLACK * min(float(reach.lo.min()), 0.0), _SLACK * max(float(reach.hi.max()), 0.0)
+        if seen.measured and max(-low, high) > math.ldexp(1.0, AUTO_BITS - 1 - frac):
+            low, high = max(low, 2.0 * min(seen.lo, 0.0)), min(high, 2.0 * max(seen.hi, 0.0))
+        largest = max(-low, high)
+        if not math.isfinite(largest) or math.frexp(largest)[1] + frac > MAX_STATE_BITS:
+            raise RangeError(
+                f"its {variable} may grow to {largest:.3g} within one sequence",
+                where=f"layer {lowering.name!r}",
+                accepted=f"states of at most {MAX_STATE_BITS} bits",
+                remedy=f"pass calibration=X, or give {variable} a precision",
+            )
+        lo, hi = math.floor(math.ldexp(low, frac)), math.ceil(math.ldexp(high, frac))
+        return StateFormat(frac, lo, hi, Rounding.RND, Overflow.SAT)
+
+    def cast(self, builder: ProgramBuilder, x: Value) -> Value:
+        """``x`` as this state."""
+        return builder.cast_to(x, self.frac, self.lo, self.hi, self.rounding, self.overflow)
+
+    def input(self, body: ProgramBuilder, name: str, units: int) -> Value:
+        """The state as an operand of the body."""
+        return body_input(body, name, TensorType.of((units,), self.frac, self.lo, self.hi))
+
+
+def reach(
+    step: Callable[[tuple[Interval, ...]], tuple[Interval, ...]], initial: tuple[Interval, ...], steps: int
+) -> tuple[Interval, ...]:
+    """What the states can be in the course of ``steps`` steps from ``initial`` on."""
+    reached = now = initial
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(steps):
+            now = step(now)
+            if all(a.within(b) for a, b in zip(now, reached, strict=True)):
+                break
+            reached = tuple(a.union(b) for a, b in zip(reached, now, strict=True))
+            now = reached
+            if not all(np.all(np.isfinite(x.lo)) and np.all(np.isfinite(x.hi)) for x in reached):
+                break
+    return reached
+
+
+class OnValues(CellDomain[Value]):
+    """Ops of the body of a ``scan``; ``recurrent_kernel`` and ``recurrent_bias`` are raw numbers and their ``frac``."""
+
+    def __init__(
+        self,
+        lowering: Lowering,
+        body: ProgramBuilder,
+        weights: Weights,
+        formats: dict[str, StateFormat],
+        constants: Sequence[tuple[Ints, int] | None],
+    ) -> None:
+        self._lowering, self._body, self._weights, self._formats = lowering, body, weights, formats
+        self._kernel, self._bias = constants
+
+    def add(self, x: Value, y: Value) -> Value:
+        return self._body.add(x, y)
+
+    def multiply(self, x: Value, y: Value) -> Value:
+        return self._body.mul(x, y)
+
+    def mix(self, share: Value, x: Value, y: Value) -> Value:
+        return self._body.add(y, self._body.mul(share, self._body.sub(x, y)))
+
+    def gates(self, x: Value, first: int, last: int) -> Value:
+        columns = self._weights.columns(first, last)
+        return self._body.slice(x, [columns.start], [columns.stop])
+
+    def recurrent(self, hidden: Value, first: int, last: int) -> Value:
+        columns = self._weights.columns(first, last)
+        assert self._kernel is not None
+        raw, frac = self._kernel
+        product = self._body.linear(hidden, raw[:, columns], frac)
+        if self._bias is not None:
+            raw, frac = self._bias
+            product = self._body.add(product, self._body.const(raw[columns], frac))
+        fmt = self._lowering.format("recurrent_accum")
+        return product if fmt is None else self._body.cast(product, fmt)
+
+    def activation(self, x: Value) -> Value:
+        return self._activated("activation", self._weights.activation, x)
+
+    def recurrent_activation(self, x: Value) -> Value:
+        return self._activated("recurrent_activation", self._weights.recurrent_activation, x)
+
+    def _activated(self, variable: str, layer: Layer, x: Value) -> Value:
+        """The activation lowered as the layer that it is, whose result is ``variable``."""
+        outer = self._lowering
+        wanted = {"result": outer.format(variable), "table": outer.format("table")}
+        precision: dict[str, FixedFormat] = {name: fmt for name, fmt in wanted.items() if fmt is not None}
+        given = outer.settings
+        settings = Settings(
+            precision, table_size=given.table_size, table_range=given.table_range, binning=given.binning
+        )
+        return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable)), [x])
+
+    def state(self, variable: str, x: Value) -> Value:
+        return self._formats[variable].cast(self._body, x)
+
+    def rounded(self, x: Value, guard: int) -> Value:
+        frac = np.minimum(x.type.frac, self._formats["state"].frac + guard)
+        drop = objects(x.type.frac) - objects(frac)
+        lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
+        return self._body.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
+
+
+def body_input(body: ProgramBuilder, name: str, kind: TensorType) -> Value:
+    """An operand of type ``kind`` of the body of a ``scan``."""
+    return body.apply(ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT))
+
+
+def item_type(kind: TensorType) -> TensorType:
+    """The type of one step of a sequence of type ``kind``, whose ``frac`` is that of all its steps."""
+    return TensorType.of(kind.shape[1:], kind.frac[0], kind.lo.min(axis=0), kind.hi.max(axis=0))

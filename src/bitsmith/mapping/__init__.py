@@ -1,0 +1,1 @@
+"""How a program becomes a network of processes: what is folded, streamed, fused, and kept in memories."""

@@ -1,0 +1,71 @@
+"""What the user wants of a circuit's layout: reuse factors, and tensors whole or in tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bitsmith.dataflow.processes import Grid
+from bitsmith.devices.parts import Block
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
+from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """What the user wants of the layout, by layer name; and tensors whole or in tokens.
+
+    Args:
+        reuse: cycles for a layer's products: for all positions if tensors are whole, else for each token. 1 if absent.
+        parallel: tensors come and go whole.
+        products: what a layer's products are made of; CHEAPEST if absent.
+        positions: positions that come at once where tensors come in tokens; 1 if absent. Of what does not divide the
+            positions of a layer, the next lower number that does is taken.
+        block: the multiplier block that products are to be made of, if any.
+    """
+
+    reuse: Mapping[str, int]
+    parallel: bool
+    products: Mapping[str, MultiplierStyle] = field(default_factory=dict)
+    positions: Mapping[str, int] = field(default_factory=dict)
+    block: Block | None = None
+
+    def reuse_factor(self, layer: str) -> int:
+        """Cycles for a layer's products."""
+        return self.reuse.get(layer, 1)
+
+    def multiplier_style(self, layer: str) -> MultiplierStyle:
+        """What a layer's products are made of."""
+        return self.products.get(layer, MultiplierStyle.CHEAPEST)
+
+    def parallelism(self, layer: str, grid: Grid) -> int:
+        """Positions of a tensor over ``grid`` that ``layer`` takes at once: some in a row, or whole rows (planes, ...)."""
+        wanted = 1 if self.parallel else self.positions.get(layer, 1)
+        return max(number for number in possible_parallelism(grid) if number <= wanted)
+
+    def unrolled(self, program: Program) -> bool:
+        """Whether everything of ``program`` is to stand side by side, for a sample per cycle."""
+        if any(isinstance(node.op, ops.Parameter) for node in program.nodes):
+            return False  # a pipeline has constants only
+        return self.parallel and not any(self._shares(program, node) for node in program.nodes)
+
+    def _shares(self, program: Program, node: Node) -> bool:
+        """Whether hardware of a node is used several times for a sample."""
+        if self.reuse_factor(node.layer) == 1:
+            return False
+        if not isinstance(node.op, ops.Linear):
+            return isinstance(node.op, ops.Scan)
+        kind = program.nodes[node.args[0]].type
+        matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), self.block, whole=True)
+        return choose_folding(matrix, self.reuse_factor(node.layer), self.multiplier_style(node.layer)).cycles > 1
+
+
+def possible_parallelism(grid: Grid) -> tuple[int, ...]:
+    """How many positions of ``grid`` can come at once, in ascending order: they divide a row, or are whole rows, and so on."""
+    found, rows = [1], 1
+    for size in reversed(grid):
+        found += [rows * part for part in range(2, size + 1) if size % part == 0]
+        rows *= size
+    return tuple(found)

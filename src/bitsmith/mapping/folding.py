@@ -1,0 +1,274 @@
+"""How the products of a layer share multipliers: which tile of a matrix is multiplied in a cycle, or that none is.
+
+In: a matrix, the formats around it, and how many cycles there are. Out: the cut that takes the least area. A larger number of
+cycles admits all cuts of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
+four-input look-up tables, multipliers as what they would take without multiplier blocks. All that a choice depends on of the
+device is whether two of the products share a block.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.devices.parts import Block
+from bitsmith.ir import ops
+from bitsmith.ir.program import Node, Program
+from bitsmith.ir.types import TensorType, width_of
+from bitsmith.mapping.multipliers import packed
+from bitsmith.netlist import csd
+
+_SELECT_LUTS = 0.67
+"""Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
+
+_FIFO_LUTS = 1.5
+"""Per bit of a queue."""
+
+_PROCESS_LUTS = 18
+"""Counters and flags of a process and of the FIFO in front of it."""
+
+_ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
+"""Per bit of a word of a constant table, by address bits; twice as many for each further one."""
+
+_CONSTANT_LUTS = 0.75
+"""Per bit of a result, for constants (a bias) behind results that come in parts, and their queue."""
+
+_MEMORY_WORDS = 16
+"""Of a memory of look-up tables; twice as many take twice as much."""
+
+_BLOCK_ROM_BITS = 4096
+"""Constant tables from here on lie in block memory."""
+
+Factor: TypeAlias = ops.Linear | ops.Parameter
+"""What has the matrix of a product with weights: the op itself, or its second operand."""
+
+
+def weights_of(program: Program, node: Node) -> Factor | None:
+    """What has the matrix of weights that a node multiplies by; None if it does not."""
+    match node.op:
+        case ops.Linear():
+            return node.op
+        case ops.MatMul():
+            factor = program.nodes[node.args[1]].op
+            return factor if isinstance(factor, ops.Parameter) and factor.raw.ndim == 2 else None
+        case _:
+            return None
+
+
+def matrix_shape(factor: Factor) -> tuple[int, int]:
+    """Rows and columns."""
+    n, m = (factor.raw if isinstance(factor, ops.Parameter) else factor.weights).shape
+    return n, m
+
+
+class MultiplierStyle(enum.Enum):
+    """What a layer's products with constants are made of, where they have several cycles.
+
+    CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
+    there are; GRAPHS: adder graphs, which only the positions of a tensor share; LOADED: multipliers, for weights that are
+    not known.
+    """
+
+    CHEAPEST = "cheapest"
+    SHARED = "shared"
+    GRAPHS = "graphs"
+    LOADED = "loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Positions after one another, and the parts of operand and result at each; without multipliers an adder graph does it."""
+
+    serial: int
+    steps: int
+    groups: int
+    multipliers: bool
+
+    @property
+    def cycles(self) -> int:
+        """Cycles for all positions."""
+        return self.serial * self.steps * self.groups
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """What the area of a product of ``vectors`` vectors with a constant matrix depends on.
+
+    Args:
+        n, m: rows and columns.
+        vectors: vectors to multiply.
+        operand, weight, result: bits of a number.
+        adders: of the adder graph of one product.
+        graph_bits: mean width of those.
+        whole: the operand comes as a whole in every cycle unless its positions or parts come after one another, which
+            takes a FIFO in front of them.
+        column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
+    """
+
+    n: int
+    m: int
+    vectors: int
+    operand: int
+    weight: int
+    result: int
+    adders: float
+    graph_bits: float
+    whole: bool
+    column_pairs: bool = False
+    vector_pairs: bool = False
+
+    @classmethod
+    def of(cls, op: Factor, x: TensorType, y: TensorType, vectors: int, block: Block | None, *, whole: bool) -> Matrix:
+        """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
+        lo, hi = (op.lo, op.hi) if isinstance(op, ops.Parameter) else (op.weights, op.weights)
+        weight, number = (int(lo.min()), int(hi.max())), (int(x.lo.min()), int(x.hi.max()))
+        columns, lanes = (
+            block is not None and packed(factor, common, block) is not None
+            for factor, common in ((weight, number), (number, weight))
+        )
+        if isinstance(op, ops.Parameter):
+            n, m = op.raw.shape
+            bits = width_of(min(int(op.lo.min()), -1), int(op.hi.max()))
+            return cls(
+                n, m, vectors, max(x.max_width, 1), bits, max(y.max_width, 1), math.inf, math.inf, whole, columns, lanes
+            )
+        n, m = op.weights.shape
+        most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
+        graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
+        return cls(
+            n,
+            m,
+            vectors,
+            max(x.max_width, 1),
+            most + 1,
+            max(y.max_width, 1),
+            csd.estimate(op.weights),
+            graph_bits,
+            whole,
+            columns,
+            lanes,
+        )
+
+    def area(self, cut: Folding) -> float:
+        """Look-up tables of all that stands between the operand and what comes behind the results."""
+        lanes = self.vectors // cut.serial
+        luts = self._operands(cut, lanes)
+        if not cut.multipliers:
+            return luts + lanes * (self.adders * self.graph_bits + self.m * self.result)
+        size, width = -(-self.n // cut.steps), self.m // cut.groups
+        return luts + self._tile(cut, lanes, size, width) + self._results(cut, lanes, width)
+
+    def area_of_tokens(self, cut: Folding, tokens: int) -> float:
+        """The same of one vector that comes as ``tokens`` tokens, which are held where results come after one another."""
+        size, width = self.n // cut.steps, self.m // cut.groups
+        luts = self._tile(cut, 1, size, width) + self._results(cut, 1, width)
+        if cut.steps > tokens:
+            luts += _SELECT_LUTS * self.n // tokens * self.operand + _PROCESS_LUTS
+        if cut.groups > 1:  # parts in a memory, and what tells which of them is next
+            bits = size * self.operand
+            is_block = cut.steps > _MEMORY_WORDS and cut.steps * bits >= _BLOCK_ROM_BITS
+            luts += 0.0 if is_block else _FIFO_LUTS * -(-cut.steps // _MEMORY_WORDS) * bits
+            luts += rom_area(cut.steps * cut.groups, 3 * cut.steps.bit_length()) + _PROCESS_LUTS
+        return luts
+
+    def _operands(self, cut: Folding, lanes: int) -> float:
+        """The FIFO in front, the selection of positions after one another, and that of the parts of those."""
+        bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
+        luts = _FIFO_LUTS * bits * int(self.whole and cut.cycles > 1)
+        if cut.serial > 1:
+            luts += _SELECT_LUTS * bits + _PROCESS_LUTS
+        if cut.steps * cut.groups > 1:
+            luts += _SELECT_LUTS * held * int(cut.steps > 1)
+            moved = cut.steps > 1 and (lanes > 1 or self.n % cut.steps > 0)  # parts side by side, or padded
+            luts += (_FIFO_LUTS * held + _PROCESS_LUTS) * (int(cut.serial > 1) + int(moved))
+        return luts
+
+    def _tile(self, cut: Folding, lanes: int, size: int, width: int) -> float:
+        """Multipliers, adders and weights, and the FIFO in front of them."""
+        product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
+        luts = _FIFO_LUTS * lanes * size * self.operand + _PROCESS_LUTS
+        luts += lanes * size * width * product
+        shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
+        packing = self.weight + 2 + (self.result / size if cut.steps == 1 else 0)
+        luts -= size * shared * max(product - packing, 0)
+        luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
+        luts += lanes * width * self.result * int(cut.steps > 1)
+        return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
+
+    def _results(self, cut: Folding, lanes: int, width: int) -> float:
+        """FIFOs of results, and about an adder's worth for what comes behind each of those that come at once."""
+        part, whole = lanes * width * self.result, lanes * self.m * self.result
+        luts = _FIFO_LUTS * part + _PROCESS_LUTS
+        if lanes > 1 and cut.groups > 1:  # gathered, for parts of several positions come mixed
+            return luts + (1 + _FIFO_LUTS) * whole + _PROCESS_LUTS
+        if cut.groups > 1:
+            luts += _CONSTANT_LUTS * part
+        return luts + part + _PROCESS_LUTS * int(cut.serial * cut.groups > 1)
+
+
+def rom_area(words: int, bits: int) -> float:
+    """Look-up tables of a constant table of ``words`` words of ``bits`` bits; none where it becomes block memory."""
+    address = (words - 1).bit_length()
+    last = len(_ROM_LUTS) - 1
+    if address > last and words * bits >= _BLOCK_ROM_BITS:
+        return 0.0
+    return _ROM_LUTS[min(address, last)] * bits * 2.0 ** max(address - last, 0)
+
+
+def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Folding:
+    """How ``matrix`` is cut for at most ``cycles`` cycles."""
+    whole = Folding(1, 1, 1, multipliers=False)
+    if cycles == 1 and products is not MultiplierStyle.LOADED:
+        return whole
+    serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
+    graphs = [Folding(serial, 1, 1, multipliers=False) for serial in serials]
+    tiles = [
+        Folding(serial, steps, groups, multipliers=True)
+        for serial in serials
+        for steps, groups in _tiles(matrix, cycles // serial)
+    ]
+    match products:
+        case MultiplierStyle.GRAPHS:
+            found = graphs
+        case MultiplierStyle.SHARED:
+            found = [tile for tile in tiles if tile.cycles > 1] or [whole]
+        case MultiplierStyle.LOADED:
+            found = tiles
+        case MultiplierStyle.CHEAPEST:
+            found = graphs + tiles
+    return min(found, key=lambda one: (matrix.area(one), one.cycles))
+
+
+def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: MultiplierStyle) -> Folding:
+    """How a product of one vector that comes as ``tokens`` tokens is cut: ``steps`` is a multiple of ``tokens``.
+
+    There are at least as many cycles as tokens. Adder graphs take the vector as a whole.
+    """
+    if products is MultiplierStyle.GRAPHS:
+        return Folding(1, 1, 1, multipliers=False)
+    size = matrix.n // tokens
+    found = [
+        Folding(1, tokens * parts, groups, multipliers=True)
+        for parts in _divisors(size)
+        for groups in _divisors(matrix.m)
+        if parts == groups == 1 or tokens * parts * groups <= cycles
+    ]
+    return min(found, key=lambda one: (matrix.area_of_tokens(one, tokens), one.cycles))
+
+
+def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:
+    """Cuts into (steps, groups): what does not divide the rows is padded."""
+    sizes = sorted({-(-matrix.n // size) for size in range(1, matrix.n + 1)})
+    for groups in _divisors(matrix.m):
+        for steps in sizes:
+            if steps * groups <= cycles:
+                yield steps, groups
+
+
+def _divisors(number: int) -> list[int]:
+    return [k for k in range(1, number + 1) if number % k == 0]

@@ -1,0 +1,75 @@
+"""Casts with a format per element as one format, where that gives the same values: so that elements can share hardware.
+
+An element that is never rounded keeps its value in any format with enough fractional bits, and one that never overflows in any
+with enough range; what is rounded or overflows decides the common format.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.types import Ints, Overflow, TensorType, objects
+
+_BEYOND = 1 << 400
+"""No value is as large, and a type of it can still be told."""
+
+
+def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
+    """``op`` on values of type ``x`` with one format for all elements; None if no single one will do."""
+    frac, lo, hi = (np.broadcast_to(objects(part), x.shape).ravel() for part in (op.frac, op.lo, op.hi))
+    unbounded = ops.Cast(op.frac, objects(np.array(-_BEYOND)), objects(np.array(_BEYOND)), op.rounding, Overflow.SAT)
+    own, least, greatest = (objects(part).ravel() for part in infer(unbounded, [x]).full())
+    have = x.full()[0].ravel()
+    rounded = np.asarray(have > frac, dtype=np.bool_)
+    wanted = set(frac[rounded].tolist())
+    common = int(max(wanted)) if wanted else int(have.max())
+    if len(wanted) > 1 or bool(np.any(have[~rounded] > common)):
+        return None
+    least, greatest = (_scaled(part, own, common) for part in (least, greatest))
+    low, high = _bounds(lo, frac, common), _bounds(hi, frac, common)
+    under = np.array([b is None or a < b for a, b in zip(least, low, strict=True)])
+    over = np.array([b is None or a > b for a, b in zip(greatest, high, strict=True)])
+    if op.overflow is not Overflow.SAT:
+        under = over = under | over
+        if bool(np.any(frac[over] != common)):
+            return None  # what is lost depends on the step
+    bottom, top = _shared(low, under, int(least.min())), _shared(high, over, int(greatest.max()))
+    if bottom is None or top is None or bool(np.any(least[~under] < bottom)) or bool(np.any(greatest[~over] > top)):
+        return None
+    overflow = op.overflow
+    if not bool(np.any(under | over)):
+        bottom, top, overflow = *_whole_range(bottom, top), Overflow.WRAP
+    return ops.Cast(np.array(common), objects(np.array(bottom)), objects(np.array(top)), op.rounding, overflow)
+
+
+def _scaled(values: Ints, frac: Ints, common: int) -> Ints:
+    """Values that are multiples of ``2**-common``, in units of that."""
+    up = objects(values << objects(np.maximum(common - frac, 0)))
+    return objects(up >> objects(np.maximum(frac - common, 0)))
+
+
+def _bounds(values: Ints, frac: Ints, common: int) -> list[int | None]:
+    """Bounds in units of ``2**-common``; None where that cannot say them."""
+    found: list[int | None] = []
+    for value, have in zip(values.tolist(), frac.tolist(), strict=True):
+        scaled = int(value) << max(common - have, 0)
+        down = max(have - common, 0)
+        found.append(scaled >> down if scaled % (1 << down) == 0 else None)
+    return found
+
+
+def _shared(bounds: list[int | None], strict: npt.NDArray[np.bool_], otherwise: int) -> int | None:
+    """The one bound of all elements that reach theirs."""
+    needed = {bound for bound, is_strict in zip(bounds, strict, strict=True) if is_strict}
+    if len(needed) > 1:
+        return None
+    return needed.pop() if needed else otherwise
+
+
+def _whole_range(bottom: int, top: int) -> tuple[int, int]:
+    """The range of the number format that holds ``bottom..top``, for which a cast only leaves bits out."""
+    width = max(top.bit_length(), (~bottom).bit_length() if bottom < 0 else 0)
+    return (-(1 << width), (1 << width) - 1) if bottom < 0 else (0, (1 << width) - 1)

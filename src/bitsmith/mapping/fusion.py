@@ -1,0 +1,156 @@
+"""From steps to processes: neighbouring ops on tokens of one grid become token functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Sink, Source
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.mapping.builder import Step
+from bitsmith.passes import simplify
+
+
+def clustered(steps: Sequence[Step]) -> Network:
+    """The processes of ``steps``."""
+    return _Clusters(steps).network()
+
+
+class _Clusters:
+    """From steps to processes: connected ops on tokens of equal number become one token function.
+
+    A step's *stage* counts the processes on the way to it. Ops of one stage can stand in one function: a way out of it
+    and back would lead through a process to a later stage.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._live = self._reached()
+        self._stage: dict[int, int] = {}
+        self._group: dict[int, int] = {}
+        self._processes: list[Process] = []
+        self._sources: dict[int, OutputPort] = {}
+        for number in self._live:
+            self._place(number)
+
+    def _reached(self) -> list[int]:
+        """The steps that some output needs."""
+        live: set[int] = set()
+        for number in range(len(self._steps) - 1, -1, -1):
+            step = self._steps[number]
+            if (
+                number in live
+                or isinstance(step.kind, Sink)
+                or (isinstance(step.kind, Source) and not step.kind.loaded)
+            ):
+                live.update((number, *step.args))
+        return sorted(live)
+
+    def _is_op(self, number: int) -> bool:
+        return isinstance(self._steps[number].kind, ops.Op)
+
+    def _is_constant(self, number: int) -> bool:
+        return isinstance(self._steps[number].kind, ops.Const)
+
+    def _place(self, number: int) -> None:
+        step = self._steps[number]
+        if self._is_constant(number):
+            return
+        args = [arg for arg in step.args if not self._is_constant(arg)]
+        latest = max((self._stage[arg] for arg in args), default=0)
+        self._stage[number] = latest + int(not self._is_op(number))
+        if isinstance(step.kind, Sink):
+            self._stage[number] = len(self._steps)  # outputs come last, in the program's order
+        if not self._is_op(number):
+            return
+        self._group[number] = number
+        for arg in args:
+            if self._is_op(arg) and self._stage[arg] == latest and self._steps[arg].stream.tokens == step.stream.tokens:
+                self._join(number, arg)
+
+    def _root(self, number: int) -> int:
+        while self._group[number] != number:
+            self._group[number] = self._group[self._group[number]]
+            number = self._group[number]
+        return number
+
+    def _join(self, a: int, b: int) -> None:
+        self._group[self._root(a)] = self._root(b)
+
+    def network(self) -> Network:
+        """The processes in an order in which each follows its operands."""
+        groups: dict[int, list[int]] = {}
+        for number in self._live:
+            if number in self._group:
+                groups.setdefault(self._root(number), []).append(number)
+        units = [
+            (self._stage[number], 0, [number])
+            for number in self._live
+            if number in self._stage and not self._is_op(number)
+        ]
+        units += [(self._stage[root], 1, group) for root, group in groups.items()]
+        for _, is_map, members in sorted(units, key=lambda unit: (unit[0], unit[1], unit[2])):
+            if is_map:
+                self._map(members)
+            else:
+                self._process(members[0])
+        return Network(tuple(self._processes))
+
+    def _plain(self, number: int) -> int:
+        """The step whose tokens have the same bits: reshaping a token does nothing."""
+        while isinstance(self._steps[number].kind, ops.Reshape) and not self._is_constant(self._steps[number].args[0]):
+            number = self._steps[number].args[0]
+        return number
+
+    def _process(self, number: int) -> None:
+        step = self._steps[number]
+        assert not isinstance(step.kind, ops.Op)
+        args = tuple(self._sources[self._plain(arg)] for arg in step.args)
+        takes = tuple(self._steps[arg].stream for arg in step.args)
+        results = () if isinstance(step.kind, Sink) else (step.stream,)
+        self._processes.append(Process(step.kind, args, takes, results, (step.layer,) if step.layer else ()))
+        self._sources[number] = OutputPort(len(self._processes) - 1)
+
+    def _map(self, members: Sequence[int]) -> None:
+        """A token function of what ``members`` take from outside."""
+        inside = set(members)
+        outer = {
+            arg for number in self._live if number not in inside for arg in map(self._plain, self._steps[number].args)
+        }
+        results = [number for number in members if number in outer]
+        if not results:
+            return  # reshapes that nothing but their readers' view of them is left of
+        builder, values = ProgramBuilder(), dict[int, Value]()
+        taken: dict[int, Value] = {}
+        for number in members:
+            step = self._steps[number]
+            assert isinstance(step.kind, ops.Op)
+            with builder.layer(step.layer):
+                args = []
+                for arg in step.args:
+                    if arg in inside:
+                        args.append(values[arg])
+                    elif isinstance(constant := self._steps[arg].kind, ops.Const):
+                        args.append(builder.apply(constant))
+                    else:
+                        args.append(self._taken(builder, taken, arg))
+                values[number] = builder.apply(step.kind, *args)
+        program = builder.program([(f"y{k}", values[number]) for k, number in enumerate(results)])
+        layers = tuple(dict.fromkeys(self._steps[number].layer for number in members if self._steps[number].layer))
+        sources = tuple(self._sources[number] for number in taken)
+        takes = tuple(self._steps[number].stream for number in taken)
+        for port, number in enumerate(results):
+            self._sources[number] = OutputPort(len(self._processes), port)
+        streams = tuple(self._steps[number].stream for number in results)
+        self._processes.append(Process(Map(simplify(program)), sources, takes, streams, layers))
+
+    def _taken(self, builder: ProgramBuilder, taken: dict[int, Value], arg: int) -> Value:
+        """An operand from outside, in the shape in which it is taken."""
+        source, shape = self._plain(arg), self._steps[arg].stream.token.shape
+        if source not in taken:
+            kind = self._steps[source].stream.token
+            taken[source] = builder.apply(
+                ops.Input(f"x{len(taken)}", kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.WRAP)
+            )
+        return builder.reshape(taken[source], shape)

@@ -1,0 +1,197 @@
+"""Ops that move elements, in tokens: windows, reshapes, concatenation, and every other move."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bitsmith.dataflow.processes import Grid, Interleave, Stream, Window, union_type
+from bitsmith.ir import ops
+from bitsmith.ir.indexing import Move, moved
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
+from bitsmith.ir.program import Node
+from bitsmith.ir.types import TensorType
+from bitsmith.mapping.builder import DataflowBuilder, parts_of
+from bitsmith.mapping.products import is_flat, takes_flat
+
+
+def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> int:
+    (arg,) = node.args
+    if builder.grid_axes(arg) == 0 and builder.directives.parallel:
+        return builder.on_whole_tensors(node)
+    rank = len(op.size)
+    number = builder.directives.parallelism(node.layer, node.type.shape[:rank])
+    if number > 1:
+        return _window_of_several(builder, op, node, number)
+    step = builder.with_grid(arg, rank)
+    return _slide(builder, op, step, node.type.shape[:rank])
+
+
+def _slide(builder: DataflowBuilder, op: ops.Window, step: int, grid: Grid) -> int:
+    """Windows over the grid of ``step``, whose axes are those of ``op``."""
+    stream, rank = builder.steps[step].stream, len(op.size)
+    if (*op.size, *op.stride) == (1,) * (2 * rank) and grid == stream.grid:
+        return builder.regroup(step, grid, (*op.size, *stream.token.shape))
+    full = TensorType.of(stream.shape, *(part.reshape((1,) * rank + part.shape) for part in parts_of(stream.token)))
+    return builder.add(Window(op), (step,), Stream(grid, union_type(infer(op, [full]), rank)))
+
+
+def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, number: int) -> int:
+    """Windows at ``number`` positions at once: windows over tokens of several positions, and their elements picked from those.
+
+    Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes behind it.
+    """
+    (arg,) = node.args
+    rank = len(op.size)
+    have, want = builder.shape(arg), node.type.shape[:rank]
+    axis = rank - 1
+    while axis and number > want[axis]:
+        number //= want[axis]
+        axis -= 1
+    part = math.gcd(have[axis], number * op.stride[axis])
+    before = op.padding[axis][0]
+    reach = (number - 1) * op.stride[axis] + (op.size[axis] - 1) * op.dilation[axis]
+    first, last = -before // part, (reach - before) // part  # tokens around one that a token of the result takes
+    step_of_tokens, tokens = number * op.stride[axis] // part, want[axis] // number
+    behind = max((tokens - 1) * step_of_tokens + last - (have[axis] // part - 1), 0)
+    outer = ops.Window(
+        (*op.size[:axis], last - first + 1),
+        (*op.stride[:axis], step_of_tokens),
+        (*op.dilation[:axis], 1),
+        (*op.padding[:axis], (-first, behind)),
+    )
+    inner = have[axis + 1 :]
+    step = builder.regroup(builder.native_form(arg), (*have[:axis], have[axis] // part), (part, *inner))
+    grid = (*want[:axis], tokens)
+    step = _slide(builder, outer, step, grid)
+    picked = _picked(op, (number, *want[axis + 1 :]), have, part)
+    shape = (*picked.shape[:-1], *have[rank:])
+    step = builder.gather(step, np.arange(math.prod(grid)), picked.ravel(), grid, shape)
+    return builder.with_native_form(step, want, node.type.shape[rank:])
+
+
+def _picked(op: ops.Window, positions: Grid, have: tuple[int, ...], part: int) -> Positions:
+    """Element numbers (-1: zero) of windows at ``positions`` within tokens (*taps, part, *inner axes, rest); shape
+    (*positions, *size, rest).
+    """
+    rank = len(op.size)
+    axis = rank - len(positions)
+    rest = math.prod(have[rank:])
+    inner = have[axis + 1 : rank]
+    first = -op.padding[axis][0] // part
+    places = [
+        np.arange(number)[:, None] * op.stride[k] + np.arange(op.size[k]) * op.dilation[k] - op.padding[k][0]
+        for k, number in zip(range(axis, rank), positions, strict=True)
+    ]
+    places[0] = places[0] - first * part
+    taps = (*op.size[:axis], int(places[0].max()) // part + 1)
+    steps = np.cumprod([1, *(*taps, part, *inner, rest)[:0:-1]])[::-1]  # elements from one to the next along each axis
+    total = len(positions) + rank + 1
+
+    def along(numbers: Positions, *axes: int) -> Positions:
+        shape = np.ones(total, dtype=np.int64)
+        shape[list(axes)] = numbers.shape
+        return numbers.reshape(shape)
+
+    found = along(np.arange(rest), total - 1)
+    for k in range(axis):
+        found = found + along(np.arange(op.size[k]) * steps[k], len(positions) + k)
+    found = found + along(
+        places[0] // part * steps[axis] + places[0] % part * steps[axis + 1], 0, len(positions) + axis
+    )
+    inside = np.ones(1, dtype=np.int64)
+    for k, (place, size) in enumerate(zip(places[1:], inner, strict=True), start=1):
+        found = found + along(place * steps[axis + 1 + k], k, len(positions) + axis + k)
+        within = ((place >= 0) & (place < size)).astype(np.int64)
+        inside = inside * along(within, k, len(positions) + axis + k)
+    return np.where(inside == 1, found, -1)
+
+
+def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> int:
+    (arg,) = node.args
+    step, stream = builder.step_of[arg], builder.stream(arg)
+    for axes in range(len(op.shape) + 1):
+        if math.prod(op.shape[:axes]) == stream.tokens:
+            return builder.regroup(step, op.shape[:axes], op.shape[axes:])
+    if is_flat(op.shape) and all(takes_flat(builder, reader) for reader in builder.readers[id(node)]):
+        return step  # its readers take the tokens as they come
+    axes = max(len(op.shape) - 1, 0)
+    return builder.regroup(step, op.shape[:axes], op.shape[axes:])
+
+
+def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> int:
+    shape = node.type.shape
+    axes = min(max(map(builder.grid_axes, node.args)), len(shape) - 1)
+    if op.axis >= axes:
+        inner = ops.Concat(op.axis - axes)
+        grid = shape[:axes]
+        number = max(map(builder.native_parallelism, node.args))
+        if number > 1 and not any(map(builder.is_constant, node.args)):
+            tokens = (math.prod(grid) // number,)
+            args = [builder.grouped(arg, number, axes) for arg in node.args]
+            return builder.with_native_form(
+                builder.token_op(ops.Concat(op.axis - axes + 1), args, tokens), grid, shape[axes:]
+            )
+        args = [
+            builder.constant(arg, axes, grid) if builder.is_constant(arg) else builder.with_grid(arg, axes)
+            for arg in node.args
+        ]
+        return builder.token_op(inner, args, grid)
+    kind = union_type(node.type, axes)
+    args = [builder.cast_to(builder.as_stream(arg, axes), kind) for arg in node.args]
+    source = [np.full(builder.shape(arg)[:axes], k) for k, arg in enumerate(node.args)]
+    return builder.add(
+        Interleave(np.concatenate(source, axis=op.axis).ravel()), tuple(args), Stream(shape[:axes], kind)
+    )
+
+
+def move(builder: DataflowBuilder, op: Move, node: Node) -> int:
+    """Tokens moved as they are, and the same move of elements within each; single elements where that is not enough."""
+    (arg,) = node.args
+    if builder.grid_axes(arg) == 0:
+        return builder.on_whole_tensors(node)
+    step, stream = builder.step_of[arg], builder.stream(arg)
+    source = moved(op, builder.shape(arg))
+    rank = len(node.type.shape)
+    for axes in (*range(rank - 1, -1, -1), rank):
+        rows = source.reshape(math.prod(node.type.shape[:axes]), -1)
+        found = _split(rows, stream.token.size)
+        if found is not None:
+            grid, shape = node.type.shape[:axes], node.type.shape[axes:]
+            several = _moved_at_several_positions(builder, arg, source, grid)
+            return (
+                builder.gather(step, *found, grid, shape)
+                if several is None
+                else builder.with_native_form(several, grid, shape)
+            )
+    single = builder.regroup(step, (source.size,) if source.size == stream.tokens else builder.shape(arg), ())
+    return builder.gather(single, source.ravel(), np.zeros(1, dtype=np.int64), node.type.shape, ())
+
+
+def _moved_at_several_positions(builder: DataflowBuilder, index: int, source: Positions, grid: Grid) -> int | None:
+    """As many positions at once as the operand is made in, if all rows of them are moved in one way; else None."""
+    number, positions = builder.native_parallelism(index), math.prod(grid)
+    if number == 1 or positions % number:
+        return None
+    form = builder.native_form(index)
+    rows = source.reshape(positions // number, -1)
+    found = _split(rows, builder.steps[form].stream.token.size)
+    return None if found is None else builder.gather(form, *found, (len(rows),), rows.shape[1:])
+
+
+def _split(rows: Positions, size: int) -> tuple[Positions, Positions] | None:
+    """Rows of element numbers as token numbers and numbers within each token, if each row is of one token, all in one way."""
+    empty = np.all(rows < 0, axis=1)
+    full = rows[~empty]
+    if len(full) == 0:
+        return None
+    inside = np.where(full[0] < 0, -1, full[0] % size)
+    tokens = np.max(full, axis=1) // size
+    expected = np.where(inside < 0, -1, tokens[:, None] * size + inside)
+    if not bool(np.array_equal(full, expected)):
+        return None
+    numbers = np.full(len(rows), -1, dtype=np.int64)
+    numbers[~empty] = tokens
+    return numbers, inside

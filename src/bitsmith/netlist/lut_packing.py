@@ -1,0 +1,107 @@
+"""Finds words that need no place of their own: wiring, and logic that fits into the look-up tables of its readers.
+
+In: a netlist and how many inputs a look-up table has. Out: what each word is made of. A saturation, say, is a comparison of some
+top bits and two choices, three words; but every bit of its result is one function of three or four bits, one look-up table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    RomRead,
+    View,
+    live_words,
+    operands,
+)
+
+LANE = -1
+"""Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
+
+Leaves: TypeAlias = frozenset[tuple[int, int]]
+"""What one bit of a word depends on: (word, bit number), or (word, LANE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absorption:
+    """``sources[w]`` are the words that word ``w`` is made of: itself unless it is absorbed.
+
+    ``inputs[w]`` is how many bits each bit of ``w`` depends on where that is one look-up table, else 0.
+    """
+
+    sources: tuple[tuple[int, ...], ...]
+    inputs: tuple[int, ...]
+
+
+def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
+    """Absorb views, and bitwise logic that fits into look-up tables of ``lut_inputs`` inputs together with all its readers."""
+    leaves: list[Leaves | None] = [_leaves(netlist, index, lut_inputs) for index in range(len(netlist.words))]
+    readers: list[list[int]] = [[] for _ in netlist.words]
+    for index in live_words(netlist):
+        for operand in operands(netlist.words[index].cell):
+            readers[operand].append(index)
+    results = {ref.word for ref in netlist.results}
+    absorbed = [isinstance(word.cell, View) for word in netlist.words]
+    # Comparisons first: the choices between them then share their leaves.
+    for kind in (Comparator, Mux):
+        for index, word in enumerate(netlist.words):
+            own = leaves[index]
+            if own is None or index in results or not isinstance(word.cell, kind):
+                continue
+            merged = [_merged(leaves[reader], index, own) for reader in readers[index]]
+            absorbed[index] = all(after is not None and len(after) <= lut_inputs for after in merged)
+            if absorbed[index]:
+                for reader, after in zip(readers[index], merged, strict=True):
+                    leaves[reader] = after
+    sources: list[tuple[int, ...]] = []
+    for index, word in enumerate(netlist.words):
+        inner = (x for operand in operands(word.cell) for x in sources[operand])
+        sources.append(tuple(dict.fromkeys(inner)) if absorbed[index] else (index,))
+    return Absorption(tuple(sources), tuple(len(own) if own else 0 for own in leaves))
+
+
+def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
+    """What each bit of a word depends on directly; None if it is no bitwise logic of so few inputs."""
+    cell = netlist.words[index].cell
+    found: set[tuple[int, int]] = set()
+    match cell:
+        case Mux():
+            found |= _bits(netlist, cell.condition)
+            for ref in (cell.a, cell.b):
+                if not isinstance(netlist.words[ref.word].cell, Literal):
+                    found.add((ref.word, LANE - ref.shift))
+        case Comparator():
+            for ref in (cell.a, cell.b):
+                if netlist.words[ref.word].width > lut_inputs:
+                    return None
+                found |= _bits(netlist, ref.word)
+        case InputPort() | Literal() | AddSub() | Multiplier() | View() | RomRead():
+            return None
+        case _:
+            assert_never(cell)
+    return frozenset(found) if len(found) <= lut_inputs else None
+
+
+def _bits(netlist: Netlist, index: int) -> set[tuple[int, int]]:
+    """All bits of a word; those of a view by the numbers they have in its source."""
+    word = netlist.words[index]
+    if isinstance(word.cell, Literal):
+        return set()
+    if isinstance(word.cell, View):
+        return {(word.cell.a, word.drop + bit) for bit in range(word.width)}
+    return {(index, bit) for bit in range(word.width)}
+
+
+def _merged(leaves: Leaves | None, inner: int, own: Leaves) -> Leaves | None:
+    """``leaves`` with those of word ``inner`` in its place."""
+    if leaves is None:
+        return None
+    return frozenset(leaf for leaf in leaves if leaf[0] != inner) | own

@@ -1,0 +1,175 @@
+"""Runs the float model and notes what each tensor's values look like: the basis of ``auto`` precision.
+
+An input has one format for all its features unless rounding the calibration data to it changes some layer's result. Then
+each feature (element of the last axis) is looked at on its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bitsmith.errors import InputDataError
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.lowering import AUTO_BITS, ObservedRange, exact_frac, format_for
+from bitsmith.layers.network import Network, NetworkNode
+
+GENERATED_SAMPLES = 512
+_LEAST_SAMPLES = 16
+_GENERATED_ELEMENTS = 1 << 22
+"""Elements of the largest tensor, above which fewer samples are generated: its positions are samples enough."""
+
+_CHUNK_ELEMENTS = 1 << 22
+"""Elements of the largest tensor that are held at once."""
+
+_CALIBRATION_SAMPLES = 8192
+
+_COARSE = 2.0**-10
+"""How much of a result's range the rounding of an input may change."""
+
+_LIKE_RANGES = 3
+"""Features whose ranges differ by fewer powers of two are not worth formats of their own."""
+
+_ROUNDED_SAMPLES = 512
+"""Most samples that are also looked at rounded."""
+
+
+def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
+    """What each node's float result shows on ``calibration`` (one batch per input), or on generated inputs.
+
+    Raises:
+        InputDataError: calibration data that do not fit the inputs, or are not finite.
+    """
+    sizes = [math.prod(shape) for shape in network.shapes().values()]
+    samples = min(max(_GENERATED_ELEMENTS // max(sizes), _LEAST_SAMPLES), GENERATED_SAMPLES)
+    inputs = _generated(network, samples) if calibration is None else _checked(network, calibration)
+    chunk = max(_CHUNK_ELEMENTS // max(sizes), 1)
+    seen: dict[str, ObservedRange] = {}
+    for start in range(0, len(inputs[0]), chunk):
+        part = _calibrate(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
+        seen = {name: _joined(seen[name], observed) for name, observed in part.items()} if seen else part
+    if calibration is None:
+        return seen
+    few = [batch[: min(chunk, _ROUNDED_SAMPLES)] for batch in inputs]
+    return seen | {
+        name: replace(seen[name], features=_features(inputs[position]))
+        for position, name in enumerate(network.inputs)
+        if _may_need_formats(network.node(name), seen[name], inputs[position])
+        and _differ(network, few, _with_rounded(few, position, format_for(seen[name]).frac))
+    }
+
+
+def _may_need_formats(node: NetworkNode, seen: ObservedRange, batch: Floats) -> bool:
+    """Whether auto rounds this input, and its features have different ranges."""
+    assert isinstance(node.layer, Input)
+    if seen.frac is not None or node.layer.entries is not None or "result" in node.settings.precision:
+        return False
+    if not node.layer.shape:
+        return False
+    exponents = np.frexp(np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0))[1]
+    return bool(exponents.max() - exponents.min() >= _LIKE_RANGES)
+
+
+def _with_rounded(inputs: Sequence[Floats], position: int, frac: int) -> list[Floats]:
+    """The inputs, that at ``position`` in steps of ``2**-frac``."""
+    rounded = list(inputs)
+    rounded[position] = np.ldexp(np.rint(np.ldexp(inputs[position], frac)), -frac)
+    return rounded
+
+
+def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats]) -> bool:
+    """Whether some result is not nearly the same for both; what depends on a layer that jumps is not looked at."""
+    jumpy: set[str] = set()
+    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        both = zip(network.evaluation(right), network.evaluation(rounded), strict=True)
+        for (node, _, wanted), (_, _, found) in both:
+            if node.layer.jumps or jumpy.intersection(node.inputs):
+                jumpy.add(node.name)
+            elif float(np.max(np.abs(found - wanted))) > _COARSE * float(np.max(np.abs(wanted))):
+                return True
+    return False
+
+
+def _features(batch: Floats) -> tuple[ObservedRange, ...]:
+    """What each feature shows; of one that is 0 throughout, what all show."""
+    columns = batch.reshape(-1, batch.shape[-1]).T
+    return tuple(_seen(column if np.any(column) else batch, measured=True) for column in columns)
+
+
+def _calibrate(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, ObservedRange]:
+    """One chunk; a tensor is forgotten when its last reader has had it."""
+    seen: dict[str, ObservedRange] = {}
+    # On several threads BLAS takes up to ten times as long where other programs run too, and gains little where not.
+    with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        for node, operands, result in network.evaluation(inputs):
+            inner = {name: _seen(values, measured) for name, values in node.layer.internals(operands).items()}
+            seen[node.name] = replace(_seen(result, measured), inner=inner)
+    return seen
+
+
+def _seen(values: Floats, measured: bool) -> ObservedRange:
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return ObservedRange(0.0, 0.0, 0, measured)
+    return ObservedRange(float(finite.min()), float(finite.max()), exact_frac(finite), measured)
+
+
+def _joined(a: ObservedRange, b: ObservedRange) -> ObservedRange:
+    """What both show together."""
+    both = ObservedRange(
+        min(a.lo, b.lo),
+        max(a.hi, b.hi),
+        None,
+        a.measured,
+        {name: _joined(a.inner[name], b.inner[name]) for name in a.inner},
+    )
+    if a.frac is None or b.frac is None or max(a.frac, b.frac) > AUTO_BITS - math.frexp(both.amplitude)[1]:
+        return both
+    return replace(both, frac=max(a.frac, b.frac))
+
+
+def _generated(network: Network, samples: int) -> list[Floats]:
+    rng = np.random.default_rng(0)
+    batches = []
+    for name in network.inputs:
+        node = network.node(name)
+        assert isinstance(node.layer, Input)
+        fmt = node.settings.precision.get("result", node.layer.default_format)
+        batches.append(_drawn(rng, (samples, *node.layer.shape), fmt))
+    return batches
+
+
+def _drawn(rng: np.random.Generator, shape: tuple[int, ...], fmt: FixedFormat) -> Floats:
+    """Standard normal numbers within a signed format with fractions; uniform ones over the range of any other."""
+    lo, hi = float(fmt.lo) * 2.0**-fmt.frac, float(fmt.hi) * 2.0**-fmt.frac
+    if fmt.signed and fmt.frac > 0:
+        return np.clip(rng.standard_normal(shape), lo, hi)
+    return rng.uniform(lo, hi, shape)
+
+
+def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
+    if len(calibration) != len(network.inputs):
+        raise InputDataError(
+            f"calibration data for {len(calibration)} inputs", accepted=f"a list of {len(network.inputs)} arrays"
+        )
+    batches = []
+    for name, data in zip(network.inputs, calibration, strict=True):
+        batch = np.asarray(data, dtype=np.float64)[:_CALIBRATION_SAMPLES]
+        layer = network.node(name).layer
+        assert isinstance(layer, Input)
+        if batch.shape[1:] != layer.shape or len(batch) == 0:
+            raise InputDataError(
+                f"calibration data of shape {np.shape(data)}",
+                where=f"input {name!r}",
+                accepted=f"shape (samples, {', '.join(map(str, layer.shape))})",
+            )
+        if not bool(np.all(np.isfinite(batch))):
+            raise InputDataError("calibration data with NaN or infinite values", where=f"input {name!r}")
+        batches.append(batch)
+    return batches

@@ -1,0 +1,125 @@
+"""Removes ops that do nothing on the values that reach them, and tightens types.
+
+Before: ``%1 = cast %0`` to a format that holds all of ``%0`` with as many fractional bits. After: ``%0`` itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Op
+from bitsmith.ir.program import Program
+from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
+from bitsmith.passes.rewrite import Rewriter, rewrite
+
+
+def reduce_widths(program: Program) -> Program:
+    """The program without casts, extremes, selections and wiring that change nothing, and with the tightest types."""
+    return rewrite(program, _rule)
+
+
+def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | None:
+    match op:
+        case ops.Cast():
+            return _cast(new, op, args[0], layer)
+        case ops.Max() | ops.Min():
+            return _extreme(new, op, args)
+        case ops.Select():
+            return _select(new, op, args)
+        case ops.Abs() if bool(np.all(new.type(args[0]).lo >= 0)):
+            return args[0]
+        case ops.Neg() if isinstance(new.nodes[args[0]].op, ops.Neg):
+            return new.nodes[args[0]].args[0]
+        case ops.Shift() if not np.any(op.amount):
+            return args[0]
+        case ops.Reshape() | ops.Broadcast() if op.shape == new.type(args[0]).shape:
+            return args[0]
+        case ops.Reshape() if isinstance(new.nodes[args[0]].op, ops.Reshape):
+            return new.append(op, new.nodes[args[0]].args, layer)
+        case ops.Transpose() if isinstance(inner := new.nodes[args[0]].op, ops.Transpose):
+            both = ops.Transpose(tuple(inner.perm[axis] for axis in op.perm))
+            merged = _rule(new, both, new.nodes[args[0]].args, layer)
+            return new.append(both, new.nodes[args[0]].args, layer) if merged is None else merged
+        case ops.Transpose() if op.perm == tuple(range(len(op.perm))):
+            return args[0]
+        case ops.Transpose() if not _moves(op, new.type(args[0]).shape):
+            shape = infer(op, [new.type(args[0])]).shape
+            return new.append(ops.Reshape(shape), args, layer)
+        case ops.Slice() if infer(op, [new.type(args[0])]).shape == new.type(args[0]).shape:
+            return args[0]
+        case ops.Concat() if len(args) == 1:
+            return args[0]
+        case ops.Pad() if not any((*op.before, *op.after)):
+            return args[0]
+        case _:
+            return None
+
+
+def _moves(op: ops.Transpose, shape: tuple[int, ...]) -> bool:
+    """Whether the transposition changes more than the places of axes of one element."""
+    kept = [axis for axis in op.perm if shape[axis] > 1]
+    return kept != sorted(kept)
+
+
+def _cast(new: Rewriter, op: ops.Cast, arg: int, layer: str) -> int | None:
+    inner = new.nodes[arg]
+    if isinstance(inner.op, ops.Cast) and _absorbed(op, inner.op, new.type(inner.args[0])):
+        merged = _cast(new, op, inner.args[0], layer)
+        return new.append(op, inner.args, layer) if merged is None else merged
+    x = new.type(arg)
+    return arg if bool(np.all(x.frac == op.frac)) and holds(op, x) else None
+
+
+def holds(op: ops.Cast, x: TensorType) -> bool:
+    """Whether no rounded value of ``x`` is outside the range of the cast."""
+    drop = objects(objects(x.frac) - objects(op.frac))
+    least = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
+    lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
+    return bool(np.all(lo >= least)) and bool(np.all(hi <= op.hi))
+
+
+def _absorbed(outer: ops.Cast, inner: ops.Cast, x: TensorType) -> bool:
+    """Whether ``outer(inner(x)) == outer(x)`` for all ``x``.
+
+    So it is if ``inner`` loses nothing, or if it only floors what ``outer`` floors further.
+    """
+    if not holds(inner, x):
+        return False
+    lossless = bool(np.all(inner.frac >= x.frac))
+    floors = inner.rounding is outer.rounding is Rounding.TRN and bool(np.all(inner.frac >= outer.frac))
+    return lossless or floors
+
+
+def _extreme(new: Rewriter, op: ops.Max | ops.Min, args: tuple[int, ...]) -> int | None:
+    result = infer(op, [new.type(arg) for arg in args])
+    for kept, other in (args, args[::-1]):
+        x, y = new.type(kept), new.type(other)
+        if x.shape != result.shape or not bool(np.all(x.frac == result.frac)):
+            continue
+        if kept == other:
+            return kept
+        # In units of the result, of which both are multiples if their fractional bits are no more.
+        if not bool(np.all(y.frac <= result.frac)):
+            continue
+        shift = objects(objects(result.frac) - objects(y.frac))
+        lo, hi = objects(y.lo << shift), objects(y.hi << shift)
+        if bool(np.all(x.lo >= hi)) if isinstance(op, ops.Max) else bool(np.all(x.hi <= lo)):
+            return kept
+    return None
+
+
+def _select(new: Rewriter, op: ops.Select, args: tuple[int, ...]) -> int | None:
+    condition, x, y = args
+    type_ = new.type(condition)
+    if bool(np.all((type_.lo > 0) | (type_.hi < 0))):
+        chosen = x
+    elif x == y or bool(np.all((type_.lo == 0) & (type_.hi == 0))):
+        chosen = y
+    else:
+        return None
+    result = infer(op, [new.type(arg) for arg in args])
+    same = new.type(chosen).shape == result.shape and bool(np.all(new.type(chosen).frac == result.frac))
+    return chosen if same else None

@@ -1,0 +1,205 @@
+"""A picture of a network's layers as a file: SVG of our own, or PNG and PDF through matplotlib (the extra ``report``).
+
+In: a design. Out: bytes. Names come from the user's model: they are escaped, and never read as mathematical markup.
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from bitsmith.report.figures.drawing import Frame, Point, diagram
+from bitsmith.report.figures.plots import figure
+from bitsmith.report.summary import Design, LayerRow
+from bitsmith.report.terminal import constant_text, range_text
+
+_LINE_PX, _PADDING_PX, _CHAR_PX, _FONT_PX = 17.0, 9.0, 6.9, 12.0
+_LEAST_CHARS, _MOST_CHARS = 14, 44
+_PX_PER_IN, _POINTS_PER_IN = 96.0, 72.0
+_MOST_RASTER_PX = 60_000
+"""matplotlib refuses pictures of 2**16 pixels."""
+_TIP = 8.0
+_LINE, _TEXT, _SOFT, _STROKE, _FILL, _EMPTY = "#7b8896", "#1b2430", "#5a6675", "#2b6a99", "#e8f0f6", "#f5f7f9"
+
+
+class Direction(enum.StrEnum):
+    """Where the network flows to."""
+
+    DOWN = "TB"
+    RIGHT = "LR"
+
+
+class Format(enum.StrEnum):
+    """Kinds of files, by the ending of the name."""
+
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a layer's box says, besides its type."""
+
+    names: bool = True
+    shapes: bool = False
+    precision: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """``x`` and ``y`` are of the left upper corner; the first line is the title."""
+
+    x: float
+    y: float
+    lines: tuple[str, ...]
+    empty: bool
+    output: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Boxes of one size, and connections: polylines with curves, the last point being that of an arrow's tip or not."""
+
+    width: float
+    height: float
+    box_width: float
+    box_height: float
+    direction: Direction
+    boxes: tuple[_Box, ...]
+    edges: tuple[tuple[tuple[Point, ...], bool], ...]
+
+    def tip(self, at: Point) -> tuple[Point, Point, Point]:
+        """The triangle of an arrow that ends in ``at``."""
+        corners = ((0.0, 0.0), (-_TIP / 2, -_TIP), (_TIP / 2, -_TIP))
+        return tuple(  # type: ignore[return-value]
+            (at[0] + x, at[1] + y) if self.direction is Direction.DOWN else (at[0] + y, at[1] + x) for x, y in corners
+        )
+
+
+def picture(design: Design, content: Content, direction: Direction) -> Picture:
+    """The layers of ``design`` in levels, each behind all that it reads."""
+    lines = {row.name: _lines(row, content) for row in design.layers}
+    chars = max([_LEAST_CHARS, *(len(line) for text in lines.values() for line in text)])
+    width = 2 * _PADDING_PX + _CHAR_PX * chars
+    height = 2 * _PADDING_PX + _LINE_PX * max([1, *(len(text) for text in lines.values())])
+    down = direction is Direction.DOWN
+    frame = Frame(width, height, behind=0) if down else Frame(height, width, behind=0)
+    found = diagram(design.layers, design.outputs, frame)
+
+    def placed(point: Point) -> Point:
+        return point if down else (point[1], point[0])
+
+    boxes = []
+    for box in found.boxes:
+        x, y = placed((box.x - frame.box_width / 2, box.y))
+        boxes.append(_Box(x, y, lines[box.layer.name], box.empty, box.output))
+    edges = tuple((tuple(placed(point) for point in edge.points), edge.arrives) for edge in found.edges)
+    return Picture(*placed((found.width, found.height)), width, height, direction, tuple(boxes), edges)
+
+
+def _lines(row: LayerRow, content: Content) -> tuple[str, ...]:
+    lines = [row.name] if content.names else []
+    lines.append(row.title)
+    if content.shapes:
+        lines.append(f"shape {row.shape_text}")
+        if row.parameters:
+            lines.append(f"{row.parameters:,} parameters, {100 * row.nonzero / row.parameters:.0f} % not zero")
+    if content.precision:
+        lines += [constant_text(constant) for constant in row.constants]
+        if row.result is None:
+            lines.append("folded into the next" if row.folded else "no result")
+        else:
+            lines.append(f"result {row.result.short}, {row.result.frac} fractional bits")
+            lines.append(range_text(row.result.lo, row.result.hi))
+    return tuple(_shown(line) for line in lines)
+
+
+def _shown(text: str) -> str:
+    """``text`` shortened, without what is no character of XML or of a font."""
+    text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
+
+
+def svg(drawn: Picture) -> bytes:
+    """``drawn`` as a file of SVG 1.1."""
+    size = f'width="{drawn.width:.1f}" height="{drawn.height:.1f}" viewBox="0 0 {drawn.width:.1f} {drawn.height:.1f}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="{_FONT_PX:g}">',
+        f'<rect width="{drawn.width:.1f}" height="{drawn.height:.1f}" fill="#ffffff"/>',
+    ]
+    for points, arrives in drawn.edges:
+        start, bend, *curve = (f"{x:.1f} {y:.1f}" for x, y in points)
+        parts.append(f'<path d="M{start}L{bend}C{" ".join(curve)}" fill="none" stroke="{_LINE}" stroke-width="1.4"/>')
+        if arrives:
+            corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn.tip(points[-1]))
+            parts.append(f'<polygon points="{corners}" fill="{_LINE}"/>')
+    for box in drawn.boxes:
+        stroke = _LINE if box.empty else _STROKE
+        parts.append(
+            f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{drawn.box_width:.1f}" height="{drawn.box_height:.1f}" rx="6" '
+            f'fill="{_EMPTY if box.empty else _FILL}" stroke="{stroke}" stroke-width="{2.4 if box.output else 1}"/>'
+        )
+        for k, (x, y, line) in enumerate(_places(drawn, box)):
+            style = f'font-weight="600" fill="{_TEXT}"' if k == 0 else f'fill="{_SOFT}"'
+            parts.append(f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" {style}>{escape(line)}</text>')
+    return "\n".join([*parts, "</svg>", ""]).encode()
+
+
+def _places(drawn: Picture, box: _Box) -> Sequence[tuple[float, float, str]]:
+    """The middle of each line of text."""
+    top = box.y + (drawn.box_height - _LINE_PX * len(box.lines)) / 2
+    return [(box.x + drawn.box_width / 2, top + _LINE_PX * (k + 0.5), line) for k, line in enumerate(box.lines)]
+
+
+def plotted(drawn: Picture, kind: Format, dpi: float) -> bytes:
+    """``drawn`` as a PNG (of ``dpi`` dots per inch, fewer if it is very large) or PDF file.
+
+    Raises:
+        ToolMissingError: matplotlib is not installed.
+    """
+    shown = figure(drawn.width / _PX_PER_IN, drawn.height / _PX_PER_IN)
+    from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
+    from matplotlib.path import Path as Curve
+
+    shown.set_layout_engine("none")
+    axes = shown.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(0.0, drawn.width)
+    axes.set_ylim(drawn.height, 0.0)
+    axes.axis("off")
+    codes = [Curve.MOVETO, Curve.LINETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
+    for points, arrives in drawn.edges:
+        axes.add_patch(PathPatch(Curve(points, codes), fill=False, edgecolor=_LINE, linewidth=1.05))
+        if arrives:
+            axes.add_patch(Polygon(drawn.tip(points[-1]), facecolor=_LINE, linewidth=0))
+    for box in drawn.boxes:
+        axes.add_patch(
+            FancyBboxPatch(
+                (box.x + 6, box.y + 6),
+                drawn.box_width - 12,
+                drawn.box_height - 12,
+                boxstyle="round,pad=6",
+                facecolor=_EMPTY if box.empty else _FILL,
+                edgecolor=_LINE if box.empty else _STROKE,
+                linewidth=1.8 if box.output else 0.75,
+            )
+        )
+        for k, (x, y, line) in enumerate(_places(drawn, box)):
+            axes.text(
+                x,
+                y,
+                line,
+                ha="center",
+                va="center",
+                parse_math=False,
+                fontsize=_FONT_PX * _POINTS_PER_IN / _PX_PER_IN,
+                fontweight="bold" if k == 0 else "normal",
+                color=_TEXT if k == 0 else _SOFT,
+            )
+    out = io.BytesIO()
+    most = _MOST_RASTER_PX * _PX_PER_IN / max(drawn.width, drawn.height)
+    shown.savefig(out, format=kind.value, dpi=min(dpi, most))
+    return out.getvalue()

@@ -1,0 +1,138 @@
+"""The summary report of SmartHLS, and of Libero on what it made.
+
+In: the folder of the project. Out: the familiar sections with numbers. The report has numbered headings, each with a
+table or a line that says which step would fill it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from bitsmith.report.vendors.vendor import (
+    Figures,
+    Number,
+    existing_folder,
+    malformed,
+    nothing_found,
+    number,
+    present,
+    put,
+    read_text,
+    rows,
+)
+
+_FILE = Path("hls_output") / "reports" / "summary.results.rpt"
+_HEADING = re.compile(r"====== ([1-3])\. ")
+_SIMULATION = ("Number of calls", "Simulation time (cycles)", "Call Latency (min/max/avg)", "Call II (min/max/avg)")
+_TIMING = ("Target Period", "Target Fmax", "Worst Slack", "Period", "Fmax")
+_LINES = {
+    "Number of calls": "Number of calls",
+    "Simulation time (cycles)": "Simulation time (cycles)",
+    "Cycle latency": "Simulation time (cycles)",
+}
+
+
+def parse_libero_report(output_dir: str | os.PathLike[str]) -> dict[str, object]:
+    """The figures of simulation, timing and fit; a step that has not run has no section.
+
+    Periods and slack are in ns, Fmax in MHz; the two keys that end in ``(min/max/avg)`` hold lists of three numbers.
+    Of several functions or clocks the first one listed is given.
+
+    Raises:
+        ProjectError: no such folder, no report in it, or a damaged one (named).
+    """
+    folder = existing_folder(output_dir)
+    path = folder / _FILE
+    if not present(path):
+        raise nothing_found(folder, "SmartHLS")
+    parts = _parts(read_text(path))
+    if not parts:
+        raise malformed("not a summary of SmartHLS", path)
+    report = {
+        "Simulation Result": _simulation(parts.get(1, ""), path),
+        "Timing Result": _timing(parts.get(2, ""), path),
+        "Resource Usage": _resources(parts.get(3, ""), path),
+    }
+    found: dict[str, object] = {name: section for name, section in report.items() if section}
+    if not found:
+        raise nothing_found(folder, "SmartHLS")
+    return found
+
+
+def _parts(text: str) -> dict[int, str]:
+    """The text under each numbered heading."""
+    parts: dict[int, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        heading = _HEADING.match(line)
+        if heading:
+            lines = parts.setdefault(int(heading[1]), [])
+        else:
+            lines.append(line)
+    return {at: "\n".join(part) for at, part in parts.items()}
+
+
+def _simulation(text: str, path: Path) -> Figures:
+    section: Figures = {}
+    for cells in _table(text, 1 + len(_SIMULATION), "Top-Level Name", path):
+        calls, cycles, *ranges = _SIMULATION
+        put(section, calls, number(cells[1], calls, path))
+        put(section, cycles, number(cells[2], cycles, path))
+        for key, cell in zip(ranges, cells[3:], strict=True):
+            put(section, key, _three(cell, key, path))
+        break
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "SW/HW co-simulation" and value.strip():
+            section["Status"] = value.strip()
+        elif name.strip() in _LINES:
+            put(section, _LINES[name.strip()], number(value, name, path))
+    return _signed(section, "SmartHLS co-simulation")
+
+
+def _timing(text: str, path: Path) -> Figures:
+    section: Figures = {}
+    for cells in _table(text, 1 + len(_TIMING), "Clock Domain", path):
+        for key, cell in zip(_TIMING, cells[1:], strict=True):
+            put(section, key, number(cell.removesuffix(" ns").removesuffix(" MHz"), key, path))
+        break
+    return _signed(section, "Libero, after place and route")
+
+
+def _resources(text: str, path: Path) -> Figures:
+    section: Figures = {}
+    for kind, used, total, share in _table(text, 4, "Resource Type", path):
+        figures: Figures = {}
+        # A sum is written out, as in "424 + 36 = 460".
+        put(figures, "Used", number(used.rpartition("=")[2], f"{kind} used", path))
+        put(figures, "Total", number(total, f"{kind} in all", path))
+        put(figures, "Percentage", number(share, f"{kind} in per cent", path))
+        section[kind] = _signed(figures, "Libero")
+    return section
+
+
+def _table(text: str, columns: int, heading: str, path: Path) -> Iterable[list[str]]:
+    """The rows of the table whose first heading is ``heading``."""
+    for cells in rows(text):
+        if cells[0] == heading:
+            continue
+        if len(cells) != columns:
+            raise malformed(f"a row of {len(cells)} columns instead of {columns} under {heading}", path)
+        yield cells
+
+
+def _three(cell: str, what: str, path: Path) -> list[Number] | None:
+    values = [number(word, what, path) for word in cell.split("/")]
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    if len(known) != 3:
+        raise malformed(f"{what} is not three numbers", path)
+    return known
+
+
+def _signed(section: Figures, tool: str) -> Figures:
+    return {**section, "Tool": tool} if section else {}

@@ -1,0 +1,148 @@
+"""The reports of the oneAPI compiler (``icpx``) for FPGAs and of Quartus on what it made.
+
+In: the folder of the project, with ``build/<project>.<target>.prj``. Out: per target the familiar sections with numbers.
+The files are lists of JSON values, one to a line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bitsmith.report.vendors.vendor import (
+    Figures,
+    Json,
+    Number,
+    dig,
+    existing_folder,
+    file_name,
+    malformed,
+    nothing_found,
+    number,
+    present,
+    put,
+    read_json_lines,
+    show,
+)
+
+_TOOL = "the oneAPI compiler"
+_AREA = ("alut", "reg", "ram", "dsp", "mlab", "frac_dsp")
+_FITTED = ("alm", "alut", "reg", "dsp", "ram", "mlab")
+_TARGET = re.compile(r"(?P<project>.+)\.(?P<target>[^.]+)\.prj")
+
+
+def parse_oneapi_report(output_dir: str | os.PathLike[str]) -> dict[str, object]:
+    """The figures of every target (``report``, ``fpga``, ``fpga_sim``) that was built, each under its own name.
+
+    ``worstFrequency`` is in MHz, ``worstLatency`` in cycles; what has not run is not there.
+
+    Raises:
+        ProjectError: no such folder, no report in it, or a damaged one (named).
+    """
+    folder = existing_folder(output_dir)
+    report: dict[str, object] = {}
+    for project in sorted([*folder.glob("*.prj"), *folder.glob("*/*.prj")]):
+        named = _TARGET.fullmatch(project.name)
+        if named is None:
+            continue
+        target = file_name(named["target"], project)
+        if target in report:
+            raise malformed(f"a second project with the target {target}", project)
+        section = _sections(project, named["project"])
+        if section:
+            report[target] = section
+    if not report:
+        raise nothing_found(folder, _TOOL)
+    return report
+
+
+def print_oneapi_report(report_dict: Mapping[str, object]) -> None:
+    """Print a report that :func:`parse_oneapi_report` returned."""
+    show(
+        {
+            f"{target}: {name}": section
+            for target, sections in report_dict.items()
+            if isinstance(sections, Mapping)
+            for name, section in sections.items()
+        }
+    )
+
+
+def _sections(project: Path, name: str) -> dict[str, object]:
+    data = project / "reports" / "resources" / "json"
+    summary, loops, quartus = (data / f"{file}.ndjson" for file in ("summary", "loop_attr", "quartus"))
+    found = {
+        "HLS": _area(summary) if present(summary) else {},
+        "Loop": _loops(loops) if present(loops) else {},
+        "Quartus": _fitted(quartus, name) if present(quartus) else {},
+    }
+    return {key: section for key, section in found.items() if section}
+
+
+def _area(path: Path) -> dict[str, object]:
+    """What the compiler estimates that the design takes, and what the part has.
+
+    ``frac_dsp`` is there where the version counts multipliers that share a block apart from whole blocks (``dsp``).
+    """
+    section: dict[str, object] = {}
+    for value in read_json_lines(path):
+        name = dig(value, "name")
+        if name not in ("Total", "Available") or dig(value, "parent") not in (None, "estimatedResources"):
+            continue
+        figures: Figures = {}
+        for at, resource in enumerate(_AREA):
+            put(figures, resource, number(dig(value, "data", at), resource, path))
+        if figures:
+            section[str(name).lower()] = figures
+    if not section:
+        raise malformed("no estimate of the area", path)
+    return {**section, "Tool": f"{_TOOL} (estimate)"}
+
+
+def _loops(path: Path) -> Figures:
+    """The lowest clock, and the greatest interval and latency, over all loops and blocks."""
+    measured: dict[str, list[Number]] = {"af": [], "ii": [], "lt": []}
+    for value in read_json_lines(path):
+        if all(dig(value, key) is not None for key in measured):
+            for key, seen in measured.items():
+                figure = number(_bound(dig(value, key)), key, path)
+                if figure is not None:
+                    seen.append(figure)
+    section: Figures = {}
+    put(section, "worstFrequency", min(measured["af"], default=None))
+    put(section, "worstII", max(measured["ii"], default=None))
+    put(section, "worstLatency", max(measured["lt"], default=None))
+    if section:
+        section["Tool"] = f"{_TOOL} (estimate)"
+    return section
+
+
+def _fitted(path: Path, name: str) -> Figures:
+    """Clock in MHz and area after the fit; the compiler leaves a note instead of numbers until Quartus has run."""
+    data: Json = {}
+    for value in read_json_lines(path):
+        if isinstance(data, dict) and isinstance(value, dict):
+            data |= value
+    fmax = number(dig(data, "quartusFitClockSummary", "nodes", 0, "clock fmax"), "clock fmax", path)
+    if fmax is None:
+        return {}
+    section: Figures = {"fmax": fmax}
+    nodes = dig(data, "quartusFitResourceUsageSummary", "nodes")
+    kernels = {_squeezed(dig(node, "name")): node for node in nodes} if isinstance(nodes, list) else {}
+    node = kernels.get(_squeezed(name), dig(nodes, 0))
+    for resource in _FITTED:
+        put(section, resource, number(dig(node, resource), resource, path))
+    section["Tool"] = "Quartus"
+    return section
+
+
+def _squeezed(name: Json) -> str:
+    """A name without what the compiler changes in it: it drops underscores and starts words with capitals."""
+    return name.replace("_", "").lower() if isinstance(name, str) else ""
+
+
+def _bound(value: Json) -> Json:
+    """An interval as the compiler writes it: a number, or ``>=`` or ``~`` before one."""
+    return value.lstrip(">=~ ") if isinstance(value, str) else value

@@ -1,0 +1,286 @@
+"""The reports of a Vivado HLS or Vitis HLS project, and of Vivado on what they made.
+
+In: the folder of the project. Out: the familiar sections with numbers; a stage that has not run has none. Formats are
+those of Vivado HLS 2018 to 2020, Vitis HLS from 2020 on, and Vivado of the same years.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from bitsmith.errors import ProjectError
+from bitsmith.report.vendors.vendor import (
+    Figures,
+    Number,
+    file_name,
+    malformed,
+    number,
+    plain,
+    present,
+    put,
+    read_text,
+    read_xml,
+    rows,
+    samples,
+)
+
+_INDEX_FILES = {"vivado_hls.app": "Vivado HLS", "hls.app": "Vitis HLS"}
+_SETTING = re.compile(r'set (project_name|backend) "([^"]*)"')
+_VERSION = re.compile(r"[0-9]{4}\.[0-9]{1,2}")
+
+_PERFORMANCE = {
+    "TargetClockPeriod": "UserAssignments/TargetClockPeriod",
+    "EstimatedClockPeriod": "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod",
+    "BestLatency": "PerformanceEstimates/SummaryOfOverallLatency/Best-caseLatency",
+    "WorstLatency": "PerformanceEstimates/SummaryOfOverallLatency/Worst-caseLatency",
+    "IntervalMin": "PerformanceEstimates/SummaryOfOverallLatency/Interval-min",
+    "IntervalMax": "PerformanceEstimates/SummaryOfOverallLatency/Interval-max",
+}
+_AREA = {"BRAM_18K": "BRAM_18K", "DSP48E": "DSP", "DSP": "DSP", "FF": "FF", "LUT": "LUT", "URAM": "URAM"}
+_SITES = {
+    "CLB LUTs": "LUT",
+    "Slice LUTs": "LUT",
+    "CLB Registers": "FF",
+    "Slice Registers": "FF",
+    "Registers": "FF",
+    "Block RAM Tile": "BRAM_18K",
+    "URAM": "URAM",
+    "DSPs": "DSP48E",
+    "DSP Slices": "DSP48E",
+}
+_HIERARCHY = {
+    "Total LUTs": "TotLUTs",
+    "Logic LUTs": "LogicLUTs",
+    "LUTRAMs": "LUTRAMs",
+    "SRLs": "SRLs",
+    "FFs": "FFs",
+    "RAMB36": "RAMB36s",
+    "RAMB18": "RAMB18s",
+    "URAM": "URAMs",
+    "DSP48 Blocks": "DSPs",
+    "DSP Blocks": "DSPs",
+    "DSP Slices": "DSPs",
+}
+_COSIM_COLUMNS = ("LatencyMin", "LatencyAvg", "LatencyMax", "IntervalMin", "IntervalAvg", "IntervalMax")
+_TIMING_COLUMNS = ("WNS", "TNS", None, None, "WHS", "THS", None, None, "WPWS", "TPWS", None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class HlsProject:
+    """A project of the vendor's HLS tool: the folder it was made in, its name, first solution, top function and tool."""
+
+    folder: Path
+    name: str
+    solution: Path
+    top: str
+    tool: str
+
+
+def find_project(folder: Path) -> HlsProject | None:
+    """The HLS project that was made in ``folder``; None if the tool has not made one.
+
+    ``project.tcl`` names it; without that script there must be one only.
+
+    Raises:
+        ProjectError: several projects, or a damaged script or index file.
+    """
+    script = folder / "project.tcl"
+    settings: Mapping[str, str] = {}
+    if present(script):
+        settings = {key: value for key, value in _SETTING.findall(read_text(script)) if value}
+    if "project_name" in settings:
+        candidates = [folder / f"{file_name(settings['project_name'], script)}_prj"]
+    else:
+        candidates = sorted(child for child in folder.glob("*_prj") if child.is_dir())
+    found = [
+        (path, tool) for child in candidates for file, tool in _INDEX_FILES.items() if present(path := child / file)
+    ]
+    if len({path.parent for path, _ in found}) > 1:
+        names = ", ".join(path.parent.name for path, _ in found)
+        raise ProjectError(f"several HLS projects: {plain(names)}", where=str(folder), remedy="keep one in the folder")
+    if not found:
+        return None
+    path, tool = found[0]
+    return _indexed(folder, path, tool, settings.get("backend", ""))
+
+
+def _indexed(folder: Path, path: Path, tool: str, backend: str) -> HlsProject:
+    index = read_xml(path)
+    project = path.parent
+    name = file_name(project.name.removesuffix("_prj"), path)
+    top = index.get("top") or (f"{name}_axi" if "accelerator" in backend.lower() else name)
+    solutions = [file_name(solution.get("name", ""), path) for solution in index.findall("solutions/solution")]
+    built = [project / solution for solution in solutions if (project / solution).is_dir()]
+    return HlsProject(folder, name, built[0] if built else project / "solution1", file_name(top, path), tool)
+
+
+def hls_sections(project: HlsProject) -> dict[str, object]:
+    """The familiar sections of every stage that has run.
+
+    Raises:
+        ProjectError: a stage left a damaged report.
+    """
+    folder, reports, top = project.folder, project.solution, project.top
+    accelerator = folder / f"{project.name}_vivado_accelerator" / "project_1.runs" / "impl_1"
+    routed = folder / "timing.rpt"  # of our own scripts
+    if not present(routed):
+        routed = accelerator / "design_1_wrapper_timing_summary_routed.rpt"
+    readers = (
+        ("CSimResults", folder / "tb_data" / "csim_results.log", samples),
+        ("CosimResults", folder / "tb_data" / "rtl_cosim_results.log", samples),
+        ("CSynthesisReport", reports / "syn" / "report" / f"{top}_csynth.xml", lambda p: csynthesis(p, project.tool)),
+        ("VivadoSynthReport", folder / "vivado_synth.rpt", utilization),
+        ("CosimReport", reports / "sim" / "report" / f"{top}_cosim.rpt", lambda p: _cosimulation(p, project)),
+        ("ImplementationReport", folder / "util.rpt", _implementation),
+        ("TimingReport", routed, timing),
+    )
+    read = {name: reader(path) for name, path, reader in readers if present(path)}
+    return {name: section for name, section in read.items() if section}
+
+
+def csynthesis(path: Path, tool: str = "HLS") -> Figures:
+    """What HLS estimates: clock in ns, latency and interval in cycles, area, and what the part has.
+
+    Raises:
+        ProjectError: the file is not such a report.
+    """
+    root = read_xml(path)
+    section: Figures = {}
+    for key, where in _PERFORMANCE.items():
+        put(section, key, number(root.findtext(where), key, path))
+    for prefix, where in (("", "AreaEstimates/Resources"), ("Available", "AreaEstimates/AvailableResources")):
+        for child in root.find(where) or ():
+            if child.tag in _AREA:
+                put(section, prefix + _AREA[child.tag], number(child.text, child.tag, path))
+    if not section:
+        raise malformed("an XML file without results of synthesis", path)
+    section["Tool"] = f"{tool}{_version(root)} (estimate)"
+    return section
+
+
+def utilization(path: Path) -> Figures:
+    """What Vivado's synthesis used. Block memories are counted in units of 18 Kbit, two to a tile.
+
+    Raises:
+        ProjectError: the file is not such a report.
+    """
+    text = read_text(path)
+    section: Figures = {}
+    for cells in rows(text):
+        key = _SITES.get(cells[0].rstrip("*"))
+        if key is None or key in section or len(cells) < 2:
+            continue
+        used = number(cells[1], cells[0], path)
+        if used is not None and key == "BRAM_18K":
+            used = round(used * 2)
+        put(section, key, used)
+    if not section:
+        raise malformed("no table of a utilization report", path)
+    section["Tool"] = _vivado(text)
+    return section
+
+
+def timing(path: Path) -> Figures:
+    """The slacks of a timing summary, in ns: setup, hold and pulse width, worst and total.
+
+    Raises:
+        ProjectError: the file is not such a report.
+    """
+    text = read_text(path)
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.split()[:2] == ["WNS(ns)", "TNS(ns)"]:
+            next(lines, None)  # the rule under the headings
+            values = next(lines, "").split()
+            break
+    else:
+        raise malformed("no design timing summary", path)
+    if len(values) != len(_TIMING_COLUMNS):
+        raise malformed(f"a timing summary of {len(values)} columns instead of {len(_TIMING_COLUMNS)}", path)
+    section: Figures = {}
+    for key, value in zip(_TIMING_COLUMNS, values, strict=True):
+        if key is not None:
+            put(section, key, number(value, key, path))
+    if section:
+        section["Tool"] = _vivado(text)
+    return section
+
+
+def _cosimulation(path: Path, project: HlsProject) -> Figures:
+    """Status, and latency and interval in cycles; those of single transactions where the simulator wrote them down."""
+    known = False
+    section: Figures = {}
+    for cells in rows(read_text(path)):
+        if cells[0] not in ("VHDL", "Verilog", "SystemC") or len(cells) < 2 + len(_COSIM_COLUMNS):
+            continue
+        known = True
+        if cells[1] == "NA":  # this language was not simulated
+            continue
+        section = {"RTL": cells[0], "Status": cells[1]}
+        for key, cell in zip(_COSIM_COLUMNS, cells[2:], strict=False):
+            put(section, key, number(cell, key, path))
+    if not known:
+        raise malformed("no table of a co-simulation report", path)
+    if section:
+        language = str(section["RTL"]).lower()
+        record = project.solution / "sim" / language / f"{project.top}.performance.result.transaction.xml"
+        if present(record):
+            section.update(_transactions(record))
+        section["Tool"] = f"{project.tool} co-simulation"
+    return section
+
+
+def _transactions(path: Path) -> Figures:
+    """Least, greatest and mean latency and interval over all transactions (``transaction 0: latency interval``)."""
+    section: Figures = {}
+    measured: dict[str, list[Number]] = {"Latency": [], "Interval": []}
+    for line in read_text(path).splitlines():
+        words = line.split()
+        if len(words) == 4 and words[0] == "transaction":
+            for key, word in zip(measured, words[2:], strict=True):
+                value = number(word, key, path)
+                if value is not None:
+                    measured[key].append(value)
+    for key, values in measured.items():
+        if values:
+            section |= {f"{key}Min": min(values), f"{key}Max": max(values), f"{key}Avg": sum(values) / len(values)}
+    return section
+
+
+def _implementation(path: Path) -> Figures:
+    """The whole design's row of a hierarchical utilization report, in numbers and, where it has them, in per cent."""
+    text = read_text(path)
+    headings: list[str] = []
+    for cells in rows(text):
+        if cells[:2] == ["Instance", "Module"]:
+            headings = cells
+        elif headings and len(cells) == len(headings) and cells[1] == "(top)":
+            break
+    else:
+        raise malformed("no row of the whole design in a hierarchical utilization report", path)
+    section: Figures = {}
+    for heading, cell in zip(headings, cells, strict=True):
+        if heading in _HIERARCHY:
+            count, _, share = cell.partition("(")
+            key = _HIERARCHY[heading]
+            put(section, key, number(count, heading, path))
+            put(section, f"{key}%", number(share.rstrip("%)").lstrip("<"), f"{heading} in per cent", path))
+    section["Tool"] = _vivado(text)
+    return section
+
+
+def _version(root: Element) -> str:
+    found = _VERSION.match(root.findtext("ReportVersion/Version") or "")
+    return f" {found[0]}" if found else ""
+
+
+def _vivado(text: str) -> str:
+    for line in text.splitlines():
+        if line.startswith("| Tool Version"):
+            found = _VERSION.search(line)
+            return f"Vivado {found[0]}" if found else "Vivado"
+    return "Vivado"

@@ -1,0 +1,66 @@
+"""The interface of a circuit: its streams, what is in a token, and what shells and drivers say of it.
+
+A pipeline has one stream of whole samples on each side, without a name; a network of processes one per input and output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from bitsmith.netlist.netlist import Field
+from bitsmith.rtl.stream_ports import StreamPort, WeightPort
+from bitsmith.rtl.writer import Title
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The streams of ``<top>_axis``; latency and interval are the planned cycles.
+
+    ``weights`` come with each frame: their ports are the last of the inputs. ``loads`` are for memories that can be loaded.
+    """
+
+    top: str
+    inputs: tuple[StreamPort, ...]
+    outputs: tuple[StreamPort, ...]
+    latency: int
+    interval: int
+    title: Title
+    weights: tuple[WeightPort, ...] = ()
+    loads: tuple[WeightPort, ...] = ()
+
+    @property
+    def load_ports(self) -> tuple[StreamPort, ...]:
+        """The streams of ``loads``: a token is an element, a frame a load."""
+        return tuple(each.port for each in self.loads)
+
+    @property
+    def header(self) -> str:
+        """The first line of a generated file."""
+        return f"// Written by {self.title.tool}, project {self.title.digest}."
+
+
+def prefix(side: str, port: StreamPort) -> str:
+    """What the signals of a stream begin with; ``side`` says in which direction."""
+    return f"{side}_{port.name}" if port.name else side
+
+
+def token_bytes(port: StreamPort) -> int:
+    """Bytes of a token, whose unused upper bits are 0."""
+    return -(-port.width // 8)
+
+
+def runs(fields: Sequence[Field]) -> Iterator[tuple[int, int, bool, int]]:
+    """Neighbours of one format: how many, and their bits, sign and fractional bits."""
+    for (width, signed, frac), equal in groupby(fields, key=lambda field: (field.width, field.signed, field.frac)):
+        yield sum(1 for _ in equal), width, signed, frac
+
+
+def contents(port: StreamPort) -> list[str]:
+    """What is in a token, from bit 0 up, as lines for people."""
+    lines = [f"{port.tokens} tokens per frame, {port.width} bits in {token_bytes(port)} bytes; from bit 0 up:"]
+    for count, width, signed, frac in runs(port.fields):
+        sign = "two's complement" if signed else "plain binary"
+        lines.append(f"  {count} of {width} bits, {sign}, worth 2**{-frac} per step")
+    return lines

@@ -1,0 +1,250 @@
+// Products of tokens with constant weights, added up over several tokens: a matrix product over several cycles.
+//
+// Each action takes LANES vectors of N numbers and multiplies each with the N x M weights of one tile. The products are added
+// up over N and over STEPS actions; then LANES vectors of M numbers are put. The tiles of all GROUPS come one after
+// another, over and over. The weights come from a synchronous ROM outside: rom_address is that of the action of the same
+// cycle, rom_data must follow one cycle later.
+//
+// Fully pipelined, an action per cycle. Registers stand after the operands, after the products and after every second
+// level of the tree of adders; one level at most goes before the accumulator. Results are put
+// 4 + floor(ceil(log2(N)) / 2) cycles after their last action; only that action needs a free place.
+//
+// Two products with a common factor may share a multiplier: those of an operand with two neighbouring columns, or those
+// of two neighbouring lanes with a weight. (low + high * 2**P_WIDTH) * common has the product of low in its lower P_WIDTH
+// bits; what stands above them is the product of high, less 1 if that of low is negative. This 1 is the carry of an
+// adder that the product goes through anyway: of N products, N - 1 adders of the tree and the accumulator take one each.
+//
+// LANES      vectors of a token, which share the weights
+// N, M       rows and columns of a tile
+// X_WIDTH    bits of a number of the operand, which is signed if X_SIGNED
+// W_WIDTH    bits of a weight, signed; tile element (n, m) is number n * M + m of rom_data
+// P_WIDTH    bits of a product, signed, enough for it; where products share multipliers, for one less, too
+// LANE_PAIRS, COLUMN_PAIRS  which products share multipliers, not both; without a neighbour the last one is alone
+// PACKED_WIDTH  bits of two factors that are packed, signed, enough for them
+// Y_WIDTH    bits of a number of the result, signed, enough for it
+// STEPS      actions of a result
+// GROUPS     results before the tiles come again
+module bitsmith_folded_product #(
+    parameter int unsigned LANES = 1,
+    parameter int unsigned N = 8,
+    parameter int unsigned M = 4,
+    parameter int unsigned X_WIDTH = 8,
+    parameter bit X_SIGNED = 1'b1,
+    parameter int unsigned W_WIDTH = 8,
+    parameter int unsigned P_WIDTH = X_WIDTH + W_WIDTH,
+    parameter bit LANE_PAIRS = 1'b0,
+    parameter bit COLUMN_PAIRS = 1'b0,
+    parameter int unsigned PACKED_WIDTH = P_WIDTH + (LANE_PAIRS ? X_WIDTH : W_WIDTH) + 1,
+    parameter int unsigned Y_WIDTH = 24,
+    parameter int unsigned STEPS = 4,
+    parameter int unsigned GROUPS = 2,
+    localparam int unsigned TILES = GROUPS * STEPS,
+    localparam int unsigned TILE_BITS = (TILES > 1) ? $clog2(TILES) : 1
+) (
+    input  logic                       clk,
+    input  logic                       rst,
+    input  logic                       x_valid,
+    input  logic [LANES*N*X_WIDTH-1:0] x_data,
+    output logic                       x_take,
+    output logic [      TILE_BITS-1:0] rom_address,
+    input  logic [    N*M*W_WIDTH-1:0] rom_data,
+    input  logic                       y_free,
+    output logic                       y_claim,
+    output logic                       y_put,
+    output logic [LANES*M*Y_WIDTH-1:0] y_data
+);
+    localparam int unsigned STEP_BITS = (STEPS > 1) ? $clog2(STEPS) : 1;
+    localparam logic [TILE_BITS-1:0] LAST_TILE = TILE_BITS'(TILES - 1);
+    localparam logic [STEP_BITS-1:0] LAST_STEP = STEP_BITS'(STEPS - 1);
+    localparam int unsigned LEVELS = (N > 1) ? $clog2(N) : 0;
+    localparam int unsigned STAGES = 3 + LEVELS / 2;  // from an action to the accumulator
+    localparam int unsigned LANES_EACH = LANE_PAIRS ? 2 : 1;  // of a multiplier
+    localparam int unsigned COLUMNS_EACH = COLUMN_PAIRS ? 2 : 1;
+    localparam int unsigned NUMBER_BITS = LANE_PAIRS ? PACKED_WIDTH : X_SIGNED ? X_WIDTH : X_WIDTH + 1;
+    localparam int unsigned WEIGHT_BITS = COLUMN_PAIRS ? PACKED_WIDTH : W_WIDTH;
+    localparam int unsigned LANE_BLOCKS = (LANES + LANES_EACH - 1) / LANES_EACH;
+    localparam int unsigned COLUMN_BLOCKS = (M + COLUMNS_EACH - 1) / COLUMNS_EACH;
+
+    logic [STEP_BITS-1:0] step;
+    logic last_step;
+
+    assign last_step = step == LAST_STEP;
+    assign x_take = x_valid & (y_free | ~last_step);
+    assign y_claim = x_take & last_step;
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            step <= '0;
+            rom_address <= '0;
+        end else if (x_take) begin
+            step <= last_step ? '0 : step + 1'b1;
+            rom_address <= (rom_address == LAST_TILE) ? '0 : rom_address + 1'b1;
+        end
+    end
+
+    // What the accumulator is to do, on the way beside the numbers.
+    logic [STAGES-1:0] acts;
+    logic [STAGES-1:0] begins;
+    logic [STAGES-1:0] ends;
+
+    always_ff @(posedge clk) begin
+        begins <= {begins[STAGES-2:0], step == '0};
+        if (rst) begin
+            acts <= '0;
+            ends <= '0;
+            y_put <= 1'b0;
+        end else begin
+            acts <= {acts[STAGES-2:0], x_take};
+            ends <= {ends[STAGES-2:0], y_claim};
+            y_put <= ends[STAGES-1];
+        end
+    end
+
+    // The operand waits for its weights, then both are registered in front of the multipliers.
+    logic [LANES*N*X_WIDTH-1:0] waiting;
+    logic [N*M*W_WIDTH-1:0] columns;  // the tile by columns
+    logic [LANE_BLOCKS*N*NUMBER_BITS-1:0] numbers;
+    logic [COLUMN_BLOCKS*N*WEIGHT_BITS-1:0] weights;
+
+    always_ff @(posedge clk) waiting <= x_data;
+
+    for (genvar column = 0; column < M; ++column) begin : g_column
+        for (genvar row = 0; row < N; ++row) begin : g_row
+            assign columns[(column*N+row)*W_WIDTH+:W_WIDTH] = rom_data[(row*M+column)*W_WIDTH+:W_WIDTH];
+        end
+    end
+
+    bitsmith_product_factors #(
+        .VECTORS(LANES),
+        .N(N),
+        .WIDTH(X_WIDTH),
+        .SIGNED(X_SIGNED),
+        .PAIRS(LANE_PAIRS),
+        .SHIFT(P_WIDTH),
+        .FACTOR_WIDTH(NUMBER_BITS)
+    ) number_factors (
+        .clk,
+        .data(waiting),
+        .factors(numbers)
+    );
+    bitsmith_product_factors #(
+        .VECTORS(M),
+        .N(N),
+        .WIDTH(W_WIDTH),
+        .SIGNED(1'b1),
+        .PAIRS(COLUMN_PAIRS),
+        .SHIFT(P_WIDTH),
+        .FACTOR_WIDTH(WEIGHT_BITS)
+    ) weight_factors (
+        .clk,
+        .data(columns),
+        .factors(weights)
+    );
+
+    // terms: of each result in turn, what is still to be added up. owed: what each term still has to be increased by.
+    for (genvar level = 0; level <= LEVELS; ++level) begin : g_level
+        localparam int unsigned TERMS = (N + (1 << level) - 1) >> level;
+        localparam int unsigned BITS = (P_WIDTH + level < Y_WIDTH) ? P_WIDTH + level : Y_WIDTH;
+        logic [LANES*M*TERMS*BITS-1:0] terms;
+        logic [LANES*M*TERMS-1:0] owed;
+
+        if (level == 0) begin : g_products
+            localparam int unsigned PRODUCT_BITS = (LANE_PAIRS || COLUMN_PAIRS) ? 2 * P_WIDTH : P_WIDTH;
+
+            for (genvar block = 0; block < LANE_BLOCKS * COLUMN_BLOCKS; ++block) begin : g_block
+                localparam int unsigned LANE = block / COLUMN_BLOCKS * LANES_EACH;
+                localparam int unsigned COLUMN = block % COLUMN_BLOCKS * COLUMNS_EACH;
+                localparam bit PAIR = (LANE_PAIRS && LANE + 1 < LANES) || (COLUMN_PAIRS && COLUMN + 1 < M);
+                localparam int unsigned LOW = LANE * M + COLUMN;
+                localparam int unsigned HIGH = LANE_PAIRS ? LOW + M : LOW + 1;
+
+                for (genvar term = 0; term < N; ++term) begin : g_term
+                    logic signed [NUMBER_BITS-1:0] number;
+                    logic signed [WEIGHT_BITS-1:0] weight;
+                    logic signed [PRODUCT_BITS-1:0] product;
+
+                    assign number = $signed(numbers[(LANE/LANES_EACH*N+term)*NUMBER_BITS+:NUMBER_BITS]);
+                    assign weight = $signed(weights[(COLUMN/COLUMNS_EACH*N+term)*WEIGHT_BITS+:WEIGHT_BITS]);
+                    always_ff @(posedge clk) product <= PRODUCT_BITS'(number) * PRODUCT_BITS'(weight);
+                    assign terms[(LOW*N+term)*BITS+:BITS] = product[BITS-1:0];
+                    assign owed[LOW*N+term] = 1'b0;
+                    if (PAIR) begin : g_pair
+                        assign terms[(HIGH*N+term)*BITS+:BITS] = product[P_WIDTH+:BITS];
+                        assign owed[HIGH*N+term] = product[P_WIDTH-1];
+                    end
+                    if (!PAIR || BITS < P_WIDTH) begin : g_short
+                        logic unused;
+                        assign unused = ^product;
+                    end
+                end
+            end
+        end else begin : g_sums
+            localparam int unsigned BELOW = (N + (1 << (level - 1)) - 1) >> (level - 1);
+            localparam int unsigned BITS_BELOW =
+                (P_WIDTH + level - 1 < Y_WIDTH) ? P_WIDTH + level - 1 : Y_WIDTH;
+            localparam int unsigned MORE = BITS - BITS_BELOW;  // 0 or 1
+            logic [LANES*M*TERMS*BITS-1:0] sums;
+            logic [LANES*M*TERMS-1:0] rest;
+
+            if (level % 2 == 0) begin : g_registers
+                always_ff @(posedge clk) begin
+                    terms <= sums;
+                    owed <= rest;
+                end
+            end else begin : g_wires
+                assign terms = sums;
+                assign owed = rest;
+            end
+
+            for (genvar result = 0; result < LANES * M; ++result) begin : g_result
+                for (genvar term = 0; term < TERMS; ++term) begin : g_term
+                    localparam int unsigned AT = result * TERMS + term;
+                    localparam int unsigned FROM = result * BELOW + 32'd2 * term;
+                    logic [BITS-1:0] left;
+
+                    assign left = {
+                        {MORE{g_level[level-1].terms[FROM*BITS_BELOW+BITS_BELOW-1]}},
+                        g_level[level-1].terms[FROM*BITS_BELOW+:BITS_BELOW]
+                    };
+                    if (32'd2 * term + 1 < BELOW) begin : g_two
+                        localparam int unsigned THEN = (FROM + 1) * BITS_BELOW;
+                        logic [BITS-1:0] right;
+                        logic unused;
+
+                        assign right = {
+                            {MORE{g_level[level-1].terms[THEN+BITS_BELOW-1]}}, g_level[level-1].terms[THEN+:BITS_BELOW]
+                        };
+                        assign {sums[AT*BITS+:BITS], unused} = {left, 1'b1} + {right, g_level[level-1].owed[FROM]};
+                        assign rest[AT] = g_level[level-1].owed[FROM+1];
+                    end else begin : g_one
+                        assign sums[AT*BITS+:BITS] = left;
+                        assign rest[AT] = g_level[level-1].owed[FROM];
+                    end
+                end
+            end
+        end
+    end
+
+    localparam int unsigned SUM_BITS = (P_WIDTH + LEVELS < Y_WIDTH) ? P_WIDTH + LEVELS : Y_WIDTH;
+    logic fresh;
+
+    assign fresh = STEPS == 1 || begins[STAGES-1];
+
+    for (genvar result = 0; result < LANES * M; ++result) begin : g_total
+        localparam int unsigned AT = result * SUM_BITS;
+        logic [Y_WIDTH-1:0] sum;
+        logic [Y_WIDTH-1:0] next;
+        logic [Y_WIDTH-1:0] total;
+        logic unused;
+
+        assign sum = {
+            {(Y_WIDTH - SUM_BITS) {g_level[LEVELS].terms[AT+SUM_BITS-1]}}, g_level[LEVELS].terms[AT+:SUM_BITS]
+        };
+        assign {next, unused} = {total & {Y_WIDTH{~fresh}}, 1'b1} + {sum, g_level[LEVELS].owed[result]};
+        assign y_data[result*Y_WIDTH+:Y_WIDTH] = total;
+
+        always_ff @(posedge clk) begin
+            if (acts[STAGES-1]) total <= next;
+        end
+    end
+endmodule

@@ -1,0 +1,50 @@
+// Factors of the products of bitsmith_folded_product, registered: VECTORS vectors of N numbers, number k of vector v being number
+// v * N + k of data.
+//
+// With PAIRS the numbers of each two neighbouring vectors are packed as low + high * 2**SHIFT; those of a last vector
+// without a neighbour stay as they are. The sum is the bits of low, its sign up to bit SHIFT, and high, less 1 if low is
+// negative; the sign is not registered again.
+//
+// WIDTH         bits of a number, which is signed if SIGNED
+// SHIFT         at least WIDTH, and more if not SIGNED
+// FACTOR_WIDTH  bits of a factor, signed, enough for it
+module bitsmith_product_factors #(
+    parameter int unsigned VECTORS = 2,
+    parameter int unsigned N = 1,
+    parameter int unsigned WIDTH = 4,
+    parameter bit SIGNED = 1'b1,
+    parameter bit PAIRS = 1'b1,
+    parameter int unsigned SHIFT = 8,
+    parameter int unsigned FACTOR_WIDTH = 13,
+    localparam int unsigned EACH = PAIRS ? 2 : 1,
+    localparam int unsigned FACTORS = (VECTORS + EACH - 1) / EACH * N
+) (
+    input  logic                            clk,
+    input  logic [     VECTORS*N*WIDTH-1:0] data,
+    output logic [FACTORS*FACTOR_WIDTH-1:0] factors
+);
+    for (genvar factor = 0; factor < FACTORS; ++factor) begin : g_factor
+        localparam int unsigned LOW = factor / N * EACH * N + factor % N;
+        logic [WIDTH-1:0] low;
+
+        always_ff @(posedge clk) low <= data[LOW*WIDTH+:WIDTH];
+
+        if (LOW + N < VECTORS * N && PAIRS) begin : g_pair
+            localparam int unsigned HIGH_BITS = FACTOR_WIDTH - SHIFT;
+            logic negative;
+            logic [HIGH_BITS-1:0] given;
+            logic [HIGH_BITS-1:0] high;
+
+            assign negative = SIGNED & data[LOW*WIDTH+WIDTH-1];
+            assign given = {{(HIGH_BITS - WIDTH) {SIGNED & data[(LOW+N)*WIDTH+WIDTH-1]}}, data[(LOW+N)*WIDTH+:WIDTH]};
+            always_ff @(posedge clk) high <= given - HIGH_BITS'(negative);
+            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = {
+                high, {(SHIFT - WIDTH) {SIGNED & low[WIDTH-1]}}, low
+            };
+        end else begin : g_alone
+            assign factors[factor*FACTOR_WIDTH+:FACTOR_WIDTH] = {
+                {(FACTOR_WIDTH - WIDTH) {SIGNED & low[WIDTH-1]}}, low
+            };
+        end
+    end
+endmodule

@@ -1,0 +1,67 @@
+"""AXI4-Stream ports for a pipeline, and the hand-written modules of ``rtl/lib`` that shells are made of, read with `library`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
+CONTROL_LIBRARY = ("bitsmith_framer.sv", "bitsmith_control.sv")
+AVALON_LIBRARY = ("bitsmith_framer.sv", "bitsmith_symbols.sv")
+UART_LIBRARY = (
+    *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
+    *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
+)
+SHELL_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
+"""All modules of shells: around a pipeline `AXI_STREAM_LIBRARY`, and those of the shell itself."""
+STREAM_LIBRARY = (
+    *("bitsmith_fifo.sv", "bitsmith_downsizer.sv", "bitsmith_upsizer.sv", "bitsmith_reduce.sv"),
+    *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv"),
+    *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
+    *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
+)
+"""Processes that pass tokens, and the FIFOs between them."""
+
+_LIBRARY = Path(__file__).parent / "lib"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def library(names: Sequence[str] = SHELL_LIBRARY) -> Mapping[str, str]:
+    """Hand-written modules, those of the shells unless named: file name -> text."""
+    return {name: (_LIBRARY / name).read_text() for name in names}
+
+
+def axi_stream_name(top: str) -> str:
+    """The module name, and file name without suffix, of the AXI4-Stream wrapper of ``top``."""
+    return f"{top}_axis"
+
+
+def axi_stream(top: str, in_width: int, out_width: int, latency: int) -> str:
+    """The module ``<top>_axis``: the core ``top`` with AXI4-Stream ports, one transfer for one sample.
+
+    Args:
+        in_width, out_width: bits of the core's ``in_data`` and ``out_data``; TDATA is padded to whole bytes.
+        latency: the core's, in cycles.
+    """
+    return _fill(
+        "axis.sv",
+        name=axi_stream_name(top),
+        top=top,
+        in_width=in_width,
+        out_width=out_width,
+        latency=latency,
+        in_tdata=_padded(in_width),
+        out_tdata=_padded(out_width),
+    )
+
+
+def _padded(width: int) -> int:
+    return 8 * -(-width // 8)
+
+
+def _fill(template: str, **values: str | int) -> str:
+    """A template of ``rtl/templates`` with each ``@key@`` replaced."""
+    text = (_TEMPLATES / template).read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    return text

@@ -1,0 +1,332 @@
+# ruff: noqa: B905 - zip has no `strict` before Python 3.10, and boards have older ones.
+"""Driver of the circuit @top@: real numbers in, the circuit's results out, bit for bit those of bitsmith's ``predict``.
+
+It needs numpy only. ``predict(inputs, exchange)`` quantises, packs, has ``exchange`` move the bytes, and unpacks. What moves
+them: `Dma` on a Zynq board with PYNQ (the circuit's ``_axil`` shell), `Serial` on a board with a serial port (its ``_uart``
+shell), or any function that takes the bytes of each input stream and the number of bytes wanted of each output stream.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+DESIGN: dict[str, Any] = json.loads("@design@")
+"""What the circuit is: its inputs' types, and its streams (tokens of a frame; per token runs of elements of one format)."""
+
+_MACHINE_BITS = 53
+"""Wider values are Python's integers."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream: bits, sign and fractional bits of the elements of a token, tokens of a frame, shapes of the tensors in it."""
+
+    widths: tuple[int, ...]
+    signed: tuple[bool, ...]
+    fracs: tuple[int, ...]
+    tokens: int
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def token_bytes(self) -> int:
+        return -(-sum(self.widths) // 8)
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.tokens * self.token_bytes
+
+    def pack(self, tensors: Sequence[Any]) -> bytes:
+        """Raw values, one array (frames, *shape) per tensor, as the bytes of all frames' tokens."""
+        frames = len(tensors[0])
+        columns = np.concatenate([x.reshape(frames * self.tokens, -1) for x in tensors], axis=1)
+        bits = np.zeros((len(columns), 8 * self.token_bytes), dtype=np.uint8)
+        low = 0
+        for first, last in self._runs():
+            width = self.widths[first]
+            places = np.arange(width).astype(object if columns.dtype == object else np.int64)
+            found = (columns[:, first:last, None] >> places) & 1
+            bits[:, low : low + width * (last - first)] = found.reshape(len(columns), -1).astype(np.uint8)
+            low += width * (last - first)
+        return np.packbits(bits, axis=1, bitorder="little").tobytes()
+
+    def unpack(self, data: bytes) -> list[Any]:
+        """The reverse of ``pack``, as real numbers."""
+        rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, self.token_bytes)
+        frames = len(rows) // self.tokens
+        bits = np.unpackbits(rows, axis=1, bitorder="little")
+        columns = np.zeros((len(rows), len(self.widths)))
+        low = 0
+        for first, last in self._runs():
+            width, high = self.widths[first], low + self.widths[first] * (last - first)
+            kind: Any = object if width > _MACHINE_BITS else np.int64
+            weights = np.array([1 << k for k in range(width)], dtype=kind)
+            if self.signed[first]:
+                weights[-1] = -weights[-1]
+            raw = bits[:, low:high].reshape(len(rows), last - first, width).astype(kind) @ weights
+            columns[:, first:last] = _real(raw, self.fracs[first])
+            low = high
+        tensors, at = [], 0
+        for shape in self.shapes:
+            size = int(np.prod(shape, dtype=np.int64)) // self.tokens
+            tensors.append(columns[:, at : at + size].reshape(frames, *shape))
+            at += size
+        return tensors
+
+    def _runs(self) -> list[tuple[int, int]]:
+        """Neighbouring elements of one format, from, to."""
+        formats = list(zip(self.widths, self.signed, self.fracs))
+        starts = [k for k in range(len(formats)) if k == 0 or formats[k] != formats[k - 1]]
+        return list(zip(starts, [*starts[1:], len(formats)]))
+
+
+def _real(raw: Any, frac: int) -> Any:
+    if raw.dtype != object:
+        return np.ldexp(raw.astype(np.float64), -frac)
+    scaled = [int(x) / (1 << frac) if frac >= 0 else float(int(x) << -frac) for x in raw.reshape(-1)]
+    return np.array(scaled, dtype=np.float64).reshape(raw.shape)
+
+
+def _streams(described: Sequence[dict[str, Any]]) -> list[Stream]:
+    found = []
+    for each in described:
+        elements = [(width, signed, frac) for count, width, signed, frac in each["runs"] for _ in range(count)]
+        widths, signs, fracs = (tuple(element[k] for element in elements) for k in range(3))
+        shapes = tuple(tuple(shape) for shape in each["shapes"])
+        found.append(Stream(widths, signs, fracs, each["tokens"], shapes))
+    return found
+
+
+INPUTS = _streams(DESIGN["inputs"])
+OUTPUTS = _streams(DESIGN["outputs"])
+
+
+def quantize(index: int, x: Any) -> Any:
+    """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type says."""
+    about = DESIGN["tensors"][index]
+    x, shape = np.asarray(x), tuple(about["shape"])
+    if x.shape[1:] != shape or not len(x):
+        raise ValueError(f"input {about['name']!r} has shape {x.shape}, not (frames, {', '.join(map(str, shape))})")
+    if x.dtype.kind in "iu" and np.any((x > 1 << _MACHINE_BITS) | (x < -(1 << _MACHINE_BITS))):
+        raise ValueError(f"input {about['name']!r} has integers beyond {_MACHINE_BITS} bits; give real numbers")
+    x = x.astype(np.float64)
+    if not np.all(np.isfinite(x)):
+        raise ValueError(f"input {about['name']!r} has values that are NaN or infinite")
+    frac, lo, hi = (np.broadcast_to(np.array(about[key], dtype=object), shape) for key in ("frac", "lo", "hi"))
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(x, frac.astype(np.int64))
+    # What is far below half a step acts alike, whatever its size, as long as it does not vanish.
+    scaled = np.where((x != 0) & (np.abs(scaled) < 2.0**-60), np.copysign(2.0**-60, x), scaled)
+    return _limited(_rounded(scaled, about["rounding"]), lo, hi, about["overflow"])
+
+
+def _rounded(x: Any, mode: str) -> Any:
+    """Whole numbers in floating point: magnitude and fraction are exact, ties and sign decide."""
+    if mode == "RND_CONV":
+        return np.rint(x)
+    whole = np.floor(np.abs(x))
+    with np.errstate(invalid="ignore"):
+        rest = np.abs(x) - whole
+    tie = rest == 0.5
+    up = {
+        "TRN": (x < 0) & (rest > 0),
+        "TRN_ZERO": np.zeros_like(tie),
+        "RND": (rest > 0.5) | (tie & (x > 0)),
+        "RND_ZERO": rest > 0.5,
+        "RND_INF": (rest > 0.5) | tie,
+        "RND_MIN_INF": (rest > 0.5) | (tie & (x < 0)),
+    }[mode]
+    return np.copysign(whole + up, x)
+
+
+def _limited(x: Any, lo: Any, hi: Any, mode: str) -> Any:
+    """Whole numbers within ``lo..hi``, as integers."""
+    # From 2**1024 on (infinite here) all are multiples of the range, as is everything long before.
+    x = np.where(np.isinf(x), 0.0, x) if mode == "WRAP" else np.clip(x, -(2.0**1000), 2.0**1000)
+    if max(int(np.max(hi)), -int(np.min(lo))) < 1 << (_MACHINE_BITS - 1):
+        least, most, span = lo.astype(np.float64), hi.astype(np.float64), (hi - lo + 1).astype(np.float64)
+        if mode == "WRAP":
+            x = np.fmod(x, span)
+            x = np.where(x < least, x + span, x)
+            x = np.where(x > most, x - span, x)
+            return x.astype(np.int64)
+        if mode == "SAT_ZERO":
+            return np.where((x < least) | (x > most), 0.0, x).astype(np.int64)
+        return np.clip(x, np.maximum(least, -most) if mode == "SAT_SYM" else least, most).astype(np.int64)
+    exact = np.array([int(value) for value in x.reshape(-1)], dtype=object).reshape(x.shape)
+    if mode == "WRAP":
+        return (exact - lo) % (hi - lo + 1) + lo
+    if mode == "SAT_ZERO":
+        return np.where((exact < lo) | (exact > hi), 0, exact)
+    return np.minimum(np.maximum(exact, np.maximum(lo, -hi) if mode == "SAT_SYM" else lo), hi)
+
+
+def weights(layer: str, kernel: Any = None, bias: Any = None) -> dict[str, bytes]:
+    """The bytes of a layer's weights for each stream that they go through, by the stream's name.
+
+    Real numbers, in the shapes that they have in the model; they are rounded to the nearest value of their format.
+    """
+    given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
+    found = {}
+    for about in DESIGN["weights"]:
+        if about["layer"] == layer and about["name"] in given:
+            raw = _tiles(about, given[about["name"]])
+            (stream,) = _streams([about["stream"]])
+            found[about["port"]] = stream.pack([raw.reshape(1, stream.tokens, -1)])
+    unknown = given.keys() - {about["name"] for about in DESIGN["weights"] if about["layer"] == layer}
+    if unknown or not given:
+        known = sorted({about["layer"] for about in DESIGN["weights"]})
+        raise ValueError(
+            f"layer {layer!r} takes no {', '.join(sorted(unknown)) or 'empty load'}; layers with weights: {known}"
+        )
+    return found
+
+
+def _tiles(about: dict[str, Any], values: Any) -> Any:
+    """Raw elements in the order in which they are sent."""
+    x, (rows, columns) = np.asarray(values, dtype=np.float64), about["matrix"]
+    if x.size != rows * columns or not x.ndim or (rows > 1 and x.shape[-1] != columns):
+        raise ValueError(
+            f"{about['layer']}: {about['name']} of shape {x.shape}, not (..., {columns}) with {rows * columns} elements"
+        )
+    scaled = np.rint(np.ldexp(x, about["frac"]))
+    if not np.all((scaled >= about["lo"]) & (scaled <= about["hi"])):
+        least, most = (float(np.ldexp(float(about[key]), -about["frac"])) for key in ("lo", "hi"))
+        raise ValueError(f"{about['layer']}: {about['name']} has values outside {least:g}..{most:g}")
+    size = -(-rows // about["steps"])
+    padded = np.zeros((about["steps"] * size, columns), dtype=object)
+    padded[:rows] = np.array([int(value) for value in scaled.reshape(-1)], dtype=object).reshape(rows, columns)
+    return padded.reshape(about["steps"], size, about["groups"], -1).transpose(2, 0, 1, 3)
+
+
+def load(layer: str, kernel: Any = None, bias: Any = None, *, send: Callable[[str, bytes], object]) -> None:
+    """Load a layer's weights into the circuit: ``send`` takes the name of a stream (``s_axis_<name>``) and its bytes.
+
+    Frames that are under way are lost. Weights that come with each frame are not loaded: give them to ``predict``.
+    """
+    for about in DESIGN["weights"]:
+        if about["layer"] == layer and about["external"]:
+            raise ValueError(f"the weights of layer {layer!r} come with each frame: predict(..., external=...)")
+    for name, data in weights(layer, kernel, bias).items():
+        send(name, data)
+
+
+def pack(inputs: Sequence[Any], external: dict[str, tuple[Any, Any]] | None = None) -> list[bytes]:
+    """The bytes of each input stream for real ``inputs``, one array (frames, *shape) per input of the network.
+
+    ``external``: by layer, the kernel and the bias (or None) of weights that come with each frame.
+    """
+    if len(inputs) != len(DESIGN["tensors"]) or len({len(x) for x in inputs}) != 1:
+        raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many frames are needed")
+    raws = iter([quantize(k, x) for k, x in enumerate(inputs)])
+    sent = {}
+    for layer, (kernel, bias) in (external or {}).items():
+        sent.update(weights(layer, kernel, bias))
+    coming = [about["port"] for about in DESIGN["weights"] if about["external"]]
+    if set(sent) != set(coming):
+        raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
+    own = INPUTS[: len(INPUTS) - len(coming)]
+    return [stream.pack([next(raws) for _ in stream.shapes]) for stream in own] + [
+        sent[name] * len(inputs[0]) for name in coming
+    ]
+
+
+def unpack(results: Sequence[bytes]) -> list[Any]:
+    """Real results, one array (frames, *shape) per output of the network, from the bytes of each output stream."""
+    return [x for stream, data in zip(OUTPUTS, results) for x in stream.unpack(data)]
+
+
+def predict(
+    inputs: Sequence[Any],
+    exchange: Callable[[Sequence[bytes], Sequence[int]], Sequence[bytes]],
+    external: dict[str, tuple[Any, Any]] | None = None,
+) -> list[Any]:
+    """The circuit's results for real ``inputs``, both one array (frames, *shape) per input or output of the network.
+
+    ``exchange`` takes the bytes of all frames for each input stream and how many are wanted of each output stream, and
+    returns those. ``external`` is that of ``pack``.
+    """
+    frames = len(inputs[0])
+    results = exchange(pack(inputs, external), [frames * stream.frame_bytes for stream in OUTPUTS])
+    return unpack(results)
+
+
+class Serial:
+    """Moves frames over a serial port, one at a time; ``read(n)`` waits for n bytes, as a port of pyserial does."""
+
+    def __init__(self, read: Callable[[int], bytes], write: Callable[[bytes], object]) -> None:
+        self._read = read
+        self._write = write
+
+    def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        results = [bytearray() for _ in wanted]
+        for frame in range(len(data[0]) // INPUTS[0].frame_bytes):
+            for stream, each in zip(INPUTS, data):
+                self._write(each[frame * stream.frame_bytes : (frame + 1) * stream.frame_bytes])
+            for stream, result in zip(OUTPUTS, results):
+                answer = self._read(stream.frame_bytes)
+                if len(answer) != stream.frame_bytes:
+                    raise TimeoutError(f"{len(answer)} of {stream.frame_bytes} bytes of frame {frame} came back")
+                result += answer
+        return [bytes(result) for result in results]
+
+
+class Registers:
+    """The control and status registers; ``read(offset)`` and ``write(offset, value)`` are those of PYNQ's MMIO."""
+
+    CONTROL, STATUS, LATENCY, INTERVAL, FRAMES_IN, FRAMES_OUT, PACKET_FRAMES = range(0x10, 0x2C, 4)
+
+    def __init__(self, read: Callable[[int], int], write: Callable[[int, int], object]) -> None:
+        self.read = read
+        self.write = write
+
+    def check(self) -> None:
+        """Refuse a circuit that this driver does not belong to."""
+        identity = self.read(0)
+        digest = self.read(0x0C) << 32 | self.read(0x08)
+        if identity != 0x62736D74 or digest != int(DESIGN["digest"], 16):
+            raise RuntimeError(f"the circuit is {identity:08x} {digest:016x}, this driver is for {DESIGN['digest']}")
+        shapes = [size for stream in (*INPUTS, *OUTPUTS) for size in (stream.tokens, stream.token_bytes)]
+        if [self.read(0x40 + 4 * k) for k in range(len(shapes))] != shapes:
+            raise RuntimeError("the circuit's frames have other sizes than this driver's")
+
+    def reset(self) -> None:
+        """Forget all that is in the network, and start counting anew."""
+        self.write(self.CONTROL, 1)
+        while self.read(self.STATUS) & 1:
+            pass
+
+
+class Dma:
+    """Moves frames with DMA engines on a board with PYNQ.
+
+    Args:
+        registers: of the ``_axil`` shell, which has been checked.
+        send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
+        allocate: ``pynq.allocate``.
+    """
+
+    def __init__(
+        self, registers: Registers, send: Sequence[Any], receive: Sequence[Any], allocate: Callable[..., Any]
+    ) -> None:
+        self._registers = registers
+        self._send = send
+        self._receive = receive
+        self._allocate = allocate
+
+    def __call__(self, data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        self._registers.write(Registers.PACKET_FRAMES, len(data[0]) // INPUTS[0].frame_bytes)
+        targets = [self._allocate(shape=(size,), dtype=np.uint8) for size in wanted]
+        sources = [self._allocate(shape=(len(each),), dtype=np.uint8) for each in data]
+        for channel, target in zip(self._receive, targets):
+            channel.transfer(target)
+        for channel, source, each in zip(self._send, sources, data):
+            source[:] = np.frombuffer(each, dtype=np.uint8)
+            channel.transfer(source)
+        for channel in (*self._send, *self._receive):
+            channel.wait()
+        return [np.asarray(target).tobytes() for target in targets]

@@ -1,0 +1,276 @@
+"""Saved models: a JSON file for structure and an npz file beside it for the weights. No code, no pickle.
+
+Both are untrusted input: whatever is wrong with them is one ModelFileError.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+import tokenize
+import types
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import TypeAlias, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.config.precision import parse_precision
+from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.ir.check import check
+from bitsmith.ir.program import Program
+from bitsmith.ir.text import parse, to_text
+from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.axis_order import Order, is_order
+from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.table import LAYERS
+
+VERSION = 2
+MAX_BYTES = 1 << 30
+
+_DAMAGE = (
+    BitsmithError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,  # of an array whose header says that it is huge
+    tokenize.TokenError,  # of numpy's reader of headers
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file may raise."""
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """What a file holds: the network, its program, and the target as plain JSON values."""
+
+    network: Network
+    program: Program
+    target: Mapping[str, Json]
+    notes: tuple[str, ...]
+
+
+def weights_path(path: Path) -> Path:
+    """The npz file that belongs to the JSON file ``path``."""
+    return path.with_suffix(".npz")
+
+
+def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
+    """The JSON text and the arrays of ``model``."""
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    nodes: list[Json] = [_encode_node(node, arrays) for node in model.network.nodes]
+    document: dict[str, Json] = {
+        "format": "bitsmith-model",
+        "version": VERSION,
+        "name": model.network.name,
+        "inputs": list(model.network.inputs),
+        "outputs": list(model.network.outputs),
+        "nodes": nodes,
+        "target": dict(model.target),
+        "notes": list(model.notes),
+        "program": [*to_text(model.program).splitlines()],
+    }
+    return json.dumps(document, indent=1), arrays
+
+
+def load(path: Path) -> SavedModel:
+    """Read the model that was saved as ``path`` and its npz file.
+
+    Raises:
+        ModelFileError: not such files, or damaged ones.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES or weights_path(path).stat().st_size > MAX_BYTES:
+            raise ModelFileError("a file over 1 GiB", where=str(path))
+        document = json.loads(path.read_text(encoding="utf-8"))
+        arrays = _read_arrays(weights_path(path))
+        if document["format"] != "bitsmith-model" or document["version"] != VERSION:
+            raise ModelFileError("another format or version", where=str(path), accepted=f"version {VERSION}")
+        return _decode(document, arrays)
+    except ModelFileError:
+        raise
+    except FileNotFoundError as error:
+        raise ModelFileError("no such file", where=str(error.filename), remedy="save(path) writes it") from error
+    except _DAMAGE as error:
+        raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
+            raise ModelFileError("over 1 GiB when unpacked", where=str(path))
+    with np.load(path, allow_pickle=False) as content:
+        return {name: as_weights(content[name]) for name in content.files}
+
+
+def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> SavedModel:
+    nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
+    network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), str(document["name"]))
+    shapes = network.shapes()
+    if any(node.order is not None and not is_order(node.order, shapes[node.name]) for node in nodes):
+        raise ValueError("a layer whose axes are in no order")
+    program = parse("\n".join(str(line) for line in _list(document["program"])) + "\n")
+    check(program)
+    ends = [(op.name, op.shape) for op in program.input_ops()]
+    if ends != [(name, network.node(name).shape_in_model(shapes[name])) for name in network.inputs]:
+        raise ValueError("a program whose inputs are not the network's")
+    if not set(network.outputs) <= set(shapes) or len(program.outputs) != len(network.outputs):
+        raise ValueError("a program whose outputs are not the network's")
+    target = document["target"]
+    if not isinstance(target, dict):
+        raise ValueError("no target")
+    return SavedModel(network, program, target, _names(document["notes"]))
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise ValueError("a list is missing")
+    return value
+
+
+def _names(value: Json) -> tuple[str, ...]:
+    names = _list(value)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("a name that is no text")
+    return tuple(str(name) for name in names)
+
+
+def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) -> Json:
+    settings = node.settings
+    return {
+        "name": node.name,
+        **_encode_layer(node.layer, arrays),
+        "inputs": list(node.inputs),
+        "source": node.source,
+        "folded": node.folded,
+        "order": None if node.order is None else list(node.order),
+        "settings": {
+            "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
+            "reuse_factor": settings.reuse_factor,
+            "parallelization_factor": settings.parallelization_factor,
+            "strategy": settings.strategy.value,
+            "table_size": settings.table_size,
+            "table_range": list(settings.table_range) if settings.table_range else None,
+            "binning": settings.binning.value if settings.binning else None,
+            "implementation": settings.implementation.value if settings.implementation else None,
+            "trace": settings.trace,
+            "skip": settings.skip,
+            "weights": settings.weights.value,
+        },
+    }
+
+
+def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
+    """A layer; those that it holds are objects of the same form."""
+    values: dict[str, Json] = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, np.ndarray):
+            key = f"{len(arrays)}"
+            arrays[key] = value
+            values[field.name] = {"array": key}
+        elif isinstance(value, Layer):
+            values[field.name] = _encode_layer(value, arrays)
+        else:
+            plain = value.value if isinstance(value, Enum) else value
+            values[field.name] = list(plain) if isinstance(plain, tuple) else plain
+    return {"kind": type(layer).__name__, "fields": values}
+
+
+def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> NetworkNode:
+    if not isinstance(value, dict):
+        raise ValueError("a node is no object")
+    return NetworkNode(
+        str(value["name"]),
+        _decode_layer(value, arrays),
+        _names(value["inputs"]),
+        str(value["source"]),
+        _decode_settings(value["settings"]),
+        bool(value["folded"]),
+        _decode_order(value["order"]),
+    )
+
+
+def _decode_order(value: Json) -> Order | None:
+    if value is None:
+        return None
+    return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
+
+
+def _decode_layer(value: Mapping[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> Layer:
+    given = value["fields"]
+    if not isinstance(given, dict):
+        raise ValueError("a layer without fields")
+    kind = LAYERS[str(value["kind"])]
+    values = {name: _decode_field(field, arrays) for name, field in given.items()}
+    for name, hint in get_type_hints(kind).items():
+        if name in values and isinstance(hint, type) and issubclass(hint, Enum):
+            values[name] = hint(values[name])
+        if name in values and not _fits(values[name], hint):
+            raise ValueError(f"{kind.__name__}.{name} is {reprlib.repr(values[name])}")
+    return kind(**values)
+
+
+def _fits(value: object, hint: object) -> bool:
+    """Whether ``value`` is of the type that a layer's field has."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple and isinstance(value, tuple):
+        each = parts[:1] * len(value) if parts[1:] == (...,) else parts
+        return len(each) == len(value) and all(map(_fits, value, each))
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
+    if isinstance(value, dict):
+        return _decode_layer(value, arrays) if "kind" in value else arrays[str(value["array"])]
+    return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
+
+
+def _decode_settings(value: Json) -> Settings:
+    if not isinstance(value, dict) or not isinstance(value["precision"], dict):
+        raise ValueError("a node without settings")
+    precision: dict[str, FixedFormat] = {}
+    for name, text in value["precision"].items():
+        fmt = parse_precision(str(text))
+        if fmt is not None:
+            precision[name] = fmt
+    size, bounds = value["table_size"], value["table_range"]
+    binning, implementation = value["binning"], value["implementation"]
+    low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
+    if low_high is not None and len(low_high) != 2:
+        raise ValueError("a table's range that is not two numbers")
+    return Settings(
+        precision=precision,
+        reuse_factor=int(str(value["reuse_factor"])),
+        parallelization_factor=int(str(value.get("parallelization_factor", 1))),
+        strategy=Strategy(value["strategy"]),
+        table_size=None if size is None else int(str(size)),
+        table_range=None if low_high is None else (low_high[0], low_high[1]),
+        binning=None if binning is None else Binning(binning),
+        implementation=None if implementation is None else SoftmaxImplementation(implementation),
+        trace=bool(value["trace"]),
+        skip=bool(value["skip"]),
+        weights=Weights(value.get("weights", Weights.ONCHIP.value)),
+    )

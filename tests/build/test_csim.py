@@ -1,0 +1,156 @@
+"""``csim_predict`` gives what ``predict`` gives; what is compiled, and when."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bitsmith.build.csim import real
+from bitsmith.build.job import Target
+from bitsmith.compiler import compile_network
+from bitsmith.config import Backend
+from bitsmith.errors import ConfigError, InputDataError, ProjectError
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.model import InputRangeWarning, Model
+from bitsmith.project import Project
+from tests.properties.programs import random_program, random_stimuli
+from tests.system.examples import three_layer
+from tests.system.test_random_networks import random_network
+
+NUMBERS = (
+    st.floats(allow_nan=False, allow_infinity=False) | st.floats(-9, 9) | st.integers(-40, 40).map(lambda k: k / 8)
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return three_layer(tmp_path_factory.mktemp("three"), backend="vitis")[0]
+
+
+def target(folder: Path, backend: Backend = Backend.VITIS) -> Target:
+    return Target(folder, "net", "xcu250-figd2104-2L-e", 5.0, backend=backend)
+
+
+def assert_equal(model: Model, x: list[np.ndarray]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputRangeWarning)
+        expected, found = model.predict(x), model.csim_predict(x)
+    assert isinstance(found, list) == isinstance(expected, list)
+    for want, have in zip(
+        expected if isinstance(expected, list) else [expected],
+        found if isinstance(found, list) else [found],
+        strict=True,
+    ):
+        assert have.dtype == want.dtype == np.float64 and have.shape == want.shape
+        assert have.tobytes() == want.tobytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.float64, st.tuples(st.integers(0, 6), st.just(16)), elements=NUMBERS))
+def test_any_number(model: Model, x: np.ndarray) -> None:
+    assert_equal(model, [x])
+
+
+@pytest.mark.parametrize("backend", [backend for backend in Backend if backend.is_hls])
+def test_every_backend(tmp_path: Path, backend: Backend) -> None:
+    model, x = three_layer(tmp_path, backend=backend.value)
+    assert_equal(model, [x[:100]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.bool_])
+def test_kinds_of_numbers(model: Model, dtype: type) -> None:
+    assert_equal(model, [np.random.default_rng(0).uniform(-4, 4, (50, 16)).astype(dtype)])
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_random_networks(tmp_path: Path, seed: int) -> None:
+    compiled = compile_network(random_network(seed))
+    model = Model(compiled.network, compiled.program, target(tmp_path, Backend.VIVADO))
+    rng = np.random.default_rng(seed)
+    assert_equal(model, [rng.normal(0, 2, (20, *op.shape)) for op in model.program.input_ops()])
+
+
+@pytest.mark.parametrize("seed", [702, 705])
+def test_random_programs(tmp_path: Path, seed: int) -> None:
+    """Several inputs and outputs, of more than 64 bits too."""
+    model = Model(compile_network(random_network(0)).network, random_program(seed, hardware=True), target(tmp_path))
+    types = model.program.types(model.program.inputs)
+    raws = random_stimuli(model.program, seed, 20)
+    assert_equal(model, [real(raw, kind) for raw, kind in zip(raws, types, strict=True)])
+
+
+def test_numbers_that_float64_cannot_hold(tmp_path: Path) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (40,), FixedFormat(True, 40, 20))
+    y = build.mul(build.mul(x, x), x)
+    program = build.program([("y", y), ("z", build.neg(y))])
+    model = Model(compile_network(random_network(0)).network, program, target(tmp_path))
+    assert_equal(model, [np.random.default_rng(0).uniform(-(2.0**19), 2.0**19, (500, 40))])
+
+
+def test_warning_counts_what_is_outside(model: Model) -> None:
+    x = np.zeros((3, 16))
+    x[1, 4:6] = 1e9
+    with pytest.warns(InputRangeWarning, match="2 values lie outside"):
+        model.csim_predict(x)
+    with pytest.raises(InputDataError, match="NaN"):
+        model.csim_predict(x * np.nan)
+
+
+def test_compiled_once_and_again_when_the_sources_change(tmp_path: Path) -> None:
+    def libraries() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / "project" / "csim").glob("*.so")}
+
+    first, x = three_layer(tmp_path, backend="vitis")
+    first.csim_predict(x[:2])
+    before = libraries()
+    three_layer(tmp_path, backend="vitis")[0].csim_predict(x[:2])
+    assert libraries() == before and len(before) == 1
+    other, _ = three_layer(tmp_path, backend="vitis", config={"Model": {"Precision": "fixed<12,6>"}})
+    assert_equal(other, [x[:50]])
+    assert libraries().keys() != before.keys() and len(libraries()) == 1
+    assert_equal(first, [x[:50]])
+
+
+def test_a_library_that_is_not_ours_is_not_loaded(tmp_path: Path) -> None:
+    model, x = three_layer(tmp_path, backend="vitis")
+    model.csim_predict(x[:2])
+    (library,) = (tmp_path / "project" / "csim").glob("*.so")
+    library.unlink()
+    library.write_bytes(b"planted")
+    assert_equal(three_layer(tmp_path, backend="vitis")[0], [x[:2]])
+    assert library.read_bytes() != b"planted"
+
+
+def test_project_of_another_process_is_left_alone(tmp_path: Path) -> None:
+    model, x = three_layer(tmp_path, backend="vitis")
+    with Project.open(tmp_path / "project", "myproject"), pytest.raises(ProjectError, match="in use"):
+        model.csim_predict(x[:2])
+
+
+def test_rtl_has_no_csim(tmp_path: Path) -> None:
+    model, x = three_layer(tmp_path)
+    with pytest.raises(ConfigError, match="no C"):
+        model.csim_predict(x[:2])
+
+
+@pytest.mark.parametrize(("io_type", "reuse"), [("io_stream", 1), ("io_stream", 8), ("io_parallel", 8)])
+def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str, reuse: int) -> None:
+    model, x = three_layer(tmp_path, backend="vitis")
+    layers = [node.name for node in model.network.nodes]
+    directives = Directives(
+        dict.fromkeys(layers, reuse), io_type == "io_parallel", dict.fromkeys(layers, MultiplierStyle.SHARED)
+    )
+    monkeypatch.setattr(Model, "directives", directives)
+    assert_equal(model, [x[:100]])
+    source = (tmp_path / "project" / "firmware" / f"{model.target.project_name}.cpp").read_text()
+    assert "#pragma HLS DATAFLOW" in source and ("kernels::folded_product" in source) == (reuse > 1)

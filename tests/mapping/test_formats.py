@@ -1,0 +1,69 @@
+"""A common format for the elements of a cast gives what each element's own format gives, or there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.emulate import Emulator
+from bitsmith.ir import ops
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
+from bitsmith.mapping.formats import common_cast
+from tests.mapping.test_partition import assert_equal_values
+
+COUNT = 3
+
+
+def cast(frac: list[int], lo: list[int], hi: list[int], overflow: Overflow = Overflow.SAT) -> ops.Cast:
+    return ops.Cast(np.array(frac), objects(lo), objects(hi), Rounding.RND, overflow)
+
+
+def values(frac: list[int], lo: list[int], hi: list[int]) -> TensorType:
+    return TensorType.of((len(frac),), np.array(frac), objects(lo), objects(hi))
+
+
+def test_formats_that_only_follow_ranges_become_one() -> None:
+    found = common_cast(cast([2, 1], [-9, -5], [9, 5]), values([3, 1], [-16, -5], [15, 5]))
+    assert found is not None
+    assert (int(found.frac), int(found.lo), int(found.hi), found.overflow) == (2, -16, 15, Overflow.WRAP)
+
+
+def test_what_is_rounded_or_saturated_differently_stays_apart() -> None:
+    assert common_cast(cast([2, 1], [-99, -99], [99, 99]), values([3, 3], [-16, -16], [15, 15])) is None
+    assert common_cast(cast([2, 2], [-4, -4], [3, 5]), values([2, 2], [-16, -16], [15, 15])) is None
+    assert common_cast(cast([0, 0], [0, -8], [3, 7], Overflow.WRAP), values([0, 0], [-9, -9], [9, 9])) is None
+
+
+def test_a_bound_that_all_reach_is_kept() -> None:
+    found = common_cast(cast([2, 2], [-8, -8], [7, 7]), values([2, 2], [-16, -4], [15, 12]))
+    assert found is not None and (int(found.lo), int(found.hi), found.overflow) == (-8, 7, Overflow.SAT)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_values_are_the_same(data: st.DataObject) -> None:
+    def numbers(least: int, greatest: int) -> list[int]:
+        return data.draw(st.lists(st.integers(least, greatest), min_size=COUNT, max_size=COUNT))
+
+    frac, x_frac = numbers(0, 1), numbers(0, 2)
+    op = ops.Cast(
+        np.array(frac),
+        objects(numbers(-9, -8)),
+        objects(numbers(7, 8)),
+        data.draw(st.sampled_from(Rounding)),
+        data.draw(st.sampled_from([Overflow.WRAP, Overflow.SAT, Overflow.SAT_ZERO])),
+    )
+    lo, hi = numbers(-12, -1), numbers(0, 12)
+    builder = ProgramBuilder()
+    kind = ops.Input("x", (COUNT,), np.array(x_frac), objects(lo), objects(hi), Rounding.TRN, Overflow.WRAP)
+    x = builder.apply(kind)
+    common = common_cast(op, x.type)
+    if common is None:
+        return
+    program = builder.program([("own", builder.apply(op, x)), ("common", builder.apply(common, x))])
+    raws = np.array([[min(max(k, a), b) for a, b in zip(lo, hi, strict=True)] for k in range(-12, 13)])
+    own, shared = Emulator(program).run_raw([raws])
+    types = [program.nodes[output.node].type for output in program.outputs]
+    assert_equal_values(own, types[0].frac, objects(shared), types[1].frac)

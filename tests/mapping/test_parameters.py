@@ -1,0 +1,152 @@
+"""Parameters in networks of processes: tiles come in the order that is said, and values are never relied upon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsmith.dataflow.processes import FoldedProduct, LoadableWeights, Map, Rom, Source
+from bitsmith.emulate import Emulator
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Parameter
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.partition import partition
+from bitsmith.passes.load import load, parameters
+from tests.mapping.test_partition import assert_same
+from tests.properties.programs import random_program
+
+NARROW = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...], fmt: FixedFormat) -> Ints:
+    """Raw values of ``fmt``, often the least or the greatest."""
+    raw = rng.integers(fmt.lo, fmt.hi, shape, endpoint=True)
+    corner = np.where(rng.random(shape) < 0.5, fmt.lo, fmt.hi)
+    return objects(np.where(rng.random(shape) < 0.3, corner, raw))
+
+
+def loadable_program(seed: int) -> Program:
+    """A convolution, pooled or not, and a dense layer, whose weights may all be given anew."""
+    rng = np.random.default_rng(seed)
+    build = ProgramBuilder()
+    formats = [FixedFormat(True, 5, 3), FixedFormat(False, 3, 4), FixedFormat(True, 2, -1)]
+
+    def weighted(layer: str, x: Value, m: int) -> Value:
+        with build.layer(layer):
+            kinds = [formats[k] for k in rng.integers(0, 3, 2)]
+            outside = bool(rng.random() < 0.4)
+            n = x.shape[-1]
+            rows = build.reshape(x, (1, n)) if len(x.shape) == 1 else x
+            kernel = build.parameter("weight", drawn(rng, (n, m), kinds[0]), kinds[0], external=outside)
+            y = build.reshape(build.matmul(rows, kernel), (*x.shape[:-1], m))
+            bias = build.parameter("bias", drawn(rng, (m,), kinds[1]), kinds[1], external=outside)
+            return build.cast(build.max(build.add(y, bias), build.const(0)), NARROW)
+
+    size, channels = int(rng.integers(3, 6)), int(rng.integers(1, 4))
+    x = build.input("x", (size, channels), FixedFormat(True, 5, 2))
+    taps = int(rng.integers(1, 4))
+    windows = build.window(x, (taps,), (1,), (1,), ((taps - 1, 0),))
+    x = weighted("conv", build.reshape(windows, (size, taps * channels)), int(rng.choice([1, 2, 3, 4])))
+    if rng.random() < 0.4:
+        x = build.amax(build.window(x, (2,), (1,), (1,), ((0, 0),)), (1,))
+    x = weighted("dense", build.reshape(x, (x.type.size,)), int(rng.choice([1, 2, 4, 6])))
+    return build.program([("y", x)])
+
+
+def demands(seed: int) -> Directives:
+    rng = np.random.default_rng(seed + 1)
+    reuse = {layer: int(rng.choice([1, 1, 2, 3, 4, 6, 12, 40])) for layer in ("conv", "dense")}
+    several = {layer: int(rng.choice([1, 1, 2, 4])) for layer in ("x", "conv", "dense")}
+    return Directives(reuse, bool(rng.random() < 0.5), positions=several)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6))
+def test_weights_from_outside_give_the_same_results(seed: int) -> None:
+    program = loadable_program(seed)
+    assert_same(program, demands(seed), seed)
+
+
+@pytest.mark.parametrize("share", range(4))
+def test_random_programs_with_parameters(share: int) -> None:
+    for seed in range(1000 + share, 1100, 4):
+        assert_same(
+            random_program(seed, hardware=True, parameters=True), Directives({"": seed % 5 + 1}, seed % 2 == 0), seed
+        )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_layout_does_not_depend_on_values(seed: int) -> None:
+    """With other weights all processes are the same, but for what is in their tables."""
+    program, rng = loadable_program(seed), np.random.default_rng(seed)
+    values: dict[tuple[str, str], Ints] = {}
+    for place, node in parameters(program).items():
+        assert isinstance(node.op, Parameter)
+        values[place] = drawn(rng, node.op.raw.shape, FixedFormat(bool(node.op.lo < 0), node.type.max_width, 0))
+    networks = [partition(each, demands(seed)) for each in (program, load(program, values))]
+    for one, other in zip(*(network.processes for network in networks), strict=True):
+        assert (one.args, one.takes, one.results) == (other.args, other.takes, other.results)
+        if isinstance(one.kind, Rom | FoldedProduct | Source):
+            assert one.kind.loaded == getattr(other.kind, "loaded", None)
+        if isinstance(one.kind, Map) and isinstance(other.kind, Map):
+            assert one.kind.program == other.kind.program
+
+
+def test_any_values_of_the_formats_fit() -> None:
+    """Nothing overflows: accumulators hold what the least and the greatest weights give."""
+    for seed in range(20):
+        program = loadable_program(seed)
+        for corner in ("lo", "hi"):
+            values = {
+                place: np.broadcast_to(getattr(node.op, corner), node.type.shape)
+                for place, node in parameters(program).items()
+            }
+            extreme = load(program, values)
+            nodes = [replace(node, layer="") for node in extreme.nodes]
+            assert [node.type for node in nodes] == [node.type for node in program.nodes]
+            assert_same(extreme, demands(seed), seed)  # which refuses tokens outside of their types
+
+
+def test_tiles_are_those_of_the_matrix() -> None:
+    raw = objects(np.arange(15).reshape(5, 3))
+    tiles = LoadableWeights("dense", "weight", (5, 3), 2, 3, 0, 15, 0).tiles(raw)
+    assert tiles.shape == (3, 2, 3, 1)
+    assert tiles[1, :, :, 0].ravel().tolist() == [1, 4, 7, 10, 13, 0]
+    assert LoadableWeights("dense", "bias", (1, 6), 1, 2, 0, 15, 0).tiles(objects(np.arange(6))).ravel().tolist() == [
+        *range(6)
+    ]
+
+
+def test_emulator_takes_the_values_that_there_are() -> None:
+    program = loadable_program(5)
+    zeros = {place: np.zeros(node.type.shape, dtype=np.object_) for place, node in parameters(program).items()}
+    x = np.zeros((1, *program.nodes[0].type.shape), dtype=np.int64) + 3
+    (result,) = Emulator(load(program, zeros)).run_raw([x])
+    assert not np.any(result)
+    assert np.any(Emulator(program).run_raw([x])[0])
+
+
+def test_every_reuse_factor_takes_so_many_cycles_and_no_more_area() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (1, 6), FixedFormat(True, 8, 4))
+    with build.layer("dense"):
+        kernel = build.parameter("weight", drawn(np.random.default_rng(0), (6, 4), NARROW), NARROW)
+        y = build.matmul(x, kernel)
+    program, areas = build.program([("y", y)]), []
+    for reuse in range(1, 30):
+        directives = Directives({"dense": reuse}, parallel=True)
+        (fold,) = (
+            process for process in partition(program, directives).processes if isinstance(process.kind, FoldedProduct)
+        )
+        assert isinstance(fold.kind, FoldedProduct) and fold.kind.loaded is not None
+        assert fold.kind.groups * fold.kind.steps <= reuse
+        areas.append(fold.kind.weights[0, 0].size)
+    assert areas == sorted(areas, reverse=True)
+    assert areas[0] == 24 and areas[-1] == 1

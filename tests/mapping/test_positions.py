@@ -1,0 +1,115 @@
+"""Several positions in a token: the same values, in as many times fewer cycles."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.compiler import compile_network
+from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
+from bitsmith.dataflow.processes import Network as Processes
+from bitsmith.devices.delay import delay_model
+from bitsmith.devices.parts import Family
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import Network
+from bitsmith.layers.pooling import MaxPool
+from bitsmith.layers.shape import Flatten
+from bitsmith.mapping.directives import Directives, possible_parallelism
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.mapping.partition import partition
+from bitsmith.rtl.streams import lay_out
+from bitsmith.rtl.writer import Title
+from tests.mapping.test_partition import assert_same
+from tests.system.test_streams import Growing, random_spatial
+
+
+def convolutional(size: int) -> Network:
+    """Two convolutions, a pooling between, and a dense layer."""
+    grown = Growing(0)
+    x = first = grown.put(Input((size, size, 2)))
+    for channels in (2, 3):
+        kernel = grown.weights(3, 3, channels, 3)
+        x = grown.put(Conv(kernel, grown.weights(3), (1, 1), (1, 1), ((1, 1), (1, 1))), x)
+        x = grown.put(ReLU(), x)
+        if channels == 2:
+            x = grown.put(MaxPool((2, 2), (2, 2)), x)
+    x = grown.put(Flatten(), x)
+    x = grown.put(Dense(grown.weights(*grown.shapes[x], 3), grown.weights(3)), x)
+    return Network(tuple(grown.nodes), (first,), (x,))
+
+
+def processes(
+    network: Network, number: int, reuse: int = 1, products: MultiplierStyle = MultiplierStyle.CHEAPEST
+) -> Processes:
+    program = compile_network(network).program
+    layers = {node.layer for node in program.nodes}
+    multiplier_style, positions = dict.fromkeys(layers, products), dict.fromkeys(layers, number)
+    return partition(program, Directives(dict.fromkeys(layers, reuse), False, multiplier_style, positions))
+
+
+@pytest.mark.parametrize("share", range(6))
+def test_random_spatial_networks(share: int) -> None:
+    for seed in range(share, 60, 6):
+        program = compile_network(random_spatial(seed)).program
+        rng = random.Random(seed)
+        layers, most = sorted({node.layer for node in program.nodes}), rng.choice([2, 3, 4, 8, 16])
+        reuse = {layer: rng.choice([1, 1, 2, 3, 5, 12]) for layer in layers}
+        products = {layer: rng.choice([MultiplierStyle.SHARED, *MultiplierStyle]) for layer in layers}
+        positions = {layer: rng.choice([most, most, most, 1, 2]) for layer in layers}
+        assert_same(program, Directives(reuse, False, products, positions), seed)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 200))
+def test_positions_are_parts_of_rows_or_whole_rows(sizes: list[int], wanted: int) -> None:
+    found = possible_parallelism(tuple(sizes))
+    assert list(found) == sorted(set(found))
+    assert found[0] == 1
+    assert found[-1] == math.prod(sizes)
+    for number in found:
+        rows = 1
+        for size in reversed(sizes):
+            if number <= rows * size:
+                assert number % rows == 0
+                assert size % (number // rows) == 0
+                break
+            rows *= size
+    directives = Directives({}, False, {}, {"layer": wanted})
+    assert directives.parallelism("layer", tuple(sizes)) == max(number for number in found if number <= wanted)
+    assert Directives({}, True, {}, {"layer": wanted}).parallelism("layer", tuple(sizes)) == 1
+
+
+def test_the_interval_falls_with_the_positions_at_once() -> None:
+    network = convolutional(16)
+    intervals = []
+    for number in (1, 2, 4, 16, 32):
+        design = lay_out(processes(network, number), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
+        intervals.append(design.schedule.interval)
+    # A position of padding takes a cycle, a token of several that holds any padding, too.
+    assert intervals == [18 * 18, 18 * 10, 18 * 6, 18 * 3, 10]
+
+
+def test_layers_of_like_rates_need_no_regrouping() -> None:
+    network = convolutional(8)
+    alike = Directives({}, False, {}, {"n0": 4, "n1": 4, "n3": 2, "n4": 2})
+    made = partition(compile_network(network).program, alike)
+    assert not any(isinstance(process.kind, WidthConverter) for process in made.processes)
+
+
+def test_reuse_factors_share_the_multipliers_of_several_positions() -> None:
+    network = convolutional(8)
+    tiles = []
+    for number in (1, 2, 4):
+        made = processes(network, number, 27, MultiplierStyle.SHARED)
+        for process in made.processes:
+            if isinstance(process.kind, FoldedProduct) and process.layers == ("n4",):
+                _, _, n, m = process.kind.weights.shape
+                tiles.append(process.takes[0].token.shape[0] * n * m)
+    # The products of a position, over the reuse factor: 3; what is simpler may take some more.
+    assert all(3 * number <= tile <= 6 * number for number, tile in zip((1, 2, 4), tiles, strict=True))

@@ -1,0 +1,84 @@
+"""Netlists compute what their programs mean, before and after every pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat
+from bitsmith.netlist.elaborate import elaborate
+from bitsmith.netlist.evaluate import evaluate
+from bitsmith.netlist.netlist import AddSub, InputPort, live_words
+from bitsmith.netlist.reduce_widths import reduce_widths
+from tests.netlist.checks import check, dense_program, expected, flat_inputs
+from tests.properties.programs import random_program, random_stimuli
+
+
+def agree(seed: int, hardware: bool, samples: int) -> None:
+    program = random_program(seed, hardware=hardware)
+    stimuli = random_stimuli(program, seed, samples)
+    netlist = elaborate(program)
+    small = reduce_widths(netlist)
+    check(netlist)
+    check(small)
+    assert sum(word.width for word in small.words) <= sum(word.width for word in netlist.words)
+    for sample in range(samples):
+        inputs, want = flat_inputs(stimuli, sample), expected(program, stimuli, sample)
+        assert evaluate(netlist, inputs) == want, (seed, sample)
+        assert evaluate(small, inputs) == want, (seed, sample, "narrow")
+        assert evaluate(reduce_widths(small), inputs) == want, (seed, sample, "narrow twice")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_programs(seed: int) -> None:
+    agree(seed, seed % 2 == 0, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(100, 1100, 50))
+def test_many_random_programs(first: int) -> None:
+    for seed in range(first, first + 50):
+        agree(seed, seed % 2 == 0, 10)
+
+
+@pytest.mark.parametrize("bits", [2, 5])
+def test_dense_network(bits: int) -> None:
+    program = dense_program([6, 8, 3], bits, bits, 0.4)
+    stimuli = random_stimuli(program, 0, 20)
+    netlist = reduce_widths(elaborate(program))
+    for sample in range(20):
+        assert evaluate(netlist, flat_inputs(stimuli, sample)) == expected(program, stimuli, sample)
+
+
+def test_zero_weights_and_dead_channels_cost_nothing() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(True, 8, 4))
+    weights = np.zeros((4, 3), dtype=np.int64)
+    weights[1, 0] = 4
+    weights[2, 2] = -1
+    program = build.program([("y", build.add(build.linear(x, weights), build.const([0, 5, 0])))])
+    netlist = reduce_widths(elaborate(program))
+    live = [netlist.words[index].cell for index in live_words(netlist)]
+    assert sum(isinstance(cell, InputPort) for cell in live) == 2
+    assert sum(isinstance(cell, AddSub) for cell in live) == 1
+    assert evaluate(netlist, [1, 2, 3, 4]) == [2, 5, -3]  # the first in units of 1/4, the last of 1/16
+
+
+def test_equal_positions_share_one_adder_graph_and_equal_columns_share_words() -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (3,), FixedFormat(True, 6, 0))
+    same = build.linear(x, np.array([[3, 3], [5, 5], [-1, -1]]))
+    program = build.program([("y", same)])
+    netlist = elaborate(program)
+    assert netlist.results[0] == netlist.results[1]
+
+
+def test_names_follow_layers_and_elements() -> None:
+    netlist = reduce_widths(elaborate(dense_program([3, 2], 4, 4, 0.0)))
+    named = {
+        (netlist.origins[word.origin].layer, netlist.origins[word.origin].op, word.element)
+        for word in netlist.words
+        if word.element >= 0
+    }
+    assert {("dense_0", "add", 0), ("dense_0", "add", 1), ("", "x", 2)} <= named

@@ -1,0 +1,97 @@
+"""Which inputs have a format for each feature, and what these are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.config.precision import parse_precision
+from bitsmith.emulate import Emulator
+from bitsmith.ir.ops import Input as InputOp
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.settings import Settings
+from bitsmith.layers.steps import BinaryTanh
+from bitsmith.passes.calibration import calibrate
+from bitsmith.report.summary import input_format
+
+RANGES = np.array([3000.0, 0.07, 5.0, 0.0, 200.0])
+"""The largest values of features; the fourth feature never is anything else, the last one is whole."""
+
+
+def data(*shape: int) -> Floats:
+    x = np.random.default_rng(0).uniform(0.5, 1.0, (50, *shape, 5)) * RANGES
+    x[..., -1] = np.rint(x[..., -1])
+    return x
+
+
+def network(*layers: Layer, shape: tuple[int, ...] = (5,), settings: Settings | None = None) -> Network:
+    nodes = [NetworkNode("x", Input(shape), settings=settings or Settings())]
+    for number, layer in enumerate(layers):
+        nodes.append(NetworkNode(f"layer{number}", layer, (nodes[-1].name,)))
+    return Network(tuple(nodes), ("x",), (nodes[-1].name,))
+
+
+def input_of(made: Network, x: Floats) -> InputOp:
+    (op,) = compile_network(made, [x]).program.input_ops()
+    return op
+
+
+def scaler() -> BatchNormalization:
+    scale = 1.0 / np.where(RANGES == 0, 1.0, RANGES)
+    return BatchNormalization(as_weights(scale), as_weights(np.full(5, -0.75)))
+
+
+def dense() -> Dense:
+    return Dense(as_weights(np.random.default_rng(1).standard_normal((5, 3))))
+
+
+@pytest.mark.parametrize("layers", [(scaler(),), (scaler(), dense())], ids=["scaler", "folded"])
+@pytest.mark.parametrize("positions", [(), (3,)])
+def test_features_that_matter_alike_have_formats_of_their_own(
+    layers: tuple[Layer, ...], positions: tuple[int, ...]
+) -> None:
+    made, x = network(*layers, shape=(*positions, 5)), data(*positions)
+    op = input_of(made, x)
+    assert op.frac.tolist() == [3, 18, 12, 3, 0]  # 16 bits with one to spare, for 0 as for the largest; whole numbers
+    assert op.hi.tolist() == [65535, 65535, 65535, 65535, 255] and not np.any(op.lo)
+    assert input_format(op) == "ufixed<8..16,-2..13,RND,SAT>"
+
+
+def test_one_format_is_kept_where_it_is_as_good() -> None:
+    x = data()
+    assert input_format(input_of(network(dense()), x)) == "ufixed<16,12,RND,SAT>"  # small features matter little
+    assert input_format(input_of(network(scaler()), np.rint(x))) == "ufixed<12,12,RND,SAT>"  # it is exact
+    given = parse_precision("fixed<20,14>")
+    assert given is not None
+    assert input_format(input_of(network(scaler(), settings=Settings({"result": given})), x)) == "fixed<20,14>"
+
+
+def test_what_jumps_shows_nothing() -> None:
+    offset = BatchNormalization(as_weights(np.ones(5)), as_weights(-0.75 * RANGES))
+    assert input_of(network(offset, BinaryTanh(), scaler()), data()).frac.size == 1
+
+
+def test_what_several_chunks_show_is_what_all_samples_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, x = network(dense()), np.linspace(-1.0, 2.0, 35).reshape(7, 5)
+    whole = calibrate(made, [x])
+    for extremes in (x, x[::-1]):
+        monkeypatch.setattr("bitsmith.passes.calibration._CHUNK_ELEMENTS", 10)
+        parts = calibrate(made, [extremes])
+        for name, seen in whole.items():
+            assert (parts[name].lo, parts[name].hi) == pytest.approx((seen.lo, seen.hi))
+
+
+def test_calibrated_results_have_one_spare_bit() -> None:
+    made = network(dense())
+    largest = 0.51 * np.sign(dense().kernel[:, :1].T)  # of the first result; inputs may be nearly twice as large
+    program = compile_network(made, [np.concatenate([largest, -largest])]).program
+    x = 1.9 * largest
+    (found,) = Emulator(program).run([x])
+    np.testing.assert_allclose(found[:, 0], made.evaluate([x])["layer0"][:, 0], rtol=1e-3)
+    (bounded,) = Emulator(program).run([x * 1.03])
+    assert np.all(np.abs(bounded[:, 0]) <= 2.01 * np.abs(made.evaluate([largest])["layer0"][:, 0]))

@@ -1,0 +1,378 @@
+"""Shells around circuits: lint, real data through each in simulation by its driver, and the vendors' scripts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyslang
+import pytest
+
+from bitsmith.build.design import Circuit
+from bitsmith.errors import ConfigError
+from bitsmith.flows.streams import StreamShape, simulate_streams
+from bitsmith.flows.verilator import lint
+from bitsmith.ir.types import objects
+from bitsmith.passes.load import load
+from bitsmith.rtl import bus_wrappers
+from bitsmith.rtl.interface import prefix, token_bytes
+from bitsmith.rtl.library import AVALON_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
+from tests.rtl.bench import compile_bench, run_bench
+from tests.rtl.shelled import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
+
+CLOCKS_PER_BIT = 8
+SIMULATED = [
+    pytest.param(kind, marks=() if kind == "streams" else (pytest.mark.slow, pytest.mark.ci)) for kind in KINDS
+]
+"""The most general kind in each run of the tests, since a simulation takes seconds to compile."""
+
+LIBRARIES = {"axis": (), "axil": CONTROL_LIBRARY, "avalon": AVALON_LIBRARY, "uart": UART_LIBRARY}
+
+
+def shell_files(folder: Path, each: Circuit, shell: str) -> list[Path]:
+    if shell == "uart":
+        paths = []
+        for name in each.shell_sources(UART_LIBRARY):
+            text = {**each.sources, **library()}.get(name) or each.extras[f"rtl/{name}"]
+            (folder / name).write_text(text)
+            paths.append(folder / name)
+        (folder / "net_uart.sv").write_text(bus_wrappers.uart(each.interface, CLOCKS_PER_BIT * 1000, 1000))
+        return [*paths, folder / "net_uart.sv"]
+    suffix = "v" if shell == "axil" else "sv"
+    return list(dict.fromkeys(save(folder, each, LIBRARIES[shell], f"net_{shell}.{suffix}")))
+
+
+@pytest.mark.parametrize("shell", LIBRARIES)
+@pytest.mark.parametrize("kind", [*KINDS, "loads", "weights"])
+def test_lint_clean(tmp_path: Path, kind: str, shell: str) -> None:
+    files = shell_files(tmp_path, made(kind), shell)
+    lint(files, f"net_{shell}")
+    compilation = pyslang.ast.Compilation()
+    for file in files:
+        compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(file)))
+    engine = pyslang.DiagnosticEngine(compilation.sourceManager)
+    assert [engine.reportAll(compilation.sourceManager, [d]) for d in compilation.getAllDiagnostics()] == []
+
+
+@pytest.mark.parametrize("kind", SIMULATED)
+def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
+    each = made(kind)
+    driver = load_driver(tmp_path, each)
+    x = inputs_of(each.program, 5)
+    want = expected(each.program, x)
+    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+        registers = driver.Registers(simulated.read, simulated.write)
+        registers.check()
+        assert (simulated.read(registers.LATENCY), simulated.read(registers.INTERVAL)) == each.cycles
+        assert simulated.read(0x2C) == len(each.interface.inputs) | len(each.interface.outputs) << 16
+        assert simulated.read(0x04) == 0x000100
+        assert [simulated.read(address) for address in (0x10, 0x30, 0xFFC)] == [0, 0, 0]
+        dma = driver.Dma(registers, *channels(simulated.exchange, len(driver.INPUTS), len(driver.OUTPUTS)), buffer)
+        for _ in range(2):
+            for have, wanted in zip(driver.predict(x, dma), want, strict=True):
+                np.testing.assert_array_equal(have, wanted)
+        assert [simulated.read(registers.FRAMES_IN), simulated.read(registers.FRAMES_OUT)] == [10, 10]
+        assert simulated.read(registers.STATUS) == 0
+        if driver.INPUTS[0].tokens > 1:  # a part of a frame, ended by a TLAST, then all anew
+            part = driver.pack(x)[0][: driver.INPUTS[0].token_bytes]
+            simulated.exchange([part] + [b""] * (len(driver.INPUTS) - 1), [0] * len(driver.OUTPUTS))
+            assert simulated.read(registers.STATUS) == 2
+        registers.reset()
+        assert [simulated.read(registers.FRAMES_IN), simulated.read(registers.STATUS)] == [0, 0]
+        for have, wanted in zip(driver.predict(x, dma), want, strict=True):
+            np.testing.assert_array_equal(have, wanted)
+
+
+def test_a_driver_refuses_another_circuit(tmp_path: Path) -> None:
+    driver = load_driver(tmp_path, made("stream"))
+    words = {0: 0x62736D74, 8: 0x89ABCDEF, 12: 0x01234567, 0x40: 16, 0x44: 1, 0x48: 1, 0x4C: 1}
+    registers = driver.Registers(lambda offset: words.get(offset, 0), words.__setitem__)
+    with pytest.raises(RuntimeError, match="sizes"):
+        registers.check()
+    words[8] += 1
+    with pytest.raises(RuntimeError, match=DIGEST):
+        registers.check()
+
+
+def buffer(shape: tuple[int, ...], dtype: type[np.uint8]) -> np.ndarray:
+    return np.zeros(shape, dtype)
+
+
+class Channel:
+    """One side of a DMA engine: all of a board move when the last is told to."""
+
+    def __init__(self, start: Callable[[], None]) -> None:
+        self.array = np.zeros(0, np.uint8)
+        self.moved = True
+        self._start = start
+
+    def transfer(self, array: np.ndarray) -> None:
+        assert self.moved
+        self.array, self.moved = array, False
+
+    def wait(self) -> None:
+        if not self.moved:
+            self._start()
+
+
+def test_weights_are_loaded(tmp_path: Path) -> None:
+    """Through the streams of a shell, from real numbers of the driver: the next frames are those of the new weights."""
+    each = made("loads")
+    driver = load_driver(tmp_path, each)
+    x = inputs_of(each.program, 3)
+    rng = np.random.default_rng(7)
+    kernel, bias = rng.integers(-16, 16, (3, 2, 3)) / 8, rng.integers(0, 16, 3) / 4
+    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+        driver.Registers(simulated.read, simulated.write).check()
+        simulated.write(driver.Registers.PACKET_FRAMES, 3)
+        (have,) = driver.predict(x, simulated.exchange)
+        np.testing.assert_array_equal(have, expected(each.program, x)[0])
+        driver.load("conv", kernel, bias, send=simulated.load)
+        driver.load("dense", bias=[0.25, 3.75], send=simulated.load)
+        (have,) = driver.predict(x, simulated.exchange)
+    raws = {("conv", "weight"): kernel * 8, ("conv", "bias"): bias * 4, ("dense", "bias"): np.array([1, 15])}
+    other = load(each.program, {place: objects(raw.astype(np.int64)) for place, raw in raws.items()})
+    np.testing.assert_array_equal(have, expected(other, x)[0])
+    assert np.any(have != expected(each.program, x)[0])
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_weights_come_with_each_frame(tmp_path: Path) -> None:
+    each = made("weights")
+    driver = load_driver(tmp_path, each)
+    x = inputs_of(each.program, 2)
+    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+        simulated.write(driver.Registers.PACKET_FRAMES, 2)
+        for seed in range(2):
+            raws = np.random.default_rng(seed).integers(-16, 16, (15, 2))
+            other = load(
+                each.program, {("dense", "weight"): objects(raws), ("dense", "bias"): objects(np.array([2, seed]))}
+            )
+            external = {"dense": (raws / 8, [0.5, seed / 4])}
+            (have,) = driver.predict(x, simulated.exchange, external)
+            np.testing.assert_array_equal(have, expected(other, x)[0])
+
+
+def test_driver_refuses_weights_that_do_not_fit(tmp_path: Path) -> None:
+    driver = load_driver(tmp_path, made("loads"))
+    for layer, weights, found in (
+        ("conv", {"kernel": np.zeros((3, 6))}, "shape"),
+        ("conv", {"kernel": np.full((6, 3), 2.0)}, "outside -2..1.875"),
+        ("conv", {}, "empty load"),
+        ("relu", {"bias": [1.0]}, "takes no bias"),
+    ):
+        with pytest.raises(ValueError, match=found):
+            driver.load(layer, **weights, send=lambda name, data: None)
+    other = load_driver(tmp_path, made("weights"))
+    with pytest.raises(ValueError, match="with each frame"):
+        other.load("dense", bias=[0.0, 0.0], send=lambda name, data: None)
+    with pytest.raises(ValueError, match="with each frame come"):
+        other.pack([np.zeros((1, 5, 2))])
+
+
+def channels(
+    exchange: Callable[[Sequence[bytes], Sequence[int]], list[bytes]], inputs: int, outputs: int
+) -> tuple[list[Channel], list[Channel]]:
+    def move() -> None:
+        results = exchange([each.array.tobytes() for each in send], [len(each.array) for each in receive])
+        for each, data in zip(receive, results, strict=True):
+            each.array[:] = np.frombuffer(data, np.uint8)
+        for each in (*send, *receive):
+            each.moved = True
+
+    send, receive = ([Channel(move) for _ in range(count)] for count in (inputs, outputs))
+    return send, receive
+
+
+def words_of(data: bytes, frames: int, tokens: int, size: int, *, swapped: bool) -> np.ndarray:
+    """Tokens of bytes as rows of 32-bit words."""
+    rows = np.frombuffer(data, np.uint8).reshape(-1, size)[:, :: -1 if swapped else 1]
+    padded = np.zeros((len(rows), 4 * -(-size // 4)), np.uint8)
+    padded[:, :size] = rows
+    return padded.view("<u4").astype(np.uint32).reshape(frames, tokens, -1)
+
+
+def adapter(each: Circuit, shell: str) -> str:
+    """A top with the ports of a network of processes, around a shell with AXI4-Streams or Avalon-ST."""
+    interface = each.interface
+    axis = shell == "axis"
+    connections = [".aclk(clk)", ".aresetn(~rst)"] if axis else [".clk(clk)", ".reset(rst)"]
+    ports, lines = ["input logic clk", "input logic rst"], []
+    for k, port in enumerate(interface.inputs):
+        name, bits = prefix("s_axis" if axis else "in", port), 8 * token_bytes(port)
+        ports += [f"input logic i{k}_valid", f"output logic i{k}_ready", f"input logic [{bits - 1}:0] i{k}_data"]
+        t = "t" if axis else ""
+        connections += [f".{name}_{t}{signal}(i{k}_{signal})" for signal in ("valid", "ready", "data")]
+        connections += (
+            [f".{name}_tlast(1'b1)"] if axis else [f".{name}_{s}(1'b0)" for s in ("startofpacket", "endofpacket")]
+        )
+        connections += [f".{name}_empty('0)"] if not axis and bits > 8 else []
+    for k, port in enumerate(interface.outputs):
+        name, bits = prefix("m_axis" if axis else "out", port), 8 * token_bytes(port)
+        ports += [f"output logic o{k}_valid", f"input logic o{k}_ready", f"output logic [{bits - 1}:0] o{k}_data"]
+        ports.append(f"output logic o{k}_last")
+        t = "t" if axis else ""
+        connections += [f".{name}_{t}{signal}(o{k}_{signal})" for signal in ("valid", "ready", "data")]
+        if axis:
+            connections.append(f".{name}_tlast(o{k}_last)")
+            continue
+        connections += [f".{name}_startofpacket(o{k}_first)", f".{name}_endofpacket(o{k}_last)"]
+        lines += [
+            f"logic o{k}_first, o{k}_fresh;",
+            "always_ff @(posedge clk) begin",
+            f"  if (rst) o{k}_fresh <= 1'b1;",
+            f"  else if (o{k}_valid & o{k}_ready) o{k}_fresh <= o{k}_last;",
+            f'  if (~rst & o{k}_valid & (o{k}_first != o{k}_fresh)) $fatal(1, "startofpacket");',
+            "end",
+        ]
+        if bits > 8:
+            lines.append(f"logic [{max((bits // 8 - 1).bit_length(), 1) - 1}:0] o{k}_empty;")
+            lines.append(f'always_ff @(posedge clk) if (~rst & o{k}_valid & |o{k}_empty) $fatal(1, "empty");')
+            connections.append(f".{name}_empty(o{k}_empty)")
+    text = [
+        "module adapter (",
+        ",\n".join(ports),
+        ");",
+        *lines,
+        f"net_{shell} dut ({', '.join(connections)});",
+        "endmodule",
+    ]
+    return "\n".join([*text, ""])
+
+
+@pytest.mark.parametrize("shell", ["axis", "avalon"])
+@pytest.mark.parametrize("kind", SIMULATED)
+def test_streams_under_stalls(tmp_path: Path, kind: str, shell: str) -> None:
+    each = made(kind)
+    driver = load_driver(tmp_path, each)
+    frames = 6
+    x = inputs_of(each.program, frames, 1)
+    sources = shell_files(tmp_path, each, shell)
+    (tmp_path / "adapter.sv").write_text(adapter(each, shell))
+    swapped = shell == "avalon"
+
+    def exchange(data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
+        shapes = [
+            [StreamShape(f"{side}{k}", 8 * stream.token_bytes, stream.tokens) for k, stream in enumerate(streams)]
+            for side, streams in (("i", driver.INPUTS), ("o", driver.OUTPUTS))
+        ]
+        stimuli = [
+            words_of(part, frames, stream.tokens, stream.token_bytes, swapped=swapped)
+            for part, stream in zip(data, driver.INPUTS, strict=True)
+        ]
+        found = simulate_streams(
+            tmp_path, "adapter", [*sources, tmp_path / "adapter.sv"], shapes[0], shapes[1], stimuli
+        )
+        results = []
+        for words, stream, size in zip(found.outputs, driver.OUTPUTS, wanted, strict=True):
+            rows = words.astype("<u4").reshape(frames * stream.tokens, -1).view(np.uint8)[:, : stream.token_bytes]
+            results.append(rows[:, :: -1 if swapped else 1].tobytes())
+            assert len(results[-1]) == size
+        return results
+
+    for have, want in zip(driver.predict(x, exchange), expected(each.program, x), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+@pytest.mark.parametrize("kind", SIMULATED)
+def test_serial_port(tmp_path: Path, kind: str) -> None:
+    each = made(kind)
+    driver = load_driver(tmp_path, each)
+    frames = 4
+    x = inputs_of(each.program, frames, 2)
+    compile_bench(tmp_path, "uart_bench.cpp", "net_uart", shell_files(tmp_path, each, "uart"))
+    packed = driver.pack(x)
+    sizes = [sum(stream.frame_bytes for stream in streams) for streams in (driver.INPUTS, driver.OUTPUTS)]
+    requests = b"".join(
+        part[k * stream.frame_bytes :][: stream.frame_bytes]
+        for k in range(frames)
+        for part, stream in zip(packed, driver.INPUTS, strict=True)
+    )
+    (tmp_path / "requests.bin").write_bytes(requests)
+    run_bench(tmp_path, "requests.bin", "replies.bin", frames, *sizes, CLOCKS_PER_BIT, 1000)
+    sent = bytearray()
+    with (tmp_path / "replies.bin").open("rb") as replies:
+        results = driver.predict(x, driver.Serial(replies.read, sent.extend))
+        assert bytes(sent) == requests
+        for have, want in zip(results, expected(each.program, x), strict=True):
+            np.testing.assert_array_equal(have, want)
+        with pytest.raises(TimeoutError, match="came back"):
+            driver.predict(x, driver.Serial(replies.read, sent.extend))
+
+
+@pytest.mark.parametrize(("clk_hz", "baud"), [(1_000_000, 500_000), (1_000_000, 220_000)])
+def test_impossible_baud_rates(clk_hz: int, baud: int) -> None:
+    with pytest.raises(ConfigError, match="baud"):
+        bus_wrappers.uart(made("pipeline").interface, clk_hz, baud)
+
+
+def spoken(folder: Path, each: Circuit, script: str, stubs: str) -> list[str]:
+    """The vendor's commands that a script gives, in a Tcl interpreter in which they only say what they were given."""
+    (folder / script).write_text(each.extras[f"rtl/{script}"])
+    (folder / "stubs.tcl").write_text(f"{stubs}\nsource {script}\n")
+    done = subprocess.run(["tclsh", "stubs.tcl"], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def stubs(commands: str) -> str:
+    return f'foreach name {{{commands}}} {{ proc $name args "puts \\"$name \\$args\\"" }}'
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+@pytest.mark.parametrize("kind", KINDS)
+def test_vivado_script(tmp_path: Path, kind: str) -> None:
+    each = made(kind)
+    packager = "package_project associate_bus_interfaces create_xgui_files update_checksums check_integrity save_core"
+    prepared = (
+        stubs("create_project add_files set_property update_compile_order")
+        + "\nproc current_fileset {} { return sources_1 }\nnamespace eval ipx { proc current_core {} { return net_core }\n"
+        + f'foreach name {{{packager}}} {{ proc $name args "puts \\"$name \\$args\\"" }} }}'
+    )
+    said = spoken(tmp_path, each, "net_axil_ip.tcl", prepared)
+    added = [line.rsplit("/", 1)[1] for line in said if line.startswith("add_files ")]
+    files = {f"rtl/{name}" for name in each.sources} | set(each.extras)
+    assert {f"rtl/{name}" for name in added} <= files
+    assert {"net.sv", "net_axis.sv", "net_axil.v", "bitsmith_control.sv", "bitsmith_framer.sv"} <= set(added)
+    assert "set_property top net_axil sources_1" in said
+    ports = [prefix("s_axis", port) for port in each.interface.inputs] + [
+        prefix("m_axis", port) for port in each.interface.outputs
+    ]
+    buses = [line.split()[2] for line in said if line.startswith("associate_bus_interfaces")]
+    assert buses == ["s_axi", *ports]
+    text = each.extras["rtl/net_axil.v"]
+    assert f"ASSOCIATED_BUSIF {':'.join(buses)}," in text
+    assert all(f" {bus}_tvalid," in text for bus in ports)
+    assert said[-1] == "save_core net_core"
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
+@pytest.mark.parametrize("kind", KINDS)
+def test_platform_designer_script(tmp_path: Path, kind: str) -> None:
+    each = made(kind)
+    commands = (
+        "set_module_property add_fileset set_fileset_property add_fileset_file add_interface set_interface_property "
+        "add_interface_port"
+    )
+    prepared = f"{stubs(commands)}\nproc package args {{}}"
+    said = spoken(tmp_path, each, "net_avalon_hw.tcl", prepared)
+    files = {f"rtl/{name}" for name in each.sources} | set(each.extras)
+    added = {line.split()[1] for line in said if line.startswith("add_fileset_file ")}
+    assert {f"rtl/{name}" for name in added} <= files
+    assert {"net.sv", "net_axis.sv", "net_avalon.sv", "bitsmith_symbols.sv"} <= added
+    declared = {}
+    for line in said:
+        if line.startswith("add_interface_port "):
+            _, _, port, _, direction, bits = line.split()
+            declared[port] = (direction.lower(), int(bits))
+    header = each.extras["rtl/net_avalon.sv"].split(");")[0].split("(\n")[1]
+    found = {}
+    for port in header.split(",\n"):
+        words = port.split()
+        bits = int(words[2].split(":")[0][1:]) + 1 if words[2].startswith("[") else 1
+        found[words[-1]] = (words[0], bits)
+    assert declared == found
