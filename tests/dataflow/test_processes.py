@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.plan.processes import period
+from bitsmith.dataflow.processes import period
 
 
 @pytest.mark.parametrize(
