@@ -194,7 +194,7 @@ def test_importing_is_light() -> None:
 
 
 def test_a_table_of_values_far_from_0() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.cast_to(build.input("x", (2,), FixedFormat(False, 4, 0)), 0, 5, 9, Rounding.TRN, Overflow.SAT)
     program = build.program([("y", build.table(x, 4, np.arange(10, 17) ** 2, 0))])
     (found,) = Emulator(program).run_raw([np.array([[5, 9], [6, 8]])])
@@ -203,7 +203,7 @@ def test_a_table_of_values_far_from_0() -> None:
 
 def test_sums_between_that_are_larger_than_the_result() -> None:
     """Numbers and differences fit single precision, sums of two numbers do not."""
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (4,), FixedFormat(False, 24, 0))
     near = build.cast_to(x, 0, (1 << 24) - 4, (1 << 24) - 1, Rounding.TRN, Overflow.SAT)
     program = build.program([("y", build.linear(near, np.array([[1], [1], [-1], [-1]])))])
