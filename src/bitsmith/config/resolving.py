@@ -118,15 +118,15 @@ def _format(
     node: NetworkNode, variable: str, own: Mapping[str, Choices], model: Choices, reach: _Reach, problems: Problems
 ) -> FixedFormat | None:
     keys = [variable, DEFAULT] if takes_default(variable, node.layer) else [variable]
-    of_model = next((key for key in keys if key in model.precision), DEFAULT)
-    general = model.precision.get(of_model)
+    of_model = next((key for key in keys if key in model.precision), None)
+    general = None if of_model is None else model.precision[of_model]
     brought = node.formats.get(variable)
     for where, level in own.items():
         key = next((key for key in keys if key in level.precision), None)
         if key is None:
             continue
         found = level.precision[key]
-        if found is None and general is not None:
+        if found is None and of_model is not None and general is not None:
             reach.hidden.add(of_model)
         if found is not None and brought is not None and found != brought:
             problems.add(
@@ -136,7 +136,7 @@ def _format(
                 remedy="remove it",
             )
         return found or brought
-    if general is not None:
+    if of_model is not None:
         (reach.used if brought is None else reach.hidden).add(of_model)
     return brought or general
 
