@@ -126,8 +126,8 @@ def _format(
         if key is None:
             continue
         found = level.precision[key]
-        if found is None and of_model is not None and general is not None:
-            reach.hidden.add(of_model)
+        if of_model is not None and general is not None and found in (None, general):
+            (reach.hidden if found is None else reach.used).add(of_model)
         if found is not None and brought is not None and found != brought:
             problems.add(
                 f"precision {found} for the {variable} of layer {node.name!r}, which has {brought} in the model",
