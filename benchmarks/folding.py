@@ -21,7 +21,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.build import design
-from bitsmith.build.rtl import compare, stimuli
+from bitsmith.build.verification import compare, random_stimuli
 from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import Size, estimate_layout
@@ -30,7 +30,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 
@@ -111,7 +111,9 @@ class Row:
     expected: Size
 
 
-def measured(case: Case, reuse: int, positions: int, products: Products, family: Family, *, simulate: bool) -> Row:
+def measured(
+    case: Case, reuse: int, positions: int, products: MultiplierStyle, family: Family, *, simulate: bool
+) -> Row:
     """The circuit with one reuse factor, and one number of positions at once, for all layers."""
     program = drop_dead(case.program, keep_probes=False)
     layers = {node.layer for node in program.nodes}
@@ -135,7 +137,7 @@ def measured(case: Case, reuse: int, positions: int, products: Products, family:
 def _simulated(program: Program, made: design.Circuit, root: Path, paths: Sequence[Path]) -> None:
     """Results must be the emulator's, cycles the schedule's."""
     emulator = Emulator(program)
-    raws = [raw[:8] for raw in stimuli(emulator, program, None)]
+    raws = [raw[:8] for raw in random_stimuli(program)]
     run = made.simulate(root, paths, raws, None)
     compare(emulator, program, run.outputs, raws)
     if (run.latency, run.interval) != made.cycles:
@@ -156,7 +158,7 @@ def main() -> None:
     for name in chosen.cases:
         case = CASES[name]()
         factors = [int(factor) for factor in chosen.reuse.split(",")] if chosen.reuse else case.reuse
-        products = Products.SHARED if chosen.resource else Products.CHEAPEST
+        products = MultiplierStyle.SHARED if chosen.resource else MultiplierStyle.CHEAPEST
         table = Table(
             "positions",
             "R",

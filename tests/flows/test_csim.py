@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend
 from bitsmith.emulate import Emulator
@@ -23,7 +24,7 @@ from bitsmith.hls.words import pack, unpack
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import STRICT, open_headers, written
 from tests.properties.programs import random_stimuli

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Fold, Network, Process
+from bitsmith.dataflow.processes import FoldedProduct, Network, Process
 from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_network
 from bitsmith.flows.yosys import synthesize
@@ -16,7 +16,7 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
@@ -54,13 +54,13 @@ class Case:
     @property
     def directives(self) -> Directives:
         """The layer in tokens of all its positions."""
-        products = {"dense": Products.SHARED}
+        products = {"dense": MultiplierStyle.SHARED}
         return Directives({"dense": self.reuse}, True, products, block=self.family.block)
 
-    def fold(self) -> tuple[Network, Process, Fold]:
+    def fold(self) -> tuple[Network, Process, FoldedProduct]:
         """The network, and the process that multiplies."""
         network = partition(self.program(), self.directives)
-        ((process, kind),) = ((one, one.kind) for one in network.processes if isinstance(one.kind, Fold))
+        ((process, kind),) = ((one, one.kind) for one in network.processes if isinstance(one.kind, FoldedProduct))
         return network, process, kind
 
 

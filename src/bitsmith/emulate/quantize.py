@@ -7,8 +7,8 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.emulate.bounds import least
 from bitsmith.emulate.floats import FloatArray, folder, rounder
-from bitsmith.emulate.storage import least
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow

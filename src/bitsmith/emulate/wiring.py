@@ -9,66 +9,67 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.storage import NumberKind, Storage
+from bitsmith.emulate.bounds import NumberKind
+from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import Fracs, TensorType, objects
 
-Wiring = ops.Reshape | ops.Transpose | ops.Slice | ops.Concat | ops.Pad | ops.Gather | ops.Broadcast | ops.Window
 
-
-def bind_wiring(ws: Workspace, op: Wiring, args: tuple[int, ...]) -> StoredValue:
+def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> StoredValue:
     """The value of a wiring op."""
-    held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
-    operands = [ws.fetch(arg, held.kind, _operand_scale(op, held, ws.choice.type(arg))) for arg in args]
+    storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
+    operands = [ws.fetch(arg, storage.kind, _operand_scale(op, storage, ws.plan.type(arg))) for arg in args]
     count = max(len(x.parts) for x in operands)
     if isinstance(op, ops.Concat):
-        return _concat(ws, op, held, operands, count)
+        return _concat(ws, op, storage, operands, count)
     x = operands[0]
-    if isinstance(op, ops.Window) and held.kind is NumberKind.LIMBS:
+    if isinstance(op, ops.Window) and storage.kind is NumberKind.LIMBS:
         x = _align(ws, x, op)
         count = len(x.parts)
     match op:
-        case ops.Reshape() if ws.node in ws.choice.by_rows and x.varies:
-            return StoredValue(x.parts, held, type_, x.buffers)
+        case ops.Reshape() if ws.node in ws.plan.by_rows and x.varies:
+            return StoredValue(x.parts, storage, type_, x.buffers)
         case ops.Reshape():
             parts = [part.reshape((*op.shape, part.shape[-1])) for part in x.parts]
             if all(np.may_share_memory(part, old) for part, old in zip(parts, x.parts, strict=True)):
-                return StoredValue(parts, held, type_, x.buffers)
-            made = ws.new(op.shape, held, type_, varies=x.varies, count=count)
+                return StoredValue(parts, storage, type_, x.buffers)
+            made = ws.new(op.shape, storage, type_, varies=x.varies, count=count)
             for target, part in zip(made.parts, x.parts, strict=True):
                 ws.do(partial(np.copyto, target.reshape(part.shape), part), x.varies)
             return made
         case ops.Transpose():
-            return StoredValue([part.transpose((*op.perm, len(op.perm))) for part in x.parts], held, type_, x.buffers)
+            return StoredValue(
+                [part.transpose((*op.perm, len(op.perm))) for part in x.parts], storage, type_, x.buffers
+            )
         case ops.Slice():
             box = tuple(map(slice, op.start, op.stop, op.step))
-            return StoredValue([part[box] for part in x.parts], held, type_, x.buffers)
+            return StoredValue([part[box] for part in x.parts], storage, type_, x.buffers)
         case ops.Broadcast():
             parts = [np.broadcast_to(part, (*op.shape, part.shape[-1])) for part in x.parts]
-            return StoredValue(parts, held, type_, x.buffers)
+            return StoredValue(parts, storage, type_, x.buffers)
         case ops.Gather():
-            made = ws.new(type_.shape, held, type_, varies=x.varies, count=count)
+            made = ws.new(type_.shape, storage, type_, varies=x.varies, count=count)
             for target, part in zip(made.parts, x.parts, strict=True):
                 ws.do(partial(np.take, part, op.indices, op.axis, target, "clip"), x.varies)
             return made
         case ops.Pad():
-            return _pad(ws, x, op.before, type_.shape, held, type_)
+            return _pad(ws, x, op.before, type_.shape, storage, type_)
         case ops.Window():
             before = (*(p[0] for p in op.padding), *(0 for _ in x.type.shape[len(op.size) :]))
             after = (*(p[1] for p in op.padding), *(0 for _ in x.type.shape[len(op.size) :]))
             shape = tuple(sum(n) for n in zip(before, x.type.shape, after, strict=True))
-            padded = _pad(ws, x, before, shape, held, type_) if shape != x.type.shape else x
-            return StoredValue([_windows(op, part) for part in padded.parts], held, type_, padded.buffers)
+            padded = _pad(ws, x, before, shape, storage, type_) if shape != x.type.shape else x
+            return StoredValue([_windows(op, part) for part in padded.parts], storage, type_, padded.buffers)
         case _:
             assert_never(op)
 
 
-def _operand_scale(op: Wiring, held: Storage, x: TensorType) -> Fracs:
+def _operand_scale(op: ops.Movement, storage: Storage, x: TensorType) -> Fracs:
     """One scale for all, or else that of the operand's type."""
-    if held.scale.size == 1 and held.kind is not NumberKind.LIMBS:
-        return held.scale.reshape((1,) * len(x.shape))
+    if storage.scale.size == 1 and storage.kind is not NumberKind.LIMBS:
+        return storage.scale.reshape((1,) * len(x.shape))
     if isinstance(op, ops.Window):
         unified: Fracs = x.frac.max(axis=tuple(range(len(op.size))), keepdims=True)
         return unified
@@ -93,10 +94,10 @@ def _align(ws: Workspace, x: StoredValue, op: ops.Window) -> StoredValue:
     return made
 
 
-def _concat(ws: Workspace, op: ops.Concat, held: Storage, operands: list[StoredValue], count: int) -> StoredValue:
-    type_ = ws.choice.type(ws.node)
+def _concat(ws: Workspace, op: ops.Concat, storage: Storage, operands: list[StoredValue], count: int) -> StoredValue:
+    type_ = ws.plan.type(ws.node)
     varies = any(x.varies for x in operands)
-    made = ws.new(type_.shape, held, type_, varies=varies, count=count)
+    made = ws.new(type_.shape, storage, type_, varies=varies, count=count)
     start = 0
     for x in operands:
         stop = start + x.type.shape[op.axis]
@@ -114,9 +115,9 @@ def _copy(targets: list[Array], x: StoredValue) -> None:
 
 
 def _pad(
-    ws: Workspace, x: StoredValue, before: tuple[int, ...], shape: tuple[int, ...], held: Storage, type_: TensorType
+    ws: Workspace, x: StoredValue, before: tuple[int, ...], shape: tuple[int, ...], storage: Storage, type_: TensorType
 ) -> StoredValue:
-    made = ws.new(shape, held, type_, varies=x.varies, count=len(x.parts))
+    made = ws.new(shape, storage, type_, varies=x.varies, count=len(x.parts))
     inner = tuple(slice(b, b + n) for b, n in zip(before, x.type.shape, strict=True))
     for target, part in zip(made.parts, x.parts, strict=True):
         ws.do(partial(target.fill, 0), x.varies)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.infer import trailing_zeros
 from bitsmith.ir.ops import Relation
+from bitsmith.ir.scaling import trailing_zeros
 from bitsmith.ir.types import IntLike, Ints, Overflow, Rounding, objects
 from bitsmith.layers.lowering import Lowering
 

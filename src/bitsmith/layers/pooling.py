@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import MAX_ELEMENTS, IntLike, Overflow, Rounding, objects
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example

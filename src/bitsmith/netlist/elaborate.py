@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
-from bitsmith.ir.infer import linear_weights
 from bitsmith.ir.program import Node, Program
+from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import Ints, TensorType, objects
 from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
 from bitsmith.netlist.builder import NetlistBuilder

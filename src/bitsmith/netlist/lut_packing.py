@@ -7,9 +7,21 @@ top bits and two choices, three words; but every bit of its result is one functi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
-from bitsmith.netlist.netlist import Comparator, Literal, Mux, Netlist, View, live_words, operands
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    RomRead,
+    View,
+    live_words,
+    operands,
+)
 
 LANE = -1
 """Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
@@ -71,8 +83,10 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
                 if netlist.words[ref.word].width > lut_inputs:
                     return None
                 found |= _bits(netlist, ref.word)
-        case _:
+        case InputPort() | Literal() | AddSub() | Multiplier() | View() | RomRead():
             return None
+        case _:
+            assert_never(cell)
     return frozenset(found) if len(found) <= lut_inputs else None
 
 
