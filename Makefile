@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants lint check bench docs size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -25,6 +25,10 @@ test-tools: $(VENV)/.dev
 # The fixed share of the slow and tools tests that CI runs.
 test-ci: $(VENV)/.dev
 	$(BIN)/pytest -m 'ci and (slow or tools)'
+
+# Small mistakes put into copies of src, each of which named tests must notice; half an hour.
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/mutants/run.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -191,3 +191,22 @@ def test_importing_is_light() -> None:
     code = "import sys, bitsmith.emulate; print('scipy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_a_table_of_values_far_from_0() -> None:
+    build = ProgramBuilder()
+    x = build.cast_to(build.input("x", (2,), FixedFormat(False, 4, 0)), 0, 5, 9, Rounding.TRN, Overflow.SAT)
+    program = build.program([("y", build.table(x, 4, np.arange(10, 17) ** 2, 0))])
+    (found,) = Emulator(program).run_raw([np.array([[5, 9], [6, 8]])])
+    np.testing.assert_array_equal(found, [[121, 225], [144, 196]])
+
+
+def test_sums_between_that_are_larger_than_the_result() -> None:
+    """Numbers and differences fit single precision, sums of two numbers do not."""
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(False, 24, 0))
+    near = build.cast_to(x, 0, (1 << 24) - 4, (1 << 24) - 1, Rounding.TRN, Overflow.SAT)
+    program = build.program([("y", build.linear(near, np.array([[1], [1], [-1], [-1]])))])
+    raw = (1 << 24) - np.random.default_rng(0).integers(1, 5, (64, 4))
+    (found,) = Emulator(program).run_raw([raw])
+    np.testing.assert_array_equal(found[:, 0], raw[:, 0] + raw[:, 1] - raw[:, 2] - raw[:, 3])

@@ -208,6 +208,11 @@ def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
         assert_computes(builder, fields, result, lambda a, b, p=p, q=q, r=r: p * a + q * b + r)
 
 
+def test_a_sum_of_two_negated_words_is_negated() -> None:
+    builder, (x, y), fields = start((-3, 2), (0, 3))
+    assert_computes(builder, fields, builder.add(builder.neg(x), builder.neg(y)), lambda a, b: -a - b)
+
+
 def test_constants_are_odd() -> None:
     builder = NetlistBuilder()
     for value in range(-9, 10):
