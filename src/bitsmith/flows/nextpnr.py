@@ -106,7 +106,8 @@ class OutOfContext:
     part: Part
     target_mhz: float
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return (find(NEXTPNR_ECP5),)
 
     def files(self) -> Mapping[str, str | bytes]:
@@ -142,7 +143,8 @@ class Bitstream:
     name: str
     board: Board
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return find(NEXTPNR_ECP5), find(ECPPACK)
 
     def files(self) -> Mapping[str, str | bytes]:

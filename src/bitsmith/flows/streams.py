@@ -92,7 +92,8 @@ class StreamCosimulation:
         """Frames that are simulated."""
         return max(self.least_frames, len(self.stimuli[0]))
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return find(VERILATOR), find(GXX), find(MAKE)
 
     def files(self) -> Mapping[str, str | bytes]:

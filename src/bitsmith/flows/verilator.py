@@ -177,7 +177,8 @@ class Cosimulation:
         """Samples that are simulated: a single one is repeated, since one has no interval."""
         return max(len(self.stimuli), 2)
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return find(VERILATOR), find(GXX), find(MAKE)
 
     def files(self) -> Mapping[str, str | bytes]:

@@ -72,7 +72,8 @@ class Synthesis:
     def folder(self) -> str:
         return f"{_FOLDER}/{self.name}"
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return (find(YOSYS),)
 
     def files(self) -> Mapping[str, str | bytes]:
