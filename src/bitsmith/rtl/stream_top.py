@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.devices.parts import Block
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import RtlDesign
@@ -22,9 +22,6 @@ from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tokens import Layout, bits, converted, fields_layout, layout
 from bitsmith.rtl.writer import Title
-
-_BLOCK_TABLE_BITS = 2048
-"""Tables from here on are read synchronously."""
 
 ALWAYS = "1'b1"
 NOTHING = "'0"
@@ -79,7 +76,8 @@ class StreamTop:
         network: Network,
         cores: Mapping[int, RtlDesign],
         schedule: Schedule,
-        block: Block | None,
+        block: MultiplierBlock | None,
+        memory: MemoryBlock,
         name: str,
         title: Title,
         over_budget: int,
@@ -87,6 +85,8 @@ class StreamTop:
         self.cores = cores
         self.schedule = schedule
         self.block = block
+        self.memory = memory
+        self.memory = memory
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
@@ -319,7 +319,7 @@ class ProcessText:
 
         Large tables are read synchronously, so that they can be block memory.
         """
-        clocked = len(values) * width >= _BLOCK_TABLE_BITS
+        clocked = self.top.memory.suits_table(len(values) * width)
         used, unused = ("next_index", "index") if clocked else ("index", "next_index")
         address = self.word(used, address_bits(len(values)))
         other = self.top.word(f"unused_{self.named(unused)}", address_bits(len(values)))
