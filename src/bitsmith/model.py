@@ -40,7 +40,8 @@ from bitsmith.passes.load import load, parameters
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, input_format, render, rows
+from bitsmith.report.summary import Design, input_format, rows
+from bitsmith.report.terminal import render
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""

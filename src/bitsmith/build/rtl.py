@@ -29,6 +29,7 @@ from bitsmith.ir.text import to_text
 from bitsmith.mapping.directives import Directives
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
+from bitsmith.report.folder import write_report
 from bitsmith.rtl import bus_wrappers, library
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
@@ -287,7 +288,7 @@ class _Build:
         self._files["Driver"] = f"driver/{made.top}.py"
         described = replace(self._job.design, notes=(*self._job.design.notes, *self._notes))
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
-        report.write(self._project.folder)
+        write_report(report, self._project.folder)
         return report
 
 

@@ -238,22 +238,6 @@ def _result(proved: TensorType) -> ResultRow:
     )
 
 
-def render(
-    network: Network,
-    program: Program,
-    notes: Sequence[str] = (),
-    *,
-    part: str = "",
-    clock_period_ns: float | None = None,
-    width: int | None = None,
-) -> str:
-    """The table that ``print(model)`` shows, ``width`` characters wide (the terminal's by default)."""
-    from bitsmith.report.terminal import LayersTable, as_text
-
-    table = LayersTable(network.name, rows(network, program), part, clock_period_ns, tuple(notes))
-    return as_text(table, width)
-
-
 def design_to_json(design: Design) -> dict[str, object]:
     """``design`` as plain values."""
     return asdict(design)
