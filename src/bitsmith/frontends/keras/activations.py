@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.call import Step
-from bitsmith.frontends.keras.json import Fields, Json, shown
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.merge import Multiply, Subtract

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Step, Translation, Translator, checked_size, unary, without_batch
-from bitsmith.frontends.keras.json import shown
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, Wave, Whole, WholeNumber

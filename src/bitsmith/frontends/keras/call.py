@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Fields, Json, constant, shown
 from bitsmith.frontends.keras.graph import Constant
-from bitsmith.frontends.keras.json import Fields, Json, constant, shown
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import followed, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Translation, Translator, checked_size
-from bitsmith.frontends.keras.json import shown
 from bitsmith.frontends.keras.spatial import Build, is_channels_first, per_axis, same_padding, spatial
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, Shape, as_weights

@@ -10,9 +10,9 @@ import string
 from collections.abc import Callable, Sequence
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import followed, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Translation, checked_size, joining
-from bitsmith.frontends.keras.json import is_integer, shown
 from bitsmith.layers.einsum import Einsum, EinsumDense, Equation, parse_equation
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Fields, is_integer, shown
 from bitsmith.frontends.keras.activations import elu, followed, leaky_relu, read_activation, relu, thresholded_relu
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import (
@@ -22,7 +23,6 @@ from bitsmith.frontends.keras.call import (
 from bitsmith.frontends.keras.convolution import CONVOLUTIONS
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.embedding import EMBEDDINGS
-from bitsmith.frontends.keras.json import Fields, is_integer, shown
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.pooling import POOLING
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed

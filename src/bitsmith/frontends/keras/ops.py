@@ -6,11 +6,11 @@ Unlike merge layers, operations align shapes from the right with the batch axis 
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import HARD_SIGMOID, NAMED, glu, log_softmax, relu
 from bitsmith.frontends.keras.arithmetic import ARITHMETIC
 from bitsmith.frontends.keras.call import LayerCall, Step, Translation, unary
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
-from bitsmith.frontends.keras.json import shown
 from bitsmith.frontends.keras.layers import LAYERS, softmax_axis
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
 from bitsmith.frontends.keras.pooling import POOLING_OPS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import Json, constant, is_integer, shown
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size
-from bitsmith.frontends.keras.json import Json, constant, is_integer, shown
 from bitsmith.frontends.keras.spatial import (
     Build,
     between_permutations,

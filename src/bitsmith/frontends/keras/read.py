@@ -14,15 +14,16 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.names import UniqueNames
+from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, checked_size
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Value, flat, read_graph
-from bitsmith.frontends.keras.json import Fields, Json, shown
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.ops import OPS
-from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused, unknown
-from bitsmith.frontends.names import UniqueNames
+from bitsmith.frontends.keras.refusals import unknown
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import Composite, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size
 from bitsmith.frontends.keras.graph import MODEL_CLASSES, snake_case
-from bitsmith.frontends.keras.json import Fields, Json, shown
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN

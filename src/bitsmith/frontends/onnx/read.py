@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.fold import folded

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.torch.archive import BOOL, DTYPES, FLOATS
-from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, checked_elements, constant, scalar
+from bitsmith.frontends.torch.call import Call, Result, Translation, Translator
 from bitsmith.frontends.torch.graph import DType
 from bitsmith.frontends.torch.shape import expanded
-from bitsmith.frontends.torch.tensor import Size, Tensor
+from bitsmith.frontends.torch.sizes import Size
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, Wave, Whole, WholeNumber
@@ -24,48 +25,48 @@ from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.power import Divide, Logarithm, Power
 from bitsmith.layers.shape import Identity
 
-ONE, ZERO = scalar(1.0), scalar(0.0)
+ONE, ZERO = constant(1.0), constant(0.0)
 
 
-def _is_trained(x: Tensor) -> bool:
+def _is_trained(x: Value) -> bool:
     return x.constant is not None and x.batch is None
 
 
-def _sum(call: Call, x: Tensor, y: Tensor, sign: float) -> Tensor:
+def _sum(call: Call, x: Value, y: Value, sign: float) -> Value:
     """``x + sign * y``."""
     for masked, other in ((y, x), (x, y)):
         if masked.constant is not None and bool(np.any(np.isneginf(masked.constant))) and sign == 1.0:
             return _masked_sum(call, other, masked)
     if _is_trained(y) and not _is_trained(x):
-        return call.affine(x, ONE, constant(sign * _values(y)))
+        return call.build.affine(x, ONE, constant(sign * _values(y)))
     if _is_trained(x) and not _is_trained(y):
-        return call.affine(y, scalar(sign), x)
+        return call.build.affine(y, constant(sign), x)
     if sign == 1.0:
-        return call.joined(Add(), x, y)
+        return call.build.joined(Add(), x, y)
     if sign == -1.0:
-        return call.joined(Subtract(), x, y)
-    return call.joined(Add(), x, call.affine(y, scalar(sign), ZERO, "scaled"))
+        return call.build.joined(Subtract(), x, y)
+    return call.build.joined(Add(), x, call.build.affine(y, constant(sign), ZERO, "scaled"))
 
 
-def _masked_sum(call: Call, x: Tensor, mask: Tensor) -> Tensor:
+def _masked_sum(call: Call, x: Value, mask: Value) -> Value:
     """``x`` plus a constant that is minus infinity in places."""
     values = _values(mask)
     kept = ~np.isneginf(values)
-    rest = replace(mask, value=as_weights(np.where(kept, values, 0.0)))
+    rest = replace(mask, node=as_weights(np.where(kept, values, 0.0)))
     total = _sum(call, x, rest, 1.0) if bool(np.any(_values(rest) != 0.0)) else x
-    return hiding(call, total, replace(mask, value=as_weights(kept)))
+    return hiding(call, total, replace(mask, node=as_weights(kept)))
 
 
-def hiding(call: Call, x: Tensor, kept: Tensor) -> Tensor:
+def hiding(call: Call, x: Value, kept: Value) -> Value:
     """``x`` that counts as minus infinity where the constant ``kept`` is 0."""
-    _, aligned = call.aligned(x, kept)
+    _, aligned = call.build.aligned(x, kept)
     mask = _values(aligned)
     if x.constant is not None:
-        return replace(x, value=as_weights(np.where(np.broadcast_to(mask, x.shape) != 0.0, _values(x), -np.inf)))
-    return replace(x, hidden=mask if x.hidden is None else as_weights(mask * x.hidden))
+        return replace(x, node=as_weights(np.where(np.broadcast_to(mask, x.shape) != 0.0, _values(x), -np.inf)))
+    return replace(x, mask=mask if x.mask is None else as_weights(mask * x.mask))
 
 
-def _values(x: Tensor) -> Floats:
+def _values(x: Value) -> Floats:
     """The values of a constant."""
     if x.constant is None:
         raise UnsupportedError("a mask that is computed from the inputs", accepted="constant masks")
@@ -73,7 +74,7 @@ def _values(x: Tensor) -> Floats:
 
 
 def _add(call: Call) -> Result:
-    return _sum(call, call.tensor(hidden=False), call.tensor("other"), call.number("alpha", 1.0))
+    return _sum(call, call.tensor(), call.tensor("other"), call.number("alpha", 1.0))
 
 
 def _subtract(call: Call) -> Result:
@@ -88,11 +89,13 @@ def _multiply(call: Call) -> Result:
     return product(call, call.tensor(), call.tensor("other"))
 
 
-def product(call: Call, x: Tensor, y: Tensor, suffix: str = "") -> Tensor:
+def product(call: Call, x: Value, y: Value, suffix: str = "") -> Value:
     """``x * y``."""
     if _is_trained(x) and not _is_trained(y):
         x, y = y, x
-    return call.affine(x, y, ZERO, suffix) if _is_trained(y) else call.joined(Multiply(), x, y, suffix=suffix)
+    return (
+        call.build.affine(x, y, ZERO, suffix) if _is_trained(y) else call.build.joined(Multiply(), x, y, suffix=suffix)
+    )
 
 
 def _divide(call: Call) -> Result:
@@ -101,33 +104,35 @@ def _divide(call: Call) -> Result:
         raise UnsupportedError("a division by zero", accepted="other constants")
     suffix = "quotient" if mode else ""
     if _is_trained(y) and not _is_trained(x):
-        divided = call.affine(x, constant(1.0 / _values(y)), ZERO, suffix)
+        divided = call.build.affine(x, constant(1.0 / _values(y)), ZERO, suffix)
     elif _is_trained(x) and bool(np.all(_values(x) == 1.0)) and _values(x).ndim == 0:
-        divided = call.emit(Power(-1.0), y, suffix=suffix)
+        divided = call.build.emit(Power(-1.0), y, suffix=suffix)
     else:
-        divided = call.joined(Divide(), x, y, suffix=suffix)
-    return call.emit(WholeNumber(Whole.FLOOR if mode == "floor" else Whole.TRUNC), divided) if mode else divided
+        divided = call.build.joined(Divide(), x, y, suffix=suffix)
+    return call.build.emit(WholeNumber(Whole.FLOOR if mode == "floor" else Whole.TRUNC), divided) if mode else divided
 
 
 def _floor_divide(call: Call) -> Result:
     x, y = call.tensor(), call.tensor("other")
     divided = (
-        call.affine(x, constant(1.0 / _values(y)), ZERO, "quotient")
+        call.build.affine(x, constant(1.0 / _values(y)), ZERO, "quotient")
         if _is_trained(y)
-        else call.joined(Divide(), x, y, suffix="quotient")
+        else call.build.joined(Divide(), x, y, suffix="quotient")
     )
-    return call.emit(WholeNumber(Whole.FLOOR), divided)
+    return call.build.emit(WholeNumber(Whole.FLOOR), divided)
 
 
 def _power(call: Call) -> Result:
     x, y = call.tensor(), call.tensor("exponent")
     if y.constant is not None and y.constant.size == 1 and y.batch is None:
-        return call.emit(Power(float(y.constant.reshape(()))), x)
+        return call.build.emit(Power(float(y.constant.reshape(()))), x)
     if x.constant is not None and x.constant.size == 1 and x.batch is None and float(x.constant.reshape(())) > 0.0:
         base = float(x.constant.reshape(()))
         if base == 2.0:
-            return call.emit(Activation("exp2"), y)
-        return call.emit(Activation("exponential"), call.affine(y, scalar(math.log(base)), ZERO, "scaled"))
+            return call.build.emit(Activation("exp2"), y)
+        return call.build.emit(
+            Activation("exponential"), call.build.affine(y, constant(math.log(base)), ZERO, "scaled")
+        )
     raise UnsupportedError("a power of two variables", accepted="a fixed exponent, or a fixed positive base")
 
 
@@ -139,8 +144,8 @@ def _extreme(layer: Layer, bound: Callable[[float], Layer], *, other: str = "oth
         if _is_trained(x):
             x, y = y, x
         if _is_trained(y) and y.rank == 0 and not _is_trained(x):
-            return call.emit(bound(float(_values(y))), x)
-        return call.joined(layer, x, y)
+            return call.build.emit(bound(float(_values(y))), x)
+        return call.build.joined(layer, x, y)
 
     return read
 
@@ -155,15 +160,15 @@ def _below(high: float) -> Layer:
 
 def _clamp(call: Call) -> Result:
     x = call.tensor()
-    if call.node.overload == "Tensor":
+    if call.node.overload == "Value":
         for name, layer in (("min", Maximum()), ("max", Minimum())):
             if call.given(name):
                 last = name == "max" or not call.given("max")
-                x = call.joined(layer, x, call.tensor(name), suffix="" if last else name)
+                x = call.build.joined(layer, x, call.tensor(name), suffix="" if last else name)
         return x
     low = call.number("min", -math.inf) if call.given("min") else -math.inf
     high = call.number("max", math.inf) if call.given("max") else math.inf
-    return call.emit(clipping(low, high), x)
+    return call.build.emit(clipping(low, high), x)
 
 
 def clipping(low: float, high: float) -> Layer:
@@ -178,11 +183,11 @@ def clipping(low: float, high: float) -> Layer:
 
 
 def _function(layer: Layer) -> Translation:
-    return Translation(lambda call: call.emit(layer, call.tensor()), layer.kind)
+    return Translation(lambda call: call.build.emit(layer, call.tensor()), layer.kind)
 
 
 def _negative(call: Call) -> Result:
-    return call.affine(call.tensor(), scalar(-1.0), ZERO)
+    return call.build.affine(call.tensor(), constant(-1.0), ZERO)
 
 
 def _round(call: Call) -> Result:
@@ -190,24 +195,28 @@ def _round(call: Call) -> Result:
         raise UnsupportedError(
             "rounding to decimals", accepted="whole numbers", remedy="multiply by a power of two, round, and divide"
         )
-    return call.emit(WholeNumber(Whole.ROUND), call.tensor())
+    return call.build.emit(WholeNumber(Whole.ROUND), call.tensor())
 
 
 def _fraction(call: Call) -> Result:
     x = call.tensor()
-    return call.joined(Subtract(), x, call.emit(WholeNumber(Whole.TRUNC), x, suffix="whole"))
+    return call.build.joined(Subtract(), x, call.build.emit(WholeNumber(Whole.TRUNC), x, suffix="whole"))
 
 
 def _compare(relation: Relation) -> Translation:
     return Translation(
-        lambda call: call.joined(Comparison(relation), call.tensor(), call.tensor("other")), "Comparison"
+        lambda call: call.build.joined(Comparison(relation), call.tensor(), call.tensor("other")), "Comparison"
     )
 
 
-def _truth(call: Call, name: str) -> Tensor:
+def _truth(call: Call, name: str) -> Value:
     """A tensor as 0 and 1."""
     x = call.tensor(name)
-    return x if call.dtype_of(name) == BOOL else call.joined(Comparison(Relation.NE), x, ZERO, suffix=f"{name}_truth")
+    return (
+        x
+        if call.dtype_of(name) == BOOL
+        else call.build.joined(Comparison(Relation.NE), x, ZERO, suffix=f"{name}_truth")
+    )
 
 
 def _logical(layer: Layer, *, bits: bool = False) -> Translation:
@@ -216,7 +225,7 @@ def _logical(layer: Layer, *, bits: bool = False) -> Translation:
     def read(call: Call) -> Result:
         if bits:
             _only_truths(call, "self", "other")
-        return call.joined(layer, _truth(call, "self"), _truth(call, "other"))
+        return call.build.joined(layer, _truth(call, "self"), _truth(call, "other"))
 
     return Translation(read, f"Comparison and {layer.kind}")
 
@@ -231,7 +240,7 @@ def _not(*, bits: bool) -> Translator:
     def read(call: Call) -> Result:
         if bits:
             _only_truths(call, "self")
-        return call.joined(Comparison(Relation.EQ), call.tensor(), ZERO)
+        return call.build.joined(Comparison(Relation.EQ), call.tensor(), ZERO)
 
     return read
 
@@ -241,23 +250,23 @@ def _where(call: Call) -> Result:
     for chosen, other, sign in ((x, y, False), (y, x, True)):
         if chosen.constant is not None and chosen.constant.size and bool(np.all(np.isneginf(chosen.constant))):
             kept = _values(condition) if sign else as_weights(_values(condition) == 0.0)
-            return hiding(call, other, replace(condition, value=as_weights(kept)))
-    return call.joined(Where(), condition, x, y)
+            return hiding(call, other, replace(condition, node=as_weights(kept)))
+    return call.build.joined(Where(), condition, x, y)
 
 
 def _masked_fill(call: Call) -> Result:
-    x, mask, value = call.tensor(hidden=True), call.tensor("mask"), call.tensor("value")
+    x, mask, value = call.tensor(masked=True), call.tensor("mask"), call.tensor("value")
     filled = value.constant
     if filled is not None and filled.size == 1 and bool(np.all(np.isneginf(filled))):
         if _is_trained(x):
             return constant(np.where(_values(mask) != 0.0, -np.inf, _values(x)))
-        return hiding(call, x, replace(mask, value=as_weights(_values(mask) == 0.0)))
-    return call.joined(Where(), mask, value, call.tensor())
+        return hiding(call, x, replace(mask, node=as_weights(_values(mask) == 0.0)))
+    return call.build.joined(Where(), mask, value, call.tensor())
 
 
 def _cast(call: Call) -> Result:
     """A change of type: to whole numbers it cuts fractions off, to truth values it compares with 0."""
-    x = call.tensor(next(iter(call.node.arguments)), hidden=True)
+    x = call.tensor(next(iter(call.node.arguments)), masked=True)
     number = next((value.number for value in call.node.arguments.values() if isinstance(value, DType)), None)
     if number is None and call.given("other"):
         number = call.dtype_of("other")
@@ -267,8 +276,8 @@ def _cast(call: Call) -> Result:
     if number not in DTYPES:
         raise UnsupportedError(f"numbers of type {number}", accepted="real and whole numbers")
     if number == BOOL:
-        return call.joined(Comparison(Relation.NE), x, ZERO)
-    return call.emit(WholeNumber(Whole.TRUNC), x)
+        return call.build.joined(Comparison(Relation.NE), x, ZERO)
+    return call.build.emit(WholeNumber(Whole.TRUNC), x)
 
 
 def _one_hot(call: Call) -> Result:
@@ -279,7 +288,7 @@ def _one_hot(call: Call) -> Result:
             accepted="a fixed number of classes",
             remedy="one_hot(x, num_classes)",
         )
-    return call.emit(OneHot(classes), call.tensor())
+    return call.build.emit(OneHot(classes), call.tensor())
 
 
 def _filled(value: float | None) -> Translator:
@@ -291,7 +300,7 @@ def _filled(value: float | None) -> Translator:
         sizes = [Size(n) for n in call.tensor().dims] if like else list(call.sizes("size"))
         if like and call.tensor().batch is not None:
             x = call.tensor()
-            return Tensor(as_weights(np.full(x.shape, number)), x.shape, x.batch)
+            return Value(as_weights(np.full(x.shape, number)), x.shape, x.batch)
         checked_elements(tuple(size.count for size in sizes))
         if any(size.batched for size in sizes):
             thin = constant(np.full([1 if size.batched else size.count for size in sizes], number))
@@ -338,7 +347,7 @@ def _eye(call: Call) -> Result:
 
 
 def _given(call: Call) -> Result:
-    return scalar(call.number("s" if call.given("s") else "data"))
+    return constant(call.number("s" if call.given("s") else "data"))
 
 
 def _item(call: Call) -> Result:
@@ -346,7 +355,7 @@ def _item(call: Call) -> Result:
     values = _values(call.tensor())
     if values.size != 1:
         raise UnsupportedError(f"{values.size} numbers taken as one")
-    return scalar(float(values.reshape(())))
+    return constant(float(values.reshape(())))
 
 
 _LOWEST, _GREATEST = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.refusals import Refusal
+from bitsmith.frontends.builder.refusals import Refusal
 from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Translation

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Batch, Value, constant
 from bitsmith.frontends.torch.activations import softmax
 from bitsmith.frontends.torch.archive import BOOL
 from bitsmith.frontends.torch.arithmetic import hiding
-from bitsmith.frontends.torch.call import Call, Result, Translation, constant, scalar
-from bitsmith.frontends.torch.tensor import Batch, Tensor
+from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.embedding import Embedding
@@ -22,12 +22,12 @@ from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add
 
 
-def _dense(call: Call, x: Tensor, kernel: Floats, bias: Floats | None) -> Tensor:
+def _dense(call: Call, x: Value, kernel: Floats, bias: Floats | None) -> Value:
     """``x @ kernel + bias`` over the last axis."""
     x.axis(-1)
     if not x.shape:
         raise UnsupportedError("a linear layer on scalars")
-    return call.emit(Dense(kernel, bias), x)
+    return call.build.emit(Dense(kernel, bias), x)
 
 
 def _linear(call: Call) -> Result:
@@ -49,10 +49,10 @@ def _addmm(call: Call) -> Result:
         values = bias.constant
         if values.size == y.shape[-1]:
             return _dense(call, x, y.constant, as_weights(values.reshape(-1)))
-    return call.joined(Add(), matrix_product(call, x, y, "product"), bias)
+    return call.build.joined(Add(), matrix_product(call, x, y, "product"), bias)
 
 
-def matrix_product(call: Call, x: Tensor, y: Tensor, suffix: str = "", scale: float = 1.0) -> Tensor:
+def matrix_product(call: Call, x: Value, y: Value, suffix: str = "", scale: float = 1.0) -> Value:
     """``x @ y`` as torch means it: vectors count as matrices, leading axes broadcast."""
     if not x.rank or not y.rank:
         raise UnsupportedError("a matrix product with a number", accepted="tensors with axes")
@@ -64,8 +64,8 @@ def matrix_product(call: Call, x: Tensor, y: Tensor, suffix: str = "", scale: fl
 
 
 def contracted(
-    call: Call, terms: Sequence[str], result: str, tensors: Sequence[Tensor], suffix: str = "", scale: float = 1.0
-) -> Tensor:
+    call: Call, terms: Sequence[str], result: str, tensors: Sequence[Value], suffix: str = "", scale: float = 1.0
+) -> Value:
     """An Einstein sum of one or two tensors, whose axes of size 1 broadcast."""
     large = {
         label
@@ -100,7 +100,7 @@ def _left_out(term: str, label: str) -> str:
     return term.replace(label, "") if label else term
 
 
-def _thinned(call: Call, term: str, x: Tensor, large: Set[str]) -> tuple[str, Tensor]:
+def _thinned(call: Call, term: str, x: Value, large: Set[str]) -> tuple[str, Value]:
     """A term without the axes of size 1 that broadcast to ``large`` ones of the other tensor."""
     gone = [
         dim
@@ -111,22 +111,24 @@ def _thinned(call: Call, term: str, x: Tensor, large: Set[str]) -> tuple[str, Te
         return term, x
     batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
     dims = tuple(size for dim, size in enumerate(x.dims) if dim not in gone)
-    return "".join(label for dim, label in enumerate(term) if dim not in gone), call.viewed(x, dims, batch, "thin")
+    return "".join(label for dim, label in enumerate(term) if dim not in gone), call.build.viewed(
+        x, dims, batch, "thin"
+    )
 
 
-def _product(call: Call, named: Sequence[tuple[str, Tensor]], result: str, suffix: str, scale: float) -> Tensor:
+def _product(call: Call, named: Sequence[tuple[str, Value]], result: str, suffix: str, scale: float) -> Value:
     variables = [(term, x) for term, x in named if x.constant is None or x.batch is not None]
     trained = [(term, x.constant) for term, x in named if x.constant is not None and x.batch is None]
     if not trained or not variables:
         equation = f"{','.join(term for term, _ in named)}->{result}"
-        return call.emit(Einsum(equation, scale), *(x for _, x in named), suffix=suffix)
+        return call.build.emit(Einsum(equation, scale), *(x for _, x in named), suffix=suffix)
     ((term, x),), ((kernel_term, kernel),) = variables, trained
     kernel = as_weights(kernel * scale)
     if kernel.ndim == 2 and term and kernel_term[0] == term[-1] and result == term[:-1] + kernel_term[1]:
-        return call.emit(Dense(kernel), x, suffix=suffix)
+        return call.build.emit(Dense(kernel), x, suffix=suffix)
     if kernel.ndim == 2 and term and kernel_term[1] == term[-1] and result == term[:-1] + kernel_term[0]:
-        return call.emit(Dense(as_weights(kernel.T)), x, suffix=suffix)
-    return call.emit(EinsumDense(f"{term},{kernel_term}->{result}", kernel), x, suffix=suffix)
+        return call.build.emit(Dense(as_weights(kernel.T)), x, suffix=suffix)
+    return call.build.emit(EinsumDense(f"{term},{kernel_term}->{result}", kernel), x, suffix=suffix)
 
 
 def _matmul(call: Call) -> Result:
@@ -141,7 +143,7 @@ def _baddbmm(call: Call) -> Result:
     if call.number("beta", 1.0) != 1.0:
         raise UnsupportedError("baddbmm with a beta", accepted="beta = 1")
     found = matrix_product(call, call.tensor("batch1"), call.tensor("batch2"), "product", call.number("alpha", 1.0))
-    return call.joined(Add(), found, call.tensor())
+    return call.build.joined(Add(), found, call.tensor())
 
 
 def _einsum(call: Call) -> Result:
@@ -182,7 +184,7 @@ def _attention(call: Call) -> Result:
     return matrix_product(call, found, value)
 
 
-def _masked(call: Call, scores: Tensor) -> Tensor:
+def _masked(call: Call, scores: Value) -> Value:
     """``scores`` with the mask, which has truth values or what is added."""
     mask = call.tensor("attn_mask")
     if mask.constant is None:
@@ -192,16 +194,16 @@ def _masked(call: Call, scores: Tensor) -> Tensor:
     hidden = np.isneginf(mask.constant)
     rest = np.where(hidden, 0.0, mask.constant)
     if bool(np.any(rest != 0.0)):
-        added = call.affine(scores, scalar(1.0), replace(mask, value=as_weights(rest)), "masked")
-        scores = replace(added, hidden=scores.hidden)
-    return hiding(call, scores, replace(mask, value=as_weights(~hidden))) if bool(np.any(hidden)) else scores
+        added = call.build.affine(scores, constant(1.0), replace(mask, node=as_weights(rest)), "masked")
+        scores = replace(added, mask=scores.mask)
+    return hiding(call, scores, replace(mask, node=as_weights(~hidden))) if bool(np.any(hidden)) else scores
 
 
 def _embedding(call: Call) -> Result:
     table, x = call.weight("weight"), call.tensor("indices")
     if x.batch is not None and x.batch.merged > 1:
         raise UnsupportedError("an embedding of a batch that is merged with other axes", accepted="the batch by itself")
-    return call.emit(Embedding(table), x)
+    return call.build.emit(Embedding(table), x)
 
 
 def _weight_norm(call: Call) -> Result:
