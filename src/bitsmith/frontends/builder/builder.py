@@ -74,12 +74,21 @@ class Builder:
     """Emits the layers of the operator number ``origin``.
 
     ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
+    All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
+    along a first axis that values here do not show (``TimeDistributed``).
     """
 
     draft: Draft
     origin: int
     where: str
     samples: int | None = None
+    prefix: str = ""
+    source: str = ""
+    steps: int | None = None
+
+    def within(self, suffix: str) -> Builder:
+        """The builder of a part: what it emits has the suffix, followed by its own."""
+        return replace(self, prefix=joined_names(self.prefix, suffix))
 
     def emit(
         self,
@@ -95,7 +104,11 @@ class Builder:
         What depends on constants only is computed at once.
         """
         batch = next((operand.batch for operand in operands if operand.batch is not None), None)
-        shape = checked_elements(layer.output_shape([operand.shape for operand in operands]))
+        shapes = [operand.shape for operand in operands]
+        shape = checked_elements(layer.output_shape(shapes))
+        if self.steps is not None:
+            checked_elements((self.steps, *shape))
+            layer = over_time(layer, shapes, self.steps)
         for name, values in layer.weights().items():
             if not bool(np.all(np.isfinite(values))):
                 raise ModelFileError(f"{name} overflows", where=self.where, accepted="finite weights")
@@ -105,7 +118,8 @@ class Builder:
                 result = layer.reference([values[None] for values in known if values is not None])
             return Value(as_weights(result[0]), shape, batch, operands[0].label, kind)
         inputs = tuple(self.number(operand, suffix) for operand in operands)
-        emitted = Emitted(layer, inputs, self.origin, suffix, source=source, inner=inner)
+        name = joined_names(self.prefix, suffix)
+        emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
 
     def number(self, operand: Value, suffix: str = "") -> int:
@@ -116,7 +130,7 @@ class Builder:
         if found is not None:
             return found[1]
         values = finite(operand.node, operand.label or "a constant", self.where)
-        name = joined_names(suffix, "constant")
+        name = joined_names(self.prefix, suffix, "constant")
         number = self.draft.add(Emitted(Constant(values), (), self.origin, name, operand.label, "Constant"))
         # The array is kept, so that its identity stays its own.
         self.draft.constants[id(operand.node)] = operand.node, number
@@ -153,6 +167,8 @@ class Builder:
         y = self.each(inside, last) if isinstance(inside, Layer) else inside(last)
         perm = (0, rank + 1, *range(1, rank + 1))
         order = inverse(_within(y, perm))
+        if self.steps is not None:
+            order = (0, *(axis + 1 for axis in order))
         for number in range(first, len(self.draft.nodes)):
             node = self.draft.nodes[number]
             if not isinstance(node.layer, Constant):
