@@ -75,7 +75,8 @@ class Builder:
 
     ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
     All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
-    along a first axis that values here do not show (``TimeDistributed``).
+    along a first axis that values here do not show (``TimeDistributed``). A model that was ``built`` by its framework is broken
+    where shapes do not fit.
     """
 
     draft: Draft
@@ -85,6 +86,7 @@ class Builder:
     prefix: str = ""
     source: str = ""
     steps: int | None = None
+    built: bool = False
 
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""
@@ -105,9 +107,8 @@ class Builder:
         """
         batch = next((operand.batch for operand in operands if operand.batch is not None), None)
         shapes = [operand.shape for operand in operands]
-        shape = checked_elements(layer.output_shape(shapes))
+        shape = self._shape(layer, shapes)
         if self.steps is not None:
-            checked_elements((self.steps, *shape))
             layer = over_time(layer, shapes, self.steps)
         for name, values in layer.weights().items():
             if not bool(np.all(np.isfinite(values))):
@@ -121,6 +122,19 @@ class Builder:
         name = joined_names(self.prefix, suffix)
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
+
+    def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
+        """The shape of a layer's result."""
+        try:
+            shape = layer.output_shape(shapes)
+            checked_elements(shape if self.steps is None else (self.steps, *shape))
+        except UnsupportedError as error:
+            if not self.built:
+                raise
+            raise ModelFileError(
+                f"shapes that do not fit: {error.found}", where=self.where, accepted=error.accepted
+            ) from error
+        return shape
 
     def number(self, operand: Value, suffix: str = "") -> int:
         """The node of a value; that of a constant is made when it is first needed."""
@@ -157,12 +171,18 @@ class Builder:
         batch = None if value.batch is None else value.batch.at(list(perm).index(value.batch.axis))
         if order == tuple(range(len(order))):
             return replace(value, batch=batch)
-        return replace(self.emit(Permute(order), value, suffix=suffix, kind=value.kind, inner=inner), batch=batch)
+        source = "Permute" if inner else ""
+        y = self.emit(Permute(order), value, suffix=suffix, kind=value.kind, source=source, inner=inner)
+        return replace(y, batch=batch)
+
+    def channels_last(self, x: Value) -> Value:
+        """``x`` (batch, channels, positions...) with the channels as its last axis."""
+        return self.permuted(x, (0, *range(2, len(x.item) + 1), 1), "channels_last", inner=True)
 
     def spatial(self, x: Value, inside: Layer | Callable[[Value], Value]) -> Value:
         """``inside``, which has its channels last, on ``x`` (batch, channels, positions...), between permutations."""
         rank = len(x.item) - 1
-        last = self.permuted(x, (0, *range(2, rank + 2), 1), "channels_last", inner=True)
+        last = self.channels_last(x)
         first = len(self.draft.nodes)
         y = self.each(inside, last) if isinstance(inside, Layer) else inside(last)
         perm = (0, rank + 1, *range(1, rank + 1))
@@ -174,6 +194,12 @@ class Builder:
             if not isinstance(node.layer, Constant):
                 self.draft.nodes[number] = replace(node, order=order)
         return self.permuted(y, perm, "channels_first", inner=True)
+
+    def reorder(self, value: Value, order: Order) -> None:
+        """Say how the result of what has just been emitted is stored."""
+        if isinstance(value.node, int):
+            order = order if self.steps is None else (0, *(axis + 1 for axis in order))
+            self.draft.nodes[value.node] = replace(self.draft.nodes[value.node], order=order)
 
     def stacked(self, value: Value, axis: int, index: int) -> Value | None:
         """The operand that ``index`` along ``axis`` (of a sample) of a stack is, if the value is one."""

@@ -241,7 +241,8 @@ def through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int
             found.append(((*first[:axis], merged, *first[axis + 1 :]), Batch(axis, outer, merged // outer)))
     if not found:
         raise MixedSamplesError(
-            f"a tensor of axes {before.dims} viewed as {first}", accepted="shapes that keep the batch axis"
+            f"moves elements between samples (axes {before.dims} viewed as {first})",
+            accepted="shapes that keep the batch axis",
         )
 
     def rank(one: tuple[Shape, Batch]) -> tuple[bool, bool, bool, int]:
