@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
+from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, DType, Node, Ref
 from bitsmith.frontends.torch.sizes import Size
 from bitsmith.layers.layer import Floats
@@ -61,7 +64,8 @@ class Call:
         if isinstance(reference, bool | int | float | str) and (
             not isinstance(reference, str) or reference in _INFINITE
         ):
-            return constant(_INFINITE[reference] if isinstance(reference, str) else float(reference))
+            kind = Kind.BOOL if isinstance(reference, bool) else Kind.REAL
+            return constant(_INFINITE[reference] if isinstance(reference, str) else float(reference), kind=kind)
         raise UnsupportedError(f"the argument {shown(reference)}", accepted="tensors and numbers")
 
     def tensor(self, name: str = "self", *, masked: bool = False) -> Value:
@@ -74,7 +78,8 @@ class Call:
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
         if value.mask is not None and not masked:
             raise UnsupportedError("minus infinity", accepted="-inf only as a mask of softmax")
-        return value
+        number = self.dtypes.get(argument.name) if isinstance(argument, Ref) else None
+        return value if number is None else replace(value, kind=kind_of(number))
 
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
@@ -176,6 +181,11 @@ class Call:
         value = self.argument(name)
         return value.number if isinstance(value, DType) else None
 
+    def kind_of_result(self) -> Kind | None:
+        """The kind of the first result; None if the program does not say it."""
+        number = self.dtypes.get(self.node.results[0] or "") if self.node.results else None
+        return None if number is None else kind_of(number)
+
     def dtype_of(self, name: str) -> int:
         """The number of the element type of a tensor that is an argument."""
         value = self.argument(name)
@@ -193,3 +203,8 @@ class Translation:
 
     read: Translator
     becomes: str
+
+
+def kind_of(number: int) -> Kind:
+    """What an element type, by its number in torch's schema, means to arithmetic."""
+    return Kind.REAL if number in FLOATS else Kind.of(np.dtype(DTYPES.get(number, "f4")))

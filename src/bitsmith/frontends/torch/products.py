@@ -10,16 +10,15 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Value, constant
-from bitsmith.frontends.torch.activations import softmax
-from bitsmith.frontends.torch.archive import BOOL
-from bitsmith.frontends.torch.arithmetic import hiding
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.ops.activations import softmax
+from bitsmith.frontends.ops.arithmetic import add, add_scaled
+from bitsmith.frontends.ops.masks import hides, hiding, masked_sum
 from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.merge import Add
 
 
 def _dense(call: Call, x: Value, kernel: Floats, bias: Floats | None) -> Value:
@@ -36,20 +35,14 @@ def _linear(call: Call) -> Result:
 
 
 def _addmm(call: Call) -> Result:
-    if call.number("beta", 1.0) != 1.0 or call.number("alpha", 1.0) != 1.0:
-        raise UnsupportedError("addmm with factors", accepted="alpha = beta = 1")
+    """``beta * bias + alpha * x @ y``."""
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     x, y, bias = call.tensor("mat1"), call.tensor("mat2"), call.tensor("self")
-    if (
-        x.constant is None
-        and y.constant is not None
-        and y.batch is None
-        and bias.constant is not None
-        and bias.batch is None
-    ):
-        values = bias.constant
+    if x.constant is None and y.is_trained and y.constant is not None and bias.is_trained and bias.constant is not None:
+        values = beta * bias.constant
         if values.size == y.shape[-1]:
-            return _dense(call, x, y.constant, as_weights(values.reshape(-1)))
-    return call.build.joined(Add(), matrix_product(call, x, y, "product"), bias)
+            return _dense(call, x, as_weights(alpha * y.constant), as_weights(values.reshape(-1)))
+    return add_scaled(call.build, matrix_product(call, x, y, "product", alpha), bias, beta)
 
 
 def matrix_product(call: Call, x: Value, y: Value, suffix: str = "", scale: float = 1.0) -> Value:
@@ -140,10 +133,9 @@ def _matrix_by_vector(call: Call) -> Result:
 
 
 def _baddbmm(call: Call) -> Result:
-    if call.number("beta", 1.0) != 1.0:
-        raise UnsupportedError("baddbmm with a beta", accepted="beta = 1")
+    """``beta * bias + alpha * x @ y``."""
     found = matrix_product(call, call.tensor("batch1"), call.tensor("batch2"), "product", call.number("alpha", 1.0))
-    return call.build.joined(Add(), found, call.tensor())
+    return add_scaled(call.build, found, call.tensor(), call.number("beta", 1.0))
 
 
 def _einsum(call: Call) -> Result:
@@ -176,11 +168,10 @@ def _attention(call: Call) -> Result:
     terms = (leading[len(leading) - query.rank + 2 :] + "id", leading[len(leading) - key.rank + 2 :] + "jd")
     scores = contracted(call, terms, f"{leading}ij", (query, key), "scores", scale)
     if call.flag("is_causal"):
-        mask = constant(np.tri(scores.dims[-2], scores.dims[-1]))
-        scores = hiding(call, scores, mask)
+        scores = hiding(call.build, scores, constant(np.tri(scores.dims[-2], scores.dims[-1])))
     if call.given("attn_mask"):
         scores = _masked(call, scores)
-    found = softmax(call, scores, -1, "softmax")
+    found = softmax(call.build.within("softmax"), scores, -1)
     return matrix_product(call, found, value)
 
 
@@ -189,14 +180,11 @@ def _masked(call: Call, scores: Value) -> Value:
     mask = call.tensor("attn_mask")
     if mask.constant is None:
         raise UnsupportedError("a mask that is computed from the inputs", accepted="constant masks")
-    if call.dtype_of("attn_mask") == BOOL:
-        return hiding(call, scores, mask)
-    hidden = np.isneginf(mask.constant)
-    rest = np.where(hidden, 0.0, mask.constant)
-    if bool(np.any(rest != 0.0)):
-        added = call.build.affine(scores, constant(1.0), replace(mask, node=as_weights(rest)), "masked")
-        scores = replace(added, mask=scores.mask)
-    return hiding(call, scores, replace(mask, node=as_weights(~hidden))) if bool(np.any(hidden)) else scores
+    if mask.kind is Kind.BOOL:
+        return hiding(call.build, scores, mask)
+    if hides(mask):
+        return masked_sum(call.build.within("masked"), scores, mask, add)
+    return replace(add(call.build.within("masked"), replace(scores, mask=None), mask), mask=scores.mask)
 
 
 def _embedding(call: Call) -> Result:

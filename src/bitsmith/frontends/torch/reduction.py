@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Value, constant
-from bitsmith.frontends.torch.arithmetic import ARITHMETIC, ZERO
+from bitsmith.frontends.builder.value import ZERO, Batch, Value, constant
+from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Call, Result, Translation, Translator
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
