@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo-output
 JOBS ?= auto
 
-.PHONY: demo test test-slow test-tools test-ci lint check bench docs size clean
+.PHONY: demo test test-slow test-tools test-ci mutants lint check bench docs size clean
 
 demo: $(VENV)/.user
 	$(BIN)/bitsmith demo --output-dir $(DEMO_DIR)
@@ -25,6 +25,10 @@ test-tools: $(VENV)/.dev
 # The fixed share of the slow and tools tests that CI runs.
 test-ci: $(VENV)/.dev
 	$(BIN)/pytest -m 'ci and (slow or tools)'
+
+# Small mistakes put into copies of src, each of which named tests must notice; half an hour.
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/mutants/run.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,11 +49,10 @@ docs: $(VENV)/.dev
 	PYTHONPATH=docs $(BIN)/python -m generate.layers docs/layers.md
 	PYTHONPATH=docs $(BIN)/python -m generate.accuracy docs/accuracy.md
 
-# Lines per package.
-size:
-	@for d in $$(find src/bitsmith -mindepth 1 -maxdepth 1 -type d -not -name '__*' -not -name data | sort); do printf '%6d  %s\n' "$$(cat $$(find $$d -name '*.py' -o -name '*.sv' -o -name '*.cpp' -o -name '*.v') /dev/null | wc -l)" "$$d"; done
-	@printf '%6d  src/bitsmith/*.py\n' "$$(cat src/bitsmith/*.py | wc -l)"
-	@printf '%6d  tests\n' "$$(cat $$(find tests -name '*.py') | wc -l)"
+# Lines per package, and the difference to a revision: make size AGAINST=main
+AGAINST ?= main
+size: $(VENV)/.dev
+	@$(BIN)/python benchmarks/size.py $(AGAINST)
 
 clean:
 	rm -rf $(VENV) $(DEMO_DIR) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,14 +8,14 @@ import time
 import numpy as np
 
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 
 SIZES = (16, 64, 32, 32, 5)
 
 
-def softmax(build: Builder, x: Value, result: FixedFormat) -> Value:
+def softmax(build: ProgramBuilder, x: Value, result: FixedFormat) -> Value:
     """Max-subtract, exponential table, sum, reciprocal table, product."""
     n = x.shape[-1]
     difference = build.sub(x, build.reshape(build.amax(x, [-1]), (1,)))
@@ -37,7 +37,7 @@ def network(width: int, integer: int, *, full_range: bool = False, seed: int = 0
     """
     rng = np.random.default_rng(seed)
     fmt = FixedFormat(True, width, width - integer)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (SIZES[0],), fmt)
     for index, (n_in, n_out) in enumerate(itertools.pairwise(SIZES)):
         weights = np.rint(rng.normal(0, n_in**-0.5, (n_in, n_out)) * 2.0**fmt.frac).astype(np.int64)

@@ -21,17 +21,17 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.build import design
-from bitsmith.build.rtl import compare, stimuli
+from bitsmith.build.verification import compare, random_stimuli
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family, default_clock_period_ns
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
 from bitsmith.rtl.writer import Title
 
@@ -54,7 +54,7 @@ def dense(n: int, m: int, operand_bits: int, weight_bits: int, zeros: float = 0.
     half = 1 << (weight_bits - 1)
     weights = rng.integers(-half, half, (n, m)) * (rng.random((n, m)) >= zeros)
     form = FixedFormat(True, operand_bits, operand_bits // 2, Rounding.TRN, Overflow.SAT)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (n,), form)
     with builder.layer("dense"):
         y = builder.add(builder.linear(x, weights, weight_bits - 1), builder.const(rng.integers(-99, 99, m), 6))
@@ -66,7 +66,7 @@ def convolutional() -> Program:
     """Two convolutions of 8x8 images with pooling, and a dense layer on the flattened image."""
     rng = np.random.default_rng(0)
     form = FixedFormat(True, 8, 3, Rounding.RND, Overflow.SAT)
-    builder = Builder()
+    builder = ProgramBuilder()
     y, side, channels = builder.input("image", (8, 8, 2), form), 8, 2
     for k, filters in enumerate((4, 8)):
         with builder.layer(f"conv{k}"):
@@ -112,7 +112,9 @@ class Row:
     expected: Size
 
 
-def measured(case: Case, reuse: int, positions: int, products: Products, family: Family, *, simulate: bool) -> Row:
+def measured(
+    case: Case, reuse: int, positions: int, products: MultiplierStyle, family: Family, *, simulate: bool
+) -> Row:
     """The circuit with one reuse factor, and one number of positions at once, for all layers."""
     program = drop_dead(case.program, keep_probes=False)
     layers = {node.layer for node in program.nodes}
@@ -136,7 +138,7 @@ def measured(case: Case, reuse: int, positions: int, products: Products, family:
 def _simulated(program: Program, made: design.Circuit, root: Path, paths: Sequence[Path]) -> None:
     """Results must be the emulator's, cycles the schedule's."""
     emulator = Emulator(program)
-    raws = [raw[:8] for raw in stimuli(emulator, program, None)]
+    raws = [raw[:8] for raw in random_stimuli(program)]
     run = made.simulate(root, paths, raws, None)
     compare(emulator, program, run.outputs, raws)
     if (run.latency, run.interval) != made.cycles:
@@ -157,7 +159,7 @@ def main() -> None:
     for name in chosen.cases:
         case = CASES[name]()
         factors = [int(factor) for factor in chosen.reuse.split(",")] if chosen.reuse else case.reuse
-        products = Products.SHARED if chosen.resource else Products.CHEAPEST
+        products = MultiplierStyle.SHARED if chosen.resource else MultiplierStyle.CHEAPEST
         table = Table(
             "positions",
             "R",

@@ -30,7 +30,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.netlist import csd
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.netlist import Netlist, Product, Sum, Word, live_words
+from bitsmith.netlist.netlist import AddSub, Multiplier, Netlist, Word, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes import drop_dead
 
@@ -96,14 +96,14 @@ def count(make: Maker, kernel: Floats) -> Count:
     )
     program = drop_dead(compile_network(Network(nodes, ("x",), ("y",))).program, keep_probes=False)
     netlist = reduce_widths(elaborate(program))
-    sums = [word.width for word in _cells(netlist, Sum)]
+    sums = [word.width for word in _cells(netlist, AddSub)]
     digits = csd.count_digits(kernel.reshape(-1, kernel.shape[-1]).astype(np.int64)).sum(axis=0)
     return Count(
         nonzero=int(np.count_nonzero(kernel)),
         term_by_term=positions * int(np.maximum(digits - 1, 0).sum()),
         adders=len(sums),
         adder_bits=sum(sums),
-        multipliers=len(_cells(netlist, Product)),
+        multipliers=len(_cells(netlist, Multiplier)),
         lut=estimate(program, Family.ECP5).lut,
         seconds=time.perf_counter() - start,
     )
@@ -114,7 +114,7 @@ def in_proportion(pruned: Count, whole: Count, zeros: float) -> bool:
     return pruned.adders <= (1.0 - zeros) * whole.term_by_term and pruned.multipliers == 0
 
 
-def _cells(netlist: Netlist, kind: type[Sum] | type[Product]) -> list[Word]:
+def _cells(netlist: Netlist, kind: type[AddSub] | type[Multiplier]) -> list[Word]:
     words = [netlist.words[index] for index in live_words(netlist)]
     return [word for word in words if isinstance(word.cell, kind)]
 

@@ -16,6 +16,7 @@ from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from bitsmith.passes.index_inputs import index_inputs
 from bitsmith.passes.layout import layout
 from bitsmith.passes.lower import lower
+from bitsmith.passes.masks import fold_masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     """
     network = index_inputs(network)
     notes = (*network.notes, *_notes(network, calibrated=calibration is not None))
+    network = fold_masks(network, calibration)
     network = layout(network)
     network = fold_batchnorm(network)
     observed = calibrate(network, calibration)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.devices.parts import DEFAULT_PART, default_clock_period_ns, resolve_part
@@ -20,8 +21,8 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
-from bitsmith.mapping.directives import positions_at_once
-from bitsmith.model import Arrays, Model, Target, as_batches
+from bitsmith.mapping.directives import possible_parallelism
+from bitsmith.model import Arrays, Model, as_batches
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
@@ -316,7 +317,7 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
                 "and ReuseFactor lets them share hardware."
             )
             return
-        found = max(number for number in positions_at_once(grid) if number <= wanted)
+        found = max(number for number in possible_parallelism(grid) if number <= wanted)
         if grid and found < wanted and "weight" in node.layer.variables():
             yield (
                 f"ParallelizationFactor {wanted} of {node.name!r} is taken as {found}: of {'x'.join(map(str, grid))} positions "

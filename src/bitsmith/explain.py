@@ -16,7 +16,7 @@ from bitsmith.estimate.fit import Fit, fits, proposal
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.torch.live import Example, InputShapes
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
@@ -125,7 +125,7 @@ def _translated(network: Network) -> tuple[Program, tuple[BitsmithError, ...]]:
 
     Such a layer is replaced by an input of its shape, so that those after it are looked at too.
     """
-    builder, shapes, observed = Builder(), network.shapes(), calibrate(network, None)
+    builder, shapes, observed = ProgramBuilder(), network.shapes(), calibrate(network, None)
     values: dict[str, Value] = {}
     good: list[tuple[str, Value]] = []
     found: list[BitsmithError] = []

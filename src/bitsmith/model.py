@@ -6,19 +6,24 @@ import tokenize
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith import serialization
-from bitsmith.config import Backend, IOType, read_project
+from bitsmith.build.csim import CompiledProgram, compile_job
+from bitsmith.build.hls import HlsStages, build_hls
+from bitsmith.build.job import Batch, Job, Target
+from bitsmith.build.rtl import Stages, build
+from bitsmith.config import IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
-from bitsmith.flows.base import Progress
+from bitsmith.flows.run import Progress
+from bitsmith.hls.project import Stage
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
@@ -29,48 +34,27 @@ from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, input_format, render, rows
 
-if TYPE_CHECKING:
-    from bitsmith.build.csim import CompiledProgram
-
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""
 
-Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
-
-
 _PRODUCTS = {
-    Strategy.LATENCY: Products.CHEAPEST,
-    Strategy.RESOURCE: Products.SHARED,
-    Strategy.UNROLLED: Products.GRAPHS,
-    Strategy.DISTRIBUTED_ARITHMETIC: Products.GRAPHS,
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
 }
 
 
 class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is built where: the part, the clock and the project folder."""
-
-    output_dir: Path
-    project_name: str
-    part: str
-    clock_period_ns: float
-    clock_uncertainty: float = 0.0
-    """As a fraction of the period."""
-    input_data: Path | None = None
-    """Inputs for co-simulation (.npy), used when ``build`` is given none."""
-    backend: Backend = Backend.RTL
-    io_type: IOType = IOType.PARALLEL
 
 
 class Model:
@@ -97,10 +81,8 @@ class Model:
     @cached_property
     def _compiled(self) -> CompiledProgram:
         """The loaded C++ of the program."""
-        from bitsmith.build.csim import compile_model  # the flows are only needed here
-
         with working("compiling") as progress:
-            return compile_model(self, progress)
+            return compile_job(self._job(), progress)
 
     @property
     def directives(self) -> Directives:
@@ -271,10 +253,7 @@ class Model:
                 raise ConfigError(
                     f"{stage}=True with backend {self.target.backend.value!r}", where="build", accepted=f"{stage}=False"
                 )
-        from bitsmith.build.hls import HlsStages, build_hls
-        from bitsmith.build.rtl import Stages, build  # the flows are only needed here
-        from bitsmith.hls.project import Stage
-
+        job = self._job(batches)
         with working("building") if progress is None else nullcontext(progress) as shown:
             if hls:
                 vendor = {
@@ -285,9 +264,7 @@ class Model:
                     Stage.PNR: pnr,
                 }
                 asked_for = frozenset(stage for stage, asked in vendor.items() if asked)
-                return build_hls(
-                    self, HlsStages(csim is not False, asked_for, synth is None, reset), batches, progress=shown
-                )
+                return build_hls(job, HlsStages(csim is not False, asked_for, synth is None, reset), progress=shown)
             stages = Stages(
                 synth=synth is not False or pnr or bitstream,
                 cosim=cosim is not False,
@@ -295,7 +272,7 @@ class Model:
                 bitstream=bitstream,
                 reset=reset,
             )
-            return build(self, stages, batches, force=force, progress=shown)
+            return build(job, stages, force=force, progress=shown)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.
@@ -357,7 +334,7 @@ class Model:
                 return input_format(op)
         raise InputDataError(f"no input {name!r}", accepted=", ".join(op.name for op in self.program.input_ops()))
 
-    def design(self, further_notes: tuple[str, ...] = ()) -> Design:
+    def design(self) -> Design:
         """The model as reports describe it."""
         target = self.target
         return Design(
@@ -366,8 +343,13 @@ class Model:
             target.clock_period_ns,
             rows(self.network, self.program),
             self.network.outputs,
-            (*self.notes, *further_notes),
+            self.notes,
         )
+
+    def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
+        program = drop_dead(self.program, keep_probes=False)
+        given = None if inputs is None else tuple(inputs)
+        return Job(program, self.directives, self.target, self.emulator, self.design(), given)
 
     def __str__(self) -> str:
         target = self.target

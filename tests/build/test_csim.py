@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bitsmith.build.csim import real
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError, InputDataError, ProjectError
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
-from bitsmith.model import InputRangeWarning, Model, Target
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.model import InputRangeWarning, Model
 from bitsmith.project import Project
 from tests.properties.programs import random_program, random_stimuli
 from tests.system.examples import three_layer
@@ -88,7 +89,7 @@ def test_random_programs(tmp_path: Path, seed: int) -> None:
 
 
 def test_numbers_that_float64_cannot_hold(tmp_path: Path) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (40,), FixedFormat(True, 40, 20))
     y = build.mul(build.mul(x, x), x)
     program = build.program([("y", y), ("z", build.neg(y))])
@@ -147,9 +148,9 @@ def test_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io_type: str
     model, x = three_layer(tmp_path, backend="vitis")
     layers = [node.name for node in model.network.nodes]
     directives = Directives(
-        dict.fromkeys(layers, reuse), io_type == "io_parallel", dict.fromkeys(layers, Products.SHARED)
+        dict.fromkeys(layers, reuse), io_type == "io_parallel", dict.fromkeys(layers, MultiplierStyle.SHARED)
     )
     monkeypatch.setattr(Model, "directives", directives)
     assert_equal(model, [x[:100]])
     source = (tmp_path / "project" / "firmware" / f"{model.target.project_name}.cpp").read_text()
-    assert "#pragma HLS DATAFLOW" in source and ("kernels::fold" in source) == (reuse > 1)
+    assert "#pragma HLS DATAFLOW" in source and ("kernels::folded_product" in source) == (reuse > 1)

@@ -250,7 +250,7 @@ def test_doctor_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPa
     def nowhere(name: str) -> None:
         raise ToolMissingError("not there", where=name)
 
-    monkeypatch.setattr("bitsmith.flows.base.find", lambda tool: nowhere(tool.name))
+    monkeypatch.setattr("bitsmith.flows.tools.find", lambda tool: nowhere(tool.name))
     result = _run("doctor")
     assert result.exit_code == 0
     assert "missing  yosys: not there" in result.stdout

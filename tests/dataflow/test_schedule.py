@@ -10,10 +10,10 @@ from bitsmith.dataflow.processes import Network, Numbers
 from bitsmith.dataflow.schedule import Schedule, _Graph, schedule
 from bitsmith.dataflow.timing import Sequencer, timing
 from bitsmith.errors import ProgramError
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.mapping.test_partition import demanded
@@ -32,23 +32,21 @@ class Clock:
             parts = timing(process, latencies.get(number, 0)).sequencers
             first[number], last[number] = len(self.sequencers), len(self.sequencers) + len(parts) - 1
             self.sequencers += parts
-        for queue in found.queues:
-            within = queue.operand == -1
+        for fifo in found.fifos:
+            within = fifo.operand == -1
             ends = (
-                (first[queue.producer], last[queue.consumer])
-                if within
-                else (last[queue.producer], first[queue.consumer])
+                (first[fifo.producer], last[fifo.consumer]) if within else (last[fifo.producer], first[fifo.consumer])
             )
-            self.links.append((ends[0], queue.port, ends[1], max(queue.operand, 0), queue.depth))
-        self.entries = [first[number] for number in network.entries]
-        self.exits = [first[number] for number in network.exits]
+            self.links.append((ends[0], fifo.port, ends[1], max(fifo.operand, 0), fifo.depth))
+        self.sources = [first[number] for number in network.sources]
+        self.sinks = [first[number] for number in network.sinks]
 
     def run(self, frames: int, stalls: np.random.Generator | None = None) -> list[list[int]]:
         """When each sequencer acts; with ``stalls`` the borders wait at random."""
         acts: list[list[int]] = [[] for _ in self.sequencers]
         now = 0
         while any(len(at) < part.actions * frames for at, part in zip(acts, self.sequencers, strict=True)):
-            waiting = {n for n in (*self.entries, *self.exits) if stalls is not None and stalls.random() < 0.5}
+            waiting = {n for n in (*self.sources, *self.sinks) if stalls is not None and stalls.random() < 0.5}
             for number in [n for n in range(len(acts)) if n not in waiting and self._may(n, now, acts, frames)]:
                 acts[number].append(now)
             now += 1
@@ -57,7 +55,7 @@ class Clock:
 
     def ends(self, acts: list[list[int]], frame: int) -> int:
         """The cycle in which the last token of a frame leaves."""
-        return max(acts[n][(frame + 1) * self.sequencers[n].actions - 1] for n in self.exits)
+        return max(acts[n][(frame + 1) * self.sequencers[n].actions - 1] for n in self.sinks)
 
     def _count(self, number: int, what: str, row: int, actions: int) -> int:
         """A cumulative count after so many actions."""
@@ -89,7 +87,7 @@ def small(seed: int) -> tuple[Network, dict[int, int]]:
     program = drop_dead(random_program(seed, hardware=True), keep_probes=False)
     network = partition(program, demanded(seed, program))
     rng = np.random.default_rng(seed)
-    pipelined = (kinds.Map, kinds.Fold, kinds.Scan)
+    pipelined = (kinds.Map, kinds.FoldedProduct, kinds.Scan)
     latencies = {k: int(rng.integers(0, 6)) for k, p in enumerate(network.processes) if isinstance(p.kind, pipelined)}
     return network, latencies
 
@@ -100,7 +98,7 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
     found = schedule(network, latencies)
     clock = Clock(network, latencies, found)
     acts = clock.run(found.frames)
-    begun = min(acts[n][0] for n in clock.entries)
+    begun = min(acts[n][0] for n in clock.sources)
     assert found.latency == clock.ends(acts, 0) - begun
     assert found.interval == clock.ends(acts, found.frames - 1) - clock.ends(acts, found.frames - 2)
     assert found.interval <= max(part.cycles for part in clock.sequencers)  # no queue lowers the rate
@@ -113,7 +111,7 @@ def test_no_stall_at_the_borders_locks_up(seed: int) -> None:
 
 
 def test_queues_that_are_too_short_are_told() -> None:
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
     windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))
     program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
@@ -133,23 +131,23 @@ def test_random_programs_have_a_schedule(share: int) -> None:
 
 def test_what_waits_for_a_slow_product_waits_before_it_becomes_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     form = FixedFormat(True, 8, 3)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (12, 12, 2), form)
     with builder.layer("conv"):
         windows = builder.reshape(builder.window(x, (3, 3), (2, 2), (1, 1), ((0, 0), (0, 0))), (5, 5, 18))
         y = builder.linear(windows, np.arange(18 * 4).reshape(18, 4) % 13 - 6, 3)
-    network = partition(builder.program([("y", y)]), Directives({"conv": 24}, False, {"conv": Products.SHARED}))
+    network = partition(builder.program([("y", y)]), Directives({"conv": 24}, False, {"conv": MultiplierStyle.SHARED}))
     found = schedule(network, {})
     assert found.interval == 25 * 24
     (window,) = [k for k, process in enumerate(network.processes) if isinstance(process.kind, kinds.Window)]
 
     def behind(one: Schedule) -> int:
-        return next(queue.depth for queue in one.queues if queue.producer == window)
+        return next(fifo.depth for fifo in one.fifos if fifo.producer == window)
 
     def bits(one: Schedule) -> int:
         return sum(
-            queue.depth * int(network.processes[queue.consumer].takes[queue.operand].token.width.sum())
-            for queue in one.queues
+            fifo.depth * int(network.processes[fifo.consumer].takes[fifo.operand].token.width.sum())
+            for fifo in one.fifos
         )
 
     assert behind(found) <= 2

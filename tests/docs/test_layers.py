@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.table import LAYERS
@@ -47,7 +47,7 @@ def test_translations_name_layers_that_exist() -> None:
 
 
 def test_what_does_not_run_is_said_with_its_reason() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 6, 3))
     y = build.cast_to(x, np.zeros(2, dtype=np.int64), objects([-1, -1]), objects([1, 1]), Rounding.TRN, Overflow.WRAP)
     ways = executions(build.program([("y", y)]))

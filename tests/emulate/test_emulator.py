@@ -17,7 +17,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir import oracle
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 
@@ -27,7 +27,7 @@ def dense(width: int, frac: int, n: int = 6) -> Program:
     rng = random.Random(3)
     fmt = FixedFormat(True, width, frac)
     weights = np.array([rng.randint(fmt.lo, fmt.hi) for _ in range(4 * n)], dtype=object).reshape(n, 4)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (n,), fmt)
     y = build.linear(x, weights, frac)
     z = build.cast(build.max(y, build.const(0)), fmt)
@@ -35,7 +35,7 @@ def dense(width: int, frac: int, n: int = 6) -> Program:
 
 
 def passthrough(fmt: FixedFormat, shape: tuple[int, ...] = ()) -> Emulator:
-    build = Builder()
+    build = ProgramBuilder()
     return Emulator(build.program([("y", build.input("x", shape, fmt))]))
 
 
@@ -161,7 +161,7 @@ def test_values_outside_are_counted(width: int) -> None:
 
 
 def test_no_negative_zeros() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (), FixedFormat(True, 8, 4))
     y = build.cast(x, FixedFormat(True, 8, 0, Rounding.TRN_ZERO, Overflow.SAT))
     (result,) = Emulator(build.program([("y", y)])).run([np.array([-0.25, -0.0])])
@@ -178,7 +178,7 @@ def test_runs_share_no_state() -> None:
 
 
 def test_a_million_weights_are_ready_within_a_second() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1000,), FixedFormat(True, 16, 10))
     weights = np.random.default_rng(0).integers(-(2**15), 2**15, (1000, 1000))
     program = build.program([("y", build.linear(x, weights, 12))])
@@ -191,3 +191,22 @@ def test_importing_is_light() -> None:
     code = "import sys, bitsmith.emulate; print('scipy' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_a_table_of_values_far_from_0() -> None:
+    build = ProgramBuilder()
+    x = build.cast_to(build.input("x", (2,), FixedFormat(False, 4, 0)), 0, 5, 9, Rounding.TRN, Overflow.SAT)
+    program = build.program([("y", build.table(x, 4, np.arange(10, 17) ** 2, 0))])
+    (found,) = Emulator(program).run_raw([np.array([[5, 9], [6, 8]])])
+    np.testing.assert_array_equal(found, [[121, 225], [144, 196]])
+
+
+def test_sums_between_that_are_larger_than_the_result() -> None:
+    """Numbers and differences fit single precision, sums of two numbers do not."""
+    build = ProgramBuilder()
+    x = build.input("x", (4,), FixedFormat(False, 24, 0))
+    near = build.cast_to(x, 0, (1 << 24) - 4, (1 << 24) - 1, Rounding.TRN, Overflow.SAT)
+    program = build.program([("y", build.linear(near, np.array([[1], [1], [-1], [-1]])))])
+    raw = (1 << 24) - np.random.default_rng(0).integers(1, 5, (64, 4))
+    (found,) = Emulator(program).run_raw([raw])
+    np.testing.assert_array_equal(found[:, 0], raw[:, 0] + raw[:, 1] - raw[:, 2] - raw[:, 3])

@@ -9,18 +9,18 @@ import pytest
 
 from bitsmith.devices.parts import Family
 from bitsmith.estimate.size import Size, estimate, estimate_layout
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.netlist import Mux, Sum, live_words
+from bitsmith.netlist.netlist import AddSub, Mux, live_words
 from bitsmith.netlist.pipeline import carry_start
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import dense_program
 from tests.properties.programs import random_program
 
 
-def estimated(build: Builder, y: Value) -> Size:
+def estimated(build: ProgramBuilder, y: Value) -> Size:
     return estimate(build.program([("y", y)]), Family.ECP5)
 
 
@@ -32,7 +32,7 @@ def test_dense_networks(sizes: tuple[int, ...], bits: int, zeros: float) -> None
     size = estimate(program, Family.ECP5)
     netlist = reduce_widths(elaborate(program))
     words = [netlist.words[index] for index in live_words(netlist)]
-    sums = [(word, word.cell) for word in words if isinstance(word.cell, Sum)]
+    sums = [(word, word.cell) for word in words if isinstance(word.cell, AddSub)]
     luts = sum(word.width + word.drop - carry_start(cell) for word, cell in sums)
     luts += sum(word.width for word in words if isinstance(word.cell, Mux)) // 2
     assert size.adders == pytest.approx(len(sums), rel=0.2)
@@ -49,7 +49,7 @@ def test_a_million_weights_take_less_than_a_second() -> None:
 
 
 def test_every_op_is_counted_by_its_positions() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (4, 6), FixedFormat(True, 8, 4))
     y = build.input("y", (4, 6), FixedFormat(True, 8, 4))
     weights = np.arange(-9, 9).reshape(6, 3)
@@ -69,7 +69,7 @@ def test_every_op_is_counted_by_its_positions() -> None:
 
 
 def test_casts_cost_what_they_lose() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (10,), FixedFormat(True, 12, 6))
     lut = {
         (rounding, overflow): estimated(build, build.cast(x, FixedFormat(True, 8, 4, rounding, overflow))).lut
@@ -82,11 +82,11 @@ def test_casts_cost_what_they_lose() -> None:
 
 
 def test_dead_ops_are_free_and_recurrences_count_every_step() -> None:
-    def cell() -> tuple[Builder, Value]:
-        body = Builder()
+    def cell() -> tuple[ProgramBuilder, Value]:
+        body = ProgramBuilder()
         state, item = (body.input(n, (3,), FixedFormat(True, 6, 2)) for n in ("state", "item"))
         after = body.cast(body.add(state, item), FixedFormat(True, 6, 2))
-        build = Builder()
+        build = ProgramBuilder()
         xs = build.input("xs", (5, 3), FixedFormat(True, 6, 2))
         program = body.program([("next", after), ("y", after)])
         start = build.cast_to(build.const([0, 0, 0]), 2, -32, 31, Rounding.TRN, Overflow.WRAP)
@@ -106,7 +106,7 @@ def test_random_programs_have_a_size(seed: int) -> None:
 
 
 def test_a_branch_that_waits_is_counted() -> None:
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (40, 40, 8), FixedFormat(True, 8, 4))
     windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
     reduced = builder.sum(windows, (2, 3))

@@ -10,20 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend
 from bitsmith.emulate import Emulator
 from bitsmith.errors import InputDataError, ToolFailedError
 from bitsmith.flows import csim
-from bitsmith.flows.base import execute
 from bitsmith.flows.csim import INCLUDE, Bridge, BridgeLibrary
+from bitsmith.flows.run import execute
 from bitsmith.hls import HlsProject, HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import pack, unpack
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, objects
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import STRICT, open_headers, written
 from tests.properties.programs import random_stimuli
@@ -32,7 +33,7 @@ from tests.system.test_random_networks import random_network
 
 
 def small() -> Program:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 6, 3))
     return build.program([("y", build.linear(x, [[1, -2], [3, 1]], 1))])
 
@@ -73,7 +74,7 @@ def test_digits_bit_for_bit(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_quarter_of_a_million_weights(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (16,), FixedFormat(True, 10, 6))
     for name, rows, columns in (("fc1", 16, 500), ("fc2", 500, 500), ("fc3", 500, 5)):
         with build.layer(name):
@@ -144,7 +145,7 @@ def test_bench_of_wide_numbers_and_odd_names(tmp_path: Path, backend: Backend | 
     """
     chosen = backend or Backend.VITIS
     include = INCLUDE if backend is None else open_headers(DIALECTS[backend.value].family)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("read", (3,), FixedFormat(True, 70, 40))
     y = build.input("wrong", (2,), FixedFormat(False, 64, -3))
     model = Model(
@@ -204,7 +205,7 @@ def test_two_libraries_in_one_process(tmp_path: Path) -> None:
     given = np.array([[8, 0]], dtype=np.uint64)  # 1.0 and 0.0
     results = []
     for k, factor in enumerate((1, 3)):
-        build = Builder()
+        build = ProgramBuilder()
         y = build.linear(build.input("x", (2,), FixedFormat(True, 6, 3)), [[factor], [0]], 0)
         program = build.program([("y", build.cast(y, FixedFormat(True, 9, 3)))])
         (tmp_path / str(k)).mkdir()

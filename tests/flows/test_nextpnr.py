@@ -8,8 +8,8 @@ import pytest
 
 from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.flows.base import FoundTool, Origin
 from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream, place_and_route
+from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import netlist, synthesize
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.bus_wrappers import uart

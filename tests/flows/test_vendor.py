@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
-from bitsmith.flows import base
-from bitsmith.flows.base import execute
+from bitsmith.flows import run
+from bitsmith.flows.run import execute
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Driver, Way
@@ -145,7 +145,7 @@ def test_nothing_written_is_a_failure_that_shows_the_last_line(fakes: FakeTools,
 def test_a_tool_that_goes_on_after_an_error_is_stopped(
     fakes: FakeTools, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "_ERROR_GRACE_S", 0.3)
+    monkeypatch.setattr(run, "_ERROR_GRACE_S", 0.3)
     fail(fakes, "vitis", f"print({ERRORS['vitis']!r}, flush=True); time.sleep(60)")
     started = time.monotonic()
     with pytest.raises(ToolFailedError, match="stopped at an error: ERROR: "):

@@ -9,7 +9,7 @@ import platformdirs
 import pytest
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.base import GXX, VERILATOR, find
+from bitsmith.flows.tools import GXX, VERILATOR, find
 from bitsmith.flows.verilator import Simulation, compiled_runtime, lint, simulate
 from tests.flows.designs import Design, adders, passthrough, random_words
 

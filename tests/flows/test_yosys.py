@@ -9,7 +9,7 @@ import pytest
 
 from bitsmith.devices.parts import Family
 from bitsmith.errors import ConfigError, ToolFailedError
-from bitsmith.flows.base import FoundTool, Origin
+from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import Synthesis, count, netlist, synthesize
 from tests.flows.designs import adders
 

@@ -321,7 +321,7 @@ def mutated(draw: st.DrawFn) -> Any:
     return model
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.over_budget])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(model=mutated())
 def test_mutated_json(model: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()

@@ -30,6 +30,7 @@ class Each(nn.Module):
 LINES: dict[str, Any] = {
     "conv": nn.Conv1d(4, 3, 3),
     "conv_same": nn.Conv1d(4, 3, 4, padding="same", dilation=2),
+    "conv_same_uneven": nn.Conv1d(4, 3, 4, padding="same"),
     "conv_groups": nn.Conv1d(4, 8, 3, stride=2, padding=2, groups=2, bias=False),
     "conv_reflect": nn.Conv1d(4, 2, 3, padding=2, padding_mode="reflect"),
     "conv_circular": nn.Conv1d(4, 2, 3, padding=1, padding_mode="circular"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bitsmith.hls import HlsTarget, write
 from bitsmith.hls.constants import array, decimals
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, objects
 
 
@@ -27,7 +27,7 @@ def test_decimals_are_exact(values: list[int], frac: int) -> None:
 
 def test_weights_as_text_are_the_constants() -> None:
     rng = np.random.default_rng(0)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (5,), FixedFormat(True, 6, 3))
     weights, fracs = rng.integers(-128, 128, (5, 7)), rng.integers(-2, 12, (5, 7))
     bias, wide = rng.integers(-9, 9, 7), objects([(1 << 80) + 1, *range(6)])

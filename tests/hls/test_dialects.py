@@ -17,7 +17,7 @@ from bitsmith.flows.csim import INCLUDE
 from bitsmith.hls import dialects
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.scripts import word
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from tests.hls.compiled import STRICT, written
@@ -46,7 +46,7 @@ def test_what_every_dialect_says(dialect: str) -> None:
 
 def million_weights() -> Program:
     rng = np.random.default_rng(0)
-    build = Builder()
+    build = ProgramBuilder()
     fmt = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
     y = build.input("x", (1000,), fmt)
     for size in (1000, 10):

@@ -15,7 +15,7 @@ import pytest
 from bitsmith.compiler import compile_network
 from bitsmith.errors import RangeError
 from bitsmith.hls.dialects import DIALECTS, Dialect
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.passes import drop_dead
@@ -54,7 +54,7 @@ def networks(seeds: range) -> dict[str, Program]:
 
 def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program:
     """Every mode into formats that drop fractional bits, drop integer bits, do both or none, or are no format at all."""
-    build = Builder()
+    build = ProgramBuilder()
     signed = build.input("signed", (40,), FixedFormat(True, 9, 4))
     unsigned = build.input("unsigned", (40,), FixedFormat(False, 7, 3))
     outputs = []

@@ -13,7 +13,7 @@ from bitsmith.errors import ConfigError
 from bitsmith.hls import HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.names import KEYWORDS, comment, identifier
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
@@ -84,7 +84,7 @@ def test_any_text_stays_in_its_comment(text: str) -> None:
 
 def hostile_program() -> Program:
     """A layer and an input of each name, two outputs of each second."""
-    build = Builder()
+    build = ProgramBuilder()
     fmt = FixedFormat(True, 5, 2)
     inputs = [build.input(name, (2,), fmt) for name in HOSTILE]
     outputs = []

@@ -11,7 +11,7 @@ import pytest
 from bitsmith.hls import HlsTarget, write
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.project import Stage
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 
 COMMANDS = (
@@ -23,7 +23,7 @@ COMMANDS = (
 @pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
 @pytest.mark.parametrize("dialect", ["vitis", "vivado"])
 def test_build_script_calls_the_tool_with_the_target(tmp_path: Path, dialect: str) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
     target = HlsTarget("net", "xcvu13p-flga2577-2-e", 4.0, 10.0, stages=(Stage.SYNTH, Stage.EXPORT))
     project = write(program, DIALECTS[dialect], target)
@@ -59,7 +59,7 @@ STAGES = {
 
 def xilinx(folder: Path, script: str, commands: str, stage: str = "") -> list[str]:
     """The commands that a script of the Vitis project in ``folder`` gives, for a stage that the environment names."""
-    build = Builder()
+    build = ProgramBuilder()
     program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
     project = write(program, DIALECTS["vitis"], HlsTarget("net", "xcvu13p-flga2577-2-e", 4.0, 10.0))
     for name in ("build_prj.tcl", "project.tcl", "vivado_synth.tcl", "vivado_pnr.tcl"):
@@ -123,7 +123,7 @@ CATAPULT = "project options flow solution directive go"
 
 def catapult(folder: Path, stage: str | None, found: str) -> tuple[int, list[str], str]:
     """Exit code, recorded commands and complaints of Catapult's script, where the library of the part is ``found``."""
-    build = Builder()
+    build = ProgramBuilder()
     program = build.program([("y", build.neg(build.input("x", (2,), FixedFormat(True, 4, 2))))])
     target = HlsTarget("net", "xcku115-flvb2104-2-i", 4.0, 10.0, stages=(Stage.SYNTH,))
     project = write(program, DIALECTS["catapult"], target)

@@ -14,11 +14,11 @@ from bitsmith.hls import HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.process import order_actions
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import assert_equal_to_emulator, open_headers
@@ -37,7 +37,7 @@ THREADS = Streams(
     start="std::thread {name}([&] {{ {function}({arguments}); }});",
     finish="{name}.join();",
 )
-"""Each process in a thread of its own, and queues that fill."""
+"""Each process in a thread of its own, and FIFOs that fill."""
 
 
 def random_demands(programs: Mapping[str, Program]) -> dict[str, Directives]:
@@ -52,7 +52,7 @@ def weights(seed: int, rows: int, columns: int) -> Ints:
     return np.random.default_rng(seed).integers(-7, 8, (rows, columns)).astype(np.object_)
 
 
-def convolution(build: Builder, x: Value, layer: str, channels: int) -> Value:
+def convolution(build: ProgramBuilder, x: Value, layer: str, channels: int) -> Value:
     """3 by 3, the borders padded."""
     with build.layer(layer):
         windows = build.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
@@ -62,7 +62,7 @@ def convolution(build: Builder, x: Value, layer: str, channels: int) -> Value:
 
 def cnn() -> Program:
     """Rows that need memories, padding, a residual branch, pooling, and a dense layer on the flattened image."""
-    build = Builder()
+    build = ProgramBuilder()
     image = build.input("image", (5, 18, 2), FORMAT)
     first = convolution(build, image, "conv1", 3)
     second = convolution(build, first, "conv2", 3)
@@ -78,13 +78,13 @@ def cnn() -> Program:
 
 def folded(*, parallel: bool) -> Directives:
     """Three products of each row of the dense layer's matrix by one multiplier."""
-    return Directives({"dense_1": 3}, parallel, {"dense_1": Products.SHARED})
+    return Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED})
 
 
 def cnns() -> tuple[dict[str, Program], dict[str, Directives]]:
     """The network in streams and in arrays, unrolled and folded."""
     reuse = {"conv1": 3, "conv2": 9, "dense": 40}
-    products = dict.fromkeys(reuse, Products.SHARED)
+    products = dict.fromkeys(reuse, MultiplierStyle.SHARED)
     cases = {
         "streamed": STREAMED,
         "folded": Directives(reuse, parallel=False, products=products),
@@ -131,11 +131,11 @@ def test_with_the_open_headers(tmp_path: Path, dialect: Dialect) -> None:
 
 
 def bounded(dialect: Dialect) -> Dialect:
-    """``dialect`` with processes that run at once and queues that fill."""
+    """``dialect`` with processes that run at once and FIFOs that fill."""
     return replace(dialect, streams=THREADS)
 
 
-def test_queues_are_deep_enough(tmp_path: Path) -> None:
+def test_fifos_are_deep_enough(tmp_path: Path) -> None:
     cases, demands = cnns()
     cases |= programs(FEW)
     demands |= random_demands(programs(FEW))
@@ -144,7 +144,7 @@ def test_queues_are_deep_enough(tmp_path: Path) -> None:
 
 def test_a_frame_waits_beside_a_memory(tmp_path: Path) -> None:
     """The memory gives nothing until the whole frame is in it, so that the other operand waits as long."""
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (6, 6, 1), FORMAT)
     with build.layer("symmetric"):
         total = build.add(x, build.transpose(x, (1, 0, 2)))
@@ -168,12 +168,12 @@ def test_source_of_a_folded_layer() -> None:
     files = write_demanded(dense(), folded(parallel=False), DIALECTS["vitis"], TARGET).files
     assert """\
 /// Layer 'dense_1': products with a matrix, 3 steps each.
-void dense_1_fold(dense_1_regroup_to_dense_1_fold_stream_t &x0, dense_1_fold_to_dense_1_stream_t &y0) {
-#pragma HLS ARRAY_RESHAPE variable=dense_1_fold_weights cyclic factor=2
-    dense_1_fold_sum_t sums[2];
+void dense_1_product(dense_1_width_to_dense_1_product_stream_t &x0, dense_1_product_to_dense_1_stream_t &y0) {
+#pragma HLS ARRAY_RESHAPE variable=dense_1_product_weights cyclic factor=2
+    dense_1_product_sum_t sums[2];
 #pragma HLS ARRAY_PARTITION variable=sums complete
-    kernels::fold<dense_1_fold_weights_t, dense_1_fold_sum_t, dense_1_regroup_token_t, dense_1_fold_token_t, \
-1, 1, 3, 1, 1, 2>(x0, dense_1_fold_weights, sums, y0);
+    kernels::folded_product<dense_1_product_weights_t, dense_1_product_sum_t, dense_1_width_token_t, dense_1_product_token_t, \
+1, 1, 3, 1, 1, 2>(x0, dense_1_product_weights, sums, y0);
 }
 """ in files["firmware/net.cpp"]
     assert """\
@@ -183,7 +183,7 @@ void net(net_layers::x_stream_t &x, net_layers::y_stream_t &y) {
 #pragma HLS INTERFACE axis port=y
 """ in files["firmware/net.cpp"]
     assert "typedef kernels::token<dense_1_t, 2> dense_1_token_t;" in files["firmware/types.h"]
-    assert files["firmware/weights/dense_1_fold_weights.txt"] == "0.25, -0.5, 0, 0.75, 1.25, 0.25\n"
+    assert files["firmware/weights/dense_1_product_weights.txt"] == "0.25, -0.5, 0, 0.75, 1.25, 0.25\n"
 
 
 def test_arrays_at_the_border() -> None:
@@ -207,7 +207,7 @@ def test_residual_branches_wait_in_a_stream() -> None:
     ("source", "tokens", "actions"),
     [([0, 1], 2, [3, 3]), ([0, 0, 1], 2, [3, 2, 3]), ([-1, 1], 3, [4, 1, 3, 1]), ([-1, -1], 1, [4, 4, 1])],
 )
-def test_actions_at_the_head_of_a_queue(source: list[int], tokens: int, actions: list[int]) -> None:
+def test_actions_at_the_head_of_a_fifo(source: list[int], tokens: int, actions: list[int]) -> None:
     assert order_actions(np.array(source), tokens).tolist() == actions
 
 
@@ -249,6 +249,6 @@ def test_random_networks_at_length(tmp_path: Path, dialect: Dialect, share: int)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
-def test_queues_at_length(tmp_path: Path, share: int) -> None:
+def test_fifos_at_length(tmp_path: Path, share: int) -> None:
     cases, demands = at_length(range(50_000 + 25 * share, 50_025 + 25 * share))
     assert_equal_to_emulator(cases, bounded(DIALECTS["catapult"]), tmp_path, demands=demands, samples=3)

@@ -18,7 +18,7 @@ from bitsmith.hls import HlsProject, HlsTarget, write, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
 from tests.hls.compiled import ALL_AT_ONCE, STRICT
 from tests.hls.test_names import hostile_program
@@ -119,7 +119,7 @@ def test_test_bench(tmp_path: Path, dialect: str) -> None:
 @EACH
 @pytest.mark.parametrize("parallel", [False, True], ids=["streams", "arrays"])
 def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -> None:
-    simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": Products.SHARED}))
+    simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 
 
 @EACH

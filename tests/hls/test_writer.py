@@ -9,7 +9,7 @@ from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.hls import HlsProject, HlsTarget, write
 from bitsmith.hls.broadcasting import spread, suffix
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.indexing import moved
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -19,7 +19,7 @@ TARGET = HlsTarget("net", "xcu250-figd2104-2L-e", tool="bitsmith 1.0", digest="a
 
 
 def dense() -> Program:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (3,), FixedFormat(True, 6, 3))
     with build.layer("dense_1"):
         total = build.add(build.linear(x, [[1, -2], [0, 3], [5, 1]], 2), build.const([1, -1], 1))
@@ -132,7 +132,7 @@ def test_equal_programs_give_equal_projects() -> None:
 
 
 def test_bare_layers_keep_their_functions() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2, 2), FixedFormat(True, 4, 2))
     with build.layer("flatten"):
         y = build.reshape(x, (4,))
@@ -141,12 +141,12 @@ def test_bare_layers_keep_their_functions() -> None:
 
 
 def test_each_step_tells_its_layer() -> None:
-    step = Builder()
+    step = ProgramBuilder()
     state = step.input("state", (1,), FixedFormat(True, 6, 3))
     token = step.input("token", (1,), FixedFormat(True, 6, 3))
     after = step.cast(step.add(state, token), FixedFormat(True, 6, 3))
     body = step.program([("state", after), ("result", after)])
-    build = Builder()
+    build = ProgramBuilder()
     start, x = build.input("start", (1,), FixedFormat(True, 6, 3)), build.input("x", (4, 1), FixedFormat(True, 6, 3))
     with build.layer("rnn"):
         result = build.scan(body, [start], [x])
@@ -161,7 +161,7 @@ def test_each_step_tells_its_layer() -> None:
 
 
 def test_no_common_format() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 4, 2))
     far = build.shift(x, np.array([0, 600]))
     with pytest.raises(RangeError, match="common format"):
@@ -169,7 +169,7 @@ def test_no_common_format() -> None:
 
 
 def test_odd_wrap_is_refused() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 6, 2))
     odd = build.cast_to(x, 1, -3, 6, Rounding.TRN, Overflow.WRAP)
     with pytest.raises(UnsupportedError, match="wraps"):
@@ -191,7 +191,7 @@ def test_spread_is_the_broadcast() -> None:
 
 
 def test_moved_window_pads_with_zeros() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (4,), FixedFormat(True, 4, 2))
     program = build.program([("y", build.window(x, [2], [2], [2], [(1, 1)]))])
     op = program.nodes[-1].op

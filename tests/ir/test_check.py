@@ -66,6 +66,7 @@ def test_message_shows_the_neighbourhood() -> None:
         (Program(PROGRAM.nodes, (Output("y", 4),)), "which is none"),
         (Program(PROGRAM.nodes, (Output("y", 3), Output("y", 2))), "two outputs called 'y'"),
         (Program(PROGRAM.nodes, PROGRAM.outputs, (Output("p", 9),)), "probe 'p'"),
+        (Program(PROGRAM.nodes, PROGRAM.outputs, (Output("p", 2), Output("p", 3))), "two probes called 'p'"),
     ],
 )
 def test_refusals(program: Program, found: str) -> None:

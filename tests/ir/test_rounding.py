@@ -9,7 +9,7 @@ import pytest
 
 from bitsmith.emulate import Emulator
 from bitsmith.ir import oracle
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.infer import infer
 from bitsmith.ir.rounding import drop_bits, fold_overflow
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, TensorType, objects
@@ -48,7 +48,7 @@ def test_cast_exhaustively(rounding: Rounding, overflow: Overflow, padding: int)
         FixedFormat(True, 1, 0),
         FixedFormat(False, 1, 1),
     ):
-        build = Builder()
+        build = ProgramBuilder()
         x = build.input("x", (), SOURCE)
         wide = build.sub(build.add(x, build.const(1 << padding)), build.const(1 << padding)) if padding else x
         y = build.cast(wide, FixedFormat(target.signed, target.width, target.frac, rounding, overflow))
@@ -64,7 +64,7 @@ def test_cast_exhaustively(rounding: Rounding, overflow: Overflow, padding: int)
 def test_inferred_range_of_a_cast_is_exact(rounding: Rounding, overflow: Overflow) -> None:
     """Except for WRAP and SAT_ZERO, whose ranges may have holes, both bounds are reached."""
     for lo, hi in ((-64, 63), (-5, 11), (3, 4), (0, 0)):
-        build = Builder()
+        build = ProgramBuilder()
         x = build.cast_to(build.input("x", (), SOURCE), 3, lo, hi, Rounding.TRN, Overflow.SAT)
         op = build.cast(x, FixedFormat(True, 4, 1, rounding, overflow))
         inferred = infer(build.program([("y", op)]).nodes[-1].op, [TensorType.of((), 3, lo, hi)])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Output, Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import FixedFormat, TensorType
@@ -25,7 +25,7 @@ probe dense_1 %1
 
 
 def test_reads_as_it_prints() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 8, 4))
     with build.layer("dense_1"):
         y = build.linear(x, [[3], [-1]], 1)
@@ -115,7 +115,7 @@ def test_damaged_text_gives_a_program_error_or_a_program(seed: int, place: int, 
 
 
 def test_many_constants_take_little_time() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (200,), FixedFormat(True, 16, 10))
     weights = np.random.default_rng(0).integers(-(2**15), 2**15, (200, 1000))
     program = build.program([("y", build.linear(x, weights, 12))])

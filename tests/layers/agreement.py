@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths

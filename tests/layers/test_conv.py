@@ -24,7 +24,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
 from bitsmith.netlist.elaborate import elaborate
-from bitsmith.netlist.netlist import Sum, live_words
+from bitsmith.netlist.netlist import AddSub, live_words
 from bitsmith.passes import drop_dead
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
@@ -158,7 +158,7 @@ def adders(layer: Layer, shape: Shape) -> int:
     """Additions in the netlist that something needs."""
     network = network_of(layer, [shape], formats={0: SMALL})
     netlist = elaborate(drop_dead(compile_network(network).program, keep_probes=False))
-    return sum(isinstance(netlist.words[index].cell, Sum) for index in live_words(netlist))
+    return sum(isinstance(netlist.words[index].cell, AddSub) for index in live_words(netlist))
 
 
 def test_zero_weights_and_dead_channels_cost_nothing() -> None:

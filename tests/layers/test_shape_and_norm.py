@@ -60,6 +60,16 @@ def test_folding_keeps_the_function() -> None:
     assert probes == ["x0", "norm"]
 
 
+def test_a_normalisation_along_positions_is_not_folded() -> None:
+    """Not even where there are as many positions as channels."""
+    rng = np.random.default_rng(1)
+    network = network_of(Dense(as_weights(rng.standard_normal((4, 3)))), [(3, 4)])
+    norm = BatchNormalization(as_weights(rng.uniform(0.5, 2, 3)), as_weights(rng.standard_normal(3)), axis=0)
+    nodes = (*network.nodes, NetworkNode("norm", norm, ("layer",)))
+    folded = fold_batchnorm(Network(nodes, network.inputs, ("norm",)))
+    assert [node.layer.kind for node in folded.nodes] == ["Input", "Dense", "BatchNormalization"]
+
+
 def test_a_given_result_precision_prevents_folding() -> None:
     network = chain(Settings({"result": FixedFormat(True, 16, 10)}))
     assert fold_batchnorm(network) == network

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Fold, Map
+from bitsmith.dataflow.processes import FoldedProduct, Map
 from bitsmith.devices.parts import Family
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Cut, Matrix, Products, cut, cut_of_tokens
+from bitsmith.mapping.folding import Folding, Matrix, MultiplierStyle, choose_folding, choose_folding_of_tokens
 from bitsmith.mapping.partition import partition
 from tests.mapping.test_partition import assert_same
 
@@ -29,7 +29,7 @@ def dense(n: int, m: int, zeros: float = 0.0) -> Program:
     """A dense layer with bias and rectifier."""
     rng = np.random.default_rng(0)
     weights = rng.integers(-127, 128, (n, m)) * (rng.random((n, m)) >= zeros)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (n,), FORMAT)
     with builder.layer("dense"):
         y = builder.add(builder.linear(x, weights, 6), builder.const(rng.integers(-99, 99, m), 6))
@@ -37,42 +37,46 @@ def dense(n: int, m: int, zeros: float = 0.0) -> Program:
     return builder.program([("y", y)])
 
 
-@pytest.mark.parametrize("products", Products)
+@pytest.mark.parametrize("products", MultiplierStyle)
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_area_falls_and_cycles_are_kept(matrix: Matrix, products: Products) -> None:
+def test_area_falls_and_cycles_are_kept(matrix: Matrix, products: MultiplierStyle) -> None:
     most = matrix.vectors * matrix.n * matrix.m
     areas = []
     for cycles in range(1, min(most, 300) + 1):
-        chosen = cut(matrix, cycles, products)
+        chosen = choose_folding(matrix, cycles, products)
         assert chosen.cycles <= cycles
         assert matrix.vectors % chosen.serial == 0 and matrix.m % chosen.groups == 0
         areas.append(matrix.area(chosen))
-    folded = areas[1:] if products is Products.SHARED else areas
+    folded = areas[1:] if products is MultiplierStyle.SHARED else areas
     assert folded == sorted(folded, reverse=True)
 
 
 def test_what_products_are_made_of() -> None:
     matrix = MATRICES[0]
-    assert cut(matrix, 16, Products.GRAPHS) == Cut(1, 1, 1, multipliers=False)
-    assert cut(matrix, 2, Products.SHARED).multipliers
-    assert not cut(matrix, 2, Products.CHEAPEST).multipliers
-    assert cut(matrix, 64, Products.CHEAPEST).cycles == cut(matrix, 64, Products.SHARED).cycles == 64
-    assert cut(MATRICES[4], 36, Products.GRAPHS) == Cut(36, 1, 1, multipliers=False)
-    assert cut(MATRICES[4], 1, Products.SHARED) == Cut(1, 1, 1, multipliers=False)
+    assert choose_folding(matrix, 16, MultiplierStyle.GRAPHS) == Folding(1, 1, 1, multipliers=False)
+    assert choose_folding(matrix, 2, MultiplierStyle.SHARED).multipliers
+    assert not choose_folding(matrix, 2, MultiplierStyle.CHEAPEST).multipliers
+    assert (
+        choose_folding(matrix, 64, MultiplierStyle.CHEAPEST).cycles
+        == choose_folding(matrix, 64, MultiplierStyle.SHARED).cycles
+        == 64
+    )
+    assert choose_folding(MATRICES[4], 36, MultiplierStyle.GRAPHS) == Folding(36, 1, 1, multipliers=False)
+    assert choose_folding(MATRICES[4], 1, MultiplierStyle.SHARED) == Folding(1, 1, 1, multipliers=False)
 
 
 def test_sparse_layers_stay_adder_graphs() -> None:
     program = dense(16, 16, 0.9)
     network = partition(program, Directives({"dense": 4}, parallel=True))
-    assert not any(isinstance(process.kind, Fold) for process in network.processes)
+    assert not any(isinstance(process.kind, FoldedProduct) for process in network.processes)
     assert Directives({"dense": 4}, parallel=True).unrolled(program)
-    assert not Directives({"dense": 4}, True, {"dense": Products.SHARED}).unrolled(program)
+    assert not Directives({"dense": 4}, True, {"dense": MultiplierStyle.SHARED}).unrolled(program)
 
 
 @pytest.mark.parametrize("cycles", [1, 9, 20, 36, 72, 1000])
 def test_vectors_that_come_as_tokens(cycles: int) -> None:
     matrix, tokens = Matrix(36, 8, 1, 8, 6, 18, adders=300.0, graph_bits=12.0, whole=True), 9
-    chosen = cut_of_tokens(matrix, tokens, cycles, Products.CHEAPEST)
+    chosen = choose_folding_of_tokens(matrix, tokens, cycles, MultiplierStyle.CHEAPEST)
     assert chosen.steps % tokens == 0 and chosen.cycles <= max(cycles, tokens)
     assert chosen.cycles == tokens or cycles > tokens
 
@@ -82,7 +86,7 @@ def test_vectors_that_come_as_tokens(cycles: int) -> None:
 def test_every_reuse_factor_gives_the_same_results(n: int, m: int, parallel: bool) -> None:
     program = dense(n, m)
     for reuse in range(1, n * m + 1):
-        for products in (Products.SHARED, Products.CHEAPEST):
+        for products in (MultiplierStyle.SHARED, MultiplierStyle.CHEAPEST):
             assert_same(program, Directives({"dense": reuse}, parallel, {"dense": products}))
 
 
@@ -99,7 +103,7 @@ def test_the_ops_behind_a_fold_share_hardware_too() -> None:
 def convolution(side: int) -> Program:
     """A 3x3 convolution of two channels to four, with rectifier."""
     weights = np.random.default_rng(0).integers(-127, 128, (18, 4))
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (side, side, 2), FORMAT)
     with builder.layer("conv"):
         windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
@@ -111,7 +115,7 @@ def convolution(side: int) -> Program:
 def flattened(side: int, channels: int, m: int) -> Program:
     """A dense layer on a flattened image."""
     n = side * side * channels
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("x", (side, side, channels), FORMAT)
     with builder.layer("dense"):
         weights = np.random.default_rng(0).integers(-127, 128, (n, m))
@@ -119,7 +123,7 @@ def flattened(side: int, channels: int, m: int) -> Program:
     return builder.program([("y", y)])
 
 
-@pytest.mark.parametrize("products", [Products.CHEAPEST, Products.SHARED])
+@pytest.mark.parametrize("products", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
 @pytest.mark.parametrize(
     ("program", "parallel", "most"),
     [
@@ -130,13 +134,15 @@ def flattened(side: int, channels: int, m: int) -> Program:
         (flattened(4, 2, 6), False, 192),
     ],
 )
-def test_estimates_fall_with_the_reuse_factor(program: Program, parallel: bool, most: int, products: Products) -> None:
+def test_estimates_fall_with_the_reuse_factor(
+    program: Program, parallel: bool, most: int, products: MultiplierStyle
+) -> None:
     areas = []
     for reuse in (*range(1, 21), *range(21, most, 13), most):
         layers = {node.layer for node in program.nodes if node.layer}
         directives = Directives(dict.fromkeys(layers, reuse), parallel, dict.fromkeys(layers, products))
         size = estimate_layout(program, directives, Family.ECP5)
-        if products is Products.CHEAPEST or reuse > 1:
+        if products is MultiplierStyle.CHEAPEST or reuse > 1:
             areas.append(size.lut + 8 * 9 * size.dsp)
     assert all(area <= 1.02 * least for area, least in zip(areas, np.minimum.accumulate(areas), strict=True))
     assert size.dsp <= 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bitsmith.emulate import Emulator
 from bitsmith.ir import ops
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.formats import common_cast
 from tests.mapping.test_partition import assert_equal_values
@@ -56,7 +56,7 @@ def test_values_are_the_same(data: st.DataObject) -> None:
         data.draw(st.sampled_from([Overflow.WRAP, Overflow.SAT, Overflow.SAT_ZERO])),
     )
     lo, hi = numbers(-12, -1), numbers(0, 12)
-    builder = Builder()
+    builder = ProgramBuilder()
     kind = ops.Input("x", (COUNT,), np.array(x_frac), objects(lo), objects(hi), Rounding.TRN, Overflow.WRAP)
     x = builder.apply(kind)
     common = common_cast(op, x.type)

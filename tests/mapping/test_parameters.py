@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.dataflow.processes import Fold, LoadableWeights, Map, Rom, Source
+from bitsmith.dataflow.processes import FoldedProduct, LoadableWeights, Map, Rom, Source
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects
@@ -34,7 +34,7 @@ def drawn(rng: np.random.Generator, shape: tuple[int, ...], fmt: FixedFormat) ->
 def loadable_program(seed: int) -> Program:
     """A convolution, pooled or not, and a dense layer, whose weights may all be given anew."""
     rng = np.random.default_rng(seed)
-    build = Builder()
+    build = ProgramBuilder()
     formats = [FixedFormat(True, 5, 3), FixedFormat(False, 3, 4), FixedFormat(True, 2, -1)]
 
     def weighted(layer: str, x: Value, m: int) -> Value:
@@ -93,7 +93,7 @@ def test_layout_does_not_depend_on_values(seed: int) -> None:
     networks = [partition(each, demands(seed)) for each in (program, load(program, values))]
     for one, other in zip(*(network.processes for network in networks), strict=True):
         assert (one.args, one.takes, one.results) == (other.args, other.takes, other.results)
-        if isinstance(one.kind, Rom | Fold | Source):
+        if isinstance(one.kind, Rom | FoldedProduct | Source):
             assert one.kind.loaded == getattr(other.kind, "loaded", None)
         if isinstance(one.kind, Map) and isinstance(other.kind, Map):
             assert one.kind.program == other.kind.program
@@ -134,7 +134,7 @@ def test_emulator_takes_the_values_that_there_are() -> None:
 
 
 def test_every_reuse_factor_takes_so_many_cycles_and_no_more_area() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1, 6), FixedFormat(True, 8, 4))
     with build.layer("dense"):
         kernel = build.parameter("weight", drawn(np.random.default_rng(0), (6, 4), NARROW), NARROW)
@@ -142,8 +142,10 @@ def test_every_reuse_factor_takes_so_many_cycles_and_no_more_area() -> None:
     program, areas = build.program([("y", y)]), []
     for reuse in range(1, 30):
         directives = Directives({"dense": reuse}, parallel=True)
-        (fold,) = (process for process in partition(program, directives).processes if isinstance(process.kind, Fold))
-        assert isinstance(fold.kind, Fold) and fold.kind.loaded is not None
+        (fold,) = (
+            process for process in partition(program, directives).processes if isinstance(process.kind, FoldedProduct)
+        )
+        assert isinstance(fold.kind, FoldedProduct) and fold.kind.loaded is not None
         assert fold.kind.groups * fold.kind.steps <= reuse
         areas.append(fold.kind.weights[0, 0].size)
     assert areas == sorted(areas, reverse=True)

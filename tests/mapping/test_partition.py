@@ -14,7 +14,7 @@ from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import parameters
@@ -30,7 +30,7 @@ def assert_same(program: Program, directives: Directives, seed: int = 0) -> None
     weights = {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
     stimuli = random_stimuli(program, seed, 4)
     expected = Emulator(program).run_raw(stimuli)
-    streams = [network.processes[number].takes[0] for number in network.exits]
+    streams = [network.processes[number].takes[0] for number in network.sinks]
     for k in range(4):
         results = execute(network, sample(stimuli, k), weights)
         for want, have, output, stream in zip(expected, results, program.outputs, streams, strict=True):
@@ -55,7 +55,9 @@ def demanded(seed: int, program: Program) -> Directives:
     rng = random.Random(seed)
     layers = sorted({node.layer for node in program.nodes})
     reuse, parallel = {layer: rng.choice([1, 2, 3, 5, 12]) for layer in layers}, rng.random() < 0.5
-    products = {layer: rng.choice([Products.SHARED, Products.SHARED, *Products]) for layer in layers}
+    products = {
+        layer: rng.choice([MultiplierStyle.SHARED, MultiplierStyle.SHARED, *MultiplierStyle]) for layer in layers
+    }
     return Directives(reuse, parallel, products, {layer: rng.choice([1, 1, 2, 3, 4, 8]) for layer in layers})
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
-from bitsmith.dataflow.processes import Fold, WidthConverter
+from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family
@@ -21,8 +21,8 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.pooling import MaxPool
 from bitsmith.layers.shape import Flatten
-from bitsmith.mapping.directives import Directives, positions_at_once
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.directives import Directives, possible_parallelism
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
 from bitsmith.rtl.writer import Title
@@ -45,7 +45,9 @@ def convolutional(size: int) -> Network:
     return Network(tuple(grown.nodes), (first,), (x,))
 
 
-def processes(network: Network, number: int, reuse: int = 1, products: Products = Products.CHEAPEST) -> Processes:
+def processes(
+    network: Network, number: int, reuse: int = 1, products: MultiplierStyle = MultiplierStyle.CHEAPEST
+) -> Processes:
     program = compile_network(network).program
     layers = {node.layer for node in program.nodes}
     multiplier_style, positions = dict.fromkeys(layers, products), dict.fromkeys(layers, number)
@@ -59,14 +61,14 @@ def test_random_spatial_networks(share: int) -> None:
         rng = random.Random(seed)
         layers, most = sorted({node.layer for node in program.nodes}), rng.choice([2, 3, 4, 8, 16])
         reuse = {layer: rng.choice([1, 1, 2, 3, 5, 12]) for layer in layers}
-        products = {layer: rng.choice([Products.SHARED, *Products]) for layer in layers}
+        products = {layer: rng.choice([MultiplierStyle.SHARED, *MultiplierStyle]) for layer in layers}
         positions = {layer: rng.choice([most, most, most, 1, 2]) for layer in layers}
         assert_same(program, Directives(reuse, False, products, positions), seed)
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=3), st.integers(1, 200))
 def test_positions_are_parts_of_rows_or_whole_rows(sizes: list[int], wanted: int) -> None:
-    found = positions_at_once(tuple(sizes))
+    found = possible_parallelism(tuple(sizes))
     assert list(found) == sorted(set(found))
     assert found[0] == 1
     assert found[-1] == math.prod(sizes)
@@ -79,8 +81,8 @@ def test_positions_are_parts_of_rows_or_whole_rows(sizes: list[int], wanted: int
                 break
             rows *= size
     directives = Directives({}, False, {}, {"layer": wanted})
-    assert directives.at_once("layer", tuple(sizes)) == max(number for number in found if number <= wanted)
-    assert Directives({}, True, {}, {"layer": wanted}).at_once("layer", tuple(sizes)) == 1
+    assert directives.parallelism("layer", tuple(sizes)) == max(number for number in found if number <= wanted)
+    assert Directives({}, True, {}, {"layer": wanted}).parallelism("layer", tuple(sizes)) == 1
 
 
 def test_the_interval_falls_with_the_positions_at_once() -> None:
@@ -104,9 +106,9 @@ def test_reuse_factors_share_the_multipliers_of_several_positions() -> None:
     network = convolutional(8)
     tiles = []
     for number in (1, 2, 4):
-        made = processes(network, number, 27, Products.SHARED)
+        made = processes(network, number, 27, MultiplierStyle.SHARED)
         for process in made.processes:
-            if isinstance(process.kind, Fold) and process.layers == ("n4",):
+            if isinstance(process.kind, FoldedProduct) and process.layers == ("n4",):
                 _, _, n, m = process.kind.weights.shape
                 tiles.append(process.takes[0].token.shape[0] * n * m)
     # The products of a position, over the reuse factor: 3; what is simpler may take some more.

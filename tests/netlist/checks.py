@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.oracle import evaluate as oracle
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
-from bitsmith.netlist.netlist import Netlist, Rom, operands
+from bitsmith.netlist.netlist import Netlist, RomRead, operands
 
 
 class SteadyDelays:
@@ -43,7 +43,7 @@ def dense_program(
 ) -> Program:
     """A perceptron with rectifiers; weights are random, a share of them ``zeros``."""
     rng = np.random.default_rng(seed)
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (sizes[0],), FixedFormat(True, activation_bits, activation_bits - 2))
     for k, (n, m) in enumerate(pairwise(sizes)):
         with build.layer(f"dense_{k}"):
@@ -74,7 +74,7 @@ def check(netlist: Netlist) -> None:
     for index, word in enumerate(netlist.words):
         assert word.lo <= word.hi and word.drop >= 0
         assert all(0 <= operand < index for operand in operands(word.cell))
-        if isinstance(word.cell, Rom):
+        if isinstance(word.cell, RomRead):
             address = netlist.words[word.cell.address]
             entries = netlist.tables[word.cell.table]
             assert word.cell.first <= address.lo and address.hi < word.cell.first + len(entries)

@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.errors import ProgramError, RangeError
+from bitsmith.ir.types import IntArray
 from bitsmith.netlist import adder_graph
-from bitsmith.netlist.adder_graph import Adder, AdderGraph, Interval, Matrix, Output, solve
+from bitsmith.netlist.adder_graph import Adder, AdderGraph, GraphOutput, InputRange, solve
 from bitsmith.netlist.adders import Nodes, width_of
 from bitsmith.netlist.csd import count_digits, digit_masks, estimate
 
-BYTE = Interval(-128, 127)
+BYTE = InputRange(-128, 127)
 
 
-def product(weights: Matrix, x: list[int]) -> list[int]:
+def product(weights: IntArray, x: list[int]) -> list[int]:
     """``weights.T @ x`` on Python integers."""
     return [sum(int(w) * v for w, v in zip(column, x, strict=True)) for column in weights.T.tolist()]
 
@@ -39,7 +40,7 @@ def random_matrix(shape: tuple[int, int], bits: int, seed: int) -> npt.NDArray[n
 
 
 @st.composite
-def matrices(draw: st.DrawFn) -> Matrix:
+def matrices(draw: st.DrawFn) -> IntArray:
     """Matrices with zeros, repeated, negated and shifted columns, and entries from 1 to 70 bits."""
     n_in = draw(st.integers(0, 6))
     bits = draw(st.sampled_from([1, 2, 4, 8, 40, 70]))
@@ -61,9 +62,9 @@ def matrices(draw: st.DrawFn) -> Matrix:
 
 @given(matrices(), st.data())
 @settings(max_examples=150, deadline=None)
-def test_equals_product(weights: Matrix, data: st.DataObject) -> None:
+def test_equals_product(weights: IntArray, data: st.DataObject) -> None:
     arrivals = data.draw(st.lists(st.integers(0, 5), min_size=weights.shape[0], max_size=weights.shape[0]))
-    inputs = [Interval(-128, 127, t) for t in arrivals]
+    inputs = [InputRange(-128, 127, t) for t in arrivals]
     graph = solve(weights, inputs)
     check_structure(graph)
     x = data.draw(st.lists(st.integers(-128, 127), min_size=len(inputs), max_size=len(inputs)))
@@ -72,10 +73,10 @@ def test_equals_product(weights: Matrix, data: st.DataObject) -> None:
 
 @given(matrices(), st.data())
 @settings(max_examples=60, deadline=None)
-def test_no_output_is_later_than_summed_alone(weights: Matrix, data: st.DataObject) -> None:
+def test_no_output_is_later_than_summed_alone(weights: IntArray, data: st.DataObject) -> None:
     n_in = weights.shape[0]
     arrivals = data.draw(st.lists(st.integers(0, 5), min_size=n_in, max_size=n_in))
-    inputs = [Interval(0, 1, t) for t in arrivals]
+    inputs = [InputRange(0, 1, t) for t in arrivals]
     graph = solve(weights, inputs)
     times = graph.arrivals(inputs)
     bounds = [0]
@@ -87,11 +88,11 @@ def test_no_output_is_later_than_summed_alone(weights: Matrix, data: st.DataObje
 
 @given(matrices(), st.data())
 @settings(max_examples=60, deadline=None)
-def test_ranges_hold(weights: Matrix, data: st.DataObject) -> None:
+def test_ranges_hold(weights: IntArray, data: st.DataObject) -> None:
     n_in = weights.shape[0]
     bounds = [sorted(data.draw(st.tuples(st.integers(-9, 9), st.integers(-9, 9)))) for _ in range(n_in)]
-    graph = solve(weights, [Interval(lo, hi) for lo, hi in bounds])
-    nodes = Nodes([Interval(lo, hi) for lo, hi in bounds])
+    graph = solve(weights, [InputRange(lo, hi) for lo, hi in bounds])
+    nodes = Nodes([InputRange(lo, hi) for lo, hi in bounds])
     x = [data.draw(st.integers(lo, hi)) for lo, hi in bounds]
     values = list(x)
     for adder in graph.adders:
@@ -113,7 +114,12 @@ def test_powers_of_two_and_zeros_are_free() -> None:
     weights = np.array([[0, 4, 0, -1], [0, 0, 1, 0]])
     graph = solve(weights, [BYTE, BYTE])
     assert graph.adders == ()
-    assert graph.outputs == (Output(None, 0, False), Output(0, 2, False), Output(1, 0, False), Output(0, 0, True))
+    assert graph.outputs == (
+        GraphOutput(None, 0, False),
+        GraphOutput(0, 2, False),
+        GraphOutput(1, 0, False),
+        GraphOutput(0, 0, True),
+    )
 
 
 def test_columns_equal_up_to_sign_and_shift_share_one_sum() -> None:
@@ -132,7 +138,7 @@ def test_negation_becomes_a_turned_subtraction() -> None:
 
 def test_negative_only_column_is_negated_once() -> None:
     graph = solve(np.array([[-1], [-1]]), [BYTE, BYTE])
-    assert graph.outputs == (Output(2, 0, True),)
+    assert graph.outputs == (GraphOutput(2, 0, True),)
     assert len(graph.adders) == 1
 
 
@@ -165,9 +171,9 @@ def test_large_matrices_share_within_blocks(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_same_under_every_hash_seed() -> None:
     code = (
-        "import numpy as np; from bitsmith.netlist.adder_graph import Interval, solve; "
+        "import numpy as np; from bitsmith.netlist.adder_graph import InputRange, solve; "
         "w = np.random.default_rng(1).integers(-128, 128, size=(12, 12)); "
-        "print(solve(w, [Interval(-8, 7, k % 3) for k in range(12)]))"
+        "print(solve(w, [InputRange(-8, 7, k % 3) for k in range(12)]))"
     )
     runs = {
         subprocess.run(

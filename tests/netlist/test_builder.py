@@ -11,9 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.ir.ops import Relation
-from bitsmith.netlist.builder import Builder
+from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.netlist import Compare, Constant, Field, Mux, Netlist, Origin, Ref, Sum, View, live_words
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    Field,
+    InputPort,
+    Literal,
+    Mux,
+    Netlist,
+    View,
+    WordOrigin,
+    WordRef,
+    live_words,
+)
 
 RANGES = [(0, 1), (-1, 0), (-4, 3), (0, 5), (-7, 2), (2, 6)]
 RELATIONS: dict[Relation, Callable[[int, int], bool]] = {
@@ -26,25 +38,25 @@ RELATIONS: dict[Relation, Callable[[int, int], bool]] = {
 }
 
 
-def start(*ranges: tuple[int, int]) -> tuple[Builder, list[Ref], list[Field]]:
+def start(*ranges: tuple[int, int]) -> tuple[NetlistBuilder, list[WordRef], list[Field]]:
     """A builder with a port per range."""
-    builder = Builder()
-    builder.enter(Origin("", "x"))
+    builder = NetlistBuilder()
+    builder.enter(WordOrigin("", "x"))
     fields = [Field("x", k, lo, hi, 0) for k, (lo, hi) in enumerate(ranges)]
     return builder, [builder.port(k, f.lo, f.hi) for k, f in enumerate(fields)], fields
 
 
-def finish(builder: Builder, fields: list[Field], result: Ref) -> Netlist:
+def finish(builder: NetlistBuilder, fields: list[Field], result: WordRef) -> Netlist:
     return builder.netlist(fields, [Field("y", 0, builder.lo(result), builder.hi(result), 0)], [result])
 
 
 def cells(netlist: Netlist) -> list[type]:
     """Kinds of the live words, ports left out."""
     kinds = [type(netlist.words[index].cell) for index in sorted(live_words(netlist))]
-    return [kind for kind in kinds if kind.__name__ not in ("Port", "Constant")]
+    return [kind for kind in kinds if kind not in (InputPort, Literal)]
 
 
-def assert_computes(builder: Builder, fields: list[Field], result: Ref, meaning: Callable[..., int]) -> None:
+def assert_computes(builder: NetlistBuilder, fields: list[Field], result: WordRef, meaning: Callable[..., int]) -> None:
     """``result`` equals ``meaning`` for all inputs and stays within its interval."""
     netlist = finish(builder, fields, result)
     for inputs in itertools.product(*(range(f.lo, f.hi + 1) for f in fields)):
@@ -66,7 +78,7 @@ def test_two_operands(shift_x: int, shift_y: int) -> None:
     for range_x, range_y in itertools.product(RANGES, repeat=2):
         for name, meaning in operations.items():
             builder, (x, y), fields = start(range_x, range_y)
-            result = getattr(builder, name)(Ref(x.word, shift_x), Ref(y.word, shift_y))
+            result = getattr(builder, name)(WordRef(x.word, shift_x), WordRef(y.word, shift_y))
             assert_computes(builder, fields, result, lambda a, b, f=meaning: f(a << shift_x, b << shift_y))
 
 
@@ -76,14 +88,14 @@ def test_comparisons(relation: Relation, shift: int) -> None:
     holds = RELATIONS[relation]
     for range_x, range_y in itertools.product(RANGES, repeat=2):
         builder, (x, y), fields = start(range_x, range_y)
-        result = builder.compare(Ref(x.word, shift), relation, y)
+        result = builder.compare(WordRef(x.word, shift), relation, y)
         assert_computes(builder, fields, result, lambda a, b: int(holds(a << shift, b)))
     for range_x in RANGES:
         for constant in range(-9, 10):
             builder, (x,), fields = start(range_x)
-            right = builder.compare(Ref(x.word, shift), relation, builder.constant(constant))
+            right = builder.compare(WordRef(x.word, shift), relation, builder.constant(constant))
             assert_computes(builder, fields, right, lambda a, c=constant: int(holds(a << shift, c)))
-            left = builder.compare(builder.constant(constant), relation, Ref(x.word, shift))
+            left = builder.compare(builder.constant(constant), relation, WordRef(x.word, shift))
             assert_computes(builder, fields, left, lambda a, c=constant: int(holds(c, a << shift)))
 
 
@@ -95,7 +107,7 @@ def test_choices() -> None:
             assert_computes(builder, fields, result, lambda v, t=true, f=false: t if v else f)
         builder, (c, x), fields = start(range_c, (-3, 4))
         inverted = builder.compare(c, Relation.GE, builder.constant(1))
-        result = builder.select(inverted, builder.neg(x), Ref(x.word, 1))
+        result = builder.select(inverted, builder.neg(x), WordRef(x.word, 1))
         assert_computes(builder, fields, result, lambda v, a: -a if v >= 1 else 2 * a)
 
 
@@ -103,7 +115,7 @@ def test_one_operand() -> None:
     for range_x in RANGES:
         for amount in range(5):
             builder, (x,), fields = start(range_x)
-            assert_computes(builder, fields, builder.drop(Ref(x.word, 1), amount), lambda a, n=amount: (2 * a) >> n)
+            assert_computes(builder, fields, builder.drop(WordRef(x.word, 1), amount), lambda a, n=amount: (2 * a) >> n)
             doubled = builder.drop(builder.drop(x, amount), 1)
             assert_computes(builder, fields, doubled, lambda a, n=amount: a >> n >> 1)
             assert_computes(builder, fields, builder.scale(x, 2 * amount - 5), lambda a, n=amount: a * (2 * n - 5))
@@ -121,7 +133,7 @@ def test_low_bits(signed: bool) -> None:
 
     for range_x, bits, shift, drop in itertools.product(RANGES, range(1, 6), range(2), range(2)):
         builder, (x,), fields = start(range_x)
-        result = builder.low(builder.drop(Ref(x.word, shift), drop), bits, signed)
+        result = builder.low(builder.drop(WordRef(x.word, shift), drop), bits, signed)
         assert_computes(builder, fields, result, lambda a, n=bits, s=shift, d=drop: wrapped((a << s) >> d, n))
 
 
@@ -140,35 +152,35 @@ def test_tables_keep_only_what_the_address_reaches() -> None:
     assert_computes(builder, fields, result, lambda a: 8 * (a * a - 9))
     (table,) = finish(builder, fields, result).tables
     assert table == tuple(k * k - 9 for k in range(-2, 4)) and result.shift == 3
-    assert builder.rom(x, -8, tuple(4 * k for k in range(-8, 8))) == Ref(x.word, 2)
+    assert builder.rom(x, -8, tuple(4 * k for k in range(-8, 8))) == WordRef(x.word, 2)
     assert builder.value(builder.rom(x, -8, (5,) * 16)) == 5
 
 
 def test_what_is_known_is_not_computed() -> None:
     builder, (x, y), fields = start((-4, 3), (0, 7))
     zero = builder.constant(0)
-    assert builder.add(x, zero) == x and builder.mul(x, builder.constant(4)) == Ref(x.word, 2)
+    assert builder.add(x, zero) == x and builder.mul(x, builder.constant(4)) == WordRef(x.word, 2)
     assert builder.mul(x, zero) == zero == builder.sub(x, x)
-    assert builder.value(builder.compare(x, Relation.LT, Ref(y.word, 3))) is None
+    assert builder.value(builder.compare(x, Relation.LT, WordRef(y.word, 3))) is None
     assert builder.value(builder.compare(x, Relation.LT, builder.constant(4))) == 1
     assert builder.max(x, builder.constant(-4)) == x and builder.max(y, zero) == y
     assert builder.add(x, y) == builder.add(y, x) and builder.sub(x, builder.neg(y)) == builder.add(x, y)
     biased = builder.add_constant(builder.add_constant(x, 3), 5)
-    assert cells(finish(builder, fields, biased)) == [Sum]
+    assert cells(finish(builder, fields, biased)) == [AddSub]
     assert builder.add_constant(biased, -8) == x
     assert cells(finish(builder, fields, builder.max(x, zero))) == [View, Mux]
-    assert cells(finish(builder, fields, builder.below(x, 2))) == [View, Compare]
+    assert cells(finish(builder, fields, builder.below(x, 2))) == [View, Comparator]
 
 
 def test_narrowing_to_one_value_gives_a_constant() -> None:
     builder, (x,), _ = start((-4, 3))
-    assert builder.value(builder.narrow(Ref(x.word, 1), 6, 9)) == 6
+    assert builder.value(builder.narrow(WordRef(x.word, 1), 6, 9)) == 6
     assert builder.narrow(x, -2, 9) == x and (builder.lo(x), builder.hi(x)) == (-2, 3)
 
 
 def test_rectifiers_are_recognised() -> None:
     builder, (x, y), _ = start((-4, 3), (0, 7))
-    wide = builder.sub(Ref(x.word, 1), y)
+    wide = builder.sub(WordRef(x.word, 1), y)
     assert builder.rectified(builder.max(wide, builder.constant(0))) == wide
     assert builder.rectified(builder.max(wide, builder.constant(1))) is None
     assert builder.rectified(builder.select(builder.below(x, 0), builder.constant(0), y)) is None
@@ -178,7 +190,7 @@ def test_rectifiers_are_recognised() -> None:
 @given(st.data())
 def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
     builder, ports, fields = start((-3, 2), (0, 3))
-    known: list[tuple[Ref, tuple[int, int, int]]] = [
+    known: list[tuple[WordRef, tuple[int, int, int]]] = [
         (ports[0], (1, 0, 0)),
         (ports[1], (0, 1, 0)),
         (builder.constant(3), (0, 0, 3)),
@@ -188,7 +200,7 @@ def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
         (x, a), (y, b) = (data.draw(st.sampled_from(known)) for _ in range(2))
         shift, minus = data.draw(st.integers(0, 2)), data.draw(st.booleans())
         sign = -1 if minus else 1
-        made = (builder.sub if minus else builder.add)(x, Ref(y.word, y.shift + shift))
+        made = (builder.sub if minus else builder.add)(x, WordRef(y.word, y.shift + shift))
         known.append(
             (made, (a[0] + sign * (b[0] << shift), a[1] + sign * (b[1] << shift), a[2] + sign * (b[2] << shift)))
         )
@@ -196,10 +208,15 @@ def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
         assert_computes(builder, fields, result, lambda a, b, p=p, q=q, r=r: p * a + q * b + r)
 
 
+def test_a_sum_of_two_negated_words_is_negated() -> None:
+    builder, (x, y), fields = start((-3, 2), (0, 3))
+    assert_computes(builder, fields, builder.add(builder.neg(x), builder.neg(y)), lambda a, b: -a - b)
+
+
 def test_constants_are_odd() -> None:
-    builder = Builder()
+    builder = NetlistBuilder()
     for value in range(-9, 10):
         ref = builder.constant(value)
         assert builder.value(ref) == value
     words = builder.netlist([], [], []).words
-    assert all(isinstance(w.cell, Constant) and (w.cell.value % 2 or w.cell.value == 0) for w in words)
+    assert all(isinstance(w.cell, Literal) and (w.cell.value % 2 or w.cell.value == 0) for w in words)

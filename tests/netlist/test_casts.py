@@ -8,10 +8,10 @@ import pytest
 
 from bitsmith.ir.oracle import bring_inside, round_to_integer
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.netlist.builder import Builder
+from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.netlist import Field, Netlist, Origin, Ref, Sum, live_words
+from bitsmith.netlist.netlist import AddSub, Field, Netlist, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 
 TARGETS = [(-4, 3), (0, 7), (0, 1), (-1, 0), (-8, 7), (0, 5), (-3, 4), (-64, 63)]
@@ -19,13 +19,13 @@ RANGES = [(-16, 15), (0, 31), (-13, 6), (-20, -3), (5, 19)]
 
 
 def convert(to: Conversion, lo: int, hi: int, shift: int = 0, rectify: bool = False) -> Netlist:
-    builder = Builder()
-    builder.enter(Origin("", "x"))
+    builder = NetlistBuilder()
+    builder.enter(WordOrigin("", "x"))
     field = Field("x", 0, lo, hi, 0)
     x = builder.port(0, lo, hi)
     if rectify:
         x = builder.max(builder.add_constant(x, 1), builder.constant(0))
-    result = cast(builder, Ref(x.word, x.shift + shift), to)
+    result = cast(builder, WordRef(x.word, x.shift + shift), to)
     return builder.netlist([field], [Field("y", 0, builder.lo(result), builder.hi(result), 0)], [result])
 
 
@@ -46,13 +46,13 @@ def test_modes(rounding: Rounding, overflow: Overflow, rectify: bool) -> None:
 
 
 def test_a_bias_a_rectifier_and_rounding_take_one_adder() -> None:
-    builder = Builder()
-    builder.enter(Origin("", "x"))
+    builder = NetlistBuilder()
+    builder.enter(WordOrigin("", "x"))
     x, y = builder.port(0, -100, 100), builder.port(1, -100, 100)
     biased = builder.add_constant(builder.add(x, y), 7)
     rectified = builder.max(biased, builder.constant(0))
     result = cast(builder, rectified, Conversion(3, 0, 15, Rounding.RND, Overflow.SAT))
     fields = [Field("x", k, -100, 100, 0) for k in range(2)]
     netlist = reduce_widths(builder.netlist(fields, [Field("y", 0, 0, 15, 0)], [result]))
-    sums = [index for index in live_words(netlist) if isinstance(netlist.words[index].cell, Sum)]
+    sums = [index for index in live_words(netlist) if isinstance(netlist.words[index].cell, AddSub)]
     assert len(sums) == 2

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.netlist import Port, Sum, live_words
+from bitsmith.netlist.netlist import AddSub, InputPort, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import check, dense_program, expected, flat_inputs
 from tests.properties.programs import random_program, random_stimuli
@@ -52,7 +52,7 @@ def test_dense_network(bits: int) -> None:
 
 
 def test_zero_weights_and_dead_channels_cost_nothing() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (4,), FixedFormat(True, 8, 4))
     weights = np.zeros((4, 3), dtype=np.int64)
     weights[1, 0] = 4
@@ -60,13 +60,13 @@ def test_zero_weights_and_dead_channels_cost_nothing() -> None:
     program = build.program([("y", build.add(build.linear(x, weights), build.const([0, 5, 0])))])
     netlist = reduce_widths(elaborate(program))
     live = [netlist.words[index].cell for index in live_words(netlist)]
-    assert sum(isinstance(cell, Port) for cell in live) == 2
-    assert sum(isinstance(cell, Sum) for cell in live) == 1
+    assert sum(isinstance(cell, InputPort) for cell in live) == 2
+    assert sum(isinstance(cell, AddSub) for cell in live) == 1
     assert evaluate(netlist, [1, 2, 3, 4]) == [2, 5, -3]  # the first in units of 1/4, the last of 1/16
 
 
 def test_equal_positions_share_one_adder_graph_and_equal_columns_share_words() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (3,), FixedFormat(True, 6, 0))
     same = build.linear(x, np.array([[3, 3], [5, 5], [-1, -1]]))
     program = build.program([("y", same)])

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import Absorption, absorb
-from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, Port, Rom, View, live_words, operands
-from bitsmith.netlist.pipeline import Schedule, cell_delay, is_block_rom, pipeline
+from bitsmith.netlist.netlist import Comparator, InputPort, Literal, Mux, Netlist, RomRead, View, live_words, operands
+from bitsmith.netlist.pipeline import PipelineStages, cell_delay, is_block_rom, pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
 from tests.properties.programs import random_program
@@ -31,18 +31,18 @@ def delay(netlist: Netlist, absorbed: Absorption, index: int) -> float:
     return DELAYS.table(inputs) if inputs else cell_delay(netlist, netlist.words[index], DELAYS)
 
 
-def check(netlist: Netlist, schedule: Schedule, budget: float) -> None:
+def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
     """Nothing is read before it is made, each stage fits the budget, and the register count is the sum of the delays."""
     absorbed = absorb(netlist, LUT_INPUTS)
     finish: dict[int, float] = {}
     last: dict[int, int] = {}
     for index in sorted(live_words(netlist)):
         word, stage = netlist.words[index], schedule.stage[index]
-        staged = absorbed.sources[index] == (index,) and not isinstance(word.cell, Constant)
+        staged = absorbed.sources[index] == (index,) and not isinstance(word.cell, Literal)
         assert (stage >= 0) == staged
         if not staged:
             continue
-        assert stage < schedule.stages and (stage == 0 or not isinstance(word.cell, Port))
+        assert stage < schedule.stages and (stage == 0 or not isinstance(word.cell, InputPort))
         start = 0.0
         for operand in operands(word.cell):
             for source in absorbed.sources[operand]:
@@ -86,7 +86,7 @@ def test_longer_stages_give_fewer_of_them() -> None:
 
 def test_words_wait_where_they_are_narrow() -> None:
     """Three times x can be made when it is wanted; holding x and 3x over all stages would cost more."""
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, 8, 0))
     y = x
     for k in range(6):
@@ -106,7 +106,7 @@ def test_words_wait_where_they_are_narrow() -> None:
 
 
 def test_words_slower_than_a_stage_are_reported() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 60, 0))
     netlist = netlist_of(build.program([("y", build.sum(x, [0]))]))
     assert len(pipeline(netlist, DELAYS, 2.0).over_budget) == 1
@@ -114,7 +114,7 @@ def test_words_slower_than_a_stage_are_reported() -> None:
 
 
 def test_outputs_are_registered_even_if_nothing_is_computed() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 4, 0))
     netlist = netlist_of(build.program([("y", build.concat([x, build.const([1])], 0))]))
     schedule = pipeline(netlist, DELAYS, 2.0)
@@ -122,23 +122,23 @@ def test_outputs_are_registered_even_if_nothing_is_computed() -> None:
 
 
 def test_large_tables_have_two_registers_at_their_outputs() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, 10, 0))
     values = [(k * 7919) % 251 for k in range(1024)]
     y = build.table(x, -512, values, 0)
     netlist = netlist_of(build.program([("y", build.add(y, build.const([1])))]))
     schedule = pipeline(netlist, DELAYS, 50.0)
-    rom = next(k for k, word in enumerate(netlist.words) if isinstance(word.cell, Rom))
+    rom = next(k for k, word in enumerate(netlist.words) if isinstance(word.cell, RomRead))
     assert schedule.stages == 3 and schedule.stage[rom] == 0 and not schedule.over_budget
 
 
 def test_a_saturation_is_one_look_up_table_per_bit() -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, 8, 0))
     y = build.cast(x, FixedFormat(True, 6, 0, Rounding.TRN, Overflow.SAT))
     netlist = netlist_of(build.program([("y", y)]))
     kinds = [type(netlist.words[k].cell) for k in live_words(netlist)]
-    assert {Compare, Mux, View} <= set(kinds)
+    assert {Comparator, Mux, View} <= set(kinds)
     absorbed = absorb(netlist, LUT_INPUTS)
     (result,) = netlist.results
     assert [k for k in live_words(netlist) if absorbed.inputs[k] and absorbed.sources[k] == (k,)] == [result.word]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.netlist.builder import Builder
+from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
 from bitsmith.netlist.evaluate import evaluate
-from bitsmith.netlist.netlist import Field, Netlist, Origin, Ref, Sum, View, live_words
+from bitsmith.netlist.netlist import AddSub, Field, Netlist, View, WordOrigin, WordRef, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
 
 
-def build(ranges: list[tuple[int, int]]) -> tuple[Builder, list[Ref], list[Field]]:
-    builder = Builder()
-    builder.enter(Origin("", "x"))
+def build(ranges: list[tuple[int, int]]) -> tuple[NetlistBuilder, list[WordRef], list[Field]]:
+    builder = NetlistBuilder()
+    builder.enter(WordOrigin("", "x"))
     fields = [Field("x", k, lo, hi, 0) for k, (lo, hi) in enumerate(ranges)]
     return builder, [builder.port(k, *r) for k, r in enumerate(ranges)], fields
 
 
-def outputs(builder: Builder, fields: list[Field], *results: Ref) -> Netlist:
+def outputs(builder: NetlistBuilder, fields: list[Field], *results: WordRef) -> Netlist:
     items = [Field("y", k, builder.lo(r), builder.hi(r), 0) for k, r in enumerate(results)]
     return builder.netlist(fields, items, results)
 
@@ -25,7 +25,7 @@ def outputs(builder: Builder, fields: list[Field], *results: Ref) -> Netlist:
 def sums(netlist: Netlist) -> list[tuple[int, int]]:
     """(bits dropped, bits kept) of each live sum."""
     words = [netlist.words[index] for index in sorted(live_words(netlist))]
-    return [(word.drop, word.width) for word in words if isinstance(word.cell, Sum)]
+    return [(word.drop, word.width) for word in words if isinstance(word.cell, AddSub)]
 
 
 def views(netlist: Netlist) -> int:
@@ -46,7 +46,7 @@ def test_middle_bits_of_a_sum() -> None:
 
 def test_low_bits_that_pass_an_adder_are_not_added() -> None:
     builder, (a, b), fields = build([(-128, 127)] * 2)
-    result = builder.drop(builder.add(a, Ref(b.word, 3)), 4)
+    result = builder.drop(builder.add(a, WordRef(b.word, 3)), 4)
     after = reduce_widths(outputs(builder, fields, result))
     assert sums(after) == [(1, 8)]
     for x, y in [(-128, -128), (127, 127), (5, -77)]:
@@ -56,7 +56,7 @@ def test_low_bits_that_pass_an_adder_are_not_added() -> None:
 def test_low_bits_of_a_minuend_pass_and_those_of_a_subtrahend_do_not() -> None:
     for swapped, want in ((False, [(0, 9)]), (True, [(3, 9)])):
         builder, (a, b), fields = build([(-128, 127)] * 2)
-        shifted = Ref(b.word, 3)
+        shifted = WordRef(b.word, 3)
         difference = builder.sub(shifted, a) if swapped else builder.sub(a, shifted)
         after = reduce_widths(outputs(builder, fields, builder.drop(difference, 3)))
         assert sums(after) == want
@@ -68,7 +68,7 @@ def test_low_bits_of_a_minuend_pass_and_those_of_a_subtrahend_do_not() -> None:
 def test_bits_pass_on_both_sides_in_turn() -> None:
     # Below 2a the constant's last bit passes; the -2 that is left of it lets a bit of a pass.
     builder, (a,), fields = build([(-128, 127)])
-    result = builder.drop(builder.add_constant(Ref(a.word, 1), -3), 2)
+    result = builder.drop(builder.add_constant(WordRef(a.word, 1), -3), 2)
     after = reduce_widths(outputs(builder, fields, result))
     assert [drop for drop, _ in sums(after)] == [0]
     for x in (-128, -1, 0, 1, 127):

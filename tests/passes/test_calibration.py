@@ -7,6 +7,7 @@ import pytest
 
 from bitsmith.compiler import compile_network
 from bitsmith.config.precision import parse_precision
+from bitsmith.emulate import Emulator
 from bitsmith.ir.ops import Input as InputOp
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -15,6 +16,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.steps import BinaryTanh
+from bitsmith.passes.calibration import calibrate
 from bitsmith.report.summary import input_format
 
 RANGES = np.array([3000.0, 0.07, 5.0, 0.0, 200.0])
@@ -72,3 +74,24 @@ def test_one_format_is_kept_where_it_is_as_good() -> None:
 def test_what_jumps_shows_nothing() -> None:
     offset = BatchNormalization(as_weights(np.ones(5)), as_weights(-0.75 * RANGES))
     assert input_of(network(offset, BinaryTanh(), scaler()), data()).frac.size == 1
+
+
+def test_what_several_chunks_show_is_what_all_samples_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, x = network(dense()), np.linspace(-1.0, 2.0, 35).reshape(7, 5)
+    whole = calibrate(made, [x])
+    for extremes in (x, x[::-1]):
+        monkeypatch.setattr("bitsmith.passes.calibration._CHUNK_ELEMENTS", 10)
+        parts = calibrate(made, [extremes])
+        for name, seen in whole.items():
+            assert (parts[name].lo, parts[name].hi) == pytest.approx((seen.lo, seen.hi))
+
+
+def test_calibrated_results_have_one_spare_bit() -> None:
+    made = network(dense())
+    largest = 0.51 * np.sign(dense().kernel[:, :1].T)  # of the first result; inputs may be nearly twice as large
+    program = compile_network(made, [np.concatenate([largest, -largest])]).program
+    x = 1.9 * largest
+    (found,) = Emulator(program).run([x])
+    np.testing.assert_allclose(found[:, 0], made.evaluate([x])["layer0"][:, 0], rtol=1e-3)
+    (bounded,) = Emulator(program).run([x * 1.03])
+    assert np.all(np.abs(bounded[:, 0]) <= 2.01 * np.abs(made.evaluate([largest])["layer0"][:, 0]))

@@ -141,6 +141,15 @@ def test_probes_are_dropped_when_asked() -> None:
     assert to_text(drop_dead(program, keep_probes=False)).strip() == HEAD + "output y %0"
 
 
+def test_differences_of_turned_operands_are_two() -> None:
+    program = parse(
+        HEAD
+        + "%1 = input name=z shape=(2) frac=0 lo=-8 hi=7 rounding=TRN overflow=SAT\n"
+        + "%2 = sub %0 %1\n%3 = sub %1 %0\noutput y %2\noutput w %3"
+    )
+    assert len(share(program).nodes) == 4
+
+
 def test_casts_that_only_floor_are_merged() -> None:
     program = parse(
         "%0 = input name=x shape=() frac=6 lo=-99 hi=99 rounding=TRN overflow=SAT\n"

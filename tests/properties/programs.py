@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
@@ -62,7 +62,7 @@ class _Generator:
         self.parameters = parameters
         self.count = 0
         self.depth = depth
-        self.build = Builder()
+        self.build = ProgramBuilder()
         self.values: list[Value] = []
         self.wide = rng.random() < 0.25
         self.formats = [self.new_format() for _ in range(3)]

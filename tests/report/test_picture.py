@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.errors import ConfigError, ProjectError, ToolMissingError
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from bitsmith.report.figures.picture import Content, Direction, Format, picture, plotted, svg
 from bitsmith.report.summary import Design
 from bitsmith.utils import plot_model

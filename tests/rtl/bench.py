@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, find, run
+from bitsmith.flows.run import Command, run
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, find
 from bitsmith.flows.verilator import compiled_runtime, simulator
 from bitsmith.rtl.library import library
 

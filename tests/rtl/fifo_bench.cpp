@@ -1,4 +1,4 @@
-// bitsmith_fifo against a queue, with random traffic. usage: Vdut DEPTH CYCLES; WIDTH is at most 32.
+// bitsmith_fifo against a queue, with random claims, puts and takes. usage: Vdut DEPTH CYCLES; WIDTH is at most 32.
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -15,36 +15,34 @@ int main(int, char** argv) {
     Vdut dut(&context);
     std::mt19937 random(7);
     std::deque<std::uint32_t> model;
-    std::size_t fullest = 0, taken = 0;
-    dut.rst = 1;
-    dut.in_valid = 0;
-    dut.out_ready = 0;
+    std::size_t promised = 0, fullest = 0, taken = 0;  // promised: claimed and not yet put
     for (int now = 0; now < cycles; ++now) {
         // Phases that fill, drain and mix; a reset now and then.
-        const unsigned fill = (now / 64) % 3 == 0 ? 7 : 3, drain = (now / 64) % 3 == 1 ? 7 : 3;
+        const unsigned fill = (now / 97) % 3 == 0 ? 8 : 3, drain = (now / 97) % 3 == 1 ? 8 : 3;
         dut.clk = 0;
-        dut.rst = now == 0 || now % 1000 == 999;
-        dut.in_valid = random() % 8 < fill;
-        dut.in_data = random() & 0x1f;
-        dut.out_ready = random() % 8 < drain;
+        dut.rst = now == 0 || now % 2000 == 1999;
+        dut.claim = dut.put = dut.take = 0;
         dut.eval();
-        if (now > 0) {
-            if (dut.out_valid != !model.empty() || dut.in_ready != (model.size() < depth) ||
-                (dut.out_valid && dut.out_data != model.front())) {
-                std::printf("error: cycle %d: %zu words held\n", now, model.size());
-                return 1;
-            }
+        if (now > 0 && (dut.valid != !model.empty() || dut.free != (model.size() + promised < depth) ||
+                        (dut.valid && dut.data != model.front()))) {
+            std::printf("error: cycle %d: %zu tokens held, %zu promised\n", now, model.size(), promised);
+            return 1;
         }
-        if (dut.rst) {
-            model.clear();
-        } else {
-            const bool put = dut.in_valid && dut.in_ready, take = dut.out_valid && dut.out_ready;
-            if (put) model.push_back(dut.in_data);
-            if (take) model.pop_front(), ++taken;
-            fullest = std::max(fullest, model.size());
+        if (!dut.rst) {
+            dut.claim = dut.free && random() % 8 < fill;
+            dut.put = promised + dut.claim > 0 && random() % 8 < 5;
+            dut.take = dut.valid && random() % 8 < drain;
         }
+        dut.put_data = random() & 0x1f;
+        dut.eval();
+        promised += dut.claim;
+        if (dut.put) --promised, model.push_back(dut.put_data);
+        if (dut.take) model.pop_front(), ++taken;
+        if (dut.rst) promised = 0, model.clear();
+        fullest = std::max(fullest, model.size() + promised + dut.take);
         dut.clk = 1;
         dut.eval();
     }
     std::printf("%zu %zu\n", fullest, taken);
+    dut.final();
 }

@@ -16,7 +16,7 @@ from bitsmith.build.design import Circuit, circuit
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -32,7 +32,7 @@ _LANE_WORDS = 8
 def branches() -> Program:
     """Two inputs of different widths and rates, two outputs."""
     rng = np.random.default_rng(0)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("series", (6, 3), FixedFormat(True, 7, 3, Rounding.RND_CONV, Overflow.SAT))
     y = builder.input("bias", (2,), FixedFormat(False, 5, 1, Rounding.TRN, Overflow.WRAP))
     with builder.layer("mix"):
@@ -46,7 +46,7 @@ def branches() -> Program:
 def loaded(*, external: bool) -> Program:
     """A convolution along one axis and a dense layer; the latter's weights come with each frame if ``external``."""
     rng = np.random.default_rng(3)
-    builder, narrow = Builder(), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
+    builder, narrow = ProgramBuilder(), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT)
     weight, bias = FixedFormat(True, 5, 3), FixedFormat(False, 4, 2)
     x = builder.input("x", (5, 2), FixedFormat(True, 6, 2, Rounding.RND, Overflow.SAT))
     with builder.layer("conv"):

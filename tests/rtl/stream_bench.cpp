@@ -1,4 +1,4 @@
-// Moves tokens through a process between queues. Every token lies in WORDS words of 32 bits.
+// Moves tokens through a process between FIFOs. Every token lies in WORDS words of 32 bits.
 //
 // usage: Vdut OPERANDS WORDS TAKES IN_STALL OUT_STALL SEED ENDLESS
 // Operand k's tokens come from in_<k>.bin; the first TAKES results go to out.bin, the cycles (the first after reset

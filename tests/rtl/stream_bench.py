@@ -1,4 +1,4 @@
-"""Processes between queues: tops for simulation, traffic through them, and a simulator of what `plan.timing` says."""
+"""Processes between FIFOs: tops for simulation, traffic through them, and a simulator of what `plan.timing` says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WORDS = 16  # of 32 bits: more than any token of these tests has
 class Unit:
     """A process under test.
 
-    ``body`` instantiates it with ``x<k>_valid``, ``x<k>_data``, ``x<k>_take`` of the queue of each operand and ``y_free``,
+    ``body`` instantiates it with ``x<k>_valid``, ``x<k>_data``, ``x<k>_take`` of the FIFO of each operand and ``y_free``,
     ``y_claim``, ``y_put``, ``y_data`` of that of the result. Widths are in bits.
     """
 
@@ -62,7 +62,7 @@ def bits_for(number: int) -> int:
 
 
 def top(unit: Unit) -> str:
-    """The unit with its queues, ports of fixed width per operand."""
+    """The unit with its FIFOs, ports of fixed width per operand."""
     count, slot = len(unit.in_widths), 32 * _WORDS
     lanes = max(count, 1)
     text = f"""module {unit.name} (
@@ -79,18 +79,18 @@ assign out_data = {slot}'(taken);
     for k, width in enumerate(unit.in_widths):
         text += f"logic x{k}_valid, x{k}_take;\nlogic [{width - 1}:0] x{k}_data;\n"
         put = f"in_valid[{k}]"
-        text += _queue(
+        text += _fifo(
             f"q{k}", width, unit.in_depth, f"in_free[{k}]", put, put, f"in_data[{k * slot}+:{width}]", f"x{k}"
         )
     text += unit.body
-    text += f"bitsmith_queue #(.WIDTH({unit.out_width}), .DEPTH({unit.out_depth})) q_out (.clk, .rst, .free(y_free), "
+    text += f"bitsmith_fifo #(.WIDTH({unit.out_width}), .DEPTH({unit.out_depth})) q_out (.clk, .rst, .free(y_free), "
     text += ".claim(y_claim), .put(y_put), .put_data(y_data), .valid(out_valid), .take(out_take), .data(taken));\nendmodule\n"
     return text
 
 
-def _queue(name: str, width: int, depth: int, free: str, claim: str, put: str, data: str, reader: str) -> str:
+def _fifo(name: str, width: int, depth: int, free: str, claim: str, put: str, data: str, reader: str) -> str:
     return (
-        f"bitsmith_queue #(.WIDTH({width}), .DEPTH({depth})) {name} (.clk, .rst, .free({free}), .claim({claim}), "
+        f"bitsmith_fifo #(.WIDTH({width}), .DEPTH({depth})) {name} (.clk, .rst, .free({free}), .claim({claim}), "
         f".put({put}), .put_data({data}), .valid({reader}_valid), .take({reader}_take), .data({reader}_data));\n"
     )
 
@@ -126,7 +126,7 @@ class Bench:
             )
         printed = run_bench(self._folder, len(operands), _WORDS, results, in_stall, out_stall, seed, int(endless))
         peaks = [(int(printed[k + 1]), int(printed[k + 3])) for k, word in enumerate(printed) if word == "peak"]
-        assert len(peaks) > len(operands)  # a queue in front of each and one behind, and what the unit holds
+        assert len(peaks) > len(operands)  # a FIFO in front of each and one behind, and what the unit holds
         assert all(peak <= depth for peak, depth in peaks)
         raw = (self._folder / "out.bin").read_bytes()
         found = [int.from_bytes(raw[at : at + 4 * _WORDS], "little") for at in range(0, len(raw), 4 * _WORDS)]
@@ -181,7 +181,7 @@ class _Link:
 
 
 class _Clock:
-    """Sequencers and queues, cycle by cycle."""
+    """Sequencers and FIFOs, cycle by cycle."""
 
     def __init__(self, sequencers: Sequence[Sequencer], links: Sequence[_Link], frames: int) -> None:
         self._sequencers = sequencers

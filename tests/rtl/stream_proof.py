@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bitsmith.errors import ToolFailedError
-from bitsmith.flows.base import YOSYS, Command, find, run
+from bitsmith.flows.run import Command, run
+from bitsmith.flows.tools import YOSYS, find
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 
 _FORMAL = Path(__file__).parent / "formal"
-_PARTS = {"window": ("window", "window_axis", "delay"), "fold": ("fold", "fold_factors")}
+_PARTS = {"window": ("window", "window_axis", "delay"), "folded_product": ("folded_product", "product_factors")}
 
 
 def model(

@@ -70,8 +70,8 @@ def assert_streams(
     if loads:
         assert_outputs(load(program, others), design, raws, simulation.reloaded)
     assert (simulation.latency_cycles, simulation.ii_cycles) == (design.schedule.latency, design.schedule.interval)
-    for queue, (peak, depth) in simulation.peaks.items():
-        assert peak <= depth, queue
+    for fifo, (peak, depth) in simulation.peaks.items():
+        assert peak <= depth, fifo
     return simulation
 
 

@@ -13,7 +13,7 @@ from bitsmith.build.design import circuit
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.packing import pack, unpack
@@ -45,7 +45,7 @@ NUMBERS = st.one_of(
 def test_driver_quantises_and_packs_as_the_emulator_does(
     tmp_path_factory: pytest.TempPathFactory, forms: list[FixedFormat], numbers: list[float]
 ) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (3,), *forms)
     program = build.program([("y", build.neg(x))])
     each = circuit(program, Directives({}, True), delay_model(Family.ECP5), 8.0, "net", Title("test", "0"))

@@ -24,7 +24,7 @@ def test_every_library_file_is_read() -> None:
 @pytest.mark.parametrize("depth", [1, 2, 5, 8])
 def test_fifo_against_a_queue(tmp_path: Path, depth: int) -> None:
     sources = write_sources(tmp_path, {})
-    compile_bench(tmp_path, "fifo_bench.cpp", "bitsmith_fifo", sources, {"WIDTH": 5, "DEPTH": depth})
+    compile_bench(tmp_path, "axis_fifo_bench.cpp", "bitsmith_axis_fifo", sources, {"WIDTH": 5, "DEPTH": depth})
     fullest, taken = run_bench(tmp_path, depth, 20_000)
     assert int(fullest) == depth
     assert int(taken) > 4_000
@@ -72,7 +72,7 @@ def test_lint_clean(tmp_path: Path, in_width: int, out_width: int, latency: int)
     core = passthrough(in_width, out_width, latency).source
     wrapper = axi_stream("net", in_width, out_width, latency)
     sources = write_sources(tmp_path, {"net.sv": core, "net_axis.sv": wrapper})
-    below = {"net", "net_axis", "bitsmith_axis", "bitsmith_fifo"}
+    below = {"net", "net_axis", "bitsmith_axis", "bitsmith_axis_fifo"}
     sources = [source for source in sources if source.stem in below]
     lint(sources, "net_axis")
     compilation = pyslang.ast.Compilation()

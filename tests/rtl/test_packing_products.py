@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.dataflow.processes import Fold, Network, Process
+from bitsmith.dataflow.processes import FoldedProduct, Network, Process
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family, multiplier_block
 from bitsmith.estimate.size import estimate_network
 from bitsmith.flows.yosys import synthesize
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.rtl.streams import lay_out
@@ -46,7 +46,7 @@ class Case:
         """The layer alone, with all weights that it may have."""
         rng = np.random.default_rng(0)
         half = 1 << (self.weight - 1)
-        builder = Builder()
+        builder = ProgramBuilder()
         x = builder.input("x", (self.positions, self.n), FixedFormat(self.signed, self.operand, 2))
         with builder.layer("dense"):
             y = builder.linear(x, rng.integers(-half, half, (self.n, self.m)), 0)
@@ -55,13 +55,13 @@ class Case:
     @property
     def directives(self) -> Directives:
         """The layer in tokens of all its positions."""
-        products = {"dense": Products.SHARED}
+        products = {"dense": MultiplierStyle.SHARED}
         return Directives({"dense": self.reuse}, True, products, block=multiplier_block(self.family))
 
-    def fold(self) -> tuple[Network, Process, Fold]:
+    def fold(self) -> tuple[Network, Process, FoldedProduct]:
         """The network, and the process that multiplies."""
         network = partition(self.program(), self.directives)
-        ((process, kind),) = ((one, one.kind) for one in network.processes if isinstance(one.kind, Fold))
+        ((process, kind),) = ((one, one.kind) for one in network.processes if isinstance(one.kind, FoldedProduct))
         return network, process, kind
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bitsmith.build import design
-from bitsmith.build.rtl import compare, stimuli
+from bitsmith.build.verification import compare, random_stimuli
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family
 from bitsmith.emulate import Emulator
@@ -17,7 +17,7 @@ from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import Products
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.rtl.writer import Title
 from tests.mapping.test_folding import convolution, dense
 
@@ -71,7 +71,7 @@ class Workshop:
         self._folder = folder
         self._made: dict[tuple[tuple[str, str], ...], Measured] = {}
 
-    def built(self, layer: Layer, reuse: int, products: Products) -> tuple[Measured, Size]:
+    def built(self, layer: Layer, reuse: int, products: MultiplierStyle) -> tuple[Measured, Size]:
         """The circuit with a reuse factor, simulated and synthesized, and its estimate."""
         names = {node.layer for node in layer.program.nodes if node.layer}
         directives = Directives(dict.fromkeys(names, reuse), layer.parallel, dict.fromkeys(names, products))
@@ -88,7 +88,7 @@ class Workshop:
             paths[-1].parent.mkdir(parents=True, exist_ok=True)
             paths[-1].write_text(text)
         emulator = Emulator(program)
-        raws = [raw[:50] for raw in stimuli(emulator, program, None)]
+        raws = [raw[:50] for raw in random_stimuli(program)]
         run = made.simulate(root, paths, raws, None)
         compare(emulator, program, run.outputs, raws)
         assert (run.latency, run.interval) == made.cycles
@@ -102,12 +102,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.mark.slow
 @pytest.mark.tools
-@pytest.mark.parametrize("products", [Products.CHEAPEST, Products.SHARED])
+@pytest.mark.parametrize("products", [MultiplierStyle.CHEAPEST, MultiplierStyle.SHARED])
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize(
     "all_factors", [pytest.param(False, id="few", marks=pytest.mark.ci), pytest.param(True, id="all")]
 )
-def test_area_never_grows(name: str, all_factors: bool, products: Products, workshop: Workshop) -> None:
+def test_area_never_grows(name: str, all_factors: bool, products: MultiplierStyle, workshop: Workshop) -> None:
     layer = LAYERS[name]
     least = None
     for reuse in range(1, layer.most + 1) if all_factors else layer.few:
@@ -116,7 +116,7 @@ def test_area_never_grows(name: str, all_factors: bool, products: Products, work
         assert measured.found.lut / 1.5 < expected.lut < measured.found.lut * 1.5
         assert measured.found.dsp == expected.dsp
         # Sharing as such may cost more than adder graphs: what is shared is compared among itself.
-        if products is Products.CHEAPEST or reuse > 1:
+        if products is MultiplierStyle.CHEAPEST or reuse > 1:
             assert least is None or measured.area <= 1.02 * least, (
                 f"{measured.area} at reuse factor {reuse}, {least} before"
             )

@@ -11,10 +11,10 @@ import pyslang
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, is_monotone, reorder_timing, timing
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, reorder_timing, timing
 from bitsmith.flows.verilator import lint
 from bitsmith.ir import ops
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Ints, objects
 from bitsmith.rtl.library import STREAM_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
@@ -44,10 +44,10 @@ def numbers(shape: tuple[int, ...], width: int, signed: bool = True, seed: int =
     ("depth", "block"),
     sets((2, False), (5, False), (5, True), (1, True), (1, False), (2, True), (8, False), (64, True), ci=True),
 )
-def test_queue_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
-    (tmp_path / "bitsmith_queue.sv").write_text(library(["bitsmith_queue.sv"])["bitsmith_queue.sv"])
+def test_fifo_against_a_model(tmp_path: Path, depth: int, block: bool) -> None:
+    (tmp_path / "bitsmith_fifo.sv").write_text(library(["bitsmith_fifo.sv"])["bitsmith_fifo.sv"])
     parameters = {"WIDTH": 5, "DEPTH": depth, "BLOCK": int(block)}
-    compile_bench(tmp_path, "stream_queue_bench.cpp", "bitsmith_queue", [tmp_path / "bitsmith_queue.sv"], parameters)
+    compile_bench(tmp_path, "fifo_bench.cpp", "bitsmith_fifo", [tmp_path / "bitsmith_fifo.sv"], parameters)
     fullest, taken, *_, peak, _, printed_depth = run_bench(tmp_path, depth, 21_000)
     assert int(fullest) == int(printed_depth) == depth
     assert int(peak) <= depth
@@ -67,9 +67,9 @@ def test_load_against_a_model(tmp_path: Path, element: int, parts: int, words: i
 
 
 @pytest.mark.parametrize(("parts", "times", "width"), sets((3, 2, 8), (1, 1, 7), (4, 1, 5), (1, 3, 4), (5, 4, 1)))
-def test_split(tmp_path: Path, parts: int, times: int, width: int) -> None:
+def test_downsizer(tmp_path: Path, parts: int, times: int, width: int) -> None:
     parameters = {"PARTS": parts, "TIMES": times, "WIDTH": width}
-    unit = Unit("split", (parts * width,), width, instance("bitsmith_split", parameters, ports()))
+    unit = Unit("downsizer", (parts * width,), width, instance("bitsmith_downsizer", parameters, ports()))
     bench = Bench(tmp_path, unit)
     values = numbers((4 * FRAMES, parts), width)
     expected = packed(np.tile(values[:, None], (1, times, 1)).reshape(-1, 1), width)
@@ -80,9 +80,9 @@ def test_split(tmp_path: Path, parts: int, times: int, width: int) -> None:
 
 
 @pytest.mark.parametrize(("parts", "width"), sets((5, 8), (1, 7), (2, 3)))
-def test_gather(tmp_path: Path, parts: int, width: int) -> None:
+def test_upsizer(tmp_path: Path, parts: int, width: int) -> None:
     parameters = {"PARTS": parts, "WIDTH": width}
-    unit = Unit("gather", (width,), parts * width, instance("bitsmith_gather", parameters, ports()), out_depth=1)
+    unit = Unit("upsizer", (width,), parts * width, instance("bitsmith_upsizer", parameters, ports()), out_depth=1)
     bench = Bench(tmp_path, unit)
     values = numbers((4 * parts * FRAMES, 1), width)
     expected = packed(values.reshape(-1, parts), width)
@@ -121,7 +121,7 @@ def test_reduce(tmp_path: Path, count: int, elements: int, width: int, greatest:
         ci=True,
     ),
 )
-def test_fold(
+def test_folded_product(
     tmp_path: Path, lanes: int, n: int, m: int, x_width: int, signed: bool, w_width: int, steps: int, groups: int
 ) -> None:
     y_width = x_width + w_width + (n * steps).bit_length()
@@ -133,8 +133,8 @@ def test_fold(
     tokens = packed(values.reshape(-1, lanes * n), x_width)
     bench.check([tokens], expected)
     count = 2 * groups * steps
-    process_ = process(kinds.Fold(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=fold_latency(n))
+    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, FRAMES, latency=product_latency(n))
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_fold_of_pairs(
     tokens = packed(values.reshape(-1, lanes * n), x_width)
     bench.check([tokens], expected)
     count = 2 * groups * steps
-    process_ = process(kinds.Fold(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
-    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=fold_latency(n))
+    process_ = process(kinds.FoldedProduct(weights, 0), [((count,), lanes * n)], ((2 * groups,), lanes * m))
+    assert bench.cycles([tokens], len(expected)) == predicted(process_, unit, 3 * FRAMES, latency=product_latency(n))
 
 
 @pytest.mark.parametrize("pairs", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -201,8 +201,8 @@ def fold_unit(
     parameters |= {"Y_WIDTH": y_width, "STEPS": steps, "GROUPS": groups, **(pairs or {})}
     tiles = packed(weights.reshape(groups * steps, n * m), w_width)
     body = f"logic [{bits_for(len(tiles)) - 1}:0] at;\n" + lookup("tile", n * m * w_width, "at", tiles, True)
-    body += instance("bitsmith_fold", parameters, {**ports(), "rom_address": "at", "rom_data": "tile"})
-    return Unit("fold", (lanes * n * x_width,), lanes * m * y_width, body, out_depth=4)
+    body += instance("bitsmith_folded_product", parameters, {**ports(), "rom_address": "at", "rom_data": "tile"})
+    return Unit("folded_product", (lanes * n * x_width,), lanes * m * y_width, body, out_depth=4)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def check_moves(
 
 @pytest.mark.parametrize("synchronous", EITHER)
 @pytest.mark.parametrize(("operands", "source"), sets((3, [2, 2, 0, 1, 0, 2]), (1, [0]), (2, [0, 1, 1, 0, 1])))
-def test_merge(tmp_path: Path, operands: int, source: list[int], synchronous: bool) -> None:
+def test_interleave(tmp_path: Path, operands: int, source: list[int], synchronous: bool) -> None:
     width = 6
     wires = {"index": "index", "next_index": "next_index", "which": "which"}
     names = [f"x{k}" for k in reversed(range(operands))]
@@ -355,8 +355,8 @@ def test_merge(tmp_path: Path, operands: int, source: list[int], synchronous: bo
     wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
     parameters = {"OPERANDS": operands, "WIDTH": width, "ACTIONS": len(source)}
     body = tabled(len(source), [("which", bits_for(operands), source)], synchronous)
-    body += instance("bitsmith_merge", parameters, wires)
-    unit = Unit("merge", (width,) * operands, width, body)
+    body += instance("bitsmith_interleave", parameters, wires)
+    unit = Unit("interleave", (width,) * operands, width, body)
     bench = Bench(tmp_path, unit)
     counts = [source.count(k) for k in range(operands)]
     values = [numbers((FRAMES, count), width, seed=k) for k, count in enumerate(counts)]
@@ -386,7 +386,7 @@ def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
     tokens = [packed(part.reshape(-1, 1), width) for part in (first, second, values)]
     bench.check(tokens, expected)
     takes = [((1,), 1), ((1,), 1), ((steps,), 1)]
-    process_ = process(kinds.Scan(Builder().program([]), 2, steps), takes, ((steps,), 1))
+    process_ = process(kinds.Scan(ProgramBuilder().program([]), 2, steps), takes, ((steps,), 1))
     assert bench.cycles(tokens, len(expected)) == predicted(process_, unit, FRAMES, latency=latency)
 
 
@@ -425,8 +425,8 @@ def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
     wires = {"index": "index", "next_index": "next_index", "table_data": "constants"}
     wires |= {f"y_{port}": f"y_{port}" for port in ("free", "claim", "put", "data")}
     body = tabled(tokens, [("constants", width, packed(raw, width))], synchronous)
-    body += instance("bitsmith_source", {"WIDTH": width, "TOKENS": tokens}, wires)
-    unit = Unit("source", (), width, body)
+    body += instance("bitsmith_rom", {"WIDTH": width, "TOKENS": tokens}, wires)
+    unit = Unit("rom", (), width, body)
     bench = Bench(tmp_path, unit)
     expected = packed(raw, width) * FRAMES
     bench.check([], expected, endless=True)
@@ -435,19 +435,22 @@ def test_source(tmp_path: Path, tokens: int, synchronous: bool) -> None:
 
 
 VARIANTS: list[tuple[str, dict[str, int]]] = [
-    ("bitsmith_queue", {"WIDTH": 1, "DEPTH": 1}),
-    ("bitsmith_queue", {"WIDTH": 5, "DEPTH": 2}),
-    ("bitsmith_queue", {"WIDTH": 33, "DEPTH": 100}),
-    ("bitsmith_split", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
-    ("bitsmith_split", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
-    ("bitsmith_gather", {"PARTS": 1, "WIDTH": 3}),
-    ("bitsmith_gather", {"PARTS": 6, "WIDTH": 1}),
+    ("bitsmith_fifo", {"WIDTH": 1, "DEPTH": 1}),
+    ("bitsmith_fifo", {"WIDTH": 5, "DEPTH": 2}),
+    ("bitsmith_fifo", {"WIDTH": 33, "DEPTH": 100}),
+    ("bitsmith_downsizer", {"PARTS": 1, "TIMES": 1, "WIDTH": 3}),
+    ("bitsmith_downsizer", {"PARTS": 5, "TIMES": 3, "WIDTH": 3}),
+    ("bitsmith_upsizer", {"PARTS": 1, "WIDTH": 3}),
+    ("bitsmith_upsizer", {"PARTS": 6, "WIDTH": 1}),
     ("bitsmith_reduce", {"COUNT": 1, "ELEMENTS": 1, "WIDTH": 1}),
     ("bitsmith_reduce", {"COUNT": 7, "ELEMENTS": 3, "WIDTH": 9, "GREATEST": 1}),
-    ("bitsmith_fold", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
-    ("bitsmith_fold", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
-    ("bitsmith_fold", {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1}),
-    ("bitsmith_fold", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
+    ("bitsmith_folded_product", {"LANES": 1, "N": 1, "M": 1, "STEPS": 1, "GROUPS": 1, "X_SIGNED": 0}),
+    ("bitsmith_folded_product", {"LANES": 2, "N": 5, "M": 3, "STEPS": 7, "GROUPS": 1, "Y_WIDTH": 10}),
+    (
+        "bitsmith_folded_product",
+        {"LANES": 2, "N": 5, "M": 3, "STEPS": 1, "GROUPS": 1, "Y_WIDTH": 10, "COLUMN_PAIRS": 1},
+    ),
+    ("bitsmith_folded_product", {"LANES": 3, "N": 1, "M": 1, "X_SIGNED": 0, "LANE_PAIRS": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 1}),
     ("bitsmith_delay", {"WIDTH": 3, "LENGTH": 3}),
     ("bitsmith_delay", {"WIDTH": 100, "LENGTH": 40}),
@@ -457,23 +460,29 @@ VARIANTS: list[tuple[str, dict[str, int]]] = [
     ("bitsmith_order", {"ACTIONS": 9}),
     ("bitsmith_reorder", {"DEPTH": 1, "READS": 1, "TOKENS": 1}),
     ("bitsmith_reorder", {"DEPTH": 20, "READS": 9, "TOKENS": 40}),
-    ("bitsmith_merge", {"OPERANDS": 1, "ACTIONS": 1}),
-    ("bitsmith_merge", {"OPERANDS": 3}),
+    ("bitsmith_interleave", {"OPERANDS": 1, "ACTIONS": 1}),
+    ("bitsmith_interleave", {"OPERANDS": 3}),
     ("bitsmith_scan", {"STEPS": 1, "STATES_WIDTH": 1}),
     ("bitsmith_scan", {"STEPS": 5}),
-    ("bitsmith_source", {"TOKENS": 1}),
-    ("bitsmith_source", {"TOKENS": 12}),
+    ("bitsmith_rom", {"TOKENS": 1}),
+    ("bitsmith_rom", {"TOKENS": 12}),
     ("bitsmith_load", {"ELEMENT": 1, "PARTS": 1, "WORDS": 1}),
     ("bitsmith_load", {"ELEMENT": 5, "PARTS": 1, "WORDS": 7}),
     ("bitsmith_load", {"ELEMENT": 9, "PARTS": 6, "WORDS": 1}),
 ]
 
-MADE_OF = [("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"), ("bitsmith_fold", "bitsmith_fold_factors")]
+MADE_OF = [
+    ("bitsmith_window", "bitsmith_delay", "bitsmith_window_axis"),
+    ("bitsmith_folded_product", "bitsmith_product_factors"),
+]
 """Modules with those that they are made of."""
 
 
 def test_every_module_has_a_variant() -> None:
-    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {"bitsmith_window_axis", "bitsmith_fold_factors"}
+    modules = {name.removesuffix(".sv") for name in STREAM_LIBRARY} - {
+        "bitsmith_window_axis",
+        "bitsmith_product_factors",
+    }
     assert {module for module, _ in VARIANTS} == modules
 
 

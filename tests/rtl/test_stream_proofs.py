@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, reorder_timing, timing
+from bitsmith.dataflow.timing import REDUCE_LATENCY, product_latency, reorder_timing, timing
 from bitsmith.rtl.library import STREAM_LIBRARY
 from tests.rtl.stream_bench import process
 from tests.rtl.stream_proof import counterexample, model
@@ -40,18 +40,18 @@ def assert_proved(folder: Path, module: str, parameters: dict[str, int | str], c
         pytest.param(4, 1, 15, marks=slow),
     ],
 )
-def test_queue(tmp_path: Path, depth: int, block: int, cycles: int) -> None:
-    assert_proved(tmp_path, "queue", {"DEPTH": depth, "BLOCK": bit(block)}, cycles)
+def test_fifo(tmp_path: Path, depth: int, block: int, cycles: int) -> None:
+    assert_proved(tmp_path, "fifo", {"DEPTH": depth, "BLOCK": bit(block)}, cycles)
 
 
 @pytest.mark.parametrize(("parts", "times"), [pytest.param(3, 2, marks=ci), (1, 1), (1, 3), (4, 1)])
-def test_split(tmp_path: Path, parts: int, times: int) -> None:
-    assert_proved(tmp_path, "split", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)
+def test_downsizer(tmp_path: Path, parts: int, times: int) -> None:
+    assert_proved(tmp_path, "downsizer", {"PARTS": parts, "TIMES": times}, 2 * parts * times + 6)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_gather(tmp_path: Path, parts: int) -> None:
-    assert_proved(tmp_path, "gather", {"PARTS": parts}, 3 * parts + 7)
+def test_upsizer(tmp_path: Path, parts: int) -> None:
+    assert_proved(tmp_path, "upsizer", {"PARTS": parts}, 3 * parts + 7)
 
 
 @pytest.mark.parametrize(("count", "greatest"), [(1, 0), (3, 0), (3, 1)])
@@ -69,10 +69,10 @@ def test_reduce(tmp_path: Path, count: int, greatest: int) -> None:
         pytest.param(5, 1, 1, 1, marks=slow),
     ],
 )
-def test_fold(tmp_path: Path, n: int, steps: int, groups: int, signed: int) -> None:
-    latency = fold_latency(n)
+def test_folded_product(tmp_path: Path, n: int, steps: int, groups: int, signed: int) -> None:
+    latency = product_latency(n)
     parameters = {"N": n, "STEPS": steps, "GROUPS": groups, "X_SIGNED": bit(signed), "LATENCY": latency}
-    assert_proved(tmp_path, "fold", parameters, 2 * steps * groups + latency + 4)
+    assert_proved(tmp_path, "folded_product", parameters, 2 * steps * groups + latency + 4)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,13 @@ def test_fold(tmp_path: Path, n: int, steps: int, groups: int, signed: int) -> N
         pytest.param(2, 3, 1, 1, 0, "LANE_PAIRS", marks=slow),
     ],
 )
-def test_fold_of_pairs(tmp_path: Path, lanes: int, n: int, m: int, steps: int, signed: int, pairs: str) -> None:
-    latency = fold_latency(n)
+def test_folded_product_of_pairs(
+    tmp_path: Path, lanes: int, n: int, m: int, steps: int, signed: int, pairs: str
+) -> None:
+    latency = product_latency(n)
     parameters: dict[str, int | str] = {"LANES": lanes, "N": n, "M": m, "STEPS": steps, "GROUPS": 1, pairs: bit(1)}
     parameters |= {"X_SIGNED": bit(signed), "LATENCY": latency}
-    assert_proved(tmp_path, "fold", parameters, 2 * steps + latency + 4)
+    assert_proved(tmp_path, "folded_product", parameters, 2 * steps + latency + 4)
 
 
 @pytest.mark.parametrize(("length", "block"), [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1)])
@@ -154,9 +156,9 @@ def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, syn
 
 
 @pytest.mark.parametrize(("which", "synchronous"), [([0, 1, 1, 0, 1], 0), ([1, 0, 0], 1)])
-def test_merge(tmp_path: Path, which: list[int], synchronous: int) -> None:
+def test_interleave(tmp_path: Path, which: list[int], synchronous: int) -> None:
     parameters = {"ACTIONS": len(which), "WHICH": table(which, 1), "SYNCHRONOUS": bit(synchronous)}
-    assert_proved(tmp_path, "merge", parameters, 2 * len(which) + 6)
+    assert_proved(tmp_path, "interleave", parameters, 2 * len(which) + 6)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_scan(tmp_path: Path, steps: int, latency: int) -> None:
 
 @pytest.mark.parametrize(("tokens", "synchronous"), [(1, 0), (3, 1), pytest.param(3, 0, marks=ci)])
 def test_source(tmp_path: Path, tokens: int, synchronous: int) -> None:
-    assert_proved(tmp_path, "source", {"TOKENS": tokens, "SYNCHRONOUS": bit(synchronous)}, 3 * tokens + 6)
+    assert_proved(tmp_path, "rom", {"TOKENS": tokens, "SYNCHRONOUS": bit(synchronous)}, 3 * tokens + 6)
 
 
 @pytest.mark.parametrize(
@@ -191,35 +193,38 @@ def table(values: Sequence[int], width: int) -> str:
 
 
 MUTANTS = [
-    ("queue", "assign free = claimed != FULL", "assign free = 1'b1"),
-    ("queue", "claimed <= counted(claimed, claim, take)", "claimed <= counted(claimed, put, take)"),
-    ("queue", "held <= counted(held, put, take)", "held <= counted(held, claim, take)"),
-    ("split", "act & last_part & last_time", "act & last_part"),
-    ("split", "assign act = x_valid & y_free", "assign act = x_valid & y_free & (part == '0)"),
-    ("gather", "x_valid & (y_free | ~last_part)", "x_valid"),
-    ("gather", "assign y_data = {x_data, earlier}", "assign y_data = {earlier, x_data}"),
+    ("fifo", "assign free = claimed != FULL", "assign free = 1'b1"),
+    ("fifo", "claimed <= counted(claimed, claim, take)", "claimed <= counted(claimed, put, take)"),
+    ("fifo", "held <= counted(held, put, take)", "held <= counted(held, claim, take)"),
+    ("downsizer", "act & last_part & last_time", "act & last_part"),
+    ("downsizer", "assign act = x_valid & y_free", "assign act = x_valid & y_free & (part == '0)"),
+    ("upsizer", "x_valid & (y_free | ~last_part)", "x_valid"),
+    ("upsizer", "assign y_data = {x_data, earlier}", "assign y_data = {earlier, x_data}"),
     ("reduce", "(place == '0) ? operand", "last ? operand"),
     ("reduce", "x_valid & (y_free | ~last)", "x_valid & y_free"),
-    ("fold", "|| begins[STAGES-1]", "|| 1'b0"),
-    ("fold", "{sum, g_level[LEVELS].owed[result]}", "{sum, 1'b0}"),
-    ("fold", "given - HIGH_BITS'(negative)", "given"),
-    ("fold", "if (acts[STAGES-1]) total", "total"),
+    ("folded_product", "|| begins[STAGES-1]", "|| 1'b0"),
+    ("folded_product", "{sum, g_level[LEVELS].owed[result]}", "{sum, 1'b0}"),
+    ("folded_product", "given - HIGH_BITS'(negative)", "given"),
+    ("folded_product", "if (acts[STAGES-1]) total", "total"),
     ("delay", "else if (enable) at <= next_at", "else at <= next_at"),
     ("window", "assign x_take = act & inside_all", "assign x_take = x_valid & inside_all"),
     ("window", "else if (enable & (at == BITS'(REACH - 1)))", "else if (enable & (at == BITS'(REACH)))"),
     ("order", "(y_free | ~flags[2])", "1'b1"),
     ("reorder", "x_valid & (held != COUNT_BITS'(DEPTH))", "x_valid"),
     ("reorder", "(held >= needed)", "(held > needed)"),
-    ("merge", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
+    ("interleave", "assign y_claim = x_valid[which] & y_free", "assign y_claim = |x_valid & y_free"),
     ("load", "transfer | complete | (part", "transfer | (part"),
     ("load", "? '0 : following + 1'b1", "? '0 : following"),
     ("load", "{load_data, word[ELEMENT*PARTS-1:ELEMENT]}", "{word[ELEMENT*(PARTS-1)-1:0], load_data}"),
     ("scan", "& ~waiting &", "&"),
     ("scan", "if (core_answers) states", "states"),
-    ("source", "if (y_free) next_index", "next_index"),
+    ("rom", "if (y_free) next_index", "next_index"),
 ]
 SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
-    "fold": ({"N": 1, "M": 2, "COLUMN_PAIRS": "1'b1", "STEPS": 2, "GROUPS": 1, "LATENCY": fold_latency(1)}, 14),
+    "folded_product": (
+        {"N": 1, "M": 2, "COLUMN_PAIRS": "1'b1", "STEPS": 2, "GROUPS": 1, "LATENCY": product_latency(1)},
+        14,
+    ),
     "window": ({"SIZE_1": 1, "SIZE_2": 4, "TAPS_1": 1, "TAPS_2": 3, "ACTIONS": 4}, 12),
     "order": ({"TOKENS": 2, "READS": 2, "ACTIONS": 2, "SOURCE": "16'h0100", "FLAGS": "6'o77"}, 10),
     "reorder": (
@@ -232,7 +237,7 @@ SETTINGS: dict[str, tuple[dict[str, int | str], int]] = {
 def test_every_module_has_a_mutant() -> None:
     modules = {name.removeprefix("bitsmith_").removesuffix(".sv") for name in STREAM_LIBRARY} - {
         "window_axis",
-        "fold_factors",
+        "product_factors",
     }
     assert {module for module, _, _ in MUTANTS} == modules
 

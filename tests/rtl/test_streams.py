@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
@@ -21,7 +21,7 @@ FORMAT = FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)
 def convolutional(size: int = 6, channels: int = 2) -> Program:
     """Convolution, rectifier, pooling and a dense layer on the flattened image."""
     rng = np.random.default_rng(0)
-    builder = Builder()
+    builder = ProgramBuilder()
     x = builder.input("image", (size, size, channels), FORMAT)
     with builder.layer("conv"):
         windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))

@@ -10,7 +10,7 @@ import pytest
 from bitsmith.devices.parts import Family
 from bitsmith.estimate.size import estimate
 from bitsmith.flows.yosys import Resources, synthesize
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 from tests.netlist.checks import dense_program
@@ -27,7 +27,7 @@ def mapped(program: Program, folder: Path, budget_ns: float = 4.0) -> Resources:
 
 @pytest.mark.parametrize(("address_bits", "blocks"), [(5, 0), (10, 1)])
 def test_large_tables_become_block_memory(address_bits: int, blocks: int, tmp_path: Path) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (1,), FixedFormat(True, address_bits, 0))
     values = np.random.default_rng(0).integers(0, 256, 1 << address_bits)
     y = build.table(x, -(1 << (address_bits - 1)), values, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.flows.verilator import simulate
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
@@ -24,7 +24,7 @@ BUDGETS = (1.3, 2.0, 4.0, 50.0)
 
 
 def tiny() -> Program:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("x", (2,), FixedFormat(True, 4, 2))
     with build.layer("fc1"):
         y = build.add(build.linear(x, np.array([[3, 1], [-1, 2]])), build.const([1, 0]))
@@ -90,7 +90,7 @@ def test_text_depends_on_nothing_but_the_program() -> None:
 
 
 def test_hostile_names_do_not_reach_the_code(tmp_path: Path) -> None:
-    build = Builder()
+    build = ProgramBuilder()
     x = build.input("clk;endmodule", (2,), FixedFormat(True, 4, 0))
     for layer in ("a b", "a/b", "a_b", "always", "*/\n`include", "A_B"):
         with build.layer(layer):

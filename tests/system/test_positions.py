@@ -11,12 +11,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import bitsmith
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, IOType
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Permute
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from tests.system.test_streams import Growing, random_spatial, shares
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -22,7 +23,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import IOType
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -24,7 +25,7 @@ from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.resample import Crop, Pad, Resize
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Permute
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from tests.system.test_random_networks import random_network
 
 FORMAT = FixedFormat(True, 6, 3, Rounding.RND, Overflow.SAT)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, IOType, resolve
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
@@ -21,7 +22,7 @@ from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Permute
-from bitsmith.model import Model, Target
+from bitsmith.model import Model
 from tests.system.examples import three_layer
 
 PRECISION = {"default": "fixed<8,3,RND,SAT>", "weight": "fixed<5,2>", "bias": "fixed<6,3>"}

@@ -9,27 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.build.job import Job
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
-from bitsmith.flows.base import Progress, execute
 from bitsmith.flows.csim import Bridge, BridgeLibrary
+from bitsmith.flows.run import Progress, execute
 from bitsmith.hls import HlsProject, HlsTarget, write_demanded
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import Raws, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.ir.types import TensorType
-from bitsmith.passes import drop_dead
 from bitsmith.project import Project, digest
 from bitsmith.version import __version__
-
-if TYPE_CHECKING:
-    from bitsmith.model import Model
 
 LIBRARY = "csim library"
 """The stage that compiles, as manifests call it."""
@@ -62,27 +58,26 @@ def real(raw: Raws, kind: TensorType) -> npt.NDArray[np.float64]:
     return np.asarray(raw.astype(np.float64) * np.exp2(-kind.frac.astype(np.float64)))
 
 
-def hls_project(model: Model) -> tuple[Program, HlsProject]:
-    """The program that the C++ of ``model`` computes, and the C++.
+def hls_project(job: Job) -> HlsProject:
+    """The C++ of ``job``.
 
     Raises:
         RangeError, UnsupportedError: no C++ can express the program.
     """
-    program = drop_dead(model.program, keep_probes=False)
-    dialect = DIALECTS[model.target.backend.value]
-    return program, write_demanded(program, model.directives, dialect, hls_target(model, program))
+    dialect = DIALECTS[job.target.backend.value]
+    return write_demanded(job.program, job.directives, dialect, hls_target(job))
 
 
-def hls_target(model: Model, program: Program) -> HlsTarget:
-    """What the C++ of ``program``, that of ``model``, is for."""
-    target = model.target
+def hls_target(job: Job) -> HlsTarget:
+    """What the C++ of ``job`` is for."""
+    target = job.target
     return HlsTarget(
         target.project_name,
         target.part,
         target.clock_period_ns,
         100.0 * target.clock_uncertainty,
         f"bitsmith {__version__}",
-        digest(to_text(program))[:16],
+        digest(to_text(job.program))[:16],
     )
 
 
@@ -110,15 +105,15 @@ def compiled(folder: Project, program: Program, project: HlsProject, progress: P
     return CompiledProgram(program, project, Bridge(library, project.in_words, project.out_words))
 
 
-def compile_model(model: Model, progress: Progress | None) -> CompiledProgram:
-    """The C++ of ``model``, written into its project folder and compiled there as far as that has not been done.
+def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
+    """The C++ of ``job``, written into its project folder and compiled there as far as that has not been done.
 
     Raises:
         ConfigError: a backend without C++.
         RangeError, UnsupportedError: no C++ can express the program.
         ToolMissingError, ToolFailedError, ProjectError.
     """
-    target = model.target
+    target = job.target
     if not target.backend.is_hls:
         raise ConfigError(
             f"no C++ with backend {target.backend.value!r}",
@@ -126,7 +121,7 @@ def compile_model(model: Model, progress: Progress | None) -> CompiledProgram:
             accepted=f"a model converted for {', '.join(backend.value for backend in Backend if backend.is_hls)}",
             remedy="predict() gives the same numbers; build(cosim=True) simulates the SystemVerilog",
         )
-    program, project = hls_project(model)
+    project = hls_project(job)
     with Project.open(target.output_dir, target.project_name) as folder:
         write_sources(folder, project)
-        return compiled(folder, program, project, progress)
+        return compiled(folder, job.program, project, progress)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bitsmith.devices.delay import DelayModel
 from bitsmith.flows import verilator
-from bitsmith.flows.base import Progress
+from bitsmith.flows.run import Progress
 from bitsmith.flows.streams import StreamShape, simulate_streams
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
@@ -26,7 +26,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
-from bitsmith.passes.load import Place, load, parameters
+from bitsmith.passes.load import ParameterKey, load, parameters
 from bitsmith.rtl import bus_wrappers, library, streams
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.driver import driver
@@ -229,14 +229,14 @@ class Streaming:
         ]
 
 
-def values_of(program: Program) -> dict[Place, Ints]:
+def values_of(program: Program) -> dict[ParameterKey, Ints]:
     """The raw values of the parameters of ``program``."""
     return {place: node.op.raw for place, node in parameters(program).items() if isinstance(node.op, Parameter)}
 
 
-def other_values(program: Program) -> dict[Place, Ints]:
+def other_values(program: Program) -> dict[ParameterKey, Ints]:
     """Random raw values for the parameters of ``program`` that are kept in memories, often the extremes of their ranges."""
-    rng, found = np.random.default_rng(1), dict[Place, Ints]()
+    rng, found = np.random.default_rng(1), dict[ParameterKey, Ints]()
     for place, node in parameters(program).items():
         assert isinstance(node.op, Parameter)
         if not node.op.external:
@@ -247,7 +247,7 @@ def other_values(program: Program) -> dict[Place, Ints]:
     return found
 
 
-def given_words(given: WeightPort, values: Mapping[Place, Ints]) -> Words:
+def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words:
     """The 32-bit words of each token of a port for weights."""
     tokens = given.tokens(values[given.loaded.layer, given.loaded.name])
     return pack(given.port.fields, [tokens])

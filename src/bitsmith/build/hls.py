@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bitsmith.build.csim import compiled, hls_project, hls_target, write_sources
-from bitsmith.build.rtl import Reals, compare, stimuli
+from bitsmith.build.job import Job
+from bitsmith.build.verification import compare, stimuli
 from bitsmith.errors import ConfigError, ProjectError, ToolFailedError, VerificationError
-from bitsmith.flows.base import GXX, Progress, execute, find
+from bitsmith.flows.run import Progress, execute
+from bitsmith.flows.tools import GXX, find
 from bitsmith.flows.vendor import VendorStage, by_hand, find_driver, label, stages_of
 from bitsmith.hls import HlsProject
 from bitsmith.hls.constants import decimals
@@ -33,9 +34,6 @@ from bitsmith.report import Report
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.report import C_SIMULATION
 from bitsmith.report.vendors.vendor import plain, read_text
-
-if TYPE_CHECKING:
-    from bitsmith.model import Model
 
 _LARGEST_BENCH = 100
 """Samples that the vendor's test bench reads: its simulations take seconds per sample."""
@@ -69,8 +67,8 @@ class HlsStages:
     reset: bool = False
 
 
-def build_hls(model: Model, stages: HlsStages, inputs: Sequence[Reals] | None, *, progress: Progress | None) -> Report:
-    """Write the C++ project of ``model`` and run ``stages`` on it; see :meth:`bitsmith.model.Model.build`.
+def build_hls(job: Job, stages: HlsStages, *, progress: Progress | None) -> Report:
+    """Write the C++ project of ``job`` and run ``stages`` on it; see :meth:`bitsmith.model.Model.build`.
 
     Raises:
         VerificationError: the C++, or what the vendor's tool made of it, and the emulator disagree.
@@ -78,18 +76,18 @@ def build_hls(model: Model, stages: HlsStages, inputs: Sequence[Reals] | None, *
         RangeError, UnsupportedError: no C++ can express the program.
         ToolMissingError, ToolFailedError, ProjectError.
     """
-    target = model.target
+    target = job.target
     started = time.perf_counter()
-    program, project = hls_project(model)
-    vendor = _vendor_stages(model, project.top, stages)
-    raws = stimuli(model.emulator, program, inputs)
+    project = hls_project(job)
+    vendor = _vendor_stages(job, project.top, stages)
+    raws = stimuli(job)
     with Project.open(target.output_dir, target.project_name) as folder:
-        return _HlsBuild(model, program, project, folder, raws, progress).run(stages, vendor, started)
+        return _HlsBuild(job, project, folder, raws, progress).run(stages, vendor, started)
 
 
-def _vendor_stages(model: Model, top: str, stages: HlsStages) -> tuple[Stage, ...]:
+def _vendor_stages(job: Job, top: str, stages: HlsStages) -> tuple[Stage, ...]:
     """The stages of the vendor's tool that will run, in order, after a look for the tool."""
-    backend = model.target.backend.value
+    backend = job.target.backend.value
     driver = DIALECTS[backend].driver
     had = stages_of(driver)
     for stage in Stage:
@@ -113,21 +111,14 @@ class _HlsBuild:
     """One run over one locked project."""
 
     def __init__(
-        self,
-        model: Model,
-        program: Program,
-        project: HlsProject,
-        folder: Project,
-        raws: Sequence[Raws],
-        progress: Progress | None,
+        self, job: Job, project: HlsProject, folder: Project, raws: Sequence[Raws], progress: Progress | None
     ) -> None:
-        self._model = model
-        self._program = program
+        self._job = job
         self._project = project
         self._folder = folder
         self._raws = raws
         self._progress = progress
-        self._dialect = DIALECTS[model.target.backend.value]
+        self._dialect = DIALECTS[job.target.backend.value]
         self._sections: dict[str, object] = {}
         self._stages: list[dict[str, object]] = []
         self._records: dict[Stage, StageRecord] = {}
@@ -154,14 +145,14 @@ class _HlsBuild:
         if vendor:
             self._read_reports()
         files = {"Top": f"firmware/{self._project.top}.cpp", "Script": next(iter(self._scripts(())))}
-        design = self._model.design(tuple(self._notes))
+        design = replace(self._job.design, notes=(*self._job.design.notes, *self._notes))
         report = Report({**self._sections, "Files": files, "Stages": self._stages}, design)
         report.write(self._folder.folder)
         return report
 
     def _scripts(self, vendor: Sequence[Stage]) -> dict[str, str]:
         """The project's scripts as they run ``vendor`` when a user starts them."""
-        target = hls_target(self._model, self._program)
+        target = hls_target(self._job)
         return dict(self._dialect.scripts(replace(target, stages=tuple(vendor) or target.stages)))
 
     def _write(self, vendor: Sequence[Stage]) -> Numbers:
@@ -169,17 +160,17 @@ class _HlsBuild:
         write_sources(self._folder, self._project)
         self._folder.write(self._scripts(vendor))
         few = [raw[:_LARGEST_BENCH] for raw in self._raws]
-        outputs = [output.node for output in self._program.outputs]
-        given = _numbers(self._program, self._program.inputs, few)
-        expected = _numbers(self._program, outputs, self._model.emulator.run_raw(few))
+        outputs = [output.node for output in self._job.program.outputs]
+        given = _numbers(self._job.program, self._job.program.inputs, few)
+        expected = _numbers(self._job.program, outputs, self._job.emulator.run_raw(few))
         self._folder.write(dict(zip(_TEST_DATA, map(_lines, (given, expected)), strict=True)))
         return expected
 
     def _simulate(self) -> None:
         started = time.perf_counter()
         self._say(f"csim: {len(self._raws[0]):,} samples")
-        found = compiled(self._folder, self._program, self._project, self._progress).run_raw(self._raws)
-        compare(self._model.emulator, self._program, found, self._raws)
+        found = compiled(self._folder, self._job.program, self._project, self._progress).run_raw(self._raws)
+        compare(self._job.emulator, self._job.program, found, self._raws)
         self._sections["Verification"] = {
             "Inputs": len(self._raws[0]),
             "Mismatches": 0,
@@ -234,7 +225,7 @@ class _HlsBuild:
         }
 
     def _read_reports(self) -> None:
-        target = self._model.target
+        target = self._job.target
         try:
             found = measured(self._folder.folder, target.clock_period_ns)
         except ProjectError as error:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.build.design import Circuit, circuit
+from bitsmith.build.job import Job
+from bitsmith.build.verification import compare, stimuli
 from bitsmith.devices.delay import delay_model
 from bitsmith.devices.parts import Family, Part, resolve_part
 from bitsmith.emulate import Emulator
@@ -23,24 +23,16 @@ from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.fit import proposal
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import nextpnr, yosys
-from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, Progress, find
+from bitsmith.flows.run import Progress
+from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, find
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
-from bitsmith.ir.types import Ints
 from bitsmith.mapping.directives import Directives
-from bitsmith.passes import drop_dead
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
 from bitsmith.rtl import bus_wrappers, library
-from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
-
-if TYPE_CHECKING:
-    from bitsmith.model import Model, Target
-
-RANDOM_INPUTS = 1000
-"""Samples of a co-simulation that is given none."""
 
 LAYOUT_LIMIT_LUTS = 2_000_000
 """Above this the circuit is not even written: generating and simulating it would take hours."""
@@ -56,10 +48,6 @@ _LEAST_SAMPLES = 8
 """Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
 
 _BAUD = 115_200
-_CORNERS = 64
-"""Random mixtures of least and greatest values among generated samples."""
-
-Reals = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +62,17 @@ class Stages:
     """Forget the results that still hold."""
 
 
-def build(
-    model: Model, stages: Stages, inputs: Sequence[Reals] | None, *, force: bool, progress: Progress | None
-) -> Report:
-    """Run ``stages`` for ``model`` in its project folder; see :meth:`bitsmith.model.Model.build`."""
-    target = model.target
+def build(job: Job, stages: Stages, *, force: bool, progress: Progress | None) -> Report:
+    """Run ``stages`` for ``job`` in its project folder; see :meth:`bitsmith.model.Model.build`."""
+    target = job.target
     part = resolve_part(target.part)
-    program = drop_dead(model.program, keep_probes=False)
-    size = estimate_layout(program, model.directives, part.family)
+    size = estimate_layout(job.program, job.directives, part.family)
     if not force:
-        _refuse_too_large(program, model.directives, size, part, stages)
+        _refuse_too_large(job.program, job.directives, size, part, stages)
     with Project.open(target.output_dir, target.project_name) as project:
         if stages.reset:
             project.forget()
-        return _Build(model, program, part, size, project, progress).run(stages, inputs)
+        return _Build(job, part, size, project, progress).run(stages)
 
 
 def _refuse_too_large(program: Program, directives: Directives, size: Size, part: Part, stages: Stages) -> None:
@@ -130,27 +115,24 @@ def _smaller(program: Program, directives: Directives, part: Part) -> str:
 class _Build:
     """One run over one locked project."""
 
-    def __init__(
-        self, model: Model, program: Program, part: Part, size: Size, project: Project, progress: Progress | None
-    ) -> None:
-        self._model = model
-        self._program = program
+    def __init__(self, job: Job, part: Part, size: Size, project: Project, progress: Progress | None) -> None:
+        self._job = job
         self._part = part
         self._size = size
         self._project = project
         self._progress = progress
-        self._target: Target = model.target
+        self._target = job.target
         self._sections: dict[str, object] = {}
         self._files: dict[str, str] = {}
         self._stages: list[dict[str, object]] = []
         self._notes: tuple[str, ...] = ()
         """What this build found out, beyond the model's own notes."""
 
-    def run(self, stages: Stages, inputs: Sequence[Reals] | None) -> Report:
+    def run(self, stages: Stages) -> Report:
         """Run the stages in order and write the report."""
         made, sources = self._write()
         if stages.cosim:
-            self._cosimulate(made, sources, inputs)
+            self._cosimulate(made, sources)
         if stages.synth:
             self._synthesize(made, sources)
         if stages.pnr:
@@ -166,8 +148,8 @@ class _Build:
         delays = delay_model(self._part.family)
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
         self._say(f"rtl: about {self._size.lut:,} LUTs expected")
-        title = Title(f"bitsmith {__version__}", digest(to_text(self._program))[:16])
-        made = circuit(self._program, self._model.directives, delays, budget, target.project_name, title)
+        title = Title(f"bitsmith {__version__}", digest(to_text(self._job.program))[:16])
+        made = circuit(self._job.program, self._job.directives, delays, budget, target.project_name, title)
         if made.over_budget:
             self._notes += (
                 f"{made.over_budget} operations (wide products or sums) take longer than the clock period by the "
@@ -179,15 +161,15 @@ class _Build:
         self._note_stage("rtl", time.perf_counter() - started, "", cached=False)
         return made, written[: len(made.sources)]
 
-    def _cosimulate(self, made: Circuit, sources: tuple[Path, ...], inputs: Sequence[Reals] | None) -> None:
+    def _cosimulate(self, made: Circuit, sources: tuple[Path, ...]) -> None:
         latency, interval = made.cycles
         most = max(_LEAST_SAMPLES, _SIMULATED_CYCLES // interval)
-        raws = [raw[:most] for raw in stimuli(self._model.emulator, self._program, inputs)]
+        raws = [raw[:most] for raw in stimuli(self._job)]
 
         def simulate() -> dict[str, Json]:
             self._say(f"cosim: {len(raws[0]):,} samples")
             found = made.simulate(self._project.folder, sources, raws, self._progress)
-            compare(self._model.emulator, self._program, found.outputs, raws)
+            compare(self._job.emulator, self._job.program, found.outputs, raws)
             if found.reloaded is not None:
                 program, outputs = found.reloaded
                 compare(Emulator(program), program, outputs, raws)
@@ -304,63 +286,12 @@ class _Build:
         self._files["AXI4-Lite"] = f"rtl/{bus_wrappers.axi_lite_name(made.top)}.v"
         self._files["Avalon-ST"] = f"rtl/{bus_wrappers.avalon_name(made.top)}.sv"
         self._files["Driver"] = f"driver/{made.top}.py"
-        described = self._model.design(self._notes)
+        described = replace(self._job.design, notes=(*self._job.design.notes, *self._notes))
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
         report.write(self._project.folder)
         return report
 
 
-def stimuli(emulator: Emulator, program: Program, inputs: Sequence[Reals] | None) -> list[Raw]:
-    """Raw inputs: the user's, or random ones that begin with the extremes of every input range."""
-    if inputs is not None:
-        return [emulator.quantize(k, batch)[0] for k, batch in enumerate(inputs)]
-    rng = np.random.default_rng(0)
-    raws: list[Raw] = []
-    for index in program.inputs:
-        _, lo, hi = program.nodes[index].type.full()
-        raws.append(_random_raws(rng, lo, hi))
-    return raws
-
-
-def compare(emulator: Emulator, program: Program, found: Sequence[Raw], raws: Sequence[Raw]) -> None:
-    """Refuse outputs ``found`` for ``raws`` that are not those of the emulator; both one array per output.
-
-    Raises:
-        VerificationError: they differ; says where first.
-    """
-    expected = emulator.run_raw(raws)
-    for output, want, have in zip(program.outputs, expected, found, strict=True):
-        want, have = want.reshape(len(want), -1), have.reshape(len(have), -1)
-        wrong = np.argwhere(want != have)
-        if len(wrong):
-            sample, element = (int(k) for k in wrong[0])
-            raise VerificationError(
-                f"{len(wrong):,} of {want.size:,} outputs differ; first in sample {sample}, element {element}: "
-                f"the circuit gives raw {have[sample, element]}, the emulator {want[sample, element]}",
-                where=f"output {output.name!r}",
-                remedy="this is a defect of bitsmith: please report it with the project folder",
-            )
-
-
 def _flow_code() -> str:
     """A digest of what drives the tools: a result is not remembered beyond a change of it."""
     return digest(*(path for path in sorted(Path(yosys.__file__).parent.iterdir()) if path.is_file()))
-
-
-def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints) -> Raw:
-    """Samples within ``lo..hi``: all least, all greatest, a few mixtures of both, then uniform ones."""
-    shape = (RANDOM_INPUTS, *lo.shape)
-    if max(int(np.max(hi)).bit_length(), int(np.min(lo)).bit_length()) <= 62:
-        least, greatest = lo.astype(np.int64), hi.astype(np.int64)
-        return _with_corners(rng, rng.integers(least, greatest, shape, endpoint=True), least, greatest)
-    bits = int(np.max(hi - lo)).bit_length() + 32
-    drawn = np.zeros(shape, dtype=np.object_)
-    for _ in range(0, bits, 32):
-        drawn = (drawn << 32) | rng.integers(0, 1 << 32, shape).astype(np.object_)
-    return _with_corners(rng, lo + drawn % (hi - lo + 1), lo, hi)
-
-
-def _with_corners(rng: np.random.Generator, raws: Raw, lo: Raw, hi: Raw) -> Raw:
-    corners = rng.integers(0, 2, (_CORNERS, *lo.shape)).astype(bool)
-    raws[0], raws[1], raws[2 : 2 + _CORNERS] = lo, hi, np.where(corners, hi, lo)
-    return raws

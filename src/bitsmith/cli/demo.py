@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.converters import convert
-from bitsmith.flows.base import Progress
+from bitsmith.flows.run import Progress
 from bitsmith.model import Model
 from bitsmith.report import Report
 from bitsmith.report.summary import Design, rows

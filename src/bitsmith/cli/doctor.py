@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from bitsmith.flows.base import Origin, survey
+from bitsmith.flows.tools import Origin, survey
 from bitsmith.flows.vendor import find_driver
 from bitsmith.hls.dialects import DIALECTS
 

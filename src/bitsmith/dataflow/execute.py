@@ -58,8 +58,8 @@ def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
             return [kind.raw]
         case kinds.Map():
             return [objects(result) for result in Emulator(kind.program, threads=1).run_raw(takes)]
-        case kinds.Fold():
-            return [_fold(kind, takes[0])]
+        case kinds.FoldedProduct():
+            return [_folded_product(kind, takes[0])]
         case kinds.Window():
             stream = process.takes[0]
             source = moved(kind.op, stream.shape)
@@ -68,7 +68,7 @@ def _run(process: Process, takes: Sequence[Ints]) -> list[Ints]:
             rows = takes[0].reshape(-1, kind.count, *takes[0].shape[1:])
             return [objects(rows.sum(axis=1) if isinstance(kind.op, ops.Sum) else rows.max(axis=1))]
         case kinds.WidthConverter():
-            return [_regroup(kind, process, takes[0])]
+            return [_width_converter(kind, process, takes[0])]
         case kinds.Reorder():
             empty = np.zeros((1, *takes[0].shape[1:]), dtype=np.object_)
             return [np.concatenate([takes[0], empty])[kind.source]]
@@ -95,14 +95,14 @@ def _rescaled(values: Ints, process: Process) -> Ints:
     return objects(values.reshape(-1, *want.shape) << shift)
 
 
-def _fold(kind: kinds.Fold, tokens: Ints) -> Ints:
+def _folded_product(kind: kinds.FoldedProduct, tokens: Ints) -> Ints:
     """Matrix products, step by step."""
     groups, steps, n, _ = kind.weights.shape
     vectors = tokens.reshape(-1, groups, steps, tokens.shape[1], n)
     return np.asarray(np.einsum("vgsln,gsnm->vglm", vectors, kind.weights), dtype=np.object_)
 
 
-def _regroup(kind: kinds.WidthConverter, process: Process, tokens: Ints) -> Ints:
+def _width_converter(kind: kinds.WidthConverter, process: Process, tokens: Ints) -> Ints:
     """Elements in their new tokens, in the scale of those."""
     have, want = process.takes[0].token, process.results[0].token
     if want.size > have.size:

@@ -9,6 +9,7 @@ whose schedules can be known in advance. There are few kinds of process, and non
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
 from bitsmith.ir.program import Program
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, ...]
@@ -52,8 +53,8 @@ class LoadableWeights:
     """Weights from outside: tensor ``name`` of ``layer``, whose raw values are any of ``lo..hi`` in units of ``2**-frac``.
 
     The tensor is seen as a matrix (rows, columns), of which rows of zeros fill up what ``steps`` does not divide. It is cut
-    into tiles: ``steps`` parts of its rows, ``groups`` parts of its columns. Tiles come as those of a :class:`Fold`, elements
-    of each row by row.
+    into tiles: ``steps`` parts of its rows, ``groups`` parts of its columns. Tiles come as those of a :class:`FoldedProduct`,
+    elements of each row by row.
     """
 
     layer: str
@@ -124,7 +125,7 @@ class Map:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fold:
+class FoldedProduct:
     """Products with constants over several cycles: ``y = sum over steps of x[step] @ weights[group, step]``.
 
     Takes ``groups * steps`` tokens (lanes, n) for ``groups`` tokens (lanes, m): those of all steps of the first group, then
@@ -199,7 +200,9 @@ class Scan:
     steps: int
 
 
-Kind: TypeAlias = Source | Sink | Rom | Map | Fold | Window | Reduce | WidthConverter | Reorder | Interleave | Scan
+Kind: TypeAlias = (
+    Source | Sink | Rom | Map | FoldedProduct | Window | Reduce | WidthConverter | Reorder | Interleave | Scan
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,14 +238,19 @@ class Network:
         return self.processes[source.process].results[source.port]
 
     @property
-    def entries(self) -> tuple[int, ...]:
+    def sources(self) -> tuple[int, ...]:
         """Processes that are inputs, in the program's order, and those through which weights come."""
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Source))
 
     @property
-    def exits(self) -> tuple[int, ...]:
+    def sinks(self) -> tuple[int, ...]:
         """Processes that are outputs, in the program's order."""
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Sink))
+
+
+def kind_name(kind: Kind) -> str:
+    """The name of a kind of process, in words: ``width converter``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(kind).__name__).lower()
 
 
 def period(rows: Ints | Numbers) -> int:
@@ -253,7 +261,7 @@ def period(rows: Ints | Numbers) -> int:
     return len(rows)
 
 
-def hull(kind: TensorType, axes: int) -> TensorType:
+def union_type(kind: TensorType, axes: int) -> TensorType:
     """A type that the tensor has at every position of its first ``axes`` axes, which disappear."""
     if axes == 0:
         return kind
@@ -272,4 +280,4 @@ def regrouped(token: TensorType, shape: tuple[int, ...]) -> TensorType:
         parts = [np.tile(part, want // have) for part in flat]
         return TensorType.of(shape, *(part.reshape(shape) for part in parts))
     split = TensorType.of((have // want, *shape), *(part.reshape(have // want, *shape) for part in flat))
-    return hull(split, 1)
+    return union_type(split, 1)

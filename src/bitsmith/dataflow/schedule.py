@@ -1,13 +1,13 @@
-"""When the processes of a network act, how deep the queues between them must be, and what latency and interval follow.
+"""When the processes of a network act, how deep the FIFOs between them must be, and what latency and interval follow.
 
 Everything is known beforehand, for rates do not depend on data. Method: the slowest process sets the interval. The network is
-scheduled as soon as possible with unbounded queues and inputs that come evenly at that interval; the most places in use at once
+scheduled as soon as possible with unbounded FIFOs and inputs that come evenly at that interval; the most slots in use at once
 are the depths. What waits in front of a slow process often takes fewer bits further up (tokens before they become windows): so
-what fills the largest queues is held back, one after another, until all tokens but one or two are taken, which stays if frames
-still follow at the interval and all queues together have fewer bits. Queues of the depths found admit that schedule, and
+what fills the largest FIFOs is held back, one after another, until all tokens but one or two are taken, which stays if frames
+still follow at the interval and all FIFOs together have fewer bits. FIFOs of the depths found admit that schedule, and
 execution by data-driven rules is monotonic: with the same places every action happens as early or earlier (G. Kahn, "The
 Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
-83(5), 1995). So no stall at the borders can lock the network up, and no queue lowers the rate. A second run with the depths
+83(5), 1995). So no stall at the borders can lock the network up, and no FIFO lowers the rate. A second run with the depths
 found gives the exact cycles.
 """
 
@@ -28,7 +28,7 @@ _FRAMES = 4
 _MOST_FRAMES = 1 << 12
 
 _BOUNDS = (1, 2)
-"""Places that are tried for large queues."""
+"""Places that are tried for large FIFOs."""
 
 _MOST_TRIED = 12
 _LEAST_BITS = 256
@@ -36,7 +36,7 @@ _LEAST_BITS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class Fifo:
     """Places between a result of one process and an operand of another; or (``operand`` -1) the memory within a process."""
 
     producer: int
@@ -51,12 +51,12 @@ class Schedule:
     """Depths and cycles.
 
     Args:
-        queues: one per operand of each process, and one per memory.
+        fifos: one per operand of each process, and one per memory.
         latency: cycles from the transfer of a frame's first token into the empty network to that of its last token out of it.
         interval: cycles between frames, if neither side waits.
     """
 
-    queues: tuple[Queue, ...]
+    fifos: tuple[Fifo, ...]
     latency: int
     interval: int
     frames: int
@@ -64,7 +64,7 @@ class Schedule:
 
     def depth(self, consumer: int, operand: int) -> int:
         """Places in front of an operand."""
-        return next(q.depth for q in self.queues if (q.consumer, q.operand) == (consumer, operand))
+        return next(fifo.depth for fifo in self.fifos if (fifo.consumer, fifo.operand) == (consumer, operand))
 
 
 def schedule(
@@ -80,18 +80,18 @@ def schedule(
     alone = graph.span(graph.run(depths, 1, None), network, 1)[0]
     frames = alone // interval + _FRAMES  # so many are under way at once, and the last ones follow at a steady pace
     ends = graph.span(graph.run(depths, frames, None), network, frames)
-    return Schedule(graph.queues(depths), ends[0], ends[-1] - ends[-2], frames)
+    return Schedule(graph.fifos(depths), ends[0], ends[-1] - ends[-2], frames)
 
 
-def queues(network: Network, latencies: Mapping[int, int]) -> tuple[Queue, ...]:
-    """The queues of the schedule alone, which take a fraction of its time."""
+def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
+    """The FIFOs of the schedule alone, which take a fraction of its time."""
     graph = _Graph(network, latencies, timing)
-    return graph.queues(graph.depths(graph.interval))
+    return graph.fifos(graph.depths(graph.interval))
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A queue: sequencer and row that fills it, sequencer and row that takes from it."""
+    """A FIFO: sequencer and row that fills it, sequencer and row that takes from it."""
 
     writer: int
     row: int
@@ -105,7 +105,7 @@ class _Link:
 
 
 class _Graph:
-    """All sequencers of a network and the queues between them."""
+    """All sequencers of a network and the FIFOs between them."""
 
     def __init__(self, network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], Timing]) -> None:
         self.sequencers: list[Sequencer] = []
@@ -139,16 +139,16 @@ class _Graph:
                     )
                 )
         self._known: dict[tuple[tuple[int, int, int, int], int], tuple[Numbers, Numbers]] = {}
-        self.entries = [self.first[number] for number in network.entries]
+        self.sources = [self.first[number] for number in network.sources]
 
     @property
     def interval(self) -> int:
         """Fewest cycles per frame of the slowest sequencer."""
         return max(sequencer.cycles for sequencer in self.sequencers)
 
-    def queues(self, depths: Sequence[int]) -> tuple[Queue, ...]:
-        """The queues with their depths."""
-        return tuple(Queue(*link.names, depth) for link, depth in zip(self.links, depths, strict=True))
+    def fifos(self, depths: Sequence[int]) -> tuple[Fifo, ...]:
+        """The FIFOs with their depths."""
+        return tuple(Fifo(*link.names, depth) for link, depth in zip(self.links, depths, strict=True))
 
     def depths(self, interval: int) -> list[int]:
         """Places in use at most, with frames every ``interval`` cycles."""
@@ -156,7 +156,7 @@ class _Graph:
         alone = self.run(free, 1, None)
         frames = max(int(times[-1]) for times in alone) // interval + _FRAMES
         while True:
-            pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.entries}
+            pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
             times = self.run(free, frames, pace)
             if frames > _MOST_FRAMES or self._is_steady(times, interval):
                 break
@@ -179,7 +179,7 @@ class _Graph:
         return depths
 
     def _bits(self, links: Iterable[int], depths: Sequence[int]) -> int:
-        """Of queues of ``depths``."""
+        """Of FIFOs of ``depths``."""
         return sum(self.links[k].bits * depths[k] for k in links)
 
     def _held_back(self, link: _Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
@@ -202,8 +202,8 @@ class _Graph:
 
     def span(self, times: Sequence[Numbers], network: Network, frames: int) -> list[int]:
         """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
-        begun = min(int(times[self.first[entry]][0]) for entry in network.entries)
-        ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.exits]
+        begun = min(int(times[self.first[entry]][0]) for entry in network.sources)
+        ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.sinks]
         return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
 
     def _moves(self, link: _Link, frames: int) -> tuple[Numbers, Numbers]:
@@ -215,7 +215,7 @@ class _Graph:
         return self._known[link.names, frames]
 
     def _most(self, link: _Link, times: Sequence[Numbers], frames: int) -> int:
-        """The most places of ``link`` that are taken at once."""
+        """The most slots of ``link`` that are taken at once."""
         made, gone = self._moves(link, frames)
         filled, left = times[link.writer][made], times[link.reader][gone]
         # A place is free in the cycle after its token was taken.
@@ -257,7 +257,7 @@ class _Graph:
         return max(int(at[-1]) for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
 
     def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[_Wait]]:
-        """By sequencer, what its actions wait for: tokens, and places in queues that have ``depths``."""
+        """By sequencer, what its actions wait for: tokens, and slots in FIFOs that have ``depths``."""
         waits: list[list[_Wait]] = [[] for _ in self.sequencers]
         for link, depth in zip(self.links, depths, strict=True):
             writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]

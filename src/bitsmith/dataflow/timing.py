@@ -72,12 +72,12 @@ def timing(process: Process, latency: int) -> Timing:
         case kinds.Map():
             tokens = max((stream.tokens for stream in (*process.takes, *process.results)), default=1)
             return _single([_all(tokens)] * len(process.takes), [_all(tokens)] * len(process.results), latency)
-        case kinds.Fold():
+        case kinds.FoldedProduct():
             return _single([_all(process.takes[0].tokens)], [_every(process.takes[0].tokens, kind.steps)], latency)
         case kinds.Reduce():
             return _single([_all(process.takes[0].tokens)], [_every(process.takes[0].tokens, kind.count)], latency)
         case kinds.WidthConverter():
-            return _regroup(kind, process)
+            return _width_converter(kind, process)
         case kinds.Window():
             return _window(kind, process)
         case kinds.Reorder():
@@ -117,7 +117,7 @@ def _every(actions: int, count: int) -> Numbers:
     return np.arange(1, actions + 1) // count
 
 
-def _regroup(kind: kinds.WidthConverter, process: Process) -> Timing:
+def _width_converter(kind: kinds.WidthConverter, process: Process) -> Timing:
     """A token is split from where it waits, and taken with its last part; parts are gathered as they come."""
     have, want = process.takes[0], process.results[0]
     if have.token.size < want.token.size:
@@ -156,7 +156,7 @@ def is_monotone(source: Numbers) -> bool:
 
 
 def reorder_timing(source: Numbers, tokens: int) -> Timing:
-    """Without going back in the order, one sequencer at the head of the operand's queue; else a memory of tokens."""
+    """Without going back in the order, one sequencer at the head of the operand's FIFO; else a memory of tokens."""
     if is_monotone(source):
         return _single(*_monotone(source, tokens))
     needs = np.maximum.accumulate(source) + 1
@@ -173,7 +173,7 @@ def reorder_timing(source: Numbers, tokens: int) -> Timing:
 
 
 def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers], int, int, list[Numbers]]:
-    """Actions at the head of a queue: each gives the head (and keeps it, if it comes again), gives zeros, or drops the head."""
+    """Actions at the head of a FIFO: each gives the head (and keeps it, if it comes again), gives zeros, or drops the head."""
     following = np.append(source[1:], -1)
     for place in range(len(source) - 2, -1, -1):
         if following[place] < 0:
@@ -201,7 +201,7 @@ def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers
     return [np.array(takes)], [np.array(fills)], 0, 1, [np.array(needs)]
 
 
-def fold_latency(n: int) -> int:
+def product_latency(n: int) -> int:
     """Cycles from the last action of a result of a fold over ``n`` operands at once to its put.
 
     Registers lie twice after the operands, after the products and every second level of the adder tree, and in the accumulator.

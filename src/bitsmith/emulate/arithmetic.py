@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.floats import Step
+from bitsmith.emulate.bounds import NumberKind, limb_count, magnitude
+from bitsmith.emulate.floats import Kernel
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.storage import Held, Kind, limb_count, magnitude
-from bitsmith.emulate.workspace import Value, Workspace, copy_limbs, factors
+from bitsmith.emulate.storage import Storage
+from bitsmith.emulate.workspace import StoredValue, Workspace, copy_limbs, factors
 from bitsmith.ir import ops
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Fracs, objects
@@ -35,18 +36,18 @@ COMPARISONS: dict[Relation, np.ufunc] = {
 }
 
 
-def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:
+def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> StoredValue:
     """Sums, differences and extremes of two operands."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is not Kind.LIMBS:
-        x, y = (ws.fetch(arg, held.kind, held.scale) for arg in args)
-        made = ws.result(held, (x, y))
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    if kind is not NumberKind.LIMBS:
+        x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args)
+        made = ws.result(storage, (x, y))
         clip = _clip(op, x, y, made)
         ws.do(clip or partial(UFUNCS[type(op)], x.part, y.part, out=made.part), made.varies)
         return made
-    frac = ws.choice.type(ws.node).frac
-    a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
-    count = max(limb_count(ws.choice.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
+    frac = ws.plan.type(ws.node).frac
+    a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
+    count = max(limb_count(ws.plan.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
 
     def compute() -> Limbs:
         left, right = _aligned(a, frac, count), _aligned(b, frac, count)
@@ -62,10 +63,10 @@ def bind_pairwise(ws: Workspace, op: Pairwise, args: tuple[int, ...]) -> Value:
             case _:
                 assert_never(op)
 
-    return limb_result(ws, compute, held, a.varies or b.varies)
+    return limb_result(ws, compute, storage, a.varies or b.varies)
 
 
-def _clip(op: Pairwise, x: Value, y: Value, made: Value) -> Step | None:
+def _clip(op: Pairwise, x: StoredValue, y: StoredValue, made: StoredValue) -> Kernel | None:
     """An extreme with one constant number as a clip, which numpy does in half the time."""
     for value, other in ((x, y), (y, x)):
         if value.part.shape != made.part.shape or other.varies:
@@ -79,24 +80,24 @@ def _clip(op: Pairwise, x: Value, y: Value, made: Value) -> Step | None:
     return None
 
 
-def bind_product(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_product(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x * y``."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is Kind.LIMBS:
-        a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
-        count = limb_count(ws.choice.type(ws.node))
-        return limb_result(ws, lambda: limbs.multiply(a.limbs, b.limbs, count), held, a.varies or b.varies)
-    scales = _factor_scales(ws, args, held.scale)
-    x, y = (ws.fetch(arg, held.kind, scale) for arg, scale in zip(args, scales, strict=True))
-    made = ws.result(held, (x, y))
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    if kind is NumberKind.LIMBS:
+        a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
+        count = limb_count(ws.plan.type(ws.node))
+        return limb_result(ws, lambda: limbs.multiply(a.limbs, b.limbs, count), storage, a.varies or b.varies)
+    scales = _factor_scales(ws, args, storage.scale)
+    x, y = (ws.fetch(arg, storage.kind, scale) for arg, scale in zip(args, scales, strict=True))
+    made = ws.result(storage, (x, y))
     ws.do(partial(np.multiply, x.part, y.part, out=made.part), made.varies)
     return made
 
 
 def _factor_scales(ws: Workspace, args: tuple[int, ...], wanted: Fracs) -> tuple[Fracs, Fracs]:
     """Scales of two factors whose sum is ``wanted``; a constant takes any scale for nothing."""
-    first, second = (ws.choice.scales[arg] for arg in args)
-    left, right = (ws.choice.program.nodes[arg].op for arg in args)
+    first, second = (ws.plan.storage[arg].scale for arg in args)
+    left, right = (ws.plan.program.nodes[arg].op for arg in args)
     if np.array_equal(
         np.broadcast_to(first + second, np.broadcast_shapes((first + second).shape, wanted.shape)), wanted
     ):
@@ -105,42 +106,46 @@ def _factor_scales(ws: Workspace, args: tuple[int, ...], wanted: Fracs) -> tuple
         return first, wanted - first
     if isinstance(left, ops.Const | ops.Parameter):
         return wanted - second, second
-    return ws.choice.type(args[0]).frac, wanted - ws.choice.type(args[0]).frac
+    return ws.plan.type(args[0]).frac, wanted - ws.plan.type(args[0]).frac
 
 
-def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> Value:
+def bind_sign(ws: Workspace, op: ops.Neg | ops.Abs, args: tuple[int, ...]) -> StoredValue:
     """``-x`` and ``|x|``."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is not Kind.LIMBS:
-        x = ws.fetch(args[0], held.kind, held.scale)
-        made = ws.result(held, (x,))
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    if kind is not NumberKind.LIMBS:
+        x = ws.fetch(args[0], storage.kind, storage.scale)
+        made = ws.result(storage, (x,))
         ws.do(partial(np.negative if isinstance(op, ops.Neg) else np.absolute, x.part, out=made.part), made.varies)
         return made
-    a = ws.fetch(args[0], Kind.LIMBS)
+    a = ws.fetch(args[0], NumberKind.LIMBS)
 
     def compute() -> Limbs:
         opposite = limbs.negate(a.limbs)
         return opposite if isinstance(op, ops.Neg) else limbs.maximum(a.limbs, opposite)
 
-    return limb_result(ws, compute, held, a.varies)
+    return limb_result(ws, compute, storage, a.varies)
 
 
-def bind_shift(ws: Workspace, op: ops.Shift, args: tuple[int, ...]) -> Value:
+def bind_shift(ws: Workspace, op: ops.Shift, args: tuple[int, ...]) -> StoredValue:
     """``x * 2**amount``: the same stored numbers under another scale."""
-    held = ws.choice.held(ws.node)
-    x = ws.fetch(args[0], held.kind, held.scale + op.amount)
-    return Value(x.parts, held, ws.choice.type(ws.node), x.buffers)
+    storage = ws.plan.storage[ws.node]
+    x = ws.fetch(args[0], storage.kind, storage.scale + op.amount)
+    return StoredValue(x.parts, storage, ws.plan.type(ws.node), x.buffers)
 
 
-def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Value:
+def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> StoredValue:
     """1 where the relation holds, else 0."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    types = [ws.choice.type(arg) for arg in args]
-    if kind is Kind.LIMBS:
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    types = [ws.plan.type(arg) for arg in args]
+    if kind is NumberKind.LIMBS:
         frac = np.maximum(types[0].frac, types[1].frac)
-        a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
+        a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
         count = max(_aligned_count(a, frac), _aligned_count(b, frac))
-        made = ws.result(held, (a, b)) if held.kind is Kind.LIMBS else _fresh(ws, held, a.varies or b.varies)
+        made = (
+            ws.result(storage, (a, b))
+            if storage.kind is NumberKind.LIMBS
+            else _fresh(ws, storage, a.varies or b.varies)
+        )
         target = made.part
 
         def step() -> None:
@@ -149,11 +154,11 @@ def bind_compare(ws: Workspace, op: ops.Compare, args: tuple[int, ...]) -> Value
         ws.do(step, made.varies)
         return made
     scale = np.asarray(max(int(x.frac.max()) for x in types))
-    variable = [arg for arg in args if not isinstance(ws.choice.program.nodes[arg].op, ops.Const | ops.Parameter)]
-    if variable and ws.choice.scales[variable[0]].size == 1:
-        scale = ws.choice.scales[variable[0]].reshape(())
+    variable = [arg for arg in args if not isinstance(ws.plan.program.nodes[arg].op, ops.Const | ops.Parameter)]
+    if variable and ws.plan.storage[variable[0]].scale.size == 1:
+        scale = ws.plan.storage[variable[0]].scale.reshape(())
     x, y = (ws.fetch(arg, kind, scale) for arg in args)
-    made = _fresh(ws, held, x.varies or y.varies)
+    made = _fresh(ws, storage, x.varies or y.varies)
     if not made.varies:
         np.copyto(made.part, COMPARISONS[op.relation](x.part, y.part))
         return made
@@ -181,14 +186,14 @@ def _holds(relation: Relation, x: Limbs, y: Limbs) -> npt.NDArray[np.bool_]:
             assert_never(relation)
 
 
-def bind_select(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_select(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x`` where the condition is not 0, else ``y``."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
     condition = ws.values[args[0]]
-    if kind is not Kind.LIMBS:
-        x, y = (ws.fetch(arg, held.kind, held.scale) for arg in args[1:])
+    if kind is not NumberKind.LIMBS:
+        x, y = (ws.fetch(arg, storage.kind, storage.scale) for arg in args[1:])
         varies = condition.varies or x.varies or y.varies
-        made = _fresh(ws, held, varies)
+        made = _fresh(ws, storage, varies)
 
         def step() -> None:
             np.copyto(made.part, y.part)
@@ -196,36 +201,38 @@ def bind_select(ws: Workspace, args: tuple[int, ...]) -> Value:
 
         ws.do(step, varies)
         return made
-    frac = ws.choice.type(ws.node).frac
-    a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args[1:])
-    count = max(limb_count(ws.choice.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
+    frac = ws.plan.type(ws.node).frac
+    a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args[1:])
+    count = max(limb_count(ws.plan.type(ws.node)), _aligned_count(a, frac), _aligned_count(b, frac))
     return limb_result(
         ws,
         lambda: limbs.select(_nonzero(condition), _aligned(a, frac, count), _aligned(b, frac, count), count),
-        held,
+        storage,
         condition.varies or a.varies or b.varies,
     )
 
 
-def _nonzero(value: Value) -> npt.NDArray[np.bool_]:
+def _nonzero(value: StoredValue) -> npt.NDArray[np.bool_]:
     result: npt.NDArray[np.bool_] = value.parts[0] != 0
     for part in value.parts[1:]:
         result = result | (part != 0)
     return result
 
 
-def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...]) -> Value:
+def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...]) -> StoredValue:
     """Sums and greatest elements over some axes."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    operand = ws.choice.type(args[0])
-    if kind is not Kind.LIMBS:
-        x = ws.fetch(args[0], held.kind, np.expand_dims(held.scale, op.axes) if held.scale.ndim else held.scale)
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    operand = ws.plan.type(args[0])
+    if kind is not NumberKind.LIMBS:
+        x = ws.fetch(
+            args[0], storage.kind, np.expand_dims(storage.scale, op.axes) if storage.scale.ndim else storage.scale
+        )
         part = np.broadcast_to(x.part, (*operand.shape, x.part.shape[-1]))
-        made = _fresh(ws, held, x.varies)
+        made = _fresh(ws, storage, x.varies)
         ufunc = np.add if isinstance(op, ops.Sum) else np.maximum
         ws.do(partial(ufunc.reduce, part, op.axes, None, made.part), x.varies)
         return made
-    a = ws.fetch(args[0], Kind.LIMBS)
+    a = ws.fetch(args[0], NumberKind.LIMBS)
     frac = operand.frac.max(axis=op.axes, keepdims=True)
     bits = int(objects(magnitude(operand) << objects(objects(frac) - objects(operand.frac))).max()).bit_length()
     aligned = limbs_for(bits)
@@ -240,34 +247,34 @@ def bind_reduction(ws: Workspace, op: ops.Sum | ops.AMax, args: tuple[int, ...])
             parts = limbs.greatest(parts, axis)
         return parts
 
-    return limb_result(ws, compute, held, a.varies)
+    return limb_result(ws, compute, storage, a.varies)
 
 
-def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x @ y`` over the last two axes of both."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    left, right = (ws.choice.type(arg) for arg in args)
-    if kind is not Kind.LIMBS:
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    left, right = (ws.plan.type(arg) for arg in args)
+    if kind is not NumberKind.LIMBS:
         scales = [np.asarray(x.frac.max()) for x in (left, right)]
-        x, y = (ws.fetch(arg, held.kind, scale) for arg, scale in zip(args, scales, strict=True))
-        made = _fresh(ws, held, x.varies or y.varies)
+        x, y = (ws.fetch(arg, storage.kind, scale) for arg, scale in zip(args, scales, strict=True))
+        made = _fresh(ws, storage, x.varies or y.varies)
         batch = made.part.shape[-1]
         first = np.broadcast_to(x.part, (*left.shape, batch))
         second = np.broadcast_to(y.part, (*right.shape, batch))
         ws.do(partial(np.einsum, "...nkb,...kmb->...nmb", first, second, out=made.part), made.varies)
-        change = held.scale - sum(scales)
+        change = storage.scale - sum(scales)
         if np.any(change):
             ws.do(partial(np.multiply, made.part, factors(change), out=made.part), made.varies)
         return made
     # Products with one ``frac`` for all, then one sum; rare and only as fast as it needs to be.
-    a, b = (ws.fetch(arg, Kind.LIMBS) for arg in args)
+    a, b = (ws.fetch(arg, NumberKind.LIMBS) for arg in args)
     tops = [np.asarray(x.frac.max()) for x in (left, right)]
     bits = [
         int(objects(magnitude(x) << objects(objects(top) - objects(x.frac))).max()).bit_length()
         for x, top in zip((left, right), tops, strict=True)
     ]
     product, total = limbs_for(sum(bits)), limbs_for(sum(bits) + left.shape[-1].bit_length())
-    change = ws.choice.type(ws.node).frac - sum(tops)
+    change = ws.plan.type(ws.node).frac - sum(tops)
 
     def compute() -> Limbs:
         first = limbs.shift(a.limbs, (tops[0] - left.frac)[..., None], limbs_for(bits[0]))
@@ -279,36 +286,36 @@ def bind_matmul(ws: Workspace, args: tuple[int, ...]) -> Value:
         )
         return limbs.shift(limbs.total(products, (-3,), total), change[..., None], total)
 
-    return limb_result(ws, compute, held, a.varies or b.varies)
+    return limb_result(ws, compute, storage, a.varies or b.varies)
 
 
-def limb_result(ws: Workspace, compute: limbs.Computation, held: Held, varies: bool) -> Value:
-    """The value of the node, computed in limbs (at its type's ``frac``) and held as ``held``."""
-    type_ = ws.choice.type(ws.node)
-    if held.kind is Kind.LIMBS:
-        made = ws.new(type_.shape, held, type_, varies=varies, count=limb_count(type_))
+def limb_result(ws: Workspace, compute: limbs.Computation, storage: Storage, varies: bool) -> StoredValue:
+    """The value of the node, computed in limbs (at its type's ``frac``) and storage as ``storage``."""
+    type_ = ws.plan.type(ws.node)
+    if storage.kind is NumberKind.LIMBS:
+        made = ws.new(type_.shape, storage, type_, varies=varies, count=limb_count(type_))
         ws.do(lambda: copy_limbs(made.parts, compute()), varies)
         return made
-    made = ws.new(type_.shape, held, type_, varies=varies)
-    factor = factors(held.scale - type_.frac)
+    made = ws.new(type_.shape, storage, type_, varies=varies)
+    factor = factors(storage.scale - type_.frac)
     target = made.part
     ws.do(lambda: np.multiply(limbs.to_float(compute()), factor, target, casting="same_kind"), varies)
     return made
 
 
-def _fresh(ws: Workspace, held: Held, varies: bool) -> Value:
-    type_ = ws.choice.type(ws.node)
-    return ws.new(type_.shape, held, type_, varies=varies)
+def _fresh(ws: Workspace, storage: Storage, varies: bool) -> StoredValue:
+    type_ = ws.plan.type(ws.node)
+    return ws.new(type_.shape, storage, type_, varies=varies)
 
 
-def _aligned_count(x: Value, frac: Fracs) -> int:
+def _aligned_count(x: StoredValue, frac: Fracs) -> int:
     """Limbs that hold the raw values of ``x`` expressed with ``frac`` fractional bits."""
     amount = objects(objects(frac) - objects(x.type.frac))
     raised = objects(magnitude(x.type) << objects(np.maximum(amount, 0)))
     return max(len(x.parts), limbs_for(int(raised.max()).bit_length()))
 
 
-def _aligned(x: Value, frac: Fracs, count: int) -> Limbs:
+def _aligned(x: StoredValue, frac: Fracs, count: int) -> Limbs:
     """The limbs of ``x`` with ``frac`` fractional bits; only constants are ever shifted right, without loss."""
     amount = frac - x.type.frac
     return limbs.shift(x.limbs, amount[..., None], count) if np.any(amount) else limbs.resize(x.limbs, count)

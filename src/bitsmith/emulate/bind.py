@@ -17,36 +17,37 @@ from bitsmith.emulate.arithmetic import (
     bind_shift,
     bind_sign,
 )
+from bitsmith.emulate.bounds import NumberKind, limb_count
 from bitsmith.emulate.casts import bind_cast, bind_table
 from bitsmith.emulate.linear import bind_linear
-from bitsmith.emulate.storage import Choice, Kind, limb_count
+from bitsmith.emulate.storage import StoragePlan
 from bitsmith.emulate.wiring import bind_wiring
-from bitsmith.emulate.workspace import Value, Workspace, constant, copy_limbs
+from bitsmith.emulate.workspace import StoredValue, Workspace, constant, copy_limbs
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node
 
 
-def bind(choice: Choice, batch: int, wanted: Sequence[int]) -> Workspace:
+def bind(plan: StoragePlan, batch: int, wanted: Sequence[int]) -> Workspace:
     """A workspace with steps for all nodes that ``wanted`` nodes need; their buffers and the inputs' live on."""
-    ws = Workspace(choice, batch)
-    ws.keep([*wanted, *choice.program.inputs])
+    ws = Workspace(plan, batch)
+    ws.keep([*wanted, *plan.program.inputs])
     # Inputs are written before the first step: they must not share a buffer with an earlier node's temporaries.
-    inputs = set(choice.program.inputs)
-    for index in sorted(choice.needed, key=lambda index: (index not in inputs, index)):
+    inputs = set(plan.program.inputs)
+    for index in sorted(plan.needed, key=lambda index: (index not in inputs, index)):
         ws.node = index
-        ws.finish(_bind_node(ws, choice.program.nodes[index]))
+        ws.finish(_bind_node(ws, plan.program.nodes[index]))
     return ws
 
 
-def _bind_node(ws: Workspace, node: Node) -> Value:
+def _bind_node(ws: Workspace, node: Node) -> StoredValue:
     op = node.op
     match op:
         case ops.Input():
-            held = ws.choice.held(ws.node)
-            count = limb_count(node.type) if held.kind is Kind.LIMBS else 1
-            return ws.new(node.type.shape, held, node.type, count=count)
+            storage = ws.plan.storage[ws.node]
+            count = limb_count(node.type) if storage.kind is NumberKind.LIMBS else 1
+            return ws.new(node.type.shape, storage, node.type, count=count)
         case ops.Const() | ops.Parameter():
-            return constant(op, ws.choice.held(ws.node), node.type)
+            return constant(op, ws.plan.storage[ws.node], node.type)
         case ops.Linear():
             return bind_linear(ws, node.args)
         case ops.MatMul():
@@ -86,24 +87,25 @@ def _bind_node(ws: Workspace, node: Node) -> Value:
             assert_never(op)
 
 
-def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> Value:
+def _bind_scan(ws: Workspace, op: ops.Scan, args: tuple[int, ...]) -> StoredValue:
     """The body has a workspace of its own, which runs once per step of the sequence."""
-    choice = ws.choice.bodies[ws.node]
-    held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
+    plan = ws.plan.bodies[ws.node]
+    storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
     results = [output.node for output in op.body.outputs]
-    body = bind(choice, ws.batch, results)
+    body = bind(plan, ws.batch, results)
     inputs = [body.values[index] for index in op.body.inputs]
     operands = [
-        ws.fetch(arg, x.held.kind, x.held.scale if index < op.states else x.held.scale[None])
+        ws.fetch(arg, x.storage.kind, x.storage.scale if index < op.states else x.storage.scale[None])
         for index, (arg, x) in enumerate(zip(args, inputs, strict=True))
     ]
     body.node = len(op.body.nodes)
     following = [
-        body.fetch(node, x.held.kind, x.held.scale) for node, x in zip(results[:-1], inputs[: op.states], strict=True)
+        body.fetch(node, x.storage.kind, x.storage.scale)
+        for node, x in zip(results[:-1], inputs[: op.states], strict=True)
     ]
-    scale = np.broadcast_to(held.scale, (*held.scale.shape,))[0]
-    y = body.fetch(results[-1], held.kind, scale)
-    made = ws.new(type_.shape, held, type_, count=limb_count(type_) if held.kind is Kind.LIMBS else 1)
+    scale = np.broadcast_to(storage.scale, (*storage.scale.shape,))[0]
+    y = body.fetch(results[-1], storage.kind, scale)
+    made = ws.new(type_.shape, storage, type_, count=limb_count(type_) if storage.kind is NumberKind.LIMBS else 1)
     states = inputs[: op.states]
     # A next state may be (a view of) another state, so all are copied before any is overwritten.
     shadows = [[np.empty_like(part) for part in state.limbs] for state in states]

@@ -9,26 +9,29 @@ import numpy as np
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.floats import Floats, folder, rounder
+from bitsmith.emulate.bounds import NumberKind, has_room, least, overflows, rounded_range
+from bitsmith.emulate.floats import FloatArray, folder, rounder
 from bitsmith.emulate.limbs import Limbs, limbs_for
-from bitsmith.emulate.storage import Held, Kind, has_room, least, overflows, rounded_range
-from bitsmith.emulate.workspace import DTYPES, Array, Value, Workspace
+from bitsmith.emulate.storage import Storage
+from bitsmith.emulate.workspace import DTYPES, Array, StoredValue, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.types import IntArray, Overflow, compact, objects
 
 
-def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
+def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue:
     """``x`` rounded and brought into a range."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    type_, operand = ws.choice.type(ws.node), ws.choice.type(args[0])
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    type_, operand = ws.plan.type(ws.node), ws.plan.type(args[0])
     fold = overflows(op, *rounded_range(op, operand))
-    if kind is Kind.LIMBS:
+    if kind is NumberKind.LIMBS:
         return _cast_limbs(ws, op, args[0], fold)
     rounds = bool(np.any(operand.frac > op.frac))
-    x = ws.fetch(args[0], kind, held.scale)
+    x = ws.fetch(args[0], kind, storage.scale)
     if not rounds and not fold:
-        return Value(x.parts, held, type_, x.buffers) if held.kind is kind else ws.convert(x, held, type_)
-    made = ws.result(Held(kind, held.scale), (x,))
+        return (
+            StoredValue(x.parts, storage, type_, x.buffers) if storage.kind is kind else ws.convert(x, storage, type_)
+        )
+    made = ws.result(Storage(kind, storage.scale), (x,))
     if rounds:
         roomy = has_room(op, operand, kind)
         ws.do(rounder(x.floats, made.floats, op.rounding, roomy=roomy), made.varies)
@@ -38,22 +41,22 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> Value:
         scratch = partial(_scratch, ws, made)
         for step in folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow, scratch):
             ws.do(step, made.varies)
-    if held.kind is kind:
+    if storage.kind is kind:
         return made
     ws.discard(made)
-    return ws.convert(made, held, type_)
+    return ws.convert(made, storage, type_)
 
 
-def _scratch(ws: Workspace, like: Value) -> Floats:
+def _scratch(ws: Workspace, like: StoredValue) -> FloatArray:
     if not like.varies:
         return np.empty_like(like.floats)
-    return cast(Floats, ws.temporary(like.type.shape, like.part.dtype))
+    return cast(FloatArray, ws.temporary(like.type.shape, like.part.dtype))
 
 
-def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:
-    operand = ws.choice.type(arg)
+def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValue:
+    operand = ws.plan.type(arg)
     lo, hi = rounded_range(op, operand)
-    x = ws.fetch(arg, Kind.LIMBS)
+    x = ws.fetch(arg, NumberKind.LIMBS)
     rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
     declared = max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) if fold else 0
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
@@ -64,10 +67,10 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> Value:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)
         return result if bring is None else bring(result)
 
-    return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
+    return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)
 
 
-def _limb_folder(op: ops.Cast, count: int) -> limbs.Function:
+def _limb_folder(op: ops.Cast, count: int) -> limbs.LimbFunction:
     """A function that brings limbs into the range of ``op``."""
     low, high = least(op)[..., None], op.hi[..., None]
     if op.overflow is Overflow.WRAP:
@@ -79,14 +82,14 @@ def _limb_folder(op: ops.Cast, count: int) -> limbs.Function:
     return lambda x: limbs.select(limbs.less(x, least_parts) | limbs.less(most_parts, x), zero, x, count)
 
 
-def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> Value:
+def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredValue:
     """A look-up by raw value."""
-    held, type_, operand = ws.choice.held(ws.node), ws.choice.type(ws.node), ws.choice.type(args[0])
-    x = ws.fetch(args[0], ws.values[args[0]].held.kind, operand.frac)
-    tables, rows = ws.choice.prepared(ws.node, lambda: _tables(op, held, type_.shape))
+    storage, type_, operand = ws.plan.storage[ws.node], ws.plan.type(ws.node), ws.plan.type(args[0])
+    x = ws.fetch(args[0], ws.values[args[0]].storage.kind, operand.frac)
+    tables, rows = ws.plan.prepared(ws.node, lambda: _tables(op, storage, type_.shape))
     # A table per channel is one long table, in which each channel starts at its own row.
     offset = rows * op.values.shape[-1] - op.first
-    made = ws.new(type_.shape, held, type_, varies=x.varies, count=len(tables))
+    made = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
     index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
     if len(x.parts) == 1:
         ws.do(partial(np.copyto, index, x.part, casting="unsafe"), x.varies)
@@ -99,16 +102,16 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> Value:
     return made
 
 
-def _tables(op: ops.Table, held: Held, shape: tuple[int, ...]) -> tuple[list[Array], IntArray]:
-    """Entries as they are held, all rows in one line, and the row that each element reads (with a batch axis)."""
+def _tables(op: ops.Table, storage: Storage, shape: tuple[int, ...]) -> tuple[list[Array], IntArray]:
+    """Entries as they are storage, all rows in one line, and the row that each element reads (with a batch axis)."""
     rank = len(shape)
     values = op.values.reshape((1,) * (rank + 1 - op.values.ndim) + op.values.shape)
-    if held.kind is Kind.LIMBS:
+    if storage.kind is NumberKind.LIMBS:
         count = limbs_for(int(np.max(abs(values))).bit_length())
         entries: list[Array] = list(limbs.from_objects(values, count))
     else:
-        change = held.scale - op.frac.reshape((1,) * (rank - op.frac.ndim) + op.frac.shape)
-        entries = [np.ldexp(values.astype(np.float64), change[..., None]).astype(DTYPES[held.kind])]
+        change = storage.scale - op.frac.reshape((1,) * (rank - op.frac.ndim) + op.frac.shape)
+        entries = [np.ldexp(values.astype(np.float64), change[..., None]).astype(DTYPES[storage.kind])]
     leading = entries[0].shape[:-1]
     rows = np.broadcast_to(np.arange(int(np.prod(leading))).reshape(leading), shape)
     return [np.ascontiguousarray(part).reshape(-1) for part in entries], compact(rows.astype(np.int64))[..., None]

@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from bitsmith.emulate.bind import bind
 from bitsmith.emulate.quantize import checked, fast, quantize_exactly, quantize_into
-from bitsmith.emulate.storage import Choice
+from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
@@ -152,8 +152,8 @@ class _Compiled:
     def __init__(self, program: Program, outputs: Sequence[Output]) -> None:
         self.outputs = tuple(outputs)
         self._wanted = [output.node for output in outputs]
-        self._choice = Choice(program, self._wanted)
-        self._chunk = _chunk(self._choice)
+        self._plan = plan_storage(program, self._wanted)
+        self._chunk = _chunk(self._plan)
         self._idle: dict[int, list[Workspace]] = {}
         self._lock = threading.Lock()
 
@@ -206,7 +206,7 @@ class _Compiled:
             idle = self._idle.setdefault(size, [])
             if idle:
                 return idle.pop()
-        return bind(self._choice, size, self._wanted)
+        return bind(self._plan, size, self._wanted)
 
     def _give(self, size: int, ws: Workspace) -> None:
         with self._lock:
@@ -224,13 +224,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunk(choice: Choice) -> int:
+def _chunk(plan: StoragePlan) -> int:
     """Samples per chunk."""
-    size = CHUNK_BYTES // choice.widest()
-    if choice.bodies:
-        step = max(body.widest() for body in choice.bodies.values())
-        size = max(size, min(CHUNK_BYTES // step, SEQUENCE_BYTES // choice.widest()))
-    least = min(LEAST_CHUNK, _power_below(LARGE_BYTES // choice.widest()))
+    size = CHUNK_BYTES // plan.widest()
+    if plan.bodies:
+        step = max(body.widest() for body in plan.bodies.values())
+        size = max(size, min(CHUNK_BYTES // step, SEQUENCE_BYTES // plan.widest()))
+    least = min(LEAST_CHUNK, _power_below(LARGE_BYTES // plan.widest()))
     return min(MAX_CHUNK, max(least, _power_below(size)))
 
 

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from bitsmith.ir.types import Overflow, Rounding
 
-Floats: TypeAlias = npt.NDArray[np.float32 | np.float64]
+FloatArray: TypeAlias = npt.NDArray[np.float32 | np.float64]
 Objects: TypeAlias = npt.NDArray[np.object_]
-Step: TypeAlias = Callable[[], object]
+Kernel: TypeAlias = Callable[[], object]
 
 
-def rounder(x: Floats, out: Floats, rounding: Rounding, *, roomy: bool = False) -> Step:
+def rounder(x: FloatArray, out: FloatArray, rounding: Rounding, *, roomy: bool = False) -> Kernel:
     """A step that rounds ``x`` to integers; exact for any finite ``x``. ``out`` may be ``x``.
 
     ``roomy`` promises that adding or subtracting a half is exact, which makes some modes faster.
@@ -41,17 +41,17 @@ def rounder(x: Floats, out: Floats, rounding: Rounding, *, roomy: bool = False) 
             assert_never(rounding)
 
 
-def _half_up(x: Floats, out: Floats) -> None:
+def _half_up(x: FloatArray, out: FloatArray) -> None:
     np.add(x, 0.5, out=out)
     np.floor(out, out=out)
 
 
-def _half_down(x: Floats, out: Floats) -> None:
+def _half_down(x: FloatArray, out: FloatArray) -> None:
     np.subtract(x, 0.5, out=out)
     np.ceil(out, out=out)
 
 
-def _round_half(x: Floats, out: Floats, rounding: Rounding) -> None:
+def _round_half(x: FloatArray, out: FloatArray, rounding: Rounding) -> None:
     # ``x + 0.5`` may round; the fraction left by truncation never does.
     whole = np.trunc(x)
     rest = x - whole
@@ -63,7 +63,9 @@ def _round_half(x: Floats, out: Floats, rounding: Rounding) -> None:
     np.subtract(out, down, out)
 
 
-def folder(x: Floats, lo: Objects, hi: Objects, overflow: Overflow, scratch: Callable[[], Floats]) -> list[Step]:
+def folder(
+    x: FloatArray, lo: Objects, hi: Objects, overflow: Overflow, scratch: Callable[[], FloatArray]
+) -> list[Kernel]:
     """Steps that bring the integers ``x`` into ``lo..hi`` in place; the bounds broadcast against ``x``.
 
     ``scratch`` gives an array like ``x`` for intermediate results, if one is needed.
@@ -82,17 +84,17 @@ def folder(x: Floats, lo: Objects, hi: Objects, overflow: Overflow, scratch: Cal
             assert_never(overflow)
 
 
-def _bound(x: Floats, value: Objects) -> float | Floats:
+def _bound(x: FloatArray, value: Objects) -> float | FloatArray:
     """A bound as a number if there is one only (numpy is faster then), else in the precision of ``x``."""
     array = np.asarray(value)
     return float(array.ravel()[0]) if array.size == 1 else array.astype(x.dtype)
 
 
-def _zero_outside(x: Floats, least: float | Floats, most: float | Floats) -> None:
+def _zero_outside(x: FloatArray, least: float | FloatArray, most: float | FloatArray) -> None:
     np.copyto(x, 0, where=(x < least) | (x > most))
 
 
-def _wrap(x: Floats, lo: Objects, span: Objects, scratch: Callable[[], Floats]) -> list[Step]:
+def _wrap(x: FloatArray, lo: Objects, span: Objects, scratch: Callable[[], FloatArray]) -> list[Kernel]:
     least, length = _bound(x, lo), _bound(x, span)
     if not bool(np.all((span & (span - 1)) == 0)):
         # A range that is no number format; the remainder of floats is exact, only slow.
@@ -104,7 +106,9 @@ def _wrap(x: Floats, lo: Objects, span: Objects, scratch: Callable[[], Floats]) 
     return [partial(_wrap_binary, x, scratch(), least, length, 1 / length)]
 
 
-def _wrap_binary(x: Floats, turns: Floats, least: float | Floats, span: float | Floats, rate: float | Floats) -> None:
+def _wrap_binary(
+    x: FloatArray, turns: FloatArray, least: float | FloatArray, span: float | FloatArray, rate: float | FloatArray
+) -> None:
     np.subtract(x, least, out=turns)
     np.multiply(turns, rate, out=turns)
     np.floor(turns, out=turns)

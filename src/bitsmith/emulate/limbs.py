@@ -26,7 +26,7 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 Limbs: TypeAlias = tuple[Int64s, ...]
 Objects: TypeAlias = npt.NDArray[np.object_]
 Computation: TypeAlias = Callable[[], Limbs]
-Function: TypeAlias = Callable[[Limbs], Limbs]
+LimbFunction: TypeAlias = Callable[[Limbs], Limbs]
 
 
 def limbs_for(bits: int) -> int:
@@ -237,7 +237,7 @@ def _number(value: int, count: int) -> Limbs:
     return from_objects(np.asarray([value], dtype=np.object_), count)
 
 
-def wrapper(lo: Objects, span: Objects, count: int) -> Function:
+def wrapper(lo: Objects, span: Objects, count: int) -> LimbFunction:
     """A function that brings numbers into ``lo..lo + span - 1``, modulo ``span``.
 
     ``count`` limbs must hold the operand minus ``lo``, and the result.

@@ -11,43 +11,44 @@ import numpy.typing as npt
 
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
-from bitsmith.emulate.floats import Floats
+from bitsmith.emulate.bounds import NumberKind, magnitude, magnitude_bits
+from bitsmith.emulate.floats import FloatArray
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
-from bitsmith.emulate.storage import Kind, channel_scale, magnitude, magnitude_bits, position_free
-from bitsmith.emulate.workspace import Value, Workspace
-from bitsmith.ir.infer import channel_frac
+from bitsmith.emulate.storage import channel_scale, position_free
+from bitsmith.emulate.workspace import StoredValue, Workspace
+from bitsmith.ir.scaling import channel_frac
 from bitsmith.ir.types import objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 ROWS_BYTES = 1 << 18
 """Written out windows of a convolution that are in use at the same time: measured best of 2**16 to 2**22."""
 
-EXACT_BITS = Kind.FLOAT64.bits
+EXACT_BITS = NumberKind.FLOAT64.bits
 
 
-def bind_linear(ws: Workspace, args: tuple[int, ...]) -> Value:
+def bind_linear(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """``x @ weights`` over the last axis."""
-    held, kind = ws.choice.held(ws.node), ws.choice.computed[ws.node]
-    if kind is Kind.LIMBS:
+    storage, kind = ws.plan.storage[ws.node], ws.plan.computed[ws.node]
+    if kind is NumberKind.LIMBS:
         return _wide(ws, args)
     windows = ws.values[args[0]]
     if windows.part.ndim > len(windows.type.shape) + 1:
         return _by_rows(ws, windows)
-    own = ws.choice.scales[args[0]]
-    operand = ws.choice.type(args[0])
-    x = ws.fetch(args[0], held.kind, own if position_free(own) else operand.frac)
-    weights = ws.choice.prepared(ws.node, lambda: _scaled(ws, x))
-    type_ = ws.choice.type(ws.node)
-    made = ws.new(type_.shape, held, type_, varies=x.varies)
+    own = ws.plan.storage[args[0]].scale
+    operand = ws.plan.type(args[0])
+    x = ws.fetch(args[0], storage.kind, own if position_free(own) else operand.frac)
+    weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
+    type_ = ws.plan.type(ws.node)
+    made = ws.new(type_.shape, storage, type_, varies=x.varies)
     ws.do(partial(np.matmul, weights, x.part, out=made.part), x.varies)
     return made
 
 
-def _by_rows(ws: Workspace, x: Value) -> Value:
+def _by_rows(ws: Workspace, x: StoredValue) -> StoredValue:
     """Windows that overlap, each as one row of the operand: written out for some positions only, which stay in the cache."""
-    held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
-    weights = ws.choice.prepared(ws.node, lambda: _scaled(ws, x))
-    made = ws.new(type_.shape, held, type_)
+    storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
+    weights = ws.plan.prepared(ws.node, lambda: _scaled(ws, x))
+    made = ws.new(type_.shape, storage, type_)
     count, *rest = x.type.shape
     together = min(max(ROWS_BYTES // (math.prod(rest) * weights.itemsize * ws.batch), 1), count)
     rows = ws.temporary((together, *rest), weights.dtype)
@@ -59,39 +60,39 @@ def _by_rows(ws: Workspace, x: Value) -> Value:
     return made
 
 
-def _scaled(ws: Workspace, x: Value) -> Floats:
+def _scaled(ws: Workspace, x: StoredValue) -> FloatArray:
     """Transposed weights (n_out, n_in) that take ``x`` as it is scaled to the result as it is to be scaled."""
-    weights, frac = ws.choice.weights[ws.node]
-    held = ws.choice.held(ws.node)
-    up = np.broadcast_to(held.scale.reshape(-1), frac.shape) - frac
-    down = channel_frac(x.type) - channel_scale(x.type, x.held.scale)
+    weights, frac = ws.plan.weights[ws.node]
+    storage = ws.plan.storage[ws.node]
+    up = np.broadcast_to(storage.scale.reshape(-1), frac.shape) - frac
+    down = channel_frac(x.type) - channel_scale(x.type, x.storage.scale)
     zero = _channel_magnitude(x) == 0
     # Weights of channels that are always 0 have no bound; they do not matter.
     numbers = np.where(zero[:, None], 0, weights).astype(np.float64).T
     scaled = np.ldexp(numbers, up[:, None] + down[None, :])
-    return scaled.astype(np.float32) if held.kind is Kind.FLOAT32 else np.ascontiguousarray(scaled)
+    return scaled.astype(np.float32) if storage.kind is NumberKind.FLOAT32 else np.ascontiguousarray(scaled)
 
 
-def _channel_magnitude(x: Value) -> npt.NDArray[np.object_]:
+def _channel_magnitude(x: StoredValue) -> npt.NDArray[np.object_]:
     top = magnitude(x.type).max(axis=tuple(range(len(x.type.shape) - 1)))
     return np.broadcast_to(objects(top).reshape(-1), (x.type.shape[-1],))
 
 
-def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
+def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """Operand and weights split into pieces, so that each product of pieces is exact in float64; summed in limbs."""
-    operand = ws.choice.type(args[0])
-    weights = ws.choice.weights[ws.node][0]
+    operand = ws.plan.type(args[0])
+    weights = ws.plan.weights[ws.node][0]
     room = EXACT_BITS - weights.shape[0].bit_length()
     x_bits = magnitude_bits(operand)
     weight_bits = max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length(), 1)
     if x_bits <= EXACT_BITS:
-        x = ws.fetch(args[0], Kind.FLOAT64, operand.frac)
+        x = ws.fetch(args[0], NumberKind.FLOAT64, operand.frac)
         x_size, weight_size = _sizes(max(x_bits, 1), weight_bits, room)
     else:
-        x = ws.fetch(args[0], Kind.LIMBS)
+        x = ws.fetch(args[0], NumberKind.LIMBS)
         x_size = BITS if room - BITS > 8 else BITS // 2
         weight_size = room - x_size - 1
-    split = ws.choice.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
+    split = ws.plan.prepared(ws.node, lambda: _split_weights(objects(weights), weight_size))
     pieces = -(-x_bits // x_size)
     count = max(limbs_for(x_bits + weight_bits + weights.shape[0].bit_length()), 1)
 
@@ -102,7 +103,7 @@ def _wide(ws: Workspace, args: tuple[int, ...]) -> Value:
                 _accumulate(columns, np.matmul(part, piece).astype(np.int64), x_size * i + weight_size * j)
         return limbs.normalize(columns)
 
-    return limb_result(ws, compute, ws.choice.held(ws.node), x.varies)
+    return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)
 
 
 def _sizes(x_bits: int, weight_bits: int, room: int) -> tuple[int, int]:
@@ -130,9 +131,9 @@ def _split_weights(weights: npt.NDArray[np.object_], size: int) -> list[Float64s
         rest = rest >> size
 
 
-def _split(x: Value, size: int, pieces: int) -> list[Float64s]:
+def _split(x: StoredValue, size: int, pieces: int) -> list[Float64s]:
     """Pieces of ``size`` bits as floats, least significant first; the last one is signed."""
-    if x.held.kind is Kind.LIMBS:
+    if x.storage.kind is NumberKind.LIMBS:
         parts = limbs.resize(x.limbs, max(len(x.parts), -(-pieces * size // BITS)))
         if size < BITS:
             parts = tuple(half for part in parts for half in (part & ((1 << size) - 1), part >> size))

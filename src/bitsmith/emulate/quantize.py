@@ -7,8 +7,8 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.emulate.floats import Floats, folder, rounder
-from bitsmith.emulate.storage import least
+from bitsmith.emulate.bounds import least
+from bitsmith.emulate.floats import FloatArray, folder, rounder
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
@@ -75,7 +75,7 @@ def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
     return outside
 
 
-def _scaled_exactly(op: Input, x: Reals, raw: Floats) -> bool:
+def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
     """Whether ``x`` times a power of two is what ``raw`` holds: integers may be too long, tiny numbers underflow."""
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size:
         return int(x.max()) <= 1 << 53 and int(x.min()) >= -(1 << 53)

@@ -1,368 +1,298 @@
-"""How each node's value is held: which kind of number, and scaled by which power of two.
+"""How each node's value is stored: which kind of number, and scaled by which power of two.
 
-A value is stored as ``real * 2**scale`` in float32, float64 or limbs of int64. Exactness: an element whose raw integer
-is at most ``2**24`` in magnitude is a float32 exactly, whatever the power of two it is scaled by, and up to ``2**53`` it
-is a float64. Sums of products are exact if the sum of all magnitudes, in units of the result's last place, stays within
-that bound: then so does every partial sum in any order. The types prove the bounds; what no float can hold goes to
-limbs, whose scale is always the ``frac`` of the type.
+A value is stored as ``real * 2**scale`` in float32, float64 or limbs of int64. The types prove which kinds are exact
+(:mod:`bitsmith.emulate.bounds`); limbs always have the ``frac`` of the type as their scale. Scales of floats are free, so
+they are chosen such that the next cast finds its operand scaled already and only rounds: constants, tables and weights
+absorb the factor. Three steps, each a function of the results of the ones before::
 
-Scales of floats are free, so they are chosen such that the next cast finds its operand scaled already and only rounds:
-constants, tables and weights absorb the factor.
+    kinds = choose_kinds(program, needed, weights)      # what is exact
+    kinds = widen(program, kinds)                       # where a conversion would cost more than it saves
+    scales = choose_scales(program, kinds, weights)
 """
 
 from __future__ import annotations
 
-import enum
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar, assert_never, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.emulate.limbs import limbs_for
+from bitsmith.emulate.bounds import (
+    NumberKind,
+    can_share_scale,
+    cast_kind,
+    has_safe_exponents,
+    narrowest,
+    partial_products,
+    partial_sums,
+    storable,
+)
 from bitsmith.ir import ops
-from bitsmith.ir.infer import channel_frac, infer, machine_weights
 from bitsmith.ir.ops import Op
-from bitsmith.ir.program import Program
-from bitsmith.ir.rounding import drop_bits
-from bitsmith.ir.types import Fracs, Overflow, TensorType, compact, objects
+from bitsmith.ir.program import Node, Program
+from bitsmith.ir.scaling import channel_frac, machine_weights
+from bitsmith.ir.types import Fracs, Ints, TensorType, compact
 
 T = TypeVar("T")
 
-
-class Kind(enum.IntEnum):
-    """Kinds of numbers, from fast to wide."""
-
-    FLOAT32 = 24
-    FLOAT64 = 53
-    LIMBS = 1000
-
-    @property
-    def bits(self) -> int:
-        """Magnitudes up to ``2**bits`` are exact."""
-        return int(self)
+Scaled: TypeAlias = tuple[Ints | npt.NDArray[np.int64], Fracs]
+"""Integer weights of a linear op and the ``frac`` of its results: see :func:`bitsmith.ir.scaling.machine_weights`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """How a node is held: stored value = real value * 2**scale; ``scale`` has the rank of the node, or one element."""
+class Kinds:
+    """The kind in which a node's op computes, and the one in which its result is stored."""
 
-    kind: Kind
+    computed: NumberKind
+    stored: NumberKind
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How a node is stored: stored value = real value * 2**scale; ``scale`` has the rank of the node, or one element."""
+
+    kind: NumberKind
     scale: Fracs
 
 
-def magnitude(x: TensorType) -> npt.NDArray[np.object_]:
-    """Greatest ``|raw|`` of each element."""
-    return objects(np.maximum(objects(abs(x.lo)), objects(abs(x.hi))))
+@dataclass(frozen=True, slots=True)
+class StoragePlan:
+    """Kinds and scales of the ``needed`` nodes of a program, those that the wanted results depend on.
 
+    ``bodies`` are the plans of the bodies of scans. ``by_rows`` are reshapes of windows that are never written out: the
+    product that reads one takes it row by row.
+    """
 
-def magnitude_bits(x: TensorType) -> int:
-    """Bits of the greatest ``|raw|``."""
-    return int(magnitude(x).max()).bit_length()
-
-
-def limb_count(x: TensorType) -> int:
-    """Limbs that hold raw values of ``x``."""
-    return limbs_for(magnitude_bits(x))
-
-
-def narrowest(magnitude: int) -> Kind:
-    """The fastest kind that is exact up to ``magnitude``."""
-    for kind in (Kind.FLOAT32, Kind.FLOAT64):
-        if magnitude <= 1 << kind.bits:
-            return kind
-    return Kind.LIMBS
-
-
-def storable(x: TensorType) -> Kind:
-    """The fastest kind that holds every value of ``x``."""
-    return narrowest(int(magnitude(x).max()))
-
-
-def partial_sums(op: ops.Sum | ops.MatMul, args: Sequence[TensorType]) -> int:
-    """A bound on partial sums, in units of the result's last place."""
-    symmetric = [TensorType.of(x.shape, x.frac, -magnitude(x), magnitude(x)) for x in args]
-    return int(infer(op, symmetric).hi.max())
-
-
-def partial_products(weights: npt.NDArray[np.object_] | npt.NDArray[np.int64], x: TensorType) -> int:
-    """A bound on partial sums of ``raw @ weights``."""
-    top = objects(magnitude(x).max(axis=tuple(range(len(x.shape) - 1))))
-    top = np.broadcast_to(top.reshape(-1), (weights.shape[0],))
-    widest = int(max(top)).bit_length() + max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length())
-    if widest + weights.shape[0].bit_length() <= 62:
-        return int((top.astype(np.int64) @ np.abs(weights.astype(np.int64))).max())
-    return int(max(top @ abs(objects(weights))))
-
-
-class Choice:
-    """Kinds and scales of all needed nodes of a program; ``needed`` are the nodes that the wanted results depend on."""
-
-    def __init__(self, program: Program, wanted: Sequence[int]) -> None:
-        self.program = program
-        self.needed = self._reached(wanted)
-        self.weights: dict[int, tuple[npt.NDArray[np.object_] | npt.NDArray[np.int64], Fracs]] = {}
-        self.computed: dict[int, Kind] = {}
-        """Kind in which a node's op computes (its result may be held in another)."""
-        self.kinds: dict[int, Kind] = {}
-        self.scales: dict[int, Fracs] = {}
-        self.bodies: dict[int, Choice] = {}
-        """Choices for the bodies of scans."""
-        self._prepared: dict[int, object] = {}
-        for index in self.needed:
-            self._choose_kind(index)
-        self._widen_floats()
-        wishes = self._wishes()
-        for index in self.needed:
-            self.scales[index] = self._scale(index, wishes.get(index))
-        self.by_rows = self._by_rows(set(wanted))
-        """Reshapes of windows that are never written out: the product that reads one takes it row by row."""
-
-    def prepared(self, index: int, make: Callable[[], T]) -> T:
-        """What ``make`` returned at its first call for node ``index``: constants that all workspaces share."""
-        if index not in self._prepared:
-            self._prepared[index] = make()
-        return cast(T, self._prepared[index])
-
-    def held(self, index: int) -> Held:
-        """How node ``index`` is held."""
-        return Held(self.kinds[index], self.scales[index])
-
-    def bytes(self, index: int) -> int:
-        """Bytes per sample of one array that is made for node ``index``."""
-        node = self.program.nodes[index]
-        match node.op:
-            case ops.Window():
-                x = self.type(node.args[0])
-                padded = [n + sum(padding) for n, padding in zip(x.shape, node.op.padding, strict=False)]
-                size = math.prod((*padded, *x.shape[len(padded) :]))
-            case ops.Slice() | ops.Transpose() | ops.Broadcast():
-                return 0
-            case _:
-                size = 0 if index in self.by_rows else self.type(index).size
-        return size * (4 if self.kinds[index] is Kind.FLOAT32 else 8)
-
-    def widest(self) -> int:
-        """Bytes per sample of the largest array."""
-        return max(self.bytes(index) for index in self.needed)
+    program: Program
+    needed: tuple[int, ...]
+    weights: Mapping[int, Scaled]
+    computed: Mapping[int, NumberKind]
+    storage: Mapping[int, Storage]
+    bodies: Mapping[int, StoragePlan]
+    by_rows: frozenset[int]
+    _prepared: dict[int, object] = field(default_factory=dict)
 
     def type(self, index: int) -> TensorType:
         """The type of node ``index``."""
         return self.program.nodes[index].type
 
-    def _reached(self, wanted: Sequence[int]) -> list[int]:
-        reached = set(wanted) | set(self.program.inputs)
-        for index in range(len(self.program.nodes) - 1, -1, -1):
-            if index in reached:
-                reached.update(self.program.nodes[index].args)
-        return sorted(reached)
+    def prepared(self, index: int, make: Callable[[], T]) -> T:
+        """The result of the first call of ``make`` for node ``index``: constants that all workspaces share."""
+        if index not in self._prepared:
+            self._prepared[index] = make()
+        return cast(T, self._prepared[index])
 
-    def _by_rows(self, wanted: set[int]) -> set[int]:
-        nodes = self.program.nodes
-        readers = Counter(arg for index in self.needed for arg in nodes[index].args)
-        products = [index for index in self.needed if isinstance(nodes[index].op, ops.Linear)]
-        read = {nodes[index].args[0] for index in products if self.computed[index] is not Kind.LIMBS}
-        return {index for index in read - wanted if readers[index] == 1 and self._flattens_windows(index)}
+    def widest(self) -> int:
+        """Bytes per sample of the largest array."""
+        return max(map(self._bytes, self.needed))
 
-    def _flattens_windows(self, index: int) -> bool:
-        """Whether a node puts the taps of windows and their channels into one axis, behind some positions."""
-        flat = self.program.nodes[index]
-        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or self.kinds[index] is Kind.LIMBS:
-            return False
-        windows, positions = self.program.nodes[flat.args[0]], flat.type.shape[:-1]
-        same = windows.type.shape[: len(positions)] == positions and position_free(self.scales[index])
-        return same and isinstance(windows.op, ops.Window | ops.Slice)
-
-    def _choose_kind(self, index: int) -> None:
+    def _bytes(self, index: int) -> int:
+        """Bytes per sample of the array that is made for node ``index``."""
         node = self.program.nodes[index]
-        if isinstance(node.op, ops.Scan):
-            self.bodies[index] = Choice(node.op.body, [output.node for output in node.op.body.outputs])
-        own = storable(node.type)
-        operands = [self.type(arg) for arg in node.args]
-        widest = max((storable(x) for x in operands), default=own)
-        match node.op:
-            case ops.Linear():
-                self.weights[index] = machine_weights(node.op, operands[0])
-                computed = max(widest, narrowest(partial_products(self.weights[index][0], operands[0])))
-                held = max(own, min(computed, Kind.FLOAT64))
-            case ops.Sum() | ops.MatMul():
-                computed = max(widest, own, narrowest(partial_sums(node.op, operands)))
-                held = max(own, min(computed, Kind.FLOAT64))
-            case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs() | ops.AMax():
-                computed = max(widest, own)
-                held = max(own, min(computed, Kind.FLOAT64))
-            case ops.Select():
-                computed = max(own, *(storable(x) for x in operands[1:]))
-                held = max(own, min(computed, Kind.FLOAT64))
-            case ops.Compare():
-                computed, held = widest, own
-            case ops.Cast():
-                computed = cast_kind(node.op, operands[0], self.kinds[node.args[0]])
-                held = own
-            case ops.Input() | ops.Const() | ops.Parameter() | ops.Table() | ops.Scan():
-                computed = held = own
-            case _:  # wiring
-                computed = held = max(own, widest)
-        if not isinstance(node.op, ops.Cast) and not alike(computed, [node.type, *operands]):
-            computed = held = Kind.LIMBS
-        self.computed[index] = computed
-        self.kinds[index] = held
+        if isinstance(node.op, ops.Slice | ops.Transpose | ops.Broadcast) or index in self.by_rows:
+            return 0
+        size = node.type.size
+        if isinstance(node.op, ops.Window):
+            x = self.type(node.args[0])
+            padded = [n + sum(padding) for n, padding in zip(x.shape, node.op.padding, strict=False)]
+            size = math.prod((*padded, *x.shape[len(padded) :]))
+        return size * (4 if self.storage[index].kind is NumberKind.FLOAT32 else 8)
 
-    def _widen_floats(self) -> None:
-        """Hold a value in float64 although float32 would do, where it is used in float64: conversions cost time."""
-        for index in reversed(self.needed):
-            op = self.program.nodes[index].op
-            if not isinstance(op, ops.Linear | ops.Cast | ops.Compare) and self.kinds[index] is Kind.FLOAT64:
-                self.computed[index] = max(self.computed[index], Kind.FLOAT64)
-            if isinstance(op, ops.Cast) and self.kinds[index] is Kind.FLOAT64:
-                self._widen_chain(self.program.nodes[index].args[0])
-            if self.computed[index] is not Kind.FLOAT64 or isinstance(op, ops.Cast | ops.Table | ops.Scan):
-                continue
-            for arg in self.program.nodes[index].args:
-                self.kinds[arg] = max(self.kinds[arg], Kind.FLOAT64)
-        for index in self.needed:
-            node = self.program.nodes[index]
-            if isinstance(node.op, ops.Cast) and self.computed[index] is Kind.FLOAT32:
-                self.computed[index] = min(self.kinds[node.args[0]], Kind.FLOAT64)
 
-    def _widen_chain(self, arg: int) -> None:
-        """Element-wise ops before a cast to float64 are better done in float64 too; the products before them are not."""
-        if isinstance(self.program.nodes[arg].op, ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs | ops.Neg | ops.Cast):
-            self.kinds[arg] = max(self.kinds[arg], Kind.FLOAT64)
+def plan_storage(program: Program, wanted: Sequence[int]) -> StoragePlan:
+    """The plan for computing the ``wanted`` nodes."""
+    needed = _reached(program, wanted)
+    weights, bodies = {}, {}
+    for index in needed:
+        node = program.nodes[index]
+        if isinstance(node.op, ops.Linear):
+            weights[index] = machine_weights(node.op, program.nodes[node.args[0]].type)
+        elif isinstance(node.op, ops.Scan):
+            bodies[index] = plan_storage(node.op.body, [output.node for output in node.op.body.outputs])
+    kinds = widen(program, choose_kinds(program, needed, weights))
+    scales = choose_scales(program, kinds, weights)
+    storage = {index: Storage(kinds[index].stored, scales[index]) for index in needed}
+    computed = {index: kinds[index].computed for index in needed}
+    by_rows = _by_rows(program, computed, storage) - set(wanted)
+    return StoragePlan(program, needed, weights, computed, storage, bodies, by_rows)
 
-    def _wishes(self) -> dict[int, Fracs]:
-        """The scale that the first consumer of each node would like it to have."""
-        wishes: dict[int, Fracs] = {}
-        for index in reversed(self.needed):
-            node = self.program.nodes[index]
-            own = wishes.get(index)
+
+def _reached(program: Program, wanted: Sequence[int]) -> tuple[int, ...]:
+    reached = set(wanted) | set(program.inputs)
+    for index in range(len(program.nodes) - 1, -1, -1):
+        if index in reached:
+            reached.update(program.nodes[index].args)
+    return tuple(sorted(reached))
+
+
+def choose_kinds(program: Program, needed: Iterable[int], weights: Mapping[int, Scaled]) -> dict[int, Kinds]:
+    """The fastest exact kinds of the nodes ``needed``, operands first."""
+    kinds: dict[int, Kinds] = {}
+    for index in needed:
+        node = program.nodes[index]
+        types = program.types(node.args)
+        chosen = _exact_kinds(node, types, [kinds[arg].stored for arg in node.args], weights.get(index))
+        if not isinstance(node.op, ops.Cast) and not can_share_scale(chosen.computed, [node.type, *types]):
+            chosen = Kinds(NumberKind.LIMBS, NumberKind.LIMBS)
+        kinds[index] = chosen
+    return kinds
+
+
+def _exact_kinds(node: Node, types: Sequence[TensorType], stored: list[NumberKind], weights: Scaled | None) -> Kinds:
+    """Kinds for operands of ``types``, each of which is ``stored`` in a kind already."""
+    op, own = node.op, storable(node.type)
+    widest = max(map(storable, types), default=own)
+    match op:
+        case ops.Linear():
+            assert weights is not None
+            computed = max(widest, narrowest(partial_products(weights[0], types[0])))
+        case ops.Sum() | ops.MatMul():
+            computed = max(widest, own, narrowest(partial_sums(op, types)))
+        case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs() | ops.AMax():
+            computed = max(widest, own)
+        case ops.Select():
+            computed = max(own, *map(storable, types[1:]))
+        case ops.Compare():
+            return Kinds(widest, own)
+        case ops.Cast():
+            return Kinds(cast_kind(op, types[0], stored[0]), own)
+        case ops.Input() | ops.Const() | ops.Parameter() | ops.Table() | ops.Scan():
+            return Kinds(own, own)
+        case _ if isinstance(op, ops.Movement | ops.Shift):
+            return Kinds(max(own, widest), max(own, widest))
+        case _:
+            assert_never(op)
+    return Kinds(computed, max(own, min(computed, NumberKind.FLOAT64)))
+
+
+def widen(program: Program, kinds: dict[int, Kinds]) -> dict[int, Kinds]:
+    """``kinds`` with float64 although float32 would do, where a value is used in float64: conversions cost time.
+
+    Kinds only grow, so that every op stays exact.
+    """
+    wide = NumberKind.FLOAT64
+    result = dict(kinds)
+
+    def store_wide(index: int) -> None:
+        result[index] = replace(result[index], stored=max(result[index].stored, wide))
+
+    for index in reversed(result):
+        node = program.nodes[index]
+        if result[index].stored is wide:
+            if isinstance(node.op, ops.Cast):
+                # Element-wise ops before a cast to float64 are better done in float64 too; products before them are not.
+                if isinstance(program.nodes[node.args[0]].op, _CHEAP_IN_FLOAT64):
+                    store_wide(node.args[0])
+            elif not isinstance(node.op, ops.Linear | ops.Compare):
+                result[index] = replace(result[index], computed=max(result[index].computed, wide))
+        if result[index].computed is wide and not isinstance(node.op, ops.Cast | ops.Table | ops.Scan):
             for arg in node.args:
-                wish = _wish(node.op, own, self.type(arg).shape)
-                if wish is not None:
-                    wishes[arg] = wish
-        return wishes
-
-    def _scale(self, index: int, wish: Fracs | None) -> Fracs:
-        node = self.program.nodes[index]
-        kind = self.kinds[index]
-        if kind is Kind.LIMBS:
-            return node.type.frac
-        scale = fitted(self._free_scale(index, wish), node.type.shape)
-        return scale if scale is not None and sane(kind, node.type, scale) else node.type.frac
-
-    def _free_scale(self, index: int, wish: Fracs | None) -> Fracs:
-        node = self.program.nodes[index]
-        scales = [self.scales[arg] for arg in node.args]
-        default = np.asarray(node.type.frac.max())
-        match node.op:
-            case ops.Input() | ops.Cast():
-                return node.op.frac
-            case ops.Const() | ops.Parameter() | ops.Table():
-                return default if wish is None else wish
-            case ops.Linear():
-                if wish is not None and all(n == 1 for n in wish.shape[:-1]):
-                    return wish
-                return self.weights[index][1]
-            case ops.Compare():
-                return np.zeros((), dtype=np.int64)
-            case ops.Mul():
-                return _product_scale(self.program, node.args, scales, wish)
-            case ops.MatMul() | ops.Sum() | ops.AMax() | ops.Scan():
-                return default if wish is None or wish.size > 1 or isinstance(node.op, ops.MatMul | ops.Scan) else wish
-            case ops.Shift():
-                return scales[0] - node.op.amount
-            case ops.Neg() | ops.Abs():
-                return scales[0]
-            case _:
-                aligned = isinstance(node.op, ops.Add | ops.Sub | ops.Max | ops.Min | ops.Select)
-                if wish is not None and (aligned or wish.size == 1):
-                    return wish
-                variable = [
-                    scale
-                    for arg, scale in list(zip(node.args, scales, strict=True))[isinstance(node.op, ops.Select) :]
-                    if not isinstance(self.program.nodes[arg].op, ops.Const | ops.Parameter)
-                ]
-                uniform = [scale for scale in variable if scale.size == 1]
-                return uniform[0] if uniform else default
+                store_wide(arg)
+    for index, chosen in result.items():
+        node = program.nodes[index]
+        if isinstance(node.op, ops.Cast) and chosen.computed is NumberKind.FLOAT32:
+            result[index] = replace(chosen, computed=min(result[node.args[0]].stored, wide))
+    return result
 
 
-def sane(kind: Kind, x: TensorType, scale: Fracs) -> bool:
-    """Whether stored values stay clear of the ends of the kind's exponent range."""
-    return kind is Kind.LIMBS or int(np.abs(scale - x.frac).max()) < (60 if kind is Kind.FLOAT32 else 500)
+_CHEAP_IN_FLOAT64: TypeAlias = ops.Max | ops.Min | ops.Add | ops.Sub | ops.Abs | ops.Neg | ops.Cast
 
 
-def alike(kind: Kind, types: Sequence[TensorType]) -> bool:
-    """Whether values of all ``types`` can share any sane scale."""
-    fracs = [part for x in types for part in (int(x.frac.min()), int(x.frac.max()))]
-    return kind is Kind.LIMBS or max(fracs) - min(fracs) < (40 if kind is Kind.FLOAT32 else 300)
+def choose_scales(program: Program, kinds: dict[int, Kinds], weights: Mapping[int, Scaled]) -> dict[int, Fracs]:
+    """The scale of each node: the one that its readers wish where that is free, else that of its operands or its type."""
+    wishes = _wishes(program, kinds)
+    scales: dict[int, Fracs] = {}
+    for index, chosen in kinds.items():
+        node = program.nodes[index]
+        scales[index] = node.type.frac
+        if chosen.stored is NumberKind.LIMBS:
+            continue
+        free = _free_scale(program, node, [scales[arg] for arg in node.args], wishes.get(index), weights.get(index))
+        scale = fitted(free, node.type.shape)
+        if scale is not None and has_safe_exponents(chosen.stored, node.type, scale):
+            scales[index] = scale
+    return scales
 
 
-def cast_kind(op: ops.Cast, x: TensorType, held: Kind) -> Kind:
-    """The kind in which a cast of ``x``, held as ``held``, computes."""
-    lo, hi = rounded_range(op, x)
-    rounded = max(int(np.max(abs(lo))), int(np.max(abs(hi))))
-    bound = rounded
-    if overflows(op, lo, hi):
-        # Wrapping adds the magnitude of the least value, and halves are compared with; one bit of room pays for both.
-        bound = 2 * max(rounded, int(np.max(abs(op.lo))), int(np.max(abs(op.hi))))
-    for kind in (Kind.FLOAT32, Kind.FLOAT64):
-        spread = abs(objects(objects(op.frac) - objects(x.frac)))
-        if held <= kind and bound <= 1 << kind.bits and int(np.max(spread)) < (60 if kind is Kind.FLOAT32 else 500):
-            return kind
-    return Kind.LIMBS
-
-
-def rounded_range(op: ops.Cast, x: TensorType) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """The raw range of ``x`` after rounding, before its overflow is dealt with."""
-    drop = objects(objects(x.frac) - objects(op.frac))
-    return drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
-
-
-def has_room(op: ops.Cast, x: TensorType, kind: Kind) -> bool:
-    """Whether a half can be added to values of ``x``, in the units of the cast, without loss."""
-    fine = objects(np.maximum(objects(x.frac), objects(op.frac) + 1))
-    half = objects(1 << objects(fine - 1 - objects(op.frac)))
-    greatest = objects(magnitude(x) << objects(fine - objects(x.frac))) + half
-    return int(np.max(greatest)) <= 1 << kind.bits
-
-
-def overflows(op: ops.Cast, lo: npt.NDArray[np.object_], hi: npt.NDArray[np.object_]) -> bool:
-    """Whether any rounded value in ``lo..hi`` may be outside the range of the cast."""
-    return bool(np.any(lo < least(op))) or bool(np.any(hi > op.hi))
-
-
-def least(op: ops.Cast | ops.Input) -> npt.NDArray[np.object_]:
-    """Least raw value that the cast leaves alone."""
-    return objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
+def _wishes(program: Program, kinds: dict[int, Kinds]) -> dict[int, Fracs]:
+    """The scale that the first reader of each node would like it to have."""
+    wishes: dict[int, Fracs] = {}
+    for index in reversed(kinds):
+        node = program.nodes[index]
+        own = wishes.get(index)
+        for arg in node.args:
+            wish = _wish(node.op, own, program.nodes[arg].type.shape)
+            if wish is not None:
+                wishes[arg] = wish
+    return wishes
 
 
 def _wish(op: Op, own: Fracs | None, shape: tuple[int, ...]) -> Fracs | None:
+    """The scale that ``op``, from which ``own`` is wished, wishes of an operand of ``shape``."""
     match op:
         case ops.Cast():
             return fitted(op.frac, shape)
-        case (
-            ops.Input()
-            | ops.Const()
-            | ops.Parameter()
-            | ops.Linear()
-            | ops.MatMul()
-            | ops.Mul()
-            | ops.Table()
-            | ops.Compare()
-            | ops.Scan()
-        ):
+        case ops.Input() | ops.Const() | ops.Parameter() | ops.Linear() | ops.MatMul() | ops.Mul():
             return None
-        case _ if own is None:
+        case ops.Table() | ops.Compare() | ops.Scan():
             return None
         case ops.Shift():
-            return fitted(own + op.amount, shape)
+            return None if own is None else fitted(own + op.amount, shape)
         case ops.Add() | ops.Sub() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs() | ops.Select():
-            return fitted(own, shape)
+            return None if own is None else fitted(own, shape)
+        case _ if isinstance(op, ops.Sum | ops.AMax | ops.Movement):
+            return None if own is None or own.size > 1 else own.reshape((1,) * len(shape))
         case _:
-            return own.reshape((1,) * len(shape)) if own.size == 1 else None
+            assert_never(op)
+
+
+def _free_scale(
+    program: Program, node: Node, scales: Sequence[Fracs], wish: Fracs | None, weights: Scaled | None
+) -> Fracs:
+    """The best scale of a float; its operands have ``scales``."""
+    op, default = node.op, np.asarray(node.type.frac.max())
+    match op:
+        case ops.Input() | ops.Cast():
+            return op.frac
+        case ops.Const() | ops.Parameter() | ops.Table():
+            return default if wish is None else wish
+        case ops.Linear():
+            assert weights is not None
+            return wish if wish is not None and position_free(wish) else weights[1]
+        case ops.Compare():
+            return np.zeros((), dtype=np.int64)
+        case ops.Mul():
+            constant = any(isinstance(program.nodes[arg].op, ops.Const | ops.Parameter) for arg in node.args)
+            return wish if wish is not None and constant else scales[0] + scales[1]
+        case ops.MatMul() | ops.Scan():
+            return default
+        case ops.Sum() | ops.AMax():
+            return default if wish is None or wish.size > 1 else wish
+        case ops.Shift():
+            return scales[0] - op.amount
+        case ops.Neg() | ops.Abs():
+            return scales[0]
+        case ops.Add() | ops.Sub() | ops.Max() | ops.Min():
+            return _first_uniform(program, node.args, scales, default) if wish is None else wish
+        case ops.Select():
+            return _first_uniform(program, node.args[1:], scales[1:], default) if wish is None else wish
+        case _ if isinstance(op, ops.Movement):
+            uniform = wish is not None and wish.size == 1
+            return wish if wish is not None and uniform else _first_uniform(program, node.args, scales, default)
+        case _:
+            assert_never(op)
+
+
+def _first_uniform(program: Program, args: Sequence[int], scales: Sequence[Fracs], default: Fracs) -> Fracs:
+    """The scale of the first variable operand of which one scale holds for all elements."""
+    for arg, scale in zip(args, scales, strict=True):
+        if scale.size == 1 and not isinstance(program.nodes[arg].op, ops.Const | ops.Parameter):
+            return scale
+    return default
 
 
 def fitted(scale: Fracs, shape: tuple[int, ...]) -> Fracs | None:
@@ -377,14 +307,8 @@ def fitted(scale: Fracs, shape: tuple[int, ...]) -> Fracs | None:
     return compact(scale).astype(np.int64)
 
 
-def _product_scale(program: Program, args: Sequence[int], scales: Sequence[Fracs], wish: Fracs | None) -> Fracs:
-    if wish is not None and any(isinstance(program.nodes[arg].op, ops.Const | ops.Parameter) for arg in args):
-        return wish
-    return scales[0] + scales[1]
-
-
 def position_free(scale: Fracs) -> bool:
-    """Whether a scale is the same at all positions."""
+    """True if a scale is the same at all positions."""
     return all(n == 1 for n in scale.shape[:-1])
 
 
@@ -393,3 +317,21 @@ def channel_scale(x: TensorType, scale: Fracs) -> Fracs:
     if position_free(scale):
         return np.broadcast_to(scale.reshape(-1), (x.shape[-1],))
     return channel_frac(x)
+
+
+def _by_rows(program: Program, computed: Mapping[int, NumberKind], storage: Mapping[int, Storage]) -> frozenset[int]:
+    """Reshapes that put the taps of windows and their channels into one axis, read by one product in floats alone."""
+    readers = Counter(arg for index in storage for arg in program.nodes[index].args)
+    found: set[int] = set()
+    for index in storage:
+        node = program.nodes[index]
+        if not isinstance(node.op, ops.Linear) or computed[index] is NumberKind.LIMBS or readers[node.args[0]] > 1:
+            continue
+        flat, stored = program.nodes[node.args[0]], storage[node.args[0]]
+        if not isinstance(flat.op, ops.Reshape) or len(flat.type.shape) < 2 or stored.kind is NumberKind.LIMBS:
+            continue
+        windows, positions = program.nodes[flat.args[0]], flat.type.shape[:-1]
+        same = windows.type.shape[: len(positions)] == positions and position_free(stored.scale)
+        if same and isinstance(windows.op, ops.Window | ops.Slice):
+            found.add(node.args[0])
+    return frozenset(found)

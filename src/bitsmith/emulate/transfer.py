@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
+from bitsmith.emulate.bounds import NumberKind
 from bitsmith.emulate.quantize import Reals, fast, quantize_exactly, quantize_into
-from bitsmith.emulate.storage import Kind
-from bitsmith.emulate.workspace import Value, factors
+from bitsmith.emulate.workspace import StoredValue, factors
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.types import IntArray, TensorType, objects
@@ -47,7 +47,7 @@ def empty_raw(batch: int, kind: TensorType) -> Raws:
     return np.zeros((batch, *kind.shape), dtype=np.object_)
 
 
-def load_real(value: Value, op: Input, chunk: Reals) -> int:
+def load_real(value: StoredValue, op: Input, chunk: Reals) -> int:
     """Cast real numbers (batch, *shape) into the arrays of an input; how many were outside its range.
 
     Places of absent samples become 0.
@@ -55,7 +55,7 @@ def load_real(value: Value, op: Input, chunk: Reals) -> int:
     if not fast(op):
         exact, outside = quantize_exactly(op, chunk)
         load_raw(value, exact)
-    elif value.held.kind is Kind.FLOAT64 and len(chunk) == value.part.shape[-1]:
+    elif value.storage.kind is NumberKind.FLOAT64 and len(chunk) == value.part.shape[-1]:
         outside = quantize_into(op, chunk, cast(npt.NDArray[np.float64], value.part))
     else:
         raw = np.empty((*op.shape, len(chunk)))
@@ -65,11 +65,11 @@ def load_real(value: Value, op: Input, chunk: Reals) -> int:
     return outside
 
 
-def load_raw(value: Value, raw: IntArray) -> None:
+def load_raw(value: StoredValue, raw: IntArray) -> None:
     """Put raw numbers (batch, *shape) into the arrays of an input; places of absent samples become 0."""
     columns = np.moveaxis(raw, 0, -1)
     count = columns.shape[-1]
-    if value.held.kind is Kind.LIMBS:
+    if value.storage.kind is NumberKind.LIMBS:
         for part, numbers in zip(value.parts, limbs.from_objects(objects(columns), len(value.parts)), strict=True):
             part[..., :count] = numbers
     else:
@@ -78,22 +78,22 @@ def load_raw(value: Value, raw: IntArray) -> None:
         part[..., count:] = 0
 
 
-def read_raw(value: Value, count: int) -> Raws:
+def read_raw(value: StoredValue, count: int) -> Raws:
     """Raw numbers (batch, *shape) of the first ``count`` samples."""
     kind = value.type
-    if value.held.kind is Kind.LIMBS:
+    if value.storage.kind is NumberKind.LIMBS:
         parts = tuple(part[..., :count] for part in value.limbs)
         raw: Raws = limbs.resize(parts, 1)[0] if kind.max_width <= 63 else limbs.to_objects(parts)
     else:
-        raw = (value.part[..., :count] * factors(kind.frac - value.held.scale)).astype(np.int64)
+        raw = (value.part[..., :count] * factors(kind.frac - value.storage.scale)).astype(np.int64)
     return np.moveaxis(raw, -1, 0)
 
 
-def read_real(value: Value, count: int, target: npt.NDArray[np.float64]) -> None:
+def read_real(value: StoredValue, count: int, target: npt.NDArray[np.float64]) -> None:
     """Real numbers of the first ``count`` samples into ``target`` (batch, *shape)."""
     columns = np.moveaxis(target, 0, -1)
-    factor = factors(-value.held.scale)
-    if value.held.kind is Kind.LIMBS:
+    factor = factors(-value.storage.scale)
+    if value.storage.kind is NumberKind.LIMBS:
         np.multiply(limbs.to_float(tuple(part[..., :count] for part in value.limbs)), factor, columns)
     else:
         np.multiply(value.part[..., :count], factor, columns, dtype=np.float64)

@@ -9,73 +9,74 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.storage import Held, Kind
-from bitsmith.emulate.workspace import Array, Value, Workspace
+from bitsmith.emulate.bounds import NumberKind
+from bitsmith.emulate.storage import Storage
+from bitsmith.emulate.workspace import Array, StoredValue, Workspace
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import Fracs, TensorType, objects
 
-Wiring = ops.Reshape | ops.Transpose | ops.Slice | ops.Concat | ops.Pad | ops.Gather | ops.Broadcast | ops.Window
 
-
-def bind_wiring(ws: Workspace, op: Wiring, args: tuple[int, ...]) -> Value:
+def bind_wiring(ws: Workspace, op: ops.Movement, args: tuple[int, ...]) -> StoredValue:
     """The value of a wiring op."""
-    held, type_ = ws.choice.held(ws.node), ws.choice.type(ws.node)
-    operands = [ws.fetch(arg, held.kind, _operand_scale(op, held, ws.choice.type(arg))) for arg in args]
+    storage, type_ = ws.plan.storage[ws.node], ws.plan.type(ws.node)
+    operands = [ws.fetch(arg, storage.kind, _operand_scale(op, storage, ws.plan.type(arg))) for arg in args]
     count = max(len(x.parts) for x in operands)
     if isinstance(op, ops.Concat):
-        return _concat(ws, op, held, operands, count)
+        return _concat(ws, op, storage, operands, count)
     x = operands[0]
-    if isinstance(op, ops.Window) and held.kind is Kind.LIMBS:
+    if isinstance(op, ops.Window) and storage.kind is NumberKind.LIMBS:
         x = _align(ws, x, op)
         count = len(x.parts)
     match op:
-        case ops.Reshape() if ws.node in ws.choice.by_rows and x.varies:
-            return Value(x.parts, held, type_, x.buffers)
+        case ops.Reshape() if ws.node in ws.plan.by_rows and x.varies:
+            return StoredValue(x.parts, storage, type_, x.buffers)
         case ops.Reshape():
             parts = [part.reshape((*op.shape, part.shape[-1])) for part in x.parts]
             if all(np.may_share_memory(part, old) for part, old in zip(parts, x.parts, strict=True)):
-                return Value(parts, held, type_, x.buffers)
-            made = ws.new(op.shape, held, type_, varies=x.varies, count=count)
+                return StoredValue(parts, storage, type_, x.buffers)
+            made = ws.new(op.shape, storage, type_, varies=x.varies, count=count)
             for target, part in zip(made.parts, x.parts, strict=True):
                 ws.do(partial(np.copyto, target.reshape(part.shape), part), x.varies)
             return made
         case ops.Transpose():
-            return Value([part.transpose((*op.perm, len(op.perm))) for part in x.parts], held, type_, x.buffers)
+            return StoredValue(
+                [part.transpose((*op.perm, len(op.perm))) for part in x.parts], storage, type_, x.buffers
+            )
         case ops.Slice():
             box = tuple(map(slice, op.start, op.stop, op.step))
-            return Value([part[box] for part in x.parts], held, type_, x.buffers)
+            return StoredValue([part[box] for part in x.parts], storage, type_, x.buffers)
         case ops.Broadcast():
             parts = [np.broadcast_to(part, (*op.shape, part.shape[-1])) for part in x.parts]
-            return Value(parts, held, type_, x.buffers)
+            return StoredValue(parts, storage, type_, x.buffers)
         case ops.Gather():
-            made = ws.new(type_.shape, held, type_, varies=x.varies, count=count)
+            made = ws.new(type_.shape, storage, type_, varies=x.varies, count=count)
             for target, part in zip(made.parts, x.parts, strict=True):
                 ws.do(partial(np.take, part, op.indices, op.axis, target, "clip"), x.varies)
             return made
         case ops.Pad():
-            return _pad(ws, x, op.before, type_.shape, held, type_)
+            return _pad(ws, x, op.before, type_.shape, storage, type_)
         case ops.Window():
             before = (*(p[0] for p in op.padding), *(0 for _ in x.type.shape[len(op.size) :]))
             after = (*(p[1] for p in op.padding), *(0 for _ in x.type.shape[len(op.size) :]))
             shape = tuple(sum(n) for n in zip(before, x.type.shape, after, strict=True))
-            padded = _pad(ws, x, before, shape, held, type_) if shape != x.type.shape else x
-            return Value([_windows(op, part) for part in padded.parts], held, type_, padded.buffers)
+            padded = _pad(ws, x, before, shape, storage, type_) if shape != x.type.shape else x
+            return StoredValue([_windows(op, part) for part in padded.parts], storage, type_, padded.buffers)
         case _:
             assert_never(op)
 
 
-def _operand_scale(op: Wiring, held: Held, x: TensorType) -> Fracs:
+def _operand_scale(op: ops.Movement, storage: Storage, x: TensorType) -> Fracs:
     """One scale for all, or else that of the operand's type."""
-    if held.scale.size == 1 and held.kind is not Kind.LIMBS:
-        return held.scale.reshape((1,) * len(x.shape))
+    if storage.scale.size == 1 and storage.kind is not NumberKind.LIMBS:
+        return storage.scale.reshape((1,) * len(x.shape))
     if isinstance(op, ops.Window):
         unified: Fracs = x.frac.max(axis=tuple(range(len(op.size))), keepdims=True)
         return unified
     return x.frac
 
 
-def _align(ws: Workspace, x: Value, op: ops.Window) -> Value:
+def _align(ws: Workspace, x: StoredValue, op: ops.Window) -> StoredValue:
     """Limbs of one ``frac`` for all positions."""
     frac = x.type.frac.max(axis=tuple(range(len(op.size))), keepdims=True)
     amount = frac - x.type.frac
@@ -83,7 +84,7 @@ def _align(ws: Workspace, x: Value, op: ops.Window) -> Value:
         return x
     raw = objects(objects(np.maximum(abs(x.type.lo), abs(x.type.hi))) << objects(amount))
     count = limbs.limbs_for(int(raw.max()).bit_length())
-    made = ws.new(x.type.shape, Held(Kind.LIMBS, frac), x.type, varies=x.varies, count=count)
+    made = ws.new(x.type.shape, Storage(NumberKind.LIMBS, frac), x.type, varies=x.varies, count=count)
 
     def step() -> None:
         for target, part in zip(made.parts, limbs.shift(x.limbs, amount[..., None], count), strict=True):
@@ -93,10 +94,10 @@ def _align(ws: Workspace, x: Value, op: ops.Window) -> Value:
     return made
 
 
-def _concat(ws: Workspace, op: ops.Concat, held: Held, operands: list[Value], count: int) -> Value:
-    type_ = ws.choice.type(ws.node)
+def _concat(ws: Workspace, op: ops.Concat, storage: Storage, operands: list[StoredValue], count: int) -> StoredValue:
+    type_ = ws.plan.type(ws.node)
     varies = any(x.varies for x in operands)
-    made = ws.new(type_.shape, held, type_, varies=varies, count=count)
+    made = ws.new(type_.shape, storage, type_, varies=varies, count=count)
     start = 0
     for x in operands:
         stop = start + x.type.shape[op.axis]
@@ -107,16 +108,16 @@ def _concat(ws: Workspace, op: ops.Concat, held: Held, operands: list[Value], co
     return made
 
 
-def _copy(targets: list[Array], x: Value) -> None:
+def _copy(targets: list[Array], x: StoredValue) -> None:
     sources = limbs.resize(x.limbs, len(targets)) if len(x.parts) < len(targets) else x.parts
     for target, part in zip(targets, sources, strict=True):
         np.copyto(target, part)
 
 
 def _pad(
-    ws: Workspace, x: Value, before: tuple[int, ...], shape: tuple[int, ...], held: Held, type_: TensorType
-) -> Value:
-    made = ws.new(shape, held, type_, varies=x.varies, count=len(x.parts))
+    ws: Workspace, x: StoredValue, before: tuple[int, ...], shape: tuple[int, ...], storage: Storage, type_: TensorType
+) -> StoredValue:
+    made = ws.new(shape, storage, type_, varies=x.varies, count=len(x.parts))
     inner = tuple(slice(b, b + n) for b, n in zip(before, x.type.shape, strict=True))
     for target, part in zip(made.parts, x.parts, strict=True):
         ws.do(partial(target.fill, 0), x.varies)

@@ -14,17 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.emulate import limbs
-from bitsmith.emulate.floats import Floats, Step
-from bitsmith.emulate.storage import Choice, Held, Kind, fitted, limb_count, sane
+from bitsmith.emulate.bounds import NumberKind, has_safe_exponents, limb_count
+from bitsmith.emulate.floats import FloatArray, Kernel
+from bitsmith.emulate.storage import Storage, StoragePlan, fitted
 from bitsmith.ir import ops
 from bitsmith.ir.types import Fracs, TensorType, objects
 
 Array: TypeAlias = npt.NDArray[np.float32 | np.float64 | np.int64]
 
-DTYPES: dict[Kind, np.dtype[np.float32 | np.float64 | np.int64]] = {
-    Kind.FLOAT32: np.dtype(np.float32),
-    Kind.FLOAT64: np.dtype(np.float64),
-    Kind.LIMBS: np.dtype(np.int64),
+DTYPES: dict[NumberKind, np.dtype[np.float32 | np.float64 | np.int64]] = {
+    NumberKind.FLOAT32: np.dtype(np.float32),
+    NumberKind.FLOAT64: np.dtype(np.float64),
+    NumberKind.LIMBS: np.dtype(np.int64),
 }
 
 
@@ -40,14 +41,16 @@ class Buffer:
         self.users = 0
 
 
-class Value:
+class StoredValue:
     """A value in its arrays: one of floats, or the limbs. The last axis is the batch, of size 1 for constants."""
 
-    __slots__ = ("buffers", "held", "parts", "type")
+    __slots__ = ("buffers", "parts", "storage", "type")
 
-    def __init__(self, parts: Sequence[Array], held: Held, type_: TensorType, buffers: Sequence[Buffer] = ()) -> None:
+    def __init__(
+        self, parts: Sequence[Array], storage: Storage, type_: TensorType, buffers: Sequence[Buffer] = ()
+    ) -> None:
         self.parts = tuple(parts)
-        self.held = held
+        self.storage = storage
         self.type = type_
         self.buffers = tuple(buffers)
         for buffer in self.buffers:
@@ -64,9 +67,9 @@ class Value:
         return self.parts[0]
 
     @property
-    def floats(self) -> Floats:
+    def floats(self) -> FloatArray:
         """The array of a float."""
-        return cast(Floats, self.parts[0])
+        return cast(FloatArray, self.parts[0])
 
     @property
     def limbs(self) -> limbs.Limbs:
@@ -77,44 +80,44 @@ class Value:
 class Workspace:
     """Collects the steps of a program for batches of ``batch`` samples. Handlers of ops write into it."""
 
-    def __init__(self, choice: Choice, batch: int) -> None:
-        self.choice = choice
+    def __init__(self, plan: StoragePlan, batch: int) -> None:
+        self.plan = plan
         self.batch = batch
-        self.steps: list[Step] = []
-        self.values: dict[int, Value] = {}
+        self.steps: list[Kernel] = []
+        self.values: dict[int, StoredValue] = {}
         self.node = -1
         """The node that is being bound."""
-        self._converted: dict[int, list[Value]] = {}
+        self._converted: dict[int, list[StoredValue]] = {}
         self._free: list[Buffer] = []
         self._temporaries: list[Buffer] = []
         self._last_use: dict[int, int] = {}
-        for index in choice.needed:
-            for arg in choice.program.nodes[index].args:
+        for index in plan.needed:
+            for arg in plan.program.nodes[index].args:
                 self._last_use[arg] = index
 
     def keep(self, nodes: Sequence[int]) -> None:
         """Never give away the buffers of ``nodes``."""
         for index in nodes:
-            self._last_use[index] = len(self.choice.program.nodes)
+            self._last_use[index] = len(self.plan.program.nodes)
 
     def run(self) -> None:
         """Execute all steps."""
         for step in self.steps:
             step()
 
-    def finish(self, value: Value) -> None:
+    def finish(self, value: StoredValue) -> None:
         """The node that is being bound has this value; operands used for the last time give back their buffers."""
         self.values[self.node] = value
         for buffer in self._temporaries:
             self._drop(buffer)
         self._temporaries.clear()
-        for arg in set(self.choice.program.nodes[self.node].args):
+        for arg in set(self.plan.program.nodes[self.node].args):
             if self._last_use[arg] == self.node:
                 for dead in (self.values[arg], *self._converted.pop(arg, ())):
                     for buffer in dead.buffers:
                         self._drop(buffer)
 
-    def do(self, step: Step, varies: bool = True) -> None:
+    def do(self, step: Kernel, varies: bool = True) -> None:
         """Add a step; one that only concerns constants is done at once."""
         if varies:
             self.steps.append(step)
@@ -128,41 +131,45 @@ class Workspace:
         self._temporaries.append(buffer)
         return array
 
-    def new(self, shape: Sequence[int], held: Held, type_: TensorType, *, varies: bool = True, count: int = 1) -> Value:
+    def new(
+        self, shape: Sequence[int], storage: Storage, type_: TensorType, *, varies: bool = True, count: int = 1
+    ) -> StoredValue:
         """A value of uninitialised arrays, ``count`` limbs of it."""
-        dtype = DTYPES[held.kind]
+        dtype = DTYPES[storage.kind]
         if not varies:
-            return Value([np.empty((*shape, 1), dtype) for _ in range(count)], held, type_)
+            return StoredValue([np.empty((*shape, 1), dtype) for _ in range(count)], storage, type_)
         pairs = [self._array((*shape, self.batch), dtype) for _ in range(count)]
-        return Value([array for _, array in pairs], held, type_, [buffer for buffer, _ in pairs])
+        return StoredValue([array for _, array in pairs], storage, type_, [buffer for buffer, _ in pairs])
 
-    def result(self, held: Held, operands: Sequence[Value] = (), *, count: int = 1) -> Value:
+    def result(self, storage: Storage, operands: Sequence[StoredValue] = (), *, count: int = 1) -> StoredValue:
         """The value of the node being bound: in place of one of ``operands`` if that one is used up, else new."""
-        type_ = self.choice.type(self.node)
+        type_ = self.plan.type(self.node)
         varies = any(x.varies for x in operands)
-        shape, dtype = (*type_.shape, self.batch), DTYPES[held.kind]
+        shape, dtype = (*type_.shape, self.batch), DTYPES[storage.kind]
         for x in operands:
             if count == 1 and self._used_up(x) and x.part.shape == shape and x.part.dtype == dtype:
-                return Value(x.parts, held, type_, x.buffers)
-        return self.new(type_.shape, held, type_, varies=varies, count=count)
+                return StoredValue(x.parts, storage, type_, x.buffers)
+        return self.new(type_.shape, storage, type_, varies=varies, count=count)
 
-    def fetch(self, arg: int, kind: Kind, scale: Fracs | None = None) -> Value:
+    def fetch(self, arg: int, kind: NumberKind, scale: Fracs | None = None) -> StoredValue:
         """Operand ``arg`` as ``kind``; floats scaled by ``2**scale`` (as they are, if None), limbs by their ``frac``."""
         value = self.values[arg]
-        if kind is Kind.LIMBS:
+        if kind is NumberKind.LIMBS:
             scale = value.type.frac
         elif scale is None:
-            scale = value.held.scale if sane(kind, value.type, value.held.scale) else value.type.frac
+            scale = (
+                value.storage.scale if has_safe_exponents(kind, value.type, value.storage.scale) else value.type.frac
+            )
         # A scale may have more axes than the operand (those of a result that it is broadcast to), or differ along them.
         scale = fits if (fits := fitted(scale, value.type.shape)) is not None else scale
         shape = np.broadcast_shapes(value.type.shape, scale.shape)
-        wanted = Held(kind, scale)
-        known_forms: list[Value] = [value, *self._converted.get(arg, ())]
+        wanted = Storage(kind, scale)
+        known_forms: list[StoredValue] = [value, *self._converted.get(arg, ())]
         for known in known_forms:
-            alike = known.held.kind is kind and (kind is Kind.LIMBS or same(known.held.scale, scale))
+            alike = known.storage.kind is kind and (kind is NumberKind.LIMBS or same(known.storage.scale, scale))
             if alike and known.parts[0].ndim == len(shape) + 1:
                 return known
-        op = self.choice.program.nodes[arg].op
+        op = self.plan.program.nodes[arg].op
         made = (
             constant(op, wanted, value.type)
             if isinstance(op, ops.Const | ops.Parameter)
@@ -171,35 +178,35 @@ class Workspace:
         self._converted.setdefault(arg, []).append(made)
         return made
 
-    def discard(self, value: Value) -> None:
+    def discard(self, value: StoredValue) -> None:
         """``value`` is not needed after the node that is being bound."""
         self._temporaries.extend(value.buffers)
 
-    def convert(self, value: Value, held: Held, type_: TensorType) -> Value:
-        """``value`` held otherwise, as a value of ``type_``."""
-        change = held.scale - value.held.scale
+    def convert(self, value: StoredValue, storage: Storage, type_: TensorType) -> StoredValue:
+        """``value`` storage otherwise, as a value of ``type_``."""
+        change = storage.scale - value.storage.scale
         shape = np.broadcast_shapes(value.parts[0].shape[:-1], change.shape)
         factor = factors(change)
         source, varies = value.parts, value.varies
-        if held.kind is Kind.LIMBS:
-            made = self.new(shape, held, type_, varies=varies)
+        if storage.kind is NumberKind.LIMBS:
+            made = self.new(shape, storage, type_, varies=varies)
             self.do(lambda: np.copyto(made.part, np.multiply(source[0], factor), casting="unsafe"), varies)
-        elif value.held.kind is Kind.LIMBS:
-            made = self.new(shape, held, type_, varies=varies)
+        elif value.storage.kind is NumberKind.LIMBS:
+            made = self.new(shape, storage, type_, varies=varies)
             self.do(lambda: np.multiply(limbs.to_float(value.limbs), factor, made.part, casting="same_kind"), varies)
         else:
-            made = self.new(shape, held, type_, varies=varies)
+            made = self.new(shape, storage, type_, varies=varies)
             target = made.part
             if bool(np.all(change == 0)):
                 self.do(lambda: np.copyto(target, source[0], casting="same_kind"), varies)
-            elif held.kind >= value.held.kind and held.kind is not value.held.kind:
+            elif storage.kind >= value.storage.kind and storage.kind is not value.storage.kind:
                 self.do(lambda: np.multiply(source[0], factor, target, dtype=target.dtype), varies)
             else:
                 self.do(lambda: np.multiply(source[0], factor, target, casting="same_kind"), varies)
         return made
 
-    def _used_up(self, value: Value) -> bool:
-        args = self.choice.program.nodes[self.node].args
+    def _used_up(self, value: StoredValue) -> bool:
+        args = self.plan.program.nodes[self.node].args
         mine = [arg for arg in args if value is self.values[arg] or value in self._converted.get(arg, ())]
         return (
             len(value.buffers) == 1
@@ -236,16 +243,18 @@ def factors(change: Fracs) -> float | npt.NDArray[np.float64]:
     return float(powers.ravel()[0]) if powers.size == 1 else powers[..., None]
 
 
-def constant(op: ops.Const | ops.Parameter, held: Held, type_: TensorType) -> Value:
-    """A constant as ``held``, straight from its integers."""
+def constant(op: ops.Const | ops.Parameter, storage: Storage, type_: TensorType) -> StoredValue:
+    """A constant as ``storage``, straight from its integers."""
     shape = type_.shape
     raw = np.broadcast_to(op.raw, shape) if isinstance(op, ops.Parameter) else type_.lo  # as small as it is
-    if held.kind is Kind.LIMBS:
+    if storage.kind is NumberKind.LIMBS:
         parts: Sequence[Array] = limbs.from_objects(raw, limb_count(type_))
-        return Value([np.broadcast_to(part[..., None], (*shape, 1)) for part in parts], held, type_)
-    change = held.scale - type_.frac
-    numbers = np.ldexp(objects(raw).astype(np.float64), change).astype(DTYPES[held.kind])
-    return Value([np.broadcast_to(numbers[..., None], (*np.broadcast_shapes(shape, change.shape), 1))], held, type_)
+        return StoredValue([np.broadcast_to(part[..., None], (*shape, 1)) for part in parts], storage, type_)
+    change = storage.scale - type_.frac
+    numbers = np.ldexp(objects(raw).astype(np.float64), change).astype(DTYPES[storage.kind])
+    return StoredValue(
+        [np.broadcast_to(numbers[..., None], (*np.broadcast_shapes(shape, change.shape), 1))], storage, type_
+    )
 
 
 def copy_limbs(target: Sequence[Array], source: limbs.Limbs) -> None:

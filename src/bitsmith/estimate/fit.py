@@ -111,7 +111,7 @@ def _layers(program: Program, directives: Directives) -> dict[str, tuple[int, in
         if factor is not None:
             grid = program.nodes[node.args[0]].type.shape[:-1]
             positions, (n, m) = math.prod(grid), matrix_shape(factor)
-            number = positions if directives.parallel else directives.at_once(node.layer, grid)
+            number = positions if directives.parallel else directives.parallelism(node.layer, grid)
             here = positions // number, number * n * m
             before = found.get(node.layer, (1, 1))
             found[node.layer] = max(here[0], before[0]), max(here[1], before[1])

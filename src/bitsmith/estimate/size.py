@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
 from bitsmith.dataflow.processes import (
-    Fold,
+    FoldedProduct,
     Interleave,
     Map,
     Network,
@@ -29,24 +29,17 @@ from bitsmith.dataflow.processes import (
     WidthConverter,
     Window,
 )
-from bitsmith.dataflow.schedule import queues
+from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
 from bitsmith.devices.delay import AreaModel, area_model
 from bitsmith.devices.parts import Family
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
+from bitsmith.ir.types import Overflow, Rounding, TensorType
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.multipliers import multipliers
 from bitsmith.mapping.partition import partition
 from bitsmith.netlist import csd
-
-_WIDTH_GROWTH = 0.29
-_WIDTH_OFFSET = 1.16
-"""Mean width of the adders of a constant matrix: that of its inputs, plus this share of what the outputs are wider, plus this.
-
-Fitted to 96 scalarised matrices of 16x8 to 128x16 entries of 2 to 12 bits, with 0 or 75 % zeros and inputs of 4 to 16 bits; the
-error is 0.5 bits (root mean square)."""
 
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
@@ -59,46 +52,31 @@ _MEMORY_LUTS_PER_BIT = 1.5
 
 _MEMORY_WORDS = 16
 _REGISTERS = 2
-"""Queues of so many places have no memory."""
+"""FIFOs of so many places have no memory."""
 
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
 
-_WIRING = (
-    ops.Input,
-    ops.Const,
-    ops.Parameter,
-    ops.Reshape,
-    ops.Transpose,
-    ops.Slice,
-    ops.Concat,
-    ops.Pad,
-    ops.Gather,
-    ops.Broadcast,
-    ops.Window,
-    ops.Shift,
-)
+_WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
 
-_QUEUE_LUTS, _QUEUE_FFS = 18, 12
-"""Counters and flags of a queue, and of the process behind it."""
+_FIFO_LUTS, _FIFO_FFS = 18, 12
+"""Counters and flags of a FIFO, and of the process behind it."""
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
 
 _PIPELINE = 5
-"""Cycles that pipelines are taken to have; longer ones take deeper queues beside them."""
+"""Cycles that pipelines are taken to have; longer ones take deeper FIFOs beside them."""
 
 _BLOCK_WORDS, _BLOCK_BITS = 32, 2048
-"""Memories and queues with more of both become block memory."""
+"""Memories and FIFOs with more of both become block memory."""
 
 _SHORT_DELAY = 4
 """Shorter delays are registers."""
 
 _BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 """Words and bits of a block memory of 18 Kib."""
-
-_MACHINE_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +110,15 @@ def estimate_layout(program: Program, directives: Directives, family: Family) ->
 
 
 def estimate_network(network: Network, family: Family) -> Size:
-    """The size of a network of processes: token functions unrolled, folded products, memories, and queues as deep as planned."""
+    """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned."""
     count = _Count(area_model(family))
-    pipelined = (Map, Fold, Reduce, Scan)
+    pipelined = (Map, FoldedProduct, Reduce, Scan)
     latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
-    depths = {(queue.consumer, queue.operand): queue.depth for queue in queues(network, latencies)}
+    depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}
     for number, process in enumerate(network.processes):
         _count_process(count, process)
         for operand in range(len(process.args)):
-            _count_queue(count, network, process, operand, depths[number, operand])
+            _count_fifo(count, network, process, operand, depths[number, operand])
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
@@ -151,7 +129,7 @@ def _count_process(count: _Count, process: Process) -> None:
             count.registered(kind.program)
         case Scan():
             count.registered(kind.body)
-        case Fold():
+        case FoldedProduct():
             count.fold(kind, process.takes[0].token, process.results[0].token)
         case WidthConverter():
             have, want = process.takes[0].bits, process.results[0].bits
@@ -181,11 +159,11 @@ def _count_process(count: _Count, process: Process) -> None:
             assert_never(kind)
 
 
-def _count_queue(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
+def _count_fifo(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
     bits, maker = process.takes[operand].bits, network.processes[process.args[operand].process]
-    count.lut += _QUEUE_LUTS
-    count.ff += _QUEUE_FFS
+    count.lut += _FIFO_LUTS
+    count.ff += _FIFO_FFS
     if depth > _REGISTERS:
         count.memory(depth, bits)
         return
@@ -233,7 +211,7 @@ class _Count:
         self.program(program)
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT
 
-    def fold(self, kind: Fold, x: TensorType, y: TensorType) -> None:
+    def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
         """A tile of multipliers, the adders behind it, their registers, and the weights' memory."""
         groups, steps, n, m = kind.weights.shape
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
@@ -268,12 +246,12 @@ class _Count:
         self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
 
     def registers(self, words: int, bits: float) -> None:
-        """The places of a queue as registers, each filled from outside or from the one behind it."""
+        """The slots of a FIFO as registers, each filled from outside or from the one behind it."""
         self.ff += words * bits
         self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
 
     def memory(self, words: int, bits: float) -> None:
-        """A memory, or the places of a queue."""
+        """A memory, or the slots of a FIFO."""
         if words > _BLOCK_WORDS and words * bits > _BLOCK_BITS:
             self.bram += _blocks(words, bits)
         else:
@@ -348,9 +326,8 @@ class _Count:
 
     def _linear(self, op: ops.Linear, x: TensorType, y: TensorType, repeats: int) -> None:
         positions = y.size // y.shape[-1] * repeats
-        have, want = _mean_width(x), _mean_width(y)
-        adders = csd.estimate(_machine(op.weights)) * positions
-        self.add(adders, have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET)
+        adders = csd.estimate(op.weights) * positions
+        self.add(adders, csd.adder_width(_mean_width(x), _mean_width(y)))
 
     def _products(self, x: TensorType, y: TensorType, count: int) -> None:
         blocks, luts = self._area.multiplier(max(x.max_width, 1), max(y.max_width, 1))
@@ -360,7 +337,7 @@ class _Count:
     def _scale(self, args: Sequence[TensorType], constants: Sequence[bool], count: int) -> None:
         """Products with constants, in shifts and adders."""
         factors, x = (args[0], args[1]) if constants[0] else (args[1], args[0])
-        adders = float(np.maximum(csd.count_digits(_machine(factors.lo)) - 1, 0).mean()) * count
+        adders = float(np.maximum(csd.count_digits(factors.lo) - 1, 0).mean()) * count
         self.add(adders, _mean_width(x) + _mean_width(factors) / 2)
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
@@ -405,9 +382,3 @@ def _nonzero_share(args: Sequence[TensorType], constants: Sequence[bool]) -> flo
         if constant:
             return float(np.mean(kind.lo != 0))
     return 1.0
-
-
-def _machine(weights: Ints) -> csd.Matrix:
-    """The integers in machine words where they fit."""
-    fits = max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) <= _MACHINE_BITS
-    return weights.astype(np.int64) if fits else weights

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 import bitsmith.hls
 from bitsmith.errors import InputDataError, ToolFailedError
-from bitsmith.flows.base import GXX, Command, FoundTool, find
+from bitsmith.flows.run import Command
+from bitsmith.flows.tools import GXX, FoundTool, find
 from bitsmith.hls.project import HlsProject
 
 HARNESS = Path(__file__).parent / "csim.cpp"

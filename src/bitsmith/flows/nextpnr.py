@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bitsmith.devices.parts import DEFAULT_PART, Part, resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.flows.base import ECPPACK, NEXTPNR_ECP5, Command, FoundTool, Progress, execute, find, inside
+from bitsmith.flows.run import Command, Progress, execute, inside
+from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, FoundTool, find
 
 _FOLDER = "pnr"
 _UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")

@@ -1,7 +1,7 @@
 """Bit-exact co-simulation of tops with streams: both sides wait at random, tokens and cycles are checked.
 
 In: SystemVerilog files whose top has ready/valid streams, and tokens. Out: every bit of every token, latency and interval in
-cycles, and the most places that each queue had in use. What the bits mean is not known here.
+cycles, and the most slots that each FIFO had in use. What the bits mean is not known here.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, VerificationError
-from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Progress, execute, find
+from bitsmith.flows.run import Command, Progress, execute
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, find
 from bitsmith.flows.verilator import compiled_runtime, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
 _FOLDER = "cosim"
 _LEAST_PATIENCE_CYCLES = 10_000
 _LEAST_FRAMES = 4
-"""The interval is that of the last two frames, when the queues have filled."""
+"""The interval is that of the last two frames, when the FIFOs have filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class StreamShape:
 class StreamSimulation:
     """What the circuit answered: for each output, words of shape (frames, tokens, words), and what was measured.
 
-    ``peaks`` has, by the instance's name, the most places in use and the places of each queue. ``reloaded`` are the outputs with
+    ``peaks`` has, by the instance's name, the most slots in use and the slots of each FIFO. ``reloaded`` are the outputs with
     other weights, if there are any to load.
     """
 

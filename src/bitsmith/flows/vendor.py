@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.errors import ToolMissingError
-from bitsmith.flows.base import Command, FoundTool, Origin
+from bitsmith.flows.run import Command
+from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.hls.dialects.dialect import Call, Driver, Way
 from bitsmith.hls.project import Stage
 

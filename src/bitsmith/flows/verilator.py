@@ -22,7 +22,8 @@ import platformdirs
 from numpy.typing import NDArray
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.base import GXX, MAKE, VERILATOR, Command, FoundTool, Origin, Progress, execute, find, inside, run
+from bitsmith.flows.run import Command, Progress, execute, inside, run
+from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
 _FOLDER = "cosim"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bitsmith.devices.parts import Family
 from bitsmith.errors import ConfigError, ToolFailedError
-from bitsmith.flows.base import YOSYS, Command, FoundTool, Progress, execute, find, inside
+from bitsmith.flows.run import Command, Progress, execute, inside
+from bitsmith.flows.tools import YOSYS, FoundTool, find
 
 _FOLDER = "synth"
 _ADDERS = Path(__file__).parent / "adders.v"

@@ -12,14 +12,14 @@ from bitsmith.errors import ProgramError, UnsupportedError
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.broadcasting import spread, suffix
 from bitsmith.hls.runs import Run, body
-from bitsmith.hls.scalar import Scalar, accumulator, common_raw, hull, scalar_of
+from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw, scalar_of
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
 from bitsmith.ir.indexing import moved
-from bitsmith.ir.infer import rescale
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.rounding import drop_bits
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Fracs, Ints, Overflow, TensorType, compact, objects, width_of
 from bitsmith.rtl.names import Names
 
@@ -86,7 +86,7 @@ class FunctionWriter:
         ]
 
     def _declare(self, role: str, kind: TensorType) -> Variable:
-        scalar = hull(kind)
+        scalar = common_format(kind)
         type_name = self._scope.typedef(f"{self._name}_{role}_t", scalar)
         return Variable(self._locals.unique(role), type_name, scalar, kind.shape)
 
@@ -153,7 +153,7 @@ class FunctionWriter:
                 self._call("neg", [result.size], [operands[0].name, result.name])
             case ops.Abs():
                 kind = self._program.nodes[node.args[0]].type
-                both = hull(kind, TensorType.of(kind.shape, kind.frac, -kind.hi, -kind.lo))
+                both = common_format(kind, TensorType.of(kind.shape, kind.frac, -kind.hi, -kind.lo))
                 name = self._scope.typedef(f"{self._name}_signed_t", both)
                 self._call("abs", [name, result.size], [operands[0].name, result.name])
             case ops.Shift():
@@ -173,7 +173,7 @@ class FunctionWriter:
 
     def _common(self, node: Node) -> str:
         """A type that holds every value of all operands."""
-        return self._scope.typedef(f"{self._name}_common_t", hull(*self._program.types(node.args)))
+        return self._scope.typedef(f"{self._name}_common_t", common_format(*self._program.types(node.args)))
 
     def _wire(self, x: Variable, source: npt.NDArray[np.int64], result: Variable) -> None:
         self._call("wire", [result.size], [x.name, self._array("source", source), result.name])
@@ -314,8 +314,8 @@ class FunctionWriter:
         inputs = {}
         for index in run.operands:
             kind = op.body.nodes[index].type
-            type_name = self._scope.typedef(f"{name}_in_t", hull(kind))
-            inputs[index] = Variable(self._locals.unique("step_in"), type_name, hull(kind), kind.shape)
+            type_name = self._scope.typedef(f"{name}_in_t", common_format(kind))
+            inputs[index] = Variable(self._locals.unique("step_in"), type_name, common_format(kind), kind.shape)
         step = FunctionWriter(op.body, run, name, self._scope, inputs)
         self.texts += step.texts
         given = list(inputs.values())

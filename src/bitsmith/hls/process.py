@@ -10,17 +10,16 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Numbers, Process, hull
+from bitsmith.dataflow.processes import Numbers, Process, union_type
 from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
 from bitsmith.hls.kernels import FunctionWriter
 from bitsmith.hls.names import comment
 from bitsmith.hls.runs import body
-from bitsmith.hls.scalar import Scalar, accumulator, common_raw
-from bitsmith.hls.scalar import hull as scalar_hull
+from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import objects
 
 _TAKE, _GIVE, _GIVE_ZEROS = 1, 2, 4
@@ -106,7 +105,7 @@ def _loop(steps: int, lines: Sequence[str]) -> list[str]:
 
 
 def order_actions(source: Numbers, tokens: int) -> Numbers:
-    """What to do at the head of a queue of ``tokens`` tokens, action by action, for them to leave as ``source`` says."""
+    """What to do at the head of a FIFO of ``tokens`` tokens, action by action, for them to leave as ``source`` says."""
     actions: list[int] = []
     taken = 0
     for number in source.tolist():
@@ -144,18 +143,18 @@ class _ProcessWriter:
                 return self._rom(kind)
             case kinds.Map():
                 return self._map(kind)
-            case kinds.Fold():
-                return self._fold(kind)
+            case kinds.FoldedProduct():
+                return self._folded_product(kind)
             case kinds.Window():
                 return self._window(kind)
             case kinds.Reduce():
                 return self._reduce(kind)
             case kinds.WidthConverter():
-                return self._regroup(kind)
+                return self._width_converter(kind)
             case kinds.Reorder():
                 return self._reorder(kind)
             case kinds.Interleave():
-                return self._merge(kind)
+                return self._interleave(kind)
             case kinds.Scan():
                 return self._scan(kind)
             case kinds.Source() | kinds.Sink():
@@ -214,11 +213,11 @@ class _ProcessWriter:
             copied.append(f"kernels::copy<{result.size}>(answer{k}, result{k}.data);")
         return [*lines, f"{name}({', '.join((*arguments, *places))});", *copied]
 
-    def _fold(self, kind: kinds.Fold) -> str:
+    def _folded_product(self, kind: kinds.FoldedProduct) -> str:
         (taken,), (given,) = self._takes, self._gives
         groups, steps, n, m = kind.weights.shape
         lanes = taken.size // n
-        each = hull(self._process.takes[0].token, 1)
+        each = union_type(self._process.takes[0].token, 1)
         frac = (kind.frac - np.broadcast_to(each.frac, each.shape)).reshape(1, 1, n, 1)
         raw, scalar = common_raw(kind.weights, np.broadcast_to(frac, kind.weights.shape))
         weights_t = self._scope.typedef(f"{self._name}_weights_t", scalar)
@@ -230,7 +229,7 @@ class _ProcessWriter:
         self._lines += self._array("sums", sum_t, lanes * m)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
         template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes)))
-        self._lines.append(f"kernels::fold<{template}>(x0, {weights}, sums, y0);")
+        self._lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
 
     def _reduce(self, kind: kinds.Reduce) -> str:
@@ -245,17 +244,17 @@ class _ProcessWriter:
         self._lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
         return f"the {told} of each {kind.count} tokens."
 
-    def _regroup(self, kind: kinds.WidthConverter) -> str:
+    def _width_converter(self, kind: kinds.WidthConverter) -> str:
         (taken,), (given,) = self._takes, self._gives
         small, large = sorted((taken, given), key=lambda ends: ends.size)
         parts = large.size // small.size
         self._lines += self._array("whole", given.element, large.size)
         head = f"{taken.token}, {given.token}"
         if taken.size < given.size:
-            self._lines.append(f"kernels::gather<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
+            self._lines.append(f"kernels::upsize<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
             return f"{parts} tokens become one."
         template = f"{head}, {taken.tokens}, {parts}, {kind.times}, {given.size}"
-        self._lines.append(f"kernels::split<{template}>(x0, whole, y0);")
+        self._lines.append(f"kernels::downsize<{template}>(x0, whole, y0);")
         return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
 
     def _reorder(self, kind: kinds.Reorder) -> str:
@@ -275,7 +274,7 @@ class _ProcessWriter:
         self._lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
-    def _merge(self, kind: kinds.Interleave) -> str:
+    def _interleave(self, kind: kinds.Interleave) -> str:
         (given,) = self._gives
         which = self._scope.array(self._name, "which", kind.source)
         lines = [f"{given.token} result;"]
@@ -349,7 +348,7 @@ class _ProcessWriter:
         for k, (index, ends) in enumerate(zip(run.operands, self._takes, strict=True)):
             if k < kind.states:
                 node = kind.body.nodes[index].type
-                scalar = scalar_hull(node)
+                scalar = common_format(node)
                 states.append(Variable(f"state{k}", self._scope.typedef(f"{name}_state_t", scalar), scalar, node.shape))
                 inputs[index] = states[k]
             else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.errors import RangeError
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Fracs, Ints, TensorType, objects, width_of
 
 MAX_WIDTH = 512
@@ -53,7 +53,7 @@ def scalar_of(lo: int, hi: int, frac: int) -> Scalar:
     return Scalar(lo < 0, width, width - frac)
 
 
-def hull(*types: TensorType) -> Scalar:
+def common_format(*types: TensorType) -> Scalar:
     """The least format that holds every value of ``types``; conversion into it is exact."""
     frac = max(int(kind.frac.max()) for kind in types)
     lows = [int(np.min(objects(kind.lo << objects(frac - kind.frac)))) for kind in types]

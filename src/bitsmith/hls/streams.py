@@ -22,7 +22,7 @@ from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.names import identifier
 from bitsmith.hls.process import Ends, boundary_text, copies_text, process_texts
 from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream
-from bitsmith.hls.scalar import hull
+from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope
 from bitsmith.hls.writer import write
 from bitsmith.ir.program import Program
@@ -38,13 +38,13 @@ _LEAST_DEPTH = 2
 """Places that all tools give to a stream that says nothing."""
 
 _SUFFIXES: Mapping[type, str] = {
-    kinds.Rom: "constants",
-    kinds.Fold: "fold",
+    kinds.Rom: "rom",
+    kinds.FoldedProduct: "product",
     kinds.Window: "window",
     kinds.Reduce: "reduce",
-    kinds.WidthConverter: "regroup",
+    kinds.WidthConverter: "width",
     kinds.Reorder: "reorder",
-    kinds.Interleave: "merge",
+    kinds.Interleave: "interleave",
     kinds.Scan: "scan",
 }
 
@@ -58,7 +58,7 @@ def scheduled(network: Network) -> Schedule:
     latencies = {
         number: _PIPELINE
         for number, process in enumerate(network.processes)
-        if isinstance(process.kind, kinds.Map | kinds.Fold | kinds.Reduce)
+        if isinstance(process.kind, kinds.Map | kinds.FoldedProduct | kinds.Reduce)
     }
     return schedule(network, latencies, _timing)
 
@@ -143,7 +143,7 @@ class _NetworkWriter:
         }
         self._takes: dict[tuple[int, int], _Stream] = {}
         self._gives: dict[OutputPort, _Stream] = {}
-        for number in (*network.entries, *network.exits):
+        for number in (*network.sources, *network.sinks):
             self._port(number)
         for number, process in enumerate(network.processes):
             self._connect(number, process)
@@ -153,7 +153,7 @@ class _NetworkWriter:
     def project(self) -> HlsProject:
         """All files."""
         network, streams, scope = self._network, self._scope.dialect.streams, self._scope
-        inputs, outputs = ([self._ports[number] for number in numbers] for numbers in (network.entries, network.exits))
+        inputs, outputs = ([self._ports[number] for number in numbers] for numbers in (network.sources, network.sinks))
         if self._parallel:
             parameters = [f"const {port.declaration}" for port in inputs] + [port.declaration for port in outputs]
             head = scope.dialect.arrays.head(tuple(port.name for port in (*inputs, *outputs)))
@@ -163,7 +163,7 @@ class _NetworkWriter:
             lines = [streams.port.format(name=name) for name, _ in ports]
             head = [line for line in "\n".join(lines).splitlines() if line]
         unused = [
-            self._ports[number].name for number in network.entries if self._parallel and not self._readers(number)
+            self._ports[number].name for number in network.sources if self._parallel and not self._readers(number)
         ]
         body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
         parts = Parts(
@@ -197,7 +197,7 @@ class _NetworkWriter:
         process, scope = self._network.processes[number], self._scope
         stream, kind = process.results[port], process.kind
         name = identifier(kind.name) if isinstance(kind, kinds.Source) else self._names[number]
-        scalar = hull(stream.token)
+        scalar = common_format(stream.token)
         element = scope.typedef(f"{name}_t", scalar)
         token = scope.named(f"{name}_token_t", f"kernels::token<{element}, {max(stream.token.size, 1)}>")
         return Ends("", token, element, scalar, stream.token.shape, stream.tokens)

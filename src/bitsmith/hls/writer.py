@@ -18,11 +18,11 @@ from bitsmith.hls.kernels import FunctionWriter
 from bitsmith.hls.names import comment, identifier
 from bitsmith.hls.project import HlsProject, HlsTarget, Port
 from bitsmith.hls.runs import Run, runs
-from bitsmith.hls.scalar import hull
+from bitsmith.hls.scalar import common_format
 from bitsmith.hls.scope import Scope, Variable
 from bitsmith.ir import ops
-from bitsmith.ir.infer import rescale
 from bitsmith.ir.program import Program
+from bitsmith.ir.scaling import rescale
 from bitsmith.rtl.names import Names
 
 _UNNAMED = "network"
@@ -98,7 +98,7 @@ class _Writer:
             node = self._program.nodes[index]
             if not isinstance(node.op, ops.Input):
                 continue
-            name, scalar = identifier(node.op.name), hull(node.type)
+            name, scalar = identifier(node.op.name), common_format(node.type)
             type_name = self._scope.typedef(f"{name}_t", scalar)
             variable = Variable(self._locals.unique(name), f"{self._space}::{type_name}", scalar, node.type.shape)
             variables.append(variable)
@@ -142,7 +142,7 @@ class _Writer:
         """An output that depends on no input."""
         node = self._program.nodes[index]
         assert isinstance(node.op, ops.Const)
-        scalar = hull(node.type)
+        scalar = common_format(node.type)
         type_name = self._scope.typedef("constant_t", scalar)
         variable = Variable(self._locals.unique("constant"), f"{self._space}::{type_name}", scalar, node.type.shape)
         raw = rescale(np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.asarray(scalar.frac))

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer, trailing_zeros
+from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.scaling import trailing_zeros
 from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, objects
 
 
@@ -40,7 +41,7 @@ def _frozen(array: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
     return array
 
 
-class Builder:
+class ProgramBuilder:
     """Collects nodes; :meth:`program` hands out the finished program."""
 
     def __init__(self) -> None:

@@ -6,12 +6,11 @@ import itertools
 from typing import TypeAlias, assert_never
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.ir import ops
 from bitsmith.ir.infer import window_positions
+from bitsmith.ir.ops import Positions
 
-Positions: TypeAlias = npt.NDArray[np.int64]
 Move: TypeAlias = ops.Transpose | ops.Slice | ops.Pad | ops.Gather | ops.Broadcast | ops.Window
 
 

@@ -17,12 +17,10 @@ from bitsmith.ir import data_movement, ops
 from bitsmith.ir.data_movement import require
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.rounding import drop_bits, fold_overflow
+from bitsmith.ir.scaling import machine_weights, needed_frac, rescale, settled
 from bitsmith.ir.types import MAX_ELEMENTS, MAX_FRAC, Fracs, Ints, Overflow, TensorType, compact, objects
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-
-NO_BITS = -(1 << 40)
-"""The ``frac`` that a constant zero needs: none."""
 
 
 def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
@@ -32,12 +30,11 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         ProgramError: operands that do not fit the op.
         RangeError: results wider than supported.
     """
-    _require_sane_fracs(op)
     match op:
         case ops.Input():
-            return TensorType.of(op.shape, op.frac, op.lo, op.hi)
+            return TensorType.of(op.shape, _sane(op.frac), op.lo, op.hi)
         case ops.Const():
-            return TensorType.of(op.raw.shape, op.frac, op.raw, op.raw)
+            return TensorType.of(op.raw.shape, _sane(op.frac), op.raw, op.raw)
         case ops.Parameter():
             return _parameter(op)
         case ops.Reshape():
@@ -51,11 +48,6 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         case ops.Pad():
             return _pad(op, args[0])
         case ops.Gather():
-            require(0 <= op.axis < len(args[0].shape), f"gather along axis {op.axis} of {args[0]}")
-            require(
-                bool(np.all((op.indices >= 0) & (op.indices < args[0].shape[op.axis]))), "gather indices out of range"
-            )
-            require(op.indices.size * args[0].size // args[0].shape[op.axis] <= MAX_ELEMENTS, "a gather too large")
             return data_movement.gathered(op, args[0])
         case ops.Broadcast():
             return _broadcast(op, args[0])
@@ -72,7 +64,7 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
         case ops.Neg():
             return TensorType.of(args[0].shape, args[0].frac, -args[0].hi, -args[0].lo)
         case ops.Shift():
-            return TensorType.of(args[0].shape, args[0].frac - op.amount, args[0].lo, args[0].hi)
+            return TensorType.of(args[0].shape, args[0].frac - _sane(op.amount), args[0].lo, args[0].hi)
         case ops.Abs():
             lo = np.maximum(objects(np.maximum(args[0].lo, -args[0].hi)), 0)
             return TensorType.of(args[0].shape, args[0].frac, lo, np.maximum(-args[0].lo, args[0].hi))
@@ -92,62 +84,18 @@ def infer(op: Op, args: Sequence[TensorType]) -> TensorType:
             assert_never(op)
 
 
+def _sane(fracs: Fracs) -> Fracs:
+    """``fracs``, or a refusal: shifts by what an op says must fit into memory."""
+    require(bool(np.all((fracs >= -MAX_FRAC) & (fracs <= MAX_FRAC))), f"more than {MAX_FRAC} fractional bits")
+    return fracs
+
+
 def _parameter(op: ops.Parameter) -> TensorType:
+    _sane(op.frac)
     require(bool(_NAME.fullmatch(op.name)), "a parameter whose name is not made of letters, digits and underscores")
     result = TensorType.of(op.raw.shape, op.frac, op.lo, op.hi)
     require(bool(np.all(op.raw >= result.lo) and np.all(op.raw <= result.hi)), "a parameter outside its range")
     return result
-
-
-def _require_sane_fracs(op: Op) -> None:
-    """Shifts by what an op says must fit into memory."""
-    match op:
-        case ops.Input() | ops.Const() | ops.Parameter() | ops.Linear() | ops.Table() | ops.Cast():
-            fracs = op.frac
-        case ops.Shift():
-            fracs = op.amount
-        case _:
-            return
-    require(bool(np.all((fracs >= -MAX_FRAC) & (fracs <= MAX_FRAC))), f"more than {MAX_FRAC} fractional bits")
-
-
-def rescale(raw: Ints, have: Fracs, want: Fracs) -> Ints:
-    """Raw values of ``have`` fractional bits, expressed with ``want``; exact, or a ProgramError."""
-    shift = objects(objects(want) - objects(have))
-    down = objects(np.maximum(-shift, 0))
-    raised = objects(raw << objects(np.maximum(shift, 0)))
-    result = objects(raised >> down)
-    if bool(np.any((result << down) != raised)):
-        raise ProgramError("a rescaling that would lose bits")
-    return result
-
-
-def needed_frac(x: TensorType) -> Fracs:
-    """Fractional bits that the values of ``x`` need: fewer than ``x.frac`` for constants with trailing zeros."""
-    return _needed(x.frac, x.lo, x.hi)
-
-
-def trailing_zeros(raw: Ints) -> Fracs:
-    """Trailing zero bits of each integer (0 for 0)."""
-    return np.asarray(_trailing(raw), dtype=np.int64)
-
-
-def _trailing_one(raw: int) -> int:
-    return (raw & -raw).bit_length() - 1 if raw else 0
-
-
-_trailing = np.frompyfunc(_trailing_one, 1, 1)
-
-
-def _needed(frac: Fracs, lo: Ints, hi: Ints) -> Fracs:
-    fixed = lo == hi
-    need = frac - np.where(fixed, trailing_zeros(lo), 0)
-    return np.where(fixed & (lo == 0), NO_BITS, need).astype(np.int64)
-
-
-def _settled(frac: Fracs) -> Fracs:
-    """Zero where nothing needs fractional bits at all."""
-    return np.where(frac == NO_BITS, 0, frac)
 
 
 def _pad(op: ops.Pad, x: TensorType) -> TensorType:
@@ -201,41 +149,8 @@ def _window(op: ops.Window, x: TensorType) -> TensorType:
     return TensorType.of((*positions, *op.size, *x.shape[rank:]), *parts)
 
 
-def channel_frac(x: TensorType) -> Fracs:
-    """``frac`` along the last axis, which must be the same at every position."""
-    require(all(n == 1 for n in x.frac.shape[:-1]), f"fractional bits that differ between positions of {x}")
-    return np.broadcast_to(x.frac.reshape(-1), (x.shape[-1],))
-
-
-def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
-    """Integers ``M`` (n_in, n_out) and ``frac`` (n_out) with raw result = raw operand @ M; ``frac`` is the least."""
-    weights, frac = machine_weights(op, x)
-    return objects(weights), frac
-
-
-def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
-    """As :func:`linear_weights`, but in 64-bit integers if all fit: a million weights take milliseconds then."""
-    require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
-    have = np.broadcast_to(channel_frac(x)[:, None] + op.frac, op.weights.shape)
-    try:
-        machine = op.weights.astype(np.int64)
-    except OverflowError:
-        machine = None
-    if machine is not None and int(np.min(machine)) > -(1 << 62) and int(np.max(machine)) < 1 << 62:
-        zeros = np.frexp((machine & -machine).astype(np.float64))[1].astype(np.int64) - 1
-        frac = _settled(np.where(machine == 0, NO_BITS, have - zeros).max(axis=0))
-        shift = np.where(machine == 0, 0, frac - have)
-        # At most trailing zeros go right; whether the left shift fits is decided on the widest entry.
-        bits = np.frexp(np.abs(machine).astype(np.float64))[1] + shift
-        if int(bits.max()) <= 62:
-            return (machine >> np.maximum(-shift, 0)) << np.maximum(shift, 0), frac
-    need = np.where(op.weights == 0, NO_BITS, have - trailing_zeros(op.weights))
-    frac = _settled(need.max(axis=0))
-    have = np.where(op.weights == 0, frac, have)
-    return rescale(op.weights, have, frac), frac
-
-
 def _linear(op: ops.Linear, x: TensorType) -> TensorType:
+    _sane(op.frac)
     require(
         len(x.shape) >= 1 and op.weights.ndim == 2 and x.shape[-1] == op.weights.shape[0],
         f"linear {op.weights.shape} of {x}",
@@ -276,7 +191,7 @@ def _matmul(x: TensorType, y: TensorType) -> TensorType:
 
 
 def _common(x: TensorType, y: TensorType) -> Fracs:
-    return _settled(np.maximum(needed_frac(x), needed_frac(y)))
+    return settled(np.maximum(needed_frac(x), needed_frac(y)))
 
 
 def _aligned(op: ops.Add | ops.Sub | ops.Max | ops.Min, x: TensorType, y: TensorType) -> TensorType:
@@ -371,6 +286,7 @@ def _sum_over(part: Ints, axes: tuple[int, ...], shape: tuple[int, ...]) -> Ints
 
 
 def _table(op: ops.Table, x: TensorType) -> TensorType:
+    _sane(op.frac)
     size = op.values.shape[-1]
     require(
         bool(np.all(x.lo >= op.first)) and bool(np.all(x.hi < op.first + size)),
@@ -390,6 +306,7 @@ def _table(op: ops.Table, x: TensorType) -> TensorType:
 
 
 def _cast(op: ops.Cast, x: TensorType) -> TensorType:
+    _sane(op.frac)
     require(bool(np.all(op.lo <= op.hi)), "a cast to an empty range")
     require(op.overflow is not Overflow.SAT_SYM or bool(np.all(op.hi >= 0)), "SAT_SYM to a range of negative values")
     drop = objects(x.frac) - objects(op.frac)

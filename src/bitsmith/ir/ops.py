@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from bitsmith.ir.program import Program
 
 
+Positions: TypeAlias = npt.NDArray[np.int64]
+"""Positions of elements along an axis, or in row-major order."""
+
+
 class Relation(enum.Enum):
     """Relations of :class:`Compare`."""
 
@@ -133,7 +137,7 @@ class Pad(_Op):
 class Gather(_Op):
     """Slices of the operand picked by constant ``indices`` along ``axis``, whose place the axes of ``indices`` take."""
 
-    indices: npt.NDArray[np.int64]
+    indices: Positions
     axis: int
 
 
@@ -285,33 +289,11 @@ class Scan(_Op):
     states: int
 
 
-Op: TypeAlias = (
-    Input
-    | Const
-    | Parameter
-    | Reshape
-    | Transpose
-    | Slice
-    | Concat
-    | Pad
-    | Gather
-    | Broadcast
-    | Window
-    | Linear
-    | MatMul
-    | Add
-    | Sub
-    | Mul
-    | Neg
-    | Shift
-    | Max
-    | Min
-    | Abs
-    | Compare
-    | Select
-    | Sum
-    | AMax
-    | Table
-    | Cast
-    | Scan
-)
+Movement: TypeAlias = Reshape | Transpose | Slice | Concat | Pad | Gather | Broadcast | Window
+"""Ops that move, repeat or drop elements and compute nothing."""
+
+Elementwise: TypeAlias = Add | Sub | Mul | Neg | Shift | Max | Min | Abs | Compare | Select | Table | Cast
+"""Ops that compute each element of the result from one element of each operand."""
+
+Op: TypeAlias = Input | Const | Parameter | Movement | Linear | MatMul | Elementwise | Sum | AMax | Scan
+"""All ops. A new one is added here; the type checker then names the places that must handle it (docs/add-a-core-op.md)."""

@@ -16,8 +16,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, fields
+from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -131,64 +131,32 @@ def _read_bit(text: str) -> int:
     return int(text)
 
 
-_INTS = _Codec(_write_array, _read_ints)
-_FRACS = _Codec(_write_array, _read_fracs)
-_INT = _Codec(str, int)
-_BOOL = _Codec(lambda value: str(int(bool(value))), lambda text: _read_bit(text) == 1)
 _TUPLE = _Codec(_write_tuple, _read_tuple)
-_PAIRS = _Codec(
-    lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
-)
-_NAME = _Codec(_write_name, _read_name)
-_ROUNDING = _Codec(lambda value: cast(Rounding, value).value, Rounding)
-_OVERFLOW = _Codec(lambda value: cast(Overflow, value).value, Overflow)
-_RELATION = _Codec(lambda value: cast(Relation, value).value, Relation)
+_POSITIONS = _Codec(_write_array, _read_fracs)
 
-_OPS: dict[str, tuple[Callable[..., Op], dict[str, _Codec]]] = {
-    "input": (
-        ops.Input,
-        {
-            "name": _NAME,
-            "shape": _TUPLE,
-            "frac": _FRACS,
-            "lo": _INTS,
-            "hi": _INTS,
-            "rounding": _ROUNDING,
-            "overflow": _OVERFLOW,
-        },
+_CODECS: dict[object, _Codec] = {
+    "Ints": _Codec(_write_array, _read_ints),
+    "Fracs": _POSITIONS,
+    "Positions": _POSITIONS,
+    "int": _Codec(str, int),
+    "bool": _Codec(lambda value: str(int(bool(value))), lambda text: _read_bit(text) == 1),
+    "str": _Codec(_write_name, _read_name),
+    "tuple[int, ...]": _TUPLE,
+    "tuple[tuple[int, int], ...]": _Codec(
+        lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
     ),
-    "const": (ops.Const, {"raw": _INTS, "frac": _FRACS}),
-    "parameter": (
-        ops.Parameter,
-        {"name": _NAME, "raw": _INTS, "frac": _FRACS, "lo": _INTS, "hi": _INTS, "external": _BOOL},
-    ),
-    "reshape": (ops.Reshape, {"shape": _TUPLE}),
-    "transpose": (ops.Transpose, {"perm": _TUPLE}),
-    "slice": (ops.Slice, {"start": _TUPLE, "stop": _TUPLE, "step": _TUPLE}),
-    "concat": (ops.Concat, {"axis": _INT}),
-    "pad": (ops.Pad, {"before": _TUPLE, "after": _TUPLE}),
-    "gather": (ops.Gather, {"indices": _FRACS, "axis": _INT}),
-    "broadcast": (ops.Broadcast, {"shape": _TUPLE}),
-    "window": (ops.Window, {"size": _TUPLE, "stride": _TUPLE, "dilation": _TUPLE, "padding": _PAIRS}),
-    "linear": (ops.Linear, {"weights": _INTS, "frac": _FRACS}),
-    "matmul": (ops.MatMul, {}),
-    "add": (ops.Add, {}),
-    "sub": (ops.Sub, {}),
-    "mul": (ops.Mul, {}),
-    "neg": (ops.Neg, {}),
-    "shift": (ops.Shift, {"amount": _FRACS}),
-    "max": (ops.Max, {}),
-    "min": (ops.Min, {}),
-    "abs": (ops.Abs, {}),
-    "compare": (ops.Compare, {"relation": _RELATION}),
-    "select": (ops.Select, {}),
-    "sum": (ops.Sum, {"axes": _TUPLE}),
-    "amax": (ops.AMax, {"axes": _TUPLE}),
-    "table": (ops.Table, {"first": _INT, "values": _INTS, "frac": _FRACS}),
-    "cast": (ops.Cast, {"frac": _FRACS, "lo": _INTS, "hi": _INTS, "rounding": _ROUNDING, "overflow": _OVERFLOW}),
-    "scan": (ops.Scan, {"states": _INT}),
+    "Rounding": _Codec(lambda value: cast(Rounding, value).value, Rounding),
+    "Overflow": _Codec(lambda value: cast(Overflow, value).value, Overflow),
+    "Relation": _Codec(lambda value: cast(Relation, value).value, Relation),
 }
-_NAMES: dict[object, str] = {kind: name for name, (kind, _) in _OPS.items()}
+"""How a field of an op is written, by its annotation."""
+
+_OPS: dict[str, Callable[..., Op]] = {kind.__name__.lower(): kind for kind in get_args(Op)}
+_FIELDS: dict[str, dict[str, _Codec]] = {
+    name: {each.name: _CODECS[each.type] for each in fields(kind) if each.name != "body"}
+    for name, kind in zip(_OPS, get_args(Op), strict=True)
+}
+"""The fields of each op by its name; the body of a scan is a block of lines."""
 
 
 def to_text(program: Program) -> str:
@@ -198,9 +166,9 @@ def to_text(program: Program) -> str:
 
 def _lines(program: Program, indent: str) -> Iterator[str]:
     for index, node in enumerate(program.nodes):
-        name = _NAMES[type(node.op)]
+        name = type(node.op).__name__.lower()
         words = [f"{indent}%{index}: {node.type} = {name}", *(f"%{arg}" for arg in node.args)]
-        words += [f"{key}={codec.write(getattr(node.op, key))}" for key, codec in _OPS[name][1].items()]
+        words += [f"{key}={codec.write(getattr(node.op, key))}" for key, codec in _FIELDS[name].items()]
         if node.type != infer(node.op, program.types(node.args)):
             parts = (node.type.frac, node.type.lo, node.type.hi)
             words.append("within " + " ".join(_write_array(part) for part in parts))
@@ -288,13 +256,13 @@ class _Reader:
             raise ProgramError(f"node %{index} where %{len(types)} comes next")
         if name not in _OPS:
             raise ProgramError(f"an op called {name!r}", accepted=", ".join(_OPS))
-        words = _words(rest, _OPS[name][1])
+        words = _words(rest, _FIELDS[name])
         if name == "scan":
             op: Op = ops.Scan(self._body(words.block, depth), cast(int, words.values["states"]))
         elif words.block:
             raise ProgramError(f"a block after {name}")
         else:
-            op = _OPS[name][0](**words.values)
+            op = _OPS[name](**words.values)
         result = check_node(op, words.args, types, None)
         if words.declared:
             frac, lo, hi = words.declared

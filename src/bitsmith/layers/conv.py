@@ -10,7 +10,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import window_positions
 from bitsmith.ir.types import MAX_ELEMENTS, Ints
 from bitsmith.layers.example import Example, quarters
@@ -235,7 +235,7 @@ def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
     return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)
 
 
-def _products(builder: Builder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
+def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
     """Windows (*positions, taps, in) by a kernel (taps, in // groups, out): the results (*positions, out).
 
     Small groups are computed together, by a matrix with zeros outside its diagonal blocks: zeros cost nothing in a circuit,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitsmith.ir.builder import Builder, Value
-from bitsmith.ir.infer import trailing_zeros
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
+from bitsmith.ir.scaling import trailing_zeros
 from bitsmith.ir.types import IntLike, Ints, Overflow, Rounding, objects
 from bitsmith.layers.lowering import Lowering
 
@@ -32,7 +32,7 @@ def divided(lowering: Lowering, x: Value, divisor: IntLike, variable: str = "res
     return _quotient(lowering.builder, x, odd, frac + 1, sticky=rounding not in (Rounding.TRN, Rounding.RND))
 
 
-def _quotient(builder: Builder, x: Value, odd: Ints, frac: int, sticky: bool) -> Value:
+def _quotient(builder: ProgramBuilder, x: Value, odd: Ints, frac: int, sticky: bool) -> Value:
     """``floor(x / odd)`` in steps of ``2**-frac`` or finer; with ``sticky``, one more bit says that it was not exact.
 
     A multiplication by ``ceil(2**s / odd)`` and a shift by ``s``, exact for ``0 <= x < 2**s / odd``

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
@@ -108,13 +108,13 @@ def _parsed(text: str) -> Equation:
     return parse_equation(text, [len(term) for term in text.partition("->")[0].split(",")])
 
 
-def _summed(builder: Builder, x: Value, labels: str, kept: str) -> tuple[Value, str]:
+def _summed(builder: ProgramBuilder, x: Value, labels: str, kept: str) -> tuple[Value, str]:
     """``x`` summed over what neither the other operand nor the result has."""
     axes = [axis for axis, label in enumerate(labels) if label not in kept]
     return (builder.sum(x, axes) if axes else x), "".join(label for label in labels if label in kept)
 
 
-def _ordered(builder: Builder, x: Value, labels: str, order: str) -> Value:
+def _ordered(builder: ProgramBuilder, x: Value, labels: str, order: str) -> Value:
     return builder.transpose(x, [labels.index(label) for label in order])
 
 
@@ -173,7 +173,7 @@ class Einsum(Layer):
         return lowering.result(lowering.cast("accum", product))
 
 
-def _product(builder: Builder, inputs: Sequence[Value], equation: Equation) -> tuple[Value, str]:
+def _product(builder: ProgramBuilder, inputs: Sequence[Value], equation: Equation) -> tuple[Value, str]:
     """The exact product of two variables, and the order of its labels."""
     (left, right), result = equation.operands, equation.result
     x, left = _summed(builder, inputs[0], left, right + result)
@@ -253,7 +253,7 @@ class EinsumDense(Layer):
         return lowering.result(lowering.cast("accum", result))
 
 
-def _channels(builder: Builder, x: Value, first: int, count: int) -> Value:
+def _channels(builder: ProgramBuilder, x: Value, first: int, count: int) -> Value:
     if x.shape[-1] == count:
         return x
     leading = x.shape[:-1]

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects, width_of
 from bitsmith.layers.layer import Exponents, Floats
@@ -119,7 +119,7 @@ class Lowering:
     """The context of lowering one layer called ``name``."""
 
     name: str
-    builder: Builder
+    builder: ProgramBuilder
     settings: Settings
     observed: ObservedRange
     exact: bool = False

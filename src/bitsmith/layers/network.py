@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 import numpy as np
 
@@ -105,3 +106,11 @@ class Network:
             for name in {name for name in node.inputs if last[name] == position}:
                 del results[name]
             yield node, operands, result
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """``name``, or with a number after it; from then on it is taken."""
+    candidates = (name if k == 0 else f"{name}_{k}" for k in count())
+    free = next(candidate for candidate in candidates if candidate not in taken)
+    taken.add(free)
+    return free

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
-from bitsmith.ir.infer import rescale
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import MAX_ELEMENTS, IntLike, Overflow, Rounding, objects
 from bitsmith.layers.division import divided
 from bitsmith.layers.example import Example
@@ -202,7 +202,7 @@ class AveragePool(_Pool):
 
 
 def _reduced(
-    builder: Builder,
+    builder: ProgramBuilder,
     x: Value,
     axis: int,
     along: Windows,
@@ -235,7 +235,7 @@ def _outer(counts: Sequence[Indices]) -> Indices:
     return product
 
 
-def _bounded(builder: Builder, total: Value, x: Value, counts: Indices) -> Value:
+def _bounded(builder: ProgramBuilder, total: Value, x: Value, counts: Indices) -> Value:
     """``total``, sums of ``counts`` elements of ``x`` and zeros, with the range that follows; no value changes."""
     axes = tuple(range(len(x.shape) - 1))
     frac = total.type.frac

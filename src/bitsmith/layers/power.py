@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.example import COUNT, Example
 from bitsmith.layers.layer import Floats, Layer, Shape, single
@@ -114,7 +114,7 @@ class Logarithm(Layer):
         return lowering.result(logarithm(lowering, x, self.base, max(_result_frac(lowering), 0) + 1, "table"))
 
 
-def whole_power(builder: Builder, x: Value, exponent: int) -> Value:
+def whole_power(builder: ProgramBuilder, x: Value, exponent: int) -> Value:
     """``x**exponent`` exactly, by repeated squaring; squares are known not to be negative."""
     if exponent == 0:
         return builder.broadcast(builder.const(1), x.shape)
@@ -151,7 +151,7 @@ def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float 
     return builder.select(builder.compare(x, Relation.EQ, builder.const(0)), builder.const(0), y), largest
 
 
-def _signed(builder: Builder, sign: Value, magnitude: Value) -> Value:
+def _signed(builder: ProgramBuilder, sign: Value, magnitude: Value) -> Value:
     """``magnitude``, negated where ``sign`` is negative."""
     if int(sign.type.lo.min()) >= 0:
         return magnitude

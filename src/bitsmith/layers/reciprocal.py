@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
@@ -29,7 +29,7 @@ def all_of_width(value: int) -> int:
     return (1 << value.bit_length()) - 1
 
 
-def nonnegative(builder: Builder, x: Value) -> Value:
+def nonnegative(builder: ProgramBuilder, x: Value) -> Value:
     """``x`` known not to be negative: the cast that says so never changes a value."""
     return builder.cast_to(x, x.type.frac, 0, all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
 
@@ -90,7 +90,7 @@ def _at_most(lowering: Lowering, x: Value, greatest: float, variable: str) -> Va
     return lowering.builder.cast_to(x, frac, 0, hi, Rounding.TRN, Overflow.WRAP)
 
 
-def _times(builder: Builder, x: Value, factor: float, frac: int, kept: int) -> Value:
+def _times(builder: ProgramBuilder, x: Value, factor: float, frac: int, kept: int) -> Value:
     """``x * factor`` to ``kept`` fractional bits, the factor with a relative error of ``2**-(frac + 4)``."""
     places = frac + _SPARE_BITS + 1 - math.frexp(factor)[1]
     product = builder.mul(x, builder.const(round(math.ldexp(factor, places)), places))
@@ -144,7 +144,7 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     return cut(builder, _at_most(lowering, result, base**hi, variable), frac + _SPARE_BITS)
 
 
-def cut(builder: Builder, x: Value, frac: int) -> Value:
+def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:
     """``x``, never negative, rounded to at most ``frac`` fractional bits."""
     surplus = int(x.type.frac.max()) - frac
     if surplus <= 0:
@@ -167,7 +167,7 @@ class _Normalized:
     halvings: tuple[tuple[int, Value], ...]
 
 
-def _normalized(builder: Builder, x: Value, least: int, keep: int, radix_bits: int) -> _Normalized:
+def _normalized(builder: ProgramBuilder, x: Value, least: int, keep: int, radix_bits: int) -> _Normalized:
     """``x``, at least ``least`` (raw), split into a fraction of about ``keep`` bits below ``2**radix_bits - 1`` and an exponent.
 
     All exponents are multiples of ``radix_bits``. An ``x`` below one step counts as one step.

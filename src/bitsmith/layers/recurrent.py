@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
@@ -178,7 +178,7 @@ class Recurrent(Layer):
         formats: dict[str, StateFormat] = {}
         for name, bound in zip(self.states, bounds, strict=True):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
-        body = Builder()
+        body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
         item = body_input(body, "projected", item_type(projected.type))
         following = self.advance(OnValues(lowering, body, weights, formats, constants), item, states)
@@ -206,11 +206,11 @@ class Recurrent(Layer):
         on, x = OnIntervals(weights), Interval.of(projected.type)
         return reach(lambda states: self.advance(on, x, states), tuple(Interval.of(y.type) for y in given), steps)
 
-    def _combined(self, body: Builder, states: Sequence[Value]) -> Value:
+    def _combined(self, body: ProgramBuilder, states: Sequence[Value]) -> Value:
         """What the scan hands out after each step."""
         return states[0]
 
-    def _taken(self, builder: Builder, results: Value) -> Value:
+    def _taken(self, builder: ProgramBuilder, results: Value) -> Value:
         """The layer's result among those of all steps."""
         steps = results.shape[0]
         if not self.return_sequences:
@@ -270,10 +270,10 @@ class LSTM(Recurrent):
     def _shown(self) -> str:
         return "cell" if self.of_cell else "state"
 
-    def _combined(self, body: Builder, states: Sequence[Value]) -> Value:
+    def _combined(self, body: ProgramBuilder, states: Sequence[Value]) -> Value:
         return body.concat(states, 0) if self.return_state or self.of_cell else states[0]
 
-    def _taken(self, builder: Builder, results: Value) -> Value:
+    def _taken(self, builder: ProgramBuilder, results: Value) -> Value:
         if self.return_state or self.of_cell:
             first = self.units if self.of_cell else 0
             results = builder.slice(results, (0, first), (results.shape[0], first + self.units))

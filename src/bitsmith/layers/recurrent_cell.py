@@ -17,7 +17,7 @@ import numpy as np
 
 from bitsmith.errors import RangeError
 from bitsmith.ir import ops
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.layer import Floats, Layer
@@ -248,11 +248,11 @@ class StateFormat:
         lo, hi = math.floor(math.ldexp(low, frac)), math.ceil(math.ldexp(high, frac))
         return StateFormat(frac, lo, hi, Rounding.RND, Overflow.SAT)
 
-    def cast(self, builder: Builder, x: Value) -> Value:
+    def cast(self, builder: ProgramBuilder, x: Value) -> Value:
         """``x`` as this state."""
         return builder.cast_to(x, self.frac, self.lo, self.hi, self.rounding, self.overflow)
 
-    def input(self, body: Builder, name: str, units: int) -> Value:
+    def input(self, body: ProgramBuilder, name: str, units: int) -> Value:
         """The state as an operand of the body."""
         return body_input(body, name, TensorType.of((units,), self.frac, self.lo, self.hi))
 
@@ -280,7 +280,7 @@ class OnValues(CellDomain[Value]):
     def __init__(
         self,
         lowering: Lowering,
-        body: Builder,
+        body: ProgramBuilder,
         weights: Weights,
         formats: dict[str, StateFormat],
         constants: Sequence[tuple[Ints, int] | None],
@@ -339,7 +339,7 @@ class OnValues(CellDomain[Value]):
         return self._body.cast_to(x, frac, lo, hi, Rounding.RND, Overflow.SAT)
 
 
-def body_input(body: Builder, name: str, kind: TensorType) -> Value:
+def body_input(body: ProgramBuilder, name: str, kind: TensorType) -> Value:
     """An operand of type ``kind`` of the body of a ``scan``."""
     return body.apply(ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT))
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.axis_order import Order, moved_axes, without
 from bitsmith.layers.division import divided
@@ -135,11 +135,11 @@ class Reduce(Layer):
                 return _log_sum_exp(lowering, x, self.axes)
 
 
-def _largest(builder: Builder, x: Value, axes: Sequence[int]) -> Value:
+def _largest(builder: ProgramBuilder, x: Value, axes: Sequence[int]) -> Value:
     return builder.reshape(builder.amax(x, axes), _reduced(x.shape, axes, keepdims=True))
 
 
-def _product(builder: Builder, x: Value, axes: Sequence[int]) -> Value:
+def _product(builder: ProgramBuilder, x: Value, axes: Sequence[int]) -> Value:
     """A balanced tree of products."""
     counted = [axis % len(x.shape) for axis in axes]
     rest = [axis for axis in range(len(x.shape)) if axis not in counted]

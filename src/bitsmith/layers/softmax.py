@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import TABLE_OPTIONS
@@ -89,7 +89,7 @@ class Softmax(Layer):
                 y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=0)
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
-    def _moved_mask(self, builder: Builder, perm: Sequence[int]) -> Value | None:
+    def _moved_mask(self, builder: ProgramBuilder, perm: Sequence[int]) -> Value | None:
         """The mask as zeros and ones, with its axes in the order ``perm``."""
         if self.mask is None:
             return None
@@ -97,12 +97,12 @@ class Softmax(Layer):
         return builder.const((mask != 0.0).astype(np.int64).transpose(perm))
 
 
-def _kept(builder: Builder, x: Value, mask: Value | None) -> Value:
+def _kept(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     """``x``, with 0 where it is masked."""
     return x if mask is None else builder.select(mask, x, builder.const(0))
 
 
-def _largest(builder: Builder, x: Value, mask: Value | None) -> Value:
+def _largest(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     """The greatest of what is not masked, along the last axis."""
     if mask is not None:
         frac = int(x.type.frac.max())
@@ -111,7 +111,7 @@ def _largest(builder: Builder, x: Value, mask: Value | None) -> Value:
     return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
 
 
-def _first_largest(builder: Builder, x: Value, mask: Value | None) -> Value:
+def _first_largest(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     tied = _kept(builder, builder.compare(x, Relation.EQ, _largest(builder, x, mask)), mask)
     size = x.shape[-1]
     earlier = builder.linear(tied, np.triu(np.ones((size, size), dtype=np.int64), 1))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
@@ -50,7 +50,7 @@ class TimeDistributed(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         sequences = [_alike(lowering.builder, x) for x in inputs]
-        body = Builder()
+        body = ProgramBuilder()
         items = [body_input(body, f"item{k}", item_type(x.type)) for k, x in enumerate(sequences)]
         result = self.layer.lower(replace(lowering, builder=body), items)
         return lowering.builder.scan(body.program([("result", result)]), [], sequences)
@@ -61,7 +61,7 @@ def _steps(inputs: Sequence[Floats]) -> list[Floats]:
     return [x.reshape(-1, *x.shape[2:]) for x in inputs]
 
 
-def _alike(builder: Builder, x: Value) -> Value:
+def _alike(builder: ProgramBuilder, x: Value) -> Value:
     """``x`` with the same fractional bits at all time steps: a lossless cast."""
     if x.type.frac.shape[0] == 1:
         return x

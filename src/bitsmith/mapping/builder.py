@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, hull, regrouped
+from bitsmith.dataflow.processes import Grid, Kind, Reorder, Rom, Stream, WidthConverter, regrouped, union_type
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Positions
-from bitsmith.ir.infer import infer, rescale
+from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node, Program
+from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
 
@@ -38,21 +39,21 @@ class DataflowBuilder:
         self.program = program
         self.directives = directives
         self.steps: list[Step] = []
-        self.of: dict[int, int] = {}
+        self.step_of: dict[int, int] = {}
         """The step that has a node's value."""
-        self.at: dict[tuple[int, int], int] = {}
-        self.forms: dict[int, int] = {}
+        self._with_grid: dict[tuple[int, int], int] = {}
+        self.native_forms: dict[int, int] = {}
         """Of a step, the one with the same elements in the same order in tokens of the size in which they are made."""
         self.layer = ""
         self.readers = readers_of(program)
 
-    def put(self, kind: ops.Op | Kind, args: tuple[int, ...], stream: Stream) -> int:
+    def add(self, kind: ops.Op | Kind, args: tuple[int, ...], stream: Stream) -> int:
         self.steps.append(Step(kind, args, stream, self.layer))
         return len(self.steps) - 1
 
     def token_op(self, op: ops.Op, args: Sequence[int], grid: Grid) -> int:
         """An op on the tokens of operands of one grid (or constants)."""
-        return self.put(op, tuple(args), Stream(grid, infer(op, [self.steps[arg].stream.token for arg in args])))
+        return self.add(op, tuple(args), Stream(grid, infer(op, [self.steps[arg].stream.token for arg in args])))
 
     def is_constant(self, index: int) -> bool:
         return isinstance(self.program.nodes[index].op, ops.Const)
@@ -64,35 +65,35 @@ class DataflowBuilder:
         return self.program.nodes[index].type.shape
 
     def stream(self, index: int) -> Stream:
-        return self.steps[self.of[index]].stream
+        return self.steps[self.step_of[index]].stream
 
-    def axes(self, index: int) -> int:
+    def grid_axes(self, index: int) -> int:
         """How many leading axes of a node's value are its grid."""
         return 0 if self.is_constant(index) else len(self.stream(index).grid)
 
-    def level(self, index: int, axes: int) -> int:
+    def with_grid(self, index: int, axes: int) -> int:
         """The step that has a node's value with the first ``axes`` axes as grid."""
-        if (index, axes) not in self.at:
+        if (index, axes) not in self._with_grid:
             shape = self.shape(index)
-            step = self.as_made(index) if axes < self.axes(index) else self.of[index]
-            self.at[index, axes] = self.regroup(step, shape[:axes], shape[axes:])
-        return self.at[index, axes]
+            step = self.native_form(index) if axes < self.grid_axes(index) else self.step_of[index]
+            self._with_grid[index, axes] = self.regroup(step, shape[:axes], shape[axes:])
+        return self._with_grid[index, axes]
 
-    def at_once(self, index: int) -> int:
+    def native_parallelism(self, index: int) -> int:
         """How many positions of a node's value are made at once: 1 if that is fewer than its tokens have."""
-        form = None if self.is_constant(index) else self.forms.get(self.of[index])
+        form = None if self.is_constant(index) else self.native_forms.get(self.step_of[index])
         if form is None:
             return 1
         several, rest = divmod(self.stream(index).tokens, self.steps[form].stream.tokens)
         return max(several, 1) if rest == 0 else 1
 
-    def as_made(self, index: int) -> int:
+    def native_form(self, index: int) -> int:
         """The step that has a node's value in tokens of as many positions as are made at once."""
-        return self.forms[self.of[index]] if self.at_once(index) > 1 else self.of[index]
+        return self.native_forms[self.step_of[index]] if self.native_parallelism(index) > 1 else self.step_of[index]
 
-    def several(self, index: int, number: int, axes: int) -> int:
+    def grouped(self, index: int, number: int, axes: int) -> int:
         """The step that has a node's value as tokens of ``number`` positions each, positions being its first ``axes`` axes."""
-        step, shape = self.as_made(index), self.shape(index)
+        step, shape = self.native_form(index), self.shape(index)
         return self.regroup(step, (math.prod(shape[:axes]) // number,), (number, *shape[axes:]))
 
     def regroup(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
@@ -105,14 +106,14 @@ class DataflowBuilder:
         between = math.gcd(have.token.size, want)
         if between not in (have.token.size, want):
             parts = Stream((math.prod(have.shape) // between,), regrouped(have.token, (between,)))
-            step = self.put(WidthConverter(), (step,), parts)
-        return self.put(WidthConverter(), (step,), Stream(grid, regrouped(self.steps[step].stream.token, shape)))
+            step = self.add(WidthConverter(), (step,), parts)
+        return self.add(WidthConverter(), (step,), Stream(grid, regrouped(self.steps[step].stream.token, shape)))
 
     def _viewed(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
         """The same tokens under other shapes."""
         viewed = self.token_op(ops.Reshape(shape), (step,), grid)
-        if step in self.forms:
-            self.forms[viewed] = self.forms[step]
+        if step in self.native_forms:
+            self.native_forms[viewed] = self.native_forms[step]
         return viewed
 
     def constant(self, index: int, axes: int, grid: Grid | None = None) -> int:
@@ -125,40 +126,40 @@ class DataflowBuilder:
         return self.constant_tokens(node.op, node.type, axes, self.shape(index)[:axes] if grid is None else grid)
 
     def constant_tokens(self, op: ops.Const, kind: TensorType, axes: int, wanted: Grid) -> int:
-        token = hull(kind, axes)
+        token = union_type(kind, axes)
         raw = rescale(np.broadcast_to(op.raw, kind.shape), op.frac, np.broadcast_to(token.frac, token.shape))
         tokens = objects(raw).reshape(-1, *token.shape)
         if bool(np.all(tokens == tokens[:1])):
             return self.token_constant(np.asarray(tokens[0], dtype=np.object_), token.frac)
         places = np.broadcast_to(np.arange(len(tokens)).reshape(kind.shape[:axes]), wanted).ravel()
-        return self.put(Rom(objects(tokens[places])), (), Stream(wanted, token))
+        return self.add(Rom(objects(tokens[places])), (), Stream(wanted, token))
 
     def token_constant(self, raw: Ints, frac: Positions) -> int:
         const = ops.Const(raw, frac)
-        return self.put(const, (), Stream((), infer(const, [])))
+        return self.add(const, (), Stream((), infer(const, [])))
 
-    def streamed(self, index: int, axes: int) -> int:
+    def as_stream(self, index: int, axes: int) -> int:
         """A node's value as a stream, even if it is constant."""
         if not self.is_constant(index):
-            return self.level(index, axes)
+            return self.with_grid(index, axes)
         node = self.program.nodes[index]
         assert isinstance(node.op, ops.Const)
-        token = hull(node.type, axes)
+        token = union_type(node.type, axes)
         raw = rescale(
             np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.broadcast_to(token.frac, token.shape)
         )
-        return self.put(Rom(objects(raw).reshape(-1, *token.shape)), (), Stream(node.type.shape[:axes], token))
+        return self.add(Rom(objects(raw).reshape(-1, *token.shape)), (), Stream(node.type.shape[:axes], token))
 
     def operand(self, index: int, axes: int) -> int:
-        return self.constant(index, axes) if self.is_constant(index) else self.level(index, axes)
+        return self.constant(index, axes) if self.is_constant(index) else self.with_grid(index, axes)
 
-    def spread(self, index: int, grid: Grid, rank: int) -> int:
+    def broadcast(self, index: int, grid: Grid, rank: int) -> int:
         """A node's value as tokens at the positions of ``grid``, the leading axes of a result of ``rank`` axes."""
         shape = self.shape(index)
         axes = max(len(grid) - (rank - len(shape)), 0)
         if self.is_constant(index):
             return self.constant(index, axes, grid)
-        step = self.level(index, axes)
+        step = self.with_grid(index, axes)
         if shape[:axes] == grid:
             return step
         have = (1,) * (len(grid) - axes) + shape[:axes]
@@ -166,17 +167,17 @@ class DataflowBuilder:
         kind = self.steps[step].kind
         if isinstance(kind, Rom) and math.prod(have) == 1:
             again = replace(kind, raw=kind.raw[source])
-            return self.put(again, (), Stream(grid, self.steps[step].stream.token))
-        return self.put(Reorder(source), (step,), Stream(grid, self.steps[step].stream.token))
+            return self.add(again, (), Stream(grid, self.steps[step].stream.token))
+        return self.add(Reorder(source), (step,), Stream(grid, self.steps[step].stream.token))
 
-    def made(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
+    def with_native_form(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
         """``step`` as tokens of ``shape`` at ``grid``, known to be made in tokens of another size if it is."""
         whole = self.regroup(step, grid, shape)
         if self.steps[whole].stream.tokens != self.steps[step].stream.tokens:
-            self.forms[whole] = step
+            self.native_forms[whole] = step
         return whole
 
-    def narrowed(self, step: int, kind: TensorType) -> int:
+    def truncated(self, step: int, kind: TensorType) -> int:
         """``step``, whose values are known to be of type ``kind``, in number formats that hold it: bits are left out."""
         stream = self.steps[step].stream
         widths = kind.width
@@ -187,7 +188,7 @@ class DataflowBuilder:
         cast = ops.Cast(kind.frac, objects(lo), objects(hi), Rounding.TRN, Overflow.WRAP)
         return self.token_op(cast, (step,), stream.grid)
 
-    def converted(self, step: int, kind: TensorType) -> int:
+    def cast_to(self, step: int, kind: TensorType) -> int:
         """``step``, whose values are known to be of type ``kind``, in that type."""
         stream = self.steps[step].stream
         if stream.token == kind:
@@ -195,12 +196,12 @@ class DataflowBuilder:
         cast = ops.Cast(kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT)
         return self.token_op(cast, (step,), stream.grid)
 
-    def rearranged(self, step: int, tokens: Positions, elements: Positions, grid: Grid, shape: tuple[int, ...]) -> int:
+    def gather(self, step: int, tokens: Positions, elements: Positions, grid: Grid, shape: tuple[int, ...]) -> int:
         """Tokens ``tokens`` of ``step`` (-1: zeros), and of each its elements ``elements`` (-1: zero), under new shapes."""
         stream = self.steps[step].stream
         if not bool(np.array_equal(tokens, np.arange(stream.tokens))):
             kind = with_zero(stream.token) if bool(np.any(tokens < 0)) else stream.token
-            step = self.put(Reorder(tokens), (step,), Stream(grid, kind))
+            step = self.add(Reorder(tokens), (step,), Stream(grid, kind))
         token = self.steps[step].stream.token
         if bool(np.array_equal(elements, np.arange(token.size))):
             return self.token_op(ops.Reshape(shape), (step,), grid)
@@ -211,7 +212,7 @@ class DataflowBuilder:
         picked = self.token_op(ops.Gather(elements, 0), (flat,), grid)
         return self.token_op(ops.Reshape(shape), (picked,), grid)
 
-    def whole(self, node: Node) -> int:
+    def on_whole_tensors(self, node: Node) -> int:
         """The op on whole operands, one token per frame."""
         return self.token_op(node.op, [self.operand(arg, 0) for arg in node.args], ())
 

@@ -10,7 +10,7 @@ from bitsmith.dataflow.processes import Grid
 from bitsmith.devices.parts import Block
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
-from bitsmith.mapping.folding import Matrix, Products, cut
+from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,22 @@ class Directives:
 
     reuse: Mapping[str, int]
     parallel: bool
-    products: Mapping[str, Products] = field(default_factory=dict)
+    products: Mapping[str, MultiplierStyle] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)
     block: Block | None = None
 
-    def cycles(self, layer: str) -> int:
+    def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""
         return self.reuse.get(layer, 1)
 
-    def multiplier_style(self, layer: str) -> Products:
+    def multiplier_style(self, layer: str) -> MultiplierStyle:
         """What a layer's products are made of."""
-        return self.products.get(layer, Products.CHEAPEST)
+        return self.products.get(layer, MultiplierStyle.CHEAPEST)
 
-    def at_once(self, layer: str, grid: Grid) -> int:
+    def parallelism(self, layer: str, grid: Grid) -> int:
         """Positions of a tensor over ``grid`` that ``layer`` takes at once: some in a row, or whole rows (planes, ...)."""
         wanted = 1 if self.parallel else self.positions.get(layer, 1)
-        return max(number for number in positions_at_once(grid) if number <= wanted)
+        return max(number for number in possible_parallelism(grid) if number <= wanted)
 
     def unrolled(self, program: Program) -> bool:
         """Whether everything of ``program`` is to stand side by side, for a sample per cycle."""
@@ -53,16 +53,16 @@ class Directives:
 
     def _shares(self, program: Program, node: Node) -> bool:
         """Whether hardware of a node is used several times for a sample."""
-        if self.cycles(node.layer) == 1:
+        if self.reuse_factor(node.layer) == 1:
             return False
         if not isinstance(node.op, ops.Linear):
             return isinstance(node.op, ops.Scan)
         kind = program.nodes[node.args[0]].type
         matrix = Matrix.of(node.op, kind, node.type, math.prod(kind.shape[:-1]), self.block, whole=True)
-        return cut(matrix, self.cycles(node.layer), self.multiplier_style(node.layer)).cycles > 1
+        return choose_folding(matrix, self.reuse_factor(node.layer), self.multiplier_style(node.layer)).cycles > 1
 
 
-def positions_at_once(grid: Grid) -> tuple[int, ...]:
+def possible_parallelism(grid: Grid) -> tuple[int, ...]:
     """How many positions of ``grid`` can come at once, in ascending order: they divide a row, or are whole rows, and so on."""
     found, rows = [1], 1
     for size in reversed(grid):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow.processes import Reorder, Stream
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Positions
 from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, objects
 from bitsmith.mapping.builder import DataflowBuilder
@@ -17,100 +18,109 @@ from bitsmith.mapping.formats import common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
 
-def elementwise(draft: DataflowBuilder, node: Node) -> int:
+def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int:
     """At the finest grid of the operands; operands that lack axes of it are repeated."""
     for as_made in (_at_several_positions, _by_parts):
-        step = as_made(draft, node)
+        step = as_made(builder, op, node)
         if step is not None:
             return step
     shape = node.type.shape
     axes = max(
-        (draft.axes(arg) + len(shape) - len(draft.shape(arg)) for arg in node.args if draft.axes(arg)), default=0
+        (builder.grid_axes(arg) + len(shape) - len(builder.shape(arg)) for arg in node.args if builder.grid_axes(arg)),
+        default=0,
     )
-    op = _on_tokens(node.op, axes, len(shape))
-    if op is None:
-        return draft.whole(node)
-    return draft.token_op(op, [draft.spread(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes])
+    on_tokens = _on_tokens(op, axes, len(shape))
+    if on_tokens is None:
+        return builder.on_whole_tensors(node)
+    return builder.token_op(
+        on_tokens, [builder.broadcast(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes]
+    )
 
 
-def _at_several_positions(draft: DataflowBuilder, node: Node) -> int | None:
+def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int | None:
     """At as many positions at once as an operand is made; None if that is one, or positions differ in type."""
     shape, rank = node.type.shape, len(node.type.shape)
-    full = [arg for arg in node.args if not draft.is_constant(arg) and draft.shape(arg) == shape]
-    number = max(map(draft.at_once, full), default=1)
-    if number == 1 or len({draft.axes(arg) for arg in full}) > 1:
+    full = [arg for arg in node.args if not builder.is_constant(arg) and builder.shape(arg) == shape]
+    number = max(map(builder.native_parallelism, full), default=1)
+    if number == 1 or len({builder.grid_axes(arg) for arg in full}) > 1:
         return None
-    axes = draft.axes(full[0])
-    op = _on_tokens(node.op, axes, rank)
-    if op is None:
+    axes = builder.grid_axes(full[0])
+    on_tokens = _on_tokens(op, axes, rank)
+    if on_tokens is None:
         return None
     grid = (math.prod(shape[:axes]) // number,)
 
     def operand(arg: int) -> int:
         if arg in full:
-            return draft.several(arg, number, axes)
-        kept = max(axes - (rank - len(draft.shape(arg))), 0)
-        if not draft.is_constant(arg) and math.prod(draft.shape(arg)[:kept]) == 1:
-            step = draft.level(arg, kept)
-            return draft.put(
-                Reorder(np.zeros(grid, dtype=np.int64)), (step,), Stream(grid, draft.steps[step].stream.token)
+            return builder.grouped(arg, number, axes)
+        kept = max(axes - (rank - len(builder.shape(arg))), 0)
+        if not builder.is_constant(arg) and math.prod(builder.shape(arg)[:kept]) == 1:
+            step = builder.with_grid(arg, kept)
+            return builder.add(
+                Reorder(np.zeros(grid, dtype=np.int64)), (step,), Stream(grid, builder.steps[step].stream.token)
             )
-        step = draft.spread(arg, shape[:axes], rank)
-        if isinstance(draft.steps[step].kind, ops.Const):
+        step = builder.broadcast(arg, shape[:axes], rank)
+        if isinstance(builder.steps[step].kind, ops.Const):
             return step
-        return draft.regroup(step, grid, (number, *draft.steps[step].stream.token.shape))
+        return builder.regroup(step, grid, (number, *builder.steps[step].stream.token.shape))
 
-    return draft.made(draft.token_op(op, [operand(arg) for arg in node.args], grid), shape[:axes], shape[axes:])
-
-
-def _by_parts(draft: DataflowBuilder, node: Node) -> int | None:
-    """At the finer grid of an operand that is made in parts; None if there is none, or positions differ in type."""
-    shape = node.type.shape
-    free = [draft.is_constant(arg) or draft.is_parameter(arg) for arg in node.args]
-    """Operands that can come in tokens of any size."""
-    wholes = [
-        draft.of[arg]
-        for arg, any_size in zip(node.args, free, strict=True)
-        if not any_size and draft.shape(arg) == shape
-    ]
-    if not wholes or len(wholes) + sum(free) < len(node.args) or not all(one in draft.forms for one in wholes):
-        return None
-    parts = [draft.forms[one] for one in wholes]
-    stream = draft.steps[parts[0]].stream
-    viewed = _viewed(node.op, shape, stream.shape)
-    op = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
-    if op is None and isinstance(node.op, ops.Cast):
-        op = common_cast(node.op, draft.program.nodes[node.args[0]].type)
-    if op is None or any(draft.steps[part].stream.shape != stream.shape for part in parts):
-        return None
-    args = [_by_part(draft, arg, shape, stream) for arg in node.args]
-    if any(arg is None for arg in args):
-        return None
-    grid = draft.steps[wholes[0]].stream.grid
-    return draft.made(
-        draft.token_op(op, [arg for arg in args if arg is not None], stream.grid), grid, shape[len(grid) :]
+    return builder.with_native_form(
+        builder.token_op(on_tokens, [operand(arg) for arg in node.args], grid), shape[:axes], shape[axes:]
     )
 
 
-def _by_part(draft: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
+def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int | None:
+    """At the finer grid of an operand that is made in parts; None if there is none, or positions differ in type."""
+    shape = node.type.shape
+    free = [builder.is_constant(arg) or builder.is_parameter(arg) for arg in node.args]
+    """Operands that can come in tokens of any size."""
+    wholes = [
+        builder.step_of[arg]
+        for arg, any_size in zip(node.args, free, strict=True)
+        if not any_size and builder.shape(arg) == shape
+    ]
+    if not wholes or len(wholes) + sum(free) < len(node.args) or not all(one in builder.native_forms for one in wholes):
+        return None
+    parts = [builder.native_forms[one] for one in wholes]
+    stream = builder.steps[parts[0]].stream
+    viewed = _viewed(op, shape, stream.shape)
+    on_tokens = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
+    if on_tokens is None and isinstance(op, ops.Cast):
+        on_tokens = common_cast(op, builder.program.nodes[node.args[0]].type)
+    if on_tokens is None or any(builder.steps[part].stream.shape != stream.shape for part in parts):
+        return None
+    args = [_by_part(builder, arg, shape, stream) for arg in node.args]
+    if any(arg is None for arg in args):
+        return None
+    grid = builder.steps[wholes[0]].stream.grid
+    return builder.with_native_form(
+        builder.token_op(on_tokens, [arg for arg in args if arg is not None], stream.grid), grid, shape[len(grid) :]
+    )
+
+
+def _by_part(builder: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
     """An operand in tokens for those of ``stream``; None if it cannot come so."""
-    if draft.is_constant(index):
-        return _viewed_constant(draft, index, shape, stream)
-    return viewed_parameter(draft, index, shape, stream) if draft.is_parameter(index) else draft.forms[draft.of[index]]
+    if builder.is_constant(index):
+        return _viewed_constant(builder, index, shape, stream)
+    return (
+        viewed_parameter(builder, index, shape, stream)
+        if builder.is_parameter(index)
+        else builder.native_forms[builder.step_of[index]]
+    )
 
 
-def _viewed_constant(draft: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int:
+def _viewed_constant(builder: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int:
     """A constant that broadcasts to ``shape``, as tokens like those of ``stream``."""
-    node = draft.program.nodes[index]
+    node = builder.program.nodes[index]
     assert isinstance(node.op, ops.Const)
-    if math.prod(draft.shape(index)) == 1:
-        return draft.token_constant(objects(node.op.raw.reshape(())), node.op.frac.reshape(()))
+    if math.prod(builder.shape(index)) == 1:
+        return builder.token_constant(objects(node.op.raw.reshape(())), node.op.frac.reshape(()))
     raw, frac = (np.broadcast_to(objects(part), shape).reshape(stream.shape) for part in (node.op.raw, node.op.frac))
     const = ops.Const(objects(raw), frac.astype(np.int64))
-    return draft.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
+    return builder.constant_tokens(const, infer(const, []), len(stream.grid), stream.grid)
 
 
-def _on_tokens(op: ops.Op, axes: int, rank: int) -> ops.Op | None:
+def _on_tokens(op: ops.Elementwise, axes: int, rank: int) -> ops.Elementwise | None:
     """An element-wise op on tensors of ``rank`` axes as one on tokens without the first ``axes``; None if positions differ."""
     kept = rank - axes
     match op:
@@ -128,11 +138,23 @@ def _on_tokens(op: ops.Op, axes: int, rank: int) -> ops.Op | None:
             if values is None or frac_ is None:
                 return None
             return ops.Table(op.first, objects(values), objects(frac_).astype(np.int64))
-        case _:
+        case (
+            ops.Add()
+            | ops.Sub()
+            | ops.Mul()
+            | ops.Neg()
+            | ops.Max()
+            | ops.Min()
+            | ops.Abs()
+            | ops.Compare()
+            | ops.Select()
+        ):
             return op
+        case _:
+            assert_never(op)
 
 
-def _viewed(op: ops.Op, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Op | None:
+def _viewed(op: ops.Elementwise, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Elementwise | None:
     """An element-wise op on tensors of ``shape`` as one on the same elements under the shape ``view``; None for many tables."""
 
     def seen(array: Ints | Positions) -> Ints:
@@ -148,8 +170,20 @@ def _viewed(op: ops.Op, shape: tuple[int, ...], view: tuple[int, ...]) -> ops.Op
             if op.values.size > entries:
                 return None
             return ops.Table(op.first, objects(op.values.reshape(entries)), seen(op.frac).astype(np.int64))
-        case _:
+        case (
+            ops.Add()
+            | ops.Sub()
+            | ops.Mul()
+            | ops.Neg()
+            | ops.Max()
+            | ops.Min()
+            | ops.Abs()
+            | ops.Compare()
+            | ops.Select()
+        ):
             return op
+        case _:
+            assert_never(op)
 
 
 def _tail(array: Ints | Positions, kept: int) -> Ints | Positions | None:

@@ -23,15 +23,14 @@ from bitsmith.ir.types import TensorType, width_of
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
 
-_MACHINE_BITS = 62
 _SELECT_LUTS = 0.67
 """Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
 
-_QUEUE_LUTS = 1.5
+_FIFO_LUTS = 1.5
 """Per bit of a queue."""
 
 _PROCESS_LUTS = 18
-"""Counters and flags of a process and of the queue in front of it."""
+"""Counters and flags of a process and of the FIFO in front of it."""
 
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
@@ -44,10 +43,6 @@ _MEMORY_WORDS = 16
 
 _BLOCK_ROM_BITS = 4096
 """Constant tables from here on lie in block memory."""
-
-_WIDTH_GROWTH = 0.29
-_WIDTH_OFFSET = 1.16
-
 
 Factor: TypeAlias = ops.Linear | ops.Parameter
 """What has the matrix of a product with weights: the op itself, or its second operand."""
@@ -71,7 +66,7 @@ def matrix_shape(factor: Factor) -> tuple[int, int]:
     return n, m
 
 
-class Products(enum.Enum):
+class MultiplierStyle(enum.Enum):
     """What a layer's products with constants are made of, where they have several cycles.
 
     CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
@@ -86,7 +81,7 @@ class Products(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Folding:
     """Positions after one another, and the parts of operand and result at each; without multipliers an adder graph does it."""
 
     serial: int
@@ -111,7 +106,7 @@ class Matrix:
         adders: of the adder graph of one product.
         graph_bits: mean width of those.
         whole: the operand comes as a whole in every cycle unless its positions or parts come after one another, which
-            takes a queue in front of them.
+            takes a FIFO in front of them.
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
     """
 
@@ -144,9 +139,7 @@ class Matrix:
             )
         n, m = op.weights.shape
         most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
-        weights = op.weights.astype(np.int64) if most <= _MACHINE_BITS else op.weights
-        have, want = float(x.width.mean()), float(y.width.mean())
-        graph_bits = have + _WIDTH_GROWTH * max(want - have, 0) + _WIDTH_OFFSET
+        graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
         return cls(
             n,
             m,
@@ -154,14 +147,14 @@ class Matrix:
             max(x.max_width, 1),
             most + 1,
             max(y.max_width, 1),
-            csd.estimate(weights),
+            csd.estimate(op.weights),
             graph_bits,
             whole,
             columns,
             lanes,
         )
 
-    def area(self, cut: Cut) -> float:
+    def area(self, cut: Folding) -> float:
         """Look-up tables of all that stands between the operand and what comes behind the results."""
         lanes = self.vectors // cut.serial
         luts = self._operands(cut, lanes)
@@ -170,7 +163,7 @@ class Matrix:
         size, width = -(-self.n // cut.steps), self.m // cut.groups
         return luts + self._tile(cut, lanes, size, width) + self._results(cut, lanes, width)
 
-    def area_of_tokens(self, cut: Cut, tokens: int) -> float:
+    def area_of_tokens(self, cut: Folding, tokens: int) -> float:
         """The same of one vector that comes as ``tokens`` tokens, which are held where results come after one another."""
         size, width = self.n // cut.steps, self.m // cut.groups
         luts = self._tile(cut, 1, size, width) + self._results(cut, 1, width)
@@ -179,26 +172,26 @@ class Matrix:
         if cut.groups > 1:  # parts in a memory, and what tells which of them is next
             bits = size * self.operand
             is_block = cut.steps > _MEMORY_WORDS and cut.steps * bits >= _BLOCK_ROM_BITS
-            luts += 0.0 if is_block else _QUEUE_LUTS * -(-cut.steps // _MEMORY_WORDS) * bits
+            luts += 0.0 if is_block else _FIFO_LUTS * -(-cut.steps // _MEMORY_WORDS) * bits
             luts += rom_area(cut.steps * cut.groups, 3 * cut.steps.bit_length()) + _PROCESS_LUTS
         return luts
 
-    def _operands(self, cut: Cut, lanes: int) -> float:
-        """The queue in front, the selection of positions after one another, and that of the parts of those."""
+    def _operands(self, cut: Folding, lanes: int) -> float:
+        """The FIFO in front, the selection of positions after one another, and that of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
-        luts = _QUEUE_LUTS * bits * int(self.whole and cut.cycles > 1)
+        luts = _FIFO_LUTS * bits * int(self.whole and cut.cycles > 1)
         if cut.serial > 1:
             luts += _SELECT_LUTS * bits + _PROCESS_LUTS
         if cut.steps * cut.groups > 1:
             luts += _SELECT_LUTS * held * int(cut.steps > 1)
             moved = cut.steps > 1 and (lanes > 1 or self.n % cut.steps > 0)  # parts side by side, or padded
-            luts += (_QUEUE_LUTS * held + _PROCESS_LUTS) * (int(cut.serial > 1) + int(moved))
+            luts += (_FIFO_LUTS * held + _PROCESS_LUTS) * (int(cut.serial > 1) + int(moved))
         return luts
 
-    def _tile(self, cut: Cut, lanes: int, size: int, width: int) -> float:
-        """Multipliers, adders and weights, and the queue in front of them."""
+    def _tile(self, cut: Folding, lanes: int, size: int, width: int) -> float:
+        """Multipliers, adders and weights, and the FIFO in front of them."""
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
-        luts = _QUEUE_LUTS * lanes * size * self.operand + _PROCESS_LUTS
+        luts = _FIFO_LUTS * lanes * size * self.operand + _PROCESS_LUTS
         luts += lanes * size * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
         packing = self.weight + 2 + (self.result / size if cut.steps == 1 else 0)
@@ -207,12 +200,12 @@ class Matrix:
         luts += lanes * width * self.result * int(cut.steps > 1)
         return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
 
-    def _results(self, cut: Cut, lanes: int, width: int) -> float:
-        """Queues of results, and about an adder's worth for what comes behind each of those that come at once."""
+    def _results(self, cut: Folding, lanes: int, width: int) -> float:
+        """FIFOs of results, and about an adder's worth for what comes behind each of those that come at once."""
         part, whole = lanes * width * self.result, lanes * self.m * self.result
-        luts = _QUEUE_LUTS * part + _PROCESS_LUTS
+        luts = _FIFO_LUTS * part + _PROCESS_LUTS
         if lanes > 1 and cut.groups > 1:  # gathered, for parts of several positions come mixed
-            return luts + (1 + _QUEUE_LUTS) * whole + _PROCESS_LUTS
+            return luts + (1 + _FIFO_LUTS) * whole + _PROCESS_LUTS
         if cut.groups > 1:
             luts += _CONSTANT_LUTS * part
         return luts + part + _PROCESS_LUTS * int(cut.serial * cut.groups > 1)
@@ -227,40 +220,40 @@ def rom_area(words: int, bits: int) -> float:
     return _ROM_LUTS[min(address, last)] * bits * 2.0 ** max(address - last, 0)
 
 
-def cut(matrix: Matrix, cycles: int, products: Products) -> Cut:
+def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Folding:
     """How ``matrix`` is cut for at most ``cycles`` cycles."""
-    whole = Cut(1, 1, 1, multipliers=False)
-    if cycles == 1 and products is not Products.LOADED:
+    whole = Folding(1, 1, 1, multipliers=False)
+    if cycles == 1 and products is not MultiplierStyle.LOADED:
         return whole
     serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
-    graphs = [Cut(serial, 1, 1, multipliers=False) for serial in serials]
+    graphs = [Folding(serial, 1, 1, multipliers=False) for serial in serials]
     tiles = [
-        Cut(serial, steps, groups, multipliers=True)
+        Folding(serial, steps, groups, multipliers=True)
         for serial in serials
         for steps, groups in _tiles(matrix, cycles // serial)
     ]
     match products:
-        case Products.GRAPHS:
+        case MultiplierStyle.GRAPHS:
             found = graphs
-        case Products.SHARED:
+        case MultiplierStyle.SHARED:
             found = [tile for tile in tiles if tile.cycles > 1] or [whole]
-        case Products.LOADED:
+        case MultiplierStyle.LOADED:
             found = tiles
-        case Products.CHEAPEST:
+        case MultiplierStyle.CHEAPEST:
             found = graphs + tiles
     return min(found, key=lambda one: (matrix.area(one), one.cycles))
 
 
-def cut_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: Products) -> Cut:
+def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: MultiplierStyle) -> Folding:
     """How a product of one vector that comes as ``tokens`` tokens is cut: ``steps`` is a multiple of ``tokens``.
 
     There are at least as many cycles as tokens. Adder graphs take the vector as a whole.
     """
-    if products is Products.GRAPHS:
-        return Cut(1, 1, 1, multipliers=False)
+    if products is MultiplierStyle.GRAPHS:
+        return Folding(1, 1, 1, multipliers=False)
     size = matrix.n // tokens
     found = [
-        Cut(1, tokens * parts, groups, multipliers=True)
+        Folding(1, tokens * parts, groups, multipliers=True)
         for parts in _divisors(size)
         for groups in _divisors(matrix.m)
         if parts == groups == 1 or tokens * parts * groups <= cycles

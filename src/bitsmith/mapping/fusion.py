@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Sink, Source
 from bitsmith.ir import ops
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.mapping.builder import Step
 from bitsmith.passes import simplify
@@ -121,7 +121,7 @@ class _Clusters:
         results = [number for number in members if number in outer]
         if not results:
             return  # reshapes that nothing but their readers' view of them is left of
-        builder, values = Builder(), dict[int, Value]()
+        builder, values = ProgramBuilder(), dict[int, Value]()
         taken: dict[int, Value] = {}
         for number in members:
             step = self._steps[number]
@@ -145,7 +145,7 @@ class _Clusters:
         streams = tuple(self._steps[number].stream for number in results)
         self._processes.append(Process(Map(simplify(program)), sources, takes, streams, layers))
 
-    def _taken(self, builder: Builder, taken: dict[int, Value], arg: int) -> Value:
+    def _taken(self, builder: ProgramBuilder, taken: dict[int, Value], arg: int) -> Value:
         """An operand from outside, in the shape in which it is taken."""
         source, shape = self._plain(arg), self._steps[arg].stream.token.shape
         if source not in taken:

@@ -6,45 +6,46 @@ import math
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Grid, Interleave, Stream, Window, hull
+from bitsmith.dataflow.processes import Grid, Interleave, Stream, Window, union_type
 from bitsmith.ir import ops
-from bitsmith.ir.indexing import Move, Positions, moved
+from bitsmith.ir.indexing import Move, moved
 from bitsmith.ir.infer import infer
+from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
 from bitsmith.mapping.builder import DataflowBuilder, parts_of
 from bitsmith.mapping.products import is_flat, takes_flat
 
 
-def window(draft: DataflowBuilder, op: ops.Window, node: Node) -> int:
+def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> int:
     (arg,) = node.args
-    if draft.axes(arg) == 0 and draft.directives.parallel:
-        return draft.whole(node)
+    if builder.grid_axes(arg) == 0 and builder.directives.parallel:
+        return builder.on_whole_tensors(node)
     rank = len(op.size)
-    number = draft.directives.at_once(node.layer, node.type.shape[:rank])
+    number = builder.directives.parallelism(node.layer, node.type.shape[:rank])
     if number > 1:
-        return _window_of_several(draft, op, node, number)
-    step = draft.level(arg, rank)
-    return _slide(draft, op, step, node.type.shape[:rank])
+        return _window_of_several(builder, op, node, number)
+    step = builder.with_grid(arg, rank)
+    return _slide(builder, op, step, node.type.shape[:rank])
 
 
-def _slide(draft: DataflowBuilder, op: ops.Window, step: int, grid: Grid) -> int:
+def _slide(builder: DataflowBuilder, op: ops.Window, step: int, grid: Grid) -> int:
     """Windows over the grid of ``step``, whose axes are those of ``op``."""
-    stream, rank = draft.steps[step].stream, len(op.size)
+    stream, rank = builder.steps[step].stream, len(op.size)
     if (*op.size, *op.stride) == (1,) * (2 * rank) and grid == stream.grid:
-        return draft.regroup(step, grid, (*op.size, *stream.token.shape))
+        return builder.regroup(step, grid, (*op.size, *stream.token.shape))
     full = TensorType.of(stream.shape, *(part.reshape((1,) * rank + part.shape) for part in parts_of(stream.token)))
-    return draft.put(Window(op), (step,), Stream(grid, hull(infer(op, [full]), rank)))
+    return builder.add(Window(op), (step,), Stream(grid, union_type(infer(op, [full]), rank)))
 
 
-def _window_of_several(draft: DataflowBuilder, op: ops.Window, node: Node, number: int) -> int:
+def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, number: int) -> int:
     """Windows at ``number`` positions at once: windows over tokens of several positions, and their elements picked from those.
 
     Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes behind it.
     """
     (arg,) = node.args
     rank = len(op.size)
-    have, want = draft.shape(arg), node.type.shape[:rank]
+    have, want = builder.shape(arg), node.type.shape[:rank]
     axis = rank - 1
     while axis and number > want[axis]:
         number //= want[axis]
@@ -62,13 +63,13 @@ def _window_of_several(draft: DataflowBuilder, op: ops.Window, node: Node, numbe
         (*op.padding[:axis], (-first, behind)),
     )
     inner = have[axis + 1 :]
-    step = draft.regroup(draft.as_made(arg), (*have[:axis], have[axis] // part), (part, *inner))
+    step = builder.regroup(builder.native_form(arg), (*have[:axis], have[axis] // part), (part, *inner))
     grid = (*want[:axis], tokens)
-    step = _slide(draft, outer, step, grid)
+    step = _slide(builder, outer, step, grid)
     picked = _picked(op, (number, *want[axis + 1 :]), have, part)
     shape = (*picked.shape[:-1], *have[rank:])
-    step = draft.rearranged(step, np.arange(math.prod(grid)), picked.ravel(), grid, shape)
-    return draft.made(step, want, node.type.shape[rank:])
+    step = builder.gather(step, np.arange(math.prod(grid)), picked.ravel(), grid, shape)
+    return builder.with_native_form(step, want, node.type.shape[rank:])
 
 
 def _picked(op: ops.Window, positions: Grid, have: tuple[int, ...], part: int) -> Positions:
@@ -108,67 +109,76 @@ def _picked(op: ops.Window, positions: Grid, have: tuple[int, ...], part: int) -
     return np.where(inside == 1, found, -1)
 
 
-def reshape(draft: DataflowBuilder, op: ops.Reshape, node: Node) -> int:
+def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> int:
     (arg,) = node.args
-    step, stream = draft.of[arg], draft.stream(arg)
+    step, stream = builder.step_of[arg], builder.stream(arg)
     for axes in range(len(op.shape) + 1):
         if math.prod(op.shape[:axes]) == stream.tokens:
-            return draft.regroup(step, op.shape[:axes], op.shape[axes:])
-    if is_flat(op.shape) and all(takes_flat(draft, reader) for reader in draft.readers[id(node)]):
+            return builder.regroup(step, op.shape[:axes], op.shape[axes:])
+    if is_flat(op.shape) and all(takes_flat(builder, reader) for reader in builder.readers[id(node)]):
         return step  # its readers take the tokens as they come
     axes = max(len(op.shape) - 1, 0)
-    return draft.regroup(step, op.shape[:axes], op.shape[axes:])
+    return builder.regroup(step, op.shape[:axes], op.shape[axes:])
 
 
-def concat(draft: DataflowBuilder, op: ops.Concat, node: Node) -> int:
+def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> int:
     shape = node.type.shape
-    axes = min(max(map(draft.axes, node.args)), len(shape) - 1)
+    axes = min(max(map(builder.grid_axes, node.args)), len(shape) - 1)
     if op.axis >= axes:
         inner = ops.Concat(op.axis - axes)
         grid = shape[:axes]
-        number = max(map(draft.at_once, node.args))
-        if number > 1 and not any(map(draft.is_constant, node.args)):
+        number = max(map(builder.native_parallelism, node.args))
+        if number > 1 and not any(map(builder.is_constant, node.args)):
             tokens = (math.prod(grid) // number,)
-            args = [draft.several(arg, number, axes) for arg in node.args]
-            return draft.made(draft.token_op(ops.Concat(op.axis - axes + 1), args, tokens), grid, shape[axes:])
+            args = [builder.grouped(arg, number, axes) for arg in node.args]
+            return builder.with_native_form(
+                builder.token_op(ops.Concat(op.axis - axes + 1), args, tokens), grid, shape[axes:]
+            )
         args = [
-            draft.constant(arg, axes, grid) if draft.is_constant(arg) else draft.level(arg, axes) for arg in node.args
+            builder.constant(arg, axes, grid) if builder.is_constant(arg) else builder.with_grid(arg, axes)
+            for arg in node.args
         ]
-        return draft.token_op(inner, args, grid)
-    kind = hull(node.type, axes)
-    args = [draft.converted(draft.streamed(arg, axes), kind) for arg in node.args]
-    source = [np.full(draft.shape(arg)[:axes], k) for k, arg in enumerate(node.args)]
-    return draft.put(Interleave(np.concatenate(source, axis=op.axis).ravel()), tuple(args), Stream(shape[:axes], kind))
+        return builder.token_op(inner, args, grid)
+    kind = union_type(node.type, axes)
+    args = [builder.cast_to(builder.as_stream(arg, axes), kind) for arg in node.args]
+    source = [np.full(builder.shape(arg)[:axes], k) for k, arg in enumerate(node.args)]
+    return builder.add(
+        Interleave(np.concatenate(source, axis=op.axis).ravel()), tuple(args), Stream(shape[:axes], kind)
+    )
 
 
-def move(draft: DataflowBuilder, op: Move, node: Node) -> int:
+def move(builder: DataflowBuilder, op: Move, node: Node) -> int:
     """Tokens moved as they are, and the same move of elements within each; single elements where that is not enough."""
     (arg,) = node.args
-    if draft.axes(arg) == 0:
-        return draft.whole(node)
-    step, stream = draft.of[arg], draft.stream(arg)
-    source = moved(op, draft.shape(arg))
+    if builder.grid_axes(arg) == 0:
+        return builder.on_whole_tensors(node)
+    step, stream = builder.step_of[arg], builder.stream(arg)
+    source = moved(op, builder.shape(arg))
     rank = len(node.type.shape)
     for axes in (*range(rank - 1, -1, -1), rank):
         rows = source.reshape(math.prod(node.type.shape[:axes]), -1)
         found = _split(rows, stream.token.size)
         if found is not None:
             grid, shape = node.type.shape[:axes], node.type.shape[axes:]
-            several = _moved_at_several_positions(draft, arg, source, grid)
-            return draft.rearranged(step, *found, grid, shape) if several is None else draft.made(several, grid, shape)
-    single = draft.regroup(step, (source.size,) if source.size == stream.tokens else draft.shape(arg), ())
-    return draft.rearranged(single, source.ravel(), np.zeros(1, dtype=np.int64), node.type.shape, ())
+            several = _moved_at_several_positions(builder, arg, source, grid)
+            return (
+                builder.gather(step, *found, grid, shape)
+                if several is None
+                else builder.with_native_form(several, grid, shape)
+            )
+    single = builder.regroup(step, (source.size,) if source.size == stream.tokens else builder.shape(arg), ())
+    return builder.gather(single, source.ravel(), np.zeros(1, dtype=np.int64), node.type.shape, ())
 
 
-def _moved_at_several_positions(draft: DataflowBuilder, index: int, source: Positions, grid: Grid) -> int | None:
+def _moved_at_several_positions(builder: DataflowBuilder, index: int, source: Positions, grid: Grid) -> int | None:
     """As many positions at once as the operand is made in, if all rows of them are moved in one way; else None."""
-    number, positions = draft.at_once(index), math.prod(grid)
+    number, positions = builder.native_parallelism(index), math.prod(grid)
     if number == 1 or positions % number:
         return None
-    form = draft.as_made(index)
+    form = builder.native_form(index)
     rows = source.reshape(positions // number, -1)
-    found = _split(rows, draft.steps[form].stream.token.size)
-    return None if found is None else draft.rearranged(form, *found, (len(rows),), rows.shape[1:])
+    found = _split(rows, builder.steps[form].stream.token.size)
+    return None if found is None else builder.gather(form, *found, (len(rows),), rows.shape[1:])
 
 
 def _split(rows: Positions, size: int) -> tuple[Positions, Positions] | None:

@@ -13,7 +13,7 @@ import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bitsmith.dataflow.processes import Fold, hull
+from bitsmith.dataflow.processes import FoldedProduct, union_type
 from bitsmith.devices.parts import Block
 from bitsmith.ir.types import TensorType, width_of
 
@@ -51,11 +51,11 @@ class Multipliers:
     luts: int
 
 
-def multipliers(kind: Fold, x: TensorType, y: TensorType, block: Block | None) -> Multipliers:
+def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Block | None) -> Multipliers:
     """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
     lanes = x.shape[0]
     _, steps, n, m = kind.weights.shape
-    operand, weight = _range(hull(x, 1)), _weights(kind)
+    operand, weight = _range(union_type(x, 1)), _weights(kind)
     number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(_range(y))
     product = _bits(_products(operand, weight))
     wanted = min(product, result)
@@ -92,7 +92,7 @@ def packed(factor: Range, common: Range, block: Block) -> tuple[int, int] | None
     return None if block.count(factors, _bits(common)) > 1 else (product, factors)
 
 
-def _weights(kind: Fold) -> Range:
+def _weights(kind: FoldedProduct) -> Range:
     """What a weight may be."""
     if kind.loaded:
         return _range(kind.loaded.token(kind.weights.shape[2:]))

@@ -6,7 +6,17 @@ import math
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Fold, Grid, LoadableWeights, Reduce, Reorder, Rom, Source, Stream, hull
+from bitsmith.dataflow.processes import (
+    FoldedProduct,
+    Grid,
+    LoadableWeights,
+    Reduce,
+    Reorder,
+    Rom,
+    Source,
+    Stream,
+    union_type,
+)
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
@@ -14,14 +24,14 @@ from bitsmith.ir.types import TensorType, compact, objects
 from bitsmith.mapping.builder import DataflowBuilder, parts_of
 
 
-def whole_parameter(draft: DataflowBuilder, op: ops.Parameter, node: Node) -> int:
+def whole_parameter(builder: DataflowBuilder, op: ops.Parameter, node: Node) -> int:
     """All of a parameter as one token."""
-    return _given(draft, op, loaded(op, node, (1, op.raw.size), 1, 1), op.raw.shape, ())
+    return _given(builder, op, loaded(op, node, (1, op.raw.size), 1, 1), op.raw.shape, ())
 
 
-def viewed_parameter(draft: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
+def viewed_parameter(builder: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
     """A parameter that broadcasts to ``shape``, for tokens like those of ``stream``; None if they do not take it in its order."""
-    node = draft.program.nodes[index]
+    node = builder.program.nodes[index]
     op = node.op
     assert isinstance(op, ops.Parameter)
     places = np.broadcast_to(np.arange(op.raw.size).reshape(op.raw.shape), shape).reshape(stream.shape)
@@ -37,38 +47,38 @@ def viewed_parameter(draft: DataflowBuilder, index: int, shape: tuple[int, ...],
         places, np.tile(in_order, (stream.tokens // parts, *(1 for _ in token)))
     ):
         return None
-    return _given(draft, op, loaded(op, node, (1, op.raw.size), 1, parts), token, stream.grid)
+    return _given(builder, op, loaded(op, node, (1, op.raw.size), 1, parts), token, stream.grid)
 
 
 def product_with_parameter(
-    draft: DataflowBuilder, op: ops.Parameter, node: Node, chunks: int, steps: int, groups: int, grid: Grid
+    builder: DataflowBuilder, op: ops.Parameter, node: Node, chunks: int, steps: int, groups: int, grid: Grid
 ) -> int:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups.
 
     ``node`` is that of ``op``.
     """
-    chunks = draft.converted(chunks, _aligned(draft.steps[chunks].stream.token))
-    stream = draft.steps[chunks].stream
+    chunks = builder.cast_to(chunks, _aligned(builder.steps[chunks].stream.token))
+    stream = builder.steps[chunks].stream
     lanes, size = stream.token.shape
     width = op.raw.shape[1] // groups
     given = loaded(op, node, (op.raw.shape[0], op.raw.shape[1]), steps, groups)
     tile = given.token((size, width))
-    each = hull(stream.token, 1)  # one type for all lanes
+    each = union_type(stream.token, 1)  # one type for all lanes
     frac = int(each.frac.max()) + int(tile.frac.max())
     if op.external:
         place = (*grid, groups * steps)
-        tiles = _given(draft, op, given, (size, width), place)
-        products = draft.token_op(ops.MatMul(), (chunks, tiles), place)
+        tiles = _given(builder, op, given, (size, width), place)
+        products = builder.token_op(ops.MatMul(), (chunks, tiles), place)
         if steps == 1:
-            return draft.regroup(products, (*grid, groups), (lanes, width))
-        token = draft.steps[products].stream.token
+            return builder.regroup(products, (*grid, groups), (lanes, width))
+        token = builder.steps[products].stream.token
         several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
         total = Stream((*grid, groups), infer(ops.Sum((0,)), [several]))
-        return draft.put(Reduce(ops.Sum((0,)), steps), (products,), total)
+        return builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
     row = TensorType.of((1, steps * size), *(np.tile(np.broadcast_to(part, size), steps) for part in parts_of(each)))
     result = infer(ops.MatMul(), [row, given.token((steps * size, width))])
     kind = TensorType.of((lanes, width), frac, result.lo, result.hi)
-    return draft.put(Fold(given.tiles(op.raw), frac, given), (chunks,), Stream((*grid, groups), kind))
+    return builder.add(FoldedProduct(given.tiles(op.raw), frac, given), (chunks,), Stream((*grid, groups), kind))
 
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:
@@ -78,7 +88,7 @@ def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, g
 
 
 def _given(
-    draft: DataflowBuilder, op: ops.Parameter, given: LoadableWeights, shape: tuple[int, ...], grid: Grid
+    builder: DataflowBuilder, op: ops.Parameter, given: LoadableWeights, shape: tuple[int, ...], grid: Grid
 ) -> int:
     """Tokens of ``shape`` at the positions of ``grid``: all of the parameter over and over."""
     parts = given.steps * given.groups
@@ -86,12 +96,12 @@ def _given(
     token = given.token(shape)
     if not op.external:
         tokens = given.tiles(op.raw).reshape(parts, *shape)
-        return draft.put(Rom(np.tile(tokens, (times, *(1 for _ in shape))), given), (), Stream(grid, token))
+        return builder.add(Rom(np.tile(tokens, (times, *(1 for _ in shape))), given), (), Stream(grid, token))
     entry = Source(f"{given.layer}_{given.name}", given)
     if times == 1:
-        return draft.put(entry, (), Stream(grid, token))
-    step = draft.put(entry, (), Stream((parts,), token))
-    return draft.put(Reorder(np.tile(np.arange(parts), times)), (step,), Stream(grid, token))
+        return builder.add(entry, (), Stream(grid, token))
+    step = builder.add(entry, (), Stream((parts,), token))
+    return builder.add(Reorder(np.tile(np.arange(parts), times)), (step,), Stream(grid, token))
 
 
 def _aligned(token: TensorType) -> TensorType:

@@ -15,26 +15,25 @@ import heapq
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, RangeError
-from bitsmith.netlist.adders import Adder, Interval, Nodes
+from bitsmith.ir.types import IntArray
+from bitsmith.netlist.adders import Adder, InputRange, Nodes
 from bitsmith.netlist.csd import digit_masks
-from bitsmith.netlist.sharing import Entry, Sharing, Term
+from bitsmith.netlist.sharing import ColumnEntry, Sharing, Term
 
-__all__ = ["Adder", "AdderGraph", "Interval", "Matrix", "Output", "solve"]
-
-Matrix: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.object_]
+__all__ = ["Adder", "AdderGraph", "GraphOutput", "InputRange", "solve"]
 
 # Pairs of digits that may be counted: about 30 s and 0.7 GB. Larger matrices share within blocks of rows.
 _PAIR_LIMIT = 12_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class GraphOutput:
     """One output: ``v[node] << shift``, negated if ``negate``; zero if ``node`` is None."""
 
     node: int | None
@@ -48,7 +47,7 @@ class AdderGraph:
 
     n_inputs: int
     adders: tuple[Adder, ...]
-    outputs: tuple[Output, ...]
+    outputs: tuple[GraphOutput, ...]
 
     def evaluate(self, inputs: Sequence[int]) -> list[int]:
         """Return the outputs for one input vector, exactly."""
@@ -61,7 +60,7 @@ class AdderGraph:
             results.append(-value if output.negate else value)
         return results
 
-    def arrivals(self, inputs: Sequence[Interval]) -> list[int]:
+    def arrivals(self, inputs: Sequence[InputRange]) -> list[int]:
         """Return when each node arrives, in adders."""
         times = [i.arrival for i in inputs]
         for adder in self.adders:
@@ -70,7 +69,7 @@ class AdderGraph:
 
     def depth(self) -> int:
         """Return the number of adders on the longest path from an input to an output."""
-        times = self.arrivals([Interval(0, 0)] * self.n_inputs)
+        times = self.arrivals([InputRange(0, 0)] * self.n_inputs)
         return max((times[output.node] for output in self.outputs if output.node is not None), default=0)
 
 
@@ -82,7 +81,7 @@ class _Place(NamedTuple):
     minus: bool
 
 
-def solve(weights: Matrix, inputs: Sequence[Interval]) -> AdderGraph:
+def solve(weights: IntArray, inputs: Sequence[InputRange]) -> AdderGraph:
     """Return a graph that computes ``weights.T @ inputs`` exactly, no later than summing each column alone would be.
 
     Args:
@@ -101,16 +100,16 @@ def solve(weights: Matrix, inputs: Sequence[Interval]) -> AdderGraph:
     unique, places = _unique_columns(columns)
     origin = min((i.arrival for i in inputs), default=0)
     nodes = Nodes([replace(i, arrival=i.arrival - origin) for i in inputs])
-    entries = [[Entry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
+    entries = [[ColumnEntry(i, *digit_masks(w)) for i, w in enumerate(column) if w] for column in unique]
     blocks, owners = _row_blocks(entries, len(inputs))
     sharing = Sharing(nodes, blocks, owners, _earliest(nodes, entries))
     sharing.run()
     roots = [_sum(nodes, terms) for terms in sharing.terms()]
-    outputs = [_output(nodes, roots[place.column], place) if place else Output(None, 0, False) for place in places]
+    outputs = [_output(nodes, roots[place.column], place) if place else GraphOutput(None, 0, False) for place in places]
     return _without_dead(AdderGraph(len(inputs), tuple(nodes.adders), tuple(outputs)))
 
 
-def _integer_columns(weights: Matrix, inputs: Sequence[Interval]) -> list[list[int]]:
+def _integer_columns(weights: IntArray, inputs: Sequence[InputRange]) -> list[list[int]]:
     """Return the columns as Python integers, or refuse."""
     if weights.ndim != 2 or weights.shape[0] != len(inputs):
         raise ProgramError(
@@ -145,7 +144,7 @@ def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, .
     return list(known), places
 
 
-def _row_blocks(entries: Sequence[Sequence[Entry]], n_in: int) -> tuple[list[list[Entry]], list[int]]:
+def _row_blocks(entries: Sequence[Sequence[ColumnEntry]], n_in: int) -> tuple[list[list[ColumnEntry]], list[int]]:
     """Cut columns into the fewest equal blocks of rows that keep the pairs of digits within the limit.
 
     Returns the parts and, for each, the column it is a part of.
@@ -157,7 +156,7 @@ def _row_blocks(entries: Sequence[Sequence[Entry]], n_in: int) -> tuple[list[lis
     rows = n_in
     while rows > 1 and _pairs(counts, rows) > _PAIR_LIMIT:
         rows = (rows + 1) // 2
-    parts: list[list[Entry]] = []
+    parts: list[list[ColumnEntry]] = []
     owners: list[int] = []
     for column, column_entries in enumerate(entries):
         for start in range(0, n_in, rows):
@@ -174,7 +173,7 @@ def _pairs(counts: npt.NDArray[np.int64], rows: int) -> int:
     return int((per_block**2).sum())
 
 
-def _earliest(nodes: Nodes, entries: Sequence[Sequence[Entry]]) -> int:
+def _earliest(nodes: Nodes, entries: Sequence[Sequence[ColumnEntry]]) -> int:
     """Return the earliest time by which every column can be summed: the Kraft bound on its digits' arrivals."""
     loads = [
         sum((e.plus.bit_count() + e.minus.bit_count()) << nodes.arrivals[e.node] for e in column) for column in entries
@@ -209,14 +208,14 @@ def _with_a_plus(nodes: Nodes, terms: Sequence[Term]) -> Sequence[Term]:
     return terms
 
 
-def _output(nodes: Nodes, root: Term, place: _Place) -> Output:
+def _output(nodes: Nodes, root: Term, place: _Place) -> GraphOutput:
     """Return the output at ``place`` of a column whose sum is ``root``."""
     node, minus = root.node, root.minus != place.minus
     if minus:
         turned = nodes.turned(node)
         if turned is not None:
             node, minus = turned, False
-    return Output(node, root.shift + place.shift, minus)
+    return GraphOutput(node, root.shift + place.shift, minus)
 
 
 def _without_dead(graph: AdderGraph) -> AdderGraph:

@@ -12,7 +12,7 @@ from bitsmith.ir.types import width_of
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class InputRange:
     """Inclusive range of an integer input, and when it arrives, counted in adders that come before it."""
 
     lo: int
@@ -39,7 +39,7 @@ class Adder:
 class Nodes:
     """Inputs and the adders made so far; an adder asked for twice is made once."""
 
-    def __init__(self, inputs: Sequence[Interval]) -> None:
+    def __init__(self, inputs: Sequence[InputRange]) -> None:
         self.ranges: list[tuple[int, int]] = [(i.lo, i.hi) for i in inputs]
         self.arrivals: list[int] = [i.arrival for i in inputs]
         self.adders: list[Adder] = []

@@ -13,28 +13,33 @@ import numpy as np
 
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import width_of
-from bitsmith.netlist.adder_graph import AdderGraph, Interval, solve
+from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
 from bitsmith.netlist.evaluate import holds
 from bitsmith.netlist.netlist import (
+    AddSub,
     Cell,
-    Compare,
-    Constant,
+    Comparator,
     Field,
+    InputPort,
+    Literal,
+    Multiplier,
     Mux,
     Netlist,
-    Order,
-    Origin,
-    Port,
-    Product,
-    Ref,
-    Rom,
-    Sum,
+    Predicate,
+    RomRead,
     View,
     Word,
+    WordOrigin,
+    WordRef,
     reduce_bits,
 )
 
-_OPPOSITE = {Order.LT: Order.GE, Order.GE: Order.LT, Order.EQ: Order.NE, Order.NE: Order.EQ}
+_OPPOSITE = {
+    Predicate.LT: Predicate.GE,
+    Predicate.GE: Predicate.LT,
+    Predicate.EQ: Predicate.NE,
+    Predicate.NE: Predicate.EQ,
+}
 _PRODUCT_DEPTH = 4
 _ROM_DEPTH = 2
 
@@ -51,7 +56,7 @@ class _Contents:
     source: tuple[int, ...]
 
 
-class Builder:
+class NetlistBuilder:
     """A netlist under construction."""
 
     def __init__(self) -> None:
@@ -65,7 +70,7 @@ class Builder:
         self._known: dict[tuple[object, ...], int] = {}
         self._tables: list[tuple[int, ...]] = []
         self._table_ids: dict[tuple[int, ...], int] = {}
-        self._origins: Sequence[Origin] = []
+        self._origins: Sequence[WordOrigin] = []
         self._current = -1
         self._products: dict[int, AdderGraph] = {}
         self._contents: dict[tuple[int, int, int, int, int], _Contents] = {}
@@ -73,49 +78,49 @@ class Builder:
     def __len__(self) -> int:
         return len(self._cells)
 
-    def enter(self, origin: Origin) -> None:
+    def enter(self, origin: WordOrigin) -> None:
         """Words made from here on come from ``origin``."""
         self._origins = [*self._origins, origin]
         self._current = len(self._origins) - 1
 
-    def resume(self, origins: Sequence[Origin], current: int) -> None:
+    def resume(self, origins: Sequence[WordOrigin], current: int) -> None:
         """Words made from here on come from origin ``current`` of another netlist's ``origins``."""
         self._origins = origins
         self._current = current
 
-    def name_results(self, refs: Sequence[Ref]) -> None:
+    def name_results(self, refs: Sequence[WordRef]) -> None:
         """Name words of the current origin after the element of ``refs`` that they hold."""
         for index, ref in enumerate(refs):
             self.name_result(ref, index)
 
-    def name_result(self, ref: Ref, element: int) -> None:
+    def name_result(self, ref: WordRef, element: int) -> None:
         """Name a word of the current origin, which has no name yet, after ``element`` of the op's result."""
         if self._element[ref.word] < 0 and self._origin[ref.word] == self._current:
             self._element[ref.word] = element
 
-    def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[Ref]) -> Netlist:
+    def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[WordRef]) -> Netlist:
         """The words so far as a netlist."""
         words = tuple(map(Word, self._cells, self._lo, self._hi, self._drop, self._origin, self._element))
         return Netlist(words, tuple(self._tables), tuple(self._origins), tuple(inputs), tuple(outputs), tuple(results))
 
-    def lo(self, x: Ref) -> int:
+    def lo(self, x: WordRef) -> int:
         """Least value of ``x``."""
         return self._lo[x.word] << x.shift
 
-    def hi(self, x: Ref) -> int:
+    def hi(self, x: WordRef) -> int:
         """Greatest value of ``x``."""
         return self._hi[x.word] << x.shift
 
-    def depth(self, x: Ref) -> int:
+    def depth(self, x: WordRef) -> int:
         """About how many adders ``x`` comes after."""
         return self._depth[x.word]
 
-    def value(self, x: Ref) -> int | None:
+    def value(self, x: WordRef) -> int | None:
         """The value of ``x`` if it is a constant."""
         cell = self._cells[x.word]
-        return cell.value << x.shift if isinstance(cell, Constant) else None
+        return cell.value << x.shift if isinstance(cell, Literal) else None
 
-    def narrow(self, x: Ref, lo: int, hi: int) -> Ref:
+    def narrow(self, x: WordRef, lo: int, hi: int) -> WordRef:
         """``x``, of which ``lo <= x <= hi`` is known."""
         word = x.word
         least, most = max(self._lo[word], -(-lo >> x.shift)), min(self._hi[word], hi >> x.shift)
@@ -124,17 +129,17 @@ class Builder:
         self._lo[word], self._hi[word] = least, most
         return x
 
-    def constant(self, value: int) -> Ref:
+    def constant(self, value: int) -> WordRef:
         """The constant ``value``."""
         shift = (value & -value).bit_length() - 1 if value else 0
         odd = value >> shift
-        return Ref(self._make(Constant(odd), odd, odd, 0), shift)
+        return WordRef(self._make(Literal(odd), odd, odd, 0), shift)
 
-    def port(self, element: int, lo: int, hi: int) -> Ref:
+    def port(self, element: int, lo: int, hi: int) -> WordRef:
         """Input element ``element``."""
-        return self.constant(lo) if lo == hi else Ref(self._make(Port(element), lo, hi, 0))
+        return self.constant(lo) if lo == hi else WordRef(self._make(InputPort(element), lo, hi, 0))
 
-    def add(self, x: Ref, y: Ref) -> Ref:
+    def add(self, x: WordRef, y: WordRef) -> WordRef:
         """``x + y``."""
         given = self.value(y)
         if given is not None:
@@ -143,7 +148,7 @@ class Builder:
         if given is not None:
             return self.add_constant(y, given)
         if x == y:
-            return Ref(x.word, x.shift + 1)
+            return WordRef(x.word, x.shift + 1)
         minus_x, minus_y = self._negated(x), self._negated(y)
         if minus_y is not None:
             return self.sub(x, minus_y) if minus_x is None else self.neg(self.add(minus_x, minus_y))
@@ -153,7 +158,7 @@ class Builder:
             x, y = y, x
         return self._sum(x, y, subtract=False)
 
-    def sub(self, x: Ref, y: Ref) -> Ref:
+    def sub(self, x: WordRef, y: WordRef) -> WordRef:
         """``x - y``."""
         given = self.value(y)
         if given is not None:
@@ -171,11 +176,11 @@ class Builder:
             return self.neg(self.add(minus_x, y))
         return self._sum(x, y, subtract=True)
 
-    def neg(self, x: Ref) -> Ref:
+    def neg(self, x: WordRef) -> WordRef:
         """``-x``."""
         return self.sub(self.constant(0), x)
 
-    def add_constant(self, x: Ref, value: int) -> Ref:
+    def add_constant(self, x: WordRef, value: int) -> WordRef:
         """``x + value``; joins a constant that ``x`` is already the sum with."""
         if not value:
             return x
@@ -183,28 +188,28 @@ class Builder:
         if given is not None:
             return self.constant(given + value)
         cell = self._cells[x.word]
-        if isinstance(cell, Sum) and self._is_exact(x.word):
+        if isinstance(cell, AddSub) and self._is_exact(x.word):
             inner = self.value(cell.b)
             if inner is not None:
-                return self.add_constant(Ref(cell.a.word, cell.a.shift + x.shift), (inner << x.shift) + value)
+                return self.add_constant(WordRef(cell.a.word, cell.a.shift + x.shift), (inner << x.shift) + value)
             inner = self.value(cell.a)
             if inner is not None:
-                return self._constant_minus((inner << x.shift) + value, Ref(cell.b.word, cell.b.shift + x.shift))
+                return self._constant_minus((inner << x.shift) + value, WordRef(cell.b.word, cell.b.shift + x.shift))
         return self._sum(x, self.constant(value), subtract=False)
 
-    def scale(self, x: Ref, factor: int) -> Ref:
+    def scale(self, x: WordRef, factor: int) -> WordRef:
         """``x * factor``, in shifts and adders."""
         magnitude = abs(factor)
         if magnitude == 0:
             return self.constant(0)
         graph = self._products.get(magnitude)
         if graph is None:
-            graph = solve(np.array([[magnitude]], dtype=object), [Interval(self.lo(x), self.hi(x))])
+            graph = solve(np.array([[magnitude]], dtype=object), [InputRange(self.lo(x), self.hi(x))])
             self._products[magnitude] = graph
         product = self.instantiate(graph, [x])[0]
         return self.neg(product) if factor < 0 else product
 
-    def rectified(self, x: Ref) -> Ref | None:
+    def rectified(self, x: WordRef) -> WordRef | None:
         """``y`` where ``x`` was made as ``max(y, 0)``."""
         cell = self._cells[x.word]
         if not isinstance(cell, Mux) or self.value(cell.a) != 0 or not self._is_exact(x.word):
@@ -212,26 +217,26 @@ class Builder:
         sign = self._cells[cell.condition]
         if not isinstance(sign, View) or self._drop[cell.condition] != width_of(self._lo[sign.a], self._hi[sign.a]) - 1:
             return None
-        return Ref(cell.b.word, cell.b.shift + x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
+        return WordRef(cell.b.word, cell.b.shift + x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
 
-    def instantiate(self, graph: AdderGraph, inputs: Sequence[Ref]) -> list[Ref]:
+    def instantiate(self, graph: AdderGraph, inputs: Sequence[WordRef]) -> list[WordRef]:
         """The outputs of ``graph`` applied to ``inputs``."""
         nodes = list(inputs)
         for adder in graph.adders:
             a, b = nodes[adder.a], nodes[adder.b]
-            a, b = Ref(a.word, a.shift + adder.shift_a), Ref(b.word, b.shift + adder.shift_b)
+            a, b = WordRef(a.word, a.shift + adder.shift_a), WordRef(b.word, b.shift + adder.shift_b)
             nodes.append(self.sub(a, b) if adder.subtract else self.add(a, b))
-        results: list[Ref] = []
+        results: list[WordRef] = []
         for output in graph.outputs:
             if output.node is None:
                 results.append(self.constant(0))
                 continue
             node = nodes[output.node]
-            node = Ref(node.word, node.shift + output.shift)
+            node = WordRef(node.word, node.shift + output.shift)
             results.append(self.neg(node) if output.negate else node)
         return results
 
-    def mul(self, x: Ref, y: Ref) -> Ref:
+    def mul(self, x: WordRef, y: WordRef) -> WordRef:
         """``x * y``."""
         if self.value(x) is not None:
             x, y = y, x
@@ -242,17 +247,17 @@ class Builder:
         a, b = sorted((x.word, y.word))
         for bit, other in ((a, b), (b, a)):
             if (self._lo[bit], self._hi[bit]) == (0, 1):
-                product = self.select(Ref(bit), Ref(other), self.constant(0))
-                return Ref(product.word, product.shift + shift)
+                product = self.select(WordRef(bit), WordRef(other), self.constant(0))
+                return WordRef(product.word, product.shift + shift)
         corners = [p * q for p in (self._lo[a], self._hi[a]) for q in (self._lo[b], self._hi[b])]
         lo = min(corners) if a != b else max(self._lo[a], -self._hi[a], 0) ** 2
         depth = max(self._depth[a], self._depth[b]) + _PRODUCT_DEPTH
-        return Ref(self._make(Product(a, b), lo, max(corners), depth), shift)
+        return WordRef(self._make(Multiplier(a, b), lo, max(corners), depth), shift)
 
-    def drop(self, x: Ref, bits: int) -> Ref:
+    def drop(self, x: WordRef, bits: int) -> WordRef:
         """``x`` divided by ``2**bits``, rounded down."""
         if bits <= x.shift:
-            return Ref(x.word, x.shift - bits)
+            return WordRef(x.word, x.shift - bits)
         bits -= x.shift
         word = x.word
         cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
@@ -263,10 +268,10 @@ class Builder:
                 bits, width_of(self._lo[word], self._hi[word]) - 1
             )  # above its sign bit there are only more of it
         if isinstance(cell, View):
-            return Ref(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
-        return Ref(self._view(word, bits, lo, hi, self._depth[word]))
+            return WordRef(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
+        return WordRef(self._view(word, bits, lo, hi, self._depth[word]))
 
-    def low(self, x: Ref, bits: int, signed: bool) -> Ref:
+    def low(self, x: WordRef, bits: int, signed: bool) -> WordRef:
         """The ``bits`` lowest bits of ``x`` as a number."""
         lo, hi = _interval(bits, signed)
         if lo <= self.lo(x) and self.hi(x) <= hi:
@@ -282,37 +287,37 @@ class Builder:
         source, drop = word, 0
         if isinstance(cell, View) and bits <= width_of(self._lo[word], self._hi[word]):
             source, drop = cell.a, self._drop[word]
-        return Ref(self._view(source, drop, lo, hi, self._depth[word]), x.shift)
+        return WordRef(self._view(source, drop, lo, hi, self._depth[word]), x.shift)
 
-    def bit(self, x: Ref, index: int) -> Ref:
+    def bit(self, x: WordRef, index: int) -> WordRef:
         """Bit ``index`` of ``x``, 0 or 1."""
         return self.low(self.drop(x, index), 1, signed=False)
 
-    def compare(self, x: Ref, relation: Relation, y: Ref) -> Ref:
+    def compare(self, x: WordRef, relation: Relation, y: WordRef) -> WordRef:
         """1 where the relation holds, else 0."""
         match relation:
             case Relation.LT:
-                return self.ordered(Order.LT, x, y)
+                return self.ordered(Predicate.LT, x, y)
             case Relation.GT:
-                return self.ordered(Order.LT, y, x)
+                return self.ordered(Predicate.LT, y, x)
             case Relation.GE:
-                return self.ordered(Order.GE, x, y)
+                return self.ordered(Predicate.GE, x, y)
             case Relation.LE:
-                return self.ordered(Order.GE, y, x)
+                return self.ordered(Predicate.GE, y, x)
             case Relation.EQ:
-                return self.ordered(Order.EQ, x, y)
+                return self.ordered(Predicate.EQ, x, y)
             case Relation.NE:
-                return self.ordered(Order.NE, x, y)
+                return self.ordered(Predicate.NE, x, y)
 
-    def below(self, x: Ref, value: int) -> Ref:
+    def below(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x < value``."""
-        return self.ordered(Order.LT, x, self.constant(value))
+        return self.ordered(Predicate.LT, x, self.constant(value))
 
-    def above(self, x: Ref, value: int) -> Ref:
+    def above(self, x: WordRef, value: int) -> WordRef:
         """1 where ``x > value``."""
-        return self.ordered(Order.GE, x, self.constant(value + 1))
+        return self.ordered(Predicate.GE, x, self.constant(value + 1))
 
-    def select(self, condition: Ref, x: Ref, y: Ref) -> Ref:
+    def select(self, condition: WordRef, x: WordRef, y: WordRef) -> WordRef:
         """``x`` where ``condition`` is not 0, else ``y``."""
         given = self.value(condition)
         if given is not None:
@@ -320,41 +325,41 @@ class Builder:
         if x == y:
             return x
         if self.lo(condition) < 0 or self.hi(condition) > 1:
-            condition = self.ordered(Order.NE, Ref(condition.word), self.constant(0))
+            condition = self.ordered(Predicate.NE, WordRef(condition.word), self.constant(0))
             return self.select(condition, x, y)
         cell = self._cells[condition.word]
-        if isinstance(cell, Compare) and cell.order in (Order.GE, Order.NE):
-            return self.select(self.ordered(_OPPOSITE[cell.order], cell.a, cell.b), y, x)
+        if isinstance(cell, Comparator) and cell.predicate in (Predicate.GE, Predicate.NE):
+            return self.select(self.ordered(_OPPOSITE[cell.predicate], cell.a, cell.b), y, x)
         given_x, given_y = self.value(x), self.value(y)
         if (given_x, given_y) == (1, 0):
             return condition
         if (given_x, given_y) == (0, 1):
-            return self.ordered(Order.EQ, condition, self.constant(0))
+            return self.ordered(Predicate.EQ, condition, self.constant(0))
         shift_x = y.shift if given_x == 0 else x.shift
         shift_y = x.shift if given_y == 0 else y.shift
         common = min(shift_x, shift_y)
-        a = x if given_x == 0 else Ref(x.word, x.shift - common)
-        b = y if given_y == 0 else Ref(y.word, y.shift - common)
+        a = x if given_x == 0 else WordRef(x.word, x.shift - common)
+        b = y if given_y == 0 else WordRef(y.word, y.shift - common)
         lo, hi = min(self.lo(a), self.lo(b)), max(self.hi(a), self.hi(b))
         depth = max(self._depth[word] for word in (condition.word, a.word, b.word)) + 1
-        return Ref(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
+        return WordRef(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
 
-    def max(self, x: Ref, y: Ref) -> Ref:
+    def max(self, x: WordRef, y: WordRef) -> WordRef:
         """The greater of the two."""
-        greater = self.select(self.ordered(Order.LT, x, y), y, x)
+        greater = self.select(self.ordered(Predicate.LT, x, y), y, x)
         return self.narrow(greater, max(self.lo(x), self.lo(y)), max(self.hi(x), self.hi(y)))
 
-    def min(self, x: Ref, y: Ref) -> Ref:
+    def min(self, x: WordRef, y: WordRef) -> WordRef:
         """The lesser of the two."""
-        lesser = self.select(self.ordered(Order.LT, x, y), x, y)
+        lesser = self.select(self.ordered(Predicate.LT, x, y), x, y)
         return self.narrow(lesser, min(self.lo(x), self.lo(y)), min(self.hi(x), self.hi(y)))
 
-    def abs(self, x: Ref) -> Ref:
+    def abs(self, x: WordRef) -> WordRef:
         """``|x|``."""
         most = max(-self.lo(x), self.hi(x))
         return self.narrow(self.select(self.below(x, 0), self.neg(x), x), 0, most)
 
-    def rom(self, x: Ref, first: int, values: tuple[int, ...]) -> Ref:
+    def rom(self, x: WordRef, first: int, values: tuple[int, ...]) -> WordRef:
         """``values[x - first]``; every value of ``x`` has an entry."""
         lo, hi = self._lo[x.word], self._hi[x.word]
         key = (id(values), first, lo, hi, x.shift)
@@ -365,11 +370,11 @@ class Builder:
         if contents.least == contents.most:
             return self.constant(contents.least << contents.shift)
         if contents.is_identity:
-            return Ref(x.word, contents.shift)
+            return WordRef(x.word, contents.shift)
         word = self._make(
-            Rom(x.word, contents.table, lo), contents.least, contents.most, self._depth[x.word] + _ROM_DEPTH
+            RomRead(x.word, contents.table, lo), contents.least, contents.most, self._depth[x.word] + _ROM_DEPTH
         )
-        return Ref(word, contents.shift)
+        return WordRef(word, contents.shift)
 
     def _table(self, first: int, entries: tuple[int, ...], source: tuple[int, ...]) -> _Contents:
         """The table of ``entries``, its common trailing zeros left out."""
@@ -385,7 +390,7 @@ class Builder:
         is_identity = all(entry == first + index for index, entry in enumerate(entries))
         return _Contents(table, shift, min(entries), max(entries), is_identity, source)
 
-    def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> Ref:
+    def reduced(self, cell: Cell, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
         """The result of ``cell`` without its ``drop`` lowest bits, in the bits of ``lo..hi``: a word that is not taken apart.
 
         Its values lie in ``lo..hi``; if ``truncated``, they are all the values of that width.
@@ -394,7 +399,7 @@ class Builder:
             return self.constant(lo)
         key = (cell, drop, width_of(lo, hi), lo < 0)
         word = self._intern(key, cell, drop, lo, hi, 0)
-        return Ref(word) if truncated else self.narrow(Ref(word), lo, hi)
+        return WordRef(word) if truncated else self.narrow(WordRef(word), lo, hi)
 
     def _make(self, cell: Cell, lo: int, hi: int, depth: int) -> int:
         """The exact word of ``cell``, whose results lie in ``lo..hi``."""
@@ -421,39 +426,39 @@ class Builder:
         """Whether the word is its cell's result, nothing dropped or truncated."""
         return self._known.get((self._cells[word],)) == word
 
-    def _negated(self, x: Ref) -> Ref | None:
+    def _negated(self, x: WordRef) -> WordRef | None:
         """``-x`` where ``x`` itself is made as ``0 - y``."""
         cell = self._cells[x.word]
-        if isinstance(cell, Sum) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
-            return Ref(cell.b.word, cell.b.shift + x.shift)
+        if isinstance(cell, AddSub) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
+            return WordRef(cell.b.word, cell.b.shift + x.shift)
         return None
 
-    def _constant_minus(self, value: int, y: Ref) -> Ref:
+    def _constant_minus(self, value: int, y: WordRef) -> WordRef:
         """``value - y``; joins a constant that ``y`` is already the sum with."""
         cell = self._cells[y.word]
-        if isinstance(cell, Sum) and self._is_exact(y.word):
+        if isinstance(cell, AddSub) and self._is_exact(y.word):
             inner = self.value(cell.b)
             if inner is not None:
-                return self._constant_minus(value - (inner << y.shift), Ref(cell.a.word, cell.a.shift + y.shift))
+                return self._constant_minus(value - (inner << y.shift), WordRef(cell.a.word, cell.a.shift + y.shift))
             inner = self.value(cell.a)
             if inner is not None:
-                return self.add_constant(Ref(cell.b.word, cell.b.shift + y.shift), value - (inner << y.shift))
+                return self.add_constant(WordRef(cell.b.word, cell.b.shift + y.shift), value - (inner << y.shift))
         return self._sum(self.constant(value), y, subtract=True)
 
-    def _sum(self, x: Ref, y: Ref, subtract: bool) -> Ref:
+    def _sum(self, x: WordRef, y: WordRef, subtract: bool) -> WordRef:
         """``x + y`` or ``x - y`` as an adder, their common trailing zeros left out."""
         shift_x = y.shift if self.value(x) == 0 else x.shift
         common = min(shift_x, y.shift)
-        a = Ref(x.word, max(x.shift - common, 0))
-        b = Ref(y.word, y.shift - common)
+        a = WordRef(x.word, max(x.shift - common, 0))
+        b = WordRef(y.word, y.shift - common)
         if subtract:
             lo, hi = self.lo(a) - self.hi(b), self.hi(a) - self.lo(b)
         else:
             lo, hi = self.lo(a) + self.lo(b), self.hi(a) + self.hi(b)
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
-        return Ref(self._make(Sum(a, b, subtract), lo, hi, depth), common)
+        return WordRef(self._make(AddSub(a, b, subtract), lo, hi, depth), common)
 
-    def ordered(self, order: Order, x: Ref, y: Ref) -> Ref:
+    def ordered(self, order: Predicate, x: WordRef, y: WordRef) -> WordRef:
         """1 where ``x order y``, else 0."""
         if self.value(x) is not None and self.value(y) is None:
             x, order, y = self._exchanged(order, x, y)
@@ -464,58 +469,58 @@ class Builder:
         if given is not None:
             return self._compare_constant(order, x, given)
         common = min(x.shift, y.shift)
-        a, b = Ref(x.word, x.shift - common), Ref(y.word, y.shift - common)
-        if order in (Order.EQ, Order.NE) and (b.word, b.shift) < (a.word, a.shift):
+        a, b = WordRef(x.word, x.shift - common), WordRef(y.word, y.shift - common)
+        if order in (Predicate.EQ, Predicate.NE) and (b.word, b.shift) < (a.word, a.shift):
             a, b = b, a
         return self._compare_words(order, a, b)
 
-    def _exchanged(self, order: Order, x: Ref, y: Ref) -> tuple[Ref, Order, Ref]:
+    def _exchanged(self, order: Predicate, x: WordRef, y: WordRef) -> tuple[WordRef, Predicate, WordRef]:
         """``x order y`` with the constant ``x`` on the right: ``c < y`` is ``y >= c + 1``."""
-        if order in (Order.EQ, Order.NE):
+        if order in (Predicate.EQ, Predicate.NE):
             return y, order, x
         return y, _OPPOSITE[order], self.constant(self.lo(x) + 1)
 
-    def _decided(self, order: Order, x: Ref, y: Ref) -> bool | None:
+    def _decided(self, order: Predicate, x: WordRef, y: WordRef) -> bool | None:
         """The outcome if the intervals settle it."""
         lo_x, hi_x, lo_y, hi_y = self.lo(x), self.hi(x), self.lo(y), self.hi(y)
         match order:
-            case Order.LT | Order.GE:
+            case Predicate.LT | Predicate.GE:
                 if hi_x < lo_y:
-                    return order is Order.LT
+                    return order is Predicate.LT
                 if lo_x >= hi_y or x == y:
-                    return order is Order.GE
-            case Order.EQ | Order.NE:
+                    return order is Predicate.GE
+            case Predicate.EQ | Predicate.NE:
                 if hi_x < lo_y or hi_y < lo_x:
-                    return order is Order.NE
+                    return order is Predicate.NE
                 if x == y:
-                    return order is Order.EQ
+                    return order is Predicate.EQ
         if lo_x == hi_x and lo_y == hi_y:
             return holds(order, lo_x, lo_y)
         return None
 
-    def _compare_constant(self, order: Order, x: Ref, value: int) -> Ref:
+    def _compare_constant(self, order: Predicate, x: WordRef, value: int) -> WordRef:
         """``x order value`` on the bits of ``x`` that matter; the intervals do not decide it."""
-        word = Ref(x.word)
-        if order in (Order.EQ, Order.NE):
+        word = WordRef(x.word)
+        if order in (Predicate.EQ, Predicate.NE):
             if value & ((1 << x.shift) - 1):
-                return self.constant(int(order is Order.NE))
+                return self.constant(int(order is Predicate.NE))
             value >>= x.shift
             is_bit = (self.lo(word), self.hi(word)) == (0, 1)
-            if is_bit and (order is Order.EQ) == (value == 1):
+            if is_bit and (order is Predicate.EQ) == (value == 1):
                 return word
             return self._compare_words(order, word, self.constant(value))
         value = -(-value >> x.shift)
-        if value == 0 and order is Order.LT:
+        if value == 0 and order is Predicate.LT:
             return self.bit(word, width_of(self.lo(word), self.hi(word)) - 1)
         zeros = (value & -value).bit_length() - 1 if value else 0
         upper = self.drop(word, zeros)
-        if order is Order.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):
+        if order is Predicate.GE and value >> zeros == 1 and (self.lo(upper), self.hi(upper)) == (0, 1):
             return upper
         return self._compare_words(order, upper, self.constant(value >> zeros))
 
-    def _compare_words(self, order: Order, a: Ref, b: Ref) -> Ref:
+    def _compare_words(self, order: Predicate, a: WordRef, b: WordRef) -> WordRef:
         depth = max(self._depth[a.word], self._depth[b.word]) + 1
-        return Ref(self._make(Compare(order, a, b), 0, 1, depth))
+        return WordRef(self._make(Comparator(order, a, b), 0, 1, depth))
 
 
 def _interval(bits: int, signed: bool) -> tuple[int, int]:

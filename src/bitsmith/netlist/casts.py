@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.netlist.builder import Builder
-from bitsmith.netlist.netlist import Ref
+from bitsmith.netlist.builder import NetlistBuilder
+from bitsmith.netlist.netlist import WordRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Conversion:
     overflow: Overflow
 
 
-def cast(builder: Builder, x: Ref, to: Conversion) -> Ref:
+def cast(builder: NetlistBuilder, x: WordRef, to: Conversion) -> WordRef:
     """``x`` converted."""
     rectified = builder.rectified(x)
     if rectified is None:
@@ -38,12 +38,12 @@ def cast(builder: Builder, x: Ref, to: Conversion) -> Ref:
     return _fold_overflow(builder, positive, to.lo, to.hi, to.overflow)
 
 
-def _round(builder: Builder, x: Ref, drop: int, rounding: Rounding) -> Ref:
+def _round(builder: NetlistBuilder, x: WordRef, drop: int, rounding: Rounding) -> WordRef:
     """``x / 2**drop`` rounded to an integer: ``floor((x + tie) / 2**drop)`` with a ``tie`` that depends on the mode."""
     if drop <= x.shift:
-        return Ref(x.word, x.shift - drop)
+        return WordRef(x.word, x.shift - drop)
     drop -= x.shift
-    word = Ref(x.word)
+    word = WordRef(x.word)
     half = 1 << (drop - 1)
     match rounding:
         case Rounding.TRN:
@@ -65,11 +65,11 @@ def _round(builder: Builder, x: Ref, drop: int, rounding: Rounding) -> Ref:
     return builder.drop(tied, drop)
 
 
-def _add_either(builder: Builder, x: Ref, condition: Ref, true: int, false: int) -> Ref:
+def _add_either(builder: NetlistBuilder, x: WordRef, condition: WordRef, true: int, false: int) -> WordRef:
     return builder.add(x, builder.select(condition, builder.constant(true), builder.constant(false)))
 
 
-def _fold_overflow(builder: Builder, x: Ref, lo: int, hi: int, overflow: Overflow) -> Ref:
+def _fold_overflow(builder: NetlistBuilder, x: WordRef, lo: int, hi: int, overflow: Overflow) -> WordRef:
     if lo <= builder.lo(x) and builder.hi(x) <= hi and overflow is not Overflow.SAT_SYM:
         return x
     match overflow:
@@ -88,7 +88,7 @@ def _fold_overflow(builder: Builder, x: Ref, lo: int, hi: int, overflow: Overflo
             assert_never(overflow)
 
 
-def _saturate(builder: Builder, x: Ref, lo: int, hi: int) -> Ref:
+def _saturate(builder: NetlistBuilder, x: WordRef, lo: int, hi: int) -> WordRef:
     """``x`` clamped; both comparisons look at ``x`` itself, so that they run side by side."""
     least, most = min(max(builder.lo(x), lo), hi), max(min(builder.hi(x), hi), lo)
     upper = builder.select(builder.above(x, hi), builder.constant(hi), x)
@@ -96,7 +96,7 @@ def _saturate(builder: Builder, x: Ref, lo: int, hi: int) -> Ref:
     return builder.narrow(clamped, least, most)
 
 
-def _wrap(builder: Builder, x: Ref, lo: int, hi: int) -> Ref:
+def _wrap(builder: NetlistBuilder, x: WordRef, lo: int, hi: int) -> WordRef:
     """``x`` modulo ``hi - lo + 1``, in ``lo..hi``."""
     size = hi - lo + 1
     bits = size.bit_length() - 1

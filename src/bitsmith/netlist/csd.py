@@ -5,13 +5,12 @@ In: integer matrices. Out: digit masks per entry, digit counts. Knows nothing of
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import numpy.typing as npt
 
-Matrix: TypeAlias = npt.NDArray[np.integer] | npt.NDArray[np.object_]
+from bitsmith.ir.types import IntArray
 
+_MACHINE_BITS = 62
 _ONES = np.array([k.bit_count() for k in range(1 << 16)], dtype=np.uint8)
 
 
@@ -29,8 +28,9 @@ def digit_masks(value: int) -> tuple[int, int]:
     return (minus, plus) if value < 0 else (plus, minus)
 
 
-def count_digits(weights: Matrix) -> npt.NDArray[np.int64]:
+def count_digits(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the number of non-zero signed digits of every entry, in the shape of ``weights`` (any integers)."""
+    weights = _machine(weights)
     if weights.dtype in (object, np.uint64):
         counts = [sum(mask.bit_count() for mask in digit_masks(int(w))) for w in weights.ravel()]
         return np.array(counts, dtype=np.int64).reshape(weights.shape)
@@ -44,7 +44,24 @@ def count_digits(weights: Matrix) -> npt.NDArray[np.int64]:
     return total
 
 
-def estimate(weights: Matrix) -> int:
+def _machine(weights: IntArray) -> IntArray:
+    """Python integers in 64-bit words if all fit."""
+    if weights.dtype != object or not weights.size:
+        return weights
+    fits = max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) <= _MACHINE_BITS
+    return weights.astype(np.int64) if fits else weights
+
+
+def adder_width(operand: float, result: float) -> float:
+    """Return about how many bits the adders of a constant matrix have, from the mean widths of its inputs and outputs.
+
+    Fitted to 96 elaborated matrices of 16x8 to 128x16 entries of 2 to 12 bits, with 0 or 75 % zeros and inputs of 4 to 16
+    bits; the error is 0.5 bits (root mean square).
+    """
+    return operand + 0.29 * max(result - operand, 0) + 1.16
+
+
+def estimate(weights: IntArray) -> int:
     """Return about how many adders ``adder_graph.solve`` makes of ``weights`` (n_in, n_out), without solving.
 
     ``(digits - columns) * columns**-0.103 * rows**-0.049 * (digits per entry)**-0.195``, counting rows and columns that
@@ -54,6 +71,7 @@ def estimate(weights: Matrix) -> int:
     most; on the 321 that take 200 adders or more without sharing 5 % and 19 %. Matrices that ``solve`` cuts into blocks
     of rows come out too low, about 8 % at 256x64.
     """
+    weights = _machine(weights)
     weights = weights[:, (weights != 0).any(axis=0)]
     counts = count_digits(weights)[:, _first_of_equal(weights)]
     rows, columns = float(counts.any(axis=1).sum()), float(counts.shape[1])
@@ -64,7 +82,7 @@ def estimate(weights: Matrix) -> int:
     return round((digits - columns) * min(factor, 1.0))
 
 
-def _first_of_equal(weights: Matrix) -> npt.NDArray[np.int64]:
+def _first_of_equal(weights: IntArray) -> npt.NDArray[np.int64]:
     """Return the index of one column of each set that are equal up to sign and a power of two; no column is zero."""
     bits = np.bitwise_or.reduce(weights, axis=0)
     zeros = np.array([(int(b) & -int(b)).bit_length() - 1 for b in bits], dtype=np.int64)

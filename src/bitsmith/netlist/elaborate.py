@@ -16,19 +16,19 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
-from bitsmith.ir.infer import linear_weights
 from bitsmith.ir.program import Node, Program
+from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import Ints, TensorType, objects
-from bitsmith.netlist.adder_graph import AdderGraph, Interval, solve
-from bitsmith.netlist.builder import Builder
+from bitsmith.netlist.adder_graph import AdderGraph, InputRange, solve
+from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.casts import Conversion, cast
-from bitsmith.netlist.netlist import Field, Netlist, Origin, Ref
+from bitsmith.netlist.netlist import Field, Netlist, WordOrigin, WordRef
 
 Refs: TypeAlias = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class RefTensor:
     """References in the shape of ``type``, each in units of ``2**-type.frac``."""
 
     refs: Refs
@@ -37,19 +37,19 @@ class Tensor:
 
 def elaborate(program: Program) -> Netlist:
     """The netlist of ``program``: no pipeline, dead words included."""
-    builder = Builder()
+    builder = NetlistBuilder()
     fields: list[Field] = []
-    inputs: list[Tensor] = []
+    inputs: list[RefTensor] = []
     for index in program.inputs:
         node = program.nodes[index]
         if not isinstance(node.op, ops.Input):
             raise ProgramError(f"node %{index} is no input")
-        builder.enter(Origin("", node.op.name))
+        builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
-        inputs.append(Tensor(refs, node.type))
+        inputs.append(RefTensor(refs, node.type))
     values = _Elaborator(builder, "").run(program, inputs)
     outputs: list[Field] = []
-    results: list[Ref] = []
+    results: list[WordRef] = []
     for output in program.outputs:
         tensor = values[output.node]
         outputs += _fields(output.name, tensor.type)
@@ -57,7 +57,7 @@ def elaborate(program: Program) -> Netlist:
     return builder.netlist(fields, outputs, results)
 
 
-def _input(builder: Builder, fields: list[Field], name: str, kind: TensorType) -> Refs:
+def _input(builder: NetlistBuilder, fields: list[Field], name: str, kind: TensorType) -> Refs:
     """The ports of an input; its fields are appended to ``fields``."""
     first = len(fields)
     fields += _fields(name, kind)
@@ -71,7 +71,7 @@ def _fields(name: str, kind: TensorType) -> list[Field]:
     return [Field(name, k, lo[k], hi[k], frac[k]) for k in range(len(frac))]
 
 
-def _array(refs: Sequence[Ref], shape: Sequence[int]) -> Refs:
+def _array(refs: Sequence[WordRef], shape: Sequence[int]) -> Refs:
     array = np.empty(len(refs), dtype=np.object_)
     for index, ref in enumerate(refs):
         array[index] = ref
@@ -84,7 +84,7 @@ def _picked(refs: Refs, *indices: slice | npt.NDArray[np.int64]) -> Refs:
     return picked
 
 
-def _each(function: Callable[..., Ref], shape: Sequence[int], *arrays: Refs | npt.NDArray[np.int64]) -> Refs:
+def _each(function: Callable[..., WordRef], shape: Sequence[int], *arrays: Refs | npt.NDArray[np.int64]) -> Refs:
     """``function`` of corresponding elements of ``arrays``, broadcast to ``shape``."""
     columns = [np.broadcast_to(array, tuple(shape)).reshape(-1).tolist() for array in arrays]
     return _array([function(*row) for row in zip(*columns, strict=True)], shape)
@@ -100,7 +100,7 @@ class _Elaborator:
     """
 
     def __init__(
-        self, builder: Builder, prefix: str, layer: str = "", graphs: dict[object, AdderGraph] | None = None
+        self, builder: NetlistBuilder, prefix: str, layer: str = "", graphs: dict[object, AdderGraph] | None = None
     ) -> None:
         self._builder = builder
         self._prefix = prefix
@@ -108,10 +108,10 @@ class _Elaborator:
         self._graphs = graphs
         self._ops: dict[tuple[str, str], int] = {}
 
-    def run(self, program: Program, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def run(self, program: Program, inputs: Sequence[RefTensor]) -> list[RefTensor]:
         """The values of all nodes."""
         given = iter(inputs)
-        values: list[Tensor] = []
+        values: list[RefTensor] = []
         for node in program.nodes:
             if isinstance(node.op, ops.Input):
                 values.append(next(given))
@@ -120,21 +120,21 @@ class _Elaborator:
             args = [values[index] for index in node.args]
             refs = self._narrowed(self._apply(node, args), node.type)
             self._builder.name_results(refs.reshape(-1).tolist())
-            values.append(Tensor(refs, node.type))
+            values.append(RefTensor(refs, node.type))
         return values
 
-    def _origin(self, node: Node) -> Origin:
+    def _origin(self, node: Node) -> WordOrigin:
         """The name of an op: its kind, and a number from the second of the kind in a layer on."""
         layer = node.layer or self._layer
         kind = type(node.op).__name__.lower()
         count = self._ops[layer, kind] = self._ops.get((layer, kind), 0) + 1
-        return Origin(layer, self._prefix + (kind if count == 1 else f"{kind}{count}"))
+        return WordOrigin(layer, self._prefix + (kind if count == 1 else f"{kind}{count}"))
 
     def _narrowed(self, refs: Refs, kind: TensorType) -> Refs:
         _, lo, hi = kind.full()
         return _each(self._builder.narrow, kind.shape, refs, lo, hi)
 
-    def _apply(self, node: Node, args: Sequence[Tensor]) -> Refs:
+    def _apply(self, node: Node, args: Sequence[RefTensor]) -> Refs:
         builder, op, kind = self._builder, node.op, node.type
         match op:
             case ops.Input():
@@ -195,24 +195,26 @@ class _Elaborator:
             case _:
                 assert_never(op)
 
-    def _shifted(self, x: Ref, amount: int) -> Ref:
+    def _shifted(self, x: WordRef, amount: int) -> WordRef:
         """``x * 2**amount``, known to be an integer."""
         if self._builder.value(x) == 0:
             return x
-        return Ref(x.word, x.shift + amount) if amount >= 0 else self._builder.drop(x, -amount)
+        return WordRef(x.word, x.shift + amount) if amount >= 0 else self._builder.drop(x, -amount)
 
-    def _rescaled(self, x: Tensor, frac: npt.NDArray[np.int64]) -> Refs:
+    def _rescaled(self, x: RefTensor, frac: npt.NDArray[np.int64]) -> Refs:
         """The references of ``x`` in units of ``2**-frac``; broadcast to their common shape."""
         shape = np.broadcast_shapes(x.refs.shape, frac.shape)
         return _each(self._shifted, shape, x.refs, np.broadcast_to(frac - x.type.frac, shape))
 
-    def _pairwise(self, function: Callable[[Ref, Ref], Ref], args: Sequence[Tensor], kind: TensorType) -> Refs:
+    def _pairwise(
+        self, function: Callable[[WordRef, WordRef], WordRef], args: Sequence[RefTensor], kind: TensorType
+    ) -> Refs:
         return _each(function, kind.shape, self._rescaled(args[0], kind.frac), self._rescaled(args[1], kind.frac))
 
-    def _compare(self, op: ops.Compare, x: Tensor, y: Tensor, kind: TensorType) -> Refs:
+    def _compare(self, op: ops.Compare, x: RefTensor, y: RefTensor, kind: TensorType) -> Refs:
         frac = np.maximum(x.type.frac, y.type.frac)
 
-        def compare(a: Ref, b: Ref) -> Ref:
+        def compare(a: WordRef, b: WordRef) -> WordRef:
             return self._builder.compare(a, op.relation, b)
 
         return _each(compare, kind.shape, self._rescaled(x, frac), self._rescaled(y, frac))
@@ -225,7 +227,7 @@ class _Elaborator:
         padded[tuple(slice(before, before + n) for n, (before, _) in zip(refs.shape, widths, strict=True))] = refs
         return padded
 
-    def _window(self, op: ops.Window, x: Tensor, kind: TensorType) -> Refs:
+    def _window(self, op: ops.Window, x: RefTensor, kind: TensorType) -> Refs:
         rank = len(op.size)
         have = np.broadcast_to(x.type.frac, x.type.shape)
         want = kind.frac.reshape((1,) * rank + kind.frac.shape[2 * rank :])
@@ -239,7 +241,7 @@ class _Elaborator:
             picks.append((positions[:, None] + taps).reshape(shape))
         return _picked(refs, *picks)
 
-    def _linear(self, op: ops.Linear, x: Tensor) -> Refs:
+    def _linear(self, op: ops.Linear, x: RefTensor) -> Refs:
         """One adder graph for the weights, instantiated at each position; channels that are constant do not take part."""
         builder = self._builder
         weights, _ = linear_weights(op, x.type)
@@ -247,7 +249,7 @@ class _Elaborator:
         fixed = np.array([all(builder.value(ref) is not None for ref in column) for column in rows.T])
         varying = np.where(fixed[:, None], 0, weights)
         graph = self._graph(varying, [self._interval(column) for column in rows.T], x.type)
-        results: list[Ref] = []
+        results: list[WordRef] = []
         for row in rows:
             outputs = builder.instantiate(graph, row.tolist())
             if fixed.any():
@@ -257,7 +259,7 @@ class _Elaborator:
             results += outputs
         return _array(results, (*x.refs.shape[:-1], weights.shape[1]))
 
-    def _graph(self, weights: Ints, intervals: Sequence[Interval], kind: TensorType) -> AdderGraph:
+    def _graph(self, weights: Ints, intervals: Sequence[InputRange], kind: TensorType) -> AdderGraph:
         """The graph for operands of these intervals; within a recurrence, that of all steps that differ in ranges only.
 
         It takes the ranges of the operand's type then, which hold at every step.
@@ -268,19 +270,19 @@ class _Elaborator:
         _, lo, hi = kind.full()
         ranges = zip(lo.min(axis=axes).tolist(), hi.max(axis=axes).tolist(), intervals, strict=True)
         origin = min(interval.arrival for interval in intervals)
-        general = tuple(Interval(least, most, interval.arrival - origin) for least, most, interval in ranges)
+        general = tuple(InputRange(least, most, interval.arrival - origin) for least, most, interval in ranges)
         key = (weights.shape, tuple(weights.reshape(-1).tolist()), general)
         if key not in self._graphs:
             self._graphs[key] = solve(weights, general)
         return self._graphs[key]
 
-    def _interval(self, refs: Sequence[Ref] | Refs) -> Interval:
+    def _interval(self, refs: Sequence[WordRef] | Refs) -> InputRange:
         """What is known of one channel at all positions."""
         builder = self._builder
         lows, highs = [builder.lo(ref) for ref in refs], [builder.hi(ref) for ref in refs]
-        return Interval(min(lows), max(highs), max(builder.depth(ref) for ref in refs))
+        return InputRange(min(lows), max(highs), max(builder.depth(ref) for ref in refs))
 
-    def _matmul(self, x: Tensor, y: Tensor, kind: TensorType) -> Refs:
+    def _matmul(self, x: RefTensor, y: RefTensor, kind: TensorType) -> Refs:
         fracs = x.type.frac[..., :, :, None] + y.type.frac[..., None, :, :]
         left, right = x.refs[..., :, :, None], y.refs[..., None, :, :]
         shape = np.broadcast_shapes(left.shape, right.shape)
@@ -289,7 +291,7 @@ class _Elaborator:
         aligned = _each(self._shifted, shape, products, want - fracs)
         return self._folded(np.moveaxis(aligned, -2, -1), kind.shape, self._total)
 
-    def _reduce(self, op: ops.Sum | ops.AMax, x: Tensor, kind: TensorType) -> Refs:
+    def _reduce(self, op: ops.Sum | ops.AMax, x: RefTensor, kind: TensorType) -> Refs:
         rank = len(x.type.shape)
         kept = [axis for axis in range(rank) if axis not in op.axes]
         want = np.expand_dims(np.broadcast_to(kind.frac, kind.shape), op.axes)
@@ -297,25 +299,25 @@ class _Elaborator:
         fold = self._total if isinstance(op, ops.Sum) else self._greatest
         return self._folded(aligned.reshape((*kind.shape, -1)), kind.shape, fold)
 
-    def _folded(self, terms: Refs, shape: Sequence[int], fold: Callable[[Sequence[Ref]], Ref]) -> Refs:
+    def _folded(self, terms: Refs, shape: Sequence[int], fold: Callable[[Sequence[WordRef]], WordRef]) -> Refs:
         """``fold`` over the last axis."""
         return _array([fold(row.tolist()) for row in terms.reshape(-1, terms.shape[-1])], shape)
 
-    def _total(self, terms: Sequence[Ref]) -> Ref:
+    def _total(self, terms: Sequence[WordRef]) -> WordRef:
         """The sum, earliest and narrowest terms first; constants last, where they can join a later constant."""
         constants = [value for ref in terms if (value := self._builder.value(ref)) is not None]
         varying = [ref for ref in terms if self._builder.value(ref) is None]
         total = self._balanced(varying, self._builder.add) if varying else self._builder.constant(0)
         return self._builder.add_constant(total, sum(constants))
 
-    def _greatest(self, terms: Sequence[Ref]) -> Ref:
+    def _greatest(self, terms: Sequence[WordRef]) -> WordRef:
         return self._balanced(terms, self._builder.max)
 
-    def _balanced(self, terms: Sequence[Ref], join: Callable[[Ref, Ref], Ref]) -> Ref:
+    def _balanced(self, terms: Sequence[WordRef], join: Callable[[WordRef, WordRef], WordRef]) -> WordRef:
         """``terms`` joined two by two, those first that come first."""
         builder = self._builder
 
-        def entry(ref: Ref) -> tuple[int, int, int, int]:
+        def entry(ref: WordRef) -> tuple[int, int, int, int]:
             return (builder.depth(ref), builder.hi(ref) - builder.lo(ref), ref.word, ref.shift)
 
         heap = [entry(ref) for ref in terms]
@@ -323,33 +325,33 @@ class _Elaborator:
         while len(heap) > 1:
             *_, word_a, shift_a = heapq.heappop(heap)
             *_, word_b, shift_b = heapq.heappop(heap)
-            heapq.heappush(heap, entry(join(Ref(word_a, shift_a), Ref(word_b, shift_b))))
-        return Ref(*heap[0][2:])
+            heapq.heappush(heap, entry(join(WordRef(word_a, shift_a), WordRef(word_b, shift_b))))
+        return WordRef(*heap[0][2:])
 
-    def _table(self, op: ops.Table, x: Tensor) -> Refs:
+    def _table(self, op: ops.Table, x: RefTensor) -> Refs:
         rows = [tuple(row) for row in op.values.reshape(-1, op.values.shape[-1]).tolist()]
         numbers = np.arange(len(rows)).reshape(op.values.shape[:-1])
 
-        def look_up(ref: Ref, number: int) -> Ref:
+        def look_up(ref: WordRef, number: int) -> WordRef:
             return self._builder.rom(ref, op.first, rows[number])
 
         return _each(look_up, x.refs.shape, x.refs, numbers)
 
-    def _cast(self, op: ops.Cast, x: Tensor, kind: TensorType) -> Refs:
-        def convert(ref: Ref, drop: int, lo: int, hi: int) -> Ref:
+    def _cast(self, op: ops.Cast, x: RefTensor, kind: TensorType) -> Refs:
+        def convert(ref: WordRef, drop: int, lo: int, hi: int) -> WordRef:
             return cast(self._builder, ref, Conversion(drop, lo, hi, op.rounding, op.overflow))
 
         drop = np.broadcast_to(x.type.frac - kind.frac, kind.shape)
         return _each(convert, kind.shape, x.refs, drop, op.lo, op.hi)
 
-    def _scan(self, op: ops.Scan, args: Sequence[Tensor], node: Node) -> Refs:
+    def _scan(self, op: ops.Scan, args: Sequence[RefTensor], node: Node) -> Refs:
         kinds = [op.body.nodes[index].type for index in op.body.inputs]
         states = [x.refs for x in args[: op.states]]
         results: list[Refs] = []
         graphs: dict[object, AdderGraph] = {} if self._graphs is None else self._graphs
         for step in range(node.type.shape[0]):
             slices = [x.refs[step, ...] for x in args[op.states :]]
-            inputs = [Tensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
+            inputs = [RefTensor(refs, kind) for refs, kind in zip([*states, *slices], kinds, strict=True)]
             body = _Elaborator(self._builder, f"{self._prefix}step{step}_", node.layer or self._layer, graphs)
             values = body.run(op.body, inputs)
             outputs = [values[output.node].refs for output in op.body.outputs]

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from bitsmith.netlist.netlist import (
-    Compare,
-    Constant,
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
     Mux,
     Netlist,
-    Order,
-    Port,
-    Product,
-    Ref,
-    Rom,
-    Sum,
+    Predicate,
+    RomRead,
     View,
+    WordRef,
     reduce_bits,
 )
 
@@ -30,27 +30,27 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
     """
     values: list[int] = []
 
-    def of(ref: Ref) -> int:
+    def of(ref: WordRef) -> int:
         return values[ref.word] << ref.shift
 
     for word in netlist.words:
         cell = word.cell
         match cell:
-            case Port():
+            case InputPort():
                 value = inputs[cell.element]
-            case Constant():
+            case Literal():
                 value = cell.value
-            case Sum():
+            case AddSub():
                 value = of(cell.a) - of(cell.b) if cell.subtract else of(cell.a) + of(cell.b)
-            case Product():
+            case Multiplier():
                 value = values[cell.a] * values[cell.b]
             case View():
                 value = values[cell.a]
-            case Compare():
-                value = int(holds(cell.order, of(cell.a), of(cell.b)))
+            case Comparator():
+                value = int(holds(cell.predicate, of(cell.a), of(cell.b)))
             case Mux():
                 value = of(cell.a) if values[cell.condition] else of(cell.b)
-            case Rom():
+            case RomRead():
                 value = netlist.tables[cell.table][values[cell.address] - cell.first]
             case _:
                 assert_never(cell)
@@ -58,16 +58,16 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
     return [of(ref) for ref in netlist.results]
 
 
-def holds(order: Order, a: int, b: int) -> bool:
+def holds(order: Predicate, a: int, b: int) -> bool:
     """Whether ``a order b``."""
     match order:
-        case Order.LT:
+        case Predicate.LT:
             return a < b
-        case Order.GE:
+        case Predicate.GE:
             return a >= b
-        case Order.EQ:
+        case Predicate.EQ:
             return a == b
-        case Order.NE:
+        case Predicate.NE:
             return a != b
         case _:
             assert_never(order)

@@ -7,9 +7,21 @@ top bits and two choices, three words; but every bit of its result is one functi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
-from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, View, live_words, operands
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    RomRead,
+    View,
+    live_words,
+    operands,
+)
 
 LANE = -1
 """Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
@@ -39,7 +51,7 @@ def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
     results = {ref.word for ref in netlist.results}
     absorbed = [isinstance(word.cell, View) for word in netlist.words]
     # Comparisons first: the choices between them then share their leaves.
-    for kind in (Compare, Mux):
+    for kind in (Comparator, Mux):
         for index, word in enumerate(netlist.words):
             own = leaves[index]
             if own is None or index in results or not isinstance(word.cell, kind):
@@ -64,22 +76,24 @@ def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
         case Mux():
             found |= _bits(netlist, cell.condition)
             for ref in (cell.a, cell.b):
-                if not isinstance(netlist.words[ref.word].cell, Constant):
+                if not isinstance(netlist.words[ref.word].cell, Literal):
                     found.add((ref.word, LANE - ref.shift))
-        case Compare():
+        case Comparator():
             for ref in (cell.a, cell.b):
                 if netlist.words[ref.word].width > lut_inputs:
                     return None
                 found |= _bits(netlist, ref.word)
-        case _:
+        case InputPort() | Literal() | AddSub() | Multiplier() | View() | RomRead():
             return None
+        case _:
+            assert_never(cell)
     return frozenset(found) if len(found) <= lut_inputs else None
 
 
 def _bits(netlist: Netlist, index: int) -> set[tuple[int, int]]:
     """All bits of a word; those of a view by the numbers they have in its source."""
     word = netlist.words[index]
-    if isinstance(word.cell, Constant):
+    if isinstance(word.cell, Literal):
         return set()
     if isinstance(word.cell, View):
         return {(word.cell.a, word.drop + bit) for bit in range(word.width)}

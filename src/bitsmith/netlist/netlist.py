@@ -18,15 +18,15 @@ from bitsmith.ir.types import width_of
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
+class WordRef:
     """The value of word ``word`` times ``2**shift``, ``shift >= 0``."""
 
     word: int
     shift: int = 0
 
 
-class Order(enum.Enum):
-    """Relations of :class:`Compare`; the other two have their operands exchanged."""
+class Predicate(enum.Enum):
+    """Relations of :class:`Comparator`; the other two have their operands exchanged."""
 
     LT = "<"
     GE = ">="
@@ -35,30 +35,30 @@ class Order(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class InputPort:
     """Element ``element`` of the inputs, counted over all inputs in model order, row-major."""
 
     element: int
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Literal:
     """An odd number, or 0."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class AddSub:
     """``a + b``, or ``a - b`` if ``subtract``."""
 
-    a: Ref
-    b: Ref
+    a: WordRef
+    b: WordRef
     subtract: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class Multiplier:
     """``a * b``."""
 
     a: int
@@ -73,12 +73,12 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
-    """1 where ``a order b``, else 0."""
+class Comparator:
+    """1 where ``a predicate b``, else 0."""
 
-    order: Order
-    a: Ref
-    b: Ref
+    predicate: Predicate
+    a: WordRef
+    b: WordRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ class Mux:
     """``a`` where ``condition`` (0 or 1) is 1, else ``b``."""
 
     condition: int
-    a: Ref
-    b: Ref
+    a: WordRef
+    b: WordRef
 
 
 @dataclass(frozen=True, slots=True)
-class Rom:
+class RomRead:
     """``tables[table][address - first]``."""
 
     address: int
@@ -99,11 +99,11 @@ class Rom:
     first: int
 
 
-Cell: TypeAlias = Port | Constant | Sum | Product | View | Compare | Mux | Rom
+Cell: TypeAlias = InputPort | Literal | AddSub | Multiplier | View | Comparator | Mux | RomRead
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class WordOrigin:
     """Where words come from: the user's layer and the op in it; names of signals are made of it."""
 
     layer: str
@@ -165,26 +165,26 @@ class Netlist:
 
     words: tuple[Word, ...]
     tables: tuple[tuple[int, ...], ...]
-    origins: tuple[Origin, ...]
+    origins: tuple[WordOrigin, ...]
     inputs: tuple[Field, ...]
     outputs: tuple[Field, ...]
-    results: tuple[Ref, ...]
+    results: tuple[WordRef, ...]
 
 
 def operands(cell: Cell) -> tuple[int, ...]:
     """The words that ``cell`` reads."""
     match cell:
-        case Port() | Constant():
+        case InputPort() | Literal():
             return ()
-        case Sum() | Compare():
+        case AddSub() | Comparator():
             return (cell.a.word, cell.b.word)
-        case Product():
+        case Multiplier():
             return (cell.a, cell.b)
         case View():
             return (cell.a,)
         case Mux():
             return (cell.condition, cell.a.word, cell.b.word)
-        case Rom():
+        case RomRead():
             return (cell.address,)
         case _:
             assert_never(cell)

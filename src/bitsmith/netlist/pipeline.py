@@ -13,14 +13,14 @@ from typing import Protocol, assert_never
 
 from bitsmith.netlist.lut_packing import absorb
 from bitsmith.netlist.netlist import (
-    Compare,
-    Constant,
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
     Mux,
     Netlist,
-    Port,
-    Product,
-    Rom,
-    Sum,
+    RomRead,
     View,
     Word,
     live_words,
@@ -56,7 +56,7 @@ class Delays(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class PipelineStages:
     """The stage of every word (-1 for constants, absorbed and dead words) and what the pipeline costs.
 
     ``over_budget`` lists words that take longer than a whole stage.
@@ -68,7 +68,7 @@ class Schedule:
     over_budget: tuple[int, ...]
 
 
-def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> Schedule:
+def pipeline(netlist: Netlist, delays: Delays, budget_ns: float) -> PipelineStages:
     """A schedule whose stages take ``budget_ns`` at most, cells that are slower by themselves excepted."""
     return _Scheduler(netlist, delays, budget_ns).run()
 
@@ -77,23 +77,23 @@ def cell_delay(netlist: Netlist, word: Word, delays: Delays) -> float:
     """Nanoseconds that the cell of ``word`` takes."""
     cell = word.cell
     match cell:
-        case Port() | Constant() | View():
+        case InputPort() | Literal() | View():
             return 0.0
-        case Sum():
+        case AddSub():
             return delays.adder(max(word.width + word.drop - carry_start(cell), 1))
-        case Compare():
+        case Comparator():
             return delays.comparator(max(netlist.words[ref.word].width + ref.shift for ref in (cell.a, cell.b)))
         case Mux():
             return delays.mux2(word.width)
-        case Product():
+        case Multiplier():
             return delays.multiplier(netlist.words[cell.a].width, netlist.words[cell.b].width)
-        case Rom():
+        case RomRead():
             return delays.table(netlist.words[cell.address].width)
         case _:
             assert_never(cell)
 
 
-def carry_start(cell: Sum) -> int:
+def carry_start(cell: AddSub) -> int:
     """Low bits of a sum that are bits of one operand, unchanged."""
     return cell.b.shift if cell.b.shift or cell.subtract else cell.a.shift
 
@@ -101,7 +101,7 @@ def carry_start(cell: Sum) -> int:
 def is_block_rom(netlist: Netlist, word: Word) -> bool:
     """Whether ``word`` is a table large enough for block memory, whose result is registered."""
     cell = word.cell
-    return isinstance(cell, Rom) and (word.width << netlist.words[cell.address].width) > _BLOCK_ROM_BITS
+    return isinstance(cell, RomRead) and (word.width << netlist.words[cell.address].width) > _BLOCK_ROM_BITS
 
 
 def _lut_inputs(delays: Delays) -> int:
@@ -128,7 +128,7 @@ class _Scheduler:
         self._order = [
             word
             for word in reversed(list(live_words(netlist)))
-            if absorbed.sources[word] == (word,) and not isinstance(netlist.words[word].cell, Constant)
+            if absorbed.sources[word] == (word,) and not isinstance(netlist.words[word].cell, Literal)
         ]
         self._width = [word.width for word in netlist.words]
         self._reads: list[tuple[int, ...]] = [()] * count
@@ -145,7 +145,7 @@ class _Scheduler:
     def _enter(self, word: int, delays: Delays) -> None:
         netlist, absorbed = self._netlist, self._absorbed
         found = dict.fromkeys(x for y in operands(netlist.words[word].cell) for x in absorbed.sources[y])
-        self._reads[word] = tuple(x for x in found if not isinstance(netlist.words[x].cell, Constant))
+        self._reads[word] = tuple(x for x in found if not isinstance(netlist.words[x].cell, Literal))
         for x in self._reads[word]:
             self._readers[x].append(word)
         inputs = absorbed.inputs[word]
@@ -157,7 +157,7 @@ class _Scheduler:
                 self._too_slow.append(word)
             self._delay[word] = self._budget
 
-    def run(self) -> Schedule:
+    def run(self) -> PipelineStages:
         self._as_soon_as_possible()
         stages = max((self._stage[word] for word in self._order), default=0) + 1
         self._uses = [[0] * (stages + 1) for _ in self._netlist.words]
@@ -175,7 +175,7 @@ class _Scheduler:
             bits -= saved
             if saved <= bits // 200:
                 break
-        return Schedule(stages, tuple(self._stage), bits, tuple(self._too_slow))
+        return PipelineStages(stages, tuple(self._stage), bits, tuple(self._too_slow))
 
     def _as_soon_as_possible(self) -> None:
         for word in self._order:
@@ -209,7 +209,7 @@ class _Scheduler:
                 limit = min(limit, stage - self._registers_after[word])
                 latest[stage] = min(latest.get(stage, self._budget), self._finish[reader] - self._delay[reader])
             here = self._stage[word]
-            if isinstance(self._netlist.words[word].cell, Port):
+            if isinstance(self._netlist.words[word].cell, InputPort):
                 limit = here
             allowed = [t for t in range(here + 1, limit + 1) if latest.get(t, self._budget) >= self._delay[word]]
             self._move(word, [*reversed(allowed), here])

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple, assert_never
 
-from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, Port, Product, Ref, Rom, Sum, View
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    RomRead,
+    View,
+    WordRef,
+)
 
 
 class Read(NamedTuple):
@@ -22,25 +33,25 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
     cell = word.cell
     low, high = low + word.drop, high + word.drop
 
-    def part(ref: Ref, first: int) -> Read:
+    def part(ref: WordRef, first: int) -> Read:
         return Read(ref.word, max(first - ref.shift, 0), min(words[ref.word].width, high - ref.shift))
 
     match cell:
-        case Port() | Constant():
+        case InputPort() | Literal():
             found: list[Read] = []
-        case Sum():
+        case AddSub():
             # Below the other operand's shift, an operand passes unchanged; of a subtrahend it does not.
             passed_a, passed_b = min(low, cell.b.shift), 0 if cell.subtract else min(low, cell.a.shift)
             found = [part(cell.a, passed_a), part(cell.b, passed_b)]
-        case Product():
-            found = [part(Ref(cell.a), 0), part(Ref(cell.b), 0)]
+        case Multiplier():
+            found = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
         case View():
             found = [_viewed(netlist, cell.a, low, high)]
-        case Compare():
+        case Comparator():
             found = [Read(ref.word, 0, words[ref.word].width) for ref in (cell.a, cell.b)]
         case Mux():
             found = [Read(cell.condition, 0, 1), part(cell.a, low), part(cell.b, low)]
-        case Rom():
+        case RomRead():
             found = [Read(cell.address, 0, words[cell.address].width)]
         case _:
             assert_never(cell)

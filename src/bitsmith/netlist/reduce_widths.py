@@ -10,19 +10,19 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from bitsmith.ir.types import width_of
-from bitsmith.netlist.builder import Builder
+from bitsmith.netlist.builder import NetlistBuilder
 from bitsmith.netlist.netlist import (
-    Compare,
-    Constant,
+    AddSub,
+    Comparator,
+    InputPort,
+    Literal,
+    Multiplier,
     Mux,
     Netlist,
-    Port,
-    Product,
-    Ref,
-    Rom,
-    Sum,
+    RomRead,
     View,
     Word,
+    WordRef,
     live_words,
     reduce_bits,
 )
@@ -39,7 +39,7 @@ def _wanted(netlist: Netlist) -> list[Read]:
     wanted = [Read(index, 0, 0) for index in range(len(netlist.words))]
 
     def want(read: Read) -> None:
-        if isinstance(netlist.words[read.word].cell, Constant):
+        if isinstance(netlist.words[read.word].cell, Literal):
             return
         before = wanted[read.word]
         if before.low < before.high:
@@ -62,26 +62,26 @@ class _Rebuild:
     def __init__(self, netlist: Netlist, wanted: Sequence[Read]) -> None:
         self._old = netlist
         self._wanted = wanted
-        self._builder = Builder()
-        self._new: list[Ref | None] = [None] * len(netlist.words)
+        self._builder = NetlistBuilder()
+        self._new: list[WordRef | None] = [None] * len(netlist.words)
 
     def run(self) -> Netlist:
         old, builder = self._old, self._builder
         for index in sorted(live_words(old)):
             word, (_, low, high) = old.words[index], self._wanted[index]
-            if low < high or isinstance(word.cell, Constant):
+            if low < high or isinstance(word.cell, Literal):
                 builder.resume(old.origins, word.origin)
                 self._new[index] = new = self._remade(word, low, high)
                 builder.name_result(new, word.element)
         results = [self._operand(ref) for ref in old.results]
         return builder.netlist(old.inputs, old.outputs, results)
 
-    def _operand(self, ref: Ref) -> Ref:
+    def _operand(self, ref: WordRef) -> WordRef:
         """What stands for ``ref``: the same in all bits that are wanted of it."""
         new = self._new[ref.word]
         if new is None:
             return self._builder.constant(0)
-        return Ref(new.word, new.shift + ref.shift + self._wanted[ref.word].low)
+        return WordRef(new.word, new.shift + ref.shift + self._wanted[ref.word].low)
 
     def _interval(self, word: Word, low: int, high: int) -> tuple[int, int, bool]:
         """What is known of bits ``low`` to ``high - 1`` of ``word``, and whether its upper bits are cut off."""
@@ -91,73 +91,73 @@ class _Rebuild:
         half = 1 << (bits - 1)
         return (-half, half - 1, True) if word.signed else (0, (1 << bits) - 1, True)
 
-    def _remade(self, word: Word, low: int, high: int) -> Ref:
+    def _remade(self, word: Word, low: int, high: int) -> WordRef:
         builder, cell, drop = self._builder, word.cell, word.drop + low
         lo, hi, truncated = self._interval(word, low, max(high, low + 1))
         match cell:
-            case Constant():
+            case Literal():
                 return builder.constant(cell.value)
-            case Port():
+            case InputPort():
                 return builder.reduced(cell, drop, lo, hi, truncated)
-            case Sum():
+            case AddSub():
                 return self._sum(cell, drop, lo, hi, truncated)
-            case Product():
-                a, b = self._operand(Ref(cell.a)), self._operand(Ref(cell.b))
+            case Multiplier():
+                a, b = self._operand(WordRef(cell.a)), self._operand(WordRef(cell.b))
                 words = sorted((a.word, b.word))
-                return self._reduced(Product(*words), drop - a.shift - b.shift, lo, hi, truncated)
+                return self._reduced(Multiplier(*words), drop - a.shift - b.shift, lo, hi, truncated)
             case View():
-                return self._part(builder.drop(self._operand(Ref(cell.a)), drop), lo, hi, truncated)
-            case Compare():
-                return builder.ordered(cell.order, self._operand(cell.a), self._operand(cell.b))
+                return self._part(builder.drop(self._operand(WordRef(cell.a)), drop), lo, hi, truncated)
+            case Comparator():
+                return builder.ordered(cell.predicate, self._operand(cell.a), self._operand(cell.b))
             case Mux():
-                condition = self._operand(Ref(cell.condition))
+                condition = self._operand(WordRef(cell.condition))
                 a, b = self._arm(cell.a, drop, lo, hi), self._arm(cell.b, drop, lo, hi)
                 if builder.value(condition) is not None or a == b:
                     return self._part(builder.select(condition, a, b), lo, hi, truncated)
                 return builder.reduced(Mux(condition.word, a, b), 0, lo, hi, truncated)
-            case Rom():
+            case RomRead():
                 entries = self._old.tables[cell.table]
                 if drop or truncated:
                     entries = tuple(reduce_bits(entry >> drop, lo, hi) for entry in entries)
-                return builder.rom(self._operand(Ref(cell.address)), cell.first, entries)
+                return builder.rom(self._operand(WordRef(cell.address)), cell.first, entries)
             case _:
                 assert_never(cell)
 
-    def _arm(self, ref: Ref, drop: int, lo: int, hi: int) -> Ref:
+    def _arm(self, ref: WordRef, drop: int, lo: int, hi: int) -> WordRef:
         arm = self._builder.drop(self._operand(ref), drop)
         given = self._builder.value(arm)
         return arm if given is None else self._builder.constant(reduce_bits(given, lo, hi))
 
-    def _part(self, x: Ref, lo: int, hi: int, truncated: bool) -> Ref:
+    def _part(self, x: WordRef, lo: int, hi: int, truncated: bool) -> WordRef:
         """``x`` in the bits of ``lo..hi``, which holds its value if it is not ``truncated``."""
         part = self._builder.low(x, width_of(lo, hi), lo < 0)
         return part if truncated else self._builder.narrow(part, lo, hi)
 
-    def _sum(self, cell: Sum, drop: int, lo: int, hi: int, truncated: bool) -> Ref:
+    def _sum(self, cell: AddSub, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
         builder = self._builder
         a, b = self._operand(cell.a), self._operand(cell.b)
         zero_a, zero_b = builder.value(a) == 0, builder.value(b) == 0
         common = b.shift if zero_a else a.shift if zero_b else min(a.shift, b.shift)
-        a, b = Ref(a.word, max(a.shift - common, 0)), Ref(b.word, max(b.shift - common, 0))
+        a, b = WordRef(a.word, max(a.shift - common, 0)), WordRef(b.word, max(b.shift - common, 0))
         drop -= common
         # Bits below the other operand's shift pass unchanged (of a subtrahend they do not): dropped ones are not added.
         # What is left of a constant may have trailing zeros, so that more bits of the other pass.
         while drop > 0:
             if b.shift > 0:
                 passed = min(drop, b.shift)
-                a, b = builder.drop(a, passed), Ref(b.word, b.shift - passed)
+                a, b = builder.drop(a, passed), WordRef(b.word, b.shift - passed)
             elif a.shift > 0 and not cell.subtract:
                 passed = min(drop, a.shift)
-                a, b = Ref(a.word, a.shift - passed), builder.drop(b, passed)
+                a, b = WordRef(a.word, a.shift - passed), builder.drop(b, passed)
             else:
                 break
             drop -= passed
         if builder.value(b) == 0 or (builder.value(a) == 0 and not cell.subtract):
             return self._part(builder.drop(a if builder.value(b) == 0 else b, drop), lo, hi, truncated)
-        return self._reduced(Sum(a, b, cell.subtract), drop, lo, hi, truncated)
+        return self._reduced(AddSub(a, b, cell.subtract), drop, lo, hi, truncated)
 
-    def _reduced(self, cell: Sum | Product, drop: int, lo: int, hi: int, truncated: bool) -> Ref:
+    def _reduced(self, cell: AddSub | Multiplier, drop: int, lo: int, hi: int, truncated: bool) -> WordRef:
         """``cell`` without ``drop`` bits, or with ``-drop`` zeros appended."""
         if drop >= 0:
             return self._builder.reduced(cell, drop, lo, hi, truncated)
-        return Ref(self._builder.reduced(cell, 0, lo >> -drop, hi >> -drop, truncated).word, -drop)
+        return WordRef(self._builder.reduced(cell, 0, lo >> -drop, hi >> -drop, truncated).word, -drop)

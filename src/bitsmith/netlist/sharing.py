@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bitsmith.netlist.adders import Adder, Nodes
 
 
-class Entry(NamedTuple):
+class ColumnEntry(NamedTuple):
     """One entry of a column: ``node`` times (``plus`` - ``minus``), two bit masks that share no bit."""
 
     node: int
@@ -88,7 +88,9 @@ class Sharing:
         latest: the arrival time that no output may exceed, reachable without sharing.
     """
 
-    def __init__(self, nodes: Nodes, columns: Sequence[Sequence[Entry]], outputs: Sequence[int], latest: int) -> None:
+    def __init__(
+        self, nodes: Nodes, columns: Sequence[Sequence[ColumnEntry]], outputs: Sequence[int], latest: int
+    ) -> None:
         self._nodes = nodes
         self._outputs = outputs
         self._positions = max((max(e.plus, e.minus).bit_length() for column in columns for e in column), default=1)

@@ -40,22 +40,30 @@ _ROUNDED_SAMPLES = 512
 """Most samples that are also looked at rounded."""
 
 
-def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
-    """What each node's float result shows on ``calibration`` (one batch per input), or on generated inputs.
+def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
+    """The range of each node's finite float results on ``calibration`` (one batch per input), or on generated inputs.
 
     Raises:
         InputDataError: calibration data that do not fit the inputs, or are not finite.
     """
-    sizes = [math.prod(shape) for shape in network.shapes().values()]
-    samples = min(max(_GENERATED_ELEMENTS // max(sizes), _LEAST_SAMPLES), GENERATED_SAMPLES)
-    inputs = _generated(network, samples) if calibration is None else _checked(network, calibration)
-    chunk = max(_CHUNK_ELEMENTS // max(sizes), 1)
+    inputs, chunk = _inputs(network, calibration)
     seen: dict[str, ObservedRange] = {}
     for start in range(0, len(inputs[0]), chunk):
-        part = _calibrate(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
+        part = _observed(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
         seen = {name: _joined(seen[name], observed) for name, observed in part.items()} if seen else part
+    return seen
+
+
+def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[str, ObservedRange]:
+    """As :func:`observe`, and with the features of inputs that need formats of their own.
+
+    Raises:
+        InputDataError: as :func:`observe`.
+    """
+    seen = observe(network, calibration)
     if calibration is None:
         return seen
+    inputs, chunk = _inputs(network, calibration)
     few = [batch[: min(chunk, _ROUNDED_SAMPLES)] for batch in inputs]
     return seen | {
         name: replace(seen[name], features=_features(inputs[position]))
@@ -63,6 +71,14 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
         if _may_need_formats(network.node(name), seen[name], inputs[position])
         and _differ(network, few, _with_rounded(few, position, format_for(seen[name]).frac))
     }
+
+
+def _inputs(network: Network, calibration: Sequence[Floats] | None) -> tuple[list[Floats], int]:
+    """Batches for the inputs, and the number of samples that are evaluated at once."""
+    sizes = [math.prod(shape) for shape in network.shapes().values()]
+    samples = min(max(_GENERATED_ELEMENTS // max(sizes), _LEAST_SAMPLES), GENERATED_SAMPLES)
+    inputs = _generated(network, samples) if calibration is None else _checked(network, calibration)
+    return inputs, max(_CHUNK_ELEMENTS // max(sizes), 1)
 
 
 def _may_need_formats(node: NetworkNode, seen: ObservedRange, batch: Floats) -> bool:
@@ -102,7 +118,7 @@ def _features(batch: Floats) -> tuple[ObservedRange, ...]:
     return tuple(_seen(column if np.any(column) else batch, measured=True) for column in columns)
 
 
-def _calibrate(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, ObservedRange]:
+def _observed(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, ObservedRange]:
     """One chunk; a tensor is forgotten when its last reader has had it."""
     seen: dict[str, ObservedRange] = {}
     # On several threads BLAS takes up to ten times as long where other programs run too, and gains little where not.

@@ -18,8 +18,6 @@ from bitsmith.passes.rewrite import Rewriter, rewrite
 MAX_COPIES = 1 << 12
 """Constants that are only moved or repeated are not written out beyond this size: wiring costs nothing."""
 
-_WIRING = (ops.Reshape, ops.Transpose, ops.Slice, ops.Concat, ops.Pad, ops.Gather, ops.Broadcast, ops.Window)
-
 
 def fold_constants(program: Program) -> Program:
     """The program with each value that can be one number only as a constant."""
@@ -36,7 +34,7 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
         and all(isinstance(new.nodes[arg].op, ops.Const) for arg in args)
     ):
         return new.append(_evaluated(new, op, args, type_), (), layer)  # a recurrence, whose type is that of its states
-    if not is_one_value(type_) or (isinstance(op, _WIRING) and type_.size > MAX_COPIES):
+    if not is_one_value(type_) or (isinstance(op, ops.Movement) and type_.size > MAX_COPIES):
         return None
     raw = np.array(np.broadcast_to(type_.lo, type_.shape), dtype=np.object_)
     raw.setflags(write=False)

@@ -17,13 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import NamedTuple
 
 from bitsmith.layers.axis_order import Order, after, between, elements, inverse, moves, ordered_shape, unchanged
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Gather, Permute
 
@@ -141,7 +140,7 @@ class _Plan:
                 if move is not None and isinstance(node.layer, Permute) and not node.inner:
                     layer = move
                 elif move is not None and (name, read) not in stored:
-                    moved = stored[name, read] = _free(f"{have}_permuted", names)
+                    moved = stored[name, read] = free_name(f"{have}_permuted", names)
                     nodes.append(NetworkNode(moved, move, (have,), order=self._in_model(name, read)))
                 inputs.append(have if layer is move else stored[name, read])
             if node.inner:
@@ -273,14 +272,6 @@ class _Plan:
         own = self._network.node(name).order
         whole = order if own is None else after(own, order)
         return None if whole == tuple(range(len(whole))) else whole
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """``name``, or with a number behind it; from then on it is taken."""
-    candidates = (name if k == 0 else f"{name}_{k}" for k in count())
-    free = next(candidate for candidate in candidates if candidate not in taken)
-    taken.add(free)
-    return free
 
 
 def _is_loaded(node: NetworkNode) -> bool:

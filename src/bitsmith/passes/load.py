@@ -16,16 +16,16 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Ints, objects
 
-Place: TypeAlias = tuple[str, str]
+ParameterKey: TypeAlias = tuple[str, str]
 """The layer of a parameter, and its name there."""
 
 
-def parameters(program: Program) -> dict[Place, Node]:
+def parameters(program: Program) -> dict[ParameterKey, Node]:
     """The parameters of ``program``, in order."""
     return {(node.layer, node.op.name): node for node in program.nodes if isinstance(node.op, ops.Parameter)}
 
 
-def load(program: Program, values: Mapping[Place, Ints]) -> Program:
+def load(program: Program, values: Mapping[ParameterKey, Ints]) -> Program:
     """The program whose parameters have the raw ``values``; those that are not named keep theirs.
 
     Raises:

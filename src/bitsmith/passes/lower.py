@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bitsmith.ir.builder import Builder, Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.lowering import Lowering, ObservedRange
@@ -24,7 +24,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
         RangeError: exact values wider than supported, naming the layer.
         UnsupportedError: a layer that cannot be translated faithfully.
     """
-    builder = Builder()
+    builder = ProgramBuilder()
     values: dict[str, Value] = {}
     exact = _in_front_of_jumps(network)
     unsettled: set[str] = set()
@@ -66,7 +66,7 @@ def _in_front_of_jumps(network: Network) -> set[str]:
     return found
 
 
-def _in_model(builder: Builder, node: NetworkNode, result: Value) -> Value:
+def _in_model(builder: ProgramBuilder, node: NetworkNode, result: Value) -> Value:
     """The result as it is in the user's model."""
     if node.order is None:
         return result

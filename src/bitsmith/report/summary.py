@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from bitsmith.errors import BitsmithError, ProjectError
-from bitsmith.ir.builder import Builder
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, TensorType, format_text, span_text, width_of
@@ -204,7 +204,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    lowering = Lowering(node.name, Builder(), node.settings, ObservedRange(0.0, 0.0))
+    lowering = Lowering(node.name, ProgramBuilder(), node.settings, ObservedRange(0.0, 0.0))
     scale = None if lowering.loaded else node.layer.weight_exponents(variable)
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:

@@ -11,12 +11,23 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bitsmith.ir.types import width_of
-from bitsmith.netlist.netlist import Compare, Constant, Mux, Netlist, Order, Product, Ref, Sum, View, Word
+from bitsmith.netlist.netlist import (
+    AddSub,
+    Comparator,
+    Literal,
+    Multiplier,
+    Mux,
+    Netlist,
+    Predicate,
+    View,
+    Word,
+    WordRef,
+)
 
 Select: TypeAlias = Callable[[int, int, int], str]
 """Text of bits ``low`` to ``high - 1`` of a word: signed only if that is all bits of a signed word."""
 
-_SYMBOL = {Order.LT: "<", Order.GE: ">=", Order.EQ: "==", Order.NE: "!="}
+_SYMBOL = {Predicate.LT: "<", Predicate.GE: ">=", Predicate.EQ: "==", Predicate.NE: "!="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +70,13 @@ class Expressions:
         """The cell of ``word``; ports and tables are not expressions."""
         cell = word.cell
         match cell:
-            case Sum():
+            case AddSub():
                 result = self._arithmetic(word, cell.a, "-" if cell.subtract else "+", cell.b, select)
-            case Product():
-                result = self._arithmetic(word, Ref(cell.a), "*", Ref(cell.b), select)
+            case Multiplier():
+                result = self._arithmetic(word, WordRef(cell.a), "*", WordRef(cell.b), select)
             case View():
                 return self._view(word, cell, select)
-            case Compare():
+            case Comparator():
                 return self._compare(cell, select)
             case Mux():
                 result = self._mux(word, cell, select)
@@ -76,11 +87,11 @@ class Expressions:
             result = Operand(f"{word.width}'({shifted})", word.width, result.signed)
         return result.with_sign(word.signed).text
 
-    def value(self, ref: Ref, width: int, signed: bool, select: Select) -> str:
+    def value(self, ref: WordRef, width: int, signed: bool, select: Select) -> str:
         """``ref`` in ``width`` bits."""
         return self._operand(ref, width, signed, select).text
 
-    def _arithmetic(self, word: Word, x: Ref, operator: str, y: Ref, select: Select) -> Operand:
+    def _arithmetic(self, word: Word, x: WordRef, operator: str, y: WordRef, select: Select) -> Operand:
         width = word.width + word.drop
         signed = word.signed or self._is_signed(x) or self._is_signed(y)
         a, b = (self._operand(ref, width, signed, select).text for ref in (x, y))
@@ -94,11 +105,11 @@ class Expressions:
         text = f"{select(cell.condition, 0, 1)} ? {a} : {b}"
         return Operand(f"({text})" if word.drop or signed != word.signed else text, width, signed)
 
-    def _compare(self, cell: Compare, select: Select) -> str:
+    def _compare(self, cell: Comparator, select: Select) -> str:
         signed = self._is_signed(cell.a) or self._is_signed(cell.b)
         width = max(self._bits(cell.a, signed), self._bits(cell.b, signed))
         a, b = (self._operand(ref, width, signed, select).text for ref in (cell.a, cell.b))
-        return f"{a} {_SYMBOL[cell.order]} {b}"
+        return f"{a} {_SYMBOL[cell.predicate]} {b}"
 
     def _view(self, word: Word, cell: View, select: Select) -> str:
         source = self._words[cell.a]
@@ -113,19 +124,19 @@ class Expressions:
             bits = Operand(select(cell.a, low, source.width), source.width - low, False)
         return bits.resized(word.width).with_sign(word.signed).text
 
-    def _is_signed(self, ref: Ref) -> bool:
+    def _is_signed(self, ref: WordRef) -> bool:
         return self._words[ref.word].signed
 
-    def _bits(self, ref: Ref, signed: bool) -> int:
+    def _bits(self, ref: WordRef, signed: bool) -> int:
         """Bits that the values of ``ref`` take, one more for an unsigned one among signed."""
         word = self._words[ref.word]
         width = width_of(word.lo << ref.shift, word.hi << ref.shift)
         return max(width + (1 if signed and not word.signed else 0), 1)
 
-    def _operand(self, ref: Ref, width: int, signed: bool, select: Select) -> Operand:
+    def _operand(self, ref: WordRef, width: int, signed: bool, select: Select) -> Operand:
         """``ref`` modulo ``2**width``."""
         word = self._words[ref.word]
-        if isinstance(word.cell, Constant):
+        if isinstance(word.cell, Literal):
             return Operand(literal(word.cell.value << ref.shift, width, signed), width, signed)
         bits = min(word.width, width - ref.shift)
         if bits <= 0:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bitsmith.netlist.netlist import Constant, Netlist, Port, operands
-from bitsmith.netlist.pipeline import Schedule
+from bitsmith.netlist.netlist import InputPort, Literal, Netlist, operands
+from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.netlist.reads import Read, reads
 from bitsmith.rtl.names import Names, identifier
 
@@ -49,7 +49,7 @@ class Part:
 class Layout:
     """The modules of a netlist and the names and extents of their signals."""
 
-    def __init__(self, netlist: Netlist, schedule: Schedule, top: str) -> None:
+    def __init__(self, netlist: Netlist, schedule: PipelineStages, top: str) -> None:
         self.netlist = netlist
         self.schedule = schedule
         self.parts: dict[str, Part] = {}
@@ -89,7 +89,7 @@ class Layout:
 
     def _layer_of(self, word: int) -> str:
         item = self.netlist.words[word]
-        return TOP if isinstance(item.cell, Port) else self._layers[item.origin]
+        return TOP if isinstance(item.cell, InputPort) else self._layers[item.origin]
 
     def _first_stages(self) -> list[int]:
         """The stage of every word; of an absorbed one, the first in which all is there that it is made of."""
@@ -111,7 +111,7 @@ class Layout:
         stems = [identifier(f"{o.layer}_{o.op}" if o.layer else o.op) for o in self.netlist.origins]
         found: list[str] = []
         for word in self.netlist.words:
-            if isinstance(word.cell, Constant):
+            if isinstance(word.cell, Literal):
                 found.append("")
                 continue
             if word.element >= 0:
@@ -126,7 +126,7 @@ class Layout:
         """Note that ``part`` reads these bits in ``stage``."""
         for word, low, high in wanted:
             cell = self.netlist.words[word].cell
-            if isinstance(cell, Constant):
+            if isinstance(cell, Literal):
                 continue
             signal, mask = Signal(word, stage), (1 << high) - (1 << low)
             if signal not in part.used and (home := self.part_of(word)) is not part:

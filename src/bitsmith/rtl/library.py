@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-AXI_STREAM_LIBRARY = ("bitsmith_fifo.sv", "bitsmith_axis.sv")
+AXI_STREAM_LIBRARY = ("bitsmith_axis_fifo.sv", "bitsmith_axis.sv")
 CONTROL_LIBRARY = ("bitsmith_framer.sv", "bitsmith_control.sv")
 AVALON_LIBRARY = ("bitsmith_framer.sv", "bitsmith_symbols.sv")
 UART_LIBRARY = (
     *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
-    *("bitsmith_framer.sv", "bitsmith_queue.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
+    *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
 SHELL_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
 """All modules of shells: around a pipeline `AXI_STREAM_LIBRARY`, and those of the shell itself."""
 STREAM_LIBRARY = (
-    *("bitsmith_queue.sv", "bitsmith_split.sv", "bitsmith_gather.sv", "bitsmith_reduce.sv"),
-    *("bitsmith_fold.sv", "bitsmith_fold_factors.sv"),
+    *("bitsmith_fifo.sv", "bitsmith_downsizer.sv", "bitsmith_upsizer.sv", "bitsmith_reduce.sv"),
+    *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv"),
     *("bitsmith_delay.sv", "bitsmith_window.sv", "bitsmith_window_axis.sv", "bitsmith_order.sv", "bitsmith_reorder.sv"),
-    *("bitsmith_merge.sv", "bitsmith_scan.sv", "bitsmith_source.sv", "bitsmith_load.sv"),
+    *("bitsmith_interleave.sv", "bitsmith_scan.sv", "bitsmith_rom.sv", "bitsmith_load.sv"),
 )
-"""Processes that pass tokens, and the queues between them."""
+"""Processes that pass tokens, and the FIFOs between them."""
 
 _LIBRARY = Path(__file__).parent / "lib"
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -1,4 +1,4 @@
-"""The text of a streaming top in the making: signals, instances, queues, tables and ports."""
+"""The text of a streaming top in the making: signals, instances, FIFOs, tables and ports."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class StreamTop:
         self.loads: list[WeightPort] = []
         self.loading: list[str] = []
         """Signals that hold the network in reset, while weights are loaded."""
-        has_memories = any(isinstance(p.kind, kinds.Rom | kinds.Fold) and p.kind.loaded for p in network.processes)
+        has_memories = any(
+            isinstance(p.kind, kinds.Rom | kinds.FoldedProduct) and p.kind.loaded for p in network.processes
+        )
         self.reset = "halt" if has_memories else "rst"
         self.memories: dict[str, Memory] = {}
         self.readers: dict[OutputPort, list[tuple[int, int]]] = {}
@@ -101,8 +103,8 @@ class StreamTop:
         """A vector, also of one bit, so that slices of it are legal."""
         self.say(f"logic [{width - 1}:0] {name};")
 
-    def queues(self, number: int, process: Process) -> None:
-        """The queues in front of the operands; their producers come earlier, so their signals are declared."""
+    def fifos(self, number: int, process: Process) -> None:
+        """The FIFOs in front of the operands; their producers come earlier, so their signals are declared."""
         for operand, source in enumerate(process.args):
             x, y = f"p{number}_x{operand}", f"p{source.process}_y{source.port}"
             width = bits(layout(process.takes[operand].token))
@@ -110,10 +112,10 @@ class StreamTop:
                 self.wire(f"{x}_{signal}", 1)
             self.word(f"{x}_data", width)
             depth = self.plan.depth(number, operand)
-            self.holds(f"{x}_queue", process, width)
+            self.holds(f"{x}_fifo", process, width)
             self.instance(
-                "queue",
-                f"{x}_queue",
+                "fifo",
+                f"{x}_fifo",
                 {"WIDTH": width, "DEPTH": depth},
                 {
                     "free": f"{x}_free",
@@ -130,7 +132,7 @@ class StreamTop:
         self.memories[instance] = Memory(", ".join(process.layers), width)
 
     def result(self, number: int, port: int, elements: Layout) -> None:
-        """The signals of a result: free when each reader's queue is."""
+        """The signals of a result: free when each reader's FIFO is."""
         y = f"p{number}_y{port}"
         for signal in ("free", "claim", "put"):
             self.wire(f"{y}_{signal}", 1)

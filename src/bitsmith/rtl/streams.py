@@ -1,4 +1,4 @@
-"""Writes a network of processes as SystemVerilog: cores of the token functions, modules of ``rtl/lib``, and queues between.
+"""Writes a network of processes as SystemVerilog: cores of the token functions, modules of ``rtl/lib``, and FIFOs between.
 
 The top's ports, per input and output of the program: ``<name>_valid``, ``<name>_ready``, ``<name>_data`` (one token), and
 ``<name>_last`` of outputs, with the last token of a frame; ``clk`` and ``rst`` (synchronous, active high). Weights that come
@@ -14,9 +14,9 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, Process, hull, period
+from bitsmith.dataflow.processes import Network, Process, kind_name, period, union_type
 from bitsmith.dataflow.schedule import schedule
-from bitsmith.dataflow.timing import REDUCE_LATENCY, fold_latency, is_monotone, timing
+from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
 from bitsmith.devices.delay import DelayModel
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
@@ -47,8 +47,8 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
             cores[number] = write(netlist, stages, f"{top}_core{number}", title)
     latencies = {number: core.latency for number, core in cores.items()}
     for number, process in enumerate(network.processes):
-        if isinstance(process.kind, kinds.Fold):
-            latencies[number] = fold_latency(int(process.kind.weights.shape[2]))
+        if isinstance(process.kind, kinds.FoldedProduct):
+            latencies[number] = product_latency(int(process.kind.weights.shape[2]))
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
     text = StreamTop(network, cores, schedule(network, latencies), delays.block, top, title, over_budget)
@@ -69,39 +69,39 @@ def _core_program(process: Process) -> Program | None:
 
 def _process(top: StreamTop, number: int, process: Process) -> None:
     about = f" ({', '.join(' '.join(layer.split()) for layer in process.layers)})" if process.layers else ""
-    top.say("", f"// {number}: {type(process.kind).__name__.lower()}{about}")
-    top.queues(number, process)
+    top.say("", f"// {number}: {kind_name(process.kind)}{about}")
+    top.fifos(number, process)
     for port, stream in enumerate(process.results):
         top.result(number, port, layout(stream.token))
     kind = process.kind
     match kind:
         case kinds.Source():
-            _entry(top, number, kind, process)
+            _source(top, number, kind, process)
         case kinds.Sink():
-            _exit(top, number, kind, process)
+            _sink(top, number, kind, process)
         case kinds.Rom():
             _rom(top, number, kind, process)
         case kinds.Map():
             _map(top, number, kind, process)
-        case kinds.Fold():
-            _fold(top, number, kind, process)
+        case kinds.FoldedProduct():
+            _folded_product(top, number, kind, process)
         case kinds.Window():
             _window(top, number, kind, process)
         case kinds.Reduce():
             _reduce(top, number, kind, process)
         case kinds.WidthConverter():
-            _regroup(top, number, kind, process)
+            _width_converter(top, number, kind, process)
         case kinds.Reorder():
             _reorder(top, number, kind, process)
         case kinds.Interleave():
-            _merge(top, number, kind, process)
+            _interleave(top, number, kind, process)
         case kinds.Scan():
             _scan(top, number, kind, process)
         case _:
             assert_never(kind)
 
 
-def _entry(top: StreamTop, number: int, kind: kinds.Source, process: Process) -> None:
+def _source(top: StreamTop, number: int, kind: kinds.Source, process: Process) -> None:
     name = top.names.unique(identifier(kind.name))
     stream = process.results[0]
     port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
@@ -123,7 +123,7 @@ def _entry(top: StreamTop, number: int, kind: kinds.Source, process: Process) ->
     )
 
 
-def _exit(top: StreamTop, number: int, kind: kinds.Sink, process: Process) -> None:
+def _sink(top: StreamTop, number: int, kind: kinds.Sink, process: Process) -> None:
     name = top.names.unique(identifier(kind.name))
     stream = process.takes[0]
     port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
@@ -169,7 +169,7 @@ def _rom(top: StreamTop, number: int, kind: kinds.Rom, process: Process) -> None
         ports, table = top.looked_up(number, "values", width, values)
     y = f"p{number}_y0"
     top.instance(
-        "source",
+        "rom",
         f"p{number}",
         {"WIDTH": width, "TOKENS": len(rows)},
         {
@@ -200,11 +200,11 @@ def _map(top: StreamTop, number: int, kind: kinds.Map, process: Process) -> None
         )
 
 
-def _fold(top: StreamTop, number: int, kind: kinds.Fold, process: Process) -> None:
+def _folded_product(top: StreamTop, number: int, kind: kinds.FoldedProduct, process: Process) -> None:
     groups, steps, n, m = kind.weights.shape
     lanes = process.takes[0].token.shape[0]
     have = layout(process.takes[0].token)
-    each = hull(process.takes[0].token, 1)
+    each = union_type(process.takes[0].token, 1)
     wanted = [element for _ in range(lanes) for element in layout(each)]
     signed = any(element.signed for element in wanted)
     x_width = uniform(wanted)[0].width if signed else max(max(element.width for element in wanted), 1)
@@ -231,7 +231,7 @@ def _fold(top: StreamTop, number: int, kind: kinds.Fold, process: Process) -> No
         )
     top.word(f"p{number}_y", bits(results))
     top.instance(
-        "fold",
+        "folded_product",
         f"p{number}",
         {
             "LANES": lanes,
@@ -290,16 +290,16 @@ def _reduce(top: StreamTop, number: int, kind: kinds.Reduce, process: Process) -
     top.converted(number, inner, want)
 
 
-def _regroup(top: StreamTop, number: int, kind: kinds.WidthConverter, process: Process) -> None:
+def _width_converter(top: StreamTop, number: int, kind: kinds.WidthConverter, process: Process) -> None:
     have, want = layout(process.takes[0].token), layout(process.results[0].token)
     if len(have) < len(want):
         parts = len(want) // len(have)
-        top.instance("gather", f"p{number}", {"PARTS": parts, "WIDTH": bits(have)}, top.standard(number))
+        top.instance("upsizer", f"p{number}", {"PARTS": parts, "WIDTH": bits(have)}, top.standard(number))
         return
     parts = len(have) // len(want)
     x = top.prepared(f"p{number}_x", f"p{number}_x0_data", have, want * parts)
     top.instance(
-        "split", f"p{number}", {"PARTS": parts, "TIMES": kind.times, "WIDTH": bits(want)}, top.standard(number, x)
+        "downsizer", f"p{number}", {"PARTS": parts, "TIMES": kind.times, "WIDTH": bits(want)}, top.standard(number, x)
     )
 
 
@@ -342,7 +342,7 @@ def _reorder(top: StreamTop, number: int, kind: kinds.Reorder, process: Process)
     top.instance("reorder", f"p{number}_buffer", parameters, {**top.standard(number, x), **ports})
 
 
-def _merge(top: StreamTop, number: int, kind: kinds.Interleave, process: Process) -> None:
+def _interleave(top: StreamTop, number: int, kind: kinds.Interleave, process: Process) -> None:
     operands = len(process.args)
     want = layout(process.results[0].token)
     # What comes may be known to lie in less than the result holds.
@@ -360,7 +360,7 @@ def _merge(top: StreamTop, number: int, kind: kinds.Interleave, process: Process
     joined["x_data"] = f"{{{', '.join(reversed(words))}}}"
     ports = {**top.standard(number), **joined, **index, "which": table}
     parameters = {"OPERANDS": operands, "WIDTH": bits(want), "ACTIONS": len(source)}
-    top.instance("merge", f"p{number}", parameters, ports)
+    top.instance("interleave", f"p{number}", parameters, ports)
 
 
 def _scan(top: StreamTop, number: int, kind: kinds.Scan, process: Process) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from bitsmith.netlist.netlist import Netlist, Rom, Word, reduce_bits
+from bitsmith.netlist.netlist import Netlist, RomRead, Word, reduce_bits
 from bitsmith.rtl.expressions import literal
 
 
@@ -22,7 +22,7 @@ class TableShape:
     address_signed: bool
 
     @staticmethod
-    def of(netlist: Netlist, word: Word, rom: Rom) -> TableShape:
+    def of(netlist: Netlist, word: Word, rom: RomRead) -> TableShape:
         """The module that computes ``word``."""
         address = netlist.words[rom.address]
         return TableShape(rom.table, rom.first, word.drop, word.width, word.signed, address.width, address.signed)

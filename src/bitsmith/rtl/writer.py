@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bitsmith.errors import ProgramError
-from bitsmith.netlist.netlist import Field, Netlist, Port, Rom
-from bitsmith.netlist.pipeline import Schedule
+from bitsmith.netlist.netlist import Field, InputPort, Netlist, RomRead
+from bitsmith.netlist.pipeline import PipelineStages
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.expressions import Expressions, Operand
 from bitsmith.rtl.hierarchy import TOP, Bits, Layout, Part, Signal
@@ -32,7 +32,7 @@ class Title:
     digest: str
 
 
-def write(netlist: Netlist, schedule: Schedule, top: str, title: Title) -> RtlDesign:
+def write(netlist: Netlist, schedule: PipelineStages, top: str, title: Title) -> RtlDesign:
     """The sources of ``netlist`` with the stages of ``schedule``; ``top`` names the top module."""
     return _Writer(netlist, schedule, identifier(top), title).design()
 
@@ -42,7 +42,7 @@ def _range(bits: Bits) -> str:
 
 
 class _Writer:
-    def __init__(self, netlist: Netlist, schedule: Schedule, top: str, title: Title) -> None:
+    def __init__(self, netlist: Netlist, schedule: PipelineStages, top: str, title: Title) -> None:
         self._netlist = netlist
         self._schedule = schedule
         self._top = top
@@ -76,7 +76,7 @@ class _Writer:
         found: dict[TableShape, str] = {}
         for index in sorted(self._live):
             word = self._netlist.words[index]
-            if isinstance(word.cell, Rom):
+            if isinstance(word.cell, RomRead):
                 shape = TableShape.of(self._netlist, word, word.cell)
                 if shape not in found:
                     layer = self._netlist.origins[word.origin].layer
@@ -129,9 +129,9 @@ class _Writer:
         def select(operand: int, low: int, high: int) -> str:
             return self._bits(Signal(operand, signal.stage), low, high)
 
-        if isinstance(word.cell, Port):
+        if isinstance(word.cell, InputPort):
             return [f"assign {name} = {self._port(word.cell.element, word.drop, word.width, word.signed)};"]
-        if isinstance(word.cell, Rom):
+        if isinstance(word.cell, RomRead):
             table = self._tables[TableShape.of(self._netlist, word, word.cell)]
             address = select(word.cell.address, 0, self._netlist.words[word.cell.address].width)
             return [f"{table} {name}_rom (.address({address}), .value({name}));"]
@@ -240,7 +240,7 @@ class _Writer:
         read = {}
         for index in self._live:
             word = self._netlist.words[index]
-            if isinstance(word.cell, Port):
+            if isinstance(word.cell, InputPort):
                 read[word.cell.element] = Bits(word.drop, word.drop + word.width)
         found: list[str] = []
         for element, item in enumerate(self._netlist.inputs):

@@ -19,7 +19,7 @@ module formal_start (
     end
 endmodule
 
-// A queue of TOKENS arbitrary tokens, and then nothing. A token waits until it is taken.
+// A FIFO of TOKENS arbitrary tokens, and then nothing. A token waits until it is taken.
 module formal_operand #(
     parameter int unsigned TOKENS = 4,
     parameter int unsigned WIDTH = 2
@@ -54,7 +54,7 @@ module formal_operand #(
     end
 endmodule
 
-// A queue for RESULTS tokens, each put LATENCY cycles after its place is claimed. Beyond them none may come, or (ENDLESS) no
+// A FIFO for RESULTS tokens, each put LATENCY cycles after its place is claimed. Beyond them none may come, or (ENDLESS) no
 // more place becomes free. In eager runs all are there by cycle BY.
 module formal_result #(
     parameter int unsigned RESULTS = 4,

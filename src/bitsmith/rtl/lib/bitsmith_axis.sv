@@ -59,7 +59,7 @@ module bitsmith_axis #(
     logic unused_last_ready;
     logic unused_last_valid;
 
-    bitsmith_fifo #(
+    bitsmith_axis_fifo #(
         .WIDTH(OUT_WIDTH),
         .DEPTH(PLACES)
     ) results (
@@ -73,7 +73,7 @@ module bitsmith_axis #(
         .out_data (result)
     );
 
-    bitsmith_fifo #(
+    bitsmith_axis_fifo #(
         .WIDTH(1),
         .DEPTH(PLACES)
     ) lasts (

@@ -1,57 +1,121 @@
-// Synchronous first-in first-out buffer with first-word fall-through.
+// FIFO in front of an operand, whose slots are claimed before they are filled.
 //
-// A word written in one cycle can be read in the next: out_data shows the oldest word whenever out_valid is high, and
-// out_ready takes it. in_ready depends on registers only, so a full buffer does not accept a word in the cycle in which
-// one is taken. The memory is read asynchronously and becomes look-up-table memory.
+// A slot is claimed (only if free) when an action starts that will fill it, filled in order by put in the same cycle or any
+// later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
+// through a pipeline always has a slot to go. free and valid depend on registers only.
 //
-// WIDTH   bits of a word, at least 1
-// DEPTH   words that it holds, at least 1, not only powers of two
+// Two slots are registers, one behind the other. Small memories are read asynchronously and become look-up-table memory. Large
+// ones are read synchronously and become block memory: they are read one slot ahead, and a word that is put into the slot
+// that will be shown goes around the memory. In simulation the most slots ever in use are printed at the end.
+//
+// WIDTH   bits of a token, at least 1
+// DEPTH   slots, at least 1, not only powers of two
+// BLOCK   whether the memory is read synchronously
 // rst     synchronous, active high; empties it
 module bitsmith_fifo #(
     parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 16
+    parameter int unsigned DEPTH = 16,
+    parameter bit BLOCK = DEPTH > 32 && WIDTH * DEPTH > 2048
 ) (
     input  logic             clk,
     input  logic             rst,
-    input  logic             in_valid,
-    output logic             in_ready,
-    input  logic [WIDTH-1:0] in_data,
-    output logic             out_valid,
-    input  logic             out_ready,
-    output logic [WIDTH-1:0] out_data
+    output logic             free,
+    input  logic             claim,
+    input  logic             put,
+    input  logic [WIDTH-1:0] put_data,
+    output logic             valid,
+    input  logic             take,
+    output logic [WIDTH-1:0] data
 );
     localparam int unsigned ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
     localparam int unsigned COUNT_BITS = $clog2(DEPTH + 1);
     localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
     localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
 
-    logic [WIDTH-1:0] memory[DEPTH];
     logic [ADDRESS_BITS-1:0] write_at;
     logic [ADDRESS_BITS-1:0] read_at;
-    logic [COUNT_BITS-1:0] count;
-    logic put;
-    logic take;
+    logic [ADDRESS_BITS-1:0] next_read_at;
+    logic [COUNT_BITS-1:0] claimed;  // slots, until their tokens are taken
+    logic [COUNT_BITS-1:0] held;  // tokens
 
-    assign in_ready = count != FULL;
-    assign out_valid = count != '0;
-    assign out_data = memory[read_at];
-    assign put = in_valid & in_ready;
-    assign take = out_valid & out_ready;
+    assign free = claimed != FULL;
+    assign valid = held != '0;
+    assign next_read_at = take ? after(read_at) : read_at;
 
-    always_ff @(posedge clk) begin
-        if (put) memory[write_at] <= in_data;
-    end
+    function automatic logic [ADDRESS_BITS-1:0] after(input logic [ADDRESS_BITS-1:0] slot);
+        after = (DEPTH != 1 << ADDRESS_BITS && slot == LAST) ? '0 : slot + 1'b1;
+    endfunction
+
+    function automatic logic [COUNT_BITS-1:0] counted(input logic [COUNT_BITS-1:0] count, input logic up, down);
+        logic [COUNT_BITS-1:0] change;
+        change = {COUNT_BITS{down & ~up}};
+        change[0] = up ^ down;
+        counted = count + change;
+    endfunction
 
     always_ff @(posedge clk) begin
         if (rst) begin
             write_at <= '0;
             read_at <= '0;
-            count <= '0;
+            claimed <= '0;
+            held <= '0;
         end else begin
-            if (put) write_at <= (write_at == LAST) ? '0 : write_at + 1'b1;
-            if (take) read_at <= (read_at == LAST) ? '0 : read_at + 1'b1;
-            if (put & ~take) count <= count + 1'b1;
-            if (take & ~put) count <= count - 1'b1;
+            if (put) write_at <= after(write_at);
+            read_at <= next_read_at;
+            claimed <= counted(claimed, claim, take);
+            held <= counted(held, put, take);
         end
     end
+
+    if (BLOCK) begin : g_block
+        (* no_rw_check *) logic [WIDTH-1:0] memory[DEPTH];
+        logic [WIDTH-1:0] stored;
+        logic [WIDTH-1:0] passed;
+        logic around;
+
+        always_ff @(posedge clk) begin
+            if (put) memory[write_at] <= put_data;
+            stored <= memory[next_read_at];
+        end
+
+        always_ff @(posedge clk) begin
+            passed <= put_data;
+            around <= put & (write_at == next_read_at);
+        end
+
+        assign data = around ? passed : stored;
+    end else if (DEPTH == 2) begin : g_pair
+        // The word that is shown is always in the same slot.
+        logic [WIDTH-1:0] first;
+        logic [WIDTH-1:0] second;
+        logic unused;
+
+        assign unused = ^{write_at, read_at};
+
+        always_ff @(posedge clk) begin
+            if (put) second <= put_data;
+            if (take | ~valid) first <= (held == FULL) ? second : put_data;
+        end
+
+        assign data = first;
+    end else begin : g_small
+        logic [WIDTH-1:0] memory[DEPTH];
+
+        always_ff @(posedge clk) begin
+            if (put) memory[write_at] <= put_data;
+        end
+
+        assign data = memory[read_at];
+    end
+
+`ifdef VERILATOR
+    logic [COUNT_BITS-1:0] peak;
+
+    always_ff @(posedge clk) begin
+        if (rst) peak <= '0;
+        else if (claimed > peak) peak <= claimed;
+    end
+
+    final $display("%m peak %0d of %0d", peak, DEPTH);
+`endif
 endmodule

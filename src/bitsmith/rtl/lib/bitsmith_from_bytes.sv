@@ -36,7 +36,7 @@ module bitsmith_from_bytes #(
         end
     end
 
-    bitsmith_queue #(
+    bitsmith_fifo #(
         .WIDTH(8 * BYTES),
         .DEPTH(TOKENS)
     ) frame (

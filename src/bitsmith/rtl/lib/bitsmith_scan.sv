@@ -2,13 +2,13 @@
 //
 // The first action of a frame takes the initial states and the first tokens, those that follow use the states that the core
 // gave. An action starts the core; the next one is done in the cycle after the core's answer, at the earliest. The
-// result is put with the answer. Tokens of the sequences go straight from their queues to the core, results straight from
+// result is put with the answer. Tokens of the sequences go straight from their FIFOs to the core, results straight from
 // the core to theirs.
 //
 // STEPS          actions of a frame
 // STATES_WIDTH   bits of all states
-// initial_*      the queues of the initial states, which are all taken at once
-// x_*            the queues of the sequences, which are all taken at once
+// initial_*      the FIFOs of the initial states, which are all taken at once
+// x_*            the FIFOs of the sequences, which are all taken at once
 // core_states    states for the core while core_valid starts it
 // core_answers   the core's out_valid, with next_states in its out_data; the core's latency is fixed, 0 at least
 module bitsmith_scan #(

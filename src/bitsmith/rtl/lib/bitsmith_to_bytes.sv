@@ -54,7 +54,7 @@ module bitsmith_to_bytes #(
         end
     end
 
-    bitsmith_queue #(
+    bitsmith_fifo #(
         .WIDTH(8 * BYTES),
         .DEPTH(PLACES)
     ) waiting (

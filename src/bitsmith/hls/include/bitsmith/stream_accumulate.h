@@ -1,7 +1,7 @@
 // Processes that make one token of several: sums of products, sums, greatest elements. A is the accumulator's type: it
 // has the result's integer bits and every fractional bit. Arrays that outlive a step belong to the caller.
-#ifndef BITSMITH_KERNELS_STREAM_FOLD_H
-#define BITSMITH_KERNELS_STREAM_FOLD_H
+#ifndef BITSMITH_KERNELS_STREAM_ACCUMULATE_H
+#define BITSMITH_KERNELS_STREAM_ACCUMULATE_H
 
 namespace kernels {
 
@@ -9,7 +9,7 @@ namespace kernels {
 /// type W, in the order in which they are used; VECTORS times over.
 template <class W, class A, class X, class Y, int VECTORS, int GROUPS, int STEPS, int LANES, int N, int M, class RAW,
           class IN, class OUT>
-void fold(IN &x, const RAW weights[GROUPS * STEPS * N * M], A sums[LANES * M], OUT &y) {
+void folded_product(IN &x, const RAW weights[GROUPS * STEPS * N * M], A sums[LANES * M], OUT &y) {
     int step = 0;
     int tile = 0;
     BITSMITH_STEPS

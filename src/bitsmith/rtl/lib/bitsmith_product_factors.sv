@@ -1,4 +1,4 @@
-// Factors of the products of bitsmith_fold, registered: VECTORS vectors of N numbers, number k of vector v being number
+// Factors of the products of bitsmith_folded_product, registered: VECTORS vectors of N numbers, number k of vector v being number
 // v * N + k of data.
 //
 // With PAIRS the numbers of each two neighbouring vectors are packed as low + high * 2**SHIFT; those of a last vector
@@ -8,7 +8,7 @@
 // WIDTH         bits of a number, which is signed if SIGNED
 // SHIFT         at least WIDTH, and more if not SIGNED
 // FACTOR_WIDTH  bits of a factor, signed, enough for it
-module bitsmith_fold_factors #(
+module bitsmith_product_factors #(
     parameter int unsigned VECTORS = 2,
     parameter int unsigned N = 1,
     parameter int unsigned WIDTH = 4,

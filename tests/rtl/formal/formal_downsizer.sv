@@ -1,5 +1,5 @@
-// bitsmith_split gives each part of each token, TIMES times over.
-module formal_split #(
+// bitsmith_downsizer gives each part of each token, TIMES times over.
+module formal_downsizer #(
     parameter int unsigned PARTS = 3,
     parameter int unsigned TIMES = 2
 ) (
@@ -21,7 +21,7 @@ module formal_split #(
     formal_result #(.RESULTS(RESULTS), .BY(RESULTS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_split #(.PARTS(PARTS), .TIMES(TIMES), .WIDTH(WIDTH)) dut (
+    bitsmith_downsizer #(.PARTS(PARTS), .TIMES(TIMES), .WIDTH(WIDTH)) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .y_free, .y_claim, .y_put, .y_data
     );
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from bitsmith.errors import ToolFailedError, ToolMissingError
-from bitsmith.flows.base import TOOLS, YOSYS, Command, FoundTool, Origin, Tool, execute, find, run, survey
+from bitsmith.flows.run import Command, execute, run
+from bitsmith.flows.tools import TOOLS, YOSYS, FoundTool, Origin, Tool, find, survey
 
 FAKE = Tool(
     name="forge",
@@ -221,7 +222,8 @@ def test_interrupt_ends_the_whole_group_and_leaves_no_output(tmp_path: Path) -> 
     """Ctrl-C in a process of its own, as a user would press it."""
     call = command(tmp_path, "echo half > net.json; trap '' INT; sleep 60 & echo $! > child; wait")
     program = (
-        "from pathlib import Path; from bitsmith.flows.base import Command, run\n"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it\n"
+        "from pathlib import Path; from bitsmith.flows.run import Command, run\n"
         f"p = Path({str(tmp_path)!r}); run(Command({call.argv!r}, p, p / 'log', outputs=(p / 'net.json',)))"
     )
     user = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
@@ -277,7 +279,7 @@ def test_flow_runs_from_find_to_read(path: Path, tmp_path: Path) -> None:
 def test_sigterm_ends_the_tool_too(tmp_path: Path) -> None:
     tool = script(tmp_path / "tool", "sleep 60 & echo $$ $! > pids; wait")
     code = (
-        "from pathlib import Path; from bitsmith.flows.base import Command, run\n"
+        "from pathlib import Path; from bitsmith.flows.run import Command, run\n"
         f"run(Command(argv=({str(tool)!r},), cwd=Path({str(tmp_path)!r}), log=Path({str(tmp_path / 'log')!r})))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

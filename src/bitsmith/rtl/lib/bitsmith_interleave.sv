@@ -6,7 +6,7 @@
 // OPERANDS   operands; number k has bit k of x_valid and x_take and the k-th WIDTH bits of x_data
 // WIDTH      bits of a token
 // ACTIONS    actions of a frame
-module bitsmith_merge #(
+module bitsmith_interleave #(
     parameter int unsigned OPERANDS = 2,
     parameter int unsigned WIDTH = 8,
     parameter int unsigned ACTIONS = 8,

@@ -1,6 +1,6 @@
-// The queue behind hls::stream and ac_channel, for one thread: it never fills, and a read of nothing is an error.
-#ifndef BITSMITH_QUEUE_H
-#define BITSMITH_QUEUE_H
+// The FIFO under hls::stream and ac_channel, for one thread: it never fills, and a read of nothing is an error.
+#ifndef BITSMITH_FIFO_H
+#define BITSMITH_FIFO_H
 
 #include <cstddef>
 #include <deque>
@@ -11,14 +11,14 @@
 namespace bitsmith {
 
 template <class T>
-class queue {
+class fifo {
     std::deque<T> items_;
     std::string name_;
 
 public:
-    explicit queue(std::string name) : name_(std::move(name)) {}
-    queue(const queue&) = delete;
-    queue& operator=(const queue&) = delete;
+    explicit fifo(std::string name) : name_(std::move(name)) {}
+    fifo(const fifo&) = delete;
+    fifo& operator=(const fifo&) = delete;
 
     std::size_t size() const { return items_.size(); }
     void put(const T& v) { items_.push_back(v); }

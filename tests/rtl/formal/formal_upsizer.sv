@@ -1,5 +1,5 @@
-// bitsmith_gather gives all tokens, PARTS at a time.
-module formal_gather #(
+// bitsmith_upsizer gives all tokens, PARTS at a time.
+module formal_upsizer #(
     parameter int unsigned PARTS = 3
 ) (
     input logic clk
@@ -20,7 +20,7 @@ module formal_gather #(
     formal_result #(.RESULTS(RESULTS), .BY(TOKENS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_gather #(.PARTS(PARTS), .WIDTH(WIDTH)) dut (
+    bitsmith_upsizer #(.PARTS(PARTS), .WIDTH(WIDTH)) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .y_free, .y_claim, .y_put, .y_data
     );
 

@@ -1,5 +1,5 @@
-// bitsmith_merge gives the next token of operand WHICH[k], for two frames.
-module formal_merge #(
+// bitsmith_interleave gives the next token of operand WHICH[k], for two frames.
+module formal_interleave #(
     parameter int unsigned ACTIONS = 5,
     parameter logic [ACTIONS-1:0] WHICH = 5'b10110,
     parameter bit SYNCHRONOUS = 1'b0
@@ -28,7 +28,7 @@ module formal_merge #(
     formal_result #(.RESULTS(RESULTS), .ENDLESS(1'b1), .BY(RESULTS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_merge #(.OPERANDS(2), .WIDTH(WIDTH), .ACTIONS(ACTIONS)) dut (
+    bitsmith_interleave #(.OPERANDS(2), .WIDTH(WIDTH), .ACTIONS(ACTIONS)) dut (
         .clk, .rst, .x_valid, .x_data, .x_take, .index, .next_index, .which, .y_free, .y_claim, .y_put, .y_data
     );
 

@@ -1,5 +1,5 @@
-// bitsmith_fold gives the products of arbitrary tokens with arbitrary weights, added up, LATENCY cycles after the last action.
-module formal_fold #(
+// bitsmith_folded_product gives the products of arbitrary tokens with arbitrary weights, added up, LATENCY cycles after the last action.
+module formal_folded_product #(
     parameter int unsigned LANES = 1,
     parameter int unsigned M = 1,
     parameter bit LANE_PAIRS = 1'b0,
@@ -37,7 +37,7 @@ module formal_fold #(
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
     always_ff @(posedge clk) rom_data <= weights[rom_address*N*M*W+:N*M*W];
-    bitsmith_fold #(
+    bitsmith_folded_product #(
         .LANES(LANES), .N(N), .M(M), .X_WIDTH(X), .X_SIGNED(X_SIGNED), .W_WIDTH(W), .LANE_PAIRS(LANE_PAIRS),
         .COLUMN_PAIRS(COLUMN_PAIRS), .Y_WIDTH(Y), .STEPS(STEPS), .GROUPS(GROUPS)
     ) dut (

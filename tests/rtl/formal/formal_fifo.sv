@@ -1,5 +1,5 @@
-// Tokens come out of bitsmith_queue as they went in, and it tells truly what is free and what is there.
-module formal_queue #(
+// Tokens come out of bitsmith_fifo as they went in, and it tells truly what is free and what is there.
+module formal_fifo #(
     parameter int unsigned DEPTH = 3,
     parameter bit BLOCK = 1'b0
 ) (
@@ -21,7 +21,7 @@ module formal_queue #(
     assign take = valid & takes_now;
     assign put_data = put ? tokens[filled*WIDTH+:WIDTH] : noise;
 
-    bitsmith_queue #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK)) dut (
+    bitsmith_fifo #(.WIDTH(WIDTH), .DEPTH(DEPTH), .BLOCK(BLOCK)) dut (
         .clk, .rst, .free, .claim, .put, .put_data, .valid, .take, .data
     );
 

@@ -1,12 +1,12 @@
 // The same elements in the same order in larger or smaller tokens. The array ``whole`` is a shift register.
-#ifndef BITSMITH_KERNELS_STREAM_GROUP_H
-#define BITSMITH_KERNELS_STREAM_GROUP_H
+#ifndef BITSMITH_KERNELS_STREAM_WIDTH_H
+#define BITSMITH_KERNELS_STREAM_WIDTH_H
 
 namespace kernels {
 
 /// One token of PARTS tokens of N elements each.
 template <class X, class Y, int TOKENS, int PARTS, int N, class T, class IN, class OUT>
-void gather(IN &x, T whole[PARTS * N], OUT &y) {
+void upsize(IN &x, T whole[PARTS * N], OUT &y) {
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS * PARTS; i++) {
@@ -29,7 +29,7 @@ void gather(IN &x, T whole[PARTS * N], OUT &y) {
 
 /// PARTS tokens of N elements of each token; these TIMES times over.
 template <class X, class Y, int TOKENS, int PARTS, int TIMES, int N, class T, class IN, class OUT>
-void split(IN &x, T whole[PARTS * N], OUT &y) {
+void downsize(IN &x, T whole[PARTS * N], OUT &y) {
     int step = 0;
     BITSMITH_STEPS
     for (int i = 0; i < TOKENS * TIMES * PARTS; i++) {

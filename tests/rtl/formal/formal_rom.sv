@@ -1,5 +1,5 @@
-// bitsmith_source gives arbitrary constant tokens, over and over.
-module formal_source #(
+// bitsmith_rom gives arbitrary constant tokens, over and over.
+module formal_rom #(
     parameter int unsigned TOKENS = 3,
     parameter bit SYNCHRONOUS = 1'b0
 ) (
@@ -17,7 +17,7 @@ module formal_source #(
     formal_result #(.RESULTS(3 * TOKENS), .ENDLESS(1'b1), .BY(3 * TOKENS)) result (
         .clk, .rst, .eager, .cycle, .free(y_free), .claim(y_claim), .put(y_put), .puts
     );
-    bitsmith_source #(.WIDTH(WIDTH), .TOKENS(TOKENS)) dut (
+    bitsmith_rom #(.WIDTH(WIDTH), .TOKENS(TOKENS)) dut (
         .clk, .rst, .index, .next_index, .table_data, .y_free, .y_claim, .y_put, .y_data
     );
 

@@ -5,7 +5,7 @@
 //
 // WIDTH    bits of a token
 // TOKENS   tokens of a frame
-module bitsmith_source #(
+module bitsmith_rom #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned TOKENS = 4,
     localparam int unsigned INDEX_BITS = (TOKENS > 1) ? $clog2(TOKENS) : 1

@@ -5,7 +5,7 @@
 //
 // PARTS   parts of a result, at least 1
 // WIDTH   bits of a part
-module bitsmith_gather #(
+module bitsmith_upsizer #(
     parameter int unsigned PARTS = 4,
     parameter int unsigned WIDTH = 8
 ) (

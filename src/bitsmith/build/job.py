@@ -1,0 +1,54 @@
+"""What a build needs to know of a converted model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.config import Backend, IOType
+from bitsmith.emulate import Emulator
+from bitsmith.ir.program import Program
+from bitsmith.mapping.directives import Directives
+from bitsmith.report.summary import Design
+
+Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
+"""Real inputs, samples first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is built where: the part, the clock and the project folder."""
+
+    output_dir: Path
+    project_name: str
+    part: str
+    clock_period_ns: float
+    clock_uncertainty: float = 0.0
+    """As a fraction of the period."""
+    input_data: Path | None = None
+    """Inputs for co-simulation (.npy), used when ``build`` is given none."""
+    backend: Backend = Backend.RTL
+    io_type: IOType = IOType.PARALLEL
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One build: what is to be made, and what it is compared with.
+
+    Args:
+        program: without probes.
+        emulator: of the same program.
+        design: the network as reports describe it.
+        inputs: one batch of real inputs per input of the program; None: generated ones.
+    """
+
+    program: Program
+    directives: Directives
+    target: Target
+    emulator: Emulator
+    design: Design
+    inputs: tuple[Batch, ...] | None = None

@@ -1,0 +1,57 @@
+// Synchronous first-in first-out buffer with first-word fall-through.
+//
+// A word written in one cycle can be read in the next: out_data shows the oldest word whenever out_valid is high, and
+// out_ready takes it. in_ready depends on registers only, so a full buffer does not accept a word in the cycle in which
+// one is taken. The memory is read asynchronously and becomes look-up-table memory.
+//
+// WIDTH   bits of a word, at least 1
+// DEPTH   words that it holds, at least 1, not only powers of two
+// rst     synchronous, active high; empties it
+module bitsmith_axis_fifo #(
+    parameter int unsigned WIDTH = 8,
+    parameter int unsigned DEPTH = 16
+) (
+    input  logic             clk,
+    input  logic             rst,
+    input  logic             in_valid,
+    output logic             in_ready,
+    input  logic [WIDTH-1:0] in_data,
+    output logic             out_valid,
+    input  logic             out_ready,
+    output logic [WIDTH-1:0] out_data
+);
+    localparam int unsigned ADDRESS_BITS = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam int unsigned COUNT_BITS = $clog2(DEPTH + 1);
+    localparam logic [ADDRESS_BITS-1:0] LAST = ADDRESS_BITS'(DEPTH - 1);
+    localparam logic [COUNT_BITS-1:0] FULL = COUNT_BITS'(DEPTH);
+
+    logic [WIDTH-1:0] memory[DEPTH];
+    logic [ADDRESS_BITS-1:0] write_at;
+    logic [ADDRESS_BITS-1:0] read_at;
+    logic [COUNT_BITS-1:0] count;
+    logic put;
+    logic take;
+
+    assign in_ready = count != FULL;
+    assign out_valid = count != '0;
+    assign out_data = memory[read_at];
+    assign put = in_valid & in_ready;
+    assign take = out_valid & out_ready;
+
+    always_ff @(posedge clk) begin
+        if (put) memory[write_at] <= in_data;
+    end
+
+    always_ff @(posedge clk) begin
+        if (rst) begin
+            write_at <= '0;
+            read_at <= '0;
+            count <= '0;
+        end else begin
+            if (put) write_at <= (write_at == LAST) ? '0 : write_at + 1'b1;
+            if (take) read_at <= (read_at == LAST) ? '0 : read_at + 1'b1;
+            if (put & ~take) count <= count + 1'b1;
+            if (take & ~put) count <= count - 1'b1;
+        end
+    end
+endmodule
