@@ -118,7 +118,7 @@ class Builder:
             with np.errstate(all="ignore"):
                 result = layer.reference([values[None] for values in known if values is not None])
             return Value(as_weights(result[0]), shape, batch, operands[0].label, kind)
-        inputs = tuple(self.number(operand, suffix) for operand in operands)
+        inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in operands)
         name = joined_names(self.prefix, suffix)
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
@@ -136,19 +136,28 @@ class Builder:
             ) from error
         return shape
 
-    def number(self, operand: Value, suffix: str = "") -> int:
-        """The node of a value; that of a constant is made when it is first needed."""
+    def number(self, operand: Value, name: str = "constant") -> int:
+        """The node of a value; that of a constant is made, with the ``name``, when it is first needed."""
+        if operand.mask is not None:
+            raise UnsupportedError("minus infinity", accepted="-inf only as a mask of softmax")
         if isinstance(operand.node, int):
             return operand.node
         found = self.draft.constants.get(id(operand.node))
         if found is not None:
             return found[1]
         values = finite(operand.node, operand.label or "a constant", self.where)
-        name = joined_names(self.prefix, suffix, "constant")
+        name = joined_names(self.prefix, name)
         number = self.draft.add(Emitted(Constant(values), (), self.origin, name, operand.label, "Constant"))
         # The array is kept, so that its identity stays its own.
         self.draft.constants[id(operand.node)] = operand.node, number
         return number
+
+    def named(self, value: Value, before: int) -> Value:
+        """``value``; where it is one of the first ``before`` nodes, an Identity gives it the operator's name."""
+        if not isinstance(value.node, int) or value.node >= before:
+            return value
+        y = self.emit(Identity(), replace(value, mask=None), kind=value.kind)
+        return replace(y, batch=value.batch, mask=value.mask)
 
     def each(self, layer: Layer, operand: Value, suffix: str = "") -> Value:
         """``layer`` on each item along the first axis, which has the batch and perhaps more."""
@@ -293,8 +302,15 @@ class Builder:
     def _two_steps(self, x: Value, scale: Value, offset: Value, suffix: str, kind: Kind) -> Value:
         plain = _is_all(offset, 0.0, x.shape)
         if not _is_all(scale, 1.0, x.shape):
-            x = self.emit(Multiply(), x, scale, suffix=suffix if plain else joined_names(suffix, "scaled"), kind=kind)
-        return x if plain else self.emit(Add(), x, offset, suffix=suffix, kind=kind)
+            name = suffix if plain else joined_names(suffix, "scaled")
+            x = self._with_operand(Multiply(), x, scale, name, joined_names(suffix, "scale"), kind)
+        return x if plain else self._with_operand(Add(), x, offset, suffix, joined_names(suffix, "offset"), kind)
+
+    def _with_operand(self, layer: Layer, x: Value, y: Value, suffix: str, name: str, kind: Kind) -> Value:
+        """``layer`` on ``x`` and ``y``; where that is a constant, its node has the name."""
+        if x.constant is None:
+            self.number(y, name)
+        return self.emit(layer, x, y, suffix=suffix, kind=kind)
 
 
 def joined_names(*names: str) -> str:

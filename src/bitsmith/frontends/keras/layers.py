@@ -28,6 +28,7 @@ from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.pooling import POOLING
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
+from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -35,7 +36,6 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
-from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _KERAS_EPSILON = 1e-7
@@ -229,7 +229,7 @@ LAYERS: dict[str, Translation] = {
     "ThresholdedReLU": Translation(unary(lambda call: thresholded_relu(call.config)), "ReLU"),
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
-    "Softmax": Translation(unary(lambda call: Softmax(softmax_axis(call))), "Softmax"),
+    "Softmax": Translation(lambda call: softmax(call.build, call.values[0], softmax_axis(call) + 1), "Softmax"),
     "BatchNormalization": _BATCH_NORMALIZATION,
     "BatchNormalizationV1": _BATCH_NORMALIZATION,
     "BatchNormalizationV2": _BATCH_NORMALIZATION,

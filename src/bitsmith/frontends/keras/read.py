@@ -29,7 +29,6 @@ from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.refusals import unknown
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.shape import Identity
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
@@ -88,11 +87,13 @@ def _network(graph: Graph, source: Source) -> Network:
             refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
     if refusals:
         raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
-    nodes = _named(draft, names)
-    ends = [[_result(results, value, source) for value in values] for values in (graph.inputs, graph.outputs)]
-    first, last = (
-        tuple(nodes[one.node].name for one in values if one and isinstance(one.node, int)) for values in ends
+    ends = Builder(draft, len(graph.calls) - 1, source.model.where)
+    inputs, outputs = (
+        [ends.number(one) for one in (_result(results, value, source) for value in values) if one is not None]
+        for values in (graph.inputs, graph.outputs)
     )
+    nodes = _named(draft, names)
+    first, last = (tuple(nodes[number].name for number in numbers) for numbers in (inputs, outputs))
     return Network(nodes, first, last, graph.name)
 
 
@@ -101,8 +102,8 @@ def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
     before = len(call.build.draft.nodes)
     with np.errstate(all="ignore"):  # what overflows is found by the builder
         found = placed_steps(call, translation.read(call))
-    if len(found) == 1 and isinstance(found[0].node, int) and found[0].node < before:
-        found = (call.build.emit(Identity(), *found),)
+    if len(found) == 1:
+        found = (call.build.named(found[0], before),)
     return tuple(replace(value.plain(), kind=Kind.REAL) for value in found)
 
 

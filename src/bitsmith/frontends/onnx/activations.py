@@ -41,13 +41,9 @@ def _along_axis(build: Callable[[Call, Value, int], Value]) -> Callable[[Call], 
     """A function along one axis; before operator set 13 all axes from that one on count as one."""
 
     def read(call: Call) -> Value:
-        x = call.masked(0)
+        x = call.tensor(0)
         if call.opset >= 13:
             return build(call, x, call.attributes.integer("axis", -1))
-        if x.mask is not None:
-            raise UnsupportedError(
-                "a mask before operator set 13", remedy="export the model with operator set 13 or later"
-            )
         axis = x.counted(call.attributes.integer("axis", 1)) if x.rank > 1 else 0
         if x.batch is not None and axis <= x.batch.axis:
             raise MixedSamplesError("normalises all samples together")
@@ -66,12 +62,10 @@ def _softmax(call: Call, x: Value, axis: int) -> Value:
 
 
 def _log_softmax(call: Call, x: Value, axis: int) -> Value:
-    call.tensor(0)  # which has no mask
     return activations.log_softmax(call.build, x, axis)
 
 
 def _hard_max(call: Call, x: Value, axis: int) -> Value:
-    call.tensor(0)  # which has no mask
     return activations.hard_max(call.build, x, axis)
 
 

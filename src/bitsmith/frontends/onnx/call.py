@@ -40,15 +40,7 @@ class Call:
 
     def operand(self, number: int) -> Operand | None:
         """Operand ``number``, None if it is left out; constants as the graph has them."""
-        found = self.operands[number] if number < len(self.operands) else None
-        if isinstance(found, Value) and found.mask is not None:
-            raise UnsupportedError("works on values of minus infinity", accepted="a Softmax after such a mask")
-        return found
-
-    def masked(self, number: int) -> Value:
-        """Operand ``number``, which may have a mask."""
-        found = self.operands[number] if number < len(self.operands) else None
-        return found if isinstance(found, Value) else self.tensor(number)
+        return self.operands[number] if number < len(self.operands) else None
 
     def required(self, number: int) -> Operand:
         """Operand ``number``.

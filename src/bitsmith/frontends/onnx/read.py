@@ -29,7 +29,7 @@ from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, trans
 from bitsmith.frontends.onnx.values import Known, Operand, Samples
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.shape import Identity, Reshape
+from bitsmith.layers.shape import Reshape
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
@@ -258,10 +258,7 @@ class _Reading:
     def _named(self, results: Results, call: Call, before: int) -> Results:
         """``results``; where the first is an operand as it was, an Identity gives it the operator's name."""
         first, *others = results if isinstance(results, tuple) else (results,)
-        if isinstance(first, Value) and isinstance(first.node, int) and first.node < before:
-            named = call.build.emit(Identity(), replace(first, mask=None), kind=first.kind)
-            return (replace(named, batch=first.batch, mask=first.mask), *others)
-        return results
+        return (call.build.named(first, before), *others) if isinstance(first, Value) else results
 
     def _with_all_axes(self, build: Builder, value: Operand | None) -> Operand | None:
         """The only sample with its batch axis as one of its own."""

@@ -71,7 +71,7 @@ def _glu(call: Call) -> Result:
 
 
 def _softmax(call: Call) -> Result:
-    return activations.softmax(call.build, call.tensor(masked=True), call.integer("dim"))
+    return activations.softmax(call.build, call.tensor(), call.integer("dim"))
 
 
 def _log_softmax(call: Call) -> Result:

@@ -107,12 +107,12 @@ def _where(call: Call) -> Result:
 
 
 def _masked_fill(call: Call) -> Result:
-    return logic.where(call.build, call.tensor("mask"), call.tensor("value"), call.tensor(masked=True))
+    return logic.where(call.build, call.tensor("mask"), call.tensor("value"), call.tensor())
 
 
 def _cast(call: Call) -> Result:
     """A change of type: to integers it cuts fractions off, to truth values it compares with 0."""
-    x = call.tensor(next(iter(call.node.arguments)), masked=True)
+    x = call.tensor(next(iter(call.node.arguments)))
     number = next((value.number for value in call.node.arguments.values() if isinstance(value, DType)), None)
     if number is None and call.given("other"):
         number = call.dtype_of("other")

@@ -68,16 +68,14 @@ class Call:
             return constant(_INFINITE[reference] if isinstance(reference, str) else float(reference), kind=kind)
         raise UnsupportedError(f"the argument {shown(reference)}", accepted="tensors and numbers")
 
-    def tensor(self, name: str = "self", *, masked: bool = False) -> Value:
-        """A tensor, or a number as a constant; ``masked`` says that a mask is understood."""
-        return self._tensor(self.argument(name), name, masked)
+    def tensor(self, name: str = "self") -> Value:
+        """A tensor, or a number as a constant."""
+        return self._tensor(self.argument(name), name)
 
-    def _tensor(self, argument: Argument, name: str, masked: bool = False) -> Value:
+    def _tensor(self, argument: Argument, name: str) -> Value:
         value = self._read(argument)
         if not isinstance(value, Value):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
-        if value.mask is not None and not masked:
-            raise UnsupportedError("minus infinity", accepted="-inf only as a mask of softmax")
         number = self.dtypes.get(argument.name) if isinstance(argument, Ref) else None
         return value if number is None else replace(value, kind=kind_of(number))
 

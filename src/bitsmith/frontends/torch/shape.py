@@ -16,7 +16,7 @@ from bitsmith.layers.shape import Broadcast, Flatten, Identity
 
 def _same(call: Call) -> Result:
     """What is the identity at inference and needs no node."""
-    return call.tensor(next(iter(call.node.arguments)), masked=True)
+    return call.tensor(next(iter(call.node.arguments)))
 
 
 def _dropout(call: Call) -> Result:
@@ -218,7 +218,7 @@ def _image(x: Value) -> Shape:
 
 
 def _sym_size(call: Call) -> Result:
-    x = call.tensor(next(iter(call.node.arguments)), masked=True)
+    x = call.tensor(next(iter(call.node.arguments)))
     return _sizes(call, x)[x.counted(call.integer("dim"))]
 
 
