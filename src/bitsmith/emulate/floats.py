@@ -85,7 +85,7 @@ def folder(
 
 
 def _bound(x: FloatArray, value: Objects) -> float | FloatArray:
-    """A bound as a number if there is one only (numpy is faster then), else in the precision of ``x``."""
+    """A bound as a number if there is only one (numpy is faster then), else in the precision of ``x``."""
     array = np.asarray(value)
     return float(array.ravel()[0]) if array.size == 1 else array.astype(x.dtype)
 
@@ -97,7 +97,7 @@ def _zero_outside(x: FloatArray, least: float | FloatArray, most: float | FloatA
 def _wrap(x: FloatArray, lo: Objects, span: Objects, scratch: Callable[[], FloatArray]) -> list[Kernel]:
     least, length = _bound(x, lo), _bound(x, span)
     if not bool(np.all((span & (span - 1)) == 0)):
-        # A range that is no number format; the remainder of floats is exact, only slow.
+        # The size of the range is not a power of two: the remainder of floats is exact, but slow.
         return [
             partial(np.subtract, x, least, out=x),
             partial(np.remainder, x, length, out=x),

@@ -249,5 +249,5 @@ def wrapper(lo: Objects, span: Objects, count: int) -> LimbFunction:
     if count == 1:
         divisor = span.astype(np.int64)
         return lambda x: (np.mod(x[0] - base[0], divisor) + base[0],)
-    # Ranges that are no number format and beyond 62 bits: nobody can write one, but the oracle knows what they mean.
+    # Sizes beyond 62 bits that are not powers of two: users cannot write them, but programs can have them.
     return lambda x: from_objects((to_objects(x) - lo) % span + lo, count)

@@ -44,7 +44,7 @@ def checked(op: Input, x: npt.ArrayLike) -> Reals:
 
 
 def fast(op: Input) -> bool:
-    """Whether the raw values of ``op`` are float64 numbers with a bit to spare."""
+    """True if the raw values of ``op`` are float64 numbers with a bit to spare."""
     return max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) < EXACT
 
 
@@ -76,7 +76,7 @@ def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
 
 
 def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
-    """Whether ``x`` times a power of two is what ``raw`` holds: integers may be too long, tiny numbers underflow."""
+    """True if ``raw`` is exactly ``x`` times a power of two: integers may be too long, and tiny numbers underflow."""
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size:
         return int(x.max()) <= 1 << 53 and int(x.min()) >= -(1 << 53)
     if x.dtype == np.float64 and bool(np.any(op.frac < 0)):

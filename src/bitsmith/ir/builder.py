@@ -97,7 +97,7 @@ class ProgramBuilder:
         return self.apply(ops.Const(_frozen(integers >> zeros), np.where(integers == 0, 0, fracs - zeros)))
 
     def parameter(self, name: str, raw: IntLike, fmt: FixedFormat, *, external: bool = False) -> Value:
-        """A tensor of ``fmt`` whose values hardware may be given anew; at present ``raw * 2**-frac``."""
+        """A tensor of ``fmt`` whose values may be loaded into hardware later; at present ``raw * 2**-frac``."""
         lo, hi = _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi))
         return self.apply(ops.Parameter(name, _frozen(objects(raw)), _fracs(fmt.frac), lo, hi, external))
 

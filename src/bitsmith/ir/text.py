@@ -70,7 +70,7 @@ def read_array(text: str) -> Ints:
         return scalar
     match = _ARRAY.fullmatch(text)
     if match is None:
-        raise ProgramError(f"{_short(text)}, which is no array")
+        raise ProgramError(f"{_short(text)}, which is not an array")
     shape = tuple(map(int, match[1].split("x")))
     size = math.prod(shape)
     if size > MAX_ELEMENTS:
@@ -105,7 +105,7 @@ def _write_tuple(value: object) -> str:
 
 def _read_tuple(text: str) -> tuple[int, ...]:
     if not (text.startswith("(") and text.endswith(")")):
-        raise ProgramError(f"{_short(text)}, which is no list of integers in parentheses")
+        raise ProgramError(f"{_short(text)}, which is not a list of integers in parentheses")
     return tuple(int(word) for word in text[1:-1].split(",") if word)
 
 
@@ -126,7 +126,7 @@ def read_name(text: str) -> str:
         return text
     if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
         return str(json.loads(text))
-    raise ProgramError(f"{_short(text)}, which is no name")
+    raise ProgramError(f"{_short(text)}, which is not a name")
 
 
 def _read_bit(text: str) -> int:
@@ -254,7 +254,7 @@ class _Reader:
     def _node(self, line: str, types: list[TensorType], depth: int) -> Node:
         match = _NODE.fullmatch(line)
         if match is None:
-            raise ProgramError(f"{_short(line)}, which is no node")
+            raise ProgramError(f"{_short(line)}, which is not a node")
         index, told, name, rest = int(match[1]), (match[2] or "").strip(), match[3], match[4]
         if index != len(types):
             raise ProgramError(f"node %{index} where %{len(types)} comes next")
@@ -290,7 +290,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What stands after the name of an op."""
+    """All that follows the name of an op."""
 
     args: tuple[int, ...]
     values: dict[str, object]
@@ -344,7 +344,7 @@ def _tokens(text: str) -> Iterator[str]:
 def _result(text: str) -> Output:
     name, _, node = text.strip().rpartition(" ")
     if not re.fullmatch(r"%\d+", node):
-        raise ProgramError(f"{_short(text)}, which is no name and node")
+        raise ProgramError(f"{_short(text)}, which is not a name and a node")
     return Output(read_name(name.strip()), int(node[1:]))
 
 
