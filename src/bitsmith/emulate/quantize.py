@@ -12,10 +12,9 @@ from bitsmith.emulate.floats import FloatArray, folder, rounder
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
-from bitsmith.ir.types import Overflow, objects
+from bitsmith.ir.types import Ints, Overflow, objects
 
 Reals: TypeAlias = npt.NDArray[np.floating | np.integer]
-Objects: TypeAlias = npt.NDArray[np.object_]
 
 EXACT = 1 << 52
 """Integers up to here have room for one more bit in a float64."""
@@ -85,7 +84,7 @@ def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
     return True
 
 
-def quantize_exactly(op: Input, x: Reals) -> tuple[Objects, int]:
+def quantize_exactly(op: Input, x: Reals) -> tuple[Ints, int]:
     """Raw values (batch, *shape) as Python integers, and the count of values outside; slow, for any input.
 
     Raises:

@@ -15,7 +15,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.scaling import trailing_zeros
-from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import FixedFormat, IntLike, Ints, Overflow, Rounding, TensorType, objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def _fracs(values: IntLike) -> npt.NDArray[np.int64]:
     return np.asarray(objects(values), dtype=np.int64)
 
 
-def _frozen(array: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+def _frozen(array: Ints) -> Ints:
     array = np.array(array, dtype=np.object_)
     array.setflags(write=False)
     return array

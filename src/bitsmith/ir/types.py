@@ -112,7 +112,7 @@ def span_text(numbers: Collection[int]) -> str:
     return str(most) if least == most else f"{least}..{most}"
 
 
-def objects(values: IntLike) -> npt.NDArray[np.object_]:
+def objects(values: IntLike) -> Ints:
     """An array of Python integers, on which numpy's arithmetic cannot overflow."""
     array = np.asarray(values)
     if array.dtype == np.object_:
@@ -122,7 +122,7 @@ def objects(values: IntLike) -> npt.NDArray[np.object_]:
     return array.astype(np.object_)
 
 
-def compact(array: npt.NDArray[np.object_] | npt.NDArray[np.int64]) -> npt.NDArray[np.object_] | npt.NDArray[np.int64]:
+def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:
     """The smallest array that broadcasts to ``array``: axes along which all slices agree shrink to size 1."""
     for axis in range(array.ndim):
         if array.shape[axis] > 1:
@@ -159,8 +159,8 @@ class TensorType:
 
     shape: tuple[int, ...]
     frac: npt.NDArray[np.int64]
-    lo: npt.NDArray[np.object_]
-    hi: npt.NDArray[np.object_]
+    lo: Ints
+    hi: Ints
 
     @staticmethod
     def of(shape: Sequence[int], frac: IntLike, lo: IntLike, hi: IntLike) -> TensorType:
@@ -225,7 +225,7 @@ class TensorType:
             and bool(np.all(self.hi >= other.hi))
         )
 
-    def full(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    def full(self) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
         """``frac``, ``lo`` and ``hi`` broadcast to the shape (read-only views)."""
         return (
             np.broadcast_to(self.frac, self.shape),
@@ -262,7 +262,7 @@ class TensorType:
     __repr__ = __str__
 
 
-def _fitted(array: npt.NDArray[np.object_], shape: tuple[int, ...]) -> npt.NDArray[np.object_]:
+def _fitted(array: Ints, shape: tuple[int, ...]) -> Ints:
     if array.ndim > len(shape):
         raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
