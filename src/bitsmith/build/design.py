@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.dataflow.schedule import schedule_to_text
+from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
 from bitsmith.dump import dumped
 from bitsmith.flows import verilator
@@ -102,7 +103,8 @@ def circuit(
         netlist = dumped("netlist", reduce_widths(elaborate(program)), to_text)
         stages = dumped("stages", pipeline(netlist, delays, budget_ns), stages_to_text)
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)
-    design = streams.lay_out(partition(program, directives), delays, budget_ns, top, title)
+    network = dumped("token-network", partition(program, directives), network_to_text)
+    design = streams.lay_out(network, delays, budget_ns, top, title)
     dumped("schedule", design.schedule, schedule_to_text)
     return Streaming(program, design, title)
 
