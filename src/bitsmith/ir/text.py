@@ -212,14 +212,14 @@ def parse(text: str) -> Program:
     Raises:
         ProgramError: the line that is wrong, and why.
     """
-    reader = _Reader(text.splitlines())
+    reader = _ProgramReader(text.splitlines())
     program = reader.program(0)
     if reader.at < len(reader.lines):
         raise ProgramError("a } without its {", where=f"line {reader.at + 1}")
     return program
 
 
-class _Reader:
+class _ProgramReader:
     """Reads lines; ``at`` is the next one."""
 
     def __init__(self, lines: list[str]) -> None:

@@ -11,7 +11,7 @@ from bitsmith.ir.types import width_of
 from bitsmith.netlist.netlist import Cell, Field, Literal, Netlist, View, Word, WordOrigin, WordRef
 
 
-class Words:
+class WordStore:
     """The words of a netlist under construction, each one once, with their intervals and names."""
 
     def __init__(self) -> None:
