@@ -27,10 +27,10 @@ from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
+from bitsmith.layers.auto import to_raw
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives

@@ -9,10 +9,10 @@ import pytest
 
 from bitsmith.errors import ProjectError
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lowering import ObservedRange
 from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization

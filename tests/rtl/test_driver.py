@@ -17,7 +17,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
-from tests.rtl.shelled import load_driver, made
+from tests.rtl.wrapped import load_driver, made
 
 FORMATS = st.builds(
     FixedFormat,

@@ -21,7 +21,7 @@ from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import Bridge, BridgeLibrary
 from bitsmith.flows.run import Converted, Flow, Progress
-from bitsmith.hls import HlsProject, HlsTarget, write_demanded
+from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
 from bitsmith.hls.words import Raws, pack, unpack
@@ -85,7 +85,7 @@ class HlsCode:
         Raises:
             RangeError, UnsupportedError: C++ cannot express the program.
         """
-        return write_demanded(self.job.program, self.job.directives, self.dialect, self.target)
+        return write_project(self.job.program, self.job.directives, self.dialect, self.target)
 
     def sources(self) -> Sources:
         """The C++ without the scripts of the vendor's tool."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Sections, Sources, Stage
+from bitsmith.dump import dumping
 from bitsmith.flows import run as flows
 from bitsmith.flows.run import Progress, run
 from bitsmith.project import Json, Project, StageRecord, digest
@@ -58,7 +59,7 @@ class Execution:
         """Write the files, unless the project has them; notes on them."""
         started = time.perf_counter()
         self._announce(sources.name, sources.title)
-        record = self._project.cached(sources.name, sources.digest)
+        record = None if dumping() else self._project.cached(sources.name, sources.digest)
         cached = record is not None
         if record is None:
             made = sources.generate()

@@ -22,7 +22,7 @@ from bitsmith.flows.yosys import Resources, Synthesis
 from bitsmith.ir.text import to_text
 from bitsmith.project import digest
 from bitsmith.report import sections
-from bitsmith.rtl import bus_wrappers, library
+from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
@@ -132,7 +132,7 @@ class _Rtl:
     def _smaller(self) -> str:
         """What makes the circuit smaller."""
         found = proposal(self._job.program, self._part, self._job.directives)
-        fitting = f"{found.said} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
+        fitting = f"{found.description} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
         return f"{fitting}; fewer bits, more pruning, or build(force=True); predict() and trace() need no circuit"
 
     def sources(self) -> Sources:
@@ -237,12 +237,12 @@ class _Rtl:
 
     def bitstream(self) -> Stage:
         """The configuration of a board, with the circuit behind its serial port."""
-        board, top = ULX3S_85F, bus_wrappers.uart_name(self._top)
+        board, top = ULX3S_85F, uart_wrapper.uart_name(self._top)
 
         def flow() -> Flow[Sections]:
             made = self._circuit
-            wrapper = {f"rtl/{top}.sv": bus_wrappers.uart(made.interface, board.clk_hz, _BAUD)}
-            below = tuple(f"rtl/{name}" for name in made.shell_sources(library.UART_LIBRARY))
+            wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clk_hz, _BAUD)}
+            below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
             synthesis = Synthesis("shell", top, (*below, *wrapper), ECP5)
             bits = Bitstream("synth/shell/netlist.json", self._top, board)
             return Converted(Chained(synthesis, bits, wrapper), self._configured)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import bitsmith
 from bitsmith.build.job import Job
 from bitsmith.flows.run import Flow
 from bitsmith.flows.tools import FoundTool
@@ -96,6 +95,6 @@ def job_digest(job: Job) -> str:
 @functools.cache
 def _package() -> str:
     """A digest of all code of this package."""
-    folder = Path(bitsmith.__file__).parent
+    folder = Path(__file__).parents[1]
     code = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".sv", ".v", ".h", ".tcl"))
     return digest(*code)

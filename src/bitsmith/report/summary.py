@@ -17,8 +17,9 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, TensorType, format_text, span_text, width_of
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Lowering, ObservedRange
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO = "auto"

@@ -2,8 +2,8 @@
 """Driver of the circuit @top@: real numbers in, the circuit's results out, bit for bit those of bitsmith's ``predict``.
 
 It needs numpy only. ``predict(inputs, exchange)`` quantises, packs, has ``exchange`` move the bytes, and unpacks. What moves
-them: `Dma` on a Zynq board with PYNQ (the circuit's ``_axil`` shell), `Serial` on a board with a serial port (its ``_uart``
-shell), or any function that takes the bytes of each input stream and the number of bytes wanted of each output stream.
+them: `Dma` on a Zynq board with PYNQ (the circuit's ``_axil`` wrapper), `Serial` on a board with a serial port (its ``_uart``
+wrapper), or any function that takes the bytes of each input stream and the number of bytes wanted of each output stream.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ OUTPUTS = _streams(DESIGN["outputs"])
 
 
 def quantize(index: int, x: Any) -> Any:
-    """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type says."""
+    """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type requires."""
     about = DESIGN["tensors"][index]
     x, shape = np.asarray(x), tuple(about["shape"])
     if x.shape[1:] != shape or not len(x):
@@ -295,7 +295,7 @@ class Registers:
             raise RuntimeError("the circuit's frames have other sizes than this driver's")
 
     def reset(self) -> None:
-        """Forget all that is in the network, and start counting anew."""
+        """Forget all that is in the network, and reset all counters."""
         self.write(self.CONTROL, 1)
         while self.read(self.STATUS) & 1:
             pass
@@ -305,7 +305,7 @@ class Dma:
     """Moves frames with DMA engines on a board with PYNQ.
 
     Args:
-        registers: of the ``_axil`` shell, which has been checked.
+        registers: of the ``_axil`` wrapper, which has been checked.
         send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
         allocate: ``pynq.allocate``.
     """
