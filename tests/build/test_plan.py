@@ -48,6 +48,22 @@ def test_arguments_are_those_of_build(model: Model) -> None:
     assert [stage.name for stage in model.plan(synth=False).stages] == ["cosim"]
 
 
+def test_what_results_follow_from(model: Model, tmp_path: Path) -> None:
+    """Other inputs are simulated again, and another clock is placed again, but not the other way round."""
+
+    def options(model: Model, samples: int) -> list[tuple[str, ...]]:
+        return [stage.options for stage in model.plan(pnr=True, inputs=inputs[:samples]).stages]
+
+    other, inputs = three_layer(tmp_path / "other", clock_period=20.0)
+    cosim, synth, pnr = options(model, 5)
+    assert options(model, 5) == [cosim, synth, pnr]
+    again = options(model, 6)
+    assert again[0] != cosim and again[1:] == [synth, pnr]
+    slower = options(other, 5)
+    assert slower[:2] == [cosim, synth] and slower[2] != pnr
+    assert model.plan().sources.digest != other.plan().sources.digest
+
+
 @pytest.mark.parametrize("reuse", [1, 8])
 def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
     precision = {"Precision": "fixed<9,4>", "ReuseFactor": reuse}

@@ -8,8 +8,8 @@ import pytest
 
 from bitsmith.errors import ProjectError
 from bitsmith.report import Report, parse_vivado_report, print_vivado_report, read_vivado_report
+from bitsmith.report.familiar import familiar
 from bitsmith.report.folder import write_report
-from bitsmith.report.vendors.vivado import familiar
 from tests.report.reports import PART, SECTIONS, design, full_report
 
 

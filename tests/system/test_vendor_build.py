@@ -150,6 +150,9 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     other = three_layer(tmp_path / "my projects", backend="vitis", clock_period=4.0)[0]
     assert stages(other.build(csim=False, cosim=True)) == {"vitis": False, "synth": False, "cosim": False}
     assert not (model.output_dir / "vivado_synth.rpt").exists(), "a report of what is no longer there"
+    narrow = {"Model": {"Precision": "fixed<12,6>"}}
+    other = three_layer(tmp_path / "my projects", backend="vitis", clock_period=4.0, config=narrow)[0]
+    assert stages(other.build(csim=False, cosim=True)) == {"vitis": False, "synth": False, "cosim": False}
     forgotten = other.build(csim=False, cosim=True, reset=True)
     assert stages(forgotten) == {"vitis": False, "synth": False, "cosim": False}
 

@@ -16,7 +16,7 @@ from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.folder import describes_sources, read_report
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
-from bitsmith.report.sections import C_SIMULATION, Figures
+from bitsmith.report.sections import C_SIMULATION, Figures, Latency, Resources, Timing, Verification
 from bitsmith.report.vendors.vendor import existing_folder, nothing_found, present, print_text, read_text, show
 from bitsmith.report.vendors.vivado_project import find_project, hls_sections
 
@@ -70,9 +70,9 @@ def print_vivado_report(report_dict: Mapping[str, object]) -> None:
 
 def familiar(report: Report) -> Familiar:
     """``report`` in the familiar shape, followed by our own sections."""
-    shaped: dict[str, Figures] = {
+    shaped = {
         "CSynthesisReport": _synthesis(report),
-        "VivadoSynthReport": _logic_synthesis(report),
+        "VivadoSynthReport": _logic_synthesis(report.find(Resources) or Resources()),
         "CosimReport": _cosimulation(report),
         "TimingReport": _timing(report),
     }
@@ -80,75 +80,71 @@ def familiar(report: Report) -> Familiar:
 
 
 def _synthesis(report: Report) -> Figures:
-    latency, resources, timing = (report.section(name) for name in ("Latency", "Resources", "Timing"))
-    part = _part(resources.get("Part"))
-    section: Figures = {}
-    if timing and report.target_period_ns is not None:
-        section["TargetClockPeriod"] = report.target_period_ns
-    _take(section, timing, {"EstimatedClockPeriod": "ClockPeriodNs"})
-    _take(section, latency, {"BestLatency": "Cycles", "WorstLatency": "Cycles"})
-    _take(section, latency, {"IntervalMin": "II", "IntervalMax": "II"})
-    section.update(_blocks(resources, part))
-    _take(section, resources, {"DSP": "DSP", "FF": "FF", "LUT": "LUT"})
-    if part is not None and resources:
-        section["AvailableBRAM_18K"] = part.brams * part.family.memory.bits // _BLOCK_BITS
-        section["AvailableDSP"] = part.dsps
-        section["AvailableFF"] = part.ffs
-        section["AvailableLUT"] = part.luts
-    tools = {"area": resources, "latency": latency, "clock": timing}
-    named = [f"{figure}: {source['Tool']}" for figure, source in tools.items() if source.get("Tool")]
-    return _signed(section, "; ".join(named))
+    latency, resources = report.find(Latency) or Latency(), report.find(Resources) or Resources()
+    timing, part = report.find(Timing), _part(resources.part)
+    tools = {"area": resources.tool, "latency": latency.tool, "clock": timing.tool if timing is not None else None}
+    figures: Figures = {
+        "TargetClockPeriod": report.target_period_ns if timing is not None else None,
+        "EstimatedClockPeriod": timing.clock_period_ns if timing is not None else None,
+        "BestLatency": latency.cycles,
+        "WorstLatency": latency.cycles,
+        "IntervalMin": latency.ii,
+        "IntervalMax": latency.ii,
+        "BRAM_18K": _blocks(resources.bram, part),
+        "DSP": resources.dsp,
+        "FF": resources.ff,
+        "LUT": resources.lut,
+    }
+    if part is not None:
+        figures |= {
+            "AvailableBRAM_18K": part.brams * part.family.memory.bits // _BLOCK_BITS,
+            "AvailableDSP": part.dsps,
+            "AvailableFF": part.ffs,
+            "AvailableLUT": part.luts,
+        }
+    return _known(figures, "; ".join(f"{figure}: {tool}" for figure, tool in tools.items() if tool))
 
 
-def _logic_synthesis(report: Report) -> Figures:
-    resources = report.section("Resources")
-    section: Figures = {}
-    _take(section, resources, {"LUT": "LUT", "FF": "FF"})
-    section.update(_blocks(resources, _part(resources.get("Part"))))
-    _take(section, resources, {"DSP48E": "DSP"})
-    return _signed(section, resources.get("Tool"))
+def _logic_synthesis(resources: Resources) -> Figures:
+    blocks = _blocks(resources.bram, _part(resources.part))
+    figures: Figures = {"LUT": resources.lut, "FF": resources.ff, "BRAM_18K": blocks, "DSP48E": resources.dsp}
+    return _known(figures, resources.tool)
 
 
 def _cosimulation(report: Report) -> Figures:
-    verification, latency = report.section("Verification"), report.section("Latency")
-    section: Figures = {}
-    if "Mismatches" in verification and verification.get("Method") != C_SIMULATION:
-        section = {"RTL": "SystemVerilog", "Status": "Fail" if verification["Mismatches"] else "Pass"}
-        for measure, key in (("Latency", "Cycles"), ("Interval", "II")):
-            _take(section, latency, {f"{measure}{which}": key for which in ("Min", "Max", "Avg")})
-    return _signed(section, verification.get("Tool"))
+    verification, latency = report.find(Verification), report.find(Latency) or Latency()
+    if verification is None or verification.mismatches is None or verification.method == C_SIMULATION:
+        return {}
+    figures: Figures = {"RTL": "SystemVerilog", "Status": "Fail" if verification.mismatches else "Pass"}
+    for measure, cycles in (("Latency", latency.cycles), ("Interval", latency.ii)):
+        figures |= {f"{measure}{which}": cycles for which in ("Min", "Max", "Avg")}
+    return _known(figures, verification.tool)
 
 
 def _timing(report: Report) -> Figures:
     """Worst negative slack, the usual way round: positive when the clock target is met."""
-    timing = report.section("Timing")
-    reached, target = timing.get("ClockPeriodNs"), report.target_period_ns
-    if not isinstance(reached, (int, float)) or target is None:
+    timing, target = report.find(Timing), report.target_period_ns
+    if timing is None or timing.clock_period_ns is None or target is None:
         return {}
-    return _signed({"WNS": round(target - reached, 3)}, timing.get("Tool"))
+    return _known({"WNS": round(target - timing.clock_period_ns, 3)}, timing.tool)
 
 
-def _take(section: Figures, source: Figures, names: Mapping[str, str]) -> None:
-    section.update({name: source[key] for name, key in names.items() if key in source})
-
-
-def _blocks(resources: Figures, part: Part | None) -> Figures:
+def _blocks(blocks: float | None, part: Part | None) -> float | None:
     """Block memories in units of 18 Kbit."""
-    blocks = resources.get("BRAM")
-    if not isinstance(blocks, (int, float)):
-        return {}
+    if blocks is None:
+        return None
     scaled = blocks * (part.family.memory.bits if part else _BLOCK_BITS) / _BLOCK_BITS
-    return {"BRAM_18K": int(scaled) if scaled.is_integer() else scaled}
+    return int(scaled) if scaled.is_integer() else scaled
 
 
-def _signed(section: Figures, tool: object) -> Figures:
-    if section and isinstance(tool, str) and tool:
-        section["Tool"] = tool
-    return section
+def _known(figures: Figures, tool: str | None) -> Figures:
+    """The figures that are known, and their tool."""
+    known: Figures = {name: value for name, value in figures.items() if value is not None}
+    return {**known, "Tool": tool} if known and tool else known
 
 
-def _part(name: object) -> Part | None:
+def _part(name: str | None) -> Part | None:
     try:
-        return resolve_part(name) if isinstance(name, str) else None
+        return None if name is None else resolve_part(name)
     except ConfigError:
         return None  # a report may come from a version that knows more parts
