@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -98,75 +99,65 @@ def configured(
     return resolve(network, config)
 
 
-def convert_from_keras_model(
-    model: ModelLike,
-    output_dir: str | Path = "my-hls-test",
-    project_name: str = "myproject",
-    input_data_tb: str | Path | None = None,
-    output_data_tb: str | Path | None = None,
-    backend: str = "rtl",
-    hls_config: ConfigLike = None,
-    part: str | None = None,
-    clock_period: float | None = None,
-    clock_uncertainty: float | str | None = None,
-    io_type: str = "io_parallel",
-    calibration: Arrays | None = None,
-) -> Model:
-    """Convert a Keras model with the familiar argument names; see :func:`convert`.
+class _Arguments(TypedDict, total=False):
+    project_name: str
+    input_data_tb: str | Path | None
+    backend: str
+    part: str | None
+    clock_period: float | None
+    clock_uncertainty: float | str | None
+    io_type: str
+    calibration: Arrays | None
+    input_shape: InputShapes | None
+    example: Example | Sequence[Example] | None
 
-    ``output_data_tb`` is accepted and not needed: the emulator gives the expected outputs, bit for bit.
+
+class Familiar(_Arguments, total=False):
+    """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
+
+    Two more are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
     """
-    return convert(
-        model,
-        output_dir,
-        hls_config,
-        calibration,
-        backend,
-        part,
-        clock_period,
-        io_type,
-        project_name=project_name,
-        clock_uncertainty=clock_uncertainty,
-        input_data_tb=input_data_tb,
-    )
+
+    hls_config: ConfigLike
+    output_data_tb: str | Path | None
+    bit_exact: bool | None
+
+
+def convert_from_keras_model(
+    model: ModelLike, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+) -> Model:
+    """Convert a Keras model with the argument names of `Familiar`."""
+    return _convert(model, output_dir, **familiar)
 
 
 def convert_from_pytorch_model(
-    model: TorchModel,
-    output_dir: str | Path = "my-hls-test",
-    project_name: str = "myproject",
-    input_data_tb: str | Path | None = None,
-    output_data_tb: str | Path | None = None,
-    backend: str = "rtl",
-    hls_config: ConfigLike = None,
-    part: str | None = None,
-    clock_period: float | None = None,
-    clock_uncertainty: float | str | None = None,
-    io_type: str = "io_parallel",
-    calibration: Arrays | None = None,
-    input_shape: InputShapes | None = None,
-    example: Example | Sequence[Example] | None = None,
+    model: TorchModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
 ) -> Model:
-    """Convert a PyTorch model with the familiar argument names; see :func:`convert`.
+    """Convert a PyTorch model with the argument names of `Familiar`.
 
     A configuration of :func:`bitsmith.utils.config_from_pytorch_model` carries the input shape (``InputShape``). Inputs and
-    results have the model's own layout. ``output_data_tb`` is accepted and not needed.
+    results have the model's own layout.
     """
-    return convert(
-        model,
-        output_dir,
-        hls_config,
-        calibration,
-        backend,
-        part,
-        clock_period,
-        io_type,
-        project_name=project_name,
-        clock_uncertainty=clock_uncertainty,
-        input_data_tb=input_data_tb,
-        example=example,
-        input_shape=input_shape,
-    )
+    return _convert(model, output_dir, **familiar)
+
+
+def convert_from_onnx_model(
+    model: OnnxModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+) -> Model:
+    """Convert an ONNX model with the argument names of `Familiar`."""
+    return _convert(model, output_dir, **familiar)
+
+
+def _convert(
+    model: AnyModel,
+    output_dir: str | Path,
+    *,
+    hls_config: ConfigLike = None,
+    output_data_tb: object = None,
+    bit_exact: object = None,
+    **arguments: Unpack[_Arguments],
+) -> Model:
+    return convert(model, output_dir, hls_config, **arguments)
 
 
 def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -180,40 +171,6 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses what is no shape
     network = read_torch(project.pytorch_model, input_shape=shape if given is None else given)
     return _converted(resolve(network, project.hls_config), None, project)
-
-
-def convert_from_onnx_model(
-    model: OnnxModel,
-    output_dir: str | Path = "my-hls-test",
-    project_name: str = "myproject",
-    input_data_tb: str | Path | None = None,
-    output_data_tb: str | Path | None = None,
-    backend: str = "rtl",
-    hls_config: ConfigLike = None,
-    part: str | None = None,
-    clock_period: float | None = None,
-    clock_uncertainty: float | str | None = None,
-    io_type: str = "io_parallel",
-    bit_exact: bool | None = None,
-    calibration: Arrays | None = None,
-) -> Model:
-    """Convert an ONNX model with the familiar argument names; see :func:`convert`.
-
-    ``output_data_tb`` and ``bit_exact`` are accepted and not needed: the emulator always gives the circuit's outputs.
-    """
-    return convert(
-        model,
-        output_dir,
-        hls_config,
-        calibration,
-        backend,
-        part,
-        clock_period,
-        io_type,
-        project_name=project_name,
-        clock_uncertainty=clock_uncertainty,
-        input_data_tb=input_data_tb,
-    )
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:

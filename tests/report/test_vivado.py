@@ -70,6 +70,11 @@ def test_block_memories_of_amd_are_counted_in_halves() -> None:
     assert synthesis["AvailableBRAM_18K"] == 2 * 2688
 
 
+def test_smaller_block_memories_are_parts_of_the_familiar_unit() -> None:
+    report = Report({"Resources": {"BRAM": 9, "Part": "ice40hx8k-ct256", "Tool": "yosys"}})
+    assert familiar(report)["CSynthesisReport"]["BRAM_18K"] == 2  # type: ignore[index]  # of 4 Kibit each
+
+
 def test_an_unknown_part_has_no_capacity() -> None:
     report = familiar(Report({"Resources": {"BRAM": 1, "LUT": 5, "Part": "xc99", "Tool": "t"}}))
     assert report["CSynthesisReport"] == {"BRAM_18K": 1, "LUT": 5, "Tool": "area: t"}
