@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tokenize
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -18,11 +18,11 @@ from bitsmith import serialization
 from bitsmith.build.backends import plan
 from bitsmith.build.csim import CompiledProgram, compile_job
 from bitsmith.build.execute import execute
-from bitsmith.build.job import Asked, Batch, BuildOptions, Job, Target
+from bitsmith.build.job import Asked, Batch, BuildOptions, Job, Target, plain_target, read_target
 from bitsmith.build.plan import Plan
-from bitsmith.config import IOType, read_project
+from bitsmith.config import IOType
 from bitsmith.emulate import Emulator
-from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
+from bitsmith.errors import InputDataError
 from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
@@ -37,7 +37,6 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
-from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, input_format, rows
@@ -251,35 +250,8 @@ class Model:
         Raises:
             ProjectError: they cannot be written.
         """
-        path = Path(path)
-        if not path.name or not str(path).isprintable():
-            raise ProjectError(f"{str(path)!r} is no name of a file", accepted="a path such as model.json")
-        target = self.target
-        text, arrays = serialization.encode(
-            serialization.SavedModel(
-                self.network,
-                self.program,
-                {
-                    "output_dir": str(target.output_dir),
-                    "project_name": target.project_name,
-                    "part": target.part,
-                    "clock_period_ns": target.clock_period_ns,
-                    "clock_uncertainty": target.clock_uncertainty,
-                    "backend": target.backend.value,
-                    "io_type": target.io_type.value,
-                    **({} if target.input_data is None else {"input_data": str(target.input_data)}),
-                },
-                self.notes,
-            )
-        )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
-        write_atomically(
-            serialization.weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays)
-        )
-        write_atomically(path, lambda file: file.write(text.encode()))
+        saved = serialization.SavedModel(self.network, self.program, plain_target(self.target), self.notes)
+        serialization.save(saved, Path(path))
 
     @staticmethod
     def load(path: str | Path, output_dir: str | Path | None = None) -> Model:
@@ -289,7 +261,7 @@ class Model:
             ModelFileError: not such a file, or a damaged one.
         """
         content = serialization.load(Path(path))
-        target = _checked_target(content.target, str(path))
+        target = read_target(content.target, str(path))
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
         return Model(content.network, content.program, target, content.notes)
@@ -405,36 +377,6 @@ def _as_batch(x: Arrays) -> Batch:
         return np.asarray(x)
     except ValueError as error:
         raise InputDataError(f"samples of different shapes ({error})") from error
-
-
-def _checked_target(given: Mapping[str, object], where: str) -> Target:
-    """The target in a saved file, under the same rules as a user's project configuration."""
-    keys = {
-        "output_dir": "OutputDir",
-        "project_name": "ProjectName",
-        "part": "Part",
-        "clock_period_ns": "ClockPeriod",
-        "clock_uncertainty": "ClockUncertainty",
-        "backend": "Backend",
-        "io_type": "IOType",
-        "input_data": "InputData",
-    }
-    try:
-        project = read_project({keys.get(key, key): value for key, value in given.items()})
-    except ConfigError as error:
-        raise ModelFileError(f"a damaged target ({error})", where=where) from error
-    if project.part is None or project.clock_period_ns is None:
-        raise ModelFileError("a target without part or clock period", where=where)
-    return Target(
-        project.output_dir,
-        project.project_name,
-        project.part,
-        project.clock_period_ns,
-        project.clock_uncertainty or 0.0,
-        project.input_data,
-        project.backend,
-        project.io_type,
-    )
 
 
 def read_array(path: Path) -> Batch:

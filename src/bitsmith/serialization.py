@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.config.precision import parse_precision
-from bitsmith.errors import BitsmithError, ModelFileError
+from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
@@ -31,6 +31,7 @@ from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.table import LAYERS
+from bitsmith.project import write_atomically
 
 VERSION = 2
 MAX_BYTES = 1 << 30
@@ -87,6 +88,23 @@ def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
         "program": [*to_text(model.program).splitlines()],
     }
     return json.dumps(document, indent=1), arrays
+
+
+def save(model: SavedModel, path: Path) -> None:
+    """Write ``model`` as the JSON file ``path`` and an npz file beside it.
+
+    Raises:
+        ProjectError: they cannot be written.
+    """
+    if not path.name or not str(path).isprintable():
+        raise ProjectError(f"{str(path)!r} is not the name of a file", accepted="a path such as model.json")
+    text, arrays = encode(model)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProjectError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    write_atomically(weights_path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def load(path: Path) -> SavedModel:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.config import Backend, IOType
+from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
+from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.report.summary import Design
@@ -33,6 +36,53 @@ class Target:
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
     backend: Backend = Backend.RTL
     io_type: IOType = IOType.PARALLEL
+
+
+_KEYS = {
+    "output_dir": "OutputDir",
+    "project_name": "ProjectName",
+    "part": "Part",
+    "clock_period_ns": "ClockPeriod",
+    "clock_uncertainty": "ClockUncertainty",
+    "backend": "Backend",
+    "io_type": "IOType",
+    "input_data": "InputData",
+}
+"""Fields of a target, and the keys of a project configuration that are the same."""
+
+
+def plain_target(target: Target) -> dict[str, str | float]:
+    """``target`` as plain values, for a saved file."""
+    plain: dict[str, str | float] = {}
+    for name in _KEYS:
+        value = getattr(target, name)
+        if value is not None:
+            plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
+    return plain
+
+
+def read_target(plain: Mapping[str, object], where: str) -> Target:
+    """The target of a saved file, under the same rules as a user's project configuration.
+
+    Raises:
+        ModelFileError: such values are not a target; ``where`` names the file.
+    """
+    try:
+        project = read_project({_KEYS.get(name, name): value for name, value in plain.items()})
+    except ConfigError as error:
+        raise ModelFileError(f"a damaged target ({error})", where=where) from error
+    if project.part is None or project.clock_period_ns is None:
+        raise ModelFileError("a target without part or clock period", where=where)
+    return Target(
+        project.output_dir,
+        project.project_name,
+        project.part,
+        project.clock_period_ns,
+        project.clock_uncertainty or 0.0,
+        project.input_data,
+        project.backend,
+        project.io_type,
+    )
 
 
 @dataclass(frozen=True, slots=True)
