@@ -73,8 +73,9 @@ def simulator(
     if runtime:
         objects = " ".join(_escaped(path) for path in runtime if path.suffix == ".o")
         settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
-    if runtime and not optimize:  # the header was compiled with -O0
-        level += "".join(f" -include {_escaped(path)}" for path in runtime if path.suffix == ".h")
+    if runtime and not optimize:  # the header was compiled with -O0; large designs, in parts, have one of their own
+        header = " ".join(_escaped(path) for path in runtime if path.suffix == ".h")
+        level += f" $(if $(filter 1,$(VM_PARALLEL_BUILDS)),,-include {header})"
     settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
     kit = Command(
         # Under a path without spaces, which makefiles cannot include from.
