@@ -248,9 +248,9 @@ class Network:
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Sink))
 
 
-def kind_name(kind: Kind) -> str:
+def kind_name(kind: type[Kind]) -> str:
     """The name of a kind of process, in words: ``width converter``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(kind).__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
 
 
 def period(rows: Ints | Numbers) -> int:

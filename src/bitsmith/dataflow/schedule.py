@@ -67,6 +67,15 @@ class Schedule:
         return next(fifo.depth for fifo in self.fifos if (fifo.consumer, fifo.operand) == (consumer, operand))
 
 
+def schedule_to_text(found: Schedule) -> str:
+    """Cycles, and a line per FIFO: the process and result that fill it, the process and operand that empty it, its depth."""
+    lines = [f"latency {found.latency}, interval {found.interval}, steady after {found.frames} frames"]
+    for fifo in found.fifos:
+        target = f"memory within {fifo.consumer}" if fifo.operand < 0 else f"{fifo.consumer}.{fifo.operand}"
+        lines.append(f"fifo {fifo.producer}.{fifo.port} -> {target}: {fifo.depth}")
+    return "\n".join(lines) + "\n"
+
+
 def schedule(
     network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], Timing] = timing
 ) -> Schedule:

@@ -50,7 +50,8 @@ class _Codec:
     read: Callable[[str], object]
 
 
-def _write_array(value: object) -> str:
+def write_array(value: object) -> str:
+    """An array as text: ``2x3[1 5*4 -2]``."""
     array = cast(Ints, value)
     if array.ndim == 0:
         return str(int(array[()]))
@@ -61,14 +62,15 @@ def _write_array(value: object) -> str:
     return f"{'x'.join(map(str, array.shape))}[{' '.join(runs)}]"
 
 
-def _read_array(text: str) -> Ints:
+def read_array(text: str) -> Ints:
+    """The array of a text."""
     if _INTEGER.fullmatch(text):
         scalar = np.empty((), dtype=np.object_)
         scalar[()] = int(text)
         return scalar
     match = _ARRAY.fullmatch(text)
     if match is None:
-        raise ProgramError(f"{_short(text)}, which is no array")
+        raise ProgramError(f"{_short(text)}, which is not an array")
     shape = tuple(map(int, match[1].split("x")))
     size = math.prod(shape)
     if size > MAX_ELEMENTS:
@@ -88,41 +90,43 @@ def _read_array(text: str) -> Ints:
 
 
 def _read_ints(text: str) -> Ints:
-    array = _read_array(text)
+    array = read_array(text)
     array.setflags(write=False)
     return array
 
 
 def _read_fracs(text: str) -> npt.NDArray[np.int64]:
-    return _read_array(text).astype(np.int64)
+    return read_array(text).astype(np.int64)
 
 
-def _write_tuple(value: object) -> str:
+def write_tuple(value: object) -> str:
     return f"({','.join(str(n) for n in cast(tuple[int, ...], value))})"
 
 
-def _read_tuple(text: str) -> tuple[int, ...]:
+def read_tuple(text: str) -> tuple[int, ...]:
     if not (text.startswith("(") and text.endswith(")")):
-        raise ProgramError(f"{_short(text)}, which is no list of integers in parentheses")
+        raise ProgramError(f"{_short(text)}, which is not a list of integers in parentheses")
     return tuple(int(word) for word in text[1:-1].split(",") if word)
 
 
 def _read_pairs(text: str) -> tuple[tuple[int, int], ...]:
-    flat = _read_tuple(text)
+    flat = read_tuple(text)
     return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _write_name(value: object) -> str:
+def write_name(value: object) -> str:
+    """A name as it is, or in quotes where it has other characters."""
     name = str(value)
     return name if _BARE.fullmatch(name) else json.dumps(name)
 
 
-def _read_name(text: str) -> str:
+def read_name(text: str) -> str:
+    """The name of a text."""
     if _BARE.fullmatch(text):
         return text
     if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
         return str(json.loads(text))
-    raise ProgramError(f"{_short(text)}, which is no name")
+    raise ProgramError(f"{_short(text)}, which is not a name")
 
 
 def _read_bit(text: str) -> int:
@@ -131,19 +135,19 @@ def _read_bit(text: str) -> int:
     return int(text)
 
 
-_TUPLE = _Codec(_write_tuple, _read_tuple)
-_POSITIONS = _Codec(_write_array, _read_fracs)
+_TUPLE = _Codec(write_tuple, read_tuple)
+_POSITIONS = _Codec(write_array, _read_fracs)
 
 _CODECS: dict[object, _Codec] = {
-    "Ints": _Codec(_write_array, _read_ints),
+    "Ints": _Codec(write_array, _read_ints),
     "Fracs": _POSITIONS,
     "Positions": _POSITIONS,
     "int": _Codec(str, int),
     "bool": _Codec(lambda value: str(int(bool(value))), lambda text: _read_bit(text) == 1),
-    "str": _Codec(_write_name, _read_name),
+    "str": _Codec(write_name, read_name),
     "tuple[int, ...]": _TUPLE,
     "tuple[tuple[int, int], ...]": _Codec(
-        lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
+        lambda value: write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
     ),
     "Rounding": _Codec(lambda value: cast(Rounding, value).value, Rounding),
     "Overflow": _Codec(lambda value: cast(Overflow, value).value, Overflow),
@@ -167,13 +171,12 @@ def to_text(program: Program) -> str:
 def _lines(program: Program, indent: str) -> Iterator[str]:
     for index, node in enumerate(program.nodes):
         name = type(node.op).__name__.lower()
-        words = [f"{indent}%{index}: {node.type} = {name}", *(f"%{arg}" for arg in node.args)]
-        words += [f"{key}={codec.write(getattr(node.op, key))}" for key, codec in _FIELDS[name].items()]
+        words = [f"{indent}%{index}: {node.type} = {name}", *(f"%{arg}" for arg in node.args), *_written(node.op)]
         if node.type != infer(node.op, program.types(node.args)):
             parts = (node.type.frac, node.type.lo, node.type.hi)
-            words.append("within " + " ".join(_write_array(part) for part in parts))
+            words.append("within " + " ".join(write_array(part) for part in parts))
         if node.layer:
-            words.append(f"@{_write_name(node.layer)}")
+            words.append(f"@{write_name(node.layer)}")
         if isinstance(node.op, ops.Scan):
             yield " ".join([*words, "{"])
             yield from _lines(node.op.body, indent + "  ")
@@ -182,7 +185,25 @@ def _lines(program: Program, indent: str) -> Iterator[str]:
             yield " ".join(words)
     for kind, results in (("output", program.outputs), ("probe", program.probes)):
         for result in results:
-            yield f"{indent}{kind} {_write_name(result.name)} %{result.node}"
+            yield f"{indent}{kind} {write_name(result.name)} %{result.node}"
+
+
+def _written(op: Op) -> list[str]:
+    codecs = _FIELDS[type(op).__name__.lower()]
+    return [f"{key}={codec.write(getattr(op, key))}" for key, codec in codecs.items()]
+
+
+def write_op(op: Op) -> str:
+    """An op without a body as text: ``window size=(3,3) stride=(1,1) dilation=(1,1) padding=(0,0,0,0)``."""
+    return " ".join([type(op).__name__.lower(), *_written(op)])
+
+
+def read_op(text: str) -> Op:
+    """The op that `write_op` writes so."""
+    name, _, rest = text.partition(" ")
+    if name not in _OPS:
+        raise ProgramError(f"an op called {name!r}", accepted=", ".join(_OPS))
+    return _OPS[name](**_words(rest, _FIELDS[name]).values)
 
 
 def parse(text: str) -> Program:
@@ -191,14 +212,14 @@ def parse(text: str) -> Program:
     Raises:
         ProgramError: the line that is wrong, and why.
     """
-    reader = _Reader(text.splitlines())
+    reader = _ProgramReader(text.splitlines())
     program = reader.program(0)
     if reader.at < len(reader.lines):
         raise ProgramError("a } without its {", where=f"line {reader.at + 1}")
     return program
 
 
-class _Reader:
+class _ProgramReader:
     """Reads lines; ``at`` is the next one."""
 
     def __init__(self, lines: list[str]) -> None:
@@ -250,7 +271,7 @@ class _Reader:
     def _node(self, line: str, types: list[TensorType], depth: int) -> Node:
         match = _NODE.fullmatch(line)
         if match is None:
-            raise ProgramError(f"{_short(line)}, which is no node")
+            raise ProgramError(f"{_short(line)}, which is not a node")
         index, told, name, rest = int(match[1]), (match[2] or "").strip(), match[3], match[4]
         if index != len(types):
             raise ProgramError(f"node %{index} where %{len(types)} comes next")
@@ -286,7 +307,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What stands after the name of an op."""
+    """All that follows the name of an op."""
 
     args: tuple[int, ...]
     values: dict[str, object]
@@ -305,7 +326,7 @@ def _words(text: str, codecs: dict[str, _Codec]) -> _Words:
         if token == "{":
             block = True
         elif token == "@":
-            layer = _read_name(next(tokens, ""))
+            layer = read_name(next(tokens, ""))
         elif token == "within":
             within = True
         elif token.startswith("%"):
@@ -316,7 +337,7 @@ def _words(text: str, codecs: dict[str, _Codec]) -> _Words:
                 raise ProgramError(f"an argument {key!r}", accepted=", ".join(codecs) + ", once each")
             values[key] = codecs[key].read(next(tokens, ""))
         elif within and len(declared) < 3:
-            declared.append(_read_array(token))
+            declared.append(read_array(token))
         else:
             raise ProgramError(f"{_short(token)}, which is out of place")
     if set(values) != set(codecs):
@@ -340,8 +361,8 @@ def _tokens(text: str) -> Iterator[str]:
 def _result(text: str) -> Output:
     name, _, node = text.strip().rpartition(" ")
     if not re.fullmatch(r"%\d+", node):
-        raise ProgramError(f"{_short(text)}, which is no name and node")
-    return Output(_read_name(name.strip()), int(node[1:]))
+        raise ProgramError(f"{_short(text)}, which is not a name and a node")
+    return Output(read_name(name.strip()), int(node[1:]))
 
 
 def _short(text: str) -> str:
