@@ -31,9 +31,6 @@ def test_page_is_what_the_code_writes() -> None:
 
 def test_all_levels_compute_the_same() -> None:
     (wanted,) = Emulator(parse_program(_text("The program"))).run_raw([np.array([RAW])])
-    assert (
-        evaluate_netlist(parse_netlist(_text("The netlist")), [np.array(RAW, dtype=object)])[0].tolist()
-        == wanted[0].tolist()
-    )
-    network = parse_dataflow(_text("Or a network of processes"))
-    assert np.asarray(execute(network, [np.array(RAW, dtype=object)])[0]).ravel().tolist() == wanted[0].tolist()
+    assert evaluate_netlist(parse_netlist(_text("The netlist")), RAW) == wanted[0].tolist()
+    (tokens,) = execute(parse_dataflow(_text("Or a network of processes")), [np.array(RAW, dtype=np.object_)])
+    assert tokens.ravel().tolist() == wanted[0].tolist()
