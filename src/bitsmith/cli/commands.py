@@ -289,7 +289,7 @@ def _size_said(told: Explanation) -> str:
         return f"{said}\nThis does not fit {part}, nor does it with any reuse factors."
     fit = told.proposal.fit
     return (
-        f"{said}\nThis does not fit {part} with room for routing. What is estimated to: {fit.said}: about {fit.size.lut:,} LUT, "
+        f"{said}\nThis does not fit {part} with room for routing. What is estimated to: {fit.description}: about {fit.size.lut:,} LUT, "
         f"{fit.size.ff:,} FF, {fit.size.dsp:,} DSP, {fit.size.bram:,} BRAM; "
         f"a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bitsmith.hls.bench import bridge_source, test_bench
 from bitsmith.hls.headers import BESIDE, KERNELS, STREAM_KERNELS, kernel
 from bitsmith.hls.names import comment
-from bitsmith.hls.project import Design, HlsProject, HlsTarget, Port
+from bitsmith.hls.project import HlsDesign, HlsProject, HlsTarget, Port
 from bitsmith.hls.scope import Scope
 
 
@@ -62,7 +62,7 @@ def assembled(
         **{f"firmware/bitsmith/{key}": text for key, text in _kernels(scope, streamed=streamed).items()},
         f"{name}_test.cpp": test_bench(name, title, inputs, outputs, dialect.bench, dialect.streams),
         f"{name}_bridge.cpp": bridge_source(name, title, inputs, outputs, dialect.streams),
-        **dialect.sources(Design(name, title, target, inputs, outputs, top.unrolled)),
+        **dialect.sources(HlsDesign(name, title, target, inputs, outputs, top.unrolled)),
         **dialect.scripts(target),
     }
     return HlsProject(name, files, inputs, outputs, f"{name}_bridge.cpp", f"{name}_bridge")

@@ -303,7 +303,7 @@ class _FunctionWriter:
         odd = ~_powers_of_two(objects(hi - lo + 1))
         if bool(np.any(odd & ~safe)):
             raise UnsupportedError(
-                "a cast that wraps in a range that is no number format",
+                "a cast that wraps in a range that is not that of a number format",
                 where=self._name,
                 remedy="use SAT, or a range of a power of two of values",
             )

@@ -6,11 +6,11 @@ The files are those of :mod:`bitsmith.hls.writer`. The top function takes and gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, OutputPort, Process
+from bitsmith.dataflow.processes import Network, OutputPort, Process, kind_name
 from bitsmith.dataflow.schedule import Schedule
 from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
@@ -24,17 +24,6 @@ from bitsmith.rtl.names import Names
 
 _LEAST_DEPTH = 2
 """Slots that all tools give to a stream without a depth."""
-
-_SUFFIXES: Mapping[type, str] = {
-    kinds.Rom: "rom",
-    kinds.FoldedProduct: "product",
-    kinds.Window: "window",
-    kinds.Reduce: "reduce",
-    kinds.WidthConverter: "width",
-    kinds.Reorder: "reorder",
-    kinds.Interleave: "interleave",
-    kinds.Scan: "scan",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +105,14 @@ class NetworkWriter:
                 return self._scope.names.unique(f"{identifier(name)}_port")
             case kinds.Map():
                 return self._scope.names.unique(layer)
+            case kinds.Rom() | kinds.Window() | kinds.Reduce() | kinds.Reorder() | kinds.Interleave() | kinds.Scan():
+                return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
+            case kinds.FoldedProduct():
+                return self._scope.names.unique(f"{layer}_product")
+            case kinds.WidthConverter():
+                return self._scope.names.unique(f"{layer}_width")
             case _:
-                return self._scope.names.unique(f"{layer}_{_SUFFIXES[type(process.kind)]}")
+                assert_never(process.kind)
 
     def _token_type(self, number: int, port: int) -> StreamType:
         """The types of a result's tokens."""

@@ -113,7 +113,7 @@ def _loop(steps: int, lines: Sequence[str]) -> list[str]:
 
 
 def order_actions(source: Numbers, tokens: int) -> Numbers:
-    """What to do at the head of a FIFO of ``tokens`` tokens, action by action, for them to leave as ``source`` says."""
+    """The actions at the head of a FIFO of ``tokens`` tokens, for them to leave as ``source`` says."""
     actions: list[int] = []
     taken = 0
     for number in source.tolist():

@@ -7,7 +7,7 @@ import numpy as np
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, schedule
-from bitsmith.dataflow.timing import Sequencer, Timing, is_monotone, timing
+from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
 from bitsmith.errors import UnsupportedError
 from bitsmith.hls.dialects import Dialect
 from bitsmith.hls.network import NetworkWriter
@@ -36,13 +36,13 @@ def scheduled(network: Network) -> Schedule:
     return schedule(network, latencies, _timing)
 
 
-def _timing(process: Process, latency: int) -> Timing:
+def _timing(process: Process, latency: int) -> ProcessTiming:
     if not isinstance(process.kind, kinds.Reorder) or is_monotone(process.kind.source):
         return timing(process, latency)
     tokens, results = process.takes[0].tokens, process.results[0].tokens
     step = np.arange(1, tokens + results + 1)
     takes, fills = np.minimum(step, tokens).reshape(1, -1), np.maximum(step - tokens, 0).reshape(1, -1)
-    return Timing((Sequencer(takes, takes, fills),))
+    return ProcessTiming((Sequencer(takes, takes, fills),))
 
 
 def write_project(program: Program, directives: Directives, dialect: Dialect, target: HlsTarget) -> HlsProject:
@@ -74,6 +74,6 @@ def write_streams(
 
     Raises:
         RangeError: elements of one tensor that have no common format of a reasonable width.
-        UnsupportedError: a cast that wraps in a range that is no number format.
+        UnsupportedError: a cast that wraps in a range that is not that of a number format.
     """
     return NetworkWriter(network, plan, dialect, target, parallel=parallel).project()

@@ -34,7 +34,7 @@ def write(program: Program, dialect: Dialect, target: HlsTarget) -> HlsProject:
 
     Raises:
         RangeError: elements of one tensor that have no common format of a reasonable width.
-        UnsupportedError: a cast that wraps in a range that is no number format.
+        UnsupportedError: a cast that wraps in a range that is not that of a number format.
     """
     return _Writer(program, dialect, target).project()
 
@@ -47,7 +47,7 @@ class _Function:
     texts: list[str]
 
     def documented(self) -> list[str]:
-        """The texts, the layer's name in front of each: those before the last are steps of its recurrences."""
+        """The texts, the layer's name before each: those before the last are steps of its recurrences."""
         layer = comment(repr(self.layer))
         *steps, whole = self.texts
         return [*(f"/// A step of layer {layer}.\n{step}" for step in steps), f"/// Layer {layer}.\n{whole}"]

@@ -175,7 +175,7 @@ def _viewed(op: ops.Elementwise, shape: tuple[int, ...], view: tuple[int, ...]) 
 
 
 def _tail(array: Ints | Positions, kept: int) -> Ints | Positions | None:
-    """``array`` without the axes in front of its last ``kept`` ones; None if it varies along them."""
+    """``array`` without the axes before its last ``kept`` ones; None if it varies along them."""
     extra = array.ndim - kept
     if extra <= 0:
         return array

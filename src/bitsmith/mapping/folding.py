@@ -1,7 +1,7 @@
-"""How the products of a layer share multipliers: which tile of a matrix is multiplied in a cycle, or that none is.
+"""Folding: which tile of a layer's matrix is multiplied in a cycle, so that its products share multipliers; or an adder graph.
 
-In: a matrix, the formats around it, and how many cycles there are. Out: the cut that takes the least area. A larger number of
-cycles admits all cuts of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
+In: a matrix, the formats around it, and a number of cycles. Out: the folding that takes the least area. A larger number of
+cycles admits all foldings of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
 four-input look-up tables, multipliers as what they would take without multiplier blocks. All that a choice depends on of the
 device is whether two of the products share a block.
 """
@@ -30,13 +30,13 @@ _FIFO_LUTS = 1.5
 """Per bit of a queue."""
 
 _PROCESS_LUTS = 18
-"""Counters and flags of a process and of the FIFO in front of it."""
+"""Counters and flags of a process and of the FIFO before it."""
 
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
 
 _CONSTANT_LUTS = 0.75
-"""Per bit of a result, for constants (a bias) behind results that come in parts, and their queue."""
+"""Per bit of a result, for constants (a bias) added to results that come in parts, and their FIFO."""
 
 _MEMORY_WORDS = 16
 """Of a memory of look-up tables; twice as many take twice as much."""
@@ -45,11 +45,11 @@ _BLOCK_ROM_BITS = 4096
 """Constant tables from here on lie in block memory."""
 
 Factor: TypeAlias = ops.Linear | ops.Parameter
-"""What has the matrix of a product with weights: the op itself, or its second operand."""
+"""The op that has the matrix of a product with weights: the product itself, or its second operand."""
 
 
 def weights_of(program: Program, node: Node) -> Factor | None:
-    """What has the matrix of weights that a node multiplies by; None if it does not."""
+    """The op that has the matrix of weights that a node multiplies by; None if it does not multiply by one."""
     match node.op:
         case ops.Linear():
             return node.op
@@ -67,7 +67,7 @@ def matrix_shape(factor: Factor) -> tuple[int, int]:
 
 
 class MultiplierStyle(enum.Enum):
-    """What a layer's products with constants are made of, where they have several cycles.
+    """The multipliers of a layer's products with constants that have several cycles.
 
     CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
     there are; GRAPHS: adder graphs, which only the positions of a tensor share; LOADED: multipliers, for weights that are
@@ -82,7 +82,7 @@ class MultiplierStyle(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Positions after one another, and the parts of operand and result at each; without multipliers an adder graph does it."""
+    """Positions one after another, and the parts of operand and result at each; without multipliers an adder graph does it."""
 
     serial: int
     steps: int
@@ -97,7 +97,7 @@ class Folding:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """What the area of a product of ``vectors`` vectors with a constant matrix depends on.
+    """The figures on which the area of a product of ``vectors`` vectors with a constant matrix depends.
 
     Args:
         n, m: rows and columns.
@@ -105,8 +105,8 @@ class Matrix:
         operand, weight, result: bits of a number.
         adders: of the adder graph of one product.
         graph_bits: mean width of those.
-        whole: the operand comes as a whole in every cycle unless its positions or parts come after one another, which
-            takes a FIFO in front of them.
+        whole: the operand comes as a whole in every cycle unless its positions or parts come one after another, which
+            takes a FIFO before them.
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
     """
 
@@ -157,7 +157,7 @@ class Matrix:
         )
 
     def area(self, cut: Folding) -> float:
-        """Look-up tables of all that stands between the operand and what comes behind the results."""
+        """Look-up tables of all that is between the operand and the consumer of the results."""
         lanes = self.vectors // cut.serial
         luts = self._operands(cut, lanes)
         if not cut.multipliers:
@@ -166,7 +166,7 @@ class Matrix:
         return luts + self._tile(cut, lanes, size, width) + self._results(cut, lanes, width)
 
     def area_of_tokens(self, cut: Folding, tokens: int) -> float:
-        """The same of one vector that comes as ``tokens`` tokens, which are held where results come after one another."""
+        """The same for one vector that comes as ``tokens`` tokens, which are held if results come one after another."""
         size, width = self.n // cut.steps, self.m // cut.groups
         luts = self._tile(cut, 1, size, width) + self._results(cut, 1, width)
         if cut.steps > tokens:
@@ -179,7 +179,7 @@ class Matrix:
         return luts
 
     def _operands(self, cut: Folding, lanes: int) -> float:
-        """The FIFO in front, the selection of positions after one another, and that of the parts of those."""
+        """The FIFO of the operand, the selection of one position after another, and of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
         luts = _FIFO_LUTS * bits * int(self.whole and cut.cycles > 1)
         if cut.serial > 1:
@@ -191,7 +191,7 @@ class Matrix:
         return luts
 
     def _tile(self, cut: Folding, lanes: int, size: int, width: int) -> float:
-        """Multipliers, adders and weights, and the FIFO in front of them."""
+        """Multipliers, adders and weights, and the FIFO before them."""
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
         luts = _FIFO_LUTS * lanes * size * self.operand + _PROCESS_LUTS
         luts += lanes * size * width * product
@@ -203,7 +203,7 @@ class Matrix:
         return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
 
     def _results(self, cut: Folding, lanes: int, width: int) -> float:
-        """FIFOs of results, and about an adder's worth for what comes behind each of those that come at once."""
+        """FIFOs of results, and about an adder's worth for the consumer of each of those that come at once."""
         part, whole = lanes * width * self.result, lanes * self.m * self.result
         luts = _FIFO_LUTS * part + _PROCESS_LUTS
         if lanes > 1 and cut.groups > 1:  # gathered, for parts of several positions come mixed
@@ -223,7 +223,7 @@ def rom_area(words: int, bits: int) -> float:
 
 
 def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Folding:
-    """How ``matrix`` is cut for at most ``cycles`` cycles."""
+    """The folding of ``matrix`` for at most ``cycles`` cycles."""
     whole = Folding(1, 1, 1, multipliers=False)
     if cycles == 1 and products is not MultiplierStyle.LOADED:
         return whole
@@ -247,7 +247,7 @@ def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Fo
 
 
 def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: MultiplierStyle) -> Folding:
-    """How a product of one vector that comes as ``tokens`` tokens is cut: ``steps`` is a multiple of ``tokens``.
+    """The folding of a product of one vector that comes as ``tokens`` tokens: ``steps`` is a multiple of ``tokens``.
 
     There are at least as many cycles as tokens. Adder graphs take the vector as a whole.
     """

@@ -41,7 +41,7 @@ def _slide(builder: DataflowBuilder, op: ops.Window, step: StepId, grid: Grid) -
 def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, number: int) -> StepId:
     """Windows at ``number`` positions at once: windows over tokens of several positions, and their elements picked from those.
 
-    Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes behind it.
+    Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes after it.
     """
     (arg,) = builder.operands(node)
     rank = len(op.size)
@@ -55,12 +55,12 @@ def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, num
     reach = (number - 1) * op.stride[axis] + (op.size[axis] - 1) * op.dilation[axis]
     first, last = -before // part, (reach - before) // part  # tokens around one that a token of the result takes
     step_of_tokens, tokens = number * op.stride[axis] // part, want[axis] // number
-    behind = max((tokens - 1) * step_of_tokens + last - (have[axis] // part - 1), 0)
+    after = max((tokens - 1) * step_of_tokens + last - (have[axis] // part - 1), 0)
     outer = ops.Window(
         (*op.size[:axis], last - first + 1),
         (*op.stride[:axis], step_of_tokens),
         (*op.dilation[:axis], 1),
-        (*op.padding[:axis], (-first, behind)),
+        (*op.padding[:axis], (-first, after)),
     )
     inner = have[axis + 1 :]
     step = builder.regroup(builder.native_form(arg), (*have[:axis], have[axis] // part), (part, *inner))

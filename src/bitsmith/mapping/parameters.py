@@ -82,7 +82,7 @@ def product_with_parameter(
 
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:
-    """How the elements of ``op``, seen as a ``matrix``, come."""
+    """The order in which the elements of ``op``, seen as a ``matrix``, are loaded."""
     lo, hi, frac = int(op.lo.max()), int(op.hi.max()), int(op.frac.max())
     return LoadableWeights(node.layer, op.name, matrix, steps, groups, lo, hi, frac)
 

@@ -84,12 +84,12 @@ def _lanes(shape: tuple[int, ...], chosen: Folding) -> tuple[int, int]:
 
 
 def is_flat(shape: tuple[int, ...]) -> bool:
-    """Whether a tensor of ``shape`` is a single vector."""
+    """Return True if a tensor of ``shape`` is a single vector."""
     return len(shape) > 0 and math.prod(shape) == shape[-1]
 
 
 def takes_flat(builder: DataflowBuilder, node: Node) -> bool:
-    """Whether ``node`` is a product that takes a single vector as it comes."""
+    """Return True if ``node`` is a product that takes a single vector as it comes."""
     return weights_of(builder.program, node) is not None
 
 
@@ -120,7 +120,7 @@ def _accumulated(builder: DataflowBuilder, op: Factor, x: NodeId, node: Node) ->
 
 
 def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, axes: int, chosen: Folding) -> StepId:
-    """A matrix product over several cycles: at several positions after one another, in tiles of the matrix.
+    """A matrix product over several cycles: one position after another, in tiles of the matrix.
 
     ``vectors`` are tokens (lanes, n); the result has the first ``axes`` axes as grid.
     """
@@ -147,7 +147,7 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, a
 
 
 def _product(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, shape: tuple[int, ...]) -> StepId:
-    """The results of a fold, which are the elements of a product in order, in the formats and at the places of that."""
+    """The results of a folded product, the elements of a product in order, in the formats and at the positions of that."""
     token = builder.stream(results).token
     kind = regrouped(union_type(node.type, len(grid)), token.shape)
     return builder.with_native_form(builder.truncated(results, kind), grid, shape)
