@@ -77,3 +77,14 @@ def test_driver_refuses_what_it_cannot_say(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=why):
             driver.pack(inputs)
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_driver_rounds_ties_as_the_emulator_does(tmp_path: Path, rounding: Rounding) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (8,), FixedFormat(True, 8, 1, rounding, Overflow.SAT))
+    program = build.program([("y", build.neg(x))])
+    each = circuit(program, Directives({}, True), delay_model(Family.ECP5), 8.0, "net", Title("test", "0"))
+    values = np.array([[-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.25]])
+    raw, _ = Emulator(program).quantize(0, values)
+    np.testing.assert_array_equal(load_driver(tmp_path, each).quantize(0, values), raw)
