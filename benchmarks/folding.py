@@ -22,8 +22,7 @@ from rich.table import Table
 import bitsmith
 from bitsmith.build import design
 from bitsmith.build.verification import compare, random_stimuli
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family, default_clock_period_ns
+from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
@@ -121,7 +120,7 @@ def measured(
     directives = Directives(
         dict.fromkeys(layers, reuse), case.parallel, dict.fromkeys(layers, products), dict.fromkeys(layers, positions)
     )
-    delays, period = delay_model(family), default_clock_period_ns(family)
+    delays, period = family.delays, family.clock_period_ns
     made = design.circuit(program, directives, delays, delays.budget(period, period / 8), "net", Title("benchmark", ""))
     with tempfile.TemporaryDirectory() as folder:
         root, paths = Path(folder), []
@@ -149,7 +148,7 @@ def main() -> None:
     """Print a table per case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", default=["dense"], metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--family", default="ecp5", choices=[family.value for family in Family])
+    parser.add_argument("--family", default="ecp5", choices=[family.name for family in FAMILIES])
     parser.add_argument("--reuse", default="")
     parser.add_argument("--positions", default="1", help="at once, of streams")
     parser.add_argument("--resource", action="store_true", help="share multipliers, as with strategy Resource")
@@ -176,7 +175,7 @@ def main() -> None:
         for positions in map(int, chosen.positions.split(",")):
             least = float("inf")
             for factor in factors:
-                row = measured(case, factor, positions, products, Family(chosen.family), simulate=chosen.build)
+                row = measured(case, factor, positions, products, family_named(chosen.family), simulate=chosen.build)
                 area = row.found.lut + case.product_luts * row.found.dsp
                 grows = area > TOLERANCE * least
                 failed, least = failed or grows, min(least, area)

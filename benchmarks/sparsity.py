@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bitsmith.compiler import compile_network
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.conv import Conv
@@ -104,7 +104,7 @@ def count(make: Maker, kernel: Floats) -> Count:
         adders=len(sums),
         adder_bits=sum(sums),
         multipliers=len(_cells(netlist, Multiplier)),
-        lut=estimate(program, Family.ECP5).lut,
+        lut=estimate(program, ECP5).lut,
         seconds=time.perf_counter() - start,
     )
 

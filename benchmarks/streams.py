@@ -24,8 +24,7 @@ from rich.table import Table
 
 import bitsmith
 from bitsmith.build.design import circuit
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import resolve_part
+from bitsmith.devices import resolve_part
 from bitsmith.model import Model
 from bitsmith.passes import drop_dead
 from bitsmith.report.report import Report
@@ -205,7 +204,7 @@ def _quiet(line: str) -> None:
 def planned_cycles(model: Model) -> tuple[int, int]:
     """Latency and interval as the schedule has them."""
     part, target = resolve_part(model.target.part), model.target
-    delays = delay_model(part.family)
+    delays = part.family.delays
     budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
     program = drop_dead(model.program, keep_probes=False)
     return circuit(program, model.directives, delays, budget, target.project_name, Title("benchmark", "")).cycles

@@ -13,7 +13,7 @@ import torch
 from onnx import helper
 from torch import nn
 
-from bitsmith.devices.parts import resolve_part
+from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.estimate.fit import fits
 from bitsmith.explain import explain

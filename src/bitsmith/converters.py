@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
-from bitsmith.devices.parts import DEFAULT_PART, default_clock_period_ns, resolve_part
+from bitsmith.devices import DEFAULT_PART, resolve_part
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
@@ -332,7 +332,7 @@ def _part(project: ProjectConfig) -> tuple[str, float]:
     if dialect and not name.lower().startswith("xc"):
         return name, dialect.period_ns  # only the vendor's tool knows its parts
     part = resolve_part(name)
-    return part.name, default_clock_period_ns(part.family)
+    return part.name, part.family.clock_period_ns
 
 
 def _batches(network: Network, calibration: Arrays | None) -> list[Floats] | None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from bitsmith.build.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.converters import configured, convert
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Part, resolve_part
+from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.fit import Fit, fits, proposal
 from bitsmith.estimate.size import Size, estimate_layout
@@ -114,7 +113,7 @@ def _proposed(model: Model, program: Program, part: Part) -> Proposal | None:
     found = proposal(program, part, model.directives)
     if found is None:
         return None
-    target, delays = model.target, delay_model(part.family)
+    target, delays = model.target, part.family.delays
     budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
     latency, interval = circuit(program, found.directives, delays, budget, target.project_name, Title("", "")).cycles
     return Proposal(found, latency, interval)

@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bitsmith.config.project import PROJECT_KEYS
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import ALL_VARIABLES, takes_default
 from bitsmith.errors import ConfigError
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import DEFAULT_INPUT, Input
@@ -248,6 +250,56 @@ def test_options_fall_through_too() -> None:
 def test_an_explicit_auto_ends_the_search() -> None:
     config = {"Model": {"Precision": "fixed<16,6>"}, "LayerName": {"fc1": {"Precision": {"result": "auto"}}}}
     assert set(formats(config, "fc1")) == {"weight", "bias", "accum"}
+
+
+TRAINED = FixedFormat(True, 4, 3)
+
+
+def quantized() -> Network:
+    """The network, with a format that the model brings for the weights of one layer."""
+    nodes = [replace(node, formats={"weight": TRAINED}) if node.name == "fc1" else node for node in NETWORK.nodes]
+    return NETWORK.with_nodes(nodes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        {"Model": {"Precision": "fixed<16,6>"}},
+        {"Model": {"Precision": {"result": "fixed<16,6>"}}},
+        {"LayerName": {"fc1": {"Precision": "auto"}}},
+        {"LayerName": {"fc1": {"Precision": {"weight": "fixed<4,1>"}}}},
+        {"LayerType": {"Dense": {"Precision": {"weight": "auto", "result": "fixed<8,2>"}}}},
+    ],
+)
+def test_formats_of_the_model_come_before_the_defaults(config: dict[str, Any] | None) -> None:
+    found = resolve(quantized(), config).node("fc1").settings.precision
+    assert found == resolve(NETWORK, config).node("fc1").settings.precision | {"weight": TRAINED}
+
+
+@pytest.mark.parametrize(
+    "section,key", [("LayerName.fc1", "weight"), ("LayerName.fc1", "default"), ("LayerType.Dense", "weight")]
+)
+def test_a_format_that_contradicts_the_model_is_refused(section: str, key: str) -> None:
+    kind, name = section.split(".")
+    with pytest.raises(ConfigError) as caught:
+        resolve(quantized(), {kind: {name: {"Precision": {key: "fixed<8,2>"}}}})
+    assert caught.value.where == f"{section}.Precision.{key}"
+    assert caught.value.found == "precision fixed<8,2> for the weight of layer 'fc1', which has fixed<4,1> in the model"
+    assert caught.value.accepted == "fixed<4,1>, or 'auto', which is the same here"
+
+
+@pytest.mark.parametrize("granularity", ["model", "type", "name"])
+def test_generated_configurations_leave_the_model_its_formats(granularity: str) -> None:
+    network = quantized()
+    config = config_from_network(network, granularity, "fixed<16,6>")
+    found = {node.name: node.settings.precision for node in resolve(network, config).nodes}
+    want = {
+        node.name: dict(node.settings.precision)
+        for node in resolve(NETWORK, config_from_network(NETWORK, granularity, "fixed<16,6>")).nodes
+    }
+    want["fc1"]["weight"] = TRAINED
+    assert found == want
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.devices.delay import area_model, delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.errors import ConfigError
 
-families = st.sampled_from(Family)
+families = st.sampled_from(FAMILIES)
 widths = st.integers(1, 64)
 
 
 @given(families, widths, widths)
 def test_wider_is_never_faster_or_smaller(family: Family, a: int, b: int) -> None:
     narrow, wide = sorted((a, b))
-    delay, area = delay_model(family), area_model(family)
+    delay, area = family.delays, family.area
     assert 0 < delay.adder(narrow) <= delay.adder(wide)
     assert 0 < delay.comparator(narrow) <= delay.comparator(wide)
     assert 0 < delay.mux2(narrow) <= delay.mux2(wide)
@@ -31,7 +30,7 @@ def test_wider_is_never_faster_or_smaller(family: Family, a: int, b: int) -> Non
 
 @given(families, st.integers(1, 15), widths)
 def test_longer_tables_are_never_faster_or_smaller(family: Family, address_bits: int, width: int) -> None:
-    delay, area = delay_model(family), area_model(family)
+    delay, area = family.delays, family.area
     assert 0 < delay.table(address_bits) <= delay.table(address_bits + 1)
     assert 0 < area.table(address_bits, width) <= area.table(address_bits + 1, width)
     assert area.table(address_bits, width) <= area.table(address_bits, width + 1)
@@ -39,20 +38,20 @@ def test_longer_tables_are_never_faster_or_smaller(family: Family, address_bits:
 
 @given(families, st.floats(0.0, 2.0))
 def test_budget_is_what_registers_leave(family: Family, uncertainty: float) -> None:
-    model = delay_model(family)
+    model = family.delays
     assert model.budget(20.0, uncertainty) == pytest.approx(20.0 - uncertainty - model.register_ns)
 
 
-@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_budget_refuses_a_period_that_fits_nothing(family: Family) -> None:
     with pytest.raises(ConfigError, match="no time for logic") as refused:
-        delay_model(family).budget(0.3, 0.1)
+        family.delays.budget(0.3, 0.1)
     shortest = float(refused.value.accepted.split()[2])
-    assert delay_model(family).budget(shortest + 0.01, 0.1) > 0
+    assert family.delays.budget(shortest + 0.01, 0.1) > 0
 
 
 def test_ecp5_agrees_with_what_was_measured() -> None:
-    delay, area = delay_model(Family.ECP5), area_model(Family.ECP5)
+    delay, area = ECP5.delays, ECP5.area
     assert delay.adder(8) == pytest.approx(2.63, abs=0.2)
     assert delay.adder(40) == pytest.approx(3.95, abs=0.2)
     assert delay.comparator(24) == pytest.approx(3.54, abs=0.2)
@@ -69,14 +68,14 @@ def test_ecp5_agrees_with_what_was_measured() -> None:
 
 
 def test_blocks_of_amd_have_a_wide_side_and_a_least_size() -> None:
-    area = area_model(Family.ULTRASCALE_PLUS)
+    area = ULTRASCALE_PLUS.area
     assert area.multiplier(18, 27) == (1, 0)
     assert area.multiplier(28, 8)[0] == area.multiplier(20, 20)[0] == 2
     assert area.multiplier(4, 4)[0] == area.multiplier(1, 30)[0] == 0 < area.multiplier(4, 5)[0]
-    assert area_model(Family.XILINX_7).multiplier(26, 8)[0] == 2
+    assert XILINX_7.area.multiplier(26, 8)[0] == 2
 
 
 def test_long_tables_are_extrapolated() -> None:
-    delay, area = delay_model(Family.ULTRASCALE_PLUS), area_model(Family.ULTRASCALE_PLUS)
+    delay, area = ULTRASCALE_PLUS.delays, ULTRASCALE_PLUS.area
     assert delay.table(12) == pytest.approx(delay.table(10) + 2 * (delay.table(10) - delay.table(9)))
     assert area.table(9, 8) == 8 * area.table(6, 8)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS
 from bitsmith.estimate.size import Size, estimate, estimate_layout
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -21,7 +21,7 @@ from tests.properties.programs import random_program
 
 
 def estimated(build: ProgramBuilder, y: Value) -> Size:
-    return estimate(build.program([("y", y)]), Family.ECP5)
+    return estimate(build.program([("y", y)]), ECP5)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def estimated(build: ProgramBuilder, y: Value) -> Size:
 )
 def test_dense_networks(sizes: tuple[int, ...], bits: int, zeros: float) -> None:
     program = dense_program(sizes, bits, 6, zeros)
-    size = estimate(program, Family.ECP5)
+    size = estimate(program, ECP5)
     netlist = reduce_widths(elaborate(program))
     words = [netlist.words[index] for index in live_words(netlist)]
     sums = [(word, word.cell) for word in words if isinstance(word.cell, AddSub)]
@@ -43,7 +43,7 @@ def test_dense_networks(sizes: tuple[int, ...], bits: int, zeros: float) -> None
 def test_a_million_weights_take_less_than_a_second() -> None:
     program = dense_program([1000, 1000], 8, 8, 0.5)
     started = time.perf_counter()
-    size = estimate(program, Family.ULTRASCALE_PLUS)
+    size = estimate(program, ULTRASCALE_PLUS)
     assert time.perf_counter() - started < 1.0
     assert size.adders > 200_000
 
@@ -100,7 +100,7 @@ def test_dead_ops_are_free_and_recurrences_count_every_step() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_programs_have_a_size(seed: int) -> None:
-    for family in Family:
+    for family in FAMILIES:
         size = estimate(random_program(seed), family)
         assert min(size.lut, size.ff, size.dsp, size.adders) >= 0
 
@@ -111,5 +111,5 @@ def test_a_branch_that_waits_is_counted() -> None:
     windows = builder.window(x, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
     reduced = builder.sum(windows, (2, 3))
     alone, beside = builder.program([("y", reduced)]), builder.program([("y", builder.add(reduced, x))])
-    sizes = [estimate_layout(program, Directives({}, parallel=False), Family.ECP5) for program in (alone, beside)]
+    sizes = [estimate_layout(program, Directives({}, parallel=False), ECP5) for program in (alone, beside)]
     assert sizes[1].bram == sizes[0].bram + 2  # a row of tokens of 64 bits, until the first window is complete

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices.parts import resolve_part
+from bitsmith.devices import resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream, place_and_route
 from bitsmith.flows.tools import FoundTool, Origin

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import Synthesis, count, netlist, synthesize
@@ -18,7 +18,7 @@ TOOL = FoundTool("yosys", Path("/opt/yosys"), "0.70", Origin.PATH)
 
 def test_ecp5_cells() -> None:
     cells = {"LUT4": 7, "CCU2C": 10, "TRELLIS_FF": 30, "MULT18X18D": 2, "DP16KD": 3, "PFUMX": 4, "$scopeinfo": 1}
-    found = count(Family.ECP5, cells, "yosys 0.70")
+    found = count(ECP5, cells, "yosys 0.70")
     assert (found.lut, found.ff, found.dsp, found.bram, found.carry) == (27, 30, 2, 3, 10)
     assert "$scopeinfo" not in found.cells
     assert found.cells["PFUMX"] == 4
@@ -26,12 +26,12 @@ def test_ecp5_cells() -> None:
 
 def test_ultrascale_plus_cells() -> None:
     cells = {"LUT2": 1, "LUT6": 2, "SRL16E": 3, "FDRE": 5, "FDSE": 1, "CARRY8": 2, "CARRY4": 1, "DSP48E2": 4}
-    found = count(Family.ULTRASCALE_PLUS, {**cells, "RAMB18E2": 1, "RAMB36E2": 2}, "yosys 0.70")
+    found = count(ULTRASCALE_PLUS, {**cells, "RAMB18E2": 1, "RAMB36E2": 2}, "yosys 0.70")
     assert (found.lut, found.ff, found.dsp, found.bram, found.carry) == (6, 6, 4, 5, 3)
 
 
 def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
-    flow = Synthesis("ecp5", "net", ("rtl/net.sv", "rtl/my table.sv"), Family.ECP5)
+    flow = Synthesis("ecp5", "net", ("rtl/net.sv", "rtl/my table.sv"), ECP5)
     files = flow.files()
     assert files["synth/ecp5/synth.ys"] == (
         "read_verilog -sv rtl/net.sv\n"
@@ -49,7 +49,7 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
 
 
 def test_cell_counts_that_cannot_be_read(tmp_path: Path) -> None:
-    flow = Synthesis("ecp5", "net", (), Family.ECP5)
+    flow = Synthesis("ecp5", "net", (), ECP5)
     (tmp_path / "synth" / "ecp5").mkdir(parents=True)
     for text in ("", "{}", '{"design": {"num_cells_by_type": 3}}'):
         (tmp_path / "synth" / "ecp5" / "cells.json").write_text(text)
@@ -63,7 +63,7 @@ def test_unknown_family(tmp_path: Path) -> None:
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_pipelined_adders(tmp_path: Path, family: Family) -> None:
     """Registers are known exactly (the last stage is kept whole), an adder takes a LUT for each bit or two."""
     design = adders(words=8, stages=4, width=12)
@@ -76,7 +76,7 @@ def test_pipelined_adders(tmp_path: Path, family: Family) -> None:
     assert (found.dsp, found.bram) == (0, 0)
     assert found.carry > 0
     assert lines  # the log is followed while it is written
-    if family is Family.ECP5:
+    if family is ECP5:
         modules = json.loads(netlist(tmp_path).read_text())["modules"]
         assert "net" in modules
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.estimate.size import estimate
@@ -289,7 +289,7 @@ def test_a_recurrence_is_written_as_text_and_saved_with_the_layers_that_it_holds
 def test_the_estimate_counts_every_step() -> None:
     def size(steps: int) -> int:
         program = compile_network(network_of(made(LSTM, 2, 4, 7), [(steps, 2)])).program
-        return estimate(program, Family.ECP5).lut
+        return estimate(program, ECP5).lut
 
     assert 7.0 < size(24) / size(3) < 9.0
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.processes import FoldedProduct, Map
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate_layout
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -141,7 +141,7 @@ def test_estimates_fall_with_the_reuse_factor(
     for reuse in (*range(1, 21), *range(21, most, 13), most):
         layers = {node.layer for node in program.nodes if node.layer}
         directives = Directives(dict.fromkeys(layers, reuse), parallel, dict.fromkeys(layers, products))
-        size = estimate_layout(program, directives, Family.ECP5)
+        size = estimate_layout(program, directives, ECP5)
         if products is MultiplierStyle.CHEAPEST or reuse > 1:
             areas.append(size.lut + 8 * 9 * size.dsp)
     assert all(area <= 1.02 * least for area, least in zip(areas, np.minimum.accumulate(areas), strict=True))

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from bitsmith.compiler import compile_network
 from bitsmith.dataflow.processes import FoldedProduct, WidthConverter
 from bitsmith.dataflow.processes import Network as Processes
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
@@ -89,7 +88,7 @@ def test_the_interval_falls_with_the_positions_at_once() -> None:
     network = convolutional(16)
     intervals = []
     for number in (1, 2, 4, 16, 32):
-        design = lay_out(processes(network, number), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
+        design = lay_out(processes(network, number), ECP5.delays, 8.0, "dut", Title("test", "0"))
         intervals.append(design.schedule.interval)
     # A position of padding takes a cycle, a token of several that holds any padding, too.
     assert intervals == [18 * 18, 18 * 10, 18 * 6, 18 * 3, 10]

@@ -13,7 +13,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.lut_packing import Absorption, absorb
 from bitsmith.netlist.netlist import Comparator, InputPort, Literal, Mux, Netlist, RomRead, View, live_words, operands
-from bitsmith.netlist.pipeline import PipelineStages, cell_delay, is_block_rom, pipeline
+from bitsmith.netlist.pipeline import PipelineStages, cell_delay, pipeline, registers_after
 from bitsmith.netlist.reduce_widths import reduce_widths
 from tests.netlist.checks import SteadyDelays, dense_program
 from tests.properties.programs import random_program
@@ -48,11 +48,11 @@ def check(netlist: Netlist, schedule: PipelineStages, budget: float) -> None:
             for source in absorbed.sources[operand]:
                 if source in finish:
                     last[source] = max(last.get(source, 0), stage)
-                    assert schedule.stage[source] + 2 * is_block_rom(netlist, netlist.words[source]) <= stage
+                    assert schedule.stage[source] + registers_after(netlist, netlist.words[source], DELAYS) <= stage
                     if schedule.stage[source] == stage:
                         start = max(start, finish[source])
         finish[index] = start + delay(netlist, absorbed, index)
-        slow = index in schedule.over_budget or is_block_rom(netlist, word)
+        slow = index in schedule.over_budget or registers_after(netlist, word, DELAYS) > 0
         assert finish[index] <= budget + 1e-6 or (slow and start == 0)
     for ref in netlist.results:
         for source in absorbed.sources[ref.word]:

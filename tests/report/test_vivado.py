@@ -61,8 +61,8 @@ def test_a_c_simulation_is_no_cosimulation() -> None:
     assert familiar(Report({"Verification": verified})) == {"Verification": verified}
 
 
-def test_block_memories_of_36_kbit_count_twice() -> None:
-    report = familiar(Report({"Resources": {"BRAM": 1.5, "Part": "xcvu13p-flga2577-2-e", "Tool": "t"}}))
+def test_block_memories_of_amd_are_counted_in_halves() -> None:
+    report = familiar(Report({"Resources": {"BRAM": 3, "Part": "xcvu13p-flga2577-2-e", "Tool": "t"}}))
     synthesis = report["CSynthesisReport"]
     assert isinstance(synthesis, dict)
     assert synthesis["BRAM_18K"] == 3

@@ -13,8 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from bitsmith.build.design import Circuit, circuit
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
@@ -69,7 +68,7 @@ def made(name: str) -> Circuit:
         "loads": (loaded(external=False), Directives({"conv": 2, "dense": 3}, True)),
         "weights": (loaded(external=True), Directives({"conv": 3, "dense": 4}, False)),
     }[name]
-    return circuit(program, directives, delay_model(Family.ECP5), 8.0, "net", Title("test", DIGEST))
+    return circuit(program, directives, ECP5.delays, 8.0, "net", Title("test", DIGEST))
 
 
 KINDS = ("pipeline", "stream", "streams")

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bitsmith.build.design import Words, given_words, other_values, values_of
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.flows.streams import StreamShape, StreamSimulation, simulate_streams
 from bitsmith.ir.program import Program
@@ -43,7 +42,7 @@ def assert_streams(
 ) -> StreamSimulation:
     """The circuit of ``program`` gives the emulator's results in the predicted cycles."""
     program = drop_dead(program, keep_probes=False)
-    design = lay_out(partition(program, directives), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0"))
+    design = lay_out(partition(program, directives), ECP5.delays, 8.0, "dut", Title("test", "0"))
     sources = written(design, folder)
     raws = random_stimuli(program, seed, frames)
     stimuli = []

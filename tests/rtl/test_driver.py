@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.build.design import circuit
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -48,7 +47,7 @@ def test_driver_quantises_and_packs_as_the_emulator_does(
     build = ProgramBuilder()
     x = build.input("x", (3,), *forms)
     program = build.program([("y", build.neg(x))])
-    each = circuit(program, Directives({}, True), delay_model(Family.ECP5), 8.0, "net", Title("test", "0"))
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0"))
     driver = load_driver(tmp_path_factory.mktemp("driver"), each)
     values = np.array(numbers).reshape(2, 3)
     raw, _ = Emulator(program).quantize(0, values)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow.processes import FoldedProduct, Network, Process
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family, multiplier_block
+from bitsmith.devices import ECP5, ICE40, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.estimate.size import estimate_network
 from bitsmith.flows.yosys import synthesize
 from bitsmith.ir.builder import ProgramBuilder
@@ -40,7 +39,7 @@ class Case:
     reuse: int
     pairs: Pairs
     positions: int = 1
-    family: Family = Family.ECP5
+    family: Family = ECP5
 
     def program(self) -> Program:
         """The layer alone, with all weights that it may have."""
@@ -56,7 +55,7 @@ class Case:
     def directives(self) -> Directives:
         """The layer in tokens of all its positions."""
         products = {"dense": MultiplierStyle.SHARED}
-        return Directives({"dense": self.reuse}, True, products, block=multiplier_block(self.family))
+        return Directives({"dense": self.reuse}, True, products, block=self.family.block)
 
     def fold(self) -> tuple[Network, Process, FoldedProduct]:
         """The network, and the process that multiplies."""
@@ -73,10 +72,10 @@ CASES = [
     Case(12, 3, 4, False, 7, 4, Pairs.LANES, positions=2),
     Case(6, 1, 4, True, 7, 2, Pairs.LANES, positions=3),
     Case(6, 4, 8, True, 8, 4, Pairs.NONE),
-    Case(12, 9, 8, True, 8, 4, Pairs.COLUMNS, family=Family.ULTRASCALE_PLUS),
-    Case(6, 4, 8, False, 8, 4, Pairs.COLUMNS, family=Family.XILINX_7),
-    Case(6, 4, 4, True, 4, 4, Pairs.NONE, family=Family.ULTRASCALE_PLUS),
-    Case(6, 4, 4, True, 4, 4, Pairs.NONE, family=Family.ICE40),
+    Case(12, 9, 8, True, 8, 4, Pairs.COLUMNS, family=ULTRASCALE_PLUS),
+    Case(6, 4, 8, False, 8, 4, Pairs.COLUMNS, family=XILINX_7),
+    Case(6, 4, 4, True, 4, 4, Pairs.NONE, family=ULTRASCALE_PLUS),
+    Case(6, 4, 4, True, 4, 4, Pairs.NONE, family=ICE40),
 ]
 
 
@@ -84,7 +83,7 @@ CASES = [
 def test_what_is_packed(case: Case) -> None:
     _, process, kind = case.fold()
     x, y = process.takes[0].token, process.results[0].token
-    made = multipliers(kind, x, y, multiplier_block(case.family))
+    made = multipliers(kind, x, y, case.family.block)
     assert made.pairs is case.pairs
     alone = multipliers(kind, x, y, None)
     assert alone.pairs is Pairs.NONE and alone.blocks == 0
@@ -104,7 +103,7 @@ def test_the_upper_product_may_be_one_less() -> None:
     "case",
     [
         pytest.param(case, marks=() if k == 0 else (slow, ci) if k == 4 else slow)
-        for k, case in enumerate(case for case in CASES if case.family is Family.ECP5)
+        for k, case in enumerate(case for case in CASES if case.family is ECP5)
     ],
     ids=str,
 )
@@ -116,12 +115,12 @@ def test_results_and_cycles(case: Case, tmp_path: Path) -> None:
 @pytest.mark.tools
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=ci if k == 1 else ()) for k, case in enumerate(CASES) if case.family is not Family.ICE40],
+    [pytest.param(case, marks=ci if k == 1 else ()) for k, case in enumerate(CASES) if case.family is not ICE40],
     ids=str,
 )
 def test_blocks_are_those_of_synthesis(case: Case, tmp_path: Path) -> None:
     network, _, _ = case.fold()
-    delays = delay_model(case.family)
+    delays = case.family.delays
     found = []
     for name, each in (("packed", delays), ("alone", replace(delays, block=None))):
         design = lay_out(network, each, 8.0, "dut", Title("test", "0"))

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.flows.verilator import lint
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.partition import partition
@@ -48,6 +47,4 @@ def test_lint(tmp_path: Path) -> None:
 
 
 def laid_out(seed: int, directives: Directives) -> StreamDesign:
-    return lay_out(
-        partition(loadable_program(seed), directives), delay_model(Family.ECP5), 8.0, "dut", Title("test", "0")
-    )
+    return lay_out(partition(loadable_program(seed), directives), ECP5.delays, 8.0, "dut", Title("test", "0"))

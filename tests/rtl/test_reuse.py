@@ -10,8 +10,7 @@ import pytest
 
 from bitsmith.build import design
 from bitsmith.build.verification import compare, random_stimuli
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
@@ -75,11 +74,11 @@ class Workshop:
         """The circuit with a reuse factor, simulated and synthesized, and its estimate."""
         names = {node.layer for node in layer.program.nodes if node.layer}
         directives = Directives(dict.fromkeys(names, reuse), layer.parallel, dict.fromkeys(names, products))
-        made = design.circuit(layer.program, directives, delay_model(Family.ECP5), 8.0, "net", Title("test", ""))
+        made = design.circuit(layer.program, directives, ECP5.delays, 8.0, "net", Title("test", ""))
         key = tuple(sorted(made.sources.items()))
         if key not in self._made:
             self._made[key] = self._measured(layer.program, made)
-        return self._made[key], estimate_layout(layer.program, directives, Family.ECP5)
+        return self._made[key], estimate_layout(layer.program, directives, ECP5)
 
     def _measured(self, program: Program, made: design.Circuit) -> Measured:
         root, paths = self._folder / str(len(self._made)), []
@@ -92,7 +91,7 @@ class Workshop:
         run = made.simulate(root, paths, raws, None)
         compare(emulator, program, run.outputs, raws)
         assert (run.latency, run.interval) == made.cycles
-        return Measured(run.interval, yosys.synthesize(root, made.top, paths, Family.ECP5))
+        return Measured(run.interval, yosys.synthesize(root, made.top, paths, ECP5))
 
 
 @pytest.fixture(scope="module")

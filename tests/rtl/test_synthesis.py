@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsmith.devices.parts import Family
+from bitsmith.devices import ECP5
 from bitsmith.estimate.size import estimate
 from bitsmith.flows.yosys import Resources, synthesize
 from bitsmith.ir.builder import ProgramBuilder
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.tools
 
 def mapped(program: Program, folder: Path, budget_ns: float = 4.0) -> Resources:
     design = circuit(program, budget_ns, "dut", 1).design
-    return synthesize(folder, "dut", save(design, folder), Family.ECP5)
+    return synthesize(folder, "dut", save(design, folder), ECP5)
 
 
 @pytest.mark.parametrize(("address_bits", "blocks"), [(5, 0), (10, 1)])
@@ -39,7 +39,7 @@ def test_large_tables_become_block_memory(address_bits: int, blocks: int, tmp_pa
 def test_network_takes_what_is_estimated(tmp_path: Path) -> None:
     program = dense_program([16, 32, 16, 5], 4, 6, 0.75)
     resources = mapped(program, tmp_path)
-    assert resources.lut == pytest.approx(estimate(program, Family.ECP5).lut, rel=0.35)
+    assert resources.lut == pytest.approx(estimate(program, ECP5).lut, rel=0.35)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

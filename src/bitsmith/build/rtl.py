@@ -16,8 +16,7 @@ import numpy as np
 from bitsmith.build.design import Circuit, circuit
 from bitsmith.build.job import Job
 from bitsmith.build.verification import compare, stimuli
-from bitsmith.devices.delay import delay_model
-from bitsmith.devices.parts import Family, Part, resolve_part
+from bitsmith.devices import ECP5, Part, resolve_part
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.fit import proposal
@@ -89,7 +88,7 @@ def _refuse_too_large(program: Program, directives: Directives, size: Size, part
         )
     if not (stages.pnr or stages.bitstream):
         return
-    if part.family is not Family.ECP5:
+    if part.family is not ECP5:
         raise CapacityError(
             f"place and route for {part.name}",
             where="build(pnr=True)",
@@ -145,7 +144,7 @@ class _Build:
         """The circuit's sources, in the project's folder ``rtl``."""
         started = time.perf_counter()
         target = self._target
-        delays = delay_model(self._part.family)
+        delays = self._part.family.delays
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
         self._say(f"rtl: about {self._size.lut:,} LUTs expected")
         title = Title(f"bitsmith {__version__}", digest(to_text(self._job.program))[:16])
@@ -200,17 +199,17 @@ class _Build:
             found = yosys.synthesize(self._project.folder, made.top, sources, family, progress=self._progress)
             return {"LUT": found.lut, "FF": found.ff, "DSP": found.dsp, "BRAM": found.bram, "Tool": found.tool}
 
-        log = f"synth/{family.value}/yosys.log"
-        depends: tuple[Path | str | bytes, ...] = (*sources, family.value, find(YOSYS).label)
-        result = self._stage("synth", depends, log, synthesize, self._netlist(family.value))
-        self._sections["Resources"] = {**result, "Part": self._part.name, "Family": family.value}
+        log = f"synth/{family.name}/yosys.log"
+        depends: tuple[Path | str | bytes, ...] = (*sources, family.name, find(YOSYS).label)
+        result = self._stage("synth", depends, log, synthesize, self._netlist(family.name))
+        self._sections["Resources"] = {**result, "Part": self._part.name, "Family": family.name}
 
     def _netlist(self, name: str) -> tuple[Path, ...]:
         """The netlist that synthesis leaves for place and route, where there is one."""
-        return (yosys.netlist(self._project.folder, name),) if self._part.family is Family.ECP5 else ()
+        return (yosys.netlist(self._project.folder, name),) if self._part.family is ECP5 else ()
 
     def _place_and_route(self) -> None:
-        netlist = yosys.netlist(self._project.folder, self._part.family.value)
+        netlist = yosys.netlist(self._project.folder, self._part.family.name)
         target_mhz = 1e3 / self._target.clock_period_ns
 
         def place() -> dict[str, Json]:
@@ -233,7 +232,7 @@ class _Build:
         def configure() -> dict[str, Json]:
             self._say(f"bitstream: {board.name}")
             folder = self._project.folder
-            yosys.synthesize(folder, top, everything, Family.ECP5, name="shell", progress=self._progress)
+            yosys.synthesize(folder, top, everything, ECP5, name="shell", progress=self._progress)
             path, timing = nextpnr.bitstream(
                 folder, yosys.netlist(folder, "shell"), made.top, board=board, progress=self._progress
             )

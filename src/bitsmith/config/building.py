@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_reuse_factor
@@ -11,8 +11,7 @@ from bitsmith.config.project import read_backend
 from bitsmith.config.reading import did_you_mean, shown
 from bitsmith.config.variables import takes_default
 from bitsmith.errors import ConfigError
-from bitsmith.layers.layer import Layer
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import SoftmaxImplementation
 
 GRANULARITIES = ("model", "type", "name")
@@ -72,21 +71,24 @@ def config_from_network(
             "TraceOutput": False,
         }
     }
+    by_type: dict[str, list[NetworkNode]] = {}
     known = [node for node in network.nodes if not node.inner]
-    if granularity == "type":
-        kinds = {node.layer.kind: node.layer for node in known}
-        config["LayerType"] = {
-            kind: _layer_entry(layer, precision, default_reuse_factor) for kind, layer in kinds.items()
-        }
-    elif granularity == "name":
-        config["LayerName"] = {node.name: _layer_entry(node.layer, precision, default_reuse_factor) for node in known}
+    for node in known:
+        by_type.setdefault(node.layer.kind, []).append(node)
+    groups = {"type": by_type, "name": {node.name: [node] for node in known}}.get(granularity, {})
+    if groups:
+        section = {"type": "LayerType", "name": "LayerName"}[granularity]
+        config[section] = {name: _entry(nodes, precision, default_reuse_factor) for name, nodes in groups.items()}
     return config
 
 
-def _layer_entry(layer: Layer, precision: str, reuse_factor: int) -> dict[str, Any]:
+def _entry(nodes: Sequence[NetworkNode], precision: str, reuse_factor: int) -> dict[str, Any]:
+    """The entry of layers of one class; formats that the model brings are not repeated."""
+    layer = nodes[0].layer
+    variables = [name for name in layer.variables() if not any(name in node.formats for node in nodes)]
     entry: dict[str, Any] = {
         "Trace": False,
-        "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in layer.variables()},
+        "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in variables},
     }
     if "weight" in layer.variables():
         entry |= {"ReuseFactor": reuse_factor, "ParallelizationFactor": 1}

@@ -1,4 +1,9 @@
-"""A configuration put onto a network: each layer gets its :class:`Settings`, key by key from the most specific level."""
+"""A configuration put onto a network: each layer gets its :class:`Settings`, key by key from the most specific level.
+
+The levels are the user's ``LayerName`` and ``LayerType``, the formats that the model brings (``NetworkNode.formats``), the user's
+``Model``, and ``auto``. A format of ``LayerName`` or ``LayerType`` that is not the model's is an error; ``auto`` there gives the
+model's.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +52,15 @@ def resolve(network: Network, config: ConfigLike) -> Network:
     _check_names(known, chosen, problems)
     _check_types(known, chosen, problems)
     reach = _Reach()
-    settings = {node.name: _settings(node, chosen, reach) for node in known}
+    settings = {node.name: _settings(node, chosen, reach, problems) for node in known}
     nodes = [replace(node, settings=settings.get(node.name, Settings())) for node in network.nodes]
     problems.finish()
     for key in sorted(reach.hidden - reach.used):
         problems.add(
-            f"precision {chosen.model.precision[key]} has no effect: every layer that it could apply to says 'auto'",
+            f"precision {chosen.model.precision[key]} has no effect: "
+            "every layer that it could apply to says 'auto' or has a format from the model",
             where=f"Model.Precision.{key}",
-            remedy="remove the 'auto' entries that it should replace, or use granularity 'model'",
+            remedy="remove it, or the 'auto' entries that it should replace",
         )
     problems.finish()
     return network.with_nodes(nodes)
@@ -62,15 +68,16 @@ def resolve(network: Network, config: ConfigLike) -> Network:
 
 @dataclass(slots=True)
 class _Reach:
-    """Formats of the model level that some layer uses, and those hidden from some layer by an explicit ``auto``."""
+    """Formats of the user's ``Model`` that some layer uses, and those that more specific levels hide from some layer."""
 
     used: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
 
 
-def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach) -> Settings:
-    own = [chosen.names[node.name]] if node.name in chosen.names else []
-    own += [chosen.types[name] for name in type_names(node) if name in chosen.types]
+def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Problems) -> Settings:
+    named = {f"LayerName.{node.name}": chosen.names[node.name]} if node.name in chosen.names else {}
+    named |= {f"LayerType.{name}": chosen.types[name] for name in type_names(node) if name in chosen.types}
+    own = list(named.values())
     levels = [*own, chosen.model]
     options = node.layer.options
 
@@ -79,7 +86,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach) -> Settings:
 
     precision = {}
     for variable in node.layer.variables():
-        fmt = _format(node, variable, own, chosen.model, reach)
+        fmt = _format(node, variable, named, chosen.model, reach, problems)
         if fmt is not None:
             precision[variable] = fmt
     return Settings(
@@ -108,21 +115,30 @@ def _first(levels: Sequence[Choices], get: Callable[[Choices], _Option | Auto | 
 
 
 def _format(
-    node: NetworkNode, variable: str, own: Sequence[Choices], model: Choices, reach: _Reach
+    node: NetworkNode, variable: str, own: Mapping[str, Choices], model: Choices, reach: _Reach, problems: Problems
 ) -> FixedFormat | None:
     keys = [variable, DEFAULT] if takes_default(variable, node.layer) else [variable]
     of_model = next((key for key in keys if key in model.precision), None)
-    for level in own:
-        for key in keys:
-            if key in level.precision:
-                found = level.precision[key]
-                if found is None and of_model is not None and model.precision[of_model] is not None:
-                    reach.hidden.add(of_model)
-                return found
-    if of_model is None:
-        return None
-    reach.used.add(of_model)
-    return model.precision[of_model]
+    general = None if of_model is None else model.precision[of_model]
+    brought = node.formats.get(variable)
+    for where, level in own.items():
+        key = next((key for key in keys if key in level.precision), None)
+        if key is None:
+            continue
+        found = level.precision[key]
+        if of_model is not None and general is not None and found in (None, general):
+            (reach.hidden if found is None else reach.used).add(of_model)
+        if found is not None and brought is not None and found != brought:
+            problems.add(
+                f"precision {found} for the {variable} of layer {node.name!r}, which has {brought} in the model",
+                where=f"{where}.Precision.{key}",
+                accepted=f"{brought}, or 'auto', which is the same here",
+                remedy="remove it",
+            )
+        return found or brought
+    if of_model is not None:
+        (reach.used if brought is None else reach.hidden).add(of_model)
+    return brought or general
 
 
 def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> None:

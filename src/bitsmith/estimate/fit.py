@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bitsmith.devices.parts import Part
+from bitsmith.devices import Part
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -21,7 +21,6 @@ from bitsmith.mapping.folding import matrix_shape, weights_of
 _FULL = 0.75
 """The share of look-up tables and flip-flops that can be placed and routed without trouble."""
 
-_BLOCK_BITS = 18 * 1024
 _STEPS_PER_OCTAVE = 4
 
 
@@ -48,12 +47,11 @@ class Fit:
 
 def fits(size: Size, part: Part) -> bool:
     """Whether a circuit of ``size`` fits ``part``, with room for routing."""
-    blocks = part.brams * part.bram_bits // _BLOCK_BITS
     return (
         size.lut <= _FULL * part.luts
         and size.ff <= _FULL * part.ffs
         and (size.dsp <= part.dsps)
-        and (size.bram <= blocks)
+        and (size.bram <= part.brams)
     )
 
 

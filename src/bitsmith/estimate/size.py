@@ -2,7 +2,7 @@
 
 In: a program and a device family. Out: look-up tables, flip-flops, multiplier blocks. It takes well under a second for a million
 weights, and serves to refuse what would take hours. Adder counts come from `bitsmith.netlist.csd.estimate`, areas per
-operation from `bitsmith.devices.delay.area_model`.
+operation from `bitsmith.devices.area`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from bitsmith.dataflow.processes import (
 )
 from bitsmith.dataflow.schedule import fifos
 from bitsmith.dataflow.timing import is_monotone
-from bitsmith.devices.delay import AreaModel, area_model
-from bitsmith.devices.parts import Family
+from bitsmith.devices import Family
+from bitsmith.devices.area import AreaModel
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Overflow, Rounding, TensorType
@@ -96,14 +96,14 @@ class Size:
 
 def estimate(program: Program, family: Family) -> Size:
     """The size of ``program`` fully unrolled: all positions side by side, a sample per clock cycle."""
-    count = _Count(area_model(family))
+    count = _Count(family.area)
     count.registered(program)
     return Size(round(count.lut), round(count.ff), round(count.dsp), round(count.adders), round(count.bram))
 
 
 def estimate_layout(program: Program, directives: Directives, family: Family) -> Size:
     """The size of ``program`` as it is laid out for ``directives``: unrolled, or as a network of processes."""
-    directives = replace(directives, block=area_model(family).block)
+    directives = replace(directives, block=family.area.block)
     if directives.unrolled(program):
         return estimate(program, family)
     return estimate_network(partition(program, directives), family)
@@ -111,7 +111,7 @@ def estimate_layout(program: Program, directives: Directives, family: Family) ->
 
 def estimate_network(network: Network, family: Family) -> Size:
     """The size of a network of processes: token functions unrolled, folded products, memories, and FIFOs as deep as planned."""
-    count = _Count(area_model(family))
+    count = _Count(family.area)
     pipelined = (Map, FoldedProduct, Reduce, Scan)
     latencies = {k: _PIPELINE for k, process in enumerate(network.processes) if isinstance(process.kind, pipelined)}
     depths = {(fifo.consumer, fifo.operand): fifo.depth for fifo in fifos(network, latencies)}

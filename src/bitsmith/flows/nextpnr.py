@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.devices.parts import DEFAULT_PART, Part, resolve_part
+from bitsmith.devices import DEFAULT_PART, Part, resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
 from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, FoundTool, find

@@ -9,6 +9,7 @@ from itertools import count
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.settings import Settings
@@ -20,7 +21,8 @@ class NetworkNode:
 
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
     the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks a
-    permutation of a frontend's own, which the user does not know and cannot configure.
+    permutation of a frontend's own, which the user does not know and cannot configure. ``formats`` are those that the model
+    itself gives, of a quantized layer, by precision variable.
     """
 
     name: str
@@ -31,6 +33,7 @@ class NetworkNode:
     folded: bool = False
     order: Order | None = None
     inner: bool = False
+    formats: Mapping[str, FixedFormat] = field(default_factory=dict)
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bitsmith.dataflow.processes import Grid
-from bitsmith.devices.parts import Block
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
@@ -30,7 +30,7 @@ class Directives:
     parallel: bool
     products: Mapping[str, MultiplierStyle] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)
-    block: Block | None = None
+    block: MultiplierBlock | None = None
 
     def reuse_factor(self, layer: str) -> int:
         """Cycles for a layer's products."""

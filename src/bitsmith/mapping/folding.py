@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.devices.parts import Block
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, width_of
@@ -123,7 +123,9 @@ class Matrix:
     vector_pairs: bool = False
 
     @classmethod
-    def of(cls, op: Factor, x: TensorType, y: TensorType, vectors: int, block: Block | None, *, whole: bool) -> Matrix:
+    def of(
+        cls, op: Factor, x: TensorType, y: TensorType, vectors: int, block: MultiplierBlock | None, *, whole: bool
+    ) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
         lo, hi = (op.lo, op.hi) if isinstance(op, ops.Parameter) else (op.weights, op.weights)
         weight, number = (int(lo.min()), int(hi.max())), (int(x.lo.min()), int(x.hi.max()))

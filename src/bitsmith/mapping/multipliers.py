@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bitsmith.dataflow.processes import FoldedProduct, union_type
-from bitsmith.devices.parts import Block
+from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir.types import TensorType, width_of
 
 Range: TypeAlias = tuple[int, int]
@@ -51,7 +51,7 @@ class Multipliers:
     luts: int
 
 
-def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Block | None) -> Multipliers:
+def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: MultiplierBlock | None) -> Multipliers:
     """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
     lanes = x.shape[0]
     _, steps, n, m = kind.weights.shape
@@ -81,7 +81,7 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Block 
     return min(found, key=lambda one: one.blocks * each_luts + one.luts)
 
 
-def packed(factor: Range, common: Range, block: Block) -> tuple[int, int] | None:
+def packed(factor: Range, common: Range, block: MultiplierBlock) -> tuple[int, int] | None:
     """The bits of a product and of two packed factors, if the products of any two ``factor`` with a ``common`` share a block."""
     lowest, highest = _products(factor, common)
     if block.count(_bits(factor), _bits(common), _bits((lowest, highest))) != 1:

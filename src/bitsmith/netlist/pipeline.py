@@ -27,10 +27,6 @@ from bitsmith.netlist.netlist import (
     operands,
 )
 
-_BLOCK_ROM_BITS = 1024
-_BLOCK_ROM_REGISTERS = 2
-"""The memory's own register, which is slow to answer (5.6 ns on ECP5), and one more behind it."""
-
 _MAX_LUT_INPUTS = 8
 _SWEEPS = 6
 _SLACK_NS = 1e-9
@@ -50,6 +46,9 @@ class Delays(Protocol):
 
     def table(self, address_bits: int) -> float:
         """Look-up in a constant table."""
+
+    def table_registers(self, bits: int) -> int:
+        """Registers that follow a constant table of ``bits`` bits, so that it can become block memory."""
 
     def multiplier(self, a: int, b: int) -> float:
         """Product of two variables."""
@@ -98,10 +97,10 @@ def carry_start(cell: AddSub) -> int:
     return cell.b.shift if cell.b.shift or cell.subtract else cell.a.shift
 
 
-def is_block_rom(netlist: Netlist, word: Word) -> bool:
-    """Whether ``word`` is a table large enough for block memory, whose result is registered."""
+def registers_after(netlist: Netlist, word: Word, delays: Delays) -> int:
+    """Return the registers that must follow ``word``: some after a table that is large enough for block memory, else none."""
     cell = word.cell
-    return isinstance(cell, RomRead) and (word.width << netlist.words[cell.address].width) > _BLOCK_ROM_BITS
+    return delays.table_registers(word.width << netlist.words[cell.address].width) if isinstance(cell, RomRead) else 0
 
 
 def _lut_inputs(delays: Delays) -> int:
@@ -150,8 +149,7 @@ class _Scheduler:
             self._readers[x].append(word)
         inputs = absorbed.inputs[word]
         self._delay[word] = delays.table(inputs) if inputs else cell_delay(netlist, netlist.words[word], delays)
-        if is_block_rom(netlist, netlist.words[word]):
-            self._registers_after[word] = _BLOCK_ROM_REGISTERS
+        self._registers_after[word] = registers_after(netlist, netlist.words[word], delays)
         if self._delay[word] > self._budget:
             if not self._registers_after[word]:
                 self._too_slow.append(word)

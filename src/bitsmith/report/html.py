@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bitsmith.devices.parts import resolve_part
+from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.queues import COLUMNS, queue_table

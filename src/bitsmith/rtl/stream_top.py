@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process
 from bitsmith.dataflow.schedule import Schedule
-from bitsmith.devices.parts import Block
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import RtlDesign
@@ -16,9 +16,6 @@ from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tokens import Layout, bits, converted, fields_layout, layout
 from bitsmith.rtl.writer import Title
-
-_BLOCK_TABLE_BITS = 2048
-"""Tables from here on are read synchronously."""
 
 
 class StreamTop:
@@ -32,7 +29,8 @@ class StreamTop:
         network: Network,
         cores: Mapping[int, RtlDesign],
         plan: Schedule,
-        block: Block | None,
+        block: MultiplierBlock | None,
+        memory: MemoryBlock,
         top: str,
         title: Title,
         over_budget: int,
@@ -41,6 +39,7 @@ class StreamTop:
         self.cores = cores
         self.plan = plan
         self.block = block
+        self.memory = memory
         self.top = top
         self.title = title
         self.over_budget = over_budget
@@ -246,7 +245,7 @@ class StreamTop:
         Large tables are read synchronously, so that they can be block memory.
         """
         address_bits = max((len(values) - 1).bit_length(), 1)
-        clocked = len(values) * width >= _BLOCK_TABLE_BITS
+        clocked = self.memory.suits_table(len(values) * width)
         used, unused = ("next_index", "index") if clocked else ("index", "next_index")
         address, other = f"p{number}_{used}", f"unused_p{number}_{unused}"
         for word in (address, other):

@@ -51,7 +51,8 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
             latencies[number] = product_latency(int(process.kind.weights.shape[2]))
         elif isinstance(process.kind, kinds.Reduce):
             latencies[number] = REDUCE_LATENCY
-    text = StreamTop(network, cores, schedule(network, latencies), delays.block, top, title, over_budget)
+    plan = schedule(network, latencies)
+    text = StreamTop(network, cores, plan, delays.block, delays.memory, top, title, over_budget)
     for number, process in enumerate(network.processes):
         _process(text, number, process)
     return text.design()

@@ -80,7 +80,7 @@ class Dialect:
         scripts: the tool's project script, first, and its settings.
         driver: how the tool is started.
         streams: processes that pass tokens.
-        period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.devices.parts`.
+        period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.devices`.
         before_loop, in_loop: what unrolls a loop, in front of it or as first line of its body; as an expression that a
             macro may stand for.
         before_top: lines in front of the top function.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from bitsmith.devices.parts import Part, resolve_part
+from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.folder import describes_sources, read_report
 from bitsmith.report.report import C_SIMULATION, REPORT_JSON, Report, Section, read_own_report
@@ -90,7 +90,7 @@ def _synthesis(report: Report) -> Section:
     section.update(_blocks(resources, part))
     _take(section, resources, {"DSP": "DSP", "FF": "FF", "LUT": "LUT"})
     if part is not None and resources:
-        section["AvailableBRAM_18K"] = part.brams * part.bram_bits // _BLOCK_BITS
+        section["AvailableBRAM_18K"] = part.brams * part.family.memory.bits // _BLOCK_BITS
         section["AvailableDSP"] = part.dsps
         section["AvailableFF"] = part.ffs
         section["AvailableLUT"] = part.luts
@@ -136,7 +136,7 @@ def _blocks(resources: Section, part: Part | None) -> Section:
     blocks = resources.get("BRAM")
     if not isinstance(blocks, (int, float)):
         return {}
-    scaled = blocks * (part.bram_bits if part else _BLOCK_BITS) / _BLOCK_BITS
+    scaled = blocks * (part.family.memory.bits if part else _BLOCK_BITS) / _BLOCK_BITS
     return {"BRAM_18K": int(scaled) if scaled.is_integer() else scaled}
 
 

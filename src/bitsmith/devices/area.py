@@ -1,0 +1,61 @@
+"""How much operations occupy, before any synthesis: the type of a family's areas.
+
+In: operand widths. Out: look-up tables and multiplier blocks. Reports quote these numbers together with their ``source``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.delay import Line
+
+
+@dataclass(frozen=True, slots=True)
+class AreaModel:
+    """Look-up tables and multiplier blocks of each operation; registers are one flip-flop per bit everywhere.
+
+    Attributes:
+        source: who says so, for reports.
+        adder_luts, comparator_luts, mux2_luts: over the width of the widest operand.
+        table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
+        block: the multiplier block, None if not all parts of the family have some.
+        memory: the block memory that large tables and FIFOs become.
+    """
+
+    source: str
+    adder_luts: Line
+    comparator_luts: Line
+    mux2_luts: Line
+    table_luts: tuple[float, ...]
+    block: MultiplierBlock | None
+    memory: MemoryBlock
+
+    def adder(self, width: int) -> int:
+        """Return the look-up tables of an addition or subtraction with ``width`` result bits that ripple."""
+        return math.ceil(self.adder_luts.at(width))
+
+    def comparator(self, width: int) -> int:
+        """Return the look-up tables of an order comparison of ``width`` bits."""
+        return math.ceil(self.comparator_luts.at(width))
+
+    def mux2(self, width: int) -> int:
+        """Return the look-up tables of a choice between two words of ``width`` bits."""
+        return math.ceil(self.mux2_luts.at(width))
+
+    def table(self, address_bits: int, width: int) -> int:
+        """Return the look-up tables of a constant table of ``2**address_bits`` words of ``width`` bits, at most.
+
+        Measured on random words; regular functions take less.
+        """
+        last = len(self.table_luts) - 1
+        return math.ceil(self.table_luts[min(address_bits, last)] * width * 2.0 ** max(address_bits - last, 0))
+
+    def multiplier(self, a: int, b: int, product: int | None = None) -> tuple[int, int]:
+        """Return (multiplier blocks, look-up tables) of an ``a`` by ``b`` bit product of which ``product`` bits are wanted."""
+        narrow, wide = sorted((a, b))
+        parts = 0 if self.block is None else self.block.count(a, b, product)
+        if self.block is None or parts == 0:
+            return 0, narrow * self.adder(wide + 1)
+        return parts, (parts - 1) * self.adder(max(a + b - self.block.narrow, 0))

@@ -1,0 +1,212 @@
+"""The record of an FPGA family: all that bitsmith knows of it, and nothing that it knows elsewhere.
+
+A family is one file with one `Family` in it, and one entry in `bitsmith.devices.FAMILIES`. No field has a default, so that the
+type checker names what a record lacks; what types cannot say is checked when the module is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bitsmith.devices.area import AreaModel
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.delay import DelayModel
+
+_NAME = re.compile(r"[a-z][a-z0-9]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Die:
+    """What the parts that share a device name have.
+
+    Look-up tables (4 inputs for Lattice, 6 for AMD), flip-flops, multiplier blocks, and memories of the size of the family's
+    `MemoryBlock`.
+    """
+
+    luts: int
+    ffs: int
+    dsps: int
+    brams: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartName:
+    """A part's name as its family reads it: the die, and the options that name the part to nextpnr."""
+
+    die: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class YosysMapping:
+    """How Yosys maps to a family, and what each of its cells counts as.
+
+    Attributes:
+        command: the synthesis command without the top module and the netlist to write.
+        lut, ff, dsp, bram: cell types, with their numbers of look-up tables, flip-flops, multiplier and memory blocks.
+        carry: types of carry cells.
+    """
+
+    command: str
+    lut: Mapping[str, int]
+    ff: Mapping[str, int]
+    dsp: Mapping[str, int]
+    bram: Mapping[str, int]
+    carry: tuple[str, ...]
+
+
+def each(*cells: str, count: int = 1) -> dict[str, int]:
+    """Return the same count for each type of cell."""
+    return dict.fromkeys(cells, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A port of a board's top module: its site, and whether it idles high."""
+
+    port: str
+    site: str
+    pull_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Packer:
+    """The program that makes a bitstream of what nextpnr leaves.
+
+    Attributes:
+        program: its name.
+        wheel_command: its name in nextpnr's wheel.
+        version: pattern of its answer to ``--version``.
+        arguments: the command line, in which ``{routed}`` and ``{bitstream}`` are paths.
+        suffix: of the bitstream's file.
+    """
+
+    program: str
+    wheel_command: str
+    version: str
+    arguments: tuple[str, ...]
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceAndRoute:
+    """nextpnr for a family.
+
+    Attributes:
+        program: its name.
+        wheel: the Python package that has it.
+        extra: the extra of bitsmith that installs the package.
+        out_of_context: option that places a design without pads; empty where nextpnr has none, and the design is placed in a
+            harness with few pins.
+        constraints: option that names the file of pins.
+        pins: the text of that file, for pins, an I/O standard and the clock's frequency in Hz (of the port ``clk``).
+        routed: option that names the file which the packer reads.
+        packer: makes the bitstream.
+    """
+
+    program: str
+    wheel: str
+    extra: str
+    out_of_context: tuple[str, ...]
+    constraints: str
+    pins: Callable[[tuple[Pin, ...], str, int], str]
+    routed: str
+    packer: Packer
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Family:
+    """An FPGA family: its parts, blocks, delays, areas and tools.
+
+    Attributes:
+        name: in reports, and the folder of its synthesis.
+        dies: capacities by name, in lower case, meant to be those of the vendor's product tables.
+        read_part: reads a part's name in lower case; None if it is not a name of this family.
+        part_form: what follows the die in a part's name, as errors show it.
+        clock_period_ns: the clock period that is aimed at where the user names none.
+        delays, area: models of delay and area; both know the family's blocks.
+        synthesis: how Yosys maps to the family.
+        place_and_route: nextpnr for the family; None where there is none.
+    """
+
+    name: str
+    dies: Mapping[str, Die]
+    read_part: Callable[[str], PartName | None]
+    part_form: str
+    clock_period_ns: float
+    delays: DelayModel
+    area: AreaModel
+    synthesis: YosysMapping
+    place_and_route: PlaceAndRoute | None
+
+    def __post_init__(self) -> None:
+        faults = [fault for fault, found in self._faults().items() if found]
+        if faults:
+            raise ValueError(f"record of the family {self.name!r}: {'; '.join(faults)}")
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def block(self) -> MultiplierBlock | None:
+        """The multiplier block, None if not all parts have some."""
+        return self.area.block
+
+    @property
+    def memory(self) -> MemoryBlock:
+        """The block memory."""
+        return self.area.memory
+
+    def part(self, text: str) -> Part | None:
+        """Return the part named ``text``, in any case; None if it is not one of this family."""
+        found = self.read_part(text.lower())
+        if found is None or found.die not in self.dies:
+            return None
+        return Part(text, self, self.dies[found.die], found.options)
+
+    def _faults(self) -> dict[str, bool]:
+        delays, area = self.delays, self.area
+        tables = (delays.table_ns, area.table_luts)
+        return {
+            "a name is lower-case letters and digits": not _NAME.fullmatch(self.name),
+            "there are no parts": not self.dies,
+            "dies are in lower case": any(die != die.lower() for die in self.dies),
+            "a die without a name": any(self.read_part(die) is None for die in self.dies),
+            "delays and areas are of different blocks": (delays.block, delays.memory) != (area.block, area.memory),
+            "a clock period is positive": self.clock_period_ns <= 0,
+            "longer tables are faster or smaller": any(list(found) != sorted(found) for found in tables),
+            "tables begin with none, and have an end to be continued": any(len(t) < 3 or t[0] for t in tables),
+            "nothing is counted": not (self.synthesis.lut and self.synthesis.ff and self.synthesis.bram),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One orderable part: its name as the user wrote it, what it has, and the options that name it to nextpnr."""
+
+    name: str
+    family: Family
+    die: Die
+    nextpnr: tuple[str, ...]
+
+    @property
+    def luts(self) -> int:
+        """Look-up tables."""
+        return self.die.luts
+
+    @property
+    def ffs(self) -> int:
+        """Flip-flops."""
+        return self.die.ffs
+
+    @property
+    def dsps(self) -> int:
+        """Multiplier blocks."""
+        return self.die.dsps
+
+    @property
+    def brams(self) -> int:
+        """Memory blocks."""
+        return self.die.brams

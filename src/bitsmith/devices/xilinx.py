@@ -1,0 +1,159 @@
+"""AMD (Xilinx) 7 series, UltraScale and UltraScale+, synthesized by Yosys; place and route is the vendor's.
+
+Delays and areas are estimates from the order of magnitude of public data sheets; they are to be replaced when somebody measures.
+Multipliers are DSP48E1 and DSP48E2, of which Yosys makes products of 9 bits and more. Memories count in halves of 18 Kib.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+from bitsmith.devices.area import AreaModel
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
+from bitsmith.devices.delay import DelayModel, Line
+from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
+
+_SUFFIX = re.compile(r"(-?[a-z]{3,4}\d{3,4})?(-[a-z0-9]+)*", re.ASCII)
+_SOURCE = "estimate from data-sheet orders of magnitude"
+_DSP48E1 = MultiplierBlock(wide=25, narrow=18, least=9)
+_DSP48E2 = MultiplierBlock(wide=27, narrow=18, least=9)
+_MEMORY = MemoryBlock(
+    bits=18 * 1024,
+    shapes=((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    table_bits=2048,
+    registers=2,
+)
+
+
+def _read_part(dies: Mapping[str, Die], name: str) -> PartName | None:
+    """A die, then package, speed and grade in any form: no tool here needs them."""
+    for die in dies:
+        if name.startswith(die) and _SUFFIX.fullmatch(name, len(die)):
+            return PartName(die, ())
+    return None
+
+
+def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
+    """What the families have in common.
+
+    LUTs count those that serve as shift registers and memories, too. Pairs that Vivado would merge into one LUT6_2 are counted
+    as two, so that the figure is above Vivado's.
+    """
+    return Family(
+        name=name,
+        dies=dies,
+        read_part=partial(_read_part, dies),
+        part_form="a package, a speed and a grade, as in xcvu13p-flga2577-2-e",
+        clock_period_ns=5.0,
+        delays=delays,
+        area=AreaModel(
+            source=_SOURCE,
+            adder_luts=Line(0.0, 1.0),
+            comparator_luts=Line(1.0, 1.0),
+            mux2_luts=Line(0.0, 0.5),
+            table_luts=(0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0),
+            block=delays.block,
+            memory=_MEMORY,
+        ),
+        synthesis=YosysMapping(
+            command=f"synth_xilinx -family {name} -noiopad -noclkbuf -flatten",
+            lut={
+                **each("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "SRL16E", "SRLC16E", "SRLC32E"),
+                **each("RAM32X1S", "RAM64X1S"),
+                **each("RAM32X1D", "RAM64X1D", "RAM128X1S", count=2),
+                **each("RAM128X1D", "RAM256X1S", "RAM32M", "RAM64M", count=4),
+                **each("RAM32M16", "RAM64M8", count=8),
+            },
+            ff=each("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1"),
+            dsp=each("DSP48E1", "DSP48E2"),
+            bram={**each("RAMB18E1", "RAMB18E2"), **each("RAMB36E1", "RAMB36E2", count=2)},
+            carry=("CARRY4", "CARRY8"),
+        ),
+        place_and_route=None,
+    )
+
+
+XILINX_7 = _family(
+    name="xc7",
+    dies={
+        "xc7a15t": Die(10_400, 20_800, 45, 50),
+        "xc7a35t": Die(20_800, 41_600, 90, 100),
+        "xc7a50t": Die(32_600, 65_200, 120, 150),
+        "xc7a75t": Die(47_200, 94_400, 180, 210),
+        "xc7a100t": Die(63_400, 126_800, 240, 270),
+        "xc7a200t": Die(134_600, 269_200, 740, 730),
+        "xc7k325t": Die(203_800, 407_600, 840, 890),
+        "xc7vx690t": Die(433_200, 866_400, 3_600, 2_940),
+        "xc7z010": Die(17_600, 35_200, 80, 120),
+        "xc7z020": Die(53_200, 106_400, 220, 280),
+    },
+    delays=DelayModel(
+        source=_SOURCE,
+        register_ns=0.6,
+        adder_ns=Line(1.1, 0.03),
+        comparator_ns=Line(1.2, 0.03),
+        mux2_ns=Line(0.9, 0.005),
+        table_ns=(0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 1.1, 1.3, 2.0, 2.4),
+        block=_DSP48E1,
+        block_ns=4.5,
+        memory=_MEMORY,
+    ),
+)
+
+ULTRASCALE = _family(
+    name="xcu",
+    dies={
+        "xcku040": Die(242_400, 484_800, 1_920, 1_200),
+        "xcku060": Die(331_680, 663_360, 2_760, 2_160),
+        "xcku115": Die(663_360, 1_326_720, 5_520, 4_320),
+    },
+    delays=DelayModel(
+        source=_SOURCE,
+        register_ns=0.2,
+        adder_ns=Line(0.75, 0.02),
+        comparator_ns=Line(0.8, 0.02),
+        mux2_ns=Line(0.6, 0.004),
+        table_ns=(0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.8, 1.3, 1.5),
+        block=_DSP48E2,
+        block_ns=3.0,
+        memory=_MEMORY,
+    ),
+)
+
+ULTRASCALE_PLUS = _family(
+    name="xcup",
+    dies={
+        "xck26": Die(117_120, 234_240, 1_248, 288),
+        "xcku3p": Die(162_720, 325_440, 1_368, 720),
+        "xcku5p": Die(216_960, 433_920, 1_824, 960),
+        "xcku15p": Die(522_720, 1_045_440, 1_968, 1_968),
+        "xcu50": Die(871_680, 1_743_360, 5_952, 2_688),
+        "xcu200": Die(1_182_240, 2_364_480, 6_840, 4_320),
+        "xcu250": Die(1_728_000, 3_456_000, 12_288, 5_376),
+        "xcu280": Die(1_303_680, 2_607_360, 9_024, 4_032),
+        "xcvu7p": Die(788_160, 1_576_320, 4_560, 2_880),
+        "xcvu9p": Die(1_182_240, 2_364_480, 6_840, 4_320),
+        "xcvu11p": Die(1_296_000, 2_592_000, 9_216, 4_032),
+        "xcvu13p": Die(1_728_000, 3_456_000, 12_288, 5_376),
+        "xczu2eg": Die(47_232, 94_464, 240, 300),
+        "xczu3eg": Die(70_560, 141_120, 360, 432),
+        "xczu5ev": Die(117_120, 234_240, 1_248, 288),
+        "xczu7ev": Die(230_400, 460_800, 1_728, 624),
+        "xczu9eg": Die(274_080, 548_160, 2_520, 1_824),
+        "xczu28dr": Die(425_280, 850_560, 4_272, 2_160),
+        "xczu48dr": Die(425_280, 850_560, 4_272, 2_160),
+    },
+    delays=DelayModel(
+        source=_SOURCE,
+        register_ns=0.12,
+        adder_ns=Line(0.6, 0.015),
+        comparator_ns=Line(0.65, 0.015),
+        mux2_ns=Line(0.45, 0.003),
+        table_ns=(0.0, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.55, 0.6, 1.0, 1.15),
+        block=_DSP48E2,
+        block_ns=2.3,
+        memory=_MEMORY,
+    ),
+)
