@@ -41,7 +41,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
-from bitsmith.layers.table import LAYERS, MODULES
+from bitsmith.layers.table import LAYERS
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate as evaluate_netlist
 from bitsmith.netlist.reduce_widths import reduce_widths
@@ -53,7 +53,8 @@ _SAMPLES = 4
 
 def examples() -> dict[str, Example]:
     """The small use of each layer, by the layer's name."""
-    found = [example for module in MODULES for example in getattr(module, "EXAMPLES", ())]
+    modules = {layer.__module__: sys.modules[layer.__module__] for layer in LAYERS.values()}
+    found = [example for module in modules.values() for example in module.EXAMPLES]
     return {type(example.layer).__name__: example for example in found}
 
 

@@ -27,10 +27,10 @@ from bitsmith.hls.project import Stage
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
+from bitsmith.layers.auto import to_raw
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lowering import to_raw
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
@@ -40,7 +40,8 @@ from bitsmith.passes.load import load, parameters
 from bitsmith.project import write_atomically
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, input_format, render, rows
+from bitsmith.report.summary import Design, input_format, rows
+from bitsmith.report.terminal import render
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One array, or one per input; each of shape (samples, *input shape)."""

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from bitsmith import __version__
 from bitsmith.cli.commands import Terminal, app
 from bitsmith.errors import ToolMissingError
+from bitsmith.report.folder import write_report
 from tests.any_models import samples
 from tests.flows.fake_tools import FakeTools
 from tests.report.reports import full_report
@@ -33,7 +34,7 @@ def _run(*arguments: str | Path) -> Result:
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
     """A project folder that holds a report."""
-    full_report().write(tmp_path)
+    write_report(full_report(), tmp_path)
     return tmp_path
 
 

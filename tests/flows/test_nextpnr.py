@@ -88,7 +88,7 @@ def test_fmax_of_pipelined_adders(tmp_path: Path) -> None:
 
 
 @pytest.mark.tools
-def test_bitstream_of_the_serial_shell(tmp_path: Path) -> None:
+def test_bitstream_with_a_serial_port(tmp_path: Path) -> None:
     design = adders(words=2, stages=2, width=9)
     inputs, outputs = (
         StreamPort("", (Field("word", 0, 0, (1 << width) - 1, 0),), 1) for width in (design.in_width, design.out_width)

@@ -7,9 +7,9 @@ import pytest
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import spread_exponents
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, as_weights
-from bitsmith.layers.lowering import spread_exponents
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings, Weights

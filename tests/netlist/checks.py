@@ -11,7 +11,6 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.oracle import evaluate as oracle
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding
-from bitsmith.netlist.netlist import Netlist, RomRead, operands
 
 
 class SteadyDelays:
@@ -70,15 +69,3 @@ def expected(program: Program, stimuli: Sequence[Ints], sample: int) -> list[int
 def flat_inputs(stimuli: Sequence[Ints], sample: int) -> list[int]:
     """All input elements of one sample."""
     return [int(v) for x in stimuli for v in np.asarray(x[sample], dtype=np.object_).reshape(-1)]
-
-
-def check(netlist: Netlist) -> None:
-    """Words read earlier words, intervals are not empty, tables cover their addresses."""
-    for index, word in enumerate(netlist.words):
-        assert word.lo <= word.hi and word.drop >= 0
-        assert all(0 <= operand < index for operand in operands(word.cell))
-        if isinstance(word.cell, RomRead):
-            address = netlist.words[word.cell.address]
-            entries = netlist.tables[word.cell.table]
-            assert word.cell.first <= address.lo and address.hi < word.cell.first + len(entries)
-    assert len(netlist.outputs) == len(netlist.results)

@@ -7,11 +7,12 @@ import pytest
 
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat
+from bitsmith.netlist.check import check
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.evaluate import evaluate
 from bitsmith.netlist.netlist import AddSub, InputPort, live_words
 from bitsmith.netlist.reduce_widths import reduce_widths
-from tests.netlist.checks import check, dense_program, expected, flat_inputs
+from tests.netlist.checks import dense_program, expected, flat_inputs
 from tests.properties.programs import random_program, random_stimuli
 
 

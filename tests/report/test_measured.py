@@ -9,6 +9,7 @@ import pytest
 
 from bitsmith.errors import ProjectError
 from bitsmith.report import Report, read_report, read_vivado_report
+from bitsmith.report.folder import write_report
 from bitsmith.report.measured import measured
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA, READERS, project
@@ -85,7 +86,7 @@ def test_a_damaged_report_is_named(tmp_path: Path) -> None:
 
 def test_a_tool_started_after_our_build_is_believed(tmp_path: Path) -> None:
     folder = project("vivado", tmp_path)
-    data, _ = full_report().write(folder)
+    data, _ = write_report(full_report(), folder)
     built = data.stat().st_mtime
     for report in folder.rglob("*.*"):
         os.utime(report, (built - 60, built - 60))
@@ -100,7 +101,7 @@ def test_a_tool_started_after_our_build_is_believed(tmp_path: Path) -> None:
 def test_familiar_report_leaves_out_what_is_of_other_sources(tmp_path: Path) -> None:
     folder = project("vivado", tmp_path)
     without = Report({"Verification": {"Inputs": 3, "Mismatches": 0, "Tool": "g++ 12", "Method": "C simulation"}})
-    data, _ = without.write(folder)
+    data, _ = write_report(without, folder)
     later = data.stat().st_mtime + 60
     os.utime(data, (later, later))
     assert read_vivado_report(folder) == dict(without)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from bitsmith.errors import ProjectError
 from bitsmith.report import Report, read_report
+from bitsmith.report.folder import write_report
 from bitsmith.report.html import page
-from bitsmith.report.report import SECTIONS as NAMES
+from bitsmith.report.sections import SECTIONS as NAMES
 from tests.report.reports import SECTIONS, design, full_report
 
 
@@ -92,7 +93,7 @@ def test_names_are_never_markup() -> None:
 
 
 def test_write_and_read_back(tmp_path: Path) -> None:
-    data, page = full_report().write(tmp_path / "project")
+    data, page = write_report(full_report(), tmp_path / "project")
     assert data.name == "report.json"
     assert page.name == "report.html"
     assert dict(read_report(tmp_path / "project")) == dict(full_report())

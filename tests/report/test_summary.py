@@ -9,17 +9,18 @@ import pytest
 
 from bitsmith.errors import ProjectError
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import as_weights
-from bitsmith.layers.lowering import ObservedRange
 from bitsmith.layers.merge import Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Settings
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
 from bitsmith.passes.lower import lower
-from bitsmith.report.summary import design_from_json, design_to_json, render, rows
+from bitsmith.report.summary import design_from_json, design_to_json, rows
+from bitsmith.report.terminal import render
 from tests.report.networks import INPUT, lowered, residual
 from tests.report.reports import design
 

@@ -22,6 +22,7 @@ from bitsmith.report import (
     read_quartus_report,
     read_vivado_report,
 )
+from bitsmith.report.folder import write_report
 from tests.report.reports import full_report
 from tests.report.vendor_projects import DATA, READERS, project
 
@@ -191,7 +192,7 @@ def test_an_accelerator_has_a_top_function_of_its_own(tmp_path: Path) -> None:
 def test_a_bitsmith_build_in_the_same_folder_stands_beside_the_vendor(tmp_path: Path) -> None:
     folder = project("vitis", tmp_path)
     stages = [{"Name": "synth", "Seconds": 1.0, "Log": "logs/synth.log", "Cached": False}]
-    Report({**dict(full_report()), "Stages": stages}).write(folder)
+    write_report(Report({**dict(full_report()), "Stages": stages}), folder)
     report = parse_vivado_report(folder)
     assert _section(report, "CSynthesisReport")["Tool"] == "Vitis HLS 2023.2 (estimate)"
     assert _section(report, "Verification")["Inputs"] == 1000
@@ -203,7 +204,7 @@ def test_a_vendor_project_in_which_nothing_has_run(tmp_path: Path) -> None:
     (folder / "vivado_synth.rpt").unlink()
     with pytest.raises(ProjectError, match="no report of Vitis HLS"):
         parse_vivado_report(folder)
-    full_report().write(folder)
+    write_report(full_report(), folder)
     assert "Verification" in parse_vivado_report(folder)
 
 

@@ -22,8 +22,8 @@ from bitsmith.report import (
     print_vivado_report,
     qofr,
     read_vivado_report,
-    vendor,
 )
+from bitsmith.report.vendors import vendor
 from tests.report.vendor_projects import DATA, FILES, READERS, project
 
 _CSYNTH = "jet_prj/solution1/syn/report/jet_csynth.xml"

@@ -8,6 +8,7 @@ import pytest
 
 from bitsmith.errors import ProjectError
 from bitsmith.report import Report, parse_vivado_report, print_vivado_report, read_vivado_report
+from bitsmith.report.folder import write_report
 from bitsmith.report.vendors.vivado import familiar
 from tests.report.reports import PART, SECTIONS, design, full_report
 
@@ -75,7 +76,7 @@ def test_an_unknown_part_has_no_capacity() -> None:
 
 
 def test_read_prints_and_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    full_report().write(tmp_path)
+    write_report(full_report(), tmp_path)
     report = read_vivado_report(tmp_path)
     brief = capsys.readouterr().out
     assert report == familiar(full_report())
@@ -88,7 +89,7 @@ def test_read_prints_and_returns(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_parse_prints_nothing_and_print_takes_its_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    full_report().write(tmp_path)
+    write_report(full_report(), tmp_path)
     report = parse_vivado_report(tmp_path)
     assert capsys.readouterr().out == ""
     print_vivado_report(report)

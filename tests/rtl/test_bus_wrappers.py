@@ -17,11 +17,11 @@ from bitsmith.flows.streams import StreamShape, simulate_streams
 from bitsmith.flows.verilator import lint
 from bitsmith.ir.types import objects
 from bitsmith.passes.load import load
-from bitsmith.rtl import bus_wrappers
+from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
 from tests.rtl.bench import compile_bench, run_bench
-from tests.rtl.shelled import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
+from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
 
 CLOCKS_PER_BIT = 8
 SIMULATED = [
@@ -32,24 +32,24 @@ SIMULATED = [
 LIBRARIES = {"axis": (), "axil": CONTROL_LIBRARY, "avalon": AVALON_LIBRARY, "uart": UART_LIBRARY}
 
 
-def shell_files(folder: Path, each: Circuit, shell: str) -> list[Path]:
-    if shell == "uart":
+def wrapper_files(folder: Path, each: Circuit, wrapper: str) -> list[Path]:
+    if wrapper == "uart":
         paths = []
-        for name in each.shell_sources(UART_LIBRARY):
+        for name in each.wrapper_sources(UART_LIBRARY):
             text = {**each.sources, **library()}.get(name) or each.extras[f"rtl/{name}"]
             (folder / name).write_text(text)
             paths.append(folder / name)
-        (folder / "net_uart.sv").write_text(bus_wrappers.uart(each.interface, CLOCKS_PER_BIT * 1000, 1000))
+        (folder / "net_uart.sv").write_text(uart_wrapper.uart(each.interface, CLOCKS_PER_BIT * 1000, 1000))
         return [*paths, folder / "net_uart.sv"]
-    suffix = "v" if shell == "axil" else "sv"
-    return list(dict.fromkeys(save(folder, each, LIBRARIES[shell], f"net_{shell}.{suffix}")))
+    suffix = "v" if wrapper == "axil" else "sv"
+    return list(dict.fromkeys(save(folder, each, LIBRARIES[wrapper], f"net_{wrapper}.{suffix}")))
 
 
-@pytest.mark.parametrize("shell", LIBRARIES)
+@pytest.mark.parametrize("wrapper", LIBRARIES)
 @pytest.mark.parametrize("kind", [*KINDS, "loads", "weights"])
-def test_lint_clean(tmp_path: Path, kind: str, shell: str) -> None:
-    files = shell_files(tmp_path, made(kind), shell)
-    lint(files, f"net_{shell}")
+def test_lint_clean(tmp_path: Path, kind: str, wrapper: str) -> None:
+    files = wrapper_files(tmp_path, made(kind), wrapper)
+    lint(files, f"net_{wrapper}")
     compilation = pyslang.ast.Compilation()
     for file in files:
         compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(file)))
@@ -63,7 +63,7 @@ def test_registers_and_dma(tmp_path: Path, kind: str) -> None:
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 5)
     want = expected(each.program, x)
-    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+    with board(tmp_path, each, wrapper_files(tmp_path, each, "axil")) as simulated:
         registers = driver.Registers(simulated.read, simulated.write)
         registers.check()
         assert (simulated.read(registers.LATENCY), simulated.read(registers.INTERVAL)) == each.cycles
@@ -119,13 +119,13 @@ class Channel:
 
 
 def test_weights_are_loaded(tmp_path: Path) -> None:
-    """Through the streams of a shell, from real numbers of the driver: the next frames are those of the new weights."""
+    """Through the streams of a wrapper, from real numbers of the driver: the next frames are those of the new weights."""
     each = made("loads")
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 3)
     rng = np.random.default_rng(7)
     kernel, bias = rng.integers(-16, 16, (3, 2, 3)) / 8, rng.integers(0, 16, 3) / 4
-    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+    with board(tmp_path, each, wrapper_files(tmp_path, each, "axil")) as simulated:
         driver.Registers(simulated.read, simulated.write).check()
         simulated.write(driver.Registers.PACKET_FRAMES, 3)
         (have,) = driver.predict(x, simulated.exchange)
@@ -145,7 +145,7 @@ def test_weights_come_with_each_frame(tmp_path: Path) -> None:
     each = made("weights")
     driver = load_driver(tmp_path, each)
     x = inputs_of(each.program, 2)
-    with board(tmp_path, each, shell_files(tmp_path, each, "axil")) as simulated:
+    with board(tmp_path, each, wrapper_files(tmp_path, each, "axil")) as simulated:
         simulated.write(driver.Registers.PACKET_FRAMES, 2)
         for seed in range(2):
             raws = np.random.default_rng(seed).integers(-16, 16, (15, 2))
@@ -196,10 +196,10 @@ def words_of(data: bytes, frames: int, tokens: int, size: int, *, swapped: bool)
     return padded.view("<u4").astype(np.uint32).reshape(frames, tokens, -1)
 
 
-def adapter(each: Circuit, shell: str) -> str:
-    """A top with the ports of a network of processes, around a shell with AXI4-Streams or Avalon-ST."""
+def adapter(each: Circuit, wrapper: str) -> str:
+    """A top with the ports of a network of processes, around a wrapper with AXI4-Streams or Avalon-ST."""
     interface = each.interface
-    axis = shell == "axis"
+    axis = wrapper == "axis"
     connections = [".aclk(clk)", ".aresetn(~rst)"] if axis else [".clk(clk)", ".reset(rst)"]
     ports, lines = ["input logic clk", "input logic rst"], []
     for k, port in enumerate(interface.inputs):
@@ -238,22 +238,22 @@ def adapter(each: Circuit, shell: str) -> str:
         ",\n".join(ports),
         ");",
         *lines,
-        f"net_{shell} dut ({', '.join(connections)});",
+        f"net_{wrapper} dut ({', '.join(connections)});",
         "endmodule",
     ]
     return "\n".join([*text, ""])
 
 
-@pytest.mark.parametrize("shell", ["axis", "avalon"])
+@pytest.mark.parametrize("wrapper", ["axis", "avalon"])
 @pytest.mark.parametrize("kind", SIMULATED)
-def test_streams_under_stalls(tmp_path: Path, kind: str, shell: str) -> None:
+def test_streams_under_stalls(tmp_path: Path, kind: str, wrapper: str) -> None:
     each = made(kind)
     driver = load_driver(tmp_path, each)
     frames = 6
     x = inputs_of(each.program, frames, 1)
-    sources = shell_files(tmp_path, each, shell)
-    (tmp_path / "adapter.sv").write_text(adapter(each, shell))
-    swapped = shell == "avalon"
+    sources = wrapper_files(tmp_path, each, wrapper)
+    (tmp_path / "adapter.sv").write_text(adapter(each, wrapper))
+    swapped = wrapper == "avalon"
 
     def exchange(data: Sequence[bytes], wanted: Sequence[int]) -> list[bytes]:
         shapes = [
@@ -284,7 +284,7 @@ def test_serial_port(tmp_path: Path, kind: str) -> None:
     driver = load_driver(tmp_path, each)
     frames = 4
     x = inputs_of(each.program, frames, 2)
-    compile_bench(tmp_path, "uart_bench.cpp", "net_uart", shell_files(tmp_path, each, "uart"))
+    compile_bench(tmp_path, "uart_bench.cpp", "net_uart", wrapper_files(tmp_path, each, "uart"))
     packed = driver.pack(x)
     sizes = [sum(stream.frame_bytes for stream in streams) for streams in (driver.INPUTS, driver.OUTPUTS)]
     requests = b"".join(
@@ -307,7 +307,7 @@ def test_serial_port(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(("clk_hz", "baud"), [(1_000_000, 500_000), (1_000_000, 220_000)])
 def test_impossible_baud_rates(clk_hz: int, baud: int) -> None:
     with pytest.raises(ConfigError, match="baud"):
-        bus_wrappers.uart(made("pipeline").interface, clk_hz, baud)
+        uart_wrapper.uart(made("pipeline").interface, clk_hz, baud)
 
 
 def spoken(folder: Path, each: Circuit, script: str, stubs: str) -> list[str]:

@@ -93,7 +93,7 @@ def test_what_is_packed(case: Case) -> None:
 
 
 def test_the_upper_product_may_be_one_less() -> None:
-    block = multiplier_block(Family.ECP5)
+    block = ECP5.block
     assert block is not None
     assert packed((-8, 7), (0, 16), block) == (9, 14)  # products from -128 to 112, and -129
     assert packed((-7, 7), (0, 16), block) == (8, 12)

@@ -1,7 +1,7 @@
-// A serial shell talked to as a host does.
+// A serial wrapper talked to as a host does.
 // usage: Vdut REQUESTS REPLIES WORDS IN_BYTES OUT_BYTES CLOCKS_PER_BIT IDLE_BITS
 // REQUESTS holds WORDS * IN_BYTES bytes; REPLIES gets WORDS * OUT_BYTES. Before the second word a part of a word is sent and
-// left incomplete for IDLE_BITS bit times, which the shell must forget; before the third a glitch shorter than half a bit.
+// left incomplete for IDLE_BITS bit times, which the wrapper must forget; before the third a glitch shorter than half a bit.
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -46,7 +46,7 @@ class Host {
         ++phase_;
         if (phase_ % clocks_per_bit_ != clocks_per_bit_ / 2) return;
         const int bit = phase_ / clocks_per_bit_;
-        if (bit == 0 && dut_.uart_tx) phase_ = -1;  // a glitch: registers are random until the shell has reset itself
+        if (bit == 0 && dut_.uart_tx) phase_ = -1;  // a glitch: registers are random until the wrapper has reset itself
         if (bit >= 1 && bit <= 8) byte_ |= dut_.uart_tx << (bit - 1);
         if (bit == 9) {
             bad_stops += !dut_.uart_tx;

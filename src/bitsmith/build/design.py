@@ -27,7 +27,7 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.passes.load import ParameterKey, load, parameters
-from bitsmith.rtl import bus_wrappers, library, streams
+from bitsmith.rtl import bus_wrappers, library, packaging, streams
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.driver import driver
 from bitsmith.rtl.interface import Interface
@@ -67,14 +67,14 @@ class Circuit(Protocol):
 
     @property
     def extras(self) -> Mapping[str, str]:
-        """Further files, by their paths in the project: shells and what goes with them."""
+        """Further files, by their paths in the project: bus wrappers and what goes with them."""
 
     @property
     def interface(self) -> Interface:
         """The streams of ``<top>_axis``, which is among the extras."""
 
-    def shell_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
-        """Names of all files in the folder ``rtl`` below a shell that is made of ``modules``."""
+    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        """Names of all files in the folder ``rtl`` below a wrapper that is made of ``modules``."""
 
     @property
     def cycles(self) -> tuple[int, int]:
@@ -130,8 +130,8 @@ class Pipeline:
         inputs, outputs = StreamPort("", design.inputs, 1), StreamPort("", design.outputs, 1)
         return Interface(design.top, (inputs,), (outputs,), *self.cycles, self.title)
 
-    def shell_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
-        return _shell_sources(self, (*library.AXI_STREAM_LIBRARY, *modules))
+    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        return _wrapper_sources(self, (*library.AXI_STREAM_LIBRARY, *modules))
 
     @property
     def cycles(self) -> tuple[int, int]:
@@ -180,8 +180,8 @@ class Streaming:
         inputs = (*design.inputs, *(each.port for each in design.weights))
         return Interface(self.top, inputs, design.outputs, *self.cycles, self.title, design.weights, design.loads)
 
-    def shell_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
-        return _shell_sources(self, modules)
+    def wrapper_sources(self, modules: Sequence[str]) -> tuple[str, ...]:
+        return _wrapper_sources(self, modules)
 
     @property
     def cycles(self) -> tuple[int, int]:
@@ -253,22 +253,22 @@ def given_words(given: WeightPort, values: Mapping[ParameterKey, Ints]) -> Words
     return pack(given.port.fields, [tokens])
 
 
-def _shell_sources(made: Pipeline | Streaming, modules: Sequence[str]) -> tuple[str, ...]:
+def _wrapper_sources(made: Pipeline | Streaming, modules: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*made.sources, f"{library.axi_stream_name(made.top)}.sv", *modules)))
 
 
 def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
-    """The shells, from ``<top>_axis`` up, the scripts that tell vendors' tools of them, and the driver."""
+    """The wrappers, from ``<top>_axis`` up, the scripts that tell vendors' tools of them, and the driver."""
     interface, top = made.interface, made.top
     axi_lite, avalon = bus_wrappers.axi_lite_name(top), bus_wrappers.avalon_name(top)
-    packaged = (*made.shell_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
-    described = (*made.shell_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
+    packaged = (*made.wrapper_sources(library.CONTROL_LIBRARY), f"{axi_lite}.v")
+    described = (*made.wrapper_sources(library.AVALON_LIBRARY), f"{avalon}.sv")
     texts = {
         f"{library.axi_stream_name(top)}.sv": axi_stream,
         f"{axi_lite}.v": bus_wrappers.axi_lite(interface),
-        f"{axi_lite}_ip.tcl": bus_wrappers.vivado_script(interface, packaged),
+        f"{axi_lite}_ip.tcl": packaging.vivado_script(interface, packaged),
         f"{avalon}.sv": bus_wrappers.avalon(interface),
-        f"{avalon}_hw.tcl": bus_wrappers.platform_designer_script(interface, described),
+        f"{avalon}_hw.tcl": packaging.platform_designer_script(interface, described),
         **library.library(),
     }
     return {

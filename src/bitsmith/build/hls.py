@@ -31,8 +31,9 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.project import Project, StageRecord, digest
 from bitsmith.report import Report
+from bitsmith.report.folder import write_report
 from bitsmith.report.measured import last_run, measured
-from bitsmith.report.report import C_SIMULATION
+from bitsmith.report.sections import C_SIMULATION
 from bitsmith.report.vendors.vendor import plain, read_text
 
 _LARGEST_BENCH = 100
@@ -147,7 +148,7 @@ class _HlsBuild:
         files = {"Top": f"firmware/{self._project.top}.cpp", "Script": next(iter(self._scripts(())))}
         design = replace(self._job.design, notes=(*self._job.design.notes, *self._notes))
         report = Report({**self._sections, "Files": files, "Stages": self._stages}, design)
-        report.write(self._folder.folder)
+        write_report(report, self._folder.folder)
         return report
 
     def _scripts(self, vendor: Sequence[Stage]) -> dict[str, str]:

@@ -29,7 +29,8 @@ from bitsmith.ir.text import to_text
 from bitsmith.mapping.directives import Directives
 from bitsmith.project import Json, Project, digest
 from bitsmith.report import Report
-from bitsmith.rtl import bus_wrappers, library
+from bitsmith.report.folder import write_report
+from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
 
@@ -224,10 +225,10 @@ class _Build:
 
     def _bitstream(self, made: Circuit) -> None:
         board = nextpnr.ULX3S_85F
-        top = bus_wrappers.uart_name(made.top)
-        shell = self._project.write({f"rtl/{top}.sv": bus_wrappers.uart(made.interface, board.clk_hz, _BAUD)})
-        below = made.shell_sources(library.UART_LIBRARY)
-        everything = (*(self._project.path(f"rtl/{name}") for name in below), *shell)
+        top = uart_wrapper.uart_name(made.top)
+        wrapper = self._project.write({f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clk_hz, _BAUD)})
+        below = made.wrapper_sources(library.UART_LIBRARY)
+        everything = (*(self._project.path(f"rtl/{name}") for name in below), *wrapper)
 
         def configure() -> dict[str, Json]:
             self._say(f"bitstream: {board.name}")
@@ -287,7 +288,7 @@ class _Build:
         self._files["Driver"] = f"driver/{made.top}.py"
         described = replace(self._job.design, notes=(*self._job.design.notes, *self._notes))
         report = Report({**self._sections, "Files": self._files, "Stages": self._stages}, described)
-        report.write(self._project.folder)
+        write_report(report, self._project.folder)
         return report
 
 

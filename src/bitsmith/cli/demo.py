@@ -13,6 +13,7 @@ from bitsmith.converters import convert
 from bitsmith.flows.run import Progress
 from bitsmith.model import Model
 from bitsmith.report import Report
+from bitsmith.report.folder import write_report
 from bitsmith.report.summary import Design, rows
 
 _RANDOM_INPUTS = 640
@@ -51,7 +52,7 @@ def run(
     report = model.build(pnr=pnr, bitstream=bitstream, inputs=inputs, progress=progress)
     accuracy = {"Float": _accuracy(floating, labels), "Fixed": _accuracy(fixed, labels), "Samples": len(labels)}
     report = Report({**report, "Accuracy": accuracy}, _observed(model, report, images))
-    _, page = report.write(output_dir)
+    _, page = write_report(report, output_dir)
     return Demonstration(model, report, page)
 
 

@@ -117,10 +117,7 @@ def apply(op: Op, args: Sequence[Reals], types: Sequence[TensorType]) -> Reals:
         case ops.Concat():
             return np.concatenate(args, axis=op.axis)
         case ops.Pad():
-            shape = [sum(n) for n in zip(op.before, args[0].shape, op.after, strict=True)]
-            padded = _filled(shape, Fraction(0))
-            padded[tuple(slice(b, b + n) for b, n in zip(op.before, args[0].shape, strict=True))] = args[0]
-            return padded
+            return _pad(op, args[0])
         case ops.Gather():
             return np.take(args[0], op.indices, axis=op.axis)
         case ops.Broadcast():
@@ -246,6 +243,12 @@ def _matmul(x: Reals, y: Reals) -> Reals:
         products = [x[(*at, row, k)] * y[(*at, k, column)] for k in range(x.shape[-1])]
         result[(*at, row, column)] = sum(products, Fraction(0))
     return result
+
+
+def _pad(op: ops.Pad, x: Reals) -> Reals:
+    padded = _filled([sum(n) for n in zip(op.before, x.shape, op.after, strict=True)], Fraction(0))
+    padded[tuple(slice(before, before + n) for before, n in zip(op.before, x.shape, strict=True))] = x
+    return padded
 
 
 def _window(op: ops.Window, x: Reals) -> Reals:

@@ -50,7 +50,8 @@ class _Codec:
     read: Callable[[str], object]
 
 
-def _write_array(value: object) -> str:
+def write_array(value: object) -> str:
+    """An array as text: ``2x3[1 5*4 -2]``."""
     array = cast(Ints, value)
     if array.ndim == 0:
         return str(int(array[()]))
@@ -61,7 +62,8 @@ def _write_array(value: object) -> str:
     return f"{'x'.join(map(str, array.shape))}[{' '.join(runs)}]"
 
 
-def _read_array(text: str) -> Ints:
+def read_array(text: str) -> Ints:
+    """The array of a text."""
     if _INTEGER.fullmatch(text):
         scalar = np.empty((), dtype=np.object_)
         scalar[()] = int(text)
@@ -88,13 +90,13 @@ def _read_array(text: str) -> Ints:
 
 
 def _read_ints(text: str) -> Ints:
-    array = _read_array(text)
+    array = read_array(text)
     array.setflags(write=False)
     return array
 
 
 def _read_fracs(text: str) -> npt.NDArray[np.int64]:
-    return _read_array(text).astype(np.int64)
+    return read_array(text).astype(np.int64)
 
 
 def _write_tuple(value: object) -> str:
@@ -112,12 +114,14 @@ def _read_pairs(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _write_name(value: object) -> str:
+def write_name(value: object) -> str:
+    """A name as it is, or in quotes where it has other characters."""
     name = str(value)
     return name if _BARE.fullmatch(name) else json.dumps(name)
 
 
-def _read_name(text: str) -> str:
+def read_name(text: str) -> str:
+    """The name of a text."""
     if _BARE.fullmatch(text):
         return text
     if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
@@ -132,15 +136,15 @@ def _read_bit(text: str) -> int:
 
 
 _TUPLE = _Codec(_write_tuple, _read_tuple)
-_POSITIONS = _Codec(_write_array, _read_fracs)
+_POSITIONS = _Codec(write_array, _read_fracs)
 
 _CODECS: dict[object, _Codec] = {
-    "Ints": _Codec(_write_array, _read_ints),
+    "Ints": _Codec(write_array, _read_ints),
     "Fracs": _POSITIONS,
     "Positions": _POSITIONS,
     "int": _Codec(str, int),
     "bool": _Codec(lambda value: str(int(bool(value))), lambda text: _read_bit(text) == 1),
-    "str": _Codec(_write_name, _read_name),
+    "str": _Codec(write_name, read_name),
     "tuple[int, ...]": _TUPLE,
     "tuple[tuple[int, int], ...]": _Codec(
         lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
@@ -171,9 +175,9 @@ def _lines(program: Program, indent: str) -> Iterator[str]:
         words += [f"{key}={codec.write(getattr(node.op, key))}" for key, codec in _FIELDS[name].items()]
         if node.type != infer(node.op, program.types(node.args)):
             parts = (node.type.frac, node.type.lo, node.type.hi)
-            words.append("within " + " ".join(_write_array(part) for part in parts))
+            words.append("within " + " ".join(write_array(part) for part in parts))
         if node.layer:
-            words.append(f"@{_write_name(node.layer)}")
+            words.append(f"@{write_name(node.layer)}")
         if isinstance(node.op, ops.Scan):
             yield " ".join([*words, "{"])
             yield from _lines(node.op.body, indent + "  ")
@@ -182,7 +186,7 @@ def _lines(program: Program, indent: str) -> Iterator[str]:
             yield " ".join(words)
     for kind, results in (("output", program.outputs), ("probe", program.probes)):
         for result in results:
-            yield f"{indent}{kind} {_write_name(result.name)} %{result.node}"
+            yield f"{indent}{kind} {write_name(result.name)} %{result.node}"
 
 
 def parse(text: str) -> Program:
@@ -305,7 +309,7 @@ def _words(text: str, codecs: dict[str, _Codec]) -> _Words:
         if token == "{":
             block = True
         elif token == "@":
-            layer = _read_name(next(tokens, ""))
+            layer = read_name(next(tokens, ""))
         elif token == "within":
             within = True
         elif token.startswith("%"):
@@ -316,7 +320,7 @@ def _words(text: str, codecs: dict[str, _Codec]) -> _Words:
                 raise ProgramError(f"an argument {key!r}", accepted=", ".join(codecs) + ", once each")
             values[key] = codecs[key].read(next(tokens, ""))
         elif within and len(declared) < 3:
-            declared.append(_read_array(token))
+            declared.append(read_array(token))
         else:
             raise ProgramError(f"{_short(token)}, which is out of place")
     if set(values) != set(codecs):
@@ -341,7 +345,7 @@ def _result(text: str) -> Output:
     name, _, node = text.strip().rpartition(" ")
     if not re.fullmatch(r"%\d+", node):
         raise ProgramError(f"{_short(text)}, which is no name and node")
-    return Output(_read_name(name.strip()), int(node[1:]))
+    return Output(read_name(name.strip()), int(node[1:]))
 
 
 def _short(text: str) -> str:

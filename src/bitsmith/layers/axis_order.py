@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.arrays import Floats, Shape
 
 Order: TypeAlias = tuple[int, ...]
 

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.auto import exponents
 from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
-from bitsmith.layers.lowering import Lowering, exponents
+from bitsmith.layers.lowering import Lowering
 
 
 @dataclass(frozen=True, slots=True, eq=False)

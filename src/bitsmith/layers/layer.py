@@ -5,21 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.arrays import Exponents as Exponents
+from bitsmith.layers.arrays import Floats as Floats
+from bitsmith.layers.arrays import Shape as Shape
 from bitsmith.layers.axis_order import Order, common
-
-if TYPE_CHECKING:
-    from bitsmith.layers.lowering import Lowering
-
-Shape: TypeAlias = tuple[int, ...]
-Floats: TypeAlias = npt.NDArray[np.float64]
-Exponents: TypeAlias = npt.NDArray[np.int64]
+from bitsmith.layers.lowering import Lowering
 
 
 @dataclass(frozen=True, slots=True, eq=False)

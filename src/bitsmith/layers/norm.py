@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
+from bitsmith.layers.auto import spread_exponents
 from bitsmith.layers.axis_order import Order, moved_axes, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
-from bitsmith.layers.lowering import Lowering, spread_exponents
+from bitsmith.layers.lowering import Lowering
 
 _Number = TypeVar("_Number", bound=np.generic)
 

@@ -20,8 +20,9 @@ from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType, objects
+from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.lowering import AUTO_BITS, Lowering
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Settings
 
 MAX_STATE_BITS = 63

@@ -1,26 +1,99 @@
-"""All layers by name: what a saved model may contain. A layer belongs to it by being defined in this package."""
+"""All layers by name: what a saved model may contain."""
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
-from inspect import isabstract
-
-import bitsmith.layers
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
+from bitsmith.layers.conv import Conv, ConvTranspose
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.einsum import Einsum, EinsumDense
+from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, WholeNumber
+from bitsmith.layers.embedding import Embedding, OneHot
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer
-
-MODULES = tuple(
-    import_module(f"bitsmith.layers.{found.name}")
-    for found in pkgutil.iter_modules(bitsmith.layers.__path__)
-    if found.name != "table"
+from bitsmith.layers.logic import Comparison, Where
+from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.pooling import (
+    AdaptiveAveragePool,
+    AdaptiveMaxPool,
+    AveragePool,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
 )
-"""All modules of the package but this one."""
+from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
+from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce
+from bitsmith.layers.resample import Crop, Pad, Resize
+from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
+from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.time_distributed import TimeDistributed
 
+_CLASSES: tuple[type[Layer], ...] = (
+    Absolute,
+    Activation,
+    AdaptiveAveragePool,
+    AdaptiveMaxPool,
+    Add,
+    ArgMax,
+    Average,
+    AveragePool,
+    BatchNormalization,
+    BinaryTanh,
+    Broadcast,
+    Comparison,
+    Concatenate,
+    Constant,
+    Conv,
+    ConvTranspose,
+    Crop,
+    CumulativeSum,
+    Dense,
+    Divide,
+    Dot,
+    Einsum,
+    EinsumDense,
+    Embedding,
+    Flatten,
+    GRU,
+    Gather,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    GroupNormalization,
+    HardActivation,
+    Identity,
+    Input,
+    LSTM,
+    LayerNormalization,
+    Logarithm,
+    MaxPool,
+    Maximum,
+    Minimum,
+    Multiply,
+    OneHot,
+    PReLU,
+    Pad,
+    Permute,
+    Power,
+    RMSNormalization,
+    ReLU,
+    Reduce,
+    Reshape,
+    Resize,
+    Sign,
+    SimpleRNN,
+    Sinusoid,
+    Slice,
+    Softmax,
+    Stack,
+    Subtract,
+    TernaryTanh,
+    TimeDistributed,
+    UnitNormalization,
+    Where,
+    WholeNumber,
+)
 
-def _defined() -> dict[str, type[Layer]]:
-    classes = {value for module in MODULES for value in vars(module).values() if isinstance(value, type)}
-    layers = sorted((c for c in classes if issubclass(c, Layer) and not isabstract(c)), key=lambda c: c.__name__)
-    return {layer.__name__: layer for layer in layers}
-
-
-LAYERS = _defined()
+LAYERS = {layer.__name__: layer for layer in _CLASSES}

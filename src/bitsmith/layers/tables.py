@@ -19,8 +19,9 @@ import numpy as np
 from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.layers.auto import to_raw
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.lowering import Lowering, to_raw
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Binning
 
 EXACT_ENTRIES = 4096

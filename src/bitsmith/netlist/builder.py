@@ -19,20 +19,16 @@ from bitsmith.netlist.netlist import (
     AddSub,
     Cell,
     Comparator,
-    Field,
     InputPort,
-    Literal,
     Multiplier,
     Mux,
-    Netlist,
     Predicate,
     RomRead,
     View,
-    Word,
-    WordOrigin,
     WordRef,
     reduce_bits,
 )
+from bitsmith.netlist.words import Words
 
 _OPPOSITE = {
     Predicate.LT: Predicate.GE,
@@ -56,84 +52,13 @@ class _Contents:
     source: tuple[int, ...]
 
 
-class NetlistBuilder:
-    """A netlist under construction."""
+class NetlistBuilder(Words):
+    """A netlist under construction, by requests for sums, products, comparisons and so on of references."""
 
     def __init__(self) -> None:
-        self._cells: list[Cell] = []
-        self._lo: list[int] = []
-        self._hi: list[int] = []
-        self._drop: list[int] = []
-        self._depth: list[int] = []
-        self._origin: list[int] = []
-        self._element: list[int] = []
-        self._known: dict[tuple[object, ...], int] = {}
-        self._tables: list[tuple[int, ...]] = []
-        self._table_ids: dict[tuple[int, ...], int] = {}
-        self._origins: Sequence[WordOrigin] = []
-        self._current = -1
+        super().__init__()
         self._products: dict[int, AdderGraph] = {}
         self._contents: dict[tuple[int, int, int, int, int], _Contents] = {}
-
-    def __len__(self) -> int:
-        return len(self._cells)
-
-    def enter(self, origin: WordOrigin) -> None:
-        """Words made from here on come from ``origin``."""
-        self._origins = [*self._origins, origin]
-        self._current = len(self._origins) - 1
-
-    def resume(self, origins: Sequence[WordOrigin], current: int) -> None:
-        """Words made from here on come from origin ``current`` of another netlist's ``origins``."""
-        self._origins = origins
-        self._current = current
-
-    def name_results(self, refs: Sequence[WordRef]) -> None:
-        """Name words of the current origin after the element of ``refs`` that they hold."""
-        for index, ref in enumerate(refs):
-            self.name_result(ref, index)
-
-    def name_result(self, ref: WordRef, element: int) -> None:
-        """Name a word of the current origin, which has no name yet, after ``element`` of the op's result."""
-        if self._element[ref.word] < 0 and self._origin[ref.word] == self._current:
-            self._element[ref.word] = element
-
-    def netlist(self, inputs: Sequence[Field], outputs: Sequence[Field], results: Sequence[WordRef]) -> Netlist:
-        """The words so far as a netlist."""
-        words = tuple(map(Word, self._cells, self._lo, self._hi, self._drop, self._origin, self._element))
-        return Netlist(words, tuple(self._tables), tuple(self._origins), tuple(inputs), tuple(outputs), tuple(results))
-
-    def lo(self, x: WordRef) -> int:
-        """Least value of ``x``."""
-        return self._lo[x.word] << x.shift
-
-    def hi(self, x: WordRef) -> int:
-        """Greatest value of ``x``."""
-        return self._hi[x.word] << x.shift
-
-    def depth(self, x: WordRef) -> int:
-        """About how many adders ``x`` comes after."""
-        return self._depth[x.word]
-
-    def value(self, x: WordRef) -> int | None:
-        """The value of ``x`` if it is a constant."""
-        cell = self._cells[x.word]
-        return cell.value << x.shift if isinstance(cell, Literal) else None
-
-    def narrow(self, x: WordRef, lo: int, hi: int) -> WordRef:
-        """``x``, of which ``lo <= x <= hi`` is known."""
-        word = x.word
-        least, most = max(self._lo[word], -(-lo >> x.shift)), min(self._hi[word], hi >> x.shift)
-        if least == most:
-            return self.constant(least << x.shift)
-        self._lo[word], self._hi[word] = least, most
-        return x
-
-    def constant(self, value: int) -> WordRef:
-        """The constant ``value``."""
-        shift = (value & -value).bit_length() - 1 if value else 0
-        odd = value >> shift
-        return WordRef(self._make(Literal(odd), odd, odd, 0), shift)
 
     def port(self, element: int, lo: int, hi: int) -> WordRef:
         """Input element ``element``."""
@@ -148,7 +73,7 @@ class NetlistBuilder:
         if given is not None:
             return self.add_constant(y, given)
         if x == y:
-            return WordRef(x.word, x.shift + 1)
+            return x.shifted(1)
         minus_x, minus_y = self._negated(x), self._negated(y)
         if minus_y is not None:
             return self.sub(x, minus_y) if minus_x is None else self.neg(self.add(minus_x, minus_y))
@@ -191,10 +116,10 @@ class NetlistBuilder:
         if isinstance(cell, AddSub) and self._is_exact(x.word):
             inner = self.value(cell.b)
             if inner is not None:
-                return self.add_constant(WordRef(cell.a.word, cell.a.shift + x.shift), (inner << x.shift) + value)
+                return self.add_constant(cell.a.shifted(x.shift), (inner << x.shift) + value)
             inner = self.value(cell.a)
             if inner is not None:
-                return self._constant_minus((inner << x.shift) + value, WordRef(cell.b.word, cell.b.shift + x.shift))
+                return self._constant_minus((inner << x.shift) + value, cell.b.shifted(x.shift))
         return self._sum(x, self.constant(value), subtract=False)
 
     def scale(self, x: WordRef, factor: int) -> WordRef:
@@ -217,14 +142,14 @@ class NetlistBuilder:
         sign = self._cells[cell.condition]
         if not isinstance(sign, View) or self._drop[cell.condition] != width_of(self._lo[sign.a], self._hi[sign.a]) - 1:
             return None
-        return WordRef(cell.b.word, cell.b.shift + x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
+        return cell.b.shifted(x.shift) if sign.a == cell.b.word and self._lo[sign.a] < 0 else None
 
     def instantiate(self, graph: AdderGraph, inputs: Sequence[WordRef]) -> list[WordRef]:
         """The outputs of ``graph`` applied to ``inputs``."""
         nodes = list(inputs)
         for adder in graph.adders:
             a, b = nodes[adder.a], nodes[adder.b]
-            a, b = WordRef(a.word, a.shift + adder.shift_a), WordRef(b.word, b.shift + adder.shift_b)
+            a, b = a.shifted(adder.shift_a), b.shifted(adder.shift_b)
             nodes.append(self.sub(a, b) if adder.subtract else self.add(a, b))
         results: list[WordRef] = []
         for output in graph.outputs:
@@ -232,7 +157,7 @@ class NetlistBuilder:
                 results.append(self.constant(0))
                 continue
             node = nodes[output.node]
-            node = WordRef(node.word, node.shift + output.shift)
+            node = node.shifted(output.shift)
             results.append(self.neg(node) if output.negate else node)
         return results
 
@@ -248,7 +173,7 @@ class NetlistBuilder:
         for bit, other in ((a, b), (b, a)):
             if (self._lo[bit], self._hi[bit]) == (0, 1):
                 product = self.select(WordRef(bit), WordRef(other), self.constant(0))
-                return WordRef(product.word, product.shift + shift)
+                return product.shifted(shift)
         corners = [p * q for p in (self._lo[a], self._hi[a]) for q in (self._lo[b], self._hi[b])]
         lo = min(corners) if a != b else max(self._lo[a], -self._hi[a], 0) ** 2
         depth = max(self._depth[a], self._depth[b]) + _PRODUCT_DEPTH
@@ -257,7 +182,7 @@ class NetlistBuilder:
     def drop(self, x: WordRef, bits: int) -> WordRef:
         """``x`` divided by ``2**bits``, rounded down."""
         if bits <= x.shift:
-            return WordRef(x.word, x.shift - bits)
+            return x.shifted(-bits)
         bits -= x.shift
         word = x.word
         cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
@@ -338,8 +263,8 @@ class NetlistBuilder:
         shift_x = y.shift if given_x == 0 else x.shift
         shift_y = x.shift if given_y == 0 else y.shift
         common = min(shift_x, shift_y)
-        a = x if given_x == 0 else WordRef(x.word, x.shift - common)
-        b = y if given_y == 0 else WordRef(y.word, y.shift - common)
+        a = x if given_x == 0 else x.shifted(-common)
+        b = y if given_y == 0 else y.shifted(-common)
         lo, hi = min(self.lo(a), self.lo(b)), max(self.hi(a), self.hi(b))
         depth = max(self._depth[word] for word in (condition.word, a.word, b.word)) + 1
         return WordRef(self._make(Mux(condition.word, a, b), lo, hi, depth), common)
@@ -401,36 +326,11 @@ class NetlistBuilder:
         word = self._intern(key, cell, drop, lo, hi, 0)
         return WordRef(word) if truncated else self.narrow(WordRef(word), lo, hi)
 
-    def _make(self, cell: Cell, lo: int, hi: int, depth: int) -> int:
-        """The exact word of ``cell``, whose results lie in ``lo..hi``."""
-        return self._intern((cell,), cell, 0, lo, hi, depth)
-
-    def _view(self, source: int, drop: int, lo: int, hi: int, depth: int) -> int:
-        """Bits of ``source`` from ``drop`` up, as many and as signed as ``lo..hi`` has."""
-        cell = View(source)
-        return self._intern((cell, drop, width_of(lo, hi), lo < 0), cell, drop, lo, hi, depth)
-
-    def _intern(self, key: tuple[object, ...], cell: Cell, drop: int, lo: int, hi: int, depth: int) -> int:
-        known = self._known.setdefault(key, len(self._cells))
-        if known == len(self._cells):
-            self._cells.append(cell)
-            self._drop.append(drop)
-            self._lo.append(lo)
-            self._hi.append(hi)
-            self._depth.append(depth)
-            self._origin.append(self._current)
-            self._element.append(-1)
-        return known
-
-    def _is_exact(self, word: int) -> bool:
-        """Whether the word is its cell's result, nothing dropped or truncated."""
-        return self._known.get((self._cells[word],)) == word
-
     def _negated(self, x: WordRef) -> WordRef | None:
         """``-x`` where ``x`` itself is made as ``0 - y``."""
         cell = self._cells[x.word]
         if isinstance(cell, AddSub) and cell.subtract and self.value(cell.a) == 0 and self._is_exact(x.word):
-            return WordRef(cell.b.word, cell.b.shift + x.shift)
+            return cell.b.shifted(x.shift)
         return None
 
     def _constant_minus(self, value: int, y: WordRef) -> WordRef:
@@ -439,10 +339,10 @@ class NetlistBuilder:
         if isinstance(cell, AddSub) and self._is_exact(y.word):
             inner = self.value(cell.b)
             if inner is not None:
-                return self._constant_minus(value - (inner << y.shift), WordRef(cell.a.word, cell.a.shift + y.shift))
+                return self._constant_minus(value - (inner << y.shift), cell.a.shifted(y.shift))
             inner = self.value(cell.a)
             if inner is not None:
-                return self.add_constant(WordRef(cell.b.word, cell.b.shift + y.shift), value - (inner << y.shift))
+                return self.add_constant(cell.b.shifted(y.shift), value - (inner << y.shift))
         return self._sum(self.constant(value), y, subtract=True)
 
     def _sum(self, x: WordRef, y: WordRef, subtract: bool) -> WordRef:
@@ -450,7 +350,7 @@ class NetlistBuilder:
         shift_x = y.shift if self.value(x) == 0 else x.shift
         common = min(shift_x, y.shift)
         a = WordRef(x.word, max(x.shift - common, 0))
-        b = WordRef(y.word, y.shift - common)
+        b = y.shifted(-common)
         if subtract:
             lo, hi = self.lo(a) - self.hi(b), self.hi(a) - self.lo(b)
         else:
@@ -469,7 +369,7 @@ class NetlistBuilder:
         if given is not None:
             return self._compare_constant(order, x, given)
         common = min(x.shift, y.shift)
-        a, b = WordRef(x.word, x.shift - common), WordRef(y.word, y.shift - common)
+        a, b = x.shifted(-common), y.shifted(-common)
         if order in (Predicate.EQ, Predicate.NE) and (b.word, b.shift) < (a.word, a.shift):
             a, b = b, a
         return self._compare_words(order, a, b)

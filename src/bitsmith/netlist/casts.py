@@ -41,7 +41,7 @@ def cast(builder: NetlistBuilder, x: WordRef, to: Conversion) -> WordRef:
 def _round(builder: NetlistBuilder, x: WordRef, drop: int, rounding: Rounding) -> WordRef:
     """``x / 2**drop`` rounded to an integer: ``floor((x + tie) / 2**drop)`` with a ``tie`` that depends on the mode."""
     if drop <= x.shift:
-        return WordRef(x.word, x.shift - drop)
+        return x.shifted(-drop)
     drop -= x.shift
     word = WordRef(x.word)
     half = 1 << (drop - 1)

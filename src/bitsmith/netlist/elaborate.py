@@ -199,7 +199,7 @@ class _Elaborator:
         """``x * 2**amount``, known to be an integer."""
         if self._builder.value(x) == 0:
             return x
-        return WordRef(x.word, x.shift + amount) if amount >= 0 else self._builder.drop(x, -amount)
+        return x.shifted(amount) if amount >= 0 else self._builder.drop(x, -amount)
 
     def _rescaled(self, x: RefTensor, frac: npt.NDArray[np.int64]) -> Refs:
         """The references of ``x`` in units of ``2**-frac``; broadcast to their common shape."""

@@ -24,6 +24,10 @@ class WordRef:
     word: int
     shift: int = 0
 
+    def shifted(self, by: int) -> WordRef:
+        """This value times ``2**by``; the shift must not become negative."""
+        return WordRef(self.word, self.shift + by)
+
 
 class Predicate(enum.Enum):
     """Relations of :class:`Comparator`; the other two have their operands exchanged."""

@@ -81,7 +81,7 @@ class _Rebuild:
         new = self._new[ref.word]
         if new is None:
             return self._builder.constant(0)
-        return WordRef(new.word, new.shift + ref.shift + self._wanted[ref.word].low)
+        return new.shifted(ref.shift + self._wanted[ref.word].low)
 
     def _interval(self, word: Word, low: int, high: int) -> tuple[int, int, bool]:
         """What is known of bits ``low`` to ``high - 1`` of ``word``, and whether its upper bits are cut off."""
@@ -145,10 +145,10 @@ class _Rebuild:
         while drop > 0:
             if b.shift > 0:
                 passed = min(drop, b.shift)
-                a, b = builder.drop(a, passed), WordRef(b.word, b.shift - passed)
+                a, b = builder.drop(a, passed), b.shifted(-passed)
             elif a.shift > 0 and not cell.subtract:
                 passed = min(drop, a.shift)
-                a, b = WordRef(a.word, a.shift - passed), builder.drop(b, passed)
+                a, b = a.shifted(-passed), builder.drop(b, passed)
             else:
                 break
             drop -= passed

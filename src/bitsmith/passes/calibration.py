@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import AUTO_BITS, ObservedRange, exact_frac, format_for
 from bitsmith.layers.network import Network, NetworkNode
 
 GENERATED_SAMPLES = 512

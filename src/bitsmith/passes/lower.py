@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.program import Program
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.axis_order import inverse
-from bitsmith.layers.lowering import Lowering, ObservedRange
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape

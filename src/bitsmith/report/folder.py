@@ -1,4 +1,4 @@
-"""The report of a project's folder: what our build wrote, and what a vendor's tool has left there since."""
+"""The report of a project's folder: written by a build, and read with the figures that a vendor's tool has left since."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import os
 from pathlib import Path
 
 from bitsmith.errors import ProjectError
+from bitsmith.project import write_atomically
+from bitsmith.report.html import page
 from bitsmith.report.measured import last_run, measured
 from bitsmith.report.report import REPORT_JSON, Report, read_own_report
 from bitsmith.report.vendors.vendor import existing_folder
 
+REPORT_HTML = "report.html"
 VENDOR_STAGE = "synth"
 """The stage of a build whose presence says that the vendor's reports are of the sources as they are."""
+
+
+def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
+    """Write ``report.json`` and ``report.html`` into the folder; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, html = folder / REPORT_JSON, folder / REPORT_HTML
+    write_atomically(data, lambda file: file.write(report.to_json().encode()))
+    write_atomically(html, lambda file: file.write(page(report).encode()))
+    return data, html
 
 
 def read_report(output_dir: str | os.PathLike[str]) -> Report:

@@ -15,10 +15,20 @@ from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.figures.drawing import diagram, range_chart
 from bitsmith.report.queues import COLUMNS, queue_table
-from bitsmith.report.report import C_SIMULATION, Report, Section
+from bitsmith.report.report import Report
+from bitsmith.report.sections import (
+    C_SIMULATION,
+    Accuracy,
+    Estimate,
+    Files,
+    Latency,
+    Queues,
+    Resources,
+    Stages,
+    Timing,
+    Verification,
+)
 from bitsmith.report.terminal import constant_text, number, range_text, totals
-
-_COUNTED = (("LUT", "luts"), ("FF", "ffs"), ("DSP", "dsps"), ("BRAM", "brams"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def page(report: Report) -> str:
     )
     environment.filters.update(number=number, href=_href, constant=constant_text)
     environment.globals.update(range_text=range_text)
-    design = report.design
+    design, area, queues, files = report.design, _area(report), report.find(Queues), report.find(Files)
     rows = design.layers if design is not None else ()
     return environment.get_template("page.html").render(
         title=design.name if design is not None else "bitsmith build",
@@ -61,73 +71,75 @@ def page(report: Report) -> str:
         summary=totals(rows) if rows else "",
         figures=_figures(report),
         resources=_resources(report),
-        resource_tool=(report.section("Resources") or report.section("Estimate")).get("Tool") or "",
-        estimated="Resources" not in report,
+        resource_tool=area.tool if area is not None else "",
+        estimated=not isinstance(area, Resources),
         queue_columns=COLUMNS,
-        queues=queue_table(report.rows("Queues")),
-        stages=_stages(report),
+        queues=queue_table(queues.rows if queues is not None else ()),
+        stages=_stages(report.find(Stages)),
         diagram=diagram(rows, design.outputs) if design is not None and rows else None,
         ranges=range_chart(rows),
-        files=report.section("Files"),
+        files=files.paths if files is not None else {},
     )
 
 
 def _figures(report: Report) -> list[Figure]:
-    latency, timing = report.section("Latency"), report.section("Timing")
-    figures = [*_verified(report), *_accuracy(report)]
-    source = "Resources" if "Resources" in report else "Estimate"
-    for name, _ in _COUNTED:
-        section = report.section(source)
-        if section.get(name) is not None:
-            kind = "estimate" if source == "Estimate" else number(section.get("Tool"))
-            figures.append(Figure(name, number(section[name]), detail=kind))
-    fmax, target = timing.get("FmaxMHz"), report.target_period_ns
-    if isinstance(fmax, (int, float)):
-        met = fmax * target >= 1000 if target else None
+    latency, timing, area = report.find(Latency), report.find(Timing), _area(report)
+    fmax = timing.fmax_mhz if timing is not None else None
+    figures = [*_verified(report.find(Verification)), *_accuracy(report.find(Accuracy))]
+    if area is not None:
+        kind = "estimate" if isinstance(area, Estimate) else area.tool or ""
+        figures += [Figure(label, number(used), detail=kind) for label, used, _ in _counts(area) if used is not None]
+    if timing is not None and fmax is not None:
+        target = report.target_period_ns
         wanted = f"target {1000 / target:.4g} MHz" if target else ""
-        figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.get("Tool")), met))
-    cycles, interval = latency.get("Cycles"), latency.get("II")
-    if isinstance(cycles, int):
-        at = f"{1000 * cycles / fmax:,.3g} ns at Fmax" if isinstance(fmax, (int, float)) and fmax > 0 else ""
-        figures.append(Figure("Latency", number(cycles), "cycles", _joined(at, latency.get("Tool"))))
-    if isinstance(interval, int):
-        rate = f"{fmax / interval:,.3g} M samples/s" if isinstance(fmax, (int, float)) and interval > 0 else ""
-        figures.append(Figure("Initiation interval", number(interval), "cycles", _joined(rate, latency.get("Tool"))))
+        met = fmax * target >= 1000 if target else None
+        figures.append(Figure("Fmax", f"{fmax:,.1f}", "MHz", _joined(wanted, timing.tool), met))
+    if latency is not None and latency.cycles is not None:
+        at = f"{1000 * latency.cycles / fmax:,.3g} ns at Fmax" if fmax is not None and fmax > 0 else ""
+        figures.append(Figure("Latency", number(latency.cycles), "cycles", _joined(at, latency.tool)))
+    if latency is not None and latency.ii is not None:
+        rate = f"{fmax / latency.ii:,.3g} M samples/s" if fmax is not None and latency.ii > 0 else ""
+        figures.append(Figure("Initiation interval", number(latency.ii), "cycles", _joined(rate, latency.tool)))
     return figures
 
 
-def _verified(report: Report) -> list[Figure]:
-    section = report.section("Verification")
-    if "Mismatches" not in section:
-        return []
-    inputs, mismatches = section.get("Inputs"), section["Mismatches"]
-    value = "bit for bit" if mismatches == 0 else f"{number(mismatches)} differ"
-    detail = f"{number(inputs)} inputs, {number(mismatches)} mismatches"
-    what = "C++" if section.get("Method") == C_SIMULATION else "Circuit"
-    return [Figure(f"{what} = emulator", value, "", _joined(detail, section.get("Tool")), mismatches == 0)]
+def _area(report: Report) -> Resources | Estimate | None:
+    return report.find(Resources) or report.find(Estimate)
 
 
-def _accuracy(report: Report) -> list[Figure]:
-    section = report.section("Accuracy")
-    fixed, floating, samples = section.get("Fixed"), section.get("Float"), section.get("Samples")
-    if not isinstance(fixed, (int, float)):
+def _counts(area: Resources | Estimate) -> tuple[tuple[str, float | None, str], ...]:
+    """Label, number of cells, and the name that a part has for its number of them."""
+    return ("LUT", area.lut, "luts"), ("FF", area.ff, "ffs"), ("DSP", area.dsp, "dsps"), ("BRAM", area.bram, "brams")
+
+
+def _verified(section: Verification | None) -> list[Figure]:
+    if section is None or section.mismatches is None:
         return []
-    against = f"float model {100 * floating:.2f} %" if isinstance(floating, (int, float)) else ""
-    counted = f"{number(samples)} samples" if samples is not None else ""
-    return [Figure("Accuracy", f"{100 * fixed:.2f}", "%", _joined(against, counted))]
+    value = "bit for bit" if section.mismatches == 0 else f"{number(section.mismatches)} differ"
+    detail = f"{number(section.inputs)} inputs, {number(section.mismatches)} mismatches"
+    compared = "C++" if section.method == C_SIMULATION else "Circuit"
+    return [Figure(f"{compared} = emulator", value, "", _joined(detail, section.tool), section.mismatches == 0)]
+
+
+def _accuracy(section: Accuracy | None) -> list[Figure]:
+    if section is None or section.circuit is None:
+        return []
+    against = f"float model {100 * section.float_model:.2f} %" if section.float_model is not None else ""
+    counted = f"{number(section.samples)} samples" if section.samples is not None else ""
+    return [Figure("Accuracy", f"{100 * section.circuit:.2f}", "%", _joined(against, counted))]
 
 
 def _resources(report: Report) -> list[Bar]:
-    section = report.section("Resources") or report.section("Estimate")
-    name = section.get("Part") or (report.design.part if report.design is not None else "")
+    area = _area(report)
+    name = area.part if isinstance(area, Resources) else None
     try:
-        part = resolve_part(str(name))
+        part = resolve_part(name or (report.design.part if report.design is not None else ""))
     except ConfigError:
         return []
     bars = []
-    for label, capacity_name in _COUNTED:
-        used, capacity = section.get(label), getattr(part, capacity_name)
-        if not isinstance(used, (int, float)):
+    for label, used, capacity_name in _counts(area) if area is not None else ():
+        capacity = getattr(part, capacity_name)
+        if used is None:
             continue
         if capacity:
             percent = 100 * used / capacity
@@ -139,23 +151,17 @@ def _resources(report: Report) -> list[Bar]:
     return bars
 
 
-def _stages(report: Report) -> list[tuple[Bar, Section]]:
-    def seconds(stage: Section) -> float:
-        value = stage.get("Seconds")
-        return float(value) if isinstance(value, (int, float)) and value >= 0 else 0.0
-
-    stages = report.stages()
-    longest = max([seconds(stage) for stage in stages], default=0.0) or 1.0
+def _stages(stages: Stages | None) -> list[tuple[Bar, str]]:
+    """A bar for each stage, and its log."""
+    rows = stages.rows if stages is not None else ()
+    spent = [0.0 if stage.cached else max(stage.seconds or 0.0, 0.0) for stage in rows]
+    longest = max([max(stage.seconds or 0.0, 0.0) for stage in rows], default=0.0) or 1.0
     return [
         (
-            Bar(
-                label=number(stage.get("Name")),
-                text="from cache" if stage.get("Cached") else f"{seconds(stage):.1f} s",
-                percent=0.0 if stage.get("Cached") else 100 * seconds(stage) / longest,
-            ),
-            stage,
+            Bar(stage.name or "", "from cache" if stage.cached else f"{seconds:.1f} s", 100 * seconds / longest),
+            stage.log or "",
         )
-        for stage in stages
+        for stage, seconds in zip(rows, spent, strict=True)
     ]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.report.report import Section
+from bitsmith.report.sections import Figures
 from bitsmith.report.vendors.catapult import parse_catapult_report
 from bitsmith.report.vendors.libero import parse_libero_report
 from bitsmith.report.vendors.oneapi import parse_oneapi_report
@@ -26,10 +26,10 @@ class _Reports:
     """A vendor's reports: where they lie in a project, and what they become."""
 
     files: tuple[str, ...]
-    read: Callable[[Path, float | None], dict[str, Section]]
+    read: Callable[[Path, float | None], dict[str, Figures]]
 
 
-def measured(folder: Path, target_period_ns: float | None = None) -> dict[str, Section]:
+def measured(folder: Path, target_period_ns: float | None = None) -> dict[str, Figures]:
     """The figures of the vendor's reports in ``folder``; empty without any.
 
     ``target_period_ns`` is the clock period that was asked for, from which slacks are measured, unless a report has it.
@@ -60,7 +60,7 @@ def _newest(folder: Path, reports: _Reports) -> float | None:
         raise malformed(f"cannot be read ({error.strerror})", folder) from error
 
 
-def _xilinx(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+def _xilinx(folder: Path, target_period_ns: float | None) -> dict[str, Figures]:
     project = find_project(folder)
     report = {} if project is None else hls_sections(project)
     estimate, cosim, synthesis, built, slack = (
@@ -87,7 +87,7 @@ def _xilinx(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
     return {"Resources": area, "Latency": latency, "Timing": timing}
 
 
-def _quartus(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+def _quartus(folder: Path, target_period_ns: float | None) -> dict[str, Figures]:
     report = _scalars(parse_quartus_report(folder, write_to_file=False))
     resources = ("ALM", "ALUT", "REG", "FF", "DSP", "RAM", "MLAB")
     fitted = _renamed(report, {f"Quartus {name}": "FF" if name == "REG" else name for name in resources})
@@ -100,7 +100,7 @@ def _quartus(folder: Path, target_period_ns: float | None) -> dict[str, Section]
     }
 
 
-def _oneapi(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+def _oneapi(folder: Path, target_period_ns: float | None) -> dict[str, Figures]:
     targets = parse_oneapi_report(folder)
     chosen = next((targets[name] for name in ("fpga", "fpga_sim", "report") if name in targets), None)
     report = chosen if isinstance(chosen, Mapping) else next(iter(targets.values()))
@@ -120,7 +120,7 @@ def _oneapi(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
     }
 
 
-def _catapult(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+def _catapult(folder: Path, target_period_ns: float | None) -> dict[str, Figures]:
     report = parse_catapult_report(folder)
     names = {"LUT": "LUT", "FF": "FF", "DSP48E": "DSP", "BRAM_18K": "BRAM_18K", "URAM": "URAM"}
     return {
@@ -129,16 +129,16 @@ def _catapult(folder: Path, target_period_ns: float | None) -> dict[str, Section
     }
 
 
-def _libero(folder: Path, target_period_ns: float | None) -> dict[str, Section]:
+def _libero(folder: Path, target_period_ns: float | None) -> dict[str, Figures]:
     report = parse_libero_report(folder)
-    area: Section = {}
+    area: Figures = {}
     resources = report.get("Resource Usage")
     for kind, figures in resources.items() if isinstance(resources, Mapping) else ():
         name = next((ours for theirs, ours in _MICROCHIP.items() if theirs in str(kind)), str(kind))
         used = _scalars(figures) if isinstance(figures, Mapping) else {}
         area |= _renamed(used, {"Used": name})
     simulation = report.get("Simulation Result")
-    latency: Section = {}
+    latency: Figures = {}
     if isinstance(simulation, Mapping):
         for key, name in (("Call Latency (min/max/avg)", "Cycles"), ("Call II (min/max/avg)", "II")):
             three = simulation.get(key)
@@ -166,11 +166,11 @@ _READERS = (
 )
 
 
-def _scalars(figures: Mapping[str, object]) -> Section:
+def _scalars(figures: Mapping[str, object]) -> Figures:
     return {key: value for key, value in figures.items() if isinstance(value, (str, int, float, bool))}
 
 
-def _figures(report: Mapping[str, object], name: str) -> Section:
+def _figures(report: Mapping[str, object], name: str) -> Figures:
     section = report.get(name)
     return _scalars(section) if isinstance(section, Mapping) else {}
 
@@ -179,9 +179,9 @@ _WHOLE = frozenset({"LUT", "FF", "DSP", "Cycles", "II"})
 """Our figures that are counts: a part of a block takes the whole block."""
 
 
-def _renamed(figures: Section, names: Mapping[str, str]) -> Section:
+def _renamed(figures: Figures, names: Mapping[str, str]) -> Figures:
     """The figures of ``names`` under our names, signed by their tool."""
-    section: Section = {}
+    section: Figures = {}
     for theirs, ours in names.items():
         value = figures.get(theirs)
         if isinstance(value, float) and ours in _WHOLE:
@@ -191,18 +191,18 @@ def _renamed(figures: Section, names: Mapping[str, str]) -> Section:
     return _signed(section, str(figures.get("Tool", "")))
 
 
-def _signed(section: Section, tool: str) -> Section:
+def _signed(section: Figures, tool: str) -> Figures:
     return {**section, "Tool": tool} if section and tool else section
 
 
-def _clock(period_ns: object, source: Section) -> Section:
+def _clock(period_ns: object, source: Figures) -> Figures:
     if not isinstance(period_ns, (int, float)) or period_ns <= 0:
         return {}
-    section: Section = {"FmaxMHz": round(1e3 / period_ns, 3), "ClockPeriodNs": round(period_ns, 4)}
+    section: Figures = {"FmaxMHz": round(1e3 / period_ns, 3), "ClockPeriodNs": round(period_ns, 4)}
     return _signed(section, str(source.get("Tool", "")))
 
 
-def _slack(timing: Section, asked_ns: object) -> Section:
+def _slack(timing: Figures, asked_ns: object) -> Figures:
     """The clock that a worst slack amounts to, when it is known of which period it is the slack."""
     slack = timing.get("WNS")
     if not isinstance(slack, (int, float)) or not isinstance(asked_ns, (int, float)):

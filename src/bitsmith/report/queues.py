@@ -1,6 +1,6 @@
 """The queues, buffers and lines of a streamed circuit, the largest first.
 
-In: the rows of a report's section ``Queues``. Out: rows to show, and the total.
+In: the rows of the section ``Queues``. Out: rows to show, and the total.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bitsmith.report.report import Section
+from bitsmith.report.sections import Queue
 
 MOST_ROWS = 20
 
@@ -24,14 +24,9 @@ class QueueTable:
     total: str
 
 
-def queue_table(queues: Sequence[Section]) -> QueueTable:
+def queue_table(queues: Sequence[Queue]) -> QueueTable:
     """The table of ``queues``, sorted by their bits."""
-    ordered = sorted(queues, key=_bits, reverse=True)
-    rows = tuple((*(queue.get(column, "") for column in COLUMNS[:-1]), _bits(queue)) for queue in ordered[:MOST_ROWS])
-    total = f"{len(ordered):,} memories, {sum(map(_bits, ordered)):,} bits"
+    ordered = sorted(queues, key=lambda queue: queue.bits, reverse=True)
+    rows = tuple((q.queue, q.layer, q.width, q.depth, q.peak, q.bits) for q in ordered[:MOST_ROWS])
+    total = f"{len(ordered):,} memories, {sum(queue.bits for queue in ordered):,} bits"
     return QueueTable(rows, len(ordered) - len(rows), total)
-
-
-def _bits(queue: Section) -> int:
-    width, depth = queue.get("Width"), queue.get("Depth")
-    return width * depth if isinstance(width, int) and isinstance(depth, int) else 0

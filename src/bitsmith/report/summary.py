@@ -17,8 +17,9 @@ from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, TensorType, format_text, span_text, width_of
+from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.lowering import Lowering, ObservedRange
+from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO = "auto"
@@ -235,22 +236,6 @@ def _result(proved: TensorType) -> ResultRow:
         lo=lo if math.isfinite(lo) else None,
         hi=hi if math.isfinite(hi) else None,
     )
-
-
-def render(
-    network: Network,
-    program: Program,
-    notes: Sequence[str] = (),
-    *,
-    part: str = "",
-    clock_period_ns: float | None = None,
-    width: int | None = None,
-) -> str:
-    """The table that ``print(model)`` shows, ``width`` characters wide (the terminal's by default)."""
-    from bitsmith.report.terminal import LayersTable, as_text
-
-    table = LayersTable(network.name, rows(network, program), part, clock_period_ns, tuple(notes))
-    return as_text(table, width)
 
 
 def design_to_json(design: Design) -> dict[str, object]:

@@ -17,9 +17,22 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from bitsmith.ir.program import Program
+from bitsmith.layers.network import Network
 from bitsmith.report.queues import COLUMNS, queue_table
-from bitsmith.report.report import Report, Section
-from bitsmith.report.summary import AUTO, ConstantRow, LayerRow
+from bitsmith.report.sections import (
+    FigureSet,
+    Files,
+    Queue,
+    Queues,
+    Section,
+    StageRun,
+    Stages,
+    Timing,
+    entries,
+    section_of,
+)
+from bitsmith.report.summary import AUTO, ConstantRow, Design, LayerRow, rows
 
 _LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
 
@@ -30,8 +43,6 @@ _DETAILS = ("Nonzero", "Constants")
 """Columns that are left out before others become narrower than they should be."""
 _SHORTENED = {"Layer": 24, "Range": 8, "Result": 12, "Type": 12}
 """Columns that may be narrower than what they hold, in this order, and how narrow: names lose their middles, others wrap."""
-
-_UNITS = {"FmaxMHz": ("Fmax", "MHz"), "ClockPeriodNs": ("Clock period", "ns"), "Cycles": ("Latency", "cycles")}
 
 
 def as_text(renderable: RenderableType, width: int | None = None) -> str:
@@ -55,20 +66,23 @@ def number(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def report_table(report: Report) -> Group:
+def report_table(sections: Sequence[Section], design: Design | None) -> Group:
     """The whole report: figures with who measured them, then the stages and the files."""
-    if not report:
+    if not sections:
         return Group(Text("Nothing has been run yet."))
-    parts: list[RenderableType] = [_figures(report)]
-    if report.rows("Queues"):
-        parts.append(_queues(report.rows("Queues")))
-    if report.stages():
-        parts.append(_stages(report.stages()))
-    files = report.section("Files")
-    if files:
-        parts.append(_pairs("Files", files.items()))
-    if report.design is not None and report.design.notes:
-        parts.append(Text("\n".join(f"note: {note}" for note in report.design.notes)))
+    parts: list[RenderableType] = [_figures(sections, design)]
+    for section in sections:
+        match section:
+            case Queues(rows) if rows:
+                parts.append(_queues(rows))
+            case Stages(rows) if rows:
+                parts.append(_stages(rows))
+            case Files(paths) if paths:
+                parts.append(_pairs("Files", paths.items()))
+            case _:
+                pass  # among the figures
+    if design is not None and design.notes:
+        parts.append(Text("\n".join(f"note: {note}" for note in design.notes)))
     return Group(*parts)
 
 
@@ -78,62 +92,47 @@ def sections_table(sections: Mapping[str, object]) -> Group:
     for name, section in sections.items():
         if isinstance(section, Mapping):
             parts.append(_pairs(name, section.items()))
-        elif name == "Stages" and isinstance(section, list):
-            parts.append(_stages(section))
-        elif name == "Queues" and isinstance(section, list):
-            parts.append(_queues(section))
+        elif name in ("Stages", "Queues") and isinstance(section, list):
+            parts += report_table([section_of(name, section)], None).renderables[1:]
     return Group(*parts)
 
 
-def _figures(report: Report) -> Table:
+def _figures(sections: Sequence[Section], design: Design | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Build report", title_justify="left", pad_edge=False)
     table.add_column("Figure")
     table.add_column("Value", justify="right")
     table.add_column("Measured by")
-    for name in ("Verification", "Accuracy", "Latency", "Timing", "Resources", "Estimate"):
-        section = report.section(name)
-        tool = Text(number(section.get("Tool")))
-        for key, value in section.items():
-            if key in ("Tool", "Family") or value is None:
-                continue
-            label, unit = _UNITS.get(key, (key, ""))
-            if name in ("Verification", "Accuracy"):
-                label = f"{name}: {key.lower()}"
-            elif name == "Estimate":
-                label = f"{key} (estimate)"
-            shown = f"{100 * value:.2f} %" if name == "Accuracy" and isinstance(value, float) else number(value)
-            table.add_row(Text(label), Text(f"{shown} {unit}".strip()), tool, style=_style(name, key, value))
-        if name == "Timing" and section and report.target_period_ns is not None:
-            table.add_row("Clock period asked for", f"{number(report.target_period_ns)} ns", "")
+    for section in sections:
+        if not isinstance(section, FigureSet):
+            continue
+        tool = Text(getattr(section, "tool", None) or "")
+        for key, value in entries(section):
+            if key.shown:
+                share = key.unit == "%" and isinstance(value, float)
+                shown = f"{100 * value:.2f}" if share and isinstance(value, float) else number(value)
+                style = ("bold red" if value else "green") if key.name == "Mismatches" else ""
+                table.add_row(Text(key.label or key.name), Text(f"{shown} {key.unit}".strip()), tool, style=style)
+        if isinstance(section, Timing) and design is not None:
+            table.add_row("Clock period asked for", f"{number(design.clock_period_ns)} ns", "")
     return table
 
 
-def _style(section: str, key: str, value: object) -> str:
-    if (section, key) == ("Verification", "Mismatches"):
-        return "green" if value == 0 else "bold red"
-    return ""
-
-
-def _stages(stages: Iterable[Section]) -> Table:
+def _stages(stages: Iterable[StageRun]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Stages", title_justify="left", pad_edge=False)
     table.add_column("Stage")
     table.add_column("Seconds", justify="right")
     table.add_column("Log", overflow="fold")
     total = 0.0
     for stage in stages:
-        seconds = stage.get("Seconds")
-        spent = float(seconds) if isinstance(seconds, (int, float)) else 0.0
-        if stage.get("Cached"):
-            shown = "from cache"
-        else:
-            shown, total = f"{spent:.1f}", total + spent
-        table.add_row(Text(number(stage.get("Name"))), shown, Text(number(stage.get("Log"))))
+        spent = 0.0 if stage.cached else stage.seconds or 0.0
+        total += spent
+        table.add_row(Text(stage.name or ""), "from cache" if stage.cached else f"{spent:.1f}", Text(stage.log or ""))
     table.add_section()
     table.add_row("Total", f"{total:.1f}", "")
     return table
 
 
-def _queues(queues: Sequence[Section]) -> Table:
+def _queues(queues: Sequence[Queue]) -> Table:
     found = queue_table(queues)
     table = Table(box=box.SIMPLE_HEAD, title="Queues and buffers", title_justify="left", pad_edge=False)
     for column in COLUMNS:
@@ -187,6 +186,20 @@ class LayersTable:
         yield table
         for note in self.notes:
             yield Text(f"note: {note}")
+
+
+def render(
+    network: Network,
+    program: Program,
+    notes: Sequence[str] = (),
+    *,
+    part: str = "",
+    clock_period_ns: float | None = None,
+    width: int | None = None,
+) -> str:
+    """The table that ``print(model)`` shows, ``width`` characters wide (the terminal's by default)."""
+    table = LayersTable(network.name, rows(network, program), part, clock_period_ns, tuple(notes))
+    return as_text(table, width)
 
 
 def _widths(columns: Mapping[str, Sequence[str]], available: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The interface of a circuit: its streams, what is in a token, and what shells and drivers say of it.
+"""The interface of a circuit: its streams, what is in a token, and what wrappers and drivers say of it.
 
 A pipeline has one stream of whole samples on each side, without a name; a network of processes one per input and output.
 """

@@ -1,4 +1,4 @@
-"""AXI4-Stream ports for a pipeline, and the hand-written modules of ``rtl/lib`` that shells are made of, read with `library`."""
+"""AXI4-Stream ports for a pipeline, and the hand-written modules of ``rtl/lib``, read with `library`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ UART_LIBRARY = (
     *("bitsmith_uart_rx.sv", "bitsmith_uart_tx.sv", "bitsmith_uart_link.sv"),
     *("bitsmith_framer.sv", "bitsmith_fifo.sv", "bitsmith_from_bytes.sv", "bitsmith_to_bytes.sv"),
 )
-SHELL_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
-"""All modules of shells: around a pipeline `AXI_STREAM_LIBRARY`, and those of the shell itself."""
+WRAPPER_LIBRARY = tuple(dict.fromkeys((*AXI_STREAM_LIBRARY, *CONTROL_LIBRARY, *AVALON_LIBRARY, *UART_LIBRARY)))
+"""All modules of wrappers: around a pipeline `AXI_STREAM_LIBRARY`, and those of the wrapper itself."""
 STREAM_LIBRARY = (
     *("bitsmith_fifo.sv", "bitsmith_downsizer.sv", "bitsmith_upsizer.sv", "bitsmith_reduce.sv"),
     *("bitsmith_folded_product.sv", "bitsmith_product_factors.sv"),
@@ -26,8 +26,8 @@ _LIBRARY = Path(__file__).parent / "lib"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def library(names: Sequence[str] = SHELL_LIBRARY) -> Mapping[str, str]:
-    """Hand-written modules, those of the shells unless named: file name -> text."""
+def library(names: Sequence[str] = WRAPPER_LIBRARY) -> Mapping[str, str]:
+    """Hand-written modules, those of the wrappers unless named: file name -> text."""
     return {name: (_LIBRARY / name).read_text() for name in names}
 
 

@@ -1,4 +1,7 @@
-"""Memories that can be written while the circuit runs, with what they have at first."""
+"""Modules of constant tables, and of memories that can be written while the circuit runs.
+
+In: words as integers. Out: the text of a module, which has a file of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,36 @@ from collections.abc import Sequence
 from bitsmith.rtl.writer import Title
 
 
+def address_bits(words: int) -> int:
+    """Bits of an address of one of ``words`` words, at least one."""
+    return max((words - 1).bit_length(), 1)
+
+
+def rom(module: str, width: int, values: Sequence[int], title: Title, *, clocked: bool) -> str:
+    """A constant table of ``values``. With ``clocked``, a word comes a cycle after its address, as from block memory."""
+    bits, assign = address_bits(len(values)), "<=" if clocked else "="
+    ports = [
+        *(["input logic clk"] if clocked else []),
+        f"input logic [{bits - 1}:0] address",
+        f"output logic [{width - 1}:0] value",
+    ]
+    body = [
+        "  always_ff @(posedge clk) begin" if clocked else "  always_comb begin",
+        "    case (address)",
+        *(f"      {bits}'d{at}: value {assign} {width}'h{value:x};" for at, value in enumerate(values)),
+        f"      default: value {assign} '0;",
+        "    endcase",
+        "  end",
+    ]
+    return _module(module, ports, body, title)
+
+
 def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
-    """A memory of words of ``width`` bits, one for each of ``values``. What is read comes a cycle later; nothing is read while
-    a word is written, so that block memories do as they are.
+    """A memory of words of ``width`` bits, one for each of ``values``, which it has at first.
+
+    A word that is read comes a cycle later. Nothing is read while a word is written, so that block memories of any kind do.
     """
-    address_bits = max((len(values) - 1).bit_length(), 1)
+    bits = address_bits(len(values))
     if len(values) == 1:
         body = [
             f"  logic [{width - 1}:0] word;",
@@ -37,12 +65,16 @@ def ram(module: str, width: int, values: Sequence[int], title: Title) -> str:
     ports = [
         "input logic clk",
         "input logic write",
-        f"input logic [{address_bits - 1}:0] write_address",
+        f"input logic [{bits - 1}:0] write_address",
         f"input logic [{width - 1}:0] write_word",
-        f"input logic [{address_bits - 1}:0] address",
+        f"input logic [{bits - 1}:0] address",
         f"output logic [{width - 1}:0] value",
     ]
+    return _module(module, ports, body, title)
+
+
+def _module(name: str, ports: Sequence[str], body: Sequence[str], title: Title) -> str:
     head = f"// Written by {title.tool}, project {title.digest}."
     return "\n".join(
-        [head, f"module {module} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
+        [head, f"module {name} (", ",\n".join(f"  {port}" for port in ports), ");", *body, "endmodule", ""]
     )

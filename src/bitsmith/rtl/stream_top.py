@@ -1,8 +1,14 @@
-"""The text of a streaming top in the making: signals, instances, FIFOs, tables and ports."""
+"""The text of a streaming top in the making: its ports, wires, FIFOs and memories.
+
+A process is written by `bitsmith.rtl.streams` through a :class:`ProcessText`, which hands out the wires around it as values:
+``process.x[0].take`` is the name of a wire, and a wire that does not exist is an error in Python.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import LoadableWeights, Network, OutputPort, Process
@@ -11,195 +17,163 @@ from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.ir.program import Program
 from bitsmith.netlist.netlist import Field
 from bitsmith.rtl.design import RtlDesign
-from bitsmith.rtl.memory import ram
+from bitsmith.rtl.memory import address_bits, ram, rom
 from bitsmith.rtl.names import Names, identifier
 from bitsmith.rtl.stream_ports import Memory, StreamDesign, StreamPort, WeightPort
 from bitsmith.rtl.tokens import Layout, bits, converted, fields_layout, layout
 from bitsmith.rtl.writer import Title
 
+ALWAYS = "1'b1"
+NOTHING = "'0"
+
+
+class OperandWires(NamedTuple):
+    """Wires of an operand: its FIFO has a free slot (for the producer); a token waits, is taken, and its bits."""
+
+    free: str
+    valid: str
+    take: str
+    data: str
+
+
+class ResultWires(NamedTuple):
+    """Wires of a result: all its FIFOs have a free slot; a slot is claimed, a token is put into it, and its bits."""
+
+    free: str
+    claim: str
+    put: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoreResult:
+    """A result of a token function: its elements lie in ``word`` from bit ``low`` up."""
+
+    word: str
+    elements: Layout
+    low: int
+
+    def converted(self, want: Layout) -> str:
+        """An expression of its elements in another layout."""
+        return converted(self.word, self.elements, want, self.low)
+
+
+def operand_wires(process: int, operand: int) -> OperandWires:
+    """The wires of an operand of a process."""
+    return OperandWires(*(f"p{process}_x{operand}_{wire}" for wire in OperandWires._fields))
+
+
+def result_wires(process: int, port: int) -> ResultWires:
+    """The wires of a result of a process."""
+    return ResultWires(*(f"p{process}_y{port}_{wire}" for wire in ResultWires._fields))
+
 
 class StreamTop:
-    """The text of the top module.
-
-    Signals of operand ``k`` of process ``n`` are called ``p<n>_x<k>_...``, those of its result ``k`` ``p<n>_y<k>_...``.
-    """
+    """The text of the top module ``name``; ``over_budget`` counts operations that take longer than the clock period."""
 
     def __init__(
         self,
         network: Network,
         cores: Mapping[int, RtlDesign],
-        plan: Schedule,
+        schedule: Schedule,
         block: MultiplierBlock | None,
         memory: MemoryBlock,
-        top: str,
+        name: str,
         title: Title,
         over_budget: int,
     ) -> None:
-        self.network = network
         self.cores = cores
-        self.plan = plan
+        self.schedule = schedule
         self.block = block
         self.memory = memory
-        self.top = top
-        self.title = title
-        self.over_budget = over_budget
-        self.lines: list[str] = []
-        self.sources: dict[str, str] = {}
-        self.ports: list[str] = []
-        self.names = Names()
+        self.memory = memory
         self.inputs: list[StreamPort] = []
         self.outputs: list[StreamPort] = []
         self.weights: list[WeightPort] = []
-        self.loads: list[WeightPort] = []
-        self.loading: list[str] = []
-        """Signals that hold the network in reset, while weights are loaded."""
+        self.memories: dict[str, Memory] = {}
         has_memories = any(
             isinstance(p.kind, kinds.Rom | kinds.FoldedProduct) and p.kind.loaded for p in network.processes
         )
         self.reset = "halt" if has_memories else "rst"
-        self.memories: dict[str, Memory] = {}
-        self.readers: dict[OutputPort, list[tuple[int, int]]] = {}
+        self.readers: dict[OutputPort, list[OperandWires]] = {}
         for number, process in enumerate(network.processes):
             for operand, source in enumerate(process.args):
-                self.readers.setdefault(source, []).append((number, operand))
+                self.readers.setdefault(source, []).append(operand_wires(number, operand))
+        self._name = name
+        self._title = title
+        self._over_budget = over_budget
+        self._names = Names()
+        self._ports: list[str] = []
+        self._lines: list[str] = []
+        self._sources: dict[str, str] = {}
+        self._loads: list[WeightPort] = []
+        self._loading: list[str] = []
+        """Wires that hold the network in reset, while weights are loaded."""
 
     def design(self) -> StreamDesign:
         """All sources, the top's first."""
-        plan = self.plan
         header = [
-            f"// Written by {self.title.tool}, project {self.title.digest}.",
-            f"// Frames of tokens: latency {plan.latency} cycles, a frame every {plan.interval} cycles.",
+            f"// Written by {self._title.tool}, project {self._title.digest}.",
+            f"// Frames of tokens: latency {self.schedule.latency} cycles, a frame every {self.schedule.interval} cycles.",
         ]
-        if self.loading:
-            self.say("", f"assign halt = rst | {' | '.join(self.loading)};")
-        ports = ["input logic clk", "input logic rst", *self.ports]
-        text = [*header, f"module {self.top} (", ",\n".join(f"  {port}" for port in ports), ");"]
-        text += ["  logic halt;"] if self.loading else []
-        text += [f"  {line}" for line in self.lines]
-        sources = {f"{self.top}.sv": "\n".join([*text, "endmodule", ""])}
+        if self._loading:
+            self.say("", f"assign halt = rst | {' | '.join(self._loading)};")
+        ports = ["input logic clk", "input logic rst", *self._ports]
+        text = [*header, f"module {self._name} (", ",\n".join(f"  {port}" for port in ports), ");"]
+        text += ["  logic halt;"] if self._loading else []
+        text += [f"  {line}" for line in self._lines]
+        sources = {f"{self._name}.sv": "\n".join([*text, "endmodule", ""])}
         for core in self.cores.values():
             sources |= core.sources
-        sources |= self.sources
         return StreamDesign(
-            self.top,
-            sources,
+            self._name,
+            sources | self._sources,
             tuple(self.inputs),
             tuple(self.outputs),
-            self.plan,
-            self.over_budget,
+            self.schedule,
+            self._over_budget,
             self.memories,
             tuple(self.weights),
-            tuple(self.loads),
+            tuple(self._loads),
         )
 
     def say(self, *lines: str) -> None:
-        self.lines += lines
+        """Add lines of the module's body."""
+        self._lines += lines
 
-    def wire(self, name: str, width: int) -> None:
-        self.say(f"logic {name};" if width == 1 else f"logic [{width - 1}:0] {name};")
-
-    def word(self, name: str, width: int) -> None:
-        """A vector, also of one bit, so that slices of it are legal."""
-        self.say(f"logic [{width - 1}:0] {name};")
-
-    def fifos(self, number: int, process: Process) -> None:
-        """The FIFOs in front of the operands; their producers come earlier, so their signals are declared."""
-        for operand, source in enumerate(process.args):
-            x, y = f"p{number}_x{operand}", f"p{source.process}_y{source.port}"
-            width = bits(layout(process.takes[operand].token))
-            for signal in ("valid", "take"):
-                self.wire(f"{x}_{signal}", 1)
-            self.word(f"{x}_data", width)
-            depth = self.plan.depth(number, operand)
-            self.holds(f"{x}_fifo", process, width)
-            self.instance(
-                "fifo",
-                f"{x}_fifo",
-                {"WIDTH": width, "DEPTH": depth},
-                {
-                    "free": f"{x}_free",
-                    "claim": f"{y}_claim",
-                    "put": f"{y}_put",
-                    "put_data": f"{y}_data",
-                    "valid": f"{x}_valid",
-                    "take": f"{x}_take",
-                    "data": f"{x}_data",
-                },
-            )
-
-    def holds(self, instance: str, process: Process, width: int) -> None:
-        self.memories[instance] = Memory(", ".join(process.layers), width)
-
-    def result(self, number: int, port: int, elements: Layout) -> None:
-        """The signals of a result: free when each reader's FIFO is."""
-        y = f"p{number}_y{port}"
-        for signal in ("free", "claim", "put"):
-            self.wire(f"{y}_{signal}", 1)
-        self.word(f"{y}_data", bits(elements))
-        readers = self.readers.get(OutputPort(number, port), [])
-        frees = [f"p{reader}_x{operand}_free" for reader, operand in readers]
-        self.say(*(f"logic {free};" for free in frees))
-        self.say(f"assign {y}_free = {' & '.join(frees) if frees else chr(49) + chr(39) + 'b1'};")
-
-    def instance(self, module: str, name: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> None:
-        text = ", ".join(f".{key}({value})" for key, value in parameters.items())
-        connections = ", ".join(f".{key}({value})" for key, value in {"clk": "clk", "rst": self.reset, **ports}.items())
-        self.say(f"bitsmith_{module} #({text}) {name} ({connections});")
-
-    def standard(self, number: int, x_data: str | None = None, y_data: str | None = None) -> dict[str, str]:
-        """The connections of a process of one operand and one result."""
-        x, y = f"p{number}_x0", f"p{number}_y0"
-        return {
-            "x_valid": f"{x}_valid",
-            "x_data": x_data or f"{x}_data",
-            "x_take": f"{x}_take",
-            "y_free": f"{y}_free",
-            "y_claim": f"{y}_claim",
-            "y_put": f"{y}_put",
-            "y_data": y_data or f"{y}_data",
-        }
-
-    def prepared(self, name: str, source: str, have: Layout, want: Layout) -> str:
-        """A word ``name`` with the elements of ``source`` in another layout."""
-        self.word(name, bits(want))
-        self.say(f"assign {name} = {converted(source, have, want)};")
+    def wire(self, name: str) -> str:
+        """Declare a wire of one bit; returns its name."""
+        self.say(f"logic {name};")
         return name
 
-    def converted(self, number: int, have: Layout, want: Layout) -> None:
-        """The result of a process from its elements in ``have``, all as wide as the widest: upper bits may repeat signs."""
-        self.say(
-            f"assign p{number}_y0_data = {converted(f'p{number}_y', have, want)};",
-            f"logic unused_p{number}_y;",
-            f"assign unused_p{number}_y = ^p{number}_y;",
-        )
+    def word(self, name: str, width: int) -> str:
+        """Declare a vector, also of one bit, so that slices of it are legal; returns its name."""
+        self.say(f"logic [{width - 1}:0] {name};")
+        return name
 
-    def table(
-        self, name: str, index: str, width: int, values: Sequence[int], address_bits: int, *, clocked: bool = False
-    ) -> str:
-        """A look-up of ``values`` by ``index``, in a module of its own; the next cycle's if ``clocked``."""
+    def stream_port(self, name: str, elements: Sequence[Field], tokens: int, *, is_output: bool = False) -> StreamPort:
+        """Declare the ports of a stream of tokens of ``elements``, called ``name`` or similar."""
+        port = StreamPort(self._names.unique(identifier(name)), tuple(elements), tokens)
+        there, back = ("output", "input") if is_output else ("input", "output")
+        self._ports += [
+            f"{there} logic {port.name}_valid",
+            f"{back} logic {port.name}_ready",
+            f"{there} logic [{port.width - 1}:0] {port.name}_data",
+            *([f"output logic {port.name}_last"] if is_output else []),
+        ]
+        return port
+
+    def instance(self, module: str, name: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> None:
+        """Instantiate a hand-written module."""
+        text = ", ".join(f".{key}({value})" for key, value in parameters.items())
+        connections = ", ".join(f".{key}({value})" for key, value in ports.items())
+        self.say(f"bitsmith_{module} #({text}) {name} ({connections});")
+
+    def table(self, name: str, index: str, width: int, values: Sequence[int], *, clocked: bool) -> str:
+        """The word ``name``: ``values`` looked up by ``index`` in a module of their own; the next cycle's if ``clocked``."""
         self.word(name, width)
-        module = f"{self.top}_{name}_rom"
-        ports = [
-            *(["input logic clk"] if clocked else []),
-            f"input logic [{address_bits - 1}:0] address",
-            f"output logic [{width - 1}:0] value",
-        ]
-        assign = "<=" if clocked else "="
-        lines = [
-            f"// Written by {self.title.tool}, project {self.title.digest}.",
-            f"module {module} (",
-            ",\n".join(f"  {port}" for port in ports),
-            ");",
-            "  always_ff @(posedge clk) begin" if clocked else "  always_comb begin",
-            "    case (address)",
-            *(f"      {address_bits}'d{at}: value {assign} {width}'h{value:x};" for at, value in enumerate(values)),
-            f"      default: value {assign} '0;",
-            "    endcase",
-            "  end",
-            "endmodule",
-            "",
-        ]
-        self.sources[f"{module}.sv"] = "\n".join(lines)
+        module = f"{self._name}_{name}_rom"
+        self._sources[f"{module}.sv"] = rom(module, width, values, self._title, clocked=clocked)
         clock = ".clk(clk), " if clocked else ""
         self.say(f"{module} {name}_rom_inst ({clock}.address({index}), .value({name}));")
         return name
@@ -207,66 +181,170 @@ class StreamTop:
     def loadable(
         self, name: str, index: str, values: Sequence[int], loaded: LoadableWeights, elements: Sequence[Field]
     ) -> str:
-        """As a clocked ``_table`` of words of ``elements``, all of one format, that can be loaded."""
+        """As a clocked `table` of words of ``elements``, all of one format, that can be loaded."""
         width, words = sum(element.width for element in elements), len(values)
-        port = StreamPort(
-            self.names.unique(f"{identifier(f'{loaded.layer}_{loaded.name}')}_load"),
-            (elements[0],),
-            words * len(elements),
+        port = self.stream_port(
+            f"{identifier(f'{loaded.layer}_{loaded.name}')}_load", elements[:1], words * len(elements)
         )
-        self.loads.append(WeightPort(port, loaded))
-        self.ports += [
-            f"input logic {port.name}_valid",
-            f"output logic {port.name}_ready",
-            f"input logic [{port.width - 1}:0] {port.name}_data",
-        ]
-        address_bits = max((words - 1).bit_length(), 1)
-        for signal in ("loading", "write"):
-            self.wire(f"{name}_{signal}", 1)
-        self.word(f"{name}_address", address_bits)
-        for word in (f"{name}_word", name):
-            self.word(word, width)
-        self.loading.append(f"{name}_loading")
-        parameters = {"ELEMENT": port.width, "PARTS": len(elements), "WORDS": words}
-        text = ", ".join(f".{key}({value})" for key, value in parameters.items())
+        self._loads.append(WeightPort(port, loaded))
+        loading, write = (self.wire(f"{name}_{wire}") for wire in ("loading", "write"))
+        address = self.word(f"{name}_address", address_bits(words))
+        word = self.word(f"{name}_word", width)
+        self.word(name, width)
+        self._loading.append(loading)
+        ports = {
+            "clk": "clk",
+            "rst": "rst",
+            **{f"load_{signal}": f"{port.name}_{signal}" for signal in ("valid", "ready", "data")},
+            "loading": loading,
+            "write": write,
+            "address": address,
+            "word": word,
+        }
+        self.instance("load", f"{name}_load", {"ELEMENT": port.width, "PARTS": len(elements), "WORDS": words}, ports)
+        module = f"{self._name}_{name}_ram"
         self.say(
-            f"bitsmith_load #({text}) {name}_load (.clk(clk), .rst(rst), .load_valid({port.name}_valid),"
-            f" .load_ready({port.name}_ready), .load_data({port.name}_data), .loading({name}_loading), .write({name}_write),"
-            f" .address({name}_address), .word({name}_word));",
-            f"{self.top}_{name}_ram {name}_ram_inst (.clk(clk), .write({name}_write), .write_address({name}_address),"
-            f" .write_word({name}_word), .address({index}), .value({name}));",
+            f"{module} {name}_ram_inst (.clk(clk), .write({write}), .write_address({address}),"
+            f" .write_word({word}), .address({index}), .value({name}));"
         )
-        self.sources[f"{self.top}_{name}_ram.sv"] = ram(f"{self.top}_{name}_ram", width, values, self.title)
+        self._sources[f"{module}.sv"] = ram(module, width, values, self._title)
         return name
 
-    def looked_up(self, number: int, name: str, width: int, values: Sequence[int]) -> tuple[dict[str, str], str]:
-        """A table of what each action of process ``number`` does: the ports that give its address, and its word.
+
+class ProcessText:
+    """The text of one process: its wires, FIFOs in front of its operands, and what it consists of."""
+
+    def __init__(self, top: StreamTop, number: int, process: Process) -> None:
+        self.top = top
+        self.process = process
+        self.name = f"p{number}"
+        self.takes = [layout(stream.token) for stream in process.takes]
+        """The layouts of its operands' tokens."""
+        self.gives = [layout(stream.token) for stream in process.results]
+        self.x = [operand_wires(number, operand) for operand in range(len(process.args))]
+        self.y = [result_wires(number, port) for port in range(len(process.results))]
+        self._number = number
+        self.say = top.say
+
+    def declare(self) -> None:
+        """Wires and FIFOs. The producers of operands come earlier, so that their wires are declared."""
+        top = self.top
+        for operand, (wires, source, elements) in enumerate(zip(self.x, self.process.args, self.takes, strict=True)):
+            producer, width, name = (
+                result_wires(source.process, source.port),
+                bits(elements),
+                f"{self.name}_x{operand}_fifo",
+            )
+            for wire in (wires.valid, wires.take):
+                top.wire(wire)
+            top.word(wires.data, width)
+            ports = {
+                "free": wires.free,
+                "claim": producer.claim,
+                "put": producer.put,
+                "put_data": producer.data,
+                "valid": wires.valid,
+                "take": wires.take,
+                "data": wires.data,
+            }
+            self.holds(name, width)
+            self._instance("fifo", name, {"WIDTH": width, "DEPTH": top.schedule.depth(self._number, operand)}, ports)
+        for port, (result, elements) in enumerate(zip(self.y, self.gives, strict=True)):
+            for wire in (result.free, result.claim, result.put):
+                top.wire(wire)
+            top.word(result.data, bits(elements))
+            frees = [reader.free for reader in top.readers.get(OutputPort(self._number, port), [])]
+            for free in frees:
+                top.wire(free)
+            self.say(f"assign {result.free} = {' & '.join(frees) or ALWAYS};")
+
+    def depth(self) -> int:
+        """The slots of its own memory of tokens."""
+        return self.top.schedule.depth(self._number, -1)
+
+    def named(self, suffix: str) -> str:
+        """The name of a wire of its own."""
+        return f"{self.name}_{suffix}"
+
+    def wire(self, suffix: str) -> str:
+        """Declare a wire of its own."""
+        return self.top.wire(self.named(suffix))
+
+    def word(self, suffix: str, width: int) -> str:
+        """Declare a vector of its own."""
+        return self.top.word(self.named(suffix), width)
+
+    def holds(self, instance: str, width: int) -> None:
+        """Note that an instance holds tokens of ``width`` bits."""
+        self.top.memories[instance] = Memory(", ".join(self.process.layers), width)
+
+    def instance(self, module: str, parameters: Mapping[str, int], ports: Mapping[str, str], suffix: str = "") -> str:
+        """Instantiate the hand-written module of the process; returns the instance's name."""
+        name = self.name + suffix
+        self._instance(module, name, parameters, ports)
+        return name
+
+    def _instance(self, module: str, name: str, parameters: Mapping[str, int], ports: Mapping[str, str]) -> None:
+        self.top.instance(module, name, parameters, {"clk": "clk", "rst": self.top.reset, **ports})
+
+    def ends(self, x_data: str | None = None, y_data: str | None = None) -> dict[str, str]:
+        """The connections of a process of at most one operand, and of one result."""
+        ports: dict[str, str] = {}
+        if self.x:
+            x = self.x[0]
+            ports |= {"x_valid": x.valid, "x_data": x_data or x.data, "x_take": x.take}
+        y = self.y[0]
+        return ports | {"y_free": y.free, "y_claim": y.claim, "y_put": y.put, "y_data": y_data or y.data}
+
+    def prepared(self, suffix: str, want: Layout, operand: int = 0) -> str:
+        """A word with the elements of an operand in another layout."""
+        return self.arranged(suffix, self.x[operand].data, self.takes[operand], want)
+
+    def arranged(self, suffix: str, source: str, have: Layout, want: Layout) -> str:
+        """A word with the elements of ``source`` in another layout."""
+        name = self.word(suffix, bits(want))
+        self.say(f"assign {name} = {converted(source, have, want)};")
+        return name
+
+    def narrowed(self, y: str, have: Layout) -> None:
+        """The result from its elements in the word ``y``, all as wide as the widest: upper bits may repeat signs."""
+        self.say(
+            f"assign {self.y[0].data} = {converted(y, have, self.gives[0])};",
+            f"logic unused_{y};",
+            f"assign unused_{y} = ^{y};",
+        )
+
+    def lookup(self, suffix: str, width: int, values: Sequence[int]) -> tuple[dict[str, str], str]:
+        """A table of what each action does: the ports that give its address, and its word.
 
         Large tables are read synchronously, so that they can be block memory.
         """
-        address_bits = max((len(values) - 1).bit_length(), 1)
-        clocked = self.memory.suits_table(len(values) * width)
+        clocked = self.top.memory.suits_table(len(values) * width)
         used, unused = ("next_index", "index") if clocked else ("index", "next_index")
-        address, other = f"p{number}_{used}", f"unused_p{number}_{unused}"
-        for word in (address, other):
-            self.word(word, address_bits)
-        table = self.table(f"p{number}_{name}", address, width, values, address_bits, clocked=clocked)
+        address = self.word(used, address_bits(len(values)))
+        other = self.top.word(f"unused_{self.named(unused)}", address_bits(len(values)))
+        table = self.top.table(self.named(suffix), address, width, values, clocked=clocked)
         return {used: address, unused: other}, table
 
-    def core(self, number: int, program: Program, fire: str, data: str) -> list[tuple[Layout, int]]:
-        """The core of a token function: for each of its results, how it lies in the word ``p<n>_out``, and from which bit up."""
-        core = self.cores[number]
-        self.wire(f"p{number}_done", 1)
-        self.word(f"p{number}_out", max(core.out_width, 1))
+    def core(self, program: Program, fire: str, data: str) -> tuple[str, list[CoreResult]]:
+        """Instantiate the core of a token function; returns the wire that says that results are there, and the results."""
+        core = self.top.cores[self._number]
+        done = self.wire("done")
+        out = self.word("out", max(core.out_width, 1))
         self.say(
-            f"{core.top} p{number}_core (.clk(clk), .rst({self.reset}), .in_valid({fire}), .in_data({data}),"
-            f" .out_valid(p{number}_done), .out_data(p{number}_out));"
+            f"{core.top} {self.name}_core (.clk(clk), .rst({self.top.reset}), .in_valid({fire}), .in_data({data}),"
+            f" .out_valid({done}), .out_data({out}));"
         )
-        found: list[tuple[Layout, int]] = []
+        results: list[CoreResult] = []
         first, low = 0, 0
         for output in program.outputs:
             mine = core.outputs[first : first + program.nodes[output.node].type.size]
-            found.append((fields_layout(mine), low))
+            results.append(CoreResult(out, fields_layout(mine), low))
             first += len(mine)
             low += sum(field.width for field in mine)
-        return found
+        return done, results
+
+
+def joined(words: Sequence[str]) -> str:
+    """``words`` side by side, the first in the lowest bits."""
+    return f"{{{', '.join(reversed(words))}}}"

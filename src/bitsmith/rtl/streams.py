@@ -8,13 +8,12 @@ from the first to the last of them everything else is held in reset.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import assert_never
 
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, Process, kind_name, period, union_type
+from bitsmith.dataflow.processes import Network, kind_name, period, union_type
 from bitsmith.dataflow.schedule import schedule
 from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latency, timing
 from bitsmith.devices.delay import DelayModel
@@ -26,10 +25,11 @@ from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.rtl.design import RtlDesign
+from bitsmith.rtl.memory import address_bits
 from bitsmith.rtl.names import identifier
-from bitsmith.rtl.stream_ports import StreamDesign, StreamPort, WeightPort
-from bitsmith.rtl.stream_top import StreamTop
-from bitsmith.rtl.tokens import Element, Layout, bits, converted, fields, fields_layout, layout, uniform
+from bitsmith.rtl.stream_ports import StreamDesign, WeightPort
+from bitsmith.rtl.stream_top import ALWAYS, NOTHING, ProcessText, StreamTop, joined
+from bitsmith.rtl.tokens import Element, Layout, bits, fields, fields_layout, layout, uniform
 from bitsmith.rtl.writer import Title, write
 
 
@@ -39,7 +39,7 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     cores: dict[int, RtlDesign] = {}
     over_budget = 0
     for number, process in enumerate(network.processes):
-        program = _core_program(process)
+        program = _core_program(process.kind)
         if program is not None:
             netlist = reduce_widths(elaborate(program))
             stages = pipeline(netlist, delays, budget_ns)
@@ -54,217 +54,173 @@ def lay_out(network: Network, delays: DelayModel, budget_ns: float, top: str, ti
     plan = schedule(network, latencies)
     text = StreamTop(network, cores, plan, delays.block, delays.memory, top, title, over_budget)
     for number, process in enumerate(network.processes):
-        _process(text, number, process)
+        _write(ProcessText(text, number, process))
     return text.design()
 
 
-def _core_program(process: Process) -> Program | None:
-    match process.kind:
-        case kinds.Map():
-            return process.kind.program
-        case kinds.Scan():
-            return process.kind.body
-        case _:
-            return None
+def _core_program(kind: kinds.Kind) -> Program | None:
+    """The token function of a kind of process that has one."""
+    if isinstance(kind, kinds.Map):
+        return kind.program
+    return kind.body if isinstance(kind, kinds.Scan) else None
 
 
-def _process(top: StreamTop, number: int, process: Process) -> None:
-    about = f" ({', '.join(' '.join(layer.split()) for layer in process.layers)})" if process.layers else ""
-    top.say("", f"// {number}: {kind_name(process.kind)}{about}")
-    top.fifos(number, process)
-    for port, stream in enumerate(process.results):
-        top.result(number, port, layout(stream.token))
-    kind = process.kind
+def _write(process: ProcessText) -> None:
+    layers = ", ".join(" ".join(layer.split()) for layer in process.process.layers)
+    kind = process.process.kind
+    process.say("", f"// {process.name[1:]}: {kind_name(kind)}{f' ({layers})' if layers else ''}")
+    process.declare()
     match kind:
         case kinds.Source():
-            _source(top, number, kind, process)
+            _source(process, kind)
         case kinds.Sink():
-            _sink(top, number, kind, process)
+            _sink(process, kind)
         case kinds.Rom():
-            _rom(top, number, kind, process)
+            _rom(process, kind)
         case kinds.Map():
-            _map(top, number, kind, process)
+            _map(process, kind)
         case kinds.FoldedProduct():
-            _folded_product(top, number, kind, process)
+            _folded_product(process, kind)
         case kinds.Window():
-            _window(top, number, kind, process)
+            _window(process, kind)
         case kinds.Reduce():
-            _reduce(top, number, kind, process)
+            _reduce(process, kind)
         case kinds.WidthConverter():
-            _width_converter(top, number, kind, process)
+            _width_converter(process, kind)
         case kinds.Reorder():
-            _reorder(top, number, kind, process)
+            _reorder(process, kind)
         case kinds.Interleave():
-            _interleave(top, number, kind, process)
+            _interleave(process, kind)
         case kinds.Scan():
-            _scan(top, number, kind, process)
+            _scan(process, kind)
         case _:
             assert_never(kind)
 
 
-def _source(top: StreamTop, number: int, kind: kinds.Source, process: Process) -> None:
-    name = top.names.unique(identifier(kind.name))
-    stream = process.results[0]
-    port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
+def _source(process: ProcessText, kind: kinds.Source) -> None:
+    top, y, stream = process.top, process.y[0], process.process.results[0]
+    port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens)
     if kind.loaded:
         top.weights.append(WeightPort(port, kind.loaded))
     else:
         top.inputs.append(port)
-    top.ports += [
-        f"input logic {name}_valid",
-        f"output logic {name}_ready",
-        f"input logic [{port.width - 1}:0] {name}_data",
-    ]
-    y = f"p{number}_y0"
-    top.say(
-        f"assign {name}_ready = {y}_free & ~{top.reset};",
-        f"assign {y}_claim = {name}_valid & {name}_ready;",
-        f"assign {y}_put = {y}_claim;",
-        f"assign {y}_data = {name}_data;",
+    process.say(
+        f"assign {port.name}_ready = {y.free} & ~{top.reset};",
+        f"assign {y.claim} = {port.name}_valid & {port.name}_ready;",
+        f"assign {y.put} = {y.claim};",
+        f"assign {y.data} = {port.name}_data;",
     )
 
 
-def _sink(top: StreamTop, number: int, kind: kinds.Sink, process: Process) -> None:
-    name = top.names.unique(identifier(kind.name))
-    stream = process.takes[0]
-    port = StreamPort(name, fields(kind.name, stream.token), stream.tokens)
+def _sink(process: ProcessText, kind: kinds.Sink) -> None:
+    top, x, stream = process.top, process.x[0], process.process.takes[0]
+    port = top.stream_port(kind.name, fields(kind.name, stream.token), stream.tokens, is_output=True)
     top.outputs.append(port)
-    top.ports += [
-        f"output logic {name}_valid",
-        f"input logic {name}_ready",
-        f"output logic [{port.width - 1}:0] {name}_data",
-        f"output logic {name}_last",
-    ]
-    x = f"p{number}_x0"
-    top.say(
-        f"assign {name}_valid = {x}_valid;",
-        f"assign {x}_take = {name}_valid & {name}_ready;",
-        f"assign {name}_data = {x}_data;",
+    name = port.name
+    process.say(
+        f"assign {name}_valid = {x.valid};",
+        f"assign {x.take} = {name}_valid & {name}_ready;",
+        f"assign {name}_data = {x.data};",
     )
     if stream.tokens == 1:
-        top.say(f"assign {name}_last = 1'b1;")
+        process.say(f"assign {name}_last = {ALWAYS};")
         return
     width = (stream.tokens - 1).bit_length()
-    top.word(f"p{number}_count", width)
-    top.say(
-        f"assign {name}_last = p{number}_count == {width}'d{stream.tokens - 1};",
+    count = process.word("count", width)
+    process.say(
+        f"assign {name}_last = {count} == {width}'d{stream.tokens - 1};",
         "always_ff @(posedge clk) begin",
-        f"  if ({top.reset}) p{number}_count <= '0;",
-        f"  else if ({x}_take) p{number}_count <= {name}_last ? '0 : p{number}_count + 1'b1;",
+        f"  if ({top.reset}) {count} <= '0;",
+        f"  else if ({x.take}) {count} <= {name}_last ? '0 : {count} + 1'b1;",
         "end",
     )
 
 
-def _rom(top: StreamTop, number: int, kind: kinds.Rom, process: Process) -> None:
-    stream = process.results[0]
-    width = bits(layout(stream.token))
-    rows = kind.words.reshape(len(kind.words), -1)
-    values = [_packed(token, layout(stream.token)) for token in rows]
+def _rom(process: ProcessText, kind: kinds.Rom) -> None:
+    (elements,), token = process.gives, process.process.results[0].token
+    values = [_packed(word, elements) for word in kind.words.reshape(len(kind.words), -1)]
     if kind.loaded:
-        address, unused = f"p{number}_next_index", f"unused_p{number}_index"
-        for word in (address, unused):
-            top.word(word, max((len(rows) - 1).bit_length(), 1))
+        address = process.word("next_index", address_bits(len(values)))
+        unused = process.top.word(f"unused_{process.named('index')}", address_bits(len(values)))
         ports = {"next_index": address, "index": unused}
-        table = top.loadable(f"p{number}_values", address, values, kind.loaded, fields(kind.loaded.name, stream.token))
+        stored = fields(kind.loaded.name, token)
+        table = process.top.loadable(process.named("values"), address, values, kind.loaded, stored)
     else:
-        ports, table = top.looked_up(number, "values", width, values)
-    y = f"p{number}_y0"
-    top.instance(
-        "rom",
-        f"p{number}",
-        {"WIDTH": width, "TOKENS": len(rows)},
-        {
-            **ports,
-            "table_data": table,
-            "y_free": f"{y}_free",
-            "y_claim": f"{y}_claim",
-            "y_put": f"{y}_put",
-            "y_data": f"{y}_data",
-        },
-    )
+        ports, table = process.lookup("values", bits(elements), values)
+    parameters = {"WIDTH": bits(elements), "TOKENS": len(values)}
+    process.instance("rom", parameters, {**ports, "table_data": table, **process.ends()})
 
 
-def _map(top: StreamTop, number: int, kind: kinds.Map, process: Process) -> None:
-    fire = f"p{number}_fire"
-    top.wire(fire, 1)
-    operands = [f"p{number}_x{k}" for k in range(len(process.args))]
-    results = [f"p{number}_y{k}" for k in range(len(process.results))]
-    top.say(f"assign {fire} = {' & '.join([*(f'{x}_valid' for x in operands), *(f'{y}_free' for y in results)])};")
-    top.say(*(f"assign {x}_take = {fire};" for x in operands))
-    data = f"{{{', '.join(f'{x}_data' for x in reversed(operands))}}}" if operands else "'0"
-    outputs = top.core(number, kind.program, fire, data)
-    for y, stream, (have, low) in zip(results, process.results, outputs, strict=True):
-        top.say(
-            f"assign {y}_claim = {fire};",
-            f"assign {y}_put = p{number}_done;",
-            f"assign {y}_data = {converted(f'p{number}_out', have, layout(stream.token), low)};",
+def _map(process: ProcessText, kind: kinds.Map) -> None:
+    fire = process.wire("fire")
+    process.say(f"assign {fire} = {' & '.join([*(x.valid for x in process.x), *(y.free for y in process.y)])};")
+    process.say(*(f"assign {x.take} = {fire};" for x in process.x))
+    data = joined([x.data for x in process.x]) if process.x else NOTHING
+    done, results = process.core(kind.program, fire, data)
+    for y, want, result in zip(process.y, process.gives, results, strict=True):
+        process.say(
+            f"assign {y.claim} = {fire};", f"assign {y.put} = {done};", f"assign {y.data} = {result.converted(want)};"
         )
 
 
-def _folded_product(top: StreamTop, number: int, kind: kinds.FoldedProduct, process: Process) -> None:
+def _folded_product(process: ProcessText, kind: kinds.FoldedProduct) -> None:
     groups, steps, n, m = kind.weights.shape
-    lanes = process.takes[0].token.shape[0]
-    have = layout(process.takes[0].token)
-    each = union_type(process.takes[0].token, 1)
-    wanted = [element for _ in range(lanes) for element in layout(each)]
-    signed = any(element.signed for element in wanted)
-    x_width = uniform(wanted)[0].width if signed else max(max(element.width for element in wanted), 1)
-    operand = [Element(x_width, signed, element.frac) for element in wanted]
-    x = top.prepared(f"p{number}_x", f"p{number}_x0_data", have, operand)
-    made = multipliers(kind, process.takes[0].token, process.results[0].token, top.block)
-    w_width = made.weight
-    elements = fields(kind.loaded.name, kind.loaded.token((n, m))) if kind.loaded else ()
-    want = layout(process.results[0].token)
-    results = uniform(want)
-    y_width = results[0].width
-    address_bits = max((groups * steps - 1).bit_length(), 1)
-    top.word(f"p{number}_address", address_bits)
+    taken, given = process.process.takes[0].token, process.process.results[0].token
+    lanes = taken.shape[0]
+    operand = layout(union_type(taken, 1)) * lanes  # one type for all lanes
+    signed = any(element.signed for element in operand)
+    x_width = uniform(operand)[0].width if signed else max(max(element.width for element in operand), 1)
+    x = process.prepared("x", [Element(x_width, signed, element.frac) for element in operand])
+    made = multipliers(kind, taken, given, process.top.block)
+    results = uniform(process.gives[0])
+    address = process.word("address", address_bits(groups * steps))
+    weights = _weights(process, kind, address, made.weight)
+    y = process.word("y", bits(results))
+    parameters = {
+        "LANES": lanes,
+        "N": n,
+        "M": m,
+        "X_WIDTH": x_width,
+        "X_SIGNED": int(signed),
+        "W_WIDTH": made.weight,
+        "P_WIDTH": made.product,
+        "LANE_PAIRS": int(made.pairs is Pairs.LANES),
+        "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS),
+        "PACKED_WIDTH": made.packed,
+        "Y_WIDTH": results[0].width,
+        "STEPS": steps,
+        "GROUPS": groups,
+    }
+    process.instance("folded_product", parameters, {**process.ends(x, y), "rom_address": address, "rom_data": weights})
+    process.narrowed(y, results)
+
+
+def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, width: int) -> str:
+    """The word of the tile at ``address``, its weights in ``width`` bits each: from a table, or from a memory."""
+    groups, steps, n, m = kind.weights.shape
     tiles = kind.weights.reshape(groups * steps, n * m)
-    if kind.loaded:
-        stored = fields_layout(elements)
-        words = [_packed(tile, stored) for tile in tiles]
-        memory = top.loadable(f"p{number}_stored", f"p{number}_address", words, kind.loaded, elements)
-        table = top.prepared(f"p{number}_weights", memory, stored, uniform(stored))
-    else:
-        values = [_packed_signed([int(w) for w in tile.ravel()], w_width) for tile in tiles]
-        table = top.table(
-            f"p{number}_weights", f"p{number}_address", n * m * w_width, values, address_bits, clocked=True
-        )
-    top.word(f"p{number}_y", bits(results))
-    top.instance(
-        "folded_product",
-        f"p{number}",
-        {
-            "LANES": lanes,
-            "N": n,
-            "M": m,
-            "X_WIDTH": x_width,
-            "X_SIGNED": int(signed),
-            "W_WIDTH": w_width,
-            "P_WIDTH": made.product,
-            "LANE_PAIRS": int(made.pairs is Pairs.LANES),
-            "COLUMN_PAIRS": int(made.pairs is Pairs.COLUMNS),
-            "PACKED_WIDTH": made.packed,
-            "Y_WIDTH": y_width,
-            "STEPS": steps,
-            "GROUPS": groups,
-        },
-        {**top.standard(number, x, f"p{number}_y"), "rom_address": f"p{number}_address", "rom_data": table},
-    )
-    top.converted(number, results, want)
+    if kind.loaded is None:
+        signed = [Element(width, True, kind.frac)] * (n * m)
+        values = [_packed(tile, signed) for tile in tiles]
+        return process.top.table(process.named("weights"), address, n * m * width, values, clocked=True)
+    elements = fields(kind.loaded.name, kind.loaded.token((n, m)))
+    stored = fields_layout(elements)
+    values = [_packed(tile, stored) for tile in tiles]
+    memory = process.top.loadable(process.named("stored"), address, values, kind.loaded, elements)
+    return process.arranged("weights", memory, stored, uniform(stored))
 
 
-def _window(top: StreamTop, number: int, kind: kinds.Window, process: Process) -> None:
-    taken, given = process.takes[0], process.results[0]
+def _window(process: ProcessText, kind: kinds.Window) -> None:
     rank, taps = len(kind.op.size), int(np.prod(kind.op.size))
-    want = layout(given.token)[: len(layout(given.token)) // taps]
-    x = top.prepared(f"p{number}_x", f"p{number}_x0_data", layout(taken.token), want)
+    grid = process.process.takes[0].grid
+    want = process.gives[0][: len(process.gives[0]) // taps]
+    x = process.prepared("x", want)
     parameters = {"WIDTH": bits(want)}
     for axis in range(3):
         inner = axis - (3 - rank)
         before, after = kind.op.padding[inner] if inner >= 0 else (0, 0)
         values = {
-            "SIZE": taken.grid[inner] if inner >= 0 else 1,
+            "SIZE": grid[inner] if inner >= 0 else 1,
             "TAPS": kind.op.size[inner] if inner >= 0 else 1,
             "STRIDE": kind.op.stride[inner] if inner >= 0 else 1,
             "DILATION": kind.op.dilation[inner] if inner >= 0 else 1,
@@ -272,160 +228,129 @@ def _window(top: StreamTop, number: int, kind: kinds.Window, process: Process) -
             "AFTER": after,
         }
         parameters |= {f"{key}_{axis}": value for key, value in values.items()}
-    top.holds(f"p{number}_lines", process, bits(want))
-    top.instance("window", f"p{number}_lines", parameters, top.standard(number, x))
+    process.holds(process.instance("window", parameters, process.ends(x), "_lines"), bits(want))
 
 
-def _reduce(top: StreamTop, number: int, kind: kinds.Reduce, process: Process) -> None:
-    want = layout(process.results[0].token)
-    inner = uniform(want)
-    x = top.prepared(f"p{number}_x", f"p{number}_x0_data", layout(process.takes[0].token), inner)
-    top.word(f"p{number}_y", bits(inner))
+def _reduce(process: ProcessText, kind: kinds.Reduce) -> None:
+    inner = uniform(process.gives[0])
+    x = process.prepared("x", inner)
+    y = process.word("y", bits(inner))
     parameters = {
         "COUNT": kind.count,
         "ELEMENTS": len(inner),
         "WIDTH": inner[0].width,
         "GREATEST": int(isinstance(kind.op, ops.AMax)),
     }
-    top.instance("reduce", f"p{number}", parameters, top.standard(number, x, f"p{number}_y"))
-    top.converted(number, inner, want)
+    process.instance("reduce", parameters, process.ends(x, y))
+    process.narrowed(y, inner)
 
 
-def _width_converter(top: StreamTop, number: int, kind: kinds.WidthConverter, process: Process) -> None:
-    have, want = layout(process.takes[0].token), layout(process.results[0].token)
+def _width_converter(process: ProcessText, kind: kinds.WidthConverter) -> None:
+    (have,), (want,) = process.takes, process.gives
     if len(have) < len(want):
-        parts = len(want) // len(have)
-        top.instance("upsizer", f"p{number}", {"PARTS": parts, "WIDTH": bits(have)}, top.standard(number))
+        process.instance("upsizer", {"PARTS": len(want) // len(have), "WIDTH": bits(have)}, process.ends())
         return
     parts = len(have) // len(want)
-    x = top.prepared(f"p{number}_x", f"p{number}_x0_data", have, want * parts)
-    top.instance(
-        "downsizer", f"p{number}", {"PARTS": parts, "TIMES": kind.times, "WIDTH": bits(want)}, top.standard(number, x)
-    )
+    x = process.prepared("x", want * parts)
+    process.instance("downsizer", {"PARTS": parts, "TIMES": kind.times, "WIDTH": bits(want)}, process.ends(x))
 
 
-def _reorder(top: StreamTop, number: int, kind: kinds.Reorder, process: Process) -> None:
-    want = layout(process.results[0].token)
-    x = top.prepared(f"p{number}_x", f"p{number}_x0_data", layout(process.takes[0].token), want)
-    tokens = process.takes[0].tokens
-    sequencer = timing(process, 0).sequencers[-1]
-    actions = sequencer.actions
+def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
+    (want,) = process.gives
+    x = process.prepared("x", want)
+    sequencer = timing(process.process, 0).sequencers[-1]
     before = np.concatenate([[0], sequencer.takes[0][:-1]])
-    takes = sequencer.takes[0] - before
+    takes, needs = sequencer.takes[0] - before, sequencer.needs[0] - before
     if is_monotone(kind.source):
         gives = np.diff(sequencer.fills[0], prepend=0)
-        needs = (sequencer.needs[0] > before).astype(np.int64)
-        flags = [int(n | t << 1 | g << 2) for n, t, g in zip(needs, takes, gives, strict=True)]
+        flags = [
+            int(need > 0) | int(take) << 1 | int(give) << 2
+            for need, take, give in zip(needs, takes, gives, strict=True)
+        ]
         flags = flags[: period(np.array(flags))]
-        ports, table = top.looked_up(number, "flags", 3, flags)
-        ports = {**top.standard(number, x), **ports, "flags": table}
-        top.instance("order", f"p{number}", {"ACTIONS": len(flags), "WIDTH": bits(want)}, ports)
+        ports, table = process.lookup("flags", 3, flags)
+        parameters = {"ACTIONS": len(flags), "WIDTH": bits(want)}
+        process.instance("order", parameters, {**process.ends(x), **ports, "flags": table})
         return
-    depth = top.plan.depth(number, -1)
-    address_bits, count_bits = max((depth - 1).bit_length(), 1), depth.bit_length()
+    depth = process.depth()
+    low, count = address_bits(depth), depth.bit_length()
     rows = [
-        max(int(place), 0) % (1 << address_bits)
-        | int(place < 0) << address_bits
-        | int(need) << (address_bits + 1)
-        | int(take) << (address_bits + 1 + count_bits)
-        for place, need, take in zip(kind.source, sequencer.needs[0] - before, takes, strict=True)
+        max(int(place), 0) % (1 << low)
+        | int(place < 0) << low
+        | int(need) << (low + 1)
+        | int(take) << (low + 1 + count)
+        for place, need, take in zip(kind.source, needs, takes, strict=True)
     ]
-    width = address_bits + 1 + 2 * count_bits
-    ports, table = top.looked_up(number, "reads", width, rows)
+    width = low + 1 + 2 * count
+    ports, table = process.lookup("reads", width, rows)
     ports |= {
-        "address": f"{table}[{address_bits - 1}:0]",
-        "zero": f"{table}[{address_bits}]",
-        "needed": f"{table}[{address_bits + count_bits}:{address_bits + 1}]",
-        "freed": f"{table}[{width - 1}:{address_bits + count_bits + 1}]",
+        "address": f"{table}[{low - 1}:0]",
+        "zero": f"{table}[{low}]",
+        "needed": f"{table}[{low + count}:{low + 1}]",
+        "freed": f"{table}[{width - 1}:{low + count + 1}]",
     }
-    parameters = {"WIDTH": bits(want), "DEPTH": depth, "TOKENS": tokens, "READS": actions}
-    top.holds(f"p{number}_buffer", process, bits(want))
-    top.instance("reorder", f"p{number}_buffer", parameters, {**top.standard(number, x), **ports})
+    tokens = process.process.takes[0].tokens
+    parameters = {"WIDTH": bits(want), "DEPTH": depth, "TOKENS": tokens, "READS": sequencer.actions}
+    process.holds(process.instance("reorder", parameters, {**process.ends(x), **ports}, "_buffer"), bits(want))
 
 
-def _interleave(top: StreamTop, number: int, kind: kinds.Interleave, process: Process) -> None:
-    operands = len(process.args)
-    want = layout(process.results[0].token)
-    # What comes may be known to lie in less than the result holds.
-    words = [
-        top.prepared(f"p{number}_in{k}", f"p{number}_x{k}_data", layout(stream.token), want)
-        for k, stream in enumerate(process.takes)
-    ]
-    which = max((operands - 1).bit_length(), 1)
-    source = kind.source[: period(kind.source)]
-    index, table = top.looked_up(number, "which", which, [int(k) for k in source])
-    joined = {
-        f"x_{signal}": f"{{{', '.join(f'p{number}_x{k}_{signal}' for k in reversed(range(operands)))}}}"
-        for signal in ("valid", "take")
-    }
-    joined["x_data"] = f"{{{', '.join(reversed(words))}}}"
-    ports = {**top.standard(number), **joined, **index, "which": table}
-    parameters = {"OPERANDS": operands, "WIDTH": bits(want), "ACTIONS": len(source)}
-    top.instance("interleave", f"p{number}", parameters, ports)
-
-
-def _scan(top: StreamTop, number: int, kind: kinds.Scan, process: Process) -> None:
-    # What comes may be known to lie in less than the body's inputs hold.
-    declared = [layout(kind.body.nodes[index].type) for index in kind.body.inputs]
-    for k, (stream, want) in enumerate(zip(process.takes, declared, strict=True)):
-        top.prepared(f"p{number}_in{k}", f"p{number}_x{k}_data", layout(stream.token), want)
-    states = declared[: kind.states]
-    state_bits = max(bits([element for state in states for element in state]), 1)
-    initial, items = range(kind.states), range(kind.states, len(process.args))
-
-    def joined(operands: Sequence[int], signal: str, junction: str) -> str:
-        return junction.join(f"p{number}_x{k}_{signal}" for k in operands)
-
-    def words(operands: Sequence[int]) -> list[str]:
-        """The operands' words, the first in the lowest bits."""
-        return [f"p{number}_in{k}" for k in reversed(operands)]
-
-    for name in ("start_take", "item_take", "core_valid"):
-        top.wire(f"p{number}_{name}", 1)
-    for name in ("state", "next"):
-        top.word(f"p{number}_{name}", state_bits)
-    top.say(*(f"assign p{number}_x{k}_take = p{number}_start_take;" for k in initial))
-    top.say(*(f"assign p{number}_x{k}_take = p{number}_item_take;" for k in items))
-    data = ", ".join([*words(items), *([f"p{number}_state"] if words(initial) else [])])
-    outputs = top.core(number, kind.body, f"p{number}_core_valid", f"{{{data}}}")
-    following = [
-        converted(f"p{number}_out", have, want, low) for (have, low), want in zip(outputs[:-1], states, strict=True)
-    ]
-    top.say(
-        f"assign p{number}_next = {{{', '.join(reversed(following))}}};"
-        if following
-        else f"assign p{number}_next = '0;"
-    )
-    have, low = outputs[-1]
-    y = f"p{number}_y0"
-    top.say(f"assign {y}_data = {converted(f'p{number}_out', have, layout(process.results[0].token), low)};")
-    starts = ", ".join(words(initial))
+def _interleave(process: ProcessText, kind: kinds.Interleave) -> None:
+    operands = range(len(process.x))
+    (want,) = process.gives
+    # The values of an operand may need fewer bits than the result has.
+    words = [process.prepared(f"in{k}", want, k) for k in operands]
+    source = [int(k) for k in kind.source[: period(kind.source)]]
+    index, table = process.lookup("which", address_bits(len(operands)), source)
     ports = {
-        "initial_valid": joined(initial, "valid", " & ") or "1'b1",
-        "initial_data": f"{{{starts}}}" if starts else "'0",
-        "initial_take": f"p{number}_start_take",
-        "x_valid": joined(items, "valid", " & ") or "1'b1",
-        "x_take": f"p{number}_item_take",
-        "core_valid": f"p{number}_core_valid",
-        "core_states": f"p{number}_state",
-        "core_answers": f"p{number}_done",
-        "next_states": f"p{number}_next",
-        **{signal: f"{y}_{signal.removeprefix('y_')}" for signal in ("y_free", "y_claim", "y_put")},
+        **process.ends(),
+        "x_valid": joined([x.valid for x in process.x]),
+        "x_data": joined(words),
+        "x_take": joined([x.take for x in process.x]),
+        **index,
+        "which": table,
     }
-    top.instance("scan", f"p{number}", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
+    process.instance("interleave", {"OPERANDS": len(operands), "WIDTH": bits(want), "ACTIONS": len(source)}, ports)
+
+
+def _scan(process: ProcessText, kind: kinds.Scan) -> None:
+    # The values of an operand may need fewer bits than the input of the body has.
+    wanted = [layout(kind.body.nodes[index].type) for index in kind.body.inputs]
+    words = [process.prepared(f"in{k}", want, k) for k, want in enumerate(wanted)]
+    states, initial, items = wanted[: kind.states], process.x[: kind.states], process.x[kind.states :]
+    state_bits = max(sum(map(bits, states)), 1)
+    start_take, item_take, core_valid = (process.wire(suffix) for suffix in ("start_take", "item_take", "core_valid"))
+    state, following = (process.word(suffix, state_bits) for suffix in ("state", "next"))
+    process.say(*(f"assign {x.take} = {start_take};" for x in initial))
+    process.say(*(f"assign {x.take} = {item_take};" for x in items))
+    core_data = joined([*([state] if initial else []), *words[kind.states :]])
+    done, results = process.core(kind.body, core_valid, core_data)
+    next_states = [result.converted(want) for result, want in zip(results[:-1], states, strict=True)]
+    y = process.y[0]
+    process.say(
+        f"assign {following} = {joined(next_states) if next_states else NOTHING};",
+        f"assign {y.data} = {results[-1].converted(process.gives[0])};",
+    )
+    ports = {
+        "initial_valid": " & ".join(x.valid for x in initial) or ALWAYS,
+        "initial_data": joined(words[: kind.states]) if initial else NOTHING,
+        "initial_take": start_take,
+        "x_valid": " & ".join(x.valid for x in items) or ALWAYS,
+        "x_take": item_take,
+        "core_valid": core_valid,
+        "core_states": state,
+        "core_answers": done,
+        "next_states": following,
+        "y_free": y.free,
+        "y_claim": y.claim,
+        "y_put": y.put,
+    }
+    process.instance("scan", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
 
 
 def _packed(values: Ints, elements: Layout) -> int:
-    """Raw values as the bits of a token."""
+    """Raw values as the bits of a word."""
     word, low = 0, 0
     for value, element in zip(values.tolist(), elements, strict=True):
         word |= (int(value) & ((1 << element.width) - 1)) << low
         low += element.width
-    return word
-
-
-def _packed_signed(values: Sequence[int], width: int) -> int:
-    word = 0
-    for k, value in enumerate(values):
-        word |= (value & ((1 << width) - 1)) << (k * width)
     return word

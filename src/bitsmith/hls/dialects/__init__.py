@@ -1,23 +1,16 @@
-"""The dialects, by the names that users write: each module of this package that has a ``DIALECT`` adds one."""
+"""The dialects, by the names that users write."""
 
 from __future__ import annotations
 
-import pkgutil
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from bitsmith.hls.dialects import catapult, libero, oneapi, quartus, vitis, vivado
 from bitsmith.hls.dialects.dialect import Dialect
 from bitsmith.hls.dialects.spelling import Family
 
+_MODULES = (catapult, libero, oneapi, quartus, vitis, vivado)
 
-def _found() -> Iterator[Dialect]:
-    for module in pkgutil.iter_modules(__path__):
-        dialect = getattr(import_module(f"{__name__}.{module.name}"), "DIALECT", None)
-        if isinstance(dialect, Dialect):
-            yield dialect
-
-
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in _found()})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({module.DIALECT.name: module.DIALECT for module in _MODULES})
 
 __all__ = ["DIALECTS", "Dialect", "Family"]

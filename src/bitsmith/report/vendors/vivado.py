@@ -15,7 +15,8 @@ from typing import TypeAlias
 from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.folder import describes_sources, read_report
-from bitsmith.report.report import C_SIMULATION, REPORT_JSON, Report, Section, read_own_report
+from bitsmith.report.report import REPORT_JSON, Report, read_own_report
+from bitsmith.report.sections import C_SIMULATION, Figures
 from bitsmith.report.vendors.vendor import existing_folder, nothing_found, present, print_text, read_text, show
 from bitsmith.report.vendors.vivado_project import find_project, hls_sections
 
@@ -69,7 +70,7 @@ def print_vivado_report(report_dict: Mapping[str, object]) -> None:
 
 def familiar(report: Report) -> Familiar:
     """``report`` in the familiar shape, followed by our own sections."""
-    shaped: dict[str, Section] = {
+    shaped: dict[str, Figures] = {
         "CSynthesisReport": _synthesis(report),
         "VivadoSynthReport": _logic_synthesis(report),
         "CosimReport": _cosimulation(report),
@@ -78,10 +79,10 @@ def familiar(report: Report) -> Familiar:
     return {**{name: section for name, section in shaped.items() if section}, **dict(report)}
 
 
-def _synthesis(report: Report) -> Section:
+def _synthesis(report: Report) -> Figures:
     latency, resources, timing = (report.section(name) for name in ("Latency", "Resources", "Timing"))
     part = _part(resources.get("Part"))
-    section: Section = {}
+    section: Figures = {}
     if timing and report.target_period_ns is not None:
         section["TargetClockPeriod"] = report.target_period_ns
     _take(section, timing, {"EstimatedClockPeriod": "ClockPeriodNs"})
@@ -99,18 +100,18 @@ def _synthesis(report: Report) -> Section:
     return _signed(section, "; ".join(named))
 
 
-def _logic_synthesis(report: Report) -> Section:
+def _logic_synthesis(report: Report) -> Figures:
     resources = report.section("Resources")
-    section: Section = {}
+    section: Figures = {}
     _take(section, resources, {"LUT": "LUT", "FF": "FF"})
     section.update(_blocks(resources, _part(resources.get("Part"))))
     _take(section, resources, {"DSP48E": "DSP"})
     return _signed(section, resources.get("Tool"))
 
 
-def _cosimulation(report: Report) -> Section:
+def _cosimulation(report: Report) -> Figures:
     verification, latency = report.section("Verification"), report.section("Latency")
-    section: Section = {}
+    section: Figures = {}
     if "Mismatches" in verification and verification.get("Method") != C_SIMULATION:
         section = {"RTL": "SystemVerilog", "Status": "Fail" if verification["Mismatches"] else "Pass"}
         for measure, key in (("Latency", "Cycles"), ("Interval", "II")):
@@ -118,7 +119,7 @@ def _cosimulation(report: Report) -> Section:
     return _signed(section, verification.get("Tool"))
 
 
-def _timing(report: Report) -> Section:
+def _timing(report: Report) -> Figures:
     """Worst negative slack, the usual way round: positive when the clock target is met."""
     timing = report.section("Timing")
     reached, target = timing.get("ClockPeriodNs"), report.target_period_ns
@@ -127,11 +128,11 @@ def _timing(report: Report) -> Section:
     return _signed({"WNS": round(target - reached, 3)}, timing.get("Tool"))
 
 
-def _take(section: Section, source: Section, names: Mapping[str, str]) -> None:
+def _take(section: Figures, source: Figures, names: Mapping[str, str]) -> None:
     section.update({name: source[key] for name, key in names.items() if key in source})
 
 
-def _blocks(resources: Section, part: Part | None) -> Section:
+def _blocks(resources: Figures, part: Part | None) -> Figures:
     """Block memories in units of 18 Kbit."""
     blocks = resources.get("BRAM")
     if not isinstance(blocks, (int, float)):
@@ -140,7 +141,7 @@ def _blocks(resources: Section, part: Part | None) -> Section:
     return {"BRAM_18K": int(scaled) if scaled.is_integer() else scaled}
 
 
-def _signed(section: Section, tool: object) -> Section:
+def _signed(section: Figures, tool: object) -> Figures:
     if section and isinstance(tool, str) and tool:
         section["Tool"] = tool
     return section

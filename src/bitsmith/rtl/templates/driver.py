@@ -2,8 +2,8 @@
 """Driver of the circuit @top@: real numbers in, the circuit's results out, bit for bit those of bitsmith's ``predict``.
 
 It needs numpy only. ``predict(inputs, exchange)`` quantises, packs, has ``exchange`` move the bytes, and unpacks. What moves
-them: `Dma` on a Zynq board with PYNQ (the circuit's ``_axil`` shell), `Serial` on a board with a serial port (its ``_uart``
-shell), or any function that takes the bytes of each input stream and the number of bytes wanted of each output stream.
+them: `Dma` on a Zynq board with PYNQ (the circuit's ``_axil`` wrapper), `Serial` on a board with a serial port (its ``_uart``
+wrapper), or any function that takes the bytes of each input stream and the number of bytes wanted of each output stream.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ class Dma:
     """Moves frames with DMA engines on a board with PYNQ.
 
     Args:
-        registers: of the ``_axil`` shell, which has been checked.
+        registers: of the ``_axil`` wrapper, which has been checked.
         send, receive: the ``sendchannel`` of the DMA engine of each input, the ``recvchannel`` of that of each output.
         allocate: ``pynq.allocate``.
     """

@@ -1,4 +1,4 @@
-"""Small circuits of each kind, their shells in simulation, and their drivers as modules."""
+"""Small circuits of each kind, their wrappers in simulation, and their drivers as modules."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def expected(program: Program, inputs: Sequence[np.ndarray]) -> list[np.ndarray]
     return [np.asarray(x) for x in Emulator(program).run(inputs)]
 
 
-def save(folder: Path, each: Circuit, library: Sequence[str], shell: str) -> list[Path]:
-    """The files below the shell whose file name is ``shell``, and it, in ``folder``."""
+def save(folder: Path, each: Circuit, library: Sequence[str], wrapper: str) -> list[Path]:
+    """The files below the wrapper whose file name is ``wrapper``, and it, in ``folder``."""
     texts = {f"rtl/{name}": text for name, text in each.sources.items()} | dict(each.extras)
-    names = (*each.shell_sources(library), shell)
+    names = (*each.wrapper_sources(library), wrapper)
     paths = []
     for name in names:
         (folder / name).write_text(texts[f"rtl/{name}"])
@@ -113,7 +113,7 @@ def load_driver(folder: Path, each: Circuit) -> ModuleType:
 
 
 class Board:
-    """A simulated shell with registers and streams that is told what to do."""
+    """A simulated wrapper with registers and streams that is told what to do."""
 
     def __init__(self, process: subprocess.Popen[str], interface: Interface) -> None:
         self._process = process
@@ -155,10 +155,10 @@ class Board:
 
 @contextmanager
 def board(folder: Path, each: Circuit, sources: Sequence[Path], seed: int = 1) -> Iterator[Board]:
-    """The circuit's ``_axil`` shell in simulation."""
+    """The circuit's ``_axil`` wrapper in simulation."""
     interface = each.interface
     (folder / "bench.sv").write_text(_uniform(interface))
-    compile_bench(folder, "shell_bench.cpp", "bench", [*sources, folder / "bench.sv"])
+    compile_bench(folder, "wrapper_bench.cpp", "bench", [*sources, folder / "bench.sv"])
     sinks = (*interface.inputs, *interface.load_ports)
     sizes = [token_bytes(port) for port in (*sinks, *interface.outputs)]
     shape = (seed, len(sinks), len(interface.outputs), _LANE_WORDS, *sizes)

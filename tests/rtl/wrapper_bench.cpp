@@ -1,4 +1,4 @@
-// A shell with AXI4-Lite registers and AXI4-Streams, told over standard input what to do, as a processor with DMA would.
+// A wrapper with AXI4-Lite registers and AXI4-Streams, told over standard input what to do, as a processor with DMA would.
 // usage: Vdut SEED INPUTS OUTPUTS LANE_WORDS TOKEN_BYTES...   (bytes of a token of each input, then of each output)
 //   r ADDRESS              reads a register; prints its value
 //   w ADDRESS VALUE        writes one, address and data in either order

@@ -1,0 +1,131 @@
+"""The rules of ``auto`` precision: the formats of all that the user leaves out.
+
+- *Weights and biases* that fit ``AUTO_BITS`` bits exactly are taken exactly. Others are rounded to nearest even with the
+  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits. Scales of a normalization that would
+  keep fewer than ``LEAST_BITS`` bits so have a power of two each, and rows of a kernel have those of the normalization that was
+  folded into them (:meth:`bitsmith.layers.layer.Layer.weight_exponents`).
+- *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = AUTO_BITS - 1 - ceil(log2(amplitude))``
+  and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
+  A finer result is rounded (RND) to that step. Its integer bits come from the proved range, so nothing can overflow;
+  with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
+  In front of layers that jump (signs, comparisons) all results are exact.
+- *Accumulators* are exact always.
+- *Inputs* with calibration data take the narrowest format that holds the data exactly if ``AUTO_BITS`` bits do, else that many
+  for their range, and saturate. Where one format for all features would change results (see :mod:`bitsmith.passes.calibration`),
+  each element of the last axis has its own, with a spare bit if it is rounded.
+
+Weights that can be loaded anew may be any of their format; one that auto gives has the bits and the scale of the trained ones.
+What calibration data show from such a layer on says nothing of ranges with other weights: these are proved, as without data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects, width_of
+from bitsmith.layers.arrays import Exponents, Floats
+
+AUTO_BITS = 16
+"""Bits of relative accuracy that ``auto`` keeps of weights and of results."""
+
+LEAST_BITS = 10
+"""Bits that each value of a vector has at least where ``auto`` gives all of them one format."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRange:
+    """What the float model's tensor shows: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
+
+    ``measured`` says that the inputs were the user's calibration data; otherwise they were generated. ``inner`` has the same
+    of the layer's inner tensors, by precision variable (:meth:`bitsmith.layers.layer.Layer.internals`).
+    """
+
+    lo: float
+    hi: float
+    frac: int | None = None
+    measured: bool = False
+    inner: Mapping[str, ObservedRange] = field(default_factory=dict)
+    features: tuple[ObservedRange, ...] = ()
+    """Of an input whose data need a format for each element of its last axis: what these show."""
+
+    @property
+    def amplitude(self) -> float:
+        """The largest magnitude."""
+        return max(abs(self.lo), abs(self.hi))
+
+
+def exact_frac(values: Floats, bits: int = AUTO_BITS) -> int | None:
+    """The fewest fractional bits with which all ``values`` are exact in at most ``bits`` bits (plus sign), or None."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if largest == 0.0:
+        return 0
+    top = math.frexp(largest)[1]
+    scaled = np.ldexp(values, bits - top)
+    if not bool(np.all(scaled == np.rint(scaled))):
+        return None
+    whole = scaled.astype(np.int64)
+    spare = int(np.bitwise_or.reduce(np.abs(whole), axis=None))
+    return bits - top - ((spare & -spare).bit_length() - 1)
+
+
+def exponents(values: Floats) -> Exponents:
+    """The power of two next above each magnitude; 0 for 0."""
+    return np.frexp(values)[1].astype(np.int64)
+
+
+def spread_exponents(values: Floats) -> Exponents | None:
+    """Those of ``values`` if one format of ``AUTO_BITS`` bits would leave some of them too few; None if it would not."""
+    found = exponents(values)
+    shown = found[values != 0]
+    if shown.size == 0 or shown.max() - shown.min() <= AUTO_BITS - LEAST_BITS or exact_frac(values) is not None:
+        return None
+    return found
+
+
+def to_raw(values: Floats, fmt: FixedFormat) -> Ints:
+    """Raw integers of constants: rounded to nearest even and saturated, whatever the modes of ``fmt`` say."""
+    if fmt.frac + 64 > 1000 or fmt.width > 53:
+        return _to_raw_exact(values, fmt)
+    scaled = np.rint(np.ldexp(values, fmt.frac))
+    return objects(np.clip(scaled, float(fmt.lo), float(fmt.hi)).astype(np.int64))
+
+
+def _to_raw_exact(values: Floats, fmt: FixedFormat) -> Ints:
+    def one(value: float) -> int:
+        numerator, denominator = float(value).as_integer_ratio()
+        scaled = numerator << max(fmt.frac, 0)
+        denominator <<= max(-fmt.frac, 0)
+        quotient, rest = divmod(scaled, denominator)
+        up = 2 * rest > denominator or (2 * rest == denominator and quotient & 1)
+        return min(max(quotient + int(up), fmt.lo), fmt.hi)
+
+    return np.asarray(np.frompyfunc(one, 1, 1)(values), dtype=np.object_)
+
+
+def format_for(seen: ObservedRange, spare: int = 0) -> FixedFormat:
+    """The format of an input whose calibration data look like this: exact if ``AUTO_BITS`` bits are enough, else that many.
+
+    In the latter case ``spare`` bits of them are above those that the data need.
+    """
+    signed = seen.lo < 0
+    if seen.frac is not None:
+        bits = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
+        return FixedFormat(signed, max(bits - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
+    frac = AUTO_BITS - int(signed) - spare - math.frexp(seen.amplitude)[1]
+    return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
+
+
+def whole_format(raw: Ints, frac: int) -> FixedFormat:
+    """The signed format of as many bits as ``raw`` takes; of zeros alone, ``AUTO_BITS`` bits below 1."""
+    if not np.any(raw):
+        return FixedFormat(True, AUTO_BITS, AUTO_BITS - 1)
+    return FixedFormat(True, width_of(min(int(raw.min()), -1), int(raw.max())), frac)
+
+
+def _signed_bits(value: float, frac: int) -> int:
+    raw = round(math.ldexp(value, frac))
+    return (raw if raw >= 0 else -raw - 1).bit_length() + 1

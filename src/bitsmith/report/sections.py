@@ -1,0 +1,265 @@
+"""The sections of a report as values, and as the plain figures of ``report.json``.
+
+In: figures from builds, from vendors' reports or from a file, which is untrusted. Out: frozen sections with typed fields. Each
+field carries its public key and the way in which tables show it, so that a new section is a class here, an entry in
+``SECTIONS``, and what the HTML page should have of it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias, TypeVar, get_args, get_type_hints
+
+from bitsmith.errors import ProjectError
+
+Scalar: TypeAlias = str | int | float | bool | None
+Figures: TypeAlias = dict[str, Scalar]
+"""Plain figures by their public keys."""
+
+C_SIMULATION = "C simulation"
+"""The method of a verification that compared C++ with the emulator; without one it was the circuit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A field's name in the public mapping, and its label and unit in tables; a value in ``%`` is a share of one."""
+
+    name: str
+    label: str = ""
+    unit: str = ""
+    shown: bool = True
+
+
+Tool: TypeAlias = Annotated[str | None, Key("Tool", shown=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureSet:
+    """Named figures; None is a figure that is not known. ``others`` are further figures by their public keys."""
+
+    others: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification(FigureSet):
+    """The comparison with the emulator, every output bit."""
+
+    inputs: Annotated[int | None, Key("Inputs", "Verification: inputs")] = None
+    mismatches: Annotated[int | None, Key("Mismatches", "Verification: mismatches")] = None
+    tool: Tool = None
+    method: Annotated[str | None, Key("Method", "Verification: method")] = None
+    csim_inputs: Annotated[int | None, Key("CsimInputs", "Verification: csiminputs")] = None
+    csim_tool: Annotated[str | None, Key("CsimTool", "Verification: csimtool")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy(FigureSet):
+    """Shares of samples that the float model and the circuit classify correctly."""
+
+    float_model: Annotated[float | None, Key("Float", "Accuracy: float", "%")] = None
+    circuit: Annotated[float | None, Key("Fixed", "Accuracy: fixed", "%")] = None
+    samples: Annotated[int | None, Key("Samples", "Accuracy: samples")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency(FigureSet):
+    """Cycles from a sample to its result, and between samples."""
+
+    cycles: Annotated[int | None, Key("Cycles", "Latency", "cycles")] = None
+    ii: Annotated[int | None, Key("II")] = None
+    tool: Tool = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources(FigureSet):
+    """Cells of the part."""
+
+    lut: Annotated[int | None, Key("LUT")] = None
+    ff: Annotated[int | None, Key("FF")] = None
+    dsp: Annotated[int | None, Key("DSP")] = None
+    bram: Annotated[float | None, Key("BRAM")] = None
+    tool: Tool = None
+    part: Annotated[str | None, Key("Part")] = None
+    family: Annotated[str | None, Key("Family", shown=False)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing(FigureSet):
+    """The clock that place and route reached."""
+
+    fmax_mhz: Annotated[float | None, Key("FmaxMHz", "Fmax", "MHz")] = None
+    clock_period_ns: Annotated[float | None, Key("ClockPeriodNs", "Clock period", "ns")] = None
+    tool: Tool = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate(FigureSet):
+    """The expected cells, before any tool has run."""
+
+    lut: Annotated[int | None, Key("LUT", "LUT (estimate)")] = None
+    ff: Annotated[int | None, Key("FF", "FF (estimate)")] = None
+    dsp: Annotated[int | None, Key("DSP", "DSP (estimate)")] = None
+    bram: Annotated[float | None, Key("BRAM", "BRAM (estimate)")] = None
+    tool: Tool = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue(FigureSet):
+    """A memory between processes: places of ``width`` bits, and the most that were in use."""
+
+    queue: Annotated[str | None, Key("Queue")] = None
+    layer: Annotated[str | None, Key("Layer")] = None
+    width: Annotated[int | None, Key("Width")] = None
+    depth: Annotated[int | None, Key("Depth")] = None
+    peak: Annotated[int | None, Key("Peak")] = None
+
+    @property
+    def bits(self) -> int:
+        """Bits of all places."""
+        return (self.width or 0) * (self.depth or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """All memories between processes."""
+
+    rows: tuple[Queue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Paths inside the project by what they are."""
+
+    paths: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRun(FigureSet):
+    """A stage of the build; a cached one shows the seconds that it once took."""
+
+    name: Annotated[str | None, Key("Name")] = None
+    seconds: Annotated[float | None, Key("Seconds")] = None
+    log: Annotated[str | None, Key("Log")] = None
+    cached: Annotated[bool | None, Key("Cached")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages in the order in which they ran."""
+
+    rows: tuple[StageRun, ...]
+
+
+Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | Queues | Files | Stages
+
+SECTIONS: Mapping[str, type[Section]] = {
+    kind.__name__: kind
+    for kind in (Verification, Accuracy, Latency, Resources, Timing, Estimate, Queues, Files, Stages)
+}
+
+Set = TypeVar("Set", bound=FigureSet)
+
+
+def section_of(name: str, figures: object) -> Section:
+    """The section ``name`` of plain figures: a mapping, or a list of mappings for ``Queues`` and ``Stages``.
+
+    Raises:
+        ProjectError: there is no such section, or a figure of the wrong kind.
+    """
+    kind = SECTIONS.get(name)
+    if kind is None:
+        raise ProjectError(f"unknown section {name!r}", where="report", accepted=", ".join(SECTIONS))
+    if issubclass(kind, Queues):
+        return Queues(_rows(name, Queue, figures))
+    if issubclass(kind, Stages):
+        return Stages(_rows(name, StageRun, figures))
+    if issubclass(kind, Files):
+        return Files({key: str(_checked(f"{name}.{key}", value, str)) for key, value in _named(name, figures).items()})
+    return _figure_set(name, kind, figures)
+
+
+def plain(section: Section) -> Figures | list[Figures]:
+    """The figures of ``section`` by their public keys; a figure that is not known has no entry."""
+    match section:
+        case Files():
+            return dict(section.paths)
+        case Queues() | Stages():
+            return [_figures(row) for row in section.rows]
+        case _:
+            return _figures(section)
+
+
+def entries(figures: FigureSet) -> Iterator[tuple[Key, Scalar]]:
+    """All known figures with their keys, in the order of their fields."""
+    for name, (key, _) in _KEYS[type(figures)].items():
+        value = getattr(figures, name)
+        if value is not None:
+            yield key, value
+    for name, value in figures.others.items():
+        yield Key(name), value
+
+
+def _figures(figures: FigureSet) -> Figures:
+    return {key.name: value for key, value in entries(figures)}
+
+
+def _keys_of(kind: type[FigureSet]) -> Mapping[str, tuple[Key, type]]:
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name != "others":
+            union, key = get_args(hint)
+            found[name] = (key, get_args(union)[0])
+    return found
+
+
+_FIGURE_SETS: tuple[type[FigureSet], ...] = (
+    *(Verification, Accuracy, Latency, Resources, Timing, Estimate),
+    *(Queue, StageRun),
+)
+_KEYS = {kind: _keys_of(kind) for kind in _FIGURE_SETS}
+"""Key and type of each figure, by the name of its field."""
+
+
+def _figure_set(name: str, kind: type[Set], figures: object) -> Set:
+    given = _named(name, figures)
+    known = {}
+    for attribute, (key, wanted) in _KEYS[kind].items():
+        value = given.pop(key.name, None)
+        known[attribute] = None if value is None else _checked(f"{name}.{key.name}", value, wanted)
+    return kind(**known, others=given)
+
+
+def _rows(name: str, kind: type[Set], rows: object) -> tuple[Set, ...]:
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise ProjectError(f"the section {name!r} is not a list", where="report")
+    return tuple(_figure_set(name, kind, row) for row in rows)
+
+
+def _named(name: str, figures: object) -> Figures:
+    """A private copy of ``figures``, all of them text or numbers."""
+    if not isinstance(figures, Mapping) or not all(isinstance(key, str) for key in figures):
+        raise ProjectError(f"the section {name!r} is not a set of named figures", where="report")
+    result: Figures = {}
+    for key, value in figures.items():
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if value is not None and not isinstance(value, (str, int, float)):
+            raise ProjectError(f"{name}.{key} is neither text nor a number", where="report")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ProjectError(f"{name}.{key} is not a finite number", where="report")
+        result[key] = value
+    return result
+
+
+_KINDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+
+
+def _checked(where: str, value: Scalar, kind: type) -> Scalar:
+    """``value``, which must be of ``kind``; an integer is a number, too, but a truth value is not."""
+    accepted = (int, float) if kind is float else (kind,)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise ProjectError(f"{where} is {value!r}", where="report", accepted=_KINDS[kind])
+    return value

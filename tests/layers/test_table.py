@@ -1,0 +1,21 @@
+"""The table of layers names every layer of the package."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from inspect import isabstract
+
+import bitsmith.layers
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.table import LAYERS
+
+
+def test_every_layer_is_in_the_table() -> None:
+    modules = [
+        import_module(f"bitsmith.layers.{found.name}") for found in pkgutil.iter_modules(bitsmith.layers.__path__)
+    ]
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    layers = {value for value in classes if issubclass(value, Layer) and not isabstract(value)}
+    assert set(LAYERS.values()) == layers
+    assert list(LAYERS) == sorted(LAYERS)
