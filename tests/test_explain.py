@@ -104,7 +104,7 @@ def test_what_does_not_fit_gets_reuse_factors_that_do() -> None:
     assert 1 < told.proposal.interval <= max(fit.reuse.values())
     assert told.proposal.latency > told.proposal.interval
     assert told.proposal.document()["ReuseFactor"] == fit.reuse
-    assert all(str(factor) in fit.said for factor in fit.reuse.values())
+    assert all(str(factor) in fit.description for factor in fit.reuse.values())
 
 
 def test_what_fits_gets_no_proposal() -> None:

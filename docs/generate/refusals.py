@@ -11,7 +11,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 from bitsmith.errors import UnsupportedError
 
@@ -46,10 +46,12 @@ def _reachable(function: object, within: str, owner: type | None) -> Iterator[Fu
         seen.add(one.__code__)
         yield one
         waiting += [cell.cell_contents for cell in one.__closure__ or ()]
-        for name in sorted(_names(one.__code__)):
+        names = sorted(_names(one.__code__))
+        modules = [value for value in map(one.__globals__.get, names) if isinstance(value, ModuleType)]
+        for name in names:
             value = one.__globals__.get(name)
             waiting += list(value.values()) if isinstance(value, dict) else [value]
-            waiting.append(inspect.getattr_static(owner, name, None))
+            waiting += [inspect.getattr_static(holder, name, None) for holder in (owner, *modules)]
 
 
 def _names(code: CodeType) -> set[str]:

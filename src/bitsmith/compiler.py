@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bitsmith.dump import dumped
 from bitsmith.ir.program import Program
+from bitsmith.ir.text import to_text as program_text
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.fold_batchnorm import fold_batchnorm
@@ -38,13 +41,13 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     Raises:
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
-    network = index_inputs(network)
+    network = dumped("network", index_inputs(network), network_text)
     notes = (*network.notes, *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
     network = layout(network)
-    network = fold_batchnorm(network)
+    network = dumped("network-laid-out", fold_batchnorm(network), network_text)
     observed = calibrate(network, calibration)
-    program = lower(network, observed)
+    program = dumped("program", lower(network, observed), program_text)
     return Compiled(network, simplify(program), notes)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Network, Numbers
-from bitsmith.dataflow.schedule import Schedule, _Graph, schedule
+from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
 from bitsmith.dataflow.timing import Sequencer, timing
 from bitsmith.errors import ProgramError
 from bitsmith.ir.builder import ProgramBuilder
@@ -115,7 +115,7 @@ def test_queues_that_are_too_short_are_told() -> None:
     x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
     windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))
     program = builder.program([("y", builder.add(builder.sum(windows, (1,)), x))])
-    graph = _Graph(partition(program, Directives({}, parallel=False)), {}, timing)
+    graph = _SequencerGraph(partition(program, Directives({}, parallel=False)), {}, timing)
     assert max(graph.depths(6)) > 1
     with pytest.raises(ProgramError, match="locks up"):
         graph.run([1] * len(graph.links), 1, None)

@@ -53,7 +53,7 @@ def test_what_does_not_run_is_said_with_its_reason() -> None:
     ways = executions(build.program([("y", y)]))
     assert ways == {
         "emulator": "yes",
-        "HLS C++": "no: a cast that wraps in a range that is no number format",
+        "HLS C++": "no: a cast that wraps in a range that is not that of a number format",
         "RTL": "yes",
     }
 

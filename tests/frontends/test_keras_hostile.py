@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from keras_jsons import functional, layer, small_model, source, write_model, write_weights
 
 from bitsmith.errors import BitsmithError, ModelFileError
-from bitsmith.frontends.keras.json import MAX_JSON_BYTES
+from bitsmith.frontends.files.json import MAX_JSON_BYTES
 from bitsmith.frontends.keras.read import read_keras
 
 

@@ -241,11 +241,11 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "sum of magnitudes": (lambda x: ops.norm(x, ord=1, axis=1), "root of the sum of squares"),
     "decimals": (lambda x: ops.round(x, 1), "2 decimals|1 decimals"),
     "division by zero": (lambda x: x / 0.0, "division by zero"),
-    "power of a constant": (lambda x: 2.0**x, "exponent is no single number"),
+    "power of two tensors": (lambda x: ops.abs(x) ** x, "a power of two variables"),
     "constant per sample": (lambda x: ops.maximum(x, np.ones((5, 3, 4), dtype="float32")), "between samples"),
-    "tensors of different rank": (lambda x: ops.maximum(x, ops.sum(x, axis=1)), "merge layer"),
+    "tensors of different rank": (lambda x: ops.maximum(x, ops.sum(x, axis=1)), "batch axes differ"),
     "one-hot first": (lambda x: ops.one_hot(ops.cast(x, "int32"), 5, axis=1), "axis=-1"),
-    "unsigned": (lambda x: ops.cast(x, "uint8"), "signed whole numbers"),
+    "unsigned": (lambda x: ops.cast(x, "uint8"), "signed integers"),
     "order 3": (lambda x: ops.normalize(x, order=3), "order 2"),
 }
 

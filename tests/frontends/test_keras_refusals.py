@@ -138,9 +138,9 @@ def test_training_argument_of_a_nested_model_reaches_its_layers(tmp_path: Path) 
 
 
 OPERATIONS = {
-    "ranks that would mix batches": (lambda x: x + ops.sum(x, axis=1), "merge layer"),
+    "ranks that would mix batches": (lambda x: x + ops.sum(x, axis=1), "batch axes differ"),
     "unknown": (lambda x: ops.arctan(x), "Arctan"),
-    "shrink width": (lambda x: ops.soft_shrink(x, threshold=0.25), "threshold"),
+    "shrink width": (lambda x: ops.soft_shrink(x, threshold=-0.25), "shrinking by -0.25"),
     "reshape across samples": (lambda x: ops.reshape(x, (4, -1)), "mix samples"),
     "lambda": (lambda x: layers.Lambda(lambda v: v + 1, name="fun")(x), "Python code"),
 }
@@ -156,7 +156,7 @@ def test_refused_operations(name: str) -> None:
 
 def test_operands_of_different_rank() -> None:
     x, y = keras.Input((2, 4)), keras.Input((4,))
-    with pytest.raises(UnsupportedError, match="merge layer"):
+    with pytest.raises(UnsupportedError, match="batch axes differ"):
         read_keras(keras.Model([x, y], ops.add(x, y)))
 
 

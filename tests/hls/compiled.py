@@ -14,7 +14,7 @@ import pytest
 
 from bitsmith.emulate import Emulator
 from bitsmith.flows.csim import INCLUDE
-from bitsmith.hls import HlsProject, HlsTarget, write_demanded
+from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import Dialect, Family
 from bitsmith.hls.dialects.spelling import AC, AP
 from bitsmith.hls.words import pack, unpack
@@ -50,7 +50,7 @@ def written(
     """The projects of ``programs``, by the names of their top functions, each in its own folder."""
     projects = {}
     for top, program in programs.items():
-        project = write_demanded(program, (demands or {}).get(top, ALL_AT_ONCE), dialect, HlsTarget(top, "part"))
+        project = write_project(program, (demands or {}).get(top, ALL_AT_ONCE), dialect, HlsTarget(top, "part"))
         for name, text in project.files.items():
             path = folder / top / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsmith.errors import ConfigError
-from bitsmith.hls import HlsTarget, write, write_demanded
+from bitsmith.hls import HlsTarget, write, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.names import KEYWORDS, comment, identifier
 from bitsmith.ir.builder import ProgramBuilder
@@ -119,7 +119,7 @@ def test_no_name_is_reserved(dialect: str) -> None:
     for directives in (Directives({}, parallel=True), Directives({}, parallel=False)):
         for top in ("net", "float", "TOP__"):
             target = HlsTarget(top, DIALECTS[dialect].part)
-            project = write_demanded(hostile_program(), directives, DIALECTS[dialect], target)
+            project = write_project(hostile_program(), directives, DIALECTS[dialect], target)
             for text in project.files.values():
                 code = "\n".join(line.split("//")[0] for line in text.splitlines())
                 assert not re.findall(r"\b[A-Za-z]\w*__\w*", code)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.hls import HlsTarget, write, write_demanded
+from bitsmith.hls import HlsTarget, write, write_project
 from bitsmith.hls.dialects import DIALECTS, Dialect
 from bitsmith.hls.dialects.spelling import Streams
 from bitsmith.hls.process import order_actions
@@ -160,12 +160,12 @@ def test_hostile_names(tmp_path: Path) -> None:
 
 def test_unrolled_programs_stay_as_they_are() -> None:
     for dialect in DIALECTS.values():
-        made = write_demanded(dense(), Directives({"dense_1": 1}, parallel=True), dialect, TARGET)
+        made = write_project(dense(), Directives({"dense_1": 1}, parallel=True), dialect, TARGET)
         assert made.files == write(dense(), dialect, TARGET).files
 
 
 def test_source_of_a_folded_layer() -> None:
-    files = write_demanded(dense(), folded(parallel=False), DIALECTS["vitis"], TARGET).files
+    files = write_project(dense(), folded(parallel=False), DIALECTS["vitis"], TARGET).files
     assert """\
 /// Layer 'dense_1': products with a matrix, 3 steps each.
 void dense_1_product(dense_1_width_to_dense_1_product_stream_t &x0, dense_1_product_to_dense_1_stream_t &y0) {
@@ -187,13 +187,13 @@ void net(net_layers::x_stream_t &x, net_layers::y_stream_t &y) {
 
 
 def test_arrays_at_the_border() -> None:
-    source = write_demanded(dense(), folded(parallel=True), DIALECTS["vitis"], TARGET)
+    source = write_project(dense(), folded(parallel=True), DIALECTS["vitis"], TARGET)
     assert "void net(const net_layers::x_t x[3], net_layers::dense_1_t y[2]) {" in source.files["firmware/net.cpp"]
 
 
 def test_residual_branches_wait_in_a_stream() -> None:
     """The first branch waits for the second one, whose windows end a row and a token later."""
-    source = write_demanded(cnn(), STREAMED, DIALECTS["vitis"], TARGET).files["firmware/net.cpp"]
+    source = write_project(cnn(), STREAMED, DIALECTS["vitis"], TARGET).files["firmware/net.cpp"]
     depths = {
         line.split("variable=")[1].split()[0]: int(line.split("depth=")[1])
         for line in source.splitlines()
@@ -214,13 +214,13 @@ def test_actions_at_the_head_of_a_fifo(source: list[int], tokens: int, actions: 
 def test_equal_programs_give_equal_projects() -> None:
     for top, program in programs(FEW).items():
         directives = random_demands({top: program})[top]
-        made = [write_demanded(program, directives, DIALECTS["vitis"], HlsTarget(top, "part")).files for _ in range(2)]
+        made = [write_project(program, directives, DIALECTS["vitis"], HlsTarget(top, "part")).files for _ in range(2)]
         assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_kernels_name_no_family(dialect: str) -> None:
-    files = write_demanded(dense(), STREAMED, DIALECTS[dialect], TARGET).files
+    files = write_project(dense(), STREAMED, DIALECTS[dialect], TARGET).files
     for name, text in files.items():
         if "/stream_" in name:
             assert not any(word in text for word in ("ap_", "ac_", "HLS", "hls", "#pragma"))

@@ -14,7 +14,7 @@ import pytest
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import INCLUDE
-from bitsmith.hls import HlsProject, HlsTarget, write, write_demanded
+from bitsmith.hls import HlsProject, HlsTarget, write, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
@@ -50,7 +50,7 @@ def project_in(
 ) -> HlsProject:
     """The project, written, with inputs of the test bench."""
     made_for = HlsTarget("net", DIALECTS[dialect].part, **target)  # type: ignore[arg-type]
-    project = write_demanded(program, directives, DIALECTS[dialect], made_for)
+    project = write_project(program, directives, DIALECTS[dialect], made_for)
     for name, text in project.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import pytest
 
 from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.hls import HlsProject, HlsTarget, write
-from bitsmith.hls.broadcasting import spread, suffix
+from bitsmith.hls.broadcasting import repeated, suffix
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.indexing import moved
@@ -181,13 +181,13 @@ def test_what_repeats_in_row_major_order() -> None:
     assert not suffix((2, 1), (2, 3)) and not suffix((2,), (2, 3))
 
 
-def test_spread_is_the_broadcast() -> None:
+def test_repeated_is_the_broadcast() -> None:
     rng = np.random.default_rng(0)
     for have in ((), (1,), (3,), (2, 1), (4, 1, 3), (4, 2, 3)):
         values = rng.integers(0, 3, have)
-        small = spread(values, (4, 2, 3)).reshape(-1)
-        repeated = small[np.arange(24) % small.size]
-        assert np.array_equal(repeated.reshape(4, 2, 3), np.broadcast_to(values, (4, 2, 3)))
+        small = repeated(values, (4, 2, 3)).reshape(-1)
+        whole = small[np.arange(24) % small.size]
+        assert np.array_equal(whole.reshape(4, 2, 3), np.broadcast_to(values, (4, 2, 3)))
 
 
 def test_moved_window_pads_with_zeros() -> None:

@@ -69,7 +69,7 @@ def test_names_that_need_quotes() -> None:
         ("frac=2x1[1*2]", "frac=9999999999999999999999", "line 2"),
         ("frac=2x1[1*2]", "frac=99999999", "line 2"),
         ("TRN", "ROUND", "line 1"),
-        ("output y %1", "output y %7", "which is none"),
+        ("output y %1", "output y %7", "which does not exist"),
         ("output y %1", "output y", "line 3"),
         ("output y %1\n", "", "without outputs"),
         ("probe dense_1 %1", "output y %1", "two outputs called 'y'"),

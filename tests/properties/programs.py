@@ -212,7 +212,7 @@ class _Generator:
         x = x or self.pick()
         if self.rng.random() < 0.7:
             return self.build.cast(x, self.format())
-        # A format per channel or per element, and ranges that are no number format.
+        # A format per channel or per element, and ranges that are not those of number formats.
         shape = x.shape if self.rng.random() < 0.3 else x.shape[-1:]
         formats = [self.new_format() for _ in range(int(np.prod(shape)))]
         rounding, overflow = self.rng.choice(list(Rounding)), self.rng.choice(list(Overflow))

@@ -18,7 +18,7 @@ from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import Bridge, BridgeLibrary
 from bitsmith.flows.run import Progress, execute
-from bitsmith.hls import HlsProject, HlsTarget, write_demanded
+from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.words import Raws, pack, unpack
 from bitsmith.ir.program import Program
@@ -65,7 +65,7 @@ def hls_project(job: Job) -> HlsProject:
         RangeError, UnsupportedError: no C++ can express the program.
     """
     dialect = DIALECTS[job.target.backend.value]
-    return write_demanded(job.program, job.directives, dialect, hls_target(job))
+    return write_project(job.program, job.directives, dialect, hls_target(job))
 
 
 def hls_target(job: Job) -> HlsTarget:

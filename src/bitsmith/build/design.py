@@ -14,7 +14,10 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.schedule import schedule_to_text
+from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
+from bitsmith.dump import dumped
 from bitsmith.flows import verilator
 from bitsmith.flows.run import Progress
 from bitsmith.flows.streams import StreamShape, simulate_streams
@@ -26,6 +29,7 @@ from bitsmith.mapping.partition import partition
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
+from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.load import ParameterKey, load, parameters
 from bitsmith.rtl import bus_wrappers, library, packaging, streams
 from bitsmith.rtl.design import RtlDesign
@@ -96,10 +100,13 @@ def circuit(
     """The circuit of ``program``."""
     directives = replace(directives, block=delays.block)
     if directives.unrolled(program):
-        netlist = reduce_widths(elaborate(program))
-        stages = pipeline(netlist, delays, budget_ns)
+        netlist = dumped("netlist", reduce_widths(elaborate(program)), to_text)
+        stages = dumped("stages", pipeline(netlist, delays, budget_ns), stages_to_text)
         return Pipeline(program, write(netlist, stages, top, title), len(stages.over_budget), title)
-    return Streaming(program, streams.lay_out(partition(program, directives), delays, budget_ns, top, title), title)
+    network = dumped("token-network", partition(program, directives), network_to_text)
+    design = streams.lay_out(network, delays, budget_ns, top, title)
+    dumped("schedule", design.schedule, schedule_to_text)
+    return Streaming(program, design, title)
 
 
 @dataclass(frozen=True, slots=True)

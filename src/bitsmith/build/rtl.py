@@ -108,7 +108,7 @@ def _refuse_too_large(program: Program, directives: Directives, size: Size, part
 def _smaller(program: Program, directives: Directives, part: Part) -> str:
     """What makes a circuit smaller."""
     found = proposal(program, part, directives)
-    fitting = f"{found.said} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
+    fitting = f"{found.description} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
     return f"{fitting}; fewer bits, more pruning, or build(force=True); predict() and trace() need no circuit"
 
 

@@ -289,8 +289,8 @@ def _size_said(told: Explanation) -> str:
         return f"{said}\nThis does not fit {part}, nor does it with any reuse factors."
     fit = told.proposal.fit
     return (
-        f"{said}\nThis does not fit {part} with room for routing. What is estimated to: {fit.said}: about {fit.size.lut:,} LUT, "
-        f"{fit.size.ff:,} FF, {fit.size.dsp:,} DSP, {fit.size.bram:,} BRAM; "
+        f"{said}\nThis does not fit {part} with room for routing. What is estimated to: {fit.description}: about "
+        f"{fit.size.lut:,} LUT, {fit.size.ff:,} FF, {fit.size.dsp:,} DSP, {fit.size.bram:,} BRAM; "
         f"a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
     )
 

@@ -1,4 +1,4 @@
-"""What a network of processes computes, frame by frame, without time: the reference that hardware is compared with.
+"""The meaning of a network of processes, frame by frame, without time: the reference that hardware is compared with.
 
 Tokens are rows of raw values. Token functions run in the emulator, all tokens of a frame at once.
 """

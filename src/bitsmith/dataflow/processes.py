@@ -102,7 +102,7 @@ class Sink:
 class Rom:
     """Constant tokens in order, the same for each frame; ``raw`` is (tokens, *token shape) in units of the stream's type.
 
-    What is ``loaded`` may be given anew: its tiles are tokens, which come over and over.
+    A ``loaded`` one can be replaced while the circuit runs: its tiles are tokens, which come over and over.
     """
 
     raw: Ints
@@ -130,7 +130,7 @@ class FoldedProduct:
 
     Takes ``groups * steps`` tokens (lanes, n) for ``groups`` tokens (lanes, m): those of all steps of the first group, then
     those of the next. ``weights`` has shape (groups, steps, n, m) in units of ``2**-frac``; lanes share them. What is ``loaded``
-    may be given anew.
+    can be replaced while the circuit runs.
     """
 
     weights: Ints
@@ -139,7 +139,7 @@ class FoldedProduct:
 
     @property
     def groups(self) -> int:
-        """Results after one another."""
+        """Results, one after another."""
         return int(self.weights.shape[0])
 
     @property
@@ -248,9 +248,9 @@ class Network:
         return tuple(k for k, process in enumerate(self.processes) if isinstance(process.kind, Sink))
 
 
-def kind_name(kind: Kind) -> str:
+def kind_name(kind: type[Kind]) -> str:
     """The name of a kind of process, in words: ``width converter``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(kind).__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
 
 
 def period(rows: Ints | Numbers) -> int:

@@ -1,13 +1,13 @@
 """When the processes of a network act, how deep the FIFOs between them must be, and what latency and interval follow.
 
-Everything is known beforehand, for rates do not depend on data. Method: the slowest process sets the interval. The network is
+Everything is known in advance, since rates do not depend on data. Method: the slowest process sets the interval. The network is
 scheduled as soon as possible with unbounded FIFOs and inputs that come evenly at that interval; the most slots in use at once
-are the depths. What waits in front of a slow process often takes fewer bits further up (tokens before they become windows): so
+are the depths. What waits before a slow process often takes fewer bits further up (tokens before they become windows): so
 what fills the largest FIFOs is held back, one after another, until all tokens but one or two are taken, which stays if frames
 still follow at the interval and all FIFOs together have fewer bits. FIFOs of the depths found admit that schedule, and
-execution by data-driven rules is monotonic: with the same places every action happens as early or earlier (G. Kahn, "The
+execution by data-driven rules is monotonic: with the same slots every action happens as early or earlier (G. Kahn, "The
 Semantics of a Simple Language for Parallel Programming", IFIP 1974; E. Lee, T. Parks, "Dataflow Process Networks", Proc. IEEE
-83(5), 1995). So no stall at the borders can lock the network up, and no FIFO lowers the rate. A second run with the depths
+83(5), 1995). So no stall at the interface can lock the network up, and no FIFO lowers the rate. A second run with the depths
 found gives the exact cycles.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitsmith.dataflow.processes import Network, Numbers, Process, Source
-from bitsmith.dataflow.timing import Sequencer, Timing, timing
+from bitsmith.dataflow.timing import ProcessTiming, Sequencer, timing
 from bitsmith.errors import ProgramError
 
 _FRAMES = 4
@@ -63,18 +63,27 @@ class Schedule:
     """Frames after which they follow at a steady pace."""
 
     def depth(self, consumer: int, operand: int) -> int:
-        """Places in front of an operand."""
+        """Slots of the FIFO of an operand."""
         return next(fifo.depth for fifo in self.fifos if (fifo.consumer, fifo.operand) == (consumer, operand))
 
 
+def schedule_to_text(found: Schedule) -> str:
+    """Cycles, and a line per FIFO: the process and result that fill it, the process and operand that empty it, its depth."""
+    lines = [f"latency {found.latency}, interval {found.interval}, steady after {found.frames} frames"]
+    for fifo in found.fifos:
+        target = f"memory within {fifo.consumer}" if fifo.operand < 0 else f"{fifo.consumer}.{fifo.operand}"
+        lines.append(f"fifo {fifo.producer}.{fifo.port} -> {target}: {fifo.depth}")
+    return "\n".join(lines) + "\n"
+
+
 def schedule(
-    network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], Timing] = timing
+    network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], ProcessTiming] = timing
 ) -> Schedule:
     """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process.
 
     ``timed``: what each process does, by its latency, where it is not what our hardware does.
     """
-    graph = _Graph(network, latencies, timed)
+    graph = _SequencerGraph(network, latencies, timed)
     interval = graph.interval
     depths = graph.depths(interval)
     alone = graph.span(graph.run(depths, 1, None), network, 1)[0]
@@ -85,7 +94,7 @@ def schedule(
 
 def fifos(network: Network, latencies: Mapping[int, int]) -> tuple[Fifo, ...]:
     """The FIFOs of the schedule alone, which take a fraction of its time."""
-    graph = _Graph(network, latencies, timing)
+    graph = _SequencerGraph(network, latencies, timing)
     return graph.fifos(graph.depths(graph.interval))
 
 
@@ -104,10 +113,12 @@ class _Link:
     """Of a token."""
 
 
-class _Graph:
+class _SequencerGraph:
     """All sequencers of a network and the FIFOs between them."""
 
-    def __init__(self, network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], Timing]) -> None:
+    def __init__(
+        self, network: Network, latencies: Mapping[int, int], timed: Callable[[Process, int], ProcessTiming]
+    ) -> None:
         self.sequencers: list[Sequencer] = []
         self.links: list[_Link] = []
         self.first: list[int] = []
@@ -190,7 +201,7 @@ class _Graph:
         return least
 
     def _is_steady(self, times: Sequence[Numbers], interval: int) -> bool:
-        """Whether the last two frames are alike."""
+        """Return True if the last two frames are alike."""
         return all(
             np.array_equal(at[-one.actions :], at[-2 * one.actions : -one.actions] + interval)
             for at, one in zip(times, self.sequencers, strict=True)
@@ -239,7 +250,7 @@ class _Graph:
         latest = self._latest(times)
         changed, backwards = set(range(len(times))), False
         while changed:
-            # Tokens move in the order of the processes, free places against it.
+            # Tokens move in the order of the processes, free slots against it.
             for number in sorted(changed, reverse=backwards):
                 changed.discard(number)
                 found = _raised(times, times[number], waits[number], self.sequencers[number].gap)

@@ -1,8 +1,8 @@
-"""What each kind of process does in which cycle: the contract between the schedule and the hardware.
+"""The actions of each kind of process, cycle by cycle: the contract between the schedule and the hardware.
 
 A process is one or two *sequencers*. A sequencer repeats a fixed list of actions, one list per frame, one action per cycle at
-most. An action waits until all tokens that it needs are there and all places that it fills are free; it then takes tokens and
-fills places, in that cycle. What it makes is put into its place ``latency`` cycles later and can be seen in the cycle after. A
+most. An action waits until all tokens that it needs are there and all slots that it fills are free; it then takes tokens and
+fills slots, in that cycle. Its results are put into their slots ``latency`` cycles later and can be seen in the cycle after. A
 place is free again in the cycle after its token was taken.
 """
 
@@ -28,7 +28,7 @@ class Sequencer:
         takes: tokens that have been taken when the action is done.
         fills: tokens that have been made when the action is done.
         gap: cycles to the next action.
-        latency: cycles from an action to its results being put into their places.
+        latency: cycles from an action to its results being put into their slots.
     """
 
     needs: Numbers
@@ -49,7 +49,7 @@ class Sequencer:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class ProcessTiming:
     """The sequencers of a process: one, or a writer and a reader of a memory of tokens between them.
 
     The writer takes the process's operands and fills the memory, the reader needs and takes tokens of the memory and fills the
@@ -59,7 +59,7 @@ class Timing:
     sequencers: tuple[Sequencer, ...]
 
 
-def timing(process: Process, latency: int) -> Timing:
+def timing(process: Process, latency: int) -> ProcessTiming:
     """The timing of ``process``; ``latency`` is that of the pipeline of a map, a fold, or the body of a scan (else 0)."""
     kind = process.kind
     match kind:
@@ -99,12 +99,12 @@ def _single(
     latency: int,
     gap: int = 1,
     needs: Sequence[Numbers] | None = None,
-) -> Timing:
+) -> ProcessTiming:
     actions = len((*takes, *fills)[0])
     first, second, third = (
         np.array(part, dtype=np.int64).reshape(len(part), actions) for part in (needs or takes, takes, fills)
     )
-    return Timing((Sequencer(first, second, third, gap, latency),))
+    return ProcessTiming((Sequencer(first, second, third, gap, latency),))
 
 
 def _all(tokens: int) -> Numbers:
@@ -117,7 +117,7 @@ def _every(actions: int, count: int) -> Numbers:
     return np.arange(1, actions + 1) // count
 
 
-def _width_converter(kind: kinds.WidthConverter, process: Process) -> Timing:
+def _width_converter(kind: kinds.WidthConverter, process: Process) -> ProcessTiming:
     """A token is split from where it waits, and taken with its last part; parts are gathered as they come."""
     have, want = process.takes[0], process.results[0]
     if have.token.size < want.token.size:
@@ -128,7 +128,7 @@ def _width_converter(kind: kinds.WidthConverter, process: Process) -> Timing:
     return _single([_every(actions, parts)], [_all(actions)], latency=0, needs=[needs])
 
 
-def _window(kind: kinds.Window, process: Process) -> Timing:
+def _window(kind: kinds.Window, process: Process) -> ProcessTiming:
     """Tokens of the padded tensor in order: real ones are taken, those of the padding are made up."""
     inside, complete = window_actions(kind.op, process.takes[0].grid)
     return _single([np.cumsum(inside)], [np.cumsum(complete)], latency=0)
@@ -150,12 +150,12 @@ def window_actions(op: ops.Window, grid: kinds.Grid) -> tuple[Numbers, Numbers]:
 
 
 def is_monotone(source: Numbers) -> bool:
-    """Whether tokens leave in the order in which they come, some dropped, repeated, or zeros in between."""
+    """Return True if tokens leave in the order in which they come, some dropped, repeated, or zeros in between."""
     real = source[source >= 0]
     return bool(np.all(np.diff(real) >= 0))
 
 
-def reorder_timing(source: Numbers, tokens: int) -> Timing:
+def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
     """Without going back in the order, one sequencer at the head of the operand's FIFO; else a memory of tokens."""
     if is_monotone(source):
         return _single(*_monotone(source, tokens))
@@ -169,7 +169,7 @@ def reorder_timing(source: Numbers, tokens: int) -> Timing:
     writes = _all(tokens).reshape(1, -1)
     write = Sequencer(writes, writes, writes)
     read = Sequencer(needs.reshape(1, -1), freed.reshape(1, -1), reads.reshape(1, -1), latency=1)
-    return Timing((write, read))
+    return ProcessTiming((write, read))
 
 
 def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers], int, int, list[Numbers]]:
@@ -202,9 +202,9 @@ def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers
 
 
 def product_latency(n: int) -> int:
-    """Cycles from the last action of a result of a fold over ``n`` operands at once to its put.
+    """Cycles from the last action of a result of a folded product over ``n`` operands at once to its put.
 
-    Registers lie twice after the operands, after the products and every second level of the adder tree, and in the accumulator.
+    Registers are after the operands (two), the products and every second level of the adder tree, and in the accumulator.
     """
     return 4 + (n - 1).bit_length() // 2
 

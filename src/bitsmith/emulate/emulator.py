@@ -8,23 +8,20 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from bitsmith.emulate.bind import bind
+from bitsmith.emulate.linear import Float64s
 from bitsmith.emulate.quantize import checked, fast, quantize_exactly, quantize_into
 from bitsmith.emulate.storage import StoragePlan, plan_storage
-from bitsmith.emulate.transfer import checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
+from bitsmith.emulate.transfer import Raws, checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Linear, MatMul, Parameter
 from bitsmith.ir.program import Output, Program
-
-Reals: TypeAlias = npt.NDArray[np.float64]
-Raws: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
 
 CHUNK_BYTES = 1 << 20
 """The largest tensor of a chunk has about this size: measured best between the cost of calls and that of cache misses."""
@@ -65,15 +62,15 @@ class Emulator:
         outside = quantize_into(op, array, raw) if len(array) else 0
         return np.ascontiguousarray(np.moveaxis(raw, -1, 0)).astype(np.int64), outside
 
-    def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Reals]:
+    def run(self, inputs: Sequence[npt.ArrayLike]) -> list[Float64s]:
         """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
         return self._run_reals(self._outputs, inputs)[0]
 
-    def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Reals], list[int]]:
+    def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
         """As :meth:`run`, and for each input how many of its values were outside its range."""
         return self._run_reals(self._outputs, inputs)
 
-    def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Reals], dict[str, Reals], list[int]]:
+    def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
         """As :meth:`run_counted`, in the same run with the real values of the program's probes by name."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
@@ -106,7 +103,7 @@ class Emulator:
         self._outputs.execute(batch, self.threads, load, store)
         return results
 
-    def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Reals], list[int]]:
+    def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
         ops = self.program.input_ops()
         if len(inputs) != len(ops):
             raise InputDataError(

@@ -12,10 +12,9 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.ir.types import Ints, Overflow, Rounding
 
 FloatArray: TypeAlias = npt.NDArray[np.float32 | np.float64]
-Objects: TypeAlias = npt.NDArray[np.object_]
 Kernel: TypeAlias = Callable[[], object]
 
 
@@ -63,9 +62,7 @@ def _round_half(x: FloatArray, out: FloatArray, rounding: Rounding) -> None:
     np.subtract(out, down, out)
 
 
-def folder(
-    x: FloatArray, lo: Objects, hi: Objects, overflow: Overflow, scratch: Callable[[], FloatArray]
-) -> list[Kernel]:
+def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Callable[[], FloatArray]) -> list[Kernel]:
     """Steps that bring the integers ``x`` into ``lo..hi`` in place; the bounds broadcast against ``x``.
 
     ``scratch`` gives an array like ``x`` for intermediate results, if one is needed.
@@ -84,8 +81,8 @@ def folder(
             assert_never(overflow)
 
 
-def _bound(x: FloatArray, value: Objects) -> float | FloatArray:
-    """A bound as a number if there is one only (numpy is faster then), else in the precision of ``x``."""
+def _bound(x: FloatArray, value: Ints) -> float | FloatArray:
+    """A bound as a number if there is only one (numpy is faster then), else in the precision of ``x``."""
     array = np.asarray(value)
     return float(array.ravel()[0]) if array.size == 1 else array.astype(x.dtype)
 
@@ -94,10 +91,10 @@ def _zero_outside(x: FloatArray, least: float | FloatArray, most: float | FloatA
     np.copyto(x, 0, where=(x < least) | (x > most))
 
 
-def _wrap(x: FloatArray, lo: Objects, span: Objects, scratch: Callable[[], FloatArray]) -> list[Kernel]:
+def _wrap(x: FloatArray, lo: Ints, span: Ints, scratch: Callable[[], FloatArray]) -> list[Kernel]:
     least, length = _bound(x, lo), _bound(x, span)
     if not bool(np.all((span & (span - 1)) == 0)):
-        # A range that is no number format; the remainder of floats is exact, only slow.
+        # The size of the range is not a power of two: the remainder of floats is exact, but slow.
         return [
             partial(np.subtract, x, least, out=x),
             partial(np.remainder, x, length, out=x),

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Rounding
+from bitsmith.ir.types import Ints, Rounding
 
 BITS = 30
 MASK = (1 << BITS) - 1
@@ -24,7 +24,6 @@ TOP_BITS = 62
 
 Int64s: TypeAlias = npt.NDArray[np.int64]
 Limbs: TypeAlias = tuple[Int64s, ...]
-Objects: TypeAlias = npt.NDArray[np.object_]
 Computation: TypeAlias = Callable[[], Limbs]
 LimbFunction: TypeAlias = Callable[[Limbs], Limbs]
 
@@ -34,15 +33,15 @@ def limbs_for(bits: int) -> int:
     return 1 + max(0, -(-(bits - TOP_BITS) // BITS))
 
 
-def from_objects(values: Objects, count: int) -> Limbs:
+def from_objects(values: Ints, count: int) -> Limbs:
     """Python integers as ``count`` limbs."""
     parts = [np.asarray((values >> (BITS * k)) & MASK).astype(np.int64) for k in range(count - 1)]
     return (*parts, np.asarray(values >> (BITS * (count - 1))).astype(np.int64))
 
 
-def to_objects(x: Limbs) -> Objects:
+def to_objects(x: Limbs) -> Ints:
     """The Python integers."""
-    result: Objects = x[-1].astype(np.object_)
+    result: Ints = x[-1].astype(np.object_)
     for part in reversed(x[:-1]):
         result = (result << BITS) + part.astype(np.object_)
     return result
@@ -237,7 +236,7 @@ def _number(value: int, count: int) -> Limbs:
     return from_objects(np.asarray([value], dtype=np.object_), count)
 
 
-def wrapper(lo: Objects, span: Objects, count: int) -> LimbFunction:
+def wrapper(lo: Ints, span: Ints, count: int) -> LimbFunction:
     """A function that brings numbers into ``lo..lo + span - 1``, modulo ``span``.
 
     ``count`` limbs must hold the operand minus ``lo``, and the result.
@@ -249,5 +248,5 @@ def wrapper(lo: Objects, span: Objects, count: int) -> LimbFunction:
     if count == 1:
         divisor = span.astype(np.int64)
         return lambda x: (np.mod(x[0] - base[0], divisor) + base[0],)
-    # Ranges that are no number format and beyond 62 bits: nobody can write one, but the oracle knows what they mean.
+    # Sizes beyond 62 bits that are not powers of two: users cannot write them, but programs can have them.
     return lambda x: from_objects((to_objects(x) - lo) % span + lo, count)

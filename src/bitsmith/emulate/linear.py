@@ -17,7 +17,7 @@ from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
 from bitsmith.emulate.storage import channel_scale, position_free
 from bitsmith.emulate.workspace import StoredValue, Workspace
 from bitsmith.ir.scaling import channel_frac
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import Ints, objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
 ROWS_BYTES = 1 << 18
@@ -73,7 +73,7 @@ def _scaled(ws: Workspace, x: StoredValue) -> FloatArray:
     return scaled.astype(np.float32) if storage.kind is NumberKind.FLOAT32 else np.ascontiguousarray(scaled)
 
 
-def _channel_magnitude(x: StoredValue) -> npt.NDArray[np.object_]:
+def _channel_magnitude(x: StoredValue) -> Ints:
     top = magnitude(x.type).max(axis=tuple(range(len(x.type.shape) - 1)))
     return np.broadcast_to(objects(top).reshape(-1), (x.type.shape[-1],))
 
@@ -119,7 +119,7 @@ def _sizes(x_bits: int, weight_bits: int, room: int) -> tuple[int, int]:
     return best[1], best[2]
 
 
-def _split_weights(weights: npt.NDArray[np.object_], size: int) -> list[Float64s]:
+def _split_weights(weights: Ints, size: int) -> list[Float64s]:
     """Transposed pieces of ``size`` bits, least significant first; the last one is signed."""
     parts = []
     rest = weights.T

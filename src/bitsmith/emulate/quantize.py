@@ -12,10 +12,9 @@ from bitsmith.emulate.floats import FloatArray, folder, rounder
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
 from bitsmith.ir.rounding import drop_bits, fold_overflow
-from bitsmith.ir.types import Overflow, objects
+from bitsmith.ir.types import Ints, Overflow, objects
 
 Reals: TypeAlias = npt.NDArray[np.floating | np.integer]
-Objects: TypeAlias = npt.NDArray[np.object_]
 
 EXACT = 1 << 52
 """Integers up to here have room for one more bit in a float64."""
@@ -44,7 +43,7 @@ def checked(op: Input, x: npt.ArrayLike) -> Reals:
 
 
 def fast(op: Input) -> bool:
-    """Whether the raw values of ``op`` are float64 numbers with a bit to spare."""
+    """True if the raw values of ``op`` are float64 numbers with a bit to spare."""
     return max(int(np.max(abs(op.lo))), int(np.max(abs(op.hi)))) < EXACT
 
 
@@ -76,7 +75,7 @@ def quantize_into(op: Input, x: Reals, raw: npt.NDArray[np.float64]) -> int:
 
 
 def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
-    """Whether ``x`` times a power of two is what ``raw`` holds: integers may be too long, tiny numbers underflow."""
+    """True if ``raw`` is exactly ``x`` times a power of two: integers may be too long, and tiny numbers underflow."""
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size:
         return int(x.max()) <= 1 << 53 and int(x.min()) >= -(1 << 53)
     if x.dtype == np.float64 and bool(np.any(op.frac < 0)):
@@ -85,7 +84,7 @@ def _scaled_exactly(op: Input, x: Reals, raw: FloatArray) -> bool:
     return True
 
 
-def quantize_exactly(op: Input, x: Reals) -> tuple[Objects, int]:
+def quantize_exactly(op: Input, x: Reals) -> tuple[Ints, int]:
     """Raw values (batch, *shape) as Python integers, and the count of values outside; slow, for any input.
 
     Raises:

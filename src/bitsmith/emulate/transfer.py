@@ -13,9 +13,9 @@ from bitsmith.emulate.quantize import Reals, fast, quantize_exactly, quantize_in
 from bitsmith.emulate.workspace import StoredValue, factors
 from bitsmith.errors import InputDataError
 from bitsmith.ir.ops import Input
-from bitsmith.ir.types import IntArray, TensorType, objects
+from bitsmith.ir.types import IntArray, Ints, TensorType, objects
 
-Raws: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+Raws: TypeAlias = npt.NDArray[np.int64] | Ints
 
 
 def checked_raw(name: str, kind: TensorType, x: npt.ArrayLike) -> IntArray:
@@ -35,7 +35,7 @@ def checked_raw(name: str, kind: TensorType, x: npt.ArrayLike) -> IntArray:
     return array
 
 
-def narrow(raw: npt.NDArray[np.object_], kind: TensorType) -> Raws:
+def narrow(raw: Ints, kind: TensorType) -> Raws:
     """Python integers as int64, if values of ``kind`` are no wider."""
     return raw.astype(np.int64) if kind.max_width <= 63 else raw
 

@@ -30,7 +30,7 @@ DTYPES: dict[NumberKind, np.dtype[np.float32 | np.float64 | np.int64]] = {
 
 
 class Buffer:
-    """Bytes that values share until the last of them is gone."""
+    """Memory that values share until the last of them is dropped."""
 
     __slots__ = ("bytes", "users")
 
@@ -58,7 +58,7 @@ class StoredValue:
 
     @property
     def varies(self) -> bool:
-        """Whether the value depends on the inputs (constants live in no buffer)."""
+        """True if the value depends on the inputs (constants live in no buffer)."""
         return bool(self.buffers)
 
     @property
@@ -96,7 +96,7 @@ class Workspace:
                 self._last_use[arg] = index
 
     def keep(self, nodes: Sequence[int]) -> None:
-        """Never give away the buffers of ``nodes``."""
+        """Never reuse the buffers of ``nodes``."""
         for index in nodes:
             self._last_use[index] = len(self.plan.program.nodes)
 
@@ -233,7 +233,7 @@ class Workspace:
 
 
 def same(a: Fracs, b: Fracs) -> bool:
-    """Whether two scales are equal wherever they apply."""
+    """True if two scales are equal wherever they apply."""
     return bool(np.all(a == b))
 
 

@@ -37,8 +37,8 @@ class Fit:
         return {name: factor for name, factor in self.directives.reuse.items() if factor > 1}
 
     @property
-    def said(self) -> str:
-        """The choice in the words of the configuration."""
+    def description(self) -> str:
+        """The choice, in the words of the configuration."""
         factors = ", ".join(f"{name}: {factor}" for name, factor in self.reuse.items())
         same = len(set(self.reuse.values())) == 1 and self.directives.parallel
         chosen = f"ReuseFactor {next(iter(self.reuse.values()))} for the model" if same else f"ReuseFactor {factors}"
@@ -46,7 +46,7 @@ class Fit:
 
 
 def fits(size: Size, part: Part) -> bool:
-    """Whether a circuit of ``size`` fits ``part``, with room for routing."""
+    """Return True if a circuit of ``size`` fits ``part``, with room for routing."""
     return (
         size.lut <= _FULL * part.luts
         and size.ff <= _FULL * part.ffs
@@ -56,7 +56,7 @@ def fits(size: Size, part: Part) -> bool:
 
 
 def _has_room(size: Size, part: Part) -> bool:
-    """Whether a circuit is to be proposed: multiplier blocks stand in few rows of a die, and wires crowd where all are in use."""
+    """Return True if a circuit can be proposed: multiplier blocks are in few rows of a die, where wires crowd if all are used."""
     return fits(size, part) and size.dsp <= _FULL * part.dsps
 
 

@@ -52,7 +52,7 @@ _MEMORY_LUTS_PER_BIT = 1.5
 
 _MEMORY_WORDS = 16
 _REGISTERS = 2
-"""FIFOs of so many places have no memory."""
+"""FIFOs of so many slots have no memory."""
 
 _SELECT_LUTS_PER_BIT = 0.67
 """Per bit from which a part is selected, in multiplexers of two."""
@@ -61,7 +61,7 @@ _WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.
 """What takes no logic."""
 
 _FIFO_LUTS, _FIFO_FFS = 18, 12
-"""Counters and flags of a FIFO, and of the process behind it."""
+"""Counters and flags of a FIFO, and of the process after it."""
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
 """Counters of a memory that can be loaded."""
@@ -90,7 +90,7 @@ class Size:
     bram: int = 0
 
     def section(self) -> dict[str, int | str]:
-        """The figures as a section of a report, with who says so."""
+        """The figures as a section of a report, with their author."""
         return {"LUT": self.lut, "FF": self.ff, "DSP": self.dsp, "BRAM": self.bram, "Tool": "bitsmith estimate"}
 
 
@@ -212,7 +212,7 @@ class _Count:
         self.ff += (self.lut - before) * _REGISTERS_PER_LUT
 
     def fold(self, kind: FoldedProduct, x: TensorType, y: TensorType) -> None:
-        """A tile of multipliers, the adders behind it, their registers, and the weights' memory."""
+        """A tile of multipliers, the adders after it, their registers, and the weights' memory."""
         groups, steps, n, m = kind.weights.shape
         lanes, operand, result = x.shape[0], max(x.max_width, 1), max(y.max_width, 1)
         made = multipliers(kind, x, y, self._area.block)
@@ -221,7 +221,7 @@ class _Count:
         self.add(lanes * (n - 1) * m, made.product)
         if steps > 1:
             self.add(lanes * m, result)
-        # Registers stand behind operands and weights, products and every second level of adders.
+        # There are registers after operands and weights, products and every second level of adders.
         self.ff += 2 * lanes * n * operand + n * m * made.weight + lanes * m * result
         terms = n
         for level in range(0, (n - 1).bit_length() + 1, 2):
@@ -246,7 +246,7 @@ class _Count:
         self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
 
     def registers(self, words: int, bits: float) -> None:
-        """The slots of a FIFO as registers, each filled from outside or from the one behind it."""
+        """The slots of a FIFO as registers, each filled from outside or from the one after it."""
         self.ff += words * bits
         self.lut += (words - 1) * bits * self._area.mux2_luts.per_bit
 

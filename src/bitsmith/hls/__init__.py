@@ -5,7 +5,7 @@ a layer, runs a tool or writes a file.
 """
 
 from bitsmith.hls.project import HlsProject, HlsTarget, Port
-from bitsmith.hls.streams import write_demanded
+from bitsmith.hls.streams import write_project
 from bitsmith.hls.writer import write
 
-__all__ = ["HlsProject", "HlsTarget", "Port", "write", "write_demanded"]
+__all__ = ["HlsProject", "HlsTarget", "Port", "write", "write_project"]

@@ -1,115 +1,112 @@
-"""Puts the parts of a project together: its headers, its source, its test bench and bridge, the vendor's files."""
+"""Puts a project together: its headers, its source, its test bench and bridge, the vendor's files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bitsmith.hls.bench import bridge_source, test_bench
 from bitsmith.hls.headers import BESIDE, KERNELS, STREAM_KERNELS, kernel
 from bitsmith.hls.names import comment
-from bitsmith.hls.project import Design, HlsProject, HlsTarget, Port
+from bitsmith.hls.project import HlsDesign, HlsProject, HlsTarget, Port
 from bitsmith.hls.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a writer has made.
+class TopFunction:
+    """The top function: lines before it and at the head of its body, and its body.
 
-    Args:
-        top: the top function's name; all else is in namespace ``space``.
-        scope: types and constants.
-        functions: texts of the functions that the top function calls.
-        parameters: those of the top function.
-        before_top, head, body: lines in front of the top function, at the head of its body, and its body.
-        unrolled: it takes a sample in every cycle; else it is a network of processes.
+    ``unrolled``: it takes a sample in every cycle; else it is a network of processes.
     """
 
-    top: str
-    space: str
-    scope: Scope
-    functions: tuple[str, ...]
+    name: str
     parameters: tuple[str, ...]
-    before_top: tuple[str, ...]
+    before: tuple[str, ...]
     head: tuple[str, ...]
     body: tuple[str, ...]
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
     unrolled: bool
+
+    @property
+    def space(self) -> str:
+        """The namespace of what it calls."""
+        return namespace(self.name)
+
+    @property
+    def prototype(self) -> str:
+        """Its declaration without a semicolon."""
+        return f"void {self.name}({', '.join(self.parameters)})"
 
 
 def namespace(top: str) -> str:
-    """The namespace of what the top function calls."""
+    """The namespace of what the top function ``top`` calls."""
     return f"{top}_layers"
 
 
-def assembled(parts: Parts, target: HlsTarget) -> HlsProject:
-    """The project of ``parts``."""
-    return _Assembly(parts, target).project()
+def assembled(
+    target: HlsTarget,
+    scope: Scope,
+    functions: Sequence[str],
+    top: TopFunction,
+    inputs: tuple[Port, ...],
+    outputs: tuple[Port, ...],
+) -> HlsProject:
+    """The project of a top function and of the texts of the functions that it calls; ``scope`` has types and constants."""
+    dialect, name, streamed = scope.dialect, top.name, not top.unrolled
+    title = f"// Written by {comment(target.tool)}, project {comment(target.digest)}."
+    files = {
+        f"firmware/{name}.h": _header(title, top),
+        f"firmware/{name}.cpp": _source(title, scope, functions, top),
+        "firmware/types.h": _types(title, top.space, scope),
+        **{f"firmware/weights/{key}.h": _weights(title, top.space, key, text) for key, text in scope.weights().items()},
+        **{f"firmware/weights/{key}.txt": text for key, text in scope.texts.items()},
+        **{f"firmware/bitsmith/{key}": text for key, text in _kernels(scope, streamed=streamed).items()},
+        f"{name}_test.cpp": test_bench(name, title, inputs, outputs, dialect.bench, dialect.streams),
+        f"{name}_bridge.cpp": bridge_source(name, title, inputs, outputs, dialect.streams),
+        **dialect.sources(HlsDesign(name, title, target, inputs, outputs, top.unrolled)),
+        **dialect.scripts(target),
+    }
+    return HlsProject(name, files, inputs, outputs, f"{name}_bridge.cpp", f"{name}_bridge")
 
 
-class _Assembly:
-    def __init__(self, parts: Parts, target: HlsTarget) -> None:
-        self._parts = parts
-        self._target = target
-        self._dialect = parts.scope.dialect
-        self._title = f"// Written by {comment(target.tool)}, project {comment(target.digest)}."
+def _kernels(scope: Scope, *, streamed: bool) -> Mapping[str, str]:
+    names = (*KERNELS, *(STREAM_KERNELS if streamed else ()), *BESIDE)
+    return {name: kernel(name) for name in names} | dict(scope.dialect.headers(streamed=streamed))
 
-    def project(self) -> HlsProject:
-        """All files."""
-        parts, dialect, title = self._parts, self._dialect, self._title
-        top, inputs, outputs = parts.top, parts.inputs, parts.outputs
-        files = {
-            f"firmware/{top}.h": self._header(),
-            f"firmware/{top}.cpp": self._source(),
-            "firmware/types.h": self._types(),
-        }
-        for function, text in parts.scope.weights().items():
-            guard = f"{parts.space}_{function}_weights_h".upper()
-            files[f"firmware/weights/{function}.h"] = self._guarded(guard, "Constants as raw values.", text)
-        files |= {f"firmware/weights/{name}.txt": text for name, text in parts.scope.texts.items()}
-        files |= {f"firmware/bitsmith/{name}": text for name, text in self._kernels().items()}
-        files[f"{top}_test.cpp"] = test_bench(top, title, inputs, outputs, dialect.bench, dialect.streams)
-        files[f"{top}_bridge.cpp"] = bridge_source(top, title, inputs, outputs, dialect.streams)
-        files |= dialect.sources(Design(top, title, self._target, inputs, outputs, parts.unrolled))
-        files |= dialect.scripts(self._target)
-        return HlsProject(top, files, inputs, outputs, f"{top}_bridge.cpp", f"{top}_bridge")
 
-    def _kernels(self) -> Mapping[str, str]:
-        streamed = not self._parts.unrolled
-        names = (*KERNELS, *(STREAM_KERNELS if streamed else ()), *BESIDE)
-        return {name: kernel(name) for name in names} | dict(self._dialect.headers(streamed=streamed))
+def _header(title: str, top: TopFunction) -> str:
+    text = f'#include "types.h"\n\n{top.prototype};\n'
+    return _guarded(title, f"{top.space}_top_h", "The top function.", text)
 
-    def _prototype(self) -> str:
-        return f"void {self._parts.top}({', '.join(self._parts.parameters)})"
 
-    def _header(self) -> str:
-        return self._guarded(
-            f"{self._parts.space}_top_h".upper(),
-            "The top function.",
-            f'#include "types.h"\n\n{self._prototype()};\n',
-            wrap=False,
-        )
+def _types(title: str, space: str, scope: Scope) -> str:
+    text = f'#include "bitsmith/kernels.h"\n\n{_in_namespace(space, _lines(scope.typedefs))}'
+    return _guarded(title, f"{space}_types_h", "Types of all tensors.", text)
 
-    def _types(self) -> str:
-        space = self._parts.space
-        text = "\n".join(self._parts.scope.typedefs) + "\n"
-        body = f'#include "bitsmith/kernels.h"\n\nnamespace {space} {{\n\n{text}\n}} // namespace {space}\n'
-        return self._guarded(f"{space}_types_h".upper(), "Types of all tensors.", body, wrap=False)
 
-    def _guarded(self, guard: str, about: str, text: str, *, wrap: bool = True) -> str:
-        if wrap:
-            space = self._parts.space
-            text = f"#include <stdint.h>\n\nnamespace {space} {{\n\n{text}\n}} // namespace {space}\n"
-        return f"{self._title}\n// {about}\n#ifndef {guard}\n#define {guard}\n\n{text}\n#endif\n"
+def _weights(title: str, space: str, function: str, constants: str) -> str:
+    text = f"#include <stdint.h>\n\n{_in_namespace(space, constants)}"
+    return _guarded(title, f"{space}_{function}_weights_h", "Constants as raw values.", text)
 
-    def _source(self) -> str:
-        parts = self._parts
-        includes = [f'#include "{parts.top}.h"', ""]
-        includes += [f'#include "weights/{function}.h"' for function in parts.scope.weights()]
-        lines = [self._title, *includes, "", f"namespace {parts.space} {{", "", *parts.functions]
-        lines += [f"}} // namespace {parts.space}", "", *parts.before_top, f"{self._prototype()} {{", *parts.head]
-        return "\n".join([*lines, *map(indented, parts.body), "}", ""])
+
+def _in_namespace(space: str, text: str) -> str:
+    return f"namespace {space} {{\n\n{text}\n}} // namespace {space}\n"
+
+
+def _guarded(title: str, guard: str, about: str, text: str) -> str:
+    """The text of a header."""
+    guard = guard.upper()
+    return f"{title}\n// {about}\n#ifndef {guard}\n#define {guard}\n\n{text}\n#endif\n"
+
+
+def _source(title: str, scope: Scope, functions: Sequence[str], top: TopFunction) -> str:
+    includes = [f'#include "{top.name}.h"', "", *(f'#include "weights/{key}.h"' for key in scope.weights())]
+    lines = [title, *includes, "", f"namespace {top.space} {{", "", *functions]
+    lines += [f"}} // namespace {top.space}", "", *top.before, f"{top.prototype} {{", *top.head]
+    return _lines([*lines, *map(indented, top.body), "}"])
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"
 
 
 def indented(line: str) -> str:

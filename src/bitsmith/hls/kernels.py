@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import ProgramError, UnsupportedError
 from bitsmith.hls.assembly import indented
-from bitsmith.hls.broadcasting import spread, suffix
+from bitsmith.hls.broadcasting import repeated, suffix
 from bitsmith.hls.runs import Run, body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw, scalar_of
 from bitsmith.hls.scope import Scope, Variable
@@ -24,13 +25,25 @@ from bitsmith.ir.types import Fracs, Ints, Overflow, TensorType, compact, object
 from bitsmith.rtl.names import Names
 
 
-class FunctionWriter:
-    """Writes the function called ``name`` that computes ``run``; functions that it needs come first in ``texts``."""
+@dataclass(frozen=True, slots=True)
+class Function:
+    """Texts of a function, of which it is the last, and the parameters that are its results."""
 
-    def __init__(self, program: Program, run: Run, name: str, scope: Scope, parameters: dict[int, Variable]) -> None:
-        """``parameters`` gives the types of operands that are already declared elsewhere."""
-        self.texts: list[str] = []
-        self.results: list[Variable] = []
+    texts: list[str]
+    results: list[Variable]
+
+
+def write_function(program: Program, run: Run, name: str, scope: Scope, parameters: dict[int, Variable]) -> Function:
+    """The function called ``name`` that computes ``run``.
+
+    ``parameters`` has the types of operands, which are already declared elsewhere.
+    """
+    return _FunctionWriter(program, run, name, scope).write(parameters)
+
+
+class _FunctionWriter:
+    def __init__(self, program: Program, run: Run, name: str, scope: Scope) -> None:
+        self._texts: list[str] = []
         self._program = program
         self._run = run
         self._name = name
@@ -39,24 +52,13 @@ class FunctionWriter:
         self._lines: list[str] = []
         self._tables: list[str] = []
         self._values: dict[int, Variable] = {}
-        self._write(parameters)
 
-    def _write(self, parameters: dict[int, Variable]) -> None:
+    def write(self, parameters: dict[int, Variable]) -> Function:
+        """Declare parameters, write the nodes, and put the function together."""
         run, nodes = self._run, self._program.nodes
-        operands = []
-        for index in run.operands:
-            given = parameters[index]
-            variable = Variable(self._locals.unique("x"), given.type_name, given.scalar, given.shape)
-            operands.append(variable)
-            self._values[index] = variable
-        copied: list[tuple[int, Variable]] = []
-        for index in run.results:
-            variable = self._declare("result", nodes[index].type)
-            self.results.append(variable)
-            if index in run.nodes and index not in self._values:
-                self._values[index] = variable
-            else:
-                copied.append((index, variable))
+        operands = [self._operand(index, parameters[index]) for index in run.operands]
+        results = [self._declare("result", nodes[index].type) for index in run.results]
+        copied = self._place(results)
         returned = set(self._values) - set(run.operands)
         for index in run.nodes:
             self._node(index, nodes[index], returned)
@@ -65,23 +67,40 @@ class FunctionWriter:
         used = {arg for index in run.nodes for arg in nodes[index].args} | {index for index, _ in copied}
         unused = [self._values[index].name for index in run.operands if index not in used]
         self._lines += [f"(void){name};" for name in unused]
-        doc = self._documentation(operands)
-        arguments = [f"const {variable.declaration}" for variable in operands]
-        arguments += [variable.declaration for variable in self.results]
-        dialect = self._scope.dialect
-        arrays = tuple(variable.name for variable in (*operands, *self.results))
-        pragmas = [*dialect.in_layer, *dialect.arrays.head(arrays, tuple(self._tables))]
-        lines = [*doc, f"void {self._name}({', '.join(arguments)}) {{"]
-        self.texts.append("\n".join([*lines, *pragmas, *(indented(line) for line in self._lines), "}\n"]))
+        return Function([*self._texts, self._function(operands, results)], results)
 
-    def _documentation(self, operands: Sequence[Variable]) -> list[str]:
+    def _operand(self, index: int, given: Variable) -> Variable:
+        """A parameter for the value of a node."""
+        self._values[index] = Variable(self._locals.unique("x"), given.type_name, given.scalar, given.shape)
+        return self._values[index]
+
+    def _place(self, results: Sequence[Variable]) -> list[tuple[int, Variable]]:
+        """Let nodes compute straight into the results; returns those into which a value must be copied."""
+        copied: list[tuple[int, Variable]] = []
+        for index, variable in zip(self._run.results, results, strict=True):
+            if index in self._run.nodes and index not in self._values:
+                self._values[index] = variable
+            else:
+                copied.append((index, variable))
+        return copied
+
+    def _function(self, operands: Sequence[Variable], results: Sequence[Variable]) -> str:
+        """The text of the function around its lines."""
+        arguments = [*(f"const {variable.declaration}" for variable in operands), *(v.declaration for v in results)]
+        dialect = self._scope.dialect
+        arrays = tuple(variable.name for variable in (*operands, *results))
+        pragmas = [*dialect.in_layer, *dialect.arrays.head(arrays, tuple(self._tables))]
+        head = [*self._documentation(operands, results), f"void {self._name}({', '.join(arguments)}) {{"]
+        return "\n".join([*head, *pragmas, *map(indented, self._lines), "}\n"])
+
+    def _documentation(self, operands: Sequence[Variable], results: Sequence[Variable]) -> list[str]:
         steps = [
             f"{type(self._program.nodes[index].op).__name__.lower()} -> {self._program.nodes[index].type}"
             for index in self._run.nodes
         ]
         head = ", ".join(f"{v.name} {_shape(v.shape)}" for v in operands) or "constants"
         return [
-            f"/// {head} to {', '.join(f'{v.name} {_shape(v.shape)}' for v in self.results)}:",
+            f"/// {head} to {', '.join(f'{v.name} {_shape(v.shape)}' for v in results)}:",
             *(f"///   {step}" for step in steps),
         ]
 
@@ -157,7 +176,7 @@ class FunctionWriter:
                 name = self._scope.typedef(f"{self._name}_signed_t", both)
                 self._call("abs", [name, result.size], [operands[0].name, result.name])
             case ops.Shift():
-                amount = spread(op.amount, result.shape)
+                amount = repeated(op.amount, result.shape)
                 names = [operands[0].name, self._array("amount", amount), result.name]
                 self._call("shift", [result.size, amount.size], names)
             case ops.Sum() | ops.AMax():
@@ -245,9 +264,9 @@ class FunctionWriter:
         frac = op.frac.reshape((1,) * (len(x.shape) - op.frac.ndim) + op.frac.shape)
         scaled = objects(op.values) << objects(result.scalar.frac - frac)[..., None]
         entries = scaled.shape[-1]
-        tables = spread(_numbered(scaled.shape[:-1]), x.shape)
+        tables = repeated(_numbered(scaled.shape[:-1]), x.shape)
         values = scaled.reshape(-1, entries)[tables.reshape(-1).astype(np.int64)]
-        drop = spread(x.scalar.frac - kind.frac, x.shape)
+        drop = repeated(x.scalar.frac - kind.frac, x.shape)
         names = [
             x.name,
             self._array("drop", drop),
@@ -284,7 +303,7 @@ class FunctionWriter:
         odd = ~_powers_of_two(objects(hi - lo + 1))
         if bool(np.any(odd & ~safe)):
             raise UnsupportedError(
-                "a cast that wraps in a range that is no number format",
+                "a cast that wraps in a range that is not that of a number format",
                 where=self._name,
                 remedy="use SAT, or a range of a power of two of values",
             )
@@ -292,7 +311,7 @@ class FunctionWriter:
         return objects(np.where(odd, whole, hi))
 
     def _cast_within(self, op: ops.Cast, parts: tuple[Ints, Ints, Ints], x: Variable, result: Variable) -> None:
-        frac, lo, hi = (spread(part, x.shape) for part in parts)
+        frac, lo, hi = (repeated(part, x.shape) for part in parts)
         left = max(0, int(frac.max()) - x.scalar.frac)
         bits = x.scalar.width + 1 + left
         # Beyond all bits of the operand it no longer matters how many are dropped.
@@ -316,8 +335,8 @@ class FunctionWriter:
             kind = op.body.nodes[index].type
             type_name = self._scope.typedef(f"{name}_in_t", common_format(kind))
             inputs[index] = Variable(self._locals.unique("step_in"), type_name, common_format(kind), kind.shape)
-        step = FunctionWriter(op.body, run, name, self._scope, inputs)
-        self.texts += step.texts
+        step = write_function(op.body, run, name, self._scope, inputs)
+        self._texts += step.texts
         given = list(inputs.values())
         outs = [Variable(self._locals.unique("step_out"), out.type_name, out.scalar, out.shape) for out in step.results]
         steps = operands[op.states].shape[0]

@@ -13,7 +13,7 @@ from bitsmith.dataflow import processes as kinds
 from bitsmith.dataflow.processes import Numbers, Process, union_type
 from bitsmith.dataflow.timing import is_monotone, window_actions
 from bitsmith.hls.assembly import indented
-from bitsmith.hls.kernels import FunctionWriter
+from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment
 from bitsmith.hls.runs import body
 from bitsmith.hls.scalar import Scalar, accumulator, common_format, common_raw
@@ -30,7 +30,7 @@ _LEAST_ROW = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class StreamType:
     """A stream as a process sees it: the C++ types of the stream, of its tokens and of their elements; tokens per frame."""
 
     stream: str
@@ -46,15 +46,23 @@ class Ends:
         return math.prod(self.shape)
 
 
-def process_texts(process: Process, name: str, takes: Sequence[Ends], gives: Sequence[Ends], scope: Scope) -> list[str]:
+def process_texts(
+    process: Process, name: str, takes: Sequence[StreamType], gives: Sequence[StreamType], scope: Scope
+) -> list[str]:
     """The function called ``name``; functions that it needs come first.
 
     Its parameters are the streams ``takes`` and ``gives``, in this order.
     """
-    return _ProcessWriter(process, name, takes, gives, scope).texts
+    writer = _ProcessWriter(process, name, takes, gives, scope)
+    about = writer.write()
+    parameters = [_parameter(scope, ends.stream, f"x{k}") for k, ends in enumerate(takes)]
+    parameters += [_parameter(scope, ends.stream, f"y{k}") for k, ends in enumerate(gives)]
+    if process.layers:
+        about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
+    return [*writer.texts, function_text(scope, about, name, parameters, writer.head, writer.lines)]
 
 
-def copies_text(name: str, given: Ends, copies: Sequence[str], scope: Scope) -> str:
+def copies_text(name: str, given: StreamType, copies: Sequence[str], scope: Scope) -> str:
     """The function called ``name`` that puts each token of a stream into streams of the types ``copies``."""
     lines = [f"const {given.token} item = x0.read();", *(f"y{k}.write(item);" for k in range(len(copies)))]
     if not copies:
@@ -67,13 +75,13 @@ def copies_text(name: str, given: Ends, copies: Sequence[str], scope: Scope) -> 
     return function_text(scope, about, name, parameters, [], _loop(given.tokens, lines))
 
 
-def boundary_text(name: str, ends: Ends, scope: Scope, *, entry: bool) -> str:
-    """The function called ``name`` that makes a token of an array (``entry``), or an array of a token."""
+def boundary_text(name: str, ends: StreamType, scope: Scope, *, is_source: bool) -> str:
+    """The function called ``name`` that makes a token of an array (``is_source``), or an array of a token."""
     array = f"{ends.element} x[{ends.size}]"
     stream = _parameter(scope, ends.stream, "tokens")
-    kernel = f"kernels::{'feed' if entry else 'drain'}<{ends.token}, 1, {ends.size}>"
-    line = f"{kernel}({'x, tokens' if entry else 'tokens, x'});"
-    parameters = [f"const {array}", stream] if entry else [stream, array]
+    kernel = f"kernels::{'feed' if is_source else 'drain'}<{ends.token}, 1, {ends.size}>"
+    line = f"{kernel}({'x, tokens' if is_source else 'tokens, x'});"
+    parameters = [f"const {array}", stream] if is_source else [stream, array]
     about = "The whole tensor is one token."
     return function_text(scope, about, name, parameters, scope.dialect.arrays.head(("x",)), [line])
 
@@ -105,7 +113,7 @@ def _loop(steps: int, lines: Sequence[str]) -> list[str]:
 
 
 def order_actions(source: Numbers, tokens: int) -> Numbers:
-    """What to do at the head of a FIFO of ``tokens`` tokens, action by action, for them to leave as ``source`` says."""
+    """The actions at the head of a FIFO of ``tokens`` tokens, for them to leave as ``source`` says."""
     actions: list[int] = []
     taken = 0
     for number in source.tolist():
@@ -119,24 +127,22 @@ def order_actions(source: Numbers, tokens: int) -> Numbers:
 
 
 class _ProcessWriter:
-    def __init__(self, process: Process, name: str, takes: Sequence[Ends], gives: Sequence[Ends], scope: Scope) -> None:
+    """The head and the lines of a function, and the texts of functions that it needs."""
+
+    def __init__(
+        self, process: Process, name: str, takes: Sequence[StreamType], gives: Sequence[StreamType], scope: Scope
+    ) -> None:
         self.texts: list[str] = []
         self._process = process
         self._name = name
         self._takes = takes
         self._gives = gives
         self._scope = scope
-        self._head: list[str] = []
-        self._lines: list[str] = []
-        about = self._write()
-        parameters = [_parameter(scope, ends.stream, f"x{k}") for k, ends in enumerate(takes)]
-        parameters += [_parameter(scope, ends.stream, f"y{k}") for k, ends in enumerate(gives)]
-        if process.layers:
-            about = f"Layer {', '.join(comment(repr(layer)) for layer in process.layers)}: {about}"
-        self.texts.append(function_text(scope, about, name, parameters, self._head, self._lines))
+        self.head: list[str] = []
+        self.lines: list[str] = []
 
-    def _write(self) -> str:
-        """The body; what it does, in words."""
+    def write(self) -> str:
+        """Write the body; returns what it does, in words."""
         kind = self._process.kind
         match kind:
             case kinds.Rom():
@@ -168,7 +174,7 @@ class _ProcessWriter:
 
     def _constants(self, *names: str) -> None:
         """Say that all elements of constant arrays are read at once."""
-        self._head += self._scope.dialect.arrays.head((), names)
+        self.head += self._scope.dialect.arrays.head((), names)
 
     def _rom(self, kind: kinds.Rom) -> str:
         (given,) = self._gives
@@ -179,7 +185,7 @@ class _ProcessWriter:
             np.asarray(given.scalar.frac),
         )
         values = self._scope.array(self._name, "values", raw, given.scalar.frac)
-        self._lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
+        self.lines.append(f"kernels::constants<{given.token}, {given.tokens}, {given.size}>({values}, y0);")
         return "constant tokens."
 
     def _map(self, kind: kinds.Map) -> str:
@@ -190,14 +196,14 @@ class _ProcessWriter:
             for index, ends in zip(run.operands, self._takes, strict=True)
         }
         name = self._scope.names.unique(f"{self._name}_token")
-        function = FunctionWriter(program, run, name, self._scope, inputs)
+        function = write_function(program, run, name, self._scope, inputs)
         self.texts += function.texts
         steps = [f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes)]
         arguments = [f"token{k}.data" for k in range(len(self._takes))]
         steps += self._called(name, arguments, function.results)
         steps += [f"y{k}.write(result{k});" for k in range(len(self._gives))]
         tokens = max((ends.tokens for ends in (*self._takes, *self._gives)), default=1)
-        self._lines += _loop(tokens, steps)
+        self.lines += _loop(tokens, steps)
         return "a function of each token."
 
     def _called(self, name: str, arguments: Sequence[str], results: Sequence[Variable]) -> list[str]:
@@ -225,36 +231,36 @@ class _ProcessWriter:
         weights = self._scope.array(self._name, "weights", raw, scalar.frac)
         rom = self._scope.dialect.streams.rom
         if rom:
-            self._head.append(rom.format(name=weights, width=n * m))
-        self._lines += self._array("sums", sum_t, lanes * m)
+            self.head.append(rom.format(name=weights, width=n * m))
+        self.lines += self._array("sums", sum_t, lanes * m)
         sizes = (taken.tokens // (groups * steps), groups, steps, lanes, n, m)
         template = ", ".join(map(str, (weights_t, sum_t, taken.token, given.token, *sizes)))
-        self._lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
+        self.lines.append(f"kernels::folded_product<{template}>(x0, {weights}, sums, y0);")
         return f"products with a matrix, {groups * steps} steps each."
 
     def _reduce(self, kind: kinds.Reduce) -> str:
         (taken,), (given,) = self._takes, self._gives
         if isinstance(kind.op, ops.Sum):
-            op, told = "total", "sum"
+            op, words = "total", "sum"
             kept = self._scope.typedef(f"{self._name}_sum_t", accumulator(given.scalar, [taken.scalar.frac]))
         else:
-            op, told, kept = "greatest", "greatest", taken.element
-        self._lines += self._array("before", kept, taken.size)
+            op, words, kept = "greatest", "greatest", taken.element
+        self.lines += self._array("before", kept, taken.size)
         template = f"kernels::{op}, {kept}, {taken.token}, {given.token}, {given.tokens}, {kind.count}, {taken.size}"
-        self._lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
-        return f"the {told} of each {kind.count} tokens."
+        self.lines.append(f"kernels::reduce_tokens<{template}>(x0, before, y0);")
+        return f"the {words} of each {kind.count} tokens."
 
     def _width_converter(self, kind: kinds.WidthConverter) -> str:
         (taken,), (given,) = self._takes, self._gives
         small, large = sorted((taken, given), key=lambda ends: ends.size)
         parts = large.size // small.size
-        self._lines += self._array("whole", given.element, large.size)
+        self.lines += self._array("whole", given.element, large.size)
         head = f"{taken.token}, {given.token}"
         if taken.size < given.size:
-            self._lines.append(f"kernels::upsize<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
+            self.lines.append(f"kernels::upsize<{head}, {given.tokens}, {parts}, {taken.size}>(x0, whole, y0);")
             return f"{parts} tokens become one."
         template = f"{head}, {taken.tokens}, {parts}, {kind.times}, {given.size}"
-        self._lines.append(f"kernels::downsize<{template}>(x0, whole, y0);")
+        self.lines.append(f"kernels::downsize<{template}>(x0, whole, y0);")
         return f"a token becomes {parts}{f', {kind.times} times over' if kind.times > 1 else ''}."
 
     def _reorder(self, kind: kinds.Reorder) -> str:
@@ -263,15 +269,15 @@ class _ProcessWriter:
         if is_monotone(kind.source):
             actions = order_actions(kind.source, taken.tokens)
             flags = self._scope.array(self._name, "actions", actions)
-            self._lines += self._array("head", taken.element, taken.size)
-            self._lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
+            self.lines += self._array("head", taken.element, taken.size)
+            self.lines.append(f"kernels::order<{head}, {len(actions)}, {taken.size}>(x0, {flags}, head, y0);")
             return "tokens in the order in which they come, but for some dropped, repeated, or zeros."
         source = self._scope.array(self._name, "source", kind.source)
-        self._lines.append(f"{taken.token} memory[{taken.tokens}];")
+        self.lines.append(f"{taken.token} memory[{taken.tokens}];")
         if self._scope.dialect.streams.memory:
-            self._lines.append(self._scope.dialect.streams.memory.format(name="memory"))
+            self.lines.append(self._scope.dialect.streams.memory.format(name="memory"))
         template = f"{head}, {taken.tokens}, {given.tokens}, {taken.size}"
-        self._lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
+        self.lines.append(f"kernels::reorder<{template}>(x0, {source}, memory, y0);")
         return f"another order, through a memory of {taken.tokens} tokens."
 
     def _interleave(self, kind: kinds.Interleave) -> str:
@@ -284,7 +290,7 @@ class _ProcessWriter:
             lines.append(f"{'} else ' if k else ''}{condition}{{")
             lines.append(f"    const {taken.token} item = x{k}.read();")
             lines.append(f"    kernels::copy<{given.size}>(item.data, result.data);")
-        self._lines += _loop(given.tokens, [*lines, "}", "y0.write(result);"])
+        self.lines += _loop(given.tokens, [*lines, "}", "y0.write(result);"])
         return f"tokens of {len(self._takes)} streams in turn."
 
     def _window(self, kind: kinds.Window) -> str:
@@ -292,8 +298,8 @@ class _ProcessWriter:
         op, grid = kind.op, self._process.takes[0].grid
         padded = [size + before + after for size, (before, after) in zip(grid, op.padding, strict=True)]
         buffers, pushes = self._buffers(op, padded)
-        self._lines += buffers
-        self._lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
+        self.lines += buffers
+        self.lines += [f"int at{axis} = 0;" for axis in range(len(grid))]
         flags = [
             f"{self._scope.array(self._name, f'axis{axis}', _axis_flags(op, grid, axis))}[at{axis}]"
             for axis in range(len(grid))
@@ -301,7 +307,7 @@ class _ProcessWriter:
         copied = [f"const {taken.token} real = x0.read();", f"kernels::copy<{taken.size}>(real.data, item.data);"]
         item_t = f"kernels::token<{given.element}, {taken.size}>"
         actions = len(window_actions(op, grid)[0])
-        self._lines += _loop(
+        self.lines += _loop(
             actions,
             [
                 f"const int flags = {' & '.join(flags)};",
@@ -353,12 +359,12 @@ class _ProcessWriter:
                 inputs[index] = states[k]
             else:
                 inputs[index] = Variable(f"token{k}.data", ends.element, ends.scalar, ends.shape)
-        step = FunctionWriter(kind.body, run, name, self._scope, inputs)
+        step = write_function(kind.body, run, name, self._scope, inputs)
         self.texts += step.texts
         for k, state in enumerate(states):
-            self._lines += self._array(state.name, state.type_name, state.size)
-            self._lines.append(f"const {self._takes[k].token} start{k} = x{k}.read();")
-            self._lines.append(f"kernels::copy<{state.size}>(start{k}.data, {state.name});")
+            self.lines += self._array(state.name, state.type_name, state.size)
+            self.lines.append(f"const {self._takes[k].token} start{k} = x{k}.read();")
+            self.lines.append(f"kernels::copy<{state.size}>(start{k}.data, {state.name});")
         lines = [
             f"const {ends.token} token{k} = x{k}.read();" for k, ends in enumerate(self._takes) if k >= kind.states
         ]
@@ -371,7 +377,7 @@ class _ProcessWriter:
             f"kernels::copy<{state.size}>({after.name}, {state.name});"
             for state, after in zip(states, following, strict=True)
         ]
-        self._lines += _loop(kind.steps, [*lines, "y0.write(result0);"])
+        self.lines += _loop(kind.steps, [*lines, "y0.write(result0);"])
         return f"{kind.steps} steps of a recurrence."
 
 

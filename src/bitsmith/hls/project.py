@@ -11,7 +11,7 @@ from bitsmith.hls.scalar import Scalar
 
 
 class Stage(enum.Enum):
-    """What a vendor's tool can do with a project, in the order in which it does it; the values are arguments of ``build``."""
+    """The steps that a vendor's tool can do with a project, in order; the values are arguments of ``build``."""
 
     SYNTH = "synth"
     """High-level synthesis: C++ to a hardware description, with an estimate of area and latency."""
@@ -26,7 +26,7 @@ class Stage(enum.Enum):
 
     @property
     def needs(self) -> tuple[Stage, ...]:
-        """What must have run before, directly or indirectly."""
+        """The steps that must have run before, directly or indirectly."""
         match self:
             case Stage.SYNTH:
                 return ()
@@ -40,7 +40,7 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class HlsTarget:
-    """What a project is for: the ``top`` function, the device as its vendor calls it, and the clock.
+    """The target of a project: the ``top`` function, the device as its vendor calls it, and the clock.
 
     ``uncertainty_percent`` is the share of the period that the tool keeps in reserve. ``stages`` are those that the
     project's script runs when a user starts it by hand.
@@ -57,7 +57,7 @@ class HlsTarget:
 
 @dataclass(frozen=True, slots=True)
 class TokenStream:
-    """How a tensor travels as tokens: their number, their type's name in C++, and the stream's; ``local`` is a free name."""
+    """A tensor as a stream of tokens: their number, their type's name in C++, and the stream's; ``local`` is a free name."""
 
     tokens: int
     token_type: str
@@ -100,7 +100,7 @@ def called(
 
     ``declared`` gives the declaration of a stream: type, name, depth.
     """
-    before, behind, arguments = list[str](), list[str](), list[str]()
+    before, after, arguments = list[str](), list[str](), list[str]()
     for port, array in (*zip(inputs, arrays[0], strict=True), *zip(outputs, arrays[1], strict=True)):
         stream = port.stream
         arguments.append(stream.local if stream else array)
@@ -111,12 +111,12 @@ def called(
         if any(port is other for other in inputs):
             before.append(f"kernels::feed{template}({array}, {stream.local});")
         else:
-            behind.append(f"kernels::drain{template}({stream.local}, {array});")
-    return [*before, f"{function}({', '.join(arguments)});", *behind]
+            after.append(f"kernels::drain{template}({stream.local}, {array});")
+    return [*before, f"{function}({', '.join(arguments)});", *after]
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class HlsDesign:
     """The top function called ``top``, as code around it sees it; ``title`` is the first line of all files.
 
     ``unrolled``: it takes a sample in every cycle; else it is a network of processes.

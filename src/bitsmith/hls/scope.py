@@ -38,7 +38,7 @@ class Variable:
 
 @dataclass(slots=True)
 class Scope:
-    """What the project's namespace holds: names handed out once, typedefs, and texts of constants per function."""
+    """The contents of the project's namespace: names handed out once, typedefs, and texts of constants per function."""
 
     dialect: Dialect
     names: Names = field(default_factory=Names)

@@ -1,4 +1,4 @@
-"""What projects say in the vendors' script languages: words of the user, and the clock."""
+"""Texts in the vendors' script languages: words of the user, and the clock."""
 
 from __future__ import annotations
 

@@ -7,14 +7,15 @@ as decimal numbers), ``firmware/bitsmith/`` with the kernels, ``<top>_test.cpp``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.hls.assembly import Parts, assembled, namespace
+from bitsmith.hls.assembly import TopFunction, assembled, namespace
 from bitsmith.hls.bench import BENCH_NAMES
 from bitsmith.hls.dialects import Dialect
-from bitsmith.hls.kernels import FunctionWriter
+from bitsmith.hls.kernels import write_function
 from bitsmith.hls.names import comment, identifier
 from bitsmith.hls.project import HlsProject, HlsTarget, Port
 from bitsmith.hls.runs import Run, runs
@@ -33,7 +34,7 @@ def write(program: Program, dialect: Dialect, target: HlsTarget) -> HlsProject:
 
     Raises:
         RangeError: elements of one tensor that have no common format of a reasonable width.
-        UnsupportedError: a cast that wraps in a range that is no number format.
+        UnsupportedError: a cast that wraps in a range that is not that of a number format.
     """
     return _Writer(program, dialect, target).project()
 
@@ -46,7 +47,7 @@ class _Function:
     texts: list[str]
 
     def documented(self) -> list[str]:
-        """The texts, the layer's name in front of each: those before the last are steps of its recurrences."""
+        """The texts, the layer's name before each: those before the last are steps of its recurrences."""
         layer = comment(repr(self.layer))
         *steps, whole = self.texts
         return [*(f"/// A step of layer {layer}.\n{step}" for step in steps), f"/// Layer {layer}.\n{whole}"]
@@ -64,33 +65,24 @@ class _Writer:
         for taken in (self._top, *BENCH_NAMES):
             self._locals.unique(taken)
         self._values: dict[int, Variable] = {}
-        self._functions: list[_Function] = []
-        self._inputs = self._declare_inputs()
-        for run in runs(program):
-            self._function(run)
-        self._outputs: list[Variable] = []
         self._body: list[str] = []
-        self._compose()
 
     def project(self) -> HlsProject:
         """All files."""
-        dialect, variables = self._dialect, (*self._inputs, *self._outputs)
-        parameters = [f"const {variable.declaration}" for variable in self._inputs]
-        parameters += [variable.declaration for variable in self._outputs]
-        parts = Parts(
-            top=self._top,
-            space=self._space,
-            scope=self._scope,
-            functions=tuple(text for function in self._functions for text in function.documented()),
-            parameters=tuple(parameters),
-            before_top=dialect.before_top,
-            head=(*dialect.in_top, *dialect.arrays.head(tuple(v.name for v in variables))),
-            body=tuple(self._body),
-            inputs=tuple(map(_port, self._inputs)),
-            outputs=tuple(map(_port, self._outputs)),
+        inputs = self._declare_inputs()
+        functions = [self._function(run) for run in runs(self._program)]
+        outputs = self._compose(functions)
+        dialect, variables = self._dialect, (*inputs, *outputs)
+        top = TopFunction(
+            self._top,
+            (*(f"const {variable.declaration}" for variable in inputs), *(v.declaration for v in outputs)),
+            dialect.before_top,
+            (*dialect.in_top, *dialect.arrays.head(tuple(v.name for v in variables))),
+            tuple(self._body),
             unrolled=True,
         )
-        return assembled(parts, self._target)
+        texts = [text for function in functions for text in function.documented()]
+        return assembled(self._target, self._scope, texts, top, tuple(map(_port, inputs)), tuple(map(_port, outputs)))
 
     def _declare_inputs(self) -> list[Variable]:
         variables = []
@@ -105,38 +97,40 @@ class _Writer:
             self._values[index] = variable
         return variables
 
-    def _function(self, run: Run) -> None:
+    def _function(self, run: Run) -> _Function:
         name = self._scope.names.unique(identifier(run.layer or _UNNAMED))
         inside = {
             index: Variable(v.name, v.type_name.removeprefix(f"{self._space}::"), v.scalar, v.shape)
             for index, v in self._values.items()
         }
-        writer = FunctionWriter(self._program, run, name, self._scope, inside)
-        for index, result in zip(run.results, writer.results, strict=True):
+        function = write_function(self._program, run, name, self._scope, inside)
+        for index, result in zip(run.results, function.results, strict=True):
             local = self._locals.unique(f"{name}_result")
             self._values[index] = Variable(local, f"{self._space}::{result.type_name}", result.scalar, result.shape)
-        self._functions.append(_Function(run, name, run.layer, writer.texts))
+        return _Function(run, name, run.layer, function.texts)
 
-    def _compose(self) -> None:
-        """The body of the top function: declarations, calls, and copies into the outputs."""
-        for function in self._functions:
+    def _compose(self, functions: Sequence[_Function]) -> list[Variable]:
+        """Write the body of the top function: declarations, calls, and copies into the outputs, which are returned."""
+        for function in functions:
             results = [self._values[index] for index in function.run.results]
             for result in results:
                 self._body += self._scope.declared(result)
             arguments = [self._values[index].name for index in function.run.operands] + [v.name for v in results]
             self._body.append(f"{self._space}::{function.name}({', '.join(arguments)});")
-        used = {arg for function in self._functions for arg in function.run.operands}
+        used = {arg for function in functions for arg in function.run.operands}
         used.update(output.node for output in self._program.outputs)
         for index in self._program.inputs:
             if index not in used:
                 self._body.append(f"(void){self._values[index].name};")
+        outputs: list[Variable] = []
         for output in self._program.outputs:
             node = self._program.nodes[output.node]
             value = self._values.get(output.node) or self._constant(output.node)
             name = self._locals.unique(identifier(output.name))
             result = Variable(name, value.type_name, value.scalar, node.type.shape)
-            self._outputs.append(result)
+            outputs.append(result)
             self._body.append(f"kernels::copy<{result.size}>({value.name}, {result.name});")
+        return outputs
 
     def _constant(self, index: int) -> Variable:
         """An output that depends on no input."""

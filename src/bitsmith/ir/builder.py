@@ -15,7 +15,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.scaling import trailing_zeros
-from bitsmith.ir.types import FixedFormat, IntLike, Overflow, Rounding, TensorType, objects
+from bitsmith.ir.types import FixedFormat, IntLike, Ints, Overflow, Rounding, TensorType, objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def _fracs(values: IntLike) -> npt.NDArray[np.int64]:
     return np.asarray(objects(values), dtype=np.int64)
 
 
-def _frozen(array: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+def _frozen(array: Ints) -> Ints:
     array = np.array(array, dtype=np.object_)
     array.setflags(write=False)
     return array
@@ -97,7 +97,7 @@ class ProgramBuilder:
         return self.apply(ops.Const(_frozen(integers >> zeros), np.where(integers == 0, 0, fracs - zeros)))
 
     def parameter(self, name: str, raw: IntLike, fmt: FixedFormat, *, external: bool = False) -> Value:
-        """A tensor of ``fmt`` whose values hardware may be given anew; at present ``raw * 2**-frac``."""
+        """A tensor of ``fmt`` whose values may be loaded into hardware later; at present ``raw * 2**-frac``."""
         lo, hi = _frozen(objects(fmt.lo)), _frozen(objects(fmt.hi))
         return self.apply(ops.Parameter(name, _frozen(objects(raw)), _fracs(fmt.frac), lo, hi, external))
 

@@ -51,7 +51,7 @@ def check_node(op: Op, args: Sequence[int], earlier: Sequence[TensorType], decla
     """
     for arg in args:
         if not 0 <= arg < len(earlier):
-            raise ProgramError(f"operand %{arg}, which is no earlier node")
+            raise ProgramError(f"operand %{arg}, which is not an earlier node")
     least, most = arity(op)
     if not least <= len(args) <= most:
         wanted = str(least) if least == most else f"at least {least}"
@@ -109,7 +109,7 @@ def check_results(kind: str, results: Sequence[Output], nodes: int) -> None:
     """Outputs or probes must be nodes and have names of their own."""
     for result in results:
         if not 0 <= result.node < nodes:
-            raise ProgramError(f"{kind} {result.name!r} of node %{result.node}, which is none")
+            raise ProgramError(f"{kind} {result.name!r} of node %{result.node}, which does not exist")
     _check_names(kind, [result.name for result in results])
 
 

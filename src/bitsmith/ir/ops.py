@@ -81,10 +81,10 @@ class Const(_Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameter(_Op):
-    """A constant tensor as :class:`Const`, whose values hardware may be given anew: they may be any within ``lo..hi``.
+    """A constant tensor as :class:`Const`, whose values may be loaded into hardware later: any within ``lo..hi``.
 
     ``name`` says which tensor of its layer it is, ``external`` that it comes from outside for each sample. ``frac``, ``lo`` and
-    ``hi`` broadcast to the shape of ``raw``, which has the values that it has at present. Nothing may be concluded from those.
+    ``hi`` broadcast to the shape of ``raw``, the values at present. Nothing may be concluded from those.
     """
 
     name: str
@@ -207,12 +207,12 @@ class Shift(_Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Max(_Op):
-    """The greater of ``x`` and ``y``, broadcasting."""
+    """The larger of ``x`` and ``y``, broadcasting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Min(_Op):
-    """The lesser of ``x`` and ``y``, broadcasting."""
+    """The smaller of ``x`` and ``y``, broadcasting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,7 +241,7 @@ class Sum(_Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AMax(_Op):
-    """The greatest element over ``axes`` (sorted, not negative), which disappear."""
+    """The largest element over ``axes`` (sorted, not negative), which disappear."""
 
     axes: tuple[int, ...]
 

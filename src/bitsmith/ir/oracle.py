@@ -21,7 +21,7 @@ from bitsmith.ir.ops import Op, Relation
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType
 
-Reals: TypeAlias = npt.NDArray[np.object_]
+Fractions: TypeAlias = npt.NDArray[np.object_]
 """Arrays of ``Fraction``."""
 
 HALF = Fraction(1, 2)
@@ -91,7 +91,7 @@ def bring_inside(value: int, lo: int, hi: int, overflow: Overflow) -> int:
             assert_never(overflow)
 
 
-def cast_real(op: ops.Cast | ops.Input, values: Reals) -> Ints:
+def cast_real(op: ops.Cast | ops.Input, values: Fractions) -> Ints:
     """Raw results of the cast ``op`` for real ``values``."""
     result = np.empty(values.shape, dtype=np.object_)
     frac, lo, hi = (np.broadcast_to(part, values.shape) for part in (op.frac, op.lo, op.hi))
@@ -101,7 +101,7 @@ def cast_real(op: ops.Cast | ops.Input, values: Reals) -> Ints:
     return result
 
 
-def apply(op: Op, args: Sequence[Reals], types: Sequence[TensorType]) -> Reals:
+def apply(op: Op, args: Sequence[Fractions], types: Sequence[TensorType]) -> Fractions:
     """The result of one op on real values; ``types`` are those of the operands. Inputs are not ops in this sense."""
     match op:
         case ops.Input():
@@ -162,9 +162,9 @@ def apply(op: Op, args: Sequence[Reals], types: Sequence[TensorType]) -> Reals:
             assert_never(op)
 
 
-def _run(program: Program, inputs: Sequence[Reals]) -> list[Reals]:
+def _run(program: Program, inputs: Sequence[Fractions]) -> list[Fractions]:
     remaining = iter(inputs)
-    values: list[Reals] = []
+    values: list[Fractions] = []
     for node in program.nodes:
         if isinstance(node.op, ops.Input):
             values.append(next(remaining))
@@ -174,11 +174,11 @@ def _run(program: Program, inputs: Sequence[Reals]) -> list[Reals]:
     return values
 
 
-def _real(raw: Ints, frac: npt.NDArray[np.int64]) -> Reals:
+def _real(raw: Ints, frac: npt.NDArray[np.int64]) -> Fractions:
     return _each(lambda r, f: Fraction(int(r)) * Fraction(2) ** -int(f), raw, np.broadcast_to(frac, raw.shape))
 
 
-def _raw(value: Reals, node: Node, where: str) -> Ints:
+def _raw(value: Fractions, node: Node, where: str) -> Ints:
     if value.shape != node.type.shape:
         raise ProgramError(f"a value of shape {value.shape}, its type is {node.type}", where=where)
     frac, lo, hi = node.type.full()
@@ -189,18 +189,18 @@ def _raw(value: Reals, node: Node, where: str) -> Ints:
     return raw
 
 
-def _array(value: object) -> Reals:
+def _array(value: object) -> Fractions:
     """numpy turns results of rank 0 into bare objects; this turns them back."""
     return np.asarray(value, dtype=np.object_)
 
 
-def _filled(shape: Sequence[int], value: Fraction) -> Reals:
+def _filled(shape: Sequence[int], value: Fraction) -> Fractions:
     result = np.empty(tuple(shape), dtype=np.object_)
     result.fill(value)
     return result
 
 
-def _each(function: Callable[..., object], *arrays: npt.NDArray[np.object_] | npt.NDArray[np.int64]) -> Reals:
+def _each(function: Callable[..., object], *arrays: Ints | npt.NDArray[np.int64]) -> Fractions:
     result = np.empty(arrays[0].shape, dtype=np.object_)
     for index in np.ndindex(*result.shape):
         result[index] = function(*(array[index] for array in arrays))
@@ -225,7 +225,7 @@ def _holds(relation: Relation, x: Fraction, y: Fraction) -> bool:
             assert_never(relation)
 
 
-def _reduce(axes: tuple[int, ...], fold: Callable[[list[Fraction]], object], x: Reals) -> Reals:
+def _reduce(axes: tuple[int, ...], fold: Callable[[list[Fraction]], object], x: Fractions) -> Fractions:
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     rows = x.transpose([*kept, *axes])
     result = np.empty(rows.shape[: len(kept)], dtype=np.object_)
@@ -234,7 +234,7 @@ def _reduce(axes: tuple[int, ...], fold: Callable[[list[Fraction]], object], x: 
     return result
 
 
-def _matmul(x: Reals, y: Reals) -> Reals:
+def _matmul(x: Fractions, y: Fractions) -> Fractions:
     leading = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     x = np.broadcast_to(x, (*leading, *x.shape[-2:]))
     y = np.broadcast_to(y, (*leading, *y.shape[-2:]))
@@ -245,13 +245,13 @@ def _matmul(x: Reals, y: Reals) -> Reals:
     return result
 
 
-def _pad(op: ops.Pad, x: Reals) -> Reals:
+def _pad(op: ops.Pad, x: Fractions) -> Fractions:
     padded = _filled([sum(n) for n in zip(op.before, x.shape, op.after, strict=True)], Fraction(0))
     padded[tuple(slice(before, before + n) for before, n in zip(op.before, x.shape, strict=True))] = x
     return padded
 
 
-def _window(op: ops.Window, x: Reals) -> Reals:
+def _window(op: ops.Window, x: Fractions) -> Fractions:
     rank = len(op.size)
     positions = [
         (n + before + after - dilation * (size - 1) - 1) // stride + 1
@@ -269,7 +269,7 @@ def _window(op: ops.Window, x: Reals) -> Reals:
     return result
 
 
-def _table(op: ops.Table, x: Reals, kind: TensorType) -> Reals:
+def _table(op: ops.Table, x: Fractions, kind: TensorType) -> Fractions:
     size = op.values.shape[-1]
     values = np.broadcast_to(op.values, (*x.shape, size))
     frac, entry_frac = np.broadcast_to(kind.frac, x.shape), np.broadcast_to(op.frac, x.shape)
@@ -282,7 +282,7 @@ def _table(op: ops.Table, x: Reals, kind: TensorType) -> Reals:
     return result
 
 
-def _scan(op: ops.Scan, args: Sequence[Reals]) -> Reals:
+def _scan(op: ops.Scan, args: Sequence[Fractions]) -> Fractions:
     states, sequences = list(args[: op.states]), args[op.states :]
     results = []
     for step in range(sequences[0].shape[0]):

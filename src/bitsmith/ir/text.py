@@ -70,7 +70,7 @@ def read_array(text: str) -> Ints:
         return scalar
     match = _ARRAY.fullmatch(text)
     if match is None:
-        raise ProgramError(f"{_short(text)}, which is no array")
+        raise ProgramError(f"{_short(text)}, which is not an array")
     shape = tuple(map(int, match[1].split("x")))
     size = math.prod(shape)
     if size > MAX_ELEMENTS:
@@ -99,18 +99,18 @@ def _read_fracs(text: str) -> npt.NDArray[np.int64]:
     return read_array(text).astype(np.int64)
 
 
-def _write_tuple(value: object) -> str:
+def write_tuple(value: object) -> str:
     return f"({','.join(str(n) for n in cast(tuple[int, ...], value))})"
 
 
-def _read_tuple(text: str) -> tuple[int, ...]:
+def read_tuple(text: str) -> tuple[int, ...]:
     if not (text.startswith("(") and text.endswith(")")):
-        raise ProgramError(f"{_short(text)}, which is no list of integers in parentheses")
+        raise ProgramError(f"{_short(text)}, which is not a list of integers in parentheses")
     return tuple(int(word) for word in text[1:-1].split(",") if word)
 
 
 def _read_pairs(text: str) -> tuple[tuple[int, int], ...]:
-    flat = _read_tuple(text)
+    flat = read_tuple(text)
     return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
@@ -126,7 +126,7 @@ def read_name(text: str) -> str:
         return text
     if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
         return str(json.loads(text))
-    raise ProgramError(f"{_short(text)}, which is no name")
+    raise ProgramError(f"{_short(text)}, which is not a name")
 
 
 def _read_bit(text: str) -> int:
@@ -135,7 +135,7 @@ def _read_bit(text: str) -> int:
     return int(text)
 
 
-_TUPLE = _Codec(_write_tuple, _read_tuple)
+_TUPLE = _Codec(write_tuple, read_tuple)
 _POSITIONS = _Codec(write_array, _read_fracs)
 
 _CODECS: dict[object, _Codec] = {
@@ -147,7 +147,7 @@ _CODECS: dict[object, _Codec] = {
     "str": _Codec(write_name, read_name),
     "tuple[int, ...]": _TUPLE,
     "tuple[tuple[int, int], ...]": _Codec(
-        lambda value: _write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
+        lambda value: write_tuple(tuple(itertools.chain(*cast(tuple[tuple[int, int], ...], value)))), _read_pairs
     ),
     "Rounding": _Codec(lambda value: cast(Rounding, value).value, Rounding),
     "Overflow": _Codec(lambda value: cast(Overflow, value).value, Overflow),
@@ -171,8 +171,7 @@ def to_text(program: Program) -> str:
 def _lines(program: Program, indent: str) -> Iterator[str]:
     for index, node in enumerate(program.nodes):
         name = type(node.op).__name__.lower()
-        words = [f"{indent}%{index}: {node.type} = {name}", *(f"%{arg}" for arg in node.args)]
-        words += [f"{key}={codec.write(getattr(node.op, key))}" for key, codec in _FIELDS[name].items()]
+        words = [f"{indent}%{index}: {node.type} = {name}", *(f"%{arg}" for arg in node.args), *_written(node.op)]
         if node.type != infer(node.op, program.types(node.args)):
             parts = (node.type.frac, node.type.lo, node.type.hi)
             words.append("within " + " ".join(write_array(part) for part in parts))
@@ -189,20 +188,38 @@ def _lines(program: Program, indent: str) -> Iterator[str]:
             yield f"{indent}{kind} {write_name(result.name)} %{result.node}"
 
 
+def _written(op: Op) -> list[str]:
+    codecs = _FIELDS[type(op).__name__.lower()]
+    return [f"{key}={codec.write(getattr(op, key))}" for key, codec in codecs.items()]
+
+
+def write_op(op: Op) -> str:
+    """An op without a body as text: ``window size=(3,3) stride=(1,1) dilation=(1,1) padding=(0,0,0,0)``."""
+    return " ".join([type(op).__name__.lower(), *_written(op)])
+
+
+def read_op(text: str) -> Op:
+    """The op that `write_op` writes so."""
+    name, _, rest = text.partition(" ")
+    if name not in _OPS:
+        raise ProgramError(f"an op called {name!r}", accepted=", ".join(_OPS))
+    return _OPS[name](**_words(rest, _FIELDS[name]).values)
+
+
 def parse(text: str) -> Program:
     """The program that ``text`` describes. ``text`` is not trusted.
 
     Raises:
         ProgramError: the line that is wrong, and why.
     """
-    reader = _Reader(text.splitlines())
+    reader = _ProgramReader(text.splitlines())
     program = reader.program(0)
     if reader.at < len(reader.lines):
         raise ProgramError("a } without its {", where=f"line {reader.at + 1}")
     return program
 
 
-class _Reader:
+class _ProgramReader:
     """Reads lines; ``at`` is the next one."""
 
     def __init__(self, lines: list[str]) -> None:
@@ -254,7 +271,7 @@ class _Reader:
     def _node(self, line: str, types: list[TensorType], depth: int) -> Node:
         match = _NODE.fullmatch(line)
         if match is None:
-            raise ProgramError(f"{_short(line)}, which is no node")
+            raise ProgramError(f"{_short(line)}, which is not a node")
         index, told, name, rest = int(match[1]), (match[2] or "").strip(), match[3], match[4]
         if index != len(types):
             raise ProgramError(f"node %{index} where %{len(types)} comes next")
@@ -290,7 +307,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What stands after the name of an op."""
+    """All that follows the name of an op."""
 
     args: tuple[int, ...]
     values: dict[str, object]
@@ -344,7 +361,7 @@ def _tokens(text: str) -> Iterator[str]:
 def _result(text: str) -> Output:
     name, _, node = text.strip().rpartition(" ")
     if not re.fullmatch(r"%\d+", node):
-        raise ProgramError(f"{_short(text)}, which is no name and node")
+        raise ProgramError(f"{_short(text)}, which is not a name and a node")
     return Output(read_name(name.strip()), int(node[1:]))
 
 

@@ -37,7 +37,7 @@ MAX_ELEMENTS = 1 << 26
 
 
 class Rounding(enum.Enum):
-    """How a cast drops fractional bits (names of IEEE 1666 SystemC, chapter 7, without the ``SC_`` prefix)."""
+    """Treatment of fractional bits that a cast drops (names of IEEE 1666 SystemC, chapter 7, without the ``SC_`` prefix)."""
 
     TRN = "TRN"
     TRN_ZERO = "TRN_ZERO"
@@ -49,7 +49,7 @@ class Rounding(enum.Enum):
 
 
 class Overflow(enum.Enum):
-    """What a cast does with a value outside its range (names of IEEE 1666 SystemC, chapter 7)."""
+    """Treatment of values outside the range of a cast (names of IEEE 1666 SystemC, chapter 7)."""
 
     WRAP = "WRAP"
     SAT = "SAT"
@@ -112,17 +112,17 @@ def span_text(numbers: Collection[int]) -> str:
     return str(most) if least == most else f"{least}..{most}"
 
 
-def objects(values: IntLike) -> npt.NDArray[np.object_]:
+def objects(values: IntLike) -> Ints:
     """An array of Python integers, on which numpy's arithmetic cannot overflow."""
     array = np.asarray(values)
     if array.dtype == np.object_:
         return array
     if array.dtype.kind not in "iub":
-        raise ProgramError(f"integers are needed, {array.dtype} was given")
+        raise ProgramError(f"values of type {array.dtype} where integers are needed")
     return array.astype(np.object_)
 
 
-def compact(array: npt.NDArray[np.object_] | npt.NDArray[np.int64]) -> npt.NDArray[np.object_] | npt.NDArray[np.int64]:
+def compact(array: Ints | npt.NDArray[np.int64]) -> Ints | npt.NDArray[np.int64]:
     """The smallest array that broadcasts to ``array``: axes along which all slices agree shrink to size 1."""
     for axis in range(array.ndim):
         if array.shape[axis] > 1:
@@ -151,7 +151,7 @@ _widths = np.frompyfunc(width_of, 2, 1)
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TensorType:
-    """What is proved of a tensor: its shape (no batch axis), and per element ``frac`` and the interval ``lo..hi``.
+    """The proved type of a tensor: its shape (no batch axis), and per element ``frac`` and the interval ``lo..hi``.
 
     Both bounds are raw values. The three arrays have the rank of ``shape`` and broadcast to it; they are kept as small
     as possible, so that equal types have equal arrays. Build one with :meth:`of`.
@@ -159,8 +159,8 @@ class TensorType:
 
     shape: tuple[int, ...]
     frac: npt.NDArray[np.int64]
-    lo: npt.NDArray[np.object_]
-    hi: npt.NDArray[np.object_]
+    lo: Ints
+    hi: Ints
 
     @staticmethod
     def of(shape: Sequence[int], frac: IntLike, lo: IntLike, hi: IntLike) -> TensorType:
@@ -175,9 +175,11 @@ class TensorType:
             raise RangeError(f"a tensor of shape {dims}", accepted=f"at least 1 and at most {MAX_ELEMENTS} elements")
         parts = [_fitted(objects(part), dims) for part in (frac, lo, hi)]
         if bool(np.any(abs(parts[0]) > MAX_FRAC)):
-            raise RangeError("a tensor scaled beyond reason", accepted=f"at most {MAX_FRAC} fractional bits either way")
+            raise RangeError(
+                "a tensor with a scale out of range", accepted=f"at most {MAX_FRAC} fractional bits either way"
+            )
         if bool(np.any(parts[1] > parts[2])):
-            raise ProgramError("a type whose least value is above its greatest")
+            raise ProgramError("a type whose least value exceeds its greatest")
         result = TensorType(dims, parts[0].astype(np.int64), parts[1], parts[2])
         if result.max_width > MAX_WIDTH:
             raise RangeError(
@@ -211,11 +213,11 @@ class TensorType:
 
     @property
     def is_constant(self) -> bool:
-        """Whether every element can have one value only."""
+        """True if every element has one possible value."""
         return bool(np.all(self.lo == self.hi))
 
     def contains(self, other: TensorType) -> bool:
-        """Whether every value of ``other`` (same ``frac``) is a value of this type."""
+        """True if every value of ``other`` (same ``frac``) is a value of this type."""
         return (
             self.shape == other.shape
             and bool(np.all(self.frac == other.frac))
@@ -223,7 +225,7 @@ class TensorType:
             and bool(np.all(self.hi >= other.hi))
         )
 
-    def full(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    def full(self) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
         """``frac``, ``lo`` and ``hi`` broadcast to the shape (read-only views)."""
         return (
             np.broadcast_to(self.frac, self.shape),
@@ -260,7 +262,7 @@ class TensorType:
     __repr__ = __str__
 
 
-def _fitted(array: npt.NDArray[np.object_], shape: tuple[int, ...]) -> npt.NDArray[np.object_]:
+def _fitted(array: Ints, shape: tuple[int, ...]) -> Ints:
     if array.ndim > len(shape):
         raise ProgramError(f"an array of shape {array.shape} for a tensor of shape {shape}")
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)

@@ -16,7 +16,7 @@ from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.axis_order import Order, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
+from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.reciprocal import exponential, reciprocal
 from bitsmith.layers.tables import ENTRY_BITS, EXACT_ENTRIES, Function, tabulated
@@ -93,7 +93,7 @@ def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReLU(Layer):
+class ReLU(Unary):
     """``min(x, max_value)`` above ``threshold``, ``negative_slope * (x - threshold)`` from there down (so 0 at it)."""
 
     max_value: float | None = None
@@ -101,10 +101,6 @@ class ReLU(Layer):
     threshold: float = 0.0
 
     precisions: ClassVar[tuple[str, ...]] = ("param", "result")
-    elementwise: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
@@ -160,7 +156,7 @@ class PReLU(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HardActivation(Layer):
+class HardActivation(Unary):
     """``slope * x + shift`` clipped to ``low..high``, of which one may be open: hard sigmoid, hard tanh, clipping."""
 
     slope: float
@@ -169,10 +165,6 @@ class HardActivation(Layer):
     high: float | None
 
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
-    elementwise: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         line = inputs[0] * self.slope + self.shift

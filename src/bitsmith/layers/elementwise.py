@@ -16,7 +16,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import Overflow, Rounding, objects
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Unary
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.tables import Function, tabulated
 
@@ -41,13 +41,8 @@ class Wave(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Absolute(Layer):
+class Absolute(Unary):
     """``|x|``."""
-
-    elementwise: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.abs(inputs[0])
@@ -57,14 +52,10 @@ class Absolute(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sign(Layer):
+class Sign(Unary):
     """-1, 0 or 1."""
 
-    elementwise: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.sign(inputs[0])
@@ -76,16 +67,12 @@ class Sign(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WholeNumber(Layer):
+class WholeNumber(Unary):
     """``x`` rounded to a whole number, ``way`` says how."""
 
     way: Whole
 
-    elementwise: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         functions = {Whole.FLOOR: np.floor, Whole.CEIL: np.ceil, Whole.TRUNC: np.trunc, Whole.ROUND: np.rint}
@@ -109,17 +96,13 @@ class WholeNumber(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sinusoid(Layer):
+class Sinusoid(Unary):
     """The sine or cosine of ``x``, by a table of one period; as accurate far from 0 as near it."""
 
     wave: Wave
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
-    elementwise: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return {Wave.SIN: np.sin, Wave.COS: np.cos}[self.wave](inputs[0])

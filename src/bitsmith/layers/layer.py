@@ -88,6 +88,16 @@ class Layer(ABC):
         """The layer as core ops."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unary(Layer):
+    """A layer of one operand, whose result has its shape: each element comes from the operand's element at its place."""
+
+    elementwise: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return single(inputs, self.kind)
+
+
 def single(inputs: Sequence[Shape], kind: str) -> Shape:
     """The one operand's shape."""
     if len(inputs) != 1:

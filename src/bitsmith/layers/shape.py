@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import ClassVar
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from bitsmith.ir.builder import Value
 from bitsmith.ir.data_movement import runs
 from bitsmith.layers.axis_order import Order, after, elements, inverse, moved_axes, ordered_shape, unchanged
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
+from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
 from bitsmith.layers.lowering import Lowering
 
 _MOST_AXES = 4
@@ -23,13 +22,8 @@ _MOST_AXES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Identity(Layer):
+class Identity(Unary):
     """Does nothing at inference (dropout, noise, regularisation); a given result precision still casts."""
-
-    elementwise: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return inputs[0]

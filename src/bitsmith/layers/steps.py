@@ -14,19 +14,15 @@ import numpy as np
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Layer, Shape, single
+from bitsmith.layers.layer import Floats, Unary
 from bitsmith.layers.lowering import Lowering
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BinaryTanh(Layer):
+class BinaryTanh(Unary):
     """1 from 0 up, -1 below."""
 
-    elementwise: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.where(inputs[0] >= 0.0, 1.0, -1.0)
@@ -38,14 +34,10 @@ class BinaryTanh(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TernaryTanh(Layer):
+class TernaryTanh(Unary):
     """1 above a half, -1 below minus a half, else 0."""
 
-    elementwise: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        return single(inputs, self.kind)
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.rint(np.clip(inputs[0], -1.0, 1.0))

@@ -39,7 +39,7 @@ ENTRY_BITS = 60
 """Most bits of an entry."""
 
 _GUARD_BITS = 2
-"""Bits of interpolated entries behind the result's, so that only the result's rounding counts."""
+"""Bits of interpolated entries after the result's, so that only the result's rounding counts."""
 
 _FRACTION_BITS = 10
 """Bits of the position within a bin that interpolation uses at least."""
@@ -60,6 +60,54 @@ class Function:
         return np.asarray(self.evaluate(x) - linear, dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Raw values ``first..last`` of an operand with ``frac`` fractional bits."""
+
+    frac: int
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, x: Value) -> _Span:
+        """All values of ``x``, which is uniform."""
+        return cls(int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max()))
+
+    def part(self, first: int, last: int) -> _Span:
+        """Other ends."""
+        return _Span(self.frac, first, last)
+
+    def between(self, bounds: tuple[float, float]) -> _Span:
+        """What lies between real ``bounds``; at least one value."""
+        first = max(self.first, min(self.last, math.floor(math.ldexp(bounds[0], self.frac))))
+        return self.part(first, max(first, min(self.last, math.ceil(math.ldexp(bounds[1], self.frac)) - 1)))
+
+    def points(self) -> Floats:
+        """All values as real numbers."""
+        return np.ldexp(np.arange(self.first, self.last + 1).astype(np.float64), -self.frac)
+
+    def bin_bits(self, size: int) -> int:
+        """The width of bins, as a power of two, of which at most ``size`` cover the values."""
+        bits = max((self.last - self.first).bit_length() - size.bit_length() + 1, 0)
+        while (self.last >> bits) - (self.first >> bits) + 1 > size:
+            bits += 1
+        return bits
+
+    def whole_bins(self, within: _Span, size: int, *, centered: bool) -> _Span:
+        """Widened ``within`` another span so that its ends lie where bins begin: there the entries at the ends hold.
+
+        An operand that saturated within a bin would take a value between two entries, and so would all operands beyond.
+        ``centered``: an entry stands for the middle of its bin, so that the bin that holds ``first`` does not do.
+        """
+        bits = self.bin_bits(size)
+        while True:
+            first = max(((self.first >> bits) - centered) << bits, within.first)
+            widened = self.part(first, min(-(-self.last >> bits) << bits, within.last))
+            if widened.bin_bits(size) <= bits:
+                return widened
+            bits += 1
+
+
 def tabulated(
     lowering: Lowering,
     x: Value,
@@ -73,7 +121,7 @@ def tabulated(
     ``bounds`` are the real values between which the table lies, if the user limits it; beyond, its end entries hold.
     """
     builder = lowering.builder
-    result = _rest_table(lowering, uniform(lowering, x), function, frac, variable, bounds)
+    result = _Table(lowering, function, frac, variable).of(uniform(lowering, x), bounds)
     zero = builder.const(0)
     for slope, part in ((function.right, builder.max), (function.left, builder.min)):
         if slope != 0.0:
@@ -103,101 +151,124 @@ def uniform(lowering: Lowering, x: Value) -> Value:
     return lowering.builder.cast_to(x, frac, lo, hi, Rounding.TRN, Overflow.WRAP)
 
 
-def _rest_table(
-    lowering: Lowering, x: Value, function: Function, frac: int, variable: str, bounds: tuple[float, float] | None
-) -> Value:
-    settings = lowering.settings
-    x_frac, lo, hi = int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max())
-    if bounds is not None:
-        first = max(lo, min(hi, math.floor(math.ldexp(bounds[0], x_frac))))
-        last = max(first, min(hi, math.ceil(math.ldexp(bounds[1], x_frac)) - 1))
-    else:
-        first, last = _domain(lowering, function, x_frac, lo, hi, frac, variable)
-    limit = settings.table_size
-    if limit is None and settings.binning is None:
-        limit = EXACT_ENTRIES
-    size = settings.table_size or _default_size(function, x_frac, first, last, frac)
-    if not 2 <= size <= MAX_ENTRIES:
-        raise ConfigError(
-            f"a table of {size} entries",
-            where=f"layer {lowering.name!r}, key TableSize",
-            accepted=f"2 to {MAX_ENTRIES}",
-        )
-    exact = last - first < (limit or size)
-    if not exact and bounds is None:
-        if settings.binning in (None, Binning.LINEAR):
-            first, last = _domain(lowering, function, x_frac, lo, hi, frac + _GUARD_BITS, variable)
-        first, last = _whole_bins(first, last, lo, hi, size, centered=settings.binning is Binning.CENTER)
-    if (first, last) != (lo, hi):
-        x = lowering.builder.cast_to(x, x_frac, first, last, Rounding.TRN, Overflow.SAT)
-    if exact:
-        points = np.ldexp(np.arange(first, last + 1).astype(np.float64), -x_frac)
-        raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
-        return lowering.builder.table(x, first, raw, entry_frac)
-    return _binned(lowering, x, function, frac, variable, size)
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The bounded rest of ``function`` as a table; entries have the user's format of ``variable`` or ``frac`` fractional bits."""
+
+    lowering: Lowering
+    function: Function
+    frac: int
+    variable: str
+
+    def of(self, x: Value, bounds: tuple[float, float] | None) -> Value:
+        """The rest of the function of ``x``, which is uniform: exact, or in bins where ``x`` has too many values."""
+        settings, whole = self.lowering.settings, _Span.of(x)
+        span = self._domain(whole) if bounds is None else whole.between(bounds)
+        limit = settings.table_size
+        if limit is None and settings.binning is None:
+            limit = EXACT_ENTRIES
+        size = settings.table_size or self._default_size(span)
+        if not 2 <= size <= MAX_ENTRIES:
+            raise ConfigError(
+                f"a table of {size} entries",
+                where=f"layer {self.lowering.name!r}, key TableSize",
+                accepted=f"2 to {MAX_ENTRIES}",
+            )
+        exact = span.last - span.first < (limit or size)
+        if not exact and bounds is None:
+            if settings.binning in (None, Binning.LINEAR):
+                span = self._domain(whole, guard=_GUARD_BITS)
+            span = span.whole_bins(whole, size, centered=settings.binning is Binning.CENTER)
+        if span != whole:
+            x = self.lowering.builder.cast_to(x, span.frac, span.first, span.last, Rounding.TRN, Overflow.SAT)
+        if exact:
+            return self.lowering.builder.table(x, span.first, *self._entries(self.function.rest(span.points())))
+        return self._binned(x, size)
+
+    def _entries(self, values: Floats, guard: int = 0) -> tuple[Ints, int]:
+        """Entries rounded to nearest in the user's format, or with ``guard`` bits more than :attr:`frac`; and their ``frac``.
+
+        Raises:
+            RangeError: entries would be huge.
+        """
+        fmt = self.lowering.format(self.variable)
+        if fmt is not None:
+            return to_raw(values, fmt), fmt.frac
+        frac = self.frac + guard
+        greatest = float(np.max(np.abs(values), initial=0.0))
+        largest = math.frexp(greatest)[1]
+        if not math.isfinite(greatest) or largest + frac > ENTRY_BITS:
+            raise RangeError(
+                f"its function reaches {greatest:.3g} within the proven range of its input: "
+                f"entries with steps of {math.ldexp(1.0, -frac):.3g} would not fit",
+                where=f"layer {self.lowering.name!r}",
+                accepted=f"table entries of at most {ENTRY_BITS} bits",
+                remedy="pass calibration=X, give the result of the layer before it a precision, or give it a TableRange; "
+                "for a softmax, Implementation: stable",
+            )
+        return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+
+    def _domain(self, span: _Span, guard: int = 0) -> _Span:
+        """The part of ``span`` outside which all entries equal the entry at its nearer end.
+
+        A range with too many values is scanned coarsely, then what is left of it more finely, until nothing more falls away.
+        """
+        while True:
+            exact = span.last - span.first < _SCAN_POINTS
+            raws = _scanned(span)
+            values = self.function.rest(np.asarray(raws * 1.0 / 2.0**span.frac, dtype=np.float64))
+            entries, _ = self._entries(values, guard)
+            changes = np.flatnonzero(entries[1:] != entries[:-1])
+            if changes.size == 0:
+                return span.part(span.first, span.first)
+            # Between the points of a coarse scan one more point is kept on either side.
+            first = int(raws[int(changes[0])] if exact else raws[max(int(changes[0]) - 1, 0)])
+            last = int(raws[int(changes[-1]) + 1] if exact else raws[min(int(changes[-1]) + 2, len(raws) - 1)])
+            found = span.part(first, last)
+            if exact or found == span:
+                return found
+            span = found
+
+    def _default_size(self, span: _Span) -> int:
+        """Bins that keep the interpolation error below a quarter of a step, within ``DEFAULT_ENTRIES..EXACT_ENTRIES``."""
+        size = DEFAULT_ENTRIES
+        while size < EXACT_ENTRIES:
+            bits = span.bin_bits(size)
+            halves = np.arange((span.first >> bits) * 2, ((span.last >> bits) + 1) * 2 + 1).astype(np.float64)
+            edges = self.function.rest(np.ldexp(halves, bits - 1 - span.frac))
+            if np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0)) < math.ldexp(0.25, -self.frac):
+                break
+            size *= 2
+        return size
+
+    def _binned(self, x: Value, size: int) -> Value:
+        """By bins: the entry of the bin of ``x``, or the line between the entries at its ends."""
+        builder, span = self.lowering.builder, _Span.of(x)
+        bits = span.bin_bits(size)
+        first, last = span.first >> bits, span.last >> bits
+        binning = self.lowering.settings.binning or Binning.LINEAR
+        index = builder.cast_to(x, span.frac - bits, first, last, Rounding.TRN, Overflow.WRAP)
+        edges = np.ldexp(np.arange(first, last + 2).astype(np.float64), bits - span.frac)
+        if binning is not Binning.LINEAR:
+            offset = 0.0 if binning is Binning.FLOOR else 0.5
+            points = edges[:-1] + offset * math.ldexp(1.0, bits - span.frac)
+            return builder.table(index, first, *self._entries(self.function.rest(points)))
+        raw, entry_frac = self._entries(self.function.rest(edges), _GUARD_BITS)
+        base = builder.table(index, first, raw[:-1], entry_frac)
+        # The lines run through the rounded entries, so the interpolation is continuous and monotone where the entries are.
+        rise = builder.table(index, first, raw[1:] - raw[:-1], entry_frac)
+        within = builder.cast_to(x, span.frac, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
+        # Cutting bits off the position must not cost more than one step of the entries.
+        kept = max(_FRACTION_BITS, int(np.max(np.abs(raw[1:] - raw[:-1]))).bit_length())
+        if bits > kept:
+            within = builder.cast_to(within, span.frac - bits + kept, 0, (1 << kept) - 1, Rounding.TRN, Overflow.SAT)
+        # Shifted so that a whole bin is 1.
+        return builder.add(base, builder.mul(rise, builder.shift(within, span.frac - bits)))
 
 
-def _default_size(function: Function, x_frac: int, first: int, last: int, frac: int) -> int:
-    """Bins that keep the interpolation error below a quarter of a step, within ``DEFAULT_ENTRIES..EXACT_ENTRIES``."""
-    size = DEFAULT_ENTRIES
-    while size < EXACT_ENTRIES:
-        bits = _bin_bits(first, last, size)
-        halves = np.arange((first >> bits) * 2, ((last >> bits) + 1) * 2 + 1).astype(np.float64)
-        edges = function.rest(np.ldexp(halves, bits - 1 - x_frac))
-        if np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0)) < math.ldexp(0.25, -frac):
-            break
-        size *= 2
-    return size
-
-
-def _entries(lowering: Lowering, values: Floats, frac: int, variable: str) -> tuple[Ints, int]:
-    """Table entries rounded to nearest in the user's format, or with ``frac`` bits.
-
-    Raises:
-        RangeError: entries would be huge.
-    """
-    fmt = lowering.format(variable)
-    if fmt is not None:
-        return to_raw(values, fmt), fmt.frac
-    greatest = float(np.max(np.abs(values), initial=0.0))
-    largest = math.frexp(greatest)[1]
-    if not math.isfinite(greatest) or largest + frac > ENTRY_BITS:
-        raise RangeError(
-            f"its function reaches {greatest:.3g} within the proven range of its input: "
-            f"entries with steps of {math.ldexp(1.0, -frac):.3g} would not fit",
-            where=f"layer {lowering.name!r}",
-            accepted=f"table entries of at most {ENTRY_BITS} bits",
-            remedy="pass calibration=X, give the result of the layer before it a precision, or give it a TableRange; "
-            "for a softmax, Implementation: stable",
-        )
-    return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
-
-
-def _domain(
-    lowering: Lowering, function: Function, x_frac: int, lo: int, hi: int, frac: int, variable: str
-) -> tuple[int, int]:
-    """The part of ``lo..hi`` outside which all entries equal the entry at its nearer end.
-
-    A range with too many values is scanned coarsely, then what is left of it more finely, until nothing more falls away.
-    """
-    while True:
-        exact = hi - lo < _SCAN_POINTS
-        raws = _scanned(lo, hi)
-        values = function.rest(np.asarray(raws * 1.0 / 2.0**x_frac, dtype=np.float64))
-        entries, _ = _entries(lowering, values, frac, variable)
-        moves = np.flatnonzero(entries[1:] != entries[:-1])
-        if moves.size == 0:
-            return lo, lo
-        # Between the points of a coarse scan one more point is kept on either side.
-        first = int(raws[int(moves[0])] if exact else raws[max(int(moves[0]) - 1, 0)])
-        last = int(raws[int(moves[-1]) + 1] if exact else raws[min(int(moves[-1]) + 2, len(raws) - 1)])
-        if exact or (first, last) == (lo, hi):
-            return first, last
-        lo, hi = first, last
-
-
-def _scanned(lo: int, hi: int) -> Ints:
-    """All of ``lo..hi``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
+def _scanned(span: _Span) -> Ints:
+    """All values of ``span``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
+    lo, hi = span.first, span.last
     if hi - lo < _SCAN_POINTS:
         return objects(np.arange(lo, hi + 1))
     points = {lo + (hi - lo) * k // (_SCAN_POINTS - 1) for k in range(_SCAN_POINTS)}
@@ -205,51 +276,3 @@ def _scanned(lo: int, hi: int) -> Ints:
     near = {(_OCTAVE_POINTS + k << e) // _OCTAVE_POINTS for e in range(octaves) for k in range(_OCTAVE_POINTS)}
     points |= {sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi}
     return objects(sorted(points))
-
-
-def _bin_bits(first: int, last: int, size: int) -> int:
-    """The width of bins, as a power of two, of which at most ``size`` cover ``first..last``."""
-    bits = max((last - first).bit_length() - size.bit_length() + 1, 0)
-    while (last >> bits) - (first >> bits) + 1 > size:
-        bits += 1
-    return bits
-
-
-def _whole_bins(first: int, last: int, lo: int, hi: int, size: int, *, centered: bool) -> tuple[int, int]:
-    """``first..last`` widened within ``lo..hi`` so that its ends lie where bins begin: there the entries at the ends hold.
-
-    An operand that saturated within a bin would take a value between two entries, and so would all operands beyond.
-    ``centered``: an entry stands for the middle of its bin, so that the bin that holds ``first`` does not do.
-    """
-    bits = _bin_bits(first, last, size)
-    while True:
-        widened = max(((first >> bits) - centered) << bits, lo), min(-(-last >> bits) << bits, hi)
-        if _bin_bits(*widened, size) <= bits:
-            return widened
-        bits += 1
-
-
-def _binned(lowering: Lowering, x: Value, function: Function, frac: int, variable: str, size: int) -> Value:
-    builder = lowering.builder
-    x_frac, lo, hi = int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max())
-    bits = _bin_bits(lo, hi, size)
-    first, last = lo >> bits, hi >> bits
-    binning = lowering.settings.binning or Binning.LINEAR
-    index = builder.cast_to(x, x_frac - bits, first, last, Rounding.TRN, Overflow.WRAP)
-    edges = np.ldexp(np.arange(first, last + 2).astype(np.float64), bits - x_frac)
-    if binning is not Binning.LINEAR:
-        offset = 0.0 if binning is Binning.FLOOR else 0.5
-        points = edges[:-1] + offset * math.ldexp(1.0, bits - x_frac)
-        raw, entry_frac = _entries(lowering, function.rest(points), frac, variable)
-        return builder.table(index, first, raw, entry_frac)
-    raw, entry_frac = _entries(lowering, function.rest(edges), frac + _GUARD_BITS, variable)
-    base = builder.table(index, first, raw[:-1], entry_frac)
-    # The lines run through the rounded entries, so the interpolation is continuous and monotone where the entries are.
-    rise = builder.table(index, first, raw[1:] - raw[:-1], entry_frac)
-    within = builder.cast_to(x, x_frac, 0, (1 << bits) - 1, Rounding.TRN, Overflow.WRAP)
-    # Cutting bits off the position must not cost more than one step of the entries.
-    kept = max(_FRACTION_BITS, int(np.max(np.abs(raw[1:] - raw[:-1]))).bit_length())
-    if bits > kept:
-        within = builder.cast_to(within, x_frac - bits + kept, 0, (1 << kept) - 1, Rounding.TRN, Overflow.SAT)
-    # Shifted so that a whole bin is 1.
-    return builder.add(base, builder.mul(rise, builder.shift(within, x_frac - bits)))

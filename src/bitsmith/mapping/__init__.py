@@ -1,1 +1,1 @@
-"""How a program becomes a network of processes: what is folded, streamed, fused, and kept in memories."""
+"""From programs to networks of processes: folding, streaming, fusion of token functions, weights in memories."""

@@ -1,7 +1,18 @@
-"""A layout in the making: ops on tokens, processes, and what regroups and reorders tokens between them.
+"""A token network in the making: ops on tokens, processes, and what regroups and reorders tokens between them.
 
-In: a program and what is wanted of its layout. Out: steps, each of which has the value of a node, in tokens of some size. The
-rules for each kind of core op (`bitsmith.mapping.partition`) are written in terms of what is here.
+In: a program and directives. Out: steps, one of which has the value of each node. The rules for each kind of core op
+(`bitsmith.mapping.partition`) are written in terms of what is here.
+
+A tensor travels as *tokens*, one for each position of its *grid*, which are its leading axes. An image of shape (4, 6, 3) with
+the grid (4, 6) is 24 tokens of shape (3,)::
+
+    position    (0,0)  (0,1)  (0,2)  (0,3)  ...  (3,5)
+    tokens      [rgb]  [rgb]  [rgb]  [rgb]  ...  [rgb]        grid (4, 6), token (3,)
+
+A layer that handles two positions in a cycle makes the same elements in the same order in fewer tokens. This is the *native
+form* of its result, from which the tokens above are regrouped for those who want them::
+
+    tokens      [rgb    rgb]  [rgb    rgb]  ...               grid (12,),  token (2, 3)
 """
 
 from __future__ import annotations
@@ -9,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NewType
 
 import numpy as np
 
@@ -21,13 +33,19 @@ from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.mapping.directives import Directives
 
+NodeId = NewType("NodeId", int)
+"""A node of the program."""
+
+StepId = NewType("StepId", int)
+"""A step of the builder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An op on tokens, a process, or (``stream`` without tokens' worth: grid of any) a constant token."""
+    """An op on tokens, a process, or a constant token, whose stream has no grid and meets tokens at any."""
 
     kind: ops.Op | Kind
-    args: tuple[int, ...]
+    args: tuple[StepId, ...]
     stream: Stream
     layer: str
 
@@ -39,66 +57,94 @@ class DataflowBuilder:
         self.program = program
         self.directives = directives
         self.steps: list[Step] = []
-        self.step_of: dict[int, int] = {}
+        self.step_of: dict[NodeId, StepId] = {}
         """The step that has a node's value."""
-        self._with_grid: dict[tuple[int, int], int] = {}
-        self.native_forms: dict[int, int] = {}
-        """Of a step, the one with the same elements in the same order in tokens of the size in which they are made."""
+        self.native_forms: dict[StepId, StepId] = {}
+        """For each step, its native form, where that has tokens of another size."""
         self.layer = ""
         self.readers = readers_of(program)
+        self._with_grid: dict[tuple[NodeId, int], StepId] = {}
 
-    def add(self, kind: ops.Op | Kind, args: tuple[int, ...], stream: Stream) -> int:
+    def add(self, kind: ops.Op | Kind, args: tuple[StepId, ...], stream: Stream) -> StepId:
+        """A new step."""
         self.steps.append(Step(kind, args, stream, self.layer))
-        return len(self.steps) - 1
+        return StepId(len(self.steps) - 1)
 
-    def token_op(self, op: ops.Op, args: Sequence[int], grid: Grid) -> int:
+    def token_op(self, op: ops.Op, args: Sequence[StepId], grid: Grid) -> StepId:
         """An op on the tokens of operands of one grid (or constants)."""
-        return self.add(op, tuple(args), Stream(grid, infer(op, [self.steps[arg].stream.token for arg in args])))
+        return self.add(op, tuple(args), Stream(grid, infer(op, [self.stream(arg).token for arg in args])))
 
-    def is_constant(self, index: int) -> bool:
-        return isinstance(self.program.nodes[index].op, ops.Const)
+    def stream(self, step: StepId) -> Stream:
+        """The tokens of a step."""
+        return self.steps[step].stream
 
-    def is_parameter(self, index: int) -> bool:
-        return isinstance(self.program.nodes[index].op, ops.Parameter)
+    def operands(self, node: Node) -> list[NodeId]:
+        """The nodes that ``node`` reads."""
+        return list(map(NodeId, node.args))
 
-    def shape(self, index: int) -> tuple[int, ...]:
-        return self.program.nodes[index].type.shape
+    def is_constant(self, node: NodeId) -> bool:
+        return isinstance(self.program.nodes[node].op, ops.Const)
 
-    def stream(self, index: int) -> Stream:
-        return self.steps[self.step_of[index]].stream
+    def is_parameter(self, node: NodeId) -> bool:
+        return isinstance(self.program.nodes[node].op, ops.Parameter)
 
-    def grid_axes(self, index: int) -> int:
-        """How many leading axes of a node's value are its grid."""
-        return 0 if self.is_constant(index) else len(self.stream(index).grid)
+    def shape(self, node: NodeId) -> tuple[int, ...]:
+        return self.program.nodes[node].type.shape
 
-    def with_grid(self, index: int, axes: int) -> int:
+    def node_stream(self, node: NodeId) -> Stream:
+        return self.stream(self.step_of[node])
+
+    def grid_axes(self, node: NodeId) -> int:
+        """The number of leading axes of a node's value that are its grid."""
+        return 0 if self.is_constant(node) else len(self.node_stream(node).grid)
+
+    def common_grid_axes(self, node: Node) -> int:
+        """The number of leading axes of a node's value along which some operand, broadcast to it, comes in tokens."""
+        rank = len(node.type.shape)
+        args = [arg for arg in self.operands(node) if self.grid_axes(arg)]
+        return max((self.grid_axes(arg) + rank - len(self.shape(arg)) for arg in args), default=0)
+
+    def with_grid(self, node: NodeId, axes: int) -> StepId:
         """The step that has a node's value with the first ``axes`` axes as grid."""
-        if (index, axes) not in self._with_grid:
-            shape = self.shape(index)
-            step = self.native_form(index) if axes < self.grid_axes(index) else self.step_of[index]
-            self._with_grid[index, axes] = self.regroup(step, shape[:axes], shape[axes:])
-        return self._with_grid[index, axes]
+        if (node, axes) not in self._with_grid:
+            shape = self.shape(node)
+            step = self.native_form(node) if axes < self.grid_axes(node) else self.step_of[node]
+            self._with_grid[node, axes] = self.regroup(step, shape[:axes], shape[axes:])
+        return self._with_grid[node, axes]
 
-    def native_parallelism(self, index: int) -> int:
-        """How many positions of a node's value are made at once: 1 if that is fewer than its tokens have."""
-        form = None if self.is_constant(index) else self.native_forms.get(self.step_of[index])
+    def native_parallelism(self, node: NodeId) -> int:
+        """The number of positions in a token of a node's native form; 1 if a position takes several tokens."""
+        form = None if self.is_constant(node) else self.native_forms.get(self.step_of[node])
         if form is None:
             return 1
-        several, rest = divmod(self.stream(index).tokens, self.steps[form].stream.tokens)
-        return max(several, 1) if rest == 0 else 1
+        number, rest = divmod(self.node_stream(node).tokens, self.stream(form).tokens)
+        return max(number, 1) if rest == 0 else 1
 
-    def native_form(self, index: int) -> int:
-        """The step that has a node's value in tokens of as many positions as are made at once."""
-        return self.native_forms[self.step_of[index]] if self.native_parallelism(index) > 1 else self.step_of[index]
+    def native_form(self, node: NodeId) -> StepId:
+        """The step that has a node's value in tokens of `native_parallelism` positions."""
+        return self.native_forms[self.step_of[node]] if self.native_parallelism(node) > 1 else self.step_of[node]
 
-    def grouped(self, index: int, number: int, axes: int) -> int:
-        """The step that has a node's value as tokens of ``number`` positions each, positions being its first ``axes`` axes."""
-        step, shape = self.native_form(index), self.shape(index)
-        return self.regroup(step, (math.prod(shape[:axes]) // number,), (number, *shape[axes:]))
+    def with_native_form(self, step: StepId, grid: Grid, shape: tuple[int, ...]) -> StepId:
+        """``step`` as tokens of ``shape`` at ``grid``, of which it is the native form if its tokens have another size."""
+        regrouped_step = self.regroup(step, grid, shape)
+        if self.stream(regrouped_step).tokens != self.stream(step).tokens:
+            self.native_forms[regrouped_step] = step
+        return regrouped_step
 
-    def regroup(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
-        """The elements of ``step``, in the same order, as tokens of ``shape`` at the positions of ``grid``."""
-        have, want = self.steps[step].stream, math.prod(shape)
+    def grouped(self, node: NodeId, number: int, axes: int) -> StepId:
+        """The step that has a node's value in tokens of ``number`` positions each, its first ``axes`` axes being the grid.
+
+        A value of shape (4, 6, 3) in groups of 2 positions over 2 axes: 12 tokens of shape (2, 3).
+        """
+        shape = self.shape(node)
+        return self.regroup(self.native_form(node), (math.prod(shape[:axes]) // number,), (number, *shape[axes:]))
+
+    def regroup(self, step: StepId, grid: Grid, shape: tuple[int, ...]) -> StepId:
+        """The elements of ``step``, in the same order, as tokens of ``shape`` at the positions of ``grid``.
+
+        Tokens of 6 elements become tokens of 4 through tokens of 2: one width converter makes tokens smaller, one larger.
+        """
+        have, want = self.stream(step), math.prod(shape)
         if (have.grid, have.token.shape) == (grid, shape):
             return step
         if have.token.size == want:
@@ -107,102 +153,100 @@ class DataflowBuilder:
         if between not in (have.token.size, want):
             parts = Stream((math.prod(have.shape) // between,), regrouped(have.token, (between,)))
             step = self.add(WidthConverter(), (step,), parts)
-        return self.add(WidthConverter(), (step,), Stream(grid, regrouped(self.steps[step].stream.token, shape)))
+        return self.add(WidthConverter(), (step,), Stream(grid, regrouped(self.stream(step).token, shape)))
 
-    def _viewed(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
+    def _viewed(self, step: StepId, grid: Grid, shape: tuple[int, ...]) -> StepId:
         """The same tokens under other shapes."""
         viewed = self.token_op(ops.Reshape(shape), (step,), grid)
         if step in self.native_forms:
             self.native_forms[viewed] = self.native_forms[step]
         return viewed
 
-    def constant(self, index: int, axes: int, grid: Grid | None = None) -> int:
+    def operand(self, node: NodeId, axes: int) -> StepId:
+        """A node's value with the first ``axes`` axes as grid; a constant as a token constant where one is enough."""
+        return self.constant(node, axes) if self.is_constant(node) else self.with_grid(node, axes)
+
+    def constant(self, node: NodeId, axes: int, grid: Grid | None = None) -> StepId:
         """A constant node as a token constant where it is the same at all positions of its first ``axes`` axes, else as a ROM.
 
         ``grid``: the positions at which it is wanted, if not its own.
         """
-        node = self.program.nodes[index]
-        assert isinstance(node.op, ops.Const)
-        return self.constant_tokens(node.op, node.type, axes, self.shape(index)[:axes] if grid is None else grid)
+        op = self._const(node)
+        kind = self.program.nodes[node].type
+        return self.constant_tokens(op, kind, axes, kind.shape[:axes] if grid is None else grid)
 
-    def constant_tokens(self, op: ops.Const, kind: TensorType, axes: int, wanted: Grid) -> int:
-        token = union_type(kind, axes)
-        raw = rescale(np.broadcast_to(op.raw, kind.shape), op.frac, np.broadcast_to(token.frac, token.shape))
-        tokens = objects(raw).reshape(-1, *token.shape)
+    def constant_tokens(self, op: ops.Const, kind: TensorType, axes: int, grid: Grid) -> StepId:
+        """A constant of type ``kind`` as a token constant or a ROM, for the positions of ``grid``."""
+        tokens, token = _tokens(op, kind, axes)
         if bool(np.all(tokens == tokens[:1])):
             return self.token_constant(np.asarray(tokens[0], dtype=np.object_), token.frac)
-        places = np.broadcast_to(np.arange(len(tokens)).reshape(kind.shape[:axes]), wanted).ravel()
-        return self.add(Rom(objects(tokens[places])), (), Stream(wanted, token))
+        source = np.broadcast_to(np.arange(len(tokens)).reshape(kind.shape[:axes]), grid).ravel()
+        return self.add(Rom(objects(tokens[source])), (), Stream(grid, token))
 
-    def token_constant(self, raw: Ints, frac: Positions) -> int:
+    def token_constant(self, raw: Ints, frac: Positions) -> StepId:
+        """A constant token."""
         const = ops.Const(raw, frac)
         return self.add(const, (), Stream((), infer(const, [])))
 
-    def as_stream(self, index: int, axes: int) -> int:
+    def as_stream(self, node: NodeId, axes: int) -> StepId:
         """A node's value as a stream, even if it is constant."""
-        if not self.is_constant(index):
-            return self.with_grid(index, axes)
-        node = self.program.nodes[index]
-        assert isinstance(node.op, ops.Const)
-        token = union_type(node.type, axes)
-        raw = rescale(
-            np.broadcast_to(node.op.raw, node.type.shape), node.op.frac, np.broadcast_to(token.frac, token.shape)
-        )
-        return self.add(Rom(objects(raw).reshape(-1, *token.shape)), (), Stream(node.type.shape[:axes], token))
+        if not self.is_constant(node):
+            return self.with_grid(node, axes)
+        kind = self.program.nodes[node].type
+        tokens, token = _tokens(self._const(node), kind, axes)
+        return self.add(Rom(tokens), (), Stream(kind.shape[:axes], token))
 
-    def operand(self, index: int, axes: int) -> int:
-        return self.constant(index, axes) if self.is_constant(index) else self.with_grid(index, axes)
+    def _const(self, node: NodeId) -> ops.Const:
+        op = self.program.nodes[node].op
+        assert isinstance(op, ops.Const)
+        return op
 
-    def broadcast(self, index: int, grid: Grid, rank: int) -> int:
-        """A node's value as tokens at the positions of ``grid``, the leading axes of a result of ``rank`` axes."""
-        shape = self.shape(index)
+    def broadcast(self, node: NodeId, grid: Grid, rank: int) -> StepId:
+        """A node's value as tokens at the positions of ``grid``, the leading axes of a result of ``rank`` axes.
+
+        A value of shape (6, 3) for a result of shape (4, 6, 3) with the grid (4, 6): its 6 tokens, 4 times over.
+        """
+        shape = self.shape(node)
         axes = max(len(grid) - (rank - len(shape)), 0)
-        if self.is_constant(index):
-            return self.constant(index, axes, grid)
-        step = self.with_grid(index, axes)
+        if self.is_constant(node):
+            return self.constant(node, axes, grid)
+        step = self.with_grid(node, axes)
         if shape[:axes] == grid:
             return step
         have = (1,) * (len(grid) - axes) + shape[:axes]
         source = np.broadcast_to(np.arange(math.prod(have)).reshape(have), grid).ravel()
-        kind = self.steps[step].kind
+        kind, stream = self.steps[step].kind, Stream(grid, self.stream(step).token)
         if isinstance(kind, Rom) and math.prod(have) == 1:
-            again = replace(kind, raw=kind.raw[source])
-            return self.add(again, (), Stream(grid, self.steps[step].stream.token))
-        return self.add(Reorder(source), (step,), Stream(grid, self.steps[step].stream.token))
+            return self.add(replace(kind, raw=kind.raw[source]), (), stream)
+        return self.add(Reorder(source), (step,), stream)
 
-    def with_native_form(self, step: int, grid: Grid, shape: tuple[int, ...]) -> int:
-        """``step`` as tokens of ``shape`` at ``grid``, known to be made in tokens of another size if it is."""
-        whole = self.regroup(step, grid, shape)
-        if self.steps[whole].stream.tokens != self.steps[step].stream.tokens:
-            self.native_forms[whole] = step
-        return whole
-
-    def truncated(self, step: int, kind: TensorType) -> int:
+    def truncated(self, step: StepId, kind: TensorType) -> StepId:
         """``step``, whose values are known to be of type ``kind``, in number formats that hold it: bits are left out."""
-        stream = self.steps[step].stream
         widths = kind.width
         signed = np.asarray(kind.lo < 0, dtype=np.bool_)
         one = objects(np.ones_like(widths))
         lo = np.where(signed, -(one << objects(np.maximum(widths - 1, 0))), 0)
         hi = (one << objects(np.where(signed, widths - 1, widths))) - 1
         cast = ops.Cast(kind.frac, objects(lo), objects(hi), Rounding.TRN, Overflow.WRAP)
-        return self.token_op(cast, (step,), stream.grid)
+        return self.token_op(cast, (step,), self.stream(step).grid)
 
-    def cast_to(self, step: int, kind: TensorType) -> int:
+    def cast_to(self, step: StepId, kind: TensorType) -> StepId:
         """``step``, whose values are known to be of type ``kind``, in that type."""
-        stream = self.steps[step].stream
+        stream = self.stream(step)
         if stream.token == kind:
             return step
         cast = ops.Cast(kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT)
         return self.token_op(cast, (step,), stream.grid)
 
-    def gather(self, step: int, tokens: Positions, elements: Positions, grid: Grid, shape: tuple[int, ...]) -> int:
+    def gather(
+        self, step: StepId, tokens: Positions, elements: Positions, grid: Grid, shape: tuple[int, ...]
+    ) -> StepId:
         """Tokens ``tokens`` of ``step`` (-1: zeros), and of each its elements ``elements`` (-1: zero), under new shapes."""
-        stream = self.steps[step].stream
+        stream = self.stream(step)
         if not bool(np.array_equal(tokens, np.arange(stream.tokens))):
             kind = with_zero(stream.token) if bool(np.any(tokens < 0)) else stream.token
             step = self.add(Reorder(tokens), (step,), Stream(grid, kind))
-        token = self.steps[step].stream.token
+        token = self.stream(step).token
         if bool(np.array_equal(elements, np.arange(token.size))):
             return self.token_op(ops.Reshape(shape), (step,), grid)
         flat = self.token_op(ops.Reshape((token.size,)), (step,), grid)
@@ -212,20 +256,30 @@ class DataflowBuilder:
         picked = self.token_op(ops.Gather(elements, 0), (flat,), grid)
         return self.token_op(ops.Reshape(shape), (picked,), grid)
 
-    def on_whole_tensors(self, node: Node) -> int:
+    def on_whole_tensors(self, node: Node) -> StepId:
         """The op on whole operands, one token per frame."""
-        return self.token_op(node.op, [self.operand(arg, 0) for arg in node.args], ())
+        return self.token_op(node.op, [self.operand(arg, 0) for arg in self.operands(node)], ())
+
+
+def _tokens(op: ops.Const, kind: TensorType, axes: int) -> tuple[Ints, TensorType]:
+    """The tokens of a constant of type ``kind`` with the first ``axes`` axes as grid, in units of their type."""
+    token = union_type(kind, axes)
+    raw = rescale(np.broadcast_to(op.raw, kind.shape), op.frac, np.broadcast_to(token.frac, token.shape))
+    return objects(raw).reshape(-1, *token.shape), token
 
 
 def parts_of(kind: TensorType) -> tuple[Ints, Ints, Ints]:
+    """The arrays of a type: frac, lo and hi."""
     return objects(kind.frac), kind.lo, kind.hi
 
 
 def with_zero(kind: TensorType) -> TensorType:
+    """``kind``, which also holds 0."""
     return TensorType.of(kind.shape, kind.frac, np.minimum(kind.lo, 0), np.maximum(kind.hi, 0))
 
 
 def readers_of(program: Program) -> dict[int, list[Node]]:
+    """The nodes that read a node, by its identity."""
     readers: dict[int, list[Node]] = {id(node): [] for node in program.nodes}
     for node in program.nodes:
         for arg in node.args:

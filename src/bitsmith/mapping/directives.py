@@ -1,4 +1,4 @@
-"""What the user wants of a circuit's layout: reuse factors, and tensors whole or in tokens."""
+"""The user's directives for the layout of a circuit: reuse factors, multiplier styles, tensors whole or in tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bitsmith.mapping.folding import Matrix, MultiplierStyle, choose_folding
 
 @dataclass(frozen=True, slots=True)
 class Directives:
-    """What the user wants of the layout, by layer name; and tensors whole or in tokens.
+    """Directives by layer name, and tensors whole or in tokens.
 
     Args:
         reuse: cycles for a layer's products: for all positions if tensors are whole, else for each token. 1 if absent.
@@ -37,7 +37,7 @@ class Directives:
         return self.reuse.get(layer, 1)
 
     def multiplier_style(self, layer: str) -> MultiplierStyle:
-        """What a layer's products are made of."""
+        """The multipliers of a layer's products."""
         return self.products.get(layer, MultiplierStyle.CHEAPEST)
 
     def parallelism(self, layer: str, grid: Grid) -> int:
@@ -46,13 +46,13 @@ class Directives:
         return max(number for number in possible_parallelism(grid) if number <= wanted)
 
     def unrolled(self, program: Program) -> bool:
-        """Whether everything of ``program`` is to stand side by side, for a sample per cycle."""
+        """Return True if all of ``program`` is to be laid out side by side, for a sample per cycle."""
         if any(isinstance(node.op, ops.Parameter) for node in program.nodes):
             return False  # a pipeline has constants only
         return self.parallel and not any(self._shares(program, node) for node in program.nodes)
 
     def _shares(self, program: Program, node: Node) -> bool:
-        """Whether hardware of a node is used several times for a sample."""
+        """Return True if hardware of a node is used several times for a sample."""
         if self.reuse_factor(node.layer) == 1:
             return False
         if not isinstance(node.op, ops.Linear):
@@ -63,7 +63,7 @@ class Directives:
 
 
 def possible_parallelism(grid: Grid) -> tuple[int, ...]:
-    """How many positions of ``grid`` can come at once, in ascending order: they divide a row, or are whole rows, and so on."""
+    """Numbers of positions of ``grid`` that can come at once, in ascending order: they divide a row, or are whole rows, ..."""
     found, rows = [1], 1
     for size in reversed(grid):
         found += [rows * part for part in range(2, size + 1) if size % part == 0]

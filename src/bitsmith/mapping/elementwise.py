@@ -13,34 +13,30 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import Ints, objects
-from bitsmith.mapping.builder import DataflowBuilder
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.formats import common_cast
 from bitsmith.mapping.parameters import viewed_parameter
 
 
-def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int:
+def elementwise(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId:
     """At the finest grid of the operands; operands that lack axes of it are repeated."""
-    for as_made in (_at_several_positions, _by_parts):
-        step = as_made(builder, op, node)
+    for in_native_form in (_at_several_positions, _by_parts):
+        step = in_native_form(builder, op, node)
         if step is not None:
             return step
     shape = node.type.shape
-    axes = max(
-        (builder.grid_axes(arg) + len(shape) - len(builder.shape(arg)) for arg in node.args if builder.grid_axes(arg)),
-        default=0,
-    )
+    axes = builder.common_grid_axes(node)
     on_tokens = _on_tokens(op, axes, len(shape))
     if on_tokens is None:
         return builder.on_whole_tensors(node)
-    return builder.token_op(
-        on_tokens, [builder.broadcast(arg, shape[:axes], len(shape)) for arg in node.args], shape[:axes]
-    )
+    args = [builder.broadcast(arg, shape[:axes], len(shape)) for arg in builder.operands(node)]
+    return builder.token_op(on_tokens, args, shape[:axes])
 
 
-def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int | None:
-    """At as many positions at once as an operand is made; None if that is one, or positions differ in type."""
+def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
+    """At as many positions at once as an operand's native form has; None if that is one, or positions differ in type."""
     shape, rank = node.type.shape, len(node.type.shape)
-    full = [arg for arg in node.args if not builder.is_constant(arg) and builder.shape(arg) == shape]
+    full = [arg for arg in builder.operands(node) if not builder.is_constant(arg) and builder.shape(arg) == shape]
     number = max(map(builder.native_parallelism, full), default=1)
     if number == 1 or len({builder.grid_axes(arg) for arg in full}) > 1:
         return None
@@ -50,70 +46,62 @@ def _at_several_positions(builder: DataflowBuilder, op: ops.Elementwise, node: N
         return None
     grid = (math.prod(shape[:axes]) // number,)
 
-    def operand(arg: int) -> int:
+    def operand(arg: NodeId) -> StepId:
         if arg in full:
             return builder.grouped(arg, number, axes)
         kept = max(axes - (rank - len(builder.shape(arg))), 0)
         if not builder.is_constant(arg) and math.prod(builder.shape(arg)[:kept]) == 1:
             step = builder.with_grid(arg, kept)
-            return builder.add(
-                Reorder(np.zeros(grid, dtype=np.int64)), (step,), Stream(grid, builder.steps[step].stream.token)
-            )
+            first = Reorder(np.zeros(grid, dtype=np.int64))
+            return builder.add(first, (step,), Stream(grid, builder.stream(step).token))
         step = builder.broadcast(arg, shape[:axes], rank)
         if isinstance(builder.steps[step].kind, ops.Const):
             return step
-        return builder.regroup(step, grid, (number, *builder.steps[step].stream.token.shape))
+        return builder.regroup(step, grid, (number, *builder.stream(step).token.shape))
 
-    return builder.with_native_form(
-        builder.token_op(on_tokens, [operand(arg) for arg in node.args], grid), shape[:axes], shape[axes:]
-    )
+    native = builder.token_op(on_tokens, [operand(arg) for arg in builder.operands(node)], grid)
+    return builder.with_native_form(native, shape[:axes], shape[axes:])
 
 
-def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> int | None:
-    """At the finer grid of an operand that is made in parts; None if there is none, or positions differ in type."""
-    shape = node.type.shape
-    free = [builder.is_constant(arg) or builder.is_parameter(arg) for arg in node.args]
-    """Operands that can come in tokens of any size."""
-    wholes = [
-        builder.step_of[arg]
-        for arg, any_size in zip(node.args, free, strict=True)
-        if not any_size and builder.shape(arg) == shape
-    ]
-    if not wholes or len(wholes) + sum(free) < len(node.args) or not all(one in builder.native_forms for one in wholes):
+def _by_parts(builder: DataflowBuilder, op: ops.Elementwise, node: Node) -> StepId | None:
+    """At the finer grid of native forms that have parts of tokens; None without them, or if positions differ in type."""
+    shape, args = node.type.shape, builder.operands(node)
+    bound = [
+        arg for arg in args if not builder.is_constant(arg) and not builder.is_parameter(arg)
+    ]  # to one size of tokens
+    if not bound or any(
+        builder.shape(arg) != shape or builder.step_of[arg] not in builder.native_forms for arg in bound
+    ):
         return None
-    parts = [builder.native_forms[one] for one in wholes]
-    stream = builder.steps[parts[0]].stream
+    parts = [builder.native_forms[builder.step_of[arg]] for arg in bound]
+    stream = builder.stream(parts[0])
     viewed = _viewed(op, shape, stream.shape)
     on_tokens = None if viewed is None else _on_tokens(viewed, len(stream.grid), len(stream.shape))
     if on_tokens is None and isinstance(op, ops.Cast):
         on_tokens = common_cast(op, builder.program.nodes[node.args[0]].type)
-    if on_tokens is None or any(builder.steps[part].stream.shape != stream.shape for part in parts):
+    if on_tokens is None or any(builder.stream(part).shape != stream.shape for part in parts):
         return None
-    args = [_by_part(builder, arg, shape, stream) for arg in node.args]
-    if any(arg is None for arg in args):
+    operands = [step for arg in args if (step := _by_part(builder, arg, shape, stream)) is not None]
+    if len(operands) < len(args):
         return None
-    grid = builder.steps[wholes[0]].stream.grid
-    return builder.with_native_form(
-        builder.token_op(on_tokens, [arg for arg in args if arg is not None], stream.grid), grid, shape[len(grid) :]
-    )
+    grid = builder.node_stream(bound[0]).grid
+    return builder.with_native_form(builder.token_op(on_tokens, operands, stream.grid), grid, shape[len(grid) :])
 
 
-def _by_part(builder: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
+def _by_part(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId | None:
     """An operand in tokens for those of ``stream``; None if it cannot come so."""
-    if builder.is_constant(index):
-        return _viewed_constant(builder, index, shape, stream)
-    return (
-        viewed_parameter(builder, index, shape, stream)
-        if builder.is_parameter(index)
-        else builder.native_forms[builder.step_of[index]]
-    )
+    if builder.is_constant(arg):
+        return _viewed_constant(builder, arg, shape, stream)
+    if builder.is_parameter(arg):
+        return viewed_parameter(builder, arg, shape, stream)
+    return builder.native_forms[builder.step_of[arg]]
 
 
-def _viewed_constant(builder: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int:
+def _viewed_constant(builder: DataflowBuilder, arg: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId:
     """A constant that broadcasts to ``shape``, as tokens like those of ``stream``."""
-    node = builder.program.nodes[index]
+    node = builder.program.nodes[arg]
     assert isinstance(node.op, ops.Const)
-    if math.prod(builder.shape(index)) == 1:
+    if math.prod(node.type.shape) == 1:
         return builder.token_constant(objects(node.op.raw.reshape(())), node.op.frac.reshape(()))
     raw, frac = (np.broadcast_to(objects(part), shape).reshape(stream.shape) for part in (node.op.raw, node.op.frac))
     const = ops.Const(objects(raw), frac.astype(np.int64))
@@ -187,7 +175,7 @@ def _viewed(op: ops.Elementwise, shape: tuple[int, ...], view: tuple[int, ...]) 
 
 
 def _tail(array: Ints | Positions, kept: int) -> Ints | Positions | None:
-    """``array`` without the axes in front of its last ``kept`` ones; None if it varies along them."""
+    """``array`` without the axes before its last ``kept`` ones; None if it varies along them."""
     extra = array.ndim - kept
     if extra <= 0:
         return array

@@ -1,9 +1,9 @@
-"""How the products of a layer share multipliers: which tile of a matrix is multiplied in a cycle, or that none is.
+"""Folding: which tile of a layer's matrix is multiplied in a cycle, so that its products share multipliers; or an adder graph.
 
-In: a matrix, the formats around it, and how many cycles there are. Out: the cut that takes the least area. A larger number of
-cycles admits all cuts of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
-four-input look-up tables, multipliers as what they would take without multiplier blocks. All that a choice depends on of the
-device is whether two of the products share a block.
+In: a matrix, the formats around it, and a number of cycles. Out: the folding that takes the least area. A larger number of
+cycles admits all foldings of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are
+counted in four-input look-up tables, multipliers as what they would take without multiplier blocks. Of the device, a choice
+depends only on whether two of the products share a block.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import numpy as np
 
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
@@ -27,29 +25,29 @@ _SELECT_LUTS = 0.67
 """Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
 
 _FIFO_LUTS = 1.5
-"""Per bit of a queue."""
+"""Per bit of a FIFO."""
 
 _PROCESS_LUTS = 18
-"""Counters and flags of a process and of the FIFO in front of it."""
+"""Counters and flags of a process and of the FIFO before it."""
 
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
 
 _CONSTANT_LUTS = 0.75
-"""Per bit of a result, for constants (a bias) behind results that come in parts, and their queue."""
+"""Per bit of a result, for constants (a bias) added to results that come in parts, and their FIFO."""
 
 _MEMORY_WORDS = 16
 """Of a memory of look-up tables; twice as many take twice as much."""
 
 _BLOCK_ROM_BITS = 4096
-"""Constant tables from here on lie in block memory."""
+"""Constant tables of as many bits become block memory."""
 
 Factor: TypeAlias = ops.Linear | ops.Parameter
-"""What has the matrix of a product with weights: the op itself, or its second operand."""
+"""The op that has the matrix of a product with weights: the product itself, or its second operand."""
 
 
 def weights_of(program: Program, node: Node) -> Factor | None:
-    """What has the matrix of weights that a node multiplies by; None if it does not."""
+    """The op that has the matrix of weights that a node multiplies by; None if it does not multiply by one."""
     match node.op:
         case ops.Linear():
             return node.op
@@ -67,7 +65,7 @@ def matrix_shape(factor: Factor) -> tuple[int, int]:
 
 
 class MultiplierStyle(enum.Enum):
-    """What a layer's products with constants are made of, where they have several cycles.
+    """The multipliers of a layer's products with constants that have several cycles.
 
     CHEAPEST: adder graphs or shared multipliers, whichever takes the least area; SHARED: multipliers, as many cycles as
     there are; GRAPHS: adder graphs, which only the positions of a tensor share; LOADED: multipliers, for weights that are
@@ -82,7 +80,7 @@ class MultiplierStyle(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Positions after one another, and the parts of operand and result at each; without multipliers an adder graph does it."""
+    """Positions one after another, and the parts of operand and result at each; without multipliers an adder graph does it."""
 
     serial: int
     steps: int
@@ -97,7 +95,7 @@ class Folding:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """What the area of a product of ``vectors`` vectors with a constant matrix depends on.
+    """The figures on which the area of a product of ``vectors`` vectors with a constant matrix depends.
 
     Args:
         n, m: rows and columns.
@@ -105,8 +103,8 @@ class Matrix:
         operand, weight, result: bits of a number.
         adders: of the adder graph of one product.
         graph_bits: mean width of those.
-        whole: the operand comes as a whole in every cycle unless its positions or parts come after one another, which
-            takes a FIFO in front of them.
+        whole: the operand comes as a whole in every cycle unless its positions or parts come one after another, which
+            takes a FIFO before them.
         column_pairs, vector_pairs: whether the products of two columns, and those of two vectors, can share a multiplier.
     """
 
@@ -127,90 +125,87 @@ class Matrix:
         cls, op: Factor, x: TensorType, y: TensorType, vectors: int, block: MultiplierBlock | None, *, whole: bool
     ) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
-        lo, hi = (op.lo, op.hi) if isinstance(op, ops.Parameter) else (op.weights, op.weights)
-        weight, number = (int(lo.min()), int(hi.max())), (int(x.lo.min()), int(x.hi.max()))
-        columns, lanes = (
+        if isinstance(op, ops.Parameter):
+            (n, m), lo, hi = op.raw.shape, int(op.lo.min()), int(op.hi.max())
+            weight_bits, adders, graph_bits = width_of(min(lo, -1), hi), math.inf, math.inf
+        else:
+            (n, m), lo, hi = op.weights.shape, int(op.weights.min()), int(op.weights.max())
+            weight_bits, adders = max(hi.bit_length(), lo.bit_length()) + 1, csd.estimate(op.weights)
+            graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
+        weight, number = (lo, hi), (int(x.lo.min()), int(x.hi.max()))
+        column_pairs, vector_pairs = (
             block is not None and packed(factor, common, block) is not None
             for factor, common in ((weight, number), (number, weight))
         )
-        if isinstance(op, ops.Parameter):
-            n, m = op.raw.shape
-            bits = width_of(min(int(op.lo.min()), -1), int(op.hi.max()))
-            return cls(
-                n, m, vectors, max(x.max_width, 1), bits, max(y.max_width, 1), math.inf, math.inf, whole, columns, lanes
-            )
-        n, m = op.weights.shape
-        most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
-        graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
         return cls(
-            n,
-            m,
-            vectors,
-            max(x.max_width, 1),
-            most + 1,
-            max(y.max_width, 1),
-            csd.estimate(op.weights),
-            graph_bits,
-            whole,
-            columns,
-            lanes,
+            n=n,
+            m=m,
+            vectors=vectors,
+            operand=max(x.max_width, 1),
+            weight=weight_bits,
+            result=max(y.max_width, 1),
+            adders=adders,
+            graph_bits=graph_bits,
+            whole=whole,
+            column_pairs=column_pairs,
+            vector_pairs=vector_pairs,
         )
 
-    def area(self, cut: Folding) -> float:
-        """Look-up tables of all that stands between the operand and what comes behind the results."""
-        lanes = self.vectors // cut.serial
-        luts = self._operands(cut, lanes)
-        if not cut.multipliers:
+    def area(self, folding: Folding) -> float:
+        """Look-up tables of all that is between the operand and the consumer of the results."""
+        lanes = self.vectors // folding.serial
+        luts = self._operands(folding, lanes)
+        if not folding.multipliers:
             return luts + lanes * (self.adders * self.graph_bits + self.m * self.result)
-        size, width = -(-self.n // cut.steps), self.m // cut.groups
-        return luts + self._tile(cut, lanes, size, width) + self._results(cut, lanes, width)
+        size, width = -(-self.n // folding.steps), self.m // folding.groups
+        return luts + self._tile(folding, lanes, size, width) + self._results(folding, lanes, width)
 
-    def area_of_tokens(self, cut: Folding, tokens: int) -> float:
-        """The same of one vector that comes as ``tokens`` tokens, which are held where results come after one another."""
-        size, width = self.n // cut.steps, self.m // cut.groups
-        luts = self._tile(cut, 1, size, width) + self._results(cut, 1, width)
-        if cut.steps > tokens:
+    def area_of_tokens(self, folding: Folding, tokens: int) -> float:
+        """The same for one vector that comes as ``tokens`` tokens, which are held if results come one after another."""
+        size, width = self.n // folding.steps, self.m // folding.groups
+        luts = self._tile(folding, 1, size, width) + self._results(folding, 1, width)
+        if folding.steps > tokens:
             luts += _SELECT_LUTS * self.n // tokens * self.operand + _PROCESS_LUTS
-        if cut.groups > 1:  # parts in a memory, and what tells which of them is next
+        if folding.groups > 1:  # parts in a memory, and what tells which of them is next
             bits = size * self.operand
-            is_block = cut.steps > _MEMORY_WORDS and cut.steps * bits >= _BLOCK_ROM_BITS
-            luts += 0.0 if is_block else _FIFO_LUTS * -(-cut.steps // _MEMORY_WORDS) * bits
-            luts += rom_area(cut.steps * cut.groups, 3 * cut.steps.bit_length()) + _PROCESS_LUTS
+            is_block = folding.steps > _MEMORY_WORDS and folding.steps * bits >= _BLOCK_ROM_BITS
+            luts += 0.0 if is_block else _FIFO_LUTS * -(-folding.steps // _MEMORY_WORDS) * bits
+            luts += rom_area(folding.steps * folding.groups, 3 * folding.steps.bit_length()) + _PROCESS_LUTS
         return luts
 
-    def _operands(self, cut: Folding, lanes: int) -> float:
-        """The FIFO in front, the selection of positions after one another, and that of the parts of those."""
+    def _operands(self, folding: Folding, lanes: int) -> float:
+        """The FIFO of the operand, the selection of one position after another, and of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
-        luts = _FIFO_LUTS * bits * int(self.whole and cut.cycles > 1)
-        if cut.serial > 1:
+        luts = _FIFO_LUTS * bits * int(self.whole and folding.cycles > 1)
+        if folding.serial > 1:
             luts += _SELECT_LUTS * bits + _PROCESS_LUTS
-        if cut.steps * cut.groups > 1:
-            luts += _SELECT_LUTS * held * int(cut.steps > 1)
-            moved = cut.steps > 1 and (lanes > 1 or self.n % cut.steps > 0)  # parts side by side, or padded
-            luts += (_FIFO_LUTS * held + _PROCESS_LUTS) * (int(cut.serial > 1) + int(moved))
+        if folding.steps * folding.groups > 1:
+            luts += _SELECT_LUTS * held * int(folding.steps > 1)
+            moved = folding.steps > 1 and (lanes > 1 or self.n % folding.steps > 0)  # parts side by side, or padded
+            luts += (_FIFO_LUTS * held + _PROCESS_LUTS) * (int(folding.serial > 1) + int(moved))
         return luts
 
-    def _tile(self, cut: Folding, lanes: int, size: int, width: int) -> float:
-        """Multipliers, adders and weights, and the FIFO in front of them."""
+    def _tile(self, folding: Folding, lanes: int, size: int, width: int) -> float:
+        """Multipliers, adders and weights, and the FIFO before them."""
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
         luts = _FIFO_LUTS * lanes * size * self.operand + _PROCESS_LUTS
         luts += lanes * size * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
-        packing = self.weight + 2 + (self.result / size if cut.steps == 1 else 0)
+        packing = self.weight + 2 + (self.result / size if folding.steps == 1 else 0)
         luts -= size * shared * max(product - packing, 0)
         luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
-        luts += lanes * width * self.result * int(cut.steps > 1)
-        return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
+        luts += lanes * width * self.result * int(folding.steps > 1)
+        return luts + rom_area(folding.steps * folding.groups, size * width * self.weight)
 
-    def _results(self, cut: Folding, lanes: int, width: int) -> float:
-        """FIFOs of results, and about an adder's worth for what comes behind each of those that come at once."""
+    def _results(self, folding: Folding, lanes: int, width: int) -> float:
+        """FIFOs of results, and about an adder's worth for the consumer of each of those that come at once."""
         part, whole = lanes * width * self.result, lanes * self.m * self.result
         luts = _FIFO_LUTS * part + _PROCESS_LUTS
-        if lanes > 1 and cut.groups > 1:  # gathered, for parts of several positions come mixed
+        if lanes > 1 and folding.groups > 1:  # gathered, for parts of several positions come mixed
             return luts + (1 + _FIFO_LUTS) * whole + _PROCESS_LUTS
-        if cut.groups > 1:
+        if folding.groups > 1:
             luts += _CONSTANT_LUTS * part
-        return luts + part + _PROCESS_LUTS * int(cut.serial * cut.groups > 1)
+        return luts + part + _PROCESS_LUTS * int(folding.serial * folding.groups > 1)
 
 
 def rom_area(words: int, bits: int) -> float:
@@ -222,10 +217,10 @@ def rom_area(words: int, bits: int) -> float:
     return _ROM_LUTS[min(address, last)] * bits * 2.0 ** max(address - last, 0)
 
 
-def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Folding:
-    """How ``matrix`` is cut for at most ``cycles`` cycles."""
+def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Folding:
+    """The folding of ``matrix`` for at most ``cycles`` cycles."""
     whole = Folding(1, 1, 1, multipliers=False)
-    if cycles == 1 and products is not MultiplierStyle.LOADED:
+    if cycles == 1 and style is not MultiplierStyle.LOADED:
         return whole
     serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
     graphs = [Folding(serial, 1, 1, multipliers=False) for serial in serials]
@@ -234,7 +229,7 @@ def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Fo
         for serial in serials
         for steps, groups in _tiles(matrix, cycles // serial)
     ]
-    match products:
+    match style:
         case MultiplierStyle.GRAPHS:
             found = graphs
         case MultiplierStyle.SHARED:
@@ -246,12 +241,12 @@ def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Fo
     return min(found, key=lambda one: (matrix.area(one), one.cycles))
 
 
-def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: MultiplierStyle) -> Folding:
-    """How a product of one vector that comes as ``tokens`` tokens is cut: ``steps`` is a multiple of ``tokens``.
+def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: MultiplierStyle) -> Folding:
+    """The folding of a product of one vector that comes as ``tokens`` tokens: ``steps`` is a multiple of ``tokens``.
 
     There are at least as many cycles as tokens. Adder graphs take the vector as a whole.
     """
-    if products is MultiplierStyle.GRAPHS:
+    if style is MultiplierStyle.GRAPHS:
         return Folding(1, 1, 1, multipliers=False)
     size = matrix.n // tokens
     found = [
@@ -264,7 +259,7 @@ def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products:
 
 
 def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:
-    """Cuts into (steps, groups): what does not divide the rows is padded."""
+    """Parts of rows and of columns (steps, groups): rows that ``steps`` does not divide are padded."""
     sizes = sorted({-(-matrix.n // size) for size in range(1, matrix.n + 1)})
     for groups in _divisors(matrix.m):
         for steps in sizes:

@@ -14,7 +14,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.types import Ints, Overflow, TensorType, objects
 
 _BEYOND = 1 << 400
-"""No value is as large, and a type of it can still be told."""
+"""No value is as large, and a type can still hold it."""
 
 
 def common_cast(op: ops.Cast, x: TensorType) -> ops.Cast | None:
@@ -52,7 +52,7 @@ def _scaled(values: Ints, frac: Ints, common: int) -> Ints:
 
 
 def _bounds(values: Ints, frac: Ints, common: int) -> list[int | None]:
-    """Bounds in units of ``2**-common``; None where that cannot say them."""
+    """Bounds in units of ``2**-common``; None where they are not multiples of it."""
     found: list[int | None] = []
     for value, have in zip(values.tolist(), frac.tolist(), strict=True):
         scaled = int(value) << max(common - have, 0)

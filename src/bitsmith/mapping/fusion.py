@@ -8,16 +8,16 @@ from bitsmith.dataflow.processes import Map, Network, OutputPort, Process, Sink,
 from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.mapping.builder import Step
+from bitsmith.mapping.builder import Step, StepId
 from bitsmith.passes import simplify
 
 
-def clustered(steps: Sequence[Step]) -> Network:
+def fuse(steps: Sequence[Step]) -> Network:
     """The processes of ``steps``."""
-    return _Clusters(steps).network()
+    return _Fusion(steps).network()
 
 
-class _Clusters:
+class _Fusion:
     """From steps to processes: connected ops on tokens of equal number become one token function.
 
     A step's *stage* counts the processes on the way to it. Ops of one stage can stand in one function: a way out of it
@@ -27,33 +27,30 @@ class _Clusters:
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
         self._live = self._reached()
-        self._stage: dict[int, int] = {}
-        self._group: dict[int, int] = {}
+        self._stage: dict[StepId, int] = {}
+        self._group: dict[StepId, StepId] = {}
         self._processes: list[Process] = []
-        self._sources: dict[int, OutputPort] = {}
+        self._sources: dict[StepId, OutputPort] = {}
         for number in self._live:
             self._place(number)
 
-    def _reached(self) -> list[int]:
+    def _reached(self) -> list[StepId]:
         """The steps that some output needs."""
-        live: set[int] = set()
-        for number in range(len(self._steps) - 1, -1, -1):
+        live: set[StepId] = set()
+        for number in map(StepId, reversed(range(len(self._steps)))):
             step = self._steps[number]
-            if (
-                number in live
-                or isinstance(step.kind, Sink)
-                or (isinstance(step.kind, Source) and not step.kind.loaded)
-            ):
+            is_input = isinstance(step.kind, Source) and not step.kind.loaded
+            if number in live or is_input or isinstance(step.kind, Sink):
                 live.update((number, *step.args))
         return sorted(live)
 
-    def _is_op(self, number: int) -> bool:
+    def _is_op(self, number: StepId) -> bool:
         return isinstance(self._steps[number].kind, ops.Op)
 
-    def _is_constant(self, number: int) -> bool:
+    def _is_constant(self, number: StepId) -> bool:
         return isinstance(self._steps[number].kind, ops.Const)
 
-    def _place(self, number: int) -> None:
+    def _place(self, number: StepId) -> None:
         step = self._steps[number]
         if self._is_constant(number):
             return
@@ -69,18 +66,18 @@ class _Clusters:
             if self._is_op(arg) and self._stage[arg] == latest and self._steps[arg].stream.tokens == step.stream.tokens:
                 self._join(number, arg)
 
-    def _root(self, number: int) -> int:
+    def _root(self, number: StepId) -> StepId:
         while self._group[number] != number:
             self._group[number] = self._group[self._group[number]]
             number = self._group[number]
         return number
 
-    def _join(self, a: int, b: int) -> None:
+    def _join(self, a: StepId, b: StepId) -> None:
         self._group[self._root(a)] = self._root(b)
 
     def network(self) -> Network:
         """The processes in an order in which each follows its operands."""
-        groups: dict[int, list[int]] = {}
+        groups: dict[StepId, list[StepId]] = {}
         for number in self._live:
             if number in self._group:
                 groups.setdefault(self._root(number), []).append(number)
@@ -97,13 +94,13 @@ class _Clusters:
                 self._process(members[0])
         return Network(tuple(self._processes))
 
-    def _plain(self, number: int) -> int:
+    def _plain(self, number: StepId) -> StepId:
         """The step whose tokens have the same bits: reshaping a token does nothing."""
         while isinstance(self._steps[number].kind, ops.Reshape) and not self._is_constant(self._steps[number].args[0]):
             number = self._steps[number].args[0]
         return number
 
-    def _process(self, number: int) -> None:
+    def _process(self, number: StepId) -> None:
         step = self._steps[number]
         assert not isinstance(step.kind, ops.Op)
         args = tuple(self._sources[self._plain(arg)] for arg in step.args)
@@ -112,7 +109,7 @@ class _Clusters:
         self._processes.append(Process(step.kind, args, takes, results, (step.layer,) if step.layer else ()))
         self._sources[number] = OutputPort(len(self._processes) - 1)
 
-    def _map(self, members: Sequence[int]) -> None:
+    def _map(self, members: Sequence[StepId]) -> None:
         """A token function of what ``members`` take from outside."""
         inside = set(members)
         outer = {
@@ -121,8 +118,8 @@ class _Clusters:
         results = [number for number in members if number in outer]
         if not results:
             return  # reshapes that nothing but their readers' view of them is left of
-        builder, values = ProgramBuilder(), dict[int, Value]()
-        taken: dict[int, Value] = {}
+        builder, values = ProgramBuilder(), dict[StepId, Value]()
+        taken: dict[StepId, Value] = {}
         for number in members:
             step = self._steps[number]
             assert isinstance(step.kind, ops.Op)
@@ -145,7 +142,7 @@ class _Clusters:
         streams = tuple(self._steps[number].stream for number in results)
         self._processes.append(Process(Map(simplify(program)), sources, takes, streams, layers))
 
-    def _taken(self, builder: ProgramBuilder, taken: dict[int, Value], arg: int) -> Value:
+    def _taken(self, builder: ProgramBuilder, taken: dict[StepId, Value], arg: StepId) -> Value:
         """An operand from outside, in the shape in which it is taken."""
         source, shape = self._plain(arg), self._steps[arg].stream.token.shape
         if source not in taken:

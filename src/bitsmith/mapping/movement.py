@@ -13,12 +13,12 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Positions
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType
-from bitsmith.mapping.builder import DataflowBuilder, parts_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 from bitsmith.mapping.products import is_flat, takes_flat
 
 
-def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> int:
-    (arg,) = node.args
+def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> StepId:
+    (arg,) = builder.operands(node)
     if builder.grid_axes(arg) == 0 and builder.directives.parallel:
         return builder.on_whole_tensors(node)
     rank = len(op.size)
@@ -29,21 +29,21 @@ def window(builder: DataflowBuilder, op: ops.Window, node: Node) -> int:
     return _slide(builder, op, step, node.type.shape[:rank])
 
 
-def _slide(builder: DataflowBuilder, op: ops.Window, step: int, grid: Grid) -> int:
+def _slide(builder: DataflowBuilder, op: ops.Window, step: StepId, grid: Grid) -> StepId:
     """Windows over the grid of ``step``, whose axes are those of ``op``."""
-    stream, rank = builder.steps[step].stream, len(op.size)
+    stream, rank = builder.stream(step), len(op.size)
     if (*op.size, *op.stride) == (1,) * (2 * rank) and grid == stream.grid:
         return builder.regroup(step, grid, (*op.size, *stream.token.shape))
     full = TensorType.of(stream.shape, *(part.reshape((1,) * rank + part.shape) for part in parts_of(stream.token)))
     return builder.add(Window(op), (step,), Stream(grid, union_type(infer(op, [full]), rank)))
 
 
-def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, number: int) -> int:
+def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, number: int) -> StepId:
     """Windows at ``number`` positions at once: windows over tokens of several positions, and their elements picked from those.
 
-    Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes behind it.
+    Along one axis, ``axis``, a token holds ``part`` positions, and all positions of the axes after it.
     """
-    (arg,) = node.args
+    (arg,) = builder.operands(node)
     rank = len(op.size)
     have, want = builder.shape(arg), node.type.shape[:rank]
     axis = rank - 1
@@ -55,12 +55,12 @@ def _window_of_several(builder: DataflowBuilder, op: ops.Window, node: Node, num
     reach = (number - 1) * op.stride[axis] + (op.size[axis] - 1) * op.dilation[axis]
     first, last = -before // part, (reach - before) // part  # tokens around one that a token of the result takes
     step_of_tokens, tokens = number * op.stride[axis] // part, want[axis] // number
-    behind = max((tokens - 1) * step_of_tokens + last - (have[axis] // part - 1), 0)
+    after = max((tokens - 1) * step_of_tokens + last - (have[axis] // part - 1), 0)
     outer = ops.Window(
         (*op.size[:axis], last - first + 1),
         (*op.stride[:axis], step_of_tokens),
         (*op.dilation[:axis], 1),
-        (*op.padding[:axis], (-first, behind)),
+        (*op.padding[:axis], (-first, after)),
     )
     inner = have[axis + 1 :]
     step = builder.regroup(builder.native_form(arg), (*have[:axis], have[axis] // part), (part, *inner))
@@ -109,9 +109,9 @@ def _picked(op: ops.Window, positions: Grid, have: tuple[int, ...], part: int) -
     return np.where(inside == 1, found, -1)
 
 
-def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> int:
-    (arg,) = node.args
-    step, stream = builder.step_of[arg], builder.stream(arg)
+def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> StepId:
+    (arg,) = builder.operands(node)
+    step, stream = builder.step_of[arg], builder.node_stream(arg)
     for axes in range(len(op.shape) + 1):
         if math.prod(op.shape[:axes]) == stream.tokens:
             return builder.regroup(step, op.shape[:axes], op.shape[axes:])
@@ -121,38 +121,36 @@ def reshape(builder: DataflowBuilder, op: ops.Reshape, node: Node) -> int:
     return builder.regroup(step, op.shape[:axes], op.shape[axes:])
 
 
-def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> int:
-    shape = node.type.shape
-    axes = min(max(map(builder.grid_axes, node.args)), len(shape) - 1)
+def concat(builder: DataflowBuilder, op: ops.Concat, node: Node) -> StepId:
+    """Within each token, or tokens of one operand after those of another."""
+    shape, args = node.type.shape, builder.operands(node)
+    axes = min(max(map(builder.grid_axes, args)), len(shape) - 1)
     if op.axis >= axes:
-        inner = ops.Concat(op.axis - axes)
         grid = shape[:axes]
-        number = max(map(builder.native_parallelism, node.args))
-        if number > 1 and not any(map(builder.is_constant, node.args)):
-            tokens = (math.prod(grid) // number,)
-            args = [builder.grouped(arg, number, axes) for arg in node.args]
-            return builder.with_native_form(
-                builder.token_op(ops.Concat(op.axis - axes + 1), args, tokens), grid, shape[axes:]
-            )
-        args = [
+        number = max(map(builder.native_parallelism, args))
+        if number > 1 and not any(map(builder.is_constant, args)):
+            parts = [builder.grouped(arg, number, axes) for arg in args]
+            native = builder.token_op(ops.Concat(op.axis - axes + 1), parts, (math.prod(grid) // number,))
+            return builder.with_native_form(native, grid, shape[axes:])
+        parts = [
             builder.constant(arg, axes, grid) if builder.is_constant(arg) else builder.with_grid(arg, axes)
-            for arg in node.args
+            for arg in args
         ]
-        return builder.token_op(inner, args, grid)
+        return builder.token_op(ops.Concat(op.axis - axes), parts, grid)
     kind = union_type(node.type, axes)
-    args = [builder.cast_to(builder.as_stream(arg, axes), kind) for arg in node.args]
-    source = [np.full(builder.shape(arg)[:axes], k) for k, arg in enumerate(node.args)]
+    parts = [builder.cast_to(builder.as_stream(arg, axes), kind) for arg in args]
+    source = [np.full(builder.shape(arg)[:axes], k) for k, arg in enumerate(args)]
     return builder.add(
-        Interleave(np.concatenate(source, axis=op.axis).ravel()), tuple(args), Stream(shape[:axes], kind)
+        Interleave(np.concatenate(source, axis=op.axis).ravel()), tuple(parts), Stream(shape[:axes], kind)
     )
 
 
-def move(builder: DataflowBuilder, op: Move, node: Node) -> int:
+def move(builder: DataflowBuilder, op: Move, node: Node) -> StepId:
     """Tokens moved as they are, and the same move of elements within each; single elements where that is not enough."""
-    (arg,) = node.args
+    (arg,) = builder.operands(node)
     if builder.grid_axes(arg) == 0:
         return builder.on_whole_tensors(node)
-    step, stream = builder.step_of[arg], builder.stream(arg)
+    step, stream = builder.step_of[arg], builder.node_stream(arg)
     source = moved(op, builder.shape(arg))
     rank = len(node.type.shape)
     for axes in (*range(rank - 1, -1, -1), rank):
@@ -170,14 +168,16 @@ def move(builder: DataflowBuilder, op: Move, node: Node) -> int:
     return builder.gather(single, source.ravel(), np.zeros(1, dtype=np.int64), node.type.shape, ())
 
 
-def _moved_at_several_positions(builder: DataflowBuilder, index: int, source: Positions, grid: Grid) -> int | None:
+def _moved_at_several_positions(
+    builder: DataflowBuilder, index: NodeId, source: Positions, grid: Grid
+) -> StepId | None:
     """As many positions at once as the operand is made in, if all rows of them are moved in one way; else None."""
     number, positions = builder.native_parallelism(index), math.prod(grid)
     if number == 1 or positions % number:
         return None
     form = builder.native_form(index)
     rows = source.reshape(positions // number, -1)
-    found = _split(rows, builder.steps[form].stream.token.size)
+    found = _split(rows, builder.stream(form).token.size)
     return None if found is None else builder.gather(form, *found, (len(rows),), rows.shape[1:])
 
 

@@ -1,6 +1,6 @@
-"""What multiplies in a fold: how wide factors and products are, and which two products share a multiplier block.
+"""The multipliers of a folded product: the widths of factors and products, and which two products share a multiplier block.
 
-In: a fold, the types of its tokens, and the family's block. Out: `Multipliers`, by which the hardware is written and counted.
+In: a folded product, the types of its tokens, and the block of the family. Out: `Multipliers`, for writing and counting hardware.
 
 Two products with a common factor come out of one multiplication where the block is wide enough: the bits of
 ``(low + high * 2**k) * common`` are those of ``low * common`` in the lower ``k``, and above them ``high * common``, less 1 if the
@@ -93,7 +93,7 @@ def packed(factor: Range, common: Range, block: MultiplierBlock) -> tuple[int, i
 
 
 def _weights(kind: FoldedProduct) -> Range:
-    """What a weight may be."""
+    """The range of the weights."""
     if kind.loaded:
         return _range(kind.loaded.token(kind.weights.shape[2:]))
     return int(kind.weights.min()), int(kind.weights.max())

@@ -21,15 +21,15 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.types import TensorType, compact, objects
-from bitsmith.mapping.builder import DataflowBuilder, parts_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId, parts_of
 
 
-def whole_parameter(builder: DataflowBuilder, op: ops.Parameter, node: Node) -> int:
+def whole_parameter(builder: DataflowBuilder, op: ops.Parameter, node: Node) -> StepId:
     """All of a parameter as one token."""
     return _given(builder, op, loaded(op, node, (1, op.raw.size), 1, 1), op.raw.shape, ())
 
 
-def viewed_parameter(builder: DataflowBuilder, index: int, shape: tuple[int, ...], stream: Stream) -> int | None:
+def viewed_parameter(builder: DataflowBuilder, index: NodeId, shape: tuple[int, ...], stream: Stream) -> StepId | None:
     """A parameter that broadcasts to ``shape``, for tokens like those of ``stream``; None if they do not take it in its order."""
     node = builder.program.nodes[index]
     op = node.op
@@ -51,14 +51,14 @@ def viewed_parameter(builder: DataflowBuilder, index: int, shape: tuple[int, ...
 
 
 def product_with_parameter(
-    builder: DataflowBuilder, op: ops.Parameter, node: Node, chunks: int, steps: int, groups: int, grid: Grid
-) -> int:
+    builder: DataflowBuilder, op: ops.Parameter, node: Node, chunks: StepId, steps: int, groups: int, grid: Grid
+) -> StepId:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups.
 
     ``node`` is that of ``op``.
     """
-    chunks = builder.cast_to(chunks, _aligned(builder.steps[chunks].stream.token))
-    stream = builder.steps[chunks].stream
+    chunks = builder.cast_to(chunks, _aligned(builder.stream(chunks).token))
+    stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     width = op.raw.shape[1] // groups
     given = loaded(op, node, (op.raw.shape[0], op.raw.shape[1]), steps, groups)
@@ -71,7 +71,7 @@ def product_with_parameter(
         products = builder.token_op(ops.MatMul(), (chunks, tiles), place)
         if steps == 1:
             return builder.regroup(products, (*grid, groups), (lanes, width))
-        token = builder.steps[products].stream.token
+        token = builder.stream(products).token
         several = TensorType.of((steps, *token.shape), *(part[None] for part in parts_of(token)))
         total = Stream((*grid, groups), infer(ops.Sum((0,)), [several]))
         return builder.add(Reduce(ops.Sum((0,)), steps), (products,), total)
@@ -82,14 +82,14 @@ def product_with_parameter(
 
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:
-    """How the elements of ``op``, seen as a ``matrix``, come."""
+    """The order in which the elements of ``op``, seen as a ``matrix``, are loaded."""
     lo, hi, frac = int(op.lo.max()), int(op.hi.max()), int(op.frac.max())
     return LoadableWeights(node.layer, op.name, matrix, steps, groups, lo, hi, frac)
 
 
 def _given(
     builder: DataflowBuilder, op: ops.Parameter, given: LoadableWeights, shape: tuple[int, ...], grid: Grid
-) -> int:
+) -> StepId:
     """Tokens of ``shape`` at the positions of ``grid``: all of the parameter over and over."""
     parts = given.steps * given.groups
     times = math.prod(grid) // parts

@@ -21,10 +21,10 @@ from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType
-from bitsmith.mapping.builder import DataflowBuilder, Step, parts_of
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, Step, StepId, parts_of
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.elementwise import elementwise
-from bitsmith.mapping.fusion import clustered
+from bitsmith.mapping.fusion import fuse
 from bitsmith.mapping.movement import concat, move, reshape, window
 from bitsmith.mapping.parameters import whole_parameter
 from bitsmith.mapping.products import linear, matmul
@@ -33,22 +33,22 @@ from bitsmith.passes import drop_dead, simplify
 
 def partition(program: Program, directives: Directives) -> Network:
     """The processes of ``program``."""
-    return clustered(_steps(DataflowBuilder(simplify(drop_dead(program, keep_probes=False)), directives)))
+    return fuse(_steps(DataflowBuilder(simplify(drop_dead(program, keep_probes=False)), directives)))
 
 
-def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> int:
+def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> StepId:
     """Within tokens first, then over tokens."""
-    (arg,) = node.args
+    (arg,) = builder.operands(node)
     axes, number = builder.grid_axes(arg), builder.native_parallelism(arg)
     inside = tuple(axis - axes for axis in op.axes if axis >= axes)
     if number > 1 and len(inside) == len(op.axes):
         step = builder.grouped(arg, number, axes)
         step = builder.token_op(
-            replace(op, axes=tuple(axis + 1 for axis in inside)), (step,), builder.steps[step].stream.grid
+            replace(op, axes=tuple(axis + 1 for axis in inside)), (step,), builder.stream(step).grid
         )
         return builder.with_native_form(step, node.type.shape[:axes], node.type.shape[axes:])
     step = builder.operand(arg, axes)
-    grid = builder.steps[step].stream.grid
+    grid = builder.stream(step).grid
     if inside:
         step = builder.token_op(replace(op, axes=inside), (step,), grid)
     over = [axis for axis in op.axes if axis < axes]
@@ -56,7 +56,7 @@ def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> int
         return step
     kept = [axis for axis in range(axes) if axis not in over]
     places = np.arange(math.prod(grid)).reshape(grid).transpose([*kept, *over]).ravel()
-    stream = builder.steps[step].stream
+    stream = builder.stream(step)
     if not bool(np.all(places == np.arange(len(places)))):
         step = builder.add(Reorder(places), (step,), stream)
     number = math.prod(grid[axis] for axis in over)
@@ -65,22 +65,22 @@ def _reduce(builder: DataflowBuilder, op: ops.Sum | ops.AMax, node: Node) -> int
     return builder.add(Reduce(op, number), (step,), Stream(tuple(grid[axis] for axis in kept), token))
 
 
-def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> int:
+def _scan(builder: DataflowBuilder, op: ops.Scan, node: Node) -> StepId:
     if (
         builder.directives.parallel
         and builder.directives.reuse.get(node.layer, 1) == 1
-        and not any(map(builder.grid_axes, node.args))
+        and not any(map(builder.grid_axes, builder.operands(node)))
     ):
         return builder.on_whole_tensors(node)
     args = []
-    for k, (arg, body_input) in enumerate(zip(node.args, op.body.inputs, strict=True)):
+    for k, (arg, body_input) in enumerate(zip(builder.operands(node), op.body.inputs, strict=True)):
         args.append(builder.cast_to(builder.as_stream(arg, int(k >= op.states)), op.body.nodes[body_input].type))
     result = op.body.nodes[op.body.outputs[-1].node].type
     steps = node.type.shape[0]
     return builder.add(Scan(op.body, op.states, steps), tuple(args), Stream((steps,), result))
 
 
-def _input(builder: DataflowBuilder, op: ops.Input, kind: TensorType) -> int:
+def _input(builder: DataflowBuilder, op: ops.Input, kind: TensorType) -> StepId:
     axes = 0 if builder.directives.parallel else max(len(op.shape) - 1, 0)
     grid, token = op.shape[:axes], union_type(kind, axes)
     number = builder.directives.parallelism(builder.layer, grid)
@@ -90,9 +90,9 @@ def _input(builder: DataflowBuilder, op: ops.Input, kind: TensorType) -> int:
     return builder.with_native_form(builder.add(Source(op.name), (), several), grid, token.shape)
 
 
-def _placed(builder: DataflowBuilder, node: Node) -> int:
+def _placed(builder: DataflowBuilder, node: Node) -> StepId:
     op = node.op
-    if node.args and all(map(builder.is_constant, node.args)):
+    if node.args and all(map(builder.is_constant, builder.operands(node))):
         return builder.on_whole_tensors(node)
     match op:
         case ops.Input():
@@ -142,13 +142,14 @@ def _steps(builder: DataflowBuilder) -> list[Step]:
         if isinstance(node.op, ops.Const):
             continue
         builder.layer = node.layer
-        builder.step_of[index] = _placed(builder, node)
+        builder.step_of[NodeId(index)] = _placed(builder, node)
     for output in builder.program.outputs:
-        node = builder.program.nodes[output.node]
+        place = NodeId(output.node)
+        node = builder.program.nodes[place]
         whole = 0 if builder.directives.parallel else max(len(node.type.shape) - 1, 0)
         number = builder.directives.parallelism(node.layer, node.type.shape[:whole])
-        step = builder.as_stream(output.node, whole)
-        if number > 1 and not builder.is_constant(output.node):
-            step = builder.grouped(output.node, number, whole)
-        builder.add(Sink(output.name), (step,), builder.steps[step].stream)
+        step = builder.as_stream(place, whole)
+        if number > 1 and not builder.is_constant(place):
+            step = builder.grouped(place, number, whole)
+        builder.add(Sink(output.name), (step,), builder.stream(step))
     return builder.steps

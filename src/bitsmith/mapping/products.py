@@ -12,7 +12,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node
 from bitsmith.ir.scaling import linear_weights
 from bitsmith.ir.types import TensorType, objects
-from bitsmith.mapping.builder import DataflowBuilder
+from bitsmith.mapping.builder import DataflowBuilder, NodeId, StepId
 from bitsmith.mapping.folding import (
     Factor,
     Folding,
@@ -25,13 +25,13 @@ from bitsmith.mapping.folding import (
 from bitsmith.mapping.parameters import product_with_parameter
 
 
-def linear(builder: DataflowBuilder, op: Factor, node: Node) -> int:
+def linear(builder: DataflowBuilder, op: Factor, node: Node) -> StepId:
     """``x @ matrix`` over the last axis."""
-    arg, layer = node.args[0], node.layer
+    arg, layer = builder.operands(node)[0], node.layer
     kind, multiplier_style = builder.program.nodes[arg].type, _multiplier_style(builder, op, layer)
-    flattened = _flattened(builder, arg)
-    if flattened is not None and multiplier_style is not MultiplierStyle.GRAPHS:
-        return _accumulated(builder, op, flattened, node)
+    unflattened = _unflattened(builder, arg)
+    if unflattened is not None and multiplier_style is not MultiplierStyle.GRAPHS:
+        return _accumulated(builder, op, unflattened, node)
     axes = min(builder.grid_axes(arg), len(kind.shape) - 1)
     number = builder.directives.parallelism(layer, kind.shape[:axes])
     if number > 1:
@@ -44,7 +44,7 @@ def linear(builder: DataflowBuilder, op: Factor, node: Node) -> int:
     chosen = choose_folding(matrix, cycles, multiplier_style)
     if chosen.cycles == 1 and isinstance(op, ops.Linear):
         step = builder.with_grid(arg, axes)
-        return builder.token_op(op, (step,), builder.steps[step].stream.grid)
+        return builder.token_op(op, (step,), builder.stream(step).grid)
     vectors = builder.regroup(
         builder.with_grid(arg, axes), (*kind.shape[:axes], chosen.serial), _lanes(kind.shape[axes:], chosen)
     )
@@ -56,9 +56,9 @@ def _multiplier_style(builder: DataflowBuilder, op: Factor, layer: str) -> Multi
     return MultiplierStyle.LOADED if isinstance(op, ops.Parameter) else builder.directives.multiplier_style(layer)
 
 
-def _at_several_positions(builder: DataflowBuilder, op: Factor, node: Node, axes: int, number: int) -> int:
+def _at_several_positions(builder: DataflowBuilder, op: Factor, node: Node, axes: int, number: int) -> StepId:
     """Products of ``number`` positions, which come in one token."""
-    arg = node.args[0]
+    arg = builder.operands(node)[0]
     kind = builder.program.nodes[arg].type
     matrix = Matrix.of(
         op, kind, node.type, number * math.prod(kind.shape[axes:-1]), builder.directives.block, whole=False
@@ -67,7 +67,7 @@ def _at_several_positions(builder: DataflowBuilder, op: Factor, node: Node, axes
         matrix, builder.directives.reuse_factor(node.layer), _multiplier_style(builder, op, node.layer)
     )
     vectors = builder.grouped(arg, number, axes)
-    (tokens,) = builder.steps[vectors].stream.grid
+    (tokens,) = builder.stream(vectors).grid
     if chosen.cycles == 1 and isinstance(op, ops.Linear):
         return builder.with_native_form(
             builder.token_op(op, (vectors,), (tokens,)), node.type.shape[:axes], node.type.shape[axes:]
@@ -84,50 +84,50 @@ def _lanes(shape: tuple[int, ...], chosen: Folding) -> tuple[int, int]:
 
 
 def is_flat(shape: tuple[int, ...]) -> bool:
-    """Whether a tensor of ``shape`` is a single vector."""
+    """Return True if a tensor of ``shape`` is a single vector."""
     return len(shape) > 0 and math.prod(shape) == shape[-1]
 
 
 def takes_flat(builder: DataflowBuilder, node: Node) -> bool:
-    """Whether ``node`` is a product that takes a single vector as it comes."""
+    """Return True if ``node`` is a product that takes a single vector as it comes."""
     return weights_of(builder.program, node) is not None
 
 
-def _flattened(builder: DataflowBuilder, index: int) -> int | None:
-    """A streamed tensor of which node ``index`` is the flat form, where a single vector comes of many tokens."""
-    node = builder.program.nodes[index]
+def _unflattened(builder: DataflowBuilder, flat: NodeId) -> NodeId | None:
+    """The streamed tensor that ``flat`` is as a single vector, if it comes in several tokens; else None."""
+    node = builder.program.nodes[flat]
     if not isinstance(node.op, ops.Reshape) or not is_flat(node.type.shape):
         return None
-    (arg,) = node.args
-    return arg if not builder.is_constant(arg) and builder.stream(arg).tokens > 1 else None
+    (arg,) = builder.operands(node)
+    return arg if not builder.is_constant(arg) and builder.node_stream(arg).tokens > 1 else None
 
 
-def _accumulated(builder: DataflowBuilder, op: Factor, index: int, node: Node) -> int:
-    """Products of each token as it comes, added up over the frame; of a frame that comes again for each group of results."""
-    tokens = builder.grouped(index, builder.native_parallelism(index), builder.grid_axes(index))
-    stream = builder.steps[tokens].stream
-    matrix = Matrix.of(op, builder.program.nodes[index].type, node.type, 1, builder.directives.block, whole=False)
+def _accumulated(builder: DataflowBuilder, op: Factor, x: NodeId, node: Node) -> StepId:
+    """Products of each token of ``x`` as it comes, added up over the frame, which comes again for each group of results."""
+    tokens = builder.grouped(x, builder.native_parallelism(x), builder.grid_axes(x))
+    stream = builder.stream(tokens)
+    matrix = Matrix.of(op, builder.program.nodes[x].type, node.type, 1, builder.directives.block, whole=False)
     chosen = choose_folding_of_tokens(
         matrix, stream.tokens, builder.directives.reuse_factor(node.layer), _multiplier_style(builder, op, node.layer)
     )
     steps, groups = chosen.steps, chosen.groups
     chunks = builder.regroup(tokens, (steps,), (1, math.prod(stream.shape) // steps))
     if groups > 1:
-        token = builder.steps[chunks].stream.token
+        token = builder.stream(chunks).token
         chunks = builder.add(Reorder(np.tile(np.arange(steps), groups)), (chunks,), Stream((groups * steps,), token))
     results = _tiled(builder, op, node, chunks, steps, groups, ())
     return _product(builder, results, node, (), node.type.shape)
 
 
-def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: int, axes: int, chosen: Folding) -> int:
-    """A matrix product over several cycles: at several positions after one another, in tiles of the matrix.
+def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: StepId, axes: int, chosen: Folding) -> StepId:
+    """A matrix product over several cycles: one position after another, in tiles of the matrix.
 
     ``vectors`` are tokens (lanes, n); the result has the first ``axes`` axes as grid.
     """
     n, m = op.weights.shape if isinstance(op, ops.Linear) else op.raw.shape
     steps, groups = chosen.steps, chosen.groups
-    grid = builder.steps[vectors].stream.grid
-    lanes, _ = builder.steps[vectors].stream.token.shape
+    grid = builder.stream(vectors).grid
+    lanes, _ = builder.stream(vectors).token.shape
     size = -(-n // steps)
     place, shape_there = node.type.shape[:axes], node.type.shape[axes:]
     if not chosen.multipliers:
@@ -137,7 +137,7 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: int, axes
     cut_up = builder.token_op(ops.Reshape((lanes, steps, size)), (vectors,), grid)
     if lanes > 1:
         cut_up = builder.token_op(ops.Transpose((1, 0, 2)), (cut_up,), grid)
-    chunk = regrouped(builder.steps[cut_up].stream.token, (lanes, size))
+    chunk = regrouped(builder.stream(cut_up).token, (lanes, size))
     chunks = builder.add(WidthConverter(groups), (cut_up,), Stream((*grid, groups * steps), chunk))
     results = _tiled(builder, op, node, chunks, steps, groups, grid)
     if lanes > 1 and groups > 1:
@@ -146,23 +146,29 @@ def _folded(builder: DataflowBuilder, op: Factor, node: Node, vectors: int, axes
     return _product(builder, results, node, place, shape_there)
 
 
-def _product(builder: DataflowBuilder, results: int, node: Node, grid: Grid, shape: tuple[int, ...]) -> int:
-    """The results of a fold, which are the elements of a product in order, in the formats and at the places of that."""
-    token = builder.steps[results].stream.token
+def _product(builder: DataflowBuilder, results: StepId, node: Node, grid: Grid, shape: tuple[int, ...]) -> StepId:
+    """The results of a folded product, the elements of a product in order, in the formats and at the positions of that."""
+    token = builder.stream(results).token
     kind = regrouped(union_type(node.type, len(grid)), token.shape)
     return builder.with_native_form(builder.truncated(results, kind), grid, shape)
 
 
-def _tiled(builder: DataflowBuilder, op: Factor, node: Node, chunks: int, steps: int, groups: int, grid: Grid) -> int:
+def _tiled(
+    builder: DataflowBuilder, op: Factor, node: Node, chunks: StepId, steps: int, groups: int, grid: Grid
+) -> StepId:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
     if isinstance(op, ops.Linear):
         return _folded_product(builder, op, chunks, steps, groups, grid)
-    return product_with_parameter(builder, op, builder.program.nodes[node.args[1]], chunks, steps, groups, grid)
+    return product_with_parameter(
+        builder, op, builder.program.nodes[builder.operands(node)[1]], chunks, steps, groups, grid
+    )
 
 
-def _folded_product(builder: DataflowBuilder, op: ops.Linear, chunks: int, steps: int, groups: int, grid: Grid) -> int:
+def _folded_product(
+    builder: DataflowBuilder, op: ops.Linear, chunks: StepId, steps: int, groups: int, grid: Grid
+) -> StepId:
     """Tokens (lanes, m / groups) of the product of tokens (lanes, n / steps), at ``grid`` and the groups."""
-    stream = builder.steps[chunks].stream
+    stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     n, m = op.weights.shape
     width = -(-m // groups)
@@ -185,9 +191,9 @@ def _folded_product(builder: DataflowBuilder, op: ops.Linear, chunks: int, steps
     return builder.add(FoldedProduct(objects(tiles), most), (chunks,), Stream((*grid, groups), kind))
 
 
-def matmul(builder: DataflowBuilder, node: Node) -> int:
+def matmul(builder: DataflowBuilder, node: Node) -> StepId:
     """Row by row of the first operand where that is how it comes; the second one whole but for batch axes."""
-    x, y = node.args
+    x, y = builder.operands(node)
     factor = weights_of(builder.program, node)
     if factor is not None and not builder.is_constant(x):
         return linear(builder, factor, node)
@@ -205,11 +211,7 @@ def matmul(builder: DataflowBuilder, node: Node) -> int:
         right = builder.broadcast(y, shape[:-2], rank)
         if not isinstance(builder.steps[right].kind, ops.Const):
             kept = np.repeat(np.arange(math.prod(shape[:-2])), shape[-2])
-            right = builder.add(Reorder(kept), (right,), Stream(grid, builder.steps[right].stream.token))
+            right = builder.add(Reorder(kept), (right,), Stream(grid, builder.stream(right).token))
         return builder.token_op(ops.Reshape((shape[-1],)), (builder.token_op(node.op, (left, right), grid),), grid)
-    axes = max(
-        (builder.grid_axes(arg) + rank - len(builder.shape(arg)) for arg in node.args if builder.grid_axes(arg)),
-        default=0,
-    )
-    grid = shape[: min(axes, rank - 2)]
+    grid = shape[: min(builder.common_grid_axes(node), rank - 2)]
     return builder.token_op(node.op, [builder.broadcast(arg, grid, rank) for arg in (x, y)], grid)

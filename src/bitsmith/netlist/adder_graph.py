@@ -73,7 +73,7 @@ class AdderGraph:
         return max((times[output.node] for output in self.outputs if output.node is not None), default=0)
 
 
-class _Place(NamedTuple):
+class _ColumnPlace(NamedTuple):
     """Where an output comes from: a unique column, shifted left by ``shift`` and negated if ``minus``."""
 
     column: int
@@ -125,10 +125,10 @@ def _integer_columns(weights: IntArray, inputs: Sequence[InputRange]) -> list[li
         ) from error
 
 
-def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[_Place | None]]:
+def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], list[_ColumnPlace | None]]:
     """Return the columns that differ by more than sign and shift, and the place of each given column, None if zero."""
     known: dict[tuple[int, ...], int] = {}
-    places: list[_Place | None] = []
+    places: list[_ColumnPlace | None] = []
     for column in columns:
         bits = 0
         for w in column:
@@ -140,7 +140,7 @@ def _unique_columns(columns: Iterable[Sequence[int]]) -> tuple[list[tuple[int, .
         key = tuple(w >> shift for w in column)
         opposite = tuple(-w for w in key)
         minus = opposite in known
-        places.append(_Place(known[opposite] if minus else known.setdefault(key, len(known)), shift, minus))
+        places.append(_ColumnPlace(known[opposite] if minus else known.setdefault(key, len(known)), shift, minus))
     return list(known), places
 
 
@@ -208,7 +208,7 @@ def _with_a_plus(nodes: Nodes, terms: Sequence[Term]) -> Sequence[Term]:
     return terms
 
 
-def _output(nodes: Nodes, root: Term, place: _Place) -> GraphOutput:
+def _output(nodes: Nodes, root: Term, place: _ColumnPlace) -> GraphOutput:
     """Return the output at ``place`` of a column whose sum is ``root``."""
     node, minus = root.node, root.minus != place.minus
     if minus:

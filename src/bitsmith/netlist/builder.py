@@ -28,7 +28,7 @@ from bitsmith.netlist.netlist import (
     WordRef,
     reduce_bits,
 )
-from bitsmith.netlist.words import Words
+from bitsmith.netlist.words import WordStore
 
 _OPPOSITE = {
     Predicate.LT: Predicate.GE,
@@ -52,7 +52,7 @@ class _Contents:
     source: tuple[int, ...]
 
 
-class NetlistBuilder(Words):
+class NetlistBuilder(WordStore):
     """A netlist under construction, by requests for sums, products, comparisons and so on of references."""
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ def elaborate(program: Program) -> Netlist:
     for index in program.inputs:
         node = program.nodes[index]
         if not isinstance(node.op, ops.Input):
-            raise ProgramError(f"node %{index} is no input")
+            raise ProgramError(f"node %{index} is not an input")
         builder.enter(WordOrigin("", node.op.name))
         refs = _input(builder, fields, node.op.name, node.type)
         inputs.append(RefTensor(refs, node.type))
@@ -138,9 +138,9 @@ class _Elaborator:
         builder, op, kind = self._builder, node.op, node.type
         match op:
             case ops.Input():
-                raise ProgramError("an input is given, not computed")
+                raise ProgramError("an input, which is not computed")
             case ops.Parameter():
-                raise ProgramError("a parameter, whose values are no constants of a netlist")
+                raise ProgramError("a parameter, whose values are not constants of a netlist")
             case ops.Const():
                 return _each(builder.constant, kind.shape, objects(op.raw))
             case ops.Reshape():
@@ -277,7 +277,7 @@ class _Elaborator:
         return self._graphs[key]
 
     def _interval(self, refs: Sequence[WordRef] | Refs) -> InputRange:
-        """What is known of one channel at all positions."""
+        """The range and arrival of one channel over all positions."""
         builder = self._builder
         lows, highs = [builder.lo(ref) for ref in refs], [builder.hi(ref) for ref in refs]
         return InputRange(min(lows), max(highs), max(builder.depth(ref) for ref in refs))

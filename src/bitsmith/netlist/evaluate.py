@@ -58,9 +58,9 @@ def evaluate(netlist: Netlist, inputs: Sequence[int]) -> list[int]:
     return [of(ref) for ref in netlist.results]
 
 
-def holds(order: Predicate, a: int, b: int) -> bool:
-    """Whether ``a order b``."""
-    match order:
+def holds(predicate: Predicate, a: int, b: int) -> bool:
+    """True if ``a predicate b`` holds."""
+    match predicate:
         case Predicate.LT:
             return a < b
         case Predicate.GE:
@@ -70,4 +70,4 @@ def holds(order: Predicate, a: int, b: int) -> bool:
         case Predicate.NE:
             return a != b
         case _:
-            assert_never(order)
+            assert_never(predicate)

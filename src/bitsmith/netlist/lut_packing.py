@@ -27,7 +27,7 @@ LANE = -1
 """Stands for "the bit in the same place" among bit numbers; lower by one for each place that it is shifted."""
 
 Leaves: TypeAlias = frozenset[tuple[int, int]]
-"""What one bit of a word depends on: (word, bit number), or (word, LANE)."""
+"""The bits that one bit of a word depends on: (word, bit number), or (word, LANE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def absorb(netlist: Netlist, lut_inputs: int) -> Absorption:
 
 
 def _leaves(netlist: Netlist, index: int, lut_inputs: int) -> Leaves | None:
-    """What each bit of a word depends on directly; None if it is no bitwise logic of so few inputs."""
+    """The bits that each bit of a word depends on directly; None if it is not bitwise logic of so few inputs."""
     cell = netlist.words[index].cell
     found: set[tuple[int, int]] = set()
     match cell:

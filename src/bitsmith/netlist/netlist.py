@@ -1,6 +1,6 @@
 """The word-level netlist: scalar integers, each made by one cell from earlier ones, with the exact interval it lies in.
 
-Knows neither fractional bits nor tensors (they exist only while a program is scalarised) nor any hardware language.
+Knows neither fractional bits nor tensors (they exist only while a program is elaborated) nor any hardware language.
 
 A word's *cell* gives an integer; the word is that integer without its ``drop`` lowest bits (floor), reduced to the bits of
 ``lo..hi``: two's complement if ``lo < 0``, plain binary otherwise. Where the interval holds every value the cell can have,
@@ -135,7 +135,7 @@ class Word:
 
     @property
     def signed(self) -> bool:
-        """Whether the word is in two's complement."""
+        """True if the word is in two's complement."""
         return self.lo < 0
 
 
@@ -156,7 +156,7 @@ class Field:
 
     @property
     def signed(self) -> bool:
-        """Whether the element is in two's complement."""
+        """True if the element is in two's complement."""
         return self.lo < 0
 
 

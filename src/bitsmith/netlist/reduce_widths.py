@@ -57,7 +57,7 @@ def _wanted(netlist: Netlist) -> list[Read]:
 
 
 class _Rebuild:
-    """Makes every word anew, of its wanted bits only: ``new[w]`` is word ``w`` without its ``wanted[w].low`` lowest bits."""
+    """Remakes every word with its wanted bits alone: ``new[w]`` is word ``w`` without its ``wanted[w].low`` lowest bits."""
 
     def __init__(self, netlist: Netlist, wanted: Sequence[Read]) -> None:
         self._old = netlist
@@ -77,14 +77,14 @@ class _Rebuild:
         return builder.netlist(old.inputs, old.outputs, results)
 
     def _operand(self, ref: WordRef) -> WordRef:
-        """What stands for ``ref``: the same in all bits that are wanted of it."""
+        """The replacement of ``ref``, equal in all bits that are wanted of it."""
         new = self._new[ref.word]
         if new is None:
             return self._builder.constant(0)
         return new.shifted(ref.shift + self._wanted[ref.word].low)
 
     def _interval(self, word: Word, low: int, high: int) -> tuple[int, int, bool]:
-        """What is known of bits ``low`` to ``high - 1`` of ``word``, and whether its upper bits are cut off."""
+        """The interval of bits ``low`` to ``high - 1`` of ``word``, and True if its upper bits are cut off."""
         if high == word.width:
             return word.lo >> low, word.hi >> low, False
         bits = high - low

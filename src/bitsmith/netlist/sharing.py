@@ -4,7 +4,7 @@ In: columns of digits over the inputs. Out: the same columns over inputs and sha
 
 A digit is a node shifted left by a position, added or subtracted. A pattern is a pair of digits of one column, up to a
 common shift and sign. The pattern with the most occurrences becomes an adder and each occurrence one digit of it, until
-no pattern occurs twice. Counts of patterns are updated for the digits that change, never taken anew.
+no pattern occurs twice. Counts of patterns are updated for the digits that change, never recounted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bitsmith.netlist.adders import Adder, Nodes
 
 
 class ColumnEntry(NamedTuple):
-    """One entry of a column: ``node`` times (``plus`` - ``minus``), two bit masks that share no bit."""
+    """One entry of a column: ``node`` times (``plus`` - ``minus``), two bit masks without a common bit."""
 
     node: int
     plus: int
@@ -53,13 +53,13 @@ class Digit(NamedTuple):
 
 
 class PatternKey:
-    """Patterns as integers, so that counting them is adding up and looking up.
+    """Patterns as integers, so that counting them is addition and look-up.
 
     The key of a pattern is a number of four mixed digits, ``a``, ``b``, ``shift + positions`` and ``opposite``::
 
         key = ((a * nodes + b) * 2 * positions + shift + positions) * 2 + opposite
 
-    With ``shift = position_b - position_a`` it is a sum of what each of the two digits knows of itself, and of their signs.
+    With ``shift = position_b - position_a`` it is the sum of a share of each digit, and 1 if their signs differ.
 
     Args:
         nodes: a bound on nodes.

@@ -11,7 +11,7 @@ from bitsmith.ir.types import width_of
 from bitsmith.netlist.netlist import Cell, Field, Literal, Netlist, View, Word, WordOrigin, WordRef
 
 
-class Words:
+class WordStore:
     """The words of a netlist under construction, each one once, with their intervals and names."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Words:
         return self._hi[x.word] << x.shift
 
     def depth(self, x: WordRef) -> int:
-        """About how many adders ``x`` comes after."""
+        """Approximate number of adders before ``x``."""
         return self._depth[x.word]
 
     def value(self, x: WordRef) -> int | None:
@@ -110,5 +110,5 @@ class Words:
         return known
 
     def _is_exact(self, word: int) -> bool:
-        """Whether the word is its cell's result, nothing dropped or truncated."""
+        """True if the word is its cell's result, nothing dropped or truncated."""
         return self._known.get((self._cells[word],)) == word

@@ -1,4 +1,4 @@
-"""Removes nodes whose value nobody wants.
+"""Removes nodes that no output, probe or input needs.
 
 Before: ``%5`` feeds neither an output nor a probe. After: gone, and later nodes move up.
 """

@@ -1,8 +1,8 @@
-"""Folds batch normalization into the dense layer or the convolution before it, or else into the dense layer behind it.
+"""Folds batch normalization into the dense layer or the convolution before it, or else into the dense layer after it.
 
 Before: ``dense -> batch normalization``. After: ``dense`` with scaled weights ``-> identity`` under the normalization's name,
 which keeps the normalization's result precision; axes of size 1 may come and go in between. Only where the first layer's own
-result is not observable: it has no other consumer, is no output, and its result and accumulator precision are auto, and so are
+result is not observable: it has no other consumer, is not an output, and its result and accumulator precision are auto, as are
 the normalization's weights. A kernel that has few bits (of a network trained for them) stays as it is: scaled, it would need
 many.
 
@@ -32,7 +32,7 @@ Weighted: TypeAlias = Dense | Conv | ConvTranspose
 
 
 def fold_batchnorm(network: Network) -> Network:
-    """``network`` with foldable batch normalisations folded."""
+    """``network`` with foldable batch normalizations folded."""
     return _folded_forward(_folded_back(network))
 
 
@@ -68,25 +68,25 @@ def _folded_forward(network: Network) -> Network:
         layer = nodes[node.name].layer
         if not isinstance(layer, BatchNormalization) or not _is_unseen(network, node, {"scale", "bias", *_SUMS}):
             continue
-        behind, between = nodes[network.consumers(node.name)[0].name], [node.name]
-        while isinstance(behind.layer, Identity | Reshape | Flatten) and _is_unseen(network, behind, {"result"}):
-            between.append(behind.name)
-            behind = nodes[network.consumers(behind.name)[0].name]
+        after, between = nodes[network.consumers(node.name)[0].name], [node.name]
+        while isinstance(after.layer, Identity | Reshape | Flatten) and _is_unseen(network, after, {"result"}):
+            between.append(after.name)
+            after = nodes[network.consumers(after.name)[0].name]
         if (
-            isinstance(behind.layer, Dense)
-            and behind.settings.weights is Weights.ONCHIP
-            and not {"weight", "bias"} & set(behind.settings.precision)
-            and exact_frac(behind.layer.kernel) is None
+            isinstance(after.layer, Dense)
+            and after.settings.weights is Weights.ONCHIP
+            and not {"weight", "bias"} & set(after.settings.precision)
+            and exact_frac(after.layer.kernel) is None
             and _is_last(layer.axis, shapes[node.name], shapes[between[-1]])
         ):
-            nodes[behind.name] = replace(behind, layer=_with_scaled_rows(behind.layer, layer))
+            nodes[after.name] = replace(after, layer=_with_scaled_rows(after.layer, layer))
             nodes[node.name] = replace(node, layer=Identity())
             nodes.update({name: replace(nodes[name], folded=True) for name in between})
     return network.with_nodes([nodes[node.name] for node in network.nodes])
 
 
 def _is_last(axis: int, shape: Shape, before: Shape) -> bool:
-    """Whether ``axis`` of a tensor is the last one of ``before``, of which it has the axes but for some of size 1."""
+    """True if ``axis`` of a tensor is the last axis of ``before``, whose axes it has except for some of size 1."""
     axis %= len(shape)
     if shape == before and axis == len(shape) - 1:
         return True
@@ -95,7 +95,7 @@ def _is_last(axis: int, shape: Shape, before: Shape) -> bool:
 
 
 def _is_unseen(network: Network, node: NetworkNode, variables: AbstractSet[str]) -> bool:
-    """Whether only the one node that reads it sees this node's result, and none of ``variables`` rounds it."""
+    """True if one node alone reads this node's result, and none of ``variables`` rounds it."""
     return (
         len(network.consumers(node.name)) == 1
         and node.name not in network.outputs

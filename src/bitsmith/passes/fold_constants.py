@@ -49,5 +49,5 @@ def _evaluated(new: Rewriter, op: Op, args: tuple[int, ...], type_: TensorType) 
 
 
 def is_one_value(type_: TensorType) -> bool:
-    """Whether each element has one possible value."""
+    """True if each element has one possible value."""
     return type_.is_constant

@@ -1,7 +1,7 @@
 """Inputs that only embeddings read hold indices: their format comes from the size of the tables.
 
-Before: an input of which the framework says at most that it is whole; after: ``Input(entries=n)``, unsigned, of as few bits as
-the largest of the tables needs. Flattening and reshaping on the way are looked through.
+Before: an input that the framework describes at most as an integer; after: ``Input(entries=n)``, unsigned, of as few bits as
+the largest of the tables needs. Flattening and reshaping on the way are followed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _noted(network: Network, node: NetworkNode) -> NetworkNode:
 
 
 def _entries(network: Network, name: str) -> int | None:
-    """The number of indices that readers of ``name`` tell apart; None if one of them, or the user, reads it as a number."""
+    """The number of indices that readers of ``name`` distinguish; None if one of them, or the user, reads it as a number."""
     readers = network.consumers(name)
     if not readers or name in network.outputs:
         return None

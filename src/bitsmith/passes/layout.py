@@ -123,7 +123,7 @@ class _Plan:
         self._sweep(nodes, self._offered, _Cost.__lt__)
 
     def cost(self) -> _Cost:
-        """What the plan costs."""
+        """The cost of the plan."""
         return _total(map(self._cost_of, self._chosen))
 
     def network(self) -> Network:
@@ -239,7 +239,7 @@ class _Plan:
         return {unchanged(self._shapes[name]) if own is None else inverse(own): False} | inside
 
     def _move(self, name: str, read: Order) -> Layer | None:
-        """What makes the tensor as it is read of that as it is stored."""
+        """The permutation from the stored tensor to the one that is read."""
         have = self._chosen[name].order
         if have == read:
             return None
@@ -247,7 +247,7 @@ class _Plan:
         return Gather(move, 0) if len(self._shapes[name]) == 1 else Permute(move)
 
     def _cost_of(self, name: str) -> _Cost:
-        """What it costs that ``name`` is read in other orders than it is stored in."""
+        """The cost of reading ``name`` in other orders than its own."""
         have, shape = self._chosen[name].order, self._shapes[name]
         interface = isinstance(self._chosen[name].layer, Input)
         costs = []
@@ -261,7 +261,7 @@ class _Plan:
         return _total(costs)
 
     def _cost_around(self, node: NetworkNode) -> _Cost:
-        """What this node's choice decides of the cost."""
+        """The part of the cost that this node's choice decides."""
         return _total(map(self._cost_of, {node.name, *node.inputs}))
 
     def _is_constant(self, name: str) -> bool:
@@ -275,5 +275,5 @@ class _Plan:
 
 
 def _is_loaded(node: NetworkNode) -> bool:
-    """Whether other weights than those of ``node.layer`` may come."""
+    """True if weights other than those of ``node.layer`` may be loaded."""
     return node.settings.weights is not Weights.ONCHIP

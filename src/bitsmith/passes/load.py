@@ -1,6 +1,6 @@
 """Gives parameters other values.
 
-Before: ``%1 = parameter name=weight raw=1[3]``. After: ``raw=1[5]``; types stay as they are, since they are not those of values.
+Before: ``%1 = parameter name=weight raw=1[3]``. After: ``raw=1[5]``; types do not change, since they do not depend on values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def parameters(program: Program) -> dict[ParameterKey, Node]:
 
 
 def load(program: Program, values: Mapping[ParameterKey, Ints]) -> Program:
-    """The program whose parameters have the raw ``values``; those that are not named keep theirs.
+    """The program whose parameters have the raw ``values``; parameters that are not named keep theirs.
 
     Raises:
         ProgramError: values outside the range of the parameter.

@@ -27,7 +27,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
     """
     builder = ProgramBuilder()
     values: dict[str, Value] = {}
-    exact = _in_front_of_jumps(network)
+    exact = _before_jumps(network)
     unsettled: set[str] = set()
     """Nodes whose values depend on weights that are not known."""
     for node in network.nodes:
@@ -45,13 +45,13 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
 
 
 def _unmeasured(observed: ObservedRange) -> ObservedRange:
-    """What was seen with the trained weights: it gives steps, but no ranges."""
+    """Values observed with the trained weights: they give steps, but no ranges."""
     inner = {name: _unmeasured(each) for name, each in observed.inner.items()}
     return replace(observed, measured=False, inner=inner)
 
 
-def _in_front_of_jumps(network: Network) -> set[str]:
-    """Nodes whose result only layers that jump read, as it is or in another shape."""
+def _before_jumps(network: Network) -> set[str]:
+    """Nodes whose result is read only by layers that jump, as it is or in another shape."""
     readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
     for node in network.nodes:
         for name in node.inputs:
@@ -77,7 +77,7 @@ def _in_model(builder: ProgramBuilder, node: NetworkNode, result: Value) -> Valu
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, with a number behind where one comes again (a model may return the same tensor twice)."""
+    """The names, with a number after those that are repeated (a model may return the same tensor twice)."""
     taken: list[str] = []
     for name in names:
         candidates = itertools.chain([name], (f"{name}_{k}" for k in itertools.count(1)))

@@ -1,4 +1,4 @@
-"""Removes ops that do nothing on the values that reach them, and tightens types.
+"""Removes ops that change none of the values that reach them, and tightens types.
 
 Before: ``%1 = cast %0`` to a format that holds all of ``%0`` with as many fractional bits. After: ``%0`` itself.
 """
@@ -59,7 +59,7 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
 
 
 def _moves(op: ops.Transpose, shape: tuple[int, ...]) -> bool:
-    """Whether the transposition changes more than the places of axes of one element."""
+    """True if the transposition changes more than the places of axes of size 1."""
     kept = [axis for axis in op.perm if shape[axis] > 1]
     return kept != sorted(kept)
 
@@ -74,7 +74,7 @@ def _cast(new: Rewriter, op: ops.Cast, arg: int, layer: str) -> int | None:
 
 
 def holds(op: ops.Cast, x: TensorType) -> bool:
-    """Whether no rounded value of ``x`` is outside the range of the cast."""
+    """True if every rounded value of ``x`` is within the range of the cast."""
     drop = objects(objects(x.frac) - objects(op.frac))
     least = objects(np.maximum(op.lo, -op.hi)) if op.overflow is Overflow.SAT_SYM else op.lo
     lo, hi = drop_bits(x.lo, drop, op.rounding), drop_bits(x.hi, drop, op.rounding)
@@ -82,9 +82,9 @@ def holds(op: ops.Cast, x: TensorType) -> bool:
 
 
 def _absorbed(outer: ops.Cast, inner: ops.Cast, x: TensorType) -> bool:
-    """Whether ``outer(inner(x)) == outer(x)`` for all ``x``.
+    """True if ``outer(inner(x)) == outer(x)`` for all ``x``.
 
-    So it is if ``inner`` loses nothing, or if it only floors what ``outer`` floors further.
+    This holds if ``inner`` loses nothing, or only floors what ``outer`` floors further.
     """
     if not holds(inner, x):
         return False

@@ -28,6 +28,6 @@ def share(program: Program) -> Program:
 
 
 def identity(node: Node) -> object:
-    """What equal computations have in common."""
+    """A value that is equal for equal computations."""
     args = tuple(sorted(node.args)) if isinstance(node.op, _COMMUTATIVE) else node.args
     return node.op, args, node.type

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from bitsmith.ir.types import width_of
 from bitsmith.netlist.netlist import (
     AddSub,
     Comparator,
+    InputPort,
     Literal,
     Multiplier,
     Mux,
     Netlist,
     Predicate,
+    RomRead,
     View,
     Word,
     WordRef,
@@ -80,8 +82,10 @@ class Expressions:
                 return self._compare(cell, select)
             case Mux():
                 result = self._mux(word, cell, select)
+            case InputPort() | Literal() | RomRead():
+                raise TypeError(f"{type(cell).__name__} is not an expression")
             case _:
-                raise TypeError(f"{type(cell).__name__} is no expression")
+                assert_never(cell)
         if word.drop:
             shifted = f"{result.text} {'>>>' if result.signed else '>>'} {word.drop}"
             result = Operand(f"{word.width}'({shifted})", word.width, result.signed)

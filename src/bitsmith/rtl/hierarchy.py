@@ -1,7 +1,7 @@
 """Distributes a pipelined netlist over modules: one per layer, and the top.
 
 In: a netlist and its schedule. Out: per module what it computes, delays, imports and exports, and which bits are read. A
-*signal* is a word in a stage: ``Signal(w, s)`` is word ``w`` behind as many registers as lie between its own stage and
+*signal* is a word in a stage: ``Signal(w, s)`` is word ``w`` after as many registers as there are between its own stage and
 ``s``. Delays of a word are in its own layer's module, so that all readers share them.
 """
 
@@ -35,7 +35,7 @@ class Bits(NamedTuple):
 
 @dataclass(slots=True)
 class Part:
-    """What one module holds; ``used`` has a bit mask of what is read of each signal inside the module."""
+    """The contents of one module; ``used`` has a bit mask of what is read of each signal inside the module."""
 
     layer: str
     name: str

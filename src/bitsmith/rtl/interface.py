@@ -1,4 +1,4 @@
-"""The interface of a circuit: its streams, what is in a token, and what wrappers and drivers say of it.
+"""The interface of a circuit: its streams, what is in a token, and its description for wrappers and drivers.
 
 A pipeline has one stream of whole samples on each side, without a name; a network of processes one per input and output.
 """
@@ -42,7 +42,7 @@ class Interface:
 
 
 def prefix(side: str, port: StreamPort) -> str:
-    """What the signals of a stream begin with; ``side`` says in which direction."""
+    """The prefix of the signals of a stream; ``side`` names the direction."""
     return f"{side}_{port.name}" if port.name else side
 
 
@@ -58,7 +58,7 @@ def runs(fields: Sequence[Field]) -> Iterator[tuple[int, int, bool, int]]:
 
 
 def contents(port: StreamPort) -> list[str]:
-    """What is in a token, from bit 0 up, as lines for people."""
+    """The contents of a token, from bit 0 up, as lines for people."""
     lines = [f"{port.tokens} tokens per frame, {port.width} bits in {token_bytes(port)} bytes; from bit 0 up:"]
     for count, width, signed, frac in runs(port.fields):
         sign = "two's complement" if signed else "plain binary"

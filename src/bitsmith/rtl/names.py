@@ -44,7 +44,7 @@ class Names:
         self._taken: set[str] = set()
 
     def unique(self, name: str) -> str:
-        """``name``, or ``name`` with the first free number behind it; compared without case, as file systems do."""
+        """``name``, or ``name`` with the first free number after it; compared without case, as file systems do."""
         candidate, number = name, 1
         while candidate.lower() in self._taken:
             number += 1

@@ -1,6 +1,6 @@
 """Packs raw values into the port bits of a design and back.
 
-A packed sample is a row of 32-bit words, least significant first; the elements lie in it from bit 0 up, each in its own width,
+A packed sample is a row of 32-bit words, least significant first; its elements are packed from bit 0 up, each in its own width,
 without gaps. All samples are handled at once.
 """
 

@@ -60,6 +60,6 @@ class StreamDesign:
     over_budget: int
     """Operations that take longer than the clock period."""
     memories: Mapping[str, Memory]
-    """Queues in front of processes, buffers that reorder tokens, and lines behind windows, by the instance's name."""
+    """FIFOs of operands, buffers that reorder tokens, and line buffers of windows, by the instance's name."""
     weights: tuple[WeightPort, ...] = ()
     loads: tuple[WeightPort, ...] = ()

@@ -47,7 +47,7 @@ class ResultWires(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CoreResult:
-    """A result of a token function: its elements lie in ``word`` from bit ``low`` up."""
+    """A result of a token function: its elements are in ``word`` from bit ``low`` up."""
 
     word: str
     elements: Layout
@@ -212,7 +212,7 @@ class StreamTop:
 
 
 class ProcessText:
-    """The text of one process: its wires, FIFOs in front of its operands, and what it consists of."""
+    """The text of one process: its wires, the FIFOs of its operands, and its parts."""
 
     def __init__(self, top: StreamTop, number: int, process: Process) -> None:
         self.top = top

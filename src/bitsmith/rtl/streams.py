@@ -68,7 +68,7 @@ def _core_program(kind: kinds.Kind) -> Program | None:
 def _write(process: ProcessText) -> None:
     layers = ", ".join(" ".join(layer.split()) for layer in process.process.layers)
     kind = process.process.kind
-    process.say("", f"// {process.name[1:]}: {kind_name(kind)}{f' ({layers})' if layers else ''}")
+    process.say("", f"// {process.name[1:]}: {kind_name(type(kind))}{f' ({layers})' if layers else ''}")
     process.declare()
     match kind:
         case kinds.Source():

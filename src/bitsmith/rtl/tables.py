@@ -11,7 +11,7 @@ from bitsmith.rtl.expressions import literal
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """What distinguishes table modules: contents, the bits of them that are kept, and the type of the address."""
+    """The identity of a table module: contents, the bits of them that are kept, and the type of the address."""
 
     table: int
     first: int

@@ -1,6 +1,6 @@
-"""How tokens lie in words of bits, and how one layout is turned into another by wiring.
+"""Layouts of tokens in words of bits, and the wiring that turns one layout into another.
 
-A token's elements lie from bit 0 up, row-major, each in its own width without gaps, as those of a core's ports do.
+A token's elements are packed from bit 0 up, row-major, each in its own width without gaps, as those of a core's ports do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def uniform(elements: Layout) -> list[Element]:
 
 
 def converted(name: str, have: Layout, want: Layout, offset: int = 0) -> str:
-    """An expression of the bits of ``want`` from the word ``name``, in which the elements of ``have`` lie from bit ``offset`` up.
+    """An expression of the bits of ``want`` from the word ``name``, in which the elements of ``have`` are from bit ``offset`` up.
 
     Values are the same; ``want`` has at least the fractional bits of ``have``, and room for the values that occur.
     """

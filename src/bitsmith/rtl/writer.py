@@ -26,7 +26,7 @@ _INDENT = "  "
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What the header comment of every file says: who wrote it and from what (``digest`` of the project)."""
+    """The header comment of every file: its author, and the ``digest`` of the project."""
 
     tool: str
     digest: str

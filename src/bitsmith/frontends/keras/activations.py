@@ -4,53 +4,35 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.call import Step
-from bitsmith.frontends.keras.json import Fields, Json, shown
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import Fields, Json, shown
+from bitsmith.frontends.ops import activations
+from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
-from bitsmith.layers.layer import Layer, Shape
-from bitsmith.layers.merge import Multiply, Subtract
-from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.shape import Slice
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
-HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: HardActivation(1.0 / 6.0, 0.5, 0.0, 1.0)}
+HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: FUNCTIONS["hard_sigmoid"]}
 """The slope changed with Keras 3."""
 
-_TABLES = (
-    "sigmoid",
-    "tanh",
-    "softplus",
-    "softsign",
-    "exponential",
-    "selu",
-    "elu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "hard_silu",
-    "log_sigmoid",
-    "tanh_shrink",
-    "soft_shrink",
-    "hard_shrink",
-    "squareplus",
-    "sparse_plus",
-    "sparse_sigmoid",
-)
-
 NAMED: dict[str, Layer] = {
-    **{name: Activation(name) for name in _TABLES},
-    "swish": Activation("silu"),
-    "hard_swish": Activation("hard_silu"),
-    "relu": ReLU(),
-    "relu6": ReLU(max_value=6.0),
+    **{
+        name: FUNCTIONS[name]
+        for name in (
+            *("sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "gelu", "silu", "mish"),
+            *("hard_silu", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus"),
+            *("sparse_sigmoid", "relu", "relu6", "hard_tanh"),
+        )
+    },
+    "swish": FUNCTIONS["silu"],
+    "hard_swish": FUNCTIONS["hard_silu"],
     "leaky_relu": ReLU(negative_slope=0.2),
-    "hard_tanh": HardActivation(1.0, 0.0, -1.0, 1.0),
     "softmax": Softmax(),
     "binary_tanh": BinaryTanh(),
     "ternary_tanh": TernaryTanh(),
@@ -123,66 +105,23 @@ class Activated:
     name: str
     function: Layer | Composite
 
-    def steps(self, operand: int | str, shape: Shape, suffix: str = "", axis: int = -1) -> tuple[Step, ...]:
-        """The activation of ``operand``, where Keras's last axis is ``axis``; its result is the step ``suffix``.
-
-        Steps' sources are the Keras classes whose settings a user would give them.
-        """
+    def of(self, build: Builder, x: Value, axis: int = -1) -> Value:
+        """The activation of ``x``, where Keras's last axis is ``axis``."""
+        build = replace(build, source="Activation")
         match self.function:
             case Composite.LOG_SOFTMAX:
-                return log_softmax(operand, suffix, axis)
+                return activations.log_softmax(build, x, axis)
             case Composite.GLU:
-                return glu(operand, shape, suffix, axis)
+                return activations.glu(build, x, axis)
             case Softmax():
-                return (Step(Softmax(axis), suffix, "Softmax", (operand,)),)
+                return activations.softmax(replace(build, source="Softmax"), x, axis)
             case Layer():
-                return (Step(self.function, suffix, "Activation", (operand,)),)
+                return build.emit(self.function, x)
 
 
-def log_softmax(operand: int | str, suffix: str, axis: int) -> tuple[Step, ...]:
-    """``x - log(sum(exp(x)))``."""
-    total = _part(suffix, "log_sum_exp")
-    return (
-        Step(Reduce(Reduction.LOG_SUM_EXP, (axis,), keepdims=True), total, "Activation", (operand,)),
-        Step(Subtract(), suffix, "Activation", (operand, total)),
-    )
-
-
-def glu(operand: int | str, shape: Shape, suffix: str, axis: int) -> tuple[Step, ...]:
-    """The first half of an axis times the sigmoid of the second.
-
-    Raises:
-        UnsupportedError: an odd number of elements.
-    """
-    half, odd = divmod(shape[axis], 2)
-    if odd:
-        raise UnsupportedError(f"glu of {shape[axis]} elements", accepted="an even number")
-    values, gate, sigmoid = (_part(suffix, name) for name in ("values", "gate", "sigmoid"))
-    return (
-        Step(_between(shape, axis, 0, half), values, "Activation", (operand,)),
-        Step(_between(shape, axis, half, 2 * half), gate, "Activation", (operand,)),
-        Step(NAMED["sigmoid"], sigmoid, "Activation", (gate,)),
-        Step(Multiply(), suffix, "Activation", (values, sigmoid)),
-    )
-
-
-def _part(suffix: str, name: str) -> str:
-    return "_".join(filter(None, (suffix, name)))
-
-
-def _between(shape: Shape, axis: int, start: int, stop: int) -> Slice:
-    starts, stops = [0] * len(shape), [*shape]
-    starts[axis], stops[axis] = start, stop
-    return Slice(tuple(starts), tuple(stops), (1,) * len(shape))
-
-
-def followed(steps: tuple[Step, ...], shape: Shape, found: Activated | None, axis: int = -1) -> tuple[Step, ...]:
-    """The layer ``steps``, a chain behind an operand of ``shape``, and its activation; Keras's last axis is ``axis``."""
-    if found is None:
-        return steps
-    for step in steps:
-        shape = step.layer.output_shape([shape])
-    return (*steps, *found.steps(steps[-1].suffix, shape, found.name, axis))
+def activated(build: Builder, y: Value, found: Activated | None, axis: int = -1) -> Value:
+    """``y``, which a layer has computed, and the layer's activation; Keras's last axis is ``axis``."""
+    return y if found is None else found.of(build.within(found.name), y, axis)
 
 
 def read_activation(config: Fields, major: int, key: str = "activation") -> Activated | None:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Json, is_integer, shown
 from bitsmith.frontends.keras.activations import NAMED
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, checked_size
-from bitsmith.frontends.keras.json import Json, is_integer, shown
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply

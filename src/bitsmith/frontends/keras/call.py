@@ -10,18 +10,15 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value
+from bitsmith.frontends.builder.value import constant as constant_value
+from bitsmith.frontends.files.json import Fields, Json, constant, shown
 from bitsmith.frontends.keras.graph import Constant
-from bitsmith.frontends.keras.json import Fields, Json, constant, shown
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Multiply
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.shape import Identity
-
-MAX_ELEMENTS = 1 << 24
-"""Most elements of one tensor."""
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class LayerCall:
-    """A layer on tensors of the given shapes: the positional arguments, then those that keywords name.
+    """A layer on tensors ``values``: the positional arguments, then those that keywords name.
 
     ``arguments`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
     accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value. ``stored`` has
@@ -60,15 +57,34 @@ class LayerCall:
 
     config: Fields
     major: int
-    shapes: tuple[Shape, ...]
+    values: tuple[Value, ...]
     arguments: tuple[Constant | None, ...]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
+    build: Builder
     keywords: Mapping[str, tuple[int, ...] | Json] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
         """The place that errors name."""
         return self.config.where
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The tensors' shapes."""
+        return tuple(value.shape for value in self.values)
+
+    @property
+    def x(self) -> Value:
+        """The only operand."""
+        checked_size(self.shape, self.where)
+        return self.values[0]
+
+    def operands(self, count: int) -> tuple[Value, ...]:
+        """The positional arguments, of which some may be constants."""
+        if len(self.arguments) != count or not self.values:
+            raise UnsupportedError(f"{len(self.arguments)} arguments", accepted=f"{count} tensors or constants")
+        tensors = iter(self.values)
+        return tuple(next(tensors) if values is None else constant_value(values) for values in self.constants)
 
     @property
     def constants(self) -> tuple[Floats | None, ...]:
@@ -141,53 +157,41 @@ class LayerCall:
             raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
         return counted - 1
 
-    def affine(self, scale: Floats, offset: Floats) -> tuple[Step, ...]:
-        """``x * scale + offset`` for constants that broadcast to the operand.
-
-        One step if they vary along one axis at most, else products and sums with constant nodes.
-        """
-        shape = checked_size(self.shapes[0], self.where)
-        scale, offset = without_batch(scale, len(shape)), without_batch(offset, len(shape))
-        try:
-            full = np.broadcast_shapes(scale.shape, offset.shape)
-            fits = np.broadcast_shapes(full, shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
+    def affine(self, scale: Floats, offset: Floats) -> Value:
+        """``x * scale + offset`` for constants that broadcast to the operand."""
+        x = self.x
+        scale, offset = without_batch(scale, len(x.shape)), without_batch(offset, len(x.shape))
+        if not (broadcasts(scale.shape, x.shape) and broadcasts(offset.shape, x.shape)):
             raise UnsupportedError(
-                f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {shape}",
+                f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {x.shape}",
                 accepted="constants that broadcast to the input's shape",
             )
-        full = (1,) * (len(shape) - len(full)) + full
-        axes = [axis for axis, size in enumerate(full) if size > 1]
-        if len(axes) > 1 or not shape:
-            return _element_by_element(scale, offset)
-        axis = axes[0] if axes else len(shape) - 1
-        target = tuple(size if k == axis else 1 for k, size in enumerate(shape))
-        scale, offset = (np.broadcast_to(values, target).ravel() for values in (scale, offset))
-        return (Step(BatchNormalization(as_weights(scale), as_weights(offset), axis)),)
+        return self.build.affine(x, constant_value(scale), constant_value(offset))
 
 
-def _element_by_element(scale: Floats, offset: Floats) -> tuple[Step, ...]:
-    """The first operand times ``scale`` plus ``offset``."""
-    steps: list[Step] = []
-    last: int | str = 0
-    if bool(np.any(scale != 1.0)):
-        steps += [
-            Step(ConstantTensor(as_weights(scale)), "scale", "Constant", ()),
-            Step(Multiply(), "scaled", inputs=(last, "scale")),
-        ]
-        last = "scaled"
-    if bool(np.any(offset != 0.0)):
-        steps += [
-            Step(ConstantTensor(as_weights(offset)), "offset", "Constant", ()),
-            Step(Add(), "shifted", inputs=(last, "offset")),
-        ]
-    # The last one carries the user's name.
-    return (*steps[:-1], replace(steps[-1], suffix="")) if steps else (Step(Identity()),)
+def placed_steps(call: LayerCall, read: tuple[Step, ...] | Steps | Value | tuple[Value, ...]) -> tuple[Value, ...]:
+    """The results of a translation, its steps emitted."""
+    if isinstance(read, Value):
+        return (read,)
+    if isinstance(read, tuple) and isinstance(read[0], Value):
+        return tuple(value for value in read if isinstance(value, Value))
+    steps = read if isinstance(read, Steps) else Steps(tuple(one for one in read if isinstance(one, Step)), ())
+    placed: dict[str, Value] = {}
+    before = call.values
+    for step in steps.steps:
+        keys = step.inputs
+        operands = before if keys is None else tuple(placed[k] if isinstance(k, str) else call.values[k] for k in keys)
+        value = call.build.emit(step.layer, *operands, suffix=step.suffix, source=step.source, inner=step.inner)
+        if not operands:
+            value = replace(value, batch=Batch(0))
+        if step.order is not None:
+            call.build.reorder(value, step.order)
+        placed[step.suffix] = value
+        before = (value,)
+    return tuple(placed[suffix] for suffix in steps.results) or before
 
 
-Translator: TypeAlias = Callable[[LayerCall], "tuple[Step, ...] | Steps"]
+Translator: TypeAlias = Callable[[LayerCall], "tuple[Step, ...] | Steps | Value | tuple[Value, ...]"]
 
 
 @dataclass(frozen=True, slots=True)

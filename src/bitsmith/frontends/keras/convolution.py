@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.activations import followed, read_activation
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Translation, Translator, checked_size
-from bitsmith.frontends.keras.json import shown
 from bitsmith.frontends.keras.spatial import Build, is_channels_first, per_axis, same_padding, spatial
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, Shape, as_weights
@@ -16,12 +17,12 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 def _convolution(rank: int, build: Build) -> Translator:
     """The steps of ``build`` and the activation."""
 
-    def activated(call: LayerCall, shape: Shape) -> tuple[Step, ...]:
+    def activate(call: LayerCall, y: Value) -> Value:
         # Keras's last axis is a spatial one where channels come first.
         last = -2 if is_channels_first(call) else -1
-        return followed(build(call, shape), shape, read_activation(call.config, call.major), last)
+        return activated(call.build, y, read_activation(call.config, call.major), last)
 
-    return spatial(rank, activated)
+    return spatial(rank, build, activate)
 
 
 def _positive(call: LayerCall, key: str, default: int | None = None) -> int:

@@ -10,14 +10,15 @@ import string
 from collections.abc import Callable, Sequence
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.activations import followed, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Step, Translation, checked_size, joining
-from bitsmith.frontends.keras.json import is_integer, shown
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import is_integer, shown
+from bitsmith.frontends.keras.activations import activated, read_activation
+from bitsmith.frontends.keras.call import LayerCall, Translation, checked_size, joining
 from bitsmith.layers.einsum import Einsum, EinsumDense, Equation, parse_equation
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 
 
-def _einsum_dense(call: LayerCall) -> tuple[Step, ...]:
+def _einsum_dense(call: LayerCall) -> Value:
     config, text = call.config, call.config.text("equation")
     parts = text.replace("->", ",").split(",")
     if len(parts) != 3 or "->" not in text:
@@ -42,7 +43,8 @@ def _einsum_dense(call: LayerCall) -> tuple[Step, ...]:
     if config.get("bias_axes") is not None:
         wanted.append(("bias", _bias_shape(config.text("bias_axes"), equation.result, sizes)))
     activation = read_activation(config, call.major)
-    return followed((Step(EinsumDense(str(equation), *call.weights(*wanted))),), call.shape, activation)
+    y = call.build.emit(EinsumDense(str(equation), *call.weights(*wanted)), call.values[0])
+    return activated(call.build, y, activation)
 
 
 def _bias_shape(axes: str, result: str, sizes: dict[str, int]) -> Shape:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Step, Translation, checked_size, unary
-from bitsmith.frontends.keras.json import shown
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.reduction import Reduce, Reduction

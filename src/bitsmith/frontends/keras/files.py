@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-import lzma
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +18,8 @@ from typing import Protocol, runtime_checkable
 import h5py
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
+from bitsmith.frontends.files.archive import MAX_ARCHIVE_BYTES, ZIP_ERRORS, checked_members
+from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
 from bitsmith.frontends.keras.weights import (
     H5File,
     LiveLayer,
@@ -30,21 +29,6 @@ from bitsmith.frontends.keras.weights import (
     WeightStore,
     h5_errors,
 )
-
-MAX_ARCHIVE_BYTES = 2 << 30
-MAX_ARCHIVE_MEMBERS = 10_000
-
-ZIP_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""What reading a damaged archive raises."""
 
 
 @runtime_checkable
@@ -198,26 +182,6 @@ def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
     with h5_errors(inner):
         file = H5File(stack.enter_context(h5py.File(io.BytesIO(data), "r")), inner)
     return Source(Fields(values, f"{where}, config.json"), _major(values, where), NumberedWeights(file))
-
-
-def checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by name, if they are no more than can be read and lie within the archive."""
-    members = archive.infolist()
-    total = sum(member.file_size for member in members)
-    if len(members) > MAX_ARCHIVE_MEMBERS or total > MAX_ARCHIVE_BYTES:
-        raise ModelFileError(
-            f"the archive unpacks to {len(members)} files of {total} bytes in all",
-            where=where,
-            accepted=f"at most {MAX_ARCHIVE_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes",
-        )
-    for member in members:
-        parts = member.filename.replace("\\", "/").split("/")
-        if member.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-            raise ModelFileError(f"the archive's member {shown(member.filename)} leaves the archive", where=where)
-    names = {member.filename: member for member in members}
-    if len(names) != len(members):
-        raise ModelFileError("the archive has two members of the same name", where=where)
-    return names
 
 
 def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, where: str) -> bytes:

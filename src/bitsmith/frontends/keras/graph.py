@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Fields, Json, is_integer, shown
 from bitsmith.frontends.keras.files import Source
-from bitsmith.frontends.keras.json import Fields, Json, is_integer, shown
 from bitsmith.frontends.keras.weights import LayerPath, Place
 
 MAX_LAYERS = 10_000

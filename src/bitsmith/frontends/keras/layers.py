@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.activations import elu, followed, leaky_relu, read_activation, relu, thresholded_relu
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import Fields, is_integer, shown
+from bitsmith.frontends.keras.activations import activated, elu, leaky_relu, read_activation, relu, thresholded_relu
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import (
     LayerCall,
@@ -22,12 +24,11 @@ from bitsmith.frontends.keras.call import (
 from bitsmith.frontends.keras.convolution import CONVOLUTIONS
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.embedding import EMBEDDINGS
-from bitsmith.frontends.keras.json import Fields, is_integer, shown
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.pooling import POOLING
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
-from bitsmith.frontends.keras.spatial import channels_last
+from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
@@ -35,7 +36,6 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
-from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _KERAS_EPSILON = 1e-7
@@ -55,7 +55,7 @@ def _input(call: LayerCall) -> Layer:
     return Input(sample_shape(config.get(key), call.where), integer)
 
 
-def _dense(call: LayerCall) -> tuple[Step, ...]:
+def _dense_layer(call: LayerCall) -> Dense:
     if not call.shape:
         raise ModelFileError("Dense on scalars", where=call.where)
     units = call.config.integer("units")
@@ -65,30 +65,32 @@ def _dense(call: LayerCall) -> tuple[Step, ...]:
     wanted: list[tuple[str, Shape]] = [("kernel", (call.shape[-1], units))]
     if call.config.flag("use_bias", True):
         wanted.append(("bias", (units,)))
+    return Dense(*call.weights(*wanted))
+
+
+def _dense(call: LayerCall) -> Value:
     activation = read_activation(call.config, call.major)
-    return followed((Step(Dense(*call.weights(*wanted))),), call.shape, activation)
+    return activated(call.build, call.build.emit(_dense_layer(call), call.values[0]), activation)
 
 
 def _levels(layer: Layer) -> Translator:
     """A Dense layer whose trained weights stand for the levels ``scale * layer(weight / scale)``."""
 
-    def read(call: LayerCall) -> tuple[Step, ...]:
-        first, *others = _dense(call)
-        dense = first.layer
-        assert isinstance(dense, Dense)
+    def read(call: LayerCall) -> Value:
+        dense, activation = _dense_layer(call), read_activation(call.config, call.major)
         n, units = dense.kernel.shape
         scale = math.sqrt(1.5 / (n + units)) if call.config.get("H") == "Glorot" else call.config.number("H", 1.0)
         if scale <= 0.0:
             raise call.config.wrong("H", "a positive number, or 'Glorot'")
         kernel = as_weights(scale * layer.reference([dense.kernel / scale]))
-        return (Step(Dense(kernel, dense.bias)), *others)
+        return activated(call.build, call.build.emit(Dense(kernel, dense.bias), call.x), activation)
 
     return read
 
 
-def _activation(call: LayerCall) -> tuple[Step, ...]:
-    shape, found = checked_size(call.shape, call.where), read_activation(call.config, call.major)
-    return (Step(Identity()),) if found is None else found.steps(0, shape)
+def _activation(call: LayerCall) -> Value:
+    found = read_activation(call.config, call.major)
+    return call.x if found is None else found.of(call.build, call.x)
 
 
 def _prelu(call: LayerCall) -> Layer:
@@ -127,7 +129,7 @@ def _batch_normalization(call: LayerCall) -> Layer:
     return BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis)
 
 
-def _rescaling(call: LayerCall) -> tuple[Step, ...]:
+def _rescaling(call: LayerCall) -> Value:
     return call.affine(call.config.constant("scale"), np.asarray(_constant_or(call.config, "offset", 0.0)))
 
 
@@ -135,7 +137,7 @@ def _constant_or(config: Fields, key: str, default: float) -> Floats:
     return np.full((), default) if config.get(key) is None else config.constant(key)
 
 
-def _normalization(call: LayerCall) -> tuple[Step, ...]:
+def _normalization(call: LayerCall) -> Value:
     """``(x - mean) / max(sqrt(variance), epsilon)``; ``axis`` names the axes that have statistics of their own."""
     axes = call.config.integers("axis") if "axis" in call.config.values else (-1,)
     kept = sorted({call.axis(axis, call.shape) for axis in axes})
@@ -160,10 +162,9 @@ def _normalization(call: LayerCall) -> tuple[Step, ...]:
     return call.affine(1.0 / deviation, -mean / deviation)
 
 
-def _flatten(call: LayerCall) -> tuple[Step, ...]:
-    if call.config.text("data_format", "channels_last") == "channels_first" and len(call.shape) > 1:
-        return channels_last(len(call.shape) - 1), Step(Flatten())
-    return (Step(Flatten()),)
+def _flatten(call: LayerCall) -> Value:
+    first = call.config.text("data_format", "channels_last") == "channels_first" and len(call.shape) > 1
+    return call.build.emit(Flatten(), call.build.channels_last(call.x) if first else call.x)
 
 
 def _reshape(call: LayerCall) -> Layer:
@@ -228,7 +229,7 @@ LAYERS: dict[str, Translation] = {
     "ThresholdedReLU": Translation(unary(lambda call: thresholded_relu(call.config)), "ReLU"),
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
-    "Softmax": Translation(unary(lambda call: Softmax(softmax_axis(call))), "Softmax"),
+    "Softmax": Translation(lambda call: softmax(call.build, call.values[0], softmax_axis(call) + 1), "Softmax"),
     "BatchNormalization": _BATCH_NORMALIZATION,
     "BatchNormalizationV1": _BATCH_NORMALIZATION,
     "BatchNormalizationV2": _BATCH_NORMALIZATION,

@@ -5,47 +5,50 @@ Unlike merge layers, operations align shapes from the right with the batch axis 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.activations import HARD_SIGMOID, NAMED, glu, log_softmax, relu
-from bitsmith.frontends.keras.arithmetic import ARITHMETIC
-from bitsmith.frontends.keras.call import LayerCall, Step, Translation, unary
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.keras.activations import relu
+from bitsmith.frontends.keras.arithmetic import ARITHMETIC, function
+from bitsmith.frontends.keras.call import LayerCall, Translation, unary
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
-from bitsmith.frontends.keras.json import shown
+from bitsmith.frontends.keras.graph import snake_case
 from bitsmith.frontends.keras.layers import LAYERS, softmax_axis
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
 from bitsmith.frontends.keras.pooling import POOLING_OPS
 from bitsmith.frontends.keras.reduction import REDUCTIONS
 from bitsmith.frontends.keras.shape import SHAPE_OPS
+from bitsmith.frontends.ops import activations
+from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.shape import Identity, Permute, Reshape
+from bitsmith.layers.shape import Permute, Reshape
 
 
-def _function(layer: Layer) -> Translation:
-    return Translation(unary(lambda _: layer), layer.kind)
+def _with_number(make: Callable[[Builder, Value, float], Value], key: str, default: float, becomes: str) -> Translation:
+    """A function with one parameter."""
+    return Translation(lambda call: make(call.build, call.x, call.config.number(key, default)), becomes)
 
 
-def _fixed(key: str, value: float, name: str) -> Translation:
-    """A function of which only one parameter's default is translated."""
-
-    def read(call: LayerCall) -> Layer:
-        if call.config.number(key, value) != value:
-            raise UnsupportedError(f"{name} with {key} = {shown(call.config.get(key))}", accepted=f"{key} = {value}")
-        return NAMED[name]
-
-    return Translation(unary(read), "Activation")
+def _squareplus(call: LayerCall) -> Value:
+    if call.config.number("b", 4.0) != 4.0:
+        raise UnsupportedError(f"squareplus with b = {shown(call.config.get('b'))}", accepted="b = 4")
+    return call.build.emit(FUNCTIONS["squareplus"], call.x)
 
 
-def _gelu(call: LayerCall) -> Layer:
-    return Activation("gelu_tanh" if call.config.flag("approximate", True) else "gelu")
+def _gelu(call: LayerCall) -> Value:
+    return activations.gelu(call.build, call.x, "tanh" if call.config.flag("approximate", True) else "none")
 
 
-def _log_softmax(call: LayerCall) -> tuple[Step, ...]:
-    return log_softmax(0, "", softmax_axis(call))
+def _log_softmax(call: LayerCall) -> Value:
+    return activations.log_softmax(call.build, call.x, softmax_axis(call) + 1)
 
 
-def _glu(call: LayerCall) -> tuple[Step, ...]:
-    return glu(0, call.shape, "", call.axis(call.config.integer("axis", -1), call.shape))
+def _glu(call: LayerCall) -> Value:
+    return activations.glu(call.build, call.x, call.config.integer("axis", -1))
 
 
 def _alpha(name: str) -> Translation:
@@ -90,6 +93,12 @@ def _squeeze(call: LayerCall) -> Layer:
     return Reshape(rest)
 
 
+_SHRINK = "or HardActivation and Subtract"
+_FUNCTIONS = (
+    *("Relu", "Relu6", "Selu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu", "Mish", "HardSigmoid", "HardTanh"),
+    *("HardSilu", "LogSigmoid", "TanhShrink", "SparsePlus", "SparseSigmoid"),
+)
+
 OPS: dict[str, Translation] = {
     **ARITHMETIC,
     **REDUCTIONS,
@@ -98,36 +107,23 @@ OPS: dict[str, Translation] = {
     "ExpandDims": Translation(unary(_expand_dims), "Reshape"),
     "Squeeze": Translation(unary(_squeeze), "Reshape"),
     "Transpose": Translation(unary(_transpose), "Permute"),
-    "Identity": _function(Identity()),
-    "Relu": _function(NAMED["relu"]),
+    "Identity": Translation(lambda call: call.x, "Identity"),
     "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
-    "Relu6": _function(NAMED["relu6"]),
     "LeakyRelu": Translation(
         unary(lambda call: ReLU(negative_slope=call.config.number("negative_slope", 0.2))), "ReLU"
     ),
     "Elu": _alpha("elu"),
     "Celu": _alpha("celu"),
-    "Gelu": Translation(unary(_gelu), "Activation"),
+    "Gelu": Translation(_gelu, "Activation"),
     "Softmax": LAYERS["Softmax"],
     "LogSoftmax": Translation(_log_softmax, "Reduce and Subtract"),
     "Glu": Translation(_glu, "Slice, Activation and Multiply"),
-    "HardSigmoid": _function(HARD_SIGMOID[3]),
-    "HardTanh": _function(NAMED["hard_tanh"]),
-    "SoftShrink": _fixed("threshold", 0.5, "soft_shrink"),
-    "HardShrink": _fixed("threshold", 0.5, "hard_shrink"),
-    "Squareplus": _fixed("b", 4.0, "squareplus"),
-    "Selu": _function(NAMED["selu"]),
-    "Sigmoid": _function(NAMED["sigmoid"]),
-    "Tanh": _function(NAMED["tanh"]),
-    "Softplus": _function(NAMED["softplus"]),
-    "Softsign": _function(NAMED["softsign"]),
-    "Silu": _function(NAMED["silu"]),
-    "HardSilu": _function(NAMED["hard_silu"]),
-    "Mish": _function(NAMED["mish"]),
-    "LogSigmoid": _function(NAMED["log_sigmoid"]),
-    "TanhShrink": _function(NAMED["tanh_shrink"]),
-    "SparsePlus": _function(NAMED["sparse_plus"]),
-    "SparseSigmoid": _function(NAMED["sparse_sigmoid"]),
+    "SoftShrink": _with_number(activations.soft_shrink, "threshold", 0.5, f"Activation, {_SHRINK}"),
+    "HardShrink": _with_number(
+        activations.hard_shrink, "threshold", 0.5, "Activation, or Absolute, Comparison and Where"
+    ),
+    "Squareplus": Translation(_squareplus, "Activation"),
+    **{name: function(snake_case(name)) for name in _FUNCTIONS},
     **POOLING_OPS,
     **EINSUM_OPS,
     **SHAPE_OPS,

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size
-from bitsmith.frontends.keras.json import Json, constant, is_integer, shown
-from bitsmith.frontends.keras.spatial import (
-    Build,
-    between_permutations,
-    channels_last,
-    is_channels_first,
-    per_axis,
-    same_padding,
-    spatial,
-    spatial_shape,
-)
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import Json, constant, is_integer, shown
+from bitsmith.frontends.keras.call import LayerCall, Step, Translation, Translator, checked_size
+from bitsmith.frontends.keras.spatial import Build, is_channels_first, per_axis, same_padding, spatial, spatial_shape
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.pooling import (
     AdaptiveAveragePool,
@@ -50,13 +42,14 @@ def _pool(rank: int, kind: type[MaxPool | AveragePool]) -> Build:
 
 
 def _global(rank: int, kind: type[GlobalMaxPool | GlobalAveragePool]) -> Translator:
-    def translate(call: LayerCall) -> tuple[Step, ...]:
+    def translate(call: LayerCall) -> Value:
         spatial_shape(call, rank)
-        keepdims, first = call.config.flag("keepdims", False), is_channels_first(call)
-        steps = (Step(kind(keepdims)),)
-        if first and keepdims:
-            return between_permutations(steps, rank)
-        return (channels_last(rank), *steps) if first else steps
+        layer, x = kind(call.config.flag("keepdims", False)), call.values[0]
+        if not is_channels_first(call):
+            return call.build.emit(layer, x)
+        if layer.keepdims:
+            return call.build.spatial(x, layer)
+        return call.build.emit(layer, call.build.channels_last(x))
 
     return translate
 
@@ -169,7 +162,7 @@ def _cropping(rank: int) -> Build:
 def _of_any_rank(build: Callable[[int], Build]) -> Translator:
     """An operation, whose rank is that of its operand."""
 
-    def translate(call: LayerCall) -> tuple[Step, ...] | Steps:
+    def translate(call: LayerCall) -> Value:
         rank = len(call.shape) - 1
         if not 1 <= rank <= 3:
             raise UnsupportedError(f"an input of shape {call.shape}", accepted="one to three spatial axes and channels")

@@ -8,22 +8,26 @@ one layer each, and this module gives names and collects what cannot be translat
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder, Draft
+from bitsmith.frontends.builder.names import UniqueNames
+from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, checked_size
+from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
-from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Value, flat, read_graph
-from bitsmith.frontends.keras.json import Fields, Json, shown
+from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, flat, read_graph
+from bitsmith.frontends.keras.graph import Value as Operand
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.ops import OPS
-from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused, unknown
-from bitsmith.frontends.names import UniqueNames
-from bitsmith.layers.layer import Layer, Shape
+from bitsmith.frontends.keras.refusals import unknown
 from bitsmith.layers.network import Network, NetworkNode
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
@@ -59,16 +63,14 @@ def layer_table() -> tuple[tuple[str, str], ...]:
 
 def _network(graph: Graph, source: Source) -> Network:
     names = _node_names(graph)
-    nodes: list[NetworkNode] = []
-    results: list[tuple[str, ...]] = []
-    shapes: dict[str, Shape | None] = {}
+    draft = Draft()
+    results: list[tuple[Value, ...] | None] = []
     refusals: dict[tuple[str, str], Refusal] = {}
-    for call, name in zip(graph.calls, names.main, strict=True):
+    for number, call in enumerate(graph.calls):
         entry = call.entry
-        operands = [_result(results, shapes, operand, source) for operand in call.tensors]
-        known = [shape for shape in (shapes[operand] for operand in operands) if shape is not None]
-        results.append((name,))
-        shapes[name] = None
+        operands = [_result(results, operand, source) for operand in call.tensors]
+        known = tuple(operand for operand in operands if operand is not None)
+        results.append(None)
         try:
             translation = _translation(entry, source.major)
             if translation is None:
@@ -76,55 +78,57 @@ def _network(graph: Graph, source: Source) -> Network:
                 continue
             _check_config(entry.config, _is_operation(entry, source.major))
             _check_arguments(call, translation)
-            if len(known) < len(operands):  # behind a layer that is refused
+            if len(known) < len(operands):  # after a layer that is refused
                 read_activation(entry.config, source.major)
                 continue
-            with np.errstate(all="ignore"):  # what overflows is found by _checked
-                steps = _steps(translation.read(_layer_call(call, source, known, translation)))
+            build = Builder(draft, number, entry.config.where, source=entry.class_name, built=True)
+            results[-1] = _results(_layer_call(call, source, known, translation, build), translation)
         except UnsupportedError as error:
             refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
-            continue
-        placed: dict[str, str] = {}
-        before = tuple(operands)
-        for step in steps.steps:
-            layer = _checked(step.layer, entry)
-            inputs = (
-                before
-                if step.inputs is None
-                else tuple(placed[key] if isinstance(key, str) else operands[key] for key in step.inputs)
-            )
-            node = NetworkNode(
-                names.of(name, step), layer, inputs, step.source or entry.class_name, order=step.order, inner=step.inner
-            )
-            shapes[node.name] = _result_shape(node, shapes, entry)
-            nodes.append(node)
-            placed[step.suffix] = node.name
-            before = (node.name,)
-        results[-1] = tuple(placed[suffix] for suffix in steps.results)
     if refusals:
         raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
-    return Network(
-        tuple(nodes),
-        tuple(_result(results, shapes, value, source) for value in graph.inputs),
-        tuple(_result(results, shapes, value, source) for value in graph.outputs),
-        graph.name,
+    ends = Builder(draft, len(graph.calls) - 1, source.model.where)
+    inputs, outputs = (
+        [ends.number(one) for one in (_result(results, value, source) for value in values) if one is not None]
+        for values in (graph.inputs, graph.outputs)
+    )
+    nodes = _named(draft, names)
+    first, last = (tuple(nodes[number].name for number in numbers) for numbers in (inputs, outputs))
+    return Network(nodes, first, last, graph.name)
+
+
+def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
+    """The results of a call, which have the batch as their first axis."""
+    before = len(call.build.draft.nodes)
+    with np.errstate(all="ignore"):  # what overflows is found by the builder
+        found = placed_steps(call, translation.read(call))
+    if len(found) == 1:
+        found = (call.build.named(found[0], before),)
+    return tuple(replace(value.plain(), kind=Kind.REAL) for value in found)
+
+
+def _named(draft: Draft, names: _Names) -> tuple[NetworkNode, ...]:
+    """The nodes, named after their layers."""
+    found: list[str] = []
+    for node in draft.nodes:
+        main = names.main[node.origin]
+        found.append(names.take(f"{main}_{node.suffix}") if node.suffix else main)
+    return tuple(
+        NetworkNode(
+            name, node.layer, tuple(found[k] for k in node.inputs), node.source, order=node.order, inner=node.inner
+        )
+        for name, node in zip(found, draft.nodes, strict=True)
     )
 
 
-def _result(
-    results: Sequence[tuple[str, ...]], shapes: Mapping[str, Shape | None], value: Value, source: Source
-) -> str:
-    """The node that has the value; of a call that is refused the only one, whatever is asked for."""
+def _result(results: Sequence[tuple[Value, ...] | None], value: Operand, source: Source) -> Value | None:
+    """The value of a call's result; None if the call is refused."""
     found = results[value.call]
-    if shapes[found[0]] is None:
-        return found[0]
+    if found is None:
+        return None
     if not value.index < len(found):
         raise ModelFileError("a result that its layer does not have", where=source.model.where)
     return found[value.index]
-
-
-def _steps(read: tuple[Step, ...] | Steps) -> Steps:
-    return read if isinstance(read, Steps) else Steps(read, (read[-1].suffix,))
 
 
 def _is_operation(entry: Entry, major: int) -> bool:
@@ -173,12 +177,14 @@ def _check_arguments(call: Call, translation: Translation) -> None:
             )
 
 
-def _layer_call(call: Call, source: Source, shapes: list[Shape], translation: Translation) -> LayerCall:
+def _layer_call(
+    call: Call, source: Source, values: tuple[Value, ...], translation: Translation, build: Builder
+) -> LayerCall:
     arguments = tuple(operand if isinstance(operand, Constant) else None for operand in call.operands)
     keywords: dict[str, tuple[int, ...] | Json] = {}
-    count = sum(isinstance(operand, Value) for operand in call.operands)
+    count = sum(isinstance(operand, Operand) for operand in call.operands)
     for key, operand in call.kwargs.items():
-        tensors = sum(isinstance(value, Value) for value in flat((operand,)))
+        tensors = sum(isinstance(value, Operand) for value in flat((operand,)))
         if tensors:
             keywords[key] = tuple(range(count, count + tensors))
         elif isinstance(operand, Constant) and operand.value is not None and key in translation.keywords:
@@ -187,29 +193,12 @@ def _layer_call(call: Call, source: Source, shapes: list[Shape], translation: Tr
     return LayerCall(
         call.entry.config,
         source.major,
-        tuple(shapes),
+        values,
         arguments,
         lambda parts: source.weights.variables(call.path, parts),
+        build,
         keywords,
     )
-
-
-def _checked(layer: Layer, entry: Entry) -> Layer:
-    """``layer``, if what was computed from its weights (a variance's root, ...) is finite."""
-    for name, values in layer.weights().items():
-        if not bool(np.all(np.isfinite(values))):
-            raise ModelFileError(f"{name} overflows", where=entry.config.where, accepted="finite weights")
-    return layer
-
-
-def _result_shape(node: NetworkNode, shapes: Mapping[str, Shape | None], entry: Entry) -> Shape:
-    operands = [shape for shape in (shapes[name] for name in node.inputs) if shape is not None]
-    try:
-        return checked_size(node.layer.output_shape(operands), entry.config.where)
-    except UnsupportedError as error:
-        raise ModelFileError(
-            f"shapes that do not fit: {error.found}", where=entry.config.where, accepted=error.accepted
-        ) from error
 
 
 class _Names(UniqueNames):
@@ -218,10 +207,6 @@ class _Names(UniqueNames):
     def __init__(self) -> None:
         super().__init__()
         self.main: list[str] = []
-
-    def of(self, main: str, step: Step) -> str:
-        """The name of one step of the call named ``main``."""
-        return main if not step.suffix else self.take(f"{main}_{step.suffix}")
 
 
 def _node_names(graph: Graph) -> _Names:

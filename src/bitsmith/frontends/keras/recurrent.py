@@ -7,20 +7,20 @@ and GRU have Keras's order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import Composite, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size
+from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size, placed_steps
 from bitsmith.frontends.keras.graph import MODEL_CLASSES, snake_case
-from bitsmith.frontends.keras.json import Fields, Json, shown
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
-from bitsmith.layers.time_distributed import over_time
 
 _CELLS: dict[str, type[SimpleRNN | LSTM | GRU]] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
@@ -263,7 +263,7 @@ def _direction(described: Fields, major: int, channels: int, part: str) -> _Netw
 def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation:
     """The wrapper, for the layers that ``lookup`` knows."""
 
-    def translate(call: LayerCall) -> Steps:
+    def translate(call: LayerCall) -> tuple[Value, ...]:
         shape, inner = call.shape, call.config.fields("layer")
         class_name = inner.text("class_name")
         translation = lookup(class_name)
@@ -276,28 +276,18 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         config = inner.fields("config")
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
-        one = LayerCall(config, call.major, (shape[1:],), (None,), lambda parts: call.stored(_within("layer", parts)))
-        read = translation.read(one)
-        steps = read if isinstance(read, Steps) else Steps(read, (read[-1].suffix,))
-        return Steps(tuple(_over_time(steps.steps, shape, class_name)), steps.results)
+        build = replace(call.build, steps=shape[0], source=class_name)
+        item = replace(call.values[0], shape=shape[1:])
+        one = LayerCall(config, call.major, (item,), (None,), lambda parts: call.stored(_within("layer", parts)), build)
+        return tuple(
+            replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))
+        )
 
     return Translation(translate, "the wrapped layer, or TimeDistributed")
 
 
 def _within(part: str, parts: Sequence[str]) -> list[str]:
     return [part, *(f"{part}/{inner}" for inner in parts)]
-
-
-def _over_time(steps: Sequence[Step], shape: Shape, class_name: str) -> Iterator[Step]:
-    """The steps of the wrapped layer on all time steps of an operand of ``shape``."""
-    shapes: dict[int | str, Shape] = {0: shape[1:]}
-    before: tuple[int | str, ...] = (0,)
-    for step in steps:
-        inputs = before if step.inputs is None else step.inputs
-        operands = [shapes[key] for key in inputs]
-        shapes[step.suffix] = step.layer.output_shape(operands)
-        yield replace(step, layer=over_time(step.layer, operands, shape[0]), source=step.source or class_name)
-        before = (step.suffix,)
 
 
 _STATES = frozenset({"initial_state"})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, Translator, unary
-from bitsmith.frontends.keras.json import shown
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
 

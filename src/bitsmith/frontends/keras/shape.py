@@ -12,9 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.files.json import Json, is_integer, shown
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, checked_size, joining, unary
 from bitsmith.frontends.keras.graph import Constant
-from bitsmith.frontends.keras.json import Json, is_integer, shown
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts
 from bitsmith.layers.merge import Concatenate
 from bitsmith.layers.shape import Broadcast, Gather, Identity, Permute, Reshape, Slice, Stack

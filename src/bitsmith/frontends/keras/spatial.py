@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.keras.call import LayerCall, Step, Translator
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.keras.call import LayerCall, Step
 from bitsmith.layers.layer import Shape
-from bitsmith.layers.shape import Permute
 
 Axes: TypeAlias = tuple[int, ...]
 """A number for each spatial axis."""
 
+SpatialTranslator: TypeAlias = Callable[[LayerCall], Value]
+
 Build: TypeAlias = Callable[[LayerCall, Shape], tuple[Step, ...]]
-"""The steps of a call on an operand of a shape with channels last."""
+"""The steps of a call on an operand of a shape with channels last, one after the other."""
 
 
-def spatial(rank: int, build: Build) -> Translator:
-    """The steps of ``build``, whose results have all axes, between permutations where channels come first."""
+def spatial(rank: int, build: Build, after: Callable[[LayerCall, Value], Value] | None = None) -> SpatialTranslator:
+    """The steps of ``build`` and what comes after, between permutations where channels come first."""
 
-    def translate(call: LayerCall) -> tuple[Step, ...]:
+    def translate(call: LayerCall) -> Value:
         steps = build(call, spatial_shape(call, rank))
-        return between_permutations(steps, rank) if is_channels_first(call) else steps
+
+        def inside(x: Value) -> Value:
+            for step in steps:
+                x = call.build.emit(step.layer, x, suffix=step.suffix, source=step.source)
+            return x if after is None else after(call, x)
+
+        return call.build.spatial(call.values[0], inside) if is_channels_first(call) else inside(call.values[0])
 
     return translate
-
-
-def between_permutations(steps: tuple[Step, ...], rank: int) -> tuple[Step, ...]:
-    """``steps``, which have channels last, of a layer that has them first."""
-    last = (*range(1, rank + 1), 0)
-    seen = [replace(step, order=last) for step in steps]
-    first = Step(Permute((rank, *range(rank))), "channels_first", "Permute", inner=True)
-    return (channels_last(rank), *seen, first)
 
 
 def is_channels_first(call: LayerCall) -> bool:
@@ -54,11 +53,6 @@ def spatial_shape(call: LayerCall, rank: int) -> Shape:
             accepted=f"{rank + 1} axes besides the batch",
         )
     return (*shape[1:], shape[0]) if is_channels_first(call) else shape
-
-
-def channels_last(rank: int) -> Step:
-    """Channels moved from the first axis to the last."""
-    return Step(Permute((*range(1, rank + 1), 0)), "channels_last", "Permute", inner=True)
 
 
 def per_axis(call: LayerCall, key: str, rank: int, default: int | None = None, least: int = 1) -> Axes:

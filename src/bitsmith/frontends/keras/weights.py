@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.keras.json import shown
+from bitsmith.frontends.files.json import shown
 from bitsmith.layers.layer import Floats, Shape
 
 MAX_WEIGHT_BYTES = 2 << 30

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.products import Product
-from bitsmith.frontends.onnx.values import Kind, Known, Tensor
+from bitsmith.frontends.onnx.values import Known
+from bitsmith.frontends.ops.activations import softmax
+from bitsmith.frontends.ops.arithmetic import add
+from bitsmith.frontends.ops.masks import hides, hiding
 from bitsmith.layers.activation import Activation
-from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.merge import Add
 from bitsmith.layers.shape import Gather, Reshape
-from bitsmith.layers.softmax import Softmax
 
 _ONE, _ZERO = np.ones(()), np.zeros(())
 
@@ -25,11 +27,8 @@ _WITH_HEADS, _FLAT = 4, 3
 _RAW, _WEIGHTS = 0, 3
 """What the fourth result may be: products of queries and keys, or what the softmax makes of them."""
 
-_MASKED = -1e30
-"""What is less than this is as good as minus infinity."""
 
-
-def _attention(call: Call) -> tuple[Tensor | None, ...]:
+def _attention(call: Call) -> tuple[Value | None, ...]:
     """A. Vaswani et al., "Attention is all you need", NIPS 2017, section 3.2; heads of keys may serve several of the queries."""
     attributes = call.attributes
     attributes.ignore("softmax_precision")
@@ -38,7 +37,7 @@ def _attention(call: Call) -> tuple[Tensor | None, ...]:
         (5, "values of the past"),
         (6, "numbers of keys that are no padding"),
     ):
-        if call.value(number) is not None:
+        if call.operand(number) is not None:
             raise UnsupportedError(what, accepted="queries, keys, values and a mask")
     q, k, v = (call.tensor(number) for number in range(3))
     if not q.rank == k.rank == v.rank or q.rank not in (_FLAT, _WITH_HEADS):
@@ -57,11 +56,10 @@ def _attention(call: Call) -> tuple[Tensor | None, ...]:
     scores = raw = Product(call, (q, k), labels[:2], "bhij", scale, suffix="scores").emit()
     cap = attributes.number("softcap", 0.0)
     if cap > 0.0:
-        scaled = call.affine(scores, call.aligned([scores]), np.asarray(1.0 / cap), _ZERO, "scaled")
+        scaled = call.affine(scores, np.asarray(1.0 / cap), _ZERO, "scaled")
         bent = call.alike(Activation("tanh"), scaled, "tanh")
-        scores = call.affine(bent, call.aligned([bent]), np.asarray(cap), _ZERO, "capped")
-    scores, mask = _masked(call, scores)
-    weights = call.alike(Softmax(scores.axis(3), mask), scores, "weights")
+        scores = call.affine(bent, np.asarray(cap), _ZERO, "capped")
+    weights = softmax(call.build.within("weights"), _masked(call, scores), 3)
     result = Product(call, (weights, v), ("bhij", labels[2]), labels[3], suffix="heads" if flat else "").emit()
     if flat:
         axes = result.shape
@@ -71,7 +69,7 @@ def _attention(call: Call) -> tuple[Tensor | None, ...]:
     return result, None, None, shown
 
 
-def _with_heads(call: Call, x: Tensor, heads: int, suffix: str) -> Tensor:
+def _with_heads(call: Call, x: Value, heads: int, suffix: str) -> Value:
     """``x`` (samples, places, heads and channels) with an axis for each."""
     place, size = x.axis(2), x.shape[x.axis(2)]
     if heads < 1 or size % heads:
@@ -80,7 +78,7 @@ def _with_heads(call: Call, x: Tensor, heads: int, suffix: str) -> Tensor:
     return call.alike(Reshape(shape), x, suffix)
 
 
-def _repeated(call: Call, x: Tensor, heads: int, axis: int, suffix: str) -> Tensor:
+def _repeated(call: Call, x: Value, heads: int, axis: int, suffix: str) -> Value:
     """``x`` with each of its heads so often that there are ``heads``."""
     place, own = x.axis(axis), x.shape[x.axis(axis)]
     if own == heads:
@@ -90,29 +88,22 @@ def _repeated(call: Call, x: Tensor, heads: int, axis: int, suffix: str) -> Tens
     return call.alike(Gather(tuple(head // (heads // own) for head in range(heads)), place), x, suffix)
 
 
-def _masked(call: Call, scores: Tensor) -> tuple[Tensor, npt.NDArray[np.float64] | None]:
-    """The scores plus what the mask adds to them, and where they take part in the softmax."""
+def _masked(call: Call, scores: Value) -> Value:
+    """The scores plus what the mask adds to them."""
     queries, keys = (scores.shape[scores.axis(axis)] for axis in (2, 3))
     kept = _window(call, queries, keys)
-    given = call.value(3)
-    if isinstance(given, Tensor):
-        if given.kind is Kind.TRUTH:
+    given = call.operand(3)
+    if isinstance(given, Value):
+        if given.kind is Kind.BOOL:
             raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
         scores = call.combine(Add(), [scores, given], "masked")
     elif given is not None:
-        arrays = [_extended(array, keys) for array in given.at]
-        shift = Known(tuple(np.where(array < _MASKED, 0.0, array) for array in arrays))
-        if any(bool(np.any(array)) for array in shift.at):
-            aligned = call.aligned([scores, shift])
-            assert isinstance(aligned.operands[1], np.ndarray)
-            scores = call.affine(scores, aligned, _ONE, aligned.operands[1], "masked")
-        whole = Known(tuple(np.logical_and(array >= _MASKED, kept) for array in arrays))
-        found = call.aligned([scores, whole]).operands[1]
-        assert isinstance(found, np.ndarray)
-        kept = found
-    if not broadcasts(kept.shape, scores.shape):
-        raise UnsupportedError(f"a mask of shape {kept.shape} for scores of shape {scores.shape}")
-    return scores, None if bool(np.all(kept)) else as_weights(kept)
+        added = call.value(Known(tuple(_extended(array, keys) for array in given.at)))
+        masked = call.build.within("masked")
+        scores = add(masked, scores, added) if hides(added) or bool(np.any(added.constant)) else scores
+    if not bool(np.all(kept)):
+        scores = hiding(call.build, scores, constant(kept))
+    return scores
 
 
 def _window(call: Call, queries: int, keys: int) -> npt.NDArray[np.float64]:

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.shape import picked
-from bitsmith.frontends.onnx.values import Kind, Known, Tensor, floats
+from bitsmith.frontends.onnx.values import Known, floats
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.dense import Dense
@@ -36,7 +37,7 @@ def _numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> 
     return as_weights(np.asarray(default if found is None else found, dtype=np.float64))
 
 
-def _scaler(call: Call) -> Tensor:
+def _scaler(call: Call) -> Value:
     """``(x - offset) * scale``, one number each, or one per feature."""
     x = call.tensor(0)
     offset, scale = _numbers(call, "offset", (0.0,)), _numbers(call, "scale", (1.0,))
@@ -45,16 +46,16 @@ def _scaler(call: Call) -> Tensor:
         raise ModelFileError(
             f"{offset.size} offsets and {scale.size} scales for {features} features", where=call.attributes.where
         )
-    return call.affine(x, call.aligned([x]), scale, as_weights(-offset * scale))
+    return call.affine(x, scale, as_weights(-offset * scale))
 
 
-def _binarizer(call: Call) -> Tensor:
+def _binarizer(call: Call) -> Value:
     """1 for what is larger than the threshold, else 0."""
     threshold = Known((np.asarray(call.attributes.number("threshold", 0.0)),))
     return call.combine(Comparison(Relation.GT), [call.tensor(0), threshold])
 
 
-def _normalizer(call: Call) -> Tensor:
+def _normalizer(call: Call) -> Value:
     """Each sample over its norm."""
     x = call.tensor(0)
     norm, axes = call.attributes.text("norm", "MAX"), (x.axis(-1),)
@@ -66,17 +67,17 @@ def _normalizer(call: Call) -> Tensor:
     return call.combine(Divide(), [x, total])
 
 
-def _feature_extractor(call: Call) -> Tensor:
+def _feature_extractor(call: Call) -> Value:
     """Features by their constant numbers, or entries of a constant list by computed ones."""
     data, numbers = call.required(0), call.required(1)
-    if isinstance(numbers, Tensor):
-        if isinstance(data, Tensor):
+    if isinstance(numbers, Value):
+        if isinstance(data, Value):
             raise UnsupportedError("features at computed indices", accepted="constant indices, or a constant list")
         entry = _entry(call, data, numbers)
         return call.emit(Reshape((1,)), (entry,), batch=1, kind=entry.kind)
     if isinstance(data, Known) and data.words:
         raise UnsupportedError("words at constant indices", accepted="features")
-    x = call.variable(data)
+    x = call.value(data)
     axis = x.axis(-1)
     flat = [int(number) for number in numbers.array().ravel()]
     if not flat or not all(0 <= number < x.shape[axis] for number in flat):
@@ -84,18 +85,18 @@ def _feature_extractor(call: Call) -> Tensor:
     return call.alike(picked(x, axis, flat), x, kind=x.kind)
 
 
-def _entry(call: Call, data: Known, numbers: Tensor) -> Tensor:
+def _entry(call: Call, data: Known, numbers: Value) -> Value:
     """The entry of a list with the number that each sample has; of a list of words that number itself."""
     listed = data.array()
-    if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch is None:
+    if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch_axis is None:
         raise UnsupportedError("several elements at computed indices", accepted="one index per sample, and a list")
     if data.words:
         call.say(f"{call.name} gives the position of a word, not the word: {_numbered(data.words)}.")
-        return replace(numbers, kind=Kind.TEXT)
+        return replace(numbers, kind=Kind.STRING)
     if np.array_equal(listed.ravel(), np.arange(listed.size)):
         return replace(numbers, kind=data.kind)
     column = Embedding(as_weights(floats(listed).reshape(-1, 1)))
-    return call.emit(column, (numbers,), "entry", batch=numbers.batch, merged=numbers.merged, kind=data.kind)
+    return call.emit(column, (numbers,), "entry", batch=numbers.batch_axis, blocks=numbers.blocks, kind=data.kind)
 
 
 def _numbered(words: Sequence[object]) -> str:
@@ -103,7 +104,7 @@ def _numbered(words: Sequence[object]) -> str:
     return ", ".join([*listed, "..."] if len(words) > 10 else listed)
 
 
-def _zip_map(call: Call) -> Tensor:
+def _zip_map(call: Call) -> Value:
     """Probabilities with the classes as keys: here the probabilities, in the classes' order."""
     classes = call.attributes.integers("classlabels_int64s") or call.attributes.texts("classlabels_strings")
     if tuple(classes) != tuple(range(len(classes))):
@@ -111,7 +112,7 @@ def _zip_map(call: Call) -> Tensor:
     return call.alike(Identity(), call.tensor(0))
 
 
-def _scores(call: Call, rows: int) -> Tensor:
+def _scores(call: Call, rows: int) -> Value:
     """A product with ``rows`` rows of coefficients, and the intercepts."""
     x = call.tensor(0)
     features = x.shape[x.axis(-1)]
@@ -131,12 +132,12 @@ def _post_transform(call: Call) -> Layer | None:
     return _POST[word]
 
 
-def _linear_regressor(call: Call) -> Tensor:
+def _linear_regressor(call: Call) -> Value:
     scores, after = _scores(call, call.attributes.integer("targets", 1)), _post_transform(call)
     return scores if after is None else call.alike(after, scores, "post")
 
 
-def _linear_classifier(call: Call) -> tuple[Tensor | None, ...]:
+def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
     """The label with the largest score, and the scores."""
     call.attributes.ignore("multi_class")
     labels, words = call.attributes.integers("classlabels_ints"), call.attributes.texts("classlabels_strings")
@@ -146,7 +147,7 @@ def _linear_classifier(call: Call) -> tuple[Tensor | None, ...]:
     scores, after = _scores(call, listed.array().size), _post_transform(call)
     label = None
     if call.wanted[0]:
-        number = call.alike(ArgMax(scores.axis(-1), keepdims=True), scores, "number", kind=Kind.WHOLE)
+        number = call.alike(ArgMax(scores.axis(-1), keepdims=True), scores, "number", kind=Kind.INTEGER)
         row = _entry(call, listed, number)
         label = call.emit(Reshape(()), (row,), "label", batch=0, kind=row.kind)
     return label, scores if after is None else call.alike(after, scores, "post")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Tensor
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
@@ -19,7 +19,7 @@ _MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 _MOST = 1 << 24
 
 
-def _spatial(call: Call, number: int = 0) -> Tensor:
+def _spatial(call: Call, number: int = 0) -> Value:
     """The operand (samples, channels, positions...)."""
     x = call.batched(call.tensor(number), 0)
     if not 2 <= len(x.shape) <= 4:
@@ -62,7 +62,7 @@ def _padding(call: Call, sizes: Sequence[int], taps: Axes, strides: Axes, dilati
     return tuple(found)
 
 
-def _kernel(call: Call, x: Tensor) -> tuple[Floats, Floats | None, Axes]:
+def _kernel(call: Call, x: Value) -> tuple[Floats, Floats | None, Axes]:
     """The kernel, the bias if there is one, and the number of taps along each axis."""
     kernel = call.weights(1, "the kernel")
     rank = len(x.shape) - 1
@@ -73,11 +73,11 @@ def _kernel(call: Call, x: Tensor) -> tuple[Floats, Floats | None, Axes]:
     taps = kernel.shape[2:]
     if call.attributes.integers("kernel_shape", taps) != taps:
         raise call.attributes.wrong("kernel_shape", f"the kernel's, {taps}")
-    bias = None if call.value(2) is None else call.weights(2, "the bias")
+    bias = None if call.operand(2) is None else call.weights(2, "the bias")
     return kernel, bias, taps
 
 
-def _conv(call: Call) -> Tensor:
+def _conv(call: Call) -> Value:
     x = _spatial(call)
     kernel, bias, taps = _kernel(call, x)
     rank, groups = len(taps), call.attributes.integer("group", 1)
@@ -88,10 +88,10 @@ def _conv(call: Call) -> Tensor:
     if bias is not None and bias.shape != kernel.shape[:1]:
         raise UnsupportedError(f"a bias of shape {bias.shape} for {kernel.shape[0]} channels")
     weights = as_weights(kernel.transpose(*range(2, rank + 2), 1, 0))
-    return call.spatial(Conv(weights, bias, strides, dilation, padding, groups), x)
+    return call.build.spatial(x, Conv(weights, bias, strides, dilation, padding, groups))
 
 
-def _conv_transpose(call: Call) -> Tensor:
+def _conv_transpose(call: Call) -> Value:
     x = _spatial(call)
     kernel, bias, taps = _kernel(call, x)
     rank, groups = len(taps), call.attributes.integer("group", 1)
@@ -106,7 +106,7 @@ def _conv_transpose(call: Call) -> Tensor:
     weights = parts.transpose(*range(3, rank + 3), 1, 0, 2).reshape(*taps, channels // groups, width)
     crop, output = _kept(call, x.shape[1:], taps, strides, dilation)
     layer = ConvTranspose(as_weights(weights), bias, strides, dilation, crop, output, groups)
-    return call.spatial(layer, x)
+    return call.build.spatial(x, layer)
 
 
 def _kept(call: Call, sizes: Sequence[int], taps: Axes, strides: Axes, dilation: Axes) -> tuple[Axes, Axes]:
@@ -137,7 +137,7 @@ def _kept(call: Call, sizes: Sequence[int], taps: Axes, strides: Axes, dilation:
     return crop, wanted
 
 
-def _pooled(call: Call) -> tuple[Tensor, Axes, Axes, Pairs, Axes, bool]:
+def _pooled(call: Call) -> tuple[Value, Axes, Axes, Pairs, Axes, bool]:
     x = _spatial(call)
     rank = len(x.shape) - 1
     taps, strides = _per_axis(call, "kernel_shape", rank, 0), _per_axis(call, "strides", rank)
@@ -146,22 +146,22 @@ def _pooled(call: Call) -> tuple[Tensor, Axes, Axes, Pairs, Axes, bool]:
     return x, taps, strides, padding, dilation, call.attributes.flag("ceil_mode", False)
 
 
-def _max_pool(call: Call) -> Tensor:
+def _max_pool(call: Call) -> Value:
     call.attributes.ignore("storage_order")  # of the indices
     x, taps, strides, padding, dilation, ceil = _pooled(call)
-    return call.spatial(MaxPool(taps, strides, padding, dilation, ceil), x)
+    return call.build.spatial(x, MaxPool(taps, strides, padding, dilation, ceil))
 
 
-def _average_pool(call: Call) -> Tensor:
+def _average_pool(call: Call) -> Value:
     x, taps, strides, padding, dilation, ceil = _pooled(call)
     include = call.attributes.flag("count_include_pad", False)
-    return call.spatial(AveragePool(taps, strides, padding, dilation, ceil, count_include_pad=include), x)
+    return call.build.spatial(x, AveragePool(taps, strides, padding, dilation, ceil, count_include_pad=include))
 
 
 def _global(layer: Layer) -> Translation:
-    def read(call: Call) -> Tensor:
+    def read(call: Call) -> Value:
         x = _spatial(call)
-        return call.spatial(layer, x)
+        return call.build.spatial(x, layer)
 
     return Translation(read, layer.kind)
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Tensor, Value
+from bitsmith.frontends.onnx.values import Operand
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
@@ -19,7 +20,7 @@ from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, 
 from bitsmith.layers.shape import Reshape
 
 
-def _channels(call: Call, x: Tensor, *numbers: int) -> list[Floats]:
+def _channels(call: Call, x: Value, *numbers: int) -> list[Floats]:
     """Constant operands with one number per channel, which is ONNX's axis 1."""
     count = x.shape[x.axis(1)] if x.rank > 1 else 1
     found = [call.weights(number, "a parameter") for number in numbers]
@@ -28,7 +29,7 @@ def _channels(call: Call, x: Tensor, *numbers: int) -> list[Floats]:
     return found
 
 
-def _batch_normalization(call: Call) -> tuple[Tensor, ...]:
+def _batch_normalization(call: Call) -> tuple[Value, ...]:
     """S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2."""
     attributes = call.attributes
     attributes.ignore("momentum", "is_test", "consumed_inputs")
@@ -38,7 +39,7 @@ def _batch_normalization(call: Call) -> tuple[Tensor, ...]:
         raise UnsupportedError("spatial=0", accepted="one mean and variance per channel")
     x = call.tensor(0)
     epsilon = attributes.number("epsilon", 1e-5)
-    if isinstance(call.value(3), Tensor) and isinstance(call.value(4), Tensor):
+    if isinstance(call.operand(3), Value) and isinstance(call.operand(4), Value):
         return (_normalized(call, x, epsilon),)
     scale, bias, mean, variance = _channels(call, x, 1, 2, 3, 4)
     if float(np.min(variance)) + epsilon <= 0.0:
@@ -49,23 +50,23 @@ def _batch_normalization(call: Call) -> tuple[Tensor, ...]:
     return (call.alike(layer, x),)
 
 
-def _normalized(call: Call, x: Tensor, epsilon: float) -> Tensor:
+def _normalized(call: Call, x: Value, epsilon: float) -> Value:
     """With a mean and a variance that are computed: tf2onnx writes Keras 2's LayerNormalization so, with samples as channels."""
     scale, bias, mean, variance = (_along_channels(call, number, x.rank) for number in (1, 2, 3, 4))
-    assert isinstance(variance, Tensor)
-    shifted = call.affine(variance, call.aligned([variance]), np.ones(()), np.full((), epsilon), "variance")
+    assert isinstance(variance, Value)
+    shifted = call.affine(variance, np.ones(()), np.full((), epsilon), "variance")
     spread = call.alike(Power(-0.5), shifted, "spread")
     centered = call.combine(Subtract(), [x, mean], "centered")
     y = call.combine(Multiply(), [centered, spread], "scaled")
     return call.combine(Add(), [call.combine(Multiply(), [y, scale], "weighted"), bias])
 
 
-def _along_channels(call: Call, number: int, rank: int) -> Value:
+def _along_channels(call: Call, number: int, rank: int) -> Operand:
     """Operand ``number``, which has an axis for the channels, as it broadcasts to a tensor of ``rank`` axes."""
     value, behind = call.required(number), (1,) * (rank - 2)
-    if isinstance(value, Tensor):
+    if isinstance(value, Value):
         return call.emit(
-            Reshape((*value.shape, *behind)), (value,), f"operand{number}", batch=value.batch, merged=value.merged
+            Reshape((*value.shape, *behind)), (value,), f"operand{number}", batch=value.batch_axis, blocks=value.blocks
         )
     return replace(value, at=tuple(array.reshape(*array.shape, *behind) for array in value.at))
 
@@ -77,33 +78,33 @@ def _epsilon(call: Call, default: float = 1e-5) -> float:
     return value
 
 
-def _last_axes(call: Call, x: Tensor) -> tuple[int, ...]:
+def _last_axes(call: Call, x: Value) -> tuple[int, ...]:
     """The axes from the attribute ``axis`` on."""
     return tuple(x.axis(axis) for axis in range(x.counted(call.attributes.integer("axis", -1)), x.rank))
 
 
-def _layer_normalization(call: Call) -> tuple[Tensor, ...]:
+def _layer_normalization(call: Call) -> tuple[Value, ...]:
     call.attributes.ignore("stash_type")
     x = call.tensor(0)
     axes = _last_axes(call, x)
     gamma = call.weights(1, "the scale")
-    beta = np.zeros(()) if call.value(2) is None else call.weights(2, "the bias")
+    beta = np.zeros(()) if call.operand(2) is None else call.weights(2, "the bias")
     return (call.alike(LayerNormalization(axes, gamma, as_weights(beta), _epsilon(call)), x),)
 
 
-def _rms_normalization(call: Call) -> Tensor:
+def _rms_normalization(call: Call) -> Value:
     call.attributes.ignore("stash_type")
     x = call.tensor(0)
     return call.alike(RMSNormalization(_last_axes(call, x), call.weights(1, "the scale"), _epsilon(call)), x)
 
 
-def _instance_normalization(call: Call) -> Tensor:
+def _instance_normalization(call: Call) -> Value:
     x = call.batched(call.tensor(0), 0)
     scale, bias = _channels(call, x, 1, 2)
     return call.alike(GroupNormalization(len(scale), 0, scale, bias, _epsilon(call)), x)
 
 
-def _group_normalization(call: Call) -> Tensor:
+def _group_normalization(call: Call) -> Value:
     call.attributes.ignore("stash_type")
     x = call.batched(call.tensor(0), 0)
     groups = call.attributes.integer("num_groups")
@@ -116,7 +117,7 @@ def _group_normalization(call: Call) -> Tensor:
     return call.alike(GroupNormalization(groups, 0, scale, bias, _epsilon(call)), x)
 
 
-def _unit_normalization(call: Call) -> Tensor:
+def _unit_normalization(call: Call) -> Value:
     x, p = call.tensor(0), call.attributes.integer("p", 2)
     if p == 1:
         axis = x.axis(call.attributes.integer("axis", -1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.activations import ACTIVATIONS
 from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.attention import ATTENTION
@@ -17,10 +18,9 @@ from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.resample import RESAMPLING
 from bitsmith.frontends.onnx.shape import SHAPES
-from bitsmith.frontends.onnx.values import Tensor
 
 
-def _undecided(call: Call) -> Tensor:
+def _undecided(call: Call) -> Value:
     raise UnsupportedError(
         "a condition that is computed from an input", accepted="constant conditions", remedy=_CONTROL[1]
     )

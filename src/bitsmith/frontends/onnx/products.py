@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.onnx.call import Call, Operand, Translation
-from bitsmith.frontends.onnx.values import Known, MixedSamplesError, Tensor, Value, floats, per_sample
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.values import Known, Operand, floats, per_sample
+from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.merge import Add
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 
@@ -25,7 +26,7 @@ _ZERO = np.zeros(())
 class _Term:
     """An operand as each sample sees it, with a label for each axis."""
 
-    operand: Operand
+    operand: Value | Floats
     labels: str
 
     def sizes(self) -> dict[str, int]:
@@ -37,14 +38,14 @@ class Product:
     """``scale`` times the sum of products that the labels describe, in Einstein's notation, plus ``bias``."""
 
     call: Call
-    values: tuple[Value, Value]
+    values: tuple[Operand, Operand]
     labels: tuple[str, str]
     result: str
     scale: float = 1.0
     bias: Floats | None = None
     suffix: str = ""
 
-    def emit(self) -> Tensor:
+    def emit(self) -> Value:
         """The layers that compute it."""
         label, merged = self._batch()
         if label is not None and label not in self.result:
@@ -65,25 +66,27 @@ class Product:
         if not set(result) <= set(lengths):  # axes of size 1 that all operands lost
             raise UnsupportedError("a product whose result has axes that no operand has")
         y = self._joined(terms, result)
-        return replace(y, batch=place, merged=merged)
+        return replace(
+            y, batch=None if place is None else Batch(place, merged or 1, y.shape[place] // merged if merged else 1)
+        )
 
     def _batch(self) -> tuple[str | None, int]:
         """The label of the batch axis, and in how many blocks it is merged."""
         found = {
-            (labels[value.batch], value.merged)
+            (labels[value.batch_axis], value.blocks)
             for value, labels in zip(self.values, self.labels, strict=True)
-            if isinstance(value, Tensor) and value.batch is not None
+            if isinstance(value, Value) and value.batch_axis is not None
         }
         if len(found) > 1:
             raise MixedSamplesError("multiplies tensors whose batch axes differ")
         return found.pop() if found else (None, 0)
 
-    def _of_a_sample(self, value: Value, labels: str, batch: str | None, merged: int) -> _Term:
+    def _of_a_sample(self, value: Operand, labels: str, batch: str | None, merged: int) -> _Term:
         axis = labels.index(batch) if batch is not None and batch in labels else None
         rest = labels if axis is None else labels[:axis] + labels[axis + 1 :]
         if isinstance(value, Known):
-            return _Term(floats(per_sample(value, axis, 0, self.call.batch)), rest)
-        if value.batch is not None:
+            return _Term(floats(per_sample(value, axis, False, self.call.samples)), rest)
+        if value.batch_axis is not None:
             return _Term(value, labels if merged else rest)
         if axis is None:
             return _Term(value, labels)
@@ -91,7 +94,7 @@ class Product:
             raise MixedSamplesError("multiplies the batch axis with elements that are no samples")
         return _Term(self._reshaped(value, labels, rest), rest)
 
-    def _reshaped(self, x: Tensor, labels: str, kept: str) -> Tensor:
+    def _reshaped(self, x: Value, labels: str, kept: str) -> Value:
         shape = tuple(size for label, size in zip(labels, x.shape, strict=True) if label in kept)
         return self.call.emit(Reshape(shape), (x,), "operand", batch=None)
 
@@ -103,20 +106,20 @@ class Product:
             kept = "".join(label for label, size in term.sizes().items() if size != 1 or lengths.get(label, 1) == 1)
             if kept == term.labels:
                 found.append(term)
-            elif isinstance(term.operand, Tensor):
+            elif isinstance(term.operand, Value):
                 found.append(_Term(self._reshaped(term.operand, term.labels, kept), kept))
             else:
                 shape = [size for label, size in term.sizes().items() if label in kept]
                 found.append(_Term(as_weights(term.operand.reshape(shape)), kept))
         return found
 
-    def _joined(self, terms: Sequence[_Term], result: str) -> Tensor:
+    def _joined(self, terms: Sequence[_Term], result: str) -> Value:
         first, second = terms
         if isinstance(first.operand, np.ndarray):
             first, second = second, first
         if isinstance(first.operand, np.ndarray):
-            first = _Term(self.call.constant(first.operand), first.labels)
-        assert isinstance(first.operand, Tensor)
+            first = _Term(constant(first.operand), first.labels)
+        assert isinstance(first.operand, Value)
         if isinstance(second.operand, np.ndarray):
             return self._with_weights(first.operand, first.labels, second.operand, second.labels, result)
         operands, x = (first.operand, second.operand), first.labels
@@ -129,7 +132,7 @@ class Product:
         y = self.call.emit(layer, (thin, operands[1]), self.suffix, batch=None)
         return self.call.emit(Reshape(()), (y,), "scalar", batch=None)
 
-    def _with_weights(self, x: Tensor, labels: str, kernel: Floats, names: str, result: str) -> Tensor:
+    def _with_weights(self, x: Value, labels: str, kernel: Floats, names: str, result: str) -> Value:
         alone = [label for label in names if label not in labels + result]
         kernel = np.sum(kernel, axis=tuple(names.index(label) for label in alone))
         names = "".join(label for label in names if label not in alone)
@@ -154,7 +157,7 @@ class Product:
         return next(letter for letter in string.ascii_letters if letter not in taken)
 
 
-def _matmul(call: Call) -> Tensor:
+def _matmul(call: Call) -> Value:
     x, y = call.required(0), call.required(1)
     labels, result = _matmul_labels(x.rank, y.rank)
     return Product(call, (x, y), labels, result).emit()
@@ -171,20 +174,20 @@ def _matmul_labels(left: int, right: int) -> tuple[tuple[str, str], str]:
     return (x, y), leading + (row if left > 1 else "") + (column if right > 1 else "")
 
 
-def _gemm(call: Call) -> Tensor:
+def _gemm(call: Call) -> Value:
     """``alpha * A' B' + beta * C``."""
     attributes = call.attributes
     attributes.ignore("broadcast")
     alpha, beta = attributes.number("alpha", 1.0), attributes.number("beta", 1.0)
     a = "ki" if attributes.flag("transA", False) else "ik"
     b = "jk" if attributes.flag("transB", False) else "kj"
-    left, right, offset = call.required(0), call.required(1), call.value(2)
+    left, right, offset = call.required(0), call.required(1), call.operand(2)
     if left.rank != 2 or right.rank != 2:
         raise UnsupportedError(f"matrices of {left.rank} and {right.rank} axes", accepted="two axes each")
     product = Product(call, (left, right), (a, b), "ij", alpha)
     if offset is None or beta == 0.0:
         return product.emit()
-    if isinstance(offset, Known) and offset.fixed and isinstance(left, Tensor) and isinstance(right, Known):
+    if isinstance(offset, Known) and offset.fixed and isinstance(left, Value) and isinstance(right, Known):
         values = floats(offset.array()) * beta
         units = right.array().shape[b.index("j")]
         if values.ndim < 2 or (values.ndim == 2 and values.shape[0] == 1):
@@ -192,18 +195,15 @@ def _gemm(call: Call) -> Tensor:
             if bias is not None:
                 return replace(product, bias=as_weights(bias)).emit()
     y = replace(product, suffix="product").emit()
-    if isinstance(offset, Tensor) and beta != 1.0:
-        offset = call.affine(offset, call.aligned([offset]), as_weights(beta), _ZERO, "scaled")
+    if isinstance(offset, Value) and beta != 1.0:
+        offset = call.affine(offset, as_weights(beta), _ZERO, "scaled")
     elif isinstance(offset, Known) and beta != 1.0:
         offset = Known(tuple(array * np.asarray(beta, array.dtype) for array in offset.at), offset.name)
-    aligned = call.aligned([y, offset])
-    if isinstance(aligned.operands[1], np.ndarray):
-        return call.affine(y, aligned, np.ones(()), aligned.operands[1])
-    return call.join(Add(), aligned)
+    return add(call.build, y, call.value(offset))
 
 
-def _einsum(call: Call) -> Tensor:
-    values = [call.required(number) for number in range(max(len(call.values), 1))]
+def _einsum(call: Call) -> Value:
+    values = [call.required(number) for number in range(max(len(call.operands), 1))]
     if len(values) > 2:
         raise UnsupportedError(f"{len(values)} operands", accepted="one or two", remedy="use several Einsum nodes")
     equation = parse_equation(call.attributes.text("equation"), [value.rank for value in values])
@@ -212,16 +212,16 @@ def _einsum(call: Call) -> Tensor:
         return Product(call, (values[0], values[1]), (first, second), equation.result).emit()
     x = call.tensor(0)
     labels, result, place = equation.operands[0], equation.result, None
-    if x.batch is not None:
-        if labels[x.batch] not in result:
+    if x.batch_axis is not None:
+        if labels[x.batch_axis] not in result:
             raise MixedSamplesError("sums over the batch axis")
-        place = result.index(labels[x.batch])
-        if not x.merged:
-            batch = labels[x.batch]
+        place = result.index(labels[x.batch_axis])
+        if not x.blocks:
+            batch = labels[x.batch_axis]
             labels, result = labels.replace(batch, ""), result.replace(batch, "")
     if not result:
         return call.emit(Reduce(Reduction.SUM, tuple(range(len(labels)))), (x,), batch=place)
-    return call.emit(Einsum(f"{labels}->{result}"), (x,), batch=place, merged=x.merged)
+    return call.emit(Einsum(f"{labels}->{result}"), (x,), batch=place, blocks=x.blocks)
 
 
 PRODUCTS: dict[str, Translation] = {

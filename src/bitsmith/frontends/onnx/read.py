@@ -17,16 +17,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.builder import Builder, Draft, Emitted, joined_names
+from bitsmith.frontends.builder.names import UniqueNames
+from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.fold import folded
 from bitsmith.frontends.onnx.graph import MAX_ELEMENTS, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
-from bitsmith.frontends.onnx.values import Batch, Kind, Known, MixedSamplesError, Tensor, Value
-from bitsmith.layers.axis_order import Order
+from bitsmith.frontends.onnx.values import Known, Operand, Samples
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.shape import Reshape
 
@@ -101,24 +102,54 @@ class _Reading:
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     mixed: bool = False
-    nodes: list[NetworkNode] = field(default_factory=list)
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    values: dict[str, Value | None] = field(default_factory=dict)
-    batch: Batch = field(default_factory=lambda: Batch(1))
+    draft: Draft = field(default_factory=Draft)
+    origins: list[tuple[str, str]] = field(default_factory=list)
+    names: UniqueNames = field(default_factory=UniqueNames)
+    values: dict[str, Operand | None] = field(default_factory=dict)
+    samples: Samples = field(default_factory=lambda: Samples(1))
 
     def network(self) -> Network | None:
         """The network; None if some node was refused."""
         graph = self.graph
         inputs = [self._input(entry) for entry in graph.inputs]
         read = {name for node in graph.nodes for name in node.reads} | {*graph.outputs, *graph.conditions}
-        names = {id(node): self._name(node.name) for node in graph.nodes}
+        names = {id(node): self.names.take(node.name) for node in graph.nodes}
         for node in graph.nodes:
             self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
         self._check_conditions()
         outputs = [] if self.refusals else [self._output(name) for name in graph.outputs]
         if self.refusals:
             return None
-        return Network(tuple(self.nodes), tuple(inputs), tuple(outputs), graph.name, tuple(self.notes))
+        nodes = self._nodes()
+        first, last = (tuple(nodes[number].name for number in numbers) for numbers in (inputs, outputs))
+        return Network(nodes, first, last, graph.name, tuple(self.notes))
+
+    def _nodes(self) -> tuple[NetworkNode, ...]:
+        """The nodes with names: the operator's, with a suffix for others than the one that does its work."""
+        names: list[str] = []
+        used: set[str] = set()
+        for node in self.draft.nodes:
+            wanted = node.label or joined_names(self.origins[node.origin][0], node.suffix)
+            # The names of the model's nodes were given to them at first.
+            own = wanted == self.origins[node.origin][0] and wanted not in used
+            names.append(wanted if own else self.names.take(wanted))
+            used.add(names[-1])
+        return tuple(
+            NetworkNode(
+                name,
+                node.layer,
+                tuple(names[number] for number in node.inputs),
+                node.source or (node.layer.kind if node.suffix else self.origins[node.origin][1]),
+                order=node.order,
+                inner=node.inner,
+            )
+            for name, node in zip(names, self.draft.nodes, strict=True)
+        )
+
+    def _builder(self, name: str, kind: str) -> Builder:
+        """What emits the layers of an operator."""
+        self.origins.append((name, kind))
+        return Builder(self.draft, len(self.origins) - 1, self.graph.where, self.samples.size)
 
     def _check_conditions(self) -> None:
         for name in self.graph.conditions:
@@ -133,7 +164,7 @@ class _Reading:
                     )
                 )
 
-    def _input(self, entry: GraphInput) -> str:
+    def _input(self, entry: GraphInput) -> int:
         axis = self.axes[entry.name]
         where = f"{self.graph.where}, input {entry.name!r}"
         shape = tuple(size for k, size in enumerate(entry.sizes) if k != axis and size is not None)
@@ -147,14 +178,16 @@ class _Reading:
                 remedy="give the input the shape (batch, 1)",
             )
         if axis is not None:
-            self.batch = Batch(entry.sizes[axis])
+            self.samples = Samples(entry.sizes[axis])
         kind = Kind.of(entry.dtype)
         name = f"Input_{entry.name}" if entry.name.isdigit() else entry.name
-        node, _ = self._place(self._name(name), Input(shape, integer=kind is not Kind.REAL), (), "Input")
-        self.values[entry.name] = Tensor(node, shape, axis, kind=kind)
-        return node
+        value = self._builder(self.names.take(name), "Input").emit(
+            Input(shape, integer=kind is not Kind.REAL), kind=kind
+        )
+        self.values[entry.name] = replace(value, batch=None if axis is None else Batch(axis))
+        return len(self.draft.nodes) - 1
 
-    def _value(self, name: str) -> Value | None:
+    def _value(self, name: str) -> Operand | None:
         """The value of a name; None if it is left out, or if it is that of a node that was refused."""
         if not name:
             return None
@@ -183,7 +216,8 @@ class _Reading:
                 self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
                 return
             if results is None and entry is not None:
-                call = Call(node, name, self.graph.opset, values, wanted, self.batch, self._place, self.notes.append)
+                build = self._builder(name, node.kind)
+                call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
                 results = self._read(entry, call)
             node.attributes.check_all_read()
             self._keep(node, results, wanted)
@@ -199,36 +233,40 @@ class _Reading:
         self.values.update({name: Known((read(),), name) for name, read in branch.constants.items()})
         read = {name for inner in branch.nodes for name in inner.reads}.union(branch.outputs)
         for inner in branch.nodes:
-            self._translate(inner, self._name(inner.name), tuple(name in read and name != "" for name in inner.outputs))
+            self._translate(
+                inner, self.names.take(inner.name), tuple(name in read and name != "" for name in inner.outputs)
+            )
         for output, source, needed in zip(node.outputs, branch.outputs, wanted, strict=True):
             if output and needed:
                 self.values[output] = self._value(source)
 
     def _read(self, entry: Translation, call: Call) -> Results:
         """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""
-        before = len(self.nodes)
+        before = len(self.draft.nodes)
         with np.errstate(all="ignore"):
             try:
-                return entry.read(call)
+                return self._named(entry.read(call), call, before)
             except MixedSamplesError:
                 self.mixed = True
-                if self.batch.size != 1:
+                if self.samples.size != 1:
                     raise
-            for node in self.nodes[before:]:
-                del self.shapes[node.name]
-            del self.nodes[before:]
-            return entry.read(
-                replace(call, values=tuple(self._with_all_axes(call.name, value) for value in call.values))
-            )
+            self.draft.back_to(before)
+            operands = tuple(self._with_all_axes(call.build, value) for value in call.operands)
+            before = len(self.draft.nodes)
+            return self._named(entry.read(replace(call, operands=operands)), call, before)
 
-    def _with_all_axes(self, name: str, value: Value | None) -> Value | None:
+    def _named(self, results: Results, call: Call, before: int) -> Results:
+        """``results``; where the first is an operand as it was, an Identity gives it the operator's name."""
+        first, *others = results if isinstance(results, tuple) else (results,)
+        return (call.build.named(first, before), *others) if isinstance(first, Value) else results
+
+    def _with_all_axes(self, build: Builder, value: Operand | None) -> Operand | None:
         """The only sample with its batch axis as one of its own."""
-        if not isinstance(value, Tensor) or value.batch is None or value.mask is not None:
+        if not isinstance(value, Value) or value.batch is None or value.mask is not None:
             return value
-        node, shape = self._place(f"{name}_batch", Reshape(value.sizes(1)), (value,), "Reshape")
-        return Tensor(node, shape, None, kind=value.kind)
+        return replace(build.emit(Reshape(value.sizes(1)), value, suffix="batch", kind=value.kind), batch=None)
 
-    def _folded(self, node: Node, values: Sequence[Value | None]) -> Results:
+    def _folded(self, node: Node, values: Sequence[Operand | None]) -> Results:
         """The results of an operator on constants only; None if there is something else."""
         known = [value for value in values if isinstance(value, Known)]
         if len(known) < sum(value is not None for value in values) or (not values and node.operator != "Constant"):
@@ -257,62 +295,32 @@ class _Reading:
             if output:
                 self.values[output] = value
 
-    def _output(self, name: str) -> str:
+    def _output(self, name: str) -> int:
         value = self._value(name)
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Value):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
         if value.mask is not None:
             raise UnsupportedError(f"the output {name[:100]!r} holds minus infinity", where=self.graph.where)
         shape = value.shape or (1,)
-        if value.batch is None and self.batch.size == 1 and any(axis is not None for axis in self.axes.values()):
+        if value.batch_axis is None and self.samples.size == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
+        number = self._builder(name, "Constant").number(value)
         if shape == value.shape:
-            return value.node
-        return self._place(self._name(f"{value.node}_output"), Reshape(shape), (value,), "Reshape")[0]
-
-    def _place(
-        self,
-        name: str,
-        layer: Layer,
-        inputs: Sequence[Tensor],
-        source: str,
-        order: Order | None = None,
-        *,
-        inner: bool = False,
-    ) -> tuple[str, Shape]:
-        if name in self.shapes:
-            name = self._name(name)
-        shape = layer.output_shape([x.shape for x in inputs])
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
-        for what, values in layer.weights().items():
-            if not bool(np.all(np.isfinite(values))):
-                raise UnsupportedError(f"{what} overflows", accepted="finite weights")
-        read = tuple(x.node for x in inputs)
-        self.nodes.append(NetworkNode(name, layer, read, source, order=order, inner=inner))
-        self.shapes[name] = shape
-        return name, shape
-
-    _taken: set[str] = field(default_factory=set)
-
-    def _name(self, wanted: str) -> str:
-        """``wanted``, with a number if it is taken."""
-        name, count = wanted, 0
-        while name in self._taken or name in self.shapes:
-            count += 1
-            name = f"{wanted}_{count}"
-        self._taken.add(name)
-        return name
+            return number
+        node = self.draft.nodes[number]
+        return self.draft.add(
+            Emitted(Reshape(shape), (number,), node.origin, joined_names(node.suffix, "output"), source="Reshape")
+        )
 
 
 _MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators of ONNX's own domain that may have words, which are numbers here."""
 
 
-def _check_words(node: Node, values: Sequence[Value | None]) -> None:
+def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
     """Refuses operators that work on words."""
     listed = any(isinstance(value, Known) and value.words for value in values)
-    picked = any(isinstance(value, Tensor) and value.kind is Kind.TEXT for value in values)
+    picked = any(isinstance(value, Value) and value.kind is Kind.STRING for value in values)
     if (listed and node.kind != f"{CLASSICAL_DOMAIN}.ArrayFeatureExtractor") or (picked and node.kind not in _MOVES):
         raise UnsupportedError(
             "works on words", accepted="numbers", remedy="leave it to the program that reads the results"

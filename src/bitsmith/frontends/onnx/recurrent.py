@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Kind, Known, Tensor, per_sample
+from bitsmith.frontends.onnx.values import Known, per_sample
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
@@ -45,8 +46,8 @@ _CELLS = {
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
-def _recurrent(operator: str) -> Callable[[Call], tuple[Tensor | None, ...]]:
-    def read(call: Call) -> tuple[Tensor | None, ...]:
+def _recurrent(operator: str) -> Callable[[Call], tuple[Value | None, ...]]:
+    def read(call: Call) -> tuple[Value | None, ...]:
         return _Reader(call, _CELLS[operator]).results()
 
     return read
@@ -79,7 +80,7 @@ class _Reader:
             raise UnsupportedError("activations with other parameters than ONNX's defaults", accepted="the defaults")
         if attributes.flag("input_forget", False):
             raise UnsupportedError("coupled input and forget gates (input_forget)", accepted="separate ones")
-        if call.value(7) is not None and bool(np.any(call.weights(7, "the peephole weight"))):
+        if call.operand(7) is not None and bool(np.any(call.weights(7, "the peephole weight"))):
             raise UnsupportedError("peephole connections", accepted="cells without", remedy="train with a plain LSTM")
 
     def _check_lengths(self) -> None:
@@ -107,7 +108,7 @@ class _Reader:
             "kernel": (count, gates * units, self.x.shape[1]),
             "recurrent kernel": (count, gates * units, units),
         }
-        bias = None if call.value(3) is None else call.weights(3, "the bias")
+        bias = None if call.operand(3) is None else call.weights(3, "the bias")
         if bias is not None:
             wanted["bias"] = (count, 2 * gates * units)
         for (name, shape), values in zip(wanted.items(), (kernel, recurrent, bias), strict=False):
@@ -143,20 +144,20 @@ class _Reader:
         parts = np.split(values, self.cell.layer.gates)
         return np.concatenate([parts[gate] for gate in self.cell.order])
 
-    def _initial(self) -> list[tuple[Tensor, ...]]:
+    def _initial(self) -> list[tuple[Value, ...]]:
         """The initial states of each direction; none if they are all zeros."""
         call, states = self.call, len(self.cell.layer.states)
-        values = [call.value(5 + k) for k in range(states)]
+        values = [call.operand(5 + k) for k in range(states)]
         axis = 0 if self.batch_first else 1
-        found: list[Tensor | Floats] = []
+        found: list[Value | Floats] = []
         shape = (len(self.directions), self.layers[0].units)
         for value in values:
-            if isinstance(value, Tensor):
+            if isinstance(value, Value):
                 found.append(call.batched(value, axis))
             elif value is None:
                 found.append(np.zeros(shape))
             else:
-                found.append(per_sample(value, axis, 0, call.batch).astype(np.float64))
+                found.append(per_sample(value, axis, False, call.samples).astype(np.float64))
             if found[-1].shape != shape:
                 raise ModelFileError(
                     f"an initial state of shape {found[-1].shape}",
@@ -166,7 +167,7 @@ class _Reader:
         if all(isinstance(state, np.ndarray) and not bool(np.any(state)) for state in found):
             return [() for _ in self.directions]
         tensors = [
-            state if isinstance(state, Tensor) else call.constant(as_weights(state), name=self._given_name(value))
+            state if isinstance(state, Value) else constant(state, self._given_name(value))
             for state, value in zip(found, values, strict=True)
         ]
         return [tuple(self._part(state, k) for state in tensors) for k in range(len(self.directions))]
@@ -175,7 +176,7 @@ class _Reader:
     def _given_name(value: object) -> str:
         return value.name if isinstance(value, Known) else ""
 
-    def _part(self, state: Tensor, direction: int) -> Tensor:
+    def _part(self, state: Value, direction: int) -> Value:
         """The state of one direction."""
         units = self.layers[0].units
         if len(self.directions) > 1:
@@ -183,11 +184,11 @@ class _Reader:
             state = self.call.emit(layer, (state,), "initial", batch=None)
         return self.call.emit(Reshape((units,)), (state,), "initial_state", batch=None)
 
-    def results(self) -> tuple[Tensor | None, ...]:
+    def results(self) -> tuple[Value | None, ...]:
         """All steps, the last hidden state, and that of the cell, as far as anyone reads them."""
         initial = self._initial()
         wanted = [*self.call.wanted, False, False, False]
-        results: list[Tensor | None] = [None, None, None]
+        results: list[Value | None] = [None, None, None]
         lstm = self.cell.layer is LSTM
         stateful = lstm and wanted[2]
         layers = [replace(layer, return_state=stateful) if isinstance(layer, LSTM) else layer for layer in self.layers]
@@ -206,8 +207,8 @@ class _Reader:
         return replace(layer, of_cell=True) if number == 2 and isinstance(layer, LSTM) else layer
 
     def _together(
-        self, layers: Sequence[Recurrent], initial: Sequence[tuple[Tensor, ...]], name: str, *, sequence: bool
-    ) -> Tensor:
+        self, layers: Sequence[Recurrent], initial: Sequence[tuple[Value, ...]], name: str, *, sequence: bool
+    ) -> Value:
         """The results of all directions side by side, in ONNX's order of axes.
 
         Steps are (time, directions, batch, units), or with the batch first (batch, time, directions, units).

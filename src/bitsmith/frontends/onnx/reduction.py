@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Kind, Tensor
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.power import Logarithm, Power
@@ -23,7 +23,7 @@ _Build: TypeAlias = "tuple[Layer | None, Reduction, Layer | None]"
 def _reduce(build: _Build, since: int) -> Translation:
     """``since`` is the operator set in which the axes became an operand."""
 
-    def read(call: Call) -> Tensor:
+    def read(call: Call) -> Value:
         before, reduction, after = build
         x = call.tensor(0)
         axes = call.listed("axes", 1, since) or ()
@@ -34,42 +34,42 @@ def _reduce(build: _Build, since: int) -> Translation:
             raise UnsupportedError("a reduction over no axis", accepted="axes")
         counted = sorted({x.counted(axis) for axis in axes}) or list(range(x.rank))
         within = tuple(x.axis(axis) for axis in counted)
-        if x.kind in (Kind.NARROW, Kind.TRUTH) and reduction not in (Reduction.MAX, Reduction.MIN):
+        if x.kind in (Kind.INT8_16, Kind.BOOL) and reduction not in (Reduction.MAX, Reduction.MIN):
             raise UnsupportedError(
                 "a reduction of whole numbers of 8 or 16 bits, which wraps around, or of truth values",
                 accepted="floating point",
                 remedy="cast to floating point first",
             )
-        if x.kind is Kind.WHOLE and reduction not in (Reduction.MAX, Reduction.MIN, Reduction.SUM, Reduction.PROD):
+        if x.kind is Kind.INTEGER and reduction not in (Reduction.MAX, Reduction.MIN, Reduction.SUM, Reduction.PROD):
             raise UnsupportedError("such a reduction of whole numbers", accepted="floating point")
-        batch = x.batch
+        batch = x.batch_axis
         if batch is not None and not keep:
             batch -= sum(axis < batch for axis in counted)
         if before is not None:
             x = call.alike(before, x, "elements", kind=x.kind)
         layer = Reduce(reduction, within, keepdims=keep)
-        y = call.emit(layer, (x,), "reduced" if after else "", batch=batch, merged=x.merged, kind=x.kind)
+        y = call.emit(layer, (x,), "reduced" if after else "", batch=batch, blocks=x.blocks, kind=x.kind)
         return y if after is None else call.alike(after, y)
 
     return Translation(read, ", ".join(layer.kind for layer in (build[0], Reduce(build[1], ()), build[2]) if layer))
 
 
-def _extreme(least: bool) -> Callable[[Call], Tensor]:
-    def read(call: Call) -> Tensor:
+def _extreme(least: bool) -> Callable[[Call], Value]:
+    def read(call: Call) -> Value:
         x = call.tensor(0)
         axis, keep = call.attributes.integer("axis", 0), call.attributes.flag("keepdims", True)
         last = call.attributes.flag("select_last_index", False)
         counted, place = x.counted(axis), x.axis(axis)
         if last:
             x = call.alike(Gather(tuple(range(x.shape[place]))[::-1], place), x, "turned", kind=x.kind)
-        batch = x.batch
+        batch = x.batch_axis
         if batch is not None and not keep:
             batch -= int(counted < batch)
         layer = ArgMax(place, keepdims=keep, least=least)
-        y = call.emit(layer, (x,), "from_end" if last else "", batch=batch, merged=x.merged, kind=Kind.WHOLE)
+        y = call.emit(layer, (x,), "from_end" if last else "", batch=batch, blocks=x.blocks, kind=Kind.INTEGER)
         if not last:
             return y
-        return call.affine(y, call.aligned([y]), np.full((), -1.0), np.full((), x.shape[place] - 1.0), kind=Kind.WHOLE)
+        return call.affine(y, np.full((), -1.0), np.full((), x.shape[place] - 1.0), kind=Kind.INTEGER)
 
     return read
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import MixedSamplesError, Tensor
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.resample import Coordinates, Crop, Interpolation, NearestMode, Pad, PadMode, Resize
 from bitsmith.layers.shape import Identity, Reshape
@@ -17,7 +17,7 @@ _MODES = {"constant": PadMode.CONSTANT, "edge": PadMode.EDGE, "reflect": PadMode
 _MOST = 1 << 24
 
 
-def _pad(call: Call) -> Tensor:
+def _pad(call: Call) -> Value:
     """Negative numbers take elements away, before others are added."""
     x = call.tensor(0)
     mode = call.attributes.text("mode", "constant")
@@ -63,7 +63,7 @@ _COORDINATES = {
 _NEAREST = {mode.value: mode for mode in NearestMode}
 
 
-def _resize(call: Call) -> Tensor:
+def _resize(call: Call) -> Value:
     attributes = call.attributes
     mode = attributes.text("mode", "nearest")
     if call.opset < 11:
@@ -91,7 +91,7 @@ def _resize(call: Call) -> Tensor:
     axes = attributes.integers("axes")
     counted = tuple(range(x.rank)) if axes is None else tuple(x.counted(axis) for axis in axes)
     new: list[tuple[int, ...]] = []
-    for k, samples in enumerate(call.batch.sizes):
+    for k, samples in enumerate(call.samples.sizes):
         old = [x.sizes(samples)[axis] for axis in counted]
         if sizes is not None and sizes.at[0].size:
             array = sizes.at[k if len(sizes.at) > 1 else 0]
@@ -102,9 +102,9 @@ def _resize(call: Call) -> Tensor:
             raise ModelFileError(f"sizes {new[-1][:8]} for {len(counted)} axes", where=attributes.where)
     target = list(x.shape)
     for place, axis in enumerate(counted):
-        if axis != x.batch:
+        if axis != x.batch_axis:
             target[x.axis(axis)] = new[0][place]
-        elif any(one[place] != x.sizes(samples)[axis] for one, samples in zip(new, call.batch.sizes, strict=True)):
+        elif any(one[place] != x.sizes(samples)[axis] for one, samples in zip(new, call.samples.sizes, strict=True)):
             raise MixedSamplesError("resizes the batch axis")
     interpolation = Interpolation.NEAREST if mode == "nearest" else Interpolation.LINEAR
     if (
@@ -120,10 +120,10 @@ def _resize(call: Call) -> Tensor:
     return _resized(call, x, tuple(target), Resize(tuple(target), interpolation, coordinates, nearest))
 
 
-def _resized(call: Call, x: Tensor, target: Shape, layer: Resize) -> Tensor:
+def _resized(call: Call, x: Value, target: Shape, layer: Resize) -> Value:
     """``layer``, which has the axes to resize first, on ``x``."""
-    if x.batch == 0 and not x.merged and len(target) > 1 and target[0] == x.shape[0]:
-        return call.spatial(replace(layer, sizes=target[1:]), x)
+    if x.batch_axis == 0 and not x.blocks and len(target) > 1 and target[0] == x.shape[0]:
+        return call.build.spatial(x, replace(layer, sizes=target[1:]))
     y = call.alike(Reshape((*x.shape, 1)), x, "axes")
     return call.alike(Reshape(target), call.alike(layer, y), "shape", kind=x.kind)
 
@@ -147,16 +147,16 @@ def _scaled(old: list[int], scales: tuple[float, ...] | None) -> tuple[int, ...]
     return tuple(round(size) for size in found)
 
 
-def _upsample(call: Call) -> Tensor:
+def _upsample(call: Call) -> Value:
     mode = call.attributes.text("mode", "nearest")
     if mode not in ("nearest", "linear", "bilinear"):
         raise call.attributes.wrong("mode", "nearest, linear")
     x = call.tensor(0)
     scales = call.attributes.numbers("scales") if call.opset < 9 else _scales(call, 1)
-    if scales is not None and x.batch is not None and len(scales) == x.rank and scales[x.batch] != 1.0:
+    if scales is not None and x.batch_axis is not None and len(scales) == x.rank and scales[x.batch_axis] != 1.0:
         raise MixedSamplesError("resizes the batch axis")
     if scales is not None and len(scales) == x.rank:
-        scales = tuple(scale for axis, scale in enumerate(scales) if axis != x.batch or x.merged)
+        scales = tuple(scale for axis, scale in enumerate(scales) if axis != x.batch_axis or x.blocks)
     target = _scaled(list(x.shape), scales)
     interpolation = Interpolation.NEAREST if mode == "nearest" else Interpolation.LINEAR
     layer = Resize(target, interpolation, Coordinates.ASYMMETRIC, NearestMode.FLOOR)

@@ -8,19 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant, through_reshape
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.fold import reshaped, shape_slice, slices, split_sizes, squeezed, unsqueezed
-from bitsmith.frontends.onnx.values import (
-    Kind,
-    Known,
-    MixedSamplesError,
-    Tensor,
-    Value,
-    batch_axis,
-    floats,
-    per_sample,
-    placed_batch,
-)
+from bitsmith.frontends.onnx.values import Known, Operand, batch_axis, floats, per_sample
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.merge import Add, Concatenate, Multiply, Subtract
@@ -28,28 +19,29 @@ from bitsmith.layers.reduction import CumulativeSum
 from bitsmith.layers.shape import Broadcast, Gather, Identity, Permute, Reshape, Slice
 
 
-def _reorganized(call: Call, x: Tensor, shapes: Sequence[Shape]) -> Tensor:
+def _reorganized(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
     """``x`` under other shapes, given for each of the batch's sizes."""
-    shape, batch, merged = placed_batch(x, shapes, call.batch)
-    layer = Identity() if shape == x.shape else Reshape(shape)
-    return call.emit(layer, (x,), batch=batch, merged=merged, kind=x.kind)
+    dims, batch = through_reshape(x, shapes, call.samples.sizes)
+    if batch is not None and batch.merged > 1 and call.samples.size == 1:  # anything could be
+        raise MixedSamplesError("a reshape after which the batch axis may be anywhere")
+    return call.build.viewed(x, dims, batch)
 
 
 def _at_sizes(call: Call, values: Known) -> list[tuple[int, ...]]:
     """Constant whole numbers for each of the batch's sizes."""
-    arrays = values.at if not values.fixed else values.at * len(call.batch.sizes)
+    arrays = values.at if not values.fixed else values.at * len(call.samples.sizes)
     if any(array.dtype.kind not in "iu" or array.ndim > 1 or array.size > 64 for array in arrays):
         raise ModelFileError("a shape that is no list of whole numbers", where=call.attributes.where)
     return [tuple(int(value) for value in array.ravel()) for array in arrays]
 
 
-def _reshape(call: Call) -> Tensor:
+def _reshape(call: Call) -> Value:
     x = call.tensor(0)
     allow_zero = call.attributes.flag("allowzero", False)
     target = call.known(1, "the shape")
     if target is None:
         raise ModelFileError("no shape", where=call.attributes.where)
-    pairs = list(zip(call.batch.sizes, _at_sizes(call, target), strict=True))
+    pairs = list(zip(call.samples.sizes, _at_sizes(call, target), strict=True))
     try:
         shapes = [reshaped(x.sizes(samples), wanted, allow_zero=allow_zero) for samples, wanted in pairs]
     except (ValueError, IndexError) as error:
@@ -59,25 +51,25 @@ def _reshape(call: Call) -> Tensor:
     return _reorganized(call, x, shapes)
 
 
-def _flatten(call: Call) -> Tensor:
+def _flatten(call: Call) -> Value:
     x = call.tensor(0)
     axis = call.attributes.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise call.attributes.wrong("axis", f"an axis of {x.rank}")
     shapes = []
-    for samples in call.batch.sizes:
+    for samples in call.samples.sizes:
         sizes = x.sizes(samples)
         first = math.prod(sizes[:axis])
         shapes.append((first, math.prod(sizes) // first))
     return _reorganized(call, x, shapes)
 
 
-def _squeeze(call: Call) -> Tensor:
+def _squeeze(call: Call) -> Value:
     x = call.tensor(0)
     axes = call.listed("axes", 1, 13)
     # An axis of which only the batch would make one of size 1 stays.
-    sizes = tuple(0 if axis == x.batch else size for axis, size in enumerate(x.sizes(1)))
-    if axes is not None and x.batch is not None and any(x.counted(axis) == x.batch for axis in axes):
+    sizes = tuple(0 if axis == x.batch_axis else size for axis, size in enumerate(x.sizes(1)))
+    if axes is not None and x.batch_axis is not None and any(x.counted(axis) == x.batch_axis for axis in axes):
         raise MixedSamplesError("takes the batch axis away")
     gone = [*_squeezed(call, sizes, axes)]
     kept = [axis for axis in range(x.rank) if axis not in gone]
@@ -91,17 +83,19 @@ def _squeezed(call: Call, sizes: Sequence[int], axes: Sequence[int] | None) -> t
         raise ModelFileError(f"Squeeze: {error}", where=call.attributes.where) from error
 
 
-def _renumbered(call: Call, x: Tensor, kept: Sequence[int]) -> Tensor:
+def _renumbered(call: Call, x: Value, kept: Sequence[int]) -> Value:
     """``x`` with these of its axes, the others having size 1."""
     shape = tuple(
-        x.shape[x.axis(axis)] if axis != x.batch else x.shape[axis] for axis in kept if axis != x.batch or x.merged
+        x.shape[x.axis(axis)] if axis != x.batch_axis else x.shape[axis]
+        for axis in kept
+        if axis != x.batch_axis or x.blocks
     )
-    batch = None if x.batch is None else list(kept).index(x.batch)
+    batch = None if x.batch_axis is None else list(kept).index(x.batch_axis)
     layer = Identity() if shape == x.shape else Reshape(shape)
-    return call.emit(layer, (x,), batch=batch, merged=x.merged, kind=x.kind)
+    return call.emit(layer, (x,), batch=batch, blocks=x.blocks, kind=x.kind)
 
 
-def _unsqueeze(call: Call) -> Tensor:
+def _unsqueeze(call: Call) -> Value:
     x = call.tensor(0)
     axes = call.listed("axes", 1, 13) or ()
     try:
@@ -109,25 +103,25 @@ def _unsqueeze(call: Call) -> Tensor:
     except ValueError as error:
         raise ModelFileError(f"Unsqueeze: {error}", where=call.attributes.where) from error
     old = [axis for axis in range(x.rank + len(added)) if axis not in added]
-    batch = None if x.batch is None else old[x.batch]
+    batch = None if x.batch_axis is None else old[x.batch_axis]
     sizes = {axis: x.sizes(1)[k] for k, axis in enumerate(old)} | dict.fromkeys(added, 1)
-    shape = tuple(sizes[axis] for axis in sorted(sizes) if axis != batch or x.merged)
+    shape = tuple(sizes[axis] for axis in sorted(sizes) if axis != batch or x.blocks)
     layer = Identity() if shape == x.shape else Reshape(shape)
-    return call.emit(layer, (x,), batch=batch, merged=x.merged, kind=x.kind)
+    return call.emit(layer, (x,), batch=batch, blocks=x.blocks, kind=x.kind)
 
 
-def _transpose(call: Call) -> Tensor:
+def _transpose(call: Call) -> Value:
     x = call.tensor(0)
     perm = call.attributes.integers("perm", tuple(range(x.rank))[::-1])
     if sorted(perm) != list(range(x.rank)):
         raise call.attributes.wrong("perm", f"the axes 0 to {x.rank - 1}")
-    batch = None if x.batch is None else perm.index(x.batch)
-    within = tuple(x.axis(axis) if axis != x.batch else axis for axis in perm if axis != x.batch or x.merged)
+    batch = None if x.batch_axis is None else perm.index(x.batch_axis)
+    within = tuple(x.axis(axis) if axis != x.batch_axis else axis for axis in perm if axis != x.batch_axis or x.blocks)
     layer = Identity() if within == tuple(range(len(within))) else Permute(within)
-    return call.emit(layer, (x,), batch=batch, merged=x.merged, kind=x.kind)
+    return call.emit(layer, (x,), batch=batch, blocks=x.blocks, kind=x.kind)
 
 
-def _slice(call: Call) -> Tensor:
+def _slice(call: Call) -> Value:
     x = call.tensor(0)
     if call.opset < 10:
         start, stop = call.attributes.integers("starts", ()), call.attributes.integers("ends", ())
@@ -138,17 +132,20 @@ def _slice(call: Call) -> Tensor:
     axes = tuple(range(len(start))) if axes is None else axes
     steps = (1,) * len(start) if steps is None else steps
     picked: dict[int, range] = {}
-    for samples in call.batch.sizes:
+    for samples in call.samples.sizes:
         try:
             picked = slices(start, stop, axes, steps, x.sizes(samples))
         except ValueError as error:
             raise ModelFileError(f"Slice: {error}", where=call.attributes.where) from error
-        if x.batch is not None and picked.pop(x.batch, None) not in (None, range(x.sizes(samples)[x.batch])):
+        if x.batch_axis is not None and picked.pop(x.batch_axis, None) not in (
+            None,
+            range(x.sizes(samples)[x.batch_axis]),
+        ):
             raise MixedSamplesError("picks some of the samples")
     return _sliced(call, x, picked)
 
 
-def _sliced(call: Call, x: Tensor, picked: dict[int, range], suffix: str = "") -> Tensor:
+def _sliced(call: Call, x: Value, picked: dict[int, range], suffix: str = "") -> Value:
     """The elements of ``x`` at ``picked`` of ONNX's axes."""
     ranges = [range(size) for size in x.shape]
     for axis, taken in picked.items():
@@ -161,7 +158,7 @@ def _sliced(call: Call, x: Tensor, picked: dict[int, range], suffix: str = "") -
     return call.alike(Slice(start, stop, step), x, suffix, kind=x.kind)
 
 
-def _split(call: Call) -> tuple[Tensor, ...]:
+def _split(call: Call) -> tuple[Value, ...]:
     x = call.tensor(0)
     axis = x.counted(call.attributes.integer("axis", 0))
     parts = call.attributes.integer("num_outputs", len(call.wanted))
@@ -179,14 +176,18 @@ def _split(call: Call) -> tuple[Tensor, ...]:
     )
 
 
-def _concat(call: Call) -> Tensor:
-    values = [call.required(number) for number in range(max(len(call.values), 1))]
+def _concat(call: Call) -> Value:
+    values = [call.required(number) for number in range(max(len(call.operands), 1))]
     rank = values[0].rank
     axis = call.attributes.integer("axis", 1 if call.opset < 4 else None)
     if not -rank <= axis < rank or any(value.rank != rank for value in values):
         raise ModelFileError(f"axis {axis} of {rank}", where=call.attributes.where)
     axis %= rank
-    places = {(value.batch, value.merged) for value in values if isinstance(value, Tensor) and value.batch is not None}
+    places = {
+        (value.batch_axis, value.blocks)
+        for value in values
+        if isinstance(value, Value) and value.batch_axis is not None
+    }
     if len(places) > 1 or any(place == axis for place, _ in places):
         raise MixedSamplesError("joins tensors along the batch axis, or with others' batch axes")
     batch, merged = places.pop() if places else (None, 0)
@@ -196,36 +197,37 @@ def _concat(call: Call) -> Tensor:
     if len(tensors) == 1:
         return call.alike(Identity(), tensors[0], kind=kind)
     within = axis - int(batch is not None and not merged and axis > batch)
-    return call.emit(Concatenate(within), tensors, batch=batch, merged=merged, kind=kind)
+    return call.emit(Concatenate(within), tensors, batch=batch, blocks=merged, kind=kind)
 
 
-def of_a_sample(call: Call, value: Value, batch: int | None, merged: int = 0) -> Tensor:
+def of_a_sample(call: Call, value: Operand, batch: int | None, merged: int = 0) -> Value:
     """``value`` with the batch axis ``batch``."""
     if isinstance(value, Known):
         if batch is None and batch_axis(value) is None:
-            return call.variable(value)
+            return call.value(value)
         if merged:
             raise MixedSamplesError
-        return call.constant(floats(per_sample(value, batch, merged, call.batch)), batch, value.name, kind=value.kind)
-    if value.batch == batch:
+        values = floats(per_sample(value, batch, False, call.samples))
+        return Value(values, values.shape, None if batch is None else Batch(batch), value.name, value.kind)
+    if value.batch_axis == batch:
         return value
     if (
         batch is not None
-        and value.batch is None
+        and value.batch_axis is None
         and value.rank > batch
         and value.shape[batch] == 1
-        and call.batch.size == 1
+        and call.samples.size == 1
     ):
         return call.batched(value, batch)
     raise MixedSamplesError("joins tensors with and without a batch axis")
 
 
-def _gather(call: Call) -> Tensor:
+def _gather(call: Call) -> Value:
     data, indices = call.required(0), call.required(1)
     axis = call.attributes.integer("axis", 0)
-    if isinstance(indices, Tensor):
+    if isinstance(indices, Value):
         return _embedding(call, data, indices, axis)
-    x = call.variable(data)
+    x = call.value(data)
     array = indices.array()
     if array.dtype.kind not in "iu" or array.size > 1 << 20 or array.size == 0:
         raise ModelFileError("indices that are no whole numbers", where=call.attributes.where)
@@ -236,15 +238,15 @@ def _gather(call: Call) -> Tensor:
         raise ModelFileError(f"an index beyond {size} elements", where=call.attributes.where)
     flat = [index % size for index in flat]
     axis = x.counted(axis)
-    batch = x.batch if x.batch is None or x.batch < axis else x.batch + array.ndim - 1
+    batch = x.batch_axis if x.batch_axis is None or x.batch_axis < axis else x.batch_axis + array.ndim - 1
     shape = (*x.shape[:place], *array.shape, *x.shape[place + 1 :])
     if array.ndim == 1:
-        return call.emit(picked(x, place, flat), (x,), batch=batch, merged=x.merged, kind=x.kind)
+        return call.emit(picked(x, place, flat), (x,), batch=batch, blocks=x.blocks, kind=x.kind)
     y = call.alike(picked(x, place, flat), x, "elements", kind=x.kind)
-    return call.emit(Reshape(shape), (y,), batch=batch, merged=x.merged, kind=x.kind)
+    return call.emit(Reshape(shape), (y,), batch=batch, blocks=x.blocks, kind=x.kind)
 
 
-def picked(x: Tensor, axis: int, indices: Sequence[int]) -> Slice | Gather:
+def picked(x: Value, axis: int, indices: Sequence[int]) -> Slice | Gather:
     """Single elements are slices."""
     if len(indices) > 1:
         return Gather(tuple(indices), axis)
@@ -253,9 +255,9 @@ def picked(x: Tensor, axis: int, indices: Sequence[int]) -> Slice | Gather:
     return Slice(tuple(start), tuple(stop), (1,) * len(x.shape))
 
 
-def _embedding(call: Call, data: Value, indices: Tensor, axis: int) -> Tensor:
+def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
     """Rows of a constant that the operand numbers."""
-    if isinstance(data, Tensor):
+    if isinstance(data, Value):
         raise UnsupportedError(
             "elements of a tensor at computed indices", accepted="constant indices, or a constant table"
         )
@@ -269,7 +271,7 @@ def _embedding(call: Call, data: Value, indices: Tensor, axis: int) -> Tensor:
     return call.alike(Reshape((*indices.shape, *table.shape[1:])), rows)
 
 
-def _one_hot(call: Call) -> Tensor:
+def _one_hot(call: Call) -> Value:
     depth, values = call.known(1, "the depth"), call.known(2, "the values")
     x = call.tensor(0)
     if depth is None or values is None or depth.array().size != 1 or values.array().size != 2:
@@ -277,58 +279,58 @@ def _one_hot(call: Call) -> Tensor:
     off, on = (float(value) for value in values.array().astype(np.float64))
     classes = int(depth.array().reshape(()))
     # Indices below 0 count from the end: one of the two has a place, or none.
-    behind = call.affine(x, call.aligned([x]), np.ones(()), np.full((), float(classes)), "from_end")
+    behind = call.affine(x, np.ones(()), np.full((), float(classes)), "from_end")
     both = [call.alike(OneHot(classes), index, suffix) for index, suffix in ((x, "codes"), (behind, "codes_from_end"))]
     axis = call.attributes.integer("axis", -1) % (x.rank + 1)
     moved, coded = axis < x.rank, (off, on) != (0.0, 1.0)
     codes = call.combine(Add(), both, "sum" if moved or coded else "")
     if coded:
         place = np.full((), on - off), np.full((), off)
-        codes = call.affine(codes, call.aligned([codes]), *place, "values" if moved else "")
+        codes = call.affine(codes, *place, "values" if moved else "")
     return _moved_last(call, codes, axis) if moved else codes
 
 
-def _moved_last(call: Call, x: Tensor, axis: int) -> Tensor:
+def _moved_last(call: Call, x: Value, axis: int) -> Value:
     """``x`` with its last axis at ``axis``."""
-    if x.merged:
+    if x.blocks:
         raise MixedSamplesError
     order = list(range(x.rank - 1))
     order.insert(axis, x.rank - 1)
-    within = tuple(x.axis(k) for k in order if k != x.batch)
-    batch = None if x.batch is None else order.index(x.batch)
+    within = tuple(x.axis(k) for k in order if k != x.batch_axis)
+    batch = None if x.batch_axis is None else order.index(x.batch_axis)
     return call.emit(Permute(within), (x,), batch=batch, kind=x.kind)
 
 
-def _expand(call: Call) -> Tensor:
+def _expand(call: Call) -> Value:
     x, target = call.tensor(0), call.known(1, "the shape")
     if target is None:
         raise ModelFileError("no shape", where=call.attributes.where)
     found: list[Shape] = []
-    for samples, wanted in zip(call.batch.sizes, _at_sizes(call, target), strict=True):
+    for samples, wanted in zip(call.samples.sizes, _at_sizes(call, target), strict=True):
         try:
             found.append(np.broadcast_shapes(x.sizes(samples), wanted))
         except ValueError as error:
             raise UnsupportedError(f"Expand: {error}", accepted="shapes that broadcast") from error
     rank = len(found[0])
-    batch = None if x.batch is None else x.batch + rank - x.rank
-    sizes = [x.sizes(samples) for samples in call.batch.sizes]
-    if batch is not None and any(one[batch] != old[x.batch or 0] for one, old in zip(found, sizes, strict=True)):
+    batch = None if x.batch_axis is None else x.batch_axis + rank - x.rank
+    sizes = [x.sizes(samples) for samples in call.samples.sizes]
+    if batch is not None and any(one[batch] != old[x.batch_axis or 0] for one, old in zip(found, sizes, strict=True)):
         raise MixedSamplesError("repeats samples")
     if batch is None and len(set(found)) > 1:
         return _repeated_for_each(call, x, found)
-    if x.merged and batch is not None:
-        shape = tuple(x.shape[x.batch or 0] if axis == batch else size for axis, size in enumerate(found[0]))
+    if x.blocks and batch is not None:
+        shape = tuple(x.shape[x.batch_axis or 0] if axis == batch else size for axis, size in enumerate(found[0]))
     else:
         shape = tuple(size for axis, size in enumerate(found[0]) if axis != batch)
-    return call.emit(Broadcast(shape), (x,), batch=batch, merged=x.merged, kind=x.kind)
+    return call.emit(Broadcast(shape), (x,), batch=batch, blocks=x.blocks, kind=x.kind)
 
 
-def _repeated_for_each(call: Call, x: Tensor, shapes: Sequence[Shape]) -> Tensor:
+def _repeated_for_each(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
     """A tensor without a batch axis, repeated along a new one."""
     axes = [axis for axis in range(len(shapes[0])) if len({shape[axis] for shape in shapes}) > 1]
     lengths = tuple(shape[axes[0]] for shape in shapes)
     own = axes[0] - (len(shapes[0]) - x.rank)
-    if len(axes) != 1 or lengths != call.batch.sizes or (own >= 0 and x.shape[own] != 1):
+    if len(axes) != 1 or lengths != call.samples.sizes or (own >= 0 and x.shape[own] != 1):
         raise MixedSamplesError("repeats elements by the number of samples")
     shape = tuple(size for axis, size in enumerate(shapes[0]) if axis != axes[0])
     if own >= 0:
@@ -336,7 +338,7 @@ def _repeated_for_each(call: Call, x: Tensor, shapes: Sequence[Shape]) -> Tensor
     return call.emit(Broadcast(shape), (x,), batch=axes[0], kind=x.kind)
 
 
-def _tile(call: Call) -> Tensor:
+def _tile(call: Call) -> Value:
     x = call.tensor(0)
     repeats = call.integers(1, "the repeats")
     if repeats is None or len(repeats) != x.rank or min(repeats, default=1) < 1:
@@ -355,13 +357,15 @@ def _shape(call: Call) -> Known:
     x = call.required(0)
     if isinstance(x, Known):
         raise UnsupportedError("the shape of a constant that depends on the number of samples")
-    arrays = [np.array(shape_slice(call.attributes, x.sizes(samples)), dtype=np.int64) for samples in call.batch.sizes]
+    arrays = [
+        np.array(shape_slice(call.attributes, x.sizes(samples)), dtype=np.int64) for samples in call.samples.sizes
+    ]
     return _together(arrays)
 
 
 def _size(call: Call) -> Known:
     x = call.tensor(0)
-    return _together([np.array(math.prod(x.sizes(samples)), dtype=np.int64) for samples in call.batch.sizes])
+    return _together([np.array(math.prod(x.sizes(samples)), dtype=np.int64) for samples in call.samples.sizes])
 
 
 def _together(arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]) -> Known:
@@ -370,17 +374,17 @@ def _together(arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]) -> 
     return Known(tuple(arrays[:1] if same else arrays))
 
 
-def _trilu(call: Call) -> Tensor:
+def _trilu(call: Call) -> Value:
     x = call.tensor(0)
     k = (call.integers(1, "the diagonal") or (0,))[0]
     size = (x.shape[x.axis(-2)], x.shape[x.axis(-1)])
     k = max(min(k, max(size)), -max(size))
     ones = np.ones(size)
     mask = np.triu(ones, k) if call.attributes.flag("upper", True) else np.tril(ones, k)
-    return call.emit(Multiply(), (x, call.constant(as_weights(mask))), batch=x.batch, merged=x.merged, kind=x.kind)
+    return call.emit(Multiply(), (x, constant(mask)), batch=x.batch_axis, blocks=x.blocks, kind=x.kind)
 
 
-def _cumulative_sum(call: Call) -> Tensor:
+def _cumulative_sum(call: Call) -> Value:
     x, axis = call.tensor(0), call.known(1, "the axis")
     if axis is None or axis.array().size != 1:
         raise ModelFileError("no axis", where=call.attributes.where)
@@ -394,7 +398,7 @@ def _cumulative_sum(call: Call) -> Tensor:
     return call.combine(Subtract(), [total, x], kind=x.kind) if exclusive else total
 
 
-def _space_to_depth(call: Call) -> Tensor:
+def _space_to_depth(call: Call) -> Value:
     """Blocks of positions become channels: (block row, block column, channel), or with CRD the channel first."""
     x = call.batched(call.tensor(0), 0)
     block, mode = call.attributes.integer("blocksize"), call.attributes.text("mode", "DCR")
@@ -409,7 +413,7 @@ def _space_to_depth(call: Call) -> Tensor:
     return call.alike(Reshape((c * block * block, h // block, w // block)), y, kind=x.kind)
 
 
-def _depth_to_space(call: Call) -> Tensor:
+def _depth_to_space(call: Call) -> Value:
     x = call.batched(call.tensor(0), 0)
     block, mode = call.attributes.integer("blocksize"), call.attributes.text("mode", "DCR")
     if len(x.shape) != 3 or block < 1 or x.shape[0] % (block * block) or mode not in ("DCR", "CRD"):

@@ -2,167 +2,102 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.json import shown
-from bitsmith.frontends.torch.arithmetic import ZERO, clipping, product
-from bitsmith.frontends.torch.call import Call, Result, Translation, scalar
-from bitsmith.frontends.torch.selection import sliced
-from bitsmith.frontends.torch.tensor import Tensor
-from bitsmith.ir.ops import Relation
-from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
-from bitsmith.layers.elementwise import Absolute
-from bitsmith.layers.layer import Layer, as_weights
-from bitsmith.layers.logic import Comparison, Where
-from bitsmith.layers.merge import Subtract
-from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.softmax import Softmax
-
-_LINEAR_FROM = 16.0
-"""Where softplus is as good as linear in single precision: what is linear from there on does not differ."""
-
-
-def _function(layer: Layer, name: str = "self") -> Translation:
-    return Translation(lambda call: call.emit(layer, call.tensor(name)), layer.kind)
+from bitsmith.frontends.builder.value import constant
+from bitsmith.frontends.ops import activations, arithmetic
+from bitsmith.frontends.torch.arithmetic import function
+from bitsmith.frontends.torch.call import Call, Result, Translation
+from bitsmith.layers.activation import Activation
 
 
 def _hardtanh(call: Call) -> Result:
-    return call.emit(clipping(call.number("min_val", -1.0), call.number("max_val", 1.0)), call.tensor())
+    return arithmetic.clip(call.build, call.tensor(), call.number("min_val", -1.0), call.number("max_val", 1.0))
 
 
 def _leaky_relu(call: Call) -> Result:
-    return call.emit(ReLU(negative_slope=call.number("negative_slope", 0.01)), call.tensor())
+    return activations.relu(call.build, call.tensor(), slope=call.number("negative_slope", 0.01))
 
 
 def _rrelu(call: Call) -> Result:
     if call.flag("training"):
         raise UnsupportedError("random slopes", accepted="evaluation", remedy="call model.eval() before the export")
     slope = (call.number("lower", 0.125) + call.number("upper", 1.0 / 3.0)) / 2.0
-    return call.emit(ReLU(negative_slope=slope), call.tensor())
+    return activations.relu(call.build, call.tensor(), slope=slope)
 
 
 def _prelu(call: Call) -> Result:
     x, slopes = call.tensor(), call.weight("weight").reshape(-1)
     if len(slopes) == 1:
-        return call.emit(ReLU(negative_slope=float(slopes[0])), x)
+        return activations.relu(call.build, x, slope=float(slopes[0]))
     axis = x.axis(1)
-    return call.emit(PReLU(as_weights(slopes.reshape([-1 if k == axis else 1 for k in range(len(x.shape))]))), x)
+    return activations.prelu(
+        call.build, x, constant(slopes.reshape([-1 if k == axis else 1 for k in range(len(x.shape))]))
+    )
 
 
 def _elu(call: Call) -> Result:
-    x = call.tensor()
-    scale, inner = call.number("scale", 1.0), call.number("input_scale", 1.0)
-    if (scale, inner) != (1.0, 1.0):
-        raise UnsupportedError(f"elu with the scales {scale} and {inner}", accepted="1, and selu")
-    return call.emit(Activation("elu", call.number("alpha", 1.0)), x)
+    inner = call.number("input_scale", 1.0)
+    if inner != 1.0:
+        raise UnsupportedError(f"elu with the input scale {inner}", accepted="1")
+    return activations.selu(call.build, call.tensor(), call.number("alpha", 1.0), call.number("scale", 1.0))
 
 
 def _celu(call: Call) -> Result:
-    return call.emit(Activation("celu", call.number("alpha", 1.0)), call.tensor())
+    return call.build.emit(Activation("celu", call.number("alpha", 1.0)), call.tensor())
 
 
 def _gelu(call: Call) -> Result:
-    names = {"none": "gelu", "tanh": "gelu_tanh"}
-    approximate = call.text("approximate", "none")
-    if approximate not in names:
-        raise UnsupportedError(f"gelu by {shown(approximate)}", accepted=", ".join(names))
-    return call.emit(Activation(names[approximate]), call.tensor())
+    return activations.gelu(call.build, call.tensor(), call.text("approximate", "none"))
 
 
 def _softplus(call: Call) -> Result:
-    x, beta, threshold = call.tensor(), call.number("beta", 1.0), call.number("threshold", 20.0)
-    if threshold < _LINEAR_FROM or beta <= 0.0:
-        raise UnsupportedError(
-            f"softplus that is linear from {threshold} on, of {beta} * x",
-            accepted=f"a threshold of at least {_LINEAR_FROM:g}, and a positive beta",
-        )
-    if beta == 1.0:
-        return call.emit(Activation("softplus"), x)
-    y = call.emit(Activation("softplus"), call.affine(x, scalar(beta), ZERO, "scaled"), suffix="softplus")
-    return call.affine(y, scalar(1.0 / beta), ZERO)
+    return activations.softplus(call.build, call.tensor(), call.number("beta", 1.0), call.number("threshold", 20.0))
 
 
 def _threshold(call: Call) -> Result:
-    x, threshold, value = call.tensor(), call.number("threshold"), call.number("value")
-    if value == 0.0 and threshold >= 0.0:
-        return call.emit(ReLU(threshold=threshold), x)
-    above = call.joined(Comparison(Relation.GT), x, scalar(threshold), suffix="above")
-    return call.joined(Where(), above, x, scalar(value))
+    return activations.threshold(call.build, call.tensor(), call.number("threshold"), call.number("value"))
 
 
 def _hardshrink(call: Call) -> Result:
-    x, bound = call.tensor(), call.number("lambd", 0.5)
-    if bound == 0.5:
-        return call.emit(Activation("hard_shrink"), x)
-    size = call.emit(Absolute(), x, suffix="magnitude")
-    return call.joined(Where(), call.joined(Comparison(Relation.GT), size, scalar(bound), suffix="above"), x, ZERO)
+    return activations.hard_shrink(call.build, call.tensor(), call.number("lambd", 0.5))
 
 
 def _softshrink(call: Call) -> Result:
-    x, bound = call.tensor(), call.number("lambd", 0.5)
-    if bound == 0.5:
-        return call.emit(Activation("soft_shrink"), x)
-    return call.joined(Subtract(), x, call.emit(clipping(-bound, bound), x, suffix="clipped"))
+    return activations.soft_shrink(call.build, call.tensor(), call.number("lambd", 0.5))
 
 
 def _glu(call: Call) -> Result:
-    x = call.tensor()
-    axis = x.axis(call.integer("dim", -1))
-    half = x.shape[axis] // 2
-    left, right = sliced(call, x, axis, range(half), "left"), sliced(call, x, axis, range(half, 2 * half), "right")
-    return product(call, left, call.emit(Activation("sigmoid"), right, suffix="sigmoid"))
-
-
-def softmax(call: Call, x: Tensor, dim: int, suffix: str = "") -> Tensor:
-    """Softmax along torch's axis ``dim``; what is hidden has a probability of 0."""
-    axis = x.axis(dim)
-    if x.constant is not None and bool(np.any(np.isneginf(x.constant))):
-        raise UnsupportedError("softmax of constants with minus infinity", accepted="finite constants")
-    return call.emit(Softmax(axis - len(x.shape), x.hidden), replace(x, hidden=None), suffix=suffix)
+    return activations.glu(call.build, call.tensor(), call.integer("dim", -1))
 
 
 def _softmax(call: Call) -> Result:
-    return softmax(call, call.tensor(hidden=True), call.integer("dim"))
+    return activations.softmax(call.build, call.tensor(), call.integer("dim"))
 
 
 def _log_softmax(call: Call) -> Result:
-    x = call.tensor()
-    axis = x.axis(call.integer("dim"))
-    total = replace(call.emit(Reduce(Reduction.LOG_SUM_EXP, (axis,), True), x, suffix="log_sum_exp"), batch=x.batch)
-    return call.joined(Subtract(), x, total)
+    return activations.log_softmax(call.build, call.tensor(), call.integer("dim"))
 
+
+_FUNCTIONS = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
 
 ACTIVATIONS: dict[str, Translation] = {
-    "relu": _function(ReLU()),
-    "relu6": _function(ReLU(max_value=6.0)),
+    **{name: function(name) for name in _FUNCTIONS},
+    "special_expit": function("sigmoid"),
+    "hardsigmoid": function("hard_sigmoid"),
+    "hardswish": function("hard_silu"),
     "hardtanh": Translation(_hardtanh, "HardActivation or ReLU"),
     "leaky_relu": Translation(_leaky_relu, "ReLU"),
     "rrelu": Translation(_rrelu, "ReLU"),
-    "prelu": Translation(_prelu, "PReLU or ReLU"),
-    "_prelu_kernel": Translation(_prelu, "PReLU or ReLU"),
-    "elu": Translation(_elu, "Activation"),
+    **dict.fromkeys(("prelu", "_prelu_kernel"), Translation(_prelu, "PReLU or ReLU")),
+    "elu": Translation(_elu, "Activation, and BatchNormalization with a scale"),
     "celu": Translation(_celu, "Activation"),
-    "selu": _function(Activation("selu")),
     "gelu": Translation(_gelu, "Activation"),
-    "silu": _function(Activation("silu")),
-    "mish": _function(Activation("mish")),
-    "sigmoid": _function(Activation("sigmoid")),
-    "special_expit": _function(Activation("sigmoid")),
-    "tanh": _function(Activation("tanh")),
-    "hardsigmoid": _function(HardActivation(1.0 / 6.0, 0.5, 0.0, 1.0)),
-    "hardswish": _function(Activation("hard_silu")),
     "softplus": Translation(_softplus, "Activation"),
-    "log_sigmoid": _function(Activation("log_sigmoid")),
     "threshold": Translation(_threshold, "ReLU, or Comparison and Where"),
-    "hardshrink": Translation(_hardshrink, "Activation, or Comparison and Where"),
+    "hardshrink": Translation(_hardshrink, "Activation, or Absolute, Comparison and Where"),
     "softshrink": Translation(_softshrink, "Activation, or HardActivation and Subtract"),
     "glu": Translation(_glu, "Slice, Activation and Multiply"),
-    "softmax": Translation(_softmax, "Softmax"),
-    "_softmax": Translation(_softmax, "Softmax"),
-    "log_softmax": Translation(_log_softmax, "Reduce and Subtract"),
-    "_log_softmax": Translation(_log_softmax, "Reduce and Subtract"),
+    **dict.fromkeys(("softmax", "_softmax"), Translation(_softmax, "Softmax")),
+    **dict.fromkeys(("log_softmax", "_log_softmax"), Translation(_log_softmax, "Reduce and Subtract")),
 }
 """Operators by name."""

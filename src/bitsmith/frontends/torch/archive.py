@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.call import MAX_ELEMENTS
-from bitsmith.frontends.keras.files import MAX_ARCHIVE_BYTES, ZIP_ERRORS, checked_members
-from bitsmith.frontends.keras.json import MAX_JSON_BYTES, Fields, is_integer, parse_json, shown
+from bitsmith.frontends.builder.value import MAX_ELEMENTS
+from bitsmith.frontends.files.archive import MAX_ARCHIVE_BYTES, ZIP_ERRORS, checked_members
+from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, is_integer, parse_json, shown
 from bitsmith.layers.layer import Floats, as_weights
 
 BRAIN_FLOAT = 13

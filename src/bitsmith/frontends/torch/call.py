@@ -1,58 +1,24 @@
-"""One operator of a PyTorch program, as the translations see it: its arguments, all checked on access, and what it becomes."""
+"""The arguments of one operator of a PyTorch program, all checked on access, and the builder of what it becomes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.call import MAX_ELEMENTS
-from bitsmith.frontends.keras.json import is_integer, shown
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.files.json import is_integer, shown
+from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, DType, Node, Ref
-from bitsmith.frontends.torch.tensor import Batch, Size, Tensor, sample_shape
-from bitsmith.layers.axis_order import Order, inverse
-from bitsmith.layers.input import Constant
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Multiply
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
-from bitsmith.layers.time_distributed import over_time
+from bitsmith.frontends.torch.sizes import Size
+from bitsmith.layers.layer import Floats
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """A layer of ours before it has a name; ``suffix`` tells it from the others of its operator.
-
-    ``order`` and ``inner`` are those of the network's node.
-    """
-
-    layer: Layer
-    inputs: tuple[int, ...]
-    origin: Node
-    suffix: str = ""
-    label: str = ""
-    order: Order | None = None
-    inner: bool = False
-
-
-@dataclass(slots=True)
-class Emission:
-    """All layers so far, by number; ``tensors`` has the operands of each."""
-
-    nodes: list[Emitted] = field(default_factory=list)
-    operands: list[tuple[Tensor, ...]] = field(default_factory=list)
-    constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
-
-    def add(self, node: Emitted, operands: tuple[Tensor, ...]) -> int:
-        self.nodes.append(node)
-        self.operands.append(operands)
-        return len(self.nodes) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +28,19 @@ class Unknown:
     why: str | None = None
 
 
-Value: TypeAlias = "Tensor | Size | Unknown"
+Item: TypeAlias = "Value | Size | Unknown"
+"""What the program holds under a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator on values. ``samples`` is the number of samples that the program is fixed to, None if left open."""
+    """An operator on values."""
 
     node: Node
-    values: dict[str, Value]
+    values: dict[str, Item]
     dtypes: Mapping[str, int]
-    samples: int | None
-    emission: Emission
+    build: Builder
     used: frozenset[str]
-    where: str
 
     def is_used(self, result: int) -> bool:
         """Whether anything reads the result of this number."""
@@ -89,7 +54,7 @@ class Call:
         """Whether the argument is there, and not None."""
         return self.argument(name) is not None
 
-    def _read(self, reference: Argument) -> Value:
+    def _read(self, reference: Argument) -> Item:
         """What an argument that is a reference or a number means."""
         if isinstance(reference, Ref):
             value = self.values[reference.name]
@@ -99,22 +64,22 @@ class Call:
         if isinstance(reference, bool | int | float | str) and (
             not isinstance(reference, str) or reference in _INFINITE
         ):
-            return scalar(_INFINITE[reference] if isinstance(reference, str) else float(reference))
+            kind = Kind.BOOL if isinstance(reference, bool) else Kind.REAL
+            return constant(_INFINITE[reference] if isinstance(reference, str) else float(reference), kind=kind)
         raise UnsupportedError(f"the argument {shown(reference)}", accepted="tensors and numbers")
 
-    def tensor(self, name: str = "self", *, hidden: bool = False) -> Tensor:
-        """A tensor, or a number as a constant; ``hidden`` says that minus infinity is understood."""
-        return self._tensor(self.argument(name), name, hidden)
+    def tensor(self, name: str = "self") -> Value:
+        """A tensor, or a number as a constant."""
+        return self._tensor(self.argument(name), name)
 
-    def _tensor(self, argument: Argument, name: str, hidden: bool = False) -> Tensor:
+    def _tensor(self, argument: Argument, name: str) -> Value:
         value = self._read(argument)
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Value):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
-        if value.hidden is not None and not hidden:
-            raise UnsupportedError("minus infinity", accepted="it as a mask of what softmax shall leave out")
-        return value
+        number = self.dtypes.get(argument.name) if isinstance(argument, Ref) else None
+        return value if number is None else replace(value, kind=kind_of(number))
 
-    def tensors(self, name: str) -> tuple[Tensor, ...]:
+    def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
         listed = self.argument(name)
         if not isinstance(listed, tuple):
@@ -132,7 +97,7 @@ class Call:
         values = found.constant
         if values is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
-        return finite(values, name, self.where)
+        return finite(values, name, self.build.where)
 
     def optional(self, name: str) -> Floats | None:
         """A trained tensor, or None."""
@@ -214,169 +179,18 @@ class Call:
         value = self.argument(name)
         return value.number if isinstance(value, DType) else None
 
+    def kind_of_result(self) -> Kind | None:
+        """The kind of the first result; None if the program does not say it."""
+        number = self.dtypes.get(self.node.results[0] or "") if self.node.results else None
+        return None if number is None else kind_of(number)
+
     def dtype_of(self, name: str) -> int:
         """The number of the element type of a tensor that is an argument."""
         value = self.argument(name)
         return self.dtypes.get(value.name, 0) if isinstance(value, Ref) else 0
 
-    def emit(
-        self, layer: Layer, *operands: Tensor, suffix: str = "", batch: Batch | None = None, inner: bool = False
-    ) -> Tensor:
-        """``layer`` on the operands; the batch of the result is by default where that of the first operand with one is.
 
-        What depends on constants only is computed at once.
-        """
-        batch = (
-            next((operand.batch for operand in operands if operand.batch is not None), None) if batch is None else batch
-        )
-        shape = layer.output_shape([operand.shape for operand in operands])
-        checked_elements(shape)
-        for name, values in layer.weights().items():
-            finite(values, name, self.where)
-        known = [operand.constant for operand in operands]
-        if all(values is not None for values in known):
-            with np.errstate(all="ignore"):
-                result = layer.reference([values[None] for values in known if values is not None])
-            return Tensor(as_weights(result[0]), shape, batch, operands[0].label if operands else "")
-        inputs = tuple(self._number(operand, suffix) for operand in operands)
-        emitted = Emitted(layer, inputs, self.node, suffix, inner=inner)
-        return Tensor(self.emission.add(emitted, operands), shape, batch)
-
-    def each(self, layer: Layer, operand: Tensor) -> Tensor:
-        """``layer`` on each item along the first axis, which has the batch and perhaps more."""
-        if operand.batch is not None and operand.batch.merged > 1:
-            layer = over_time(layer, [operand.item], operand.shape[0])
-        return self.emit(layer, operand)
-
-    def _number(self, operand: Tensor, suffix: str) -> int:
-        """The node of a tensor; that of a constant is made when it is first needed."""
-        if isinstance(operand.value, int):
-            return operand.value
-        found = self.emission.constants.get(id(operand.value))
-        if found is not None:
-            return found[1]
-        values = finite(operand.value, operand.label or "a constant", self.where)
-        name = "_".join(filter(None, (suffix, "constant")))
-        number = self.emission.add(Emitted(Constant(as_weights(values)), (), self.node, name, operand.label), ())
-        # The array is kept, so that its identity stays its own.
-        self.emission.constants[id(operand.value)] = operand.value, number
-        return number
-
-    def viewed(
-        self, tensor: Tensor, dims: Shape, batch: Batch | None, suffix: str = "", layer: Layer | None = None
-    ) -> Tensor:
-        """The same elements, in the same order, as axes ``dims``."""
-        shape = sample_shape(dims, batch)
-        if shape == tensor.shape:
-            return replace(tensor, batch=batch)
-        return replace(self.emit(layer or Reshape(shape), tensor, suffix=suffix), batch=batch)
-
-    def permuted(self, tensor: Tensor, perm: Sequence[int], suffix: str = "", *, inner: bool = False) -> Tensor:
-        """Result axis ``k`` is axis ``perm[k]`` of torch."""
-        order = _within(tensor, perm)
-        batch = None if tensor.batch is None else tensor.batch.at(list(perm).index(tensor.batch.axis))
-        if order == tuple(range(len(order))):
-            return replace(tensor, batch=batch)
-        return replace(self.emit(Permute(order), tensor, suffix=suffix, inner=inner), batch=batch)
-
-    def shown(self, tensor: Tensor, perm: Sequence[int], suffix: str) -> Tensor:
-        """``tensor``, which has just been emitted and has its axes in the order ``perm`` in torch, so permuted."""
-        if isinstance(tensor.value, int):
-            emitted = self.emission.nodes[tensor.value]
-            self.emission.nodes[tensor.value] = replace(emitted, order=inverse(_within(tensor, perm)))
-        return self.permuted(tensor, perm, suffix, inner=True)
-
-    def stacked(self, tensor: Tensor, axis: int, index: int) -> Tensor | None:
-        """The operand that ``index`` along ``axis`` (of a sample) of a stack is, if the tensor is one."""
-        if isinstance(tensor.value, int):
-            layer = self.emission.nodes[tensor.value].layer
-            if isinstance(layer, Stack) and layer.axis == axis:
-                return self.emission.operands[tensor.value][index]
-        return None
-
-    def per_sample(self, tensor: Tensor, batch: Batch) -> Tensor:
-        """A constant that a program for a fixed number of samples has as often, as one that each sample has."""
-        values = tensor.constant
-        axis = batch.axis
-        if tensor.batch is not None or values is None or self.samples is None or batch.merged > 1:
-            return tensor
-        if not -values.ndim <= axis < values.ndim or values.shape[axis] != self.samples:
-            return tensor
-        one = np.take(values, 0, axis)
-        if not np.array_equal(np.broadcast_to(np.expand_dims(one, axis), values.shape), values):
-            return tensor
-        return replace(tensor, value=as_weights(one), shape=one.shape, batch=batch.at(axis % values.ndim))
-
-    def aligned(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The tensors with their batch axes at one place, as torch aligns them: from the right.
-
-        Raises:
-            UnsupportedError: a constant that differs between samples, or batch axes at different places.
-        """
-        rank = max((tensor.rank for tensor in tensors), default=0)
-        batches = {tensor.batch.at(tensor.batch.axis - tensor.rank) for tensor in tensors if tensor.batch is not None}
-        if not batches:
-            return tensors
-        if len(batches) > 1:
-            raise UnsupportedError(
-                f"operands of axes {[tensor.dims for tensor in tensors]} whose batch axes differ",
-                accepted="operands with the batch axis at the same place",
-            )
-        (batch,) = batches
-        return tuple(self._aligned(self.per_sample(tensor, batch), batch, rank) for tensor in tensors)
-
-    def _aligned(self, tensor: Tensor, batch: Batch, rank: int) -> Tensor:
-        place = batch.at(batch.axis + rank)
-        if tensor.batch is not None:
-            return replace(tensor, batch=place)
-        if tensor.rank < -batch.axis:
-            return replace(tensor, batch=None)
-        if tensor.shape[batch.axis] != 1:
-            raise UnsupportedError(
-                f"a constant of shape {tensor.shape}, which differs between samples",
-                accepted="constants that are the same for each sample",
-            )
-        if batch.merged > 1:
-            return tensor
-        axis = tensor.rank + batch.axis
-        values = tensor.constant
-        shape = (*tensor.shape[:axis], *tensor.shape[axis + 1 :])
-        return tensor if values is None else replace(tensor, value=as_weights(values.reshape(shape)), shape=shape)
-
-    def joined(self, layer: Layer, *tensors: Tensor, suffix: str = "") -> Tensor:
-        """An element-wise ``layer`` on operands that broadcast."""
-        return self.emit(layer, *self.aligned(*tensors), suffix=suffix)
-
-    def affine(self, tensor: Tensor, scale: Tensor, offset: Tensor, suffix: str = "") -> Tensor:
-        """``tensor * scale + offset`` for constants: one layer if they vary along one axis at most."""
-        x, factors, terms = self.aligned(tensor, scale, offset)
-        a, b = factors.constant, terms.constant
-        if a is None or b is None or x.constant is not None:
-            return self._two_steps(x, factors, terms, suffix)
-        if (
-            bool(np.all(a == 1.0))
-            and bool(np.all(b == 0.0))
-            and np.broadcast_shapes(a.shape, b.shape, x.shape) == x.shape
-        ):
-            return self.emit(Identity(), x, suffix=suffix)
-        full = _broadcast(a.shape, b.shape)
-        full = (1,) * (len(x.shape) - len(full)) + full
-        axes = [axis for axis, size in enumerate(full) if size > 1]
-        if len(axes) > 1 or not x.shape or _broadcast(full, x.shape) != x.shape:
-            return self._two_steps(x, factors, terms, suffix)
-        axis = axes[0] if axes else len(x.shape) - 1
-        target = tuple(size if k == axis else 1 for k, size in enumerate(x.shape))
-        a, b = (np.broadcast_to(values, target).ravel() for values in (a, b))
-        return self.emit(BatchNormalization(as_weights(a), as_weights(b), axis), x, suffix=suffix)
-
-    def _two_steps(self, x: Tensor, scale: Tensor, offset: Tensor, suffix: str) -> Tensor:
-        plain = _is_all(offset, 0.0, x.shape)
-        if not _is_all(scale, 1.0, x.shape):
-            x = self.emit(Multiply(), x, scale, suffix=suffix if plain else "_".join(filter(None, (suffix, "scaled"))))
-        return x if plain else self.emit(Add(), x, offset, suffix=suffix)
-
-
-Result: TypeAlias = "Tensor | Size | tuple[Tensor | Unknown, ...]"
+Result: TypeAlias = "Value | Size | tuple[Value | Unknown, ...]"
 
 Translator: TypeAlias = Callable[[Call], Result]
 
@@ -389,50 +203,6 @@ class Translation:
     becomes: str
 
 
-def scalar(value: float) -> Tensor:
-    """A number as a constant."""
-    return Tensor(as_weights(value), ())
-
-
-def constant(values: Floats, label: str = "") -> Tensor:
-    """Numbers as a constant."""
-    return Tensor(as_weights(values), values.shape, None, label)
-
-
-def finite(values: Floats, name: str, where: str) -> Floats:
-    """``values``, if they are numbers."""
-    if not bool(np.all(np.isfinite(values))):
-        count = int(np.count_nonzero(~np.isfinite(values)))
-        raise ModelFileError(
-            f"{name} holds {count} NaN or infinite values",
-            where=where,
-            remedy="train the model again, or load a checkpoint from before it diverged",
-        )
-    return values
-
-
-def checked_elements(shape: Shape) -> Shape:
-    """``shape``, if a tensor of it is of sensible size."""
-    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
-        raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
-    return shape
-
-
-def _within(tensor: Tensor, perm: Sequence[int]) -> Order:
-    """What a permutation of torch's axes is to those of a sample."""
-    if sorted(perm) != list(range(tensor.rank)):
-        raise UnsupportedError(f"axes {tuple(perm)} of a tensor of {tensor.rank} axes")
-    places = tensor.sample_axes()
-    return tuple(place for place in (places[dim] for dim in perm) if place is not None)
-
-
-def _is_all(x: Tensor, value: float, shape: Shape) -> bool:
-    """Whether ``x`` is a constant of that value, and repeats nothing of a tensor of ``shape``."""
-    return x.constant is not None and bool(np.all(x.constant == value)) and _broadcast(x.shape, shape) == shape
-
-
-def _broadcast(*shapes: Shape) -> Shape:
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise UnsupportedError(f"operands of shapes {list(shapes)}", accepted="shapes that broadcast") from None
+def kind_of(number: int) -> Kind:
+    """What an element type, by its number in torch's schema, means to arithmetic."""
+    return Kind.REAL if number in FLOATS else Kind.of(np.dtype(DTYPES.get(number, "f4")))

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.torch.call import Call, Result, Translation, Translator
-from bitsmith.frontends.torch.tensor import Tensor
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, Layer, as_weights
 
 
-def spatial(call: Call, x: Tensor, rank: int, layer: Layer) -> Tensor:
-    """``layer``, which has its channels last, on ``x``, which has them behind the batch."""
-    last = call.permuted(spatial_operand(x, rank), (0, *range(2, rank + 2), 1), "channels_last", inner=True)
-    return call.shown(call.each(layer, last), (0, rank + 1, *range(1, rank + 1)), "channels_first")
+def spatial(call: Call, x: Value, rank: int, layer: Layer) -> Value:
+    """``layer``, which has its channels last, on ``x``, which has them after the batch."""
+    return call.build.spatial(spatial_operand(x, rank), layer)
 
 
-def spatial_operand(x: Tensor, rank: int) -> Tensor:
+def spatial_operand(x: Value, rank: int) -> Value:
     """``x``, if it has the axes batch, channels and ``rank`` more."""
     if len(x.item) != rank + 1:
         raise UnsupportedError(f"an operand of axes {x.dims}", accepted=f"batch, channels and {rank} more")

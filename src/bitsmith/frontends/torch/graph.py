@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.json import MAX_NAME, Fields, Json, is_integer, shown
+from bitsmith.frontends.files.json import MAX_NAME, Fields, Json, is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS, Archive
 from bitsmith.layers.layer import Floats
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.torch.call import Call, Result, Translation
-from bitsmith.frontends.torch.tensor import Tensor
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization
@@ -17,7 +17,7 @@ _SINGLE_EPSILON = 2.0**-23
 """What torch adds under the root of RMSNorm when no epsilon is given: the step of single precision at 1."""
 
 
-def _channels(call: Call, x: Tensor) -> int:
+def _channels(call: Call, x: Value) -> int:
     """The number of channels, which are the axis behind the batch."""
     if not x.item:
         raise UnsupportedError(f"a normalization of axes {x.dims}", accepted="batch, channels and perhaps more")
@@ -30,7 +30,7 @@ def _affine(call: Call, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
     for name, default in (("weight", 1.0), ("bias", 0.0)):
         values = call.optional(name)
         if values is not None and values.shape != shape:
-            raise ModelFileError(f"{name} has shape {values.shape}", where=call.where, accepted=f"shape {shape}")
+            raise ModelFileError(f"{name} has shape {values.shape}", where=call.build.where, accepted=f"shape {shape}")
         found.append(as_weights(np.full(shape, default)) if values is None else values)
     return found[0], found[1]
 
@@ -52,10 +52,10 @@ def _batch_norm(call: Call) -> Result:
     mean, variance = call.weight("running_mean"), call.weight("running_var") + call.number("eps", 1e-5)
     if mean.shape != channels or variance.shape != channels or bool(np.any(variance <= 0.0)):
         raise ModelFileError(
-            "the running variance plus epsilon is not positive, or not one number per channel", where=call.where
+            "the running variance plus epsilon is not positive, or not one number per channel", where=call.build.where
         )
     scale = gamma / np.sqrt(variance)
-    return call.each(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), 0), x)
+    return call.build.each(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), 0), x)
 
 
 def _instance_norm(call: Call) -> Result:
@@ -66,7 +66,7 @@ def _instance_norm(call: Call) -> Result:
     if x.rank < 3:
         raise UnsupportedError(f"an instance normalization of axes {x.dims}", accepted="batch, channels and more")
     gamma, beta = _affine(call, (channels,))
-    return call.each(GroupNormalization(channels, 0, gamma, beta, call.number("eps", 1e-5)), x)
+    return call.build.each(GroupNormalization(channels, 0, gamma, beta, call.number("eps", 1e-5)), x)
 
 
 def _group_norm(call: Call) -> Result:
@@ -75,10 +75,10 @@ def _group_norm(call: Call) -> Result:
     if groups < 1 or channels % groups:
         raise UnsupportedError(f"{channels} channels in {groups} groups", accepted="groups of equal size")
     gamma, beta = _affine(call, (channels,))
-    return call.each(GroupNormalization(groups, 0, gamma, beta, call.number("eps", 1e-5)), x)
+    return call.build.each(GroupNormalization(groups, 0, gamma, beta, call.number("eps", 1e-5)), x)
 
 
-def _last_axes(call: Call, x: Tensor) -> tuple[int, ...]:
+def _last_axes(call: Call, x: Value) -> tuple[int, ...]:
     """The axes of a sample that ``normalized_shape`` names."""
     sizes = call.integers("normalized_shape")
     axes = tuple(x.axis(dim) for dim in range(-len(sizes), 0))
@@ -91,7 +91,7 @@ def _layer_norm(call: Call) -> Result:
     x = call.tensor("input")
     axes = _last_axes(call, x)
     gamma, beta = _affine(call, call.integers("normalized_shape"))
-    return call.emit(LayerNormalization(axes, gamma, beta, call.number("eps", 1e-5)), x)
+    return call.build.emit(LayerNormalization(axes, gamma, beta, call.number("eps", 1e-5)), x)
 
 
 def _rms_norm(call: Call) -> Result:
@@ -99,7 +99,7 @@ def _rms_norm(call: Call) -> Result:
     axes = _last_axes(call, x)
     gamma, _ = _affine(call, call.integers("normalized_shape"))
     epsilon = call.number("eps", math.nan)
-    return call.emit(RMSNormalization(axes, gamma, _SINGLE_EPSILON if math.isnan(epsilon) else epsilon), x)
+    return call.build.emit(RMSNormalization(axes, gamma, _SINGLE_EPSILON if math.isnan(epsilon) else epsilon), x)
 
 
 NORMALIZATIONS: dict[str, Translation] = {

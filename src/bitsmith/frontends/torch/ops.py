@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.refusals import Refusal
+from bitsmith.frontends.builder.refusals import Refusal
 from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Translation
+from bitsmith.frontends.torch.constants import CONSTANTS
 from bitsmith.frontends.torch.convolution import CONVOLUTIONS
 from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
 from bitsmith.frontends.torch.norm import NORMALIZATIONS
@@ -27,6 +28,7 @@ OPERATORS: dict[str, Translation] = {
     **RECURRENT,
     **ACTIVATIONS,
     **ARITHMETIC,
+    **CONSTANTS,
     **REDUCTIONS,
     **SHAPES,
     **SELECTIONS,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.json import shown
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, Unknown
 from bitsmith.frontends.torch.convolution import spatial, spatial_operand
 from bitsmith.frontends.torch.selection import sliced
-from bitsmith.frontends.torch.tensor import Tensor
 from bitsmith.layers.pooling import (
     AdaptiveAveragePool,
     AdaptiveMaxPool,
@@ -82,10 +82,10 @@ def _pad(call: Call) -> Result:
     padding = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
     if all(pair == (0, 0) for pair in padding):
         return x
-    return call.emit(Pad(padding, _MODES[word], call.number("value", 0.0)), x)
+    return call.build.emit(Pad(padding, _MODES[word], call.number("value", 0.0)), x)
 
 
-def _sizes(call: Call, x: Tensor, rank: int) -> tuple[int, ...]:
+def _sizes(call: Call, x: Value, rank: int) -> tuple[int, ...]:
     """The new lengths.
 
     torch places elements by a scale factor that is given, not by the lengths that follow from it.

@@ -10,24 +10,23 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.torch.activations import softmax
-from bitsmith.frontends.torch.archive import BOOL
-from bitsmith.frontends.torch.arithmetic import hiding
-from bitsmith.frontends.torch.call import Call, Result, Translation, constant, scalar
-from bitsmith.frontends.torch.tensor import Batch, Tensor
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.frontends.ops.activations import softmax
+from bitsmith.frontends.ops.arithmetic import add, add_scaled
+from bitsmith.frontends.ops.masks import hides, hiding, masked_sum
+from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.merge import Add
 
 
-def _dense(call: Call, x: Tensor, kernel: Floats, bias: Floats | None) -> Tensor:
+def _dense(call: Call, x: Value, kernel: Floats, bias: Floats | None) -> Value:
     """``x @ kernel + bias`` over the last axis."""
     x.axis(-1)
     if not x.shape:
         raise UnsupportedError("a linear layer on scalars")
-    return call.emit(Dense(kernel, bias), x)
+    return call.build.emit(Dense(kernel, bias), x)
 
 
 def _linear(call: Call) -> Result:
@@ -36,23 +35,17 @@ def _linear(call: Call) -> Result:
 
 
 def _addmm(call: Call) -> Result:
-    if call.number("beta", 1.0) != 1.0 or call.number("alpha", 1.0) != 1.0:
-        raise UnsupportedError("addmm with factors", accepted="alpha = beta = 1")
+    """``beta * bias + alpha * x @ y``."""
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     x, y, bias = call.tensor("mat1"), call.tensor("mat2"), call.tensor("self")
-    if (
-        x.constant is None
-        and y.constant is not None
-        and y.batch is None
-        and bias.constant is not None
-        and bias.batch is None
-    ):
-        values = bias.constant
+    if x.constant is None and y.is_trained and y.constant is not None and bias.is_trained and bias.constant is not None:
+        values = beta * bias.constant
         if values.size == y.shape[-1]:
-            return _dense(call, x, y.constant, as_weights(values.reshape(-1)))
-    return call.joined(Add(), matrix_product(call, x, y, "product"), bias)
+            return _dense(call, x, as_weights(alpha * y.constant), as_weights(values.reshape(-1)))
+    return add_scaled(call.build, matrix_product(call, x, y, "product", alpha), bias, beta)
 
 
-def matrix_product(call: Call, x: Tensor, y: Tensor, suffix: str = "", scale: float = 1.0) -> Tensor:
+def matrix_product(call: Call, x: Value, y: Value, suffix: str = "", scale: float = 1.0) -> Value:
     """``x @ y`` as torch means it: vectors count as matrices, leading axes broadcast."""
     if not x.rank or not y.rank:
         raise UnsupportedError("a matrix product with a number", accepted="tensors with axes")
@@ -64,8 +57,8 @@ def matrix_product(call: Call, x: Tensor, y: Tensor, suffix: str = "", scale: fl
 
 
 def contracted(
-    call: Call, terms: Sequence[str], result: str, tensors: Sequence[Tensor], suffix: str = "", scale: float = 1.0
-) -> Tensor:
+    call: Call, terms: Sequence[str], result: str, tensors: Sequence[Value], suffix: str = "", scale: float = 1.0
+) -> Value:
     """An Einstein sum of one or two tensors, whose axes of size 1 broadcast."""
     large = {
         label
@@ -100,7 +93,7 @@ def _left_out(term: str, label: str) -> str:
     return term.replace(label, "") if label else term
 
 
-def _thinned(call: Call, term: str, x: Tensor, large: Set[str]) -> tuple[str, Tensor]:
+def _thinned(call: Call, term: str, x: Value, large: Set[str]) -> tuple[str, Value]:
     """A term without the axes of size 1 that broadcast to ``large`` ones of the other tensor."""
     gone = [
         dim
@@ -111,22 +104,24 @@ def _thinned(call: Call, term: str, x: Tensor, large: Set[str]) -> tuple[str, Te
         return term, x
     batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
     dims = tuple(size for dim, size in enumerate(x.dims) if dim not in gone)
-    return "".join(label for dim, label in enumerate(term) if dim not in gone), call.viewed(x, dims, batch, "thin")
+    return "".join(label for dim, label in enumerate(term) if dim not in gone), call.build.viewed(
+        x, dims, batch, "thin"
+    )
 
 
-def _product(call: Call, named: Sequence[tuple[str, Tensor]], result: str, suffix: str, scale: float) -> Tensor:
+def _product(call: Call, named: Sequence[tuple[str, Value]], result: str, suffix: str, scale: float) -> Value:
     variables = [(term, x) for term, x in named if x.constant is None or x.batch is not None]
     trained = [(term, x.constant) for term, x in named if x.constant is not None and x.batch is None]
     if not trained or not variables:
         equation = f"{','.join(term for term, _ in named)}->{result}"
-        return call.emit(Einsum(equation, scale), *(x for _, x in named), suffix=suffix)
+        return call.build.emit(Einsum(equation, scale), *(x for _, x in named), suffix=suffix)
     ((term, x),), ((kernel_term, kernel),) = variables, trained
     kernel = as_weights(kernel * scale)
     if kernel.ndim == 2 and term and kernel_term[0] == term[-1] and result == term[:-1] + kernel_term[1]:
-        return call.emit(Dense(kernel), x, suffix=suffix)
+        return call.build.emit(Dense(kernel), x, suffix=suffix)
     if kernel.ndim == 2 and term and kernel_term[1] == term[-1] and result == term[:-1] + kernel_term[0]:
-        return call.emit(Dense(as_weights(kernel.T)), x, suffix=suffix)
-    return call.emit(EinsumDense(f"{term},{kernel_term}->{result}", kernel), x, suffix=suffix)
+        return call.build.emit(Dense(as_weights(kernel.T)), x, suffix=suffix)
+    return call.build.emit(EinsumDense(f"{term},{kernel_term}->{result}", kernel), x, suffix=suffix)
 
 
 def _matmul(call: Call) -> Result:
@@ -138,10 +133,9 @@ def _matrix_by_vector(call: Call) -> Result:
 
 
 def _baddbmm(call: Call) -> Result:
-    if call.number("beta", 1.0) != 1.0:
-        raise UnsupportedError("baddbmm with a beta", accepted="beta = 1")
+    """``beta * bias + alpha * x @ y``."""
     found = matrix_product(call, call.tensor("batch1"), call.tensor("batch2"), "product", call.number("alpha", 1.0))
-    return call.joined(Add(), found, call.tensor())
+    return add_scaled(call.build, found, call.tensor(), call.number("beta", 1.0))
 
 
 def _einsum(call: Call) -> Result:
@@ -174,34 +168,30 @@ def _attention(call: Call) -> Result:
     terms = (leading[len(leading) - query.rank + 2 :] + "id", leading[len(leading) - key.rank + 2 :] + "jd")
     scores = contracted(call, terms, f"{leading}ij", (query, key), "scores", scale)
     if call.flag("is_causal"):
-        mask = constant(np.tri(scores.dims[-2], scores.dims[-1]))
-        scores = hiding(call, scores, mask)
+        scores = hiding(call.build, scores, constant(np.tri(scores.dims[-2], scores.dims[-1])))
     if call.given("attn_mask"):
         scores = _masked(call, scores)
-    found = softmax(call, scores, -1, "softmax")
+    found = softmax(call.build.within("softmax"), scores, -1)
     return matrix_product(call, found, value)
 
 
-def _masked(call: Call, scores: Tensor) -> Tensor:
+def _masked(call: Call, scores: Value) -> Value:
     """``scores`` with the mask, which has truth values or what is added."""
     mask = call.tensor("attn_mask")
     if mask.constant is None:
         raise UnsupportedError("a mask that is computed from the inputs", accepted="constant masks")
-    if call.dtype_of("attn_mask") == BOOL:
-        return hiding(call, scores, mask)
-    hidden = np.isneginf(mask.constant)
-    rest = np.where(hidden, 0.0, mask.constant)
-    if bool(np.any(rest != 0.0)):
-        added = call.affine(scores, scalar(1.0), replace(mask, value=as_weights(rest)), "masked")
-        scores = replace(added, hidden=scores.hidden)
-    return hiding(call, scores, replace(mask, value=as_weights(~hidden))) if bool(np.any(hidden)) else scores
+    if mask.kind is Kind.BOOL:
+        return hiding(call.build, scores, mask)
+    if hides(mask):
+        return masked_sum(call.build.within("masked"), scores, mask, add)
+    return replace(add(call.build.within("masked"), replace(scores, mask=None), mask), mask=scores.mask)
 
 
 def _embedding(call: Call) -> Result:
     table, x = call.weight("weight"), call.tensor("indices")
     if x.batch is not None and x.batch.merged > 1:
         raise UnsupportedError("an embedding of a batch that is merged with other axes", accepted="the batch by itself")
-    return call.emit(Embedding(table), x)
+    return call.build.emit(Embedding(table), x)
 
 
 def _weight_norm(call: Call) -> Result:

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.keras.json import shown
-from bitsmith.frontends.keras.refusals import Refusal, refusal_error, refused
-from bitsmith.frontends.names import UniqueNames
+from bitsmith.frontends.builder.builder import Builder, Draft, Emitted
+from bitsmith.frontends.builder.names import UniqueNames
+from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.value import Batch, Value, checked_elements, sample_shape
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.archive import Archive, open_archive
-from bitsmith.frontends.torch.call import Call, Emission, Emitted, Unknown, Value, checked_elements
+from bitsmith.frontends.torch.call import Call, Item, Unknown
 from bitsmith.frontends.torch.graph import Graph, InputSpec, Module, Node, read_graph, references
 from bitsmith.frontends.torch.live import Example, InputShapes, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import OPERATORS, changed_in_place, is_check, translation_of, unknown
-from bitsmith.frontends.torch.tensor import Batch, Tensor, sample_shape
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
 
@@ -110,10 +110,11 @@ class _Reading:
         self._graph = graph
         self._where = where
         self._samples = _samples(graph, where)
-        self._emission = Emission()
+        self._draft = Draft()
+        self._origins: list[Node] = []
         self._used = frozenset(graph.outputs) | {name for node in graph.nodes for name in references(node)}
-        self._values: dict[str, Value] = {
-            name: Tensor(values, values.shape, None, label) for name, (label, values) in graph.constants.items()
+        self._values: dict[str, Item] = {
+            name: Value(values, values.shape, None, label) for name, (label, values) in graph.constants.items()
         }
         self._refusals: dict[tuple[str, str], Refusal] = {}
 
@@ -130,18 +131,18 @@ class _Reading:
         outputs = [self._output(name) for name in self._graph.outputs]
         if not outputs:
             raise UnsupportedError("a model without results", where=self._where)
-        kept = self._needed(inputs, outputs)
+        kept = self._draft.needed([*inputs, *outputs])
         names = self._names(kept)
         nodes = tuple(
             NetworkNode(
                 names[number],
                 node.layer,
                 tuple(names[k] for k in node.inputs),
-                _source(node),
+                _source(node, self._origins[node.origin]),
                 order=node.order,
                 inner=node.inner,
             )
-            for number, node in enumerate(self._emission.nodes)
+            for number, node in enumerate(self._draft.nodes)
             if number in kept
         )
         return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs))
@@ -172,8 +173,8 @@ class _Reading:
                 remedy="give the input the shape (1,)",
             )
         origin = Node(spec.name, "", {}, (spec.name,), Module("", "", ""))
-        number = self._emission.add(Emitted(Input(shape, spec.is_integer), (), origin), ())
-        self._values[spec.name] = Tensor(number, shape, batch)
+        number = self._draft.add(Emitted(Input(shape, spec.is_integer), (), self._origin(origin)))
+        self._values[spec.name] = Value(number, shape, batch)
         return number
 
     def _translate(self, node: Node) -> None:
@@ -190,7 +191,8 @@ class _Reading:
             return
         if behind:  # an operator that is refused
             return
-        call = Call(node, self._values, self._graph.dtypes, self._samples, self._emission, self._used, self._where)
+        build = Builder(self._draft, self._origin(node), self._where, self._samples)
+        call = Call(node, self._values, self._graph.dtypes, build, self._used)
         try:
             with np.errstate(all="ignore"):  # what overflows is found where it is used
                 result = translation.read(call)
@@ -208,10 +210,10 @@ class _Reading:
     def _refuse(self, node: Node, refusal: Refusal) -> None:
         self._refusals.setdefault((refusal.name, refusal.reason), refusal)
 
-    def _consistent(self, name: str, value: Value) -> Value:
+    def _consistent(self, name: str, value: Item) -> Item:
         """``value``, if its axes are what the file says that torch computed."""
         sizes = self._graph.sizes.get(name)
-        if not isinstance(value, Tensor) or sizes is None:
+        if not isinstance(value, Value) or sizes is None:
             return value
         wanted = list(sizes)
         dims: list[int | None] = list(value.dims)
@@ -232,7 +234,7 @@ class _Reading:
             raise UnsupportedError(
                 f"the result {shown(name)}: {value.why}", where=self._where, accepted="other results"
             )
-        if not isinstance(value, Tensor) or value.hidden is not None:
+        if not isinstance(value, Value) or value.mask is not None:
             raise UnsupportedError(f"the result {shown(name)}", where=self._where, accepted="tensors of finite numbers")
         if value.batch is None:
             raise UnsupportedError(
@@ -244,36 +246,34 @@ class _Reading:
                 where=self._where,
                 accepted="an axis of its own for the batch",
             )
-        if isinstance(value.value, int):
-            return value.value
+        if isinstance(value.node, int):
+            return value.node
         origin = Node(name, "", {}, (name,), Module("", "", ""))
-        return self._emission.add(Emitted(Constant(value.value), (), origin), ())
+        return self._draft.add(Emitted(Constant(value.node), (), self._origin(origin)))
 
-    def _needed(self, inputs: Sequence[int], outputs: Sequence[int]) -> set[int]:
-        needed = {*inputs, *outputs}
-        for number in range(len(self._emission.nodes) - 1, -1, -1):
-            if number in needed:
-                needed.update(self._emission.nodes[number].inputs)
-        return needed
+    def _origin(self, node: Node) -> int:
+        """The number of a node, for what is emitted for it."""
+        self._origins.append(node)
+        return len(self._origins) - 1
 
-    def _names(self, kept: set[int]) -> dict[int, str]:
+    def _names(self, kept: Sequence[int]) -> dict[int, str]:
         """A name for each node that is kept.
 
         Of what one call of one of torch's own modules becomes, the last that is no wiring has the module's path; of attention
         that also gives its weights, the result.
         """
         names = UniqueNames()
-        nodes = self._emission.nodes
+        nodes = self._draft.nodes
         found = {
-            number: names.take(nodes[number].origin.name)
-            for number in sorted(kept)
+            number: names.take(self._origins[nodes[number].origin].name)
+            for number in kept
             if isinstance(nodes[number].layer, Input)
         }
-        numbers = [number for number in sorted(kept) if number not in found]
-        for module, run in groupby(numbers, lambda number: nodes[number].origin.module):
+        numbers = [number for number in kept if number not in found]
+        for module, run in groupby(numbers, lambda number: self._origins[nodes[number].origin].module):
             members = list(run)
             if not module.built_in:
-                for _, ours in groupby(members, lambda number: id(nodes[number].origin)):
+                for _, ours in groupby(members, lambda number: nodes[number].origin):
                     self._name_group(list(ours), found, names)
                 continue
             self._name_group(members, found, names)
@@ -281,27 +281,27 @@ class _Reading:
 
     def _name_group(self, members: list[int], found: dict[int, str], names: UniqueNames) -> None:
         """Names of the nodes of one call of a module, or of one operator outside of them."""
-        nodes = self._emission.nodes
+        nodes = self._draft.nodes
         for number in members:
             if nodes[number].label:
                 found[number] = names.take(nodes[number].label)
         rest = [k for k in members if not nodes[k].label]
         if not rest:
             return
-        origin = nodes[rest[0]].origin
-        several = len({id(nodes[k].origin) for k in rest}) > 1
+        origin = self._origins[nodes[rest[0]].origin]
+        several = len({nodes[k].origin for k in rest}) > 1
         proper = [k for k in rest if not isinstance(nodes[k].layer, _WIRING)] or rest
         ends = self._ends(rest, [k for k in proper if not nodes[k].suffix])
         main = ends[-1] if ends else proper[-1] if origin.module.built_in else None
         name = names.take(_called(origin))
         for number in rest:
-            parts = (_operator(nodes[number].origin) if several else "", nodes[number].suffix)
+            parts = (_operator(self._origins[nodes[number].origin]) if several else "", nodes[number].suffix)
             suffix = "_".join(filter(None, parts))
             found[number] = name if number == main else names.take(f"{name}_{suffix}" if suffix else name)
 
     def _ends(self, members: Sequence[int], proper: Sequence[int]) -> list[int]:
         """Those of ``proper`` that no other depends on within ``members``; of several, those with weights come last."""
-        nodes, within = self._emission.nodes, frozenset(members)
+        nodes, within = self._draft.nodes, frozenset(members)
         used: set[int] = set()
         for number in sorted(members, reverse=True):
             if number in proper or number in used:
@@ -339,8 +339,6 @@ def _kind(node: Node) -> str:
     return f"{node.module.kind}, {_operator(node)}" if node.module.built_in else _operator(node)
 
 
-def _source(node: Emitted) -> str:
+def _source(node: Emitted, origin: Node) -> str:
     """The module's class; of what is computed otherwise our name."""
-    if isinstance(node.layer, Layer) and node.origin.module.built_in and not node.suffix:
-        return node.origin.module.kind
-    return node.layer.kind
+    return origin.module.kind if origin.module.built_in and not node.suffix else node.layer.kind

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, Unknown
 from bitsmith.frontends.torch.selection import picked
 from bitsmith.frontends.torch.shape import with_axis
-from bitsmith.frontends.torch.tensor import Batch, Tensor
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.merge import Concatenate
@@ -33,21 +33,21 @@ class _Stack:
     call: Call
     cells: tuple[Recurrent, ...]
     directions: int
-    initial: tuple[Tensor, ...]
+    initial: tuple[Value, ...]
 
-    def states(self, number: int, place: str) -> tuple[Tensor, ...]:
+    def states(self, number: int, place: str) -> tuple[Value, ...]:
         """The initial states of a cell; none stand for zeros."""
         if all(x.constant is not None and not bool(np.any(x.constant)) for x in self.initial):
             return ()
         return tuple(picked(self.call, x, 0, number, f"{place}initial{k or ''}") for k, x in enumerate(self.initial))
 
-    def results(self, x: Tensor) -> tuple[Tensor | Unknown, ...]:
+    def results(self, x: Value) -> tuple[Value | Unknown, ...]:
         """The sequence of the last layer, and the last states of all."""
-        last: list[list[Tensor]] = [[] for _ in self.initial]
+        last: list[list[Value]] = [[] for _ in self.initial]
         for layer in range(len(self.cells) // self.directions):
             final = (layer + 1) * self.directions == len(self.cells)
             place = "" if final else f"layer{layer}"
-            found: list[Tensor] = []
+            found: list[Value] = []
             for direction in range(self.directions):
                 number = layer * self.directions + direction
                 name = "_".join(
@@ -57,26 +57,26 @@ class _Stack:
                 states = self.states(number, f"{name}_" if name else "")
                 back = direction == 1
                 sequences = replace(cell, return_sequences=True, go_backwards=back, reversed_result=back)
-                found.append(self.call.emit(sequences, x, *states, suffix=name, batch=x.batch))
+                found.append(self.call.build.emit(sequences, x, *states, suffix=name))
                 self._note(replace(cell, go_backwards=back), (x, *states), name, last)
-            x = found[0] if self.directions == 1 else self.call.emit(Concatenate(-1), *found, suffix=place)
+            x = found[0] if self.directions == 1 else self.call.build.emit(Concatenate(-1), *found, suffix=place)
         return (x, *(self._stacked(states, ("states", "cell_states")[k]) for k, states in enumerate(last)))
 
-    def _note(self, cell: Recurrent, operands: Sequence[Tensor], name: str, last: Sequence[list[Tensor]]) -> None:
+    def _note(self, cell: Recurrent, operands: Sequence[Value], name: str, last: Sequence[list[Value]]) -> None:
         """Adds the states after the last step to ``last``, as far as they are used."""
         shown: tuple[Layer, ...] = (cell, replace(cell, of_cell=True)) if isinstance(cell, LSTM) else (cell,)
         for k, layer in enumerate(shown):
             if self.call.is_used(k + 1):
                 suffix = "_".join(filter(None, (name, ("state", "cell_state")[k])))
-                last[k].append(self.call.emit(layer, *operands, suffix=suffix, batch=Batch(0)))
+                last[k].append(replace(self.call.build.emit(layer, *operands, suffix=suffix), batch=Batch(0)))
 
-    def _stacked(self, states: Sequence[Tensor], suffix: str) -> Tensor | Unknown:
+    def _stacked(self, states: Sequence[Value], suffix: str) -> Value | Unknown:
         """States (layers * directions, batch, units)."""
         if not states:
             return Unknown()
         if len(states) == 1:
             return with_axis(self.call, states[0], 0)
-        return replace(self.call.emit(Stack(0), *states, suffix=suffix), batch=Batch(1))
+        return replace(self.call.build.emit(Stack(0), *states, suffix=suffix), batch=Batch(1))
 
 
 def _cell(
@@ -112,7 +112,7 @@ def _recurrent(kind: type[SimpleRNN | LSTM | GRU], activation: Layer = TANH) -> 
         x = x.plain(0 if call.flag("batch_first") else 1)
         directions, layers = 1 + int(call.flag("bidirectional")), call.integer("num_layers", 1)
         states = call.tensors("hx") if kind is LSTM else (call.tensor("hx"),)
-        initial = tuple(call.per_sample(state, Batch(1)) for state in states)
+        initial = tuple(call.build.per_sample(state, Batch(1)) for state in states)
         each = 4 if call.flag("has_biases", True) else 2
         params = call.tensors("params")
         if not 1 <= layers <= _MAX_LAYERS or len(initial) != len(kind.states):

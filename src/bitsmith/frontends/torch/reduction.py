@@ -6,14 +6,14 @@ import math
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.torch.arithmetic import ARITHMETIC, ZERO
-from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, scalar
-from bitsmith.frontends.torch.tensor import Batch, Tensor
+from bitsmith.frontends.builder.value import ZERO, Batch, Value, constant
+from bitsmith.frontends.torch.arithmetic import ARITHMETIC
+from bitsmith.frontends.torch.call import Call, Result, Translation, Translator
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
 
 
-def _dims(call: Call, x: Tensor) -> tuple[int, ...]:
+def _dims(call: Call, x: Value) -> tuple[int, ...]:
     """torch's axes that are reduced."""
     dims = call.integers("dim")
     if not dims and not call.given("dim") and x.batch is not None:
@@ -23,20 +23,20 @@ def _dims(call: Call, x: Tensor) -> tuple[int, ...]:
     return tuple(x.counted(dim) for dim in dims) or tuple(range(x.rank))
 
 
-def _after(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Batch | None:
+def _after(x: Value, dims: tuple[int, ...], keepdim: bool) -> Batch | None:
     """Where the batch is when ``dims`` are reduced."""
     if x.batch is None or keepdim:
         return x.batch
     return x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in set(dims)))
 
 
-def _reduced(call: Call, reduction: Reduction, suffix: str = "") -> Tensor:
+def _reduced(call: Call, reduction: Reduction, suffix: str = "") -> Value:
     x = call.tensor()
     dims, keepdim = _dims(call, x), call.flag("keepdim")
     axes = tuple(x.axis(dim) for dim in dims)
     if not x.shape:
         return x
-    return replace(call.emit(Reduce(reduction, axes, keepdim), x, suffix=suffix), batch=_after(x, dims, keepdim))
+    return replace(call.build.emit(Reduce(reduction, axes, keepdim), x, suffix=suffix), batch=_after(x, dims, keepdim))
 
 
 def _reduction(reduction: Reduction) -> Translation:
@@ -55,7 +55,7 @@ def _extreme(reduction: Reduction, *, least: bool) -> Translation:
     return Translation(read, "Reduce and ArgMax")
 
 
-def _arg(call: Call, *, least: bool, suffix: str = "") -> Tensor:
+def _arg(call: Call, *, least: bool, suffix: str = "") -> Value:
     x = call.tensor()
     if not call.given("dim"):
         raise UnsupportedError(
@@ -64,7 +64,7 @@ def _arg(call: Call, *, least: bool, suffix: str = "") -> Tensor:
             remedy="flatten(1) and argmax(1)",
         )
     dims, keepdim = (x.counted(call.integer("dim")),), call.flag("keepdim")
-    found = call.emit(ArgMax(x.axis(dims[0]), keepdim, least), x, suffix=suffix)
+    found = call.build.emit(ArgMax(x.axis(dims[0]), keepdim, least), x, suffix=suffix)
     return replace(found, batch=_after(x, dims, keepdim))
 
 
@@ -85,7 +85,7 @@ def _spread(reduction: Reduction) -> Translator:
         if factor == 1.0:
             return _reduced(call, reduction)
         factor = math.sqrt(factor) if reduction is Reduction.DEVIATION else factor
-        return call.affine(_reduced(call, reduction, "biased"), scalar(factor), ZERO)
+        return call.build.affine(_reduced(call, reduction, "biased"), constant(factor), ZERO)
 
     return read
 
@@ -100,7 +100,7 @@ def _norm(call: Call) -> Result:
 def _cumulative(call: Call) -> Result:
     x = call.tensor()
     layer: Layer = CumulativeSum(x.axis(call.integer("dim")))
-    return call.emit(layer, x)
+    return call.build.emit(layer, x)
 
 
 REDUCTIONS: dict[str, Translation] = {

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value, checked_elements
 from bitsmith.frontends.torch.archive import BOOL
-from bitsmith.frontends.torch.call import Call, Result, Translation, checked_elements
+from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.frontends.torch.graph import Ref
 from bitsmith.frontends.torch.shape import expanded, with_axis
-from bitsmith.frontends.torch.tensor import Size, Tensor
+from bitsmith.frontends.torch.sizes import Size
 from bitsmith.layers.merge import Concatenate
 from bitsmith.layers.shape import Gather, Slice, Stack
 
@@ -42,19 +43,19 @@ def _repeat_interleave(call: Call) -> Result:
     return _gathered(call, x, [k for k in range(x.shape[axis]) for _ in range(count)], axis)
 
 
-def _gathered(call: Call, x: Tensor, indices: Sequence[int], axis: int, suffix: str = "") -> Tensor:
+def _gathered(call: Call, x: Value, indices: Sequence[int], axis: int, suffix: str = "") -> Value:
     shape = (*x.shape[:axis], len(indices), *x.shape[axis + 1 :])
     checked_elements(shape)
-    return replace(call.emit(Gather(tuple(indices), axis), x, suffix=suffix), batch=x.batch)
+    return replace(call.build.emit(Gather(tuple(indices), axis), x, suffix=suffix), batch=x.batch)
 
 
-def sliced(call: Call, x: Tensor, axis: int, picked: range, suffix: str = "") -> Tensor:
+def sliced(call: Call, x: Value, axis: int, picked: range, suffix: str = "") -> Value:
     """The elements ``picked`` of an axis of a sample."""
     if len(picked) == x.shape[axis] and picked.step > 0:
         return x
     starts, stops, steps = [0] * len(x.shape), list(x.shape), [1] * len(x.shape)
     starts[axis], stops[axis], steps[axis] = picked.start, picked.stop, picked.step
-    return replace(call.emit(Slice(tuple(starts), tuple(stops), tuple(steps)), x, suffix=suffix), batch=x.batch)
+    return replace(call.build.emit(Slice(tuple(starts), tuple(stops), tuple(steps)), x, suffix=suffix), batch=x.batch)
 
 
 def _slice(call: Call) -> Result:
@@ -63,7 +64,9 @@ def _slice(call: Call) -> Result:
     start, step = call.argument("start") or 0, call.integer("step", 1)
     end = call.argument("end")
     if x.batch is not None and dim == x.batch.axis:
-        samples = isinstance(end, Ref) or end is None or (isinstance(end, int) and end >= (call.samples or _OPEN_END))
+        samples = (
+            isinstance(end, Ref) or end is None or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END))
+        )
         if start == 0 and step == 1 and samples:
             return x
     axis = x.axis(dim)
@@ -87,19 +90,19 @@ def _select(call: Call) -> Result:
     return picked(call, x, call.integer("dim"), call.integer("index"))
 
 
-def picked(call: Call, x: Tensor, dim: int, index: int, suffix: str = "") -> Tensor:
+def picked(call: Call, x: Value, dim: int, index: int, suffix: str = "") -> Value:
     """The elements at ``index`` of an axis, which disappears."""
     axis, dim = x.axis(dim), x.counted(dim)
     size = x.shape[axis]
     if not -size <= index < size:
         raise UnsupportedError(f"index {index} of an axis of {size} elements")
-    part = call.stacked(x, axis, index % size)
+    part = call.build.stacked(x, axis, index % size)
     if part is not None and part.batch is not None:
         batch = x.batch
         return replace(part, batch=None if batch is None else batch.at(batch.axis - int(dim < batch.axis)))
     inner = sliced(call, x, axis, range(index % size, index % size + 1), "_".join(filter(None, (suffix, "slice"))))
     batch = None if x.batch is None else x.batch.at(x.batch.axis - int(dim < x.batch.axis))
-    return call.viewed(inner, (*x.dims[:dim], *x.dims[dim + 1 :]), batch, suffix)
+    return call.build.viewed(inner, (*x.dims[:dim], *x.dims[dim + 1 :]), batch, suffix)
 
 
 def _index_select(call: Call) -> Result:
@@ -113,7 +116,7 @@ def _index(call: Call) -> Result:
     given = [(dim, item) for dim, item in enumerate(listed if isinstance(listed, tuple) else ()) if item is not None]
     values = call.values.get(given[0][1].name) if len(given) == 1 and isinstance(given[0][1], Ref) else None
     if (
-        not isinstance(values, Tensor)
+        not isinstance(values, Value)
         or values.constant is None
         or values.constant.ndim != 1
         or values.batch is not None
@@ -159,16 +162,16 @@ def _cat(call: Call) -> Result:
         raise UnsupportedError("a concatenation of nothing")
     tensors = _per_sample(call, tensors)
     axis = _common(call, tensors, call.integer("dim", 0))
-    return tensors[0] if len(tensors) == 1 else call.emit(Concatenate(axis), *tensors)
+    return tensors[0] if len(tensors) == 1 else call.build.emit(Concatenate(axis), *tensors)
 
 
-def _per_sample(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+def _per_sample(call: Call, tensors: Sequence[Value]) -> list[Value]:
     """The tensors, of which constants may have to be taken as those of each sample."""
     batch = next((x.batch for x in tensors if x.batch is not None), None)
-    return [x if batch is None else call.per_sample(x, batch) for x in tensors]
+    return [x if batch is None else call.build.per_sample(x, batch) for x in tensors]
 
 
-def _common(call: Call, tensors: Sequence[Tensor], dim: int) -> int:
+def _common(call: Call, tensors: Sequence[Value], dim: int) -> int:
     """The axis ``dim`` of samples, if the batch is at one place in all tensors."""
     if len({x.batch for x in tensors}) != 1 or len({x.rank for x in tensors}) != 1:
         raise UnsupportedError(
@@ -186,15 +189,15 @@ def _stack(call: Call) -> Result:
     if raised:
         if len({x.rank for x in tensors}) != 1 or any(x.batch is not None for x in tensors):
             raise UnsupportedError(f"a stack of axes {[x.dims for x in tensors]}", accepted="tensors of the same axes")
-        return raised[0] if len(raised) == 1 else call.emit(Concatenate(dim), *raised)
+        return raised[0] if len(raised) == 1 else call.build.emit(Concatenate(dim), *raised)
     _common(call, tensors, _other_axis(tensors[0]))
     batch = tensors[0].batch
     moved = None if batch is None else batch.at(batch.axis + int(dim <= batch.axis))
     gone = int(batch is not None and batch.merged == 1 and dim > batch.axis)
-    return replace(call.emit(Stack(dim - gone), *tensors), batch=moved)
+    return replace(call.build.emit(Stack(dim - gone), *tensors), batch=moved)
 
 
-def _other_axis(x: Tensor) -> int:
+def _other_axis(x: Value) -> int:
     """Any axis that is not the batch's."""
     return next((dim for dim in range(x.rank) if x.batch is None or dim != x.batch.axis), 0)
 

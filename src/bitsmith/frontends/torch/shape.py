@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.torch.call import Call, Result, Translation, checked_elements
-from bitsmith.frontends.torch.tensor import Batch, Size, Tensor, reshaped
+from bitsmith.frontends.builder.value import Batch, Value, checked_elements
+from bitsmith.frontends.torch.call import Call, Result, Translation
+from bitsmith.frontends.torch.sizes import Size, reshaped
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Broadcast, Flatten, Identity
 
 
 def _same(call: Call) -> Result:
     """What is the identity at inference and needs no node."""
-    return call.tensor(next(iter(call.node.arguments)), hidden=True)
+    return call.tensor(next(iter(call.node.arguments)))
 
 
 def _dropout(call: Call) -> Result:
@@ -23,19 +24,19 @@ def _dropout(call: Call) -> Result:
         raise UnsupportedError(
             "dropout while training", accepted="evaluation", remedy="call model.eval() before the export"
         )
-    return call.emit(Identity(), call.tensor("input"))
+    return call.build.emit(Identity(), call.tensor("input"))
 
 
-def _viewed(call: Call, x: Tensor, sizes: Sequence[Size]) -> Tensor:
-    return call.viewed(x, *reshaped(x, sizes, call.samples))
+def _viewed(call: Call, x: Value, sizes: Sequence[Size]) -> Value:
+    return call.build.viewed(x, *reshaped(x, sizes, call.build.samples))
 
 
 def _view(call: Call) -> Result:
     x = call.tensor()
     sizes = call.sizes("size" if call.given("size") else "shape")
-    dims, batch = reshaped(x, sizes, call.samples)
+    dims, batch = reshaped(x, sizes, call.build.samples)
     flat = batch == Batch(0) and len(dims) == 2
-    return call.viewed(x, dims, batch, layer=Flatten() if flat else None)
+    return call.build.viewed(x, dims, batch, layer=Flatten() if flat else None)
 
 
 def _view_as(call: Call) -> Result:
@@ -45,28 +46,28 @@ def _view_as(call: Call) -> Result:
     return _viewed(call, x, _sizes(call, other))
 
 
-def _sizes(call: Call, x: Tensor) -> list[Size]:
+def _sizes(call: Call, x: Value) -> list[Size]:
     """The sizes that torch sees."""
     sizes = [Size(n) for n in x.dims]
     if x.batch is not None:
         count = x.dims[x.batch.axis]
-        sizes[x.batch.axis] = Size(count, True) if call.samples is None else Size(count * call.samples)
+        sizes[x.batch.axis] = Size(count, True) if call.build.samples is None else Size(count * call.build.samples)
     return sizes
 
 
 def _flatten(call: Call) -> Result:
     x = call.tensor()
     if x.rank == 0:
-        return call.viewed(x, (1,), None)
+        return call.build.viewed(x, (1,), None)
     first, last = x.counted(call.integer("start_dim", 0)), x.counted(call.integer("end_dim", -1))
     if first > last:
         raise UnsupportedError(f"flatten from axis {first} to axis {last}")
     sizes = _sizes(call, x)
     merged = sizes[first : last + 1]
     one = Size(math.prod(size.count for size in merged), any(size.batched for size in merged))
-    dims, batch = reshaped(x, [*sizes[:first], one, *sizes[last + 1 :]], call.samples)
+    dims, batch = reshaped(x, [*sizes[:first], one, *sizes[last + 1 :]], call.build.samples)
     flat = batch == Batch(0) and len(dims) == 2
-    return call.viewed(x, dims, batch, layer=Flatten() if flat else None)
+    return call.build.viewed(x, dims, batch, layer=Flatten() if flat else None)
 
 
 def _unflatten(call: Call) -> Result:
@@ -82,7 +83,7 @@ def _unflatten(call: Call) -> Result:
 
 def _squeeze(call: Call) -> Result:
     x = call.tensor()
-    if call.samples == 1 and x.batch is not None and not call.given("dim"):
+    if call.build.samples == 1 and x.batch is not None and not call.given("dim"):
         raise UnsupportedError(
             "squeeze of all axes, the batch of one sample included",
             accepted="squeeze of named axes",
@@ -90,22 +91,22 @@ def _squeeze(call: Call) -> Result:
         )
     dims = call.integers("dim") if call.given("dim") else tuple(range(x.rank))
     counted = {x.counted(dim) for dim in dims}
-    if call.samples == 1 and x.batch is not None and x.batch.axis in counted and x.dims[x.batch.axis] == 1:
+    if call.build.samples == 1 and x.batch is not None and x.batch.axis in counted and x.dims[x.batch.axis] == 1:
         raise UnsupportedError("squeeze of the batch axis")
     gone = {dim for dim in counted if x.dims[dim] == 1 and not (x.batch is not None and x.batch.axis == dim)}
     return _without(call, x, gone)
 
 
-def _without(call: Call, x: Tensor, gone: set[int]) -> Tensor:
+def _without(call: Call, x: Value, gone: set[int]) -> Value:
     """``x`` without axes of size 1."""
     batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
-    return call.viewed(x, tuple(size for dim, size in enumerate(x.dims) if dim not in gone), batch)
+    return call.build.viewed(x, tuple(size for dim, size in enumerate(x.dims) if dim not in gone), batch)
 
 
-def with_axis(call: Call, x: Tensor, dim: int) -> Tensor:
+def with_axis(call: Call, x: Value, dim: int) -> Value:
     """``x`` with an axis of size 1 before axis ``dim``."""
     batch = None if x.batch is None else x.batch.at(x.batch.axis + int(dim <= x.batch.axis))
-    return call.viewed(x, (*x.dims[:dim], 1, *x.dims[dim:]), batch)
+    return call.build.viewed(x, (*x.dims[:dim], 1, *x.dims[dim:]), batch)
 
 
 def _unsqueeze(call: Call) -> Result:
@@ -115,7 +116,7 @@ def _unsqueeze(call: Call) -> Result:
 
 def _permute(call: Call) -> Result:
     x = call.tensor()
-    return call.permuted(x, [x.counted(dim) for dim in call.integers("dims")])
+    return call.build.permuted(x, [x.counted(dim) for dim in call.integers("dims")])
 
 
 def _transpose(call: Call) -> Result:
@@ -125,10 +126,10 @@ def _transpose(call: Call) -> Result:
     return _swapped(call, x, first, second)
 
 
-def _swapped(call: Call, x: Tensor, first: int, second: int) -> Tensor:
+def _swapped(call: Call, x: Value, first: int, second: int) -> Value:
     perm = list(range(x.rank))
     perm[first], perm[second] = perm[second], perm[first]
-    return call.permuted(x, perm)
+    return call.build.permuted(x, perm)
 
 
 def _turned(call: Call) -> Result:
@@ -142,7 +143,7 @@ def _movedim(call: Call) -> Result:
     destination = [x.counted(dim) for dim in call.integers("destination")]
     rest = iter(dim for dim in range(x.rank) if dim not in source)
     taken = dict(zip(destination, source, strict=True))
-    return call.permuted(x, [taken[dim] if dim in taken else next(rest) for dim in range(x.rank)])
+    return call.build.permuted(x, [taken[dim] if dim in taken else next(rest) for dim in range(x.rank)])
 
 
 def _expand(call: Call) -> Result:
@@ -153,7 +154,7 @@ def _expand_as(call: Call) -> Result:
     return expanded(call, call.tensor(), _sizes(call, call.tensor("other")))
 
 
-def expanded(call: Call, x: Tensor, sizes: Sequence[Size]) -> Tensor:
+def expanded(call: Call, x: Value, sizes: Sequence[Size]) -> Value:
     """``x`` repeated along axes of size 1 and new leading ones; -1 keeps an axis."""
     if len(sizes) < x.rank:
         raise UnsupportedError(f"a tensor of axes {x.dims} repeated to {len(sizes)} axes")
@@ -174,11 +175,11 @@ def expanded(call: Call, x: Tensor, sizes: Sequence[Size]) -> Tensor:
         else:
             target.append(size.count)
     if target == list(dims):
-        return call.viewed(x, tuple(target), batch)
+        return call.build.viewed(x, tuple(target), batch)
     shape = tuple(
         n for dim, n in enumerate(target) if not (batch is not None and batch.axis == dim and batch.merged == 1)
     )
-    return replace(call.emit(Broadcast(checked_elements(shape)), x), batch=batch)
+    return replace(call.build.emit(Broadcast(checked_elements(shape)), x), batch=batch)
 
 
 def _pixel_shuffle(call: Call) -> Result:
@@ -186,9 +187,9 @@ def _pixel_shuffle(call: Call) -> Result:
     channels, height, width = _image(x)
     if r < 1 or channels % (r * r):
         raise UnsupportedError(f"{channels} channels shuffled by {r}")
-    split = call.viewed(x, (1, channels // (r * r), r, r, height, width), x.batch, "split")
-    moved = call.permuted(split, (0, 1, 4, 2, 5, 3), "permute")
-    return call.viewed(moved, (1, channels // (r * r), height * r, width * r), x.batch)
+    split = call.build.viewed(x, (1, channels // (r * r), r, r, height, width), x.batch, "split")
+    moved = call.build.permuted(split, (0, 1, 4, 2, 5, 3), "permute")
+    return call.build.viewed(moved, (1, channels // (r * r), height * r, width * r), x.batch)
 
 
 def _pixel_unshuffle(call: Call) -> Result:
@@ -196,28 +197,28 @@ def _pixel_unshuffle(call: Call) -> Result:
     channels, height, width = _image(x)
     if r < 1 or height % r or width % r:
         raise UnsupportedError(f"an image of {height} by {width} shuffled by {r}")
-    split = call.viewed(x, (1, channels, height // r, r, width // r, r), x.batch, "split")
-    moved = call.permuted(split, (0, 1, 3, 5, 2, 4), "permute")
-    return call.viewed(moved, (1, channels * r * r, height // r, width // r), x.batch)
+    split = call.build.viewed(x, (1, channels, height // r, r, width // r, r), x.batch, "split")
+    moved = call.build.permuted(split, (0, 1, 3, 5, 2, 4), "permute")
+    return call.build.viewed(moved, (1, channels * r * r, height // r, width // r), x.batch)
 
 
 def _channel_shuffle(call: Call) -> Result:
     x, groups = call.tensor().plain(), call.integer("groups")
     if groups < 1 or not x.shape or x.shape[0] % groups:
         raise UnsupportedError(f"channels of a tensor of axes {x.dims} in {groups} groups")
-    split = call.viewed(x, (1, groups, x.shape[0] // groups, *x.shape[1:]), x.batch, "split")
+    split = call.build.viewed(x, (1, groups, x.shape[0] // groups, *x.shape[1:]), x.batch, "split")
     moved = _swapped(call, split, 1, 2)
-    return call.viewed(moved, x.dims, x.batch)
+    return call.build.viewed(moved, x.dims, x.batch)
 
 
-def _image(x: Tensor) -> Shape:
+def _image(x: Value) -> Shape:
     if len(x.shape) != 3:
         raise UnsupportedError(f"a tensor of axes {x.dims}", accepted="batch, channels, height and width")
     return x.shape
 
 
 def _sym_size(call: Call) -> Result:
-    x = call.tensor(next(iter(call.node.arguments)), hidden=True)
+    x = call.tensor(next(iter(call.node.arguments)))
     return _sizes(call, x)[x.counted(call.integer("dim"))]
 
 

@@ -33,7 +33,7 @@ proc compile_sources {{folder top}} {{
     go compile
 }}
 
-# The library that has the part lies under a path of tool, vendor, family, speed and part.
+# The library that has the part is under a path of tool, vendor, family, speed and part.
 proc add_libraries {{part}} {{
     set any /PARAMETERS/*
     set path /CONFIG$any$any$any$any/PARAMETERS/$part/LIBRARIES/*/NAME

@@ -1,4 +1,4 @@
-"""What a vendor's compiler wants spelled its own way. A dialect is one value of this class in a file of its own."""
+"""The spelling that a vendor's compiler wants. A dialect is one value of this class in a file of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bitsmith.hls.dialects.spelling import Arrays, Bench, Family, Streams
 from bitsmith.hls.headers import KERNELS, STREAM_KERNELS
-from bitsmith.hls.project import Design, HlsTarget, Stage
+from bitsmith.hls.project import HlsDesign, HlsTarget, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """How a vendor's tool is started on a project.
+    """The command that starts a vendor's tool on a project.
 
     Args:
         tool: its name in messages.
@@ -63,7 +63,7 @@ class Driver:
     default: tuple[Stage, ...] = (Stage.SYNTH,)
 
 
-def _no_sources(design: Design) -> Mapping[str, str]:
+def _no_sources(design: HlsDesign) -> Mapping[str, str]:
     return {}
 
 
@@ -81,9 +81,9 @@ class Dialect:
         driver: how the tool is started.
         streams: processes that pass tokens.
         period_ns: the clock's period unless users name one, on parts that are not in :mod:`bitsmith.devices`.
-        before_loop, in_loop: what unrolls a loop, in front of it or as first line of its body; as an expression that a
+        before_loop, in_loop: what unrolls a loop, before it or as first line of its body; as an expression that a
             macro may stand for.
-        before_top: lines in front of the top function.
+        before_top: lines before the top function.
         in_top, in_layer: first lines of the top function's body, and of a layer's.
         arrays: what makes registers of arrays.
         sources: C++ that only this compiler understands, such as its kind of top function.
@@ -104,7 +104,7 @@ class Dialect:
     in_top: tuple[str, ...] = ()
     in_layer: tuple[str, ...] = ()
     arrays: Arrays = field(default=Arrays())
-    sources: Callable[[Design], Mapping[str, str]] = field(default=_no_sources)
+    sources: Callable[[HlsDesign], Mapping[str, str]] = field(default=_no_sources)
     bench: Bench = field(default=Bench())
 
     def headers(self, *, streamed: bool = False) -> Mapping[str, str]:

@@ -128,7 +128,7 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
 def _calls(top: str) -> Mapping[Stage, tuple[Call, ...]]:
     made = (f"hls_output/rtl/{top}_{top}.v", f"hls_output/reports/summary.hls.{top}.rpt")
     summary = ("hls_output/reports/summary.results.rpt",)
-    # The tool runs the test bench twice, at last with what the simulated hardware gives: that run's results stay behind.
+    # The tool runs the test bench twice, at last with what the simulated hardware gives: that run's results remain.
     results, found = "tb_data/csim_results.log", "tb_data/rtl_cosim_results.log"
     cosim = (
         Call(("shls", "-s", "cosim"), outputs=(*summary, results)),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Streams
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import Design, HlsTarget, Port, Stage
+from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage
 from bitsmith.hls.scripts import aimed_period_ns, word
 
 _CMAKE = """\
@@ -170,7 +170,7 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     return {"CMakeLists.txt": _CMAKE, "project.cmake": settings}
 
 
-def _sources(design: Design) -> dict[str, str]:
+def _sources(design: HlsDesign) -> dict[str, str]:
     top, inputs, outputs = design.top, design.inputs, design.outputs
     names = [*_numbered("in", inputs), *_numbered("out", outputs)]
     streams = [port.stream for port in (*inputs, *outputs) if port.stream]
@@ -219,7 +219,7 @@ def _drained(local: str, port: Port) -> list[str]:
 
 
 def _kernel(
-    design: Design, pipes: str, body: Sequence[str], feed: Sequence[str], drain: Sequence[str]
+    design: HlsDesign, pipes: str, body: Sequence[str], feed: Sequence[str], drain: Sequence[str]
 ) -> dict[str, str]:
     top, inputs, outputs = design.top, design.inputs, design.outputs
     parameters = [f"const {port.type_name} {local}[{port.size}]" for local, port in _numbered("in", inputs)]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from bitsmith.hls.dialects.dialect import Call, Dialect, Driver, Way
 from bitsmith.hls.dialects.spelling import AC, Arrays, Bench, Streams
 from bitsmith.hls.names import identifier
-from bitsmith.hls.project import Design, HlsTarget, Port, Stage, called
+from bitsmith.hls.project import HlsDesign, HlsTarget, Port, Stage, called
 from bitsmith.hls.scripts import aimed_period_ns, word
 
 _MAKEFILE = """\
@@ -158,7 +158,7 @@ def _scripts(target: HlsTarget) -> dict[str, str]:
     return {"Makefile": _MAKEFILE, "project.mk": settings}
 
 
-def _sources(design: Design) -> dict[str, str]:
+def _sources(design: HlsDesign) -> dict[str, str]:
     top, inputs, outputs = design.top, design.inputs, design.outputs
     parameters = [f"const {port.type_name} in{k}[{port.size}]" for k, port in enumerate(inputs)]
     parameters += [f"{port.type_name} out{k}[{port.size}]" for k, port in enumerate(outputs)]

@@ -1,4 +1,4 @@
-"""What dialects are made of: how a vendor's C++ spells numbers, arrays in registers, and test benches."""
+"""Parts of dialects: the spelling of numbers, arrays in registers, streams and test benches in a vendor's C++."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ AC = Family(
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """How an array becomes registers, all elements at once; ``{name}`` is the array's.
+    """The spelling of an array in registers, all elements at once; ``{name}`` is the array's.
 
     Args:
-        before, behind: lines around its declaration.
+        before, after: lines around its declaration.
         qualifier: what the declaration starts with.
         parameter, constant: lines at the head of a function that has it as a parameter, or reads it as a constant.
     """
 
     before: str = ""
-    behind: str = ""
+    after: str = ""
     qualifier: str = ""
     parameter: str = ""
     constant: str = ""
 
     def declared(self, name: str, declaration: str) -> list[str]:
         """Lines that declare the array called ``name``."""
-        lines = (self.before.format(name=name), f"{self.qualifier}{declaration};", self.behind.format(name=name))
+        lines = (self.before.format(name=name), f"{self.qualifier}{declaration};", self.after.format(name=name))
         return [line for line in lines if line]
 
     def head(self, parameters: tuple[str, ...], constants: tuple[str, ...] = ()) -> list[str]:
@@ -75,10 +75,10 @@ class Arrays:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What the test bench has that only the vendor's compiler knows; ``{top}`` is the name of the top function.
+    """Lines of the test bench that only the vendor's compiler knows; ``{top}`` is the name of the top function.
 
     Args:
-        include: a line in front of all others.
+        include: a line before all others.
         call: what is called in place of the top function, with its arguments.
         main: the head of the main function.
         leave: how it ends, with the exit code ``{code}``.
@@ -94,9 +94,9 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How processes that run at once are spelled, and the streams of tokens between them.
+    """The spelling of processes that run at once, and of the streams of tokens between them.
 
-    ``{token}`` is the type of a token, ``{depth}`` the places of a stream, ``{type}`` and ``{name}`` are the stream's own.
+    ``{token}`` is the type of a token, ``{depth}`` the slots of a stream, ``{type}`` and ``{name}`` are the stream's own.
 
     Args:
         types: lines that make streams known to the vendor's compiler, and to an ordinary one with our headers.
@@ -104,19 +104,19 @@ class Streams:
         input, output: a stream that the top function takes from outside, or gives; as ``type`` if empty.
         parameter: a parameter of a process, or of the top function.
         declaration: a stream.
-        before, qualifier, behind: a line in front of the declaration of a stream between processes, what that starts with,
-            and lines behind it.
+        before, qualifier, after: a line before the declaration of a stream between processes, what that starts with,
+            and lines after it.
         port: a line at the head of the top function for each stream that is a parameter of it.
-        before_top, in_top: lines in front of the top function, and at the head of its body.
-        before_process: lines in front of a process.
+        before_top, in_top: lines before the top function, and at the head of its body.
+        before_process: lines before a process.
         in_function: lines at the head of a token function, which is part of the process that calls it.
-        before_loop, in_loop: what lets a loop begin a step in every cycle, in front of it or as first line of its body. A
+        before_loop, in_loop: what lets a loop begin a step in every cycle, before it or as first line of its body. A
             process must hand on its results even while it waits for tokens (its pipeline "flushes"), or else networks with
             branches could lock up.
-        rows, registers: what a line buffer says of its ``memory[taps][gap][elements]`` and ``held[gap][elements]``.
-        memory: a line behind the declaration of the array of tokens ``{name}``.
+        rows, registers: pragmas of a line buffer for its ``memory[taps][gap][elements]`` and ``held[gap][elements]``.
+        memory: a line after the declaration of the array of tokens ``{name}``.
         rom: a line at the head of a process that reads ``{width}`` neighbours of the constant array ``{name}`` at a time.
-        start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows behind all calls; ``{name}``
+        start, finish: the call of process ``{function}`` with ``{arguments}``, and what follows after all calls; ``{name}``
             is free for what they share.
     """
 
@@ -128,7 +128,7 @@ class Streams:
     declaration: str = "{type} {name};"
     before: str = ""
     qualifier: str = ""
-    behind: str = ""
+    after: str = ""
     port: str = ""
     before_top: tuple[str, ...] = ()
     in_top: tuple[str, ...] = ()
@@ -149,5 +149,5 @@ class Streams:
 
     def between(self, type_name: str, name: str, depth: int) -> list[str]:
         """Lines that declare a stream between processes."""
-        before, behind = (lines.format(name=name, depth=depth).splitlines() for lines in (self.before, self.behind))
-        return [*before, f"{self.qualifier}{self.declared(type_name, name, depth)}", *behind]
+        before, after = (lines.format(name=name, depth=depth).splitlines() for lines in (self.before, self.after))
+        return [*before, f"{self.qualifier}{self.declared(type_name, name, depth)}", *after]

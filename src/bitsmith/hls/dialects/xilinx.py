@@ -1,4 +1,4 @@
-"""What Vivado HLS and Vitis HLS have in common: pragmas, the Tcl that both read, and Vivado on what they make."""
+"""The common parts of Vivado HLS and Vitis HLS: pragmas, the Tcl that both read, and Vivado on what they make."""
 
 from __future__ import annotations
 
@@ -112,12 +112,12 @@ def xilinx(
         in_loop='_Pragma("HLS UNROLL")',
         in_top=("#pragma HLS PIPELINE II=1",),
         in_layer=("#pragma HLS PIPELINE II=1",),
-        arrays=Arrays(behind=_PARTITIONED, parameter=_PARTITIONED, constant=_PARTITIONED),
+        arrays=Arrays(after=_PARTITIONED, parameter=_PARTITIONED, constant=_PARTITIONED),
         streams=Streams(
             types="#include <hls_stream.h>",
             type="hls::stream<{token}>",
             declaration='{type} {name}("{name}");',
-            behind="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
+            after="\n".join(line for line in ("#pragma HLS STREAM variable={name} depth={depth}", packed) if line),
             port="\n".join(line for line in ("#pragma HLS INTERFACE axis port={name}", packed) if line),
             in_top=("#pragma HLS DATAFLOW",),
             in_function=("#pragma HLS INLINE",),

@@ -106,7 +106,7 @@ OUTPUTS = _streams(DESIGN["outputs"])
 
 
 def quantize(index: int, x: Any) -> Any:
-    """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type says."""
+    """Raw values of input ``index`` for real ``x`` (frames, *shape), rounded and limited as the network's input type requires."""
     about = DESIGN["tensors"][index]
     x, shape = np.asarray(x), tuple(about["shape"])
     if x.shape[1:] != shape or not len(x):
@@ -295,7 +295,7 @@ class Registers:
             raise RuntimeError("the circuit's frames have other sizes than this driver's")
 
     def reset(self) -> None:
-        """Forget all that is in the network, and start counting anew."""
+        """Forget all that is in the network, and reset all counters."""
         self.write(self.CONTROL, 1)
         while self.read(self.STATUS) & 1:
             pass

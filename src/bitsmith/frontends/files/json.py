@@ -1,4 +1,4 @@
-"""Typed access to the JSON of a Keras model, which is untrusted: every surprise is a ``ModelFileError`` that names the place."""
+"""Typed access to the JSON of a model, which is untrusted: every surprise is a ``ModelFileError`` that names the place."""
 
 from __future__ import annotations
 

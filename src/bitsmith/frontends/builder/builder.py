@@ -1,0 +1,363 @@
+"""The builder: emits layers for the operators of a model, whatever framework it comes from.
+
+A framework reads an operator's arguments; what it means is said with the methods here and the functions of
+:mod:`bitsmith.frontends.ops`. Names come later: each emitted layer knows the operator that it comes from and a suffix, which is
+empty for the layer that has the operator's own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, checked_elements, sample_shape
+from bitsmith.layers.axis_order import Order, inverse
+from bitsmith.layers.input import Constant
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.merge import Add, Multiply
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
+from bitsmith.layers.time_distributed import over_time
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
+
+    ``source`` is what it is called in reports; by default the reader knows. ``order`` and ``inner`` are those of the network's
+    node.
+    """
+
+    layer: Layer
+    inputs: tuple[int, ...]
+    origin: int
+    suffix: str = ""
+    label: str = ""
+    source: str = ""
+    order: Order | None = None
+    inner: bool = False
+
+
+@dataclass(slots=True)
+class Draft:
+    """All layers so far, by number; ``operands`` has the values that each reads."""
+
+    nodes: list[Emitted] = field(default_factory=list)
+    operands: list[tuple[Value, ...]] = field(default_factory=list)
+    constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
+
+    def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
+        """The number of a new node."""
+        self.nodes.append(node)
+        self.operands.append(operands)
+        return len(self.nodes) - 1
+
+    def back_to(self, count: int) -> None:
+        """Forget all but the first ``count`` nodes."""
+        del self.nodes[count:], self.operands[count:]
+        self.constants = {key: entry for key, entry in self.constants.items() if entry[1] < count}
+
+    def needed(self, wanted: Sequence[int]) -> list[int]:
+        """The numbers of the nodes that ``wanted`` depend on, and their own, in order."""
+        needed = set(wanted)
+        for number in range(len(self.nodes) - 1, -1, -1):
+            if number in needed:
+                needed.update(self.nodes[number].inputs)
+        return sorted(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Emits the layers of the operator number ``origin``.
+
+    ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
+    All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
+    along a first axis that values here do not show (``TimeDistributed``). A model that was ``built`` by its framework is broken
+    where shapes do not fit.
+    """
+
+    draft: Draft
+    origin: int
+    where: str
+    samples: int | None = None
+    prefix: str = ""
+    source: str = ""
+    steps: int | None = None
+    built: bool = False
+
+    def within(self, suffix: str) -> Builder:
+        """The builder of a part: what it emits has the suffix, followed by its own."""
+        return replace(self, prefix=joined_names(self.prefix, suffix))
+
+    def emit(
+        self,
+        layer: Layer,
+        *operands: Value,
+        suffix: str = "",
+        kind: Kind = Kind.REAL,
+        source: str = "",
+        inner: bool = False,
+    ) -> Value:
+        """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
+
+        What depends on constants only is computed at once.
+        """
+        batch = next((operand.batch for operand in operands if operand.batch is not None), None)
+        shapes = [operand.shape for operand in operands]
+        shape = self._shape(layer, shapes)
+        if self.steps is not None:
+            layer = over_time(layer, shapes, self.steps)
+        for name, values in layer.weights().items():
+            if not bool(np.all(np.isfinite(values))):
+                raise ModelFileError(f"{name} overflows", where=self.where, accepted="finite weights")
+        known = [operand.constant for operand in operands]
+        if operands and all(values is not None for values in known):
+            with np.errstate(all="ignore"):
+                result = layer.reference([values[None] for values in known if values is not None])
+            return Value(as_weights(result[0]), shape, batch, operands[0].label, kind)
+        inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in operands)
+        name = joined_names(self.prefix, suffix)
+        emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner)
+        return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
+
+    def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
+        """The shape of a layer's result."""
+        try:
+            shape = layer.output_shape(shapes)
+            checked_elements(shape if self.steps is None else (self.steps, *shape))
+        except UnsupportedError as error:
+            if not self.built:
+                raise
+            raise ModelFileError(
+                f"shapes that do not fit: {error.found}", where=self.where, accepted=error.accepted
+            ) from error
+        return shape
+
+    def number(self, operand: Value, name: str = "constant") -> int:
+        """The node of a value; that of a constant is made, with the ``name``, when it is first needed."""
+        if operand.mask is not None:
+            raise UnsupportedError("minus infinity", accepted="-inf only as a mask of softmax")
+        if isinstance(operand.node, int):
+            return operand.node
+        found = self.draft.constants.get(id(operand.node))
+        if found is not None:
+            return found[1]
+        values = finite(operand.node, operand.label or "a constant", self.where)
+        name = joined_names(self.prefix, name)
+        number = self.draft.add(Emitted(Constant(values), (), self.origin, name, operand.label, "Constant"))
+        # The array is kept, so that its identity stays its own.
+        self.draft.constants[id(operand.node)] = operand.node, number
+        return number
+
+    def named(self, value: Value, before: int) -> Value:
+        """``value``; where it is one of the first ``before`` nodes, an Identity gives it the operator's name."""
+        if not isinstance(value.node, int) or value.node >= before:
+            return value
+        y = self.emit(Identity(), replace(value, mask=None), kind=value.kind)
+        return replace(y, batch=value.batch, mask=value.mask)
+
+    def each(self, layer: Layer, operand: Value, suffix: str = "") -> Value:
+        """``layer`` on each item along the first axis, which has the batch and perhaps more."""
+        if operand.is_merged:
+            layer = over_time(layer, [operand.item], operand.shape[0])
+        return self.emit(layer, operand, suffix=suffix)
+
+    def viewed(
+        self, value: Value, dims: Shape, batch: Batch | None, suffix: str = "", layer: Layer | None = None
+    ) -> Value:
+        """The same elements, in the same order, as axes ``dims``."""
+        shape = sample_shape(dims, batch)
+        if shape == value.shape:
+            return replace(value, batch=batch)
+        return replace(self.emit(layer or Reshape(shape), value, suffix=suffix, kind=value.kind), batch=batch)
+
+    def permuted(self, value: Value, perm: Sequence[int], suffix: str = "", *, inner: bool = False) -> Value:
+        """Result axis ``k`` is the model's axis ``perm[k]``."""
+        order = _within(value, perm)
+        batch = None if value.batch is None else value.batch.at(list(perm).index(value.batch.axis))
+        if order == tuple(range(len(order))):
+            return replace(value, batch=batch)
+        source = "Permute" if inner else ""
+        y = self.emit(Permute(order), value, suffix=suffix, kind=value.kind, source=source, inner=inner)
+        return replace(y, batch=batch)
+
+    def channels_last(self, x: Value) -> Value:
+        """``x`` (batch, channels, positions...) with the channels as its last axis."""
+        return self.permuted(x, (0, *range(2, len(x.item) + 1), 1), "channels_last", inner=True)
+
+    def spatial(self, x: Value, inside: Layer | Callable[[Value], Value]) -> Value:
+        """``inside``, which has its channels last, on ``x`` (batch, channels, positions...), between permutations."""
+        rank = len(x.item) - 1
+        last = self.channels_last(x)
+        first = len(self.draft.nodes)
+        y = self.each(inside, last) if isinstance(inside, Layer) else inside(last)
+        perm = (0, rank + 1, *range(1, rank + 1))
+        order = inverse(_within(y, perm))
+        if self.steps is not None:
+            order = (0, *(axis + 1 for axis in order))
+        for number in range(first, len(self.draft.nodes)):
+            node = self.draft.nodes[number]
+            if not isinstance(node.layer, Constant):
+                self.draft.nodes[number] = replace(node, order=order)
+        return self.permuted(y, perm, "channels_first", inner=True)
+
+    def reorder(self, value: Value, order: Order) -> None:
+        """Say how the result of what has just been emitted is stored."""
+        if isinstance(value.node, int):
+            order = order if self.steps is None else (0, *(axis + 1 for axis in order))
+            self.draft.nodes[value.node] = replace(self.draft.nodes[value.node], order=order)
+
+    def stacked(self, value: Value, axis: int, index: int) -> Value | None:
+        """The operand that ``index`` along ``axis`` (of a sample) of a stack is, if the value is one."""
+        if isinstance(value.node, int):
+            layer = self.draft.nodes[value.node].layer
+            if isinstance(layer, Stack) and layer.axis == axis:
+                return self.draft.operands[value.node][index]
+        return None
+
+    def per_sample(self, value: Value, batch: Batch) -> Value:
+        """A constant that a model for a fixed number of samples has as often, as one that each sample has."""
+        values = value.constant
+        axis = batch.axis
+        if value.batch is not None or values is None or self.samples is None:
+            return value
+        if not -values.ndim <= axis < values.ndim:
+            return value
+        length, rest = divmod(values.shape[axis], self.samples)
+        one = np.take(values, [0], axis)
+        if rest or (length != 1 and batch.merged == 1) or not bool(np.all(values == one)):
+            return value
+        if batch.merged > 1:
+            return replace(value, node=as_weights(one), shape=one.shape)
+        one = np.squeeze(one, axis)
+        return replace(value, node=as_weights(one), shape=one.shape, batch=batch.at(axis % values.ndim))
+
+    def aligned(self, *values: Value) -> tuple[Value, ...]:
+        """The values with their batch axes at one place, as they broadcast: from the right.
+
+        Raises:
+            MixedSamplesError: a constant that differs between samples, or batch axes at different places.
+        """
+        rank = max((value.rank for value in values), default=0)
+        computed = [value for value in values if value.batch is not None and value.constant is None]
+        with_batch = computed or [value for value in values if value.batch is not None]
+        batches = {value.batch.at(value.batch.axis - value.rank) for value in with_batch if value.batch is not None}
+        if not batches:
+            return values
+        if len(batches) > 1:
+            raise MixedSamplesError(
+                f"operands of axes {[value.dims for value in values]} whose batch axes differ",
+                accepted="operands with the batch axis at the same place",
+            )
+        (batch,) = batches
+        return tuple(self._aligned(self.per_sample(value, batch), batch, rank) for value in values)
+
+    def _aligned(self, value: Value, batch: Batch, rank: int) -> Value:
+        """``value`` with the batch where ``batch`` says, counted from the last of ``rank`` axes."""
+        axis, values = value.rank + batch.axis, value.constant
+        if value.batch is not None and value.batch != batch.at(axis):
+            value = _without_samples(value, axis)
+            values = value.constant
+        if value.batch is not None:
+            return replace(value, batch=batch.at(batch.axis + rank))
+        if axis < 0 or (value.shape[axis] == 1 and batch.merged > 1):
+            return value
+        if value.shape[axis] != 1:
+            raise MixedSamplesError(
+                f"a value of shape {value.shape}, whose axis {axis} differs between samples",
+                accepted="constants that are the same for each sample",
+            )
+        shape = (*value.shape[:axis], *value.shape[axis + 1 :])
+        if values is None:
+            return self.emit(Reshape(shape), value, suffix="sample", kind=value.kind)
+        return replace(value, node=as_weights(values.reshape(shape)), shape=shape)
+
+    def joined(self, layer: Layer, *values: Value, suffix: str = "", kind: Kind = Kind.REAL) -> Value:
+        """An element-wise ``layer`` on operands that broadcast."""
+        return self.emit(layer, *self.aligned(*values), suffix=suffix, kind=kind)
+
+    def affine(self, value: Value, scale: Value, offset: Value, suffix: str = "", *, kind: Kind | None = None) -> Value:
+        """``value * scale + offset`` for constants: one layer if they vary along one axis at most."""
+        x, factors, terms = self.aligned(value, scale, offset)
+        kind = value.kind if kind is None else kind
+        a, b = factors.constant, terms.constant
+        if a is None or b is None or x.constant is not None:
+            return self._two_steps(x, factors, terms, suffix, kind)
+        full = _broadcast(a.shape, b.shape)
+        fits = _broadcast(full, x.shape) == x.shape
+        if fits and bool(np.all(a == 1.0)) and bool(np.all(b == 0.0)):
+            return self.emit(Identity(), x, suffix=suffix, kind=kind)
+        full = (1,) * (len(x.shape) - len(full)) + full
+        axes = [axis for axis, size in enumerate(full) if size > 1]
+        if len(axes) > 1 or not x.shape or not fits:
+            return self._two_steps(x, factors, terms, suffix, kind)
+        axis = axes[0] if axes else len(x.shape) - 1
+        target = tuple(size if k == axis else 1 for k, size in enumerate(x.shape))
+        a, b = (np.broadcast_to(values, target).ravel() for values in (a, b))
+        return self.emit(BatchNormalization(as_weights(a), as_weights(b), axis), x, suffix=suffix, kind=kind)
+
+    def _two_steps(self, x: Value, scale: Value, offset: Value, suffix: str, kind: Kind) -> Value:
+        plain = _is_all(offset, 0.0, x.shape)
+        if not _is_all(scale, 1.0, x.shape):
+            name = suffix if plain else joined_names(suffix, "scaled")
+            x = self._with_operand(Multiply(), x, scale, name, joined_names(suffix, "scale"), kind)
+        return x if plain else self._with_operand(Add(), x, offset, suffix, joined_names(suffix, "offset"), kind)
+
+    def _with_operand(self, layer: Layer, x: Value, y: Value, suffix: str, name: str, kind: Kind) -> Value:
+        """``layer`` on ``x`` and ``y``; where that is a constant, its node has the name."""
+        if x.constant is None:
+            self.number(y, name)
+        return self.emit(layer, x, y, suffix=suffix, kind=kind)
+
+
+def joined_names(*names: str) -> str:
+    """The names that are not empty, with underscores between."""
+    return "_".join(filter(None, names))
+
+
+def finite(values: Floats, name: str, where: str) -> Floats:
+    """``values``, if they are numbers."""
+    if not bool(np.all(np.isfinite(values))):
+        count = int(np.count_nonzero(~np.isfinite(values)))
+        raise ModelFileError(
+            f"{name} holds {count} NaN or infinite values",
+            where=where,
+            remedy="train the model again, or load a checkpoint from before it diverged",
+        )
+    return values
+
+
+def _without_samples(value: Value, axis: int) -> Value:
+    """A constant that is alike along its batch axis, which must be ``axis``, with one element there."""
+    values = value.constant
+    if values is None or value.batch is None or value.batch.axis != axis:
+        raise MixedSamplesError(f"an operand of axes {value.dims} beside others whose batch axes differ")
+    if value.batch.merged == 1:
+        values = np.expand_dims(values, axis)
+    one = np.take(values, [0], axis)
+    if not bool(np.all(values == one)):
+        raise MixedSamplesError("a constant that differs between samples")
+    return replace(value, node=as_weights(one), shape=one.shape, batch=None)
+
+
+def _within(value: Value, perm: Sequence[int]) -> Order:
+    """What a permutation of the model's axes is to those of a sample."""
+    if sorted(perm) != list(range(value.rank)):
+        raise UnsupportedError(f"axes {tuple(perm)} of a tensor of {value.rank} axes")
+    places = value.sample_axes()
+    return tuple(place for place in (places[dim] for dim in perm) if place is not None)
+
+
+def _is_all(x: Value, value: float, shape: Shape) -> bool:
+    """Return True if ``x`` is a constant of that value, and repeats nothing of a tensor of ``shape``."""
+    return x.constant is not None and bool(np.all(x.constant == value)) and _broadcast(x.shape, shape) == shape
+
+
+def _broadcast(*shapes: Shape) -> Shape:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise UnsupportedError(f"operands of shapes {list(shapes)}", accepted="shapes that broadcast") from None

@@ -1,0 +1,253 @@
+"""Values of a model while it is read: where the batch axis is, and what one sample has.
+
+Frameworks move, merge and split the batch axis like any other. Samples must stay independent of each other, so that each value
+is followed sample by sample; an operation that would work along the batch axis is found out (:class:`MixedSamplesError`).
+
+An axis may be the batch merged with others, as in ``view(batch * heads, ...)``: then a sample has ``outer * inner`` elements
+along it, ``outer`` of them counted slower than the samples and ``inner`` faster.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.layers.layer import Floats, Shape, as_weights
+
+MAX_ELEMENTS = 1 << 24
+"""Most elements of one tensor."""
+
+ANY_SAMPLES = (1, 7, 11)
+"""Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
+
+
+class MixedSamplesError(UnsupportedError):
+    """An operation that would mix samples."""
+
+    def __init__(
+        self, found: str = "works along the batch axis", accepted: str = "axes within a sample", remedy: str = ""
+    ) -> None:
+        super().__init__(f"{found}, which would mix samples", accepted=accepted, remedy=remedy)
+
+
+class Kind(enum.Enum):
+    """What the model's type of a value means to arithmetic."""
+
+    REAL = "real"
+    INTEGER = "integer"
+    """Integers of 32 or 64 bits, which are taken not to overflow."""
+    INT8_16 = "integer of 8 or 16 bits"
+    """They wrap around."""
+    BOOL = "bool"
+    STRING = "string"
+    """Positions of strings in a list."""
+
+    @staticmethod
+    def of(dtype: np.dtype[np.generic]) -> Kind:
+        """The kind of a NumPy type."""
+        if dtype.kind in "iu":
+            return Kind.INTEGER if dtype.itemsize > 2 else Kind.INT8_16
+        return Kind.BOOL if dtype.kind == "b" else Kind.REAL
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Where the samples are: along ``axis``, perhaps merged with others."""
+
+    axis: int
+    outer: int = 1
+    inner: int = 1
+
+    @property
+    def merged(self) -> int:
+        """Elements that one sample has along the axis."""
+        return self.outer * self.inner
+
+    def at(self, axis: int) -> Batch:
+        """The same along another axis."""
+        return replace(self, axis=axis)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor: ``node`` is its number in the draft, or the elements of a constant; ``shape`` is that of one sample.
+
+    Without ``batch`` it is the same for all samples. ``label`` is a constant's name. Where ``mask`` is 0, an element is minus
+    infinity, whatever ``node`` says; only softmax takes such a value.
+    """
+
+    node: int | Floats
+    shape: Shape
+    batch: Batch | None = None
+    label: str = ""
+    kind: Kind = Kind.REAL
+    mask: Floats | None = None
+
+    @property
+    def dims(self) -> Shape:
+        """The model's axes; that of the batch has the number of elements that belong to one sample."""
+        if self.batch is None or self.batch.merged > 1:
+            return self.shape
+        return (*self.shape[: self.batch.axis], 1, *self.shape[self.batch.axis :])
+
+    @property
+    def rank(self) -> int:
+        """Number of the model's axes."""
+        return len(self.dims)
+
+    @property
+    def constant(self) -> Floats | None:
+        """The elements of a constant."""
+        return None if isinstance(self.node, int) else self.node
+
+    @property
+    def is_trained(self) -> bool:
+        """True of a constant that is the same for all samples."""
+        return self.constant is not None and self.batch is None
+
+    @property
+    def number(self) -> float | None:
+        """The only element of a constant that is the same for all samples."""
+        values = self.constant
+        return float(values.reshape(())) if values is not None and values.size == 1 and self.batch is None else None
+
+    @property
+    def is_merged(self) -> bool:
+        """True if the batch shares its axis with others."""
+        return self.batch is not None and self.batch.merged > 1
+
+    @property
+    def batch_axis(self) -> int | None:
+        """The batch's axis among the model's."""
+        return None if self.batch is None else self.batch.axis
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of elements, each once per sample, that a merged batch axis has; 0 of any other."""
+        return self.batch.outer if self.batch is not None and self.batch.merged > 1 else 0
+
+    def sizes(self, samples: int) -> Shape:
+        """The model's shape for so many samples."""
+        return tuple(
+            size * samples if self.batch is not None and axis == self.batch.axis else size
+            for axis, size in enumerate(self.dims)
+        )
+
+    def counted(self, dim: int, *, new: bool = False) -> int:
+        """The axis ``dim``, which may be negative, from 0 on; ``new`` if it is one of the result's that is not there yet."""
+        rank = self.rank + new
+        if not -max(rank, 1) <= dim < max(rank, 1):
+            raise UnsupportedError(f"axis {dim} of a tensor of {self.rank} axes")
+        return dim % max(rank, 1)
+
+    def axis(self, dim: int) -> int:
+        """The model's axis ``dim`` as one of :attr:`shape`.
+
+        Raises:
+            MixedSamplesError: the batch axis.
+        """
+        counted = self.counted(dim)
+        if self.rank == 0:
+            raise UnsupportedError(f"axis {dim} of a single number", accepted="tensors with axes")
+        if self.batch is None:
+            return counted
+        if counted == self.batch.axis:
+            raise MixedSamplesError
+        return counted - int(self.batch.merged == 1 and counted > self.batch.axis)
+
+    def sample_axes(self) -> tuple[int | None, ...]:
+        """For each axis of the model the one of :attr:`shape`; None for the batch axis, unless others are merged with it."""
+        if self.batch is None or self.batch.merged > 1:
+            return tuple(range(self.rank))
+        return tuple(None if dim == self.batch.axis else dim - int(dim > self.batch.axis) for dim in range(self.rank))
+
+    def plain(self, axis: int = 0) -> Value:
+        """This value, if its batch is all of the axis ``axis``."""
+        if self.batch != Batch(axis):
+            raise self._misplaced(axis)
+        return self
+
+    @property
+    def item(self) -> Shape:
+        """The shape after the first axis, which has the batch and perhaps more."""
+        if self.batch is None or self.batch.axis != 0:
+            raise self._misplaced(0)
+        return self.shape if self.batch.merged == 1 else self.shape[1:]
+
+    def _misplaced(self, axis: int) -> UnsupportedError:
+        where = "no axis" if self.batch is None else f"axis {self.batch.axis}"
+        merged = ", merged with others" if self.is_merged else ""
+        return UnsupportedError(
+            f"an operand whose batch is {where}{merged}",
+            accepted=f"the batch as axis {axis}",
+            remedy="transpose or reshape the operand before",
+        )
+
+
+def constant(values: Floats | float, label: str = "", kind: Kind = Kind.REAL) -> Value:
+    """Numbers as a constant."""
+    elements = as_weights(values)
+    return Value(elements, elements.shape, None, label, kind)
+
+
+ONE, ZERO = constant(1.0), constant(0.0)
+
+
+def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
+    """What one sample has of a tensor of ``dims``."""
+    if batch is None or batch.merged > 1:
+        return dims
+    return (*dims[: batch.axis], *dims[batch.axis + 1 :])
+
+
+def checked_elements(shape: Shape) -> Shape:
+    """``shape``, if a tensor of it is of sensible size."""
+    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
+        raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
+    return shape
+
+
+def through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int]) -> tuple[Shape, Batch | None]:
+    """Axes and batch of ``before`` once its elements are in row-major order under another shape.
+
+    A tensor (batch, 12) viewed as (batch * 3, 4) has the axes (3, 4) and Batch(0, outer=1, inner=3).
+
+    Args:
+        after: the model's new shape for each of the numbers ``samples``.
+
+    Raises:
+        MixedSamplesError: elements of several samples would lie between those of one.
+        UnsupportedError: other numbers of elements.
+    """
+    for count, shape in zip(samples, after, strict=True):
+        if math.prod(shape) != math.prod(before.sizes(count)) or (before.batch is not None and min(shape) < 1):
+            raise UnsupportedError(f"shape {before.sizes(count)} as {shape}", accepted="as many elements")
+    first = after[0]
+    if before.batch is None:
+        return first, None
+    ahead = math.prod(before.dims[: before.batch.axis]) * before.batch.outer
+    found: list[tuple[Shape, Batch]] = []
+    for axis in range(len(first) if len({len(shape) for shape in after}) == 1 else 0):
+        others = {(*shape[:axis], 1, *shape[axis + 1 :]) for shape in after}
+        parts = {divmod(shape[axis], count) for count, shape in zip(samples, after, strict=True)}
+        outer, uneven = divmod(ahead, math.prod(first[:axis]))
+        merged, rest = next(iter(parts))
+        if len(others) == len(parts) == 1 and not rest and not uneven and outer and merged % outer == 0:
+            found.append(((*first[:axis], merged, *first[axis + 1 :]), Batch(axis, outer, merged // outer)))
+    if not found:
+        raise MixedSamplesError(
+            f"moves elements between samples (axes {before.dims} viewed as {first})",
+            accepted="shapes that keep the batch axis",
+        )
+
+    def rank(one: tuple[Shape, Batch]) -> tuple[bool, bool, bool, int]:
+        """A batch of one may be taken for any axis: best one that holds nothing else, and not the channels."""
+        _, batch = one
+        return batch.merged > 1, batch.axis == len(first) - 1, batch.outer > 1, batch.axis
+
+    return min(found, key=rank)

@@ -1,0 +1,1 @@
+"""Readers of the formats that several frameworks use; whatever a file holds, they raise nothing but our own errors."""

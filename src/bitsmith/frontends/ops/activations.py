@@ -1,0 +1,146 @@
+"""Activations, also those of several layers and those along an axis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.ops.arithmetic import clip, multiply, subtract
+from bitsmith.frontends.ops.logic import compare, where
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.activation import Activation, PReLU, ReLU
+from bitsmith.layers.elementwise import Absolute
+from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.logic import Comparison
+from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
+from bitsmith.layers.shape import Slice
+from bitsmith.layers.softmax import Softmax
+
+_LINEAR_FROM = 16.0
+"""Where softplus is as good as linear in single precision: what is linear from there on does not differ."""
+
+_HALF = 0.5
+"""The bound of shrinking for which there is a table."""
+
+
+def relu(build: Builder, x: Value, limit: float | None = None, slope: float = 0.0, threshold: float = 0.0) -> Value:
+    """``x`` from the threshold up to the limit, ``slope * (x - threshold)`` below."""
+    for name, value in (("limit", limit), ("threshold", threshold)):
+        if value is not None and value < 0.0:
+            raise UnsupportedError(f"the {name} {value:g}", accepted="no negative number")
+    return build.emit(ReLU(limit, slope, threshold), x)
+
+
+def prelu(build: Builder, x: Value, slopes: Value) -> Value:
+    """``x`` with a slope for each element, or each channel, below 0."""
+    aligned, factors = build.aligned(x, slopes)
+    if factors.constant is None or aligned.batch != x.batch:
+        raise UnsupportedError("slopes of more axes than the tensor", accepted="slopes that broadcast to it")
+    return build.emit(PReLU(factors.constant), aligned)
+
+
+def threshold(build: Builder, x: Value, bound: float, value: float) -> Value:
+    """``x`` above the bound, the value elsewhere."""
+    if value == 0.0 and bound >= 0.0:
+        return build.emit(ReLU(threshold=bound), x)
+    return where(build, compare(build, Relation.GT, x, constant(bound), "above"), x, constant(value))
+
+
+def hard_shrink(build: Builder, x: Value, bound: float) -> Value:
+    """``x`` where it is larger than the bound in size, 0 elsewhere."""
+    if bound == _HALF:
+        return build.emit(Activation("hard_shrink"), x)
+    size = build.emit(Absolute(), x, suffix="magnitude")
+    return where(build, compare(build, Relation.GT, size, constant(bound), "above"), x, ZERO)
+
+
+def soft_shrink(build: Builder, x: Value, bound: float) -> Value:
+    """``x`` moved by the bound towards 0, and 0 where it would pass it."""
+    if bound < 0.0:
+        raise UnsupportedError(f"shrinking by {bound:g}", accepted="no negative number")
+    if bound == _HALF:
+        return build.emit(Activation("soft_shrink"), x)
+    return subtract(build, x, clip(build.within("clipped"), x, -bound, bound))
+
+
+def softplus(build: Builder, x: Value, beta: float, linear_from: float) -> Value:
+    """``log(1 + exp(beta * x)) / beta``."""
+    if linear_from < _LINEAR_FROM or beta <= 0.0:
+        raise UnsupportedError(
+            f"softplus that is linear from {linear_from} on, of {beta} * x",
+            accepted=f"a threshold of at least {_LINEAR_FROM:g}, and a positive beta",
+        )
+    if beta == 1.0:
+        return build.emit(Activation("softplus"), x)
+    y = build.emit(Activation("softplus"), build.affine(x, constant(beta), ZERO, "scaled"), suffix="softplus")
+    return build.affine(y, constant(1.0 / beta), ZERO)
+
+
+def selu(build: Builder, x: Value, alpha: float, scale: float) -> Value:
+    """``scale * elu(x)``."""
+    if math.isclose(alpha, SELU_ALPHA, rel_tol=1e-6) and math.isclose(scale, SELU_SCALE, rel_tol=1e-6):
+        return build.emit(Activation("selu"), x)
+    if scale == 1.0:
+        return build.emit(Activation("elu", alpha), x)
+    return build.affine(build.emit(Activation("elu", alpha), x, suffix="elu"), constant(scale), ZERO)
+
+
+def swish(build: Builder, x: Value, alpha: float) -> Value:
+    """``x * sigmoid(alpha * x)``."""
+    if alpha == 1.0:
+        return build.emit(Activation("silu"), x)
+    scaled = build.affine(x, constant(alpha), ZERO, "scaled")
+    return multiply(build, x, build.emit(Activation("sigmoid"), scaled, suffix="sigmoid"))
+
+
+def gelu(build: Builder, x: Value, approximate: str) -> Value:
+    """``x`` times the normal distribution; ``approximate`` is "none" or "tanh"."""
+    names = {"none": "gelu", "tanh": "gelu_tanh"}
+    if approximate not in names:
+        raise UnsupportedError(f"gelu approximated by {approximate[:20]!r}", accepted=", ".join(names))
+    return build.emit(Activation(names[approximate]), x)
+
+
+def glu(build: Builder, x: Value, dim: int) -> Value:
+    """The first half of an axis times the sigmoid of the second."""
+    axis = x.axis(dim)
+    half, odd = divmod(x.shape[axis], 2)
+    if odd:
+        raise UnsupportedError(f"glu of {x.shape[axis]} elements", accepted="an even number")
+    values, gate = (_part(build, x, axis, start, half, name) for start, name in ((0, "values"), (half, "gate")))
+    return multiply(build, values, build.emit(Activation("sigmoid"), gate, suffix="sigmoid"))
+
+
+def _part(build: Builder, x: Value, axis: int, start: int, count: int, suffix: str) -> Value:
+    """``count`` elements along an axis of a sample."""
+    starts, stops = [0] * len(x.shape), [*x.shape]
+    starts[axis], stops[axis] = start, start + count
+    return build.emit(Slice(tuple(starts), tuple(stops), (1,) * len(x.shape)), x, suffix=suffix)
+
+
+def softmax(build: Builder, x: Value, dim: int) -> Value:
+    """Softmax along an axis; what a mask hides has a probability of 0."""
+    axis = x.axis(dim)
+    if x.constant is not None and bool(np.any(np.isneginf(x.constant))):
+        raise UnsupportedError("softmax of constants with minus infinity", accepted="finite constants")
+    return build.emit(Softmax(axis - len(x.shape), x.mask), replace(x, mask=None))
+
+
+def log_softmax(build: Builder, x: Value, dim: int) -> Value:
+    """``x - log(sum(exp(x)))``."""
+    layer = Reduce(Reduction.LOG_SUM_EXP, (x.axis(dim),), keepdims=True)
+    return subtract(build, x, build.emit(layer, x, suffix="log_sum_exp"))
+
+
+def hard_max(build: Builder, x: Value, dim: int) -> Value:
+    """1 at the first of the greatest elements along an axis, 0 elsewhere."""
+    axis = x.axis(dim)
+    index = build.emit(ArgMax(axis, keepdims=True), x, suffix="index", kind=Kind.INTEGER)
+    places = as_weights(np.arange(x.shape[axis]).reshape(-1, *(1,) * (len(x.shape) - axis - 1)))
+    return build.emit(Comparison(Relation.EQ), index, constant(places), kind=Kind.BOOL)

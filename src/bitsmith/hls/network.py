@@ -1,0 +1,253 @@
+"""Writes a network of processes as a C++ project: a function per process, streams of tokens between them.
+
+The files are those of :mod:`bitsmith.hls.writer`. The top function takes and gives streams of tokens (``io_stream``) or arrays
+(``io_parallel``). All processes run at once in hardware, and one after another in C simulation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.processes import Network, OutputPort, Process, kind_name
+from bitsmith.dataflow.schedule import Schedule
+from bitsmith.hls.assembly import TopFunction, assembled, namespace
+from bitsmith.hls.bench import BENCH_NAMES
+from bitsmith.hls.dialects import Dialect
+from bitsmith.hls.names import identifier
+from bitsmith.hls.process import StreamType, boundary_text, copies_text, process_texts
+from bitsmith.hls.project import HlsProject, HlsTarget, Port, TokenStream
+from bitsmith.hls.scalar import common_format
+from bitsmith.hls.scope import Scope
+from bitsmith.rtl.names import Names
+
+_LEAST_DEPTH = 2
+"""Slots that all tools give to a stream without a depth."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream: its name in the top function, its type, and its slots."""
+
+    name: str
+    type_name: str
+    depth: int
+
+
+class NetworkWriter:
+    """Writes one project; ``plan`` has the depths of the streams. With ``parallel`` the top function takes arrays."""
+
+    def __init__(
+        self, network: Network, plan: Schedule, dialect: Dialect, target: HlsTarget, *, parallel: bool
+    ) -> None:
+        self._network = network
+        self._plan = plan
+        self._target = target
+        self._parallel = parallel
+        self._top = identifier(target.top)
+        self._space = namespace(self._top)
+        self._scope = Scope(replace(dialect, in_layer=dialect.streams.in_function))
+        self._locals = Names()
+        for taken in (self._top, *BENCH_NAMES):
+            self._locals.unique(taken)
+        # Each of these is filled by a step of `project`.
+        self._names: list[str] = []  # of functions, by process
+        self._tokens: dict[OutputPort, StreamType] = {}  # of results; their streams are not known yet
+        self._ports: dict[int, Port] = {}  # of the top function, by process
+        self._takes: dict[tuple[int, int], _Stream] = {}  # by process and operand
+        self._gives: dict[OutputPort, _Stream] = {}
+        self._declared: list[str] = []  # streams between processes
+        self._texts: list[str] = []  # functions
+        self._calls: list[str] = []
+        self._ends: list[str] = []  # lines that wait for what was started
+
+    def project(self) -> HlsProject:
+        """All files."""
+        network = self._network
+        # The last function of a layer, which gives its result, has the layer's very name.
+        self._names = [self._function_name(process) for process in reversed(network.processes)][::-1]
+        for number, process in enumerate(network.processes):
+            for port in range(len(process.results)):
+                self._tokens[OutputPort(number, port)] = self._token_type(number, port)
+        for number in (*network.sources, *network.sinks):
+            self._port(number)
+        for number, process in enumerate(network.processes):
+            self._connect(number, process)
+        for number, process in enumerate(network.processes):
+            self._write(number, process)
+        return self._assembled()
+
+    def _assembled(self) -> HlsProject:
+        network, streams, scope = self._network, self._scope.dialect.streams, self._scope
+        inputs, outputs = ([self._ports[number] for number in numbers] for numbers in (network.sources, network.sinks))
+        if self._parallel:
+            parameters = [f"const {port.declaration}" for port in inputs] + [port.declaration for port in outputs]
+            head = scope.dialect.arrays.head(tuple(port.name for port in (*inputs, *outputs)))
+        else:
+            ports = [(port.name, port.stream.type_name) for port in (*inputs, *outputs) if port.stream]
+            parameters = [streams.parameter.format(type=kind, name=name) for name, kind in ports]
+            lines = [streams.port.format(name=name) for name, _ in ports]
+            head = [line for line in "\n".join(lines).splitlines() if line]
+        unused = [
+            self._ports[number].name for number in network.sources if self._parallel and not self._readers(number)
+        ]
+        body = (*(f"(void){name};" for name in unused), *self._declared, *self._calls, *self._ends)
+        whole_head = (*streams.in_top, *head)
+        top = TopFunction(self._top, tuple(parameters), streams.before_top, whole_head, body, unrolled=False)
+        return assembled(self._target, scope, self._texts, top, tuple(inputs), tuple(outputs))
+
+    def _function_name(self, process: Process) -> str:
+        """A name made of the process's layers and of what it does with them."""
+        layer = identifier("_".join(process.layers) or "network")
+        match process.kind:
+            case kinds.Source(name) | kinds.Sink(name):
+                return self._scope.names.unique(f"{identifier(name)}_port")
+            case kinds.Map():
+                return self._scope.names.unique(layer)
+            case kinds.Rom() | kinds.Window() | kinds.Reduce() | kinds.Reorder() | kinds.Interleave() | kinds.Scan():
+                return self._scope.names.unique(f"{layer}_{kind_name(type(process.kind))}")
+            case kinds.FoldedProduct():
+                return self._scope.names.unique(f"{layer}_product")
+            case kinds.WidthConverter():
+                return self._scope.names.unique(f"{layer}_width")
+            case _:
+                assert_never(process.kind)
+
+    def _token_type(self, number: int, port: int) -> StreamType:
+        """The types of a result's tokens."""
+        process, scope = self._network.processes[number], self._scope
+        stream, kind = process.results[port], process.kind
+        name = identifier(kind.name) if isinstance(kind, kinds.Source) else self._names[number]
+        scalar = common_format(stream.token)
+        element = scope.typedef(f"{name}_t", scalar)
+        token = scope.named(f"{name}_token_t", f"kernels::token<{element}, {max(stream.token.size, 1)}>")
+        return StreamType("", token, element, scalar, stream.token.shape, stream.tokens)
+
+    def _readers(self, number: int, port: int = 0) -> list[tuple[int, int]]:
+        """Operands that are result ``port`` of process ``number``."""
+        return [
+            (consumer, operand)
+            for consumer, process in enumerate(self._network.processes)
+            for operand, source in enumerate(process.args)
+            if source == OutputPort(number, port)
+        ]
+
+    def _stream(self, name: str, token: str, depth: int, spelling: str = "") -> _Stream:
+        """A new stream between processes, or of ``spelling``."""
+        kind = self._scope.names.unique(f"{name}_stream_t")
+        template = spelling or self._scope.dialect.streams.type
+        self._scope.typedefs.append(f"typedef {template.format(token=token, name=kind, depth=depth)} {kind};")
+        return _Stream(self._locals.unique(f"{name}_tokens"), kind, depth)
+
+    def _port(self, number: int) -> None:
+        """The parameter of the top function that a boundary is."""
+        process, streams = self._network.processes[number], self._scope.dialect.streams
+        assert isinstance(process.kind, kinds.Source | kinds.Sink)
+        is_source = isinstance(process.kind, kinds.Source)
+        tokens = self._tokens[OutputPort(number) if is_source else process.args[0]]
+        name = self._locals.unique(identifier(process.kind.name))
+        port = Port(name, tokens.tokens * tokens.size, tokens.scalar, f"{self._space}::{tokens.element}")
+        if not self._parallel:
+            spelling = (streams.input if is_source else streams.output) or streams.type
+            stream = self._stream(identifier(process.kind.name), tokens.token, tokens.tokens, spelling)
+            stream = replace(stream, name=name)
+            if is_source:
+                self._gives[OutputPort(number)] = stream
+            else:
+                self._takes[number, 0] = stream
+            local = self._locals.unique(f"tokens_{'in' if is_source else 'out'}{len(self._ports)}")
+            token, kind = (f"{self._space}::{part}" for part in (tokens.token, stream.type_name))
+            port = replace(port, stream=TokenStream(tokens.tokens, token, kind, local))
+        self._ports[number] = port
+
+    def _connect(self, number: int, process: Process) -> None:
+        """Streams from a process: one if one reader needs its tokens, or one to a process that hands on copies."""
+        for port in range(len(process.results)):
+            source = OutputPort(number, port)
+            readers = self._readers(number, port)
+            token = self._tokens[source].token
+            if self._parallel and isinstance(process.kind, kinds.Source) and not readers:
+                continue
+            given = self._gives.get(source)
+            if len(readers) == 1:
+                taken = self._takes.get(readers[0])
+                if given is None or taken is None:
+                    only = given or taken or self._inner(number, readers[0], token)
+                    self._gives[source] = self._takes[readers[0]] = only
+                    continue
+            if given is None:
+                given = self._stream(self._names[number], token, _LEAST_DEPTH)
+                self._gives[source] = given
+                self._declare(given)
+            for reader in readers:
+                if reader not in self._takes:
+                    self._takes[reader] = self._inner(number, reader, token)
+
+    def _inner(self, producer: int, reader: tuple[int, int], token: str) -> _Stream:
+        """A new stream to an operand."""
+        depth = max(_LEAST_DEPTH, self._plan.depth(*reader))
+        stream = self._stream(f"{self._names[producer]}_to_{self._names[reader[0]]}", token, depth)
+        self._declare(stream)
+        return stream
+
+    def _declare(self, stream: _Stream) -> None:
+        streams = self._scope.dialect.streams
+        self._declared += streams.between(f"{self._space}::{stream.type_name}", stream.name, stream.depth)
+
+    def _write(self, number: int, process: Process) -> None:
+        """The functions of a process and of copies of its results, and their calls."""
+        name = self._names[number]
+        takes = [
+            replace(self._tokens[source], stream=self._takes[number, operand].type_name)
+            for operand, source in enumerate(process.args)
+        ]
+        taken = [self._takes[number, operand].name for operand in range(len(process.args))]
+        match process.kind:
+            case kinds.Source():
+                source = OutputPort(number)
+                if self._parallel and source in self._gives:
+                    given_type = replace(self._tokens[source], stream=self._gives[source].type_name)
+                    self._texts.append(boundary_text(name, given_type, self._scope, is_source=True))
+                    self._call(name, [self._ports[number].name, self._gives[source].name])
+            case kinds.Sink():
+                if self._parallel:
+                    self._texts.append(boundary_text(name, takes[0], self._scope, is_source=False))
+                    self._call(name, [taken[0], self._ports[number].name])
+            case _:
+                results = [OutputPort(number, port) for port in range(len(process.results))]
+                gives = [replace(self._tokens[source], stream=self._gives[source].type_name) for source in results]
+                reshaped = [
+                    replace(taken_type, shape=stream.token.shape, tokens=stream.tokens)
+                    for taken_type, stream in zip(takes, process.takes, strict=True)
+                ]
+                self._texts += process_texts(process, name, reshaped, gives, self._scope)
+                self._start(name, [*taken, *(self._gives[source].name for source in results)])
+        for port in range(len(process.results)):
+            self._copies(number, port)
+
+    def _copies(self, number: int, port: int) -> None:
+        """The process that hands on copies of a result's tokens, where there is one."""
+        source = OutputPort(number, port)
+        given = self._gives.get(source)
+        streams = [self._takes[reader] for reader in self._readers(number, port)]
+        if given is None or streams == [given]:
+            return
+        name = self._scope.names.unique(f"{self._names[number]}_copies")
+        given_type = replace(self._tokens[source], stream=given.type_name)
+        self._texts.append(copies_text(name, given_type, [stream.type_name for stream in streams], self._scope))
+        self._start(name, [given.name, *(stream.name for stream in streams)])
+
+    def _call(self, function: str, arguments: list[str]) -> None:
+        self._calls.append(f"{self._space}::{function}({', '.join(arguments)});")
+
+    def _start(self, function: str, arguments: list[str]) -> None:
+        streams = self._scope.dialect.streams
+        words = {
+            "function": f"{self._space}::{function}",
+            "arguments": ", ".join(arguments),
+            "name": self._locals.unique(f"{function}_task"),
+        }
+        self._calls.append(streams.start.format(**words))
+        if streams.finish:
+            self._ends.append(streams.finish.format(**words))
