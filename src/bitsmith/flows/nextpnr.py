@@ -79,6 +79,25 @@ def _read_timing(report: Path, tool: str) -> Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class _Utilization:
+    """Ends a run by a CapacityError at a utilization above 100 %.
+
+    nextpnr itself only reports it and then searches for a legal placement that cannot exist, for hours.
+    """
+
+    part: Part
+
+    def __call__(self, line: str) -> None:
+        used = _UTILIZATION.match(line)
+        if used is not None and int(used["used"]) > int(used["available"]):
+            raise CapacityError(
+                f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",
+                where=self.part.name,
+                remedy="a larger part, or fewer bits, more pruning or a higher reuse factor",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class OutOfContext:
     """The flow: place and route a netlist without pads, for its Fmax alone."""
 
@@ -87,10 +106,11 @@ class OutOfContext:
     part: Part
     target_mhz: float
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return (find(NEXTPNR_ECP5),)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
@@ -106,6 +126,7 @@ class OutOfContext:
                 outputs=(project / _FOLDER / "report.json",),
                 writes_log=True,
                 error_pattern=_ERROR,
+                watch=_Utilization(self.part),
             ),
         )
 
@@ -122,10 +143,11 @@ class Bitstream:
     name: str
     board: Board
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return find(NEXTPNR_ECP5), find(ECPPACK)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {f"{_FOLDER}/{self.name}.lpf": self.board.constraints()}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
@@ -142,6 +164,7 @@ class Bitstream:
                 outputs=(project / f"{base}.config", project / f"{base}.report.json"),
                 writes_log=True,
                 error_pattern=_ERROR,
+                watch=_Utilization(self.board.part),
             ),
             Command(
                 argv=(str(tools[1].path), "--compress", "--input", f"{base}.config", "--bit", f"{base}.bit"),
@@ -173,7 +196,7 @@ def place_and_route(
         CapacityError: the part is too small.
     """
     flow = OutOfContext(inside(project_dir, netlist), part or resolve_part(DEFAULT_PART), target_mhz)
-    return execute(flow, project_dir, _stop_when_full(flow.part, progress), timeout)
+    return execute(flow, project_dir, progress, timeout)
 
 
 def bitstream(
@@ -194,24 +217,4 @@ def bitstream(
         ToolFailedError: also when the board's clock is not met; no bitstream is written then.
     """
     flow = Bitstream(inside(project_dir, netlist), name, board)
-    return execute(flow, project_dir, _stop_when_full(board.part, progress), timeout)
-
-
-def _stop_when_full(part: Part, progress: Progress | None) -> Progress:
-    """Passes lines on, and ends the run by a CapacityError at a utilization above 100 %.
-
-    nextpnr itself only says so and then searches for a legal placement that cannot exist, for hours.
-    """
-
-    def watch(line: str) -> None:
-        if progress is not None:
-            progress(line)
-        used = _UTILIZATION.match(line)
-        if used is not None and int(used["used"]) > int(used["available"]):
-            raise CapacityError(
-                f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",
-                where=part.name,
-                remedy="a larger part, or fewer bits, more pruning or a higher reuse factor",
-            )
-
-    return watch
+    return execute(flow, project_dir, progress, timeout)
