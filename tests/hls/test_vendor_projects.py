@@ -132,7 +132,10 @@ def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 
 
-@EACH
+@pytest.mark.parametrize(
+    "dialect",
+    [pytest.param(name, marks=(pytest.mark.slow, pytest.mark.ci) if name == "oneapi" else ()) for name in DIALECTS],
+)
 def test_hostile_names(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, drop_dead(hostile_program(), keep_probes=False), tmp_path)
 

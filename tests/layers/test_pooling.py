@@ -165,7 +165,7 @@ def mean(fmt: FixedFormat, padded: Callable[[tuple[range, ...]], int] | None) ->
     return reduce
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     windows(), st.booleans(), st.booleans(), st.sampled_from(list(Rounding)), st.integers(-1, 7), st.integers(0, 100)
 )
@@ -220,7 +220,7 @@ def test_global_pools(sizes: list[int], keepdims: bool, signed: bool, seed: int)
     assert np.max(np.abs(real - fixed)) <= 2.0**-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.integers(1, 7)), min_size=1, max_size=2), st.booleans(), st.integers(0, 99)
 )
