@@ -28,7 +28,17 @@ from tests.properties.programs import random_stimuli
 VENDOR = Path(__file__).parent / "vendor"
 INCLUDES = ("-I", str(VENDOR), "-isystem", str(INCLUDE))
 EACH = pytest.mark.parametrize("dialect", DIALECTS)
-HOSTILE_PARTS = ('x"; exec rm', "x)\nexecute_process(COMMAND rm", "x$(shell rm)", "x\nall: ; rm", "[exec rm]", "-x", "")
+HOSTILE_PARTS = (
+    'x"; exec rm',
+    "x)\nexecute_process(COMMAND rm",
+    "x$(shell rm)",
+    "x\nall: ; rm",
+    "[exec rm]",
+    "x; rm",
+    "x rm",
+    "-x",
+    "",
+)
 SAMPLES = 6
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bitsmith.compiler import compile_network
@@ -113,8 +113,13 @@ def results(network: Network, samples: int = 4, seed: int = 0) -> tuple[Floats, 
     return x, real, fixed, float(2.0 ** -kind.frac.min())
 
 
+IN_PADDING = (2, 1), {"size": (2,), "strides": (2,), "padding": ((0, 1),), "dilation": (1,), "ceil_mode": True}
+"""Its second window would begin in the padding."""
+
+
 @settings(max_examples=60, deadline=None)
 @given(windows(), st.booleans(), st.integers(0, 100))
+@example(IN_PADDING, True, 0)
 def test_max_pool(drawn: tuple[Shape, dict[str, Any]], signed: bool, seed: int) -> None:
     shape, arguments = drawn
     layer = MaxPool(**arguments)
