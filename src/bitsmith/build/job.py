@@ -33,6 +33,8 @@ class Target:
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
     backend: Backend = Backend.RTL
     io_type: IOType = IOType.PARALLEL
+    board: str | None = None
+    """For bitstreams, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ import numpy as np
 from bitsmith.build.design import Circuit, circuit
 from bitsmith.build.job import Job
 from bitsmith.build.verification import compare, stimuli
-from bitsmith.devices import ECP5, Part, resolve_part
+from bitsmith.devices import Board, Part, default_board, read_board, resolve_part
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.fit import proposal
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import nextpnr, yosys
 from bitsmith.flows.run import Progress
-from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, VERILATOR, YOSYS, find
+from bitsmith.flows.tools import VERILATOR, YOSYS, find
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
 from bitsmith.mapping.directives import Directives
@@ -89,13 +89,7 @@ def _refuse_too_large(program: Program, directives: Directives, size: Size, part
         )
     if not (stages.pnr or stages.bitstream):
         return
-    if part.family is not ECP5:
-        raise CapacityError(
-            f"place and route for {part.name}",
-            where="build(pnr=True)",
-            accepted="ECP5 parts; for others synthesis counts are available",
-            remedy="part='LFE5U-85F-6BG381C', or pnr=False",
-        )
+    nextpnr.place_and_route_of(part)
     if size.lut > _OVERFULL * part.luts or size.dsp > _OVERFULL * part.dsps:
         raise CapacityError(
             about,
@@ -207,7 +201,7 @@ class _Build:
 
     def _netlist(self, name: str) -> tuple[Path, ...]:
         """The netlist that synthesis leaves for place and route, where there is one."""
-        return (yosys.netlist(self._project.folder, name),) if self._part.family is ECP5 else ()
+        return (yosys.netlist(self._project.folder, name),) if self._part.family.place_and_route else ()
 
     def _place_and_route(self) -> None:
         netlist = yosys.netlist(self._project.folder, self._part.family.name)
@@ -220,35 +214,47 @@ class _Build:
             )
             return {"FmaxMHz": timing.fmax_mhz, "ClockPeriodNs": timing.clock_period_ns, "Tool": timing.tool}
 
-        depends: tuple[Path | str | bytes, ...] = (netlist, self._part.name, f"{target_mhz}", find(NEXTPNR_ECP5).label)
+        tool = find(nextpnr.nextpnr(nextpnr.place_and_route_of(self._part)))
+        depends: tuple[Path | str | bytes, ...] = (netlist, self._part.name, f"{target_mhz}", tool.label)
         self._sections["Timing"] = self._stage("pnr", depends, "pnr/nextpnr.log", place)
 
     def _bitstream(self, made: Circuit) -> None:
-        board = nextpnr.ULX3S_85F
+        board = self._board()
         top = uart_wrapper.uart_name(made.top)
-        wrapper = self._project.write({f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clk_hz, _BAUD)})
+        wrapper = self._project.write({f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clock_hz, _BAUD)})
         below = made.wrapper_sources(library.UART_LIBRARY)
         everything = (*(self._project.path(f"rtl/{name}") for name in below), *wrapper)
 
         def configure() -> dict[str, Json]:
             self._say(f"bitstream: {board.name}")
-            folder = self._project.folder
-            yosys.synthesize(folder, top, everything, ECP5, name="shell", progress=self._progress)
+            folder, family = self._project.folder, board.part.family
+            yosys.synthesize(folder, top, everything, family, name="shell", pads=True, progress=self._progress)
             path, timing = nextpnr.bitstream(
                 folder, yosys.netlist(folder, "shell"), made.top, board=board, progress=self._progress
             )
             return {"path": path.relative_to(folder).as_posix(), "tool": timing.tool}
 
-        bit = self._project.folder / "pnr" / f"{made.top}.bit"
+        bit = self._project.folder / "pnr" / f"{made.top}{board.flow.packer.suffix}"
         depends: tuple[Path | str | bytes, ...] = (
             *everything,
-            board.name,
-            find(YOSYS).label,
-            find(NEXTPNR_ECP5).label,
-            find(ECPPACK).label,
+            board.constraints(),
+            *(find(tool).label for tool in (YOSYS, nextpnr.nextpnr(board.flow), nextpnr.packer(board.flow))),
         )
         result = self._stage("bitstream", depends, f"pnr/{made.top}.nextpnr.log", configure, (bit,))
         self._files["Bitstream"] = str(result["path"])
+
+    def _board(self) -> Board:
+        """The user's board, else our first one with a part of the family."""
+        if self._target.board is not None:
+            return read_board(self._target.board)
+        board = default_board(self._part.family)
+        if board is None:
+            raise CapacityError(
+                f"no board with {self._part.name} is known",
+                where="build(bitstream=True)",
+                accepted="convert(board=...)",
+            )
+        return board
 
     def _stage(
         self,
