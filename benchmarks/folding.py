@@ -26,6 +26,7 @@ from bitsmith.devices import FAMILIES, Family, family_named
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
+from bitsmith.flows.run import execute
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -138,7 +139,7 @@ def _simulated(program: Program, made: design.Circuit, root: Path, paths: Sequen
     """Results must be the emulator's, cycles the schedule's."""
     emulator = Emulator(program)
     raws = [raw[:8] for raw in random_stimuli(program)]
-    run = made.simulate(root, paths, raws, None)
+    run = execute(made.simulation(paths, raws), root)
     compare(emulator, program, run.outputs, raws)
     if (run.latency, run.interval) != made.cycles:
         raise SystemExit(f"{run.latency}, {run.interval} cycles measured, {made.cycles} planned")

@@ -13,10 +13,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+VARIABLE = "BITSMITH_DUMP"
+
+
+def dumping() -> bool:
+    """Return True if texts are wanted, so that steps must not be skipped."""
+    return bool(os.environ.get(VARIABLE))
+
 
 def dumped(name: str, value: T, text: Callable[[T], str]) -> T:
     """``value``, after writing its ``text`` as the next file, called ``name``, if texts are wanted."""
-    wanted = os.environ.get("BITSMITH_DUMP")
+    wanted = os.environ.get(VARIABLE)
     if wanted:
         folder = Path(wanted)
         folder.mkdir(parents=True, exist_ok=True)

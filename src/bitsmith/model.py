@@ -9,21 +9,21 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith import serialization
+from bitsmith.build.backends import plan
 from bitsmith.build.csim import CompiledProgram, compile_job
-from bitsmith.build.hls import HlsStages, build_hls
-from bitsmith.build.job import Batch, Job, Target
-from bitsmith.build.rtl import Stages, build
+from bitsmith.build.execute import execute
+from bitsmith.build.job import Asked, Batch, BuildOptions, Job, Target
+from bitsmith.build.plan import Plan
 from bitsmith.config import IOType, read_project
 from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError, InputDataError, ModelFileError, ProjectError
 from bitsmith.flows.run import Progress
-from bitsmith.hls.project import Stage
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
@@ -194,21 +194,7 @@ class Model:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
     def build(
-        self,
-        *,
-        reset: bool = False,
-        csim: bool | None = None,
-        synth: bool | None = None,
-        cosim: bool | None = None,
-        validation: bool = False,
-        export: bool = False,
-        vsynth: bool = False,
-        fifo_opt: bool = False,
-        pnr: bool = False,
-        bitstream: bool = False,
-        inputs: Arrays | None = None,
-        force: bool = False,
-        progress: Progress | None = None,
+        self, *, inputs: Arrays | None = None, progress: Progress | None = None, **asked: Unpack[BuildOptions]
     ) -> Report:
         """Write the circuit and run the tools on it.
 
@@ -241,39 +227,23 @@ class Model:
             ToolMissingError: a stage was asked for whose tool is not there.
             ToolFailedError, ProjectError.
         """
+        with working("building") if progress is None else nullcontext(progress) as shown:
+            return execute(self.plan(inputs=inputs, **asked), shown)
+
+    def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
+        """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
+
+        ``print(plan)`` lists them; ``plan.write(folder)`` writes them with a Makefile that runs without this package.
+
+        Raises:
+            CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
+        """
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._inputs(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
-        hls = self.target.backend.is_hls
-        cosim = True if validation else cosim
-        others = {"bitstream": bitstream} if hls else {"export": export, "vsynth": vsynth}
-        for stage, asked in {"fifo_opt": fifo_opt, **others}.items():
-            if asked:
-                raise ConfigError(
-                    f"{stage}=True with backend {self.target.backend.value!r}", where="build", accepted=f"{stage}=False"
-                )
-        job = self._job(batches)
-        with working("building") if progress is None else nullcontext(progress) as shown:
-            if hls:
-                vendor = {
-                    Stage.SYNTH: synth,
-                    Stage.COSIM: cosim,
-                    Stage.EXPORT: export,
-                    Stage.VSYNTH: vsynth,
-                    Stage.PNR: pnr,
-                }
-                asked_for = frozenset(stage for stage, asked in vendor.items() if asked)
-                return build_hls(job, HlsStages(csim is not False, asked_for, synth is None, reset), progress=shown)
-            stages = Stages(
-                synth=synth is not False or pnr or bitstream,
-                cosim=cosim is not False,
-                pnr=pnr,
-                bitstream=bitstream,
-                reset=reset,
-            )
-            return build(job, stages, force=force, progress=shown)
+        return plan(self._job(batches), Asked(**asked))
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.

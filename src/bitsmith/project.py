@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,8 @@ from bitsmith.errors import ProjectError
 MANIFEST = "bitsmith.json"
 LOCK = "bitsmith.lock"
 _FORMAT = 1
+_STAMP = "at "
+"""Begins the time that stands in place of a digest for a file whose content does not count."""
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -181,12 +184,21 @@ class Project:
             return None
         for name, content in record.files.items():
             path = self.path(name)
-            if not path.is_file() or _file_digest(path) != content:
+            same = path.exists() if content.startswith(_STAMP) else path.is_file() and _file_digest(path) == content
+            if not same:
                 return None
         return record
 
     def record(
-        self, stage: str, digest: str, result: Json, seconds: float, log: str | Path = "", files: Sequence[Path] = ()
+        self,
+        stage: str,
+        digest: str,
+        result: Json,
+        seconds: float,
+        log: str | Path = "",
+        files: Sequence[Path] = (),
+        *,
+        rewritten: bool = False,
     ) -> StageRecord:
         """Remember that a stage ended well.
 
@@ -194,10 +206,11 @@ class Project:
             digest: of everything that it depends on: see `digest`.
             result: what to give back instead of running it again.
             log, files: inside the project; ``files`` are those that later stages read.
+            rewritten: others may write the files again, so that only their existence counts.
         """
-        record = StageRecord(
-            digest, round(seconds, 3), self._name(log), result, {self._name(path): _file_digest(path) for path in files}
-        )
+        stamp = f"{_STAMP}{time.time_ns()}"
+        kept = {self._name(path): stamp if rewritten else _file_digest(path) for path in files}
+        record = StageRecord(digest, round(seconds, 3), self._name(log), result, kept)
         self._stages.pop(stage, None)
         self._stages[stage] = record
         self._write_manifest()

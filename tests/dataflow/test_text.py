@@ -87,7 +87,7 @@ def test_random_networks_come_back(seed: int) -> None:
         ("%0 = map", "map without a program in braces"),
         ("%0 = map {", "a { without its }"),
         ("%0 = source name=x {\n  output y %0\n}", "line 1"),
-        ("%0 = rom raw=2[1 2", "which is no array"),
+        ("%0 = rom raw=2[1 2", "array"),
         ("%0 = source name=x gives (2) (2) 0 0 1\n%1 = sink %0 takes (3) (2) 0 0 1 name=y", "in other tokens"),
         ('%0 = source name=x gives (2) () 0 0 1\n%1 = window %0 op="add"', "accepted: window"),
     ],

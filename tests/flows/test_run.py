@@ -258,7 +258,7 @@ class Forge:
     def find(self) -> tuple[FoundTool, ...]:
         return (find(FAKE),)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {"forge/settings": "hot"}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:

@@ -9,8 +9,7 @@ import platformdirs
 import pytest
 
 from bitsmith.errors import InputDataError, ToolFailedError, VerificationError
-from bitsmith.flows.tools import GXX, VERILATOR, find
-from bitsmith.flows.verilator import Simulation, compiled_runtime, lint, simulate
+from bitsmith.flows.verilator import Simulation, lint, simulate
 from tests.flows.designs import Design, adders, passthrough, random_words
 
 
@@ -45,7 +44,7 @@ def test_one_sample(tmp_path: Path) -> None:
 
 
 def test_folders_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled_runtime(find(VERILATOR), find(GXX), None)  # into the user's cache
+    run(passthrough(12, 12, 3), tmp_path, samples=2)  # the run-time library into the user's cache
     cache = tmp_path / "ca che $(x)"
     cache.symlink_to(Path(platformdirs.user_cache_dir()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))

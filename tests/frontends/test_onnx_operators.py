@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import assert_agrees, calls, graph, node, weights
 
+from bitsmith.compiler import compile_network
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
 
@@ -80,7 +81,7 @@ def test_attention(name: str) -> None:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (attention(HEADS, np.full((3, 5), -np.inf, np.float32)), "a softmax of nothing"),
+        (attention(HEADS, np.zeros((3, 5), np.bool_)), "a softmax of nothing"),
         (attention(((4, 3, 2), (3, 5, 2), (3, 5, 2))), "3 heads of keys for 4 of queries"),
         (
             graph(
@@ -112,6 +113,11 @@ def test_attention(name: str) -> None:
 def test_refusals(model: onnx.ModelProto, reason: str) -> None:
     with pytest.raises(UnsupportedError, match=reason):
         read_onnx(model)
+
+
+def test_a_mask_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="all elements are -inf"):
+        compile_network(read_onnx(attention(HEADS, np.full((3, 5), -np.inf, np.float32))))
 
 
 def index(*values: object) -> np.ndarray:

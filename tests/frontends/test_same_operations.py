@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from onnx_models import Floats, graph, node
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx.read import read_onnx
 from bitsmith.frontends.torch.read import read_torch
@@ -25,8 +28,10 @@ from bitsmith.layers.network import Network
 
 _SHAPE = (3, 4)
 _LEAST = float(np.finfo(np.float32).min)
-_CAUSAL = np.where(np.tri(3, 4, dtype=bool), 0.0, _LEAST)
+_HIDDEN = ~np.tri(3, 4, dtype=bool)
 _ROW = np.array([0.5, -1.0, 2.0, 0.25])
+_LEVELS = (-math.inf, _LEAST, -1e9, -1e4, -2.0)
+"""The last is an offset as any other."""
 
 
 class _Of(nn.Module):
@@ -67,6 +72,66 @@ def _clip(low: float, high: float) -> Case:
     )
 
 
+def _power(base: float) -> Case:
+    return Case(
+        lambda x: base**x,
+        lambda x: base**x,
+        [node("Pow", "c x", "y")],
+        lambda x: ops.power(base, x),
+        {"c": np.float32(base)},
+    )
+
+
+def _hard_shrink(bound: float) -> Case:
+    return Case(
+        lambda x: np.where(np.abs(x) > bound, x, 0.0),
+        lambda x: functional.hardshrink(x, bound),
+        [node("Shrink", "x", "y", lambd=bound)],
+        lambda x: ops.hard_shrink(x, bound),
+    )
+
+
+def _soft_shrink(bound: float) -> Case:
+    return Case(
+        lambda x: np.sign(x) * np.maximum(np.abs(x) - bound, 0.0),
+        lambda x: functional.softshrink(x, bound),
+        [node("Shrink", "x", "y", lambd=bound, bias=bound)],
+        lambda x: ops.soft_shrink(x, bound),
+    )
+
+
+def _added(level: float) -> Case:
+    mask = np.where(_HIDDEN, level, 0.0).astype(np.float32)
+    return Case(
+        lambda x: _softmax(x + mask),
+        lambda x: (x + _tensor(mask)).softmax(-1),
+        [node("Add", "x m", "s"), node("Softmax", "s", "y")],
+        lambda x: ops.softmax(x + mask),
+        {"m": mask},
+    )
+
+
+def _scaled(level: float) -> Case:
+    mask = np.where(_HIDDEN, level, 0.0).astype(np.float32)
+    return Case(
+        lambda x: _softmax(x / 2.0 + mask),
+        lambda x: (x / 2.0 + _tensor(mask)).softmax(-1),
+        [node("Div", "x c", "h"), node("Add", "h m", "s"), node("Softmax", "s", "y")],
+        lambda x: ops.softmax(x / 2.0 + mask),
+        {"m": mask, "c": np.float32(2.0)},
+    )
+
+
+def _chosen(level: float) -> Case:
+    return Case(
+        lambda x: _softmax(np.where(_HIDDEN, level, x)),
+        lambda x: x.masked_fill(torch.from_numpy(_HIDDEN), level).softmax(-1),
+        [node("Where", "k m x", "s"), node("Softmax", "s", "y")],
+        lambda x: ops.softmax(ops.where(_HIDDEN, np.float32(level), x)),
+        {"k": _HIDDEN, "m": np.float32(level)},
+    )
+
+
 def _tensor(values: npt.ArrayLike) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float32)
 
@@ -77,32 +142,10 @@ CASES: dict[str, Case] = {
     "crossed bounds": _clip(0.0, -1.0),
     "crossed positive bounds": _clip(2.0, 0.5),
     "bounds that meet": _clip(0.0, 0.0),
-    "constant base": Case(
-        lambda x: 3.0**x,
-        lambda x: 3.0**x,
-        [node("Pow", "c x", "y")],
-        lambda x: ops.power(3.0, x),
-        {"c": np.float32(3.0)},
-    ),
-    "base of two": Case(
-        lambda x: 2.0**x,
-        lambda x: 2.0**x,
-        [node("Pow", "c x", "y")],
-        lambda x: ops.power(2.0, x),
-        {"c": np.float32(2.0)},
-    ),
-    "hard shrink": Case(
-        lambda x: np.where(np.abs(x) > 0.25, x, 0.0),
-        lambda x: functional.hardshrink(x, 0.25),
-        [node("Shrink", "x", "y", lambd=0.25)],
-        lambda x: ops.hard_shrink(x, 0.25),
-    ),
-    "soft shrink": Case(
-        lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.75, 0.0),
-        lambda x: functional.softshrink(x, 0.75),
-        [node("Shrink", "x", "y", lambd=0.75, bias=0.75)],
-        lambda x: ops.soft_shrink(x, 0.75),
-    ),
+    **{f"clip to {low} and {high}": _clip(low, high) for low, high in ((0.0, 6.0), (-3.0, 0.0), (-1.0, -1.0))},
+    **{f"powers of {base}": _power(base) for base in (2.0, 0.5, 3.0, 3.7)},
+    **{f"hard shrink by {bound}": _hard_shrink(bound) for bound in (0.0, 0.25, 0.5, 1.25)},
+    **{f"soft shrink by {bound}": _soft_shrink(bound) for bound in (0.0, 0.5, 0.75, 1.25)},
     "a constant less a tensor": Case(
         lambda x: _ROW - x,
         lambda x: _tensor(_ROW) - x,
@@ -131,20 +174,16 @@ CASES: dict[str, Case] = {
         lambda x: ops.maximum(x, -0.25),
         {"c": np.array([-0.25])},
     ),
-    "the least number as a mask": Case(
-        lambda x: _softmax(x + _CAUSAL),
-        lambda x: (x + _tensor(_CAUSAL)).softmax(-1),
-        [node("Add", "x m", "s"), node("Softmax", "s", "y")],
-        lambda x: ops.softmax(x + _CAUSAL.astype(np.float32)),
-        {"m": _CAUSAL},
+    "a constant less a multiple": Case(
+        lambda x: _ROW - 3.0 * x,
+        lambda x: torch.rsub(x, _tensor(_ROW), alpha=3),
+        [node("Mul", "t x", "m"), node("Sub", "c m", "y")],
+        lambda x: ops.subtract(_ROW.astype(np.float32), 3.0 * x),
+        {"c": _ROW, "t": np.float32(3.0)},
     ),
-    "minus infinity as a mask": Case(
-        lambda x: _softmax(np.where(np.tri(3, 4) > 0.0, x, -np.inf)),
-        lambda x: x.masked_fill(torch.ones(3, 4).tril() == 0.0, -torch.inf).softmax(-1),
-        [node("Where", "k x m", "s"), node("Softmax", "s", "y")],
-        None,
-        {"k": np.tri(3, 4, dtype=bool), "m": np.array([-np.inf])},
-    ),
+    **{f"masks of {level:g}, added": _added(level) for level in _LEVELS},
+    **{f"masks of {level:g}, added to a product": _scaled(level) for level in _LEVELS},
+    **{f"masks of {level:g}, chosen": _chosen(level) for level in _LEVELS},
     "a choice that is always the same": Case(
         lambda x: x * 2.0,
         lambda x: torch.where(torch.ones(4) > 0.0, x, torch.zeros(1)) * 2.0,
@@ -163,19 +202,21 @@ def _network_of_keras(function: Callable[..., object], path: Path) -> Network:
     return read_keras(path)
 
 
-def _result(network: Network, x: Floats) -> Floats:
-    return network.evaluate([x])[network.outputs[0]]
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_an_expression_means_the_same(name: str, tmp_path: Path) -> None:
     case = CASES[name]
-    x = np.random.default_rng(3).normal(0.0, 1.5, (5, *_SHAPE))
+    x = np.floor(np.random.default_rng(3).normal(0.0, 24.0, (64, *_SHAPE))) / 16.0 + 1.0 / 32.0  # not at any bound
+    x[0] = 0.0
     networks = {
         "torch": read_torch(_Of(case.torch), input_shape=_SHAPE),
         "onnx": read_onnx(graph(case.onnx, {"x": ("N", *_SHAPE)}, "y", case.held, case.opset)),
     }
     if case.keras is not None:
         networks["keras"] = _network_of_keras(case.keras, tmp_path / "model.keras")
+    wanted = np.asarray(case.wanted(x))
+    near = 2.0**-10 * max(float(np.max(np.abs(wanted))), 1.0)
     for framework, network in networks.items():
-        np.testing.assert_allclose(_result(network, x), np.asarray(case.wanted(x)), atol=1e-6, err_msg=framework)
+        found = network.evaluate([x])[network.outputs[0]]
+        np.testing.assert_allclose(found, wanted, atol=1e-6, err_msg=framework)
+        (found,) = Emulator(compile_network(network, [x]).program).run([x])
+        np.testing.assert_allclose(found, wanted, rtol=0.0, atol=near, err_msg=f"{framework}, compiled")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bitsmith.compiler import compile_network
 from bitsmith.errors import BitsmithError, ConfigError, UnsupportedError
 from bitsmith.frontends.torch.read import read_torch
 from bitsmith.layers.layer import Shape
@@ -77,7 +78,6 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "threshold": (lambda x: functional.softplus(x, threshold=2), "threshold"),
     "computed weight": (lambda x: functional.conv1d(x, x.new_ones(1, 4, 2) * x.amax()), "batch"),
     "bits": (lambda x: x.long() & 3, "truth values"),
-    "infinite": (lambda x: x.masked_fill(torch.ones(4, 5) > 0.5, -torch.inf) * 2.0, "minus infinity"),
     "in place": (lambda x: (lambda y: y[:, 0].add_(1.0).sum(1) + y.sum((1, 2)))(x * 2.0), "in place"),
     "constant": (lambda x: torch.ones(3), "does not depend"),
     "projection": (nn.LSTM(5, 4, proj_size=2, batch_first=True), "proj_size"),
@@ -89,6 +89,12 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
 def test_refusals_say_why(name: str) -> None:
     function, words = REFUSED[name]
     assert words in refusal(function)
+
+
+def test_minus_infinity_is_refused_but_before_softmax() -> None:
+    network = read_torch(Of(lambda x: x.masked_fill(torch.eye(4, 5) > 0.5, -torch.inf) * 2.0), input_shape=(4, 5))
+    with pytest.raises(UnsupportedError, match="-inf only as a softmax mask"):
+        compile_network(network)
 
 
 def test_all_refusals_come_in_one_error_with_names() -> None:

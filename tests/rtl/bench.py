@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bitsmith.flows.run import Command, run
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, find
-from bitsmith.flows.verilator import compiled_runtime, simulator
+from bitsmith.flows.verilator import simulator
 from bitsmith.rtl.library import library
 
 
@@ -29,10 +29,9 @@ def compile_bench(
         folder,
         tools,
         folder="bench",
-        harness=Path(__file__).parent / bench,
+        harness=str(Path(__file__).parent / bench),
         top=top,
         sources=sources,
-        runtime=compiled_runtime(tools[0], tools[1], None),
         parameters=parameters,
     ):
         run(command)

@@ -14,6 +14,7 @@ from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.estimate.size import Size, estimate_layout
 from bitsmith.flows import yosys
+from bitsmith.flows.run import execute
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
@@ -88,7 +89,7 @@ class Workshop:
             paths[-1].write_text(text)
         emulator = Emulator(program)
         raws = [raw[:50] for raw in random_stimuli(program)]
-        run = made.simulate(root, paths, raws, None)
+        run = execute(made.simulation(paths, raws), root)
         compare(emulator, program, run.outputs, raws)
         assert (run.latency, run.interval) == made.cycles
         return Measured(run.interval, yosys.synthesize(root, made.top, paths, ECP5))

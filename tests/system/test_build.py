@@ -44,6 +44,22 @@ def test_an_unchanged_stage_comes_from_the_cache_and_a_changed_one_does_not(tmp_
     assert not cached()
 
 
+def test_a_circuit_is_generated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = digits(tmp_path)
+    first = model.build(synth=False, inputs=x[:20])
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("generated again")
+
+    monkeypatch.setattr("bitsmith.build.rtl.circuit", refuse)
+    again = model.build(synth=False, inputs=x[:20])
+    assert {stage["Name"]: stage["Cached"] for stage in again.stages()} == {"rtl": True, "cosim": True}
+    assert dict(again) | {"Stages": []} == dict(first) | {"Stages": []}
+    (model.output_dir / "driver" / "myproject.py").unlink()
+    with pytest.raises(AssertionError, match="generated again"):
+        model.build(synth=False, inputs=x[:20])
+
+
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     model, x = digits(tmp_path)
 

@@ -144,7 +144,7 @@ def test_stages_are_run_again_only_when_they_must(fakes: FakeTools, model: bitsm
     model.build(csim=False, cosim=True, vsynth=True)
     fakes.calls()
     again = model.build(csim=False, cosim=True, vsynth=True, export=True)
-    assert stages(again) == {"vitis": False, "synth": True, "cosim": True, "export": False, "vsynth": True}
+    assert stages(again) == {"vitis": True, "synth": True, "cosim": True, "export": False, "vsynth": True}
     assert [call.stage for call in fakes.calls()] == ["export"], "what project.tcl asks for is no input of a stage"
     assert again.section("Latency")["Cycles"] == 15
     other = three_layer(tmp_path / "my projects", backend="vitis", clock_period=4.0)[0]
@@ -158,14 +158,14 @@ def test_what_depends_on_a_stage_runs_again_with_it(fakes: FakeTools, model: bit
     model.build(csim=False, cosim=True, export=True)
     (model.output_dir / SOLUTION / "syn" / "report" / f"{TOP}_csynth.xml").unlink()
     again = model.build(csim=False, cosim=True, export=True)
-    assert stages(again) == {"vitis": False, "synth": False, "cosim": False, "export": False}
+    assert stages(again) == {"vitis": True, "synth": False, "cosim": False, "export": False}
 
 
 def test_new_inputs_are_simulated_again(fakes: FakeTools, model: bitsmith.Model, tmp_path: Path) -> None:
     model.build(csim=False, cosim=True)
     _, inputs = three_layer(tmp_path / "other")
     report = model.build(csim=False, cosim=True, inputs=inputs[:7])
-    assert stages(report) == {"vitis": False, "synth": True, "cosim": False}
+    assert stages(report) == {"vitis": True, "synth": True, "cosim": False}
     assert report.section("Verification")["Inputs"] == 7
 
 
@@ -233,7 +233,7 @@ def test_a_failing_stage_shows_its_cause(fakes: FakeTools, model: bitsmith.Model
     assert error in str(raised.value)
     assert raised.value.log == str(model.output_dir.resolve() / "logs" / "synth.log")
     fakes.add("vitis-run", _HLS)
-    assert stages(model.build(csim=False)) == {"vitis": False, "synth": False}, "a failure is not remembered"
+    assert stages(model.build(csim=False)) == {"vitis": True, "synth": False}, "a failure is not remembered"
 
 
 def test_an_interrupted_build_goes_on_where_it_was(fakes: FakeTools, model: bitsmith.Model) -> None:
@@ -249,7 +249,7 @@ def test_an_interrupted_build_goes_on_where_it_was(fakes: FakeTools, model: bits
     assert time.monotonic() - started < 30
     assert not (model.output_dir / "tb_data" / "rtl_cosim_results.log").exists()
     fakes.add("vitis-run", _HLS)
-    assert stages(model.build(csim=False, cosim=True)) == {"vitis": False, "synth": True, "cosim": False}
+    assert stages(model.build(csim=False, cosim=True)) == {"vitis": True, "synth": True, "cosim": False}
 
 
 def test_reports_that_are_missing_or_damaged_leave_the_rest(fakes: FakeTools, model: bitsmith.Model) -> None:
@@ -302,7 +302,7 @@ def test_every_backend_with_fakes_of_its_tool(tmp_path: Path, monkeypatch: pytes
     assert str(report.section("Files")["Script"]) in {path.name for path in model.output_dir.iterdir()}
     fakes.calls()
     again = model.build(csim=False, inputs=inputs[:5], **asked)  # type: ignore[arg-type]
-    assert stages(again) == {backend: False, **asked}
+    assert stages(again) == {backend: True, **asked}
     assert not fakes.calls()
 
 

@@ -1,25 +1,29 @@
-"""A core program in, its compiled C++ out, as a function of raw values that runs in this process.
+"""HLS C++ of a job, and the same compiled as a function of raw values that runs in this process.
 
-What the library was made of is remembered in the project's manifest: only one that was compiled here of the very sources
-that this program gives is ever loaded.
+The digest of what the library was made of is kept in the project's manifest: only a library that was compiled here, of the very
+sources that the job gives, is ever loaded.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.build.execute import Execution
 from bitsmith.build.job import Job
+from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.config import Backend
 from bitsmith.errors import ConfigError
 from bitsmith.flows.csim import Bridge, BridgeLibrary
-from bitsmith.flows.run import Progress, execute
+from bitsmith.flows.run import Converted, Flow, Progress
 from bitsmith.hls import HlsProject, HlsTarget, write_project
 from bitsmith.hls.dialects import DIALECTS
+from bitsmith.hls.dialects.dialect import Dialect
 from bitsmith.hls.words import Raws, pack, unpack
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text
@@ -58,51 +62,65 @@ def real(raw: Raws, kind: TensorType) -> npt.NDArray[np.float64]:
     return np.asarray(raw.astype(np.float64) * np.exp2(-kind.frac.astype(np.float64)))
 
 
-def hls_project(job: Job) -> HlsProject:
-    """The C++ of ``job``.
+class HlsCode:
+    """The C++ of a job for its backend, which is generated when it is first needed."""
 
-    Raises:
-        RangeError, UnsupportedError: no C++ can express the program.
-    """
-    dialect = DIALECTS[job.target.backend.value]
-    return write_project(job.program, job.directives, dialect, hls_target(job))
+    def __init__(self, job: Job) -> None:
+        target = job.target
+        self.job = job
+        self.dialect: Dialect = DIALECTS[target.backend.value]
+        self.target = HlsTarget(
+            target.project_name,
+            target.part,
+            target.clock_period_ns,
+            100.0 * target.clock_uncertainty,
+            f"bitsmith {__version__}",
+            digest(to_text(job.program))[:16],
+        )
 
+    @cached_property
+    def project(self) -> HlsProject:
+        """All files, and how they are used.
 
-def hls_target(job: Job) -> HlsTarget:
-    """What the C++ of ``job`` is for."""
-    target = job.target
-    return HlsTarget(
-        target.project_name,
-        target.part,
-        target.clock_period_ns,
-        100.0 * target.clock_uncertainty,
-        f"bitsmith {__version__}",
-        digest(to_text(job.program))[:16],
-    )
+        Raises:
+            RangeError, UnsupportedError: C++ cannot express the program.
+        """
+        return write_project(self.job.program, self.job.directives, self.dialect, self.target)
 
+    def sources(self) -> Sources:
+        """The C++ without the scripts of the vendor's tool."""
+        return Sources(self.dialect.name, "", job_digest(self.job), self._generate, "firmware/weights/*.*")
 
-def write_sources(folder: Project, project: HlsProject) -> None:
-    """Put the files of ``project`` into its folder; weights of layers that are gone go."""
-    written = folder.write(project.files)
-    for stale in set((folder.folder / "firmware" / "weights").glob("*.*")) - set(written):
-        stale.unlink()
+    def _generate(self) -> Generated:
+        scripts = self.dialect.scripts(self.target)
+        return Generated({name: text for name, text in self.project.files.items() if name not in scripts})
 
+    def library(self) -> Stage:
+        """The C++ compiled to a library."""
 
-def compiled(folder: Project, program: Program, project: HlsProject, progress: Progress | None) -> CompiledProgram:
-    """The C++ of ``project``, whose files are in ``folder``; compiled unless that has been done.
+        def flow() -> Flow[Sections]:
+            return Converted(BridgeLibrary(self.project), lambda library: ())
 
-    Raises:
-        ToolMissingError, ToolFailedError.
-    """
-    flow = BridgeLibrary(project)
-    tools = flow.find()
-    key = flow.key(tools)
-    library = flow.library(folder.folder, tools)
-    if folder.cached(LIBRARY, key) is None:
-        started = time.perf_counter()
-        library = execute(flow, folder.folder, progress)
-        folder.record(LIBRARY, key, None, time.perf_counter() - started, "csim/compile.log", [library])
-    return CompiledProgram(program, project, Bridge(library, project.in_words, project.out_words))
+        return Stage(
+            name=LIBRARY,
+            title="",
+            find=BridgeLibrary.find,
+            flow=flow,
+            needs=(self.dialect.name,),
+            options=(BridgeLibrary.environment(),),
+            log="csim/compile.log",
+            reported=False,
+        )
+
+    def load(self, folder: Path) -> CompiledProgram:
+        """The library that its stage has left in the project's folder.
+
+        Raises:
+            ToolFailedError: it cannot be loaded.
+        """
+        made, flow = self.project, BridgeLibrary(self.project)
+        bridge = Bridge(flow.library(folder, flow.find()), made.in_words, made.out_words)
+        return CompiledProgram(self.job.program, made, bridge)
 
 
 def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
@@ -110,7 +128,7 @@ def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
 
     Raises:
         ConfigError: a backend without C++.
-        RangeError, UnsupportedError: no C++ can express the program.
+        RangeError, UnsupportedError: C++ cannot express the program.
         ToolMissingError, ToolFailedError, ProjectError.
     """
     target = job.target
@@ -121,7 +139,9 @@ def compile_job(job: Job, progress: Progress | None) -> CompiledProgram:
             accepted=f"a model converted for {', '.join(backend.value for backend in Backend if backend.is_hls)}",
             remedy="predict() gives the same numbers; build(cosim=True) simulates the SystemVerilog",
         )
-    project = hls_project(job)
+    code = HlsCode(job)
     with Project.open(target.output_dir, target.project_name) as folder:
-        write_sources(folder, project)
-        return compiled(folder, job.program, project, progress)
+        execution = Execution(folder, progress)
+        execution.write(code.sources())
+        execution.run(code.library())
+        return code.load(folder.folder)

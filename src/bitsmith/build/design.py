@@ -18,9 +18,10 @@ from bitsmith.dataflow.schedule import schedule_to_text
 from bitsmith.dataflow.text import to_text as network_to_text
 from bitsmith.devices.delay import DelayModel
 from bitsmith.dump import dumped
-from bitsmith.flows import verilator
-from bitsmith.flows.run import Progress
-from bitsmith.flows.streams import StreamShape, simulate_streams
+from bitsmith.emulate import Emulator
+from bitsmith.flows.run import Converted, Flow
+from bitsmith.flows.streams import StreamCosimulation, StreamShape, StreamSimulation
+from bitsmith.flows.verilator import Cosimulation
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints, TensorType, objects
@@ -31,6 +32,7 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.load import ParameterKey, load, parameters
+from bitsmith.report.sections import Queue
 from bitsmith.rtl import bus_wrappers, library, packaging, streams
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.driver import driver
@@ -46,7 +48,7 @@ Words: TypeAlias = npt.NDArray[np.uint32]
 class Cosimulated:
     """Raw outputs, one array (samples, *shape) per output of the program, the cycles that were measured, and by what.
 
-    ``queues`` are rows of a report: each queue's places, and the most that were in use. ``reloaded`` is the program with other
+    ``queues`` are all queues with the most places that were in use. ``reloaded`` is the program with other
     weights, and its raw outputs after these were loaded, where some can be.
     """
 
@@ -54,7 +56,7 @@ class Cosimulated:
     latency: int
     interval: int
     tool: str
-    queues: tuple[Mapping[str, str | int], ...] = ()
+    queues: tuple[Queue, ...] = ()
     reloaded: tuple[Program, list[Raw]] | None = None
 
 
@@ -88,10 +90,11 @@ class Circuit(Protocol):
     def over_budget(self) -> int:
         """Operations that take longer than the clock period."""
 
-    def simulate(
-        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
-    ) -> Cosimulated:
-        """Run it on ``raws``, one array per input."""
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
+        """Its simulation on ``raws``, one array per input; the ``sources`` are absolute or inside the project."""
+
+    def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
+        """The files that its simulation on ``raws`` must leave, by their paths in the project."""
 
 
 def circuit(
@@ -144,21 +147,22 @@ class Pipeline:
     def cycles(self) -> tuple[int, int]:
         return self.design.latency, 1
 
-    def simulate(
-        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
-    ) -> Cosimulated:
-        design = self.design
-        found = verilator.simulate(
-            folder,
-            design.top,
-            sources,
-            design.in_width,
-            design.out_width,
-            pack(design.inputs, raws),
-            design.latency,
-            progress=progress,
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
+        outputs = self.design.outputs
+        return Converted(
+            self._flow(sources, raws),
+            lambda found: Cosimulated(
+                unpack(outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool
+            ),
         )
-        return Cosimulated(unpack(design.outputs, found.outputs), found.latency_cycles, found.ii_cycles, found.tool)
+
+    def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
+        expected = Emulator(self.program).run_raw(raws)
+        return self._flow((), raws).responses(pack(self.design.outputs, expected))
+
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Cosimulation:
+        design, words = self.design, pack(self.design.inputs, raws)
+        return Cosimulation(design.top, tuple(sources), design.in_width, design.out_width, words, design.latency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +202,16 @@ class Streaming:
     def over_budget(self) -> int:
         return self.design.over_budget
 
-    def simulate(
-        self, folder: Path, sources: Sequence[Path], raws: Sequence[Raw], progress: Progress | None
-    ) -> Cosimulated:
-        design = self.design
-        stimuli = []
+    def simulation(self, sources: Sequence[Path], raws: Sequence[Raw]) -> Flow[Cosimulated]:
+        return Converted(self._flow(sources, raws), self._cosimulated)
+
+    def responses(self, raws: Sequence[Raw]) -> Mapping[str, bytes]:
+        flow = self._flow((), raws)
+        reloaded = self._words(self._reloaded(), raws) if flow.loads else []
+        return flow.responses(self._words(self.program, raws), reloaded)
+
+    def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> StreamCosimulation:
+        design, stimuli = self.design, []
         for port, raw in zip(design.inputs, raws, strict=True):
             words = pack(port.fields, [raw.reshape(len(raw) * port.tokens, -1)])
             stimuli.append(words.reshape(len(raw), port.tokens, -1))
@@ -211,23 +220,31 @@ class Streaming:
             words = given_words(given, weights)
             stimuli.append(np.broadcast_to(words, (frames, *words.shape)))
         others = other_values(self.program)
-        loads = [(_shape(given.port), given_words(given, others)) for given in design.loads]
-        found = simulate_streams(
-            folder,
+        return StreamCosimulation(
             design.top,
-            sources,
+            tuple(sources),
             _shapes([*design.inputs, *(given.port for given in design.weights)]),
             _shapes(design.outputs),
-            stimuli,
+            tuple(stimuli),
             sum(self.cycles),
             design.schedule.frames,
-            loads=loads,
-            progress=progress,
+            tuple((_shape(given.port), given_words(given, others)) for given in design.loads),
         )
-        queues = tuple(_row(design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
-        reloaded = (load(self.program, others), self._tensors(found.reloaded)) if loads else None
+
+    def _cosimulated(self, found: StreamSimulation) -> Cosimulated:
+        queues = tuple(_queue(self.design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
+        reloaded = (self._reloaded(), self._tensors(found.reloaded)) if self.design.loads else None
         outputs = self._tensors(found.outputs)
         return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues, reloaded)
+
+    def _reloaded(self) -> Program:
+        """The program with the weights that the simulation loads."""
+        return load(self.program, other_values(self.program))
+
+    def _words(self, program: Program, raws: Sequence[Raw]) -> list[Words]:
+        """The words of each output's tokens that ``program`` gives for ``raws``."""
+        expected = zip(self.design.outputs, Emulator(program).run_raw(raws), program.outputs, strict=True)
+        return [_tokens(port, raw, program.nodes[output.node].type) for port, raw, output in expected]
 
     def _tensors(self, results: Sequence[Words]) -> list[Raw]:
         return [
@@ -284,18 +301,13 @@ def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
     }
 
 
-def _row(design: StreamDesign, name: str, peak: int, depth: int) -> Mapping[str, str | int]:
-    return {
-        "Queue": name,
-        "Layer": design.memories[name].layers,
-        "Width": design.memories[name].width,
-        "Depth": depth,
-        "Peak": peak,
-    }
+def _queue(design: StreamDesign, name: str, peak: int, depth: int) -> Queue:
+    memory = design.memories[name]
+    return Queue(queue=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
 
 
-def _shapes(ports: Sequence[StreamPort]) -> list[StreamShape]:
-    return list(map(_shape, ports))
+def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:
+    return tuple(map(_shape, ports))
 
 
 def _shape(port: StreamPort) -> StreamShape:
@@ -306,7 +318,21 @@ def _tensor(port: StreamPort, words: Words, kind: TensorType) -> Raw:
     """Tokens as the raw values of the program's output."""
     (found,) = unpack(port.fields, words.reshape(len(words) * port.tokens, -1))
     tokens = objects(found).reshape(len(words), port.tokens, -1)
-    want = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
-    shift = objects(want - np.array([field.frac for field in port.fields]))
-    raised = tokens << objects(np.maximum(shift, 0))
-    return objects(raised >> objects(np.maximum(-shift, 0))).reshape(len(words), *kind.shape)
+    return _shifted(tokens, _gained(port, kind)).reshape(len(words), *kind.shape)
+
+
+def _tokens(port: StreamPort, raw: Raw, kind: TensorType) -> Words:
+    """Raw values of the program's output as tokens: the inverse of `_tensor`."""
+    tokens = _shifted(objects(raw).reshape(len(raw), port.tokens, -1), -_gained(port, kind))
+    return pack(port.fields, [tokens.reshape(len(raw) * port.tokens, -1)]).reshape(len(raw), port.tokens, -1)
+
+
+def _gained(port: StreamPort, kind: TensorType) -> Ints:
+    """Fractional bits that elements of the program's output have beyond those of the port's fields: (tokens, fields)."""
+    frac = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
+    return objects(frac - np.array([field.frac for field in port.fields]))
+
+
+def _shifted(raw: Raw, bits: Ints) -> Raw:
+    """``raw * 2**bits``; bits that are shifted out are zero."""
+    return (raw << np.maximum(bits, 0)) >> np.maximum(-bits, 0)

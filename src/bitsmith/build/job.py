@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -54,3 +54,36 @@ class Job:
     emulator: Emulator
     design: Design
     inputs: tuple[Batch, ...] | None = None
+
+
+class BuildOptions(TypedDict, total=False):
+    """The choices of :meth:`bitsmith.model.Model.build`, which describes them."""
+
+    reset: bool
+    csim: bool | None
+    synth: bool | None
+    cosim: bool | None
+    validation: bool
+    export: bool
+    vsynth: bool
+    fifo_opt: bool
+    pnr: bool
+    bitstream: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All `BuildOptions`; None leaves a stage to the backend."""
+
+    reset: bool = False
+    csim: bool | None = None
+    synth: bool | None = None
+    cosim: bool | None = None
+    validation: bool = False
+    export: bool = False
+    vsynth: bool = False
+    fifo_opt: bool = False
+    pnr: bool = False
+    bitstream: bool = False
+    force: bool = False

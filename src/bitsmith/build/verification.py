@@ -11,6 +11,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.errors import VerificationError
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Ints
+from bitsmith.project import digest
 from bitsmith.rtl.packing import Raw
 
 RANDOM_INPUTS = 1000
@@ -55,6 +56,11 @@ def compare(emulator: Emulator, program: Program, found: Sequence[Raw], raws: Se
                 where=f"output {output.name!r}",
                 remedy="this is a defect of bitsmith: please report it with the project folder",
             )
+
+
+def raw_digest(raw: Raw) -> str:
+    """A digest of raw values."""
+    return digest(raw.astype(np.int64).tobytes() if raw.dtype != np.object_ else str(raw.tolist()))
 
 
 def _random_raws(rng: np.random.Generator, lo: Ints, hi: Ints) -> Raw:

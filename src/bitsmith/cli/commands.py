@@ -289,11 +289,11 @@ def _size_said(told: Explanation) -> str:
         return said
     if told.proposal is None:
         return f"{said}\nThis does not fit {part}, nor does it with any reuse factors."
-    fit = told.proposal.fit
+    fit, interval, latency = told.proposal.fit, told.proposal.interval, told.proposal.latency
     return (
-        f"{said}\nThis does not fit {part} with room for routing. What is estimated to: {fit.description}: about {fit.size.lut:,} LUT, "
-        f"{fit.size.ff:,} FF, {fit.size.dsp:,} DSP, {fit.size.bram:,} BRAM; "
-        f"a result every {told.proposal.interval:,} cycles, after {told.proposal.latency:,}"
+        f"{said}\nThis does not fit {part} with room for routing. Estimated to fit: {fit.description}: "
+        f"about {fit.size.lut:,} LUT, {fit.size.ff:,} FF, {fit.size.dsp:,} DSP, {fit.size.bram:,} BRAM; "
+        f"a result every {interval:,} cycles, after {latency:,}"
     )
 
 

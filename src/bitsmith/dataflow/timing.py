@@ -202,9 +202,9 @@ def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers
 
 
 def product_latency(n: int) -> int:
-    """Cycles from the last action of a result of a fold over ``n`` operands at once to its put.
+    """Cycles from the last action of a result of a folded product over ``n`` operands at once to its put.
 
-    There are registers twice after the operands, after the products and every second level of the adder tree, and in the accumulator.
+    Registers are after the operands (two), the products and every second level of the adder tree, and in the accumulator.
     """
     return 4 + (n - 1).bit_length() // 2
 

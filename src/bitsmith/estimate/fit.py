@@ -56,7 +56,7 @@ def fits(size: Size, part: Part) -> bool:
 
 
 def _has_room(size: Size, part: Part) -> bool:
-    """Return True if a circuit can be proposed: multiplier blocks are in few rows of a die, and wires crowd where all are in use."""
+    """Return True if a circuit can be proposed: multiplier blocks are in few rows of a die, where wires crowd if all are used."""
     return fits(size, part) and size.dsp <= _FULL * part.dsps
 
 

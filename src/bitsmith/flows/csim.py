@@ -51,20 +51,29 @@ class BridgeLibrary:
         """The files of the project that are compiled."""
         return (self.project.bridge, f"firmware/{self.project.top}.cpp")
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return (find(GXX),)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {}
+
+    @staticmethod
+    def environment(include: Path = INCLUDE) -> str:
+        """A digest of what is compiled besides the project, and of the options."""
+        total = hashlib.sha256(repr(_FLAGS).encode())
+        for path in (HARNESS, *sorted(path for path in include.rglob("*") if path.is_file())):
+            data = path.read_bytes()
+            total.update(f"{path} {len(data)}:".encode() + data)
+        return total.hexdigest()
 
     def key(self, tools: Sequence[FoundTool]) -> str:
         """A digest of the sources, all headers, the compiler and its options."""
         total = hashlib.sha256(repr((tools, self._arguments(tools))).encode())
-        parts = {name: text.encode() for name, text in self.project.files.items() if name.endswith((".h", ".cpp"))}
-        for path in (HARNESS, *sorted(path for path in self.include.rglob("*") if path.is_file())):
-            parts[str(path)] = path.read_bytes()
-        for name, data in sorted(parts.items()):
-            total.update(f"{name} {len(data)}:".encode() + data)
+        total.update(self.environment(self.include).encode())
+        for name, text in sorted(self.project.files.items()):
+            if name.endswith((".h", ".cpp")):
+                total.update(f"{name} {len(text)}:".encode() + text.encode())
         return total.hexdigest()
 
     def library(self, project: Path, tools: Sequence[FoundTool]) -> Path:

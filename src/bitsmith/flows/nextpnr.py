@@ -103,6 +103,25 @@ def _read_timing(report: Path, tool: str) -> Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class _Utilization:
+    """Ends a run by a CapacityError at a utilization above 100 %.
+
+    nextpnr itself only reports it and then searches for a legal placement that cannot exist, for hours.
+    """
+
+    part: Part
+
+    def __call__(self, line: str) -> None:
+        used = _UTILIZATION.match(line)
+        if used is not None and int(used["used"]) > int(used["available"]):
+            raise CapacityError(
+                f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",
+                where=self.part.name,
+                remedy="a larger part, or fewer bits, more pruning or a higher reuse factor",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class OutOfContext:
     """The flow: place and route a netlist without pads, for its Fmax alone."""
 
@@ -114,7 +133,7 @@ class OutOfContext:
     def find(self) -> tuple[FoundTool, ...]:
         return (find(nextpnr(place_and_route_of(self.part))),)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
@@ -138,6 +157,7 @@ class OutOfContext:
                 outputs=(project / _FOLDER / "report.json",),
                 writes_log=True,
                 error_pattern=_ERROR,
+                watch=_Utilization(self.part),
             ),
         )
 
@@ -157,7 +177,7 @@ class Bitstream:
     def find(self) -> tuple[FoundTool, ...]:
         return find(nextpnr(self.board.flow)), find(packer(self.board.flow))
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {f"{self._base}{self._pins}": self.board.constraints()}
 
     @property
@@ -190,6 +210,7 @@ class Bitstream:
                 outputs=(project / routed, project / f"{base}.report.json"),
                 writes_log=True,
                 error_pattern=_ERROR,
+                watch=_Utilization(self.board.part),
             ),
             Command(
                 argv=(str(tools[1].path), *pack),
@@ -218,7 +239,7 @@ def place_and_route(
         CapacityError: the part is too small.
     """
     flow = OutOfContext(inside(project_dir, netlist), part or resolve_part(DEFAULT_PART), target_mhz)
-    return execute(flow, project_dir, _stop_when_full(flow.part, progress), timeout)
+    return execute(flow, project_dir, progress, timeout)
 
 
 def bitstream(
@@ -239,24 +260,4 @@ def bitstream(
         ToolFailedError: also when the board's clock is not met; no bitstream is written then.
     """
     flow = Bitstream(inside(project_dir, netlist), name, board or read_board(BOARDS[0]))
-    return execute(flow, project_dir, _stop_when_full(flow.board.part, progress), timeout)
-
-
-def _stop_when_full(part: Part, progress: Progress | None) -> Progress:
-    """Pass lines on, and end the run by a CapacityError at a utilization above 100 %.
-
-    nextpnr itself only prints it and then searches for a legal placement that cannot exist, for hours.
-    """
-
-    def watch(line: str) -> None:
-        if progress is not None:
-            progress(line)
-        used = _UTILIZATION.match(line)
-        if used is not None and int(used["used"]) > int(used["available"]):
-            raise CapacityError(
-                f"the design needs {used['used']} {used['kind']} and the part has {used['available']}",
-                where=part.name,
-                remedy="a larger part, or fewer bits, more pruning or a higher reuse factor",
-            )
-
-    return watch
+    return execute(flow, project_dir, progress, timeout)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from bitsmith.errors import ToolFailedError
 from bitsmith.flows.tools import FoundTool
@@ -51,6 +51,8 @@ class Command:
         writes_log: the tool writes ``log`` itself; its console text goes beside it, into ``*.console``.
         error_pattern: what the tool's error lines look like.
         errors_fail: an error line is a failure whatever the exit code, and soon the end of the program.
+        watch: called with each line of the log; an exception in it ends the program.
+        unless: the command is not run where all of these files exist.
     """
 
     argv: tuple[str, ...]
@@ -61,6 +63,8 @@ class Command:
     writes_log: bool = False
     error_pattern: str = r"(?i)\berror\b"
     errors_fail: bool = False
+    watch: Progress | None = None
+    unless: tuple[Path, ...] = ()
 
     @property
     def console(self) -> Path:
@@ -82,6 +86,8 @@ def run(command: Command, progress: Progress | None = None, timeout: float | Non
     Raises:
         ToolFailedError: with the command, the path of the log and the log's first error line.
     """
+    if command.unless and all(path.exists() for path in command.unless):
+        return
     command.log.parent.mkdir(parents=True, exist_ok=True)
     for path in (*command.outputs, command.log, command.console):
         path.unlink(missing_ok=True)
@@ -144,6 +150,7 @@ def _follow(
     """Report the log's lines as they come; the exit code, or None when the time was over or an error line was enough."""
     deadline = None if timeout is None else time.monotonic() + timeout
     error = re.compile(command.error_pattern) if command.errors_fail else None
+    listeners = [listen for listen in (progress, command.watch) if listen is not None]
     reader = _LineReader(command.log)
     while True:
         try:
@@ -151,10 +158,10 @@ def _follow(
         except subprocess.TimeoutExpired:
             code = None
         ended = code is not None
-        if progress is not None or error is not None:
+        if listeners or error is not None:
             for line in reader.lines(final=ended):
-                if progress is not None:
-                    progress(line)
+                for listen in listeners:
+                    listen(line)
                 if error is not None and error.search(line):
                     error, grace = None, time.monotonic() + _ERROR_GRACE_S
                     deadline = grace if deadline is None else min(deadline, grace)
@@ -235,17 +242,19 @@ def _error_line(command: Command) -> tuple[bool, str]:
     return False, spoken or last
 
 
+Before = TypeVar("Before")
+After = TypeVar("After")
 Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Flow(Protocol[Result_co]):
-    """Something that external tools do to a project folder."""
+    """Work of external tools on a project folder."""
 
     def find(self) -> tuple[FoundTool, ...]:
         """The tools it needs; raises ToolMissingError."""
 
-    def files(self) -> Mapping[str, str]:
-        """The scripts and settings that the commands read: path inside the project -> text. Pure."""
+    def files(self) -> Mapping[str, str | bytes]:
+        """The scripts, settings and data that the commands read: path inside the project -> content. Pure."""
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         """The calls, in order. Pure."""
@@ -254,16 +263,58 @@ class Flow(Protocol[Result_co]):
         """The result, from the files that the commands wrote."""
 
 
+@dataclass(frozen=True, slots=True)
+class Converted(Generic[Before, After]):
+    """``flow`` with its result converted."""
+
+    flow: Flow[Before]
+    convert: Callable[[Before], After]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return self.flow.find()
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return self.flow.files()
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        return self.flow.commands(project, tools)
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> After:
+        return self.convert(self.flow.read(project, tools))
+
+
+@dataclass(frozen=True, slots=True)
+class Chained(Generic[After]):
+    """One flow after another, as one with the result of the second; ``extra`` are further files."""
+
+    first: Flow[object]
+    second: Flow[After]
+    extra: Mapping[str, str]
+
+    def find(self) -> tuple[FoundTool, ...]:
+        return (*self.first.find(), *self.second.find())
+
+    def files(self) -> Mapping[str, str | bytes]:
+        return {**self.extra, **self.first.files(), **self.second.files()}
+
+    def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
+        early = len(self.first.find())
+        return (*self.first.commands(project, tools[:early]), *self.second.commands(project, tools[early:]))
+
+    def read(self, project: Path, tools: Sequence[FoundTool]) -> After:
+        return self.second.read(project, tools[len(self.first.find()) :])
+
+
 def execute(
     flow: Flow[Result_co], project: Path, progress: Progress | None = None, timeout: float | None = None
 ) -> Result_co:
     """Find the tools, write the flow's files, run its commands and read its result."""
     project = project.resolve()
     tools = flow.find()
-    for name, text in flow.files().items():
+    for name, content in flow.files().items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     for command in flow.commands(project, tools):
         run(command, progress, timeout)
     return flow.read(project, tools)

@@ -7,7 +7,6 @@ cycles, and the most slots that each FIFO had in use. What the bits mean is not 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from bitsmith.errors import InputDataError, VerificationError
 from bitsmith.flows.run import Command, Progress, execute
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, find
-from bitsmith.flows.verilator import compiled_runtime, read_measured, simulator
+from bitsmith.flows.verilator import little_endian, read_measured, simulator
 
 HARNESS = Path(__file__).parent / "streams.cpp"
 _FOLDER = "cosim"
@@ -57,28 +56,67 @@ class StreamSimulation:
     tool: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Cosimulation:
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamCosimulation:
+    """The flow: run a circuit on frames of tokens, without and with stalls and around a reset.
+
+    Args:
+        sources: all SystemVerilog files of the design, absolute or inside the project.
+        stimuli: for each input, words of shape (frames, tokens, words of a token), unused upper bits zero.
+        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
+        least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
+        loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
+    """
+
     top: str
     sources: tuple[Path, ...]
     inputs: tuple[StreamShape, ...]
     outputs: tuple[StreamShape, ...]
-    frames: int
-    loads: tuple[StreamShape, ...]
-    patience: int
-    runtime: tuple[Path, ...]
+    stimuli: tuple[NDArray[np.uint32], ...]
+    latency_hint: int = 0
+    least_frames: int = _LEAST_FRAMES
+    loads: tuple[tuple[StreamShape, NDArray[np.uint32]], ...] = ()
 
-    def find(self) -> tuple[FoundTool, ...]:
+    def __post_init__(self) -> None:
+        frames = len(self.stimuli[0])
+        for shape, words in zip(self.inputs, self.stimuli, strict=True):
+            if words.dtype != np.uint32 or words.shape != (frames, shape.tokens, shape.words) or not frames:
+                raise InputDataError(
+                    f"stimuli are {words.dtype} of shape {words.shape}",
+                    where=f"co-simulation, {shape.name}",
+                    accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})",
+                )
+
+    @property
+    def frames(self) -> int:
+        """Frames that are simulated."""
+        return max(self.least_frames, len(self.stimuli[0]))
+
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return find(VERILATOR), find(GXX), find(MAKE)
 
-    def files(self) -> Mapping[str, str]:
-        streams = (*self.inputs, *self.outputs, *self.loads)
-        counts = f"{len(self.inputs)} {len(self.outputs)} {len(self.loads)}"
+    def files(self) -> Mapping[str, str | bytes]:
+        loads = tuple(shape for shape, _ in self.loads)
+        streams = (*self.inputs, *self.outputs, *loads)
+        counts = f"{len(self.inputs)} {len(self.outputs)} {len(loads)}"
         spec = [counts, *(f"{stream.words} {stream.tokens}" for stream in streams)]
         return {
             f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
-            f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs, self.loads),
+            f"{_FOLDER}/bench.sv": bench(self.top, self.inputs, self.outputs, loads),
             f"{_FOLDER}/streams.txt": "\n".join([*spec, ""]),
+            f"{_FOLDER}/stimuli.bin": b"".join(little_endian(words, self.frames) for words in self.stimuli),
+            f"{_FOLDER}/weights.bin": b"".join(words.astype("<u4", copy=False).tobytes() for _, words in self.loads),
+        }
+
+    def responses(
+        self, outputs: Sequence[NDArray[np.uint32]], reloaded: Sequence[NDArray[np.uint32]]
+    ) -> Mapping[str, bytes]:
+        """The files that the harness writes if the circuit gives ``outputs``, and ``reloaded`` with the loaded weights."""
+        runs = {"": outputs, **({"reloaded_": reloaded} if self.loads else {})}
+        return {
+            f"{_FOLDER}/{prefix}responses.bin": b"".join(little_endian(words, self.frames) for words in found)
+            for prefix, found in runs.items()
         }
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
@@ -88,10 +126,9 @@ class _Cosimulation:
                 project,
                 tools,
                 folder=_FOLDER,
-                harness=folder / HARNESS.name,
+                harness=f"{_FOLDER}/{HARNESS.name}",
                 top="bitsmith_bench",
                 sources=(*self.sources, folder / "bench.sv"),
-                runtime=self.runtime,
                 optimize=True,
             ),
             self._run(folder, ""),
@@ -104,7 +141,7 @@ class _Cosimulation:
         return Command(
             argv=(
                 *("obj/Vdut", "streams.txt", "stimuli.bin", responses, measured),
-                *(str(self.frames), str(self.patience), *weights),
+                *(str(self.frames), str(max(_LEAST_PATIENCE_CYCLES, 4 * self.latency_hint)), *weights),
             ),
             cwd=folder,
             log=folder / f"{prefix}run.log",
@@ -134,7 +171,8 @@ class _Cosimulation:
         outputs, start = [], 0
         for stream in self.outputs:
             size = self.frames * stream.tokens * stream.words
-            outputs.append(words[start : start + size].reshape(self.frames, stream.tokens, stream.words))
+            tokens = words[start : start + size].reshape(self.frames, stream.tokens, stream.words)
+            outputs.append(tokens[: len(self.stimuli[0])])
             start += size
         return tuple(outputs), latency, interval
 
@@ -153,52 +191,19 @@ def simulate_streams(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> StreamSimulation:
-    """Run the circuit ``top`` on frames of tokens, without and with stalls and around a reset, and measure its timing.
+    """Run the circuit ``top`` on frames of tokens and measure its timing; see `StreamCosimulation`.
 
     Args:
         project_dir: results and logs go into its folder ``cosim``.
-        sources: all SystemVerilog files of the design.
-        stimuli: for each input, words of shape (frames, tokens, words of a token), unused upper bits zero.
-        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
-        least_frames: frames after which they follow at a steady pace; given ones are repeated until there are so many.
-        loads: streams that load weights, with words of shape (transfers, words of one): all is simulated once more with them.
         timeout: seconds for each of the steps.
 
     Raises:
         VerificationError: tokens or their number depend on when someone waits; a wrong last flag; a circuit that hangs.
         ToolFailedError, ToolMissingError, InputDataError.
     """
-    frames = len(stimuli[0])
-    for shape, words in zip(inputs, stimuli, strict=True):
-        if words.dtype != np.uint32 or words.shape != (frames, shape.tokens, shape.words) or not frames:
-            raise InputDataError(
-                f"stimuli are {words.dtype} of shape {words.shape}",
-                where=f"co-simulation, {shape.name}",
-                accepted=f"uint32 of shape (at least 1, {shape.tokens}, {shape.words})",
-            )
-    repeats = max(least_frames, frames)
-    folder = project_dir.resolve() / _FOLDER
-    shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "stimuli.bin").open("wb") as file:
-        for words in stimuli:
-            file.write(words[np.arange(repeats) % frames].astype("<u4", copy=False).tobytes())
-    (folder / "weights.bin").write_bytes(b"".join(words.astype("<u4", copy=False).tobytes() for _, words in loads))
-    runtime = compiled_runtime(find(VERILATOR), find(GXX), progress)
-    patience = max(_LEAST_PATIENCE_CYCLES, 4 * latency_hint)
-    flow = _Cosimulation(
-        top,
-        tuple(sources),
-        tuple(inputs),
-        tuple(outputs),
-        repeats,
-        tuple(shape for shape, _ in loads),
-        patience,
-        runtime,
-    )
-    result = execute(flow, project_dir, progress, timeout)
-    given, reloaded = (tuple(words[:frames] for words in runs) for runs in (result.outputs, result.reloaded))
-    return StreamSimulation(given, reloaded, result.latency_cycles, result.ii_cycles, result.peaks, result.tool)
+    streams = (tuple(inputs), tuple(outputs), tuple(stimuli))
+    flow = StreamCosimulation(top, tuple(sources), *streams, latency_hint, least_frames, tuple(loads))
+    return execute(flow, project_dir, progress, timeout)
 
 
 def bench(

@@ -85,7 +85,7 @@ class VendorStage:
                 found.append(tool)
         return tuple(found)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         return {}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:

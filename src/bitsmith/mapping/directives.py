@@ -63,7 +63,7 @@ class Directives:
 
 
 def possible_parallelism(grid: Grid) -> tuple[int, ...]:
-    """The numbers of positions of ``grid`` that can come at once, in ascending order: they divide a row, or are whole rows, ..."""
+    """Numbers of positions of ``grid`` that can come at once, in ascending order: they divide a row, or are whole rows, ..."""
     found, rows = [1], 1
     for size in reversed(grid):
         found += [rows * part for part in range(2, size + 1) if size % part == 0]

@@ -1,9 +1,9 @@
 """Folding: which tile of a layer's matrix is multiplied in a cycle, so that its products share multipliers; or an adder graph.
 
 In: a matrix, the formats around it, and a number of cycles. Out: the folding that takes the least area. A larger number of
-cycles admits all foldings of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are counted in
-four-input look-up tables, multipliers as what they would take without multiplier blocks. All that a choice depends on of the
-device is whether two of the products share a block.
+cycles admits all foldings of a smaller one, so that the area of the choice never grows with the reuse factor. Areas are
+counted in four-input look-up tables, multipliers as what they would take without multiplier blocks. Of the device, a choice
+depends only on whether two of the products share a block.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import numpy as np
 
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
@@ -120,90 +118,87 @@ class Matrix:
         cls, op: Factor, x: TensorType, y: TensorType, vectors: int, block: MultiplierBlock | None, *, whole: bool
     ) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
-        lo, hi = (op.lo, op.hi) if isinstance(op, ops.Parameter) else (op.weights, op.weights)
-        weight, number = (int(lo.min()), int(hi.max())), (int(x.lo.min()), int(x.hi.max()))
-        columns, lanes = (
+        if isinstance(op, ops.Parameter):
+            (n, m), lo, hi = op.raw.shape, int(op.lo.min()), int(op.hi.max())
+            weight_bits, adders, graph_bits = width_of(min(lo, -1), hi), math.inf, math.inf
+        else:
+            (n, m), lo, hi = op.weights.shape, int(op.weights.min()), int(op.weights.max())
+            weight_bits, adders = max(hi.bit_length(), lo.bit_length()) + 1, csd.estimate(op.weights)
+            graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
+        weight, number = (lo, hi), (int(x.lo.min()), int(x.hi.max()))
+        column_pairs, vector_pairs = (
             block is not None and packed(factor, common, block) is not None
             for factor, common in ((weight, number), (number, weight))
         )
-        if isinstance(op, ops.Parameter):
-            n, m = op.raw.shape
-            bits = width_of(min(int(op.lo.min()), -1), int(op.hi.max()))
-            return cls(
-                n, m, vectors, max(x.max_width, 1), bits, max(y.max_width, 1), math.inf, math.inf, whole, columns, lanes
-            )
-        n, m = op.weights.shape
-        most = max(int(np.max(op.weights)).bit_length(), int(np.min(op.weights)).bit_length())
-        graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
         return cls(
-            n,
-            m,
-            vectors,
-            max(x.max_width, 1),
-            most + 1,
-            max(y.max_width, 1),
-            csd.estimate(op.weights),
-            graph_bits,
-            whole,
-            columns,
-            lanes,
+            n=n,
+            m=m,
+            vectors=vectors,
+            operand=max(x.max_width, 1),
+            weight=weight_bits,
+            result=max(y.max_width, 1),
+            adders=adders,
+            graph_bits=graph_bits,
+            whole=whole,
+            column_pairs=column_pairs,
+            vector_pairs=vector_pairs,
         )
 
-    def area(self, cut: Folding) -> float:
+    def area(self, folding: Folding) -> float:
         """Look-up tables of all that is between the operand and the consumer of the results."""
-        lanes = self.vectors // cut.serial
-        luts = self._operands(cut, lanes)
-        if not cut.multipliers:
+        lanes = self.vectors // folding.serial
+        luts = self._operands(folding, lanes)
+        if not folding.multipliers:
             return luts + lanes * (self.adders * self.graph_bits + self.m * self.result)
-        size, width = -(-self.n // cut.steps), self.m // cut.groups
-        return luts + self._tile(cut, lanes, size, width) + self._results(cut, lanes, width)
+        size, width = -(-self.n // folding.steps), self.m // folding.groups
+        return luts + self._tile(folding, lanes, size, width) + self._results(folding, lanes, width)
 
-    def area_of_tokens(self, cut: Folding, tokens: int) -> float:
+    def area_of_tokens(self, folding: Folding, tokens: int) -> float:
         """The same for one vector that comes as ``tokens`` tokens, which are held if results come one after another."""
-        size, width = self.n // cut.steps, self.m // cut.groups
-        luts = self._tile(cut, 1, size, width) + self._results(cut, 1, width)
-        if cut.steps > tokens:
+        size, width = self.n // folding.steps, self.m // folding.groups
+        luts = self._tile(folding, 1, size, width) + self._results(folding, 1, width)
+        if folding.steps > tokens:
             luts += _AREA.select_luts * self.n // tokens * self.operand + _AREA.control_luts
-        if cut.groups > 1:  # parts in a memory, and what tells which of them is next
+        if folding.groups > 1:  # parts in a memory, and what tells which of them is next
             bits = size * self.operand
-            is_block = cut.steps > _AREA.memory_words and cut.steps * bits >= _BLOCK_ROM_BITS
-            luts += 0.0 if is_block else _AREA.memory_luts * -(-cut.steps // _AREA.memory_words) * bits
-            luts += rom_area(cut.steps * cut.groups, 3 * cut.steps.bit_length()) + _AREA.control_luts
+            is_block = folding.steps > _AREA.memory_words and folding.steps * bits >= _BLOCK_ROM_BITS
+            luts += 0.0 if is_block else _AREA.memory_luts * -(-folding.steps // _AREA.memory_words) * bits
+            luts += rom_area(folding.steps * folding.groups, 3 * folding.steps.bit_length()) + _AREA.control_luts
         return luts
 
-    def _operands(self, cut: Folding, lanes: int) -> float:
+    def _operands(self, folding: Folding, lanes: int) -> float:
         """The FIFO of the operand, the selection of one position after another, and of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
-        luts = _AREA.memory_luts * bits * int(self.whole and cut.cycles > 1)
-        if cut.serial > 1:
+        luts = _AREA.memory_luts * bits * int(self.whole and folding.cycles > 1)
+        if folding.serial > 1:
             luts += _AREA.select_luts * bits + _AREA.control_luts
-        if cut.steps * cut.groups > 1:
-            luts += _AREA.select_luts * held * int(cut.steps > 1)
-            moved = cut.steps > 1 and (lanes > 1 or self.n % cut.steps > 0)  # parts side by side, or padded
-            luts += (_AREA.memory_luts * held + _AREA.control_luts) * (int(cut.serial > 1) + int(moved))
+        if folding.steps * folding.groups > 1:
+            luts += _AREA.select_luts * held * int(folding.steps > 1)
+            moved = folding.steps > 1 and (lanes > 1 or self.n % folding.steps > 0)  # parts side by side, or padded
+            luts += (_AREA.memory_luts * held + _AREA.control_luts) * (int(folding.serial > 1) + int(moved))
         return luts
 
-    def _tile(self, cut: Folding, lanes: int, size: int, width: int) -> float:
+    def _tile(self, folding: Folding, lanes: int, size: int, width: int) -> float:
         """Multipliers, adders and weights, and the FIFO before them."""
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
         luts = _AREA.memory_luts * lanes * size * self.operand + _AREA.control_luts
         luts += lanes * size * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
-        packing = self.weight + 2 + (self.result / size if cut.steps == 1 else 0)
+        packing = self.weight + 2 + (self.result / size if folding.steps == 1 else 0)
         luts -= size * shared * max(product - packing, 0)
         luts += lanes * (size - 1) * width * (self.operand + self.weight + 1)
-        luts += lanes * width * self.result * int(cut.steps > 1)
-        return luts + rom_area(cut.steps * cut.groups, size * width * self.weight)
+        luts += lanes * width * self.result * int(folding.steps > 1)
+        return luts + rom_area(folding.steps * folding.groups, size * width * self.weight)
 
-    def _results(self, cut: Folding, lanes: int, width: int) -> float:
+    def _results(self, folding: Folding, lanes: int, width: int) -> float:
         """FIFOs of results, and about an adder's worth for the consumer of each of those that come at once."""
         part, whole = lanes * width * self.result, lanes * self.m * self.result
         luts = _AREA.memory_luts * part + _AREA.control_luts
-        if lanes > 1 and cut.groups > 1:  # gathered, for parts of several positions come mixed
+        if lanes > 1 and folding.groups > 1:  # gathered, for parts of several positions come mixed
             return luts + (1 + _AREA.memory_luts) * whole + _AREA.control_luts
-        if cut.groups > 1:
+        if folding.groups > 1:
             luts += _CONSTANT_LUTS * part
-        return luts + part + _AREA.control_luts * int(cut.serial * cut.groups > 1)
+        return luts + part + _AREA.control_luts * int(folding.serial * folding.groups > 1)
 
 
 def rom_area(words: int, bits: int) -> float:
@@ -215,10 +210,10 @@ def rom_area(words: int, bits: int) -> float:
     return _ROM_LUTS[min(address, last)] * bits * 2.0 ** max(address - last, 0)
 
 
-def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Folding:
+def choose_folding(matrix: Matrix, cycles: int, style: MultiplierStyle) -> Folding:
     """The folding of ``matrix`` for at most ``cycles`` cycles."""
     whole = Folding(1, 1, 1, multipliers=False)
-    if cycles == 1 and products is not MultiplierStyle.LOADED:
+    if cycles == 1 and style is not MultiplierStyle.LOADED:
         return whole
     serials = [k for k in range(1, matrix.vectors + 1) if matrix.vectors % k == 0 and k <= cycles]
     graphs = [Folding(serial, 1, 1, multipliers=False) for serial in serials]
@@ -227,7 +222,7 @@ def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Fo
         for serial in serials
         for steps, groups in _tiles(matrix, cycles // serial)
     ]
-    match products:
+    match style:
         case MultiplierStyle.GRAPHS:
             found = graphs
         case MultiplierStyle.SHARED:
@@ -239,12 +234,12 @@ def choose_folding(matrix: Matrix, cycles: int, products: MultiplierStyle) -> Fo
     return min(found, key=lambda one: (matrix.area(one), one.cycles))
 
 
-def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products: MultiplierStyle) -> Folding:
+def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, style: MultiplierStyle) -> Folding:
     """The folding of a product of one vector that comes as ``tokens`` tokens: ``steps`` is a multiple of ``tokens``.
 
     There are at least as many cycles as tokens. Adder graphs take the vector as a whole.
     """
-    if products is MultiplierStyle.GRAPHS:
+    if style is MultiplierStyle.GRAPHS:
         return Folding(1, 1, 1, multipliers=False)
     size = matrix.n // tokens
     found = [
@@ -257,7 +252,7 @@ def choose_folding_of_tokens(matrix: Matrix, tokens: int, cycles: int, products:
 
 
 def _tiles(matrix: Matrix, cycles: int) -> Iterator[tuple[int, int]]:
-    """Cuts into (steps, groups): what does not divide the rows is padded."""
+    """Parts of rows and of columns (steps, groups): rows that ``steps`` does not divide are padded."""
     sizes = sorted({-(-matrix.n // size) for size in range(1, matrix.n + 1)})
     for groups in _divisors(matrix.m):
         for steps in sizes:

@@ -137,15 +137,17 @@ class Builder:
         return shape
 
     def number(self, operand: Value, name: str = "constant") -> int:
-        """The node of a value; that of a constant is made, with the ``name``, when it is first needed."""
-        if operand.mask is not None:
-            raise UnsupportedError("minus infinity", accepted="-inf only as a mask of softmax")
+        """The node of a value; that of a constant is made, with the ``name``, when it is first needed.
+
+        -inf may be a mask, which :mod:`bitsmith.passes.masks` decides.
+        """
         if isinstance(operand.node, int):
             return operand.node
         found = self.draft.constants.get(id(operand.node))
         if found is not None:
             return found[1]
-        values = finite(operand.node, operand.label or "a constant", self.where)
+        values = operand.node
+        finite(values[~np.isneginf(values)], operand.label or "a constant", self.where)
         name = joined_names(self.prefix, name)
         number = self.draft.add(Emitted(Constant(values), (), self.origin, name, operand.label, "Constant"))
         # The array is kept, so that its identity stays its own.
@@ -156,8 +158,7 @@ class Builder:
         """``value``; where it is one of the first ``before`` nodes, an Identity gives it the operator's name."""
         if not isinstance(value.node, int) or value.node >= before:
             return value
-        y = self.emit(Identity(), replace(value, mask=None), kind=value.kind)
-        return replace(y, batch=value.batch, mask=value.mask)
+        return replace(self.emit(Identity(), value, kind=value.kind), batch=value.batch)
 
     def each(self, layer: Layer, operand: Value, suffix: str = "") -> Value:
         """``layer`` on each item along the first axis, which has the batch and perhaps more."""
@@ -280,7 +281,7 @@ class Builder:
         return self.emit(layer, *self.aligned(*values), suffix=suffix, kind=kind)
 
     def affine(self, value: Value, scale: Value, offset: Value, suffix: str = "", *, kind: Kind | None = None) -> Value:
-        """``value * scale + offset`` for constants: one layer if they vary along one axis at most."""
+        """``value * scale + offset`` for constants: one layer if they vary along one axis at most, and no offset is -inf."""
         x, factors, terms = self.aligned(value, scale, offset)
         kind = value.kind if kind is None else kind
         a, b = factors.constant, terms.constant
@@ -292,7 +293,7 @@ class Builder:
             return self.emit(Identity(), x, suffix=suffix, kind=kind)
         full = (1,) * (len(x.shape) - len(full)) + full
         axes = [axis for axis, size in enumerate(full) if size > 1]
-        if len(axes) > 1 or not x.shape or not fits:
+        if len(axes) > 1 or not x.shape or not fits or bool(np.any(np.isneginf(b))):
             return self._two_steps(x, factors, terms, suffix, kind)
         axis = axes[0] if axes else len(x.shape) - 1
         target = tuple(size if k == axis else 1 for k, size in enumerate(x.shape))

@@ -77,8 +77,7 @@ class Batch:
 class Value:
     """A tensor: ``node`` is its number in the draft, or the elements of a constant; ``shape`` is that of one sample.
 
-    Without ``batch`` it is the same for all samples. ``label`` is a constant's name. Where ``mask`` is 0, an element is minus
-    infinity, whatever ``node`` says; only softmax takes such a value.
+    Without ``batch`` it is the same for all samples. ``label`` is a constant's name.
     """
 
     node: int | Floats
@@ -86,7 +85,6 @@ class Value:
     batch: Batch | None = None
     label: str = ""
     kind: Kind = Kind.REAL
-    mask: Floats | None = None
 
     @property
     def dims(self) -> Shape:

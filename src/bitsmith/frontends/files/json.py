@@ -163,7 +163,7 @@ def is_integer(value: Json) -> TypeGuard[int]:
 
 
 def constant(value: Json) -> Floats | None:
-    """``value`` as numbers, or None if it is something else, not finite, ragged or too large.
+    """``value`` as numbers, or None if it is something else, NaN, plus infinity, ragged or too large.
 
     Arrays are lists, ``{"class_name": "__numpy__" or "__tensor__", "config": {"value": ...}}`` (Keras 3) or
     ``{"type": "ndarray", "value": ...}`` (early Keras 2).
@@ -184,10 +184,10 @@ def constant(value: Json) -> Floats | None:
 def _collect(value: Json, flat: list[float]) -> bool:
     if isinstance(value, list):
         return all(_collect(item, flat) for item in value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or len(flat) >= MAX_CONSTANTS:
+    if not isinstance(value, int | float) or len(flat) >= MAX_CONSTANTS:
         return False
     try:
         flat.append(float(value))
     except OverflowError:
         return False
-    return math.isfinite(flat[-1])
+    return flat[-1] < math.inf

@@ -160,6 +160,8 @@ class LayerCall:
     def affine(self, scale: Floats, offset: Floats) -> Value:
         """``x * scale + offset`` for constants that broadcast to the operand."""
         x = self.x
+        if not bool(np.all(np.isfinite(offset))):
+            raise ModelFileError("bias overflows", where=self.where, accepted="finite weights")
         scale, offset = without_batch(scale, len(x.shape)), without_batch(offset, len(x.shape))
         if not (broadcasts(scale.shape, x.shape) and broadcasts(offset.shape, x.shape)):
             raise UnsupportedError(

@@ -10,13 +10,12 @@ import numpy.typing as npt
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.graph import Array
 from bitsmith.frontends.onnx.products import Product
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.frontends.ops.arithmetic import add
-from bitsmith.frontends.ops.masks import hides, hiding
 from bitsmith.layers.activation import Activation
-from bitsmith.layers.merge import Add
 from bitsmith.layers.shape import Gather, Reshape
 
 _ONE, _ZERO = np.ones(()), np.zeros(())
@@ -59,7 +58,7 @@ def _attention(call: Call) -> tuple[Value | None, ...]:
         scaled = call.affine(scores, np.asarray(1.0 / cap), _ZERO, "scaled")
         bent = call.alike(Activation("tanh"), scaled, "tanh")
         scores = call.affine(bent, np.asarray(cap), _ZERO, "capped")
-    weights = softmax(call.build.within("weights"), _masked(call, scores), 3)
+    weights = _weights(call, scores)
     result = Product(call, (weights, v), ("bhij", labels[2]), labels[3], suffix="heads" if flat else "").emit()
     if flat:
         axes = result.shape
@@ -88,22 +87,18 @@ def _repeated(call: Call, x: Value, heads: int, axis: int, suffix: str) -> Value
     return call.alike(Gather(tuple(head // (heads // own) for head in range(heads)), place), x, suffix)
 
 
-def _masked(call: Call, scores: Value) -> Value:
-    """The scores plus what the mask adds to them."""
+def _weights(call: Call, scores: Value) -> Value:
+    """Softmax of the scores, with what the mask adds to them."""
     queries, keys = (scores.shape[scores.axis(axis)] for axis in (2, 3))
-    kept = _window(call, queries, keys)
+    kept = [constant(_window(call, queries, keys))]
     given = call.operand(3)
-    if isinstance(given, Value):
-        if given.kind is Kind.BOOL:
-            raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
-        scores = call.combine(Add(), [scores, given], "masked")
-    elif given is not None:
-        added = call.value(Known(tuple(_extended(array, keys) for array in given.at)))
-        masked = call.build.within("masked")
-        scores = add(masked, scores, added) if hides(added) or bool(np.any(added.constant)) else scores
-    if not bool(np.all(kept)):
-        scores = hiding(call.build, scores, constant(kept))
-    return scores
+    if isinstance(given, Known):
+        given = call.value(Known(tuple(_extended(array, keys) for array in given.at)))
+    if given is not None and given.kind is Kind.BOOL:
+        kept.append(given)
+    elif given is not None and (given.constant is None or bool(np.any(given.constant))):
+        scores = add(call.build.within("masked"), scores, given)
+    return softmax(call.build.within("weights"), scores, 3, *kept)
 
 
 def _window(call: Call, queries: int, keys: int) -> npt.NDArray[np.float64]:
@@ -119,15 +114,14 @@ def _window(call: Call, queries: int, keys: int) -> npt.NDArray[np.float64]:
     return allowed.astype(np.float64)
 
 
-def _extended(mask: npt.NDArray[np.generic], keys: int) -> npt.NDArray[np.float64]:
-    """A mask as what is added to the scores, with minus infinity for the keys that it does not reach."""
-    added = np.where(mask, 0.0, -np.inf) if mask.dtype.kind == "b" else mask.astype(np.float64)
-    missing = keys - added.shape[-1] if added.ndim and added.shape[-1] > 1 else 0
-    return (
-        np.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, max(missing, 0))], constant_values=-np.inf)
-        if missing
-        else added
-    )
+def _extended(mask: Array, keys: int) -> Array:
+    """A mask that leaves out the keys that it does not reach."""
+    missing = max(keys - mask.shape[-1], 0) if mask.ndim and mask.shape[-1] > 1 else 0
+    if not missing:
+        return mask
+    mask = mask if mask.dtype.kind == "b" else mask.astype(np.float64)
+    left_out = False if mask.dtype.kind == "b" else -np.inf
+    return np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)], constant_values=left_out)
 
 
 ATTENTION: dict[str, Translation] = {"Attention": Translation(_attention, "Einsum, Softmax and Einsum")}

@@ -262,7 +262,7 @@ class _Reading:
 
     def _with_all_axes(self, build: Builder, value: Operand | None) -> Operand | None:
         """The only sample with its batch axis as one of its own."""
-        if not isinstance(value, Value) or value.batch is None or value.mask is not None:
+        if not isinstance(value, Value) or value.batch is None:
             return value
         return replace(build.emit(Reshape(value.sizes(1)), value, suffix="batch", kind=value.kind), batch=None)
 
@@ -299,8 +299,6 @@ class _Reading:
         value = self._value(name)
         if not isinstance(value, Value):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
-        if value.mask is not None:
-            raise UnsupportedError(f"the output {name[:100]!r} holds minus infinity", where=self.graph.where)
         shape = value.shape or (1,)
         if value.batch_axis is None and self.samples.size == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -124,12 +123,14 @@ def _part(build: Builder, x: Value, axis: int, start: int, count: int, suffix: s
     return build.emit(Slice(tuple(starts), tuple(stops), (1,) * len(x.shape)), x, suffix=suffix)
 
 
-def softmax(build: Builder, x: Value, dim: int) -> Value:
-    """Softmax along an axis; what a mask hides has a probability of 0."""
-    axis = x.axis(dim)
-    if x.constant is not None and bool(np.any(np.isneginf(x.constant))):
-        raise UnsupportedError("softmax of constants with minus infinity", accepted="finite constants")
-    return build.emit(Softmax(axis - len(x.shape), x.mask), replace(x, mask=None))
+def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:
+    """Softmax along an axis; where one of the constants ``kept`` is 0, the probability is 0."""
+    axis, mask = x.axis(dim), np.ones(())
+    for one in build.aligned(x, *kept)[1:]:
+        if one.constant is None:
+            raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
+        mask = mask * one.constant
+    return build.emit(Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask)), x)
 
 
 def log_softmax(build: Builder, x: Value, dim: int) -> Value:

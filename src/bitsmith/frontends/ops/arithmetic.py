@@ -12,7 +12,6 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
-from bitsmith.frontends.ops.masks import hides, masked_sum
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.elementwise import Absolute, Whole, WholeNumber
 from bitsmith.layers.layer import Floats, Layer
@@ -68,8 +67,6 @@ def add_scaled(build: Builder, x: Value, y: Value, alpha: float) -> Value:
 def _sum(build: Builder, x: Value, y: Value, sign: float) -> Value:
     """``x + sign * y``."""
     kind = exact_kind(x, y)
-    if sign == 1.0 and (hides(x) or hides(y)):
-        return masked_sum(build, *((x, y) if hides(y) else (y, x)), add)
     if y.constant is not None and x.constant is None:
         return build.affine(x, ONE, y if sign == 1.0 else _mapped(y, lambda values: sign * values), kind=kind)
     if x.constant is not None and y.constant is None:

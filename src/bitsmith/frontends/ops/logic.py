@@ -9,10 +9,9 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value
-from bitsmith.frontends.ops.masks import hides, hiding
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.elementwise import Whole, WholeNumber
-from bitsmith.layers.layer import Layer, as_weights, broadcasts
+from bitsmith.layers.layer import Layer, broadcasts
 from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Maximum, Minimum
 
@@ -55,13 +54,10 @@ def negation(build: Builder, x: Value) -> Value:
 def where(build: Builder, condition: Value, x: Value, y: Value) -> Value:
     """``x`` where the condition holds, ``y`` elsewhere."""
     holds = condition.constant
-    for chosen, other, kept in ((x, y, holds), (y, x, None if holds is None else as_weights(holds == 0.0))):
-        if hides(other, everywhere=True) and chosen.constant is None:
-            if kept is None:
-                raise UnsupportedError("a mask that is computed from the inputs", accepted="constant masks")
-            return hiding(build, chosen, replace(condition, node=kept))
-        if kept is not None and bool(np.all(kept)) and _covers(chosen, condition, other):
-            return chosen
+    if holds is not None and bool(np.all(holds)) and _covers(x, condition, y):
+        return x
+    if holds is not None and not bool(np.any(holds)) and _covers(y, condition, x):
+        return y
     return build.joined(Where(), condition, x, y, kind=x.kind if x.kind is y.kind else Kind.REAL)
 
 

@@ -13,7 +13,6 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.frontends.ops.arithmetic import add, add_scaled
-from bitsmith.frontends.ops.masks import hides, hiding, masked_sum
 from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
@@ -167,24 +166,13 @@ def _attention(call: Call) -> Result:
     leading = string.ascii_uppercase[: max(query.rank, key.rank) - 2]
     terms = (leading[len(leading) - query.rank + 2 :] + "id", leading[len(leading) - key.rank + 2 :] + "jd")
     scores = contracted(call, terms, f"{leading}ij", (query, key), "scores", scale)
-    if call.flag("is_causal"):
-        scores = hiding(call.build, scores, constant(np.tri(scores.dims[-2], scores.dims[-1])))
-    if call.given("attn_mask"):
-        scores = _masked(call, scores)
-    found = softmax(call.build.within("softmax"), scores, -1)
-    return matrix_product(call, found, value)
-
-
-def _masked(call: Call, scores: Value) -> Value:
-    """``scores`` with the mask, which has truth values or what is added."""
-    mask = call.tensor("attn_mask")
-    if mask.constant is None:
-        raise UnsupportedError("a mask that is computed from the inputs", accepted="constant masks")
-    if mask.kind is Kind.BOOL:
-        return hiding(call.build, scores, mask)
-    if hides(mask):
-        return masked_sum(call.build.within("masked"), scores, mask, add)
-    return replace(add(call.build.within("masked"), replace(scores, mask=None), mask), mask=scores.mask)
+    kept = [constant(np.tri(scores.dims[-2], scores.dims[-1]))] if call.flag("is_causal") else []
+    mask = call.tensor("attn_mask") if call.given("attn_mask") else None
+    if mask is not None and mask.kind is Kind.BOOL:
+        kept.append(mask)
+    elif mask is not None:
+        scores = add(call.build.within("masked"), scores, mask)
+    return matrix_product(call, softmax(call.build.within("softmax"), scores, -1, *kept), value)
 
 
 def _embedding(call: Call) -> Result:

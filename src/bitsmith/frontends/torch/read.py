@@ -234,7 +234,7 @@ class _Reading:
             raise UnsupportedError(
                 f"the result {shown(name)}: {value.why}", where=self._where, accepted="other results"
             )
-        if not isinstance(value, Value) or value.mask is not None:
+        if not isinstance(value, Value):
             raise UnsupportedError(f"the result {shown(name)}", where=self._where, accepted="tensors of finite numbers")
         if value.batch is None:
             raise UnsupportedError(

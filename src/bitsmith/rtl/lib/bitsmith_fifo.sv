@@ -4,7 +4,7 @@
 // later one, seen (valid, data) in the cycle after that, and free again in the cycle after take (only if valid). So what is on its way
 // through a pipeline always has a slot to go. free and valid depend on registers only.
 //
-// Two slots are registers, one behind the other. Small memories are read asynchronously and become look-up-table memory. Large
+// Two slots are registers, one after the other. Small memories are read asynchronously and become look-up-table memory. Large
 // ones are read synchronously and become block memory: they are read one slot ahead, and a word that is put into the slot
 // that will be shown goes around the memory. In simulation the most slots ever in use are printed at the end.
 //

@@ -1,4 +1,4 @@
-// Counts the transfers of a stream, and says where in a frame and a packet the next one lies.
+// Counts the transfers of a stream, and tells where the next one is in a frame and in a packet.
 //
 // TOKENS          transfers of a frame
 // transfer        high in each cycle with a transfer

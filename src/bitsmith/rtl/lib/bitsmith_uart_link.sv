@@ -1,7 +1,7 @@
-// A serial port that carries frames of bytes, and the reset of what is behind it. For bringing a design up on any board.
+// A serial port that carries frames of bytes, and the reset of the circuit after it. For bringing a design up on any board.
 //
 // The host sends the FRAME_BYTES bytes of a frame, and the next frame after it has the answer. Bytes come out with their number
-// in the frame. A frame that stays incomplete while the line is idle for IDLE_BITS bit times is forgotten, and what is behind is
+// in the frame. A frame that stays incomplete while the line is idle for IDLE_BITS bit times is forgotten, and the circuit is
 // reset, so a host can always start afresh.
 //
 // CLK_HZ, BAUD   frequency of clk and bit rate of the line (8N1); CLK_HZ / BAUD at least 4

@@ -16,7 +16,7 @@ module bitsmith_uart_tx #(
     localparam int unsigned TIMER_BITS = $clog2(CLOCKS_PER_BIT + 1);
     localparam logic [TIMER_BITS-1:0] WHOLE = TIMER_BITS'(CLOCKS_PER_BIT - 1);
 
-    logic [9:0] frame;  // what is still to be sent, the current bit lowest; ones behind it
+    logic [9:0] frame;  // what is still to be sent, the current bit lowest; ones after it
     logic [3:0] bits_left;
     logic [TIMER_BITS-1:0] timer;
 

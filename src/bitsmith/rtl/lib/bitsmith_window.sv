@@ -11,7 +11,7 @@
 // STRIDE_a    positions between windows
 // DILATION_a  positions between taps
 // BEFORE_a    zeros in front
-// AFTER_a     zeros behind; at least one window must fit into the padded axis
+// AFTER_a     zeros after; at least one window must fit into the padded axis
 module bitsmith_window #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned SIZE_0 = 1,

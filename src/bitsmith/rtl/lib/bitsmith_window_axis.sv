@@ -1,9 +1,9 @@
 // A position along one axis of bitsmith_window, and what it means there.
 //
-// SIZE, BEFORE, PADDED   tokens, zeros in front of them, and all with the zeros behind
+// SIZE, BEFORE, PADDED   tokens, zeros before them, and all with the zeros after
 // REACH, STRIDE          where the first window ends, and positions from there to the next
 // LAST                   the position of the frame's last action
-// restart, enable        go to the first position, or to the next (behind the last: the first)
+// restart, enable        go to the first position, or to the next (after the last: the first)
 module bitsmith_window_axis #(
     parameter int unsigned SIZE = 8,
     parameter int unsigned BEFORE = 0,
@@ -25,7 +25,7 @@ module bitsmith_window_axis #(
 
     logic [BITS-1:0] at;
     logic [PHASE_BITS-1:0] phase;  // positions since the last window, 0 until the first one
-    logic reached;  // whether the first window's end is here or behind
+    logic reached;  // whether the first window's end is here or past
 
     assign is_last = at == BITS'(LAST);
     assign is_edge = at == BITS'(PADDED - 1);

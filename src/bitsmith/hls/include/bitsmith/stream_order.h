@@ -32,7 +32,7 @@ void order(IN &x, const FLAGS actions[ACTIONS], T head[N], OUT &y) {
     }
 }
 
-/// Any order: the whole frame lies in a memory before the first token leaves; zeros where source[i] is negative.
+/// Any order: the whole frame is in a memory before the first token leaves; zeros where source[i] is negative.
 template <class X, class Y, int TOKENS, int RESULTS, int N, class SOURCE, class IN, class OUT>
 void reorder(IN &x, const SOURCE source[RESULTS], X memory[TOKENS], OUT &y) {
     BITSMITH_STEPS

@@ -1,4 +1,4 @@
-// Fixed-point numbers for bit-exact C simulation with an ordinary compiler: the class behind ap_fixed.h, ap_int.h,
+// Fixed-point numbers for bit-exact C simulation with an ordinary compiler: the class under ap_fixed.h, ap_int.h,
 // ac_fixed.h and ac_int.h. Needs C++17 and GCC 11 or Clang 14; unknown pragmas are silenced by -Wno-unknown-pragmas.
 //
 // Written from the definitions of IEEE 1666 and the vendors' user guides, not from their headers. A value is

@@ -1,0 +1,27 @@
+"""The plan of a build, by its backend."""
+
+from __future__ import annotations
+
+from bitsmith.build.hls import plan_hls
+from bitsmith.build.job import Asked, Job
+from bitsmith.build.plan import Plan
+from bitsmith.build.rtl import plan_rtl
+from bitsmith.errors import ConfigError
+
+
+def plan(job: Job, asked: Asked) -> Plan:
+    """The sources and stages of ``job``; nothing is written and no tool runs.
+
+    Raises:
+        CapacityError: the design is too large for what was asked.
+        ConfigError: a stage that the backend does not have.
+        ToolMissingError: a vendor's stage was asked for whose tool is not there.
+    """
+    hls = job.target.backend.is_hls
+    foreign = {"bitstream": asked.bitstream} if hls else {"export": asked.export, "vsynth": asked.vsynth}
+    for stage, wanted in {"fifo_opt": asked.fifo_opt, **foreign}.items():
+        if wanted:
+            raise ConfigError(
+                f"{stage}=True with backend {job.target.backend.value!r}", where="build", accepted=f"{stage}=False"
+            )
+    return plan_hls(job, asked) if hls else plan_rtl(job, asked)

@@ -1,0 +1,127 @@
+"""Executes a plan in its project folder: writes the sources, runs stages, reports.
+
+What has not changed since it last ended well is not done again, so that an interrupted build goes on where it stopped. The first
+error ends the build.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bitsmith.build.plan import Plan
+from bitsmith.build.stages import Sections, Sources, Stage
+from bitsmith.dump import dumping
+from bitsmith.flows import run as flows
+from bitsmith.flows.run import Progress, run
+from bitsmith.project import Json, Project, StageRecord, digest
+from bitsmith.report import Report
+from bitsmith.report.folder import write_report
+from bitsmith.report.sections import StageRun, Stages, plain, section_of
+from bitsmith.version import __version__
+
+
+def execute(plan: Plan, progress: Progress | None = None) -> Report:
+    """Do what ``plan`` says and write the report.
+
+    Raises:
+        ProjectError: the folder is not a project of ours, or in use.
+        BitsmithError: of a stage.
+    """
+    with Project.open(plan.folder, plan.name) as project:
+        if plan.reset:
+            project.forget()
+        execution = Execution(project, progress)
+        notes = execution.write(plan.sources)
+        project.write(plan.scripts())
+        found = tuple(section for stage in plan.stages for section in execution.run(stage))
+        sections, further = plan.finish(project.folder, found)
+        design = replace(plan.design, notes=(*plan.design.notes, *notes, *further))
+        report = Report((*sections, Stages(tuple(execution.rows))), design)
+        write_report(report, project.folder)
+        return report
+
+
+class Execution:
+    """Steps in an open project; ``rows`` are those that have run."""
+
+    def __init__(self, project: Project, progress: Progress | None) -> None:
+        self.rows: list[StageRun] = []
+        self._project = project
+        self._progress = progress
+        self._records: dict[str, StageRecord] = {}
+        self._unreported = 0.0
+
+    def write(self, sources: Sources) -> tuple[str, ...]:
+        """Write the files, unless the project has them; notes on them."""
+        started = time.perf_counter()
+        self._announce(sources.name, sources.title)
+        record = None if dumping() else self._project.cached(sources.name, sources.digest)
+        cached = record is not None
+        if record is None:
+            made = sources.generate()
+            written = self._project.write(made.files)
+            for stale in set(self._project.folder.glob(sources.owned)) - set(written):
+                stale.unlink()
+            seconds = time.perf_counter() - started
+            notes = list(made.notes)
+            record = self._project.record(sources.name, sources.digest, notes, seconds, files=written)
+        self._note(sources.name, record, cached=cached)
+        return tuple(map(str, record.result)) if isinstance(record.result, list) else ()
+
+    def run(self, stage: Stage) -> Sections:
+        """The stage's sections: remembered if nothing that it depends on has changed, otherwise by running it."""
+        tools = stage.find()
+        inputs = [
+            f"{name} {content}"
+            for need in stage.needs
+            if need in self._records
+            for name, content in sorted(self._records[need].files.items())
+        ]
+        state = digest(__version__, _flow_code(), *stage.options, *inputs, *(tool.label for tool in tools))
+        record = self._project.cached(stage.name, state)
+        if record is not None:
+            self._note(stage.name, record, cached=True, reported=stage.reported)
+            return _sections_of(record.result)
+        for name in stage.outdates:
+            self._project.path(name).unlink(missing_ok=True)
+        self._announce(stage.name, stage.title)
+        started = time.perf_counter()
+        flow, folder = stage.flow(), self._project.folder
+        self._project.write(flow.files())
+        commands = flow.commands(folder, tools)
+        for command in commands:
+            run(command, self._progress)
+        sections = flow.read(folder, tools)
+        outputs = [path for command in commands for path in command.outputs]
+        result = {type(section).__name__: plain(section) for section in sections}
+        seconds = time.perf_counter() - started
+        record = self._project.record(stage.name, state, result, seconds, stage.log, outputs, rewritten=stage.rewritten)
+        self._note(stage.name, record, cached=False, reported=stage.reported)
+        return sections
+
+    def _note(self, name: str, record: StageRecord, *, cached: bool, reported: bool = True) -> None:
+        self._records[name] = record
+        if not reported:
+            self._unreported += 0.0 if cached else record.seconds
+            return
+        seconds = round(record.seconds + self._unreported, 2)
+        self.rows.append(StageRun(name=name, seconds=seconds, log=record.log, cached=cached))
+        self._unreported = 0.0
+
+    def _announce(self, name: str, title: str) -> None:
+        if self._progress is not None and title:
+            self._progress(f"{name}: {title}")
+
+
+def _sections_of(result: Json) -> Sections:
+    return tuple(section_of(name, figures) for name, figures in result.items()) if isinstance(result, Mapping) else ()
+
+
+@functools.cache
+def _flow_code() -> str:
+    """A digest of what drives the tools: a result is not remembered beyond a change of it."""
+    return digest(*(path for path in sorted(Path(flows.__file__).parent.iterdir()) if path.is_file()))

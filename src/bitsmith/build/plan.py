@@ -1,0 +1,87 @@
+"""A build that has not run, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitsmith.build.makefile import EXPECTED, line_of, makefile
+from bitsmith.build.stages import Sections, Sources, Stage
+from bitsmith.project import Project
+from bitsmith.report.summary import Design
+
+_SHOWN_FILES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build writes and runs, in order. It prints as a list of files and commands.
+
+    Args:
+        folder: the project folder.
+        name: of the project.
+        design: the network, as the report describes it.
+        scripts: files that are cheap to make and that no result follows from.
+        finish: from the folder and the sections of all stages, the sections of the report and further notes.
+        reset: forget earlier results.
+    """
+
+    folder: Path
+    name: str
+    design: Design
+    sources: Sources
+    scripts: Callable[[], Mapping[str, str]]
+    stages: tuple[Stage, ...]
+    finish: Callable[[Path, Sections], tuple[Sections, tuple[str, ...]]]
+    reset: bool = False
+
+    def files(self) -> Mapping[str, str | bytes]:
+        """All files that the commands read, and the expected content of those that they leave: path -> content."""
+        files: dict[str, str | bytes] = {**self.sources.generate().files, **self.scripts()}
+        for stage in self.stages:
+            files |= stage.flow().files()
+            files |= {f"{path}{EXPECTED}": content for path, content in stage.expected().items()}
+        return files
+
+    def makefile(self) -> str:
+        """The text of a Makefile that runs all stages without this package, in a folder with :meth:`files`.
+
+        Raises:
+            ToolMissingError: a stage's tool is not there.
+        """
+        return makefile(self.name, self.folder, self.stages)
+
+    def write(self, folder: str | Path | None = None) -> Path:
+        """Write all files and the Makefile into ``folder``, by default the project folder; the path of the Makefile.
+
+        Raises:
+            ToolMissingError, ProjectError.
+        """
+        with Project.open(self.folder if folder is None else folder, self.name) as project:
+            *_, path = project.write({**self.files(), "Makefile": makefile(self.name, project.folder, self.stages)})
+            return path
+
+    def __str__(self) -> str:
+        lines = [f"{self.name} in {self.folder}", *_step(self.sources.name, self.sources.title)]
+        lines.append(f"  writes {_few([*self.sources.generate().files, *self.scripts()])}")
+        for stage in self.stages:
+            tools, flow = stage.find(), stage.flow()
+            commands = flow.commands(self.folder, tools)
+            lines += _step(stage.name, stage.title)
+            lines.append(f"  reads {_few([f'files of {need}' for need in stage.needs] + list(flow.files()))}")
+            lines += [f"  $ {line_of(command, self.folder)}" for command in commands]
+            outputs = [path for command in commands for path in command.outputs]
+            lines += (
+                [f"  leaves {_few(path.relative_to(self.folder).as_posix() for path in outputs)}"] if outputs else []
+            )
+        return "\n".join(lines)
+
+
+def _step(name: str, title: str) -> list[str]:
+    return [f"{name}: {title}" if title else name]
+
+
+def _few(names: Iterable[str]) -> str:
+    first, rest = (listed := list(names))[:_SHOWN_FILES], len(listed) - _SHOWN_FILES
+    return ", ".join(first) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,100 @@
+"""What a build does, as values: sources that are written, and stages of tools that work on them.
+
+Nothing here knows a tool, a device or a vendor.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from bitsmith.build.job import Job
+from bitsmith.flows.run import Flow
+from bitsmith.flows.tools import FoundTool
+from bitsmith.ir.text import to_text
+from bitsmith.project import digest
+from bitsmith.report.sections import Section
+
+Sections: TypeAlias = tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Files by their paths in the project, and notes for the report."""
+
+    files: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files that all stages work on.
+
+    Args:
+        name: of this step in reports.
+        title: of this step in progress.
+        digest: of everything that the files follow from; unless it changes they are not generated again.
+        generate: makes the files.
+        owned: patterns of files in the project that are removed unless they are generated.
+    """
+
+    name: str
+    title: str
+    digest: str
+    generate: Callable[[], Generated]
+    owned: str
+
+
+def _nothing() -> Mapping[str, bytes]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of external tools.
+
+    The stage is not run again while its options, its tools and the files that its ``needs`` left are the same, and the outputs
+    of its own commands are as they were.
+
+    Args:
+        name: in reports.
+        title: what it works on, in progress.
+        find: the tools; raises ToolMissingError.
+        flow: scripts, commands, and how figures are read; made only when the stage must run.
+        needs: names of the sources and stages whose files it reads.
+        options: everything else that its result follows from.
+        log: path in the project.
+        rewritten: later stages may write its outputs again, so that only their existence counts.
+        outdates: files of later stages that are removed when it runs.
+        reported: it has a row in the report; otherwise its time counts for the next stage.
+        expected: the content that files must have after the commands, for those who run the commands without `flow`.
+    """
+
+    name: str
+    title: str
+    find: Callable[[], tuple[FoundTool, ...]]
+    flow: Callable[[], Flow[Sections]]
+    needs: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    log: str = ""
+    rewritten: bool = False
+    outdates: tuple[str, ...] = ()
+    reported: bool = True
+    expected: Callable[[], Mapping[str, bytes]] = _nothing
+
+
+def job_digest(job: Job) -> str:
+    """A digest of everything that the sources of ``job`` follow from."""
+    target = replace(job.target, output_dir=Path(), input_data=None)
+    return digest(to_text(job.program), repr(job.directives), repr(target), _package())
+
+
+@functools.cache
+def _package() -> str:
+    """A digest of all code of this package."""
+    folder = Path(__file__).parents[1]
+    code = (path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".sv", ".v", ".h", ".tcl"))
+    return digest(*code)

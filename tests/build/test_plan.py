@@ -1,0 +1,85 @@
+"""Plans of builds: looking at one writes nothing, and its Makefile does what a build does."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bitsmith.errors import ConfigError
+from bitsmith.flows.tools import MAKE, find
+from bitsmith.model import Model
+from bitsmith.report import read_report
+from tests.system.examples import three_layer
+
+
+def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
+    """GNU make, with an environment in which no Python finds this package."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(folder)}
+    arguments = [str(find(MAKE).path), *targets]
+    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    """A small network in a project folder with a space and a dollar sign in its name."""
+    return three_layer(tmp_path / "my $projects")[0]
+
+
+def test_looking_at_a_plan_writes_nothing(model: Model) -> None:
+    plan = model.plan(pnr=True)
+    text = str(plan)
+    assert [stage.name for stage in plan.stages] == ["cosim", "synth", "pnr"]
+    for shown in ("rtl/myproject.sv", "cosim/stimuli.bin", "--top-module myproject", "obj/Vdut", "synth/ecp5/synth.ys"):
+        assert shown in text
+    assert "netlist.json" in text and "--freq" in text
+    assert "pnr: synth" in plan.makefile()
+    assert not model.output_dir.exists()
+
+
+def test_arguments_are_those_of_build(model: Model) -> None:
+    with pytest.raises(TypeError, match="sinth"):
+        model.plan(sinth=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="sinth"):
+        model.build(sinth=True)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="export=True"):
+        model.plan(export=True)
+    assert [stage.name for stage in model.plan(synth=False).stages] == ["cosim"]
+
+
+@pytest.mark.parametrize("reuse", [1, 8])
+def test_makefile_simulates_and_compares(tmp_path: Path, reuse: int) -> None:
+    precision = {"Precision": "fixed<9,4>", "ReuseFactor": reuse}
+    model, inputs = three_layer(tmp_path / "it's $1", config={"Model": precision})
+    path = model.plan(synth=False, inputs=inputs[:12]).write()
+    done = make(path.parent)
+    assert done.returncode == 0, done.stderr
+    expected = path.parent / "cosim" / "responses.bin.expected"
+    assert (path.parent / "cosim" / "responses.bin").read_bytes() == expected.read_bytes()
+    content = bytearray(expected.read_bytes())
+    content[5] ^= 1
+    expected.write_bytes(content)
+    wrong = make(path.parent, "cosim")
+    assert wrong.returncode != 0 and "differ" in wrong.stdout
+
+
+@pytest.mark.tools
+@pytest.mark.ci
+def test_makefile_synthesizes_as_the_build_does(model: Model, tmp_path: Path) -> None:
+    path = model.plan(cosim=False).write(tmp_path / "elsewhere")
+    done = make(path.parent, "synth")
+    assert done.returncode == 0, done.stderr
+    model.build(cosim=False)
+    cells = Path("synth") / "ecp5" / "cells.json"
+    assert (path.parent / cells).read_text() == (model.output_dir / cells).read_text()
+    assert "Resources" in read_report(model.output_dir)
+
+
+def test_plan_of_an_hls_project(tmp_path: Path) -> None:
+    model, _ = three_layer(tmp_path, backend="vitis")
+    plan = model.plan(synth=False)
+    assert [stage.name for stage in plan.stages] == ["csim library", "csim"]
+    done = make(plan.write().parent)
+    assert done.returncode == 0, done.stderr
+    assert list((model.output_dir / "csim").glob("myproject-*.so"))
