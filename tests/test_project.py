@@ -181,3 +181,7 @@ def test_project_names_are_identifiers(text: str) -> None:
     else:
         assert name.isascii()
         assert name.isidentifier()
+
+
+def test_digest_knows_where_parts_begin() -> None:
+    assert len({digest("asb"), digest("a", "b"), digest("", "asb"), digest("as", "b"), digest(b"a", b"b")}) == 5

@@ -160,6 +160,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "source": node.source,
         "folded": node.folded,
         "order": None if node.order is None else list(node.order),
+        "inner": node.inner,
         "settings": {
             "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
             "reuse_factor": settings.reuse_factor,
@@ -204,6 +205,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         _decode_settings(value["settings"]),
         bool(value["folded"]),
         _decode_order(value["order"]),
+        bool(value.get("inner", False)),
     )
 
 

@@ -598,3 +598,9 @@ def test_the_page_tells_of_every_key_variable_and_default() -> None:
     assert str(DEFAULT_INPUT) in page
     assert f"{EXACT_ENTRIES} values, beyond that {DEFAULT_ENTRIES} to {EXACT_ENTRIES} bins" in page
     assert f"{MAX_BYTES >> 10} KiB, {MAX_VALUES:,} values" in page
+
+
+def test_a_generated_configuration_has_the_reuse_factor_that_is_asked_for() -> None:
+    for granularity, level in (("type", "LayerType"), ("name", "LayerName")):
+        entries = config_from_network(NETWORK, granularity=granularity, default_reuse_factor=4)[level].values()
+        assert {entry["ReuseFactor"] for entry in entries if "ReuseFactor" in entry} == {4}

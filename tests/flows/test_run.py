@@ -62,6 +62,11 @@ def test_tool_on_path(path: Path) -> None:
     assert find(FAKE) == FoundTool("forge", program, "2.10.1", Origin.PATH)
 
 
+def test_tool_of_the_least_version(path: Path) -> None:
+    script(path / "forge", "echo Forge 2.3")
+    assert find(FAKE).version == "2.3"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [("echo Forge 2.2", "2.2 is too old"), ("exit 1", "does not say"), ("echo hello", "does not say")],
@@ -298,3 +303,10 @@ def test_an_error_line_fails_where_it_must(tmp_path: Path) -> None:
     run(call)
     with pytest.raises(ToolFailedError, match="as if all were well: ERROR: no licence"):
         run(replace(call, errors_fail=True))
+
+
+def test_key_tells_what_a_call_does_and_not_where(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    call = Command(("tool", "-x"), tmp_path, tmp_path / "log", (("STAGE", "synth"),))
+    assert call.key == replace(call, cwd=tmp_path / "other", log=tmp_path / "other" / "log").key
+    assert len({call.key, replace(call, argv=("tool", "-y")).key, replace(call, env=(("STAGE", "cosim"),)).key}) == 3

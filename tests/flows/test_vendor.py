@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,18 @@ def test_the_preferred_way_is_taken(fakes: FakeTools, project: Path) -> None:
     everything(fakes, DRIVERS["vitis"].ways[0], "net")
     execute(synth("vitis"), project)
     assert [called.name for called in fakes.calls()] == ["vitis-run"]
+
+
+def test_a_way_needs_all_of_its_programs(fakes: FakeTools) -> None:
+    driver = replace(DRIVERS["vitis"], ways=(Way(("first", "companion")), Way(("second",))))
+    fakes.add("first")
+    assert find_driver(driver) is None
+    fakes.add("second")
+    found = find_driver(driver)
+    assert found is not None and found.name == "second"
+    fakes.add("companion")
+    found = find_driver(driver)
+    assert found is not None and found.name == "first"
 
 
 @pytest.mark.parametrize("name", DRIVERS)

@@ -146,6 +146,12 @@ def _constant_first(operator: str, value: float) -> Callable[[], onnx.ModelProto
     return lambda: graph([node(operator, "c x", "y")], {"x": ("N", 4)}, "y", {"c": np.array(value)})
 
 
+def _whole_quotient() -> onnx.ModelProto:
+    """ONNX leaves the fraction out, also of negative numbers."""
+    return graph([node("Div", "a b", "q"), node("Cast", "q", "c", to=1), node("Add", "x c", "y")], {"x": ("N", 3)}, "y",
+                 {"a": np.array([-7, 7, -6]), "b": np.array(2)})  # fmt: skip
+
+
 def _shape_arithmetic() -> onnx.ModelProto:
     """``x.view(x.size(0), -1)`` as the older exporter of PyTorch writes it."""
     return graph(
@@ -391,6 +397,7 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Mul of an array": _with("Mul", {"c": weights(1, 3, 4)}),
     "Mul to more axes": _with("Mul", {"c": weights(3, 4)}, shape=("N", 1, 4)),
     "Div by a constant": _with("Div", {"c": np.array([1.0, 2.0, 4.0, 0.5])}),
+    "Div of whole constants": _whole_quotient,
     "Sub from a constant": _constant_first("Sub", 1.5),
     "Pow": _with("Pow", {"c": np.float32(2)}),
     "Neg": _unary("Neg"),
@@ -415,6 +422,11 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Transpose": _unary("Transpose", shape=(2, 3, 4), perm=[0, 3, 1, 2]),
     "Transpose of the batch": lambda: graph(
         [node("Transpose", "x", "t", perm=[1, 0]), node("Transpose", "t", "y")], {"x": ("N", 3)}, "y"
+    ),
+    "Transpose of all axes": lambda: graph(
+        [node("Transpose", "x", "t"), node("ReduceMax", "t", "s", axes=[0], keepdims=0), node("Transpose", "s", "y")],
+        {"x": ("N", 3, 4)},
+        "y",
     ),
     "Squeeze": _unary("Squeeze", opset=11, shape=(1, 3, 1), axes=[1, 3]),
     "Unsqueeze": _with("Unsqueeze", {"a": np.array([1, -1])}),

@@ -41,6 +41,7 @@ LINES: dict[str, Any] = {
     "group_norm": nn.GroupNorm(2, 4),
     "layer_norm": nn.LayerNorm((4, 12)),
     "rms_norm": nn.RMSNorm(12),
+    "rms_norm_of_little": lambda x: functional.rms_norm(x / 1024.0, (12,)),
     "max_pool": nn.MaxPool1d(3, 2, padding=1, ceil_mode=True),
     "avg_pool": nn.AvgPool1d(3, 2, padding=1),
     "avg_pool_inside": nn.AvgPool1d(3, 2, padding=1, count_include_pad=False, ceil_mode=True),

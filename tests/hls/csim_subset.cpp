@@ -97,6 +97,7 @@ static void integers() {
     UInt<4> u = 17;
     CHECK(u == 1 && u.to_uint() == 1u);
     CHECK(decltype(i + u)::width == 9 && decltype(i * u)::width == 12);
+    CHECK((u * i).to_int() == -56 && (i * u).to_int() == -56);
     CHECK((u - UInt<4>(3)).to_int() == -2);
     CHECK(++u == 2 && u++ == 2 && u-- == 3 && u == 2);
     CHECK((UInt<4>(12) & UInt<4>(10)) == 8);

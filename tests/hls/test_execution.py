@@ -24,6 +24,17 @@ from tests.properties.programs import random_program
 from tests.system.test_random_networks import random_network
 
 EACH_DIALECT = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+COMPILED_DIALECT = pytest.mark.parametrize(
+    "dialect",
+    [
+        pytest.param(
+            dialect, marks=() if dialect.name in ("vitis", "catapult", "libero") else (pytest.mark.slow, pytest.mark.ci)
+        )
+        for dialect in DIALECTS.values()
+    ],
+    ids=lambda dialect: dialect.name,
+)
+"""Each dialect; of those that share a family of types all but one are slow."""
 EACH_FAMILY = pytest.mark.parametrize("dialect", [DIALECTS["vitis"], DIALECTS["catapult"]], ids=lambda d: d.name)
 FEW = (711, 805, 892, 992, 950)
 FORMATS = (
@@ -73,7 +84,7 @@ def all_casts(formats: Sequence[tuple[bool, int, int]] = FORMATS[:3]) -> Program
     return build.program([(f"y{k}", y) for k, y in enumerate(outputs)])
 
 
-@EACH_DIALECT
+@COMPILED_DIALECT
 def test_random_programs(tmp_path: Path, dialect: Dialect) -> None:
     assert_equal_to_emulator(programs(FEW), dialect, tmp_path)
 

@@ -28,7 +28,17 @@ from tests.properties.programs import random_stimuli
 VENDOR = Path(__file__).parent / "vendor"
 INCLUDES = ("-I", str(VENDOR), "-isystem", str(INCLUDE))
 EACH = pytest.mark.parametrize("dialect", DIALECTS)
-HOSTILE_PARTS = ('x"; exec rm', "x)\nexecute_process(COMMAND rm", "x$(shell rm)", "x\nall: ; rm", "[exec rm]", "-x", "")
+HOSTILE_PARTS = (
+    'x"; exec rm',
+    "x)\nexecute_process(COMMAND rm",
+    "x$(shell rm)",
+    "x\nall: ; rm",
+    "[exec rm]",
+    "x; rm",
+    "x rm",
+    "-x",
+    "",
+)
 SAMPLES = 6
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -122,7 +132,10 @@ def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 
 
-@EACH
+@pytest.mark.parametrize(
+    "dialect",
+    [pytest.param(name, marks=(pytest.mark.slow, pytest.mark.ci) if name == "oneapi" else ()) for name in DIALECTS],
+)
 def test_hostile_names(tmp_path: Path, dialect: str) -> None:
     simulated(dialect, drop_dead(hostile_program(), keep_probes=False), tmp_path)
 

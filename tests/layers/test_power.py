@@ -44,7 +44,7 @@ def emulated(program: Program, *values: Floats) -> tuple[Floats, float]:
     return raw.astype(np.float64) * np.exp2(-frac.astype(np.float64)), float(2.0 ** -frac.min())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(EXPONENTS, st.one_of(SIGNED, UNSIGNED))
 def test_powers_of_all_values(exponent: float, source: FixedFormat) -> None:
     layer = Power(exponent)

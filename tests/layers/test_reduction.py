@@ -40,7 +40,7 @@ def reductions(draw: st.DrawFn) -> tuple[Layer, Shape]:
             return Reduce(draw(st.sampled_from(Reduction)), tuple(axes), keepdims), shape
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(reductions(), st.sampled_from([NARROW, FixedFormat(False, 9, 9), FixedFormat(True, 14, 9)]))
 def test_reductions(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
     layer, shape = drawn

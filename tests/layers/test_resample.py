@@ -44,7 +44,7 @@ SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(SHAPES, PAIRS, st.sampled_from(PadMode), st.sampled_from([0.0, -1.5, 3.25, 0.1]))
 def test_pad(shape: Shape, pairs: list[tuple[int, int]], mode: PadMode, value: float) -> None:
     padding = tuple(pairs[: len(shape)])

@@ -54,7 +54,7 @@ def normalisations(draw: st.DrawFn) -> tuple[Layer, Shape]:
             return UnitNormalization(axes, draw(st.sampled_from([1e-12, 1e-3, 0.5]))), shape
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     normalisations(),
     st.sampled_from(
@@ -77,7 +77,7 @@ def test_error_is_below_a_step(drawn: tuple[Layer, Shape], source: FixedFormat) 
     assert np.all(np.isfinite(outcome.fixed))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(normalisations())
 def test_oracle_emulator_and_netlist_agree(drawn: tuple[Layer, Shape]) -> None:
     layer, shape = drawn

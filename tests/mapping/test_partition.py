@@ -10,9 +10,10 @@ import pytest
 
 from bitsmith.dataflow.execute import execute
 from bitsmith.emulate import Emulator
+from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.ops import Parameter
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import objects
+from bitsmith.ir.types import FixedFormat, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
@@ -66,3 +67,19 @@ def test_random_programs(share: int) -> None:
     for seed in range(share, 160, 8):
         program = random_program(seed, hardware=True)
         assert_same(program, demanded(seed, program), seed)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("greatest", [False, True])
+def test_reductions_over_tokens(axes: tuple[int, ...], greatest: bool) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2, 3, 4), FixedFormat(True, 5, 2))
+    y = build.amax(x, axes) if greatest else build.sum(x, axes)
+    assert_same(build.program([("y", y)]), Directives({}, parallel=False))
+
+
+@pytest.mark.parametrize("perm", [(0, 2, 1), (1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_transpositions_across_tokens(perm: tuple[int, ...]) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (2, 3, 4), FixedFormat(True, 5, 2))
+    assert_same(build.program([("y", build.transpose(x, perm))]), Directives({}, parallel=False))

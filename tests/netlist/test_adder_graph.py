@@ -86,6 +86,12 @@ def test_no_output_is_later_than_summed_alone(weights: IntArray, data: st.DataOb
     assert max((times[o.node] for o in graph.outputs if o.node is not None), default=0) <= max(bounds)
 
 
+def test_no_output_is_later_where_its_terms_fill_the_time() -> None:
+    inputs = [InputRange(0, 1, 0), InputRange(0, 1, 1)]
+    graph = solve(np.array([[6], [19]]), inputs)  # two digits at time 0 and three at time 1: 2 + 3 * 2 = 2**3
+    assert graph.arrivals(inputs)[graph.outputs[0].node or 0] == 3
+
+
 @given(matrices(), st.data())
 @settings(max_examples=60, deadline=None)
 def test_ranges_hold(weights: IntArray, data: st.DataObject) -> None:

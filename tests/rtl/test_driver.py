@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.build.design import circuit
+from bitsmith.dataflow.processes import LoadableWeights
 from bitsmith.devices import ECP5
 from bitsmith.emulate import Emulator
 from bitsmith.ir.builder import ProgramBuilder
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects
 from bitsmith.mapping.directives import Directives
 from bitsmith.rtl.packing import pack, unpack
 from bitsmith.rtl.writer import Title
@@ -76,3 +78,21 @@ def test_driver_refuses_what_it_cannot_say(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=why):
             driver.pack(inputs)
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_driver_rounds_ties_as_the_emulator_does(tmp_path: Path, rounding: Rounding) -> None:
+    build = ProgramBuilder()
+    x = build.input("x", (8,), FixedFormat(True, 8, 1, rounding, Overflow.SAT))
+    program = build.program([("y", build.neg(x))])
+    each = circuit(program, Directives({}, True), ECP5.delays, 8.0, "net", Title("test", "0"))
+    values = np.array([[-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.25]])
+    raw, _ = Emulator(program).quantize(0, values)
+    np.testing.assert_array_equal(load_driver(tmp_path, each).quantize(0, values), raw)
+
+
+def test_driver_cuts_weights_into_the_tiles_of_the_circuit(tmp_path: Path) -> None:
+    weights = LoadableWeights("dense", "kernel", (5, 6), steps=2, groups=3, lo=-32, hi=31, frac=2)
+    about = {field.name: getattr(weights, field.name) for field in fields(weights)}
+    raw = objects(np.arange(30).reshape(5, 6))
+    np.testing.assert_array_equal(load_driver(tmp_path, made("loads"))._tiles(about, raw / 4), weights.tiles(raw))

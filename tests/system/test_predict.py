@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bitsmith
+from bitsmith.devices import ECP5
 from bitsmith.errors import InputDataError
 from tests.system.examples import MODELS, digits, three_layer
 
@@ -132,3 +133,10 @@ def test_calibration_data_lie_within_the_calibrated_input_type(tmp_path: Path, l
     model.predict(x)  # a warning would be an error here
     _, layers = model.trace(x)
     assert np.max(np.abs(layers["pixels"] - x)) <= 2.0**-15 * max(abs(low), abs(high))
+
+
+def test_the_clock_of_a_project_goes_before_the_default(tmp_path: Path) -> None:
+    default, _ = three_layer(tmp_path)
+    assert default.target.clock_period_ns == ECP5.clock_period_ns
+    chosen, _ = three_layer(tmp_path, clock_period=ECP5.clock_period_ns + 1, clock_uncertainty=0)
+    assert (chosen.target.clock_period_ns, chosen.target.clock_uncertainty) == (ECP5.clock_period_ns + 1, 0)

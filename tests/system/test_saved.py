@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,14 @@ import pytest
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
-from bitsmith.serialization import weights_path
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.input import Input
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.shape import Permute
+from bitsmith.serialization import SavedModel, encode, load, weights_path
 from tests.system.examples import digits, three_layer
 
 
@@ -23,6 +32,48 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
     assert str(loaded) == str(model)
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
     assert sorted(path.name for path in tmp_path.glob("saved*")) == ["saved.json", "saved.npz"]
+
+
+def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
+    """With settings that differ from the defaults, all of them."""
+    result = FixedFormat(True, 12, 4, Rounding.RND_CONV, Overflow.SAT_SYM)
+    settings = Settings(
+        precision={"result": result},
+        reuse_factor=3,
+        parallelization_factor=2,
+        strategy=Strategy.RESOURCE,
+        table_size=64,
+        table_range=(-2.0, 1.5),
+        binning=Binning.CENTER,
+        implementation=SoftmaxImplementation.LATENCY,
+        trace=True,
+        skip=True,
+        weights=Weights.RELOADABLE,
+    )
+    assert all(getattr(settings, field.name) != getattr(Settings(), field.name) for field in fields(Settings))
+    source = Settings({"result": FixedFormat(True, 8, 4)})
+    network = Network(
+        (
+            NetworkNode("x", Input((2, 3)), (), "InputLayer", source),
+            NetworkNode("p", Permute((1, 0)), ("x",), "Permute", source, folded=True, order=(1, 0), inner=True),
+            NetworkNode("r", ReLU(), ("p",), "ReLU", settings),
+        ),
+        ("x",),
+        ("r",),
+    )
+    build = ProgramBuilder()
+    program = build.program([("r", build.input("x", (2, 3), FixedFormat(True, 8, 4)))])
+    saved = SavedModel(network, program, {"part": "a"}, ("a note",))
+    text, arrays = encode(saved)
+    path = tmp_path / "saved.json"
+    path.write_text(text)
+    np.savez(weights_path(path), **arrays)  # type: ignore[arg-type]  # numpy's type of **kwds
+    found = load(path)
+    assert [str(node.layer) for node in found.network.nodes] == [str(node.layer) for node in network.nodes]
+    nodes = [
+        replace(node, layer=network.node(node.name).layer) for node in found.network.nodes
+    ]  # layers equal themselves only
+    assert replace(found, network=found.network.with_nodes(nodes)) == saved
 
 
 def test_loading_into_another_folder(tmp_path: Path) -> None:
@@ -82,10 +133,25 @@ def test_damaged_files_give_one_typed_error(tmp_path: Path, seed: int) -> None:
         assert str(error)
 
 
+class _Touches:
+    """A pickle of it makes a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._path,)
+
+
 def test_pickles_are_not_loaded(tmp_path: Path) -> None:
     model, _ = digits(tmp_path)
     path = tmp_path / "saved.json"
     model.save(path)
-    np.savez(weights_path(path), **{"0": np.array([{"a": 1}], dtype=object)})  # type: ignore[arg-type]
+    mark = tmp_path / "mark"
+    np.savez(weights_path(path), **{"0": np.array([_Touches(mark)], dtype=object)})  # type: ignore[arg-type]
     with pytest.raises(ModelFileError):
         bitsmith.Model.load(path)
+    assert not mark.exists()
+    with np.load(weights_path(path), allow_pickle=True) as content:
+        assert content["0"].shape == (1,)
+    assert mark.exists()

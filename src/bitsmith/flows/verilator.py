@@ -78,8 +78,10 @@ def simulator(
     if compile_runtime:
         objects = " ".join(_escaped(cache / f"{source}.o") for source in _RUNTIME)
         settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
-    if compile_runtime and not optimize:  # the header was compiled with -O0
-        level += f" -include {_escaped(cache / HEADER.name)}"
+    if (
+        compile_runtime and not optimize
+    ):  # the header was compiled with -O0; large designs, in parts, have one of their own
+        level += f" $(if $(filter 1,$(VM_PARALLEL_BUILDS)),,-include {_escaped(cache / HEADER.name)})"
     settings += [f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}"]
     clean = Command(  # objects that were compiled with other settings do not link
         argv=("rm", "-rf", f"{folder}/obj"), cwd=project, log=project / folder / "clean.log"
