@@ -11,10 +11,10 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.graph import Array
-from bitsmith.frontends.onnx.products import Product
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.frontends.ops.arithmetic import add
+from bitsmith.frontends.ops.contraction import contracted
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.shape import Gather, Reshape
 
@@ -52,14 +52,15 @@ def _attention(call: Call) -> tuple[Value | None, ...]:
     k, v = (_repeated(call, x, q.shape[q.axis(axis)], axis, suffix) for x, suffix in ((k, "keys"), (v, "values")))
     scale = attributes.number("scale", 1.0 / math.sqrt(q.shape[q.axis(3)]))
     labels = ("bihd", "bjhd", "bjhe", "bihe") if flat else ("bhid", "bhjd", "bhje", "bhie")
-    scores = raw = Product(call, (q, k), labels[:2], "bhij", scale, suffix="scores").emit()
+    scores = raw = contracted(call.build.within("scores"), labels[:2], "bhij", (q, k), scale)
     cap = attributes.number("softcap", 0.0)
     if cap > 0.0:
         scaled = call.affine(scores, np.asarray(1.0 / cap), _ZERO, "scaled")
         bent = call.alike(Activation("tanh"), scaled, "tanh")
         scores = call.affine(bent, np.asarray(cap), _ZERO, "capped")
     weights = _weights(call, scores)
-    result = Product(call, (weights, v), ("bhij", labels[2]), labels[3], suffix="heads" if flat else "").emit()
+    heads_of = call.build.within("heads") if flat else call.build
+    result = contracted(heads_of, ("bhij", labels[2]), labels[3], (weights, v))
     if flat:
         axes = result.shape
         result = call.alike(Reshape((*axes[:-2], axes[-2] * axes[-1])), result)

@@ -1,0 +1,123 @@
+"""Products of tensors in Einstein's notation: of one or two tensors, or of a tensor and trained weights."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence, Set
+from dataclasses import replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.einsum import Einsum, EinsumDense
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.reduction import Reduce, Reduction
+from bitsmith.layers.shape import Reshape
+
+
+def matrix_product(build: Builder, x: Value, y: Value, scale: float = 1.0) -> Value:
+    """``scale * x @ y`` as NumPy means it: vectors count as matrices, leading axes broadcast."""
+    if not x.rank or not y.rank:
+        raise UnsupportedError("a matrix product with a number", accepted="tensors with axes")
+    if max(x.rank, y.rank) > len(string.ascii_uppercase):
+        raise UnsupportedError(f"a product of tensors of {x.rank} and {y.rank} axes")
+    leading = string.ascii_uppercase[: max(x.rank, y.rank, 2) - 2]
+    left = leading[len(leading) - max(x.rank - 2, 0) :] + ("ij" if x.rank > 1 else "j")
+    right = leading[len(leading) - max(y.rank - 2, 0) :] + ("jk" if y.rank > 1 else "j")
+    result = leading + "i" * (x.rank > 1) + "k" * (y.rank > 1)
+    return contracted(build, (left, right), result, (x, y), scale)
+
+
+def contracted(
+    build: Builder,
+    terms: Sequence[str],
+    result: str,
+    tensors: Sequence[Value],
+    scale: float = 1.0,
+    bias: Floats | None = None,
+) -> Value:
+    """An Einstein sum of one or two tensors, whose axes of size 1 broadcast; ``bias`` is one of a product with weights."""
+    batches = {
+        (term[x.batch.axis], x.batch.outer, x.batch.inner)
+        for term, x in zip(terms, tensors, strict=True)
+        if x.batch is not None
+    }
+    if not batches and all(x.constant is not None for x in tensors):
+        found = np.einsum(f"{','.join(terms)}->{result}", *(np.asarray(x.constant) for x in tensors))
+        return constant(as_weights(found * scale))
+    label, outer, inner = next(iter(batches), ("", 1, 1))
+    if len(batches) > 1:
+        raise MixedSamplesError("multiplies tensors whose batch axes differ")
+    if label not in result:
+        raise MixedSamplesError(
+            f"{','.join(terms)}->{result} of axes {[x.dims for x in tensors]}", accepted="products within a sample"
+        )
+    tensors = [
+        build.per_sample(x, Batch(term.index(label), outer, inner)) if label and label in term else x
+        for term, x in zip(terms, tensors, strict=True)
+    ]
+    large = {
+        name
+        for term, x in zip(terms, tensors, strict=True)
+        for dim, name in enumerate(term)
+        if x.dims[dim] > 1 or name == label
+    }
+    pairs = [_thinned(build, term, x, large) for term, x in zip(terms, tensors, strict=True)]
+    if label and any(x.batch is None and label in term for term, x in pairs):
+        raise MixedSamplesError("a constant that differs between samples", accepted="one constant for all samples")
+    gone = label if outer * inner == 1 else ""
+    named = [(_left_out(term, gone) if x.batch is not None else term, x) for term, x in pairs]
+    y = _product(build, named, _left_out(result, gone), scale, bias)
+    return replace(y, batch=Batch(result.index(label), outer, inner)) if label else y
+
+
+def _left_out(term: str, label: str) -> str:
+    return term.replace(label, "") if label else term
+
+
+def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str, Value]:
+    """A term without the axes of size 1 that broadcast to ``large`` ones of the other tensor."""
+    gone = [
+        dim
+        for dim, label in enumerate(term)
+        if x.dims[dim] == 1 and label in large and not (x.batch is not None and x.batch.axis == dim)
+    ]
+    if not gone:
+        return term, x
+    batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
+    dims = tuple(size for dim, size in enumerate(x.dims) if dim not in gone)
+    term = "".join(label for dim, label in enumerate(term) if dim not in gone)
+    return term, build.viewed(x, dims, batch, "thin")
+
+
+def _product(
+    build: Builder, named: Sequence[tuple[str, Value]], result: str, scale: float, bias: Floats | None
+) -> Value:
+    """The product as each sample has it."""
+    variables = [(term, x) for term, x in named if not x.is_trained]
+    trained = [(term, x.constant) for term, x in named if x.is_trained]
+    if not result:  # a sample's result has an axis in layers
+        if len(named) == 1:
+            return build.emit(Reduce(Reduction.SUM, tuple(range(len(named[0][0])))), named[0][1])
+        extra = next(letter for letter in string.ascii_letters if all(letter not in term for term, _ in named))
+        (term, x), *others = variables if trained else named
+        thin = build.emit(Reshape((1, *x.shape)), x, suffix="row")
+        rest = [(one, constant(kernel)) for one, kernel in trained if kernel is not None] or others
+        y = _product(build, [(extra + term, thin), *rest], extra, scale, None)
+        return build.emit(Reshape(()), y, suffix="scalar")
+    if not trained or not variables:
+        equation = f"{','.join(term for term, _ in named)}->{result}"
+        return build.emit(Einsum(equation, scale), *(x for _, x in named))
+    ((term, x),), ((names, weights),) = variables, trained
+    alone = tuple(axis for axis, label in enumerate(names) if label not in term + result)
+    kernel = as_weights(np.sum(np.asarray(weights), axis=alone) * scale)
+    names = "".join(label for axis, label in enumerate(names) if axis not in alone)
+    if not names:
+        raise UnsupportedError("a product with a single number", accepted="a multiplication")
+    for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.T)):
+        if kernel.ndim == 2 and label == term[-1:] and result == term[:-1] + unit:
+            return build.emit(Dense(as_weights(matrix), bias), x)
+    return build.emit(EinsumDense(f"{term},{names}->{result}", kernel, bias), x)
