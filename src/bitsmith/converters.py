@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
-from bitsmith.devices import DEFAULT_PART, resolve_part
+from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
 from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
@@ -43,6 +43,7 @@ def convert(
     weights: str | Path | None = None,
     clock_uncertainty: float | str | None = None,
     input_data_tb: str | Path | None = None,
+    board: str | Path | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
 ) -> Model:
@@ -63,6 +64,8 @@ def convert(
         weights: the weight file of a ``.json`` model.
         clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
         input_data_tb: inputs for the co-simulation (``.npy``).
+        board: for bitstreams, a name such as ``ulx3s-85f`` or a ``.toml`` file of yours (``docs/add-a-device.md``); its part is
+            the default of ``part``.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
 
@@ -79,6 +82,7 @@ def convert(
             "ClockPeriod": clock_period,
             "ClockUncertainty": clock_uncertainty,
             "InputData": input_data_tb,
+            "Board": board,
         }
     )
     return _converted(configured(model, config, weights, example, input_shape), calibration, project)
@@ -107,6 +111,7 @@ class _Arguments(TypedDict, total=False):
     clock_period: float | None
     clock_uncertainty: float | str | None
     io_type: str
+    board: str | Path | None
     calibration: Arrays | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
@@ -237,6 +242,7 @@ def _converted(network: Network, calibration: Arrays | None, project: ProjectCon
         project.input_data,
         project.backend,
         project.io_type,
+        project.board,
     )
     _check_weights(network, target)
     compiled = compile_network(network, _batches(network, calibration))
@@ -285,10 +291,25 @@ def _other_positions(network: Network, target: Target) -> Iterator[str]:
 def _part(project: ProjectConfig) -> tuple[str, float]:
     """The part, and its clock period in ns where the user names none."""
     dialect = DIALECTS.get(project.backend.value)
+    if project.board is not None:
+        return _part_on(project.board, project)
     name = project.part or (dialect.part if dialect else DEFAULT_PART)
     if dialect and not name.lower().startswith("xc"):
         return name, dialect.period_ns  # only the vendor's tool knows its parts
     part = resolve_part(name)
+    return part.name, part.family.clock_period_ns
+
+
+def _part_on(name: str, project: ProjectConfig) -> tuple[str, float]:
+    """The same of a board, which must have the part that the user names."""
+    if project.backend.is_hls:
+        raise ConfigError(
+            f"a board with backend {project.backend.value!r}", where="Board", accepted=f"backend {Backend.RTL.value!r}"
+        )
+    board = read_board(name)
+    part = resolve_part(project.part or board.part.name)
+    if (part.die, part.nextpnr) != (board.part.die, board.part.nextpnr):
+        raise ConfigError(f"part {part.name} on a board with {board.part.name}", where="Part", accepted="one of them")
     return part.name, part.family.clock_period_ns
 
 

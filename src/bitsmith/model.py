@@ -213,8 +213,8 @@ class Model:
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
             fifo_opt: there are no FIFOs to optimize; False.
-            pnr: place and route, which measures Fmax: with nextpnr (ECP5), or by the vendor. Implies ``synth`` and ``vsynth``.
-            bitstream: a configuration file for an ECP5 board with a serial port. Implies ``synth``.
+            pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
+            bitstream: a configuration file for the board, which has a serial port. Implies ``synth``.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
             force: run even what is estimated to take hours.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.

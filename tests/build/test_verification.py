@@ -1,11 +1,11 @@
-"""The inputs of simulations, and what is made of their results."""
+"""Generated inputs, and the comparison of outputs."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bitsmith.build.verification import compare, random_stimuli
+from bitsmith.build.verification import RANDOM_INPUTS, compare, random_stimuli
 from bitsmith.emulate import Emulator
 from bitsmith.errors import VerificationError
 from bitsmith.ir.builder import ProgramBuilder
@@ -13,26 +13,28 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat
 
 
-def negation(width: int) -> Program:
+def squares(width: int) -> Program:
     build = ProgramBuilder()
-    return build.program([("y", build.neg(build.input("x", (3,), FixedFormat(True, width, 2))))])
+    x = build.input("x", (3,), FixedFormat(True, width, 2))
+    return build.program([("y", build.mul(x, x))])
 
 
-@pytest.mark.parametrize("width", [5, 70])
-def test_random_inputs_begin_with_the_extremes(width: int) -> None:
-    program = negation(width)
-    (raws,) = random_stimuli(program)
+@pytest.mark.parametrize("width", [2, 9, 62, 80])
+def test_generated_inputs_begin_with_the_extremes_of_every_range(width: int) -> None:
+    (raw,) = random_stimuli(squares(width))
     lo, hi = -(1 << width - 1), (1 << width - 1) - 1
-    assert (raws[0] == lo).all() and (raws[1] == hi).all()
-    assert any(len(set(row)) == 2 and set(row) == {lo, hi} for row in raws[2:].tolist())
-    assert (raws >= lo).all() and (raws <= hi).all()
+    assert raw.shape == (RANDOM_INPUTS, 3)
+    assert set(raw[0].tolist()) == {lo} and set(raw[1].tolist()) == {hi}
+    assert set(raw[2:20].ravel().tolist()) == {lo, hi}
+    assert all(lo <= value <= hi for value in raw.ravel().tolist())
 
 
-def test_any_wrong_bit_is_told_with_its_place() -> None:
-    program = negation(5)
-    raws = [np.arange(-9, 9).reshape(6, 3)]
-    found = Emulator(program).run_raw(raws)
-    compare(Emulator(program), program, found, raws)
-    found[0][4, 1] += 1
-    with pytest.raises(VerificationError, match="1 of 18 outputs differ; first in sample 4, element 1"):
-        compare(Emulator(program), program, found, raws)
+def test_the_first_difference_is_named() -> None:
+    program = squares(8)
+    raws = [raw[:5] for raw in random_stimuli(program)]
+    outputs = [np.array(output) for output in Emulator(program).run_raw(raws)]
+    compare(Emulator(program), program, outputs, raws)
+    outputs[0][3, 1] += 1
+    outputs[0][4, 2] += 1
+    with pytest.raises(VerificationError, match=r"2 of 15 outputs differ; first in sample 3, element 1"):
+        compare(Emulator(program), program, outputs, raws)

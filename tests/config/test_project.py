@@ -169,7 +169,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"OnnxModel": "a.onnx", "PytorchModel": "a.pt2"}, "OnnxModel", "two models"),
         ({"PytorchModel": "a.pt2", "KerasModel": "a.keras"}, "PytorchModel", "two models"),
         ({"PytorchModel": "a.pt2", "InputShape": 3}, "InputShape", "the shape of one sample"),
-        ({"Board": "pynq-z2"}, "Board", "vendor"),
+        ({"Board": 3}, "Board", "the path of a file"),
         ({"Stamp": "abc"}, "Stamp", "not a setting"),
         ({"WriterConfig": {"WriteTar": True}}, "WriterConfig.WriteTar", "tar"),
         ({"WriterConfig": {"WriteTarr": True}}, "WriterConfig", "did you mean 'WriteTar'?"),

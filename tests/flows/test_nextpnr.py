@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import resolve_part
+from bitsmith.devices import read_board, resolve_part
 from bitsmith.errors import CapacityError, ToolFailedError
-from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, bitstream, place_and_route
+from bitsmith.flows.nextpnr import Bitstream, OutOfContext, bitstream, place_and_route
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import netlist, synthesize
 from bitsmith.netlist.netlist import Field
@@ -20,6 +20,7 @@ from bitsmith.rtl.writer import Title
 from tests.flows.designs import adders
 
 TOOL = FoundTool("nextpnr-ecp5", Path("/opt/nextpnr-ecp5"), "0.11", Origin.PATH)
+ULX3S = read_board("ulx3s-85f")
 PACK = FoundTool("ecppack", Path("/opt/ecppack"), "1.4", Origin.PATH)
 
 
@@ -32,13 +33,18 @@ def test_out_of_context_plan(tmp_path: Path) -> None:
 
 
 def test_constraints_of_the_board(tmp_path: Path) -> None:
-    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S_85F)
+    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S)
     text = flow.files()["pnr/net.lpf"]
     for line in ('LOCATE COMP "clk" SITE "G2";', 'COMP "uart_rx" SITE "M1";', 'FREQUENCY PORT "clk" 25 MHZ;'):
         assert line in text
     place, pack = flow.commands(tmp_path, (TOOL, PACK))
     assert "--out-of-context" not in place.argv
     assert pack.outputs == (tmp_path / "pnr" / "net.bit",)
+
+
+def test_no_open_tool_for_a_part() -> None:
+    with pytest.raises(CapacityError, match="no open tool can place and route xc7z020"):
+        OutOfContext("n.json", resolve_part("xc7z020"), 100.0).find()
 
 
 def test_report(tmp_path: Path) -> None:
@@ -97,7 +103,7 @@ def test_bitstream_with_a_serial_port(tmp_path: Path) -> None:
     texts = {
         "net.sv": design.source,
         "net_axis.sv": axi_stream("net", design.in_width, design.out_width, design.latency),
-        "net_uart.sv": uart(interface, ULX3S_85F.clk_hz, 115_200),
+        "net_uart.sv": uart(interface, ULX3S.clock_hz, 115_200),
         **library((*AXI_STREAM_LIBRARY, *UART_LIBRARY)),
     }
     for name, text in texts.items():

@@ -36,6 +36,8 @@ class Target:
     """Inputs for co-simulation (.npy), used when ``build`` is given none."""
     backend: Backend = Backend.RTL
     io_type: IOType = IOType.PARALLEL
+    board: str | None = None
+    """For bitstreams, as `bitsmith.devices.read_board` takes it; None: our first board with a part of the family."""
 
 
 _KEYS = {
@@ -47,6 +49,7 @@ _KEYS = {
     "backend": "Backend",
     "io_type": "IOType",
     "input_data": "InputData",
+    "board": "Board",
 }
 """Fields of a target, and the keys of a project configuration that are the same."""
 
@@ -82,6 +85,7 @@ def read_target(plain: Mapping[str, object], where: str) -> Target:
         project.input_data,
         project.backend,
         project.io_type,
+        project.board,
     )
 
 

@@ -10,12 +10,12 @@ from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.build.verification import compare, raw_digest, stimuli
-from bitsmith.devices import ECP5, Part, resolve_part
+from bitsmith.devices import Board, Part, default_board, read_board, resolve_part
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.estimate.fit import proposal
 from bitsmith.estimate.size import estimate_layout
-from bitsmith.flows.nextpnr import ULX3S_85F, Bitstream, OutOfContext, Timing
+from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis
@@ -114,13 +114,7 @@ class _Rtl:
             )
         if not (asked.pnr or asked.bitstream):
             return
-        if part.family is not ECP5:
-            raise CapacityError(
-                f"place and route for {part.name}",
-                where="build(pnr=True)",
-                accepted="ECP5 parts; for others synthesis counts are available",
-                remedy="part='LFE5U-85F-6BG381C', or pnr=False",
-            )
+        place_and_route_of(part)
         if size.lut > _OVERFULL * part.luts or size.dsp > _OVERFULL * part.dsps:
             raise CapacityError(
                 about,
@@ -221,15 +215,13 @@ class _Rtl:
             period_ns = found.clock_period_ns
             return (sections.Timing(fmax_mhz=found.fmax_mhz, clock_period_ns=period_ns, tool=found.tool),)
 
-        def flow() -> Flow[Sections]:
-            netlist = f"synth/{self._part.family.name}/netlist.json"
-            return Converted(OutOfContext(netlist, self._part, target_mhz), reached)
+        placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz)
 
         return Stage(
             name="pnr",
             title=f"{self._part.name} at {target_mhz:.0f} MHz",
-            find=OutOfContext.find,
-            flow=flow,
+            find=placed.find,
+            flow=lambda: Converted(placed, reached),
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
@@ -237,25 +229,35 @@ class _Rtl:
 
     def bitstream(self) -> Stage:
         """The configuration of a board, with the circuit behind its serial port."""
-        board, top = ULX3S_85F, uart_wrapper.uart_name(self._top)
+        board, top = self._board(), uart_wrapper.uart_name(self._top)
+        bits = Bitstream("synth/shell/netlist.json", self._top, board)
 
         def flow() -> Flow[Sections]:
             made = self._circuit
-            wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clk_hz, _BAUD)}
+            wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clock_hz, _BAUD)}
             below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
-            synthesis = Synthesis("shell", top, (*below, *wrapper), ECP5)
-            bits = Bitstream("synth/shell/netlist.json", self._top, board)
+            synthesis = Synthesis("shell", top, (*below, *wrapper), board.part.family, pads=True)
             return Converted(Chained(synthesis, bits, wrapper), self._configured)
 
         return Stage(
             name="bitstream",
             title=board.name,
-            find=lambda: (*Synthesis.find(), *Bitstream.find()),
+            find=lambda: (*Synthesis.find(), *bits.find()),
             flow=flow,
             needs=("rtl",),
-            options=(board.name,),
+            options=(board.constraints(),),
             log=f"pnr/{self._top}.nextpnr.log",
         )
+
+    def _board(self) -> Board:
+        """The user's board, else our first one with a part of the family."""
+        if self._job.target.board is not None:
+            return read_board(self._job.target.board)
+        board = default_board(self._part.family)
+        if board is None:
+            found = f"no board with a part of {self._part.family.name} is known"
+            raise CapacityError(found, where="build(bitstream=True)", accepted="convert(board=...)")
+        return board
 
     def _configured(self, found: tuple[Path, Timing]) -> Sections:
         return (sections.Files({"Bitstream": f"pnr/{found[0].name}"}),)

@@ -88,7 +88,7 @@ class Stage:
 
 def job_digest(job: Job) -> str:
     """A digest of everything that the sources of ``job`` follow from."""
-    target = replace(job.target, output_dir=Path(), input_data=None)
+    target = replace(job.target, output_dir=Path(), input_data=None, board=None)
     return digest(to_text(job.program), repr(job.directives), repr(target), _package())
 
 

@@ -168,6 +168,7 @@ def convert(
     config: Config = None,
     calibration: Calibration = None,
     part: PartName = None,
+    board: Annotated[str | None, typer.Option(help="For bitstreams: ulx3s-85f, or a .toml file with a board.")] = None,
     clock_period: ClockPeriod = None,
     backend: Annotated[str, typer.Option(help="rtl, or an HLS tool: vitis, oneapi, ...")] = "rtl",
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
@@ -188,6 +189,7 @@ def convert(
                 part,
                 clock_period,
                 weights=weights,
+                board=board,
                 project_name=project_name,
             )
             with Project.open(model.output_dir, project_name) as project:

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from bitsmith.flows.tools import Origin, survey
+from bitsmith.flows.nextpnr import TOOLS as PLACE_AND_ROUTE_TOOLS
+from bitsmith.flows.tools import TOOLS, Origin, survey
 from bitsmith.flows.vendor import find_driver
 from bitsmith.hls.dialects import DIALECTS
 
@@ -46,7 +47,7 @@ def _python() -> Finding:
 
 
 def _tools() -> Iterator[Finding]:
-    for status in survey():
+    for status in survey((*TOOLS, *PLACE_AND_ROUTE_TOOLS)):
         found = status.found
         yield Finding(
             kind="tool",

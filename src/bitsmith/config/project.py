@@ -74,6 +74,7 @@ class ProjectConfig:
     clock_period_ns: float | None = None
     clock_uncertainty: float | None = None
     io_type: IOType = IOType.PARALLEL
+    board: str | None = None
     hls_config: HLSConfig = field(default_factory=HLSConfig)
     keras_model: object | None = None
     keras_json: Path | None = None
@@ -95,6 +96,7 @@ PROJECT_KEYS = (
     "ClockPeriod",
     "ClockUncertainty",
     "IOType",
+    "Board",
     "HLSConfig",
     "KerasModel",
     "KerasJson",
@@ -112,7 +114,6 @@ _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
 _INERT = {
     "AcceleratorConfig": Inert((None,), _VENDOR),
     "FPGAFamily": Inert((), _VENDOR),
-    "Board": Inert((), _VENDOR),
     "SmartHLSPath": Inert((), _VENDOR),
     "Technology": Inert((), _VENDOR),
     "ASICLibs": Inert((), _VENDOR),
@@ -157,6 +158,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         clock_period_ns=section.get("ClockPeriod", _clock_period),
         clock_uncertainty=section.get("ClockUncertainty", _clock_uncertainty),
         io_type=section.get("IOType", _io_type) or IOType.PARALLEL,
+        board=section.get("Board", _board),
         hls_config=hls_config,
         keras_model=section.get("KerasModel", _model),
         keras_json=section.get("KerasJson", _path),
@@ -265,6 +267,11 @@ def _version(value: object, where: str) -> str:
 
 def _part(value: object, where: str) -> str:
     return text(value, where, _PART, "the part's ordering code, such as 'LFE5U-85F-6BG381C'")
+
+
+def _board(value: object, where: str) -> str:
+    """A name or a path; which names there are is not known here."""
+    return str(_path(value, where))
 
 
 def _path(value: object, where: str) -> Path:

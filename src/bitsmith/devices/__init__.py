@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-
+from bitsmith.devices.board import BOARDS, Board, default_board, read_board
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, resolve_part
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
-from bitsmith.errors import ConfigError
-
-FAMILIES: tuple[Family, ...] = (ECP5, ICE40, XILINX_7, ULTRASCALE, ULTRASCALE_PLUS)
-"""All families; another one is a file with its record, and an entry here."""
-
-DEFAULT_PART = "LFE5U-85F-6BG381C"
-
-
-def family_named(name: str) -> Family:
-    """Return the family with that name, such as "ecp5".
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    accepted = ", ".join(family.name for family in FAMILIES)
-    raise ConfigError(f"unknown device family {name!r}", where="family", accepted=accepted)
-
-
-def resolve_part(text: str) -> Part:
-    """Return the part named ``text``, in any case: ``LFE5U-85F-6BG381C``, ``xcvu13p-flga2577-2-e``, ``iCE40UP5K-SG48``.
-
-    Package and speed may be left out; the open flow then takes the slowest speed grade and the package of the usual
-    board.
-
-    Raises:
-        ConfigError: no such part; names the nearest ones.
-    """
-    name = text.strip()
-    for family in FAMILIES:
-        part = family.part(name)
-        if part is not None:
-            return part
-    raise ConfigError(
-        f"unknown FPGA part {name!r}",
-        where="part",
-        accepted=_near(name.lower()),
-        remedy=f"check the spelling, or leave the part out for {DEFAULT_PART}",
-    )
-
-
-def _near(name: str) -> str:
-    """What a user may have meant who wrote ``name``."""
-    for family in FAMILIES:
-        for die in sorted(family.dies, key=len, reverse=True):
-            if name.startswith(die):
-                return f"{die} with {family.part_form}"
-    near = difflib.get_close_matches(name, [die for family in FAMILIES for die in family.dies], n=4, cutoff=0.5)
-    return f"close to it: {', '.join(near)}" if near else f"for example {DEFAULT_PART} or xcvu13p-flga2577-2-e"
-
 
 __all__ = [
+    "BOARDS",
     "DEFAULT_PART",
     "ECP5",
     "FAMILIES",
@@ -69,8 +18,11 @@ __all__ = [
     "ULTRASCALE",
     "ULTRASCALE_PLUS",
     "XILINX_7",
+    "Board",
     "Family",
     "Part",
+    "default_board",
     "family_named",
+    "read_board",
     "resolve_part",
 ]

@@ -20,6 +20,10 @@ class AreaModel:
         source: who says so, for reports.
         adder_luts, comparator_luts, mux2_luts: over the width of the widest operand.
         table_luts: per bit of the word, by address bits, from 0; each further address bit doubles them.
+        select_luts: per bit of a word from which a part is selected.
+        memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
+        memory_words: words of a memory of look-up tables.
+        control_luts: counters and flags of a process and of the FIFO before it.
         block: the multiplier block, None if not all parts of the family have some.
         memory: the block memory that large tables and FIFOs become.
     """
@@ -29,6 +33,10 @@ class AreaModel:
     comparator_luts: Line
     mux2_luts: Line
     table_luts: tuple[float, ...]
+    select_luts: float
+    memory_luts: float
+    memory_words: int
+    control_luts: int
     block: MultiplierBlock | None
     memory: MemoryBlock
 

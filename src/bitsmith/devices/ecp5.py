@@ -102,6 +102,10 @@ ECP5 = Family(
         comparator_luts=Line(6.0, 1.0),
         mux2_luts=Line(0.0, 1.0),
         table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 19.0, 38.0, 85.0),
+        select_luts=0.67,  # half of a choice among four in a look-up table
+        memory_luts=1.5,  # four bits of 16 words take six
+        memory_words=16,
+        control_luts=18,
         block=_BLOCK,
         memory=_MEMORY,
     ),

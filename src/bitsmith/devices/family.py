@@ -1,7 +1,7 @@
 """The record of an FPGA family: all that bitsmith knows of it, and nothing that it knows elsewhere.
 
-A family is one file with one `Family` in it, and one entry in `bitsmith.devices.FAMILIES`. No field has a default, so that the
-type checker names what a record lacks; what types cannot say is checked when the module is imported.
+A family is one `Family` in one file, and one entry in `FAMILIES` of `bitsmith.devices.parts`. No field has a default, so that
+the type checker names what a record lacks; what types cannot say is checked when the module is imported.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Packer:
     Attributes:
         program: its name.
         wheel_command: its name in nextpnr's wheel.
-        version: pattern of its answer to ``--version``.
+        version: pattern of its answer to ``--version``; empty if it has none.
         arguments: the command line, in which ``{routed}`` and ``{bitstream}`` are paths.
         suffix: of the bitstream's file.
     """
@@ -98,8 +98,8 @@ class PlaceAndRoute:
         program: its name.
         wheel: the Python package that has it.
         extra: the extra of bitsmith that installs the package.
-        out_of_context: option that places a design without pads; empty where nextpnr has none, and the design is placed in a
-            harness with few pins.
+        out_of_context: option that places a design without pads; empty where nextpnr has none, and synthesis takes away all
+            ports but the clock.
         constraints: option that names the file of pins.
         pins: the text of that file, for pins, an I/O standard and the clock's frequency in Hz (of the port ``clk``).
         routed: option that names the file which the packer reads.

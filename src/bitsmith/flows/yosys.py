@@ -17,6 +17,7 @@ from bitsmith.flows.tools import YOSYS, FoundTool, find
 
 _FOLDER = "synth"
 _NETLIST = "netlist.json"
+_CLOCK = "clk"
 _ADDERS = Path(__file__).parent / "adders.v"
 
 
@@ -67,6 +68,8 @@ class Synthesis:
     sources: tuple[str, ...]
     """Paths inside the project."""
     family: Family
+    pads: bool = False
+    """The netlist is to be placed with pads at its ports."""
 
     @property
     def folder(self) -> str:
@@ -79,9 +82,11 @@ class Synthesis:
     def files(self) -> Mapping[str, str | bytes]:
         lines = [f"read_verilog -sv {_quoted(source)}" for source in self.sources]
         lines += [f"hierarchy -check -top {self.top}", "proc", f"techmap -map {self.folder}/{_ADDERS.name}"]
-        netlist = f" -json {self.folder}/{_NETLIST}" if self.family.place_and_route else ""
-        lines.append(f"{self.family.synthesis.command} -top {self.top}{netlist}")
+        flow, netlist = self.family.place_and_route, f"{self.folder}/{_NETLIST}"
+        lines.append(f"{self.family.synthesis.command} -top {self.top}{f' -json {netlist}' if flow else ''}")
         lines.append(f"tee -q -o {self.folder}/cells.json stat -json")
+        if flow and not flow.out_of_context and not self.pads:
+            lines += [f"delete -port {self.top}/w:* {self.top}/w:{_CLOCK} %d", f"write_json {netlist}"]
         return {
             f"{self.folder}/synth.ys": "\n".join(lines) + "\n",
             f"{self.folder}/{_ADDERS.name}": _ADDERS.read_text(),
@@ -122,6 +127,7 @@ def synthesize(
     family: Family | str,
     *,
     name: str = "",
+    pads: bool = False,
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Resources:
@@ -129,13 +135,15 @@ def synthesize(
 
     The netlist for place and route is then where `netlist` says; ``name`` is the family's unless given.
     """
-    return execute(_flow(project_dir, top, sources, family, name), project_dir, progress, timeout)
+    return execute(_flow(project_dir, top, sources, family, name, pads), project_dir, progress, timeout)
 
 
-def _flow(project_dir: Path, top: str, sources: Sequence[Path], family: Family | str, name: str) -> Synthesis:
+def _flow(
+    project_dir: Path, top: str, sources: Sequence[Path], family: Family | str, name: str, pads: bool
+) -> Synthesis:
     chosen = family_named(family) if isinstance(family, str) else family
     names = tuple(inside(project_dir, source) for source in sources)
-    return Synthesis(name or chosen.name, top, names, chosen)
+    return Synthesis(name or chosen.name, top, names, chosen, pads)
 
 
 def netlist(project_dir: Path, name: str = ECP5.name) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
 from bitsmith.ir.program import Node, Program
@@ -21,14 +22,8 @@ from bitsmith.ir.types import TensorType, width_of
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
 
-_SELECT_LUTS = 0.67
-"""Per bit of an operand from which a part is selected in each cycle: a four-input table is half of a choice among four."""
-
-_FIFO_LUTS = 1.5
-"""Per bit of a FIFO."""
-
-_PROCESS_LUTS = 18
-"""Counters and flags of a process and of the FIFO before it."""
+_AREA = ECP5.area
+"""In look-up tables of four inputs on every family, so that a reuse factor means the same circuit on all of them."""
 
 _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 """Per bit of a word of a constant table, by address bits; twice as many for each further one."""
@@ -36,11 +31,9 @@ _ROM_LUTS = (0.0, 0.0, 1.0, 1.0, 1.0, 2.0)
 _CONSTANT_LUTS = 0.75
 """Per bit of a result, for constants (a bias) added to results that come in parts, and their FIFO."""
 
-_MEMORY_WORDS = 16
-"""Of a memory of look-up tables; twice as many take twice as much."""
-
-_BLOCK_ROM_BITS = 4096
-"""Constant tables of as many bits become block memory."""
+_BLOCK_ROM_BITS = 2 * _AREA.memory.table_bits
+"""Constant tables from here on are taken for block memory, whatever their shape. Words of weights are wide, so that tables just
+above the limit of one block are mostly spread over two."""
 
 Factor: TypeAlias = ops.Linear | ops.Parameter
 """The op that has the matrix of a product with weights: the product itself, or its second operand."""
@@ -165,30 +158,30 @@ class Matrix:
         size, width = self.n // folding.steps, self.m // folding.groups
         luts = self._tile(folding, 1, size, width) + self._results(folding, 1, width)
         if folding.steps > tokens:
-            luts += _SELECT_LUTS * self.n // tokens * self.operand + _PROCESS_LUTS
+            luts += _AREA.select_luts * self.n // tokens * self.operand + _AREA.control_luts
         if folding.groups > 1:  # parts in a memory, and what tells which of them is next
             bits = size * self.operand
-            is_block = folding.steps > _MEMORY_WORDS and folding.steps * bits >= _BLOCK_ROM_BITS
-            luts += 0.0 if is_block else _FIFO_LUTS * -(-folding.steps // _MEMORY_WORDS) * bits
-            luts += rom_area(folding.steps * folding.groups, 3 * folding.steps.bit_length()) + _PROCESS_LUTS
+            is_block = folding.steps > _AREA.memory_words and folding.steps * bits >= _BLOCK_ROM_BITS
+            luts += 0.0 if is_block else _AREA.memory_luts * -(-folding.steps // _AREA.memory_words) * bits
+            luts += rom_area(folding.steps * folding.groups, 3 * folding.steps.bit_length()) + _AREA.control_luts
         return luts
 
     def _operands(self, folding: Folding, lanes: int) -> float:
         """The FIFO of the operand, the selection of one position after another, and of the parts of those."""
         bits, held = (number * self.n * self.operand for number in (self.vectors, lanes))
-        luts = _FIFO_LUTS * bits * int(self.whole and folding.cycles > 1)
+        luts = _AREA.memory_luts * bits * int(self.whole and folding.cycles > 1)
         if folding.serial > 1:
-            luts += _SELECT_LUTS * bits + _PROCESS_LUTS
+            luts += _AREA.select_luts * bits + _AREA.control_luts
         if folding.steps * folding.groups > 1:
-            luts += _SELECT_LUTS * held * int(folding.steps > 1)
+            luts += _AREA.select_luts * held * int(folding.steps > 1)
             moved = folding.steps > 1 and (lanes > 1 or self.n % folding.steps > 0)  # parts side by side, or padded
-            luts += (_FIFO_LUTS * held + _PROCESS_LUTS) * (int(folding.serial > 1) + int(moved))
+            luts += (_AREA.memory_luts * held + _AREA.control_luts) * (int(folding.serial > 1) + int(moved))
         return luts
 
     def _tile(self, folding: Folding, lanes: int, size: int, width: int) -> float:
         """Multipliers, adders and weights, and the FIFO before them."""
         product = min(self.operand, self.weight) * (max(self.operand, self.weight) + 1)
-        luts = _FIFO_LUTS * lanes * size * self.operand + _PROCESS_LUTS
+        luts = _AREA.memory_luts * lanes * size * self.operand + _AREA.control_luts
         luts += lanes * size * width * product
         shared = max(lanes * (width // 2) * self.column_pairs, lanes // 2 * width * self.vector_pairs)
         packing = self.weight + 2 + (self.result / size if folding.steps == 1 else 0)
@@ -200,12 +193,12 @@ class Matrix:
     def _results(self, folding: Folding, lanes: int, width: int) -> float:
         """FIFOs of results, and about an adder's worth for the consumer of each of those that come at once."""
         part, whole = lanes * width * self.result, lanes * self.m * self.result
-        luts = _FIFO_LUTS * part + _PROCESS_LUTS
+        luts = _AREA.memory_luts * part + _AREA.control_luts
         if lanes > 1 and folding.groups > 1:  # gathered, for parts of several positions come mixed
-            return luts + (1 + _FIFO_LUTS) * whole + _PROCESS_LUTS
+            return luts + (1 + _AREA.memory_luts) * whole + _AREA.control_luts
         if folding.groups > 1:
             luts += _CONSTANT_LUTS * part
-        return luts + part + _PROCESS_LUTS * int(folding.serial * folding.groups > 1)
+        return luts + part + _AREA.control_luts * int(folding.serial * folding.groups > 1)
 
 
 def rom_area(words: int, bits: int) -> float:

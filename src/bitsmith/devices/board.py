@@ -1,0 +1,123 @@
+"""Boards: TOML files of one schema, ours beside this module, a user's anywhere.
+
+In: the name of a board or the path of a file. Out: a `Board`, every value checked, so that none can be more than a word in a
+constraints file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
+from bitsmith.devices.parts import resolve_part
+from bitsmith.errors import ConfigError
+
+BOARDS = ("ulx3s-85f",)
+"""Names of the boards that come with bitsmith; the first of a family is its default."""
+
+_FOLDER = Path(__file__).parent / "boards"
+_LARGEST_FILE = 64 * 1024
+_Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\z")]
+_Word = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]{1,16}\z")]
+
+
+class _Pins(BaseModel):
+    """Sites of the ports of `<top>_uart`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    clk: _Word
+    uart_rx: _Word
+    uart_tx: _Word
+
+
+class _File(BaseModel):
+    """The schema of a board's file."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: _Name
+    part: _Name
+    clock_hz: Annotated[int, Field(ge=1_000_000, le=1_000_000_000)]
+    io_standard: _Word
+    pins: _Pins
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board with a clock and a serial port, whose part nextpnr can place and route."""
+
+    name: str
+    part: Part
+    flow: PlaceAndRoute
+    clock_hz: int
+    io_standard: str
+    pins: tuple[Pin, ...]
+
+    def constraints(self) -> str:
+        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx`` and ``uart_tx``."""
+        return f"# {self.name}: {self.part.name}\n{self.flow.pins(self.pins, self.io_standard, self.clock_hz)}"
+
+
+def read_board(board: str | Path) -> Board:
+    """Return a board by the name of one of ours, in any case, or by the path of a user's file.
+
+    Raises:
+        ConfigError: there is no such board or file, or the file does not follow the schema; names the file and the keys.
+    """
+    if isinstance(board, str) and board.lower() in BOARDS:
+        return _read(_FOLDER / f"{board.lower()}.toml")
+    path = Path(board)
+    if isinstance(board, str) and path.suffix != ".toml":
+        accepted = f"{', '.join(BOARDS)}, or the path of a .toml file with a board"
+        raise ConfigError(f"unknown board {board[:80]!r}", where="Board", accepted=accepted)
+    return _read(path)
+
+
+def default_board(family: Family) -> Board | None:
+    """Return our first board with a part of ``family``; None if there is none."""
+    return next((board for board in map(read_board, BOARDS) if board.part.family is family), None)
+
+
+def _read(path: Path) -> Board:
+    content = _content(path)
+    try:
+        file = _File.model_validate(content)
+    except ValidationError as error:
+        faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        found = "; ".join(f"{key}: {message}" for key, message in faults)
+        raise ConfigError(found, where=str(path), accepted="the keys of a board, see docs/add-a-device.md") from None
+    try:
+        part = resolve_part(file.part)
+    except ConfigError as error:
+        raise ConfigError(f"part: {error.found}", where=str(path), accepted=error.accepted) from None
+    if part.family.place_and_route is None:
+        raise ConfigError(f"part: no open tool can place and route {part.name}", where=str(path))
+    sites = (file.pins.clk, file.pins.uart_rx, file.pins.uart_tx)
+    if len(set(sites)) < len(sites):
+        raise ConfigError("pins: a site is used twice", where=str(path), accepted="a site for each port")
+    # A serial line idles high.
+    pins = tuple(Pin(port, site, port == "uart_rx") for port, site in zip(_Pins.model_fields, sites, strict=True))
+    return Board(file.name, part, part.family.place_and_route, file.clock_hz, file.io_standard, pins)
+
+
+def _content(path: Path) -> dict[str, object]:
+    """Read a TOML file of which nothing is known."""
+    try:
+        if not path.is_file():
+            raise ConfigError("no such file", where=str(path), accepted=f"a board's .toml file, or {', '.join(BOARDS)}")
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from error
+    if len(raw) > _LARGEST_FILE:
+        raise ConfigError("too large for a board", where=str(path), accepted=f"at most {_LARGEST_FILE:,} bytes")
+    try:
+        return tomllib.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"is not TOML: {str(error)[:200]}", where=str(path)) from None

@@ -1,0 +1,122 @@
+"""Boards are files of one schema; whatever else a file has is refused in one error that names the file and the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitsmith.devices import BOARDS, ECP5, FAMILIES, ULTRASCALE_PLUS, Family, default_board, read_board
+from bitsmith.errors import ConfigError
+
+MINE = """\
+name = "Mine"
+part = "LFE5U-25F-6BG256C"
+clock_hz = 50_000_000
+io_standard = "LVCMOS33"
+
+[pins]
+clk = "P3"
+uart_rx = "M1"
+uart_tx = "L4"
+"""
+FOLDER = Path(str(read_board.__globals__["__file__"])).parent / "boards"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_our_boards(name: str) -> None:
+    board = read_board(name.upper())
+    assert board.name.lower() == name
+    text = board.constraints()
+    assert text.startswith(f"# {board.name}: {board.part.name}\n")
+    assert all(pin.site in text for pin in board.pins) and len(text.splitlines()) >= 5
+
+
+def test_every_file_is_listed() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(f"{name}.toml" for name in BOARDS)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family.place_and_route])
+def test_every_family_with_a_bitstream_has_a_board(family: Family) -> None:
+    board = default_board(family)
+    assert board is not None and board.part.family is family
+
+
+def test_a_family_without_a_bitstream_has_none() -> None:
+    assert default_board(ULTRASCALE_PLUS) is None
+
+
+def test_a_users_board(tmp_path: Path) -> None:
+    path = tmp_path / "my board.toml"
+    path.write_text(MINE)
+    for given in (path, str(path)):
+        board = read_board(given)
+        assert (board.name, board.part.family, board.clock_hz) == ("Mine", ECP5, 50_000_000)
+    assert "P3" in board.constraints() and "50 MHZ" in board.constraints()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('name = "Mine"', "", "name: Field required"),
+        ('"Mine"', '"Mine\\nset_io"', "name:"),
+        ('"Mine"', '"Mine\\n"', "name:"),
+        ('"Mine"', "3", "name:"),
+        ('"LFE5U-25F-6BG256C"', '"LFE5U-26F"', "part: unknown FPGA part"),
+        ('"LFE5U-25F-6BG256C"', '"xc7z020clg400-1"', "part: no open tool"),
+        ("50_000_000", '"50e6"', "clock_hz:"),
+        ("50_000_000", "true", "clock_hz:"),
+        ("50_000_000", "0", "clock_hz:"),
+        ('"P3"', "'P3\"; source evil'", "pins.clk:"),
+        ('"P3"', '"[exec ls]"', "pins.clk:"),
+        ('"P3"', '"$(ls)"', "pins.clk:"),
+        ('"P3"', '"P3\\n"', "pins.clk:"),
+        ('"P3"', '"M1"', "pins: a site is used twice"),
+        ('clk = "P3"', 'clk = "P3"\nled = "A1"', "pins.led: Extra inputs"),
+        ("[pins]", "[pin]", "pins: Field required"),
+        ('"LVCMOS33"', '"LVCMOS33 DRIVE=16"', "io_standard:"),
+        ("[pins]", "[pins", "is not TOML"),
+        ("[pins]", "x = " + "[" * 20_000, "is not TOML"),
+        ("50_000_000", "9" * 10_000, "is not TOML"),
+        ("[pins]", "#" * 70_000 + "\n[pins]", "too large"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+    path = tmp_path / "mine.toml"
+    assert old in MINE
+    path.write_text(MINE.replace(old, new))
+    with pytest.raises(ConfigError) as refused:
+        read_board(path)
+    assert refused.value.where == str(path) and told in refused.value.found
+
+
+def test_all_faults_in_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE.replace('"P3"', "3").replace("50_000_000", "-1"))
+    with pytest.raises(ConfigError, match=r"clock_hz: .*; pins\.clk: "):
+        read_board(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\0"])
+def test_binary_files(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read_board(path)
+
+
+@pytest.mark.parametrize("path", ["missing.toml", "/dev/zero.toml", "a\0b.toml"])
+def test_no_such_file(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"no such file|cannot be read"):
+        read_board(path)
+
+
+def test_devices_are_not_read() -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        read_board(Path("/dev/zero"))
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_board("pynq-z2")
+    assert refused.value.where == "Board" and "ulx3s-85f" in refused.value.accepted

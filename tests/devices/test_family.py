@@ -1,0 +1,91 @@
+"""A family's record is complete and agrees with itself, or cannot be made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+
+import pytest
+
+import bitsmith.rtl
+from bitsmith.devices import ECP5, FAMILIES, ICE40, Family, family_named, resolve_part
+from bitsmith.devices.family import Die
+from bitsmith.errors import ConfigError
+
+
+def test_no_field_has_a_default() -> None:
+    for kind in (Family, *{type(getattr(ECP5, field.name)) for field in fields(Family)}):
+        for field in getattr(kind, "__dataclass_fields__", {}).values():
+            assert field.default is MISSING and field.default_factory is MISSING, f"{kind.__name__}.{field.name}"
+
+
+def test_names_are_unique() -> None:
+    assert len({family.name for family in FAMILIES}) == len(FAMILIES)
+    dies = [die for family in FAMILIES for die in family.dies]
+    assert len(set(dies)) == len(dies)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_die_is_a_part_of_its_family(family: Family) -> None:
+    for name, die in family.dies.items():
+        part = resolve_part(name)
+        assert part.family is family and part.die is die
+    assert family_named(family.name) is family
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "E C P"}, "lower-case letters"),
+        ({"dies": {}}, "no parts"),
+        ({"dies": {"LFE5U-1F": Die(1, 1, 1, 1)}}, "lower case"),
+        ({"dies": {"arria": Die(1, 1, 1, 1)}}, "without a name"),
+        ({"clock_period_ns": 0.0}, "positive"),
+        ({"area": ICE40.area}, "different blocks"),
+        ({"delays": replace(ECP5.delays, table_ns=(0.0, 2.0, 1.0))}, "faster or smaller"),
+        ({"area": replace(ECP5.area, table_luts=(1.0,))}, "continued"),
+        ({"synthesis": replace(ECP5.synthesis, ff={})}, "nothing is counted"),
+    ],
+)
+def test_records_that_do_not_agree_with_themselves(change: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match="record of the family") as refused:
+        replace(ECP5, **change)
+    assert told in str(refused.value)
+
+
+def test_unknown_family() -> None:
+    with pytest.raises(ConfigError, match="stratix"):
+        family_named("stratix")
+
+
+@pytest.mark.parametrize(
+    ("words", "bits", "block"),
+    [
+        (64, 32, False),
+        (256, 8, False),
+        (64, 36, True),
+        (64, 48, False),
+        (128, 20, True),
+        (16, 256, False),
+        (1024, 3, True),
+    ],
+)
+def test_tables_become_block_memory_as_yosys_makes_it(words: int, bits: int, block: bool) -> None:
+    """Measured with Yosys 0.70 on random words behind a register, on ECP5."""
+    assert ECP5.memory.holds_table(words, bits) == block
+
+
+@pytest.mark.parametrize(
+    ("words", "bits", "block"), [(64, 16, False), (128, 12, True), (64, 48, False), (128, 20, True), (256, 9, True)]
+)
+def test_tables_on_ice40(words: int, bits: int, block: bool) -> None:
+    assert ICE40.memory.holds_table(words, bits) == block
+
+
+def test_fifos_in_hardware_become_block_memory_where_it_is_estimated() -> None:
+    from bitsmith.estimate.size import FIFO_BLOCK_BITS, FIFO_BLOCK_WORDS
+
+    text = (Path(bitsmith.rtl.__file__).parent / "lib" / "bitsmith_fifo.sv").read_text()
+    found = re.search(r"BLOCK = DEPTH > (\d+) && WIDTH \* DEPTH > (\d+)", text)
+    assert found is not None and (int(found[1]), int(found[2])) == (FIFO_BLOCK_WORDS, FIFO_BLOCK_BITS)
