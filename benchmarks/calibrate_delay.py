@@ -38,16 +38,16 @@ class Case:
     a: int
     b: int
 
-    @property
-    def instances(self) -> int:
-        """Operators in the design: a table has one operand and no twin; large tables and multipliers are fewer to fit."""
+    def instances(self, part: Part) -> int:
+        """Operators in the design: a table has one operand and no twin; large ones are fewer, to fit."""
         match self.kind:
             case "table":
                 return min(OPERANDS, 4096 >> self.a)
             case "multiplier":
-                return OPERANDS
+                blocks = part.family.block.count(self.a, self.b) if part.family.block else 1
+                return min(OPERANDS, part.dsps // max(blocks, 1))
             case _:
-                return INSTANCES
+                return min(INSTANCES, part.luts // (3 * self.a))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,14 @@ CASES = [
 ]
 
 
-def source(case: Case, rng: random.Random) -> str:
+def source(case: Case, instances: int, rng: random.Random) -> str:
     """Return the design in SystemVerilog."""
     operator = OPERATORS[case.kind]
     width_y = case.a if case.kind == "table" else case.b
     result = operator.result(case)
     lines = [
         f"module top(input clk, input [{OPERANDS * case.a - 1}:0] x_in, input [{OPERANDS * width_y - 1}:0] y_in,",
-        f"           output reg [{case.instances * result - 1}:0] z);",
+        f"           output reg [{instances * result - 1}:0] z);",
         f"  reg [{OPERANDS * case.a - 1}:0] x;",
         f"  reg [{OPERANDS * width_y - 1}:0] y;",
         f"  wire [{case.a - 1}:0] xs [0:{OPERANDS - 1}];",
@@ -103,7 +103,7 @@ def source(case: Case, rng: random.Random) -> str:
         lines += [f"      {case.a}'d{k}: rom = {case.b}'d{rng.getrandbits(case.b)};" for k in range(1 << case.a)]
         lines += ["    endcase", "  endfunction"]
     lines += ["  always @(posedge clk) begin", "    x <= x_in;", "    y <= y_in;"]
-    for k in range(case.instances):
+    for k in range(instances):
         expression = operator.expression(case, f"xs[{k % OPERANDS}]", f"ys[{rng.randrange(OPERANDS)}]", rng)
         lines.append(f"    z[{k * result} +: {result}] <= {expression};")
     lines += ["  end", "endmodule", ""]
@@ -113,7 +113,8 @@ def source(case: Case, rng: random.Random) -> str:
 def measure(case: Case, part: Part, folder: Path) -> dict[str, object]:
     """Synthesize, place and route one design; return its period, the parts of its critical path, and its area."""
     path = folder / "top.sv"
-    path.write_text(source(case, random.Random(f"{case}")))
+    instances = case.instances(part)
+    path.write_text(source(case, instances, random.Random(f"{case}")))
     family = replace(
         part.family, synthesis=replace(part.family.synthesis, command=f"{part.family.synthesis.command} -nobram")
     )
@@ -132,9 +133,9 @@ def measure(case: Case, part: Part, folder: Path) -> dict[str, object]:
         "period_ns": timing.clock_period_ns,
         "parts": parts,
         "hops": hops,
-        "luts": made.lut / case.instances,
-        "dsps": made.dsp / case.instances,
-        "used": {kind: used / case.instances for kind, (used, _) in timing.utilization.items()},
+        "luts": made.lut / instances,
+        "dsps": made.dsp / instances,
+        "used": {kind: used / instances for kind, (used, _) in timing.utilization.items()},
     }
 
 

@@ -64,7 +64,7 @@ def convert(
         weights: the weight file of a ``.json`` model.
         clock_uncertainty: part of the period that is kept back, as a fraction or as text such as ``'12.5%'``; default an eighth.
         input_data_tb: inputs for the co-simulation (``.npy``).
-        board: for bitstreams, a name such as ``ulx3s-85f`` or a ``.toml`` file of yours (``docs/add-a-device.md``); its part is
+        board: for bitstreams, a name such as ``icebreaker`` or a ``.toml`` file of yours (``docs/add-a-device.md``); its part is
             the default of ``part``.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import BOARDS, ECP5, FAMILIES, ULTRASCALE_PLUS, Family, default_board, read_board
+from bitsmith.devices import BOARDS, ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, Family, default_board, read_board
 from bitsmith.errors import ConfigError
 
 MINE = """\
@@ -30,6 +31,12 @@ def test_our_boards(name: str) -> None:
     text = board.constraints()
     assert text.startswith(f"# {board.name}: {board.part.name}\n")
     assert all(pin.site in text for pin in board.pins) and len(text.splitlines()) >= 5
+
+
+def test_the_example_in_the_documentation_is_a_board() -> None:
+    page = Path(__file__).parents[2] / "docs" / "add-a-device.md"
+    (example,) = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert example == (FOLDER / "icebreaker.toml").read_text()
 
 
 def test_every_file_is_listed() -> None:
@@ -119,4 +126,8 @@ def test_devices_are_not_read() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError) as refused:
         read_board("pynq-z2")
-    assert refused.value.where == "Board" and "ulx3s-85f" in refused.value.accepted
+    assert refused.value.where == "Board" and "icebreaker" in refused.value.accepted
+
+
+def test_ice40_boards_differ_in_family() -> None:
+    assert read_board("ice40-hx8k-evn").part.family is ICE40 is not read_board("icebreaker").part.family

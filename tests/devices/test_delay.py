@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, XILINX_7, Family
+from bitsmith.devices import ECP5, FAMILIES, ICE40, ICE40UP, ULTRASCALE_PLUS, XILINX_7, Family
 from bitsmith.errors import ConfigError
 
 families = st.sampled_from(FAMILIES)
@@ -65,6 +65,18 @@ def test_ecp5_agrees_with_what_was_measured() -> None:
     assert area.multiplier(18, 18) == (1, 0)
     assert area.multiplier(24, 18) == (2, 28)
     assert area.multiplier(2, 2) == (1, 0)
+
+
+def test_ice40_agrees_with_what_was_measured() -> None:
+    delay, area = ICE40.delays, ICE40.area
+    for width, ns in ((8, 3.08), (16, 4.85), (24, 5.86), (32, 7.68), (40, 8.59)):
+        assert delay.adder(width) == pytest.approx(ns, abs=0.35)
+    for width, ns in ((8, 4.02), (16, 5.64), (24, 7.5), (32, 8.45), (40, 9.28)):
+        assert delay.comparator(width) == pytest.approx(ns, abs=0.6)
+    assert delay.table(7) == pytest.approx(5.93, abs=0.2)
+    assert area.adder(32) == pytest.approx(41.8, abs=3)
+    for width, ns in ((8, 7.97), (16, 11.31), (32, 17.62)):
+        assert ICE40UP.delays.adder(width) == pytest.approx(ns, abs=0.35)
 
 
 def test_blocks_of_amd_have_a_wide_side_and_a_least_size() -> None:

@@ -31,6 +31,7 @@ def test_every_die_is_a_part_of_its_family(family: Family) -> None:
     for name, die in family.dies.items():
         part = resolve_part(name)
         assert part.family is family and part.die is die
+        assert bool(part.nextpnr) == (family.place_and_route is not None)
     assert family_named(family.name) is family
 
 

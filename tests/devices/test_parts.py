@@ -9,6 +9,7 @@ from bitsmith.devices import (
     ECP5,
     FAMILIES,
     ICE40,
+    ICE40UP,
     ULTRASCALE,
     ULTRASCALE_PLUS,
     XILINX_7,
@@ -31,14 +32,14 @@ from bitsmith.errors import ConfigError
         ("xcku115-flvb2104-2-i", ULTRASCALE, 663_360),
         ("xc7a35ticsg324-1L", XILINX_7, 20_800),
         ("xc7z020clg400-1", XILINX_7, 53_200),
-        ("iCE40UP5K-SG48", ICE40, 5_280),
+        ("iCE40UP5K-SG48", ICE40UP, 5_280),
     ],
 )
 def test_resolves(text: str, family: Family, luts: int) -> None:
     part = resolve_part(text)
     assert (part.name, part.family, part.luts) == (text.strip(), family, luts)
     assert part.ffs >= part.luts
-    assert bool(part.nextpnr) == (family in (ECP5, ICE40))
+    assert bool(part.nextpnr) == (family in (ECP5, ICE40, ICE40UP))
 
 
 def test_flags_of_nextpnr() -> None:

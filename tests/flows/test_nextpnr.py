@@ -42,6 +42,18 @@ def test_constraints_of_the_board(tmp_path: Path) -> None:
     assert pack.outputs == (tmp_path / "pnr" / "net.bit",)
 
 
+def test_a_board_of_another_family(tmp_path: Path) -> None:
+    flow = Bitstream("synth/shell/netlist.json", "net", read_board("icebreaker"))
+    text = flow.files()["pnr/net.pcf"]
+    for line in ("set_io clk 35", "set_io -pullup yes uart_rx 6", "set_frequency clk 12"):
+        assert line in text
+    place, pack = flow.commands(tmp_path, (TOOL, PACK))
+    assert " ".join(place.argv[4:]).startswith(
+        "--up5k --package sg48 --json synth/shell/netlist.json --pcf pnr/net.pcf"
+    )
+    assert pack.argv[1:] == ("pnr/net.config", "pnr/net.bin") and pack.outputs == (tmp_path / "pnr" / "net.bin",)
+
+
 def test_no_open_tool_for_a_part() -> None:
     with pytest.raises(CapacityError, match="no open tool can place and route xc7z020"):
         OutOfContext("n.json", resolve_part("xc7z020"), 100.0).find()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitsmith.devices import ECP5, FAMILIES, ULTRASCALE_PLUS, Family
+from bitsmith.devices import ECP5, FAMILIES, ICE40, ULTRASCALE_PLUS, Family
 from bitsmith.errors import ConfigError, ToolFailedError
 from bitsmith.flows.tools import FoundTool, Origin
 from bitsmith.flows.yosys import Synthesis, count, netlist, synthesize
@@ -46,6 +46,15 @@ def test_the_plan_can_be_looked_at_before_anything_runs(tmp_path: Path) -> None:
     (command,) = flow.commands(tmp_path, (TOOL,))
     assert command.argv == ("/opt/yosys", "-q", "-l", "synth/ecp5/yosys.log", "-s", "synth/ecp5/synth.ys")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_netlist_to_place_without_pads_has_no_port_but_the_clock() -> None:
+    with_pads, without = (
+        Synthesis("net", "net", (), ICE40, pads).files()["synth/net/synth.ys"] for pads in (True, False)
+    )
+    assert isinstance(with_pads, str) and isinstance(without, str)
+    assert without == with_pads + "delete -port net/w:* net/w:clk %d\nwrite_json synth/net/netlist.json\n"
+    assert "delete" not in str(Synthesis("net", "net", (), ECP5).files())
 
 
 def test_cell_counts_that_cannot_be_read(tmp_path: Path) -> None:

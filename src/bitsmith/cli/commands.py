@@ -168,7 +168,9 @@ def convert(
     config: Config = None,
     calibration: Calibration = None,
     part: PartName = None,
-    board: Annotated[str | None, typer.Option(help="For bitstreams: ulx3s-85f, or a .toml file with a board.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="For bitstreams: ulx3s-85f, icebreaker, ..., or a .toml file with a board.")
+    ] = None,
     clock_period: ClockPeriod = None,
     backend: Annotated[str, typer.Option(help="rtl, or an HLS tool: vitis, oneapi, ...")] = "rtl",
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",

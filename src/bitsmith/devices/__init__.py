@@ -5,7 +5,7 @@ from __future__ import annotations
 from bitsmith.devices.board import BOARDS, Board, default_board, read_board
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
-from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, resolve_part
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 
@@ -15,6 +15,7 @@ __all__ = [
     "ECP5",
     "FAMILIES",
     "ICE40",
+    "ICE40UP",
     "ULTRASCALE",
     "ULTRASCALE_PLUS",
     "XILINX_7",

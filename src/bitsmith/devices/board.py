@@ -17,7 +17,7 @@ from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError
 
-BOARDS = ("ulx3s-85f",)
+BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
 """Names of the boards that come with bitsmith; the first of a family is its default."""
 
 _FOLDER = Path(__file__).parent / "boards"

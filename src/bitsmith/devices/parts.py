@@ -6,11 +6,11 @@ import difflib
 
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
-from bitsmith.devices.ice40 import ICE40
+from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 from bitsmith.errors import ConfigError
 
-FAMILIES: tuple[Family, ...] = (ECP5, ICE40, XILINX_7, ULTRASCALE, ULTRASCALE_PLUS)
+FAMILIES: tuple[Family, ...] = (ECP5, ICE40, ICE40UP, XILINX_7, ULTRASCALE, ULTRASCALE_PLUS)
 """All families; another one is a file with its record, and an entry here."""
 
 DEFAULT_PART = "LFE5U-85F-6BG381C"
