@@ -119,7 +119,8 @@ def _settings(verilator: FoundTool, compiler: FoundTool, runtime: Path | None, o
     if runtime is not None:
         objects = " ".join(_escaped(runtime / f"{source}.o") for source in _RUNTIME)
         settings += ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"LDLIBS={objects} -pthread"]
-        level += "" if optimize else f" -include {_escaped(runtime / HEADER.name)}"  # which was compiled with -O0
+        if not optimize:  # the header was compiled with -O0; large designs, in parts, have one of their own
+            level += f" $(if $(filter 1,$(VM_PARALLEL_BUILDS)),,-include {_escaped(runtime / HEADER.name)})"
     return (*settings, f"OPT_FAST={level}", "OPT_SLOW=-O0", f"OPT_GLOBAL={level}")
 
 
