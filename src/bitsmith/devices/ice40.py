@@ -17,11 +17,11 @@ than HX by a half or so, and are not distinguished.
     address          4      5      6      7      8      9
     HX   table ns    0.7    3.1    4.0    5.9    6.9    8.9
          LUTs/bit    1      3.6    9.7   19.6   37.6   71
-    UP   table ns           8.1   10.0
+    UP   table ns           8.1   10.0   15.3   18.6
 
-A table of one look-up table is taken as slow as a multiplexer, with an ordinary net before it. Longer tables of UltraPlus are
-those of HX times 2.5, and its multiplier block is an estimate: neither was measured. A comparison takes a cell per bit for
-its carry, which Yosys does not count.
+A table of one look-up table is taken as slow as a multiplexer, with an ordinary net before it. The multiplier block of
+UltraPlus is an estimate: Yosys moves the registers around a product into the block, and nextpnr then sees no path. A comparison
+takes a cell per bit for its carry, which Yosys does not count.
 
 Memories are SB_RAM40_4K of 4 Kib. nextpnr-ice40 puts pads at all ports, so that a design without pads keeps no port but its
 clock.
@@ -147,7 +147,7 @@ ICE40UP = _family(
         adder_ns=Line(4.8, 0.4),
         comparator_ns=Line(6.9, 0.35),
         mux2_ns=Line(4.3, 0.027),
-        table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 14.8, 17.3, 22.3),
+        table_ns=(0.0, 4.4, 4.4, 4.4, 4.4, 8.1, 10.0, 15.3, 18.6),
         block=MultiplierBlock(wide=16, narrow=16, least=0),
         block_ns=18.0,
         memory=_MEMORY,
