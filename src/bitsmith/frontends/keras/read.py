@@ -8,7 +8,7 @@ one layer each, and this module gives names and collects what cannot be translat
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -23,8 +23,7 @@ from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
-from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, flat, read_graph
-from bitsmith.frontends.keras.graph import Value as Operand
+from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.refusals import unknown
@@ -64,13 +63,13 @@ def layer_table() -> tuple[tuple[str, str], ...]:
 def _network(graph: Graph, source: Source) -> Network:
     names = _node_names(graph)
     draft = Draft()
-    results: list[tuple[Value, ...] | None] = []
+    results: dict[Call, tuple[Value, ...] | None] = {}
     refusals: dict[tuple[str, str], Refusal] = {}
     for number, call in enumerate(graph.calls):
         entry = call.entry
-        operands = [_result(results, operand, source) for operand in call.tensors]
+        operands = [_result(results, operand, source) for operand in call.arguments.tensors]
         known = tuple(operand for operand in operands if operand is not None)
-        results.append(None)
+        results[call] = None
         try:
             translation = _translation(entry, source.major)
             if translation is None:
@@ -82,7 +81,7 @@ def _network(graph: Graph, source: Source) -> Network:
                 read_activation(entry.config, source.major)
                 continue
             build = Builder(draft, number, entry.config.where, source=entry.class_name, built=True)
-            results[-1] = _results(_layer_call(call, source, known, translation, build), translation)
+            results[call] = _results(_layer_call(call, source, known, translation, build), translation)
         except UnsupportedError as error:
             refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
     if refusals:
@@ -121,7 +120,7 @@ def _named(draft: Draft, names: _Names) -> tuple[NetworkNode, ...]:
     )
 
 
-def _result(results: Sequence[tuple[Value, ...] | None], value: Operand, source: Source) -> Value | None:
+def _result(results: Mapping[Call, tuple[Value, ...] | None], value: Result, source: Source) -> Value | None:
     """The value of a call's result; None if the call is refused."""
     found = results[value.call]
     if found is None:
@@ -167,9 +166,9 @@ def _check_config(config: Fields, is_operation: bool) -> None:
 
 
 def _check_arguments(call: Call, translation: Translation) -> None:
-    for key, operand in call.kwargs.items():
-        harmless = (None, False, 0) if key == "training" else (None,)
-        if key not in translation.keywords and not (isinstance(operand, Constant) and operand.value in harmless):
+    for key, items in call.arguments.kwargs.items():
+        harmless = ((Constant(None),), (Constant(False),)) if key == "training" else ((Constant(None),),)
+        if key not in translation.keywords and items not in harmless:
             raise UnsupportedError(
                 f"called with the argument {key}",
                 accepted="tensors as the only arguments",
@@ -180,16 +179,17 @@ def _check_arguments(call: Call, translation: Translation) -> None:
 def _layer_call(
     call: Call, source: Source, values: tuple[Value, ...], translation: Translation, build: Builder
 ) -> LayerCall:
-    arguments = tuple(operand if isinstance(operand, Constant) else None for operand in call.operands)
+    arguments = tuple(one if isinstance(one, Constant) else None for one in call.arguments.args)
     keywords: dict[str, tuple[int, ...] | Json] = {}
-    count = sum(isinstance(operand, Operand) for operand in call.operands)
-    for key, operand in call.kwargs.items():
-        tensors = sum(isinstance(value, Operand) for value in flat((operand,)))
-        if tensors:
-            keywords[key] = tuple(range(count, count + tensors))
-        elif isinstance(operand, Constant) and operand.value is not None and key in translation.keywords:
-            keywords[key] = operand.value
-        count += tensors
+    count = arguments.count(None)
+    for key, items in call.arguments.kwargs.items():
+        constants = [item.value for item in items if isinstance(item, Constant)]
+        given = len(items) - len(constants)
+        if given:
+            keywords[key] = tuple(range(count, count + given))
+        elif constants != [None] and key in translation.keywords:
+            keywords[key] = constants[0]
+        count += given
     return LayerCall(
         call.entry.config,
         source.major,
