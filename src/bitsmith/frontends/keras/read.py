@@ -1,8 +1,8 @@
 """Keras models: ``.keras`` archives, whole-model HDF5, JSON with weights, and live objects, of Keras 2 and 3.
 
-Neither Keras nor TensorFlow is imported: files are parsed, live objects asked for their JSON and weights. The way:
-:mod:`keras_files` opens, :mod:`keras_graph` unrolls nesting and sharing, :mod:`keras_layers` and :mod:`keras_ops` translate
-one layer each, and this module gives names and collects what cannot be translated.
+Neither Keras nor TensorFlow is imported: files are parsed, live objects asked for their JSON and weights. ``files`` opens,
+``graph`` unrolls nesting and sharing, the tables of ``layers`` and ``ops`` translate one layer each, and this module gives
+names and collects what cannot be translated.
 """
 
 from __future__ import annotations
