@@ -15,9 +15,10 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder, Draft
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.refusals import Refusals, refused
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import read_activation
@@ -65,7 +66,7 @@ def _network(graph: Graph, source: Source) -> Network:
     names = _node_names(graph)
     draft = Draft()
     results: list[tuple[Value, ...] | None] = []
-    refusals: dict[tuple[str, str], Refusal] = {}
+    refusals = Refusals()
     for number, call in enumerate(graph.calls):
         entry = call.entry
         operands = [_result(results, operand, source) for operand in call.tensors]
@@ -74,7 +75,7 @@ def _network(graph: Graph, source: Source) -> Network:
         try:
             translation = _translation(entry, source.major)
             if translation is None:
-                refusals[entry.name, entry.class_name] = unknown(entry.name, entry.class_name, entry.custom)
+                refusals.add(unknown(entry.name, entry.class_name, entry.custom))
                 continue
             _check_config(entry.config, _is_operation(entry, source.major))
             _check_arguments(call, translation)
@@ -84,9 +85,9 @@ def _network(graph: Graph, source: Source) -> Network:
             build = Builder(draft, number, entry.config.where, source=entry.class_name, built=True)
             results[-1] = _results(_layer_call(call, source, known, translation, build), translation)
         except UnsupportedError as error:
-            refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
-    if refusals:
-        raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
+            refusals.add(refused(entry.name, entry.class_name, error))
+    if refusals.found:
+        raise refusals.error(source.model.where, ", ".join(LAYERS))
     ends = Builder(draft, len(graph.calls) - 1, source.model.where)
     inputs, outputs = (
         [ends.number(one) for one in (_result(results, value, source) for value in values) if one is not None]
