@@ -203,10 +203,10 @@ def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
     return (*dims[: batch.axis], *dims[batch.axis + 1 :])
 
 
-def checked_elements(shape: Shape) -> Shape:
+def checked_elements(shape: Shape, where: str = "") -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
     if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
-        raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
+        raise UnsupportedError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
     return shape
 
 
