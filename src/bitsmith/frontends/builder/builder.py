@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, checked_elements, sample_shape
+from bitsmith.frontends.builder.value import (
+    ANY_SAMPLES,
+    Batch,
+    Kind,
+    MixedSamplesError,
+    Value,
+    checked_elements,
+    sample_shape,
+)
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -87,6 +95,11 @@ class Builder:
     source: str = ""
     steps: int | None = None
     built: bool = False
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of samples for which the model's sizes are looked at."""
+        return ANY_SAMPLES if self.samples is None else (self.samples,)
 
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""
