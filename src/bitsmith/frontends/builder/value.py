@@ -205,12 +205,12 @@ def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
     return (*dims[: batch.axis], *dims[batch.axis + 1 :])
 
 
-def checked_elements(shape: Shape) -> Shape:
+def checked_elements(shape: Shape, where: str = "") -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
-    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0 or len(shape) > _MAX_AXES:
-        raise UnsupportedError(
-            f"a tensor of shape {shape[:_MAX_AXES]}", accepted=f"at most {MAX_ELEMENTS} elements, and {_MAX_AXES} axes"
-        )
+    if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
+        raise UnsupportedError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    if len(shape) > _MAX_AXES:
+        raise UnsupportedError(f"a tensor of {len(shape)} axes", where=where, accepted=f"at most {_MAX_AXES}")
     return shape
 
 

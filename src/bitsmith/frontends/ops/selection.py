@@ -14,11 +14,10 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
-from bitsmith.frontends.ops.arithmetic import common_kind, subtract
+from bitsmith.frontends.ops.arithmetic import common_kind
 from bitsmith.frontends.ops.shape import expand, unsqueeze
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.merge import Concatenate, Multiply
-from bitsmith.layers.reduction import CumulativeSum
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
 
 Indices: TypeAlias = npt.NDArray[np.generic]
@@ -120,9 +119,9 @@ def roll(build: Builder, x: Value, shifts: Sequence[int], dims: Sequence[int]) -
     return _each(build, x, [*zip(map(x.counted, dims), moves, strict=True)])
 
 
-def flip(build: Builder, x: Value, dims: Sequence[int]) -> Value:
+def flip(build: Builder, x: Value, dims: Sequence[int], suffix: str = "") -> Value:
     """``x`` with axes turned around."""
-    return part(build, x, {dim: range(x.shape[x.axis(dim)])[::-1] for dim in map(x.counted, dims)})
+    return part(build, x, {dim: range(x.shape[x.axis(dim)])[::-1] for dim in dims}, suffix)
 
 
 def split(
@@ -184,16 +183,6 @@ def triangle(build: Builder, x: Value, diagonal: int, *, upper: bool) -> Value:
     if x.constant is None:
         return build.emit(Multiply(), x, constant(kept), kind=x.kind)
     return replace(x, node=np.where(kept != 0.0, x.constant, 0.0))
-
-
-def cumulative_sum(build: Builder, x: Value, dim: int, *, exclusive: bool = False, backwards: bool = False) -> Value:
-    """Sums of the elements up to each along an axis, without itself if ``exclusive``; ``backwards`` from the last one."""
-    layer = CumulativeSum(x.axis(dim))
-    first = flip(build.within("turned"), x, [dim]) if backwards else x
-    total = build.emit(layer, first, suffix="sum" if exclusive or backwards else "", kind=x.kind)
-    if backwards:
-        total = flip(build.within("back") if exclusive else build, total, [dim])
-    return subtract(build, total, x) if exclusive else total
 
 
 def _numbered(shape: Shape, key: Iterable[slice | Places]) -> Places:

@@ -118,9 +118,7 @@ class Call:
 
     def shapes(self, name: str) -> list[Shape]:
         """Sizes for each of the builder's numbers of samples."""
-        return [
-            tuple(size.count * (n if size.batched else 1) for size in self.sizes(name)) for n in self.build.counts
-        ]
+        return [tuple(size.count * (n if size.batched else 1) for size in self.sizes(name)) for n in self.build.counts]
 
     def size_of(self, item: Argument) -> Size:
         """A size."""

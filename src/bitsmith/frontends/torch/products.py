@@ -11,10 +11,9 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.frontends.ops.arithmetic import add, add_scaled
-from bitsmith.frontends.ops.contraction import contracted, matrix_product
+from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product
 from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.einsum import parse_equation
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, as_weights
 
@@ -60,13 +59,7 @@ def _baddbmm(call: Call) -> Result:
 
 
 def _einsum(call: Call) -> Result:
-    tensors = call.tensors("tensors")
-    if len(tensors) not in (1, 2):
-        raise UnsupportedError(
-            f"einsum of {len(tensors)} tensors", accepted="one or two", remedy="multiply them pair by pair"
-        )
-    equation = parse_equation(call.text("equation", ""), [x.rank for x in tensors])
-    return contracted(call.build, equation.operands, equation.result, tensors)
+    return einsum(call.build, call.text("equation", ""), call.tensors("tensors"))
 
 
 def _attention(call: Call) -> Result:

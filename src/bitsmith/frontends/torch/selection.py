@@ -170,12 +170,9 @@ SELECTIONS: dict[str, Translation] = {
     "index_put": Translation(_index_put, _WRITTEN),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
-    "flip": Translation(
-        lambda call: selection.flip(call.build, call.tensor(), call.integers("dims")), "Slice"
-    ),
+    "flip": Translation(lambda call: selection.flip(call.build, call.tensor(), call.integers("dims")), "Slice"),
     "roll": Translation(
-        lambda call: selection.roll(call.build, call.tensor(), call.integers("shifts"), call.integers("dims")),
-        "Gather",
+        lambda call: selection.roll(call.build, call.tensor(), call.integers("shifts"), call.integers("dims")), "Gather"
     ),
     **dict.fromkeys(("cat", "concat", "concatenate"), _CAT),
     "stack": Translation(

@@ -48,9 +48,7 @@ def _flatten(call: Call) -> Result:
     if first > last:
         raise UnsupportedError(f"flatten from axis {first} to axis {last}")
     merged = [math.prod(sizes[first : last + 1]) for sizes in _sizes(call, x)]
-    return _viewed(
-        call, x, [(*s[:first], one, *s[last + 1 :]) for s, one in zip(_sizes(call, x), merged, strict=True)]
-    )
+    return _viewed(call, x, [(*s[:first], one, *s[last + 1 :]) for s, one in zip(_sizes(call, x), merged, strict=True)])
 
 
 def _unflatten(call: Call) -> Result:
