@@ -37,9 +37,9 @@ def _range(call: Call, x: Value) -> tuple[int, range] | None:
     """The axis of a slice, and what it takes; None for all samples."""
     dim = x.counted(call.integer("dim", 0))
     start, end, step = call.argument("start") or 0, call.argument("end"), call.integer("step", 1)
-    if x.batch is not None and dim == x.batch.axis and start == 0 and step == 1:
-        if isinstance(end, Ref) or end is None or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END)):
-            return None
+    covers = isinstance(end, Ref | None) or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END))
+    if x.batch is not None and dim == x.batch.axis and start == 0 and step == 1 and covers:
+        return None
     size = x.shape[x.axis(dim)]
     if not isinstance(start, int) or not isinstance(end, int | None) or step < 1:
         raise UnsupportedError("a slice that depends on the number of samples", accepted="fixed slices")
