@@ -207,8 +207,6 @@ SHAPES: dict[str, Any] = {
     "gathered": lambda x: x.gather(2, torch.tensor([3, 0]).view(1, 1, 2, 1).expand(x.shape[0], 3, -1, 4)),
     "scattered": lambda x: x.scatter(3, torch.tensor([[4], [0]]).expand(x.shape[0], 3, 2, 1), x[:, :, 1:3, :1]),
     "scattered_number": lambda x: x.scatter(1, torch.ones(1, 1, 2, 3).long().expand(x.shape[0], -1, -1, -1), 0.5),
-    "written": lambda x: x.index_put((None, None, torch.tensor([2, 0])), x[:, :, :2]),
-    "written_beside": lambda x: x.index_put((None, torch.tensor([2, 0]), torch.tensor([-1, 1])), torch.tensor(0.25)),
     "slice_written": lambda x: torch.slice_scatter(x, x[:, :, :2] * 2.0, 2, 1, 4, 2),
     "number_written": lambda x: torch.select_scatter(x, x[:, 0], 1, -1),
     "triangle": lambda x: x.tril(1) + torch.triu(x, -1),

@@ -95,8 +95,11 @@ def _expand(call: Call) -> Result:
     return shape.expand(call.build, x, [tuple(1 if size == -1 else size for size in one) for one in shapes])
 
 
-def _expand_as(call: Call) -> Result:
-    return shape.expand(call.build, call.tensor(), _sizes(call, call.tensor("other")))
+def _expanded(name: str, like: str) -> Translation:
+    """The operand ``name`` with the axes of another."""
+    return Translation(
+        lambda call: shape.expand(call.build, call.tensor(name), _sizes(call, call.tensor(like))), "Broadcast"
+    )
 
 
 def _blocks(make: Callable[..., Value], factor: str) -> Translator:
@@ -159,7 +162,9 @@ SHAPES: dict[str, Translation] = {
     **dict.fromkeys(("t", "mT", "mH", "numpy_T", "adjoint"), Translation(_turned, "Permute")),
     **dict.fromkeys(("movedim", "moveaxis"), Translation(_movedim, "Permute")),
     **dict.fromkeys(("expand", "broadcast_to"), _EXPAND),
-    "expand_as": Translation(_expand_as, "Broadcast"),
+    "expand_as": _expanded("self", "other"),
+    "copy": _expanded("src", "self"),
+    "fill": _expanded("value", "self"),
     "pixel_shuffle": Translation(_blocks(shape.depth_to_space, "upscale_factor"), _BLOCKS),
     "pixel_unshuffle": Translation(_blocks(shape.space_to_depth, "downscale_factor"), _BLOCKS),
     "channel_shuffle": Translation(_blocks(shape.channel_shuffle, "groups"), _BLOCKS),
