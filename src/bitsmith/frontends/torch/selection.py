@@ -84,13 +84,15 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
     listed = call.argument("indices")
     dim, keys = 0, dict[int, selection.Indices]()
     for item in listed if isinstance(listed, tuple) else ():
-        value = None if item is None else call.value(item, "indices")
-        found = (None,) if value is None else (value.constant,)
-        if value is not None and (value.constant is None or value.batch is not None):
+        if item is None:
+            dim += 1
+            continue
+        value = call.value(item, "indices")
+        is_mask = value.kind is Kind.BOOL
+        if value.constant is None or value.batch is not None or (is_mask and not value.rank):
             raise UnsupportedError("indices that are computed", accepted="constant indices")
-        if value is not None and value.constant is not None and value.kind is Kind.BOOL:
-            found = np.nonzero(value.constant)
-        keys |= {dim + k: one for k, one in enumerate(found) if one is not None}
+        found = np.nonzero(value.constant) if is_mask else (value.constant,)
+        keys |= {dim + k: one for k, one in enumerate(found)}
         dim += len(found)
     first = min(keys, default=0)
     if not keys or sorted(keys) != list(range(first, first + len(keys))):
