@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.graph import Array
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.frontends.ops.arithmetic import add

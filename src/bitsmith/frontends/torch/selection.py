@@ -61,8 +61,8 @@ def sliced(call: Call, x: Value, axis: int, picked: range, suffix: str = "") -> 
 def _slice(call: Call) -> Result:
     x = call.tensor()
     dim = x.counted(call.integer("dim", 0))
-    start, step = call.argument("start") or 0, call.integer("step", 1)
-    end = call.argument("end")
+    start, step = call.get("start") or 0, call.integer("step", 1)
+    end = call.get("end")
     if x.batch is not None and dim == x.batch.axis:
         samples = (
             isinstance(end, Ref) or end is None or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END))
@@ -112,7 +112,7 @@ def _index_select(call: Call) -> Result:
 
 def _index(call: Call) -> Result:
     """Constant indices along one axis."""
-    x, listed = call.tensor(), call.argument("indices")
+    x, listed = call.tensor(), call.get("indices")
     given = [(dim, item) for dim, item in enumerate(listed if isinstance(listed, tuple) else ()) if item is not None]
     values = call.values.get(given[0][1].name) if len(given) == 1 and isinstance(given[0][1], Ref) else None
     if (
@@ -223,7 +223,7 @@ def _split(call: Call) -> Result:
     x = call.tensor()
     size = x.shape[x.axis(call.integer("dim", 0))]
     key = "split_sizes" if call.given("split_sizes") else "split_size"
-    if isinstance(call.argument(key), tuple):
+    if isinstance(call.get(key), tuple):
         return _parts(call, call.integers(key))
     return _parts(call, _runs(size, call.integer(key)))
 
