@@ -110,6 +110,13 @@ class Arguments(ABC):
             raise self.wrong(key, "an integer")
         return value
 
+    def positive(self, key: str, default: int | None = None) -> int:
+        """A positive integer; ``default`` if the entry is absent or null."""
+        value = self.integer(key, default)
+        if value < 1:
+            raise self.wrong(key, "a positive whole number")
+        return value
+
     def given_integers(self, key: str) -> tuple[int, ...] | None:
         """An integer or a list of them, as a tuple; None if the argument is absent or null."""
         value = self.get(key)
