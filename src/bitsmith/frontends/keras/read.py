@@ -93,7 +93,7 @@ def _network(graph: Graph, source: Source) -> Network:
         [ends.number(one) for one in (_result(results, value, source) for value in values) if one is not None]
         for values in (graph.inputs, graph.outputs)
     )
-    nodes = _named(draft, names)
+    nodes = _named(draft, names, graph)
     first, last = (tuple(nodes[number].name for number in numbers) for numbers in (inputs, outputs))
     return Network(nodes, first, last, graph.name)
 
@@ -108,17 +108,23 @@ def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
     return tuple(replace(value.plain(), kind=Kind.REAL) for value in found)
 
 
-def _named(draft: Draft, names: _Names) -> tuple[NetworkNode, ...]:
+def _named(draft: Draft, names: _Names, graph: Graph) -> tuple[NetworkNode, ...]:
     """The nodes, named after their layers."""
     found: list[str] = []
     for node in draft.nodes:
         main = names.main[node.origin]
         found.append(names.take(f"{main}_{node.suffix}") if node.suffix else main)
+    kinds = [node.layer.kind if node.suffix else graph.calls[node.origin].entry.class_name for node in draft.nodes]
     return tuple(
         NetworkNode(
-            name, node.layer, tuple(found[k] for k in node.inputs), node.source, order=node.order, inner=node.inner
+            name,
+            node.layer,
+            tuple(found[k] for k in node.inputs),
+            node.source or kind,
+            order=node.order,
+            inner=node.inner,
         )
-        for name, node in zip(found, draft.nodes, strict=True)
+        for name, node, kind in zip(found, draft.nodes, kinds, strict=True)
     )
 
 
