@@ -191,6 +191,37 @@ CASES: dict[str, Case] = {
         lambda x: keras.layers.Attention()([x / 2.0, x]),
         opset=23,
     ),
+    "the sum of sizes": Case(
+        lambda x: np.abs(x).sum(-1),
+        lambda x: x.norm(p=1, dim=-1),
+        [node("ReduceL1", "x", "y", axes=[2], keepdims=0)],
+        lambda x: ops.norm(x, ord=1, axis=-1),
+    ),
+    "places of extremes": Case(
+        lambda x: x.argmax(-1) + 2.0 * x.argmin(-1),
+        lambda x: x.argmax(-1) + 2.0 * x.argmin(-1),
+        [
+            node("ArgMax", "x", "a", axis=-1, keepdims=0),
+            node("ArgMin", "x", "b", axis=-1, keepdims=0),
+            *(node("Cast", names, f"{names}1", to=onnx.TensorProto.FLOAT) for names in "ab"),
+            node("Mul", "b1 t", "b2"),
+            node("Add", "a1 b2", "y"),
+        ],
+        lambda x: ops.argmax(x, axis=-1) + 2.0 * ops.argmin(x, axis=-1),
+        {"t": np.float32(2.0)},
+    ),
+    "a mean of truths": Case(
+        lambda x: (x > 0.5).sum(-1) / 4.0,
+        lambda x: (x > 0.5).sum(-1) / 4.0,
+        [
+            node("Greater", "x h", "g"),
+            node("Cast", "g", "c", to=onnx.TensorProto.FLOAT),
+            node("ReduceSum", "c a", "s", keepdims=0),
+            node("Div", "s f", "y"),
+        ],
+        lambda x: ops.sum(x > 0.5, axis=-1) / 4.0,
+        {"h": np.float32(0.5), "a": np.array([2]), "f": np.float32(4.0)},
+    ),
     "a choice that is always the same": Case(
         lambda x: x * 2.0,
         lambda x: torch.where(torch.ones(4) > 0.0, x, torch.zeros(1)) * 2.0,

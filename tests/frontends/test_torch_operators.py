@@ -218,6 +218,9 @@ REDUCTIONS: dict[str, Any] = {
     "product": lambda x: x.prod(1),
     "logsumexp": lambda x: torch.logsumexp(x, 2),
     "norm": lambda x: x.norm(dim=2) + torch.linalg.norm(x, dim=2),
+    "sizes": lambda x: x.norm(p=1, dim=2) - torch.linalg.vector_norm(x, float("inf"), dim=2),
+    "any": lambda x: (x > 0.5).any(2).float() + (x != 0.25).all(2).float(),
+    "count": lambda x: (x > 0.5).sum(2) / 4,
     "running": lambda x: x.cumsum(1),
     "of_two": lambda x: torch.max(x, x * 0.5),
 }

@@ -152,6 +152,14 @@ class Fields:
             raise self.wrong(key, "a list")
         return value
 
+    def objects(self, key: str) -> list[Fields]:
+        """A list of objects."""
+        items = self.items(key)
+        found = [Fields(item, self.where) for item in items if isinstance(item, dict)]
+        if len(found) != len(items):
+            raise ModelFileError(f"{key} holds something else than objects", where=self.where)
+        return found
+
     def at(self, where: str) -> Fields:
         """The same object under a better description."""
         return Fields(self.values, where)

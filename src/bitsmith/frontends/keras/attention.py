@@ -122,16 +122,12 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
 
 def _called(call: LayerCall) -> dict[str, Value]:
     """Query, key and value, given by place or by name; a key left out is the value."""
-    found: dict[str, Value] = {}
+    given = dict(zip(_OPERANDS, ((one,) for one in call.given.args), strict=False)) | dict(call.given.kwargs)
+    found = {name: ones[0] for name, ones in given.items() if len(ones) == 1 and isinstance(ones[0], Value)}
     for name, argument in zip(_OPERANDS, call.arguments, strict=False):
-        if argument is None:
-            found[name] = call.values[len(found)]
-        elif argument.value is not None:
+        if argument is not None and argument.value is not None:
             raise UnsupportedError(f"a constant as {name}", accepted="tensors", remedy="give it by name")
-    for name, places in call.keywords.items():
-        if isinstance(places, tuple) and name in _OPERANDS and len(places) == 1:
-            found[name] = call.values[places[0]]
-    if not {"query", "value"} <= set(found) or len(call.arguments) > len(_OPERANDS):
+    if not {"query", "value"} <= set(found) or len(call.given.args) > len(_OPERANDS):
         raise ModelFileError(f"called on {len(call.shapes)} tensors", where=call.where, accepted="a query and a value")
     masks = [name for name in found if name.endswith("mask")]
     if masks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value
 from bitsmith.frontends.builder.value import constant as constant_value
 from bitsmith.frontends.files.json import Fields, Json, constant, shown
-from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.graph import Arguments, Constant, tensors
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor
@@ -48,20 +48,36 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class LayerCall:
-    """A layer on tensors ``values``: the positional arguments, then those that keywords name.
-
-    ``arguments`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
-    accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value. ``stored`` has
-    the layer's variables and then those of the sub-layers that it names.
-    """
+    """A layer on what it is ``given``; ``stored`` has its variables and then those of the sub-layers that are named."""
 
     config: Fields
     major: int
-    values: tuple[Value, ...]
-    arguments: tuple[Constant | None, ...]
+    given: Arguments[Value]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
-    keywords: Mapping[str, tuple[int, ...] | Json] = field(default_factory=dict)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The tensors: the positional arguments, then those that keywords name."""
+        return self.given.tensors
+
+    @property
+    def arguments(self) -> tuple[Constant | None, ...]:
+        """The positional arguments, None where that is a tensor."""
+        return tuple(one if isinstance(one, Constant) else None for one in self.given.args)
+
+    @property
+    def keywords(self) -> Mapping[str, tuple[int, ...] | Json]:
+        """The arguments with keywords, but None: the numbers of tensors, or a plain value."""
+        found: dict[str, tuple[int, ...] | Json] = {}
+        count = len(tensors([self.given.args]))
+        for key, items in self.given.kwargs.items():
+            constants = [item.value for item in items if isinstance(item, Constant)]
+            given = len(items) - len(constants)
+            if given or constants != [None]:
+                found[key] = tuple(range(count, count + given)) if given else constants[0]
+            count += given
+        return found
 
     @property
     def where(self) -> str:
