@@ -181,7 +181,7 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     scaled, mode = call.config.flag("use_scale", False), call.config.text("score_mode", "dot")
     if mode not in ("dot", "concat"):
         raise call.config.wrong("score_mode", "dot or concat")
-    wanted: list[tuple[str, Shape]] = [("scale", ())] * scaled + [("concat score weight", ())] * (mode == "concat")
+    wanted = [("scale", ())] * scaled + [("concat score weight", ())] * (mode == "concat")
     weights = [float(values) for values in call.weights(*wanted)]
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
