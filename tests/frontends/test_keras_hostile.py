@@ -249,7 +249,7 @@ def test_weights_of_matching_but_absurd_size(tmp_path: Path) -> None:
         patch.setattr("bitsmith.frontends.keras.weights.MAX_WEIGHT_BYTES", 1 << 20)
         _refused(path, "absurdly large")
     path.write_text(path.read_text().replace(f'"units": {1 << 24}', f'"units": {1 << 40}'))
-    _refused(path, "a tensor of shape")
+    _refused(path, "kernel has shape")
 
 
 def test_statistics_that_overflow(tmp_path: Path) -> None:

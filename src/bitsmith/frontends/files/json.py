@@ -112,6 +112,13 @@ class Fields:
             raise self.wrong(key, "a whole number")
         return value
 
+    def positive(self, key: str, default: int | None = None) -> int:
+        """A positive integer; ``default`` if the entry is absent or null."""
+        value = self.integer(key, default)
+        if value < 1:
+            raise self.wrong(key, "a positive whole number")
+        return value
+
     def integers(self, key: str) -> tuple[int, ...]:
         """A whole number or a list of them, as a tuple; empty if the entry is absent or null."""
         value = self.get(key)

@@ -18,7 +18,7 @@ from bitsmith.frontends.keras.graph import Arguments, Constant, tensors
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +173,6 @@ class LayerCall:
             raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
         return counted - 1
 
-    def affine(self, scale: Floats, offset: Floats) -> Value:
-        """``x * scale + offset`` for constants that broadcast to the operand."""
-        x = self.x
-        if not bool(np.all(np.isfinite(offset))):
-            raise ModelFileError("bias overflows", where=self.where, accepted="finite weights")
-        scale, offset = without_batch(scale, len(x.shape)), without_batch(offset, len(x.shape))
-        if not (broadcasts(scale.shape, x.shape) and broadcasts(offset.shape, x.shape)):
-            raise UnsupportedError(
-                f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {x.shape}",
-                accepted="constants that broadcast to the input's shape",
-            )
-        return self.build.affine(x, constant_value(scale), constant_value(offset))
-
 
 def placed_steps(call: LayerCall, read: tuple[Step, ...] | Steps | Value | tuple[Value, ...]) -> tuple[Value, ...]:
     """The results of a translation, its steps emitted."""
@@ -244,40 +231,6 @@ def without_batch(values: Floats, rank: int) -> Floats:
     while values.ndim > rank and values.shape[0] == 1:
         values = values[0]
     return values
-
-
-def sample_shape(value: Json, where: str) -> Shape:
-    """A shape with its batch axis, as Keras writes it, without it.
-
-    Raises:
-        UnsupportedError: sizes that are not fixed.
-        ModelFileError: no shape, or an absurd one.
-    """
-    if not isinstance(value, list) or not value or len(value) > 32:
-        raise ModelFileError(
-            f"the input's shape is {shown(value)}",
-            where=where,
-            accepted="a list of sizes",
-            remedy="build the model (give an Input, or call it once) before saving it",
-        )
-    shape = [size for size in value[1:] if isinstance(size, int) and not isinstance(size, bool) and size > 0]
-    if None in value[1:]:
-        raise UnsupportedError(
-            f"the input's shape {shown(value)} leaves sizes open",
-            where=where,
-            accepted="fixed sizes (all but the batch)",
-            remedy="build the model with the sizes that the hardware shall process",
-        )
-    if len(shape) != len(value) - 1:
-        raise ModelFileError(f"the input's shape is {shown(value)}", where=where, accepted="positive whole numbers")
-    if not shape:
-        raise UnsupportedError(
-            "an input of scalars",
-            where=where,
-            accepted="shapes with at least one axis",
-            remedy="give the input the shape (1,)",
-        )
-    return checked_size(tuple(shape), where)
 
 
 def checked_size(shape: Shape, where: str) -> Shape:
