@@ -18,7 +18,6 @@ _REMEDIES = {
         "use the layers Add, Multiply, Rescaling, Activation, ... instead",
     ),
     "Masking": ("masks are not translated", "pad with values that the network was trained to ignore"),
-    "GroupQueryAttention": ("query heads that share key heads are not translated", "use MultiHeadAttention"),
     "QDense": ("quantized layers are not read", "use Dense, and give the quantiser's precision in the configuration"),
     "QActivation": (
         "quantized layers are not read",
