@@ -9,7 +9,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.graph import Array
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 
