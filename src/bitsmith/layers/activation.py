@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -67,7 +68,7 @@ def _one_size_fits_no_bin(lowering: Lowering, x: Value) -> bool:
     """Whether there would be bins, and of a size that no user chose: what bends sharply within a wide range needs other ways."""
     chosen = lowering.settings
     given = chosen.table_size or chosen.table_range or chosen.binning or lowering.format("table")
-    return given is None and int((x.type.hi - x.type.lo).max()) >= EXACT_ENTRIES
+    return given is None and x.type.span.hi - x.type.span.lo >= EXACT_ENTRIES
 
 
 def _most_bits(function: str, x: Value) -> int:
@@ -85,8 +86,7 @@ def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
     """``x / (1 + |x|)`` by a reciprocal, accurate at any magnitude."""
     builder = lowering.builder
     magnitude = builder.add(builder.abs(x), builder.const(1))
-    least = 1 << int(magnitude.type.frac.max())
-    y = builder.mul(x, reciprocal(lowering, builder.unify(magnitude), least, max(frac, 1) + 2, "table"))
+    y = builder.mul(x, reciprocal(lowering, magnitude, Fraction(1), max(frac, 1) + 2, "table"))
     if lowering.format("result") is not None:
         return lowering.result(y)
     return builder.cast_to(y, frac, -(1 << frac), 1 << frac, Rounding.RND, Overflow.SAT)

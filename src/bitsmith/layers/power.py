@@ -136,9 +136,9 @@ def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float 
     """
     builder = lowering.builder
     x = uniform(lowering, builder.max(x, builder.const(0)))
-    finest = math.ldexp(1.0, -int(x.type.frac.max()))
-    least = int(x.type.lo.max())
-    ends = max(least, 1) * finest, max(int(x.type.hi.max()), 1) * finest
+    span = x.type.span
+    least = span.least
+    ends = max(least, span.step), max(span.greatest, span.step)
     greatest = math.log2(factor) + max(exponent * math.log2(end) for end in ends)
     largest = 2.0 ** min(greatest, 1000.0)
     result_frac = _result_frac(lowering, largest)
@@ -153,7 +153,7 @@ def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float 
 
 def _signed(builder: ProgramBuilder, sign: Value, magnitude: Value) -> Value:
     """``magnitude``, negated where ``sign`` is negative."""
-    if int(sign.type.lo.min()) >= 0:
+    if sign.type.span.lo >= 0:
         return magnitude
     return builder.select(builder.compare(sign, Relation.LT, builder.const(0)), builder.neg(magnitude), magnitude)
 

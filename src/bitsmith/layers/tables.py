@@ -71,7 +71,8 @@ class _Span:
     @classmethod
     def of(cls, x: Value) -> _Span:
         """All values of ``x``, which is uniform."""
-        return cls(int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max()))
+        span = x.type.span
+        return cls(span.frac, span.lo, span.hi)
 
     def part(self, first: int, last: int) -> _Span:
         """Other ends."""
@@ -143,12 +144,10 @@ def _slope(lowering: Lowering, slope: float, x: Value, frac: int) -> Value:
 
 def uniform(lowering: Lowering, x: Value) -> Value:
     """``x`` with one ``frac`` and one range for all elements: one table serves all. Lossless."""
-    frac = int(x.type.frac.max())
     if x.type.frac.size == x.type.lo.size == x.type.hi.size == 1:
         return x
-    shift = frac - objects(x.type.frac)
-    lo, hi = int((x.type.lo << shift).min()), int((x.type.hi << shift).max())
-    return lowering.builder.cast_to(x, frac, lo, hi, Rounding.TRN, Overflow.WRAP)
+    span = x.type.span
+    return lowering.builder.cast_to(x, span.frac, span.lo, span.hi, Rounding.TRN, Overflow.WRAP)
 
 
 @dataclass(frozen=True, slots=True)

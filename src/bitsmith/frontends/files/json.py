@@ -112,6 +112,13 @@ class Fields:
             raise self.wrong(key, "a whole number")
         return value
 
+    def positive(self, key: str, default: int | None = None) -> int:
+        """A positive integer; ``default`` if the entry is absent or null."""
+        value = self.integer(key, default)
+        if value < 1:
+            raise self.wrong(key, "a positive whole number")
+        return value
+
     def integers(self, key: str) -> tuple[int, ...]:
         """A whole number or a list of them, as a tuple; empty if the entry is absent or null."""
         value = self.get(key)
@@ -151,6 +158,14 @@ class Fields:
         if not isinstance(value, list):
             raise self.wrong(key, "a list")
         return value
+
+    def objects(self, key: str) -> list[Fields]:
+        """A list of objects."""
+        items = self.items(key)
+        found = [Fields(item, self.where) for item in items if isinstance(item, dict)]
+        if len(found) != len(items):
+            raise ModelFileError(f"{key} holds something else than objects", where=self.where)
+        return found
 
     def at(self, where: str) -> Fields:
         """The same object under a better description."""

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.frontends.onnx.attributes import Attributes
-from bitsmith.frontends.onnx.loop import unrolled
 
 if TYPE_CHECKING:
     import onnx
@@ -50,6 +49,7 @@ OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
 class Branch:
     """A graph within a node, whose nodes read the values ``around`` it by their names."""
 
+    inputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     constants: Mapping[str, Callable[[], Array]]
@@ -94,10 +94,7 @@ class GraphInput:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What the outputs need, and all inputs. ``constants`` reads an initialiser by name; those in ``words`` are text.
-
-    ``conditions`` name values that must be known to be true: loops were opened on that condition.
-    """
+    """What the outputs need, and all inputs. ``constants`` reads an initializer by name; those in ``words`` are text."""
 
     name: str
     where: str
@@ -107,7 +104,6 @@ class Graph:
     nodes: tuple[Node, ...]
     constants: Mapping[str, Callable[[], Array]]
     words: Mapping[str, tuple[str, ...]]
-    conditions: tuple[str, ...]
 
 
 def is_onnx(model: object) -> TypeGuard[OnnxModel]:
@@ -283,7 +279,7 @@ def _with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeP
 
 
 def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) -> Graph:
-    graph, conditions = unrolled(model.graph, opset)
+    graph = model.graph
     if len(graph.node) > MAX_NODES:
         raise ModelFileError(f"{len(graph.node)} nodes", where=where, accepted=f"at most {MAX_NODES}")
     if graph.sparse_initializer:
@@ -301,10 +297,8 @@ def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) 
     names = [value.name for value in inputs]
     if len(set(names)) != len(names):
         raise ModelFileError("two inputs of one name", where=where)
-    needed = _ordered(nodes, {*names, *constants}, (*outputs, *conditions), where)
-    return Graph(
-        graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer), conditions
-    )
+    needed = _ordered(nodes, {*names, *constants}, outputs, where)
+    return Graph(graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer))
 
 
 def _words(tensors: Iterable[onnx.TensorProto]) -> dict[str, tuple[str, ...]]:
@@ -356,6 +350,7 @@ def _branch(graph: onnx.GraphProto, prefix: str, where: str, folder: Path | None
     def inner(branch: Branch) -> Branch:
         return replace(
             branch,
+            inputs=renamed(branch.inputs),
             nodes=tuple(map(placed, branch.nodes)),
             outputs=renamed(branch.outputs),
             around=frozenset(renamed(branch.around)),
@@ -372,6 +367,7 @@ def _branch(graph: onnx.GraphProto, prefix: str, where: str, folder: Path | None
         )
 
     return Branch(
+        renamed(value.name for value in graph.input),
         tuple(map(placed, needed)),
         renamed(outputs),
         {prefix + name: read for name, read in constants.items()},

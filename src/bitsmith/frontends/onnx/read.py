@@ -24,11 +24,11 @@ from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Val
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.fold import folded
-from bitsmith.frontends.onnx.graph import Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
+from bitsmith.frontends.onnx.graph import MAX_NODES, Branch, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
-from bitsmith.frontends.onnx.values import Known, Operand, Samples
+from bitsmith.frontends.onnx.values import Known, Operand, Samples, value_of
 from bitsmith.layers.network import Network
-from bitsmith.layers.shape import Reshape
+from bitsmith.layers.shape import Reshape, Stack
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
@@ -101,6 +101,7 @@ class _Reading:
     refusals: Refusals = field(default_factory=Refusals)
     notes: list[str] = field(default_factory=list)
     mixed: bool = False
+    copies: int = 0
     draft: Draft = field(default_factory=Draft)
     names: UniqueNames = field(default_factory=UniqueNames)
     values: dict[str, Operand | None] = field(default_factory=dict)
@@ -110,11 +111,10 @@ class _Reading:
         """The network; None if some node was refused."""
         graph = self.graph
         inputs = [self._input(entry) for entry in graph.inputs]
-        read = {name for node in graph.nodes for name in node.reads} | {*graph.outputs, *graph.conditions}
+        read = {name for node in graph.nodes for name in node.reads} | set(graph.outputs)
         names = {id(node): self.names.take(node.name) for node in graph.nodes}
         for node in graph.nodes:
             self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
-        self._check_conditions()
         if self.refusals.found:
             return None
         outputs = [self._output(name) for name in graph.outputs]
@@ -124,14 +124,6 @@ class _Reading:
     def _builder(self, name: str, kind: str, place: str = "") -> Builder:
         """What emits the layers of an operator."""
         return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples.size)
-
-    def _check_conditions(self) -> None:
-        for name in self.graph.conditions:
-            value = self._value(name)
-            if not self.refusals.found and not (
-                isinstance(value, Known) and all(bool(np.all(array)) for array in value.at)
-            ):
-                self.refusals.add(Refusal(name, "Loop", *_ENDLESS))
 
     def _input(self, entry: GraphInput) -> int:
         axis = self.axes[entry.name]
@@ -167,7 +159,9 @@ class _Reading:
             elif reads_refused:
                 pass
             elif node.operator == "If" and not node.domain and isinstance(values[0], Known):
-                self._follow(node, values[0], wanted)
+                self._choose(node, values[0])
+            elif (steps := self._steps(node, values)) is not None:
+                self._repeat(node, name, values, steps)
             else:
                 if results is None and entry is not None:
                     build = self._builder(name, node.kind)
@@ -176,21 +170,64 @@ class _Reading:
                 node.attributes.check_all_read()
                 self._keep(node, results, wanted)
 
-    def _follow(self, node: Node, condition: Known, wanted: Sequence[bool]) -> None:
-        """The nodes of that branch of ``node`` that the condition, a constant, chooses."""
+    def _choose(self, node: Node, condition: Known) -> None:
+        """Translate that branch of ``node`` that the condition, a constant, chooses."""
         holds = condition.array()
         branch = node.branches.get("then_branch" if holds.size == 1 and bool(holds.ravel()[0]) else "else_branch")
         if holds.size != 1 or branch is None or len(branch.outputs) != len(node.outputs):
             raise ModelFileError("an If without a truth value or a branch", where=node.attributes.where)
+        self.values.update(zip(node.outputs, self._inner(branch), strict=True))
+
+    def _steps(self, node: Node, values: Sequence[Operand | None]) -> int | None:
+        """The number of steps of a loop, if it is a constant, the loop is whole, and its copies are not too many."""
+        body, steps = node.branches.get("body"), values[0] if values else None
+        if node.kind != "Loop" or body is None or not isinstance(steps, Known) or len(values) != len(body.inputs):
+            return None
+        count, carried = steps.array(), len(values) - 2
+        if count.dtype.kind != "i" or count.size != 1 or not 0 <= carried <= len(node.outputs) < len(body.outputs):
+            return None
+        self.copies += max(int(count.ravel()[0]), 0) * max(len(body.nodes), 1)
+        return int(count.ravel()[0]) if count.ravel()[0] > 0 and self.copies <= MAX_NODES else None
+
+    def _repeat(self, node: Node, name: str, values: Sequence[Operand | None], steps: int) -> None:
+        """Translate a loop as so many copies of its body; its results are what it carries, then all rows of the others."""
+        body = node.branches["body"]
+        going: Operand | None = values[1] or Known((np.array(True),))
+        carried = values[2:]
+        rows: list[Sequence[Operand | None]] = []
+        for step in range(steps):
+            if not isinstance(going, Known) or not all(bool(np.all(array)) for array in going.at):
+                raise UnsupportedError(
+                    "a loop whose number of steps depends on the data",
+                    remedy="export the model with a fixed number of steps",
+                )
+            self.values.update(zip(body.inputs, (Known((np.array(step),)), going, *carried), strict=True))
+            going, *results = self._inner(body, f"_step{step}")
+            if self.refusals.found:
+                return
+            carried = results[: len(carried)]
+            rows.append(results[len(carried) :])
+        together = [
+            self._stacked(f"{name}_{output}", column)
+            for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False)
+        ]
+        self.values.update(zip(node.outputs, [*carried, *together], strict=True))
+
+    def _stacked(self, name: str, rows: Sequence[Operand | None]) -> Value:
+        """The rows along a new first axis."""
+        build = self._builder(name, "Concat")
+        tensors = [x if isinstance(x, Value) else value_of(x, self.samples) for x in rows if x is not None]
+        y = build.emit(Stack(0), *build.aligned(*tensors), kind=tensors[0].kind)
+        return replace(y, batch=None if y.batch is None else y.batch.at(y.batch.axis + 1))
+
+    def _inner(self, branch: Branch, suffix: str = "") -> tuple[Operand | None, ...]:
+        """The results of a graph within a node."""
         self.values.update({name: Known((read(),), name) for name, read in branch.constants.items()})
         read = {name for inner in branch.nodes for name in inner.reads}.union(branch.outputs)
         for inner in branch.nodes:
-            self._translate(
-                inner, self.names.take(inner.name), tuple(name in read and name != "" for name in inner.outputs)
-            )
-        for output, source, needed in zip(node.outputs, branch.outputs, wanted, strict=True):
-            if output and needed:
-                self.values[output] = self._value(source)
+            wanted = tuple(name in read and name != "" for name in inner.outputs)
+            self._translate(inner, self.names.take(inner.name + suffix), wanted)
+        return tuple(self._value(name) for name in branch.outputs)
 
     def _read(self, entry: Translation, call: Call) -> Results:
         """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""
@@ -260,8 +297,6 @@ class _Reading:
             value = build.emit(Reshape(shape), value, suffix="output")
         return build.number(value)
 
-
-_ENDLESS = ("a loop whose number of steps depends on the data", "export the model with a fixed number of steps")
 
 _MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators of ONNX's own domain that may have words, which are numbers here."""

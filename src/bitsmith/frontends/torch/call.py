@@ -15,8 +15,7 @@ from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, DType, Node, Ref
-from bitsmith.frontends.torch.sizes import Size
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Shape
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
@@ -26,6 +25,14 @@ class Unknown:
     """A value that nothing may read; ``why`` is said of who does, None if that has been said."""
 
     why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of elements, times the number of samples if ``batched``; -1 is what is left."""
+
+    count: int
+    batched: bool = False
 
 
 Item: TypeAlias = "Value | Size | Unknown"
@@ -70,9 +77,10 @@ class Call:
 
     def tensor(self, name: str = "self") -> Value:
         """A tensor, or a number as a constant."""
-        return self._tensor(self.argument(name), name)
+        return self.value(self.argument(name), name)
 
-    def _tensor(self, argument: Argument, name: str) -> Value:
+    def value(self, argument: Argument, name: str) -> Value:
+        """A tensor, or a number as a constant, that is an argument or one of a list."""
         value = self._read(argument)
         if not isinstance(value, Value):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
@@ -84,7 +92,7 @@ class Call:
         listed = self.argument(name)
         if not isinstance(listed, tuple):
             raise UnsupportedError(f"{name} is {shown(listed)}", accepted="a list of tensors")
-        return tuple(self._tensor(item, name) for item in listed)
+        return tuple(self.value(item, name) for item in listed)
 
     def weight(self, name: str, *alternatives: str) -> Floats:
         """A trained tensor, the same for all samples.
@@ -107,6 +115,10 @@ class Call:
         """Sizes, of which some may depend on the number of samples."""
         listed = self.argument(name)
         return tuple(self.size_of(item) for item in (listed if isinstance(listed, tuple) else (listed,)))
+
+    def shapes(self, name: str) -> list[Shape]:
+        """Sizes for each of the builder's numbers of samples."""
+        return [tuple(size.count * (n if size.batched else 1) for size in self.sizes(name)) for n in self.build.counts]
 
     def size_of(self, item: Argument) -> Size:
         """A size."""
