@@ -9,6 +9,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.call import LayerCall, Translation, numbers, without_batch
+from bitsmith.frontends.keras.graph import Constant
 from bitsmith.frontends.ops import normalization
 from bitsmith.layers.layer import Floats, Shape, as_weights
 
@@ -91,15 +92,13 @@ def _normalize(call: LayerCall) -> Value:
 
 def _argument(call: LayerCall, position: int, name: str, absent: float) -> Floats:
     """A constant argument as an array; ``absent`` if it is None or left out."""
-    given = call.keywords.get(name)
-    if position < len(call.arguments):
-        argument = call.arguments[position]
-        given = () if argument is None else argument.value
-    if isinstance(given, tuple):
+    items = call.given.args[position : position + 1] or call.given.kwargs.get(name, ())
+    values = [item.value for item in items if isinstance(item, Constant)]
+    if len(values) != len(items):
         raise UnsupportedError(
             f"a {name} that is computed", accepted="constants", remedy=f"multiply or add the {name} after"
         )
-    return np.full((), absent) if given is None else numbers(given)
+    return np.full((), absent) if values in ([], [None]) else numbers(values[0])
 
 
 def _layer_norm(call: LayerCall) -> Value:
