@@ -245,6 +245,8 @@ PRODUCTS: dict[str, Any] = {
     "constant": lambda x, y: x @ torch.arange(10.0).view(5, 2),
     "constant_first": lambda x, y: torch.arange(8.0).view(2, 4) @ x,
     "einsum": lambda x, y: torch.einsum("bij,bjk->bki", x, y),
+    "einsum_numbers": lambda x, y: torch.einsum("bij,bij->b", x, x + 1),
+    "einsum_rows": lambda x, y: torch.einsum("bij,bij->bi", x, x + 1),
     "einsum_sum": lambda x, y: torch.einsum("bij->bj", x),
     "einsum_constant": lambda x, y: torch.einsum("bij,jk->bik", x, torch.ones(5, 3)),
     "addmm": lambda x, y: torch.addmm(torch.ones(2), x[:, 0], torch.arange(10.0).view(5, 2)),
@@ -256,6 +258,9 @@ PRODUCTS: dict[str, Any] = {
     ),
     "added": lambda x, y: functional.scaled_dot_product_attention(
         x, x, x, attn_mask=torch.triu(torch.full((4, 4), -torch.inf), 1)
+    ),
+    "shared_heads": lambda x, y: functional.scaled_dot_product_attention(
+        torch.stack([x, 2 * x, -x, x], 1), *(torch.stack([x, x + 1], 1),) * 2, enable_gqa=True
     ),
     "by_hand": lambda x, y: (
         torch.softmax((x @ x.mT).masked_fill(torch.tril(torch.ones(4, 4)) == 0, -torch.inf), -1) @ x

@@ -23,8 +23,7 @@ from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, Shape, as_weights, broadcasts
-from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from bitsmith.layers.shape import Flatten, Permute, Reshape
+from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _MAX_AXES = 32
@@ -142,25 +141,6 @@ def _normalization(call: LayerCall) -> Value:
     return call.build.affine(x, constant(scale), constant(offset))
 
 
-def _flatten(call: LayerCall) -> Value:
-    first = call.config.text("data_format", "channels_last") == "channels_first" and len(call.shape) > 1
-    return call.build.emit(Flatten(), call.build.channels_last(call.x) if first else call.x)
-
-
-def _reshape(call: LayerCall) -> Layer:
-    target = tuple(-1 if size is None else size for size in call.config.items("target_shape"))
-    if not all(is_integer(size) and (size == -1 or size > 0) for size in target) or len(target) > 32:
-        raise call.config.wrong("target_shape", "positive whole numbers, and -1 at most once")
-    return Reshape(tuple(size for size in target if is_integer(size)))
-
-
-def _permute(call: LayerCall) -> Layer:
-    dims = call.config.integers("dims")
-    if sorted(dims) != list(range(1, len(call.shape) + 1)):
-        raise call.config.wrong("dims", f"the numbers 1 to {len(call.shape)} in some order")
-    return Permute(tuple(axis - 1 for axis in dims))
-
-
 def _tensors(call: LayerCall) -> tuple[Value, ...]:
     if len(call.values) != len(call.given.args) or not call.values:
         raise UnsupportedError(
@@ -175,12 +155,6 @@ def _merge(layer: Layer) -> Translation:
         return call.build.emit(layer, first, *others) if others else first
 
     return Translation(read, layer.kind)
-
-
-def _concatenate(call: LayerCall) -> Value:
-    first, *others = _tensors(call)
-    layer = Concatenate(first.axis(call.config.integer("axis", -1)))
-    return call.build.emit(layer, first, *others) if others else first
 
 
 def _dot(call: LayerCall) -> Value:
@@ -223,11 +197,7 @@ LAYERS: dict[str, Translation] = {
         ),
         _IDENTITY,
     ),
-    "Flatten": Translation(_flatten, "Flatten (after Permute for channels_first)"),
-    "Reshape": Translation(unary(_reshape), "Reshape"),
-    "Permute": Translation(unary(_permute), "Permute"),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
-    "Concatenate": Translation(_concatenate, "Concatenate"),
     "Dot": Translation(_dot, "Dot"),
     **CONVOLUTIONS,
     **EMBEDDINGS,
