@@ -63,7 +63,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         path = tmp_path / "m.h5"
         path.write_bytes(content)
         _refused(path, "neither a zip archive, nor HDF5, nor JSON")
-    with pytest.raises(ModelFileError, match="int is no Keras model"):
+    with pytest.raises(ModelFileError, match="int is not a Keras model"):
         read_keras(3)  # type: ignore[arg-type]
 
 
@@ -249,7 +249,7 @@ def test_weights_of_matching_but_absurd_size(tmp_path: Path) -> None:
         patch.setattr("bitsmith.frontends.keras.weights.MAX_WEIGHT_BYTES", 1 << 20)
         _refused(path, "absurdly large")
     path.write_text(path.read_text().replace(f'"units": {1 << 24}', f'"units": {1 << 40}'))
-    _refused(path, "a tensor of shape")
+    _refused(path, "kernel has shape")
 
 
 def test_statistics_that_overflow(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_attention(name: str) -> None:
     inputs = [np.asarray(x, dtype=np.float64) for x in calls(model, 4).values()]
     np.testing.assert_allclose(network.evaluate(inputs)[network.outputs[0]], expected(*inputs), rtol=1e-6, atol=1e-6)
     assert network.outputs == ("y_node",)
-    assert {"y_node_scores", "y_node_weights"} <= {one.name for one in network.nodes}
+    assert {"y_node_scores", "y_node_softmax"} <= {one.name for one in network.nodes}
 
 
 @pytest.mark.parametrize(

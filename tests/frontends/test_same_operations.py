@@ -184,6 +184,13 @@ CASES: dict[str, Case] = {
     **{f"masks of {level:g}, added": _added(level) for level in _LEVELS},
     **{f"masks of {level:g}, added to a product": _scaled(level) for level in _LEVELS},
     **{f"masks of {level:g}, chosen": _chosen(level) for level in _LEVELS},
+    "attention": Case(
+        lambda x: _softmax(x / 2.0 @ x.swapaxes(1, 2)) @ x,
+        lambda x: functional.scaled_dot_product_attention(x, x, x),
+        [node("Attention", "x x x", "y", q_num_heads=1, kv_num_heads=1)],
+        lambda x: keras.layers.Attention()([x / 2.0, x]),
+        opset=23,
+    ),
     "the sum of sizes": Case(
         lambda x: np.abs(x).sum(-1),
         lambda x: x.norm(p=1, dim=-1),

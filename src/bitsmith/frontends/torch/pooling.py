@@ -7,9 +7,9 @@ import math
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.ops.selection import part
 from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, Unknown
 from bitsmith.frontends.torch.convolution import spatial, spatial_operand
-from bitsmith.frontends.torch.selection import sliced
 from bitsmith.layers.pooling import (
     AdaptiveAveragePool,
     AdaptiveMaxPool,
@@ -76,9 +76,10 @@ def _pad(call: Call) -> Result:
         pair = given[2 * place], given[2 * place + 1]
         if pair != (0, 0):
             pairs[x.axis(-1 - place)] = pair
-    for axis, (before, after) in enumerate(pairs):
+    for axis, dim in ((axis, dim) for dim, axis in enumerate(x.sample_axes()) if axis is not None):
+        before, after = pairs[axis]
         if min(before, after) < 0:
-            x = sliced(call, x, axis, range(max(-before, 0), x.shape[axis] - max(-after, 0)), f"cropped{axis}")
+            x = part(call.build, x, {dim: range(max(-before, 0), x.shape[axis] - max(-after, 0))}, f"cropped{axis}")
     padding = tuple((max(before, 0), max(after, 0)) for before, after in pairs)
     if all(pair == (0, 0) for pair in padding):
         return x
@@ -92,7 +93,7 @@ def _sizes(call: Call, x: Value, rank: int) -> tuple[int, ...]:
     """
     if call.given("output_size"):
         return call.per_axis("output_size", rank, 1)
-    given = call.argument("scale_factors")
+    given = call.get("scale_factors")
     factors = [float(value) for value in (given if isinstance(given, tuple) else ()) if isinstance(value, int | float)]
     if len(factors) != rank or not all(0.0 < factor < 1e6 for factor in factors):
         raise UnsupportedError(f"the scale factors {shown(given)}", accepted=f"{rank} positive numbers")
