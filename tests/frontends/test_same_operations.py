@@ -184,11 +184,30 @@ CASES: dict[str, Case] = {
     **{f"masks of {level:g}, added": _added(level) for level in _LEVELS},
     **{f"masks of {level:g}, added to a product": _scaled(level) for level in _LEVELS},
     **{f"masks of {level:g}, chosen": _chosen(level) for level in _LEVELS},
+    "attention": Case(
+        lambda x: _softmax(x / 2.0 @ x.swapaxes(1, 2)) @ x,
+        lambda x: functional.scaled_dot_product_attention(x, x, x),
+        [node("Attention", "x x x", "y", q_num_heads=1, kv_num_heads=1)],
+        lambda x: keras.layers.Attention()([x / 2.0, x]),
+        opset=23,
+    ),
     "the sum of sizes": Case(
         lambda x: np.abs(x).sum(-1),
         lambda x: x.norm(p=1, dim=-1),
         [node("ReduceL1", "x", "y", axes=[2], keepdims=0)],
         lambda x: ops.norm(x, ord=1, axis=-1),
+    ),
+    "responses of neighbors": Case(
+        lambda x: x / (2.0 + x**2 @ (0.5 / 3.0 * np.tri(4, k=1) * np.tri(4, k=1).T)) ** 0.75,
+        lambda x: functional.local_response_norm(x.mT, 3, 0.5, 0.75, 2.0).mT,
+        [
+            node("Transpose", "x", "t", perm=[0, 2, 1]),
+            node("Unsqueeze", "t a", "u"),
+            node("LRN", "u", "r", size=3, alpha=0.5, beta=0.75, bias=2.0),
+            node("Squeeze", "r a", "s"),
+            node("Transpose", "s", "y", perm=[0, 2, 1]),
+        ],
+        held={"a": np.array([3])},
     ),
     "places of extremes": Case(
         lambda x: x.argmax(-1) + 2.0 * x.argmin(-1),

@@ -53,6 +53,7 @@ LINES: dict[str, Any] = {
     "zero_pad": nn.ZeroPad1d((1, 2)),
     "replicate": nn.ReplicationPad1d(2),
     "crop": lambda x: functional.pad(x, (-1, 2), value=0.5),
+    "responses": nn.LocalResponseNorm(3, alpha=0.5, k=2.0),
 }
 
 IMAGES: dict[str, Any] = {
@@ -167,6 +168,7 @@ ARITHMETIC: dict[str, Any] = {
     "erf": lambda x, y: torch.erf(x),
     "division": lambda x, y: torch.div(x, 0.5, rounding_mode="floor"),
     "norm": lambda x, y: functional.normalize(x, dim=2),
+    "norm_of_sizes": lambda x, y: functional.normalize(x, p=1.0, dim=2),
 }
 
 SHAPES: dict[str, Any] = {
@@ -243,6 +245,8 @@ PRODUCTS: dict[str, Any] = {
     "constant": lambda x, y: x @ torch.arange(10.0).view(5, 2),
     "constant_first": lambda x, y: torch.arange(8.0).view(2, 4) @ x,
     "einsum": lambda x, y: torch.einsum("bij,bjk->bki", x, y),
+    "einsum_numbers": lambda x, y: torch.einsum("bij,bij->b", x, x + 1),
+    "einsum_rows": lambda x, y: torch.einsum("bij,bij->bi", x, x + 1),
     "einsum_sum": lambda x, y: torch.einsum("bij->bj", x),
     "einsum_constant": lambda x, y: torch.einsum("bij,jk->bik", x, torch.ones(5, 3)),
     "addmm": lambda x, y: torch.addmm(torch.ones(2), x[:, 0], torch.arange(10.0).view(5, 2)),
@@ -254,6 +258,9 @@ PRODUCTS: dict[str, Any] = {
     ),
     "added": lambda x, y: functional.scaled_dot_product_attention(
         x, x, x, attn_mask=torch.triu(torch.full((4, 4), -torch.inf), 1)
+    ),
+    "shared_heads": lambda x, y: functional.scaled_dot_product_attention(
+        torch.stack([x, 2 * x, -x, x], 1), *(torch.stack([x, x + 1], 1),) * 2, enable_gqa=True
     ),
     "by_hand": lambda x, y: (
         torch.softmax((x @ x.mT).masked_fill(torch.tril(torch.ones(4, 4)) == 0, -torch.inf), -1) @ x

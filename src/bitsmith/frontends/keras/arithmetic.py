@@ -9,12 +9,11 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, unary
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.embedding import OneHot
-from bitsmith.layers.layer import Layer
 
 _AFFINE = "or BatchNormalization with a constant"
 
@@ -56,11 +55,10 @@ def _cast(call: LayerCall) -> Value:
     raise UnsupportedError(f"a cast to {shown(dtype)}", accepted="floating point or signed integers")
 
 
-def _one_hot(call: LayerCall) -> Layer:
-    rank = len(call.shape)
-    if call.config.integer("axis", -1) not in (-1, rank + 1) or call.config.flag("sparse", False):
+def _one_hot(call: LayerCall) -> Value:
+    if call.config.integer("axis", -1) not in (-1, call.x.rank) or call.config.flag("sparse", False):
         raise UnsupportedError("one-hot codes along another axis than the last, or sparse", accepted="axis=-1, dense")
-    return OneHot(call.config.integer("num_classes"))
+    return call.build.emit(OneHot(call.config.integer("num_classes")), call.x)
 
 
 _FUNCTIONS = (
@@ -108,6 +106,6 @@ ARITHMETIC: dict[str, Translation] = {
     "LogicalOr": _several(logic.either, 2, "Comparison and Maximum"),
     "LogicalNot": Translation(lambda call: logic.negation(call.build, call.x), "Comparison"),
     "Where": _several(logic.where, 3, "Where"),
-    "OneHot": Translation(unary(_one_hot), "OneHot"),
+    "OneHot": Translation(_one_hot, "OneHot"),
 }
 """Operations by class name."""

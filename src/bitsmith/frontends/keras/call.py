@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
-
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value
 from bitsmith.frontends.builder.value import constant as constant_value
 from bitsmith.frontends.files.json import Fields, Json, constant, shown
-from bitsmith.frontends.keras.graph import Arguments, Constant, tensors
+from bitsmith.frontends.keras.graph import Constant, Operands, tensors
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor
@@ -52,7 +50,7 @@ class LayerCall:
 
     config: Fields
     major: int
-    given: Arguments[Value]
+    given: Operands[Value]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
 
@@ -140,15 +138,7 @@ class LayerCall:
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
         if tensor.shape != shape:
             raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.where, accepted=f"shape {shape}")
-        values = tensor.read()
-        if not bool(np.all(np.isfinite(values))):
-            count = int(np.count_nonzero(~np.isfinite(values)))
-            raise ModelFileError(
-                f"{name} holds {count} NaN or infinite values",
-                where=self.where,
-                remedy="train the model again, or load a checkpoint from before it diverged",
-            )
-        return as_weights(values)
+        return as_weights(finite(tensor.read(), name, self.where))
 
     def placed(self, adapt: Callable[[Floats], Floats]) -> tuple[list[Step], tuple[int | str, ...]]:
         """Steps for the positional arguments that are constants, as ``adapt`` makes them, and where each argument is."""

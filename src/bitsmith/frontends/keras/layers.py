@@ -23,9 +23,7 @@ from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, Shape, as_weights, broadcasts
-from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.shape import Flatten, Permute, Reshape
+from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _MAX_AXES = 32
@@ -115,25 +113,6 @@ def softmax_axis(call: LayerCall) -> int:
     return call.axis(axes[0], checked_size(call.shape, call.where))
 
 
-def _batch_normalization(call: LayerCall) -> Layer:
-    axes = call.config.integers("axis") or (-1,)
-    if len(axes) > 1:
-        raise UnsupportedError(f"batch normalization over the axes {axes}", accepted="one axis")
-    axis = call.axis(axes[0], call.shape)
-    shape = (call.shape[axis],)
-    scaled, centered = call.config.flag("scale", True), call.config.flag("center", True)
-    names = ["gamma"] * scaled + ["beta"] * centered + ["moving mean", "moving variance"]
-    weights = call.weights(*((name, shape) for name in names))
-    mean, variance = weights[-2:]
-    gamma = weights[0] if scaled else np.ones(shape)
-    beta = weights[int(scaled)] if centered else np.zeros(shape)
-    variance = variance + call.config.number("epsilon", 1e-3)
-    if bool(np.any(variance <= 0.0)):
-        raise ModelFileError("the moving variance plus epsilon is not positive", where=call.where)
-    scale = gamma / np.sqrt(variance)
-    return BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis)
-
-
 def _rescaling(call: LayerCall) -> Value:
     offset = ZERO if call.config.get("offset") is None else constant(call.config.constant("offset"))
     return call.build.affine(call.x, constant(call.config.constant("scale")), offset)
@@ -162,25 +141,6 @@ def _normalization(call: LayerCall) -> Value:
     return call.build.affine(x, constant(scale), constant(offset))
 
 
-def _flatten(call: LayerCall) -> Value:
-    first = call.config.text("data_format", "channels_last") == "channels_first" and len(call.shape) > 1
-    return call.build.emit(Flatten(), call.build.channels_last(call.x) if first else call.x)
-
-
-def _reshape(call: LayerCall) -> Layer:
-    target = tuple(-1 if size is None else size for size in call.config.items("target_shape"))
-    if not all(is_integer(size) and (size == -1 or size > 0) for size in target) or len(target) > 32:
-        raise call.config.wrong("target_shape", "positive whole numbers, and -1 at most once")
-    return Reshape(tuple(size for size in target if is_integer(size)))
-
-
-def _permute(call: LayerCall) -> Layer:
-    dims = call.config.integers("dims")
-    if sorted(dims) != list(range(1, len(call.shape) + 1)):
-        raise call.config.wrong("dims", f"the numbers 1 to {len(call.shape)} in some order")
-    return Permute(tuple(axis - 1 for axis in dims))
-
-
 def _tensors(call: LayerCall) -> tuple[Value, ...]:
     if len(call.values) != len(call.given.args) or not call.values:
         raise UnsupportedError(
@@ -197,12 +157,6 @@ def _merge(layer: Layer) -> Translation:
     return Translation(read, layer.kind)
 
 
-def _concatenate(call: LayerCall) -> Value:
-    first, *others = _tensors(call)
-    layer = Concatenate(first.axis(call.config.integer("axis", -1)))
-    return call.build.emit(layer, first, *others) if others else first
-
-
 def _dot(call: LayerCall) -> Value:
     if call.config.flag("normalize", False):
         raise UnsupportedError("Dot with normalize (cosine proximity)", accepted="normalize=False")
@@ -215,7 +169,6 @@ def _dot(call: LayerCall) -> Value:
     return call.build.emit(Dot((x.axis(axes[0]), y.axis(axes[-1]))), x, y)
 
 
-_BATCH_NORMALIZATION = Translation(unary(_batch_normalization), "BatchNormalization")
 _AFFINE = "BatchNormalization, or Multiply and Add"
 _IDENTITY = Translation(lambda call: call.x, "Identity")
 
@@ -235,10 +188,6 @@ LAYERS: dict[str, Translation] = {
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
     "Softmax": Translation(lambda call: softmax(call.build, call.values[0], softmax_axis(call) + 1), "Softmax"),
-    "BatchNormalization": _BATCH_NORMALIZATION,
-    "BatchNormalizationV1": _BATCH_NORMALIZATION,
-    "BatchNormalizationV2": _BATCH_NORMALIZATION,
-    "SyncBatchNormalization": _BATCH_NORMALIZATION,
     "Rescaling": Translation(_rescaling, _AFFINE),
     "Normalization": Translation(_normalization, _AFFINE),
     **dict.fromkeys(
@@ -248,11 +197,7 @@ LAYERS: dict[str, Translation] = {
         ),
         _IDENTITY,
     ),
-    "Flatten": Translation(_flatten, "Flatten (after Permute for channels_first)"),
-    "Reshape": Translation(unary(_reshape), "Reshape"),
-    "Permute": Translation(unary(_permute), "Permute"),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
-    "Concatenate": Translation(_concatenate, "Concatenate"),
     "Dot": Translation(_dot, "Dot"),
     **CONVOLUTIONS,
     **EMBEDDINGS,

@@ -71,7 +71,7 @@ def _kernel(call: Call, x: Value) -> tuple[Floats, Floats | None, Axes]:
             f"a kernel of shape {kernel.shape} on an input of {x.rank} axes", where=call.attributes.where
         )
     taps = kernel.shape[2:]
-    if call.attributes.integers("kernel_shape", taps) != taps:
+    if (call.attributes.integers("kernel_shape") or taps) != taps:
         raise call.attributes.wrong("kernel_shape", f"the kernel's, {taps}")
     bias = None if call.operand(2) is None else call.weights(2, "the bias")
     return kernel, bias, taps
@@ -114,7 +114,7 @@ def _kept(call: Call, sizes: Sequence[int], taps: Axes, strides: Axes, dilation:
     rank = len(taps)
     extra = call.attributes.integers("output_padding") or (0,) * rank
     mode = call.attributes.text("auto_pad", "NOTSET")
-    wanted = call.attributes.integers("output_shape")
+    wanted = call.attributes.given_integers("output_shape")
     pads = _pairs(call, rank)
     if mode not in _MODES or len(extra) != rank or not all(0 <= more < _MOST for more in extra):
         raise call.attributes.wrong("auto_pad or output_padding", ", ".join(_MODES))

@@ -24,7 +24,7 @@ def _pad(call: Call) -> Value:
     if mode not in _MODES:
         raise call.attributes.wrong("mode", ", ".join(_MODES))
     if call.opset < 11:
-        pads, axes = call.attributes.integers("pads", ()), None
+        pads, axes = call.attributes.integers("pads"), None
         value = call.attributes.number("value", 0.0)
     else:
         pads, axes = call.integers(1, "the padding") or (), call.integers(3, "the axes")
@@ -88,7 +88,7 @@ def _resize(call: Call) -> Value:
     if attributes.flag("antialias", False) or attributes.flag("exclude_outside", False) or policy != "stretch":
         raise UnsupportedError("antialiasing, excluded edges, or a kept aspect ratio", accepted="plain resizing")
     x = call.tensor(0)
-    axes = attributes.integers("axes")
+    axes = attributes.given_integers("axes")
     counted = tuple(range(x.rank)) if axes is None else tuple(x.counted(axis) for axis in axes)
     new: list[tuple[int, ...]] = []
     for k, samples in enumerate(call.samples.sizes):

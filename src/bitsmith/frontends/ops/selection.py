@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
 from bitsmith.frontends.ops.arithmetic import common_kind
@@ -131,20 +131,20 @@ def split(
     size = x.shape[x.axis(dim)]
     if sum(lengths) != size or min(lengths) < 1:
         raise UnsupportedError(f"parts of {list(lengths)[:16]} elements of {size}", accepted="lengths that add up")
-    _limited(len(lengths))
+    _limited(build, len(lengths))
     ends = zip(lengths, accumulate(lengths), strict=True)
     return tuple(part(build, x, {dim: range(end - n, end)}, name(k)) for k, (n, end) in enumerate(ends))
 
 
 def unbind(build: Builder, x: Value, dim: int, name: Callable[[int], str] = "part{}".format) -> tuple[Value, ...]:
     """The elements of an axis, which disappears, one after the other."""
-    count = _limited(x.shape[x.axis(dim)])
+    count = _limited(build, x.shape[x.axis(dim)])
     return tuple(select(build.within(name(k)), x, dim, k) for k in range(count))
 
 
-def _limited(count: int) -> int:
+def _limited(build: Builder, count: int) -> int:
     if count > MAX_RESULTS:
-        raise UnsupportedError(f"{count} parts of a tensor", accepted=f"at most {MAX_RESULTS}")
+        raise ModelFileError(f"{count} parts of a tensor", where=build.where, accepted=f"at most {MAX_RESULTS}")
     return count
 
 

@@ -10,9 +10,16 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, sample_shape
+from bitsmith.frontends.builder.value import (
+    Batch,
+    MixedSamplesError,
+    Value,
+    checked_elements,
+    sample_shape,
+    through_reshape,
+)
 from bitsmith.layers.layer import Shape
-from bitsmith.layers.shape import Broadcast
+from bitsmith.layers.shape import Broadcast, Flatten
 
 
 def completed(shape: Sequence[int], count: int) -> Shape:
@@ -22,6 +29,18 @@ def completed(shape: Sequence[int], count: int) -> Shape:
     if wild > 1 or known < 0 or (wild and (known == 0 or count % known)):
         raise UnsupportedError(f"{count} elements viewed as {tuple(shape)}")
     return tuple(count // known if size == -1 else size for size in shape)
+
+
+def view(build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: bool = False) -> Value:
+    """``x`` under another shape; with ``flatten`` what leaves one axis besides the batch's is called so.
+
+    Args:
+        shapes: the model's shape for each of ``build.counts``; -1 is what is left.
+    """
+    after = [completed(one, math.prod(x.sizes(n))) for n, one in zip(build.counts, shapes, strict=True)]
+    dims, batch = through_reshape(x, after, build.counts)
+    flat = flatten and batch == Batch(0) and len(dims) == 2
+    return build.viewed(x, dims, batch, layer=Flatten() if flat else None)
 
 
 def squeeze(build: Builder, x: Value, dims: Sequence[int] | None) -> Value:

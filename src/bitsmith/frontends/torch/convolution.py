@@ -26,7 +26,7 @@ def spatial_operand(x: Value, rank: int) -> Value:
 
 
 def _padding(call: Call, taps: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    given = call.argument("padding")
+    given = call.get("padding")
     if given == "same":
         totals = [d * (n - 1) for n, d in zip(taps, dilation, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)

@@ -93,7 +93,7 @@ def _sizes(call: Call, x: Value, rank: int) -> tuple[int, ...]:
     """
     if call.given("output_size"):
         return call.per_axis("output_size", rank, 1)
-    given = call.argument("scale_factors")
+    given = call.get("scale_factors")
     factors = [float(value) for value in (given if isinstance(given, tuple) else ()) if isinstance(value, int | float)]
     if len(factors) != rank or not all(0.0 < factor < 1e6 for factor in factors):
         raise UnsupportedError(f"the scale factors {shown(given)}", accepted=f"{rank} positive numbers")

@@ -36,7 +36,7 @@ def _repeat_interleave(call: Call) -> Result:
 def _range(call: Call, x: Value) -> tuple[int, range] | None:
     """The axis of a slice, and what it takes; None for all samples."""
     dim = x.counted(call.integer("dim", 0))
-    start, end, step = call.argument("start") or 0, call.argument("end"), call.integer("step", 1)
+    start, end, step = call.get("start") or 0, call.argument("end"), call.integer("step", 1)
     covers = isinstance(end, Ref | None) or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END))
     if x.batch is not None and dim == x.batch.axis and start == 0 and step == 1 and covers:
         return None
@@ -81,7 +81,7 @@ def _index_select(call: Call) -> Result:
 
 def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
     """Constant indices of adjacent axes, and the first of these; a mask is one for each of its axes."""
-    listed = call.argument("indices")
+    listed = call.get("indices")
     dim, keys = 0, dict[int, selection.Indices]()
     for item in listed if isinstance(listed, tuple) else ():
         if item is None:
@@ -142,7 +142,7 @@ def _parted(lengths: Callable[[Call, int], Sequence[int]]) -> Translator:
 
 def _split_sizes(call: Call, size: int) -> Sequence[int]:
     key = "split_sizes" if call.given("split_sizes") else "split_size"
-    return call.integers(key) if isinstance(call.argument(key), tuple) else _runs(size, call.integer(key))
+    return call.integers(key) if isinstance(call.get(key), tuple) else _runs(size, call.integer(key))
 
 
 def _runs(size: int, length: int) -> Sequence[int]:

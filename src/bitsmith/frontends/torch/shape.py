@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Value, through_reshape
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.ops import shape
 from bitsmith.frontends.torch.call import Call, Result, Size, Translation, Translator
 from bitsmith.layers.layer import Shape
-from bitsmith.layers.shape import Flatten, Identity
+from bitsmith.layers.shape import Identity
 
 
 def _same(call: Call) -> Result:
@@ -28,10 +28,7 @@ def _dropout(call: Call) -> Result:
 
 def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
     """``x`` under another shape, given for each number of samples; -1 is what is left."""
-    counts = call.build.counts
-    after = [shape.completed(one, math.prod(x.sizes(n))) for n, one in zip(counts, shapes, strict=True)]
-    dims, batch = through_reshape(x, after, counts)
-    return call.build.viewed(x, dims, batch, layer=Flatten() if batch == Batch(0) and len(dims) == 2 else None)
+    return shape.view(call.build, x, shapes, flatten=True)
 
 
 def _view(call: Call) -> Result:
