@@ -63,7 +63,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         path = tmp_path / "m.h5"
         path.write_bytes(content)
         _refused(path, "neither a zip archive, nor HDF5, nor JSON")
-    with pytest.raises(ModelFileError, match="int is no Keras model"):
+    with pytest.raises(ModelFileError, match="int is not a Keras model"):
         read_keras(3)  # type: ignore[arg-type]
 
 

@@ -56,7 +56,7 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
         ModelFileError: no Keras model, or one that is broken.
     """
     if not isinstance(weights, str | os.PathLike | None):
-        raise ModelFileError(f"a {type(weights).__name__} is no weight file", accepted="a path")
+        raise ModelFileError(f"a {type(weights).__name__} is not a weight file", accepted="a path")
     if isinstance(source, str | os.PathLike):
         with contextlib.ExitStack() as stack:
             yield _from_path(Path(source), None if weights is None else Path(weights), stack)
@@ -65,7 +65,7 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
     elif isinstance(source, LiveModel):
         raise ModelFileError("weights are given for a live model, which has its own", remedy="load them into the model")
     else:
-        raise ModelFileError(f"a {type(source).__name__} is no Keras model", accepted="a path or a live Keras model")
+        raise ModelFileError(f"a {type(source).__name__} is not a Keras model", accepted="a path or a live Keras model")
 
 
 def _live(model: LiveModel) -> Source:

@@ -15,7 +15,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import Composite, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size, placed_steps
-from bitsmith.frontends.keras.graph import MODEL_CLASSES, Arguments, numbered_group
+from bitsmith.frontends.keras.graph import MODEL_CLASSES, Operands, numbered_group
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
@@ -276,7 +276,7 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         build = replace(call.build, steps=shape[0], source=class_name)
         item = replace(call.values[0], shape=shape[1:])
         one = LayerCall(
-            config, call.major, Arguments((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
+            config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
         )
         return tuple(
             replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))

@@ -60,4 +60,4 @@ def unknown(name: str, class_name: str, custom: bool) -> Refusal:
     for part, why, remedy in _KINDS:
         if part in class_name:
             return Refusal(name, class_name, why, remedy)
-    return Refusal(name, class_name, "it is no layer that is known here", "replace it by layers that are")
+    return Refusal(name, class_name, "it is not a layer that is known here", "replace it by layers that are")
