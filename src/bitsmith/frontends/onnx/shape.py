@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -150,6 +151,8 @@ def _sliced(call: Call, x: Value, picked: dict[int, range], suffix: str = "") ->
     ranges = [range(size) for size in x.shape]
     for axis, taken in picked.items():
         ranges[x.axis(axis)] = taken
+    if x.constant is not None:
+        return replace(x, node=x.constant[np.ix_(*ranges)], shape=tuple(map(len, ranges)))
     if any(len(taken) == 0 for taken in ranges):
         raise UnsupportedError("a slice without elements", accepted="one or more")
     if all(taken == range(size) for taken, size in zip(ranges, x.shape, strict=True)):
@@ -354,24 +357,16 @@ def _tile(call: Call) -> Value:
 
 
 def _shape(call: Call) -> Known:
-    x = call.required(0)
-    if isinstance(x, Known):
-        raise UnsupportedError("the shape of a constant that depends on the number of samples")
+    x = call.tensor(0)
     arrays = [
         np.array(shape_slice(call.attributes, x.sizes(samples)), dtype=np.int64) for samples in call.samples.sizes
     ]
-    return _together(arrays)
+    return Known.of(arrays)
 
 
 def _size(call: Call) -> Known:
     x = call.tensor(0)
-    return _together([np.array(math.prod(x.sizes(samples)), dtype=np.int64) for samples in call.samples.sizes])
-
-
-def _together(arrays: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]]) -> Known:
-    """One array where they are all the same."""
-    same = all(np.array_equal(array, arrays[0]) for array in arrays)
-    return Known(tuple(arrays[:1] if same else arrays))
+    return Known.of([np.array(math.prod(x.sizes(samples)), dtype=np.int64) for samples in call.samples.sizes])
 
 
 def _trilu(call: Call) -> Value:
