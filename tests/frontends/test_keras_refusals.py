@@ -64,6 +64,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "sparsemax": (_one("Activation", activation="sparsemax"), "'sparsemax'"),
     "glu of an odd number": (_one("Activation", 2, 3, activation="glu"), "glu of 3 elements"),
     "glu in a recurrence": (_one("LSTM", 2, 3, units=2, activation="glu"), "functions of one number"),
+    "axis that is not there": (_one("Softmax", 2, axis=3), "axis 3 of a tensor of 2 axes"),
     "stateful": (_one("ReLU", stateful=True), "stateful"),
     "integer policy": (_one("Dense", units=3, dtype="int8"), "dtype policy 'int8'"),
     "quantized policy": (
