@@ -44,8 +44,7 @@ def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
 def _reshape(call: Call) -> Value:
     x, allow_zero = call.tensor(0), call.attributes.flag("allowzero", False)
     shapes = []
-    for n, wanted in zip(call.build.counts, _lists(call, 1, "the shape"), strict=True):
-        sizes = x.sizes(n)
+    for sizes, wanted in zip(call.build.sizes(x), _lists(call, 1, "the shape"), strict=True):
         copied = {k: size for k, size in enumerate(sizes) if not allow_zero}
         target = [copied.get(k, 0) if size == 0 else size for k, size in enumerate(wanted)]
         shapes.append(shape.completed(target, math.prod(sizes)))
@@ -56,8 +55,8 @@ def _flatten(call: Call) -> Value:
     x, axis = call.tensor(0), call.attributes.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise call.attributes.wrong("axis", f"an axis of {x.rank}")
-    sizes = [x.sizes(n) for n in call.build.counts]
-    return _viewed(call, x, [(math.prod(one[:axis]), math.prod(one[axis:])) for one in sizes])
+    shapes = [(math.prod(sizes[:axis]), math.prod(sizes[axis:])) for sizes in call.build.sizes(x)]
+    return _viewed(call, x, shapes)
 
 
 def _transpose(call: Call) -> Value:
@@ -83,8 +82,7 @@ def _slice(call: Call) -> Value:
         raise ModelFileError("slices that do not fit each other", where=call.attributes.where)
     named = list(zip([x.counted(axis) for axis in axes], map(slice, start, stop, steps), strict=True))
     picked: dict[int, range] = {}
-    for samples in call.build.counts:
-        sizes = x.sizes(samples)
+    for sizes in call.build.sizes(x):
         picked = {axis: range(sizes[axis])[part] for axis, part in named}
         if x.batch is not None:
             every = range(sizes[x.batch.axis])
@@ -158,17 +156,18 @@ def _tile(call: Call) -> Value:
 def _shape(call: Call) -> Known:
     x = call.tensor(0)
     part = slice(call.attributes.integer("start", 0), call.attributes.integer("end", x.rank))
-    return Known.of([np.array(x.sizes(n)[part], dtype=np.int64) for n in call.build.counts])
+    return Known.of([np.array(sizes[part], dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _size(call: Call) -> Known:
     x = call.tensor(0)
-    return Known.of([np.array(math.prod(x.sizes(n)), dtype=np.int64) for n in call.build.counts])
+    return Known.of([np.array(math.prod(sizes), dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _trilu(call: Call) -> Value:
     (diagonal,) = call.integers(1, "the diagonal") or (0,)
-    return selection.triangle(call.build, call.tensor(0), diagonal, upper=call.attributes.flag("upper", True))
+    upper = call.attributes.flag("upper", True)
+    return (selection.upper_triangle if upper else selection.lower_triangle)(call.build, call.tensor(0), diagonal)
 
 
 def _cumulative_sum(call: Call) -> Value:
