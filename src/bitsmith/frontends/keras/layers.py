@@ -21,13 +21,12 @@ from bitsmith.frontends.keras.call import (
     sample_shape,
     unary,
 )
-from bitsmith.frontends.keras.convolution import CONVOLUTIONS
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.embedding import EMBEDDINGS
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
-from bitsmith.frontends.keras.pooling import POOLING
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
+from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
@@ -256,10 +255,9 @@ LAYERS: dict[str, Translation] = {
     "Minimum": Translation(_merge(Minimum()), "Minimum"),
     "Concatenate": Translation(joining(_concatenate), "Concatenate"),
     "Dot": Translation(joining(_dot), "Dot"),
-    **CONVOLUTIONS,
+    **SPATIAL,
     **EMBEDDINGS,
     **NORMALIZATIONS,
-    **POOLING,
     **RECURRENT,
     "TimeDistributed": time_distributed(lambda name: LAYERS.get(name)),
     **ATTENTION,

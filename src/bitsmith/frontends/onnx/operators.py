@@ -9,15 +9,14 @@ from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.attention import ATTENTION
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
-from bitsmith.frontends.onnx.convolution import CONVOLUTIONS
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
-from bitsmith.frontends.onnx.resample import RESAMPLING
 from bitsmith.frontends.onnx.shape import SHAPES
+from bitsmith.frontends.onnx.spatial import SPATIAL
 
 
 def _undecided(call: Call) -> Value:
@@ -32,14 +31,13 @@ OPERATORS: dict[str, Translation] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **ATTENTION,
-    **CONVOLUTIONS,
     **NORMALIZATIONS,
     **PLACES,
     **PRODUCTS,
     **RECURRENT,
     **REDUCTIONS,
-    **RESAMPLING,
     **SHAPES,
+    **SPATIAL,
     "If": Translation(_undecided, "the branch that a constant condition chooses"),
 }
 """Operators of ONNX's own domain, by name."""
