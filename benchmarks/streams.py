@@ -1,10 +1,10 @@
 """Networks in tokens (io_stream) with several reuse factors: what they cost, how long they take, and that nothing differs.
 
-``streams.py [MODEL...] [--reuse 1,4,16,64] [--resource] [--pnr] [--queues R] [--picture FILE]``. MODEL is a Keras or ONNX file (a
+``streams.py [MODEL...] [--reuse 1,4,16,64] [--resource] [--pnr] [--fifos R] [--picture FILE]``. MODEL is a Keras or ONNX file (a
 ``.json`` with ``_weights.h5`` beside it); without one, a small convolutional network and a small U-Net with random weights. Each
 is built for an ECP5-85 (simulated, synthesized, with ``--pnr`` placed and routed) and for a Kintex UltraScale+ (synthesized), and
-as C++ for Vitis (compiled and run). A build ends with an error if a bit or a cycle is not as planned. ``--queues R`` shows each
-queue at the reuse factor R instead: its depth, and the most places that were in use in simulation.
+as C++ for Vitis (compiled and run). A build ends with an error if a bit or a cycle is not as planned. ``--fifos R`` shows each
+FIFO at the reuse factor R instead: its depth, and the most slots that were in use in simulation.
 """
 
 from __future__ import annotations
@@ -254,11 +254,11 @@ def markdown(rows: Sequence[Row]) -> str:
     )
 
 
-def show_queues(name: str, report: Report) -> Table:
-    """All queues of a build: depth, and the most places in use in simulation."""
-    table = Table("queue", "layer", "bits", "depth", "peak", title=f"{name}: queues")
-    for row in report.rows("Queues"):
-        table.add_row(*(str(row[key]) for key in ("Queue", "Layer", "Width", "Depth", "Peak")))
+def show_fifos(name: str, report: Report) -> Table:
+    """All FIFOs of a build: depth, and the most slots in use in simulation."""
+    table = Table("FIFO", "layer", "bits", "depth", "peak", title=f"{name}: FIFOs")
+    for row in report.rows("FIFOs"):
+        table.add_row(*(str(row[key]) for key in ("FIFO", "Layer", "Width", "Depth", "Peak")))
     return table
 
 
@@ -286,16 +286,16 @@ def main() -> None:
         "--resource", action="store_true", help="strategy Resource: multipliers are shared wherever R allows"
     )
     parser.add_argument("--pnr", action="store_true", help="place and route for the ECP5, too")
-    parser.add_argument("--queues", type=int, metavar="R", help="show the queues at this reuse factor instead")
+    parser.add_argument("--fifos", type=int, metavar="R", help="show the FIFOs at this reuse factor instead")
     parser.add_argument("--picture", type=Path, help="a picture of the table")
     chosen = parser.parse_args()
     console, found = Console(width=150), {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in chosen.models or [small_cnn(folder), u_net(folder)]:
-            if chosen.queues:
-                model = converted(path, folder, chosen.queues, ECP5, "rtl", resource=chosen.resource)
-                console.print(show_queues(path.stem, model.build(synth=False, inputs=stimuli(model), progress=_quiet)))
+            if chosen.fifos:
+                model = converted(path, folder, chosen.fifos, ECP5, "rtl", resource=chosen.resource)
+                console.print(show_fifos(path.stem, model.build(synth=False, inputs=stimuli(model), progress=_quiet)))
                 continue
             factors = map(int, chosen.reuse.split(","))
             rows = [measured(path, folder, reuse, resource=chosen.resource, pnr=chosen.pnr) for reuse in factors]

@@ -21,7 +21,7 @@ from tests.properties.programs import random_program
 
 
 class Clock:
-    """All sequencers and queues of a network, cycle by cycle; each acts as soon as tokens and places are there."""
+    """All sequencers and FIFOs of a network, cycle by cycle; each acts as soon as tokens and places are there."""
 
     def __init__(self, network: Network, latencies: dict[int, int], found: Schedule) -> None:
         self.sequencers: list[Sequencer] = []
@@ -101,7 +101,7 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
     begun = min(acts[n][0] for n in clock.sources)
     assert found.latency == clock.ends(acts, 0) - begun
     assert found.interval == clock.ends(acts, found.frames - 1) - clock.ends(acts, found.frames - 2)
-    assert found.interval <= max(part.cycles for part in clock.sequencers)  # no queue lowers the rate
+    assert found.interval <= max(part.cycles for part in clock.sequencers)  # no FIFO lowers the rate
 
 
 @pytest.mark.parametrize("seed", range(16))
@@ -110,7 +110,7 @@ def test_no_stall_at_the_borders_locks_up(seed: int) -> None:
     Clock(network, latencies, schedule(network, latencies)).run(2, np.random.default_rng(seed))
 
 
-def test_queues_that_are_too_short_are_told() -> None:
+def test_fifos_that_are_too_short_are_reported() -> None:
     builder = ProgramBuilder()
     x = builder.input("x", (6, 1), FixedFormat(True, 4, 2))
     windows = builder.window(x, (3,), (1,), (1,), ((1, 1),))

@@ -42,6 +42,8 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "ellipses": lambda x, y: ops.einsum("...ik,...jk->...ij", x, y),
     "outer": lambda x, y: ops.einsum("bik,bjl->bijkl", x, y),
     "implied": lambda x, y: ops.einsum("aik,ajk->aij", x, y),
+    "numbers": lambda x, y: ops.einsum("bij->b", x),
+    "numbers of two": lambda x, y: ops.einsum("bij,bkj->b", x, y),
     "one operand": lambda x, y: ops.einsum("bij->bj", x),
     "transposed": lambda x, y: ops.einsum("bij->bji", x),
     "constant": lambda x, y: ops.einsum("bij,jk->bik", x, numbers(4, 3)),
@@ -81,15 +83,14 @@ def test_operations() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "mixed samples": (lambda x, y: ops.einsum("bik,cjk->bcij", x, y), "mixes samples"),
-    "summed samples": (lambda x, y: ops.einsum("bik,bjk->ij", x, y), "mixes samples"),
-    "moved batch": (lambda x, y: ops.einsum("bij->jbi", x), "mixes samples"),
+    "mixed samples": (lambda x, y: ops.einsum("bik,cjk->bcij", x, y), "would mix samples"),
+    "summed samples": (lambda x, y: ops.einsum("bik,bjk->ij", x, y), "would mix samples"),
+    "moved batch": (lambda x, y: ops.einsum("bij->jbi", x), "whose batch is axis 1"),
     "diagonal": (lambda x, y: ops.einsum("bii->bi", x[:, :4]), "diagonal"),
-    "scalars": (lambda x, y: ops.einsum("bij->b", x), "one number per sample"),
-    "three": (lambda x, y: ops.einsum("bij,bkj,bkl->bil", x, y, y), "3 operands"),
-    "dot of samples": (lambda x, y: ops.dot(x, ops.transpose(y, (0, 2, 1))), "mixes samples"),
-    "tensordot of samples": (lambda x, y: ops.tensordot(x, y, axes=[[2], [2]]), "mixes samples"),
-    "constant first": (lambda x, y: ops.dot(numbers(3, 6), x), "mixes samples"),
+    "three": (lambda x, y: ops.einsum("bij,bkj,bkl->bil", x, y, y), "3 tensors"),
+    "dot of samples": (lambda x, y: ops.dot(x, ops.transpose(y, (0, 2, 1))), "would mix samples"),
+    "tensordot of samples": (lambda x, y: ops.tensordot(x, y, axes=[[2], [2]]), "would mix samples"),
+    "constant first": (lambda x, y: ops.dot(numbers(3, 6), x), "whose batch is axis 1"),
 }
 
 

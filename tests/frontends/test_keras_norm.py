@@ -61,6 +61,7 @@ NORMALIZATIONS: dict[str, Build] = {
     "unit": layers.UnitNormalization(),
     "unit of all axes": layers.UnitNormalization(axis=[1, 2, 3]),
     "normalize": lambda x: ops.normalize(x, axis=2),
+    "normalize by sizes": lambda x: ops.normalize(x, order=1),
     "layer op": lambda x: ops.layer_normalization(x, axis=-1, epsilon=1e-3),
     "layer op of two axes": lambda x: ops.layer_normalization(
         x, _numbers(3, 4), _numbers(3, 4) - 1.0, axis=(3, 1), epsilon=1e-3
@@ -81,7 +82,9 @@ def test_normalisations() -> None:
         assert_same(read_keras(model := _model(build, (3, 2, 4))), model)
 
 
-@pytest.mark.parametrize("name", ["layer", "layer of two axes", "rms", "group", "unit", "layer op of two axes"])
+@pytest.mark.parametrize(
+    "name", ["layer", "layer of two axes", "rms", "group", "unit", "normalize by sizes", "layer op of two axes"]
+)
 def test_normalisations_in_fixed_point(name: str) -> None:
     _check_fixed(_model(NORMALIZATIONS[name], (3, 2, 4)))
 
@@ -137,7 +140,13 @@ REDUCTIONS: dict[str, Build] = {
     "norm": lambda x: ops.norm(x, axis=(-1,)),
     "norm of a matrix": lambda x: ops.norm(x, axis=(1, 2), keepdims=True),
     "norm 2": lambda x: ops.norm(x, ord=2, axis=(1,), keepdims=True),
+    "norm 1": lambda x: ops.norm(x, ord=1, axis=(1,)),
+    "greatest size": lambda x: ops.norm(x, ord=float("inf"), axis=(-1,)),
+    "any": lambda x: ops.cast(ops.any(x > 0.5, axis=1), "float32"),
+    "all": lambda x: ops.cast(ops.all(x, axis=(1, 2), keepdims=True), "float32"),
+    "share": lambda x: ops.sum(x > 0.5, axis=-1) / 4,
     "argmax": lambda x: ops.argmax(x, axis=1),
+    "half of an index": lambda x: ops.argmax(x, axis=1) / 2,
     "argmin": lambda x: ops.argmin(x, axis=-1, keepdims=True),
     "cumsum": lambda x: ops.cumsum(x, axis=1),
     "to scalars": lambda x: ops.sum(x, axis=(1, 2)),
@@ -238,7 +247,8 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "batch axis": (lambda x: ops.sum(x, axis=0), "batch axis"),
     "initial": (lambda x: ops.max(x, axis=1, initial=1.0), "initial"),
     "spectral norm": (lambda x: ops.norm(x, ord=2, axis=(1, 2)), "root of the sum of squares"),
-    "sum of magnitudes": (lambda x: ops.norm(x, ord=1, axis=1), "root of the sum of squares"),
+    "nuclear norm": (lambda x: ops.norm(x, ord="nuc", axis=(1, 2)), "the norm 'nuc'"),
+    "order of a norm": (lambda x: ops.norm(x, ord=3, axis=1), "order 3"),
     "decimals": (lambda x: ops.round(x, 1), "2 decimals|1 decimals"),
     "division by zero": (lambda x: x / 0.0, "division by zero"),
     "power of two tensors": (lambda x: ops.abs(x) ** x, "a power of two variables"),
@@ -246,7 +256,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "tensors of different rank": (lambda x: ops.maximum(x, ops.sum(x, axis=1)), "batch axes differ"),
     "one-hot first": (lambda x: ops.one_hot(ops.cast(x, "int32"), 5, axis=1), "axis=-1"),
     "unsigned": (lambda x: ops.cast(x, "uint8"), "signed integers"),
-    "order 3": (lambda x: ops.normalize(x, order=3), "order 2"),
+    "order 3": (lambda x: ops.normalize(x, order=3), "order 1, order 2"),
 }
 
 

@@ -30,10 +30,12 @@ def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
         read_keras(write_model(tmp_path, model))
     text = str(caught.value)
     assert "5 layers cannot be translated" in text
-    assert "conv1, conv2 (LocallyConnected2D): it is no layer that is known here; replace it by layers that are" in text
+    assert (
+        "conv1, conv2 (LocallyConnected2D): it is not a layer that is known here; replace it by layers that are" in text
+    )
     assert "fun (Lambda): it holds Python code" in text
     assert "fc (Dense): the activation 'wiggle'" in text
-    assert "mine (MyLayer): it is no layer that is known here" in text
+    assert "mine (MyLayer): it is not a layer that is known here" in text
     assert "soft (" not in text
     assert "Conv2D, Convolution2D" in caught.value.accepted
 
@@ -70,7 +72,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "low rank": (_one("Dense", units=3, lora_rank=2), "lora_rank"),
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
-    "growing scale": (_one("Rescaling", 1, 3, scale=[[1.0], [2.0]]), "broadcast"),
     "masking": (_one("Masking", 2, 3), "masks"),
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),

@@ -103,3 +103,26 @@ def test_other_loops_are_refused() -> None:
         assert "next_node" not in str(raised.value)
     with pytest.raises(ModelFileError, match="'count', which nothing makes"):
         read_onnx(short)
+
+
+def test_a_loop_within_a_loop_is_opened_too() -> None:
+    inner_ports, ports = (
+        [
+            helper.make_tensor_value_info(f"{prefix}number", TensorProto.INT64, []),
+            helper.make_tensor_value_info(f"{prefix}on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info(f"{prefix}state", TensorProto.FLOAT, None),
+        ]
+        for prefix in ("inner_", "")
+    )
+    results = [
+        helper.make_tensor_value_info("inner_on", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("inner_next", TensorProto.FLOAT, None),
+    ]
+    inner = helper.make_graph([node("Add", "inner_state x", "inner_next")], "inner", inner_ports, results)
+    within = helper.make_node("Loop", ["three", "on", "state"], ["sum"], name="within", body=inner)
+    outer_results = [ports[1], helper.make_tensor_value_info("next", TensorProto.FLOAT, None)]
+    outer = helper.make_graph([within, node("Tanh", "sum", "next")], "outer", ports, outer_results)
+    loop = helper.make_node("Loop", ["two", "", "x"], ["y"], name="loop", body=outer)
+    model = graph([loop], {"x": ("N", 5)}, "y", {"two": np.array(2), "three": np.array(3)})
+    network = assert_agrees(model, exact=False)
+    assert sum(found.source == "Add" for found in network.nodes) == 6

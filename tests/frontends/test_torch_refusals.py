@@ -80,6 +80,8 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "bits": (lambda x: x.long() & 3, "truth values"),
     "in place": (lambda x: (lambda y: y[:, 0].add_(1.0).sum(1) + y.sum((1, 2)))(x * 2.0), "in place"),
     "constant": (lambda x: torch.ones(3), "does not depend"),
+    "spectral norm": (lambda x: torch.linalg.norm(x, 2, dim=(1, 2)), "order 2 over 2 axes"),
+    "order of a norm": (lambda x: x.norm(p=3, dim=1), "order 3"),
     "projection": (nn.LSTM(5, 4, proj_size=2, batch_first=True), "proj_size"),
     "data": (lambda x: x.sum() if bool(x.sum() > 0) else x, "torch.export cannot"),
 }

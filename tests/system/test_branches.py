@@ -1,6 +1,6 @@
 """Networks whose branches meet again, in tokens: residual blocks, dense skip connections, a U-Net.
 
-A branch that does less must hold its tokens until those of the other come: the queues that wait are as deep as that takes.
+A branch that does less must hold its tokens until those of the other come: the FIFOs that wait are as deep as that takes.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
     # The interface is a position on either side: a token of three holds it with the last or the first two of the row.
     assert report.section("Latency")["II"] == 10 * 4
     # Behind the last tap of a 3x3 window lie two rows of four tokens and two more; a token has three positions of two channels.
-    (lines,) = [row for row in report.rows("Queues") if str(row["Queue"]).endswith("_lines")]
+    (lines,) = [row for row in report.rows("FIFOs") if str(row["FIFO"]).endswith("_lines")]
     assert (lines["Layer"], lines["Width"], lines["Depth"], lines["Peak"]) == ("conv", 3 * 2 * 8, 2 * 4 + 2, 2 * 4 + 2)
     assert not [note for note in model.notes if "ParallelizationFactor" in note]
 
@@ -63,7 +63,7 @@ def test_a_transposition_shows_its_buffer(tmp_path: Path) -> None:
     target = Target(tmp_path / "project", "dut", "LFE5U-85F-6BG381C", 10.0, io_type=IOType.STREAM)
     model = Model(compiled.network, compiled.program, target)
     report = model.build(synth=False, inputs=np.random.default_rng(0).uniform(-5, 5, (8, 4, 6, 2)))
-    (buffer,) = [row for row in report.rows("Queues") if str(row["Queue"]).endswith("_buffer")]
+    (buffer,) = [row for row in report.rows("FIFOs") if str(row["FIFO"]).endswith("_buffer")]
     # The first column is complete with the first token of the last row.
     assert int(str(buffer["Depth"])) >= 3 * 6 + 1 - 4
     assert 0 < int(str(buffer["Peak"])) <= int(str(buffer["Depth"]))
@@ -104,5 +104,5 @@ def test_streams_of_several_positions(seed: int, tmp_path: Path) -> None:
         model = Model(compiled.network, compiled.program, target)
         report = model.build(csim=None if rtl else True, synth=False, inputs=x, force=True)
         assert report.section("Verification")["Mismatches"] == 0
-        for queue in report.rows("Queues") if rtl else ():
-            assert int(str(queue["Peak"])) <= int(str(queue["Depth"]))
+        for fifo in report.rows("FIFOs") if rtl else ():
+            assert int(str(fifo["Peak"])) <= int(str(fifo["Depth"]))

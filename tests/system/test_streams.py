@@ -162,8 +162,8 @@ def assert_built(network: Network, folder: Path, io_type: IOType) -> None:
     inputs = [rng.uniform(-5, 5, (8, *op.shape)) for op in model.program.input_ops()]
     report = model.build(synth=False, inputs=inputs if len(inputs) > 1 else inputs[0], force=True)
     assert report.section("Verification")["Mismatches"] == 0
-    for queue in report.rows("Queues"):
-        assert int(str(queue["Peak"])) <= int(str(queue["Depth"]))
+    for fifo in report.rows("FIFOs"):
+        assert int(str(fifo["Peak"])) <= int(str(fifo["Depth"]))
 
 
 def shares(count: int, in_ci: int) -> list[object]:

@@ -32,7 +32,7 @@ from bitsmith.netlist.pipeline import pipeline
 from bitsmith.netlist.reduce_widths import reduce_widths
 from bitsmith.netlist.text import stages_to_text, to_text
 from bitsmith.passes.load import ParameterKey, load, parameters
-from bitsmith.report.sections import Queue
+from bitsmith.report.sections import FIFO
 from bitsmith.rtl import bus_wrappers, library, packaging, streams
 from bitsmith.rtl.design import RtlDesign
 from bitsmith.rtl.driver import driver
@@ -48,7 +48,7 @@ Words: TypeAlias = npt.NDArray[np.uint32]
 class Cosimulated:
     """Raw outputs, one array (samples, *shape) per output of the program, the cycles that were measured, and by what.
 
-    ``queues`` are all queues with the most places that were in use. ``reloaded`` is the program with other
+    ``fifos`` are all FIFOs with the most slots that were in use. ``reloaded`` is the program with other
     weights, and its raw outputs after these were loaded, where some can be.
     """
 
@@ -56,7 +56,7 @@ class Cosimulated:
     latency: int
     interval: int
     tool: str
-    queues: tuple[Queue, ...] = ()
+    fifos: tuple[FIFO, ...] = ()
     reloaded: tuple[Program, list[Raw]] | None = None
 
 
@@ -232,10 +232,10 @@ class Streaming:
         )
 
     def _cosimulated(self, found: StreamSimulation) -> Cosimulated:
-        queues = tuple(_queue(self.design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
+        fifos = tuple(_fifo(self.design, name, peak, depth) for name, (peak, depth) in found.peaks.items())
         reloaded = (self._reloaded(), self._tensors(found.reloaded)) if self.design.loads else None
         outputs = self._tensors(found.outputs)
-        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, queues, reloaded)
+        return Cosimulated(outputs, found.latency_cycles, found.ii_cycles, found.tool, fifos, reloaded)
 
     def _reloaded(self) -> Program:
         """The program with the weights that the simulation loads."""
@@ -301,9 +301,9 @@ def _extras(made: Pipeline | Streaming, axi_stream: str) -> Mapping[str, str]:
     }
 
 
-def _queue(design: StreamDesign, name: str, peak: int, depth: int) -> Queue:
+def _fifo(design: StreamDesign, name: str, peak: int, depth: int) -> FIFO:
     memory = design.memories[name]
-    return Queue(queue=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
+    return FIFO(fifo=name, layer=memory.layers, width=memory.width, depth=depth, peak=peak)
 
 
 def _shapes(ports: Sequence[StreamPort]) -> tuple[StreamShape, ...]:

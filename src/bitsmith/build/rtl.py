@@ -173,7 +173,7 @@ class _Rtl:
         return (
             sections.Verification(inputs=len(raws[0]), mismatches=0, tool=found.tool),
             sections.Latency(cycles=found.latency, ii=found.interval, tool=found.tool),
-            *([sections.Queues(found.queues)] if found.queues else []),
+            *([sections.FIFOs(found.fifos)] if found.fifos else []),
         )
 
     def synth(self) -> Stage:

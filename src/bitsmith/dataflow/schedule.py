@@ -32,7 +32,7 @@ _BOUNDS = (1, 2)
 
 _MOST_TRIED = 12
 _LEAST_BITS = 256
-"""Queues that are not worth a trial have fewer."""
+"""FIFOs that are not worth a trial have fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -343,8 +343,3 @@ class OnValues(CellDomain[Value]):
 def body_input(body: ProgramBuilder, name: str, kind: TensorType) -> Value:
     """An operand of type ``kind`` of the body of a ``scan``."""
     return body.apply(ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT))
-
-
-def item_type(kind: TensorType) -> TensorType:
-    """The type of one step of a sequence of type ``kind``, whose ``frac`` is that of all its steps."""
-    return TensorType.of(kind.shape[1:], kind.frac[0], kind.lo.min(axis=0), kind.hi.max(axis=0))

@@ -57,7 +57,7 @@ def product_with_parameter(
 
     ``node`` is that of ``op``.
     """
-    chunks = builder.cast_to(chunks, _aligned(builder.stream(chunks).token))
+    chunks = builder.cast_to(chunks, builder.stream(chunks).token.aligned())
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     width = op.raw.shape[1] // groups
@@ -102,10 +102,3 @@ def _given(
         return builder.add(entry, (), Stream(grid, token))
     step = builder.add(entry, (), Stream((parts,), token))
     return builder.add(Reorder(np.tile(np.arange(parts), times)), (step,), Stream(grid, token))
-
-
-def _aligned(token: TensorType) -> TensorType:
-    """``token`` with one ``frac`` for all elements."""
-    most = int(token.frac.max())
-    shift = most - objects(token.frac)
-    return TensorType.of(token.shape, most, objects(token.lo << shift), objects(token.hi << shift))

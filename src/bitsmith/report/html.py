@@ -13,16 +13,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
+from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart
-from bitsmith.report.queues import COLUMNS, queue_table
 from bitsmith.report.report import Report
 from bitsmith.report.sections import (
     C_SIMULATION,
     Accuracy,
     Estimate,
+    FIFOs,
     Files,
     Latency,
-    Queues,
     Resources,
     Stages,
     Timing,
@@ -63,7 +63,7 @@ def page(report: Report) -> str:
     )
     environment.filters.update(number=number, href=_href, constant=constant_text)
     environment.globals.update(range_text=range_text)
-    design, area, queues, files = report.design, _area(report), report.find(Queues), report.find(Files)
+    design, area, fifos, files = report.design, _area(report), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
     return environment.get_template("page.html").render(
         title=design.name if design is not None else "bitsmith build",
@@ -73,8 +73,8 @@ def page(report: Report) -> str:
         resources=_resources(report),
         resource_tool=area.tool if area is not None else "",
         estimated=not isinstance(area, Resources),
-        queue_columns=COLUMNS,
-        queues=queue_table(queues.rows if queues is not None else ()),
+        fifo_columns=COLUMNS,
+        fifos=fifo_table(fifos.rows if fifos is not None else ()),
         stages=_stages(report.find(Stages)),
         diagram=diagram(rows, design.outputs) if design is not None and rows else None,
         ranges=range_chart(rows),

@@ -31,7 +31,7 @@ Kind = TypeVar("Kind", bound=Section)
 class Report(Mapping[str, object]):
     """The results of a build by section, in the order of ``SECTIONS``; only what ran has one.
 
-    As a mapping it holds plain figures, of which it hands out copies: ``Queues`` and ``Stages`` are lists of dictionaries, every
+    As a mapping it holds plain figures, of which it hands out copies: ``FIFOs`` and ``Stages`` are lists of dictionaries, every
     other section a dictionary. :meth:`find` gives the sections as typed values.
 
     Args:

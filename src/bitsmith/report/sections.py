@@ -107,10 +107,10 @@ class Estimate(FigureSet):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queue(FigureSet):
-    """A memory between processes: places of ``width`` bits, and the most that were in use."""
+class FIFO(FigureSet):
+    """A memory between processes: slots of ``width`` bits, and the most that were in use."""
 
-    queue: Annotated[str | None, Key("Queue")] = None
+    fifo: Annotated[str | None, Key("FIFO")] = None
     layer: Annotated[str | None, Key("Layer")] = None
     width: Annotated[int | None, Key("Width")] = None
     depth: Annotated[int | None, Key("Depth")] = None
@@ -118,15 +118,15 @@ class Queue(FigureSet):
 
     @property
     def bits(self) -> int:
-        """Bits of all places."""
+        """Bits of all slots."""
         return (self.width or 0) * (self.depth or 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Queues:
+class FIFOs:
     """All memories between processes."""
 
-    rows: tuple[Queue, ...]
+    rows: tuple[FIFO, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +153,17 @@ class Stages:
     rows: tuple[StageRun, ...]
 
 
-Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | Queues | Files | Stages
+Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | FIFOs | Files | Stages
 
 SECTIONS: Mapping[str, type[Section]] = {
-    kind.__name__: kind
-    for kind in (Verification, Accuracy, Latency, Resources, Timing, Estimate, Queues, Files, Stages)
+    kind.__name__: kind for kind in (Verification, Accuracy, Latency, Resources, Timing, Estimate, FIFOs, Files, Stages)
 }
 
 Set = TypeVar("Set", bound=FigureSet)
 
 
 def section_of(name: str, figures: object) -> Section:
-    """The section ``name`` of plain figures: a mapping, or a list of mappings for ``Queues`` and ``Stages``.
+    """The section ``name`` of plain figures: a mapping, or a list of mappings for ``FIFOs`` and ``Stages``.
 
     Raises:
         ProjectError: there is no such section, or a figure of the wrong kind.
@@ -172,8 +171,8 @@ def section_of(name: str, figures: object) -> Section:
     kind = SECTIONS.get(name)
     if kind is None:
         raise ProjectError(f"unknown section {name!r}", where="report", accepted=", ".join(SECTIONS))
-    if issubclass(kind, Queues):
-        return Queues(_rows(name, Queue, figures))
+    if issubclass(kind, FIFOs):
+        return FIFOs(_rows(name, FIFO, figures))
     if issubclass(kind, Stages):
         return Stages(_rows(name, StageRun, figures))
     if issubclass(kind, Files):
@@ -186,7 +185,7 @@ def plain(section: Section) -> Figures | list[Figures]:
     match section:
         case Files():
             return dict(section.paths)
-        case Queues() | Stages():
+        case FIFOs() | Stages():
             return [_figures(row) for row in section.rows]
         case _:
             return _figures(section)
@@ -217,7 +216,7 @@ def _keys_of(kind: type[FigureSet]) -> Mapping[str, tuple[Key, type]]:
 
 _FIGURE_SETS: tuple[type[FigureSet], ...] = (
     *(Verification, Accuracy, Latency, Resources, Timing, Estimate),
-    *(Queue, StageRun),
+    *(FIFO, StageRun),
 )
 _KEYS = {kind: _keys_of(kind) for kind in _FIGURE_SETS}
 """Key and type of each figure, by the name of its field."""

@@ -19,12 +19,12 @@ from rich.text import Text
 
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
-from bitsmith.report.queues import COLUMNS, queue_table
+from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.sections import (
+    FIFO,
+    FIFOs,
     FigureSet,
     Files,
-    Queue,
-    Queues,
     Section,
     StageRun,
     Stages,
@@ -73,8 +73,8 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
     parts: list[RenderableType] = [_figures(sections, design)]
     for section in sections:
         match section:
-            case Queues(rows) if rows:
-                parts.append(_queues(rows))
+            case FIFOs(rows) if rows:
+                parts.append(_fifos(rows))
             case Stages(rows) if rows:
                 parts.append(_stages(rows))
             case Files(paths) if paths:
@@ -92,7 +92,7 @@ def sections_table(sections: Mapping[str, object]) -> Group:
     for name, section in sections.items():
         if isinstance(section, Mapping):
             parts.append(_pairs(name, section.items()))
-        elif name in ("Stages", "Queues") and isinstance(section, list):
+        elif name in ("Stages", "FIFOs") and isinstance(section, list):
             parts += report_table([section_of(name, section)], None).renderables[1:]
     return Group(*parts)
 
@@ -132,11 +132,11 @@ def _stages(stages: Iterable[StageRun]) -> Table:
     return table
 
 
-def _queues(queues: Sequence[Queue]) -> Table:
-    found = queue_table(queues)
-    table = Table(box=box.SIMPLE_HEAD, title="Queues and buffers", title_justify="left", pad_edge=False)
+def _fifos(fifos: Sequence[FIFO]) -> Table:
+    found = fifo_table(fifos)
+    table = Table(box=box.SIMPLE_HEAD, title="FIFOs and buffers", title_justify="left", pad_edge=False)
     for column in COLUMNS:
-        named = column in ("Queue", "Layer")
+        named = column in ("FIFO", "Layer")
         table.add_column(column, justify="left" if named else "right", overflow="fold" if named else "ellipsis")
     for row in found.rows:
         table.add_row(*(Text(number(cell)) for cell in row))

@@ -8,65 +8,29 @@ empty for the layer that has the operator's own name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, checked_elements, sample_shape
+from bitsmith.frontends.builder.draft import Draft, Emitted
+from bitsmith.frontends.builder.names import joined_names
+from bitsmith.frontends.builder.value import (
+    ANY_SAMPLES,
+    Batch,
+    Kind,
+    MixedSamplesError,
+    Value,
+    checked_elements,
+    sample_shape,
+)
 from bitsmith.layers.axis_order import Order, inverse
-from bitsmith.layers.input import Constant
+from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
 from bitsmith.layers.time_distributed import over_time
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
-
-    ``source`` is what it is called in reports; by default the reader knows. ``order`` and ``inner`` are those of the network's
-    node.
-    """
-
-    layer: Layer
-    inputs: tuple[int, ...]
-    origin: int
-    suffix: str = ""
-    label: str = ""
-    source: str = ""
-    order: Order | None = None
-    inner: bool = False
-
-
-@dataclass(slots=True)
-class Draft:
-    """All layers so far, by number; ``operands`` has the values that each reads."""
-
-    nodes: list[Emitted] = field(default_factory=list)
-    operands: list[tuple[Value, ...]] = field(default_factory=list)
-    constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
-
-    def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
-        """The number of a new node."""
-        self.nodes.append(node)
-        self.operands.append(operands)
-        return len(self.nodes) - 1
-
-    def back_to(self, count: int) -> None:
-        """Forget all but the first ``count`` nodes."""
-        del self.nodes[count:], self.operands[count:]
-        self.constants = {key: entry for key, entry in self.constants.items() if entry[1] < count}
-
-    def needed(self, wanted: Sequence[int]) -> list[int]:
-        """The numbers of the nodes that ``wanted`` depend on, and their own, in order."""
-        needed = set(wanted)
-        for number in range(len(self.nodes) - 1, -1, -1):
-            if number in needed:
-                needed.update(self.nodes[number].inputs)
-        return sorted(needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +52,26 @@ class Builder:
     steps: int | None = None
     built: bool = False
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of samples for which the model's sizes are looked at."""
+        return ANY_SAMPLES if self.samples is None else (self.samples,)
+
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""
         return replace(self, prefix=joined_names(self.prefix, suffix))
+
+    def input(self, dims: Shape, batch: Batch | None, kind: Kind) -> Value:
+        """An input of the model, of axes ``dims``."""
+        shape = checked_elements(sample_shape(dims, batch), self.where)
+        if not shape:
+            raise UnsupportedError(
+                "an input of scalars",
+                where=self.where,
+                accepted="shapes with at least one axis",
+                remedy="give the input the shape (batch, 1)",
+            )
+        return replace(self.emit(Input(shape, integer=kind is not Kind.REAL), kind=kind), batch=batch)
 
     def emit(
         self,
@@ -312,11 +293,6 @@ class Builder:
         if x.constant is None:
             self.number(y, name)
         return self.emit(layer, x, y, suffix=suffix, kind=kind)
-
-
-def joined_names(*names: str) -> str:
-    """The names that are not empty, with underscores between."""
-    return "_".join(filter(None, names))
 
 
 def finite(values: Floats, name: str, where: str) -> Floats:

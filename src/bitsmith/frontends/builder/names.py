@@ -1,4 +1,4 @@
-"""Names that are given once each."""
+"""Names of nodes, which are given once each."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ class UniqueNames:
             count += 1
         self._counts[wanted[-1]] = count
         return self.take(f"{wanted[-1]}_{count}")
+
+
+def joined_names(*names: str) -> str:
+    """The names that are not empty, with underscores between."""
+    return "_".join(filter(None, names))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from bitsmith.errors import UnsupportedError
 
@@ -35,19 +38,39 @@ def refused(name: str, class_name: str, error: UnsupportedError) -> Refusal:
     return Refusal(name, class_name, error.found, remedy, class_known=True)
 
 
-def refusal_error(refusals: Sequence[Refusal], where: str, accepted: str) -> UnsupportedError:
-    """One error for all layers that cannot be translated; those of one class and reason share a line.
+@dataclass(slots=True)
+class Refusals:
+    """All that is refused of a model, each layer once for each reason."""
 
-    ``accepted``, the list of classes, follows where a class is not known.
-    """
-    named: dict[str, list[str]] = {}
-    for refusal in refusals[:_SHOWN]:
-        named.setdefault(refusal.reason, []).append(refusal.name)
-    lines = [f"{', '.join(names)} {reason}" for reason, names in named.items()]
-    if len(refusals) > _SHOWN:
-        lines.append(f"and {len(refusals) - _SHOWN} more")
-    classes = "" if all(refusal.class_known for refusal in refusals) else accepted
-    noun = "layer" if len(refusals) == 1 else "layers"
-    return UnsupportedError(
-        "\n    ".join([f"{len(refusals)} {noun} cannot be translated", *lines]), where=where, accepted=classes
-    )
+    found: dict[tuple[str, str], Refusal] = field(default_factory=dict)
+
+    def add(self, refusal: Refusal) -> None:
+        """Collect a refusal."""
+        self.found.setdefault((refusal.name, refusal.reason), refusal)
+
+    @contextlib.contextmanager
+    def collected(self, name: str, class_name: str) -> Iterator[None]:
+        """Collect what the translation of a layer refuses; what overflows in it is found by the builder."""
+        try:
+            with np.errstate(all="ignore"):
+                yield
+        except UnsupportedError as error:
+            self.add(refused(name, class_name, error))
+
+    def error(self, where: str, accepted: str) -> UnsupportedError:
+        """One error for all layers that cannot be translated; those of one class and reason share a line.
+
+        ``accepted``, the list of classes, follows where a class is not known.
+        """
+        refusals = list(self.found.values())
+        named: dict[str, list[str]] = {}
+        for refusal in refusals[:_SHOWN]:
+            named.setdefault(refusal.reason, []).append(refusal.name)
+        lines = [f"{', '.join(names)} {reason}" for reason, names in named.items()]
+        if len(refusals) > _SHOWN:
+            lines.append(f"and {len(refusals) - _SHOWN} more")
+        classes = "" if all(refusal.class_known for refusal in refusals) else accepted
+        noun = "layer" if len(refusals) == 1 else "layers"
+        return UnsupportedError(
+            "\n    ".join([f"{len(refusals)} {noun} cannot be translated", *lines]), where=where, accepted=classes
+        )

@@ -22,6 +22,8 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 MAX_ELEMENTS = 1 << 24
 """Most elements of one tensor."""
 
+_MAX_AXES = 32
+
 ANY_SAMPLES = (1, 7, 11)
 """Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
 
@@ -203,10 +205,12 @@ def sample_shape(dims: Shape, batch: Batch | None) -> Shape:
     return (*dims[: batch.axis], *dims[batch.axis + 1 :])
 
 
-def checked_elements(shape: Shape) -> Shape:
+def checked_elements(shape: Shape, where: str = "") -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
     if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
-        raise UnsupportedError(f"a tensor of shape {shape}", accepted=f"at most {MAX_ELEMENTS} elements")
+        raise UnsupportedError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    if len(shape) > _MAX_AXES:
+        raise UnsupportedError(f"a tensor of {len(shape)} axes", where=where, accepted=f"at most {_MAX_AXES}")
     return shape
 
 

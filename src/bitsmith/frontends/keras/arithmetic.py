@@ -6,14 +6,14 @@ Operations align shapes from the right with the batch axis included, so that ten
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, unary
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.embedding import OneHot
-from bitsmith.layers.layer import Layer
 
 _AFFINE = "or BatchNormalization with a constant"
 
@@ -33,6 +33,11 @@ def _compared(relation: Relation) -> Translation:
     return _several(lambda build, x, y: logic.compare(build, relation, x, y), 2, "Comparison")
 
 
+def _quotient(build: Builder, x: Value, y: Value) -> Value:
+    """``x / y`` of real numbers, also of integers."""
+    return arithmetic.divide(build, logic.cast(build, x, Kind.REAL), logic.cast(build, y, Kind.REAL))
+
+
 def _clip(call: LayerCall) -> Value:
     return arithmetic.clip(call.build, call.x, call.config.number("x_min"), call.config.number("x_max"))
 
@@ -50,11 +55,10 @@ def _cast(call: LayerCall) -> Value:
     raise UnsupportedError(f"a cast to {shown(dtype)}", accepted="floating point or signed integers")
 
 
-def _one_hot(call: LayerCall) -> Layer:
-    rank = len(call.shape)
-    if call.config.integer("axis", -1) not in (-1, rank + 1) or call.config.flag("sparse", False):
+def _one_hot(call: LayerCall) -> Value:
+    if call.config.integer("axis", -1) not in (-1, call.x.rank) or call.config.flag("sparse", False):
         raise UnsupportedError("one-hot codes along another axis than the last, or sparse", accepted="axis=-1, dense")
-    return OneHot(call.config.integer("num_classes"))
+    return call.build.emit(OneHot(call.config.integer("num_classes")), call.x)
 
 
 _FUNCTIONS = (
@@ -75,7 +79,7 @@ _FUNCTIONS = (
     ),
     *("Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos"),
 )
-_QUOTIENT = _several(arithmetic.divide, 2, f"Divide, {_AFFINE}")
+_QUOTIENT = _several(_quotient, 2, f"Divide, {_AFFINE}")
 
 ARITHMETIC: dict[str, Translation] = {
     "Add": _several(arithmetic.add, 2, f"Add, {_AFFINE}"),
@@ -102,6 +106,6 @@ ARITHMETIC: dict[str, Translation] = {
     "LogicalOr": _several(logic.either, 2, "Comparison and Maximum"),
     "LogicalNot": Translation(lambda call: logic.negation(call.build, call.x), "Comparison"),
     "Where": _several(logic.where, 3, "Where"),
-    "OneHot": Translation(unary(_one_hot), "OneHot"),
+    "OneHot": Translation(_one_hot, "OneHot"),
 }
 """Operations by class name."""

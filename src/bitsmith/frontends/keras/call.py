@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
-
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value
 from bitsmith.frontends.builder.value import constant as constant_value
 from bitsmith.frontends.files.json import Fields, Json, constant, shown
-from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.graph import Constant, Operands, tensors
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +46,36 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class LayerCall:
-    """A layer on tensors ``values``: the positional arguments, then those that keywords name.
-
-    ``arguments`` has one entry per positional argument, None where that is a tensor. ``keywords`` has what the translation
-    accepts (:attr:`Translation.keywords`) and the call gives: the numbers of its tensors, or a plain value. ``stored`` has
-    the layer's variables and then those of the sub-layers that it names.
-    """
+    """A layer on what it is ``given``; ``stored`` has its variables and then those of the sub-layers that are named."""
 
     config: Fields
     major: int
-    values: tuple[Value, ...]
-    arguments: tuple[Constant | None, ...]
+    given: Operands[Value]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
-    keywords: Mapping[str, tuple[int, ...] | Json] = field(default_factory=dict)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The tensors: the positional arguments, then those that keywords name."""
+        return self.given.tensors
+
+    @property
+    def arguments(self) -> tuple[Constant | None, ...]:
+        """The positional arguments, None where that is a tensor."""
+        return tuple(one if isinstance(one, Constant) else None for one in self.given.args)
+
+    @property
+    def keywords(self) -> Mapping[str, tuple[int, ...] | Json]:
+        """The arguments with keywords, but None: the numbers of tensors, or a plain value."""
+        found: dict[str, tuple[int, ...] | Json] = {}
+        count = len(tensors([self.given.args]))
+        for key, items in self.given.kwargs.items():
+            constants = [item.value for item in items if isinstance(item, Constant)]
+            given = len(items) - len(constants)
+            if given or constants != [None]:
+                found[key] = tuple(range(count, count + given)) if given else constants[0]
+            count += given
+        return found
 
     @property
     def where(self) -> str:
@@ -124,15 +138,7 @@ class LayerCall:
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
         if tensor.shape != shape:
             raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.where, accepted=f"shape {shape}")
-        values = tensor.read()
-        if not bool(np.all(np.isfinite(values))):
-            count = int(np.count_nonzero(~np.isfinite(values)))
-            raise ModelFileError(
-                f"{name} holds {count} NaN or infinite values",
-                where=self.where,
-                remedy="train the model again, or load a checkpoint from before it diverged",
-            )
-        return as_weights(values)
+        return as_weights(finite(tensor.read(), name, self.where))
 
     def placed(self, adapt: Callable[[Floats], Floats]) -> tuple[list[Step], tuple[int | str, ...]]:
         """Steps for the positional arguments that are constants, as ``adapt`` makes them, and where each argument is."""
@@ -156,19 +162,6 @@ class LayerCall:
         if not 1 <= counted <= rank:
             raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
         return counted - 1
-
-    def affine(self, scale: Floats, offset: Floats) -> Value:
-        """``x * scale + offset`` for constants that broadcast to the operand."""
-        x = self.x
-        if not bool(np.all(np.isfinite(offset))):
-            raise ModelFileError("bias overflows", where=self.where, accepted="finite weights")
-        scale, offset = without_batch(scale, len(x.shape)), without_batch(offset, len(x.shape))
-        if not (broadcasts(scale.shape, x.shape) and broadcasts(offset.shape, x.shape)):
-            raise UnsupportedError(
-                f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {x.shape}",
-                accepted="constants that broadcast to the input's shape",
-            )
-        return self.build.affine(x, constant_value(scale), constant_value(offset))
 
 
 def placed_steps(call: LayerCall, read: tuple[Step, ...] | Steps | Value | tuple[Value, ...]) -> tuple[Value, ...]:
@@ -228,40 +221,6 @@ def without_batch(values: Floats, rank: int) -> Floats:
     while values.ndim > rank and values.shape[0] == 1:
         values = values[0]
     return values
-
-
-def sample_shape(value: Json, where: str) -> Shape:
-    """A shape with its batch axis, as Keras writes it, without it.
-
-    Raises:
-        UnsupportedError: sizes that are not fixed.
-        ModelFileError: no shape, or an absurd one.
-    """
-    if not isinstance(value, list) or not value or len(value) > 32:
-        raise ModelFileError(
-            f"the input's shape is {shown(value)}",
-            where=where,
-            accepted="a list of sizes",
-            remedy="build the model (give an Input, or call it once) before saving it",
-        )
-    shape = [size for size in value[1:] if isinstance(size, int) and not isinstance(size, bool) and size > 0]
-    if None in value[1:]:
-        raise UnsupportedError(
-            f"the input's shape {shown(value)} leaves sizes open",
-            where=where,
-            accepted="fixed sizes (all but the batch)",
-            remedy="build the model with the sizes that the hardware shall process",
-        )
-    if len(shape) != len(value) - 1:
-        raise ModelFileError(f"the input's shape is {shown(value)}", where=where, accepted="positive whole numbers")
-    if not shape:
-        raise UnsupportedError(
-            "an input of scalars",
-            where=where,
-            accepted="shapes with at least one axis",
-            remedy="give the input the shape (1,)",
-        )
-    return checked_size(tuple(shape), where)
 
 
 def checked_size(shape: Shape, where: str) -> Shape:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.files.json import Fields, Json, is_integer, shown
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.files import Source
 from bitsmith.frontends.keras.weights import LayerPath, Place
 
@@ -21,6 +21,9 @@ MAX_LAYERS = 10_000
 """Most layers, and most layer calls, of a model."""
 
 MODEL_CLASSES = frozenset({"Sequential", "Functional", "Model"})
+
+Use: TypeAlias = tuple[str, int]
+"""A call of a layer within one model: the layer's name, and the call's number as the file counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +34,61 @@ class Tensor:
     node: int
     index: int
 
+    @property
+    def use(self) -> Use:
+        """The call."""
+        return self.layer, self.node
+
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """Result ``index`` of the flat list's call ``call``."""
+class Result:
+    """Result ``index`` of a call of the flat list."""
 
-    call: int
+    call: Call
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """An argument that is no tensor: a plain value, or a list without tensors."""
+    """An argument without tensors: a plain value, or a list of them."""
 
     value: Json
 
 
-Argument: TypeAlias = "Tensor | Constant | tuple[Argument, ...]"
-Operand: TypeAlias = "Value | Constant | tuple[Operand, ...]"
+T = TypeVar("T")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One use of a layer."""
+class Operands(Generic[T]):
+    """What a layer is called with: tensors (``T``) and constants, lists with tensors opened."""
 
-    args: tuple[Argument, ...]
-    kwargs: Mapping[str, Argument]
+    args: tuple[T | Constant, ...]
+    kwargs: Mapping[str, tuple[T | Constant, ...]]
+
+    @property
+    def tensors(self) -> tuple[T, ...]:
+        """All tensors: the positional ones, then those that keywords name."""
+        return tensors((self.args, *self.kwargs.values()))
+
+    def mapped(self, change: Callable[[T], S]) -> Operands[S]:
+        """The same arguments, each tensor as ``change`` says."""
+        named = {key: _mapped(items, change) for key, items in self.kwargs.items()}
+        return Operands(_mapped(self.args, change), named)
+
+
+def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
+    """The tensors among arguments."""
+    return tuple(item for items in arguments for item in items if not isinstance(item, Constant))
+
+
+def _mapped(items: Sequence[T | Constant], change: Callable[[T], S]) -> tuple[S | Constant, ...]:
+    return tuple(item if isinstance(item, Constant) else change(item) for item in items)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A layer as its model lists it. ``model`` is what a nested model holds."""
+    """A layer as its model lists it. ``model`` is what a nested model holds; the file counts calls from ``first``."""
 
     name: str
     class_name: str
@@ -69,8 +96,9 @@ class Entry:
     custom: bool
     config: Fields
     place: Place
-    nodes: tuple[Node, ...]
+    nodes: tuple[Operands[Tensor], ...]
     model: Model | None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +111,59 @@ class Model:
     inputs: tuple[str, ...]
     outputs: tuple[Tensor, ...]
 
+    def arguments(self, use: Use) -> Operands[Tensor]:
+        """What a layer is called with.
 
-@dataclass(frozen=True, slots=True)
+        Raises:
+            ModelFileError: a call that does not exist.
+        """
+        name, number = use
+        entry = self.entries[name]
+        if entry.class_name == "InputLayer" and number == 0:
+            if name not in self.inputs:
+                raise ModelFileError(f"{shown(name)} is an InputLayer but no input of the model", where=self.where)
+            return Operands((), {})
+        if not 0 <= number - entry.first < len(entry.nodes):
+            raise ModelFileError(
+                f"a reference to call {number} of {shown(name)}, which has {len(entry.nodes)} calls", where=self.where
+            )
+        return entry.nodes[number - entry.first]
+
+    def order(self) -> list[Use]:
+        """The calls that the outputs need, operands first.
+
+        Raises:
+            ModelFileError: a call that does not exist, or one that needs itself.
+        """
+        order: list[Use] = []
+        done: dict[Use, bool] = {}
+        pending = [tensor.use for tensor in reversed(self.outputs)]
+        while pending:
+            use = pending[-1]
+            if done.get(use, False):
+                pending.pop()
+                continue
+            given = self.arguments(use)
+            operands = tensors((*given.kwargs.values(), given.args))
+            waiting = [tensor.use for tensor in reversed(operands) if not done.get(tensor.use, False)]
+            if not waiting:
+                pending.pop()
+                order.append(use)
+            elif use in done:
+                raise ModelFileError(f"the wiring runs in a circle through {shown(use[0])}", where=self.where)
+            done[use] = not waiting
+            pending += waiting
+        return order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """A use of a layer in the flat list; ``repeat`` counts the earlier uses of the same layer."""
 
     entry: Entry
     path: LayerPath
     repeat: int
-    args: tuple[Operand, ...]
-    kwargs: Mapping[str, Operand]
-
-    @property
-    def operands(self) -> tuple[Value | Constant, ...]:
-        """All positional arguments, lists opened."""
-        return tuple(flat(self.args))
-
-    @property
-    def tensors(self) -> tuple[Value, ...]:
-        """All tensors: the positional ones, then those that keywords name."""
-        return tuple(operand for operand in flat((*self.args, *self.kwargs.values())) if isinstance(operand, Value))
+    arguments: Operands[Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +172,8 @@ class Graph:
 
     name: str
     calls: tuple[Call, ...]
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
+    inputs: tuple[Result, ...]
+    outputs: tuple[Result, ...]
 
 
 def read_graph(source: Source) -> Graph:
@@ -132,11 +193,14 @@ def read_graph(source: Source) -> Graph:
         )
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()
-    inputs = tuple(
-        expansion.add(Call(model.entries[name], (model.entries[name].place,), 0, (), {})) for name in model.inputs
-    )
+    entries = [model.entries[name] for name in model.inputs]
+    inputs = tuple(expansion.add(entry, (entry.place,), Operands((), {})) for entry in entries)
     outputs = expansion.expand(model, (), inputs, {})
-    return _pruned(Graph(model.name, tuple(expansion.calls), inputs, outputs))
+    needed = {result.call for result in (*inputs, *outputs)}
+    for call in reversed(expansion.calls):
+        if call in needed:
+            needed |= {result.call for result in call.arguments.tensors}
+    return Graph(model.name, tuple(call for call in expansion.calls if call in needed), inputs, outputs)
 
 
 class _Parser:
@@ -155,24 +219,15 @@ class _Parser:
         fields = Fields(config, values.where)
         name = "model" if fields.get("name") is None else fields.name("name")
         fields = fields.at(f"{values.where}, model {shown(name)}")
-        if class_name == "Sequential":
-            return self._sequential(fields, name)
-        return self._functional(fields, name)
+        return self._sequential(fields, name) if class_name == "Sequential" else self._functional(fields, name)
 
     def _entries(self, fields: Fields) -> list[Entry]:
-        items = fields.items("layers")
+        items = fields.objects("layers")
         self.layers += len(items)
         if self.layers > MAX_LAYERS:
             raise ModelFileError("the model has too many layers", where=fields.where, accepted=f"at most {MAX_LAYERS}")
         groups: Counter[str] = Counter()
-        entries = [
-            self._entry(Fields(item, fields.where) if isinstance(item, dict) else _no_object(fields), groups)
-            for item in items
-        ]
-        repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
-        if repeated:
-            raise ModelFileError(f"several layers are called {shown(repeated[0])}", where=fields.where)
-        return entries
+        return [self._entry(item, groups) for item in items]
 
     def _entry(self, item: Fields, groups: Counter[str]) -> Entry:
         class_name = item.name("class_name")
@@ -182,81 +237,40 @@ class _Parser:
         item = item.at(f"{item.where}, layer {shown(name)}")
         module, registered = item.text("module", ""), item.text("registered_name", "")
         custom = ">" in registered or not (module + ".").startswith((".", "keras.", "tensorflow.", "tf_keras."))
-        is_model = class_name in MODEL_CLASSES and not custom
-        model = self.model(item, class_name) if is_model else None
-        group = snake_case("Functional" if class_name == "Model" else class_name)
-        place = Place(name, f"{group}_{groups[group]}" if groups[group] else group)
-        groups[group] += 1
-        nodes = (
-            tuple(self._node(node, item) for node in item.items("inbound_nodes")) if item.get("inbound_nodes") else ()
-        )
+        model = self.model(item, class_name) if class_name in MODEL_CLASSES and not custom else None
+        place = Place(name, numbered_group("Functional" if class_name == "Model" else class_name, groups))
+        inbound = item.items("inbound_nodes") if item.get("inbound_nodes") else []
+        nodes = tuple(_arguments(node, item) for node in inbound)
         fields = Fields({}, item.where) if model is not None else item.fields("config")
         return Entry(name, class_name, module, custom, fields, place, nodes, model)
 
-    def _node(self, node: Json, item: Fields) -> Node:
-        if isinstance(node, dict):
-            values = Fields(node, item.where)
-            kwargs = values.fields("kwargs").values if values.get("kwargs") is not None else {}
-            return Node(
-                tuple(_argument(argument, item) for argument in values.items("args")),
-                {key: _argument(argument, item) for key, argument in kwargs.items()},
-            )
-        if not isinstance(node, list) or not node:
-            raise ModelFileError(f"inbound_nodes holds {shown(node)}", where=item.where)
-        tensors = [node] if isinstance(node[0], str) else node
-        kwargs = {}
-        for tensor in tensors:
-            if isinstance(tensor, list) and len(tensor) == 4 and isinstance(tensor[3], dict):
-                kwargs.update(tensor[3])
-        args = tuple(_reference(tensor, item) for tensor in tensors)
-        named = {key: _keyword(value, item) for key, value in kwargs.items()}
-        return Node(args if len(args) == 1 else (args,), named)
-
     def _functional(self, fields: Fields, name: str) -> Model:
-        entries = self._entries(fields)
-        inputs = list(_references(fields.get("input_layers"), fields, "input_layers"))
-        outputs = tuple(_references(fields.get("output_layers"), fields, "output_layers"))
+        entries = _by_name(self._entries(fields), fields)
+        inputs, outputs = _references(fields, "input_layers"), _references(fields, "output_layers")
         if not inputs or not outputs:
             raise ModelFileError("the model has no inputs or no outputs", where=fields.where)
-        by_name = {entry.name: entry for entry in entries}
-        inner = [tensor for entry in entries for node in entry.nodes for tensor in _node_tensors(node)]
+        inner = [tensor for entry in entries.values() for node in entry.nodes for tensor in node.tensors]
         for tensor in (*inputs, *outputs, *inner):
-            if tensor.layer not in by_name:
-                raise ModelFileError(f"a reference to {shown(tensor.layer)}, which is no layer", where=fields.where)
+            if tensor.layer not in entries:
+                raise ModelFileError(f"a reference to {shown(tensor.layer)}, which is not a layer", where=fields.where)
         for tensor in inputs:
-            if by_name[tensor.layer].class_name != "InputLayer":
-                raise ModelFileError(f"input {shown(tensor.layer)} is no InputLayer", where=fields.where)
+            if entries[tensor.layer].class_name != "InputLayer":
+                raise ModelFileError(f"input {shown(tensor.layer)} is not an InputLayer", where=fields.where)
         if len({tensor.layer for tensor in inputs}) != len(inputs):
             raise ModelFileError("the model lists an input twice", where=fields.where)
-        first_inner, first_outer = self._first_calls(by_name, inner, outputs)
-        numbered = {
-            entry.name: replace(entry, nodes=tuple(_renumbered(node, first_inner) for node in entry.nodes))
-            for entry in entries
-        }
-        outputs = tuple(replace(tensor, node=tensor.node - first_outer[tensor.layer]) for tensor in outputs)
-        return Model(name, fields.where, numbered, tuple(tensor.layer for tensor in inputs), outputs)
-
-    def _first_calls(
-        self, entries: Mapping[str, Entry], inner: Sequence[Tensor], outputs: Sequence[Tensor]
-    ) -> tuple[dict[str, int], dict[str, int]]:
-        """The number that references use for each layer's first call: between layers, and in the list of outputs.
-
-        It is 0, but 1 for nested models, whose call 0 is the one that they were built with: in Keras 2 everywhere (unless a
-        Sequential model was built by its first call), in Keras 3 only for functional models in the list of outputs.
-        """
-        first_inner, first_outer = dict.fromkeys(entries, 0), dict.fromkeys(entries, 0)
+        # Call 0 of a nested model is the one that it was built with, so that the first one of its own is 1: in Keras 2
+        # everywhere (unless a Sequential model was built by its first call), in Keras 3 only for functional models in the
+        # list of outputs. Only calls that something needs are saved, so the least number in use is the first.
         if self.major >= 3:
-            for name, entry in entries.items():
-                first_outer[name] = int(entry.model is not None and entry.class_name != "Sequential")
-            return first_inner, first_outer
-        # Only calls that something needs are saved, so the least number in use is the first.
-        least: dict[str, int] = {}
-        for tensor in (*inner, *outputs):
-            least[tensor.layer] = min(least.get(tensor.layer, 1), max(tensor.node, 0))
-        for name, number in least.items():
-            if entries[name].model is not None:
-                first_inner[name] = first_outer[name] = number
-        return first_inner, first_outer
+            built = {key for key, entry in entries.items() if entry.model and entry.class_name != "Sequential"}
+            outputs = tuple(replace(one, node=one.node - (one.layer in built)) for one in outputs)
+        else:
+            from_0 = {tensor.layer for tensor in (*inner, *outputs) if tensor.node <= 0}
+            entries = {
+                key: replace(entry, first=int(entry.model is not None and key not in from_0))
+                for key, entry in entries.items()
+            }
+        return Model(name, fields.where, entries, tuple(tensor.layer for tensor in inputs), outputs)
 
     def _sequential(self, fields: Fields, name: str) -> Model:
         entries = self._entries(fields)
@@ -268,41 +282,24 @@ class _Parser:
         for entry in entries[1:]:
             if entry.class_name == "InputLayer":
                 raise ModelFileError(f"an InputLayer ({shown(entry.name)}) within a chain", where=fields.where)
-            before = Tensor(chain[-1].name, 0, 0)
-            chain.append(replace(entry, nodes=(Node((before,), {}),)))
-        if len({entry.name for entry in chain}) != len(chain):
-            raise ModelFileError(f"several layers are called {shown(chain[0].name)}", where=fields.where)
-        return Model(
-            name,
-            fields.where,
-            {entry.name: entry for entry in chain},
-            (chain[0].name,),
-            (Tensor(chain[-1].name, 0, 0),),
-        )
+            chain.append(replace(entry, nodes=(Operands((Tensor(chain[-1].name, 0, 0),), {}),)))
+        return Model(name, fields.where, _by_name(chain, fields), (chain[0].name,), (Tensor(chain[-1].name, 0, 0),))
 
 
-def _no_object(fields: Fields) -> Fields:
-    raise ModelFileError("layers holds something else than objects", where=fields.where)
+def _by_name(entries: Sequence[Entry], fields: Fields) -> dict[str, Entry]:
+    repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+    if repeated:
+        raise ModelFileError(f"several layers are called {shown(repeated[0])}", where=fields.where)
+    return {entry.name: entry for entry in entries}
 
 
 def _implied_input(first: Entry, fields: Fields) -> Entry:
     """The input of a chain whose first layer, or whose own configuration, says the shape."""
-    config: dict[str, Json] = {"name": f"{first.name}_input"}
-    candidates = [(fields, "batch_shape"), (fields, "batch_input_shape"), (fields, "build_input_shape")]
-    config["batch_shape"] = _declared_shape(first) or next(
-        (values.get(key) for values, key in candidates if values.get(key) is not None), None
-    )
+    keys = ("batch_shape", "batch_input_shape", "build_input_shape")
+    shape = _declared_shape(first) or next((fields.get(key) for key in keys if fields.get(key)), None)
     name = f"{first.name}_input"
-    return Entry(
-        name,
-        "InputLayer",
-        "",
-        False,
-        Fields(config, f"{fields.where}, layer {shown(name)}"),
-        Place(name, "input_layer"),
-        (),
-        None,
-    )
+    config = Fields({"name": name, "batch_shape": shape}, f"{fields.where}, layer {shown(name)}")
+    return Entry(name, "InputLayer", "", False, config, Place(name, "input_layer"), (), None)
 
 
 def _declared_shape(entry: Entry) -> Json:
@@ -316,83 +313,66 @@ def snake_case(class_name: str) -> str:
     return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", re.sub(r"\W+", "", class_name)).lower()
 
 
-def _reference(value: Json, fields: Fields) -> Tensor:
-    """``[name, node, tensor]``, perhaps with more behind."""
-    if isinstance(value, list) and len(value) >= 3:
-        name, node, index = value[:3]
-        if isinstance(name, str) and is_integer(node) and is_integer(index):
-            return Tensor(name, node, index)
-    raise ModelFileError(f"{shown(value)} is no reference to a tensor", where=fields.where)
+def numbered_group(class_name: str, groups: Counter[str]) -> str:
+    """The weight group of the next layer of a class: ``dense``, ``dense_1``, ...; ``groups`` counts those before."""
+    group = snake_case(class_name)
+    groups[group] += 1
+    return f"{group}_{groups[group] - 1}" if groups[group] > 1 else group
 
 
-def _references(value: Json, fields: Fields, key: str) -> Iterator[Tensor]:
-    """All tensors of a nested structure, in Keras's order (dictionaries by key)."""
-    if isinstance(value, dict):
-        for name in sorted(value):
-            yield from _references(value[name], fields, key)
-    elif isinstance(value, list) and value and isinstance(value[0], str):
-        yield _reference(value, fields)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _references(item, fields, key)
+def _arguments(node: Json, item: Fields) -> Operands[Tensor]:
+    """An inbound node."""
+    if isinstance(node, dict):
+        values = Fields(node, item.where)
+        named = values.fields("kwargs").values if values.get("kwargs") is not None else {}
+        args = tuple(found for argument in values.items("args") for found in _argument(argument, item))
+    elif isinstance(node, list) and node:
+        listed = [node] if isinstance(node[0], str) else node
+        named = {}
+        for one in listed:
+            if isinstance(one, list) and len(one) == 4 and isinstance(one[3], dict):
+                named |= one[3]
+        args = tuple(_reference(one, item) for one in listed)
     else:
+        raise ModelFileError(f"inbound_nodes holds {shown(node)}", where=item.where)
+    return Operands(args, {key: _argument(value, item) for key, value in named.items()})
+
+
+def _references(fields: Fields, key: str) -> tuple[Tensor, ...]:
+    """All tensors of a nested structure, in Keras's order (dictionaries by key)."""
+    found = _argument(fields.get(key), fields)
+    if any(isinstance(one, Constant) and one.value != [] for one in found):
         raise fields.wrong(key, "references to tensors")
+    return tensors([found])
 
 
-def _argument(value: Json, fields: Fields) -> Argument:
-    if isinstance(value, list):
-        items = tuple(_argument(item, fields) for item in value)
-        return Constant(value) if all(isinstance(item, Constant) for item in items) else items
+def _argument(value: Json, fields: Fields) -> tuple[Tensor | Constant, ...]:
+    """An argument of either dialect, lists with tensors opened; in that of Keras 2, a tensor is ``[name, node, tensor]``."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        return _reference(Fields(value, fields.where).fields("config").get("keras_history"), fields)
+        return (_reference(Fields(value, fields.where).fields("config").get("keras_history"), fields),)
+    tensor = _tensor(value)
+    if tensor is not None:
+        return (tensor,)
+    parts: list[Json] = value if isinstance(value, list) else []
     if isinstance(value, dict) and "class_name" not in value:
-        return tuple(_argument(value[key], fields) for key in sorted(value))
-    return Constant(value)
+        parts = [value[key] for key in sorted(value)]
+    items = tuple(item for part in parts for item in _argument(part, fields))
+    return (Constant(value),) if all(isinstance(item, Constant) for item in items) else items
 
 
-def _keyword(value: Json, fields: Fields) -> Argument:
-    """A keyword argument as Keras 2 writes it: tensors in it are bare ``[name, node, tensor]``."""
-    if not isinstance(value, list):
-        return Constant(value)
-    if len(value) in (3, 4) and isinstance(value[0], str) and is_integer(value[1]) and is_integer(value[2]):
-        return _reference(value, fields)
-    items = tuple(_keyword(item, fields) for item in value)
-    return Constant(value) if all(isinstance(item, Constant) for item in items) else items
+def _reference(value: Json, fields: Fields) -> Tensor:
+    tensor = _tensor(value)
+    if tensor is None:
+        raise ModelFileError(f"{shown(value)} is not a reference to a tensor", where=fields.where)
+    return tensor
 
 
-def _renumbered(node: Node, first: Mapping[str, int]) -> Node:
-    """``node`` with calls counted from 0."""
-
-    def moved(argument: Argument) -> Argument:
-        if isinstance(argument, tuple):
-            return tuple(moved(item) for item in argument)
-        if isinstance(argument, Tensor):
-            return replace(argument, node=argument.node - first[argument.layer])
-        return argument
-
-    return Node(
-        tuple(moved(argument) for argument in node.args),
-        {key: moved(argument) for key, argument in node.kwargs.items()},
-    )
-
-
-def _node_tensors(node: Node) -> Iterator[Tensor]:
-    pending: list[Argument] = [*node.kwargs.values(), *node.args]
-    while pending:
-        argument = pending.pop()
-        if isinstance(argument, tuple):
-            pending += argument
-        elif isinstance(argument, Tensor):
-            yield argument
-
-
-def flat(operands: tuple[Operand, ...]) -> Iterator[Value | Constant]:
-    """Operands with lists opened."""
-    for operand in operands:
-        if isinstance(operand, tuple):
-            yield from flat(operand)
-        else:
-            yield operand
+def _tensor(value: Json) -> Tensor | None:
+    """``[name, node, tensor]``, perhaps with more after it."""
+    match value:
+        case [str() as name, int() as node, int() as index, *_]:
+            return Tensor(name, node, index)
+    return None
 
 
 class _Expansion:
@@ -403,133 +383,58 @@ class _Expansion:
         self._repeats: Counter[LayerPath] = Counter()
         self._steps = 0
 
-    def add(self, call: Call) -> Value:
-        self.calls.append(call)
-        return Value(len(self.calls) - 1, 0)
+    def add(self, entry: Entry, path: LayerPath, arguments: Operands[Result]) -> Result:
+        self.calls.append(Call(entry, path, self._repeats[path], arguments))
+        self._repeats[path] += 1
+        return Result(self.calls[-1], 0)
 
     def expand(
-        self, model: Model, path: LayerPath, inputs: tuple[Value, ...], inherited: Mapping[str, Operand]
-    ) -> tuple[Value, ...]:
-        """Adds the calls of ``model`` used on ``inputs``; the values of its outputs."""
+        self,
+        model: Model,
+        path: LayerPath,
+        inputs: tuple[Result, ...],
+        inherited: Mapping[str, tuple[Result | Constant, ...]],
+    ) -> tuple[Result, ...]:
+        """Adds the calls of ``model`` used on ``inputs``; the values of its outputs.
+
+        What a nested model is called with, ``inherited``, reaches its layers.
+        """
         if len(inputs) != len(model.inputs):
             raise ModelFileError(
                 f"the model is called on {len(inputs)} tensors",
                 where=model.where,
                 accepted=f"{len(model.inputs)} tensors",
             )
-        results: dict[tuple[str, int], tuple[Value, ...]] = {
+        results: dict[Use, tuple[Result, ...]] = {
             (name, 0): (value,) for name, value in zip(model.inputs, inputs, strict=True)
         }
 
-        def resolve(argument: Argument) -> Operand:
-            if isinstance(argument, tuple):
-                return tuple(resolve(item) for item in argument)
-            return argument if isinstance(argument, Constant) else result(argument)
-
-        def result(tensor: Tensor) -> Value:
-            values = results[tensor.layer, tensor.node]
+        def result(tensor: Tensor) -> Result:
+            found = results[tensor.use]
             if model.entries[tensor.layer].model is None and tensor.index >= 0:
-                return replace(values[0], index=values[0].index + tensor.index)
-            if not 0 <= tensor.index < len(values):
+                return replace(found[0], index=found[0].index + tensor.index)
+            if not 0 <= tensor.index < len(found):
                 raise ModelFileError(
                     f"a reference to output {tensor.index} of {shown(tensor.layer)}", where=model.where
                 )
-            return values[tensor.index]
+            return found[tensor.index]
 
-        for name, number in _order(model):
-            if (name, number) in results:
-                continue
-            self._steps += 1
-            if self._steps > MAX_LAYERS:
-                raise ModelFileError(
-                    "the model calls too many layers", where=model.where, accepted=f"at most {MAX_LAYERS} calls"
-                )
-            entry = model.entries[name]
-            node = entry.nodes[number]
-            args = tuple(resolve(argument) for argument in node.args)
-            # What a nested model is called with reaches its layers.
-            own = {key: resolve(argument) for key, argument in node.kwargs.items()}
-            kwargs = {**own, **{key: operand for key, operand in inherited.items() if operand != Constant(None)}}
-            inner = (*path, entry.place)
-            if entry.model is None:
-                results[name, number] = (self.add(Call(entry, inner, self._repeats[inner], args, kwargs)),)
-                self._repeats[inner] += 1
-            else:
-                operands = tuple(operand for operand in flat(args) if isinstance(operand, Value))
-                results[name, number] = self.expand(entry.model, inner, operands, kwargs)
+        for use in model.order():
+            if use not in results:
+                self._count(model)
+                entry, given = model.entries[use[0]], model.arguments(use).mapped(result)
+                given = replace(given, kwargs={**given.kwargs, **inherited})
+                inner = (*path, entry.place)
+                if entry.model is None:
+                    results[use] = (self.add(entry, inner, given),)
+                else:
+                    passed = {key: item for key, item in given.kwargs.items() if item != (Constant(None),)}
+                    results[use] = self.expand(entry.model, inner, tensors([given.args]), passed)
         return tuple(result(tensor) for tensor in model.outputs)
 
-
-def _order(model: Model) -> list[tuple[str, int]]:
-    """The layer uses that the outputs need, operands first.
-
-    Raises:
-        ModelFileError: a use that does not exist, or one that needs itself.
-    """
-    order: list[tuple[str, int]] = []
-    done: dict[tuple[str, int], bool] = {}
-    pending = [(tensor.layer, tensor.node) for tensor in reversed(model.outputs)]
-    while pending:
-        use = pending[-1]
-        if done.get(use, False):
-            pending.pop()
-            continue
-        operands = [(tensor.layer, tensor.node) for tensor in _node_tensors(_node_of(model, *use))]
-        waiting = [operand for operand in operands if not done.get(operand, False)]
-        if not waiting:
-            pending.pop()
-            order.append(use)
-            done[use] = True
-            continue
-        if use in done:
-            raise ModelFileError(f"the wiring runs in a circle through {shown(use[0])}", where=model.where)
-        done[use] = False
-        pending += waiting
-    return order
-
-
-def _node_of(model: Model, name: str, number: int) -> Node:
-    entry = model.entries[name]
-    if entry.class_name == "InputLayer" and number == 0:
-        if name not in model.inputs:
-            raise ModelFileError(f"{shown(name)} is an InputLayer but no input of the model", where=model.where)
-        return Node((), {})
-    if not 0 <= number < len(entry.nodes):
-        raise ModelFileError(
-            f"a reference to call {number} of {shown(name)}, which has {len(entry.nodes)} calls", where=model.where
-        )
-    return entry.nodes[number]
-
-
-def _pruned(graph: Graph) -> Graph:
-    """Only the inputs and what the outputs need."""
-    needed = {value.call for value in (*graph.inputs, *graph.outputs)}
-    for number in range(len(graph.calls) - 1, -1, -1):
-        if number in needed:
-            call = graph.calls[number]
-            needed |= {value.call for value in flat((*call.args, *call.kwargs.values())) if isinstance(value, Value)}
-    moved = {old: new for new, old in enumerate(sorted(needed))}
-
-    def move(operand: Operand) -> Operand:
-        if isinstance(operand, tuple):
-            return tuple(move(item) for item in operand)
-        return operand if isinstance(operand, Constant) else _moved(operand, moved)
-
-    calls = tuple(
-        replace(
-            call,
-            args=tuple(move(operand) for operand in call.args),
-            kwargs={key: move(operand) for key, operand in call.kwargs.items()},
-        )
-        for call in (graph.calls[old] for old in sorted(needed))
-    )
-    return Graph(
-        graph.name,
-        calls,
-        tuple(_moved(value, moved) for value in graph.inputs),
-        tuple(_moved(value, moved) for value in graph.outputs),
-    )
-
-
-def _moved(value: Value, moved: Mapping[int, int]) -> Value:
-    return Value(moved[value.call], value.index)
+    def _count(self, model: Model) -> None:
+        self._steps += 1
+        if self._steps > MAX_LAYERS:
+            raise ModelFileError(
+                "the model calls too many layers", where=model.where, accepted=f"at most {MAX_LAYERS} calls"
+            )

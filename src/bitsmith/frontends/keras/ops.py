@@ -24,8 +24,6 @@ from bitsmith.frontends.keras.spatial import SPATIAL_OPS
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.layers.activation import Activation, ReLU
-from bitsmith.layers.layer import Layer
-from bitsmith.layers.shape import Permute, Reshape
 
 
 def _with_number(make: Callable[[Builder, Value, float], Value], key: str, default: float, becomes: str) -> Translation:
@@ -55,44 +53,6 @@ def _alpha(name: str) -> Translation:
     return Translation(unary(lambda call: Activation(name, call.config.number("alpha", 1.0))), "Activation")
 
 
-def _reshape(call: LayerCall) -> Layer:
-    target = call.config.integers("newshape")
-    if not target or target[0] != -1 or any(size < 1 for size in target[1:]):
-        raise UnsupportedError(
-            f"reshape to {shown(call.config.get('newshape'))}, which may mix samples",
-            accepted="-1, then the sizes of one sample",
-            remedy="use a Reshape layer",
-        )
-    return Reshape(target[1:])
-
-
-def _transpose(call: LayerCall) -> Layer:
-    axes = call.config.integers("axes")
-    if sorted(axes) != list(range(len(call.shape) + 1)) or axes[0] != 0:
-        raise UnsupportedError(
-            f"transposition to {shown(call.config.get('axes'))}", accepted="axes that begin with 0, the batch"
-        )
-    return Permute(tuple(axis - 1 for axis in axes[1:]))
-
-
-def _expand_dims(call: LayerCall) -> Layer:
-    shape = call.shape
-    axis = call.axis(call.config.integer("axis"), (*shape, 1))
-    return Reshape((*shape[:axis], 1, *shape[axis:]))
-
-
-def _squeeze(call: LayerCall) -> Layer:
-    shape = call.shape
-    axes = [call.axis(axis, shape) for axis in call.config.integers("axis")]
-    rest = tuple(size for axis, size in enumerate(shape) if axis not in axes)
-    if not axes or not rest or any(shape[axis] != 1 for axis in axes):
-        raise UnsupportedError(
-            f"squeezing axis {shown(call.config.get('axis'))} of shape {shape}",
-            accepted="named axes of size 1 that leave one",
-        )
-    return Reshape(rest)
-
-
 _SHRINK = "or HardActivation and Subtract"
 _FUNCTIONS = (
     *("Relu", "Relu6", "Selu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu", "Mish", "HardSigmoid", "HardTanh"),
@@ -103,10 +63,6 @@ OPS: dict[str, Translation] = {
     **ARITHMETIC,
     **REDUCTIONS,
     **NORMALIZATION_OPS,
-    "Reshape": Translation(unary(_reshape), "Reshape"),
-    "ExpandDims": Translation(unary(_expand_dims), "Reshape"),
-    "Squeeze": Translation(unary(_squeeze), "Reshape"),
-    "Transpose": Translation(unary(_transpose), "Permute"),
     "Identity": Translation(lambda call: call.x, "Identity"),
     "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
     "LeakyRelu": Translation(

@@ -1,34 +1,33 @@
 """Keras models: ``.keras`` archives, whole-model HDF5, JSON with weights, and live objects, of Keras 2 and 3.
 
-Neither Keras nor TensorFlow is imported: files are parsed, live objects asked for their JSON and weights. The way:
-:mod:`keras_files` opens, :mod:`keras_graph` unrolls nesting and sharing, :mod:`keras_layers` and :mod:`keras_ops` translate
-one layer each, and this module gives names and collects what cannot be translated.
+Neither Keras nor TensorFlow is imported: files are parsed, live objects asked for their JSON and weights. ``files`` opens,
+``graph`` unrolls nesting and sharing, the tables of ``layers`` and ``ops`` translate one layer each, and this module gives
+names and collects what cannot be translated.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder, Draft
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.refusals import Refusals
 from bitsmith.frontends.builder.value import Kind, Value
-from bitsmith.frontends.files.json import Fields, Json, shown
+from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
-from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, flat, read_graph
-from bitsmith.frontends.keras.graph import Value as Operand
+from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.refusals import unknown
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.frontends.keras.weights import LayerPath
+from bitsmith.layers.network import Network
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
@@ -62,87 +61,56 @@ def layer_table() -> tuple[tuple[str, str], ...]:
 
 
 def _network(graph: Graph, source: Source) -> Network:
-    names = _node_names(graph)
-    draft = Draft()
-    results: list[tuple[Value, ...] | None] = []
-    refusals: dict[tuple[str, str], Refusal] = {}
-    for number, call in enumerate(graph.calls):
+    names, draft, refusals = UniqueNames(), Draft(), Refusals()
+    results: dict[Call, tuple[Value, ...]] = {}
+
+    def value(result: Result) -> Value:
+        if not result.index < len(results[result.call]):
+            raise ModelFileError("a result that its layer does not have", where=source.model.where)
+        return results[result.call][result.index]
+
+    for call, name in zip(graph.calls, _node_names(graph, names), strict=True):
         entry = call.entry
-        operands = [_result(results, operand, source) for operand in call.tensors]
-        known = tuple(operand for operand in operands if operand is not None)
-        results.append(None)
-        try:
-            translation = _translation(entry, source.major)
-            if translation is None:
-                refusals[entry.name, entry.class_name] = unknown(entry.name, entry.class_name, entry.custom)
+        build = Builder(
+            draft, draft.begin(name, entry.class_name), entry.config.where, source=entry.class_name, built=True
+        )
+        with refusals.collected(entry.name, entry.class_name):
+            is_operation = _is_operation(entry, source.major)
+            translation = (OPS if is_operation else LAYERS).get(entry.class_name)
+            if translation is None or entry.custom:
+                refusals.add(unknown(entry.name, entry.class_name, entry.custom))
                 continue
-            _check_config(entry.config, _is_operation(entry, source.major))
+            _check_config(entry.config, is_operation)
             _check_arguments(call, translation)
-            if len(known) < len(operands):  # after a layer that is refused
+            if all(one.call in results for one in call.arguments.tensors):
+                stored = partial(source.weights.variables, call.path)
+                given = call.arguments.mapped(value)
+                results[call] = _results(LayerCall(entry.config, source.major, given, stored, build), translation)
+            else:  # after a layer that is refused
                 read_activation(entry.config, source.major)
-                continue
-            build = Builder(draft, number, entry.config.where, source=entry.class_name, built=True)
-            results[-1] = _results(_layer_call(call, source, known, translation, build), translation)
-        except UnsupportedError as error:
-            refusals[entry.name, entry.class_name] = refused(entry.name, entry.class_name, error)
-    if refusals:
-        raise refusal_error(list(refusals.values()), source.model.where, ", ".join(LAYERS))
-    ends = Builder(draft, len(graph.calls) - 1, source.model.where)
-    inputs, outputs = (
-        [ends.number(one) for one in (_result(results, value, source) for value in values) if one is not None]
-        for values in (graph.inputs, graph.outputs)
-    )
-    nodes = _named(draft, names)
-    first, last = (tuple(nodes[number].name for number in numbers) for numbers in (inputs, outputs))
-    return Network(nodes, first, last, graph.name)
+    if refusals.found:
+        raise refusals.error(source.model.where, ", ".join(LAYERS))
+    inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
+    return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name)
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
     """The results of a call, which have the batch as their first axis."""
     before = len(call.build.draft.nodes)
-    with np.errstate(all="ignore"):  # what overflows is found by the builder
-        found = placed_steps(call, translation.read(call))
+    found = placed_steps(call, translation.read(call))
     if len(found) == 1:
         found = (call.build.named(found[0], before),)
     return tuple(replace(value.plain(), kind=Kind.REAL) for value in found)
 
 
-def _named(draft: Draft, names: _Names) -> tuple[NetworkNode, ...]:
-    """The nodes, named after their layers."""
-    found: list[str] = []
-    for node in draft.nodes:
-        main = names.main[node.origin]
-        found.append(names.take(f"{main}_{node.suffix}") if node.suffix else main)
-    return tuple(
-        NetworkNode(
-            name, node.layer, tuple(found[k] for k in node.inputs), node.source, order=node.order, inner=node.inner
-        )
-        for name, node in zip(found, draft.nodes, strict=True)
-    )
-
-
-def _result(results: Sequence[tuple[Value, ...] | None], value: Operand, source: Source) -> Value | None:
-    """The value of a call's result; None if the call is refused."""
-    found = results[value.call]
-    if found is None:
-        return None
-    if not value.index < len(found):
-        raise ModelFileError("a result that its layer does not have", where=source.model.where)
-    return found[value.index]
-
-
 def _is_operation(entry: Entry, major: int) -> bool:
-    is_op = entry.module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations"))
-    # The legacy format of Keras 3 says no module; only layers have the key "trainable".
-    if not entry.module and major >= 3 and entry.class_name in OPS and "trainable" not in entry.config.values:
-        is_op = True
-    return is_op
+    """Return True for functional operations; for those of the legacy format, which says no module, by their names.
 
-
-def _translation(entry: Entry, major: int) -> Translation | None:
-    if entry.custom:
-        return None
-    return (OPS if _is_operation(entry, major) else LAYERS).get(entry.class_name)
+    There, only layers have the key "trainable".
+    """
+    if entry.module:
+        return entry.module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations"))
+    return major >= 3 and entry.class_name in OPS and "trainable" not in entry.config.values
 
 
 def _check_config(config: Fields, is_operation: bool) -> None:
@@ -167,9 +135,9 @@ def _check_config(config: Fields, is_operation: bool) -> None:
 
 
 def _check_arguments(call: Call, translation: Translation) -> None:
-    for key, operand in call.kwargs.items():
-        harmless = (None, False, 0) if key == "training" else (None,)
-        if key not in translation.keywords and not (isinstance(operand, Constant) and operand.value in harmless):
+    for key, items in call.arguments.kwargs.items():
+        harmless = ((Constant(None),), (Constant(False),)) if key == "training" else ((Constant(None),),)
+        if key not in translation.keywords and items not in harmless:
             raise UnsupportedError(
                 f"called with the argument {key}",
                 accepted="tensors as the only arguments",
@@ -177,52 +145,16 @@ def _check_arguments(call: Call, translation: Translation) -> None:
             )
 
 
-def _layer_call(
-    call: Call, source: Source, values: tuple[Value, ...], translation: Translation, build: Builder
-) -> LayerCall:
-    arguments = tuple(operand if isinstance(operand, Constant) else None for operand in call.operands)
-    keywords: dict[str, tuple[int, ...] | Json] = {}
-    count = sum(isinstance(operand, Operand) for operand in call.operands)
-    for key, operand in call.kwargs.items():
-        tensors = sum(isinstance(value, Operand) for value in flat((operand,)))
-        if tensors:
-            keywords[key] = tuple(range(count, count + tensors))
-        elif isinstance(operand, Constant) and operand.value is not None and key in translation.keywords:
-            keywords[key] = operand.value
-        count += tensors
-    return LayerCall(
-        call.entry.config,
-        source.major,
-        values,
-        arguments,
-        lambda parts: source.weights.variables(call.path, parts),
-        build,
-        keywords,
-    )
-
-
-class _Names(UniqueNames):
-    """Unique node names; ``main`` has one per call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.main: list[str] = []
-
-
-def _node_names(graph: Graph) -> _Names:
+def _node_names(graph: Graph, names: UniqueNames) -> list[str]:
     """Names of the calls: first those of the outermost model's layers, which are kept, then all others in order."""
-    names = _Names()
-    given: dict[int, str] = {}
+    outermost = [len(call.path) == 1 and call.repeat == 0 for call in graph.calls]
+    given = {k: names.take(graph.calls[k].entry.name) for k, own in enumerate(outermost) if own}
+    first: dict[LayerPath, str] = {}
     for number, call in enumerate(graph.calls):
-        if len(call.path) == 1 and call.repeat == 0:
-            given[number] = names.take(call.entry.name)
-    first: dict[tuple[str, ...], str] = {}
-    for number, call in enumerate(graph.calls):
-        path = tuple(place.name for place in call.path)
-        if number not in given and path not in first:
+        path = [place.name for place in call.path]
+        if number not in given and call.path not in first:
             given[number] = names.take(path[-1], "_".join(path[-2:]), "_".join(path))
         elif number not in given:
-            given[number] = names.take(f"{first[path]}_{call.repeat}")
-        first.setdefault(path, given[number])
-    names.main = [given[number] for number in range(len(graph.calls))]
-    return names
+            given[number] = names.take(f"{first[call.path]}_{call.repeat}")
+        first.setdefault(call.path, given[number])
+    return [given[number] for number in range(len(graph.calls))]

@@ -15,7 +15,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import Composite, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size, placed_steps
-from bitsmith.frontends.keras.graph import MODEL_CLASSES, snake_case
+from bitsmith.frontends.keras.graph import MODEL_CLASSES, Operands, numbered_group
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
@@ -188,10 +188,7 @@ def _cells(described: Fields, part: str) -> list[tuple[type[SimpleRNN | LSTM | G
         if not isinstance(item, dict) or len(found) >= _MAX_CELLS:
             raise config.wrong("cells", f"at most {_MAX_CELLS} cells")
         inner = Fields(item, config.where)
-        group = snake_case(inner.text("class_name"))
-        place = f"{part}/cells/{group}_{groups[group]}" if groups[group] else f"{part}/cells/{group}"
-        groups[group] += 1
-        found += _cells(inner, place)
+        found += _cells(inner, f"{part}/cells/{numbered_group(inner.text('class_name'), groups)}")
     return found
 
 
@@ -278,7 +275,9 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)
         item = replace(call.values[0], shape=shape[1:])
-        one = LayerCall(config, call.major, (item,), (None,), lambda parts: call.stored(_within("layer", parts)), build)
+        one = LayerCall(
+            config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
+        )
         return tuple(
             replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))
         )

@@ -3,71 +3,72 @@
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, Translator, unary
-from bitsmith.layers.layer import Layer
-from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
+from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, norm, running_sum
 
 
-def _axes(call: LayerCall) -> tuple[int, ...]:
-    if call.config.get("axis") is None:
-        raise UnsupportedError(
-            "a reduction over all axes, the batch included", accepted="axes within a sample", remedy="name the axes"
-        )
-    return tuple(call.axis(axis, call.shape) for axis in call.config.integers("axis"))
+def _plain(call: LayerCall, *keys: str) -> LayerCall:
+    """``call``, if it gives nothing under the ``keys``."""
+    for key in keys:
+        if call.config.get(key) is not None:
+            raise UnsupportedError(f"{key} = {shown(call.config.get(key))}", accepted=f"no {key}")
+    return call
 
 
-def _axis(call: LayerCall) -> int:
-    axes = _axes(call)
-    if len(axes) != 1:
+def _reduction(name: str) -> Translation:
+    def read(call: LayerCall) -> Value:
+        x, config = _plain(call, "initial", "dtype").x, call.config
+        return REDUCERS[name].of(call.build, x, config.integers("axis"), config.flag("keepdims", False))
+
+    return Translation(read, REDUCERS[name].becomes)
+
+
+def _axis(call: LayerCall) -> int | None:
+    axes = call.config.integers("axis")
+    if len(axes) > 1:
         raise UnsupportedError(f"{len(axes)} axes", accepted="one axis")
-    return axes[0]
+    return axes[0] if axes else None
 
 
-def _reduction(reduction: Reduction) -> Translation:
-    def read(call: LayerCall) -> Layer:
-        for key in ("initial", "dtype"):
-            if call.config.get(key) is not None:
-                raise UnsupportedError(f"{key} = {shown(call.config.get(key))}", accepted=f"no {key}")
-        return Reduce(reduction, _axes(call), call.config.flag("keepdims", False))
+def _index(*, least: bool) -> Translation:
+    def read(call: LayerCall) -> Value:
+        return extreme_index(call.build, call.x, _axis(call), call.config.flag("keepdims", False), least=least)
 
-    return Translation(unary(read), "Reduce")
+    return Translation(read, "ArgMax")
 
 
-def _arg(*, least: bool) -> Translator:
-    return unary(lambda call: ArgMax(_axis(call), call.config.flag("keepdims", False), least))
-
-
-def _norm(call: LayerCall) -> Layer:
-    axes, order = _axes(call), call.config.get("ord")
-    # The 2-norm of a matrix is its largest singular value.
-    if not (order is None or (order == "fro" and len(axes) == 2) or (order == 2 and len(axes) == 1)) or len(axes) > 2:
+def _norm(call: LayerCall) -> Value:
+    config, order = call.config, call.config.get("ord")
+    axes, keepdims = config.integers("axis"), config.flag("keepdims", False)
+    if order is None or (order == "fro" and len(axes) == 2):
+        return norm(call.build, call.x, axes, keepdims)
+    if isinstance(order, str):
         raise UnsupportedError(
-            f"the norm {shown(order)} over {len(axes)} axes", accepted="the root of the sum of squares"
+            f"the norm {shown(order)}", accepted="1, 2, inf and -inf over one axis, and fro over two"
         )
-    return Reduce(Reduction.NORM, axes, call.config.flag("keepdims", False))
+    number = order if isinstance(order, float) else config.number("ord")
+    return norm(call.build, call.x, axes, keepdims, number, of_matrix=len(axes) > 1)
 
 
-def _cumulative(call: LayerCall) -> Layer:
-    if call.config.get("dtype") is not None:
-        raise UnsupportedError("a dtype", accepted="none")
-    return CumulativeSum(_axis(call))
+def _running_sum(call: LayerCall) -> Value:
+    axis = _axis(_plain(call, "dtype"))
+    if axis is None:
+        raise UnsupportedError("a running sum over all axes", accepted="one axis")
+    return running_sum(call.build, call.x, axis)
 
 
 REDUCTIONS: dict[str, Translation] = {
-    "Sum": _reduction(Reduction.SUM),
-    "Mean": _reduction(Reduction.MEAN),
-    "Max": _reduction(Reduction.MAX),
-    "Amax": _reduction(Reduction.MAX),
-    "Min": _reduction(Reduction.MIN),
-    "Amin": _reduction(Reduction.MIN),
-    "Prod": _reduction(Reduction.PROD),
-    "Var": _reduction(Reduction.VARIANCE),
-    "Std": _reduction(Reduction.DEVIATION),
-    "Logsumexp": _reduction(Reduction.LOG_SUM_EXP),
-    "Norm": Translation(unary(_norm), "Reduce"),
-    "Argmax": Translation(_arg(least=False), "ArgMax"),
-    "Argmin": Translation(_arg(least=True), "ArgMax"),
-    "Cumsum": Translation(unary(_cumulative), "CumulativeSum"),
+    **{
+        name.capitalize(): _reduction(name)
+        for name in ("sum", "mean", "max", "min", "prod", "var", "std", "logsumexp", "any", "all")
+    },
+    "Amax": _reduction("max"),
+    "Amin": _reduction("min"),
+    "Norm": Translation(_norm, "Reduce, after Absolute for other orders than 2"),
+    "Argmax": _index(least=False),
+    "Argmin": _index(least=True),
+    "Cumsum": Translation(_running_sum, "CumulativeSum"),
 }
 """Operations by class name."""

@@ -18,7 +18,6 @@ _REMEDIES = {
         "use the layers Add, Multiply, Rescaling, Activation, ... instead",
     ),
     "Masking": ("masks are not translated", "pad with values that the network was trained to ignore"),
-    "GroupQueryAttention": ("query heads that share key heads are not translated", "use MultiHeadAttention"),
     "QDense": ("quantized layers are not read", "use Dense, and give the quantiser's precision in the configuration"),
     "QActivation": (
         "quantized layers are not read",
@@ -61,4 +60,4 @@ def unknown(name: str, class_name: str, custom: bool) -> Refusal:
     for part, why, remedy in _KINDS:
         if part in class_name:
             return Refusal(name, class_name, why, remedy)
-    return Refusal(name, class_name, "it is no layer that is known here", "replace it by layers that are")
+    return Refusal(name, class_name, "it is not a layer that is known here", "replace it by layers that are")

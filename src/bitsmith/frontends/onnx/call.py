@@ -90,7 +90,7 @@ class Call:
 
     def listed(self, key: str, number: int, since: int) -> tuple[int, ...] | None:
         """Integers, the attribute ``key`` before operator set ``since`` and operand ``number`` from it on."""
-        return self.integers(number, key) if self.opset >= since else self.attributes.integers(key)
+        return self.integers(number, key) if self.opset >= since else self.attributes.given_integers(key)
 
     def emit(
         self,

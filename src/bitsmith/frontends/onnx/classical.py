@@ -141,9 +141,9 @@ def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
     """The label with the largest score, and the scores."""
     call.attributes.ignore("multi_class")
     labels, words = call.attributes.integers("classlabels_ints"), call.attributes.texts("classlabels_strings")
-    if labels is None and not words:
+    if not labels and not words:
         raise ModelFileError("no labels", where=call.attributes.where)
-    listed = Known((np.arange(len(words)) if labels is None else np.asarray(labels, dtype=np.int64),), words=words)
+    listed = Known((np.asarray(labels, dtype=np.int64) if labels else np.arange(len(words)),), words=words)
     scores, after = _scores(call, listed.array().size), _post_transform(call)
     label = None
     if call.wanted[0]:

@@ -13,8 +13,10 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.onnx.attributes import Attributes
-from bitsmith.frontends.onnx.graph import MAX_ELEMENTS, Array, Node, dtype_of
+from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.tensors import Array, dtype_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Folding:
 
     def listed(self, key: str, number: int, since: int) -> tuple[int, ...] | None:
         """Whole numbers, the attribute ``key`` before operator set ``since`` and operand ``number`` from it on."""
-        return self.integers(number) if self.opset >= since else self.attributes.integers(key)
+        return self.integers(number) if self.opset >= since else self.attributes.given_integers(key)
 
     def sized(self, shape: Sequence[int]) -> tuple[int, ...]:
         """``shape``, if a tensor of it is of sensible size."""
@@ -243,7 +245,7 @@ def _constant(call: Folding) -> Array:
     for key, read in (("value_int", attributes.integer), ("value_float", attributes.number)):
         if key in attributes:
             return np.array(read(key), dtype=np.int64 if key == "value_int" else np.float32)
-    integers, numbers = attributes.integers("value_ints"), attributes.numbers("value_floats")
+    integers, numbers = attributes.given_integers("value_ints"), attributes.numbers("value_floats")
     if integers is not None or numbers is not None:
         return np.array(numbers, dtype=np.float32) if integers is None else np.array(integers, dtype=np.int64)
     found = attributes.tensor("value")
@@ -270,7 +272,7 @@ def _gather(call: Folding) -> Array:
 def _slice(call: Folding) -> Array:
     x = call.array(0)
     if call.opset < 10:
-        start, stop = call.attributes.integers("starts", ()), call.attributes.integers("ends", ())
+        start, stop = call.attributes.integers("starts"), call.attributes.integers("ends")
         axes = call.attributes.integers("axes") or tuple(range(len(start)))
         steps: tuple[int, ...] | None = None
     else:
@@ -303,7 +305,7 @@ def _unsqueeze(call: Folding) -> Array:
 
 
 def _transpose(call: Folding) -> Array:
-    return np.transpose(call.array(0), call.attributes.integers("perm"))
+    return np.transpose(call.array(0), call.attributes.given_integers("perm"))
 
 
 def _concat(call: Folding) -> Array:

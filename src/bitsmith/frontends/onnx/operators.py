@@ -9,7 +9,7 @@ from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.attention import ATTENTION
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
-from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.graph import MAX_NODES, Node
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
@@ -21,11 +21,18 @@ from bitsmith.frontends.onnx.spatial import SPATIAL
 
 def _undecided(call: Call) -> Value:
     raise UnsupportedError(
-        "a condition that is computed from an input", accepted="constant conditions", remedy=_CONTROL[1]
+        "a condition that is computed from an input",
+        accepted="constant conditions",
+        remedy="export the model with fixed choices and unrolled loops",
     )
 
 
-_CONTROL = ("control flow is not translated", "export the model with fixed choices and unrolled loops")
+def _endless(call: Call) -> Value:
+    raise UnsupportedError(
+        f"only loops of a constant number of steps are translated, which become at most {MAX_NODES} nodes",
+        remedy="export the model with fixed sizes",
+    )
+
 
 OPERATORS: dict[str, Translation] = {
     **ACTIVATIONS,
@@ -39,6 +46,7 @@ OPERATORS: dict[str, Translation] = {
     **SHAPES,
     **SPATIAL,
     "If": Translation(_undecided, "the branch that a constant condition chooses"),
+    "Loop": Translation(_endless, "copies of its body, and Stack"),
 }
 """Operators of ONNX's own domain, by name."""
 
@@ -47,14 +55,12 @@ CLASSICAL_DOMAIN = "ai.onnx.ml"
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
 _REMEDIES = {
-    "Loop": ("only loops of a constant number of steps are translated", "export the model with fixed sizes"),
     "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
     "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
     "NonZero": _SEQUENCES,
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
-    "LRN": ("normalization across channels is not translated", "use BatchNormalization or GroupNormalization"),
     "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
     "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
     "GridSample": ("sampling at computed places is not translated", "use Resize"),

@@ -8,8 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops.arithmetic import add_scaled
-from bitsmith.frontends.ops.contraction import contracted, matrix_product
-from bitsmith.layers.einsum import parse_equation
+from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product
 from bitsmith.layers.layer import as_weights
 
 
@@ -41,11 +40,7 @@ def _gemm(call: Call) -> Value:
 
 
 def _einsum(call: Call) -> Value:
-    tensors = call.tensors()
-    if len(tensors) > 2:
-        raise UnsupportedError(f"{len(tensors)} operands", accepted="one or two", remedy="use several Einsum nodes")
-    equation = parse_equation(call.attributes.text("equation"), [x.rank for x in tensors])
-    return contracted(call.build, equation.operands, equation.result, tensors)
+    return einsum(call.build, call.attributes.text("equation"), call.tensors())
 
 
 PRODUCTS: dict[str, Translation] = {

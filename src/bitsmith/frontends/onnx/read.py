@@ -10,26 +10,25 @@ fed with at once is one sample; or, if there cannot be none (time before samples
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder, Draft, Emitted, joined_names
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
+from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.fold import folded
-from bitsmith.frontends.onnx.graph import MAX_ELEMENTS, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
+from bitsmith.frontends.onnx.graph import MAX_NODES, Branch, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
-from bitsmith.frontends.onnx.values import Known, Operand, Samples
-from bitsmith.layers.input import Input
-from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.shape import Reshape
+from bitsmith.frontends.onnx.values import Known, Operand, Samples, value_of
+from bitsmith.layers.network import Network
+from bitsmith.layers.shape import Reshape, Stack
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
@@ -55,8 +54,8 @@ def read_onnx(source: OnnxModel) -> Network:
         failed.append(reading)
         if not failed[0].mixed:
             break
-    fewest = min(failed, key=lambda reading: len(reading.refusals))
-    raise refusal_error(fewest.refusals, graph.where, ", ".join(sorted(OPERATORS)))
+    fewest = min(failed, key=lambda reading: len(reading.refusals.found))
+    raise fewest.refusals.error(graph.where, ", ".join(sorted(OPERATORS)))
 
 
 def operator_table() -> tuple[tuple[str, str], ...]:
@@ -99,11 +98,11 @@ class _Reading:
 
     graph: Graph
     axes: dict[str, int | None]
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: Refusals = field(default_factory=Refusals)
     notes: list[str] = field(default_factory=list)
     mixed: bool = False
+    copies: int = 0
     draft: Draft = field(default_factory=Draft)
-    origins: list[tuple[str, str]] = field(default_factory=list)
     names: UniqueNames = field(default_factory=UniqueNames)
     values: dict[str, Operand | None] = field(default_factory=dict)
     samples: Samples = field(default_factory=lambda: Samples(1))
@@ -112,80 +111,30 @@ class _Reading:
         """The network; None if some node was refused."""
         graph = self.graph
         inputs = [self._input(entry) for entry in graph.inputs]
-        read = {name for node in graph.nodes for name in node.reads} | {*graph.outputs, *graph.conditions}
+        read = {name for node in graph.nodes for name in node.reads} | set(graph.outputs)
         names = {id(node): self.names.take(node.name) for node in graph.nodes}
         for node in graph.nodes:
             self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
-        self._check_conditions()
-        outputs = [] if self.refusals else [self._output(name) for name in graph.outputs]
-        if self.refusals:
+        if self.refusals.found:
             return None
-        nodes = self._nodes()
-        first, last = (tuple(nodes[number].name for number in numbers) for numbers in (inputs, outputs))
-        return Network(nodes, first, last, graph.name, tuple(self.notes))
+        outputs = [self._output(name) for name in graph.outputs]
+        given = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
+        return self.draft.network(given, inputs, outputs, graph.name, tuple(self.notes))
 
-    def _nodes(self) -> tuple[NetworkNode, ...]:
-        """The nodes with names: the operator's, with a suffix for others than the one that does its work."""
-        names: list[str] = []
-        used: set[str] = set()
-        for node in self.draft.nodes:
-            wanted = node.label or joined_names(self.origins[node.origin][0], node.suffix)
-            # The names of the model's nodes were given to them at first.
-            own = wanted == self.origins[node.origin][0] and wanted not in used
-            names.append(wanted if own else self.names.take(wanted))
-            used.add(names[-1])
-        return tuple(
-            NetworkNode(
-                name,
-                node.layer,
-                tuple(names[number] for number in node.inputs),
-                node.source or (node.layer.kind if node.suffix else self.origins[node.origin][1]),
-                order=node.order,
-                inner=node.inner,
-            )
-            for name, node in zip(names, self.draft.nodes, strict=True)
-        )
-
-    def _builder(self, name: str, kind: str) -> Builder:
+    def _builder(self, name: str, kind: str, place: str = "") -> Builder:
         """What emits the layers of an operator."""
-        self.origins.append((name, kind))
-        return Builder(self.draft, len(self.origins) - 1, self.graph.where, self.samples.size)
-
-    def _check_conditions(self) -> None:
-        for name in self.graph.conditions:
-            value = self._value(name)
-            if not self.refusals and not (isinstance(value, Known) and all(bool(np.all(array)) for array in value.at)):
-                self.refusals.append(
-                    Refusal(
-                        name,
-                        "Loop",
-                        "a loop whose number of steps depends on the data",
-                        "export the model with a fixed number of steps",
-                    )
-                )
+        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples.size)
 
     def _input(self, entry: GraphInput) -> int:
         axis = self.axes[entry.name]
-        where = f"{self.graph.where}, input {entry.name!r}"
-        shape = tuple(size for k, size in enumerate(entry.sizes) if k != axis and size is not None)
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise ModelFileError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
-        if not shape:
-            raise UnsupportedError(
-                "an input of scalars",
-                where=where,
-                accepted="shapes with at least one axis",
-                remedy="give the input the shape (batch, 1)",
-            )
         if axis is not None:
             self.samples = Samples(entry.sizes[axis])
-        kind = Kind.of(entry.dtype)
-        name = f"Input_{entry.name}" if entry.name.isdigit() else entry.name
-        value = self._builder(self.names.take(name), "Input").emit(
-            Input(shape, integer=kind is not Kind.REAL), kind=kind
-        )
-        self.values[entry.name] = replace(value, batch=None if axis is None else Batch(axis))
-        return len(self.draft.nodes) - 1
+        dims = tuple(1 if k == axis or size is None else size for k, size in enumerate(entry.sizes))
+        name = self.names.take(f"Input_{entry.name}" if entry.name.isdigit() else entry.name)
+        build = self._builder(name, "Input", f", input {entry.name!r}")
+        value = build.input(dims, None if axis is None else Batch(axis), Kind.of(entry.dtype))
+        self.values[entry.name] = value
+        return build.number(value)
 
     def _value(self, name: str) -> Operand | None:
         """The value of a name; None if it is left out, or if it is that of a node that was refused."""
@@ -198,62 +147,101 @@ class _Reading:
         return self.values[name]
 
     def _translate(self, node: Node, name: str, wanted: tuple[bool, ...]) -> None:
-        for output in filter(None, node.outputs):
-            self.values[output] = None
-        try:
-            entry = translation(node)
+        self.values.update(dict.fromkeys(filter(None, node.outputs)))
+        with self.refusals.collected(name, node.kind):
             values = tuple(self._value(source) for source in node.inputs)
             _check_words(node, values)
-            if any(value is None and source for value, source in zip(values, node.inputs, strict=True)):
-                if entry is None and self._folded(node, ()) is None:
-                    self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
-                return  # it reads what was refused
-            results = self._folded(node, values)
-            if node.operator == "If" and not node.domain and isinstance(values[0], Known):
-                self._follow(node, values[0], wanted)
-                return
+            reads_refused = any(value is None and source for value, source in zip(values, node.inputs, strict=True))
+            entry = translation(node)
+            results = None if reads_refused else self._folded(node, values)
             if results is None and entry is None:
-                self.refusals.append(Refusal(name, node.kind, *why_unknown(node)))
-                return
-            if results is None and entry is not None:
-                build = self._builder(name, node.kind)
-                call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
-                results = self._read(entry, call)
-            node.attributes.check_all_read()
-            self._keep(node, results, wanted)
-        except UnsupportedError as error:
-            self.refusals.append(refused(name, node.kind, error))
+                self.refusals.add(Refusal(name, node.kind, *why_unknown(node)))
+            elif reads_refused:
+                pass
+            elif node.operator == "If" and not node.domain and isinstance(values[0], Known):
+                self._choose(node, values[0])
+            elif (steps := self._steps(node, values)) is not None:
+                self._repeat(node, name, values, steps)
+            else:
+                if results is None and entry is not None:
+                    build = self._builder(name, node.kind)
+                    call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
+                    results = self._read(entry, call)
+                node.attributes.check_all_read()
+                self._keep(node, results, wanted)
 
-    def _follow(self, node: Node, condition: Known, wanted: Sequence[bool]) -> None:
-        """The nodes of that branch of ``node`` that the condition, a constant, chooses."""
+    def _choose(self, node: Node, condition: Known) -> None:
+        """Translate that branch of ``node`` that the condition, a constant, chooses."""
         holds = condition.array()
         branch = node.branches.get("then_branch" if holds.size == 1 and bool(holds.ravel()[0]) else "else_branch")
         if holds.size != 1 or branch is None or len(branch.outputs) != len(node.outputs):
             raise ModelFileError("an If without a truth value or a branch", where=node.attributes.where)
+        self.values.update(zip(node.outputs, self._inner(branch), strict=True))
+
+    def _steps(self, node: Node, values: Sequence[Operand | None]) -> int | None:
+        """The number of steps of a loop, if it is a constant, the loop is whole, and its copies are not too many."""
+        body, steps = node.branches.get("body"), values[0] if values else None
+        if node.kind != "Loop" or body is None or not isinstance(steps, Known) or len(values) != len(body.inputs):
+            return None
+        count, carried = steps.array(), len(values) - 2
+        if count.dtype.kind != "i" or count.size != 1 or not 0 <= carried <= len(node.outputs) < len(body.outputs):
+            return None
+        self.copies += max(int(count.ravel()[0]), 0) * max(len(body.nodes), 1)
+        return int(count.ravel()[0]) if count.ravel()[0] > 0 and self.copies <= MAX_NODES else None
+
+    def _repeat(self, node: Node, name: str, values: Sequence[Operand | None], steps: int) -> None:
+        """Translate a loop as so many copies of its body; its results are what it carries, then all rows of the others."""
+        body = node.branches["body"]
+        going: Operand | None = values[1] or Known((np.array(True),))
+        carried = values[2:]
+        rows: list[Sequence[Operand | None]] = []
+        for step in range(steps):
+            if not isinstance(going, Known) or not all(bool(np.all(array)) for array in going.at):
+                raise UnsupportedError(
+                    "a loop whose number of steps depends on the data",
+                    remedy="export the model with a fixed number of steps",
+                )
+            self.values.update(zip(body.inputs, (Known((np.array(step),)), going, *carried), strict=True))
+            going, *results = self._inner(body, f"_step{step}")
+            if self.refusals.found:
+                return
+            carried = results[: len(carried)]
+            rows.append(results[len(carried) :])
+        together = [
+            self._stacked(f"{name}_{output}", column)
+            for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False)
+        ]
+        self.values.update(zip(node.outputs, [*carried, *together], strict=True))
+
+    def _stacked(self, name: str, rows: Sequence[Operand | None]) -> Value:
+        """The rows along a new first axis."""
+        build = self._builder(name, "Concat")
+        tensors = [x if isinstance(x, Value) else value_of(x, self.samples) for x in rows if x is not None]
+        y = build.emit(Stack(0), *build.aligned(*tensors), kind=tensors[0].kind)
+        return replace(y, batch=None if y.batch is None else y.batch.at(y.batch.axis + 1))
+
+    def _inner(self, branch: Branch, suffix: str = "") -> tuple[Operand | None, ...]:
+        """The results of a graph within a node."""
         self.values.update({name: Known((read(),), name) for name, read in branch.constants.items()})
         read = {name for inner in branch.nodes for name in inner.reads}.union(branch.outputs)
         for inner in branch.nodes:
-            self._translate(
-                inner, self.names.take(inner.name), tuple(name in read and name != "" for name in inner.outputs)
-            )
-        for output, source, needed in zip(node.outputs, branch.outputs, wanted, strict=True):
-            if output and needed:
-                self.values[output] = self._value(source)
+            wanted = tuple(name in read and name != "" for name in inner.outputs)
+            self._translate(inner, self.names.take(inner.name + suffix), wanted)
+        return tuple(self._value(name) for name in branch.outputs)
 
     def _read(self, entry: Translation, call: Call) -> Results:
         """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""
         before = len(self.draft.nodes)
-        with np.errstate(all="ignore"):
-            try:
-                return self._named(entry.read(call), call, before)
-            except MixedSamplesError:
-                self.mixed = True
-                if self.samples.size != 1:
-                    raise
-            self.draft.back_to(before)
-            operands = tuple(self._with_all_axes(call.build, value) for value in call.operands)
-            before = len(self.draft.nodes)
-            return self._named(entry.read(replace(call, operands=operands)), call, before)
+        try:
+            return self._named(entry.read(call), call, before)
+        except MixedSamplesError:
+            self.mixed = True
+            if self.samples.size != 1:
+                raise
+        self.draft.back_to(before)
+        operands = tuple(self._with_all_axes(call.build, value) for value in call.operands)
+        before = len(self.draft.nodes)
+        return self._named(entry.read(replace(call, operands=operands)), call, before)
 
     def _named(self, results: Results, call: Call, before: int) -> Results:
         """``results``; where the first is an operand as it was, an Identity gives it the operator's name."""
@@ -302,13 +290,12 @@ class _Reading:
         shape = value.shape or (1,)
         if value.batch_axis is None and self.samples.size == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
-        number = self._builder(name, "Constant").number(value)
-        if shape == value.shape:
-            return number
-        node = self.draft.nodes[number]
-        return self.draft.add(
-            Emitted(Reshape(shape), (number,), node.origin, joined_names(node.suffix, "output"), source="Reshape")
-        )
+        build = self._builder(name, "Constant")
+        if shape != value.shape and isinstance(value.node, int):
+            node = self.draft.nodes[value.node]
+            build = replace(build, origin=node.origin, prefix=node.suffix)
+            value = build.emit(Reshape(shape), value, suffix="output")
+        return build.number(value)
 
 
 _MOVES = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})

@@ -2,90 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.layers.elementwise import Absolute
-from bitsmith.layers.layer import Layer
-from bitsmith.layers.power import Logarithm, Power
-from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
-from bitsmith.layers.shape import Gather, Identity
-
-_Build: TypeAlias = "tuple[Layer | None, Reduction, Layer | None]"
-"""What is done to the elements first, the reduction, and what to its result."""
+from bitsmith.frontends.ops.reduction import EXTREMES, REDUCERS, SUMS, extreme_index
+from bitsmith.layers.shape import Identity
 
 
-def _reduce(build: _Build, since: int) -> Translation:
+def _reduction(name: str, since: int = 18) -> Translation:
     """``since`` is the operator set in which the axes became an operand."""
+    reducer = REDUCERS[name]
 
     def read(call: Call) -> Value:
-        before, reduction, after = build
-        x = call.tensor(0)
-        axes = call.listed("axes", 1, since) or ()
-        keep, no_operation = call.attributes.flag("keepdims", True), call.attributes.flag("noop_with_empty_axes", False)
-        if not axes and no_operation:
-            if before is None and after is None:
-                return call.alike(Identity(), x, kind=x.kind)
+        x, attributes = call.tensor(0), call.attributes
+        dims = call.listed("axes", 1, since) or ()
+        keepdims, nothing = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes", False)
+        if not dims and nothing:
+            if reducer.before is None and reducer.after is None:
+                return call.build.emit(Identity(), x, kind=x.kind)
             raise UnsupportedError("a reduction over no axis", accepted="axes")
-        counted = sorted({x.counted(axis) for axis in axes}) or list(range(x.rank))
-        within = tuple(x.axis(axis) for axis in counted)
-        if x.kind in (Kind.INT8_16, Kind.BOOL) and reduction not in (Reduction.MAX, Reduction.MIN):
+        if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * (x.kind is Kind.INTEGER):
             raise UnsupportedError(
-                "a reduction of whole numbers of 8 or 16 bits, which wraps around, or of truth values",
+                f"{call.node.operator} of type {x.kind.value}, which wraps around or is rounded",
                 accepted="floating point",
                 remedy="cast to floating point first",
             )
-        if x.kind is Kind.INTEGER and reduction not in (Reduction.MAX, Reduction.MIN, Reduction.SUM, Reduction.PROD):
-            raise UnsupportedError("such a reduction of whole numbers", accepted="floating point")
-        batch = x.batch_axis
-        if batch is not None and not keep:
-            batch -= sum(axis < batch for axis in counted)
-        if before is not None:
-            x = call.alike(before, x, "elements", kind=x.kind)
-        layer = Reduce(reduction, within, keepdims=keep)
-        y = call.emit(layer, (x,), "reduced" if after else "", batch=batch, blocks=x.blocks, kind=x.kind)
-        return y if after is None else call.alike(after, y)
+        return reducer.of(call.build, x, dims, keepdims)
 
-    return Translation(read, ", ".join(layer.kind for layer in (build[0], Reduce(build[1], ()), build[2]) if layer))
+    return Translation(read, reducer.becomes)
 
 
-def _extreme(least: bool) -> Callable[[Call], Value]:
+def _index(*, least: bool) -> Translation:
     def read(call: Call) -> Value:
-        x = call.tensor(0)
-        axis, keep = call.attributes.integer("axis", 0), call.attributes.flag("keepdims", True)
+        axis, keepdims = call.attributes.integer("axis", 0), call.attributes.flag("keepdims", True)
         last = call.attributes.flag("select_last_index", False)
-        counted, place = x.counted(axis), x.axis(axis)
-        if last:
-            x = call.alike(Gather(tuple(range(x.shape[place]))[::-1], place), x, "turned", kind=x.kind)
-        batch = x.batch_axis
-        if batch is not None and not keep:
-            batch -= int(counted < batch)
-        layer = ArgMax(place, keepdims=keep, least=least)
-        y = call.emit(layer, (x,), "from_end" if last else "", batch=batch, blocks=x.blocks, kind=Kind.INTEGER)
-        if not last:
-            return y
-        return call.affine(y, np.full((), -1.0), np.full((), x.shape[place] - 1.0), kind=Kind.INTEGER)
+        return extreme_index(call.build, call.tensor(0), axis, keepdims, least=least, last=last)
 
-    return read
+    return Translation(read, "ArgMax")
 
+
+_NAMES = {
+    "Mean": "mean",
+    "Max": "max",
+    "Min": "min",
+    "Prod": "prod",
+    "L1": "l1",
+    "L2": "l2",
+    "SumSquare": "sum_square",
+    "LogSum": "log_sum",
+    "LogSumExp": "logsumexp",
+}
 
 REDUCTIONS: dict[str, Translation] = {
-    "ReduceSum": _reduce((None, Reduction.SUM, None), 13),
-    "ReduceMean": _reduce((None, Reduction.MEAN, None), 18),
-    "ReduceMax": _reduce((None, Reduction.MAX, None), 18),
-    "ReduceMin": _reduce((None, Reduction.MIN, None), 18),
-    "ReduceProd": _reduce((None, Reduction.PROD, None), 18),
-    "ReduceL1": _reduce((Absolute(), Reduction.SUM, None), 18),
-    "ReduceL2": _reduce((None, Reduction.NORM, None), 18),
-    "ReduceSumSquare": _reduce((Power(2.0), Reduction.SUM, None), 18),
-    "ReduceLogSum": _reduce((None, Reduction.SUM, Logarithm()), 18),
-    "ReduceLogSumExp": _reduce((None, Reduction.LOG_SUM_EXP, None), 18),
-    "ArgMax": Translation(_extreme(False), "ArgMax"),
-    "ArgMin": Translation(_extreme(True), "ArgMax"),
+    "ReduceSum": _reduction("sum", 13),
+    **{f"Reduce{name}": _reduction(meaning) for name, meaning in _NAMES.items()},
+    "ArgMax": _index(least=False),
+    "ArgMin": _index(least=True),
 }
 """Operators by name."""

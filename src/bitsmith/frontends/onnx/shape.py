@@ -112,7 +112,7 @@ def _unsqueeze(call: Call) -> Value:
 
 def _transpose(call: Call) -> Value:
     x = call.tensor(0)
-    perm = call.attributes.integers("perm", tuple(range(x.rank))[::-1])
+    perm = call.attributes.integers("perm") or tuple(range(x.rank))[::-1]
     if sorted(perm) != list(range(x.rank)):
         raise call.attributes.wrong("perm", f"the axes 0 to {x.rank - 1}")
     batch = None if x.batch_axis is None else perm.index(x.batch_axis)
@@ -124,8 +124,8 @@ def _transpose(call: Call) -> Value:
 def _slice(call: Call) -> Value:
     x = call.tensor(0)
     if call.opset < 10:
-        start, stop = call.attributes.integers("starts", ()), call.attributes.integers("ends", ())
-        axes, steps = call.attributes.integers("axes"), None
+        start, stop = call.attributes.integers("starts"), call.attributes.integers("ends")
+        axes, steps = call.attributes.given_integers("axes"), None
     else:
         start, stop = call.integers(1, "the start") or (), call.integers(2, "the end") or ()
         axes, steps = call.integers(3, "the axes"), call.integers(4, "the steps")

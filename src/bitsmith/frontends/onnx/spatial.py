@@ -56,7 +56,7 @@ def _trained(call: Call, *, transposed: bool = False) -> tuple[Floats, Floats | 
     groups = call.attributes.integer("group", 1)
     kernel = spatial.kernel_of(call.weights(1, "the kernel"), groups, transposed=transposed)
     size = kernel.shape[:-2]
-    if call.attributes.integers("kernel_shape", size) != size:
+    if (call.attributes.integers("kernel_shape") or size) != size:
         raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
     bias = None if call.operand(2) is None else call.weights(2, "the bias")
     return kernel, bias, _taps(call, size), groups
@@ -68,7 +68,7 @@ def _conv(call: Call, x: Value) -> Value:
 
 def _conv_transpose(call: Call, x: Value) -> Value:
     kernel, bias, taps, groups = _trained(call, transposed=True)
-    rank, wanted = len(taps.size), call.attributes.integers("output_shape", ())
+    rank, wanted = len(taps.size), call.attributes.integers("output_shape")
     extra = _per_axis(call, "output_padding", rank, 0, least=0)
     if wanted:
         wanted = wanted[2:] if len(wanted) == rank + 2 else wanted
@@ -116,7 +116,7 @@ def _resize(call: Call) -> Value:
     if attributes.flag("antialias", False) or attributes.flag("exclude_outside", False) or policy != "stretch":
         raise UnsupportedError("antialiasing, excluded edges, or a kept aspect ratio", accepted="plain resizing")
     coordinates, nearest = (Coordinates.ASYMMETRIC, NearestMode.FLOOR) if old_rule else _places(call)
-    axes = _axes(x, attributes.integers("axes"))
+    axes = _axes(x, attributes.given_integers("axes"))
     sizes = None if old_rule else call.known(3, "the sizes")
     if sizes is None or sizes.at[0].size == 0:
         target, scales = _scaled(call, x, axes, 1 if old_rule else 2)

@@ -13,7 +13,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ANY_SAMPLES, MAX_ELEMENTS, Batch, Kind, MixedSamplesError, Value
-from bitsmith.frontends.onnx.graph import Array
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.layers.layer import Floats, as_weights
 
 

@@ -15,7 +15,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, PReLU, ReLU
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.logic import Comparison
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.shape import Slice
@@ -129,6 +129,8 @@ def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:
     for one in build.aligned(x, *kept)[1:]:
         if one.constant is None:
             raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
+        if not broadcasts(one.shape, x.shape):
+            raise UnsupportedError(f"a mask of shape {one.shape} on an input of shape {x.shape}")
         mask = mask * one.constant
     return build.emit(Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask)), x)
 

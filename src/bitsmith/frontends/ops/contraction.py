@@ -12,23 +12,42 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.einsum import Einsum, EinsumDense
+from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 
 
+def einsum(
+    build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Floats | None = None
+) -> Value:
+    """The Einstein sum that ``text`` says of one or two tensors; ``bias`` is one of a product with weights."""
+    if len(tensors) > 2:
+        raise UnsupportedError(
+            f"an Einstein sum of {len(tensors)} tensors", accepted="one or two", remedy="multiply them pair by pair"
+        )
+    equation = parse_equation(text, [x.rank for x in tensors])
+    return contracted(build, equation.operands, equation.result, tensors, scale, bias)
+
+
 def matrix_product(build: Builder, x: Value, y: Value, scale: float = 1.0) -> Value:
     """``scale * x @ y`` as NumPy means it: vectors count as matrices, leading axes broadcast."""
-    if not x.rank or not y.rank:
-        raise UnsupportedError("a matrix product with a number", accepted="tensors with axes")
-    if max(x.rank, y.rank) > len(string.ascii_uppercase):
+    left, right = "...ij" if x.rank > 1 else "j", "...jk" if y.rank > 1 else "j"
+    return einsum(build, f"{left},{right}->...{'i' * (x.rank > 1)}{'k' * (y.rank > 1)}", (x, y), scale)
+
+
+def tensor_product(build: Builder, x: Value, y: Value, x_axes: Sequence[int], y_axes: Sequence[int]) -> Value:
+    """The product summed over pairs of axes; the others of ``x`` come before those of ``y``."""
+    pairs = {y.counted(j): x.counted(i) for i, j in zip(x_axes, y_axes, strict=True)}
+    if not len(x_axes) == len(pairs) == len(set(pairs.values())):
+        raise UnsupportedError("a product over one axis twice", accepted="each axis once")
+    if x.rank + y.rank > len(string.ascii_letters):
         raise UnsupportedError(f"a product of tensors of {x.rank} and {y.rank} axes")
-    leading = string.ascii_uppercase[: max(x.rank, y.rank, 2) - 2]
-    left = leading[len(leading) - max(x.rank - 2, 0) :] + ("ij" if x.rank > 1 else "j")
-    right = leading[len(leading) - max(y.rank - 2, 0) :] + ("jk" if y.rank > 1 else "j")
-    result = leading + "i" * (x.rank > 1) + "k" * (y.rank > 1)
-    return contracted(build, (left, right), result, (x, y), scale)
+    letters = string.ascii_letters
+    left = letters[: x.rank]
+    right = "".join(left[pairs[j]] if j in pairs else letters[x.rank + j] for j in range(y.rank))
+    shared = {left[i] for i in pairs.values()}
+    return contracted(build, (left, right), "".join(label for label in left + right if label not in shared), (x, y))
 
 
 def contracted(
@@ -118,6 +137,7 @@ def _product(
     if not names:
         raise UnsupportedError("a product with a single number", accepted="a multiplication")
     for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.T)):
-        if kernel.ndim == 2 and label == term[-1:] and result == term[:-1] + unit:
+        fits = bias is None or bias.shape == matrix.shape[1:]
+        if kernel.ndim == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
             return build.emit(Dense(as_weights(matrix), bias), x)
     return build.emit(EinsumDense(f"{term},{names}->{result}", kernel, bias), x)

@@ -89,7 +89,7 @@ def _logical(make: arithmetic.Binary, becomes: str, *, bits: bool = False) -> Tr
 
 def _only_truths(call: Call, *names: str) -> None:
     for name in names:
-        if call.tensor(name).kind is not Kind.BOOL and not isinstance(call.argument(name), bool):
+        if call.tensor(name).kind is not Kind.BOOL and not isinstance(call.get(name), bool):
             raise UnsupportedError("operations on the bits of integers", accepted="truth values")
 
 

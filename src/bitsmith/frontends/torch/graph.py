@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import MAX_NAME, Fields, Json, is_integer, shown
-from bitsmith.frontends.torch.archive import DTYPES, FLOATS, Archive
+from bitsmith.frontends.torch.archive import DTYPES, Archive
 from bitsmith.layers.layer import Floats
 
 MAX_NODES = 100_000
@@ -79,10 +79,6 @@ class InputSpec:
     name: str
     sizes: tuple[int | None, ...]
     dtype: int
-
-    @property
-    def is_integer(self) -> bool:
-        return self.dtype not in FLOATS
 
 
 @dataclass(frozen=True, slots=True)

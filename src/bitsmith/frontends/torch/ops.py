@@ -56,9 +56,6 @@ _REMEDIES = {
     "gru_cell": ("a single step of a recurrence", "use GRU"),
     "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
-    "index_put": ("writing into a part of a tensor", "use where or cat"),
-    "copy_": ("writing into a part of a tensor", "use where or cat"),
-    "gather": ("indices that are computed", "use one_hot and a product"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "embedding_bag": ("bags of several lengths", "use embedding(x).sum(1) or .mean(1)"),
     "_transformer_encoder_layer_fwd": (

@@ -14,21 +14,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-import numpy as np
-
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder, Draft, Emitted
-from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusal, refusal_error, refused
-from bitsmith.frontends.builder.value import Batch, Value, checked_elements, sample_shape
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
+from bitsmith.frontends.builder.names import UniqueNames, joined_names
+from bitsmith.frontends.builder.refusals import Refusals, refused
+from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.archive import Archive, open_archive
-from bitsmith.frontends.torch.call import Call, Item, Unknown
+from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.graph import Graph, InputSpec, Module, Node, read_graph, references
 from bitsmith.frontends.torch.live import Example, InputShapes, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import OPERATORS, changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
 
 if TYPE_CHECKING:
@@ -112,40 +111,28 @@ class _Reading:
         self._samples = _samples(graph, where)
         self._draft = Draft()
         self._origins: list[Node] = []
-        self._used = frozenset(graph.outputs) | {name for node in graph.nodes for name in references(node)}
+        self._used = _needed(graph)
         self._values: dict[str, Item] = {
             name: Value(values, values.shape, None, label) for name, (label, values) in graph.constants.items()
         }
-        self._refusals: dict[tuple[str, str], Refusal] = {}
+        self._refusals = Refusals()
 
     def network(self) -> Network:
         """The whole network."""
         inputs = [self._input(spec) for spec in self._graph.inputs]
         for node, error in changed_in_place(self._graph):
-            self._refuse(node, refused(_called(node), node.name, error))
+            self._refusals.add(refused(_called(node), node.name, error))
         for node in self._graph.nodes:
-            if not is_check(node):
-                self._translate(node)
-        if self._refusals:
-            raise refusal_error(list(self._refusals.values()), self._where, "the operators of the documentation's list")
+            if not is_check(node) and any(name in self._used for name in node.results):
+                with self._refusals.collected(_called(node), _kind(node)):
+                    self._translate(node)
+        if self._refusals.found:
+            raise self._refusals.error(self._where, "the operators of the documentation's list")
         outputs = [self._output(name) for name in self._graph.outputs]
         if not outputs:
             raise UnsupportedError("a model without results", where=self._where)
-        kept = self._draft.needed([*inputs, *outputs])
-        names = self._names(kept)
-        nodes = tuple(
-            NetworkNode(
-                names[number],
-                node.layer,
-                tuple(names[k] for k in node.inputs),
-                _source(node, self._origins[node.origin]),
-                order=node.order,
-                inner=node.inner,
-            )
-            for number, node in enumerate(self._draft.nodes)
-            if number in kept
-        )
-        return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs))
+        names = self._names(self._draft.needed([*inputs, *outputs]))
+        return self._draft.network(names, inputs, outputs)
 
     def _input(self, spec: InputSpec) -> int:
         open_axes = [axis for axis, size in enumerate(spec.sizes) if size is None]
@@ -164,67 +151,42 @@ class _Reading:
                 accepted="inputs whose first axis counts samples",
             )
         dims = tuple(1 if size is None or axis == batch.axis else size for axis, size in enumerate(spec.sizes))
-        shape = checked_elements(sample_shape(dims, batch))
-        if not shape:
-            raise UnsupportedError(
-                "an input of scalars",
-                where=self._where,
-                accepted="shapes with at least one axis",
-                remedy="give the input the shape (1,)",
-            )
-        origin = Node(spec.name, "", {}, (spec.name,), Module("", "", ""))
-        number = self._draft.add(Emitted(Input(shape, spec.is_integer), (), self._origin(origin)))
-        self._values[spec.name] = Value(number, shape, batch)
-        return number
+        build = self._builder(Node(spec.name, "", {}, (spec.name,), Module("", "", "")))
+        value = self._values[spec.name] = build.input(dims, batch, kind_of(spec.dtype))
+        return build.number(value)
+
+    def _builder(self, node: Node) -> Builder:
+        """What emits the layers of an operator."""
+        self._origins.append(node)
+        origin = self._draft.begin(_called(node), node.module.kind if node.module.built_in else "")
+        return Builder(self._draft, origin, self._where, self._samples)
 
     def _translate(self, node: Node) -> None:
-        for name in node.results:
-            if name is not None:
-                self._values[name] = Unknown()
+        self._values.update({name: Unknown() for name in node.results if name is not None})
         translation = translation_of(node)
-        behind = any(
-            isinstance(self._values[name], Unknown) and self._values[name] == Unknown() for name in references(node)
-        )
         if translation is None:
-            if self._is_read(node):
-                self._refuse(node, unknown(_called(node), node))
-            return
-        if behind:  # an operator that is refused
-            return
-        build = Builder(self._draft, self._origin(node), self._where, self._samples)
-        call = Call(node, self._values, self._graph.dtypes, build, self._used)
-        try:
-            with np.errstate(all="ignore"):  # what overflows is found where it is used
-                result = translation.read(call)
+            self._refusals.add(unknown(_called(node), node))
+        elif all(self._values[name] != Unknown() for name in references(node)):  # none is refused
+            result = translation.read(Call(node, self._values, self._graph.dtypes, self._builder(node), self._used))
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:
                     self._values[name] = self._consistent(name, value)
-        except UnsupportedError as error:
-            if self._is_read(node):
-                self._refuse(node, refused(_called(node), _kind(node), error))
-
-    def _is_read(self, node: Node) -> bool:
-        return any(name in self._used for name in node.results)
-
-    def _refuse(self, node: Node, refusal: Refusal) -> None:
-        self._refusals.setdefault((refusal.name, refusal.reason), refusal)
 
     def _consistent(self, name: str, value: Item) -> Item:
         """``value``, if its axes are what the file says that torch computed."""
         sizes = self._graph.sizes.get(name)
         if not isinstance(value, Value) or sizes is None:
             return value
-        wanted = list(sizes)
-        dims: list[int | None] = list(value.dims)
-        if value.batch is not None and len(wanted) == len(dims):
-            count = value.dims[value.batch.axis] * (self._samples or 0)
-            dims[value.batch.axis] = wanted[value.batch.axis] = None if self._samples is None else count
-            if self._samples is not None:
-                wanted[value.batch.axis] = sizes[value.batch.axis]
-        if wanted != dims:
+        found: list[int | None] = list(value.sizes(self._samples or 1))
+        if value.batch is not None and len(sizes) == len(found):
+            # Of a mask torch does not say how much it picks.
+            found = [None if size is None else own for size, own in zip(sizes, found, strict=True)]
+            if self._samples is None:
+                found[value.batch.axis] = sizes[value.batch.axis]
+        if found != list(sizes):
             raise ModelFileError(
-                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(dims)}", where=self._where
+                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(found)}", where=self._where
             )
         return value
 
@@ -246,15 +208,7 @@ class _Reading:
                 where=self._where,
                 accepted="an axis of its own for the batch",
             )
-        if isinstance(value.node, int):
-            return value.node
-        origin = Node(name, "", {}, (name,), Module("", "", ""))
-        return self._draft.add(Emitted(Constant(value.node), (), self._origin(origin)))
-
-    def _origin(self, node: Node) -> int:
-        """The number of a node, for what is emitted for it."""
-        self._origins.append(node)
-        return len(self._origins) - 1
+        return self._builder(Node(name, "", {}, (name,), Module("", "", ""))).number(value)
 
     def _names(self, kept: Sequence[int]) -> dict[int, str]:
         """A name for each node that is kept.
@@ -291,13 +245,14 @@ class _Reading:
         origin = self._origins[nodes[rest[0]].origin]
         several = len({nodes[k].origin for k in rest}) > 1
         proper = [k for k in rest if not isinstance(nodes[k].layer, _WIRING)] or rest
-        ends = self._ends(rest, [k for k in proper if not nodes[k].suffix])
-        main = ends[-1] if ends else proper[-1] if origin.module.built_in else None
+        plain = [k for k in rest if not nodes[k].suffix]
+        ends = self._ends(rest, [k for k in plain if k in proper])
+        main = ends[-1] if ends else next(reversed(proper if origin.module.built_in else plain), None)
         name = names.take(_called(origin))
         for number in rest:
-            parts = (_operator(self._origins[nodes[number].origin]) if several else "", nodes[number].suffix)
-            suffix = "_".join(filter(None, parts))
-            found[number] = name if number == main else names.take(f"{name}_{suffix}" if suffix else name)
+            operator = _operator(self._origins[nodes[number].origin]) if several else ""
+            wanted = joined_names(name, operator, nodes[number].suffix)
+            found[number] = name if number == main else names.take(wanted)
 
     def _ends(self, members: Sequence[int], proper: Sequence[int]) -> list[int]:
         """Those of ``proper`` that no other depends on within ``members``; of several, those with weights come last."""
@@ -323,6 +278,15 @@ def _samples(graph: Graph, where: str) -> int | None:
     return samples
 
 
+def _needed(graph: Graph) -> frozenset[str]:
+    """The values that the results depend on."""
+    needed = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.results):
+            needed.update(references(node))
+    return frozenset(needed)
+
+
 def _operator(node: Node) -> str:
     """The operator's name as users write it."""
     return node.name.rpartition(".")[2].strip("_") or node.name
@@ -337,8 +301,3 @@ def _called(node: Node) -> str:
 
 def _kind(node: Node) -> str:
     return f"{node.module.kind}, {_operator(node)}" if node.module.built_in else _operator(node)
-
-
-def _source(node: Emitted, origin: Node) -> str:
-    """The module's class; of what is computed otherwise our name."""
-    return origin.module.kind if origin.module.built_in and not node.suffix else node.layer.kind

@@ -13,9 +13,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Value
+from bitsmith.frontends.ops.selection import select
+from bitsmith.frontends.ops.shape import unsqueeze
 from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, Unknown
-from bitsmith.frontends.torch.selection import picked
-from bitsmith.frontends.torch.shape import with_axis
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.merge import Concatenate
@@ -39,7 +39,9 @@ class _Stack:
         """The initial states of a cell; none stand for zeros."""
         if all(x.constant is not None and not bool(np.any(x.constant)) for x in self.initial):
             return ()
-        return tuple(picked(self.call, x, 0, number, f"{place}initial{k or ''}") for k, x in enumerate(self.initial))
+        return tuple(
+            select(self.call.build.within(f"{place}initial{k or ''}"), x, 0, number) for k, x in enumerate(self.initial)
+        )
 
     def results(self, x: Value) -> tuple[Value | Unknown, ...]:
         """The sequence of the last layer, and the last states of all."""
@@ -75,7 +77,7 @@ class _Stack:
         if not states:
             return Unknown()
         if len(states) == 1:
-            return with_axis(self.call, states[0], 0)
+            return unsqueeze(self.call.build, states[0], [0])
         return replace(self.call.build.emit(Stack(0), *states, suffix=suffix), batch=Batch(1))
 
 

@@ -35,7 +35,7 @@ def _along(inside: Inside, *ranks: int, indices: bool = False) -> Callable[[Call
 
 def _taps(call: Call, size: Axes, strides: Axes) -> Taps:
     """Windows; ``strides`` if none are given."""
-    rank, padding = len(size), call.argument("padding")
+    rank, padding = len(size), call.get("padding")
     if padding in ("same", "valid"):
         pairs: Pairs | Same = Same.AFTER if padding == "same" else ((0, 0),) * rank
     else:
@@ -84,7 +84,7 @@ def _resized(layer: Resize, call: Call, x: Value, *multiples: int) -> Value:
     *old, _ = x.item
     if call.given("output_size"):
         return call.build.each(replace(layer, sizes=_output_size(call, x)), x)
-    given = call.argument("scale_factors")
+    given = call.get("scale_factors")
     factors = [value for value in given if isinstance(value, int | float)] if isinstance(given, tuple) else []
     sizes, scales = spatial.scaled(old, factors)
     axes = zip(old, sizes, scales, strict=False)

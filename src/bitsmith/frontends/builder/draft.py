@@ -1,0 +1,111 @@
+"""All layers that have been emitted for a model, and the network that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bitsmith.frontends.builder.names import UniqueNames, joined_names
+from bitsmith.frontends.builder.value import Value
+from bitsmith.layers.axis_order import Order
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.network import Network, NetworkNode
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """An operator of the model: its ``name``, which no other has, and its ``kind`` in reports; empty for the layer's own."""
+
+    name: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
+
+    ``source`` is what it is called in reports; by default its origin's kind or, with a suffix, its own. ``order`` and ``inner``
+    are those of the network's node.
+    """
+
+    layer: Layer
+    inputs: tuple[int, ...]
+    origin: int
+    suffix: str = ""
+    label: str = ""
+    source: str = ""
+    order: Order | None = None
+    inner: bool = False
+
+
+@dataclass(slots=True)
+class Draft:
+    """All layers so far, by number; ``operands`` has the values that each reads."""
+
+    nodes: list[Emitted] = field(default_factory=list)
+    operands: list[tuple[Value, ...]] = field(default_factory=list)
+    constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
+    origins: list[Origin] = field(default_factory=list)
+
+    def begin(self, name: str, kind: str = "") -> int:
+        """The number of a new operator."""
+        self.origins.append(Origin(name, kind))
+        return len(self.origins) - 1
+
+    def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
+        """The number of a new node."""
+        self.nodes.append(node)
+        self.operands.append(operands)
+        return len(self.nodes) - 1
+
+    def back_to(self, count: int) -> None:
+        """Forget all but the first ``count`` nodes."""
+        del self.nodes[count:], self.operands[count:]
+        self.constants = {key: entry for key, entry in self.constants.items() if entry[1] < count}
+
+    def needed(self, wanted: Sequence[int]) -> list[int]:
+        """The numbers of the nodes that ``wanted`` depend on, and their own, in order."""
+        needed = set(wanted)
+        for number in range(len(self.nodes) - 1, -1, -1):
+            if number in needed:
+                needed.update(self.nodes[number].inputs)
+        return sorted(needed)
+
+    def named(self, kept: Sequence[int], names: UniqueNames) -> dict[int, str]:
+        """A name for each node that is kept: that of its operator, which ``names`` has given away, with the node's suffix."""
+        found: dict[int, str] = {}
+        used: set[str] = set()
+        for number in kept:
+            node = self.nodes[number]
+            own = self.origins[node.origin].name
+            wanted = node.label or joined_names(own, node.suffix)
+            found[number] = wanted if wanted == own and own not in used else names.take(wanted)
+            used.add(found[number])
+        return found
+
+    def network(
+        self,
+        names: Mapping[int, str],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        name: str = "model",
+        notes: tuple[str, ...] = (),
+    ) -> Network:
+        """The network of the nodes that have names."""
+        nodes = tuple(
+            NetworkNode(
+                names[number],
+                node.layer,
+                tuple(names[k] for k in node.inputs),
+                self._source(node),
+                order=node.order,
+                inner=node.inner,
+            )
+            for number, node in enumerate(self.nodes)
+            if number in names
+        )
+        return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs), name, notes)
+
+    def _source(self, node: Emitted) -> str:
+        kind = "" if node.suffix else self.origins[node.origin].kind
+        return node.source or kind or node.layer.kind

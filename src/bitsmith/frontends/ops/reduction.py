@@ -1,0 +1,126 @@
+"""Reductions over axes: sums, extremes, spreads, norms and truths, the places of extremes, and running sums.
+
+Axes are the model's. Reduced ones disappear, unless ``keepdims`` leaves them with size 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant
+from bitsmith.frontends.ops.arithmetic import Unary, absolute, subtract
+from bitsmith.frontends.ops.logic import truth
+from bitsmith.frontends.ops.selection import flip
+from bitsmith.layers.power import Logarithm, Power
+from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
+from bitsmith.layers.shape import Gather
+
+EXTREMES = (Reduction.MAX, Reduction.MIN)
+SUMS = (Reduction.SUM, Reduction.PROD)
+
+
+@dataclass(frozen=True, slots=True)
+class Reducer:
+    """A reduction, what is done to the elements ``before`` it, and to its result ``after``; ``becomes`` is for documentation."""
+
+    reduction: Reduction
+    becomes: str = "Reduce"
+    before: Unary | None = None
+    after: Unary | None = None
+
+    def of(self, build: Builder, x: Value, dims: Sequence[int] = (), keepdims: bool = False) -> Value:
+        """``x`` reduced over the axes ``dims``; none stand for all.
+
+        Raises:
+            MixedSamplesError: the batch axis is among them.
+        """
+        if not dims and x.batch is not None:
+            raise MixedSamplesError(
+                "a reduction over all axes, the batch included", accepted="axes within a sample", remedy="name the axes"
+            )
+        counted = sorted({x.counted(dim) for dim in dims}) or range(x.rank)
+        axes = tuple(x.axis(dim) for dim in counted)
+        x = x if self.before is None else self.before(build.within("elements"), x)
+        if axes:
+            layer = Reduce(self.reduction, axes, keepdims)
+            y = build.emit(layer, x, suffix="reduced" if self.after else "", kind=self._kind(x.kind))
+            x = replace(y, batch=_after(x.batch, counted, keepdims))
+        return x if self.after is None else self.after(build, x)
+
+    def _kind(self, kind: Kind) -> Kind:
+        """The result's kind: extremes are elements, and sums count truths."""
+        if self.reduction in EXTREMES:
+            return kind
+        return Kind.INTEGER if self.reduction in SUMS and kind is not Kind.REAL else Kind.REAL
+
+
+def _after(batch: Batch | None, dims: Sequence[int], keepdims: bool) -> Batch | None:
+    """Where the batch is once ``dims`` are reduced."""
+    return batch if batch is None or keepdims else batch.at(batch.axis - sum(dim < batch.axis for dim in dims))
+
+
+REDUCERS: dict[str, Reducer] = {
+    "sum": Reducer(Reduction.SUM),
+    "mean": Reducer(Reduction.MEAN),
+    "max": Reducer(Reduction.MAX),
+    "min": Reducer(Reduction.MIN),
+    "prod": Reducer(Reduction.PROD),
+    "var": Reducer(Reduction.VARIANCE),
+    "std": Reducer(Reduction.DEVIATION),
+    "logsumexp": Reducer(Reduction.LOG_SUM_EXP),
+    "l1": Reducer(Reduction.SUM, "Absolute and Reduce", absolute),
+    "l2": Reducer(Reduction.NORM),
+    "greatest_size": Reducer(Reduction.MAX, "Absolute and Reduce", absolute),
+    "least_size": Reducer(Reduction.MIN, "Absolute and Reduce", absolute),
+    "sum_square": Reducer(Reduction.SUM, "Power and Reduce", lambda build, x: build.emit(Power(2.0), x, kind=x.kind)),
+    "log_sum": Reducer(Reduction.SUM, "Reduce and Logarithm", after=lambda build, x: build.emit(Logarithm(), x)),
+    "any": Reducer(Reduction.MAX, "Comparison and Reduce", truth),
+    "all": Reducer(Reduction.MIN, "Comparison and Reduce", truth),
+}
+"""Reductions by names that the frameworks' vocabularies share."""
+
+_NORMS = {1.0: "l1", 2.0: "l2", math.inf: "greatest_size", -math.inf: "least_size"}
+
+
+def norm(
+    build: Builder, x: Value, dims: Sequence[int], keepdims: bool, order: float = 2.0, *, of_matrix: bool = False
+) -> Value:
+    """The norm of all elements along ``dims`` as one vector; ``of_matrix`` if a framework means that of a matrix."""
+    if of_matrix or order not in _NORMS:
+        raise UnsupportedError(
+            f"the norm of order {order:g} over {len(dims)} axes",
+            accepted="the root of the sum of squares; over one axis 1, 2, inf and -inf",
+        )
+    return REDUCERS[_NORMS[order]].of(build, x, dims, keepdims)
+
+
+def extreme_index(
+    build: Builder, x: Value, dim: int | None, keepdims: bool, *, least: bool = False, last: bool = False
+) -> Value:
+    """The number of the greatest (or ``least``) element along an axis: the first such one, or the ``last``."""
+    if dim is None:
+        raise MixedSamplesError(
+            "an index among all elements, the batch included",
+            accepted="an index along one axis",
+            remedy="flatten each sample first, and name the axis",
+        )
+    axis = x.axis(dim)
+    if last:
+        x = build.emit(Gather(tuple(range(x.shape[axis]))[::-1], axis), x, suffix="turned", kind=x.kind)
+    layer = ArgMax(axis, keepdims, least)
+    y = build.emit(layer, x, suffix="from_end" if last else "", kind=Kind.INTEGER)
+    y = replace(y, batch=_after(x.batch, (x.counted(dim),), keepdims))
+    return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0)) if last else y
+
+
+def running_sum(build: Builder, x: Value, dim: int, *, exclusive: bool = False, backwards: bool = False) -> Value:
+    """Each element of an axis plus all before it, or without itself if ``exclusive``; ``backwards`` plus all after it."""
+    layer = CumulativeSum(x.axis(dim))
+    first = flip(build, x, [dim], "turned") if backwards else x
+    total = build.emit(layer, first, suffix="sum" if exclusive or backwards else "", kind=x.kind)
+    total = flip(build, total, [dim], "back" if exclusive else "") if backwards else total
+    return subtract(build, total, x) if exclusive else total
