@@ -11,7 +11,6 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, integers
 from bitsmith.frontends.onnx.fold import reshaped, shape_slice, slices, split_sizes
-from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, floats
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.ops.reduction import running_sum
@@ -159,21 +158,13 @@ def _tile(call: Call) -> Value:
 
 
 def _shape(call: Call) -> Known:
-    x = call.required(0)
-    if isinstance(x, Known):
-        raise UnsupportedError("the shape of a constant that depends on the number of samples")
-    return _together([np.array(shape_slice(call.attributes, x.sizes(n)), dtype=np.int64) for n in call.build.counts])
+    x = call.tensor(0)
+    return Known.of([np.array(shape_slice(call.attributes, x.sizes(n)), dtype=np.int64) for n in call.build.counts])
 
 
 def _size(call: Call) -> Known:
     x = call.tensor(0)
-    return _together([np.array(math.prod(x.sizes(n)), dtype=np.int64) for n in call.build.counts])
-
-
-def _together(arrays: list[Array]) -> Known:
-    """One array where they are all the same."""
-    same = all(np.array_equal(array, arrays[0]) for array in arrays)
-    return Known(tuple(arrays[:1] if same else arrays))
+    return Known.of([np.array(math.prod(x.sizes(n)), dtype=np.int64) for n in call.build.counts])
 
 
 def _trilu(call: Call) -> Value:

@@ -35,6 +35,8 @@ def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = ""
     ranges = [range(size) for size in x.shape]
     for dim, taken in picked.items():
         ranges[x.axis(dim)] = taken
+    if x.constant is not None:
+        return replace(x, node=x.constant[np.ix_(*ranges)], shape=tuple(map(len, ranges)))
     if not all(ranges):
         raise UnsupportedError("a slice without elements", accepted="one or more")
     if all(taken == range(size) for taken, size in zip(ranges, x.shape, strict=True)):
