@@ -10,7 +10,6 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, integers
-from bitsmith.frontends.onnx.fold import reshaped, shape_slice, slices, split_sizes
 from bitsmith.frontends.onnx.values import Known, Operand, floats
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.ops.reduction import running_sum
@@ -43,14 +42,15 @@ def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
 
 
 def _reshape(call: Call) -> Value:
-    x, allow_zero = call.tensor(0), call.attributes.flag("allowzero", False)
-    pairs = zip(call.build.sizes(x), _lists(call, 1, "the shape"), strict=True)
-    try:
-        return _viewed(call, x, [reshaped(sizes, wanted, allow_zero=allow_zero) for sizes, wanted in pairs])
-    except (ValueError, IndexError) as error:
-        raise UnsupportedError(
-            f"a reshape that does not fit: {error}", remedy="export the model with a batch of size 1, or of open size"
-        ) from error
+    x, shapes = call.tensor(0), _lists(call, 1, "the shape")
+    if not call.attributes.flag("allowzero", False):
+        shapes = [_copied(*pair) for pair in zip(call.build.sizes(x), shapes, strict=True)]
+    return _viewed(call, x, shapes)
+
+
+def _copied(sizes: Shape, wanted: Shape) -> Shape:
+    """``wanted``, of which 0 stands for the size of the same axis before."""
+    return tuple(sizes[k] if size == 0 and k < len(sizes) else size for k, size in enumerate(wanted))
 
 
 def _flatten(call: Call) -> Value:
@@ -80,28 +80,27 @@ def _slice(call: Call) -> Value:
         axes, steps = call.integers(3, "the axes"), call.integers(4, "the steps")
     axes = tuple(range(len(start))) if axes is None else axes
     steps = (1,) * len(start) if steps is None else steps
+    if {len(stop), len(axes), len(steps)} != {len(start)} or 0 in steps:
+        raise ModelFileError("a slice whose lists do not fit, or with a step of 0", where=call.attributes.where)
     picked: dict[int, range] = {}
-    for sizes in call.build.sizes(x):
-        try:
-            picked = slices(start, stop, axes, steps, sizes)
-        except ValueError as error:
-            raise ModelFileError(f"Slice: {error}", where=call.attributes.where) from error
-        if x.batch is not None:
-            every = range(sizes[x.batch.axis])
-            if picked.pop(x.batch.axis, every) != every:
-                raise MixedSamplesError("picks some of the samples")
+    for first, last, axis, step in zip(start, stop, axes, steps, strict=True):
+        dim = x.counted(axis)
+        every = [range(sizes[dim]) for sizes in call.build.sizes(x)]
+        taken = [one[first:last:step] for one in every]
+        if x.batch is None or dim != x.batch.axis:
+            picked[dim] = taken[0]
+        elif taken != every:
+            raise MixedSamplesError("picks some of the samples")
     return selection.part(call.build, x, picked)
 
 
 def _split(call: Call) -> tuple[Value, ...]:
-    x, axis = call.tensor(0), call.attributes.integer("axis", 0)
-    parts = call.attributes.integer("num_outputs", len(call.wanted))
-    if parts != len(call.wanted):
-        raise call.attributes.wrong("num_outputs", f"the number of results, {len(call.wanted)}")
-    try:
-        lengths = split_sizes(x.shape[x.axis(axis)], parts, call.listed("split", 1, 13))
-    except ValueError as error:
-        raise ModelFileError(f"Split: {error}", where=call.attributes.where) from error
+    x, axis, parts = call.tensor(0), call.attributes.integer("axis", 0), len(call.wanted)
+    if call.attributes.integer("num_outputs", parts) != parts:
+        raise call.attributes.wrong("num_outputs", f"the number of results, {parts}")
+    size, lengths = x.shape[x.axis(axis)], call.listed("split", 1, 13)
+    each = -(-size // max(parts, 1))
+    lengths = (*(each,) * (parts - 1), size - each * (parts - 1)) if lengths is None else lengths
     return selection.split(call.build, x, axis, lengths, lambda number: str(number or ""))
 
 
@@ -157,8 +156,9 @@ def _tile(call: Call) -> Value:
 
 
 def _shape(call: Call) -> Known:
-    x = call.tensor(0)
-    return Known.of([np.array(shape_slice(call.attributes, sizes), dtype=np.int64) for sizes in call.build.sizes(x)])
+    shapes = call.build.sizes(call.tensor(0))
+    start, end = call.attributes.integer("start", 0), call.attributes.integer("end", len(shapes[0]))
+    return Known.of([np.array(sizes[start:end], dtype=np.int64) for sizes in shapes])
 
 
 def _size(call: Call) -> Known:
