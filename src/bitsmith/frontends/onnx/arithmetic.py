@@ -15,6 +15,7 @@ from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.ir.ops import Relation
+from bitsmith.layers.elementwise import Whole
 
 _AFFINE = "or BatchNormalization with a constant"
 
@@ -45,6 +46,13 @@ def binary(make: arithmetic.Binary, becomes: str) -> Translation:
         return make(call.build, call.tensor(0), call.tensor(1))
 
     return Translation(read, becomes)
+
+
+def _divide(call: Call) -> Value:
+    x, y = call.tensor(0), call.tensor(1)
+    call.attributes.ignore("broadcast")
+    known = x.is_trained and y.is_trained and arithmetic.common_kind(x, y) is Kind.INTEGER
+    return arithmetic.divide(call.build, x, y, Whole.TRUNC if known else None)
 
 
 def _several(make: arithmetic.Several, becomes: str) -> Translation:
@@ -114,7 +122,7 @@ ARITHMETIC: dict[str, Translation] = {
     "Add": binary(arithmetic.add, f"Add, {_AFFINE}"),
     "Sub": binary(arithmetic.subtract, f"Subtract, {_AFFINE}"),
     "Mul": binary(arithmetic.multiply, f"Multiply, {_AFFINE}"),
-    "Div": binary(arithmetic.divide, f"Divide, {_AFFINE}"),
+    "Div": Translation(_divide, f"Divide, {_AFFINE}"),
     "Pow": binary(arithmetic.power, "Power or Activation"),
     "Sum": _several(arithmetic.total, "Add"),
     "Mean": _several(arithmetic.average, "Average"),

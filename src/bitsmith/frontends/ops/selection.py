@@ -16,12 +16,15 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
 from bitsmith.frontends.ops.arithmetic import common_kind
 from bitsmith.frontends.ops.shape import expand, unsqueeze
-from bitsmith.layers.layer import Shape
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
 
 Indices: TypeAlias = npt.NDArray[np.generic]
 Places: TypeAlias = npt.NDArray[np.int64]
+
+MAX_INDICES = 1 << 20
+"""Most elements that are picked one by one."""
 
 MAX_RESULTS = 1024
 """Most parts of one tensor."""
@@ -32,6 +35,8 @@ def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = ""
     ranges = [range(size) for size in x.shape]
     for dim, taken in picked.items():
         ranges[x.axis(dim)] = taken
+    if x.constant is not None:
+        return replace(x, node=x.constant[np.ix_(*ranges)], shape=tuple(map(len, ranges)))
     if not all(ranges):
         raise UnsupportedError("a slice without elements", accepted="one or more")
     if all(taken == range(size) for taken, size in zip(ranges, x.shape, strict=True)):
@@ -70,6 +75,8 @@ def take(build: Builder, x: Value, dim: int, indices: Indices) -> Value:
 def _counted(indices: Indices, size: int) -> Places:
     """Indices of an axis, counted from the front."""
     found = indices.astype(np.int64)
+    if found.size > MAX_INDICES:
+        raise UnsupportedError(f"{found.size} indices", accepted=f"at most {MAX_INDICES}")
     if not found.size or bool(np.any((found != indices) | (found < -size) | (found >= size))):
         raise UnsupportedError(
             f"indices {indices.ravel()[:8].tolist()} of an axis of {size} elements", accepted=f"integers below {size}"
@@ -175,11 +182,19 @@ def stack(build: Builder, values: Sequence[Value], dim: int) -> Value:
     return replace(build.emit(Stack(axis), *values, kind=common_kind(*values)), batch=moved)
 
 
-def triangle(build: Builder, x: Value, diagonal: int, *, upper: bool) -> Value:
-    """``x``, with 0 below (or above) a diagonal of its last two axes."""
+def lower_triangle(build: Builder, x: Value, diagonal: int) -> Value:
+    """``x``, with 0 above a diagonal of its last two axes."""
+    return _kept(build, x, np.tril, diagonal)
+
+
+def upper_triangle(build: Builder, x: Value, diagonal: int) -> Value:
+    """``x``, with 0 below a diagonal of its last two axes."""
+    return _kept(build, x, np.triu, diagonal)
+
+
+def _kept(build: Builder, x: Value, keep: Callable[[Floats, int], Floats], diagonal: int) -> Value:
     shape = (x.shape[x.axis(-2)], x.shape[x.axis(-1)])
-    diagonal = max(min(diagonal, max(shape)), -max(shape))
-    kept = (np.triu if upper else np.tril)(np.ones(shape), diagonal)
+    kept = keep(np.ones(shape), max(min(diagonal, max(shape)), -max(shape)))
     if x.constant is None:
         return build.emit(Multiply(), x, constant(kept), kind=x.kind)
     return replace(x, node=np.where(kept != 0.0, x.constant, 0.0))
@@ -248,6 +263,8 @@ def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Va
 def _at(x: Value, dim: int, indices: Sequence[Indices]) -> tuple[Places, int, Batch | None]:
     """Places that constant indices of the axes from ``dim`` on mean, the number of axes up to these, and the result's batch."""
     axes = [x.axis(axis) for axis in range(dim, dim + len(indices))]
+    if not axes:
+        raise UnsupportedError("places of no axis", accepted="an index for one axis or more")
     try:
         found = [np.asarray(one, dtype=np.int64) for one in np.broadcast_arrays(*indices)]
     except ValueError as error:
@@ -271,7 +288,7 @@ def with_index(build: Builder, x: Value, dim: int, indices: Sequence[Indices], n
         x = build.per_sample(x, new.batch)
     places, count, batch = _at(x, dim, indices)
     like = Value(-1, (*places.shape, *x.shape[count:]), batch)
-    new = expand(build.within("updates"), new, [like.sizes(n) for n in build.counts])
+    new = expand(build.within("updates"), new, build.sizes(like))
     return _with_rows(build, x, places, count, build.aligned(like, new)[1])
 
 
