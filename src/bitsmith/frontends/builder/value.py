@@ -231,7 +231,7 @@ def through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int
             raise UnsupportedError(
                 f"shape {before.sizes(count)} as {shape}",
                 accepted="as many elements",
-                remedy="" if before.batch is None else "export the model with a batch of size 1, or of open size",
+                remedy="export the model with a batch of size 1, or of open size",
             )
     first = after[0]
     if before.batch is None:

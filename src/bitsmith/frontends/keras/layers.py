@@ -10,13 +10,12 @@ from bitsmith.frontends.files.json import Json, is_integer, shown
 from bitsmith.frontends.keras.activations import activated, elu, leaky_relu, read_activation, relu, thresholded_relu
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation, checked_size, unary
-from bitsmith.frontends.keras.convolution import CONVOLUTIONS
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.embedding import EMBEDDINGS
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
-from bitsmith.frontends.keras.pooling import POOLING
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
+from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
@@ -164,10 +163,9 @@ LAYERS: dict[str, Translation] = {
     ),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Dot"),
-    **CONVOLUTIONS,
+    **SPATIAL,
     **EMBEDDINGS,
     **NORMALIZATIONS,
-    **POOLING,
     **RECURRENT,
     "TimeDistributed": time_distributed(lambda name: LAYERS.get(name)),
     **ATTENTION,

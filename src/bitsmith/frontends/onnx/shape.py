@@ -42,15 +42,13 @@ def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
 
 
 def _reshape(call: Call) -> Value:
-    x, shapes = call.tensor(0), _lists(call, 1, "the shape")
-    if not call.attributes.flag("allowzero", False):
-        shapes = [_copied(*pair) for pair in zip(call.build.sizes(x), shapes, strict=True)]
+    x, allow_zero = call.tensor(0), call.attributes.flag("allowzero", False)
+    shapes = []
+    for sizes, wanted in zip(call.build.sizes(x), _lists(call, 1, "the shape"), strict=True):
+        copied = {k: size for k, size in enumerate(sizes) if not allow_zero}
+        target = [copied.get(k, 0) if size == 0 else size for k, size in enumerate(wanted)]
+        shapes.append(shape.completed(target, math.prod(sizes)))
     return _viewed(call, x, shapes)
-
-
-def _copied(sizes: Shape, wanted: Shape) -> Shape:
-    """``wanted``, of which 0 stands for the size of the same axis before."""
-    return tuple(sizes[k] if size == 0 and k < len(sizes) else size for k, size in enumerate(wanted))
 
 
 def _flatten(call: Call) -> Value:
@@ -80,27 +78,27 @@ def _slice(call: Call) -> Value:
         axes, steps = call.integers(3, "the axes"), call.integers(4, "the steps")
     axes = tuple(range(len(start))) if axes is None else axes
     steps = (1,) * len(start) if steps is None else steps
-    if {len(stop), len(axes), len(steps)} != {len(start)} or 0 in steps:
-        raise ModelFileError("a slice whose lists do not fit, or with a step of 0", where=call.attributes.where)
+    if not len(start) == len(stop) == len(axes) == len(steps) or 0 in steps:
+        raise ModelFileError("slices that do not fit each other", where=call.attributes.where)
+    named = list(zip([x.counted(axis) for axis in axes], map(slice, start, stop, steps), strict=True))
     picked: dict[int, range] = {}
-    for first, last, axis, step in zip(start, stop, axes, steps, strict=True):
-        dim = x.counted(axis)
-        every = [range(sizes[dim]) for sizes in call.build.sizes(x)]
-        taken = [one[first:last:step] for one in every]
-        if x.batch is None or dim != x.batch.axis:
-            picked[dim] = taken[0]
-        elif taken != every:
-            raise MixedSamplesError("picks some of the samples")
+    for sizes in call.build.sizes(x):
+        picked = {axis: range(sizes[axis])[part] for axis, part in named}
+        if x.batch is not None:
+            every = range(sizes[x.batch.axis])
+            if picked.pop(x.batch.axis, every) != every:
+                raise MixedSamplesError("picks some of the samples")
     return selection.part(call.build, x, picked)
 
 
 def _split(call: Call) -> tuple[Value, ...]:
-    x, axis, parts = call.tensor(0), call.attributes.integer("axis", 0), len(call.wanted)
-    if call.attributes.integer("num_outputs", parts) != parts:
-        raise call.attributes.wrong("num_outputs", f"the number of results, {parts}")
-    size, lengths = x.shape[x.axis(axis)], call.listed("split", 1, 13)
-    each = -(-size // max(parts, 1))
-    lengths = (*(each,) * (parts - 1), size - each * (parts - 1)) if lengths is None else lengths
+    x, axis = call.tensor(0), call.attributes.integer("axis", 0)
+    parts = call.attributes.integer("num_outputs", len(call.wanted))
+    if parts != len(call.wanted):
+        raise call.attributes.wrong("num_outputs", f"the number of results, {len(call.wanted)}")
+    size = x.shape[x.axis(axis)]
+    each = -(-size // parts)
+    lengths = call.listed("split", 1, 13) or (*[each] * (parts - 1), size - each * (parts - 1))
     return selection.split(call.build, x, axis, lengths, lambda number: str(number or ""))
 
 
@@ -156,9 +154,9 @@ def _tile(call: Call) -> Value:
 
 
 def _shape(call: Call) -> Known:
-    shapes = call.build.sizes(call.tensor(0))
-    start, end = call.attributes.integer("start", 0), call.attributes.integer("end", len(shapes[0]))
-    return Known.of([np.array(sizes[start:end], dtype=np.int64) for sizes in shapes])
+    x = call.tensor(0)
+    part = slice(call.attributes.integer("start", 0), call.attributes.integer("end", x.rank))
+    return Known.of([np.array(sizes[part], dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _size(call: Call) -> Known:
