@@ -202,6 +202,12 @@ def test_exact(name: str) -> None:
     assert_agrees(PLACES[name])
 
 
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_local_response_normalization(size: int) -> None:
+    lrn = node("LRN", "x", "y", size=size, alpha=0.5, beta=0.75, bias=2.0)
+    assert_agrees(graph([lrn], {"x": [N, 5, 3, 2]}, "y"), exact=False)
+
+
 def test_norms_of_sizes() -> None:
     assert_agrees(graph([node("LpNormalization", "x", "y", p=1)], {"x": [N, 5]}, "y"), exact=False)
 

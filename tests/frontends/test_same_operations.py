@@ -277,6 +277,18 @@ CASES: dict[str, Case] = {
         [node("ReduceL1", "x", "y", axes=[2], keepdims=0)],
         lambda x: ops.norm(x, ord=1, axis=-1),
     ),
+    "responses of neighbors": Case(
+        lambda x: x / (2.0 + x**2 @ (0.5 / 3.0 * np.tri(4, k=1) * np.tri(4, k=1).T)) ** 0.75,
+        lambda x: functional.local_response_norm(x.mT, 3, 0.5, 0.75, 2.0).mT,
+        [
+            node("Transpose", "x", "t", perm=[0, 2, 1]),
+            node("Unsqueeze", "t a", "u"),
+            node("LRN", "u", "r", size=3, alpha=0.5, beta=0.75, bias=2.0),
+            node("Squeeze", "r a", "s"),
+            node("Transpose", "s", "y", perm=[0, 2, 1]),
+        ],
+        held={"a": np.array([3])},
+    ),
     "places of extremes": Case(
         lambda x: x.argmax(-1) + 2.0 * x.argmin(-1),
         lambda x: x.argmax(-1) + 2.0 * x.argmin(-1),

@@ -53,6 +53,7 @@ LINES: dict[str, Any] = {
     "zero_pad": nn.ZeroPad1d((1, 2)),
     "replicate": nn.ReplicationPad1d(2),
     "crop": lambda x: functional.pad(x, (-1, 2), value=0.5),
+    "responses": nn.LocalResponseNorm(3, alpha=0.5, k=2.0),
 }
 
 IMAGES: dict[str, Any] = {
@@ -167,6 +168,7 @@ ARITHMETIC: dict[str, Any] = {
     "erf": lambda x, y: torch.erf(x),
     "division": lambda x, y: torch.div(x, 0.5, rounding_mode="floor"),
     "norm": lambda x, y: functional.normalize(x, dim=2),
+    "norm_of_sizes": lambda x, y: functional.normalize(x, p=1.0, dim=2),
 }
 
 SHAPES: dict[str, Any] = {

@@ -89,7 +89,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     """Attention of so many heads of queries, which share those of keys and values; channels of a key and a value."""
     build, operands = replace(call.build, source=""), {name: _Operand.of(call, x) for name, x in _called(call).items()}
     if len({operand.separate for operand in operands.values()}) != 1:
-        raise ModelFileError(f"attention of shapes {list(call.shapes)}", where=call.where)
+        raise ModelFileError(f"attention of shapes {[x.shape for x in call.values]}", where=call.where)
     if min(heads, shared, size, value_size) < 1:
         raise ModelFileError(
             f"{heads} and {shared} heads of {size} and {value_size} channels",
@@ -122,16 +122,16 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
 
 def _called(call: LayerCall) -> dict[str, Value]:
     """Query, key and value, given by place or by name; a key left out is the value."""
-    given = dict(zip(_OPERANDS, ((one,) for one in call.given.args), strict=False)) | dict(call.given.kwargs)
-    found = {name: ones[0] for name, ones in given.items() if len(ones) == 1 and isinstance(ones[0], Value)}
-    for name, argument in zip(_OPERANDS, call.arguments, strict=False):
-        if argument is not None and argument.value is not None:
-            raise UnsupportedError(f"a constant as {name}", accepted="tensors", remedy="give it by name")
+    given = {name: call.argument(name, position) for position, name in enumerate(_OPERANDS)}
+    found = {name: one for name, one in given.items() if isinstance(one, Value) and not name.endswith("mask")}
     if not {"query", "value"} <= set(found) or len(call.given.args) > len(_OPERANDS):
-        raise ModelFileError(f"called on {len(call.shapes)} tensors", where=call.where, accepted="a query and a value")
-    masks = [name for name in found if name.endswith("mask")]
-    if masks:
-        raise UnsupportedError(f"{masks[0]} is computed", accepted="constant masks, and use_causal_mask")
+        raise ModelFileError(f"called on {len(call.values)} tensors", where=call.where, accepted="a query and a value")
+    others = [name for name, one in given.items() if one is not None and name not in {*found, "attention_mask"}]
+    if others:
+        raise UnsupportedError(
+            f"{', '.join(others)} of a call",
+            accepted="tensors as query, value and key, a constant attention_mask, and use_causal_mask",
+        )
     return {"query": found["query"], "key": found.get("key", found["value"]), "value": found["value"]}
 
 
@@ -157,12 +157,12 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
 
 def _mask(call: LayerCall, query: _Operand) -> Mask:
     """What every head's queries may attend to."""
-    given, causal = call.keywords.get("attention_mask"), _flag(call, "use_causal_mask")
+    given, causal = call.plain("attention_mask", _OPERANDS.index("attention_mask")), _flag(call, "use_causal_mask")
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1
     if len(query.order) > 2 and (given is not None or reach is not None or causal):
         raise UnsupportedError("a mask on attention along several axes", accepted="masks on attention along one axis")
     mask = Mask(reach, 0 if causal else reach)
-    if given is None or isinstance(given, tuple):
+    if given is None:
         return mask
     kept = np.asarray(numbers(given) != 0.0)
     kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
@@ -170,8 +170,8 @@ def _mask(call: LayerCall, query: _Operand) -> Mask:
 
 
 def _flag(call: LayerCall, key: str) -> bool:
-    value = call.keywords.get(key, False)
-    if value not in (True, False):
+    value = call.plain(key)
+    if value not in (True, False, None):
         raise UnsupportedError(f"{key} is {shown(value)}", accepted="true or false")
     return bool(value)
 
@@ -185,14 +185,14 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     weights = [float(values) for values in call.weights(*wanted)]
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
-        return _additive(call, scale, np.full(call.shapes[0][-1:], weights[-1]))
+        return _additive(call, scale, np.full(call.values[0].shape[-1:], weights[-1]))
     query, key, value = _unprojected(call)
     found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
     return _asked(call, found.result, found.weights)
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
-    size = call.shapes[0][-1:]
+    size = call.values[0].shape[-1:]
     (factors,) = call.weights(("scale", size)) if call.config.flag("use_scale", True) else (np.ones(size),)
     return _additive(call, 1.0, factors)
 
@@ -206,9 +206,9 @@ def _additive(call: LayerCall, scale: float, factors: Floats) -> tuple[Value, ..
 def _unprojected(call: LayerCall) -> tuple[Value, Value, Value]:
     """Query, key and value; the call has query, value and perhaps a key."""
     values = call.values
-    if len(call.arguments) != len(values) or len(values) not in (2, 3) or any(x.rank != 3 for x in values):
+    if len(call.given.args) != len(values) or len(values) not in (2, 3) or any(x.rank != 3 for x in values):
         raise UnsupportedError(
-            f"attention of shapes {list(call.shapes)}", accepted="two or three tensors of two axes each"
+            f"attention of shapes {[x.shape for x in values]}", accepted="two or three tensors of two axes each"
         )
     return values[0], values[-1], values[1]
 

@@ -90,15 +90,39 @@ class LayerCall:
     @property
     def x(self) -> Value:
         """The only operand."""
-        checked_size(self.shape, self.where)
+        if len(self.values) != 1 or len(self.given.args) != 1:
+            raise ModelFileError(f"called on {len(self.given.args)} arguments", where=self.where, accepted="one tensor")
         return self.values[0]
 
-    def operands(self, count: int) -> tuple[Value, ...]:
-        """The positional arguments, of which some may be constants."""
-        if len(self.arguments) != count or not self.values:
-            raise UnsupportedError(f"{len(self.arguments)} arguments", accepted=f"{count} tensors or constants")
-        tensors = iter(self.values)
-        return tuple(next(tensors) if values is None else constant_value(values) for values in self.constants)
+    @property
+    def first(self) -> Value:
+        """The first argument."""
+        found = self.argument("x", 0)
+        if not isinstance(found, Value):
+            raise UnsupportedError("a constant as the operand", accepted="a tensor")
+        return found
+
+    def operands(self, count: int | None = None) -> tuple[Value, ...]:
+        """The positional arguments, of which some may be constants but not all; ``count`` is how many there must be."""
+        given = self.given.args
+        if not self.values or (count is not None and len(given) != count):
+            raise UnsupportedError(f"{len(given)} arguments", accepted=f"{count or 'some'} tensors or constants")
+        return tuple(constant_value(numbers(one.value)) if isinstance(one, Constant) else one for one in given)
+
+    def argument(self, name: str, position: int | None = None) -> Value | Json:
+        """A tensor or plain value, given by name or at the position; None if it is left out."""
+        args = () if position is None else self.given.args[position : position + 1]
+        found = args or self.given.kwargs.get(name, ()) or (Constant(None),)
+        if len(found) > 1:
+            raise UnsupportedError(f"{len(found)} values as {name}", accepted="one")
+        return found[0].value if isinstance(found[0], Constant) else found[0]
+
+    def plain(self, name: str, position: int | None = None) -> Json:
+        """An argument that must be a plain value."""
+        found = self.argument(name, position)
+        if isinstance(found, Value):
+            raise UnsupportedError(f"{name} computed from an input", accepted="constants")
+        return found
 
     @property
     def constants(self) -> tuple[Floats | None, ...]:

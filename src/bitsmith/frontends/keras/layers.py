@@ -24,7 +24,6 @@ from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
-from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _MAX_AXES = 32
@@ -114,25 +113,6 @@ def softmax_axis(call: LayerCall) -> int:
     return call.axis(axes[0], checked_size(call.shape, call.where))
 
 
-def _batch_normalization(call: LayerCall) -> Layer:
-    axes = call.config.integers("axis") or (-1,)
-    if len(axes) > 1:
-        raise UnsupportedError(f"batch normalization over the axes {axes}", accepted="one axis")
-    axis = call.axis(axes[0], call.shape)
-    shape = (call.shape[axis],)
-    scaled, centered = call.config.flag("scale", True), call.config.flag("center", True)
-    names = ["gamma"] * scaled + ["beta"] * centered + ["moving mean", "moving variance"]
-    weights = call.weights(*((name, shape) for name in names))
-    mean, variance = weights[-2:]
-    gamma = weights[0] if scaled else np.ones(shape)
-    beta = weights[int(scaled)] if centered else np.zeros(shape)
-    variance = variance + call.config.number("epsilon", 1e-3)
-    if bool(np.any(variance <= 0.0)):
-        raise ModelFileError("the moving variance plus epsilon is not positive", where=call.where)
-    scale = gamma / np.sqrt(variance)
-    return BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis)
-
-
 def _rescaling(call: LayerCall) -> Value:
     offset = ZERO if call.config.get("offset") is None else constant(call.config.constant("offset"))
     return call.build.affine(call.x, constant(call.config.constant("scale")), offset)
@@ -189,7 +169,6 @@ def _dot(call: LayerCall) -> Value:
     return call.build.emit(Dot((x.axis(axes[0]), y.axis(axes[-1]))), x, y)
 
 
-_BATCH_NORMALIZATION = Translation(unary(_batch_normalization), "BatchNormalization")
 _AFFINE = "BatchNormalization, or Multiply and Add"
 _IDENTITY = Translation(lambda call: call.x, "Identity")
 
@@ -209,10 +188,6 @@ LAYERS: dict[str, Translation] = {
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
     "Softmax": Translation(lambda call: softmax(call.build, call.values[0], softmax_axis(call) + 1), "Softmax"),
-    "BatchNormalization": _BATCH_NORMALIZATION,
-    "BatchNormalizationV1": _BATCH_NORMALIZATION,
-    "BatchNormalizationV2": _BATCH_NORMALIZATION,
-    "SyncBatchNormalization": _BATCH_NORMALIZATION,
     "Rescaling": Translation(_rescaling, _AFFINE),
     "Normalization": Translation(_normalization, _AFFINE),
     **dict.fromkeys(

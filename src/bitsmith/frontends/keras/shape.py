@@ -9,8 +9,7 @@ from itertools import pairwise
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import Json, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -32,14 +31,6 @@ def _listed(call: LayerCall, key: str) -> tuple[int, ...]:
     return found
 
 
-def _argument(call: LayerCall, number: int) -> Json:
-    """A positional argument that is not a tensor."""
-    argument = call.arguments[number] if number < len(call.arguments) else None
-    if not isinstance(argument, Constant):
-        raise UnsupportedError("an argument that is computed", accepted="constants")
-    return argument.value
-
-
 def _axes(call: LayerCall, default: int | None = None) -> tuple[int, ...]:
     """The axes along which an operation works."""
     if call.config.get("axis") is None and default is None:
@@ -52,10 +43,6 @@ def _axis(call: LayerCall, default: int | None = None) -> int:
     if len(axes) != 1:
         raise UnsupportedError(f"{len(axes)} axes", accepted="one axis")
     return axes[0]
-
-
-def _operands(call: LayerCall) -> tuple[Value, ...]:
-    return call.operands(len(call.arguments))
 
 
 def _flatten(call: LayerCall) -> Value:
@@ -103,10 +90,8 @@ def _get_item(call: LayerCall) -> Value:
     function = call.config.text("function", "__operators__.getitem")
     if function != "__operators__.getitem":
         raise UnsupportedError(f"the operation {shown(function)}", accepted="slices")
-    index = call.keywords["slice_spec"] if "slice_spec" in call.keywords else _argument(call, 1)
-    if isinstance(index, tuple) or not call.values:
-        raise UnsupportedError("an index that is computed", accepted="slices and integers")
-    return _picked(call, call.values[0], index if isinstance(index, list) else [index])
+    index = call.plain("slice_spec", 1)
+    return _picked(call, call.first, index if isinstance(index, list) else [index])
 
 
 def _is_ellipsis(item: Json) -> bool:
@@ -155,7 +140,7 @@ def _slice_range(item: Mapping[str, Json], size: int) -> range:
 
 def _slice_op(call: LayerCall) -> Value:
     """``keras.ops.slice``: the sizes are given, the batch's is that of one sample."""
-    x, starts, sizes = call.values[0], _integers(_argument(call, 1)) or (), call.config.integers("shape")
+    x, starts, sizes = call.first, _integers(call.plain("start_indices", 1)) or (), call.config.integers("shape")
     if not len(starts) == len(sizes) == x.rank or starts[0] != 0 or sizes[0] != 1:
         raise UnsupportedError(
             f"a slice from {starts} of size {sizes} of an input of {x.rank} axes",
@@ -188,10 +173,7 @@ def _unstack(call: LayerCall) -> tuple[Value, ...]:
 
 
 def _take(call: LayerCall) -> Value:
-    indices = call.constants[1] if len(call.constants) > 1 else None
-    if indices is None or not call.values:
-        raise UnsupportedError("take at indices that are computed", accepted="constant integers")
-    return selection.take(call.build, call.values[0], _axis(call), indices)
+    return selection.take(call.build, call.first, _axis(call), numbers(call.plain("indices", 1)))
 
 
 def _triangle(*, upper: bool) -> Translation:
@@ -215,7 +197,7 @@ def _swapped(call: LayerCall, x: Value) -> Value:
 
 _GET_ITEM = Translation(_get_item, "Slice, and Reshape for axes that go or come", frozenset({"slice_spec"}))
 _CONCATENATE = Translation(
-    lambda call: selection.concatenate(call.build, _operands(call), _axis(call, -1)), "Concatenate"
+    lambda call: selection.concatenate(call.build, call.operands(), _axis(call, -1)), "Concatenate"
 )
 
 SHAPES: dict[str, Translation] = {
@@ -241,7 +223,7 @@ SHAPE_OPS: dict[str, Translation] = {
     "Split": Translation(_split, "Slice, one per result"),
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
     "Concatenate": _CONCATENATE,
-    "Stack": Translation(lambda call: selection.stack(call.build, _operands(call), _axis(call, 0)), "Stack"),
+    "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), _axis(call, 0)), "Stack"),
     "Repeat": _on_one(lambda call, x: selection.repeat(call.build, x, _axis(call), _listed(call, "repeats")), "Gather"),
     "Tile": _on_one(lambda call, x: selection.tile(call.build, x, _listed(call, "repeats")), "Gather, one per axis"),
     "Roll": _on_one(

@@ -63,7 +63,6 @@ _REMEDIES = {
     "NonZero": _SEQUENCES,
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
-    "LRN": ("normalization across channels is not translated", "use BatchNormalization or GroupNormalization"),
     "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
     "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
     "GridSample": ("sampling at computed places is not translated", "use Resize"),
