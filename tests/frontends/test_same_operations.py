@@ -162,7 +162,7 @@ def _divided(by: int) -> dict[str, Case]:
         f"quotients by {by}, rounded to 0": Case(
             lambda x: np.trunc(np.floor(x * 4.0) / by),
             lambda x: torch.div((x * 4.0).floor(), by, rounding_mode="trunc"),
-            [*whole, node("Mod", "f d", "r", fmod=1), node("Sub", "f r", "s"), node("Div", "s d", "y")],
+            [*whole, node("Div", "i c", "m"), node("Cast", "m", "y", to=onnx.TensorProto.FLOAT)],
             None,
             held,
         ),

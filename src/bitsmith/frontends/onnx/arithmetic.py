@@ -28,6 +28,14 @@ def operation(name: str, **numbers: tuple[str, float]) -> Translation:
     return Translation(read, shared.becomes)
 
 
+def _divide(call: Call) -> Value:
+    """Integers drop the rest."""
+    x, y = call.tensor(0), call.tensor(1)
+    call.attributes.ignore("broadcast")
+    name = "truncated_divide" if arithmetic.common_kind(x, y) is Kind.INTEGER else "divide"
+    return OPERATIONS[name].make(call.build, x, y)
+
+
 def _several(make: arithmetic.Several, becomes: str) -> Translation:
     """An operation on any number of values that broadcast."""
     return Translation(lambda call: make(call.build, *call.tensors()), becomes)
@@ -92,7 +100,6 @@ _SHARED = {
     "Add": "add",
     "Sub": "subtract",
     "Mul": "multiply",
-    "Div": "divide",
     "Pow": "power",
     "Neg": "negative",
     "Abs": "absolute",
@@ -113,6 +120,7 @@ _SHARED = {
 
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(shared) for name, shared in _SHARED.items()},
+    "Div": Translation(_divide, OPERATIONS["divide"].becomes),
     "Mod": Translation(_mod, OPERATIONS["mod"].becomes),
     "Sum": _several(arithmetic.total, "Add"),
     "Mean": _several(arithmetic.average, "Average"),

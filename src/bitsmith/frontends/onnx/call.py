@@ -13,6 +13,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, Samples, floats, value_of
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.shape import Reshape
@@ -82,6 +83,19 @@ class Call:
         if isinstance(found, Value):
             raise UnsupportedError(f"{what} is computed from an input", accepted="a constant")
         return found
+
+    def array(self, number: int, what: str) -> Array:
+        """Operand ``number``, which must be a constant, as the graph has it."""
+        self.required(number)
+        found = self.known(number, what)
+        return np.zeros(0) if found is None else found.array()
+
+    def number(self, number: int, what: str) -> float:
+        """Operand ``number``, which must be a constant of one element."""
+        found = self.array(number, what)
+        if found.size != 1:
+            raise UnsupportedError(f"{what} of shape {found.shape}", accepted="one number")
+        return float(found.astype(np.float64).reshape(()))
 
     def integers(self, number: int, what: str) -> tuple[int, ...] | None:
         """Operand ``number`` as constant integers, None if it is left out."""

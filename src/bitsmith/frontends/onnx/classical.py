@@ -11,8 +11,8 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.shape import picked
 from bitsmith.frontends.onnx.values import Known, floats
+from bitsmith.frontends.ops.selection import take
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.dense import Dense
@@ -77,12 +77,7 @@ def _feature_extractor(call: Call) -> Value:
         return call.emit(Reshape((1,)), (entry,), batch=1, kind=entry.kind)
     if isinstance(data, Known) and data.words:
         raise UnsupportedError("words at constant indices", accepted="features")
-    x = call.value(data)
-    axis = x.axis(-1)
-    flat = [int(number) for number in numbers.array().ravel()]
-    if not flat or not all(0 <= number < x.shape[axis] for number in flat):
-        raise ModelFileError(f"an index beyond {x.shape[axis]} elements", where=call.attributes.where)
-    return call.alike(picked(x, axis, flat), x, kind=x.kind)
+    return take(call.build, call.value(data), -1, numbers.array().ravel())
 
 
 def _entry(call: Call, data: Known, numbers: Value) -> Value:

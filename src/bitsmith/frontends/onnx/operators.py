@@ -9,6 +9,7 @@ from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.attention import ATTENTION
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
+from bitsmith.frontends.onnx.constants import CONSTANTS
 from bitsmith.frontends.onnx.convolution import CONVOLUTIONS
 from bitsmith.frontends.onnx.graph import MAX_NODES, Node
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
@@ -39,6 +40,7 @@ OPERATORS: dict[str, Translation] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **ATTENTION,
+    **CONSTANTS,
     **CONVOLUTIONS,
     **NORMALIZATIONS,
     **PLACES,
@@ -60,7 +62,6 @@ _REMEDIES = {
     "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
     "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
-    "NonZero": _SEQUENCES,
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
     "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),

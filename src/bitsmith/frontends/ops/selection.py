@@ -23,6 +23,9 @@ from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
 Indices: TypeAlias = npt.NDArray[np.generic]
 Places: TypeAlias = npt.NDArray[np.int64]
 
+MAX_INDICES = 1 << 20
+"""Most elements that are picked one by one."""
+
 MAX_RESULTS = 1024
 """Most parts of one tensor."""
 
@@ -32,6 +35,8 @@ def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = ""
     ranges = [range(size) for size in x.shape]
     for dim, taken in picked.items():
         ranges[x.axis(dim)] = taken
+    if x.constant is not None:
+        return replace(x, node=x.constant[np.ix_(*ranges)], shape=tuple(map(len, ranges)))
     if not all(ranges):
         raise UnsupportedError("a slice without elements", accepted="one or more")
     if all(taken == range(size) for taken, size in zip(ranges, x.shape, strict=True)):
@@ -70,6 +75,8 @@ def take(build: Builder, x: Value, dim: int, indices: Indices) -> Value:
 def _counted(indices: Indices, size: int) -> Places:
     """Indices of an axis, counted from the front."""
     found = indices.astype(np.int64)
+    if found.size > MAX_INDICES:
+        raise UnsupportedError(f"{found.size} indices", accepted=f"at most {MAX_INDICES}")
     if not found.size or bool(np.any((found != indices) | (found < -size) | (found >= size))):
         raise UnsupportedError(
             f"indices {indices.ravel()[:8].tolist()} of an axis of {size} elements", accepted=f"integers below {size}"
@@ -248,6 +255,8 @@ def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Va
 def _at(x: Value, dim: int, indices: Sequence[Indices]) -> tuple[Places, int, Batch | None]:
     """Places that constant indices of the axes from ``dim`` on mean, the number of axes up to these, and the result's batch."""
     axes = [x.axis(axis) for axis in range(dim, dim + len(indices))]
+    if not axes:
+        raise UnsupportedError("places of no axis", accepted="an index for one axis or more")
     try:
         found = [np.asarray(one, dtype=np.int64) for one in np.broadcast_arrays(*indices)]
     except ValueError as error:
