@@ -169,6 +169,46 @@ def _divided(by: int) -> dict[str, Case]:
     }
 
 
+def _pooled(before: int, after: int, ceil_mode: bool) -> Case:
+    """Greatest of three, every second, of rows that -inf is put around."""
+    return Case(
+        lambda x: _maxima(np.pad(x, ((0, 0), (0, 0), (before, after)), constant_values=-np.inf), ceil_mode),
+        lambda x: functional.max_pool1d(functional.pad(x, (before, after), value=-math.inf), 3, 2, ceil_mode=ceil_mode),
+        [node("Pad", "x p v", "f"), node("MaxPool", "f", "y", kernel_shape=[3], strides=[2], ceil_mode=int(ceil_mode))],
+        None,
+        {"p": np.array([0, 0, before, 0, 0, after]), "v": np.float32(-np.inf)},
+    )
+
+
+def _maxima(rows: Floats, ceil_mode: bool) -> Floats:
+    last = rows.shape[2] - (1 if ceil_mode else 2)
+    return np.stack([rows[:, :, start : start + 3].max(axis=2) for start in range(0, last, 2)], axis=2)
+
+
+def _resized(factor: float, linear: bool = False) -> Case:
+    """Rows whose elements lie by the factor, not by the lengths."""
+    places = (
+        np.arange(math.floor(4 * factor)) / factor
+        if not linear
+        else (np.arange(math.floor(4 * factor)) + 0.5) / factor - 0.5
+    )
+    held = {"-": np.zeros(0, dtype=np.float32), "s": np.array([1.0, 1.0, factor], dtype=np.float32)}
+    modes = {"mode": "linear"} if linear else {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return Case(
+        lambda x: _between(x, places) if linear else x[:, :, np.floor(places).astype(int)],
+        lambda x: functional.interpolate(x, scale_factor=factor, mode="linear" if linear else "nearest"),
+        [node("Resize", "x - s", "y", **modes)],
+        None,
+        held,
+    )
+
+
+def _between(x: Floats, places: Floats) -> Floats:
+    left = np.clip(places, 0.0, x.shape[2] - 1.0)
+    first = np.minimum(left.astype(int), x.shape[2] - 2)
+    return np.asarray(x[:, :, first] * (first + 1 - left) + x[:, :, first + 1] * (left - first))
+
+
 def _tensor(values: npt.ArrayLike) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float32)
 
@@ -264,6 +304,10 @@ CASES: dict[str, Case] = {
         lambda x: x + 0.25 * (ops.tanh(x) - x),
         {"w": np.float32(0.25)},
     ),
+    **{f"maxima with {pads} of -inf around": _pooled(*pads, False) for pads in ((1, 1), (2, 0), (0, 2))},
+    "maxima with -inf around, the last window too": _pooled(1, 1, True),
+    **{f"nearest by {factor}": _resized(factor) for factor in (1.3, 0.7, 2.0, 2.3)},
+    **{f"linear by {factor}": _resized(factor, linear=True) for factor in (1.3, 0.7, 2.0, 1.75)},
     "attention": Case(
         lambda x: _softmax(x / 2.0 @ x.swapaxes(1, 2)) @ x,
         lambda x: functional.scaled_dot_product_attention(x, x, x),

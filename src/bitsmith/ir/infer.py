@@ -94,6 +94,7 @@ def _parameter(op: ops.Parameter) -> TensorType:
     _sane(op.frac)
     require(bool(_NAME.fullmatch(op.name)), "a parameter whose name is not made of letters, digits and underscores")
     result = TensorType.of(op.raw.shape, op.frac, op.lo, op.hi)
+    require(result.frac.size == result.lo.size == result.hi.size == 1, "a parameter of more than one format")
     require(bool(np.all(op.raw >= result.lo) and np.all(op.raw <= result.hi)), "a parameter outside its range")
     return result
 

@@ -288,9 +288,10 @@ class TensorType:
         return int(np.min(self.lo)), int(np.max(self.hi))
 
     def real_range(self) -> tuple[float, float]:
-        """Least and greatest real value over all elements."""
+        """Least and greatest real value over all elements; infinite beyond floating-point numbers."""
         span = self.span
-        return float(span.least), float(span.greatest)
+        least, greatest = np.ldexp(np.array([span.lo, span.hi], dtype=np.float64), -span.frac)
+        return float(least), float(greatest)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TensorType):

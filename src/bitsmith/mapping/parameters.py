@@ -64,7 +64,7 @@ def product_with_parameter(
     given = loaded(op, node, (op.raw.shape[0], op.raw.shape[1]), steps, groups)
     tile = given.token((size, width))
     each = union_type(stream.token, 1)  # one type for all lanes
-    frac = int(each.frac.max()) + int(tile.frac.max())
+    frac = each.span.frac + tile.span.frac
     if op.external:
         place = (*grid, groups * steps)
         tiles = _given(builder, op, given, (size, width), place)
@@ -83,8 +83,8 @@ def product_with_parameter(
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:
     """The order in which the elements of ``op``, seen as a ``matrix``, are loaded."""
-    lo, hi, frac = int(op.lo.max()), int(op.hi.max()), int(op.frac.max())
-    return LoadableWeights(node.layer, op.name, matrix, steps, groups, lo, hi, frac)
+    span = node.type.span
+    return LoadableWeights(node.layer, op.name, matrix, steps, groups, span.lo, span.hi, span.frac)
 
 
 def _given(

@@ -240,13 +240,6 @@ def unary(read: Callable[[LayerCall], Layer]) -> Translator:
     return translate
 
 
-def without_batch(values: Floats, rank: int) -> Floats:
-    """A constant without the axis of size 1 that stands for the batch of an operand of ``rank`` axes."""
-    while values.ndim > rank and values.shape[0] == 1:
-        values = values[0]
-    return values
-
-
 def checked_size(shape: Shape, where: str) -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
     if math.prod(shape) > MAX_ELEMENTS:

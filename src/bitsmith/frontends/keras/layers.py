@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import ZERO, Batch, Kind, Value, constant
+from bitsmith.frontends.builder.value import Batch, Kind, Value
 from bitsmith.frontends.files.json import Json, is_integer, shown
 from bitsmith.frontends.keras.activations import activated, elu, leaky_relu, read_activation, relu, thresholded_relu
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation, checked_size, unary
-from bitsmith.frontends.keras.convolution import CONVOLUTIONS
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.embedding import EMBEDDINGS
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
-from bitsmith.frontends.keras.pooling import POOLING
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
+from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Layer, Shape, as_weights, broadcasts
+from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 _MAX_AXES = 32
-_KERAS_EPSILON = 1e-7
-"""``keras.backend.epsilon()``: the least standard deviation that Normalization divides by."""
 
 
 def _input(call: LayerCall) -> Value:
@@ -113,34 +108,6 @@ def softmax_axis(call: LayerCall) -> int:
     return call.axis(axes[0], checked_size(call.shape, call.where))
 
 
-def _rescaling(call: LayerCall) -> Value:
-    offset = ZERO if call.config.get("offset") is None else constant(call.config.constant("offset"))
-    return call.build.affine(call.x, constant(call.config.constant("scale")), offset)
-
-
-def _normalization(call: LayerCall) -> Value:
-    """``(x - mean) / max(sqrt(variance), epsilon)``; ``axis`` names the axes that have statistics of their own."""
-    config, x = call.config, call.x
-    kept = {x.axis(dim) for dim in (config.integers("axis") if "axis" in config.values else (-1,))}
-    shape = tuple(x.shape[axis] for axis in sorted(kept))
-    if config.get("mean") is None:
-        mean, variance = call.weights(("mean", shape), ("variance", shape), ignored=1)
-    else:
-        mean, variance = config.constant("mean"), config.constant("variance")
-        if not (broadcasts(mean.shape, shape) and broadcasts(variance.shape, shape)):
-            found = f"statistics of shapes {mean.shape} and {variance.shape}"
-            raise ModelFileError(found, where=call.where, accepted=f"shape {shape}")
-    if bool(np.any(variance < 0.0)):
-        raise ModelFileError("the variance is negative", where=call.where)
-    spread = tuple(size if axis in kept else 1 for axis, size in enumerate(x.shape))
-    mean, variance = (np.broadcast_to(values, shape).reshape(spread) for values in (mean, variance))
-    deviation = np.maximum(np.sqrt(variance), _KERAS_EPSILON)
-    scale, offset = (deviation, mean) if config.flag("invert", False) else (1.0 / deviation, -mean / deviation)
-    if not bool(np.all(np.isfinite(offset))):
-        raise ModelFileError("bias overflows", where=call.where, accepted="finite weights")
-    return call.build.affine(x, constant(scale), constant(offset))
-
-
 def _tensors(call: LayerCall) -> tuple[Value, ...]:
     if len(call.values) != len(call.given.args) or not call.values:
         raise UnsupportedError(
@@ -169,7 +136,6 @@ def _dot(call: LayerCall) -> Value:
     return call.build.emit(Dot((x.axis(axes[0]), y.axis(axes[-1]))), x, y)
 
 
-_AFFINE = "BatchNormalization, or Multiply and Add"
 _IDENTITY = Translation(lambda call: call.x, "Identity")
 
 LAYERS: dict[str, Translation] = {
@@ -188,8 +154,6 @@ LAYERS: dict[str, Translation] = {
     "PReLU": Translation(unary(_prelu), "PReLU"),
     "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
     "Softmax": Translation(lambda call: softmax(call.build, call.values[0], softmax_axis(call) + 1), "Softmax"),
-    "Rescaling": Translation(_rescaling, _AFFINE),
-    "Normalization": Translation(_normalization, _AFFINE),
     **dict.fromkeys(
         (
             *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
@@ -199,10 +163,9 @@ LAYERS: dict[str, Translation] = {
     ),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Dot"),
-    **CONVOLUTIONS,
+    **SPATIAL,
     **EMBEDDINGS,
     **NORMALIZATIONS,
-    **POOLING,
     **RECURRENT,
     "TimeDistributed": time_distributed(lambda name: LAYERS.get(name)),
     **ATTENTION,

@@ -1,4 +1,4 @@
-"""Keras 3 normalizations, as layers and as operations."""
+"""Keras's scalings and normalizations, as layers and as operations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers, without_batch
-from bitsmith.frontends.keras.graph import Constant
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import ZERO, Value, constant
+from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
 from bitsmith.frontends.ops import normalization
-from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 
 _KERAS_EPSILON = 1e-7
 """``keras.backend.epsilon()``."""
@@ -90,19 +89,48 @@ def _normalize(call: LayerCall) -> Value:
     return normalization.unit(call.build, call.x, _dims(call), order, epsilon)
 
 
+def _rescaling(call: LayerCall) -> Value:
+    offset = ZERO if call.config.get("offset") is None else constant(call.config.constant("offset"))
+    return call.build.affine(call.x, constant(call.config.constant("scale")), offset)
+
+
+def _normalization(call: LayerCall) -> Value:
+    """``(x - mean) / max(sqrt(variance), epsilon)``; ``axis`` names the axes that have statistics of their own."""
+    config, x = call.config, call.x
+    dims = config.integers("axis") if "axis" in config.values else (-1,)
+    shape = tuple(x.shape[axis] for axis in sorted({x.axis(dim) for dim in dims}))
+    if config.get("mean") is None:
+        mean, variance = call.weights(("mean", shape), ("variance", shape), ignored=1)
+    else:
+        mean, variance = config.constant("mean"), config.constant("variance")
+        if not (broadcasts(mean.shape, shape) and broadcasts(variance.shape, shape)):
+            found = f"statistics of shapes {mean.shape} and {variance.shape}"
+            raise ModelFileError(found, where=call.where, accepted=f"shape {shape}")
+    if bool(np.any(variance < 0.0)):
+        raise ModelFileError("the variance is negative", where=call.where)
+    mean, variance = (np.broadcast_to(values, shape).reshape(_spread(x, dims)) for values in (mean, variance))
+    deviation = np.maximum(np.sqrt(variance), _KERAS_EPSILON)
+    scale, offset = (deviation, mean) if config.flag("invert", False) else (1.0 / deviation, -mean / deviation)
+    if not bool(np.all(np.isfinite(offset))):
+        raise ModelFileError("bias overflows", where=call.where, accepted="finite weights")
+    return call.build.affine(x, constant(scale), constant(offset))
+
+
 def _argument(call: LayerCall, position: int, name: str, absent: float) -> Floats:
-    """A constant argument as an array; ``absent`` if it is None or left out."""
-    items = call.given.args[position : position + 1] or call.given.kwargs.get(name, ())
-    values = [item.value for item in items if isinstance(item, Constant)]
-    if len(values) != len(items):
-        raise UnsupportedError(
-            f"a {name} that is computed", accepted="constants", remedy=f"multiply or add the {name} after"
-        )
-    return np.full((), absent) if values in ([], [None]) else numbers(values[0])
+    """A constant argument; ``absent`` if it is None or left out."""
+    given = call.plain(name, position)
+    return np.full((), absent) if given is None else numbers(given)
+
+
+def _without_batch(values: Floats, x: Value) -> Floats:
+    """A constant without the axis of size 1 that stands for the batch of ``x``."""
+    while values.ndim >= x.rank and values.shape[0] == 1:
+        values = values[0]
+    return as_weights(values)
 
 
 def _layer_norm(call: LayerCall) -> Value:
-    x, dims = call.values[0], _dims(call)
+    x, dims = call.first, _dims(call)
     spread = _spread(x, dims)
 
     def placed(position: int, name: str, absent: float) -> Floats:
@@ -110,7 +138,7 @@ def _layer_norm(call: LayerCall) -> Value:
         # Keras takes what has fewer axes than the operand as that of the named axes, in rising order.
         if values.ndim != x.rank and values.size == math.prod(spread) and call.config.get("axis") != len(x.shape):
             values = values.reshape(spread)
-        return as_weights(without_batch(values, len(x.shape)))
+        return _without_batch(values, x)
 
     gamma, beta = placed(1, "gamma", 1.0), placed(2, "beta", 0.0)
     centered = not call.config.flag("rms_scaling", False)
@@ -121,14 +149,17 @@ def _layer_norm(call: LayerCall) -> Value:
 def _rms_norm(call: LayerCall) -> Value:
     if "axis" in call.config.values and call.config.get("axis") is None:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
-    x = call.values[0]
-    scale = as_weights(without_batch(_argument(call, 1, "scale", 1.0), len(x.shape)))
+    x = call.first
+    scale = _without_batch(_argument(call, 1, "scale", 1.0), x)
     return normalization.root_mean_square(call.build, x, _dims(call), scale, _epsilon(call, _KERAS_EPSILON))
 
 
+_AFFINE = "BatchNormalization, or Multiply and Add"
 _BATCH_NORMALIZATION = Translation(_batch_normalization, "BatchNormalization")
 
 NORMALIZATIONS: dict[str, Translation] = {
+    "Rescaling": Translation(_rescaling, _AFFINE),
+    "Normalization": Translation(_normalization, _AFFINE),
     "BatchNormalization": _BATCH_NORMALIZATION,
     "BatchNormalizationV1": _BATCH_NORMALIZATION,
     "BatchNormalizationV2": _BATCH_NORMALIZATION,

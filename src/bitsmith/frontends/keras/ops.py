@@ -15,9 +15,9 @@ from bitsmith.frontends.keras.einsum import EINSUM_OPS
 from bitsmith.frontends.keras.graph import snake_case
 from bitsmith.frontends.keras.layers import LAYERS, softmax_axis
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
-from bitsmith.frontends.keras.pooling import POOLING_OPS
 from bitsmith.frontends.keras.reduction import REDUCTIONS
 from bitsmith.frontends.keras.shape import SHAPE_OPS
+from bitsmith.frontends.keras.spatial import SPATIAL_OPS
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 
@@ -62,7 +62,7 @@ OPS: dict[str, Translation] = {
     "HardShrink": operation("hard_shrink", bound=("threshold", 0.5)),
     "Squareplus": Translation(_squareplus, "Activation"),
     **{name: operation(snake_case(name)) for name in _FUNCTIONS},
-    **POOLING_OPS,
+    **SPATIAL_OPS,
     **EINSUM_OPS,
     **SHAPE_OPS,
 }

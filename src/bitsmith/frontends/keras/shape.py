@@ -176,12 +176,6 @@ def _take(call: LayerCall) -> Value:
     return selection.take(call.build, call.first, _axis(call), numbers(call.plain("indices", 1)))
 
 
-def _triangle(*, upper: bool) -> Translation:
-    return _on_one(
-        lambda call, x: selection.triangle(call.build, x, call.config.integer("k", 0), upper=upper), "Multiply"
-    )
-
-
 def _on_one(make: Callable[[LayerCall, Value], Value], becomes: str) -> Translation:
     """An operation on one tensor."""
     return Translation(lambda call: make(call, call.x), becomes)
@@ -232,7 +226,7 @@ SHAPE_OPS: dict[str, Translation] = {
     ),
     "Flip": _on_one(lambda call, x: selection.flip(call.build, x, _axes(call)), "Slice"),
     "Take": Translation(_take, "Slice or Gather, and Reshape"),
-    "Tril": _triangle(upper=False),
-    "Triu": _triangle(upper=True),
+    "Tril": _on_one(lambda call, x: selection.lower_triangle(call.build, x, call.config.integer("k", 0)), "Multiply"),
+    "Triu": _on_one(lambda call, x: selection.upper_triangle(call.build, x, call.config.integer("k", 0)), "Multiply"),
 }
 """Operations by class name."""

@@ -44,9 +44,9 @@ def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
 
 def _reshape(call: Call) -> Value:
     x, allow_zero = call.tensor(0), call.attributes.flag("allowzero", False)
-    pairs = zip(call.build.counts, _lists(call, 1, "the shape"), strict=True)
+    pairs = zip(call.build.sizes(x), _lists(call, 1, "the shape"), strict=True)
     try:
-        return _viewed(call, x, [reshaped(x.sizes(n), wanted, allow_zero=allow_zero) for n, wanted in pairs])
+        return _viewed(call, x, [reshaped(sizes, wanted, allow_zero=allow_zero) for sizes, wanted in pairs])
     except (ValueError, IndexError) as error:
         raise UnsupportedError(
             f"a reshape that does not fit: {error}", remedy="export the model with a batch of size 1, or of open size"
@@ -57,8 +57,8 @@ def _flatten(call: Call) -> Value:
     x, axis = call.tensor(0), call.attributes.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise call.attributes.wrong("axis", f"an axis of {x.rank}")
-    sizes = [x.sizes(n) for n in call.build.counts]
-    return _viewed(call, x, [(math.prod(one[:axis]), math.prod(one[axis:])) for one in sizes])
+    shapes = [(math.prod(sizes[:axis]), math.prod(sizes[axis:])) for sizes in call.build.sizes(x)]
+    return _viewed(call, x, shapes)
 
 
 def _transpose(call: Call) -> Value:
@@ -81,8 +81,7 @@ def _slice(call: Call) -> Value:
     axes = tuple(range(len(start))) if axes is None else axes
     steps = (1,) * len(start) if steps is None else steps
     picked: dict[int, range] = {}
-    for samples in call.build.counts:
-        sizes = x.sizes(samples)
+    for sizes in call.build.sizes(x):
         try:
             picked = slices(start, stop, axes, steps, sizes)
         except ValueError as error:
@@ -159,17 +158,18 @@ def _tile(call: Call) -> Value:
 
 def _shape(call: Call) -> Known:
     x = call.tensor(0)
-    return Known.of([np.array(shape_slice(call.attributes, x.sizes(n)), dtype=np.int64) for n in call.build.counts])
+    return Known.of([np.array(shape_slice(call.attributes, sizes), dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _size(call: Call) -> Known:
     x = call.tensor(0)
-    return Known.of([np.array(math.prod(x.sizes(n)), dtype=np.int64) for n in call.build.counts])
+    return Known.of([np.array(math.prod(sizes), dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _trilu(call: Call) -> Value:
     (diagonal,) = call.integers(1, "the diagonal") or (0,)
-    return selection.triangle(call.build, call.tensor(0), diagonal, upper=call.attributes.flag("upper", True))
+    upper = call.attributes.flag("upper", True)
+    return (selection.upper_triangle if upper else selection.lower_triangle)(call.build, call.tensor(0), diagonal)
 
 
 def _cumulative_sum(call: Call) -> Value:
