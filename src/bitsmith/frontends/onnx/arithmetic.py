@@ -29,7 +29,7 @@ def function(name: str) -> Translation:
 def _keeping(name: str) -> Translation:
     """A function whose result has the operand's type."""
     return Translation(
-        lambda call: call.alike(FUNCTIONS[name], call.tensor(0), kind=call.tensor(0).kind), FUNCTIONS[name].kind
+        lambda call: call.build.emit(FUNCTIONS[name], call.tensor(0), kind=call.tensor(0).kind), FUNCTIONS[name].kind
     )
 
 
