@@ -1,6 +1,6 @@
 """ONNX models: files and live ``ModelProto`` objects, of operator sets 6 to 28.
 
-The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis and :mod:`onnx_fold` evaluates what is constant,
+The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis of constants,
 :mod:`onnx_operators` has the translations, and this module gives names and collects what cannot be translated.
 
 ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
