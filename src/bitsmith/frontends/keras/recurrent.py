@@ -17,7 +17,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import Composite, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import MODEL_CLASSES, Constant, Operands, numbered_group
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, MAX_CELLS, RESULTS
@@ -166,7 +166,7 @@ def _sequence(call: LayerCall) -> Value:
     x = call.given.args[0] if call.given.args else None
     if not isinstance(x, Value) or len(x.shape) != 2:
         raise ModelFileError(
-            f"called on operands of shapes {list(call.shapes)}",
+            f"called on operands of shapes {[value.shape for value in call.values]}",
             where=call.where,
             accepted="a sequence of shape (time, channels)",
         )
@@ -234,7 +234,7 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
     """The wrapper, for the layers that ``lookup`` knows."""
 
     def translate(call: LayerCall) -> tuple[Value, ...]:
-        shape, inner = call.shape, call.config.fields("layer")
+        shape, inner = call.x.shape, call.config.fields("layer")
         class_name = inner.text("class_name")
         translation = lookup(class_name)
         if ">" in inner.text("registered_name", "") or class_name in MODEL_CLASSES or translation is None:
@@ -247,13 +247,11 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)
-        item = replace(call.values[0], shape=shape[1:])
+        item = replace(call.x, shape=shape[1:])
         one = LayerCall(
             config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
         )
-        return tuple(
-            replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))
-        )
+        return tuple(replace(value, shape=(shape[0], *value.shape)) for value in translation.results(one))
 
     return Translation(translate, "the wrapped layer, or TimeDistributed")
 

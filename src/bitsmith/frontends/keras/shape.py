@@ -9,7 +9,7 @@ from itertools import pairwise
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import Json, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -173,7 +173,7 @@ def _unstack(call: LayerCall) -> tuple[Value, ...]:
 
 
 def _take(call: LayerCall) -> Value:
-    return selection.take(call.build, call.first, _axis(call), numbers(call.plain("indices", 1)))
+    return selection.take(call.build, call.first, _axis(call), call.numbers("indices", 1))
 
 
 def _on_one(make: Callable[[LayerCall, Value], Value], becomes: str) -> Translation:
