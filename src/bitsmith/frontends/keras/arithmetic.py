@@ -6,7 +6,6 @@ Operations align shapes from the right with the batch axis included, so that ten
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -31,11 +30,6 @@ def _several(make: arithmetic.Several, count: int, becomes: str) -> Translation:
 
 def _compared(relation: Relation) -> Translation:
     return _several(lambda build, x, y: logic.compare(build, relation, x, y), 2, "Comparison")
-
-
-def _quotient(build: Builder, x: Value, y: Value) -> Value:
-    """``x / y`` of real numbers, also of integers."""
-    return arithmetic.divide(build, logic.cast(build, x, Kind.REAL), logic.cast(build, y, Kind.REAL))
 
 
 def _clip(call: LayerCall) -> Value:
@@ -79,7 +73,7 @@ _FUNCTIONS = (
     ),
     *("Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos"),
 )
-_QUOTIENT = _several(_quotient, 2, f"Divide, {_AFFINE}")
+_QUOTIENT = _several(arithmetic.divide, 2, f"Divide, {_AFFINE}")
 
 ARITHMETIC: dict[str, Translation] = {
     "Add": _several(arithmetic.add, 2, f"Add, {_AFFINE}"),

@@ -207,15 +207,13 @@ def _argument(fields: Fields) -> Argument:
 
 def _single(tag: str, value: Json, fields: Fields) -> Argument:
     match tag:
-        case "as_tensor" | "as_sym_int" | "as_optional_tensor" | "as_sym_bool" | "as_sym_float" if isinstance(
-            value, dict
-        ):
-            inner = Fields(value, fields.where)
-            if "as_tensor" in value:
+        case "as_tensor" | "as_sym_int" | "as_optional_tensor" | "as_sym_bool" | "as_sym_float":
+            inner = Fields({tag: value}, fields.where).fields(tag)
+            if "as_tensor" in inner.values:
                 return Ref(inner.fields("as_tensor").text("name"))
             if "as_none" in inner.values:
                 return None
-            plain = inner.values.get("as_int", inner.values.get("as_bool", inner.get("as_float")))
+            plain = next((inner.values[key] for key in ("as_int", "as_bool", "as_float") if key in inner.values), None)
             if isinstance(plain, bool | int | float):
                 return plain
             name = inner.values.get("name", inner.get("as_name"))
