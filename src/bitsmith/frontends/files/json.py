@@ -6,7 +6,7 @@ import json
 import math
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
@@ -139,6 +139,16 @@ class Arguments(ABC):
         if len(values) != rank:
             raise self.wrong(key, f"{rank} integers")
         return values
+
+
+def integer(key: str, default: int | None = None) -> Callable[[Arguments], int]:
+    """What reads an argument that is an integer."""
+    return lambda arguments: arguments.integer(key, default)
+
+
+def integers(key: str) -> Callable[[Arguments], tuple[int, ...]]:
+    """What reads an argument that is an integer or a list of them."""
+    return lambda arguments: arguments.integers(key)
 
 
 @dataclass(frozen=True, slots=True)
