@@ -211,6 +211,12 @@ class Fields(Arguments):
             raise ModelFileError(f"{key} holds something else than objects", where=self.where)
         return found
 
+    def only(self) -> tuple[str, Json]:
+        """The only entry: its key, which says what it is, and the value."""
+        if len(self.values) != 1:
+            raise ModelFileError(f"{shown(dict(self.values))}", where=self.where, accepted="an object of one entry")
+        return next(iter(self.values.items()))
+
     def at(self, where: str) -> Fields:
         """The same object under a better description."""
         return Fields(self.values, where)
