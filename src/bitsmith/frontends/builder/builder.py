@@ -57,6 +57,10 @@ class Builder:
         """The numbers of samples for which the model's sizes are looked at."""
         return ANY_SAMPLES if self.samples is None else (self.samples,)
 
+    def sizes(self, x: Value) -> list[Shape]:
+        """The model's shape of ``x`` for each of the :attr:`counts`."""
+        return [x.sizes(count) for count in self.counts]
+
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""
         return replace(self, prefix=joined_names(self.prefix, suffix))

@@ -228,7 +228,11 @@ def through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int
     """
     for count, shape in zip(samples, after, strict=True):
         if math.prod(shape) != math.prod(before.sizes(count)) or (before.batch is not None and min(shape) < 1):
-            raise UnsupportedError(f"shape {before.sizes(count)} as {shape}", accepted="as many elements")
+            raise UnsupportedError(
+                f"shape {before.sizes(count)} as {shape}",
+                accepted="as many elements",
+                remedy="export the model with a batch of size 1, or of open size",
+            )
     first = after[0]
     if before.batch is None:
         return first, None

@@ -50,14 +50,6 @@ def _non_zero(call: Call) -> Array:
     return np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)
 
 
-def _mod(call: Call) -> Array:
-    x, y = call.array(0, "the dividend"), call.array(1, "the divisor")
-    checked_elements(np.broadcast_shapes(x.shape, y.shape))
-    if not bool(np.all(y)):
-        raise UnsupportedError("a division by zero", accepted="other constants")
-    return np.asarray(np.fmod(x, y) if call.attributes.flag("fmod") else np.mod(x, y))
-
-
 def _product(call: Call) -> Array:
     x, axes = call.array(0, "the operand"), call.listed("axes", 1, 18) or ()
     keep = call.attributes.flag("keepdims", True)
@@ -83,7 +75,6 @@ CONSTANTS: dict[str, Translation] = {
     "ConstantOfShape": _known(_constant_of_shape),
     "Range": _known(_range),
     "NonZero": _known(_non_zero),
-    "Mod": _known(_mod),
     "ReduceProd": _known(_product),
 }
 """Operators by name."""

@@ -10,15 +10,14 @@ from bitsmith.frontends.onnx.attention import ATTENTION
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.constants import CONSTANTS
-from bitsmith.frontends.onnx.convolution import CONVOLUTIONS
 from bitsmith.frontends.onnx.graph import MAX_NODES, Node
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
-from bitsmith.frontends.onnx.resample import RESAMPLING
 from bitsmith.frontends.onnx.shape import SHAPES
+from bitsmith.frontends.onnx.spatial import SPATIAL
 
 
 def _undecided(call: Call) -> Value:
@@ -41,14 +40,13 @@ OPERATORS: dict[str, Translation] = {
     **ARITHMETIC,
     **ATTENTION,
     **CONSTANTS,
-    **CONVOLUTIONS,
     **NORMALIZATIONS,
     **PLACES,
     **PRODUCTS,
     **RECURRENT,
     **REDUCTIONS,
-    **RESAMPLING,
     **SHAPES,
+    **SPATIAL,
     "If": Translation(_undecided, "the branch that a constant condition chooses"),
     "Loop": Translation(_endless, "copies of its body, and Stack"),
 }

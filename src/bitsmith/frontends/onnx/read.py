@@ -1,7 +1,7 @@
 """ONNX models: files and live ``ModelProto`` objects, of operator sets 6 to 28.
 
-The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis and :mod:`onnx_fold` evaluates what is constant,
-:mod:`onnx_operators` has the translations, and this module gives names and collects what cannot be translated.
+The way: ``graph.py`` opens, the tables of ``operators.py`` translate one operator each, and this module gives names, collects
+what cannot be translated and computes what is constant; ``values.py`` says how sizes depend on the number of samples.
 
 ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
 one, whatever its size; and if an operation of such a model works along it, then there is none, and what the model is

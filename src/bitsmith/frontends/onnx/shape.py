@@ -10,7 +10,6 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, integers
-from bitsmith.frontends.onnx.fold import reshaped, shape_slice, slices, split_sizes
 from bitsmith.frontends.onnx.values import Known, Operand, floats
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.ops.reduction import running_sum
@@ -44,21 +43,20 @@ def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
 
 def _reshape(call: Call) -> Value:
     x, allow_zero = call.tensor(0), call.attributes.flag("allowzero", False)
-    pairs = zip(call.build.counts, _lists(call, 1, "the shape"), strict=True)
-    try:
-        return _viewed(call, x, [reshaped(x.sizes(n), wanted, allow_zero=allow_zero) for n, wanted in pairs])
-    except (ValueError, IndexError) as error:
-        raise UnsupportedError(
-            f"a reshape that does not fit: {error}", remedy="export the model with a batch of size 1, or of open size"
-        ) from error
+    shapes = []
+    for sizes, wanted in zip(call.build.sizes(x), _lists(call, 1, "the shape"), strict=True):
+        copied = {k: size for k, size in enumerate(sizes) if not allow_zero}
+        target = [copied.get(k, 0) if size == 0 else size for k, size in enumerate(wanted)]
+        shapes.append(shape.completed(target, math.prod(sizes)))
+    return _viewed(call, x, shapes)
 
 
 def _flatten(call: Call) -> Value:
     x, axis = call.tensor(0), call.attributes.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise call.attributes.wrong("axis", f"an axis of {x.rank}")
-    sizes = [x.sizes(n) for n in call.build.counts]
-    return _viewed(call, x, [(math.prod(one[:axis]), math.prod(one[axis:])) for one in sizes])
+    shapes = [(math.prod(sizes[:axis]), math.prod(sizes[axis:])) for sizes in call.build.sizes(x)]
+    return _viewed(call, x, shapes)
 
 
 def _transpose(call: Call) -> Value:
@@ -80,13 +78,12 @@ def _slice(call: Call) -> Value:
         axes, steps = call.integers(3, "the axes"), call.integers(4, "the steps")
     axes = tuple(range(len(start))) if axes is None else axes
     steps = (1,) * len(start) if steps is None else steps
+    if not len(start) == len(stop) == len(axes) == len(steps) or 0 in steps:
+        raise ModelFileError("slices that do not fit each other", where=call.attributes.where)
+    named = list(zip([x.counted(axis) for axis in axes], map(slice, start, stop, steps), strict=True))
     picked: dict[int, range] = {}
-    for samples in call.build.counts:
-        sizes = x.sizes(samples)
-        try:
-            picked = slices(start, stop, axes, steps, sizes)
-        except ValueError as error:
-            raise ModelFileError(f"Slice: {error}", where=call.attributes.where) from error
+    for sizes in call.build.sizes(x):
+        picked = {axis: range(sizes[axis])[part] for axis, part in named}
         if x.batch is not None:
             every = range(sizes[x.batch.axis])
             if picked.pop(x.batch.axis, every) != every:
@@ -99,10 +96,9 @@ def _split(call: Call) -> tuple[Value, ...]:
     parts = call.attributes.integer("num_outputs", len(call.wanted))
     if parts != len(call.wanted):
         raise call.attributes.wrong("num_outputs", f"the number of results, {len(call.wanted)}")
-    try:
-        lengths = split_sizes(x.shape[x.axis(axis)], parts, call.listed("split", 1, 13))
-    except ValueError as error:
-        raise ModelFileError(f"Split: {error}", where=call.attributes.where) from error
+    size = x.shape[x.axis(axis)]
+    each = -(-size // parts)
+    lengths = call.listed("split", 1, 13) or (*[each] * (parts - 1), size - each * (parts - 1))
     return selection.split(call.build, x, axis, lengths, lambda number: str(number or ""))
 
 
@@ -159,17 +155,19 @@ def _tile(call: Call) -> Value:
 
 def _shape(call: Call) -> Known:
     x = call.tensor(0)
-    return Known.of([np.array(shape_slice(call.attributes, x.sizes(n)), dtype=np.int64) for n in call.build.counts])
+    part = slice(call.attributes.integer("start", 0), call.attributes.integer("end", x.rank))
+    return Known.of([np.array(sizes[part], dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _size(call: Call) -> Known:
     x = call.tensor(0)
-    return Known.of([np.array(math.prod(x.sizes(n)), dtype=np.int64) for n in call.build.counts])
+    return Known.of([np.array(math.prod(sizes), dtype=np.int64) for sizes in call.build.sizes(x)])
 
 
 def _trilu(call: Call) -> Value:
     (diagonal,) = call.integers(1, "the diagonal") or (0,)
-    return selection.triangle(call.build, call.tensor(0), diagonal, upper=call.attributes.flag("upper", True))
+    upper = call.attributes.flag("upper", True)
+    return (selection.upper_triangle if upper else selection.lower_triangle)(call.build, call.tensor(0), diagonal)
 
 
 def _cumulative_sum(call: Call) -> Value:

@@ -16,7 +16,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
 from bitsmith.frontends.ops.arithmetic import common_kind
 from bitsmith.frontends.ops.shape import expand, unsqueeze
-from bitsmith.layers.layer import Shape
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
 
@@ -136,9 +136,9 @@ def split(
 ) -> tuple[Value, ...]:
     """Parts of an axis; ``name`` gives their suffixes."""
     size = x.shape[x.axis(dim)]
-    if sum(lengths) != size or min(lengths) < 1:
-        raise UnsupportedError(f"parts of {list(lengths)[:16]} elements of {size}", accepted="lengths that add up")
     _limited(build, len(lengths))
+    if sum(lengths) != size or min(lengths, default=0) < 1:
+        raise UnsupportedError(f"parts of {list(lengths)[:16]} elements of {size}", accepted="lengths that add up")
     ends = zip(lengths, accumulate(lengths), strict=True)
     return tuple(part(build, x, {dim: range(end - n, end)}, name(k)) for k, (n, end) in enumerate(ends))
 
@@ -182,11 +182,19 @@ def stack(build: Builder, values: Sequence[Value], dim: int) -> Value:
     return replace(build.emit(Stack(axis), *values, kind=common_kind(*values)), batch=moved)
 
 
-def triangle(build: Builder, x: Value, diagonal: int, *, upper: bool) -> Value:
-    """``x``, with 0 below (or above) a diagonal of its last two axes."""
+def lower_triangle(build: Builder, x: Value, diagonal: int) -> Value:
+    """``x``, with 0 above a diagonal of its last two axes."""
+    return _kept(build, x, np.tril, diagonal)
+
+
+def upper_triangle(build: Builder, x: Value, diagonal: int) -> Value:
+    """``x``, with 0 below a diagonal of its last two axes."""
+    return _kept(build, x, np.triu, diagonal)
+
+
+def _kept(build: Builder, x: Value, keep: Callable[[Floats, int], Floats], diagonal: int) -> Value:
     shape = (x.shape[x.axis(-2)], x.shape[x.axis(-1)])
-    diagonal = max(min(diagonal, max(shape)), -max(shape))
-    kept = (np.triu if upper else np.tril)(np.ones(shape), diagonal)
+    kept = keep(np.ones(shape), max(min(diagonal, max(shape)), -max(shape)))
     if x.constant is None:
         return build.emit(Multiply(), x, constant(kept), kind=x.kind)
     return replace(x, node=np.where(kept != 0.0, x.constant, 0.0))
@@ -280,7 +288,7 @@ def with_index(build: Builder, x: Value, dim: int, indices: Sequence[Indices], n
         x = build.per_sample(x, new.batch)
     places, count, batch = _at(x, dim, indices)
     like = Value(-1, (*places.shape, *x.shape[count:]), batch)
-    new = expand(build.within("updates"), new, [like.sizes(n) for n in build.counts])
+    new = expand(build.within("updates"), new, build.sizes(like))
     return _with_rows(build, x, places, count, build.aligned(like, new)[1])
 
 

@@ -37,7 +37,7 @@ def view(build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: 
     Args:
         shapes: the model's shape for each of ``build.counts``; -1 is what is left.
     """
-    after = [completed(one, math.prod(x.sizes(n))) for n, one in zip(build.counts, shapes, strict=True)]
+    after = [completed(one, math.prod(sizes)) for sizes, one in zip(build.sizes(x), shapes, strict=True)]
     dims, batch = through_reshape(x, after, build.counts)
     flat = flatten and batch == Batch(0) and len(dims) == 2
     return build.viewed(x, dims, batch, layer=Flatten() if flat else None)
@@ -92,10 +92,11 @@ def expand(build: Builder, x: Value, shapes: Iterable[Sequence[int]]) -> Value:
     """``x`` repeated along axes of size 1 and new leading ones.
 
     Args:
-        shapes: the model's shape for each of ``build.counts``; sizes of 1 leave an axis as it is.
+        shapes: the model's shape for each of ``build.counts``; 1 and -1 leave an axis as it is.
     """
+    wanted = [tuple(1 if size == -1 else size for size in shape) for shape in shapes]
     try:
-        found = [np.broadcast_shapes(x.sizes(n), tuple(shape)) for n, shape in zip(build.counts, shapes, strict=True)]
+        found = [np.broadcast_shapes(*pair) for pair in zip(build.sizes(x), wanted, strict=True)]
     except ValueError as error:
         raise UnsupportedError(f"a tensor of axes {x.dims}: {error}", accepted="shapes that broadcast") from error
     first, ahead = found[0], len(found[0]) - x.rank

@@ -100,14 +100,19 @@ class Call(Arguments):
             raise self.wrong(name, "a list of tensors")
         return tuple(self.value(item, name) for item in listed)
 
-    def weight(self, name: str, *alternatives: str) -> Floats:
+    def named(self, *names: str) -> str:
+        """The first of the ``names`` under which an argument is given."""
+        return next((name for name in names if self.given(name)), names[0])
+
+    def weight(self, *names: str) -> Floats:
         """A trained tensor, the same for all samples.
 
         Raises:
             UnsupportedError: one that is computed from the inputs.
             ModelFileError: NaN or infinite numbers.
         """
-        found = self.tensor(next((other for other in (name, *alternatives) if self.given(other)), name))
+        name = self.named(*names)
+        found = self.tensor(name)
         values = found.constant
         if values is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
@@ -177,6 +182,11 @@ class Translation:
 
     read: Translator
     becomes: str
+
+
+def operation(make: Callable[..., Result], becomes: str, *reads: Callable[[Call], object]) -> Translation:
+    """``make`` of the builder, the operand and what the ``reads`` give."""
+    return Translation(lambda call: make(call.build, call.tensor(), *(read(call) for read in reads)), becomes)
 
 
 def kind_of(number: int) -> Kind:

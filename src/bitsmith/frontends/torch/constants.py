@@ -6,8 +6,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import checked_elements, constant
+from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation
+from bitsmith.frontends.torch.call import Call, Result, Translation, operation
 
 
 def _filled(value: float | None) -> Translation:
@@ -15,9 +16,8 @@ def _filled(value: float | None) -> Translation:
 
     def read(call: Call) -> Result:
         number = constant(call.number("fill_value") if value is None else value)
-        if call.node.name.endswith("_like"):
-            return shape.expand(call.build, number, [call.tensor().sizes(n) for n in call.build.counts])
-        return shape.expand(call.build, number, call.shapes("size"))
+        like = call.node.name.endswith("_like")
+        return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
 
     return Translation(read, "Constant")
 
@@ -36,21 +36,10 @@ def _linspace(call: Call) -> Result:
     return constant(np.linspace(call.number("start"), call.number("end"), steps))
 
 
-def _triangle(*, upper: bool) -> Translation:
-    return Translation(
-        lambda call: selection.triangle(call.build, call.tensor(), call.integer("diagonal", 0), upper=upper),
-        "Constant or Multiply",
-    )
-
-
 def _eye(call: Call) -> Result:
     rows, columns = call.integer("n"), call.integer("m", call.integer("n"))
     checked_elements((rows, columns))
     return constant(np.eye(rows, columns))
-
-
-def _given(call: Call) -> Result:
-    return constant(call.number("s" if call.given("s") else "data"))
 
 
 def _item(call: Call) -> Result:
@@ -61,16 +50,18 @@ def _item(call: Call) -> Result:
     return constant(float(values.reshape(())))
 
 
+_TRIANGLE = "Constant or Multiply"
+
 CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _filled(0.0)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _filled(1.0)),
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
     "arange": Translation(_arange, "Constant"),
     "linspace": Translation(_linspace, "Constant"),
-    "tril": _triangle(upper=False),
-    "triu": _triangle(upper=True),
+    "tril": operation(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),
+    "triu": operation(selection.upper_triangle, _TRIANGLE, integer("diagonal", 0)),
     "eye": Translation(_eye, "Constant"),
     "item": Translation(_item, "Constant"),
-    "scalar_tensor": Translation(_given, "Constant"),
+    "scalar_tensor": Translation(lambda call: constant(call.number(call.named("s", "data"))), "Constant"),
 }
 """Operators by name."""

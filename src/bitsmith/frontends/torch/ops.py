@@ -10,20 +10,18 @@ from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Translation
 from bitsmith.frontends.torch.constants import CONSTANTS
-from bitsmith.frontends.torch.convolution import CONVOLUTIONS
 from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
 from bitsmith.frontends.torch.norm import NORMALIZATIONS
-from bitsmith.frontends.torch.pooling import POOLING
 from bitsmith.frontends.torch.products import PRODUCTS
 from bitsmith.frontends.torch.recurrent import RECURRENT
 from bitsmith.frontends.torch.reduction import REDUCTIONS
 from bitsmith.frontends.torch.selection import SELECTIONS
 from bitsmith.frontends.torch.shape import SHAPES
+from bitsmith.frontends.torch.spatial import SPATIAL
 
 OPERATORS: dict[str, Translation] = {
     **PRODUCTS,
-    **CONVOLUTIONS,
-    **POOLING,
+    **SPATIAL,
     **NORMALIZATIONS,
     **RECURRENT,
     **ACTIVATIONS,
@@ -115,7 +113,7 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
                 UnsupportedError(
                     f"{node.name} changes a tensor in place that is read elsewhere",
                     accepted="what makes new tensors",
-                    remedy=f"use {node.name.rstrip('_')}",
+                    remedy=f"use {node.name.rstrip('_')}, or save exported.run_decompositions({{}})",
                 ),
             )
         if (_is_view(node.name) or changes) and first:

@@ -8,8 +8,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, Translator
+from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, operation
 from bitsmith.frontends.torch.graph import Ref
 
 _OPEN_END = 1 << 62
@@ -17,14 +18,12 @@ _OPEN_END = 1 << 62
 
 
 def _repeat(call: Call) -> Result:
-    name = "repeats" if call.given("repeats") else "dims"
-    x, repeats = call.tensor(), [size.count for size in call.sizes(name)]
-    if any(size.batched for size in call.sizes(name)):
-        x = shape.unsqueeze(call.build, x, range(len(repeats) - x.rank))
-        grown = [tuple(n if size.batched else 1 for size in call.sizes(name)) for n in call.build.counts]
-        x = shape.expand(call.build, x, grown)
-        repeats = [1 if size.batched else size.count for size in call.sizes(name)]
-    return selection.tile(call.build, x, repeats)
+    x, sizes = call.tensor(), call.sizes(call.named("repeats", "dims"))
+    if any(size.batched for size in sizes):
+        x = shape.unsqueeze(call.build, x, range(len(sizes) - x.rank))
+        counts = call.build.counts
+        x = shape.expand(call.build, x, [[size.count * n if size.batched else 1 for size in sizes] for n in counts])
+    return selection.tile(call.build, x, [1 if size.batched else size.count for size in sizes])
 
 
 def _repeat_interleave(call: Call) -> Result:
@@ -36,7 +35,7 @@ def _repeat_interleave(call: Call) -> Result:
 def _range(call: Call, x: Value) -> tuple[int, range] | None:
     """The axis of a slice, and what it takes; None for all samples."""
     dim = x.counted(call.integer("dim", 0))
-    start, end, step = call.get("start") or 0, call.argument("end"), call.integer("step", 1)
+    start, end, step = call.get("start") or 0, call.get("end"), call.integer("step", 1)
     covers = isinstance(end, Ref | None) or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END))
     if x.batch is not None and dim == x.batch.axis and start == 0 and step == 1 and covers:
         return None
@@ -71,14 +70,6 @@ def _narrow(call: Call) -> Result:
     return selection.part(call.build, x, {dim: range(start, start + call.integer("length"))})
 
 
-def _select(call: Call) -> Result:
-    return selection.select(call.build, call.tensor(), call.integer("dim"), call.integer("index"))
-
-
-def _index_select(call: Call) -> Result:
-    return selection.take(call.build, call.tensor(), call.integer("dim"), call.weight("index").reshape(-1))
-
-
 def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
     """Constant indices of adjacent axes, and the first of these; a mask is one for each of its axes."""
     listed = call.get("indices")
@@ -100,18 +91,10 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
     return first, list(keys.values())
 
 
-def _index(call: Call) -> Result:
-    return selection.index(call.build, call.tensor(), *_keys(call))
-
-
 def _index_put(call: Call) -> Result:
     if call.flag("accumulate"):
         raise UnsupportedError("updates that are added to what is there", accepted="accumulate=False")
     return selection.with_index(call.build, call.tensor(), *_keys(call), call.tensor("values"))
-
-
-def _gather(call: Call) -> Result:
-    return selection.gather_elements(call.build, call.tensor(), call.integer("dim"), call.tensor("index"))
 
 
 def _scatter(call: Call) -> Result:
@@ -120,7 +103,7 @@ def _scatter(call: Call) -> Result:
         raise UnsupportedError("updates that are combined with what is there", accepted="no reduce")
     new = call.tensor("src" if call.given("src") else "value")
     if not new.rank:
-        new = shape.expand(call.build.within("updates"), new, [index.sizes(n) for n in call.build.counts])
+        new = shape.expand(call.build.within("updates"), new, call.build.sizes(index))
     return selection.scatter_elements(call.build, call.tensor(), call.integer("dim"), index, new)
 
 
@@ -157,32 +140,30 @@ def _chunks(call: Call, size: int) -> Sequence[int]:
 
 _CAT = Translation(_cat, "Concatenate")
 _SPLIT = Translation(_parted(_split_sizes), "Slice")
-_WRITTEN = "Concatenate and Gather, at constant places"
+_READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
 SELECTIONS: dict[str, Translation] = {
     **dict.fromkeys(("repeat", "tile"), Translation(_repeat, "Gather")),
     "repeat_interleave": Translation(_repeat_interleave, "Gather"),
     "slice": Translation(_slice, "Slice"),
     "narrow": Translation(_narrow, "Slice"),
-    "select": Translation(_select, "Slice and Reshape"),
-    "index_select": Translation(_index_select, "Gather or Slice"),
-    "index": Translation(_index, "Gather or Slice, and Reshape, at constant places"),
-    "gather": Translation(_gather, "Reshape and Gather, at constant places"),
+    "select": operation(selection.select, "Slice and Reshape", integer("dim"), integer("index")),
+    "index_select": operation(
+        selection.take, "Gather or Slice", integer("dim"), lambda call: call.weight("index").reshape(-1)
+    ),
+    "index": Translation(lambda call: selection.index(call.build, call.tensor(), *_keys(call)), f"Slice, or {_READ}"),
+    "gather": operation(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")),
     "scatter": Translation(_scatter, _WRITTEN),
     "index_put": Translation(_index_put, _WRITTEN),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
-    "flip": Translation(lambda call: selection.flip(call.build, call.tensor(), call.integers("dims")), "Slice"),
-    "roll": Translation(
-        lambda call: selection.roll(call.build, call.tensor(), call.integers("shifts"), call.integers("dims")), "Gather"
-    ),
+    "flip": operation(selection.flip, "Slice", integers("dims")),
+    "roll": operation(selection.roll, "Gather", integers("shifts"), integers("dims")),
     **dict.fromkeys(("cat", "concat", "concatenate"), _CAT),
     "stack": Translation(
         lambda call: selection.stack(call.build, call.tensors("tensors"), call.integer("dim", 0)), "Stack"
     ),
-    "unbind": Translation(
-        lambda call: selection.unbind(call.build, call.tensor(), call.integer("dim", 0)), "Slice and Reshape"
-    ),
+    "unbind": operation(selection.unbind, "Slice and Reshape", integer("dim", 0)),
     **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), _SPLIT),
     "chunk": Translation(_parted(_chunks), "Slice"),
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import shape
-from bitsmith.frontends.torch.call import Call, Result, Size, Translation, Translator
+from bitsmith.frontends.torch.call import Call, Result, Size, Translation, operation
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
 
@@ -26,43 +27,31 @@ def _dropout(call: Call) -> Result:
     return call.build.emit(Identity(), call.tensor("input"))
 
 
-def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
-    """``x`` under another shape, given for each number of samples; -1 is what is left."""
-    return shape.view(call.build, x, shapes, flatten=True)
+def _viewed(shapes: Callable[[Call, Value], Iterable[Shape]], becomes: str) -> Translation:
+    """The operand under other shapes, given for each number of samples."""
+
+    def read(call: Call) -> Result:
+        x = call.tensor()
+        return shape.view(call.build, x, shapes(call, x), flatten=True)
+
+    return Translation(read, becomes)
 
 
-def _view(call: Call) -> Result:
-    return _viewed(call, call.tensor(), call.shapes("size" if call.given("size") else "shape"))
+def _flattened(call: Call, x: Value) -> Iterable[Shape]:
+    first, last = x.counted(call.integer("start_dim", 0)), x.counted(call.integer("end_dim", -1)) + 1
+    return [(*sizes[:first], math.prod(sizes[first:last]), *sizes[last:]) for sizes in call.build.sizes(x)]
 
 
-def _sizes(call: Call, x: Value) -> list[Shape]:
-    return [x.sizes(n) for n in call.build.counts]
-
-
-def _flatten(call: Call) -> Result:
-    x = call.tensor()
-    first, last = x.counted(call.integer("start_dim", 0)), x.counted(call.integer("end_dim", -1))
-    if first > last:
-        raise UnsupportedError(f"flatten from axis {first} to axis {last}")
-    merged = [math.prod(sizes[first : last + 1]) for sizes in _sizes(call, x)]
-    return _viewed(call, x, [(*s[:first], one, *s[last + 1 :]) for s, one in zip(_sizes(call, x), merged, strict=True)])
-
-
-def _unflatten(call: Call) -> Result:
-    x = call.tensor()
+def _unflattened(call: Call, x: Value) -> Iterable[Shape]:
     dim = x.counted(call.integer("dim"))
-    pairs = zip(_sizes(call, x), call.shapes("sizes"), strict=True)
-    return _viewed(call, x, [(*s[:dim], *shape.completed(parts, s[dim]), *s[dim + 1 :]) for s, parts in pairs])
+    pairs = zip(call.build.sizes(x), call.shapes("sizes"), strict=True)
+    return [(*sizes[:dim], *shape.completed(parts, sizes[dim]), *sizes[dim + 1 :]) for sizes, parts in pairs]
 
 
 def _squeeze(call: Call) -> Result:
     x = call.tensor()
-    dims, sizes = call.integers("dim") if call.given("dim") else range(x.rank), x.sizes(call.build.counts[-1])
+    dims, sizes = call.integers("dim") if call.given("dim") else range(x.rank), call.build.sizes(x)[-1]
     return shape.squeeze(call.build, x, [dim for dim in dims if sizes[x.counted(dim) :][:1] == (1,)])
-
-
-def _unsqueeze(call: Call) -> Result:
-    return shape.unsqueeze(call.build, call.tensor(), [call.integer("dim")])
 
 
 def _permute(call: Call) -> Result:
@@ -70,37 +59,16 @@ def _permute(call: Call) -> Result:
     return call.build.permuted(x, [x.counted(dim) for dim in call.integers("dims")])
 
 
-def _transpose(call: Call) -> Result:
-    name = "axis" if call.given("axis0") else "dim"
-    return shape.swap(call.build, call.tensor(), call.integer(f"{name}0"), call.integer(f"{name}1"))
-
-
 def _turned(call: Call) -> Result:
     x = call.tensor()
     return x if x.rank < 2 else shape.swap(call.build, x, -2, -1)
 
 
-def _movedim(call: Call) -> Result:
-    return shape.move(call.build, call.tensor(), call.integers("source"), call.integers("destination"))
-
-
-def _expand(call: Call) -> Result:
-    """-1 keeps an axis."""
-    x, shapes = call.tensor(), call.shapes("size")
-    if len(shapes[0]) < x.rank:
-        raise UnsupportedError(f"a tensor of axes {x.dims} repeated to {len(shapes[0])} axes")
-    return shape.expand(call.build, x, [tuple(1 if size == -1 else size for size in one) for one in shapes])
-
-
-def _expanded(name: str, like: str) -> Translation:
+def _like(name: str, other: str) -> Translation:
     """The operand ``name`` with the axes of another."""
     return Translation(
-        lambda call: shape.expand(call.build, call.tensor(name), _sizes(call, call.tensor(like))), "Broadcast"
+        lambda call: shape.expand(call.build, call.tensor(name), call.build.sizes(call.tensor(other))), "Broadcast"
     )
-
-
-def _blocks(make: Callable[..., Value], factor: str) -> Translator:
-    return lambda call: make(call.build, call.tensor(), call.integer(factor))
 
 
 def _sym_size(call: Call) -> Result:
@@ -136,35 +104,36 @@ _SAMES = (
     *("requires_grad_", "resolve_conj", "resolve_neg"),
 )
 _IDENTITY = Translation(_dropout, "Identity")
-_VIEW = Translation(_view, "Reshape or Flatten")
-_EXPAND = Translation(_expand, "Broadcast")
 _BLOCKS = "Reshape and Permute"
 
 SHAPES: dict[str, Translation] = {
     **dict.fromkeys(_SAMES, Translation(_same, "nothing")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
-    **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
     **dict.fromkeys(
-        ("view_as", "reshape_as"),
-        Translation(
-            lambda call: _viewed(call, call.tensor(), _sizes(call, call.tensor("other"))), "Reshape or Flatten"
-        ),
+        ("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"),
+        _viewed(lambda call, _: call.shapes(call.named("size", "shape")), "Reshape or Flatten"),
     ),
-    "flatten": Translation(_flatten, "Flatten or Reshape"),
-    "unflatten": Translation(_unflatten, "Reshape"),
+    **dict.fromkeys(
+        ("view_as", "reshape_as"), _viewed(lambda call, _: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
+    ),
+    "flatten": _viewed(_flattened, "Flatten or Reshape"),
+    "unflatten": _viewed(_unflattened, "Reshape"),
     "squeeze": Translation(_squeeze, "Reshape"),
-    "unsqueeze": Translation(_unsqueeze, "Reshape"),
+    "unsqueeze": operation(shape.unsqueeze, "Reshape", integers("dim")),
     "permute": Translation(_permute, "Permute"),
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), Translation(_transpose, "Permute")),
+    **dict.fromkeys(("transpose", "swapdims"), operation(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
+    "swapaxes": operation(shape.swap, "Permute", integer("axis0"), integer("axis1")),
     **dict.fromkeys(("t", "mT", "mH", "numpy_T", "adjoint"), Translation(_turned, "Permute")),
-    **dict.fromkeys(("movedim", "moveaxis"), Translation(_movedim, "Permute")),
-    **dict.fromkeys(("expand", "broadcast_to"), _EXPAND),
-    "expand_as": _expanded("self", "other"),
-    "copy": _expanded("src", "self"),
-    "fill": _expanded("value", "self"),
-    "pixel_shuffle": Translation(_blocks(shape.depth_to_space, "upscale_factor"), _BLOCKS),
-    "pixel_unshuffle": Translation(_blocks(shape.space_to_depth, "downscale_factor"), _BLOCKS),
-    "channel_shuffle": Translation(_blocks(shape.channel_shuffle, "groups"), _BLOCKS),
+    **dict.fromkeys(
+        ("movedim", "moveaxis"), operation(shape.move, "Permute", integers("source"), integers("destination"))
+    ),
+    **dict.fromkeys(("expand", "broadcast_to"), operation(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
+    "expand_as": _like("self", "other"),
+    "copy": _like("src", "self"),
+    "fill": _like("value", "self"),
+    "pixel_shuffle": operation(shape.depth_to_space, _BLOCKS, integer("upscale_factor")),
+    "pixel_unshuffle": operation(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
+    "channel_shuffle": operation(shape.channel_shuffle, _BLOCKS, integer("groups")),
     "sym_size": Translation(_sym_size, "nothing"),
     **{f"_operator.{name}": Translation(_size_arithmetic, "nothing") for name in ("mul", "add", "sub", "floordiv")},
 }
