@@ -56,7 +56,7 @@ class LayerCall:
         given = self.given.args
         if not self.values or (count is not None and len(given) != count):
             raise UnsupportedError(f"{len(given)} arguments", accepted=f"{count or 'some'} tensors or constants")
-        return tuple(constant_value(_numbers(one.value)) if isinstance(one, Constant) else one for one in given)
+        return tuple(constant_value(numbers(one.value)) if isinstance(one, Constant) else one for one in given)
 
     def argument(self, name: str, position: int | None = None) -> Value | Json:
         """A tensor or plain value, given by name or at the position; None if it is left out."""
@@ -76,7 +76,7 @@ class LayerCall:
     def numbers(self, name: str, position: int | None = None, default: float | None = None) -> Floats:
         """An argument that must be finite numbers; ``default`` if it is left out."""
         given = self.plain(name, position)
-        return _numbers(default if given is None else given)
+        return numbers(default if given is None else given)
 
     def weights(self, *wanted: tuple[str, Shape], ignored: int = 0, parts: Sequence[str] = ()) -> list[Floats]:
         """The layer's trained tensors, which must have these names' shapes; ``ignored`` more may follow.
@@ -103,7 +103,12 @@ class LayerCall:
         return as_weights(finite(tensor.read(), name, self.where))
 
 
-def _numbers(value: Json) -> Floats:
+def numbers(value: Json) -> Floats:
+    """A plain argument as numbers.
+
+    Raises:
+        UnsupportedError: something else than finite numbers.
+    """
     values = constant(value)
     if values is None:
         raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")

@@ -12,7 +12,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
