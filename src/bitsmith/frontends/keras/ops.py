@@ -33,7 +33,7 @@ def _gelu(call: LayerCall) -> Value:
 
 
 def _log_softmax(call: LayerCall) -> Value:
-    return activations.log_softmax(call.build, call.x, softmax_axis(call) + 1)
+    return activations.log_softmax(call.build, call.x, softmax_axis(call))
 
 
 def _glu(call: LayerCall) -> Value:
