@@ -18,18 +18,14 @@ from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.merge import Add
 from bitsmith.layers.shape import Reshape
 
+_MAX_CLASSES = 1 << 20
 
-def _required(call: Call, number: int, what: str) -> Known:
-    """Operand ``number``, which must be given and constant."""
+
+def _lists(call: Call, number: int, what: str) -> list[Shape]:
+    """Constant integers for each of the batch's sizes."""
     found = call.known(number, what)
     if found is None:
         raise ModelFileError(f"{what} is left out", where=call.attributes.where)
-    return found
-
-
-def _lists(call: Call, number: int, what: str) -> list[tuple[int, ...]]:
-    """Constant integers for each of the batch's sizes."""
-    found = _required(call, number, what)
     return [integers(array, what) for array in (found.at * len(call.build.counts) if found.fixed else found.at)]
 
 
@@ -130,11 +126,11 @@ def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
 
 
 def _one_hot(call: Call) -> Value:
-    x, depth, values = call.tensor(0), _required(call, 1, "the depth"), _required(call, 2, "the values")
-    if depth.array().size != 1 or values.array().size != 2:
-        raise ModelFileError("no depth or no values", where=call.attributes.where)
-    off, on = (float(value) for value in values.array().astype(np.float64))
-    classes, build = int(depth.array().reshape(())), call.build
+    x, build, values = call.tensor(0), call.build, call.array(2, "the values").astype(np.float64)
+    depth = call.number(1, "the depth")
+    if not 0.0 < depth < _MAX_CLASSES or values.shape != (2,):
+        raise ModelFileError(f"{depth} classes and {values.size} values", where=call.attributes.where)
+    classes, (off, on) = int(depth), values.tolist()
     # Indices below 0 count from the end: one of the two has a place, or none.
     behind = build.affine(x, ONE, constant(float(classes)), "from_end")
     both = [build.emit(OneHot(classes), one, suffix=name) for one, name in ((x, "codes"), (behind, "codes_from_end"))]
@@ -165,13 +161,13 @@ def _size(call: Call) -> Known:
 
 
 def _trilu(call: Call) -> Value:
-    (diagonal,) = call.integers(1, "the diagonal") or (0,)
+    diagonal, *_ = call.integers(1, "the diagonal") or (0,)
     upper = call.attributes.flag("upper", True)
     return (selection.upper_triangle if upper else selection.lower_triangle)(call.build, call.tensor(0), diagonal)
 
 
 def _cumulative_sum(call: Call) -> Value:
-    axes = integers(_required(call, 1, "the axis").array(), "the axis")
+    axes = call.integers(1, "the axis") or ()
     if len(axes) != 1:
         raise ModelFileError(f"{len(axes)} axes", where=call.attributes.where, accepted="one axis")
     exclusive, backwards = call.attributes.flag("exclusive", False), call.attributes.flag("reverse", False)
