@@ -136,7 +136,6 @@ def _broken() -> dict[str, tuple[Any, str]]:
             "do not fit",
         ),
         "wrong permute": (functional(source(), layer("Permute", "s", "x", dims=[2]), outputs=("s",)), "dims is"),
-        "wrong axis": (functional(source(), layer("Softmax", "s", "x", axis=3), outputs=("s",)), "axis 3"),
         "operand missing": (functional(source(), {**relu, "inbound_nodes": []}, outputs=("r",)), "call 0 of 'r'"),
     }
 

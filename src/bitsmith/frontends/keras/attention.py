@@ -122,17 +122,18 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
 
 def _called(call: LayerCall) -> dict[str, Value]:
     """Query, key and value, given by place or by name; a key left out is the value."""
-    given = {name: call.argument(name, position) for position, name in enumerate(_OPERANDS)}
-    found = {name: one for name, one in given.items() if isinstance(one, Value) and not name.endswith("mask")}
-    if not {"query", "value"} <= set(found) or len(call.given.args) > len(_OPERANDS):
+    given = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
+    tensors = {name: one for name, one in given.items() if isinstance(one, Value)}
+    if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
         raise ModelFileError(f"called on {len(call.values)} tensors", where=call.where, accepted="a query and a value")
-    others = [name for name, one in given.items() if one is not None and name not in {*found, "attention_mask"}]
-    if others:
+    constants = {name for name, one in given.items() if one is not None and name not in tensors}
+    odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
+    if odd:
         raise UnsupportedError(
-            f"{', '.join(others)} of a call",
-            accepted="tensors as query, value and key, a constant attention_mask, and use_causal_mask",
+            f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}",
+            accepted="tensors to attend to, constants as attention_mask, and use_causal_mask",
         )
-    return {"query": found["query"], "key": found.get("key", found["value"]), "value": found["value"]}
+    return {"query": tensors["query"], "key": tensors.get("key", tensors["value"]), "value": tensors["value"]}
 
 
 def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[Value, Floats | None]]:

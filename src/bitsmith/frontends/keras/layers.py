@@ -7,16 +7,15 @@ import math
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value
 from bitsmith.frontends.files.json import Json, is_integer, shown
-from bitsmith.frontends.keras.activations import activated, elu, leaky_relu, read_activation, relu, thresholded_relu
+from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
-from bitsmith.frontends.keras.call import LayerCall, Translation, checked_size, unary
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.embedding import EMBEDDINGS
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
-from bitsmith.frontends.ops.activations import softmax
 from bitsmith.layers.activation import PReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, Shape, as_weights
@@ -91,21 +90,11 @@ def _activation(call: LayerCall) -> Value:
     return call.x if found is None else found.of(call.build, call.x)
 
 
-def _prelu(call: LayerCall) -> Layer:
-    shared = {call.axis(axis, call.shape) for axis in call.config.integers("shared_axes")}
-    shape = tuple(1 if axis in shared else size for axis, size in enumerate(call.shape))
-    (alpha,) = call.weights(("alpha", shape))
-    return PReLU(alpha)
-
-
-def softmax_axis(call: LayerCall) -> int:
-    """The one axis along which the call works."""
-    axes = call.config.integers("axis") or (-1,)
-    if len(axes) > 1:
-        raise UnsupportedError(
-            f"softmax over the axes {axes}", accepted="one axis", remedy="reshape them to one axis first"
-        )
-    return call.axis(axes[0], checked_size(call.shape, call.where))
+def _prelu(call: LayerCall) -> Value:
+    x = call.x
+    shared = {x.axis(axis) for axis in call.config.integers("shared_axes")}
+    (slopes,) = call.weights(("alpha", tuple(1 if axis in shared else size for axis, size in enumerate(x.shape))))
+    return call.build.emit(PReLU(slopes), x)
 
 
 def _tensors(call: LayerCall) -> tuple[Value, ...]:
@@ -148,12 +137,8 @@ LAYERS: dict[str, Translation] = {
         "Activation, HardActivation, ReLU, Softmax, BinaryTanh, TernaryTanh or Identity; Reduce and Subtract; or Slice, "
         "Activation and Multiply",
     ),
-    "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
-    "LeakyReLU": Translation(unary(lambda call: leaky_relu(call.config)), "ReLU"),
-    "ThresholdedReLU": Translation(unary(lambda call: thresholded_relu(call.config)), "ReLU"),
-    "PReLU": Translation(unary(_prelu), "PReLU"),
-    "ELU": Translation(unary(lambda call: elu(call.config)), "Activation"),
-    "Softmax": Translation(lambda call: softmax(call.build, call.values[0], softmax_axis(call) + 1), "Softmax"),
+    **ACTIVATION_LAYERS,
+    "PReLU": Translation(_prelu, "PReLU"),
     **dict.fromkeys(
         (
             *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),

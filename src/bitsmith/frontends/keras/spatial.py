@@ -244,10 +244,10 @@ def _cropping(call: LayerCall, x: Value) -> Value:
 
 def _pad(call: LayerCall) -> Value:
     """``keras.ops.pad``, whose widths begin with the batch axis."""
-    mode, value = call.config.text("mode", "constant"), call.keywords.get("constant_values", 0.0)
+    mode, value = call.config.text("mode", "constant"), call.plain("constant_values")
     if mode not in set(PadMode):
         raise UnsupportedError(f"the padding mode {shown(mode)}", accepted=", ".join(PadMode))
-    number = None if isinstance(value, tuple) else constant(value)
+    number = constant(0.0 if value is None else value)
     if number is None or number.size != 1:
         raise UnsupportedError("padding with tensors or several values", accepted="one finite number")
     pairs = dict(enumerate(_pairs(call, "pad_width", call.x.rank, alike=True)))
