@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Kind, Value
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.files.json import Json, is_integer, shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
@@ -16,7 +16,7 @@ from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
-from bitsmith.layers.activation import PReLU
+from bitsmith.frontends.ops.activations import prelu
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
@@ -94,7 +94,7 @@ def _prelu(call: LayerCall) -> Value:
     x = call.x
     shared = {x.axis(axis) for axis in call.config.integers("shared_axes")}
     (slopes,) = call.weights(("alpha", tuple(1 if axis in shared else size for axis, size in enumerate(x.shape))))
-    return call.build.emit(PReLU(slopes), x)
+    return prelu(call.build, x, constant(slopes))
 
 
 def _tensors(call: LayerCall) -> tuple[Value, ...]:

@@ -91,7 +91,7 @@ def _group_normalization(call: Call) -> Value:
 
 def _unit_normalization(call: Call) -> Value:
     x, order, axis = call.tensor(0), call.attributes.integer("p", 2), call.attributes.integer("axis", -1)
-    return normalization.unit(call.build, x, (axis,), order, 0.0 if order == 1 else 1e-12)
+    return normalization.unit(call.build, x, (axis,), order)
 
 
 def _local_response_normalization(call: Call) -> Value:

@@ -33,22 +33,17 @@ def _along(inside: Callable[[Call, Value], Value]) -> Callable[[Call], Value]:
     return lambda call: spatial.along(call.build, call.batched(call.tensor(0), 0), lambda x: inside(call, x))
 
 
-def _per_axis(call: Call, key: str, rank: int, default: int = 1, least: int = 1) -> Axes:
-    values = call.attributes.integers(key) or (default,) * rank
-    if len(values) != rank or not all(least <= value < MAX_ELEMENTS for value in values):
-        raise call.attributes.wrong(key, f"{rank} integers from {least} on")
-    return values
-
-
 def _taps(call: Call, size: Axes) -> Taps:
     """Windows with the padding that ``auto_pad`` chooses, or all beginnings and then all ends of ``pads``."""
     rank, mode = len(size), call.attributes.text("auto_pad", "NOTSET")
     if mode not in ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"):
         raise call.attributes.wrong("auto_pad", "NOTSET, SAME_UPPER, SAME_LOWER, VALID")
-    pads = _per_axis(call, "pads", 2 * rank, 0, least=0)
+    pads = call.attributes.per_axis("pads", 2 * rank, 0, least=0)
     explicit = tuple(zip(pads[:rank], pads[rank:], strict=True))
     padding: Pairs | Same = explicit if mode == "NOTSET" else _SAME.get(mode, ((0, 0),) * rank)
-    return Taps(size, _per_axis(call, "strides", rank), _per_axis(call, "dilations", rank), padding)
+    return Taps(
+        size, call.attributes.per_axis("strides", rank, 1), call.attributes.per_axis("dilations", rank, 1), padding
+    )
 
 
 def _trained(call: Call, *, transposed: bool = False) -> tuple[Floats, Floats | None, Taps, int]:
@@ -69,7 +64,7 @@ def _conv(call: Call, x: Value) -> Value:
 def _conv_transpose(call: Call, x: Value) -> Value:
     kernel, bias, taps, groups = _trained(call, transposed=True)
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
-    extra = _per_axis(call, "output_padding", rank, 0, least=0)
+    extra = call.attributes.per_axis("output_padding", rank, 0, least=0)
     if wanted:
         wanted = wanted[2:] if len(wanted) == rank + 2 else wanted
         if len(wanted) != rank:
@@ -80,7 +75,7 @@ def _conv_transpose(call: Call, x: Value) -> Value:
 
 def _windows(call: Call, x: Value) -> Taps:
     call.attributes.ignore("storage_order")  # of the indices
-    taps = _taps(call, _per_axis(call, "kernel_shape", len(x.item) - 1, 0))
+    taps = _taps(call, call.attributes.per_axis("kernel_shape", len(x.item) - 1))
     ceil_mode, counts = (call.attributes.flag(key, False) for key in ("ceil_mode", "count_include_pad"))
     return replace(taps, ceil_mode=ceil_mode, padding_counts=counts)
 
@@ -170,10 +165,10 @@ def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
 
 def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[Fraction, ...]]:
     """The sample's shape and scales; lengths are computed in single precision."""
-    known = None if "scales" in call.attributes else call.known(number, "the scales")
-    factors = call.attributes.numbers("scales") if known is None else known.array().astype(np.float64).ravel()
-    if factors is None or len(factors) != len(axes):
-        raise UnsupportedError("neither sizes nor scales for all axes")
+    given = call.attributes.numbers("scales")
+    factors = call.weights(number, "the scales").ravel() if given is None else given
+    if len(factors) != len(axes):
+        raise UnsupportedError(f"{len(factors)} scales", accepted="one for each axis, or sizes")
     along = [1.0] * len(x.shape)
     for axis, factor in zip(axes, factors, strict=True):
         if factor != 1.0:

@@ -22,6 +22,9 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.power import Power
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 
+_LEAST = 1e-12
+"""A norm that is nothing beside the least step of fixed-point numbers."""
+
 
 def batch(
     build: Builder, x: Value, dim: int, mean: Floats, variance: Floats, gamma: Floats, beta: Floats, epsilon: float
@@ -59,11 +62,11 @@ def groups(build: Builder, x: Value, number: int, dim: int, gamma: Floats, beta:
     return build.each(GroupNormalization(number, axis, gamma, beta, _checked(epsilon)), x)
 
 
-def unit(build: Builder, x: Value, dims: Sequence[int], order: int = 2, epsilon: float = 1e-12) -> Value:
+def unit(build: Builder, x: Value, dims: Sequence[int], order: int = 2, epsilon: float = _LEAST) -> Value:
     """``x`` over its norm along ``dims``, which counts as at least epsilon."""
     if order == 1:
         total = REDUCERS["l1"].of(build.within("norm"), x, dims, keepdims=True)
-        return divide(build, x, clip(build.within("bounded_norm"), total, epsilon) if epsilon else total)
+        return divide(build, x, clip(build.within("bounded_norm"), total, epsilon) if epsilon > _LEAST else total)
     if order != 2:
         raise UnsupportedError(f"vectors of length 1 in the norm {order}", accepted="order 1, order 2")
     return build.emit(UnitNormalization(tuple(x.axis(dim) for dim in dims), _checked(epsilon)), x)

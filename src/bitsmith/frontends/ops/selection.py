@@ -136,9 +136,9 @@ def split(
 ) -> tuple[Value, ...]:
     """Parts of an axis; ``name`` gives their suffixes."""
     size = x.shape[x.axis(dim)]
+    _limited(build, len(lengths))
     if sum(lengths) != size or min(lengths, default=0) < 1:
         raise UnsupportedError(f"parts of {list(lengths)[:16]} elements of {size}", accepted="lengths that add up")
-    _limited(build, len(lengths))
     ends = zip(lengths, accumulate(lengths), strict=True)
     return tuple(part(build, x, {dim: range(end - n, end)}, name(k)) for k, (n, end) in enumerate(ends))
 

@@ -189,16 +189,6 @@ def operation(make: Callable[..., Result], becomes: str, *reads: Callable[[Call]
     return Translation(lambda call: make(call.build, call.tensor(), *(read(call) for read in reads)), becomes)
 
 
-def integer(name: str, default: int | None = None) -> Callable[[Call], int]:
-    """What reads an argument that is an integer."""
-    return lambda call: call.integer(name, default)
-
-
-def integers(name: str) -> Callable[[Call], tuple[int, ...]]:
-    """What reads an argument that is one integer or more."""
-    return lambda call: call.integers(name)
-
-
 def kind_of(number: int) -> Kind:
     """What an element type, by its number in torch's schema, means to arithmetic."""
     return Kind.REAL if number in FLOATS else Kind.of(np.dtype(DTYPES.get(number, "f4")))

@@ -28,6 +28,8 @@ InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 """The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
 
 _SHOWN = 600
+_WRITES = ("copy_.", "fill_.", "index_put_.")
+"""Operators that assignments to parts of a tensor become."""
 
 
 def is_module(model: object) -> TypeGuard[torch.nn.Module]:
@@ -72,12 +74,14 @@ def _itself(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def saved(program: torch.export.ExportedProgram) -> bytes:
-    """A .pt2 archive of ``program``."""
+    """A .pt2 archive of ``program``; where that writes into parts of tensors, of one that makes new tensors instead."""
     import torch
 
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if any(getattr(node.target, "__name__", "").startswith(_WRITES) for node in program.graph.nodes):
+            program = program.run_decompositions({})
         torch.export.save(program, buffer)
     return buffer.getvalue()
 

@@ -113,7 +113,7 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
                 UnsupportedError(
                     f"{node.name} changes a tensor in place that is read elsewhere",
                     accepted="what makes new tensors",
-                    remedy=f"use {node.name.rstrip('_')}",
+                    remedy=f"use {node.name.rstrip('_')}, or save exported.run_decompositions({{}})",
                 ),
             )
         if (_is_view(node.name) or changes) and first:

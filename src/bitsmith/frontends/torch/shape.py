@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import shape
-from bitsmith.frontends.torch.call import Call, Result, Size, Translation, integer, integers, operation
+from bitsmith.frontends.torch.call import Call, Result, Size, Translation, operation
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
 
