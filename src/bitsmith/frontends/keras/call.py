@@ -27,19 +27,14 @@ class LayerCall:
     build: Builder
 
     @property
-    def values(self) -> tuple[Value, ...]:
-        """The tensors: the positional arguments, then those that keywords name."""
-        return self.given.tensors
-
-    @property
     def where(self) -> str:
         """The place that errors name."""
         return self.config.where
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The tensors' shapes."""
-        return tuple(value.shape for value in self.values)
+    def values(self) -> tuple[Value, ...]:
+        """The tensors: the positional arguments, then those that keywords name."""
+        return self.given.tensors
 
     @property
     def x(self) -> Value:
@@ -78,6 +73,11 @@ class LayerCall:
             raise UnsupportedError(f"{name} computed from an input", accepted="constants")
         return found
 
+    def numbers(self, name: str, position: int | None = None, default: float | None = None) -> Floats:
+        """An argument that must be finite numbers; ``default`` if it is left out."""
+        given = self.plain(name, position)
+        return numbers(default if given is None else given)
+
     def weights(self, *wanted: tuple[str, Shape], ignored: int = 0, parts: Sequence[str] = ()) -> list[Floats]:
         """The layer's trained tensors, which must have these names' shapes; ``ignored`` more may follow.
 
@@ -103,7 +103,19 @@ class LayerCall:
         return as_weights(finite(tensor.read(), name, self.where))
 
 
-Translator: TypeAlias = Callable[[LayerCall], Value | tuple[Value, ...]]
+def numbers(value: Json) -> Floats:
+    """A plain argument as numbers.
+
+    Raises:
+        UnsupportedError: something else than finite numbers.
+    """
+    values = constant(value)
+    if values is None:
+        raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
+    return values
+
+
+Translator: TypeAlias = Callable[[LayerCall], "Value | tuple[Value, ...]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +130,6 @@ class Translation:
     keywords: frozenset[str] = frozenset()
 
     def results(self, call: LayerCall) -> tuple[Value, ...]:
-        """What the call gives."""
+        """The results of a call."""
         found = self.read(call)
-        return (found,) if isinstance(found, Value) else found
-
-
-def numbers(value: Json) -> Floats:
-    """A constant argument.
-
-    Raises:
-        UnsupportedError: something else than finite numbers.
-    """
-    values = constant(value)
-    if values is None:
-        raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
-    return values
+        return found if isinstance(found, tuple) else (found,)

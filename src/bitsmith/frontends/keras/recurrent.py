@@ -152,7 +152,7 @@ def _sequence(call: LayerCall) -> Value:
     x = call.given.args[0] if call.given.args else None
     if not isinstance(x, Value) or len(x.shape) != 2:
         raise ModelFileError(
-            f"called on operands of shapes {list(call.shapes)}",
+            f"called on operands of shapes {[value.shape for value in call.values]}",
             where=call.where,
             accepted="a sequence of shape (time, channels)",
         )
@@ -233,7 +233,7 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)
-        item = replace(call.values[0], shape=shape[1:])
+        item = replace(call.x, shape=shape[1:])
         one = LayerCall(
             config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
         )
