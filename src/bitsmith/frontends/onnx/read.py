@@ -27,7 +27,7 @@ from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand, Samples, value_of
+from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape, Stack
 
@@ -106,7 +106,7 @@ class _Reading:
     draft: Draft = field(default_factory=Draft)
     names: UniqueNames = field(default_factory=UniqueNames)
     values: ChainMap[str, Operand | Callable[[], Known] | None] = field(default_factory=ChainMap)
-    samples: Samples = field(default_factory=lambda: Samples(1))
+    samples: int | None = 1
 
     def network(self) -> Network | None:
         """The network; None if some node was refused."""
@@ -121,12 +121,12 @@ class _Reading:
 
     def _builder(self, name: str, kind: str, place: str = "") -> Builder:
         """What emits the layers of an operator."""
-        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples.size)
+        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples)
 
     def _input(self, entry: GraphInput) -> Value:
         axis = self.axes[entry.name]
         if axis is not None:
-            self.samples = Samples(entry.sizes[axis])
+            self.samples = entry.sizes[axis]
         dims = tuple(1 if k == axis or size is None else size for k, size in enumerate(entry.sizes))
         name = self.names.take(f"Input_{entry.name}" if entry.name.isdigit() else entry.name)
         build = self._builder(name, "Input", f", input {entry.name!r}")
@@ -156,7 +156,7 @@ class _Reading:
                 self._repeat(node, name, values, steps)
             else:
                 build = self._builder(name, node.kind)
-                call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
+                call = Call(node, name, self.graph.opset, values, wanted, build, self.notes.append)
                 computed = any(isinstance(value, Value) or (value and value.words) for value in values)
                 results = self._read(entry, call) if computed else self._constant(entry, call)
                 node.attributes.check_all_read()
@@ -208,7 +208,7 @@ class _Reading:
     def _stacked(self, name: str, rows: Sequence[Operand | None]) -> Value:
         """The rows along a new first axis."""
         build = self._builder(name, "Concat")
-        tensors = [x if isinstance(x, Value) else value_of(x, self.samples) for x in rows if x is not None]
+        tensors = [x if isinstance(x, Value) else value_of(x, build.counts) for x in rows if x is not None]
         y = build.emit(Stack(0), *build.aligned(*tensors), kind=tensors[0].kind)
         return replace(y, batch=None if y.batch is None else y.batch.at(y.batch.axis + 1))
 
@@ -231,7 +231,7 @@ class _Reading:
             return self._named(entry.read(call), call, before)
         except MixedSamplesError:
             self.mixed = True
-            if self.samples.size != 1:
+            if self.samples != 1:
                 raise
         self.draft.back_to(before)
         operands = tuple(self._with_all_axes(call.build, value) for value in call.operands)
@@ -254,10 +254,10 @@ class _Reading:
         known = [value for value in call.operands if isinstance(value, Known)]
         dtypes = {**_DTYPES} | {value.kind: value.at[0].dtype for value in reversed(known)}
         found: list[list[Array | None]] = []
-        for k, count in enumerate(call.samples.sizes[: max((len(value.at) for value in known), default=1)]):
+        for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
             operands = tuple(value.one(k) if isinstance(value, Known) else None for value in call.operands)
             build = replace(call.build, samples=count)
-            results = entry.read(replace(call, operands=operands, samples=Samples(count), build=build))
+            results = entry.read(replace(call, operands=operands, build=build))
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
@@ -278,7 +278,7 @@ class _Reading:
         if not isinstance(value, Value):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
         shape = value.shape or (1,)
-        if value.batch_axis is None and self.samples.size == 1 and any(axis is not None for axis in self.axes.values()):
+        if value.batch is None and self.samples == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
         build = self._builder(name, "Constant")
         if shape != value.shape and isinstance(value.node, int):
