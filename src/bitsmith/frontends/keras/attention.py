@@ -14,7 +14,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.attention import Mask, additive_scores, attention, attention_weights, repeated_heads
 from bitsmith.frontends.ops.contraction import einsum, matrix_product
@@ -157,14 +157,15 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
 
 def _mask(call: LayerCall, query: _Operand) -> Mask:
     """What every head's queries may attend to."""
-    given, causal = call.plain("attention_mask", _OPERANDS.index("attention_mask")), _flag(call, "use_causal_mask")
+    place, causal = _OPERANDS.index("attention_mask"), _flag(call, "use_causal_mask")
+    given = call.plain("attention_mask", place)
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1
     if len(query.order) > 2 and (given is not None or reach is not None or causal):
         raise UnsupportedError("a mask on attention along several axes", accepted="masks on attention along one axis")
     mask = Mask(reach, 0 if causal else reach)
     if given is None:
         return mask
-    kept = np.asarray(numbers(given) != 0.0)
+    kept = np.asarray(call.numbers("attention_mask", place) != 0.0)
     kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
     return replace(mask, given=constant(as_weights(kept), kind=Kind.BOOL))
 

@@ -152,7 +152,7 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
 def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
     """The sample's shape if the ``axes`` have ``new`` lengths, perhaps others for each number of samples."""
     found = set()
-    for k, samples in enumerate(call.samples.sizes):
+    for k, samples in enumerate(call.build.counts):
         shape, sizes = list(x.shape), new[k if len(new) > 1 else 0]
         if len(sizes) != len(axes) or not all(1 <= size <= MAX_ELEMENTS for size in sizes):
             raise ModelFileError(f"sizes {sizes[:8]} for {len(axes)} axes", where=call.attributes.where)
