@@ -120,11 +120,13 @@ def _resize(call: Call) -> Value:
     if target == x.shape:  # which runtimes copy, whatever the scales
         scales = ()
     layer = Resize(target, _INTERPOLATIONS[mode], coordinates, nearest, scales)
-    if old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True)):
+    shrinks = old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True))
+    if shrinks or (scales and coordinates is Coordinates.ALIGN_CORNERS):
         raise UnsupportedError(
-            "shrinking by the nearest element before operator set 11, which runtimes do differently",
-            accepted="growing",
-            remedy="export the model with operator set 11 or later",
+            "nearest elements of less before operator set 11, or corners aligned by scales that give no whole lengths, "
+            "which runtimes do differently",
+            accepted="growing by the nearest element; sizes",
+            remedy="export the model with operator set 11 or later, and with sizes",
         )
     if x.batch == Batch(0) and len(target) > 1 and target[0] == x.shape[0]:
         return call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:]))
