@@ -8,7 +8,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, constant
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
@@ -119,12 +119,6 @@ def _normalization(call: LayerCall) -> Value:
     return call.build.affine(x, constant(scale), constant(offset))
 
 
-def _argument(call: LayerCall, position: int, name: str, absent: float) -> Floats:
-    """A constant argument; ``absent`` if it is None or left out."""
-    given = call.plain(name, position)
-    return np.full((), absent) if given is None else numbers(given)
-
-
 def _without_batch(values: Floats, x: Value) -> Floats:
     """A constant without the axis of size 1 that stands for the batch of ``x``."""
     while values.ndim >= x.rank and values.shape[0] == 1:
@@ -137,7 +131,7 @@ def _layer_norm(call: LayerCall) -> Value:
     spread = _spread(x, dims)
 
     def placed(position: int, name: str, absent: float) -> Floats:
-        values = _argument(call, position, name, absent)
+        values = call.numbers(name, position, absent)
         # Keras takes what has fewer axes than the operand as that of the named axes, in rising order.
         if values.ndim != x.rank and values.size == math.prod(spread) and call.config.get("axis") != len(x.shape):
             values = values.reshape(spread)
@@ -150,7 +144,7 @@ def _rms_norm(call: LayerCall) -> Value:
     if "axis" in call.config.values and call.config.get("axis") is None:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
     x = call.first
-    scale = _without_batch(_argument(call, 1, "scale", 1.0), x)
+    scale = _without_batch(call.numbers("scale", 1, 1.0), x)
     return normalization.root_mean_square(call.build, x, _dims(call), scale, _epsilon(call))
 
 

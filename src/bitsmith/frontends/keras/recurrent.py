@@ -15,8 +15,8 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.keras.activations import Composite, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
+from bitsmith.frontends.keras.activations import read_activation
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import MODEL_CLASSES, Constant, Operands, numbered_group
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
@@ -24,7 +24,6 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
-from bitsmith.layers.softmax import Softmax
 
 _CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
@@ -70,7 +69,7 @@ def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
     read = read_activation(config, major, key)
     if read is None:
         return Identity()
-    if isinstance(read.function, Softmax | Composite):
+    if not isinstance(read.function, Layer):
         raise UnsupportedError(f"the {key} {read.name}", accepted="functions of one number")
     return read.function
 
@@ -153,7 +152,7 @@ def _sequence(call: LayerCall) -> Value:
     x = call.given.args[0] if call.given.args else None
     if not isinstance(x, Value) or len(x.shape) != 2:
         raise ModelFileError(
-            f"called on operands of shapes {list(call.shapes)}",
+            f"called on operands of shapes {[value.shape for value in call.values]}",
             where=call.where,
             accepted="a sequence of shape (time, channels)",
         )
@@ -221,7 +220,7 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
     """The wrapper, for the layers that ``lookup`` knows."""
 
     def translate(call: LayerCall) -> tuple[Value, ...]:
-        shape, inner = call.shape, call.config.fields("layer")
+        shape, inner = call.x.shape, call.config.fields("layer")
         class_name = inner.text("class_name")
         translation = lookup(class_name)
         if ">" in inner.text("registered_name", "") or class_name in MODEL_CLASSES or translation is None:
@@ -234,13 +233,11 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)
-        item = replace(call.values[0], shape=shape[1:])
+        item = replace(call.x, shape=shape[1:])
         one = LayerCall(
             config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
         )
-        return tuple(
-            replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))
-        )
+        return tuple(replace(value, shape=(shape[0], *value.shape)) for value in translation.results(one))
 
     return Translation(translate, "the wrapped layer, or TimeDistributed")
 

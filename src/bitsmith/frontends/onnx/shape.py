@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, integers
-from bitsmith.frontends.onnx.values import Known, Operand, floats
+from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.ops.reduction import running_sum
 from bitsmith.layers.embedding import Embedding, OneHot
@@ -21,18 +21,16 @@ from bitsmith.layers.shape import Reshape
 _MAX_CLASSES = 1 << 20
 
 
-def _lists(call: Call, number: int, what: str) -> list[Shape]:
+def _lists(call: Call, number: int, what: str) -> list[tuple[int, ...]]:
     """Constant integers for each of the batch's sizes."""
-    found = call.known(number, what)
-    if found is None:
-        raise ModelFileError(f"{what} is left out", where=call.attributes.where)
+    found = call.constant(number, what)
     return [integers(array, what) for array in (found.at * len(call.build.counts) if found.fixed else found.at)]
 
 
 def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
     """``x`` under other shapes, given for each of the batch's sizes."""
     y = shape.view(call.build, x, shapes)
-    if y.is_merged and call.samples.size == 1:  # anything could be
+    if y.is_merged and call.build.samples == 1:  # anything could be
         raise MixedSamplesError("a reshape after which the batch axis may be anywhere")
     return y
 
@@ -116,7 +114,7 @@ def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
         raise UnsupportedError(
             "elements of a tensor at computed indices", accepted="constant indices, or a constant table"
         )
-    table = floats(data.array())
+    table = call.weights(0, "the table")
     if table.ndim < 1 or axis % table.ndim != 0:
         raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
     layer = Embedding(as_weights(table.reshape(len(table), -1)))
@@ -167,7 +165,7 @@ def _trilu(call: Call) -> Value:
 
 
 def _cumulative_sum(call: Call) -> Value:
-    axes = call.integers(1, "the axis") or ()
+    axes = integers(call.array(1, "the axis"), "the axis")
     if len(axes) != 1:
         raise ModelFileError(f"{len(axes)} axes", where=call.attributes.where, accepted="one axis")
     exclusive, backwards = call.attributes.flag("exclusive", False), call.attributes.flag("reverse", False)
