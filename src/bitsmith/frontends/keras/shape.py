@@ -170,7 +170,7 @@ def _unstack(call: LayerCall) -> tuple[Value, ...]:
 
 
 def _take(call: LayerCall) -> Value:
-    return selection.take(call.build, call.first, _axis(call.config), numbers(call.plain("indices", 1)))
+    return selection.take(call.build, call.first, _axis(call.config), call.numbers("indices", 1))
 
 
 def _operation(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.files.json import constant, shown
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import spatial
@@ -216,14 +216,13 @@ def _cropping(call: LayerCall, x: Value) -> Value:
 
 def _pad(call: LayerCall) -> Value:
     """``keras.ops.pad``, whose widths begin with the batch axis."""
-    mode, value = call.config.text("mode", "constant"), call.keywords.get("constant_values", 0.0)
+    mode, value = call.config.text("mode", "constant"), call.numbers("constant_values", default=0.0)
     if mode not in set(PadMode):
         raise UnsupportedError(f"the padding mode {shown(mode)}", accepted=", ".join(PadMode))
-    number = None if isinstance(value, tuple) else constant(value)
-    if number is None or number.size != 1:
-        raise UnsupportedError("padding with tensors or several values", accepted="one finite number")
+    if value.size != 1:
+        raise UnsupportedError("padding with several values", accepted="one finite number")
     pairs = dict(enumerate(_pairs(call, "pad_width", call.x.rank, alike=True)))
-    return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(number.reshape(())))
+    return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(value.reshape(())))
 
 
 _RESIZE = "Resize (after Crop for crop_to_aspect_ratio)"

@@ -120,11 +120,13 @@ def _resize(call: Call) -> Value:
     if target == x.shape:  # which runtimes copy, whatever the scales
         scales = ()
     layer = Resize(target, _INTERPOLATIONS[mode], coordinates, nearest, scales)
-    if old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True)):
+    shrinks = old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True))
+    if shrinks or (scales and coordinates is Coordinates.ALIGN_CORNERS):
         raise UnsupportedError(
-            "shrinking by the nearest element before operator set 11, which runtimes do differently",
-            accepted="growing",
-            remedy="export the model with operator set 11 or later",
+            "nearest elements of less before operator set 11, or corners aligned by scales that give no whole lengths, "
+            "which runtimes do differently",
+            accepted="growing by the nearest element; sizes",
+            remedy="export the model with operator set 11 or later, and with sizes",
         )
     if x.batch == Batch(0) and len(target) > 1 and target[0] == x.shape[0]:
         return call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:]))
@@ -150,7 +152,7 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
 def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
     """The sample's shape if the ``axes`` have ``new`` lengths, perhaps others for each number of samples."""
     found = set()
-    for k, samples in enumerate(call.samples.sizes):
+    for k, samples in enumerate(call.build.counts):
         shape, sizes = list(x.shape), new[k if len(new) > 1 else 0]
         if len(sizes) != len(axes) or not all(1 <= size <= MAX_ELEMENTS for size in sizes):
             raise ModelFileError(f"sizes {sizes[:8]} for {len(axes)} axes", where=call.attributes.where)
