@@ -109,7 +109,7 @@ class Call:
         """``x`` with its batch axis at ``axis``; a model without a batch axis may have one of size 1 there.
 
         Raises:
-            UnsupportedError: there are several elements along ``axis``, which are no samples.
+            UnsupportedError: there are several elements along ``axis``, which are not samples.
         """
         if x.batch == Batch(axis):
             return x

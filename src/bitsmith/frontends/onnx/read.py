@@ -28,8 +28,9 @@ from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, No
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
+from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.network import Network
-from bitsmith.layers.shape import Reshape, Stack
+from bitsmith.layers.shape import Reshape
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
@@ -199,18 +200,11 @@ class _Reading:
                 return
             carried = results[: len(carried)]
             rows.append(results[len(carried) :])
-        together = [
-            self._stacked(f"{name}_{output}", column)
-            for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False)
-        ]
-        self.values.update(zip(node.outputs, [*carried, *together], strict=True))
-
-    def _stacked(self, name: str, rows: Sequence[Operand | None]) -> Value:
-        """The rows along a new first axis."""
-        build = self._builder(name, "Concat")
-        tensors = [x if isinstance(x, Value) else value_of(x, build.counts) for x in rows if x is not None]
-        y = build.emit(Stack(0), *build.aligned(*tensors), kind=tensors[0].kind)
-        return replace(y, batch=None if y.batch is None else y.batch.at(y.batch.axis + 1))
+        for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False):
+            build = self._builder(f"{name}_{output}", "Concat")
+            tensors = [value_of(x, build.counts) if isinstance(x, Known) else x for x in column]
+            self.values[output] = stack(build, [x for x in tensors if x is not None], 0)
+        self.values.update(zip(node.outputs, carried, strict=False))
 
     def _results(self, body: Body, given: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
         """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
@@ -252,7 +246,7 @@ class _Reading:
     def _constant(self, entry: Translation, call: Call) -> Results:
         """The results of an operator on constants, for each of the batch's sizes that they depend on."""
         known = [value for value in call.operands if isinstance(value, Known)]
-        dtypes = {**_DTYPES} | {value.kind: value.at[0].dtype for value in reversed(known)}
+        dtypes = _DTYPES | {value.kind: value.at[0].dtype.str for value in reversed(known)}
         found: list[list[Array | None]] = []
         for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
             operands = tuple(value.one(k) if isinstance(value, Known) else None for value in call.operands)
@@ -302,16 +296,11 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
         )
 
 
-_DTYPES: Mapping[Kind, np.dtype[np.generic]] = {
-    Kind.REAL: np.dtype(np.float32),
-    Kind.INTEGER: np.dtype(np.int64),
-    Kind.INT8_16: np.dtype(np.int16),
-    Kind.BOOL: np.dtype(np.bool_),
-}
+_DTYPES = {Kind.REAL: "f4", Kind.INTEGER: "i8", Kind.INT8_16: "i2", Kind.BOOL: "?"}
 """The types of what is computed of constants, if no operand is of its kind."""
 
 
-def _array(result: Operand | None, dtypes: Mapping[Kind, np.dtype[np.generic]]) -> Array | None:
+def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:
     """A result of constants."""
     if isinstance(result, Value):
         if result.constant is None:

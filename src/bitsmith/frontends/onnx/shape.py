@@ -18,6 +18,8 @@ from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.merge import Add
 from bitsmith.layers.shape import Reshape
 
+_MAX_CLASSES = 1 << 20
+
 
 def _lists(call: Call, number: int, what: str) -> list[tuple[int, ...]]:
     """Constant integers for each of the batch's sizes."""
@@ -122,11 +124,11 @@ def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
 
 
 def _one_hot(call: Call) -> Value:
-    x, depth, values = call.tensor(0), call.array(1, "the depth"), call.array(2, "the values")
-    if depth.size != 1 or values.size != 2:
-        raise ModelFileError("no depth or no values", where=call.attributes.where)
-    off, on = (float(value) for value in values.astype(np.float64))
-    classes, build = int(depth.reshape(())), call.build
+    x, build, values = call.tensor(0), call.build, call.array(2, "the values").astype(np.float64)
+    depth = call.number(1, "the depth")
+    if not 0.0 < depth < _MAX_CLASSES or values.shape != (2,):
+        raise ModelFileError(f"{depth} classes and {values.size} values", where=call.attributes.where)
+    classes, (off, on) = int(depth), values.tolist()
     # Indices below 0 count from the end: one of the two has a place, or none.
     behind = build.affine(x, ONE, constant(float(classes)), "from_end")
     both = [build.emit(OneHot(classes), one, suffix=name) for one, name in ((x, "codes"), (behind, "codes_from_end"))]
@@ -157,7 +159,7 @@ def _size(call: Call) -> Known:
 
 
 def _trilu(call: Call) -> Value:
-    (diagonal,) = call.integers(1, "the diagonal") or (0,)
+    diagonal, *_ = call.integers(1, "the diagonal") or (0,)
     upper = call.attributes.flag("upper", True)
     return (selection.upper_triangle if upper else selection.lower_triangle)(call.build, call.tensor(0), diagonal)
 
