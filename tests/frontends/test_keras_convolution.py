@@ -139,7 +139,7 @@ CONV = {"filters": 4, "kernel_size": [2, 2]}
         ("Conv2DTranspose", {**CONV, "strides": 2, "dilation_rate": 2}, "one of the two"),
         ("Conv2DTranspose", {**CONV, "strides": 2, "output_padding": 2}, "less than the strides"),
         ("Conv2D", {**CONV, "groups": 3}, "a divisor of 4 input channels"),
-        ("Conv2D", {**CONV, "filters": 0}, "a positive whole number"),
+        ("Conv2D", {**CONV, "filters": 0}, "a positive integer"),
         ("Conv2D", {**CONV, "kernel_size": [2, 2, 2]}, "kernel_size"),
         ("Conv2D", {**CONV, "strides": [0, 1]}, "strides"),
         ("Conv2D", {**CONV, "data_format": "channels"}, "channels_last or channels_first"),

@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "indices": (lambda x: functional.max_pool1d(x, 2, return_indices=True), "indices of maxima"),
     "sorting": (lambda x: x.sort(1)[0], "use max"),
     "random": (lambda x: x + torch.rand(4, 5), "random"),
-    "quantile": (lambda x: x.atan(), "no operator that is known"),
+    "quantile": (lambda x: x.atan(), "not an operator that is known"),
     "bicubic": (lambda x: functional.interpolate(x.unsqueeze(1), size=(8, 8), mode="bicubic"), "bilinear"),
     "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.00001), "ratios of integers"),
     "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),

@@ -114,7 +114,7 @@ class Arguments(ABC):
         """A positive integer; ``default`` if the entry is absent or null."""
         value = self.integer(key, default)
         if value < 1:
-            raise self.wrong(key, "a positive whole number")
+            raise self.wrong(key, "a positive integer")
         return value
 
     def given_integers(self, key: str) -> tuple[int, ...] | None:

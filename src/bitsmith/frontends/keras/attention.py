@@ -122,17 +122,18 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
 
 def _called(call: LayerCall) -> dict[str, Value]:
     """Query, key and value, given by place or by name; a key left out is the value."""
-    given = {name: call.argument(name, position) for position, name in enumerate(_OPERANDS)}
-    found = {name: one for name, one in given.items() if isinstance(one, Value) and not name.endswith("mask")}
-    if not {"query", "value"} <= set(found) or len(call.given.args) > len(_OPERANDS):
+    given = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
+    tensors = {name: one for name, one in given.items() if isinstance(one, Value)}
+    if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
         raise ModelFileError(f"called on {len(call.values)} tensors", where=call.where, accepted="a query and a value")
-    others = [name for name, one in given.items() if one is not None and name not in {*found, "attention_mask"}]
-    if others:
+    constants = {name for name, one in given.items() if one is not None and name not in tensors}
+    odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
+    if odd:
         raise UnsupportedError(
-            f"{', '.join(others)} of a call",
-            accepted="tensors as query, value and key, a constant attention_mask, and use_causal_mask",
+            f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}",
+            accepted="tensors to attend to, constants as attention_mask, and use_causal_mask",
         )
-    return {"query": found["query"], "key": found.get("key", found["value"]), "value": found["value"]}
+    return {"query": tensors["query"], "key": tensors.get("key", tensors["value"]), "value": tensors["value"]}
 
 
 def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[Value, Floats | None]]:
@@ -179,6 +180,7 @@ def _flag(call: LayerCall, key: str) -> bool:
 
 def _attention(call: LayerCall) -> tuple[Value, ...]:
     """Scores are products of queries and keys, or as in additive attention."""
+    query, key, value = _unprojected(call)
     scaled, mode = call.config.flag("use_scale", False), call.config.text("score_mode", "dot")
     if mode not in ("dot", "concat"):
         raise call.config.wrong("score_mode", "dot or concat")
@@ -186,14 +188,13 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     weights = [float(values) for values in call.weights(*wanted)]
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
-        return _additive(call, scale, np.full(call.values[0].shape[-1:], weights[-1]))
-    query, key, value = _unprojected(call)
+        return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
     found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
     return _asked(call, found.result, found.weights)
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
-    size = call.values[0].shape[-1:]
+    size = _unprojected(call)[0].shape[-1:]
     (factors,) = call.weights(("scale", size)) if call.config.flag("use_scale", True) else (np.ones(size),)
     return _additive(call, 1.0, factors)
 

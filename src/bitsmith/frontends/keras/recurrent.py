@@ -15,7 +15,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.keras.activations import Composite, read_activation
+from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import MODEL_CLASSES, Constant, Operands, numbered_group
 from bitsmith.frontends.ops import recurrent
@@ -24,7 +24,6 @@ from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
-from bitsmith.layers.softmax import Softmax
 
 _CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
@@ -65,7 +64,7 @@ def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
     read = read_activation(config, major, key)
     if read is None:
         return Identity()
-    if isinstance(read.function, Softmax | Composite):
+    if not isinstance(read.function, Layer):
         raise UnsupportedError(f"the {key} {read.name}", accepted="functions of one number")
     return read.function
 

@@ -150,7 +150,9 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's own class, whose module differs between its implementations
         raise ModelFileError(
-            "this is no ONNX model, or it is damaged", where=where, accepted="the binary format that onnx.save writes"
+            "this is not an ONNX model, or it is damaged",
+            where=where,
+            accepted="the binary format that onnx.save writes",
         ) from error
     if not model.HasField("graph"):
         raise ModelFileError("a model without a graph", where=where)
@@ -375,7 +377,7 @@ def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
     place = f"{where}, input {value.name[:100]!r}"
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         raise UnsupportedError(
-            "an input that is no tensor of known rank",
+            "an input that is not a tensor of known rank",
             where=place,
             remedy="export the model with the sizes of its inputs",
         )

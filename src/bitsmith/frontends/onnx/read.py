@@ -27,9 +27,10 @@ from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand, Samples, value_of
+from bitsmith.frontends.onnx.values import Known, Operand, value_of
+from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.network import Network
-from bitsmith.layers.shape import Reshape, Stack
+from bitsmith.layers.shape import Reshape
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
@@ -106,7 +107,7 @@ class _Reading:
     draft: Draft = field(default_factory=Draft)
     names: UniqueNames = field(default_factory=UniqueNames)
     values: ChainMap[str, Operand | Callable[[], Known] | None] = field(default_factory=ChainMap)
-    samples: Samples = field(default_factory=lambda: Samples(1))
+    samples: int | None = 1
 
     def network(self) -> Network | None:
         """The network; None if some node was refused."""
@@ -121,12 +122,12 @@ class _Reading:
 
     def _builder(self, name: str, kind: str, place: str = "") -> Builder:
         """What emits the layers of an operator."""
-        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples.size)
+        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples)
 
     def _input(self, entry: GraphInput) -> Value:
         axis = self.axes[entry.name]
         if axis is not None:
-            self.samples = Samples(entry.sizes[axis])
+            self.samples = entry.sizes[axis]
         dims = tuple(1 if k == axis or size is None else size for k, size in enumerate(entry.sizes))
         name = self.names.take(f"Input_{entry.name}" if entry.name.isdigit() else entry.name)
         build = self._builder(name, "Input", f", input {entry.name!r}")
@@ -156,7 +157,7 @@ class _Reading:
                 self._repeat(node, name, values, steps)
             else:
                 build = self._builder(name, node.kind)
-                call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
+                call = Call(node, name, self.graph.opset, values, wanted, build, self.notes.append)
                 computed = any(isinstance(value, Value) or (value and value.words) for value in values)
                 results = self._read(entry, call) if computed else self._constant(entry, call)
                 node.attributes.check_all_read()
@@ -199,18 +200,11 @@ class _Reading:
                 return
             carried = results[: len(carried)]
             rows.append(results[len(carried) :])
-        together = [
-            self._stacked(f"{name}_{output}", column)
-            for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False)
-        ]
-        self.values.update(zip(node.outputs, [*carried, *together], strict=True))
-
-    def _stacked(self, name: str, rows: Sequence[Operand | None]) -> Value:
-        """The rows along a new first axis."""
-        build = self._builder(name, "Concat")
-        tensors = [x if isinstance(x, Value) else value_of(x, self.samples) for x in rows if x is not None]
-        y = build.emit(Stack(0), *build.aligned(*tensors), kind=tensors[0].kind)
-        return replace(y, batch=None if y.batch is None else y.batch.at(y.batch.axis + 1))
+        for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False):
+            build = self._builder(f"{name}_{output}", "Concat")
+            tensors = [value_of(x, build.counts) if isinstance(x, Known) else x for x in column]
+            self.values[output] = stack(build, [x for x in tensors if x is not None], 0)
+        self.values.update(zip(node.outputs, carried, strict=False))
 
     def _results(self, body: Body, given: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
         """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
@@ -231,7 +225,7 @@ class _Reading:
             return self._named(entry.read(call), call, before)
         except MixedSamplesError:
             self.mixed = True
-            if self.samples.size != 1:
+            if self.samples != 1:
                 raise
         self.draft.back_to(before)
         operands = tuple(self._with_all_axes(call.build, value) for value in call.operands)
@@ -252,12 +246,12 @@ class _Reading:
     def _constant(self, entry: Translation, call: Call) -> Results:
         """The results of an operator on constants, for each of the batch's sizes that they depend on."""
         known = [value for value in call.operands if isinstance(value, Known)]
-        dtypes = {**_DTYPES} | {value.kind: value.at[0].dtype for value in reversed(known)}
+        dtypes = _DTYPES | {value.kind: value.at[0].dtype.str for value in reversed(known)}
         found: list[list[Array | None]] = []
-        for k, count in enumerate(call.samples.sizes[: max((len(value.at) for value in known), default=1)]):
+        for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
             operands = tuple(value.one(k) if isinstance(value, Known) else None for value in call.operands)
             build = replace(call.build, samples=count)
-            results = entry.read(replace(call, operands=operands, samples=Samples(count), build=build))
+            results = entry.read(replace(call, operands=operands, build=build))
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
@@ -278,7 +272,7 @@ class _Reading:
         if not isinstance(value, Value):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
         shape = value.shape or (1,)
-        if value.batch_axis is None and self.samples.size == 1 and any(axis is not None for axis in self.axes.values()):
+        if value.batch is None and self.samples == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
         build = self._builder(name, "Constant")
         if shape != value.shape and isinstance(value.node, int):
@@ -302,16 +296,11 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
         )
 
 
-_DTYPES: Mapping[Kind, np.dtype[np.generic]] = {
-    Kind.REAL: np.dtype(np.float32),
-    Kind.INTEGER: np.dtype(np.int64),
-    Kind.INT8_16: np.dtype(np.int16),
-    Kind.BOOL: np.dtype(np.bool_),
-}
+_DTYPES = {Kind.REAL: "f4", Kind.INTEGER: "i8", Kind.INT8_16: "i2", Kind.BOOL: "?"}
 """The types of what is computed of constants, if no operand is of its kind."""
 
 
-def _array(result: Operand | None, dtypes: Mapping[Kind, np.dtype[np.generic]]) -> Array | None:
+def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:
     """A result of constants."""
     if isinstance(result, Value):
         if result.constant is None:

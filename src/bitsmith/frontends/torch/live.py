@@ -33,12 +33,12 @@ _WRITES = ("copy_.", "fill_.", "index_put_.")
 
 
 def is_module(model: object) -> TypeGuard[torch.nn.Module]:
-    """Whether ``model`` is a live module; without importing torch."""
+    """Return True if ``model`` is a live module; without importing torch."""
     return "torch" in sys.modules and isinstance(model, sys.modules["torch"].nn.Module)
 
 
 def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
-    """Whether ``model`` is an exported program; without importing torch."""
+    """Return True if ``model`` is an exported program; without importing torch."""
     return "torch.export" in sys.modules and isinstance(model, sys.modules["torch.export"].ExportedProgram)
 
 
@@ -100,7 +100,7 @@ def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.ex
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
     """What torch computes for ``inputs``: by their paths, the results of the modules within that are called exactly once.
 
-    Modules whose result is no single tensor of real numbers are left out.
+    Modules whose result is not a single tensor of real numbers are left out.
     """
     import torch
 
@@ -146,7 +146,7 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 def _inputs(
     module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None
 ) -> Iterator[list[torch.Tensor]]:
-    """Inputs to export with, of two or more samples; where only shapes are given, first real numbers, then whole ones."""
+    """Inputs to export with, of two or more samples; where only shapes are given, first real numbers, then integers."""
     import torch
 
     place = next(module.parameters(), torch.zeros(()))

@@ -201,7 +201,7 @@ class _Reading:
     def _names(self, kept: Sequence[int]) -> dict[int, str]:
         """A name for each node that is kept.
 
-        Of what one call of one of torch's own modules becomes, the last that is no wiring has the module's path; of attention
+        Of what one call of one of torch's own modules becomes, the last that is not wiring has the module's path; of attention
         that also gives its weights, the result.
         """
         names = UniqueNames()
