@@ -58,6 +58,10 @@ class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
 
 
+_CACHED = ("emulator", "_compiled")
+"""Executable forms of a model's program."""
+
+
 class Model:
     """A converted network.
 
@@ -73,6 +77,10 @@ class Model:
         self.program = program
         self.target = target
         self.notes = notes
+
+    def __getstate__(self) -> dict[str, object]:
+        """What copies and pickles hold: they compile again what runs the program."""
+        return {name: value for name, value in self.__dict__.items() if name not in _CACHED}
 
     @cached_property
     def emulator(self) -> Emulator:
@@ -174,7 +182,7 @@ class Model:
         )
         nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
         self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
-        for cached in ("emulator", "_compiled"):
+        for cached in _CACHED:
             self.__dict__.pop(cached, None)
 
     def trace(

@@ -12,6 +12,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
 from bitsmith.frontends.ops.arithmetic import add_scaled
+from bitsmith.frontends.ops.shape import squeeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.layer import Floats, as_weights
@@ -120,12 +121,8 @@ def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str,
         for dim, label in enumerate(term)
         if x.dims[dim] == 1 and label in large and not (x.batch is not None and x.batch.axis == dim)
     ]
-    if not gone:
-        return term, x
-    batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
-    dims = tuple(size for dim, size in enumerate(x.dims) if dim not in gone)
     term = "".join(label for dim, label in enumerate(term) if dim not in gone)
-    return term, build.viewed(x, dims, batch, "thin")
+    return term, squeeze(build.within("thin"), x, gone)
 
 
 def _product(

@@ -17,7 +17,6 @@ from bitsmith.frontends.ops.logic import truth
 from bitsmith.frontends.ops.selection import flip
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
-from bitsmith.layers.shape import Gather
 
 EXTREMES = (Reduction.MAX, Reduction.MIN)
 SUMS = (Reduction.SUM, Reduction.PROD)
@@ -110,7 +109,7 @@ def extreme_index(
         )
     axis = x.axis(dim)
     if last:
-        x = build.emit(Gather(tuple(range(x.shape[axis]))[::-1], axis), x, suffix="turned", kind=x.kind)
+        x = flip(build, x, [dim], "turned")
     layer = ArgMax(axis, keepdims, least)
     y = build.emit(layer, x, suffix="from_end" if last else "", kind=Kind.INTEGER)
     y = replace(y, batch=_after(x.batch, (x.counted(dim),), keepdims))
