@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from torch import nn
 
 from bitsmith.frontends.read import AnyModel
 from bitsmith.layers.layer import Floats, Shape
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 _RNG = np.random.default_rng(5)
 KERNEL, BIAS = _RNG.normal(size=(4, 3)).astype(np.float32), _RNG.normal(size=3).astype(np.float32)

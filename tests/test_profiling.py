@@ -16,8 +16,6 @@ from bitsmith.errors import ConfigError, InputDataError, ToolMissingError
 from tests.any_models import expected, samples
 from tests.system.examples import MODELS, digits
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
-
 
 @pytest.fixture(scope="module")
 def live() -> object:

@@ -26,6 +26,7 @@ from bitsmith.errors import FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Loss, Losses, Watch
 from bitsmith.flows.run import Progress
+from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
@@ -417,10 +418,9 @@ def _bounds(op: Input) -> str:
     """The range of an input's values."""
     if op.frac.size > 1 or op.lo.size > 1 or op.hi.size > 1:
         return "the ranges of their features"
-    scale, lo, hi = 2.0 ** -int(op.frac.item()), int(op.lo.item()), int(op.hi.item())
-    if op.overflow is Overflow.SAT_SYM:
-        lo = max(lo, -hi)
-    return f"{lo * scale:g}..{hi * scale:g}"
+    span = infer(op, ()).span
+    least = max(span.least, -span.greatest) if op.overflow is Overflow.SAT_SYM else span.least
+    return f"{float(least):g}..{float(span.greatest):g}"
 
 
 def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:
@@ -436,16 +436,16 @@ def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Float
 
 def _raw_weights(values: Floats, node: Node, where: str) -> Ints:
     """Raw values of a parameter."""
-    lo, hi, frac = int(node.type.lo.min()), int(node.type.hi.max()), int(node.type.frac.max())
-    rounded = np.rint(np.ldexp(values, frac))
-    if bool(np.any((rounded < float(lo)) | (rounded > float(hi)))):
+    span = node.type.span
+    rounded = np.rint(np.ldexp(values, span.frac))
+    if bool(np.any((rounded < float(span.lo)) | (rounded > float(span.hi)))):
         raise InputDataError(
             f"weights from {values.min():g} to {values.max():g}",
             where=where,
-            accepted=f"{lo * 2.0**-frac:g} to {hi * 2.0**-frac:g}, the range of the format",
+            accepted=f"{float(span.least):g} to {float(span.greatest):g}, the range of the format",
             remedy="give the layer's weight or bias a wider precision",
         )
-    return to_raw(values, FixedFormat(lo < 0, width_of(lo, hi), frac))
+    return to_raw(values, FixedFormat(span.lo < 0, width_of(span.lo, span.hi), span.frac))
 
 
 def as_batches(x: Arrays, shapes: Sequence[tuple[int, ...]]) -> list[Batch]:

@@ -57,6 +57,11 @@ HEADS: dict[str, Build] = {
     "first axis with scores": lambda x, y: layers.MultiHeadAttention(2, 3, attention_axes=1)(
         layers.Reshape((2, 3, 3))(y), layers.Reshape((2, 3, 3))(y), return_attention_scores=True
     ),
+    "groups": lambda x, y: layers.GroupQueryAttention(3, 4, 2)(x, x, return_attention_scores=True),
+    "gated groups": lambda x, y: layers.GroupQueryAttention(3, 4, 1, use_gate=True)(x, y[..., :4], y[..., 4:]),
+    "causal groups": lambda x, y: layers.GroupQueryAttention(2, 4, 2, use_bias=False, sliding_window=3)(
+        x, x, use_causal_mask=True
+    ),
 }
 
 DENSE: dict[str, Build] = {
@@ -78,7 +83,12 @@ def _model(builds: dict[str, Build]) -> Any:
 
 @pytest.mark.parametrize(
     "names",
-    [["cross", "causal"], pytest.param(list(HEADS), marks=[pytest.mark.slow, pytest.mark.ci]), list(DENSE)],
+    [
+        ["cross", "causal"],
+        ["groups", "gated groups", "causal groups"],
+        pytest.param(list(HEADS), marks=[pytest.mark.slow, pytest.mark.ci]),
+        list(DENSE),
+    ],
     ids=len,
 )
 def test_attention_is_keras_own(names: list[str], tmp_path: Path) -> None:
@@ -130,14 +140,20 @@ def test_a_transformer_block_with_positions(tmp_path: Path) -> None:
     assert_fixed_point(network)
 
 
-def test_files_of_keras_2(tmp_path: Path) -> None:
-    """There a value is a keyword argument, and weights have names like ``mha/query/kernel:0``."""
+def _saved_by_keras2(folder: Path, **arguments: Any) -> tuple[Path, Any]:
+    """A file of Keras 2 whose attention is called with the given arguments, and the model without them."""
     x = keras.Input((5, 4), name="x")
     model = randomised(keras.Model(x, layers.MultiHeadAttention(2, 3, name="mha")(x, x)))
-    text, _ = save_keras2(model, tmp_path)
+    text, _ = save_keras2(model, folder)
     saved = json.loads(text.read_text())
-    saved["config"]["layers"][1]["inbound_nodes"] = [[["x", 0, 0, {"value": ["x", 0, 0], "training": False}]]]
+    saved["config"]["layers"][1]["inbound_nodes"] = [[["x", 0, 0, arguments]]]
     text.write_text(json.dumps(saved))
+    return text, model
+
+
+def test_files_of_keras_2(tmp_path: Path) -> None:
+    """There a value is a keyword argument, and weights have names like ``mha/query/kernel:0``."""
+    text, model = _saved_by_keras2(tmp_path, value=["x", 0, 0], training=False)
     assert_same(read_keras(text), model)
 
 
@@ -167,23 +183,16 @@ def test_attention_of_absurd_size_is_refused(tmp_path: Path) -> None:
         read_keras(write_model(tmp_path, model))
 
 
-def _attention(**kwargs: Any) -> Any:
-    """A file of Keras 2 whose attention is called with the given arguments."""
-    attention = layer("MultiHeadAttention", "it", "x", num_heads=2, key_dim=3)
-    attention["inbound_nodes"] = [[["x", 0, 0, kwargs]]]
-    return functional(source("x", 5, 4), attention, outputs=("it",))
-
-
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "computed mask": ({"value": ["x", 0, 0], "attention_mask": ["x", 0, 0]}, "attention_mask is computed"),
-    "nothing to attend to": ({"value": ["x", 0, 0], "attention_mask": [[[0] * 5] * 5]}, "leaves a query nothing"),
-    "mask of another shape": ({"value": ["x", 0, 0], "attention_mask": [[[1] * 4] * 5]}, "an attention mask of shape"),
+    "computed mask": ({"value": ["x", 0, 0], "attention_mask": ["x", 0, 0]}, "attention_mask computed from an input"),
+    "nothing to attend to": ({"value": ["x", 0, 0], "attention_mask": [[[0] * 5] * 5]}, "a softmax of nothing"),
+    "mask of another shape": ({"value": ["x", 0, 0], "attention_mask": [[[1] * 4] * 5]}, "a mask of shape"),
     "mask of several samples": (
         {"value": ["x", 0, 0], "attention_mask": [[[1] * 5] * 5] * 2},
-        "an attention mask of shape",
+        "differs between samples",
     ),
-    "ragged mask": ({"value": ["x", 0, 0], "attention_mask": [[1], [1, 1]]}, "the attention mask"),
-    "mask of words": ({"value": ["x", 0, 0], "attention_mask": "no"}, "the attention mask"),
+    "ragged mask": ({"value": ["x", 0, 0], "attention_mask": [[1], [1, 1]]}, "the argument"),
+    "mask of words": ({"value": ["x", 0, 0], "attention_mask": "no"}, "the argument"),
     "no value": ({}, "a query and a value"),
     "mask of keys": ({"value": ["x", 0, 0], "key_mask": [1, 1, 1, 1, 1]}, "argument key_mask"),
     "odd switch": ({"value": ["x", 0, 0], "use_causal_mask": 3}, "use_causal_mask is 3"),
@@ -194,13 +203,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_refused(name: str, tmp_path: Path) -> None:
     kwargs, message = REFUSED[name]
     with pytest.raises(BitsmithError, match=message):
-        read_keras(write_model(tmp_path, _attention(**kwargs)))
-
-
-def test_grouped_queries_are_refused_with_the_nearest_layer() -> None:
-    x = keras.Input((5, 4))
-    with pytest.raises(UnsupportedError, match="share key heads are not translated; use MultiHeadAttention"):
-        read_keras(keras.Model(x, layers.GroupQueryAttention(4, 4, 2)(x, x)))
+        read_keras(_saved_by_keras2(tmp_path, **kwargs)[0])
 
 
 def test_masks_along_several_axes_are_refused() -> None:

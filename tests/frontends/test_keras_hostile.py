@@ -63,7 +63,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         path = tmp_path / "m.h5"
         path.write_bytes(content)
         _refused(path, "neither a zip archive, nor HDF5, nor JSON")
-    with pytest.raises(ModelFileError, match="int is no Keras model"):
+    with pytest.raises(ModelFileError, match="int is not a Keras model"):
         read_keras(3)  # type: ignore[arg-type]
 
 
@@ -92,11 +92,11 @@ def test_json_that_is_no_model(text: str, message: str, tmp_path: Path) -> None:
 def test_archive_members(tmp_path: Path) -> None:
     assert read_keras(_archive(tmp_path)).outputs == ("x",)
     for name in ("metadata.json", "config.json", "model.weights.h5"):
-        _refused(_archive(tmp_path, **{name: None}), f"has no {name}")
+        _refused(_archive(tmp_path, **{name: None}), f"has no '{name}'")
     for name in ("../../evil", "/etc/evil", "a/../../b", "C:/evil", "..\\evil"):
         _refused(_archive(tmp_path, **{name: b""}), "leaves the archive")
     sharded = _archive(tmp_path, **{"model.weights.h5": None, "model.weights.json": b"{}"})
-    assert "several files" in _refused(sharded, "has no model.weights.h5")
+    assert "several files" in _refused(sharded, "has no 'model.weights.h5'")
 
 
 def test_two_members_of_one_name(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_two_members_of_one_name(tmp_path: Path) -> None:
 
 
 def test_large_json_in_an_archive(tmp_path: Path) -> None:
-    _refused(_archive(tmp_path, **{"config.json": b" " * (MAX_JSON_BYTES + 1)}), "config.json has")
+    _refused(_archive(tmp_path, **{"config.json": b" " * (MAX_JSON_BYTES + 1)}), "'config.json' has")
 
 
 def test_bomb_is_refused_by_its_declared_size(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_weights_of_matching_but_absurd_size(tmp_path: Path) -> None:
         patch.setattr("bitsmith.frontends.keras.weights.MAX_WEIGHT_BYTES", 1 << 20)
         _refused(path, "absurdly large")
     path.write_text(path.read_text().replace(f'"units": {1 << 24}', f'"units": {1 << 40}'))
-    _refused(path, "a tensor of shape")
+    _refused(path, "kernel has shape")
 
 
 def test_statistics_that_overflow(tmp_path: Path) -> None:

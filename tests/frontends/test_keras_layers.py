@@ -226,6 +226,10 @@ def test_integer_input() -> None:
     assert layer.integer
 
 
+def test_scale_that_gives_more_elements() -> None:
+    _check(lambda x: layers.Rescaling([[1.0], [2.0]], offset=0.5)(x), (1, 3))
+
+
 @pytest.mark.parametrize("policy", ["float16", "mixed_bfloat16", "bfloat16"])
 def test_float_policies(policy: str) -> None:
     x = keras.Input((4,))
@@ -250,4 +254,5 @@ def test_the_table_lists_every_translation() -> None:
         "BinaryDense",
         "TernaryDense",
     }
-    assert {name for name in LAYERS if not hasattr(layers, name)} == of_keras_2
+    # The class of layers.GroupQueryAttention has another name.
+    assert {name for name in LAYERS if not hasattr(layers, name)} == {*of_keras_2, "GroupedQueryAttention"}

@@ -61,6 +61,7 @@ NORMALIZATIONS: dict[str, Build] = {
     "unit": layers.UnitNormalization(),
     "unit of all axes": layers.UnitNormalization(axis=[1, 2, 3]),
     "normalize": lambda x: ops.normalize(x, axis=2),
+    "normalize by sizes": lambda x: ops.normalize(x, order=1),
     "layer op": lambda x: ops.layer_normalization(x, axis=-1, epsilon=1e-3),
     "layer op of two axes": lambda x: ops.layer_normalization(
         x, _numbers(3, 4), _numbers(3, 4) - 1.0, axis=(3, 1), epsilon=1e-3
@@ -81,7 +82,9 @@ def test_normalisations() -> None:
         assert_same(read_keras(model := _model(build, (3, 2, 4))), model)
 
 
-@pytest.mark.parametrize("name", ["layer", "layer of two axes", "rms", "group", "unit", "layer op of two axes"])
+@pytest.mark.parametrize(
+    "name", ["layer", "layer of two axes", "rms", "group", "unit", "normalize by sizes", "layer op of two axes"]
+)
 def test_normalisations_in_fixed_point(name: str) -> None:
     _check_fixed(_model(NORMALIZATIONS[name], (3, 2, 4)))
 
@@ -98,7 +101,7 @@ def test_scaling_by_the_variance_without_centring() -> None:
 
 def test_normalisations_with_computed_scales_are_refused() -> None:
     for build in (lambda x, y: ops.layer_normalization(x, y), lambda x, y: ops.rms_normalization(x, scale=y)):
-        with pytest.raises(UnsupportedError, match="that is computed"):
+        with pytest.raises(UnsupportedError, match="computed from an input"):
             read_keras(_model(build, (4,), (4,)))
 
 
@@ -253,7 +256,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "tensors of different rank": (lambda x: ops.maximum(x, ops.sum(x, axis=1)), "batch axes differ"),
     "one-hot first": (lambda x: ops.one_hot(ops.cast(x, "int32"), 5, axis=1), "axis=-1"),
     "unsigned": (lambda x: ops.cast(x, "uint8"), "signed integers"),
-    "order 3": (lambda x: ops.normalize(x, order=3), "order 2"),
+    "order 3": (lambda x: ops.normalize(x, order=3), "order 1, order 2"),
 }
 
 

@@ -170,9 +170,9 @@ def test_the_user_s_name_is_that_of_the_pool() -> None:
         ("MaxPooling2D", {"pool_size": [2, 2, 2]}, "pool_size"),
         ("MaxPooling2D", {"pool_size": 1 << 40, "padding": "same"}, "windows that fit"),
         ("AveragePooling2D", {"pool_size": 1 << 20, "padding": "same", "strides": 1}, "elements"),
-        ("AveragePooling1D", {"pool_size": 2}, "along 1 axes of an input"),
+        ("AveragePooling1D", {"pool_size": 2}, "1 spatial axes"),
         ("GlobalMaxPooling2D", {"data_format": "last"}, "channels_last or channels_first"),
-        ("GlobalMaxPooling3D", {}, "along 3 axes of an input"),
+        ("GlobalMaxPooling3D", {}, "3 spatial axes"),
         ("AdaptiveMaxPooling2D", {"output_size": [1 << 30, 2]}, "elements"),
         ("AdaptiveMaxPooling2D", {"output_size": 0}, "output_size"),
         ("UpSampling2D", {"size": 2, "interpolation": "bicubic"}, "nearest, bilinear"),
@@ -185,8 +185,8 @@ def test_the_user_s_name_is_that_of_the_pool() -> None:
         ("Resizing", {"height": 3, "width": 3, "antialias": True}, "antialias"),
         ("Resizing", {"height": 3, "width": 3, "pad_to_aspect_ratio": True}, "ZeroPadding2D"),
         ("Resizing", {"height": 3, "width": 3, "interpolation": "area"}, "nearest, bilinear"),
-        ("Resizing", {"height": 0, "width": 3}, "positive sizes"),
-        ("CenterCrop", {"height": 7, "width": 3}, "no more than the image has"),
+        ("Resizing", {"height": 0, "width": 3}, "a positive size"),
+        ("CenterCrop", {"height": 7, "width": 3}, "numbers of elements for its axes"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, class_name: str, config: dict[str, Any], said: str) -> None:

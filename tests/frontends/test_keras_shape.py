@@ -26,6 +26,8 @@ MOVES: dict[str, Build] = {
     "step": lambda x: x[:, 1:5:2, -1],
     "reversed": lambda x: x[:, ::-1, 3:0:-2],
     "number": lambda x: x[:, 2],
+    "scalars": lambda x: x[:, 0, -2],
+    "triangles": lambda x: ops.tril(x) - ops.triu(x, 1),
     "negative number": lambda x: x[..., -1],
     "new axes": lambda x: x[:, None, ..., None],
     "short index": lambda x: x[:, -2:],
@@ -94,15 +96,14 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "samples": (lambda x: x[1:, :], "picks samples"),
     "reversed samples": (lambda x: x[::-1, :], "picks samples"),
     "index by a tensor": (lambda x: ops.take(x, ops.argmax(x, axis=-1), axis=1), "computed|Argmax"),
-    "repeated samples": (lambda x: ops.tile(x, (2, 1, 1)), "repeats samples"),
+    "repeated samples": (lambda x: ops.tile(x, (2, 1, 1)), "batch axis"),
     "split samples": (lambda x: ops.split(x, [1], axis=0), "batch axis"),
     "flat repeat": (lambda x: ops.repeat(x, 2), "without an axis"),
     "flat roll": (lambda x: ops.roll(x, 2), "without an axis"),
     "flat flip": (lambda x: ops.flip(x), "without an axis"),
     "flat take": (lambda x: ops.take(x, [1]), "without an axis"),
-    "stacked samples": (lambda x: ops.stack([x, x], axis=0), "batch axis"),
-    "moved batch": (lambda x: ops.swapaxes(x, 0, 1), "moves the batch axis"),
-    "scalars": (lambda x: x[:, 0, 0], "leaves nothing"),
+    "stacked samples": (lambda x: ops.stack([x, x], axis=0), "batch is axis 1"),
+    "moved batch": (lambda x: ops.swapaxes(x, 0, 1), "batch is axis 1"),
 }
 
 
@@ -140,7 +141,7 @@ def test_masks_of_keras_2_are_refused(tmp_path: Path) -> None:
 
 def test_constants_that_differ_between_samples_are_refused() -> None:
     x = keras.Input(GRID, batch_size=2)
-    with pytest.raises(UnsupportedError, match="beside tensors"):
+    with pytest.raises(UnsupportedError, match="differs between samples"):
         read_keras(keras.Model(x, ops.concatenate([x, np.ones((2, 1, 4), "float32")], axis=1)))
 
 

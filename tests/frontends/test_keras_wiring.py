@@ -114,10 +114,13 @@ def _broken() -> dict[str, tuple[Any, str]]:
     relu = layer("ReLU", "r", "x")
     circle = [layer("ReLU", "a", "b"), layer("ReLU", "b", "a")]
     return {
-        "dangling reference": (functional(source(), layer("ReLU", "r", "y"), outputs=("r",)), "'y', which is no layer"),
-        "dangling output": (functional(source(), outputs=("y",)), "'y', which is no layer"),
-        "dangling input": (functional(source(), relu, inputs=("z",), outputs=("r",)), "'z', which is no layer"),
-        "input of another class": (functional(source(), relu, inputs=("r",), outputs=("r",)), "is no InputLayer"),
+        "dangling reference": (
+            functional(source(), layer("ReLU", "r", "y"), outputs=("r",)),
+            "'y', which is not a layer",
+        ),
+        "dangling output": (functional(source(), outputs=("y",)), "'y', which is not a layer"),
+        "dangling input": (functional(source(), relu, inputs=("z",), outputs=("r",)), "'z', which is not a layer"),
+        "input of another class": (functional(source(), relu, inputs=("r",), outputs=("r",)), "is not an InputLayer"),
         "input twice": (functional(source(), relu, inputs=("x", "x"), outputs=("r",)), "lists an input twice"),
         "undeclared input": (functional(source(), source("y"), inputs=("x",), outputs=("y",)), "but no input"),
         "circle": (functional(source(), *circle, outputs=("a",)), "runs in a circle"),
@@ -133,7 +136,6 @@ def _broken() -> dict[str, tuple[Any, str]]:
             "do not fit",
         ),
         "wrong permute": (functional(source(), layer("Permute", "s", "x", dims=[2]), outputs=("s",)), "dims is"),
-        "wrong axis": (functional(source(), layer("Softmax", "s", "x", axis=3), outputs=("s",)), "axis 3"),
         "operand missing": (functional(source(), {**relu, "inbound_nodes": []}, outputs=("r",)), "call 0 of 'r'"),
     }
 

@@ -464,6 +464,22 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "Resize, linear": _with(
         "Resize", {"-": 0, "--": 0, "s": np.array([3, 2, 6, 4])}, shape=(3, 2, 3, 2), mode="linear"
     ),
+    "Resize, nearest by fractions": _with(
+        "Resize", {"-": 0, "s": np.array([1.0, 1.0, 1.3, 0.7])}, shape=("N", 2, 4, 7), mode="nearest"
+    ),
+    "Resize, nearest by a fraction of the same length": _with(
+        "Resize",
+        {"-": 0, "s": np.array([1.0, 1.0, 1.2])},
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    ),
+    "Pad, of maxima": lambda: graph(
+        [node("Pad", "x p v", "f"), node("MaxPool", "f", "y", kernel_shape=[3, 2], strides=[2, 2])],
+        {"x": _IMAGE},
+        "y",
+        {"p": np.array([0, 0, 1, 0, 0, 0, 0, 1]), "v": np.float32(-np.inf)},
+    ),
     "Upsample": _with("Upsample", {"s": np.array([1.0, 1.0, 2.0, 2.0])}, opset=9, shape=("N", 2, 3, 3)),
     "SpaceToDepth": _unary("SpaceToDepth", shape=(2, 4, 4), blocksize=2),
     "DepthToSpace": _unary("DepthToSpace", shape=(8, 2, 3), blocksize=2, mode="CRD"),
@@ -518,6 +534,9 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
         "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1, ceil_mode=1, strides=[2, 2]
     ),
     "GlobalAveragePool": _pool("GlobalAveragePool"),
+    "Resize, linear by fractions": _with(
+        "Resize", {"-": 0, "s": np.array([1.0, 1.0, 1.3, 1.1])}, shape=("N", 2, 4, 5), mode="linear"
+    ),
     "LayerNormalization": _with("LayerNormalization", {"g": weights(4), "b": weights(4)}),
     "LayerNormalization of two axes": _with("LayerNormalization", {"g": weights(3, 4)}, axis=1),
     "InstanceNormalization": _with("InstanceNormalization", {"g": weights(3), "b": weights(3)}),

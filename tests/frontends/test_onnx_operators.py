@@ -75,7 +75,7 @@ def test_attention(name: str) -> None:
     inputs = [np.asarray(x, dtype=np.float64) for x in calls(model, 4).values()]
     np.testing.assert_allclose(network.evaluate(inputs)[network.outputs[0]], expected(*inputs), rtol=1e-6, atol=1e-6)
     assert network.outputs == ("y_node",)
-    assert {"y_node_scores", "y_node_weights"} <= {one.name for one in network.nodes}
+    assert {"y_node_scores", "y_node_softmax"} <= {one.name for one in network.nodes}
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,12 @@ PLACES: dict[str, onnx.ModelProto] = {
 @pytest.mark.parametrize("name", PLACES)
 def test_exact(name: str) -> None:
     assert_agrees(PLACES[name])
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_local_response_normalization(size: int) -> None:
+    lrn = node("LRN", "x", "y", size=size, alpha=0.5, beta=0.75, bias=2.0)
+    assert_agrees(graph([lrn], {"x": [N, 5, 3, 2]}, "y"), exact=False)
 
 
 def test_norms_of_sizes() -> None:

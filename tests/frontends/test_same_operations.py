@@ -132,6 +132,83 @@ def _chosen(level: float) -> Case:
     )
 
 
+def _divided(by: int) -> dict[str, Case]:
+    """Integers divided, many of them multiples of the divisor, where quotients in fixed point are just off."""
+    whole = [node("Mul", "x q", "x4"), node("Floor", "x4", "f"), node("Cast", "f", "i", to=onnx.TensorProto.INT64)]
+    rest = [*whole, node("Mod", "i c", "m"), node("Cast", "m", "r", to=onnx.TensorProto.FLOAT)]
+    held = {"q": np.float32(4.0), "c": np.int64(by), "d": np.float32(by)}
+    return {
+        f"remainders of {by}": Case(
+            lambda x: np.mod(np.floor(x * 4.0), by),
+            lambda x: (x * 4.0).floor() % by,
+            [*rest, node("Identity", "r", "y")],
+            lambda x: ops.mod(ops.floor(x * 4.0), by),
+            held,
+        ),
+        f"truncated remainders of {by}": Case(
+            lambda x: np.fmod(np.floor(x * 4.0), by),
+            lambda x: torch.fmod((x * 4.0).floor(), by),
+            [*whole, node("Mod", "f d", "y", fmod=1)],
+            lambda x: ops.fmod(ops.floor(x * 4.0), by),
+            held,
+        ),
+        f"quotients by {by}, rounded down": Case(
+            lambda x: np.floor_divide(np.floor(x * 4.0), by),
+            lambda x: (x * 4.0).floor() // by,
+            [*rest, node("Sub", "f r", "s"), node("Div", "s d", "y")],
+            lambda x: ops.floor_divide(ops.floor(x * 4.0), by),
+            held,
+        ),
+        f"quotients by {by}, rounded to 0": Case(
+            lambda x: np.trunc(np.floor(x * 4.0) / by),
+            lambda x: torch.div((x * 4.0).floor(), by, rounding_mode="trunc"),
+            [*whole, node("Div", "i c", "m"), node("Cast", "m", "y", to=onnx.TensorProto.FLOAT)],
+            None,
+            held,
+        ),
+    }
+
+
+def _pooled(before: int, after: int, ceil_mode: bool) -> Case:
+    """Greatest of three, every second, of rows that -inf is put around."""
+    return Case(
+        lambda x: _maxima(np.pad(x, ((0, 0), (0, 0), (before, after)), constant_values=-np.inf), ceil_mode),
+        lambda x: functional.max_pool1d(functional.pad(x, (before, after), value=-math.inf), 3, 2, ceil_mode=ceil_mode),
+        [node("Pad", "x p v", "f"), node("MaxPool", "f", "y", kernel_shape=[3], strides=[2], ceil_mode=int(ceil_mode))],
+        None,
+        {"p": np.array([0, 0, before, 0, 0, after]), "v": np.float32(-np.inf)},
+    )
+
+
+def _maxima(rows: Floats, ceil_mode: bool) -> Floats:
+    last = rows.shape[2] - (1 if ceil_mode else 2)
+    return np.stack([rows[:, :, start : start + 3].max(axis=2) for start in range(0, last, 2)], axis=2)
+
+
+def _resized(factor: float, linear: bool = False) -> Case:
+    """Rows whose elements lie by the factor, not by the lengths."""
+    places = (
+        np.arange(math.floor(4 * factor)) / factor
+        if not linear
+        else (np.arange(math.floor(4 * factor)) + 0.5) / factor - 0.5
+    )
+    held = {"-": np.zeros(0, dtype=np.float32), "s": np.array([1.0, 1.0, factor], dtype=np.float32)}
+    modes = {"mode": "linear"} if linear else {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return Case(
+        lambda x: _between(x, places) if linear else x[:, :, np.floor(places).astype(int)],
+        lambda x: functional.interpolate(x, scale_factor=factor, mode="linear" if linear else "nearest"),
+        [node("Resize", "x - s", "y", **modes)],
+        None,
+        held,
+    )
+
+
+def _between(x: Floats, places: Floats) -> Floats:
+    left = np.clip(places, 0.0, x.shape[2] - 1.0)
+    first = np.minimum(left.astype(int), x.shape[2] - 2)
+    return np.asarray(x[:, :, first] * (first + 1 - left) + x[:, :, first + 1] * (left - first))
+
+
 def _tensor(values: npt.ArrayLike) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float32)
 
@@ -184,11 +261,77 @@ CASES: dict[str, Case] = {
     **{f"masks of {level:g}, added": _added(level) for level in _LEVELS},
     **{f"masks of {level:g}, added to a product": _scaled(level) for level in _LEVELS},
     **{f"masks of {level:g}, chosen": _chosen(level) for level in _LEVELS},
+    **_divided(3),
+    **_divided(-5),
+    **_divided(4),
+    "one of two truths": Case(
+        lambda x: (x > 0.5) ^ (x < 1.0),
+        lambda x: torch.logical_xor(x > 0.5, x < 1.0).float() + ((x > 0.5) ^ (x < 0.5)).float() - 1.0,
+        [
+            node("Greater", "x h", "a"),
+            node("Less", "x t", "b"),
+            node("Xor", "a b", "c"),
+            node("Cast", "c", "y", to=onnx.TensorProto.FLOAT),
+        ],
+        lambda x: ops.cast(ops.logical_xor(x > 0.5, x < 1.0), "float32"),
+        {"h": np.float32(0.5), "t": np.float32(1.0)},
+    ),
+    "a sum with a product": Case(
+        lambda x: x + 0.5 * np.tanh(x) * x,
+        lambda x: torch.addcmul(x, x.tanh(), x, value=0.5),
+        [node("Tanh", "x", "t"), node("Mul", "t x", "p"), node("Mul", "p h", "q"), node("Add", "x q", "y")],
+        lambda x: x + 0.5 * (ops.tanh(x) * x),
+        {"h": np.float32(0.5)},
+    ),
+    "a sum with a quotient": Case(
+        lambda x: x + 0.5 * np.tanh(x) / (x * x + 1.0),
+        lambda x: torch.addcdiv(x, x.tanh(), x * x + 1.0, value=0.5),
+        [
+            node("Tanh", "x", "t"),
+            node("Mul", "x x", "s"),
+            node("Add", "s o", "d"),
+            node("Div", "t d", "p"),
+            node("Mul", "p h", "q"),
+            node("Add", "x q", "y"),
+        ],
+        lambda x: x + 0.5 * (ops.tanh(x) / (x * x + 1.0)),
+        {"h": np.float32(0.5), "o": np.float32(1.0)},
+    ),
+    "between two tensors": Case(
+        lambda x: x + 0.25 * (np.tanh(x) - x),
+        lambda x: torch.lerp(x, x.tanh(), 0.25),
+        [node("Tanh", "x", "t"), node("Sub", "t x", "d"), node("Mul", "d w", "p"), node("Add", "x p", "y")],
+        lambda x: x + 0.25 * (ops.tanh(x) - x),
+        {"w": np.float32(0.25)},
+    ),
+    **{f"maxima with {pads} of -inf around": _pooled(*pads, False) for pads in ((1, 1), (2, 0), (0, 2))},
+    "maxima with -inf around, the last window too": _pooled(1, 1, True),
+    **{f"nearest by {factor}": _resized(factor) for factor in (1.3, 0.7, 2.0, 2.3)},
+    **{f"linear by {factor}": _resized(factor, linear=True) for factor in (1.3, 0.7, 2.0, 1.75)},
+    "attention": Case(
+        lambda x: _softmax(x / 2.0 @ x.swapaxes(1, 2)) @ x,
+        lambda x: functional.scaled_dot_product_attention(x, x, x),
+        [node("Attention", "x x x", "y", q_num_heads=1, kv_num_heads=1)],
+        lambda x: keras.layers.Attention()([x / 2.0, x]),
+        opset=23,
+    ),
     "the sum of sizes": Case(
         lambda x: np.abs(x).sum(-1),
         lambda x: x.norm(p=1, dim=-1),
         [node("ReduceL1", "x", "y", axes=[2], keepdims=0)],
         lambda x: ops.norm(x, ord=1, axis=-1),
+    ),
+    "responses of neighbors": Case(
+        lambda x: x / (2.0 + x**2 @ (0.5 / 3.0 * np.tri(4, k=1) * np.tri(4, k=1).T)) ** 0.75,
+        lambda x: functional.local_response_norm(x.mT, 3, 0.5, 0.75, 2.0).mT,
+        [
+            node("Transpose", "x", "t", perm=[0, 2, 1]),
+            node("Unsqueeze", "t a", "u"),
+            node("LRN", "u", "r", size=3, alpha=0.5, beta=0.75, bias=2.0),
+            node("Squeeze", "r a", "s"),
+            node("Transpose", "s", "y", perm=[0, 2, 1]),
+        ],
+        held={"a": np.array([3])},
     ),
     "places of extremes": Case(
         lambda x: x.argmax(-1) + 2.0 * x.argmin(-1),

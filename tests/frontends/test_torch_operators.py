@@ -53,6 +53,7 @@ LINES: dict[str, Any] = {
     "zero_pad": nn.ZeroPad1d((1, 2)),
     "replicate": nn.ReplicationPad1d(2),
     "crop": lambda x: functional.pad(x, (-1, 2), value=0.5),
+    "responses": nn.LocalResponseNorm(3, alpha=0.5, k=2.0),
 }
 
 IMAGES: dict[str, Any] = {
@@ -69,6 +70,11 @@ IMAGES: dict[str, Any] = {
     "nearest": nn.UpsamplingNearest2d(scale_factor=2),
     "bilinear": nn.UpsamplingBilinear2d(size=(9, 10)),
     "exact": nn.Upsample(size=(9, 4), mode="nearest-exact"),
+    "nearest_fraction": nn.Upsample(scale_factor=(1.3, 2.05)),
+    "nearest_same": nn.Upsample(scale_factor=(1.1, 0.7)),
+    "exact_fraction": nn.Upsample(scale_factor=(1.3, 1.1), mode="nearest-exact"),
+    "bilinear_fraction": nn.Upsample(scale_factor=(1.3, 1.1), mode="bilinear"),
+    "pooled_same": lambda x: functional.max_pool2d(functional.pad(x, (0, 1, 1, 1), value=-torch.inf), 3, 2),
     "shuffle": nn.PixelShuffle(2),
     "channel_shuffle": nn.ChannelShuffle(2),
     "padded": nn.ReflectionPad2d((1, 2, 0, 1)),
@@ -167,6 +173,7 @@ ARITHMETIC: dict[str, Any] = {
     "erf": lambda x, y: torch.erf(x),
     "division": lambda x, y: torch.div(x, 0.5, rounding_mode="floor"),
     "norm": lambda x, y: functional.normalize(x, dim=2),
+    "norm_of_sizes": lambda x, y: functional.normalize(x, p=1.0, dim=2),
 }
 
 SHAPES: dict[str, Any] = {
@@ -200,6 +207,18 @@ SHAPES: dict[str, Any] = {
     "flipped": lambda x: x.flip(1, 3),
     "rolled": lambda x: torch.roll(x, 2, 3),
     "indexed": lambda x: x[:, [2, 0]],
+    "indexed_by_table": lambda x: x[..., torch.tensor([[0, 4], [2, -1]])],
+    "indexed_beside": lambda x: x[:, :, [1, -1, 0], [4, 0, -2]],
+    "indexed_by_mask": lambda x: x[:, :, torch.tril(torch.ones(4, 5)) == 1],
+    "index_selected": lambda x: x.index_select(2, torch.tensor([3, 0])),
+    "gathered": lambda x: x.gather(2, torch.tensor([3, 0]).view(1, 1, 2, 1).expand(x.shape[0], 3, -1, 4)),
+    "scattered": lambda x: x.scatter(3, torch.tensor([[4], [0]]).expand(x.shape[0], 3, 2, 1), x[:, :, 1:3, :1]),
+    "scattered_number": lambda x: x.scatter(1, torch.ones(1, 1, 2, 3).long().expand(x.shape[0], -1, -1, -1), 0.5),
+    "slice_written": lambda x: torch.slice_scatter(x, x[:, :, :2] * 2.0, 2, 1, 4, 2),
+    "number_written": lambda x: torch.select_scatter(x, x[:, 0], 1, -1),
+    "triangle": lambda x: x.tril(1) + torch.triu(x, -1),
+    "tiled": lambda x: x.tile(2, 1, 3),
+    "rolled_twice": lambda x: torch.roll(x, (1, -7), (1, 3)),
     "token": lambda x: torch.cat([torch.ones(1, 1, 4, 5).expand(x.shape[0], -1, -1, -1), x], 1),
     "dropped": lambda x: functional.dropout(x, 0.5, training=False),
     "image": lambda x: functional.avg_pool2d(x, 2, 1).flatten(1),
@@ -231,6 +250,8 @@ PRODUCTS: dict[str, Any] = {
     "constant": lambda x, y: x @ torch.arange(10.0).view(5, 2),
     "constant_first": lambda x, y: torch.arange(8.0).view(2, 4) @ x,
     "einsum": lambda x, y: torch.einsum("bij,bjk->bki", x, y),
+    "einsum_numbers": lambda x, y: torch.einsum("bij,bij->b", x, x + 1),
+    "einsum_rows": lambda x, y: torch.einsum("bij,bij->bi", x, x + 1),
     "einsum_sum": lambda x, y: torch.einsum("bij->bj", x),
     "einsum_constant": lambda x, y: torch.einsum("bij,jk->bik", x, torch.ones(5, 3)),
     "addmm": lambda x, y: torch.addmm(torch.ones(2), x[:, 0], torch.arange(10.0).view(5, 2)),
@@ -242,6 +263,9 @@ PRODUCTS: dict[str, Any] = {
     ),
     "added": lambda x, y: functional.scaled_dot_product_attention(
         x, x, x, attn_mask=torch.triu(torch.full((4, 4), -torch.inf), 1)
+    ),
+    "shared_heads": lambda x, y: functional.scaled_dot_product_attention(
+        torch.stack([x, 2 * x, -x, x], 1), *(torch.stack([x, x + 1], 1),) * 2, enable_gqa=True
     ),
     "by_hand": lambda x, y: (
         torch.softmax((x @ x.mT).masked_fill(torch.tril(torch.ones(4, 4)) == 0, -torch.inf), -1) @ x

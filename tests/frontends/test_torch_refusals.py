@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "random": (lambda x: x + torch.rand(4, 5), "random"),
     "quantile": (lambda x: x.atan(), "no operator that is known"),
     "bicubic": (lambda x: functional.interpolate(x.unsqueeze(1), size=(8, 8), mode="bicubic"), "bilinear"),
-    "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.3), "whole lengths"),
+    "odd scale": (lambda x: functional.interpolate(x, scale_factor=1.00001), "ratios of integers"),
     "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),
     "two variables": (lambda x: x.abs() ** x, "power"),
     "zero": (lambda x: x / torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0]), "division by zero"),
@@ -96,6 +96,24 @@ def test_refusals_say_why(name: str) -> None:
 def test_minus_infinity_is_refused_but_before_softmax() -> None:
     network = read_torch(Of(lambda x: x.masked_fill(torch.eye(4, 5) > 0.5, -torch.inf) * 2.0), input_shape=(4, 5))
     with pytest.raises(UnsupportedError, match="-inf only as a softmax mask"):
+        compile_network(network)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: functional.pad(x, (1, 1), value=-torch.inf).relu(), "only in front of max pooling"),
+        (lambda x: functional.max_pool1d(functional.pad(x, (0, 0, 1, 1), value=-torch.inf), 2), "max pooling"),
+        (lambda x: functional.max_pool1d(functional.pad(x, (3, 0), value=-torch.inf), 2), "one element"),
+        (
+            lambda x: functional.max_pool1d(functional.pad(x, (0, 2), value=-torch.inf), 3, 3, ceil_mode=True),
+            "nothing but -inf",
+        ),
+    ],
+)
+def test_minus_infinity_is_refused_but_around_maxima(function: Callable[[Tensor], Tensor], words: str) -> None:
+    network = read_torch(Of(function), input_shape=(4, 6))
+    with pytest.raises(UnsupportedError, match=words):
         compile_network(network)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.emulate import Emulator
 from bitsmith.errors import RangeError
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
@@ -133,8 +134,17 @@ def test_hard_activations(slope: float, shift: float, low: float, high: float) -
     assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step / 2 + 8 * 2.0**-17
 
 
-@pytest.mark.parametrize("integer", [4, 8, 14])
-def test_softsign_is_accurate_in_any_range(integer: int) -> None:
-    wide = {0: FixedFormat(True, integer + 12, 12)}
-    outcome = run(network_of(Activation("softsign"), [(8,)], formats=wide), samples=40)
-    assert np.max(np.abs(outcome.fixed - outcome.real)) <= outcome.step
+@pytest.mark.parametrize("integer", [1, 4, 8, 14, 22])
+@pytest.mark.parametrize("frac", [12, 18])
+@pytest.mark.parametrize("name", ["softsign", "squareplus", "hard_shrink"])
+def test_slow_tails_and_jumps_are_accurate_in_any_range(name: str, frac: int, integer: int) -> None:
+    """Near 0, where these functions bend or jump, as far out."""
+    x = np.append(np.arange(-40, 41) / 16, np.ldexp(1.0, integer) * np.arange(-8, 8) / 9)
+    x = np.append(x, [0.5 + 2.0**-frac, -0.5 - 2.0**-frac])
+    raws = np.clip(np.rint(np.ldexp(x, frac)), -(1 << integer + frac), (1 << integer + frac) - 1).astype(np.int64)
+    network = network_of(
+        Activation(name), [(1,)], Settings({"result": RESULT}), {0: FixedFormat(True, integer + 1 + frac, frac)}
+    )
+    (fixed,) = Emulator(lower(network, calibrate(network, None))).run_raw([raws[:, None]])
+    real = FUNCTIONS[name].evaluate(np.ldexp(raws.astype(np.float64), -frac)[:, None])
+    assert np.max(np.abs(fixed * 2.0**-12 - np.clip(real, -2048, 2048 - 2.0**-12))) <= 2.0**-12

@@ -100,12 +100,20 @@ def run_tests(sources: Path, tests: Sequence[str], timeout_s: float, *options: s
     Raises:
         subprocess.TimeoutExpired: the tests took longer than ``timeout_s``; all of their processes are ended.
     """
-    environment = {**os.environ, "PYTHONPATH": str(sources), "KERAS_BACKEND": "jax"}
+    environment = {**os.environ, "PYTHONPATH": str(sources)}
     plugins = ("-p", "tests.mutants.quick", "-p", "no:cacheprovider", "-m", "")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", *plugins, *options]
     command += [f"tests/{test}" for test in tests]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:  # fmt: skip
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
         try:
             said, _ = process.communicate(timeout=timeout_s)
         except BaseException:

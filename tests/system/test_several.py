@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,6 @@ import yaml
 import bitsmith
 from bitsmith.errors import InputDataError, UnsupportedError
 from tests.system.keras2 import write_dense
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 @pytest.fixture(scope="module")

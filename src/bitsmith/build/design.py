@@ -264,7 +264,7 @@ def other_values(program: Program) -> dict[ParameterKey, Ints]:
     for place, node in parameters(program).items():
         assert isinstance(node.op, Parameter)
         if not node.op.external:
-            shape, (lo, hi) = node.type.shape, (int(node.op.lo.min()), int(node.op.hi.max()))
+            shape, lo, hi = node.type.shape, node.type.span.lo, node.type.span.hi
             uniform = lo + objects(rng.integers(0, 1 << 62, shape)) * (hi - lo + 1) // (1 << 62)
             kind = rng.integers(0, 8, shape)
             found[place] = objects(np.where(kind == 0, lo, np.where(kind == 1, hi, uniform)))

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
-from bitsmith.ir.scaling import rescale
 from bitsmith.ir.types import Ints, TensorType, objects
 
 Grid: TypeAlias = tuple[int, ...]
@@ -265,11 +264,9 @@ def union_type(kind: TensorType, axes: int) -> TensorType:
     """A type that the tensor has at every position of its first ``axes`` axes, which disappear."""
     if axes == 0:
         return kind
-    along = tuple(range(axes))
-    frac = kind.frac.max(axis=along, keepdims=True)
-    lo = rescale(kind.lo, kind.frac, frac).min(axis=along, keepdims=True)
-    hi = rescale(kind.hi, kind.frac, frac).max(axis=along, keepdims=True)
-    return TensorType.of(kind.shape[axes:], *(objects(part).reshape(part.shape[axes:]) for part in (frac, lo, hi)))
+    one = kind.union(range(axes))
+    parts = (objects(part).reshape(part.shape[axes:]) for part in (one.frac, one.lo, one.hi))
+    return TensorType.of(kind.shape[axes:], *parts)
 
 
 def regrouped(token: TensorType, shape: tuple[int, ...]) -> TensorType:

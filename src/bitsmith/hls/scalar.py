@@ -55,10 +55,10 @@ def scalar_of(lo: int, hi: int, frac: int) -> Scalar:
 
 def common_format(*types: TensorType) -> Scalar:
     """The least format that holds every value of ``types``; conversion into it is exact."""
-    frac = max(int(kind.frac.max()) for kind in types)
-    lows = [int(np.min(objects(kind.lo << objects(frac - kind.frac)))) for kind in types]
-    highs = [int(np.max(objects(kind.hi << objects(frac - kind.frac)))) for kind in types]
-    return scalar_of(min(lows), max(highs), frac)
+    spans = [kind.span for kind in types]
+    frac = max(span.frac for span in spans)
+    lo, hi = min(span.lo << frac - span.frac for span in spans), max(span.hi << frac - span.frac for span in spans)
+    return scalar_of(lo, hi, frac)
 
 
 def accumulator(result: Scalar, fracs: Sequence[int]) -> Scalar:

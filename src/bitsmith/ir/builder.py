@@ -148,13 +148,12 @@ class ProgramBuilder:
 
     def unify(self, x: Value) -> Value:
         """``x`` with one ``frac`` per channel, the largest over positions: a lossless cast, or ``x`` if that is so already."""
-        if all(n == 1 for n in x.type.frac.shape[:-1]):
-            return x
-        axes = tuple(range(len(x.shape) - 1))
-        frac = x.type.frac.max(axis=axes, keepdims=True)
-        shift = objects(frac) - objects(x.type.frac)
-        lo, hi = x.type.lo << shift, x.type.hi << shift
-        return self.apply(ops.Cast(frac, _frozen(lo), _frozen(hi), Rounding.TRN, Overflow.SAT), x)
+        return self.aligned(x, range(len(x.shape) - 1))
+
+    def aligned(self, x: Value, axes: Sequence[int] | None = None) -> Value:
+        """``x`` with one ``frac`` along ``axes`` (all, if None): a lossless cast, or ``x`` if that is so already."""
+        to = x.type.aligned(axes)
+        return x if to is x.type else self.cast_to(x, to.frac, to.lo, to.hi, Rounding.TRN, Overflow.SAT)
 
     def matmul(self, x: Value, y: Value) -> Value:
         """``x @ y`` over the last two axes."""

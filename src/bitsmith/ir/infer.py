@@ -94,6 +94,7 @@ def _parameter(op: ops.Parameter) -> TensorType:
     _sane(op.frac)
     require(bool(_NAME.fullmatch(op.name)), "a parameter whose name is not made of letters, digits and underscores")
     result = TensorType.of(op.raw.shape, op.frac, op.lo, op.hi)
+    require(result.frac.size == result.lo.size == result.hi.size == 1, "a parameter of more than one format")
     require(bool(np.all(op.raw >= result.lo) and np.all(op.raw <= result.hi)), "a parameter outside its range")
     return result
 
@@ -139,13 +140,11 @@ def _window(op: ops.Window, x: TensorType) -> TensorType:
         f"window {op.size} over {x.shape}",
     )
     # One type for all positions, so that the same hardware can serve each: the union over positions, padding included.
-    axes = tuple(range(rank))
-    frac = x.frac.max(axis=axes, keepdims=True)
-    lo = rescale(x.lo, x.frac, frac).min(axis=axes, keepdims=True)
-    hi = rescale(x.hi, x.frac, frac).max(axis=axes, keepdims=True)
+    one = x.union(range(rank))
+    lo, hi = one.lo, one.hi
     if any(sum(p) for p in op.padding):
-        lo, hi = np.minimum(lo, 0), np.maximum(hi, 0)
-    parts = [part.reshape((1,) * (2 * rank) + part.shape[rank:]) for part in (frac, lo, hi)]
+        lo, hi = objects(np.minimum(lo, 0)), objects(np.maximum(hi, 0))
+    parts = [part.reshape((1,) * (2 * rank) + part.shape[rank:]) for part in (one.frac, lo, hi)]
     return TensorType.of((*positions, *op.size, *x.shape[rank:]), *parts)
 
 
@@ -263,16 +262,15 @@ def _reduce(op: ops.Sum | ops.AMax, x: TensorType) -> TensorType:
         f"reduction over axes {op.axes} of {x}",
     )
     shape = tuple(n for axis, n in enumerate(x.shape) if axis not in op.axes)
-    frac = x.frac.max(axis=op.axes, keepdims=True)
-    lo, hi = rescale(x.lo, x.frac, frac), rescale(x.hi, x.frac, frac)
+    one = x.aligned(op.axes)
     match op:
         case ops.Sum():
-            lo, hi = _sum_over(lo, op.axes, x.shape), _sum_over(hi, op.axes, x.shape)
+            lo, hi = _sum_over(one.lo, op.axes, x.shape), _sum_over(one.hi, op.axes, x.shape)
         case ops.AMax():
-            lo, hi = lo.max(axis=op.axes, keepdims=True), hi.max(axis=op.axes, keepdims=True)
+            lo, hi = (objects(part.max(axis=op.axes, keepdims=True)) for part in (one.lo, one.hi))
         case _:
             assert_never(op)
-    parts = [np.squeeze(part, axis=op.axes) for part in (frac, lo, hi)]
+    parts = [np.squeeze(part, axis=op.axes) for part in (one.frac, lo, hi)]
     return TensorType.of(shape, *(objects(np.asarray(part)) for part in parts))
 
 
@@ -339,10 +337,13 @@ def _scan(op: ops.Scan, args: Sequence[TensorType]) -> TensorType:
         require(inputs[index].contains(args[index]), f"initial state {index} outside the body's state type")
         require(inputs[index].contains(outputs[index]), f"next state {index} outside the body's state type")
     for declared, given in zip(inputs[op.states :], args[op.states :], strict=True):
-        lo, hi, frac = (part.min(axis=0) if part.shape[0] > 1 else part[0] for part in (given.lo, given.hi, given.frac))
-        hi = given.hi.max(axis=0)
         require(given.frac.shape[0] == 1, "a scan sequence whose fractional bits change from step to step")
-        step = TensorType.of(given.shape[1:], frac, lo, hi)
-        require(declared.contains(step), f"a scan sequence outside the body's input type {declared}")
+        require(declared.contains(step_type(given)), f"a scan sequence outside the body's input type {declared}")
     y = outputs[-1]
     return TensorType.of((steps.pop(), *y.shape), *(part[None] for part in (y.frac, y.lo, y.hi)))
+
+
+def step_type(sequence: TensorType) -> TensorType:
+    """The type of each step of a sequence along the first axis."""
+    one = sequence.union((0,))
+    return TensorType.of(sequence.shape[1:], one.frac[0], one.lo[0], one.hi[0])

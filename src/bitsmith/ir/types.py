@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -149,12 +150,37 @@ def width_of(lo: int, hi: int) -> int:
 _widths = np.frompyfunc(width_of, 2, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The numbers ``lo..hi`` in steps of ``2**-frac``: raw bounds that mean the same for all elements of a tensor."""
+
+    frac: int
+    lo: int
+    hi: int
+
+    @property
+    def step(self) -> Fraction:
+        """The distance between neighbors."""
+        return Fraction(2) ** -self.frac
+
+    @property
+    def least(self) -> Fraction:
+        """The least number."""
+        return self.lo * self.step
+
+    @property
+    def greatest(self) -> Fraction:
+        """The greatest number."""
+        return self.hi * self.step
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TensorType:
     """The proved type of a tensor: its shape (no batch axis), and per element ``frac`` and the interval ``lo..hi``.
 
-    Both bounds are raw values. The three arrays have the rank of ``shape`` and broadcast to it; they are kept as small
-    as possible, so that equal types have equal arrays. Build one with :meth:`of`.
+    Both bounds are raw values, each in units of its own element's ``2**-frac``, so those of several elements are compared or
+    added only after :meth:`aligned`, :meth:`union` or :attr:`span`. The three arrays have the rank of ``shape`` and broadcast
+    to it; they are kept as small as possible, so that equal types have equal arrays. Build one with :meth:`of`.
     """
 
     shape: tuple[int, ...]
@@ -233,10 +259,39 @@ class TensorType:
             np.broadcast_to(self.hi, self.shape),
         )
 
+    def aligned(self, axes: Sequence[int] | None = None) -> TensorType:
+        """The same values with one ``frac`` along ``axes`` (all, if None): the greatest, which loses nothing."""
+        along = None if axes is None else tuple(axes)
+        frac = np.asarray(np.max(self.frac, axis=along, keepdims=True))
+        if frac.shape == self.frac.shape:
+            return self
+        shift = objects(frac - self.frac)
+        return TensorType.of(self.shape, frac, objects(self.lo << shift), objects(self.hi << shift))
+
+    def union(self, axes: Sequence[int] | None = None) -> TensorType:
+        """The least type with one ``frac`` and one interval along ``axes`` (all, if None) that holds every value."""
+        along = None if axes is None else tuple(axes)
+        one = self.aligned(axes)
+        lo, hi = np.min(one.lo, axis=along, keepdims=True), np.max(one.hi, axis=along, keepdims=True)
+        return TensorType.of(self.shape, one.frac, objects(lo), objects(hi))
+
+    @property
+    def span(self) -> Span:
+        """The least span that holds every value of every element."""
+        frac = int(self.frac.max())
+        shift = objects(frac - self.frac)
+        return Span(frac, int(np.min(self.lo << shift)), int(np.max(self.hi << shift)))
+
+    @property
+    def raw_range(self) -> tuple[int, int]:
+        """Least and greatest raw value of any element, whatever it is worth: only for the bits of words that hold each."""
+        return int(np.min(self.lo)), int(np.max(self.hi))
+
     def real_range(self) -> tuple[float, float]:
-        """Least and greatest real value over all elements."""
-        scale = np.exp2(-self.frac.astype(np.float64))
-        return float(np.min(self.lo.astype(np.float64) * scale)), float(np.max(self.hi.astype(np.float64) * scale))
+        """Least and greatest real value over all elements; infinite beyond floating-point numbers."""
+        span = self.span
+        least, greatest = np.ldexp(np.array([span.lo, span.hi], dtype=np.float64), -span.frac)
+        return float(least), float(greatest)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TensorType):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.builder import Value
+from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.axis_order import Order, ordered_weights
@@ -18,8 +19,9 @@ from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS, celu, elu
 from bitsmith.layers.layer import Floats, Layer, Shape, Unary, as_weights, single
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.reciprocal import exponential, reciprocal
-from bitsmith.layers.tables import ENTRY_BITS, EXACT_ENTRIES, Function, tabulated
+from bitsmith.layers.reciprocal import exponential, power, reciprocal
+from bitsmith.layers.statistics import square
+from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, interpolates, is_free, tabulated
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
@@ -55,19 +57,17 @@ class Activation(Layer):
         fmt = lowering.format("result")
         frac = lowering.result_frac() if fmt is None else fmt.frac
         bounds = lowering.settings.table_range
-        if _one_size_fits_no_bin(lowering, inputs[0]):
+        # Bins of a size that no user chose: what bends sharply within a wide range needs other ways.
+        if is_free(lowering) and not has_own_entries(lowering, inputs[0]):
             if self.function == "softsign":
                 return _softsign(lowering, inputs[0], frac)
+            if self.function == "hard_shrink":
+                return lowering.result(_hard_shrink(lowering.builder, inputs[0]))
+            if self.function == "squareplus" and not interpolates(lowering, inputs[0], self.scalar_function(), frac):
+                return lowering.result(_squareplus(lowering, inputs[0], frac))
             if self.function in _BASES and _most_bits(self.function, inputs[0]) + frac <= ENTRY_BITS:
                 return lowering.result(_exponential(lowering, inputs[0], self.function, frac))
         return lowering.result(tabulated(lowering, inputs[0], self.scalar_function(), frac, bounds=bounds))
-
-
-def _one_size_fits_no_bin(lowering: Lowering, x: Value) -> bool:
-    """Whether there would be bins, and of a size that no user chose: what bends sharply within a wide range needs other ways."""
-    chosen = lowering.settings
-    given = chosen.table_size or chosen.table_range or chosen.binning or lowering.format("table")
-    return given is None and int((x.type.hi - x.type.lo).max()) >= EXACT_ENTRIES
 
 
 def _most_bits(function: str, x: Value) -> int:
@@ -85,11 +85,23 @@ def _softsign(lowering: Lowering, x: Value, frac: int) -> Value:
     """``x / (1 + |x|)`` by a reciprocal, accurate at any magnitude."""
     builder = lowering.builder
     magnitude = builder.add(builder.abs(x), builder.const(1))
-    least = 1 << int(magnitude.type.frac.max())
-    y = builder.mul(x, reciprocal(lowering, builder.unify(magnitude), least, max(frac, 1) + 2, "table"))
+    y = builder.mul(x, reciprocal(lowering, magnitude, Fraction(1), max(frac, 1) + 2, "table"))
     if lowering.format("result") is not None:
         return lowering.result(y)
     return builder.cast_to(y, frac, -(1 << frac), 1 << frac, Rounding.RND, Overflow.SAT)
+
+
+def _squareplus(lowering: Lowering, x: Value, frac: int) -> Value:
+    """``max(x, 0) + 2 / (|x| + sqrt(x**2 + 4))``: nothing cancels, however far out."""
+    builder, bits = lowering.builder, max(frac, 1) + 2
+    root = power(lowering, builder.add(square(lowering, x), builder.const(4)), 0.5, Fraction(4), bits, "table")
+    inverse = reciprocal(lowering, builder.add(builder.abs(x), root), Fraction(2), bits, "table")
+    return builder.add(builder.max(x, builder.const(0)), builder.shift(inverse, 1))
+
+
+def _hard_shrink(builder: ProgramBuilder, x: Value) -> Value:
+    """``x`` where its magnitude is above 1/2, else 0: no line between entries of a table has the jump."""
+    return builder.select(builder.compare(builder.abs(x), Relation.GT, builder.const(1, 1)), x, builder.const(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,7 +106,7 @@ class Conv(Layer):
         rank, each = len(positions), channels // self.groups
         split = builder.reshape(windows, (*positions, taps, self.groups, each))
         split = builder.transpose(split, (*range(rank), rank + 1, rank, rank + 2))
-        rows = lowering.aligned(builder.reshape(split, (*positions, self.groups, 1, taps * each)))
+        rows = builder.aligned(builder.reshape(split, (*positions, self.groups, 1, taps * each)))
         matrix = builder.reshape(lowering.parameter("weight", weight), (taps * each, self.groups, n_out // self.groups))
         return builder.reshape(builder.matmul(rows, builder.transpose(matrix, (1, 0, 2))), (*positions, n_out))
 

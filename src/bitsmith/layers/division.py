@@ -39,11 +39,9 @@ def _quotient(builder: ProgramBuilder, x: Value, odd: Ints, frac: int, sticky: b
     (T. Granlund, P. Montgomery, "Division by Invariant Integers using Multiplication", PLDI 1994, theorem 4.2); negative
     operands are first raised by a multiple of ``odd``. Elements with the same divisor share their constants.
     """
-    scale = max(frac, int(x.type.frac.max()))
-    shift = scale - objects(x.type.frac)
-    alike = tuple(axis for axis, size in enumerate(odd.shape) if size == 1)
-    lo = objects(x.type.lo << shift).min(axis=alike, keepdims=True)
-    hi = objects(x.type.hi << shift).max(axis=alike, keepdims=True)
+    common = x.type.aligned().union([axis for axis, size in enumerate(odd.shape) if size == 1])
+    scale = max(frac, common.span.frac)
+    lo, hi = (objects(part << scale - common.span.frac) for part in (common.lo, common.hi))
     raised = np.where(odd == 1, 0, np.maximum(-(lo // odd), 0))
     bits = _bit_lengths(hi + raised * odd) + _bit_lengths(odd)
     positive = builder.add(x, builder.const(raised * odd, scale)) if np.any(raised) else x

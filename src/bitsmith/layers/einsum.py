@@ -48,7 +48,7 @@ def parse_equation(text: str, ranks: Sequence[int]) -> Equation:
         raise UnsupportedError(
             f"the equation {reprlib.repr(text)} for {len(ranks)} operands", accepted="one term per operand"
         )
-    unused = [letter for letter in reversed(_LETTERS) if letter not in stripped]
+    unused = [letter for letter in sorted(_LETTERS) if letter not in stripped]
     # NumPy aligns the axes that ellipses stand for from the right.
     most = max((rank - len(term) + 3 for term, rank in zip(terms, ranks, strict=True) if "..." in term), default=0)
     if not 0 <= most <= len(unused):

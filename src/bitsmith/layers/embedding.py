@@ -81,7 +81,7 @@ class OneHot(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
-        if int(x.type.frac.max()) > 0:
+        if x.type.span.frac > 0:
             x = uniform(lowering, x)
             lo, hi = x.type.real_range()
             x = builder.cast_to(x, 0, int(lo), int(hi), Rounding.TRN_ZERO, Overflow.SAT)

@@ -121,16 +121,9 @@ class Lowering:
         if not self.loaded:
             return builder.linear(x, *self.scaled_constant("weight", values, scale))
         rows = x if len(x.shape) > 1 else builder.reshape(x, (1, *x.shape))
-        result = builder.matmul(self.aligned(rows), self.parameter("weight", values))
+        # Weights that are not known cannot take the scales of elements.
+        result = builder.matmul(builder.aligned(rows), self.parameter("weight", values))
         return builder.reshape(result, (*x.shape[:-1], values.shape[-1]))
-
-    def aligned(self, x: Value) -> Value:
-        """``x`` with one ``frac`` for all elements: weights that are not known cannot take their scales."""
-        frac = int(x.type.frac.max())
-        shift = frac - objects(x.type.frac)
-        if not np.any(shift):
-            return x
-        return self.builder.cast_to(x, frac, x.type.lo << shift, x.type.hi << shift, Rounding.TRN, Overflow.SAT)
 
     def cast(self, variable: str, x: Value) -> Value:
         """``x`` in the user's format of ``variable``; unchanged if that is auto."""

@@ -237,11 +237,9 @@ def _outer(counts: Sequence[Indices]) -> Indices:
 
 def _bounded(builder: ProgramBuilder, total: Value, x: Value, counts: Indices) -> Value:
     """``total``, sums of ``counts`` elements of ``x`` and zeros, with the range that follows; no value changes."""
-    axes = tuple(range(len(x.shape) - 1))
-    frac = total.type.frac
-    lo = rescale(x.type.lo, x.type.frac, frac).min(axis=axes, keepdims=True)
-    hi = rescale(x.type.hi, x.type.frac, frac).max(axis=axes, keepdims=True)
-    return builder.cast_to(total, frac, lo * objects(counts), hi * objects(counts), Rounding.TRN, Overflow.SAT)
+    one, frac = x.type.union(range(len(x.shape) - 1)), total.type.frac
+    lo, hi = (rescale(part, one.frac, frac) * objects(counts) for part in (one.lo, one.hi))
+    return builder.cast_to(total, frac, lo, hi, Rounding.TRN, Overflow.SAT)
 
 
 def _mean(lowering: Lowering, total: Value, counts: IntLike) -> Value:

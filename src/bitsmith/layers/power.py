@@ -21,13 +21,15 @@ from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import aligned, broadcast
 from bitsmith.layers.reciprocal import cut, logarithm, nonnegative, power
-from bitsmith.layers.tables import uniform
+from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, tabulated, uniform
 
 MAX_EXPONENT = 64
 """Largest magnitude of a power's exponent."""
 
 TABLE_BITS = 24
-"""Most bits of relative accuracy that a table of automatic size gives."""
+"""Most bits of relative accuracy that a table of automatic size gives, if not each operand has an entry of its own."""
+
+_GUARD_BITS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,16 +138,21 @@ def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float 
     """
     builder = lowering.builder
     x = uniform(lowering, builder.max(x, builder.const(0)))
-    finest = math.ldexp(1.0, -int(x.type.frac.max()))
-    least = int(x.type.lo.max())
-    ends = max(least, 1) * finest, max(int(x.type.hi.max()), 1) * finest
+    span = x.type.span
+    least = span.least
+    ends = max(least, span.step), max(span.greatest, span.step)
     greatest = math.log2(factor) + max(exponent * math.log2(end) for end in ends)
     largest = 2.0 ** min(greatest, 1000.0)
     result_frac = _result_frac(lowering, largest)
-    bits = min(max(result_frac + math.ceil(greatest) + 1, 1), TABLE_BITS)
-    y = power(lowering, x, exponent, least, bits, "table")
+    bits = max(result_frac + math.ceil(greatest) + 1, 1)
+    kept = result_frac + max(math.ceil(math.log2(factor)), 0) + 2
+    if TABLE_BITS < bits <= ENTRY_BITS - _GUARD_BITS and has_own_entries(lowering, x):
+        floor = float(span.step) if exponent < 0.0 else 0.0
+        function = Function(f"x**{exponent:g}", lambda v: np.asarray(np.maximum(v, floor) ** exponent))
+        return tabulated(lowering, x, function, kept), largest
+    y = power(lowering, x, exponent, least, min(bits, TABLE_BITS), "table")
     if lowering.format("table") is None:
-        y = cut(builder, y, result_frac + max(math.ceil(math.log2(factor)), 0) + 2)
+        y = cut(builder, y, kept)
     if exponent < 0.0 or least > 0:
         return y, largest
     return builder.select(builder.compare(x, Relation.EQ, builder.const(0)), builder.const(0), y), largest
@@ -153,7 +160,7 @@ def positive_power(lowering: Lowering, x: Value, exponent: float, factor: float 
 
 def _signed(builder: ProgramBuilder, sign: Value, magnitude: Value) -> Value:
     """``magnitude``, negated where ``sign`` is negative."""
-    if int(sign.type.lo.min()) >= 0:
+    if sign.type.span.lo >= 0:
         return magnitude
     return builder.select(builder.compare(sign, Relation.LT, builder.const(0)), builder.neg(magnitude), magnitude)
 

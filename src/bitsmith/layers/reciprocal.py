@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.lowering import Lowering
-from bitsmith.layers.tables import Function, tabulated, uniform
+from bitsmith.layers.tables import Function, tabulated
 
 _MOST_RADIX_BITS = 4
 _ROUNDING_MARGIN = 2.0**-10
@@ -31,31 +32,32 @@ def all_of_width(value: int) -> int:
 
 def nonnegative(builder: ProgramBuilder, x: Value) -> Value:
     """``x`` known not to be negative: the cast that says so never changes a value."""
-    return builder.cast_to(x, x.type.frac, 0, all_of_width(max(int(x.type.hi.max()), 0)), Rounding.TRN, Overflow.WRAP)
+    widest = all_of_width(max(x.type.raw_range[1], 0))
+    return builder.cast_to(x, x.type.frac, 0, widest, Rounding.TRN, Overflow.WRAP)
 
 
-def reciprocal(lowering: Lowering, x: Value, least: int, frac: int, variable: str) -> Value:
-    """``1 / x`` with a relative error of about ``2**-(frac + 1)``; ``x`` is known to be at least ``least``, raw.
+def reciprocal(lowering: Lowering, x: Value, least: Fraction, frac: int, variable: str) -> Value:
+    """``1 / x`` with a relative error of about ``2**-(frac + 1)``; ``x`` is known to be at least ``least``.
 
     The table's entries have the user's format of ``variable``, if there is one.
     """
     return power(lowering, x, -1.0, least, frac, variable)
 
 
-def power(lowering: Lowering, x: Value, exponent: float, least: int, frac: int, variable: str) -> Value:
+def power(lowering: Lowering, x: Value, exponent: float, least: Fraction, frac: int, variable: str) -> Value:
     """``x**exponent`` with a relative error of about ``2**-(frac + 1)``.
 
-    The leading one of ``x`` is known to be at least that of ``least`` (raw). An ``x`` that is less than one step all the same
+    The leading one of ``x`` is known to be at least that of ``least``. An ``x`` that is less than one step all the same
     counts as one step. The table's entries have the user's format of ``variable``, if there is one. Roots and reciprocals need
     no products; of an exponent without a small denominator, each doubling of the magnitude of ``x`` is a factor of its own.
     """
     builder = lowering.builder
     radix_bits = next((p for p in range(1, _MOST_RADIX_BITS + 1) if (p * exponent).is_integer()), 1)
     found = _normalized(builder, x, least, frac + _SPARE_BITS, radix_bits)
-    step = math.ldexp(1.0, -int(x.type.frac.max()))
+    span = x.type.span
     # Of the least operand only the leading one counts.
-    ends = 1 << max(least.bit_length() - 1, 0), max(int(x.type.hi.max()), 1)
-    greatest = max((end * step) ** exponent for end in ends)
+    ends = math.ldexp(1.0, _leading_one(max(least, span.step))), float(max(span.greatest, span.step))
+    greatest = max(end**exponent for end in ends)
     kept = frac + max(math.ceil(-radix_bits * exponent), 0)
     name = f"(1+x)**{exponent:g}"
     if not (radix_bits * exponent).is_integer():
@@ -83,11 +85,11 @@ def _at_most(lowering: Lowering, x: Value, greatest: float, variable: str) -> Va
     """
     if lowering.format(variable) is not None or lowering.settings.table_size or lowering.settings.binning:
         return x
-    frac = int(x.type.frac.max())
-    hi = all_of_width(math.ceil(math.ldexp(greatest * (1.0 + _ROUNDING_MARGIN), frac)) + 1)
-    if hi >= int(x.type.hi.max()):
+    span = x.type.span
+    hi = all_of_width(math.ceil(math.ldexp(greatest * (1.0 + _ROUNDING_MARGIN), span.frac)) + 1)
+    if hi >= span.hi:
         return x
-    return lowering.builder.cast_to(x, frac, 0, hi, Rounding.TRN, Overflow.WRAP)
+    return lowering.builder.cast_to(x, span.frac, 0, hi, Rounding.TRN, Overflow.WRAP)
 
 
 def _times(builder: ProgramBuilder, x: Value, factor: float, frac: int, kept: int) -> Value:
@@ -100,7 +102,7 @@ def _times(builder: ProgramBuilder, x: Value, factor: float, frac: int, kept: in
 def logarithm(lowering: Lowering, x: Value, base: float, frac: int, variable: str) -> Value:
     """The logarithm of ``x`` with an error of about ``2**-(frac + 1)``; an ``x`` of less than one step counts as one step."""
     builder = lowering.builder
-    found = _normalized(builder, x, 0, frac + _SPARE_BITS, 1)
+    found = _normalized(builder, x, Fraction(0), frac + _SPARE_BITS, 1)
     scale = 1.0 / math.log(base)
 
     def evaluate(f: Floats) -> Floats:
@@ -125,10 +127,10 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     if scale != 1.0:
         places = bits + _SPARE_BITS + max(math.frexp(max(abs(lo), abs(hi)))[1], 0)
         x = builder.mul(x, builder.const(round(math.ldexp(scale, places)), places))
-    x = uniform(lowering, x)
-    kept = min(int(x.type.frac.max()), bits + _SPARE_BITS - 1)
-    drop = int(x.type.frac.max()) - kept
-    bounds = (int(x.type.lo.min()) >> drop, (int(x.type.hi.max()) >> drop) + 1)
+    span = x.type.span
+    kept = min(span.frac, bits + _SPARE_BITS - 1)
+    drop = span.frac - kept
+    bounds = (span.lo >> drop, (span.hi >> drop) + 1)
     x = builder.cast_to(x, kept, *bounds, Rounding.RND, Overflow.SAT)
     least, most = bounds[0] >> max(kept, 0), bounds[1] >> max(kept, 0)
     whole = builder.cast_to(x, min(kept, 0), least, most, Rounding.TRN, Overflow.SAT)
@@ -146,10 +148,10 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
 
 def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:
     """``x``, never negative, rounded to at most ``frac`` fractional bits."""
-    surplus = int(x.type.frac.max()) - frac
-    if surplus <= 0:
+    span = x.type.span
+    if span.frac <= frac:
         return x
-    hi = all_of_width((int(x.type.hi.max()) >> surplus) + 1)
+    hi = all_of_width((span.hi >> span.frac - frac) + 1)
     return builder.cast_to(x, frac, 0, hi, Rounding.RND, Overflow.WRAP)
 
 
@@ -167,31 +169,36 @@ class _Normalized:
     halvings: tuple[tuple[int, Value], ...]
 
 
-def _normalized(builder: ProgramBuilder, x: Value, least: int, keep: int, radix_bits: int) -> _Normalized:
-    """``x``, at least ``least`` (raw), split into a fraction of about ``keep`` bits below ``2**radix_bits - 1`` and an exponent.
+def _normalized(builder: ProgramBuilder, x: Value, least: Fraction, keep: int, radix_bits: int) -> _Normalized:
+    """``x``, at least ``least``, split into a fraction of about ``keep`` bits below ``2**radix_bits - 1`` and an exponent.
 
     All exponents are multiples of ``radix_bits``. An ``x`` below one step counts as one step.
     """
-    frac = int(x.type.frac.max())
-    if least < 1:
-        x, least = builder.max(x, builder.const(1, frac)), 1
-    exponent = (least.bit_length() - 1 - frac) // radix_bits * radix_bits
-    steps = max(int(x.type.hi.max()).bit_length() - 1 - frac - exponent, 0) // radix_bits
+    span = x.type.span
+    if least < span.step:
+        x, least = builder.max(x, builder.const(1, span.frac)), span.step
+    exponent = _leading_one(least) // radix_bits * radix_bits
+    steps = max(_leading_one(max(span.greatest, span.step)) - exponent, 0) // radix_bits
     finest = keep - exponent
     halvings: list[tuple[int, Value]] = []
     for count in (radix_bits << j for j in reversed(range(steps.bit_length()))):
         halved = builder.compare(x, Relation.GE, builder.const(1, -exponent - count))
         x = builder.select(halved, builder.shift(x, -count), x)
-        frac = min(int(x.type.frac.max()), finest)
+        frac = min(x.type.span.frac, finest)
         # What the comparison just proved; bits below the precision that is kept fall off.
         x = builder.cast_to(x, frac, 0, _below(exponent + count + frac), Rounding.TRN, Overflow.WRAP)
         halvings.append((count, halved))
     if radix_bits > 1:  # otherwise the leading one is just left away
         x = builder.sub(x, builder.const(1, -exponent))
-    frac = min(int(x.type.frac.max()), finest)
+    frac = min(x.type.span.frac, finest)
     width = exponent + frac + (radix_bits if radix_bits > 1 else 0)
     fraction = builder.cast_to(x, frac, 0, _below(width), Rounding.TRN, Overflow.WRAP)
     return _Normalized(builder.shift(fraction, -exponent), exponent, tuple(halvings))
+
+
+def _leading_one(x: Fraction) -> int:
+    """The exponent of the leading one of ``x``, a positive multiple of a power of two."""
+    return x.numerator.bit_length() - x.denominator.bit_length()
 
 
 def _below(bits: int) -> int:

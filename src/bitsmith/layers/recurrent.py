@@ -23,6 +23,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.infer import step_type
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
@@ -37,7 +38,6 @@ from bitsmith.layers.recurrent_cell import (
     T,
     Weights,
     body_input,
-    item_type,
     reach,
 )
 from bitsmith.layers.shape import Identity
@@ -180,7 +180,7 @@ class Recurrent(Layer):
             formats[name] = StateFormat.chosen(lowering, name, bound, formats["state"].frac if formats else None)
         body = ProgramBuilder()
         states = tuple(formats[name].input(body, name, self.units) for name in self.states)
-        item = body_input(body, "projected", item_type(projected.type))
+        item = body_input(body, "projected", step_type(projected.type))
         following = self.advance(OnValues(lowering, body, weights, formats, constants), item, states)
         outputs = [*zip(self.states, following, strict=True), ("result", self._combined(body, following))]
         initial = [formats[name].cast(builder, x) for name, x in zip(self.states, given, strict=True)]

@@ -139,26 +139,25 @@ class OnFloats(CellDomain[Floats]):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Real numbers from ``lo`` to ``hi``, channel by channel."""
+    """Real numbers from ``least`` to ``most``, channel by channel."""
 
-    lo: Floats
-    hi: Floats
+    least: Floats
+    most: Floats
 
     @staticmethod
     def of(kind: TensorType) -> Interval:
         """What a tensor whose last axis is its channels may hold, over all positions."""
-        frac, lo, hi = kind.full()
+        frac, lo, hi = (part.reshape(-1, kind.shape[-1])[0] for part in kind.union(range(len(kind.shape) - 1)).full())
         scale = np.exp2(-frac.astype(np.float64))
-        axes = tuple(range(len(kind.shape) - 1))
-        return Interval((lo * scale).astype(np.float64).min(axis=axes), (hi * scale).astype(np.float64).max(axis=axes))
+        return Interval((lo * scale).astype(np.float64), (hi * scale).astype(np.float64))
 
     def union(self, other: Interval) -> Interval:
         """The least interval that holds both."""
-        return Interval(np.minimum(self.lo, other.lo), np.maximum(self.hi, other.hi))
+        return Interval(np.minimum(self.least, other.least), np.maximum(self.most, other.most))
 
     def within(self, other: Interval) -> bool:
         """Whether ``other`` holds all of it."""
-        return bool(np.all(self.lo >= other.lo) and np.all(self.hi <= other.hi))
+        return bool(np.all(self.least >= other.least) and np.all(self.most <= other.most))
 
 
 class OnIntervals(CellDomain[Interval]):
@@ -168,27 +167,27 @@ class OnIntervals(CellDomain[Interval]):
         self._weights = weights
 
     def add(self, x: Interval, y: Interval) -> Interval:
-        return Interval(x.lo + y.lo, x.hi + y.hi)
+        return Interval(x.least + y.least, x.most + y.most)
 
     def multiply(self, x: Interval, y: Interval) -> Interval:
-        corners = [x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi]
+        corners = [x.least * y.least, x.least * y.most, x.most * y.least, x.most * y.most]
         return Interval(np.min(corners, axis=0), np.max(corners, axis=0))
 
     def mix(self, share: Interval, x: Interval, y: Interval) -> Interval:
-        if bool(np.all(share.lo >= 0.0) and np.all(share.hi <= 1.0)):
+        if bool(np.all(share.least >= 0.0) and np.all(share.most <= 1.0)):
             return x.union(y)
-        return self.add(y, self.multiply(share, Interval(x.lo - y.hi, x.hi - y.lo)))
+        return self.add(y, self.multiply(share, Interval(x.least - y.most, x.most - y.least)))
 
     def gates(self, x: Interval, first: int, last: int) -> Interval:
         columns = self._weights.columns(first, last)
-        return Interval(x.lo[columns], x.hi[columns])
+        return Interval(x.least[columns], x.most[columns])
 
     def recurrent(self, hidden: Interval, first: int, last: int) -> Interval:
         columns = self._weights.columns(first, last)
         kernel = self._weights.kernel[:, columns]
         up, down = np.maximum(kernel, 0.0), np.minimum(kernel, 0.0)
         bias = 0.0 if self._weights.bias is None else self._weights.bias[columns]
-        return Interval(hidden.lo @ up + hidden.hi @ down + bias, hidden.hi @ up + hidden.lo @ down + bias)
+        return Interval(hidden.least @ up + hidden.most @ down + bias, hidden.most @ up + hidden.least @ down + bias)
 
     def activation(self, x: Interval) -> Interval:
         return _through(self._weights.activation, x)
@@ -204,7 +203,7 @@ class OnIntervals(CellDomain[Interval]):
 
 
 def _through(layer: Layer, x: Interval) -> Interval:
-    points = np.concatenate([x.lo[None], np.clip(_BENDS, x.lo, x.hi), x.hi[None]])
+    points = np.concatenate([x.least[None], np.clip(_BENDS, x.least, x.most), x.most[None]])
     values = layer.reference([points])
     return Interval(values.min(axis=0), values.max(axis=0))
 
@@ -235,7 +234,7 @@ class StateFormat:
         seen = lowering.seen(variable)
         frac = lowering.result_frac(variable)
         frac = frac if least_frac is None else max(frac, least_frac)
-        low, high = _SLACK * min(float(reach.lo.min()), 0.0), _SLACK * max(float(reach.hi.max()), 0.0)
+        low, high = _SLACK * min(float(reach.least.min()), 0.0), _SLACK * max(float(reach.most.max()), 0.0)
         if seen.measured and max(-low, high) > math.ldexp(1.0, AUTO_BITS - 1 - frac):
             low, high = max(low, 2.0 * min(seen.lo, 0.0)), min(high, 2.0 * max(seen.hi, 0.0))
         largest = max(-low, high)
@@ -270,7 +269,7 @@ def reach(
                 break
             reached = tuple(a.union(b) for a, b in zip(reached, now, strict=True))
             now = reached
-            if not all(np.all(np.isfinite(x.lo)) and np.all(np.isfinite(x.hi)) for x in reached):
+            if not all(np.all(np.isfinite(x.least)) and np.all(np.isfinite(x.most)) for x in reached):
                 break
     return reached
 
@@ -343,8 +342,3 @@ class OnValues(CellDomain[Value]):
 def body_input(body: ProgramBuilder, name: str, kind: TensorType) -> Value:
     """An operand of type ``kind`` of the body of a ``scan``."""
     return body.apply(ops.Input(name, kind.shape, kind.frac, kind.lo, kind.hi, Rounding.TRN, Overflow.SAT))
-
-
-def item_type(kind: TensorType) -> TensorType:
-    """The type of one step of a sequence of type ``kind``, whose ``frac`` is that of all its steps."""
-    return TensorType.of(kind.shape[1:], kind.frac[0], kind.lo.min(axis=0), kind.hi.max(axis=0))

@@ -43,7 +43,8 @@ class PadMode(StrEnum):
 class Pad(Layer):
     """Elements added before and behind each axis; ``value`` is that of PadMode.CONSTANT.
 
-    The value has the result's precision: exactly that of the user's format, or by the rule of auto for constants.
+    The value has the result's precision: exactly that of the user's format, or by the rule of auto for constants. -inf may only
+    be in front of max pooling, which :mod:`bitsmith.passes.fold_padding` sees to.
     """
 
     padding: Pairs
@@ -55,11 +56,11 @@ class Pad(Layer):
         if (
             len(self.padding) > len(shape)
             or any(min(pair) < 0 for pair in self.padding)
-            or not math.isfinite(self.value)
+            or not -math.inf <= self.value < math.inf
         ):
             raise UnsupportedError(
                 f"padding of {self.padding} with {self.value} on an input of shape {shape}",
-                accepted="numbers of elements for its axes, and a finite value",
+                accepted="numbers of elements for its axes, and a finite value, or -inf",
             )
         result = tuple(n + sum(pair) for n, pair in zip(shape, self._pairs(len(shape)), strict=True))
         if math.prod(result) > MAX_ELEMENTS:
@@ -170,7 +171,7 @@ class Interpolation(StrEnum):
 
 
 class Coordinates(StrEnum):
-    """Where element i of a resized axis lies on the original one, ``scale`` being new length / old length (ONNX's words)."""
+    """Where element i of a resized axis lies on the original one (ONNX's words); ``scale``, if not given, is new / old length."""
 
     HALF_PIXEL = "half_pixel"
     """``(i + 1/2) / scale - 1/2`` (Keras, TensorFlow 2, PyTorch with align_corners=False)."""
@@ -195,13 +196,15 @@ class NearestMode(StrEnum):
 class Resize(Layer):
     """The first ``len(sizes)`` axes with new lengths. No antialiasing: a smaller result skips elements.
 
-    A linear result is an exact sum of products, one axis after the other, that is divided and rounded once.
+    A linear result is an exact sum of products, one axis after the other, that is divided and rounded once. ``scales``, one
+    for each of the axes, say where elements lie if that is not by the lengths.
     """
 
     sizes: tuple[int, ...]
     interpolation: Interpolation = Interpolation.NEAREST
     coordinates: Coordinates = Coordinates.HALF_PIXEL
     nearest: NearestMode = NearestMode.ROUND_PREFER_CEIL
+    scales: tuple[Fraction, ...] = ()
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -222,11 +225,11 @@ class Resize(Layer):
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         x = inputs[0]
         for axis, new in enumerate(self.sizes, 1):
-            old = x.shape[axis]
+            places = self._coordinates(axis - 1, x.shape[axis])
             if self.interpolation == Interpolation.NEAREST:
-                x = np.take(x, self._nearest(old, new), axis)
-            elif old != new:
-                weights, divisor = self._weights(old, new)
+                x = np.take(x, self._nearest(places, x.shape[axis]), axis)
+            elif x.shape[axis] != new or self.scales:
+                weights, divisor = _weights(places, x.shape[axis])
                 x = np.moveaxis(np.moveaxis(x, axis, -1) @ (weights / divisor), -1, axis)
         return x
 
@@ -234,12 +237,13 @@ class Resize(Layer):
         builder, x, divisor = lowering.builder, inputs[0], 1
         for axis, new in enumerate(self.sizes):
             old = x.shape[axis]
-            if old == new:
+            if old == new and not self.scales:
                 continue
+            places = self._coordinates(axis, old)
             if self.interpolation == Interpolation.NEAREST:
-                x = builder.gather(x, self._nearest(old, new), axis)
+                x = builder.gather(x, self._nearest(places, old), axis)
                 continue
-            weights, divisor_here = self._weights(old, new)
+            weights, divisor_here = _weights(places, old)
             swapped = list(range(len(x.shape)))
             swapped[axis], swapped[-1] = swapped[-1], swapped[axis]
             x = builder.transpose(builder.linear(builder.transpose(x, swapped), weights), swapped)
@@ -247,9 +251,8 @@ class Resize(Layer):
         x = builder.unify(x)
         return lowering.cast("result", x) if divisor == 1 else lowering.result(divided(lowering, x, divisor))
 
-    def _nearest(self, old: int, new: int) -> npt.NDArray[np.int64]:
+    def _nearest(self, places: Sequence[Fraction], old: int) -> npt.NDArray[np.int64]:
         """The element of the old axis that each of the new one is."""
-        places = self._coordinates(old, new)
         match NearestMode(self.nearest):
             case NearestMode.FLOOR:
                 chosen = [math.floor(place) for place in places]
@@ -263,32 +266,35 @@ class Resize(Layer):
                 assert_never(mode)
         return np.clip(chosen, 0, old - 1).astype(np.int64)
 
-    def _weights(self, old: int, new: int) -> tuple[npt.NDArray[np.int64], int]:
-        """Integers (old, new) and their divisor: each new element is the sum of the old ones by its column."""
-        places = [min(max(place, Fraction(0)), Fraction(old - 1)) for place in self._coordinates(old, new)]
-        divisor = math.lcm(*(place.denominator for place in places))
-        weights = np.zeros((old, new), dtype=np.int64)
-        for index, place in enumerate(places):
-            left = math.floor(place)
-            share = int((place - left) * divisor)
-            weights[left, index] = divisor - share
-            if share:
-                weights[left + 1, index] = share
-        return weights, divisor
-
-    def _coordinates(self, old: int, new: int) -> list[Fraction]:
-        half = Fraction(1, 2)
+    def _coordinates(self, axis: int, old: int) -> list[Fraction]:
+        """Where each element of the new axis lies on the old one."""
+        half, new = Fraction(1, 2), self.sizes[axis]
+        step = 1 / self.scales[axis] if self.scales else Fraction(old, new)
         match Coordinates(self.coordinates):
             case Coordinates.PYTORCH_HALF_PIXEL | Coordinates.ALIGN_CORNERS if new == 1:
                 return [Fraction(0)]
             case Coordinates.HALF_PIXEL | Coordinates.PYTORCH_HALF_PIXEL:
-                return [(i + half) * Fraction(old, new) - half for i in range(new)]
+                return [(i + half) * step - half for i in range(new)]
             case Coordinates.ALIGN_CORNERS:
                 return [i * Fraction(old - 1, new - 1) for i in range(new)]
             case Coordinates.ASYMMETRIC:
-                return [i * Fraction(old, new) for i in range(new)]
+                return [i * step for i in range(new)]
             case _ as coordinates:
                 assert_never(coordinates)
+
+
+def _weights(places: Sequence[Fraction], old: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Integers (old, new) and their divisor: each new element is the sum of the old ones by its column."""
+    places = [min(max(place, Fraction(0)), Fraction(old - 1)) for place in places]
+    divisor = math.lcm(*(place.denominator for place in places))
+    weights = np.zeros((old, len(places)), dtype=np.int64)
+    for index, place in enumerate(places):
+        left = math.floor(place)
+        share = int((place - left) * divisor)
+        weights[left, index] = divisor - share
+        if share:
+            weights[left + 1, index] = share
+    return weights, divisor
 
 
 EXAMPLES = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -196,7 +197,7 @@ class UnitNormalization(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
         total = kept_sum(lowering, square(lowering, x), self.axes)
-        if self.epsilon > 0.0 and self.epsilon**2 > math.ldexp(1.0, -int(total.type.frac.max())):
+        if self.epsilon > 0.0 and self.epsilon**2 > total.type.span.step:
             total = builder.max(total, _constant(lowering, self.epsilon**2, 2 * _kept(lowering, 1.0)))
         return lowering.result(_quotient(lowering, Statistics(x, total, 1), 0.0, np.ones(()), 1.0))
 
@@ -228,11 +229,10 @@ def _quotient(lowering: Lowering, found: Statistics, epsilon: float, gamma: Floa
     builder = lowering.builder
     kept = _kept(lowering, max(float(np.max(np.abs(gamma))), 2.0**-64))
     spread, numerator = uniform(lowering, found.spread), found.numerator
-    least = max(int(spread.type.lo.min()), 0)
+    least, finest = max(spread.type.span.least, Fraction(0)), float(spread.type.span.step)
     added = epsilon * found.count**2
-    finest = math.ldexp(1.0, -int(spread.type.frac.max()))
     largest = max(abs(bound) for bound in numerator.type.real_range())
-    bound = largest / math.sqrt(max(added, finest if least == 0 else least * finest))
+    bound = largest / math.sqrt(max(added, float(least) or finest))
     if limit is not None and lowering.format("variance") is None and lowering.format("table") is None:
         bound = min(bound, limit)
     # One relative step of the reciprocal root is a quarter of a step of the result, whatever is multiplied by it.
@@ -241,14 +241,13 @@ def _quotient(lowering: Lowering, found: Statistics, epsilon: float, gamma: Floa
     if added > math.ldexp(finest, -bits - _EPSILON_BITS):
         constant = _constant(lowering, added, bits + _EPSILON_BITS)
         spread = builder.add(spread, constant)
-        if spread.type.lo.min() > 0:
-            least = int(spread.type.lo.min())
+        least = max(spread.type.span.least, Fraction(0))
     root = power(lowering, spread, -0.5, least, bits, "table")
     if lowering.format("table") is None:
         root = cut(builder, root, kept + max(math.ceil(math.log2(max(largest, finest))), 0) + 1)
     y = builder.mul(numerator, root)
     whole = math.ceil(math.ldexp(bound, kept))
-    lo = -whole if int(y.type.lo.min()) < 0 else 0
+    lo = -whole if y.type.span.lo < 0 else 0
     return builder.cast_to(y, kept, lo, whole, Rounding.RND, Overflow.SAT)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
-from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import TABLE_OPTIONS
 from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
 from bitsmith.layers.example import Example
@@ -82,11 +83,11 @@ class Softmax(Layer):
                 bounds = None if bounds is None else (0.0, max(abs(bounds[0]), abs(bounds[1])))
                 powers = _powers(lowering, nonnegative(lowering.builder, below), _DECAY, bounds)
                 # The largest operand contributes the entry at 0, the largest of the table. What is masked may wrap there.
-                least = int(powers.type.hi.max())
+                least = powers.type.span.greatest
                 y = _normalized(lowering, _kept(lowering.builder, powers, mask), least)
             case SoftmaxImplementation.LATENCY:
                 powers = _powers(lowering, x, FUNCTIONS["exponential"], lowering.settings.table_range)
-                y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=0)
+                y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=Fraction(0))
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
     def _moved_mask(self, builder: ProgramBuilder, perm: Sequence[int]) -> Value | None:
@@ -105,9 +106,7 @@ def _kept(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
 def _largest(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
     """The greatest of what is not masked, along the last axis."""
     if mask is not None:
-        frac = int(x.type.frac.max())
-        lowest = int((x.type.lo << (frac - objects(x.type.frac))).min())
-        x = builder.select(mask, x, builder.const(lowest, frac))
+        x = builder.select(mask, x, builder.const(x.type.span.lo, x.type.span.frac))
     return builder.reshape(builder.amax(x, [-1]), (*x.shape[:-1], 1))
 
 
@@ -137,13 +136,13 @@ def _powers(lowering: Lowering, x: Value, function: Function, bounds: tuple[floa
     return rounded(lowering, tabulated(lowering, x, function, frac, "exp_table", bounds), frac, "exp_table")
 
 
-def _normalized(lowering: Lowering, powers: Value, least: int) -> Value:
-    """``powers`` over their sum, which is known to be at least ``least`` (raw)."""
+def _normalized(lowering: Lowering, powers: Value, least: Fraction) -> Value:
+    """``powers`` over their sum, which is known to be at least ``least``."""
     builder = lowering.builder
     total = builder.sum(powers, [-1])
     total = builder.reshape(total, (*total.shape, 1))
     if lowering.format("accum") is not None or lowering.format("inv_inp") is not None:
-        total, least = lowering.cast("inv_inp", lowering.cast("accum", total)), 0
+        total, least = lowering.cast("inv_inp", lowering.cast("accum", total)), Fraction(0)
     frac = max(_result_frac(lowering), 1) + _GUARD_BITS
     return builder.mul(powers, reciprocal(lowering, total, least, frac, "inv_table"))
 

@@ -30,6 +30,7 @@ EXACT_ENTRIES = 4096
 DEFAULT_ENTRIES = 1024
 """Fewest bins of a table whose size the user leaves open."""
 
+_SIZES = (DEFAULT_ENTRIES, 2 * DEFAULT_ENTRIES, EXACT_ENTRIES)
 MAX_ENTRIES = 1 << 16
 _SCAN_POINTS = 1 << 16
 _OCTAVE_POINTS = 64
@@ -71,7 +72,8 @@ class _Span:
     @classmethod
     def of(cls, x: Value) -> _Span:
         """All values of ``x``, which is uniform."""
-        return cls(int(x.type.frac.max()), int(x.type.lo.min()), int(x.type.hi.max()))
+        span = x.type.span
+        return cls(span.frac, span.lo, span.hi)
 
     def part(self, first: int, last: int) -> _Span:
         """Other ends."""
@@ -132,6 +134,23 @@ def tabulated(
     return result
 
 
+def is_free(lowering: Lowering) -> bool:
+    """Return True if the user chose nothing of the table."""
+    chosen = lowering.settings
+    return not (chosen.table_size or chosen.table_range or chosen.binning or lowering.format("table"))
+
+
+def has_own_entries(lowering: Lowering, x: Value) -> bool:
+    """Return True if each value of ``x`` has an entry of its own in a table of which the user chose nothing."""
+    return is_free(lowering) and x.type.span.hi - x.type.span.lo < EXACT_ENTRIES
+
+
+def interpolates(lowering: Lowering, x: Value, function: Function, frac: int) -> bool:
+    """Return True if bins of automatic size keep the error of :func:`tabulated` below a quarter of a step."""
+    table = _Table(lowering, function, frac, "table")
+    return table.is_fine(*table.bins(_Span.of(x)))
+
+
 def _slope(lowering: Lowering, slope: float, x: Value, frac: int) -> Value:
     """``slope`` in the user's format of ``param``, or so precise that its product with ``x`` is within an eighth of a step."""
     if lowering.format("param") is not None:
@@ -143,12 +162,10 @@ def _slope(lowering: Lowering, slope: float, x: Value, frac: int) -> Value:
 
 def uniform(lowering: Lowering, x: Value) -> Value:
     """``x`` with one ``frac`` and one range for all elements: one table serves all. Lossless."""
-    frac = int(x.type.frac.max())
     if x.type.frac.size == x.type.lo.size == x.type.hi.size == 1:
         return x
-    shift = frac - objects(x.type.frac)
-    lo, hi = int((x.type.lo << shift).min()), int((x.type.hi << shift).max())
-    return lowering.builder.cast_to(x, frac, lo, hi, Rounding.TRN, Overflow.WRAP)
+    span = x.type.span
+    return lowering.builder.cast_to(x, span.frac, span.lo, span.hi, Rounding.TRN, Overflow.WRAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +184,16 @@ class _Table:
         limit = settings.table_size
         if limit is None and settings.binning is None:
             limit = EXACT_ENTRIES
-        size = settings.table_size or self._default_size(span)
-        if not 2 <= size <= MAX_ENTRIES:
+        if settings.table_size is not None and not 2 <= settings.table_size <= MAX_ENTRIES:
             raise ConfigError(
-                f"a table of {size} entries",
+                f"a table of {settings.table_size} entries",
                 where=f"layer {self.lowering.name!r}, key TableSize",
                 accepted=f"2 to {MAX_ENTRIES}",
             )
+        size = next((size for size in self._sizes() if self.is_fine(span, size)), self._sizes()[-1])
         exact = span.last - span.first < (limit or size)
         if not exact and bounds is None:
-            if settings.binning in (None, Binning.LINEAR):
-                span = self._domain(whole, guard=_GUARD_BITS)
-            span = span.whole_bins(whole, size, centered=settings.binning is Binning.CENTER)
+            span, size = self.bins(whole)
         if span != whole:
             x = self.lowering.builder.cast_to(x, span.frac, span.first, span.last, Rounding.TRN, Overflow.SAT)
         if exact:
@@ -229,17 +244,28 @@ class _Table:
                 return found
             span = found
 
-    def _default_size(self, span: _Span) -> int:
-        """Bins that keep the interpolation error below a quarter of a step, within ``DEFAULT_ENTRIES..EXACT_ENTRIES``."""
-        size = DEFAULT_ENTRIES
-        while size < EXACT_ENTRIES:
-            bits = span.bin_bits(size)
-            halves = np.arange((span.first >> bits) * 2, ((span.last >> bits) + 1) * 2 + 1).astype(np.float64)
-            edges = self.function.rest(np.ldexp(halves, bits - 1 - span.frac))
-            if np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0)) < math.ldexp(0.25, -self.frac):
+    def bins(self, whole: _Span) -> tuple[_Span, int]:
+        """The part of an operand that has bins, and their number."""
+        binning = self.lowering.settings.binning
+        domain = self._domain(whole, guard=0 if binning in (Binning.FLOOR, Binning.CENTER) else _GUARD_BITS)
+        for size in self._sizes():
+            span = domain.whole_bins(whole, size, centered=binning is Binning.CENTER)
+            if self.is_fine(span, size):
                 break
-            size *= 2
-        return size
+        return span, size
+
+    def _sizes(self) -> tuple[int, ...]:
+        """The user's number of bins, or those to choose from."""
+        chosen = self.lowering.settings.table_size
+        return _SIZES if chosen is None else (chosen,)
+
+    def is_fine(self, span: _Span, size: int) -> bool:
+        """Return True if interpolation in ``size`` bins keeps the error below a quarter of a step."""
+        bits = span.bin_bits(size)
+        halves = np.arange((span.first >> bits) * 2, ((span.last >> bits) + 1) * 2 + 1).astype(np.float64)
+        edges = self.function.rest(np.ldexp(halves, bits - 1 - span.frac))
+        error = np.max(np.abs(edges[1::2] - (edges[:-1:2] + edges[2::2]) / 2.0))
+        return bool(error < math.ldexp(0.25, -self.frac))
 
     def _binned(self, x: Value, size: int) -> Value:
         """By bins: the entry of the bin of ``x``, or the line between the entries at its ends."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.ir.infer import step_type
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.recurrent_cell import body_input, item_type
+from bitsmith.layers.recurrent_cell import body_input
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 from bitsmith.layers.softmax import Softmax
 
@@ -51,7 +51,7 @@ class TimeDistributed(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         sequences = [_alike(lowering.builder, x) for x in inputs]
         body = ProgramBuilder()
-        items = [body_input(body, f"item{k}", item_type(x.type)) for k, x in enumerate(sequences)]
+        items = [body_input(body, f"item{k}", step_type(x.type)) for k, x in enumerate(sequences)]
         result = self.layer.lower(replace(lowering, builder=body), items)
         return lowering.builder.scan(body.program([("result", result)]), [], sequences)
 
@@ -63,11 +63,7 @@ def _steps(inputs: Sequence[Floats]) -> list[Floats]:
 
 def _alike(builder: ProgramBuilder, x: Value) -> Value:
     """``x`` with the same fractional bits at all time steps: a lossless cast."""
-    if x.type.frac.shape[0] == 1:
-        return x
-    frac = x.type.frac.max(axis=0, keepdims=True)
-    shift = objects(frac) - objects(x.type.frac)
-    return builder.cast_to(x, frac, x.type.lo << shift, x.type.hi << shift, Rounding.TRN, Overflow.SAT)
+    return builder.aligned(x, (0,))
 
 
 def over_time(layer: Layer, inputs: Sequence[Shape], steps: int) -> Layer:

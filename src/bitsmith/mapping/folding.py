@@ -17,6 +17,7 @@ from typing import TypeAlias
 from bitsmith.devices import ECP5
 from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import TensorType, width_of
 from bitsmith.mapping.multipliers import packed
@@ -119,13 +120,13 @@ class Matrix:
     ) -> Matrix:
         """The figures of ``op`` on ``vectors`` positions of tensors of types ``x`` and ``y``, with multipliers of ``block``."""
         if isinstance(op, ops.Parameter):
-            (n, m), lo, hi = op.raw.shape, int(op.lo.min()), int(op.hi.max())
+            (n, m), (lo, hi) = op.raw.shape, infer(op, ()).raw_range
             weight_bits, adders, graph_bits = width_of(min(lo, -1), hi), math.inf, math.inf
         else:
             (n, m), lo, hi = op.weights.shape, int(op.weights.min()), int(op.weights.max())
             weight_bits, adders = max(hi.bit_length(), lo.bit_length()) + 1, csd.estimate(op.weights)
             graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
-        weight, number = (lo, hi), (int(x.lo.min()), int(x.hi.max()))
+        weight, number = (lo, hi), x.raw_range
         column_pairs, vector_pairs = (
             block is not None and packed(factor, common, block) is not None
             for factor, common in ((weight, number), (number, weight))

@@ -55,8 +55,8 @@ def multipliers(kind: FoldedProduct, x: TensorType, y: TensorType, block: Multip
     """The multipliers of ``kind`` for tokens ``x`` and results ``y`` on a family with ``block``."""
     lanes = x.shape[0]
     _, steps, n, m = kind.weights.shape
-    operand, weight = _range(union_type(x, 1)), _weights(kind)
-    number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(_range(y))
+    operand, weight = union_type(x, 1).raw_range, _weights(kind)
+    number_bits, weight_bits, result = _bits(operand), _bits(weight), _bits(y.raw_range)
     product = _bits(_products(operand, weight))
     wanted = min(product, result)
     single = block.count(number_bits, weight_bits, wanted) if block else 0
@@ -95,12 +95,8 @@ def packed(factor: Range, common: Range, block: MultiplierBlock) -> tuple[int, i
 def _weights(kind: FoldedProduct) -> Range:
     """The range of the weights."""
     if kind.loaded:
-        return _range(kind.loaded.token(kind.weights.shape[2:]))
+        return kind.loaded.token(kind.weights.shape[2:]).raw_range
     return int(kind.weights.min()), int(kind.weights.max())
-
-
-def _range(kind: TensorType) -> Range:
-    return int(kind.lo.min()), int(kind.hi.max())
 
 
 def _products(a: Range, b: Range) -> Range:

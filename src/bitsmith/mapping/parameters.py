@@ -57,14 +57,14 @@ def product_with_parameter(
 
     ``node`` is that of ``op``.
     """
-    chunks = builder.cast_to(chunks, _aligned(builder.stream(chunks).token))
+    chunks = builder.cast_to(chunks, builder.stream(chunks).token.aligned())
     stream = builder.stream(chunks)
     lanes, size = stream.token.shape
     width = op.raw.shape[1] // groups
     given = loaded(op, node, (op.raw.shape[0], op.raw.shape[1]), steps, groups)
     tile = given.token((size, width))
     each = union_type(stream.token, 1)  # one type for all lanes
-    frac = int(each.frac.max()) + int(tile.frac.max())
+    frac = each.span.frac + tile.span.frac
     if op.external:
         place = (*grid, groups * steps)
         tiles = _given(builder, op, given, (size, width), place)
@@ -83,8 +83,8 @@ def product_with_parameter(
 
 def loaded(op: ops.Parameter, node: Node, matrix: tuple[int, int], steps: int, groups: int) -> LoadableWeights:
     """The order in which the elements of ``op``, seen as a ``matrix``, are loaded."""
-    lo, hi, frac = int(op.lo.max()), int(op.hi.max()), int(op.frac.max())
-    return LoadableWeights(node.layer, op.name, matrix, steps, groups, lo, hi, frac)
+    span = node.type.span
+    return LoadableWeights(node.layer, op.name, matrix, steps, groups, span.lo, span.hi, span.frac)
 
 
 def _given(
@@ -102,10 +102,3 @@ def _given(
         return builder.add(entry, (), Stream(grid, token))
     step = builder.add(entry, (), Stream((parts,), token))
     return builder.add(Reorder(np.tile(np.arange(parts), times)), (step,), Stream(grid, token))
-
-
-def _aligned(token: TensorType) -> TensorType:
-    """``token`` with one ``frac`` for all elements."""
-    most = int(token.frac.max())
-    shift = most - objects(token.frac)
-    return TensorType.of(token.shape, most, objects(token.lo << shift), objects(token.hi << shift))

@@ -266,9 +266,8 @@ class _Elaborator:
         """
         if self._graphs is None:
             return solve(weights, intervals)
-        axes = tuple(range(len(kind.shape) - 1))
-        _, lo, hi = kind.full()
-        ranges = zip(lo.min(axis=axes).tolist(), hi.max(axis=axes).tolist(), intervals, strict=True)
+        _, lo, hi = (part.reshape(-1, kind.shape[-1])[0] for part in kind.union(range(len(kind.shape) - 1)).full())
+        ranges = zip(lo.tolist(), hi.tolist(), intervals, strict=True)
         origin = min(interval.arrival for interval in intervals)
         general = tuple(InputRange(least, most, interval.arrival - origin) for least, most, interval in ranges)
         key = (weights.shape, tuple(weights.reshape(-1).tolist()), general)

@@ -15,7 +15,15 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.draft import Draft, Emitted
 from bitsmith.frontends.builder.names import joined_names
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, checked_elements, sample_shape
+from bitsmith.frontends.builder.value import (
+    ANY_SAMPLES,
+    Batch,
+    Kind,
+    MixedSamplesError,
+    Value,
+    checked_elements,
+    sample_shape,
+)
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -43,6 +51,15 @@ class Builder:
     source: str = ""
     steps: int | None = None
     built: bool = False
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of samples for which the model's sizes are looked at."""
+        return ANY_SAMPLES if self.samples is None else (self.samples,)
+
+    def sizes(self, x: Value) -> list[Shape]:
+        """The model's shape of ``x`` for each of the :attr:`counts`."""
+        return [x.sizes(count) for count in self.counts]
 
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""

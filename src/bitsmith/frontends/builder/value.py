@@ -22,6 +22,8 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 MAX_ELEMENTS = 1 << 24
 """Most elements of one tensor."""
 
+_MAX_AXES = 32
+
 ANY_SAMPLES = (1, 7, 11)
 """Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
 
@@ -207,6 +209,8 @@ def checked_elements(shape: Shape, where: str = "") -> Shape:
     """``shape``, if a tensor of it is of sensible size."""
     if math.prod(shape) > MAX_ELEMENTS or min(shape, default=0) < 0:
         raise UnsupportedError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    if len(shape) > _MAX_AXES:
+        raise UnsupportedError(f"a tensor of {len(shape)} axes", where=where, accepted=f"at most {_MAX_AXES}")
     return shape
 
 
@@ -224,7 +228,11 @@ def through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int
     """
     for count, shape in zip(samples, after, strict=True):
         if math.prod(shape) != math.prod(before.sizes(count)) or (before.batch is not None and min(shape) < 1):
-            raise UnsupportedError(f"shape {before.sizes(count)} as {shape}", accepted="as many elements")
+            raise UnsupportedError(
+                f"shape {before.sizes(count)} as {shape}",
+                accepted="as many elements",
+                remedy="export the model with a batch of size 1, or of open size",
+            )
     first = after[0]
     if before.batch is None:
         return first, None

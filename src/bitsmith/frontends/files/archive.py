@@ -1,18 +1,23 @@
-"""Zip archives, which are untrusted: their sizes and names are checked before anything is read."""
+"""Files and zip archives, which are untrusted: sizes and names are checked before anything is read."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import lzma
 import zipfile
 import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from bitsmith.errors import ModelFileError
-from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
 
 MAX_ARCHIVE_BYTES = 2 << 30
 MAX_ARCHIVE_MEMBERS = 10_000
 
-ZIP_ERRORS = (
+_ZIP_ERRORS = (
     OSError,
     EOFError,
     RuntimeError,
@@ -25,7 +30,63 @@ ZIP_ERRORS = (
 """What reading a damaged archive raises."""
 
 
-def checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of a file, all if there are fewer.
+
+    Raises:
+        ModelFileError: no file that can be read.
+    """
+    if "\0" in str(path):
+        raise ModelFileError("a path with a null character", where=str(path).replace("\0", "\\0"))
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise ModelFileError(f"cannot be opened ({error.strerror})", where=str(path)) from error
+    except UnicodeEncodeError:
+        raise ModelFileError("a path that no file has", where=str(path)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What a zip archive holds; ``remedy`` is said where something is missing."""
+
+    archive: zipfile.ZipFile
+    by_name: Mapping[str, zipfile.ZipInfo]
+    where: str
+    remedy: str
+
+    def json(self, name: str) -> Fields:
+        """A member that holds a JSON object."""
+        where = f"{self.where}, {name}"
+        return Fields(parse_json(self.bytes(name, MAX_JSON_BYTES), where), where)
+
+    def bytes(self, name: str, limit: int = MAX_ARCHIVE_BYTES) -> bytes:
+        """A member of at most ``limit`` bytes."""
+        if name not in self.by_name:
+            raise ModelFileError(f"the archive has no {shown(name)}", where=self.where, remedy=self.remedy)
+        size = self.by_name[name].file_size
+        if size > limit:
+            raise ModelFileError(f"{shown(name)} has {size} bytes", where=self.where, accepted=f"at most {limit} bytes")
+        with self.archive.open(self.by_name[name]) as file:
+            return file.read(size)
+
+
+@contextlib.contextmanager
+def opened_archive(source: Path | bytes, where: str, remedy: str) -> Iterator[Members]:
+    """A zip archive, given as a file or as its bytes.
+
+    Raises:
+        ModelFileError: no archive, or one that is damaged or hostile.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
+            yield Members(archive, _checked_members(archive, where), where, remedy)
+    except _ZIP_ERRORS as error:
+        raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
+
+
+def _checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
     """The archive's members by name, if they are no more than can be read and lie within the archive."""
     members = archive.infolist()
     total = sum(member.file_size for member in members)

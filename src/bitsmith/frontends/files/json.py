@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import reprlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError
+from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.layers.layer import Floats
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -21,6 +22,8 @@ MAX_DEPTH = 200
 MAX_CONSTANTS = 1 << 20
 """Most numbers in one constant that is written out in the JSON."""
 MAX_NAME = 200
+MAX_LIST = 1 << 16
+"""Most integers of one argument."""
 
 
 def parse_json(text: str | bytes, where: str) -> dict[str, Json]:
@@ -62,24 +65,26 @@ def shown(value: object) -> str:
     return reprlib.repr(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """One JSON object; ``where`` says what it describes."""
+class Arguments(ABC):
+    """Arguments by name, each of which is checked as it is read."""
 
-    values: Mapping[str, Json]
-    where: str
+    __slots__ = ()
 
-    def wrong(self, key: str, accepted: str) -> ModelFileError:
-        """The error for an entry that is not what it must be."""
-        found = f"{key} is {shown(self.values[key])}" if key in self.values else f"{key} is missing"
-        return ModelFileError(found, where=self.where, accepted=accepted)
+    @abstractmethod
+    def get(self, key: str) -> object:
+        """The argument, or None."""
 
-    def get(self, key: str) -> Json:
-        """The entry, or None."""
-        return self.values.get(key)
+    @abstractmethod
+    def wrong(self, key: str, accepted: str) -> BitsmithError:
+        """The error for an argument that is not what it must be."""
+
+    def found(self, key: str) -> str:
+        """What there is, for errors."""
+        value = self.get(key)
+        return f"{key} is missing" if value is None else f"{key} is {shown(value)}"
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A string; ``default`` if the entry is absent or null."""
+        """A string; ``default`` if the argument is absent or null."""
         value = self.get(key)
         if value is None and default is not None:
             return default
@@ -87,15 +92,8 @@ class Fields:
             raise self.wrong(key, "a string")
         return value
 
-    def name(self, key: str) -> str:
-        """A name that can be shown."""
-        value = self.text(key)
-        if not value or len(value) > MAX_NAME or not value.isprintable():
-            raise self.wrong(key, f"1 to {MAX_NAME} printable characters")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        """A truth value (0 and 1 count); ``default`` if the entry is absent or null."""
+    def flag(self, key: str, default: bool = False) -> bool:
+        """A truth value (0 and 1 count); ``default`` if the argument is absent or null."""
         value = self.get(key)
         if value is None:
             return default
@@ -104,23 +102,66 @@ class Fields:
         return bool(value)
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """A whole number; ``default`` if the entry is absent or null."""
+        """An integer; ``default`` if the argument is absent or null."""
         value = self.get(key)
         if value is None and default is not None:
             return default
         if not is_integer(value):
-            raise self.wrong(key, "a whole number")
+            raise self.wrong(key, "an integer")
         return value
 
-    def integers(self, key: str) -> tuple[int, ...]:
-        """A whole number or a list of them, as a tuple; empty if the entry is absent or null."""
+    def positive(self, key: str, default: int | None = None) -> int:
+        """A positive integer; ``default`` if the entry is absent or null."""
+        value = self.integer(key, default)
+        if value < 1:
+            raise self.wrong(key, "a positive whole number")
+        return value
+
+    def given_integers(self, key: str) -> tuple[int, ...] | None:
+        """An integer or a list of them, as a tuple; None if the argument is absent or null."""
         value = self.get(key)
         if value is None:
-            return ()
-        items = value if isinstance(value, list) else [value]
-        if len(items) > MAX_DEPTH or not all(is_integer(item) for item in items):
-            raise self.wrong(key, "a whole number or a list of them")
-        return tuple(item for item in items if is_integer(item))
+            return None
+        items = value if isinstance(value, list | tuple) else (value,)
+        found = tuple(item for item in items if is_integer(item))
+        if len(found) != len(items) or len(found) > MAX_LIST:
+            raise self.wrong(key, "an integer or a list of them")
+        return found
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """An integer or a list of them, as a tuple; empty if the argument is absent or null."""
+        return self.given_integers(key) or ()
+
+    def per_axis(self, key: str, rank: int, default: int) -> tuple[int, ...]:
+        """One integer for each of ``rank`` axes; a single one counts for all of them."""
+        values = self.integers(key) or (default,)
+        values = values * rank if len(values) == 1 else values
+        if len(values) != rank:
+            raise self.wrong(key, f"{rank} integers")
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Fields(Arguments):
+    """One JSON object; ``where`` says what it describes."""
+
+    values: Mapping[str, Json]
+    where: str
+
+    def wrong(self, key: str, accepted: str) -> ModelFileError:
+        """The error for an entry that is not what it must be."""
+        return ModelFileError(self.found(key), where=self.where, accepted=accepted)
+
+    def get(self, key: str) -> Json:
+        """The entry, or None."""
+        return self.values.get(key)
+
+    def name(self, key: str) -> str:
+        """A name that can be shown."""
+        value = self.text(key)
+        if not value or len(value) > MAX_NAME or not value.isprintable():
+            raise self.wrong(key, f"1 to {MAX_NAME} printable characters")
+        return value
 
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number in any of the forms of :meth:`constant`; ``default`` if the entry is absent or null."""
@@ -132,7 +173,7 @@ class Fields:
         return float(values.reshape(()))
 
     def constant(self, key: str) -> Floats:
-        """Finite numbers of any shape: a number, nested lists, or an array as Keras serialises one."""
+        """Finite numbers of any shape: a number, nested lists, or an array as Keras serializes one."""
         values = constant(self.get(key))
         if values is None:
             raise self.wrong(key, "finite numbers")
@@ -165,8 +206,8 @@ class Fields:
         return Fields(self.values, where)
 
 
-def is_integer(value: Json) -> TypeGuard[int]:
-    """Whether ``value`` is a whole number (JSON's true and false are not)."""
+def is_integer(value: object) -> TypeGuard[int]:
+    """Return True of an integer (JSON's true and false are none)."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -6,41 +6,24 @@ Operations align shapes from the right with the batch axis included, so that ten
 from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, unary
+from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.graph import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
-from bitsmith.frontends.ops.functions import FUNCTIONS
-from bitsmith.ir.ops import Relation
+from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.embedding import OneHot
-from bitsmith.layers.layer import Layer
-
-_AFFINE = "or BatchNormalization with a constant"
 
 
-def function(name: str) -> Translation:
-    """A function of one tensor."""
-    layer = FUNCTIONS[name]
-    return Translation(lambda call: call.build.emit(layer, call.x), layer.kind)
+def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
+    """A shared operation on tensors and constants; the keys of its numbers, and their defaults."""
+    shared = OPERATIONS[name]
 
+    def read(call: LayerCall) -> Value:
+        values = call.operands(shared.count) if shared.count > 1 else (call.x,)
+        return shared.make(call.build, *values, **{key: call.config.number(*one) for key, one in numbers.items()})
 
-def _several(make: arithmetic.Several, count: int, becomes: str) -> Translation:
-    """An operation on ``count`` operands, each a tensor or a constant."""
-    return Translation(lambda call: make(call.build, *call.operands(count)), becomes)
-
-
-def _compared(relation: Relation) -> Translation:
-    return _several(lambda build, x, y: logic.compare(build, relation, x, y), 2, "Comparison")
-
-
-def _quotient(build: Builder, x: Value, y: Value) -> Value:
-    """``x / y`` of real numbers, also of integers."""
-    return arithmetic.divide(build, logic.cast(build, x, Kind.REAL), logic.cast(build, y, Kind.REAL))
-
-
-def _clip(call: LayerCall) -> Value:
-    return arithmetic.clip(call.build, call.x, call.config.number("x_min"), call.config.number("x_max"))
+    return Translation(read, shared.becomes)
 
 
 def _round(call: LayerCall) -> Value:
@@ -56,58 +39,27 @@ def _cast(call: LayerCall) -> Value:
     raise UnsupportedError(f"a cast to {shown(dtype)}", accepted="floating point or signed integers")
 
 
-def _one_hot(call: LayerCall) -> Layer:
-    rank = len(call.shape)
-    if call.config.integer("axis", -1) not in (-1, rank + 1) or call.config.flag("sparse", False):
+def _one_hot(call: LayerCall) -> Value:
+    if call.config.integer("axis", -1) not in (-1, call.x.rank) or call.config.flag("sparse", False):
         raise UnsupportedError("one-hot codes along another axis than the last, or sparse", accepted="axis=-1, dense")
-    return OneHot(call.config.integer("num_classes"))
+    return call.build.emit(OneHot(call.config.integer("num_classes")), call.x)
 
 
-_FUNCTIONS = (
-    *(
-        "Square",
-        "Sqrt",
-        "Rsqrt",
-        "Reciprocal",
-        "Abs",
-        "Sign",
-        "Floor",
-        "Ceil",
-        "Trunc",
-        "Log",
-        "Log2",
-        "Log10",
-        "Log1p",
-    ),
-    *("Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos"),
+_ALIKE = (
+    *("Add", "Subtract", "Multiply", "TrueDivide", "FloorDivide", "Mod", "Fmod", "Maximum", "Minimum", "Negative"),
+    *("Power", "Absolute", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Trunc"),
+    *("Log", "Log2", "Log10", "Log1p", "Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos"),
+    *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"),
+    *("LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot", "Where"),
 )
-_QUOTIENT = _several(_quotient, 2, f"Divide, {_AFFINE}")
 
 ARITHMETIC: dict[str, Translation] = {
-    "Add": _several(arithmetic.add, 2, f"Add, {_AFFINE}"),
-    "Subtract": _several(arithmetic.subtract, 2, f"Subtract, {_AFFINE}"),
-    "Multiply": _several(arithmetic.multiply, 2, f"Multiply, {_AFFINE}"),
-    "Divide": _QUOTIENT,
-    "TrueDivide": _QUOTIENT,
-    "Maximum": _several(arithmetic.maximum, 2, "Maximum, HardActivation or ReLU"),
-    "Minimum": _several(arithmetic.minimum, 2, "Minimum, HardActivation or ReLU"),
-    "Clip": Translation(_clip, "HardActivation or ReLU"),
-    "Negative": Translation(lambda call: arithmetic.negative(call.build, call.x), "BatchNormalization"),
-    "Power": _several(arithmetic.power, 2, "Power or Activation"),
-    "Absolute": function("abs"),
-    **{name: function(name.lower()) for name in _FUNCTIONS},
+    **{name: operation(snake_case(name)) for name in _ALIKE},
+    "Abs": operation("absolute"),
+    "Divide": operation("true_divide"),
+    "Clip": operation("clip", low=("x_min", None), high=("x_max", None)),
     "Round": Translation(_round, "WholeNumber"),
     "Cast": Translation(_cast, "Identity or WholeNumber"),
-    "Greater": _compared(Relation.GT),
-    "GreaterEqual": _compared(Relation.GE),
-    "Less": _compared(Relation.LT),
-    "LessEqual": _compared(Relation.LE),
-    "Equal": _compared(Relation.EQ),
-    "NotEqual": _compared(Relation.NE),
-    "LogicalAnd": _several(logic.both, 2, "Comparison and Minimum"),
-    "LogicalOr": _several(logic.either, 2, "Comparison and Maximum"),
-    "LogicalNot": Translation(lambda call: logic.negation(call.build, call.x), "Comparison"),
-    "Where": _several(logic.where, 3, "Where"),
-    "OneHot": Translation(unary(_one_hot), "OneHot"),
+    "OneHot": Translation(_one_hot, "OneHot"),
 }
 """Operations by class name."""

@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import numpy as np
-
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Value
 from bitsmith.frontends.builder.value import constant as constant_value
 from bitsmith.frontends.files.json import Fields, Json, constant, shown
-from bitsmith.frontends.keras.graph import Arguments, Constant, tensors
+from bitsmith.frontends.keras.graph import Constant, Operands, tensors
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.input import Constant as ConstantTensor
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class LayerCall:
 
     config: Fields
     major: int
-    given: Arguments[Value]
+    given: Operands[Value]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
 
@@ -92,15 +90,39 @@ class LayerCall:
     @property
     def x(self) -> Value:
         """The only operand."""
-        checked_size(self.shape, self.where)
+        if len(self.values) != 1 or len(self.given.args) != 1:
+            raise ModelFileError(f"called on {len(self.given.args)} arguments", where=self.where, accepted="one tensor")
         return self.values[0]
 
-    def operands(self, count: int) -> tuple[Value, ...]:
-        """The positional arguments, of which some may be constants."""
-        if len(self.arguments) != count or not self.values:
-            raise UnsupportedError(f"{len(self.arguments)} arguments", accepted=f"{count} tensors or constants")
-        tensors = iter(self.values)
-        return tuple(next(tensors) if values is None else constant_value(values) for values in self.constants)
+    @property
+    def first(self) -> Value:
+        """The first argument."""
+        found = self.argument("x", 0)
+        if not isinstance(found, Value):
+            raise UnsupportedError("a constant as the operand", accepted="a tensor")
+        return found
+
+    def operands(self, count: int | None = None) -> tuple[Value, ...]:
+        """The positional arguments, of which some may be constants but not all; ``count`` is how many there must be."""
+        given = self.given.args
+        if not self.values or (count is not None and len(given) != count):
+            raise UnsupportedError(f"{len(given)} arguments", accepted=f"{count or 'some'} tensors or constants")
+        return tuple(constant_value(numbers(one.value)) if isinstance(one, Constant) else one for one in given)
+
+    def argument(self, name: str, position: int | None = None) -> Value | Json:
+        """A tensor or plain value, given by name or at the position; None if it is left out."""
+        args = () if position is None else self.given.args[position : position + 1]
+        found = args or self.given.kwargs.get(name, ()) or (Constant(None),)
+        if len(found) > 1:
+            raise UnsupportedError(f"{len(found)} values as {name}", accepted="one")
+        return found[0].value if isinstance(found[0], Constant) else found[0]
+
+    def plain(self, name: str, position: int | None = None) -> Json:
+        """An argument that must be a plain value."""
+        found = self.argument(name, position)
+        if isinstance(found, Value):
+            raise UnsupportedError(f"{name} computed from an input", accepted="constants")
+        return found
 
     @property
     def constants(self) -> tuple[Floats | None, ...]:
@@ -140,15 +162,7 @@ class LayerCall:
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
         if tensor.shape != shape:
             raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.where, accepted=f"shape {shape}")
-        values = tensor.read()
-        if not bool(np.all(np.isfinite(values))):
-            count = int(np.count_nonzero(~np.isfinite(values)))
-            raise ModelFileError(
-                f"{name} holds {count} NaN or infinite values",
-                where=self.where,
-                remedy="train the model again, or load a checkpoint from before it diverged",
-            )
-        return as_weights(values)
+        return as_weights(finite(tensor.read(), name, self.where))
 
     def placed(self, adapt: Callable[[Floats], Floats]) -> tuple[list[Step], tuple[int | str, ...]]:
         """Steps for the positional arguments that are constants, as ``adapt`` makes them, and where each argument is."""
@@ -172,19 +186,6 @@ class LayerCall:
         if not 1 <= counted <= rank:
             raise ModelFileError(f"axis {axis} of an input of shape {shape}", where=self.where)
         return counted - 1
-
-    def affine(self, scale: Floats, offset: Floats) -> Value:
-        """``x * scale + offset`` for constants that broadcast to the operand."""
-        x = self.x
-        if not bool(np.all(np.isfinite(offset))):
-            raise ModelFileError("bias overflows", where=self.where, accepted="finite weights")
-        scale, offset = without_batch(scale, len(x.shape)), without_batch(offset, len(x.shape))
-        if not (broadcasts(scale.shape, x.shape) and broadcasts(offset.shape, x.shape)):
-            raise UnsupportedError(
-                f"constants of shapes {scale.shape} and {offset.shape} on an input of shape {x.shape}",
-                accepted="constants that broadcast to the input's shape",
-            )
-        return self.build.affine(x, constant_value(scale), constant_value(offset))
 
 
 def placed_steps(call: LayerCall, read: tuple[Step, ...] | Steps | Value | tuple[Value, ...]) -> tuple[Value, ...]:
@@ -237,47 +238,6 @@ def unary(read: Callable[[LayerCall], Layer]) -> Translator:
         return (Step(read(call)),)
 
     return translate
-
-
-def without_batch(values: Floats, rank: int) -> Floats:
-    """A constant without the axis of size 1 that stands for the batch of an operand of ``rank`` axes."""
-    while values.ndim > rank and values.shape[0] == 1:
-        values = values[0]
-    return values
-
-
-def sample_shape(value: Json, where: str) -> Shape:
-    """A shape with its batch axis, as Keras writes it, without it.
-
-    Raises:
-        UnsupportedError: sizes that are not fixed.
-        ModelFileError: no shape, or an absurd one.
-    """
-    if not isinstance(value, list) or not value or len(value) > 32:
-        raise ModelFileError(
-            f"the input's shape is {shown(value)}",
-            where=where,
-            accepted="a list of sizes",
-            remedy="build the model (give an Input, or call it once) before saving it",
-        )
-    shape = [size for size in value[1:] if isinstance(size, int) and not isinstance(size, bool) and size > 0]
-    if None in value[1:]:
-        raise UnsupportedError(
-            f"the input's shape {shown(value)} leaves sizes open",
-            where=where,
-            accepted="fixed sizes (all but the batch)",
-            remedy="build the model with the sizes that the hardware shall process",
-        )
-    if len(shape) != len(value) - 1:
-        raise ModelFileError(f"the input's shape is {shown(value)}", where=where, accepted="positive whole numbers")
-    if not shape:
-        raise UnsupportedError(
-            "an input of scalars",
-            where=where,
-            accepted="shapes with at least one axis",
-            remedy="give the input the shape (1,)",
-        )
-    return checked_size(tuple(shape), where)
 
 
 def checked_size(shape: Shape, where: str) -> Shape:

@@ -49,7 +49,7 @@ def _bias_shape(axes: str, result: str, sizes: dict[str, int]) -> Shape:
 
 
 def _einsum(call: LayerCall) -> Value:
-    return einsum(call.build, call.config.text("subscripts"), call.operands(len(call.arguments)))
+    return einsum(call.build, call.config.text("subscripts"), call.operands())
 
 
 def _matmul(call: LayerCall) -> Value:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Protocol, runtime_checkable
 import h5py
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.files.archive import MAX_ARCHIVE_BYTES, ZIP_ERRORS, checked_members
+from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
 from bitsmith.frontends.keras.weights import (
     H5File,
@@ -57,7 +56,7 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
         ModelFileError: no Keras model, or one that is broken.
     """
     if not isinstance(weights, str | os.PathLike | None):
-        raise ModelFileError(f"a {type(weights).__name__} is no weight file", accepted="a path")
+        raise ModelFileError(f"a {type(weights).__name__} is not a weight file", accepted="a path")
     if isinstance(source, str | os.PathLike):
         with contextlib.ExitStack() as stack:
             yield _from_path(Path(source), None if weights is None else Path(weights), stack)
@@ -66,7 +65,7 @@ def opened(source: str | os.PathLike[str] | LiveModel, weights: str | os.PathLik
     elif isinstance(source, LiveModel):
         raise ModelFileError("weights are given for a live model, which has its own", remedy="load them into the model")
     else:
-        raise ModelFileError(f"a {type(source).__name__} is no Keras model", accepted="a path or a live Keras model")
+        raise ModelFileError(f"a {type(source).__name__} is not a Keras model", accepted="a path or a live Keras model")
 
 
 def _live(model: LiveModel) -> Source:
@@ -81,28 +80,20 @@ def _live(model: LiveModel) -> Source:
             remedy="rebuild a subclassed model with the functional API",
         ) from error
     values = parse_json(text, where)
-    return Source(Fields(values, where), _major(values, where), LiveWeights(model.layers))
+    return _source(values, where, LiveWeights(model.layers))
 
 
 def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) -> Source:
     where = str(path)
-    if "\0" in where:
-        raise ModelFileError("a path with a null character", where=where.replace("\0", "\\0"))
-    try:
-        with path.open("rb") as file:
-            magic = file.read(8)
-    except OSError as error:
-        raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
-    except UnicodeEncodeError:
-        raise ModelFileError("a path that no file has", where=where) from None
+    magic = first_bytes(path, 8)
     if magic.startswith(b"PK"):
         found = _from_archive(path, stack)
     elif magic == b"\x89HDF\r\n\x1a\n":
         found = _from_h5(path, stack)
     elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        values = parse_json(_read_bounded(path), where)
+        values = parse_json(first_bytes(path, MAX_JSON_BYTES + 1).removeprefix(b"\xef\xbb\xbf"), where)
         weights = _weights_beside(path) if weights is None else weights
-        return Source(Fields(values, where), _major(values, where), _weights_of(_h5(weights, stack)))
+        return _source(values, where, _weights_of(_h5(weights, stack)))
     else:
         raise ModelFileError(
             "the file is neither a zip archive, nor HDF5, nor JSON",
@@ -110,15 +101,6 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
             accepted="*.keras, *.h5, or the JSON of to_json() with a weights file",
         )
     return found if weights is None else replace(found, weights=_weights_of(_h5(weights, stack)))
-
-
-def _read_bounded(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_JSON_BYTES + 1)
-    except OSError as error:
-        raise ModelFileError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    return text.removeprefix(b"\xef\xbb\xbf")
 
 
 def _weights_beside(path: Path) -> Path:
@@ -153,7 +135,7 @@ def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
     version = file.attribute(file.root, "keras_version")
     if version is not None:
         values["keras_version"] = version
-    return Source(Fields(values, where), _major(values, where), _weights_of(file))
+    return _source(values, where, _weights_of(file))
 
 
 def _weights_of(file: H5File) -> WeightStore:
@@ -168,36 +150,21 @@ def _weights_of(file: H5File) -> WeightStore:
 
 
 def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
-    where = str(path)
-    try:
-        archive = stack.enter_context(zipfile.ZipFile(path))
-        members = checked_members(archive, where)
-        metadata = parse_json(_member(archive, members, "metadata.json", where), f"{where}, metadata.json")
-        values = parse_json(_member(archive, members, "config.json", where), f"{where}, config.json")
-        data = _member(archive, members, "model.weights.h5", where)
-    except ZIP_ERRORS as error:
-        raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
-    values["keras_version"] = metadata.get("keras_version")
-    inner = f"{where}, model.weights.h5"
+    with opened_archive(path, str(path), "save the model again") as members:
+        if "model.weights.json" in members.by_name:
+            hint = "weights in several files are not read; save with the default shard size"
+            members = replace(members, remedy=hint)
+        metadata, config = members.json("metadata.json"), members.json("config.json")
+        data = members.bytes("model.weights.h5")
+    values = {**config.values, "keras_version": metadata.get("keras_version")}
+    inner = f"{path}, model.weights.h5"
     with h5_errors(inner):
         file = H5File(stack.enter_context(h5py.File(io.BytesIO(data), "r")), inner)
-    return Source(Fields(values, f"{where}, config.json"), _major(values, where), NumberedWeights(file))
+    return _source(values, config.where, NumberedWeights(file))
 
 
-def _member(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, where: str) -> bytes:
-    if name not in members:
-        hint = (
-            "weights in several files are not read; save with the default shard size"
-            if (name == "model.weights.h5" and "model.weights.json" in members)
-            else "save the model again"
-        )
-        raise ModelFileError(f"the archive has no {name}", where=where, remedy=hint)
-    limit = MAX_JSON_BYTES if name.endswith(".json") else MAX_ARCHIVE_BYTES
-    size = members[name].file_size
-    if size > limit:
-        raise ModelFileError(f"{name} has {size} bytes", where=where, accepted=f"at most {limit} bytes")
-    with archive.open(members[name]) as file:
-        return file.read(size)
+def _source(values: dict[str, Json], where: str, weights: WeightStore) -> Source:
+    return Source(Fields(values, where), _major(values, where), weights)
 
 
 def _major(values: dict[str, Json], where: str) -> int:

@@ -60,7 +60,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments(Generic[T]):
+class Operands(Generic[T]):
     """What a layer is called with: tensors (``T``) and constants, lists with tensors opened."""
 
     args: tuple[T | Constant, ...]
@@ -71,10 +71,10 @@ class Arguments(Generic[T]):
         """All tensors: the positional ones, then those that keywords name."""
         return tensors((self.args, *self.kwargs.values()))
 
-    def mapped(self, change: Callable[[T], S]) -> Arguments[S]:
+    def mapped(self, change: Callable[[T], S]) -> Operands[S]:
         """The same arguments, each tensor as ``change`` says."""
         named = {key: _mapped(items, change) for key, items in self.kwargs.items()}
-        return Arguments(_mapped(self.args, change), named)
+        return Operands(_mapped(self.args, change), named)
 
 
 def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
@@ -96,7 +96,7 @@ class Entry:
     custom: bool
     config: Fields
     place: Place
-    nodes: tuple[Arguments[Tensor], ...]
+    nodes: tuple[Operands[Tensor], ...]
     model: Model | None
     first: int = 0
 
@@ -111,7 +111,7 @@ class Model:
     inputs: tuple[str, ...]
     outputs: tuple[Tensor, ...]
 
-    def arguments(self, use: Use) -> Arguments[Tensor]:
+    def arguments(self, use: Use) -> Operands[Tensor]:
         """What a layer is called with.
 
         Raises:
@@ -122,7 +122,7 @@ class Model:
         if entry.class_name == "InputLayer" and number == 0:
             if name not in self.inputs:
                 raise ModelFileError(f"{shown(name)} is an InputLayer but no input of the model", where=self.where)
-            return Arguments((), {})
+            return Operands((), {})
         if not 0 <= number - entry.first < len(entry.nodes):
             raise ModelFileError(
                 f"a reference to call {number} of {shown(name)}, which has {len(entry.nodes)} calls", where=self.where
@@ -163,7 +163,7 @@ class Call:
     entry: Entry
     path: LayerPath
     repeat: int
-    arguments: Arguments[Result]
+    arguments: Operands[Result]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def read_graph(source: Source) -> Graph:
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()
     entries = [model.entries[name] for name in model.inputs]
-    inputs = tuple(expansion.add(entry, (entry.place,), Arguments((), {})) for entry in entries)
+    inputs = tuple(expansion.add(entry, (entry.place,), Operands((), {})) for entry in entries)
     outputs = expansion.expand(model, (), inputs, {})
     needed = {result.call for result in (*inputs, *outputs)}
     for call in reversed(expansion.calls):
@@ -252,10 +252,10 @@ class _Parser:
         inner = [tensor for entry in entries.values() for node in entry.nodes for tensor in node.tensors]
         for tensor in (*inputs, *outputs, *inner):
             if tensor.layer not in entries:
-                raise ModelFileError(f"a reference to {shown(tensor.layer)}, which is no layer", where=fields.where)
+                raise ModelFileError(f"a reference to {shown(tensor.layer)}, which is not a layer", where=fields.where)
         for tensor in inputs:
             if entries[tensor.layer].class_name != "InputLayer":
-                raise ModelFileError(f"input {shown(tensor.layer)} is no InputLayer", where=fields.where)
+                raise ModelFileError(f"input {shown(tensor.layer)} is not an InputLayer", where=fields.where)
         if len({tensor.layer for tensor in inputs}) != len(inputs):
             raise ModelFileError("the model lists an input twice", where=fields.where)
         # Call 0 of a nested model is the one that it was built with, so that the first one of its own is 1: in Keras 2
@@ -282,7 +282,7 @@ class _Parser:
         for entry in entries[1:]:
             if entry.class_name == "InputLayer":
                 raise ModelFileError(f"an InputLayer ({shown(entry.name)}) within a chain", where=fields.where)
-            chain.append(replace(entry, nodes=(Arguments((Tensor(chain[-1].name, 0, 0),), {}),)))
+            chain.append(replace(entry, nodes=(Operands((Tensor(chain[-1].name, 0, 0),), {}),)))
         return Model(name, fields.where, _by_name(chain, fields), (chain[0].name,), (Tensor(chain[-1].name, 0, 0),))
 
 
@@ -320,7 +320,7 @@ def numbered_group(class_name: str, groups: Counter[str]) -> str:
     return f"{group}_{groups[group] - 1}" if groups[group] > 1 else group
 
 
-def _arguments(node: Json, item: Fields) -> Arguments[Tensor]:
+def _arguments(node: Json, item: Fields) -> Operands[Tensor]:
     """An inbound node."""
     if isinstance(node, dict):
         values = Fields(node, item.where)
@@ -335,7 +335,7 @@ def _arguments(node: Json, item: Fields) -> Arguments[Tensor]:
         args = tuple(_reference(one, item) for one in listed)
     else:
         raise ModelFileError(f"inbound_nodes holds {shown(node)}", where=item.where)
-    return Arguments(args, {key: _argument(value, item) for key, value in named.items()})
+    return Operands(args, {key: _argument(value, item) for key, value in named.items()})
 
 
 def _references(fields: Fields, key: str) -> tuple[Tensor, ...]:
@@ -363,7 +363,7 @@ def _argument(value: Json, fields: Fields) -> tuple[Tensor | Constant, ...]:
 def _reference(value: Json, fields: Fields) -> Tensor:
     tensor = _tensor(value)
     if tensor is None:
-        raise ModelFileError(f"{shown(value)} is no reference to a tensor", where=fields.where)
+        raise ModelFileError(f"{shown(value)} is not a reference to a tensor", where=fields.where)
     return tensor
 
 
@@ -383,7 +383,7 @@ class _Expansion:
         self._repeats: Counter[LayerPath] = Counter()
         self._steps = 0
 
-    def add(self, entry: Entry, path: LayerPath, arguments: Arguments[Result]) -> Result:
+    def add(self, entry: Entry, path: LayerPath, arguments: Operands[Result]) -> Result:
         self.calls.append(Call(entry, path, self._repeats[path], arguments))
         self._repeats[path] += 1
         return Result(self.calls[-1], 0)

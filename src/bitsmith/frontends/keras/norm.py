@@ -1,4 +1,4 @@
-"""Keras's normalisations by statistics of each sample, as layers and as operations."""
+"""Keras's scalings and normalizations, as layers and as operations."""
 
 from __future__ import annotations
 
@@ -6,126 +6,173 @@ import math
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.call import LayerCall, Step, Translation, checked_size, numbers, unary, without_batch
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import ZERO, Value, constant
+from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.ops import normalization
+from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 
 _KERAS_EPSILON = 1e-7
 """``keras.backend.epsilon()``."""
 
 
-def _axes(call: LayerCall) -> tuple[int, ...]:
-    return tuple(call.axis(axis, call.shapes[0]) for axis in call.config.integers("axis") or (-1,))
+def _dims(call: LayerCall) -> tuple[int, ...]:
+    return call.config.integers("axis") or (-1,)
+
+
+def _dim(call: LayerCall) -> int:
+    dims = _dims(call)
+    if len(dims) > 1:
+        raise UnsupportedError(f"one normalization for each index of the axes {dims}", accepted="one axis")
+    return dims[0]
 
 
 def _epsilon(call: LayerCall, default: float) -> float:
-    epsilon = call.config.number("epsilon", default)
-    if epsilon < 0.0:
-        raise call.config.wrong("epsilon", "no negative number")
-    return epsilon
+    return call.config.number("epsilon", default)
 
 
-def _affine_weights(call: LayerCall, shape: Shape) -> tuple[Floats, Floats]:
-    """Gamma and beta, ones and zeros where the layer has none."""
-    scaled, centered = call.config.flag("scale", True), call.config.flag("center", True)
-    names = ["gamma"] * scaled + ["beta"] * centered
-    weights = call.weights(*((name, shape) for name in names)) if names else []
-    return (weights[0] if scaled else np.ones(shape)), (weights[-1] if centered else np.zeros(shape))
+def _trained(call: LayerCall, shape: Shape, *further: str) -> list[Floats]:
+    """Gamma and beta, ones and zeros where the layer has none, and what it has ``further``."""
+    config, plain = call.config, not call.config.flag("rms_scaling", False)
+    names = ["gamma"] * (config.flag("scale", True) or not plain) + ["beta"] * (config.flag("center", True) and plain)
+    names += further
+    found = dict(zip(names, call.weights(*((name, shape) for name in names)), strict=True)) if names else {}
+    gamma, beta = found.get("gamma", np.ones(shape)), found.get("beta", np.zeros(shape))
+    return [as_weights(gamma), as_weights(beta), *(found[name] for name in further)]
 
 
-def _layer_normalization(call: LayerCall) -> Layer:
-    axes = _axes(call)
+def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
+    """The shape of one number for each place along ``dims``."""
+    axes = [x.axis(dim) for dim in dims]
+    return tuple(size if axis in axes else 1 for axis, size in enumerate(x.shape))
+
+
+def _batch_normalization(call: LayerCall) -> Value:
+    x, dim = call.x, _dim(call)
+    gamma, beta, mean, variance = _trained(call, (x.shape[x.axis(dim)],), "moving mean", "moving variance")
+    return normalization.batch(call.build, x, dim, mean, variance, gamma, beta, _epsilon(call, 1e-3))
+
+
+def _layer_normalization(call: LayerCall) -> Value:
+    x, dims = call.x, _dims(call)
     # Stored in the order in which the axes are named, but applied in rising order.
-    stored = tuple(call.shape[axis] for axis in axes)
-    spread = tuple(size if axis in axes else 1 for axis, size in enumerate(call.shape))
-    if call.config.flag("rms_scaling", False):  # the mean is not subtracted, and there is no beta
-        (gamma,) = call.weights(("gamma", stored))
-        gamma = as_weights(gamma.reshape(spread))
-        return LayerNormalization(axes, gamma, as_weights(0.0), _epsilon(call, 1e-3), centered=False)
-    gamma, beta = (as_weights(values.reshape(spread)) for values in _affine_weights(call, stored))
-    return LayerNormalization(axes, gamma, beta, _epsilon(call, 1e-3))
+    stored = _trained(call, tuple(x.shape[x.axis(dim)] for dim in dims))
+    gamma, beta = (as_weights(values.reshape(_spread(x, dims))) for values in stored)
+    centered = not call.config.flag("rms_scaling", False)
+    return normalization.over_axes(call.build, x, dims, gamma, beta, _epsilon(call, 1e-3), centered=centered)
 
 
-def _rms_normalization(call: LayerCall) -> Layer:
-    axes = _axes(call)
-    by_number = sorted(axes) if isinstance(call.config.get("axis"), list) else axes
-    shape = tuple(call.shape[axis] for axis in by_number)
+def _rms_normalization(call: LayerCall) -> Value:
+    x, dims = call.x, _dims(call)
+    axes = [x.axis(dim) for dim in dims]
+    shape = tuple(x.shape[axis] for axis in (sorted(axes) if isinstance(call.config.get("axis"), list) else axes))
     (scale,) = call.weights(("scale", shape))
     # Keras multiplies without moving the scale to its axes: it aligns with the last ones.
-    return RMSNormalization(axes, scale, _epsilon(call, 1e-6))
+    return normalization.root_mean_square(call.build, x, dims, scale, _epsilon(call, 1e-6))
 
 
-def _group_normalization(call: LayerCall) -> Layer:
-    axis = call.axis(call.config.integer("axis", -1), call.shape)
-    channels = call.shape[axis]
-    groups = call.config.integer("groups", 32)
+def _group_normalization(call: LayerCall) -> Value:
+    x, dim, groups = call.x, call.config.integer("axis", -1), call.config.integer("groups", 32)
+    channels = x.shape[x.axis(dim)]
+    gamma, beta = _trained(call, (channels,))
     groups = channels if groups == -1 else groups
-    if groups < 1 or channels % groups:
-        raise call.config.wrong("groups", f"a divisor of {channels}")
-    gamma, beta = _affine_weights(call, (channels,))
-    return GroupNormalization(groups, axis, as_weights(gamma), as_weights(beta), _epsilon(call, 1e-3))
+    return normalization.groups(call.build, x, groups, dim, gamma, beta, _epsilon(call, 1e-3))
 
 
-def _unit_normalization(call: LayerCall) -> Layer:
+def _unit_normalization(call: LayerCall) -> Value:
     # Keras 2 bounds the sum of squares, Keras 3 its root.
-    return UnitNormalization(_axes(call), 1e-12 if call.major >= 3 else 1e-6)
+    return normalization.unit(call.build, call.x, _dims(call), epsilon=1e-12 if call.major >= 3 else 1e-6)
 
 
-def _normalize(call: LayerCall) -> Layer:
-    if call.config.integer("order", 2) != 2:
-        raise UnsupportedError(f"vectors of length 1 in the norm {call.config.integer('order')}", accepted="order 2")
-    return UnitNormalization(_axes(call), _epsilon(call, _KERAS_EPSILON))
+def _normalize(call: LayerCall) -> Value:
+    order, epsilon = call.config.integer("order", 2), _epsilon(call, _KERAS_EPSILON)
+    return normalization.unit(call.build, call.x, _dims(call), order, epsilon)
+
+
+def _rescaling(call: LayerCall) -> Value:
+    offset = ZERO if call.config.get("offset") is None else constant(call.config.constant("offset"))
+    return call.build.affine(call.x, constant(call.config.constant("scale")), offset)
+
+
+def _normalization(call: LayerCall) -> Value:
+    """``(x - mean) / max(sqrt(variance), epsilon)``; ``axis`` names the axes that have statistics of their own."""
+    config, x = call.config, call.x
+    dims = config.integers("axis") if "axis" in config.values else (-1,)
+    shape = tuple(x.shape[axis] for axis in sorted({x.axis(dim) for dim in dims}))
+    if config.get("mean") is None:
+        mean, variance = call.weights(("mean", shape), ("variance", shape), ignored=1)
+    else:
+        mean, variance = config.constant("mean"), config.constant("variance")
+        if not (broadcasts(mean.shape, shape) and broadcasts(variance.shape, shape)):
+            found = f"statistics of shapes {mean.shape} and {variance.shape}"
+            raise ModelFileError(found, where=call.where, accepted=f"shape {shape}")
+    if bool(np.any(variance < 0.0)):
+        raise ModelFileError("the variance is negative", where=call.where)
+    mean, variance = (np.broadcast_to(values, shape).reshape(_spread(x, dims)) for values in (mean, variance))
+    deviation = np.maximum(np.sqrt(variance), _KERAS_EPSILON)
+    scale, offset = (deviation, mean) if config.flag("invert", False) else (1.0 / deviation, -mean / deviation)
+    if not bool(np.all(np.isfinite(offset))):
+        raise ModelFileError("bias overflows", where=call.where, accepted="finite weights")
+    return call.build.affine(x, constant(scale), constant(offset))
 
 
 def _argument(call: LayerCall, position: int, name: str, absent: float) -> Floats:
-    """A constant argument as an array; ``absent`` if it is None or left out."""
-    given = call.keywords.get(name)
-    if position < len(call.arguments):
-        argument = call.arguments[position]
-        given = () if argument is None else argument.value
-    if isinstance(given, tuple):
-        raise UnsupportedError(
-            f"a {name} that is computed", accepted="constants", remedy=f"multiply or add the {name} behind"
-        )
+    """A constant argument; ``absent`` if it is None or left out."""
+    given = call.plain(name, position)
     return np.full((), absent) if given is None else numbers(given)
 
 
-def _layer_norm(call: LayerCall) -> tuple[Step, ...]:
-    shape, axes = checked_size(call.shapes[0], call.where), _axes(call)
-    spread = tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
+def _without_batch(values: Floats, x: Value) -> Floats:
+    """A constant without the axis of size 1 that stands for the batch of ``x``."""
+    while values.ndim >= x.rank and values.shape[0] == 1:
+        values = values[0]
+    return as_weights(values)
+
+
+def _layer_norm(call: LayerCall) -> Value:
+    x, dims = call.first, _dims(call)
+    spread = _spread(x, dims)
 
     def placed(position: int, name: str, absent: float) -> Floats:
         values = _argument(call, position, name, absent)
         # Keras takes what has fewer axes than the operand as that of the named axes, in rising order.
-        if values.ndim != len(shape) + 1 and values.size == math.prod(spread) and call.config.get("axis") != len(shape):
+        if values.ndim != x.rank and values.size == math.prod(spread) and call.config.get("axis") != len(x.shape):
             values = values.reshape(spread)
-        return as_weights(without_batch(values, len(shape)))
+        return _without_batch(values, x)
 
     gamma, beta = placed(1, "gamma", 1.0), placed(2, "beta", 0.0)
     centered = not call.config.flag("rms_scaling", False)
     epsilon = _epsilon(call, _KERAS_EPSILON)
-    return (Step(LayerNormalization(axes, gamma, beta if centered else as_weights(0.0), epsilon, centered)),)
+    return normalization.over_axes(call.build, x, dims, gamma, beta, epsilon, centered=centered)
 
 
-def _rms_norm(call: LayerCall) -> tuple[Step, ...]:
-    checked_size(call.shapes[0], call.where)
+def _rms_norm(call: LayerCall) -> Value:
     if "axis" in call.config.values and call.config.get("axis") is None:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
-    scale = as_weights(without_batch(_argument(call, 1, "scale", 1.0), len(call.shapes[0])))
-    return (Step(RMSNormalization(_axes(call), scale, _epsilon(call, _KERAS_EPSILON))),)
+    x = call.first
+    scale = _without_batch(_argument(call, 1, "scale", 1.0), x)
+    return normalization.root_mean_square(call.build, x, _dims(call), scale, _epsilon(call, _KERAS_EPSILON))
 
+
+_AFFINE = "BatchNormalization, or Multiply and Add"
+_BATCH_NORMALIZATION = Translation(_batch_normalization, "BatchNormalization")
 
 NORMALIZATIONS: dict[str, Translation] = {
-    "LayerNormalization": Translation(unary(_layer_normalization), "LayerNormalization"),
-    "RMSNormalization": Translation(unary(_rms_normalization), "RMSNormalization"),
-    "GroupNormalization": Translation(unary(_group_normalization), "GroupNormalization"),
-    "UnitNormalization": Translation(unary(_unit_normalization), "UnitNormalization"),
+    "Rescaling": Translation(_rescaling, _AFFINE),
+    "Normalization": Translation(_normalization, _AFFINE),
+    "BatchNormalization": _BATCH_NORMALIZATION,
+    "BatchNormalizationV1": _BATCH_NORMALIZATION,
+    "BatchNormalizationV2": _BATCH_NORMALIZATION,
+    "SyncBatchNormalization": _BATCH_NORMALIZATION,
+    "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
+    "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
+    "GroupNormalization": Translation(_group_normalization, "GroupNormalization"),
+    "UnitNormalization": Translation(_unit_normalization, "UnitNormalization"),
 }
 """Layers by class name."""
 
 NORMALIZATION_OPS: dict[str, Translation] = {
-    "Normalize": Translation(unary(_normalize), "UnitNormalization"),
+    "Normalize": Translation(_normalize, "UnitNormalization; or Absolute, Reduce, HardActivation and Divide"),
     "LayerNorm": Translation(_layer_norm, "LayerNormalization", frozenset({"gamma", "beta"})),
     "RMSNorm": Translation(_rms_norm, "RMSNormalization", frozenset({"scale"})),
 }

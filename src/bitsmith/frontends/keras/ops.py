@@ -5,32 +5,21 @@ Unlike merge layers, operations align shapes from the right with the batch axis 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import relu
-from bitsmith.frontends.keras.arithmetic import ARITHMETIC, function
-from bitsmith.frontends.keras.call import LayerCall, Translation, unary
+from bitsmith.frontends.keras.arithmetic import ARITHMETIC, operation
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
 from bitsmith.frontends.keras.graph import snake_case
 from bitsmith.frontends.keras.layers import LAYERS, softmax_axis
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
-from bitsmith.frontends.keras.pooling import POOLING_OPS
 from bitsmith.frontends.keras.reduction import REDUCTIONS
 from bitsmith.frontends.keras.shape import SHAPE_OPS
+from bitsmith.frontends.keras.spatial import SPATIAL_OPS
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
-from bitsmith.layers.activation import Activation, ReLU
-from bitsmith.layers.layer import Layer
-from bitsmith.layers.shape import Permute, Reshape
-
-
-def _with_number(make: Callable[[Builder, Value, float], Value], key: str, default: float, becomes: str) -> Translation:
-    """A function with one parameter."""
-    return Translation(lambda call: make(call.build, call.x, call.config.number(key, default)), becomes)
 
 
 def _squareplus(call: LayerCall) -> Value:
@@ -44,56 +33,13 @@ def _gelu(call: LayerCall) -> Value:
 
 
 def _log_softmax(call: LayerCall) -> Value:
-    return activations.log_softmax(call.build, call.x, softmax_axis(call) + 1)
+    return activations.log_softmax(call.build, call.x, softmax_axis(call))
 
 
 def _glu(call: LayerCall) -> Value:
     return activations.glu(call.build, call.x, call.config.integer("axis", -1))
 
 
-def _alpha(name: str) -> Translation:
-    return Translation(unary(lambda call: Activation(name, call.config.number("alpha", 1.0))), "Activation")
-
-
-def _reshape(call: LayerCall) -> Layer:
-    target = call.config.integers("newshape")
-    if not target or target[0] != -1 or any(size < 1 for size in target[1:]):
-        raise UnsupportedError(
-            f"reshape to {shown(call.config.get('newshape'))}, which may mix samples",
-            accepted="-1, then the sizes of one sample",
-            remedy="use a Reshape layer",
-        )
-    return Reshape(target[1:])
-
-
-def _transpose(call: LayerCall) -> Layer:
-    axes = call.config.integers("axes")
-    if sorted(axes) != list(range(len(call.shape) + 1)) or axes[0] != 0:
-        raise UnsupportedError(
-            f"transposition to {shown(call.config.get('axes'))}", accepted="axes that begin with 0, the batch"
-        )
-    return Permute(tuple(axis - 1 for axis in axes[1:]))
-
-
-def _expand_dims(call: LayerCall) -> Layer:
-    shape = call.shape
-    axis = call.axis(call.config.integer("axis"), (*shape, 1))
-    return Reshape((*shape[:axis], 1, *shape[axis:]))
-
-
-def _squeeze(call: LayerCall) -> Layer:
-    shape = call.shape
-    axes = [call.axis(axis, shape) for axis in call.config.integers("axis")]
-    rest = tuple(size for axis, size in enumerate(shape) if axis not in axes)
-    if not axes or not rest or any(shape[axis] != 1 for axis in axes):
-        raise UnsupportedError(
-            f"squeezing axis {shown(call.config.get('axis'))} of shape {shape}",
-            accepted="named axes of size 1 that leave one",
-        )
-    return Reshape(rest)
-
-
-_SHRINK = "or HardActivation and Subtract"
 _FUNCTIONS = (
     *("Relu", "Relu6", "Selu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu", "Mish", "HardSigmoid", "HardTanh"),
     *("HardSilu", "LogSigmoid", "TanhShrink", "SparsePlus", "SparseSigmoid"),
@@ -103,28 +49,20 @@ OPS: dict[str, Translation] = {
     **ARITHMETIC,
     **REDUCTIONS,
     **NORMALIZATION_OPS,
-    "Reshape": Translation(unary(_reshape), "Reshape"),
-    "ExpandDims": Translation(unary(_expand_dims), "Reshape"),
-    "Squeeze": Translation(unary(_squeeze), "Reshape"),
-    "Transpose": Translation(unary(_transpose), "Permute"),
     "Identity": Translation(lambda call: call.x, "Identity"),
-    "ReLU": Translation(unary(lambda call: relu(call.config)), "ReLU"),
-    "LeakyRelu": Translation(
-        unary(lambda call: ReLU(negative_slope=call.config.number("negative_slope", 0.2))), "ReLU"
-    ),
-    "Elu": _alpha("elu"),
-    "Celu": _alpha("celu"),
+    "ReLU": Translation(lambda call: call.build.emit(relu(call.config), call.x), "ReLU"),
+    "LeakyRelu": operation("relu", slope=("negative_slope", 0.2)),
+    "Elu": operation("elu", alpha=("alpha", 1.0)),
+    "Celu": operation("celu", alpha=("alpha", 1.0)),
     "Gelu": Translation(_gelu, "Activation"),
     "Softmax": LAYERS["Softmax"],
     "LogSoftmax": Translation(_log_softmax, "Reduce and Subtract"),
     "Glu": Translation(_glu, "Slice, Activation and Multiply"),
-    "SoftShrink": _with_number(activations.soft_shrink, "threshold", 0.5, f"Activation, {_SHRINK}"),
-    "HardShrink": _with_number(
-        activations.hard_shrink, "threshold", 0.5, "Activation, or Absolute, Comparison and Where"
-    ),
+    "SoftShrink": operation("soft_shrink", bound=("threshold", 0.5)),
+    "HardShrink": operation("hard_shrink", bound=("threshold", 0.5)),
     "Squareplus": Translation(_squareplus, "Activation"),
-    **{name: function(snake_case(name)) for name in _FUNCTIONS},
-    **POOLING_OPS,
+    **{name: operation(snake_case(name)) for name in _FUNCTIONS},
+    **SPATIAL_OPS,
     **EINSUM_OPS,
     **SHAPE_OPS,
 }

@@ -71,7 +71,9 @@ def _network(graph: Graph, source: Source) -> Network:
 
     for call, name in zip(graph.calls, _node_names(graph, names), strict=True):
         entry = call.entry
-        build = Builder(draft, draft.begin(name), entry.config.where, source=entry.class_name, built=True)
+        build = Builder(
+            draft, draft.begin(name, entry.class_name), entry.config.where, source=entry.class_name, built=True
+        )
         with refusals.collected(entry.name, entry.class_name):
             is_operation = _is_operation(entry, source.major)
             translation = (OPS if is_operation else LAYERS).get(entry.class_name)

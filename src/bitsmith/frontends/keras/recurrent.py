@@ -7,64 +7,65 @@ and GRU have Keras's order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.activations import Composite, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Step, Steps, Translation, Translator, checked_size, placed_steps
-from bitsmith.frontends.keras.graph import MODEL_CLASSES, Arguments, numbered_group
+from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
+from bitsmith.frontends.keras.graph import MODEL_CLASSES, Constant, Operands, numbered_group
+from bitsmith.frontends.ops import recurrent
+from bitsmith.frontends.ops.recurrent import DIRECTIONS, MAX_CELLS, RESULTS
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
 
-_CELLS: dict[str, type[SimpleRNN | LSTM | GRU]] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
+_CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
+_LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
 _MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
-_MAX_CELLS = 64
+
+_Described: TypeAlias = tuple[recurrent.Kind, Fields, str]
+"""A kind of cell, its configuration, and where the Keras 3 layout has its weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A cell of ``kind`` on ``channels`` channels; ``part`` is where the Keras 3 layout has its weights."""
+    """A cell on ``channels`` channels; ``part`` is where the Keras 3 layout has its weights."""
 
-    kind: type[SimpleRNN | LSTM | GRU]
+    kind: recurrent.Kind
     config: Fields
+    part: str
     channels: int
     units: int
-    activation: Layer
-    recurrent_activation: Layer
-    part: str
+    activations: tuple[Layer, Layer]
 
     @property
-    def two_biases(self) -> bool:
-        """Whether Keras stores a bias for the operand and one for the state."""
-        return self.kind is GRU and self.config.flag("reset_after", True) and self.config.flag("use_bias", True)
-
     def wanted(self) -> list[tuple[str, Shape]]:
-        """Names and shapes of its weights."""
+        """Names and shapes of its weights. A GRU may have a bias for the operand and one for the state."""
         columns = self.kind.gates * self.units
-        shapes: list[tuple[str, Shape]] = [
-            ("kernel", (self.channels, columns)),
-            ("recurrent_kernel", (self.units, columns)),
-        ]
-        if self.config.flag("use_bias", True):
-            shapes.append(("bias", (2, columns) if self.two_biases else (columns,)))
-        return shapes
+        biases = (2, columns) if self.kind is GRU and self.config.flag("reset_after", True) else (columns,)
+        kernels = [("kernel", (self.channels, columns)), ("recurrent_kernel", (self.units, columns))]
+        return [*kernels, ("bias", biases)] if self.config.flag("use_bias", True) else [*kernels]
 
-    def layer(self, weights: Sequence[Floats]) -> Recurrent:
-        """The cell as a layer that gives the hidden state after the last step."""
-        biases: list[Floats | None] = [as_weights(bias) for bias in weights[2]] if self.two_biases else [*weights[2:]]
-        bias, recurrent_bias = [*biases, None, None][:2]
-        layer = self.kind(weights[0], weights[1], bias, recurrent_bias, activation=self.activation)
-        if isinstance(layer, GRU):
-            layer = replace(layer, reset_after=self.config.flag("reset_after", True))
-        if isinstance(layer, LSTM | GRU):
-            layer = replace(layer, recurrent_activation=self.recurrent_activation)
-        return layer
+    def layer(self, weights: Iterable[Floats], return_state: bool) -> Recurrent:
+        """The cell as a layer."""
+        kernel, recurrent_kernel, *biases = weights
+        if biases and biases[0].ndim == 2:
+            biases = [as_weights(bias) for bias in biases[0]]
+        return recurrent.cell(
+            self.kind,
+            [kernel, recurrent_kernel, *biases],
+            *self.activations,
+            reset_after=self.config.flag("reset_after", True),
+            return_state=return_state,
+        )
 
 
 def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
@@ -91,170 +92,142 @@ class _Network:
         for key in ("stateful", "time_major"):
             if config.flag(key, False):
                 raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
-        inside = f"{part}/cell" if part else "cell"
-        if class_name != "RNN":
-            found = [(_CELLS[f"{class_name}Cell"], config, inside)]
-        else:
-            cell = config.get("cell")
-            listed: dict[str, Json] = {"class_name": "StackedRNNCells", "config": {"cells": cell}}
-            described = Fields(listed, config.where) if isinstance(cell, list) else config.fields("cell")
-            found = _cells(described, inside)
-        cells = []
-        for kind, values, place in found:
-            units = values.integer("units")
-            if units < 1:
-                raise values.wrong("units", "a positive whole number")
-            activation = _activation(values, "activation", major, TANH)
-            opening = _activation(values, "recurrent_activation", major, SIGMOID)
-            cells.append(_Cell(kind, values, channels, units, activation, opening, place))
-            checked_size((channels + units, kind.gates * units), config.where)
-            channels = units
+        cells: list[_Cell] = []
+        for kind, own, place in _described(class_name, config, f"{part}/cell" if part else "cell"):
+            activation = _activation(own, "activation", major, TANH)
+            opening = _activation(own, "recurrent_activation", major, SIGMOID)
+            cells.append(_Cell(kind, own, place, channels, own.positive("units"), (activation, opening)))
+            channels = cells[-1].units
         return _Network(tuple(cells), config)
-
-    def wanted(self) -> list[tuple[str, Shape]]:
-        """Names and shapes of all weights."""
-        return [one for cell in self.cells for one in cell.wanted()]
-
-    def parts(self) -> list[str]:
-        """Where the Keras 3 layout has them."""
-        return [cell.part for cell in self.cells]
 
     @property
     def state_count(self) -> int:
         """Number of states."""
         return sum(len(cell.kind.states) for cell in self.cells)
 
-    def steps(
-        self, weights: Sequence[Floats], initial: Sequence[int], name: str = "", *, flipped: bool = False
-    ) -> Steps:
-        """The layer as steps whose suffixes begin with ``name``; results are the output and, if returned, the states.
+    def results(
+        self, build: Builder, x: Value, weights: Iterator[Floats], initial: Iterator[Value], *, flipped: bool = False
+    ) -> tuple[Value, ...]:
+        """The output and, if returned, the states; ``flipped`` turns the sequence of hidden states round.
 
-        ``initial`` are the numbers of the tensors that hold the initial states; ``flipped`` turns the sequence of results round.
+        It takes its own of the ``weights`` and ``initial`` states.
         """
-        config, left, given = self.config, list(weights), list(initial)
-        sequences, states = config.flag("return_sequences", False), config.flag("return_state", False)
-        before: int | str = 0
-        steps: list[Step] = []
-        results: list[str] = []
+        sequences, shown = self.config.flag("return_sequences", False), self.config.flag("return_state", False)
+        states: list[Value] = []
         for number, cell in enumerate(self.cells):
             last = number == len(self.cells) - 1
-            count = len(cell.wanted())
-            layer = cell.layer(left[:count])
-            own = given[: len(cell.kind.states)]
-            del left[:count], given[: len(own)]
-            full = sequences or not last
-            backwards = config.flag("go_backwards", False) and number == 0
-            layer = replace(
-                layer, return_sequences=full, go_backwards=backwards, reversed_result=flipped and last and full
-            )
-            if isinstance(layer, LSTM):
-                layer = replace(layer, return_state=states)
-            suffix = name if last else _joined(name, f"cell{number}")
-            main = Step(layer, suffix, inputs=(before, *own))
-            final = _final_states(main, layer) if states else []
-            steps += [main, *(step for step in final if step is not main)]
-            results += [step.suffix for step in final]
-            before = suffix
-        return Steps(tuple(steps), (name, *results))
+            inner, main = build if last else build.within(f"cell{number}"), 0 if sequences or not last else 1
+            backwards = number == 0 and self.config.flag("go_backwards", False)
+            layer = cell.layer(islice(weights, len(cell.wanted)), shown)
+            layer = replace(layer, go_backwards=backwards, reversed_result=flipped and last)
+            own = tuple(islice(initial, len(layer.states)))
+            y = recurrent.run(inner, layer, x, own, main)
+            states += [
+                y if k == main else recurrent.run(inner.within(RESULTS[k]), layer, x, own, k)
+                for k in range(1, 1 + shown * len(layer.states))
+            ]
+            x = y
+        return (x, *states)
 
 
-def _final_states(main: Step, layer: Recurrent) -> list[Step]:
-    """Steps whose results are the states after the last step of ``main``: the hidden one, and that of the cell."""
-    last = replace(layer, return_sequences=False, reversed_result=False)
-    found = [replace(main, layer=last, suffix=_joined(main.suffix, "state")) if layer.return_sequences else main]
-    if isinstance(last, LSTM):
-        found.append(replace(main, layer=replace(last, of_cell=True), suffix=_joined(main.suffix, "cell_state")))
-    return found
+def _described(class_name: str, config: Fields, part: str) -> list[_Described]:
+    """The cells of a layer."""
+    if class_name != "RNN":
+        return [(_CELLS[f"{class_name}Cell"], config, part)]
+    cell = config.get("cell")
+    listed: dict[str, Json] = {"class_name": "StackedRNNCells", "config": {"cells": cell}}
+    return _cells(Fields(listed, config.where) if isinstance(cell, list) else config.fields("cell"), part)
 
 
-def _joined(*names: str) -> str:
-    return "_".join(filter(None, names))
-
-
-def _cells(described: Fields, part: str) -> list[tuple[type[SimpleRNN | LSTM | GRU], Fields, str]]:
-    """The cells that a serialised cell is made of, with their configurations and places."""
+def _cells(described: Fields, part: str) -> list[_Described]:
+    """The cells that a serialized cell is made of."""
     class_name, config = described.text("class_name"), described.fields("config")
-    if ">" in described.text("registered_name", ""):
-        raise UnsupportedError(f"the custom cell {shown(class_name)}", accepted=", ".join([*_CELLS, "StackedRNNCells"]))
-    if class_name in _CELLS:
+    custom = ">" in described.text("registered_name", "")
+    if class_name in _CELLS and not custom:
         return [(_CELLS[class_name], config, part)]
-    if class_name != "StackedRNNCells":
-        raise UnsupportedError(f"the cell {shown(class_name)}", accepted=", ".join([*_CELLS, "StackedRNNCells"]))
+    if class_name != "StackedRNNCells" or custom:
+        raise UnsupportedError(
+            f"the {'custom ' * custom}cell {shown(class_name)}", accepted=", ".join([*_CELLS, "StackedRNNCells"])
+        )
     if config.flag("reverse_state_order", False):
         raise UnsupportedError("reverse_state_order=True", accepted="reverse_state_order=False")
-    found: list[tuple[type[SimpleRNN | LSTM | GRU], Fields, str]] = []
+    found: list[_Described] = []
     groups: Counter[str] = Counter()
     for item in config.items("cells"):
-        if not isinstance(item, dict) or len(found) >= _MAX_CELLS:
-            raise config.wrong("cells", f"at most {_MAX_CELLS} cells")
+        if not isinstance(item, dict) or len(found) >= MAX_CELLS:
+            raise config.wrong("cells", f"at most {MAX_CELLS} cells")
         inner = Fields(item, config.where)
         found += _cells(inner, f"{part}/cells/{numbered_group(inner.text('class_name'), groups)}")
     return found
 
 
-def _operand(call: LayerCall) -> Shape:
-    """The shape of the sequence."""
-    if not call.shapes or (call.arguments and call.arguments[0] is not None) or len(call.shapes[0]) != 2:
+def _sequence(call: LayerCall) -> Value:
+    """The operand."""
+    x = call.given.args[0] if call.given.args else None
+    if not isinstance(x, Value) or len(x.shape) != 2:
         raise ModelFileError(
             f"called on operands of shapes {list(call.shapes)}",
             where=call.where,
             accepted="a sequence of shape (time, channels)",
         )
-    return call.shapes[0]
+    return x
 
 
-def _initial(call: LayerCall, count: int) -> tuple[int, ...]:
-    """The numbers of the tensors that are initial states: the positional ones behind the sequence, or those of the keyword."""
-    if any(argument is not None for argument in call.arguments):
+def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value, ...]]:
+    """What each of one or two directions gives.
+
+    Initial states are the arguments after the sequence, or those of the keyword.
+    """
+    given = (*call.given.args[1:], *call.given.kwargs.get("initial_state", ()))
+    initial = tuple(one for one in given if isinstance(one, Value))
+    if any(isinstance(one, Constant) and one.value is not None for one in given):
         raise UnsupportedError("a constant initial state", accepted="tensors, or none")
-    named = call.keywords.get("initial_state", ())
-    if not isinstance(named, tuple):
-        raise UnsupportedError("a constant initial state", accepted="tensors, or none")
-    given = (*range(1, len(call.arguments)), *named)
-    if len(given) not in (0, count):
-        raise ModelFileError(f"{len(given)} initial states", where=call.where, accepted=f"{count}")
-    return given
+    count = sum(network.state_count for network in networks)
+    if len(initial) not in (0, count):
+        raise ModelFileError(f"{len(initial)} initial states", where=call.where, accepted=f"{count}")
+    cells = [cell for network in networks for cell in network.cells]
+    wanted = [one for cell in cells for one in cell.wanted]
+    weights, states, x = (
+        iter(call.weights(*wanted, parts=[cell.part for cell in cells])),
+        iter(initial),
+        _sequence(call),
+    )
+    builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
+    return [
+        network.results(build, x, weights, states, flipped=number == 1)
+        for number, (network, build) in enumerate(zip(networks, builds, strict=True))
+    ]
 
 
-def _recurrent(class_name: str) -> Translator:
-    def translate(call: LayerCall) -> Steps:
-        network = _Network.read(class_name, call.config, call.major, _operand(call)[1], "")
-        initial = _initial(call, network.state_count)
-        return network.steps(call.weights(*network.wanted(), parts=network.parts()), initial)
+def _recurrent(class_name: str) -> Callable[[LayerCall], tuple[Value, ...]]:
+    def translate(call: LayerCall) -> tuple[Value, ...]:
+        return _results(call, [_Network.read(class_name, call.config, call.major, _sequence(call).shape[1], "")])[0]
 
     return translate
 
 
-def _bidirectional(call: LayerCall) -> Steps:
-    channels = _operand(call)[1]
-    forward_config = call.config.fields("layer")
-    forward = _direction(forward_config, call.major, channels, "forward_layer")
-    turned = not forward.config.flag("go_backwards", False)
+def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
+    described = call.config.fields("layer")
+    forward = _direction(call, described, "forward_layer")
     if call.config.get("backward_layer") is None:
-        mirrored = Fields({**forward.config.values, "go_backwards": turned}, call.where)
-        backward = _Network.read(forward_config.text("class_name"), mirrored, call.major, channels, "backward_layer")
+        mirrored = {**forward.config.values, "go_backwards": not forward.config.flag("go_backwards", False)}
+        described = Fields({**described.values, "config": mirrored}, call.where)
     else:
-        backward = _direction(call.config.fields("backward_layer"), call.major, channels, "backward_layer")
-    initial = _initial(call, forward.state_count + backward.state_count)
-    weights = call.weights(*forward.wanted(), *backward.wanted(), parts=[*forward.parts(), *backward.parts()])
-    count, split = len(forward.wanted()), forward.state_count if initial else 0
-    there = forward.steps(weights[:count], initial[:split], "forward")
-    back = backward.steps(weights[count:], initial[split:], "backward", flipped=True)
-    steps, states = (*there.steps, *back.steps), (*there.results[1:], *back.results[1:])
-    both = ("forward", "backward")
+        described = call.config.fields("backward_layer")
+    there, back = _results(call, [forward, _direction(call, described, "backward_layer")])
     if call.config.get("merge_mode") is None and "merge_mode" in call.config.values:
-        return Steps(steps, (*both, *states))
+        return (there[0], back[0], *there[1:], *back[1:])
     mode = call.config.text("merge_mode", "concat")
     if mode not in _MERGES:
         raise call.config.wrong("merge_mode", ", ".join([*_MERGES, "null"]))
-    return Steps((*steps, Step(_MERGES[mode], inputs=both)), ("", *states))
+    return (call.build.emit(_MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
 
 
-def _direction(described: Fields, major: int, channels: int, part: str) -> _Network:
+def _direction(call: LayerCall, described: Fields, part: str) -> _Network:
     class_name = described.text("class_name")
-    if class_name not in ("SimpleRNN", "LSTM", "GRU", "RNN") or ">" in described.text("registered_name", ""):
-        raise UnsupportedError(f"Bidirectional of {shown(class_name)}", accepted="SimpleRNN, LSTM, GRU, RNN")
-    return _Network.read(class_name, described.fields("config"), major, channels, part)
+    if class_name not in _LAYERS or ">" in described.text("registered_name", ""):
+        raise UnsupportedError(f"Bidirectional of {shown(class_name)}", accepted=", ".join(_LAYERS))
+    return _Network.read(class_name, described.fields("config"), call.major, _sequence(call).shape[1], part)
 
 
 def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation:
@@ -276,7 +249,7 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         build = replace(call.build, steps=shape[0], source=class_name)
         item = replace(call.values[0], shape=shape[1:])
         one = LayerCall(
-            config, call.major, Arguments((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
+            config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
         )
         return tuple(
             replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))

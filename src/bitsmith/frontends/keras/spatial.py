@@ -1,75 +1,302 @@
-"""What Keras's layers along spatial axes have in common: where the channels are, numbers per axis, and 'same' padding."""
+"""Keras's convolutions, pooling, resizing, padding and cropping along one to three axes, as layers and as operations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-from bitsmith.errors import ModelFileError
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.call import LayerCall, Step
-from bitsmith.layers.layer import Shape
+from bitsmith.frontends.files.json import constant, shown
+from bitsmith.frontends.keras.activations import activated, read_activation
+from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.ops import spatial
+from bitsmith.frontends.ops.spatial import Same, Taps
+from bitsmith.layers.conv import Axes
+from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
+from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 
-Axes: TypeAlias = tuple[int, ...]
-"""A number for each spatial axis."""
+_TRAINING = frozenset({"training"})
+"""An argument that preprocessing layers are always called with, and that changes nothing in these."""
 
-SpatialTranslator: TypeAlias = Callable[[LayerCall], Value]
-
-Build: TypeAlias = Callable[[LayerCall, Shape], tuple[Step, ...]]
-"""The steps of a call on an operand of a shape with channels last, one after the other."""
-
-
-def spatial(rank: int, build: Build, after: Callable[[LayerCall, Value], Value] | None = None) -> SpatialTranslator:
-    """The steps of ``build`` and what comes after, between permutations where channels come first."""
-
-    def translate(call: LayerCall) -> Value:
-        steps = build(call, spatial_shape(call, rank))
-
-        def inside(x: Value) -> Value:
-            for step in steps:
-                x = call.build.emit(step.layer, x, suffix=step.suffix, source=step.source)
-            return x if after is None else after(call, x)
-
-        return call.build.spatial(call.values[0], inside) if is_channels_first(call) else inside(call.values[0])
-
-    return translate
+_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR}
 
 
-def is_channels_first(call: LayerCall) -> bool:
-    """Whether ``data_format`` says so."""
+Inside: TypeAlias = Callable[[LayerCall, Value], Value]
+"""What a layer does to its operand with channels last."""
+
+
+def _along(inside: Inside, *ranks: int) -> Callable[[LayerCall], Value]:
+    """``inside`` on operands of so many spatial axes, by default any, with their channels last wherever they are."""
+
+    def read(call: LayerCall) -> Value:
+        first = _is_channels_first(call)
+        return spatial.along(call.build, call.x, lambda x: inside(call, x), ranks or (1, 2, 3), first=first)
+
+    return read
+
+
+def _is_channels_first(call: LayerCall) -> bool:
     layout = call.config.text("data_format", "channels_last")
     if layout not in ("channels_last", "channels_first"):
         raise call.config.wrong("data_format", "channels_last or channels_first")
     return layout == "channels_first"
 
 
-def spatial_shape(call: LayerCall, rank: int) -> Shape:
-    """The operand's shape with channels last; it must have ``rank`` spatial axes."""
-    shape = call.shape
-    if len(shape) != rank + 1:
-        raise ModelFileError(
-            f"a layer along {rank} axes of an input of shape {shape}",
-            where=call.where,
-            accepted=f"{rank + 1} axes besides the batch",
-        )
-    return (*shape[1:], shape[0]) if is_channels_first(call) else shape
-
-
-def per_axis(call: LayerCall, key: str, rank: int, default: int | None = None, least: int = 1) -> Axes:
-    """The entry ``key``, which is one number for all axes or one for each."""
-    values = call.config.integers(key)
-    if not values and default is not None:
-        return (default,) * rank
+def _per_axis(call: LayerCall, x: Value, key: str, default: int | None = None, least: int = 1) -> Axes:
+    """The entry ``key``, which is one number for all spatial axes or one for each."""
+    values, rank = call.config.integers(key) or (() if default is None else (default,)), len(x.shape) - 1
     values = values * rank if len(values) == 1 else values
     if len(values) != rank or min(values) < least:
-        raise call.config.wrong(key, f"a whole number from {least} on, or {rank} of them")
+        raise call.config.wrong(key, f"an integer from {least} on, or {rank} of them")
     return values
 
 
-def same_padding(shape: Shape, size: Axes, strides: Axes, dilation: Axes) -> tuple[tuple[int, int], ...]:
-    """Elements before and after each axis such that there are ``ceil(n / stride)`` windows; an odd one comes after."""
-    totals = [
-        max((-(-n // stride) - 1) * stride + rate * (taps - 1) + 1 - n, 0)
-        for n, taps, stride, rate in zip(shape, size, strides, dilation, strict=False)
-    ]
-    return tuple((total // 2, total - total // 2) for total in totals)
+def _positive(call: LayerCall, key: str, default: int | None = None) -> int:
+    value = call.config.integer(key, default)
+    if value < 1:
+        raise call.config.wrong(key, "a positive integer")
+    return value
+
+
+def _taps(call: LayerCall, size: Axes, strides: Axes, dilation: Axes, *, causal: bool = False) -> Taps:
+    """Windows with the padding that the layer asks for."""
+    modes: dict[str, Pairs | Same] = {"valid": ((0, 0),) * len(size), "same": Same.AFTER}
+    if causal:
+        modes["causal"] = ((dilation[0] * (size[0] - 1), 0),)
+    mode = call.config.text("padding", "valid").lower()
+    if mode not in modes:
+        raise UnsupportedError(f"the padding {shown(mode)}", accepted=" and ".join(modes))
+    return Taps(size, strides, dilation, modes[mode])
+
+
+def _kernel_taps(call: LayerCall, x: Value, *, causal: bool = False, both: bool = False) -> Taps:
+    """The windows of a kernel; unless it is depthwise, Keras refuses ``both`` strides and dilation."""
+    strides, dilation = _per_axis(call, x, "strides", 1), _per_axis(call, x, "dilation_rate", 1)
+    if max(strides) > 1 and max(dilation) > 1 and not both:
+        raise UnsupportedError(f"strides {strides} together with the dilation {dilation}", accepted="one of the two")
+    return _taps(call, _per_axis(call, x, "kernel_size"), strides, dilation, causal=causal)
+
+
+def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[list[Floats], Floats | None]:
+    """The kernels, and the bias of ``width`` channels if there is one."""
+    if not call.config.flag("use_bias", True):
+        return call.weights(*kernels), None
+    *found, bias = call.weights(*kernels, ("bias", (width,)))
+    return found, bias
+
+
+def _activated(inside: Inside) -> Inside:
+    """``inside`` and the layer's activation; Keras's last axis is a spatial one where channels come first."""
+    return lambda call, x: activated(
+        call.build,
+        inside(call, x),
+        read_activation(call.config, call.major),
+        axis=-2 if _is_channels_first(call) else -1,
+    )
+
+
+def _conv(call: LayerCall, x: Value) -> Value:
+    filters, groups, channels = _positive(call, "filters"), _positive(call, "groups", 1), x.shape[-1]
+    if filters % groups or channels % groups:
+        raise call.config.wrong("groups", f"a divisor of {channels} input channels and of {filters} filters")
+    taps = _kernel_taps(call, x, causal=len(x.shape) == 2)
+    (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, channels // groups, filters)))
+    return spatial.convolution(call.build, x, kernel, bias, taps, groups)
+
+
+def _depthwise_kernel(kernel: Floats) -> Floats:
+    """Keras's (*size, in, multiplier) as one input channel for each group: the channels of a group follow one another."""
+    return as_weights(kernel.reshape(*kernel.shape[:-2], 1, -1))
+
+
+def _depthwise(call: LayerCall, x: Value) -> Value:
+    channels, multiplier, taps = x.shape[-1], _positive(call, "depth_multiplier", 1), _kernel_taps(call, x, both=True)
+    (kernel,), bias = _trained(call, channels * multiplier, ("kernel", (*taps.size, channels, multiplier)))
+    return spatial.convolution(call.build, x, _depthwise_kernel(kernel), bias, taps, channels)
+
+
+def _separable(call: LayerCall, x: Value) -> Value:
+    """A depthwise convolution, and one of single taps that has the user's name."""
+    *positions, channels = x.shape
+    multiplier, filters, ones = (
+        _positive(call, "depth_multiplier", 1),
+        _positive(call, "filters"),
+        (1,) * len(positions),
+    )
+    taps = _kernel_taps(call, x, both=True, causal=len(positions) == 1 and call.major == 2)
+    (kernel, mixing), bias = _trained(
+        call,
+        filters,
+        ("depthwise kernel", (*taps.size, channels, multiplier)),
+        ("pointwise kernel", (*ones, channels * multiplier, filters)),
+    )
+    y = spatial.convolution(call.build, x, _depthwise_kernel(kernel), None, taps, channels, "depthwise")
+    return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * len(positions)))
+
+
+def _transposed(call: LayerCall, x: Value) -> Value:
+    """Without padding, strides beyond the kernel's span leave zeros at the end, unless an output padding is given.
+
+    With 'same' it is added to ``(n - 1) * stride + span % 2`` elements.
+    """
+    *positions, channels = x.shape
+    filters, taps, given = (
+        _positive(call, "filters"),
+        _kernel_taps(call, x),
+        call.config.get("output_padding") is not None,
+    )
+    extra = _per_axis(call, x, "output_padding", 0, least=0)
+    output: Axes = ()
+    axes = list(zip(positions, taps.strides, taps.spans, extra, strict=True))
+    if given and any(more >= stride for _, stride, _, more in axes):
+        raise call.config.wrong("output_padding", "less than the strides")
+    if given and taps.padding is Same.AFTER:
+        output, extra = tuple((n - 1) * stride + span % 2 + more for n, stride, span, more in axes), ()
+    elif not given and taps.padding is not Same.AFTER:
+        extra = tuple(max(stride - span, 0) for _, stride, span, _ in axes)
+    (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, filters, channels)))
+    kernel = as_weights(np.swapaxes(kernel, -1, -2))
+    return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output)
+
+
+def _windows(call: LayerCall, x: Value) -> Taps:
+    size = _per_axis(call, x, "pool_size", 2)
+    strides = size if call.config.get("strides") is None else _per_axis(call, x, "strides")
+    return _taps(call, size, strides, (1,) * len(size))
+
+
+def _global(kind: type[GlobalMaxPool | GlobalAveragePool], rank: int) -> Translation:
+    def read(call: LayerCall) -> Value:
+        layer = kind(call.config.flag("keepdims", False))
+        if layer.keepdims or not _is_channels_first(call):
+            return _along(lambda call, x: call.build.emit(layer, x), rank)(call)
+        return call.build.emit(layer, call.build.channels_last(call.x))
+
+    return Translation(read, kind.__name__)
+
+
+def _up_sampling(call: LayerCall, x: Value) -> Value:
+    sizes = tuple(n * factor for n, factor in zip(x.shape, _per_axis(call, x, "size", 2), strict=False))
+    return call.build.emit(Resize(sizes, _interpolation(call, "nearest")), x)
+
+
+def _interpolation(call: LayerCall, default: str) -> Interpolation:
+    name = call.config.text("interpolation", default).lower()
+    if name not in _INTERPOLATIONS:
+        raise UnsupportedError(f"the interpolation {shown(name)}", accepted=", ".join(_INTERPOLATIONS))
+    return _INTERPOLATIONS[name]
+
+
+def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:
+    """A resized image, cropped first to the new proportions if the configuration says so."""
+    if call.config.flag("pad_to_aspect_ratio", False):
+        raise UnsupportedError(
+            "pad_to_aspect_ratio", accepted="images that are stretched or cropped", remedy="put ZeroPadding2D before it"
+        )
+    if call.config.flag("crop_to_aspect_ratio", False) and min(sizes) > 0:
+        (height, width, _), (new_height, new_width) = x.shape, sizes
+        kept = min(height, width * new_height // new_width), min(width, height * new_width // new_height)
+        x = _center(call, x, (max(kept[0], 1), max(kept[1], 1)), "crop")
+    interpolation = _interpolation(call, "bilinear")
+    shrinks = any(new < old for old, new in zip(x.shape, sizes, strict=False))
+    if call.config.flag("antialias", False) and interpolation is Interpolation.LINEAR and shrinks:
+        raise UnsupportedError(
+            "antialias on an image that becomes smaller", accepted="antialias=False", remedy="use AveragePooling2D"
+        )
+    return call.build.emit(Resize(sizes, interpolation), x)
+
+
+def _center(call: LayerCall, x: Value, sizes: Shape, suffix: str = "") -> Value:
+    """The middle of an image, one element nearer to the start where it cannot be exact."""
+    rest = [n - size for n, size in zip(x.shape, sizes, strict=False)]
+    if suffix and not any(rest):
+        return x
+    layer = Crop(tuple((n // 2, n - n // 2) for n in rest))
+    return call.build.emit(layer, x, suffix=suffix, source="Crop" if suffix else "")
+
+
+def _new_sizes(call: LayerCall) -> Shape:
+    return call.config.integer("height"), call.config.integer("width")
+
+
+def _pairs(call: LayerCall, key: str, rank: int, *, alike: bool = False) -> Pairs:
+    """(before, after) of each axis: a number for all, a number or a pair for each, or, if they may be ``alike``, for all."""
+    given = call.config.constant(key)
+    if given.ndim == 1:
+        given = given[None] if alike or rank == 1 else given[:, None]
+    fits = given.shape[:1] in ((), (rank,), *[(1,)] * alike) and given.shape[1:] in ((), (1,), (2,))
+    if not fits or bool(np.any(given < 0)) or bool(np.any(given % 1)):
+        raise call.config.wrong(key, f"numbers that are not negative, or pairs of them, for {rank} axes")
+    return tuple((int(before), int(after)) for before, after in np.broadcast_to(given, (rank, 2)))
+
+
+def _zero_padding(call: LayerCall, x: Value) -> Value:
+    return spatial.pad(call.build, x, dict(enumerate(_pairs(call, "padding", len(x.shape) - 1), 1)))
+
+
+def _cropping(call: LayerCall, x: Value) -> Value:
+    return call.build.emit(Crop(_pairs(call, "cropping", len(x.shape) - 1)), x)
+
+
+def _pad(call: LayerCall) -> Value:
+    """``keras.ops.pad``, whose widths begin with the batch axis."""
+    mode, value = call.config.text("mode", "constant"), call.keywords.get("constant_values", 0.0)
+    if mode not in set(PadMode):
+        raise UnsupportedError(f"the padding mode {shown(mode)}", accepted=", ".join(PadMode))
+    number = None if isinstance(value, tuple) else constant(value)
+    if number is None or number.size != 1:
+        raise UnsupportedError("padding with tensors or several values", accepted="one finite number")
+    pairs = dict(enumerate(_pairs(call, "pad_width", call.x.rank, alike=True)))
+    return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(number.reshape(())))
+
+
+_RESIZE = "Resize (after Crop for crop_to_aspect_ratio)"
+_POOLS: dict[str, tuple[Inside, str]] = {
+    "Max": (lambda call, x: spatial.max_pool(call.build, x, _windows(call, x)), "MaxPool"),
+    "Average": (lambda call, x: spatial.average_pool(call.build, x, _windows(call, x)), "AveragePool"),
+    "AdaptiveMax": (
+        lambda call, x: spatial.adaptive_max_pool(call.build, x, _per_axis(call, x, "output_size")),
+        "GlobalMaxPool or AdaptiveMaxPool",
+    ),
+    "AdaptiveAverage": (
+        lambda call, x: spatial.adaptive_average_pool(call.build, x, _per_axis(call, x, "output_size")),
+        "GlobalAveragePool or AdaptiveAveragePool",
+    ),
+}
+"""What is a layer (MaxPooling2D) and an operation (MaxPool)."""
+
+_LAYERS: dict[str, tuple[Inside, str]] = {
+    **dict.fromkeys(("Conv{}D", "Convolution{}D"), (_activated(_conv), "Conv")),
+    **dict.fromkeys(("Conv{}DTranspose", "Convolution{}DTranspose"), (_activated(_transposed), "ConvTranspose")),
+    "DepthwiseConv{}D": (_activated(_depthwise), "Conv"),
+    **dict.fromkeys(("SeparableConv{}D", "SeparableConvolution{}D"), (_activated(_separable), "Conv, twice")),
+    **{f"{name}Pooling{{}}D": entry for name, entry in _POOLS.items()},
+    "UpSampling{}D": (_up_sampling, "Resize"),
+    "ZeroPadding{}D": (_zero_padding, "Pad"),
+    "Cropping{}D": (_cropping, "Crop"),
+}
+"""Layers along one to three axes."""
+
+SPATIAL: dict[str, Translation] = {
+    **{
+        name.format(rank): Translation(_along(inside, rank), becomes)
+        for name, (inside, becomes) in _LAYERS.items()
+        for rank in ((1, 2) if "wise" in name or "Separable" in name else (1, 2, 3))
+    },
+    **{f"GlobalMaxPooling{rank}D": _global(GlobalMaxPool, rank) for rank in (1, 2, 3)},
+    **{f"GlobalAveragePooling{rank}D": _global(GlobalAveragePool, rank) for rank in (1, 2, 3)},
+    "Resizing": Translation(_along(lambda call, x: _resized(call, x, _new_sizes(call)), 2), _RESIZE, _TRAINING),
+    "CenterCrop": Translation(_along(lambda call, x: _center(call, x, _new_sizes(call)), 2), "Crop", _TRAINING),
+}
+"""Layers by class name."""
+
+SPATIAL_OPS: dict[str, Translation] = {
+    **{f"{name}Pool": Translation(_along(inside), becomes) for name, (inside, becomes) in _POOLS.items()},
+    "Resize": Translation(_along(lambda call, x: _resized(call, x, _per_axis(call, x, "size")), 2), _RESIZE),
+    "Pad": Translation(_pad, "Pad", frozenset({"constant_values"})),
+}
+"""Operations by class name."""

@@ -1,4 +1,4 @@
-"""Where the trained tensors of a Keras model lie: three layouts behind one question, "the variables of this layer".
+"""Where the trained tensors of a Keras model lie: three layouts for one question, "the variables of this layer".
 
 Only plain data sets of numbers inside the file are read: links to elsewhere, virtual and external data sets are refused.
 """
@@ -49,7 +49,7 @@ class WeightStore(Protocol):
     """The variables of the layers of one model."""
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
-        """The layer's variables in its own order, those of its sub-layers ``parts`` behind; none if the store has none for it."""
+        """The layer's variables in its own order, then those of its sub-layers ``parts``; none if the store has none for it."""
 
 
 @contextlib.contextmanager
@@ -258,16 +258,14 @@ class LiveWeights:
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
         layers = self.layers
-        for depth, place in enumerate(path):
+        for place in path:
             found = [layer for layer in layers if layer.name == place.name]
             if len(found) != 1:
                 return ()
-            if depth == len(path) - 1:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-                    return [_in_memory(np.asarray(values)) for values in found[0].get_weights()]
             layers = getattr(found[0], "layers", ())
-        return ()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
+            return [_in_memory(np.asarray(values)) for values in found[0].get_weights()]
 
 
 def _in_memory(values: npt.NDArray[np.generic]) -> Stored:

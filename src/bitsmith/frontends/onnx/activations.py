@@ -6,18 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MixedSamplesError, Value
-from bitsmith.frontends.onnx.arithmetic import function
+from bitsmith.frontends.onnx.arithmetic import operation
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import activations
-from bitsmith.layers.activation import Activation, HardActivation
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
-from bitsmith.layers.layer import Layer
 from bitsmith.layers.shape import Reshape
-
-
-def _hard_sigmoid(call: Call) -> Layer:
-    return HardActivation(call.attributes.number("alpha", 0.2), call.attributes.number("beta", 0.5), 0.0, 1.0)
 
 
 def _shrink(call: Call) -> Value:
@@ -37,78 +32,47 @@ def _prelu(call: Call) -> Value:
     return activations.prelu(call.build, call.tensor(0), call.tensor(1))
 
 
-def _along_axis(build: Callable[[Call, Value, int], Value]) -> Callable[[Call], Value]:
+def _along_axis(make: Callable[[Builder, Value, int], Value], becomes: str) -> Translation:
     """A function along one axis; before operator set 13 all axes from that one on count as one."""
 
     def read(call: Call) -> Value:
         x = call.tensor(0)
         if call.opset >= 13:
-            return build(call, x, call.attributes.integer("axis", -1))
+            return make(call.build, x, call.attributes.integer("axis", -1))
         axis = x.counted(call.attributes.integer("axis", 1)) if x.rank > 1 else 0
         if x.batch is not None and axis <= x.batch.axis:
             raise MixedSamplesError("normalises all samples together")
         longest = [k for k in range(axis, x.rank) if x.dims[k] > 1]
         if len(longest) <= 1:
-            return build(call, x, longest[0] if longest else -1)
+            return make(call.build, x, longest[0] if longest else -1)
         shape = x.shape[: x.axis(axis)]
         flat = replace(call.build.emit(Reshape((*shape, -1)), x, suffix="flat"), batch=x.batch)
-        return replace(call.build.emit(Reshape(x.shape), build(call, flat, -1), suffix="shape"), batch=x.batch)
+        return replace(call.build.emit(Reshape(x.shape), make(call.build, flat, -1), suffix="shape"), batch=x.batch)
 
-    return read
-
-
-def _softmax(call: Call, x: Value, axis: int) -> Value:
-    return activations.softmax(call.build, x, axis)
+    return Translation(read, becomes)
 
 
-def _log_softmax(call: Call, x: Value, axis: int) -> Value:
-    return activations.log_softmax(call.build, x, axis)
+def _gelu(call: Call) -> Value:
+    return activations.gelu(call.build, call.tensor(0), call.attributes.text("approximate", "none"))
 
 
-def _hard_max(call: Call, x: Value, axis: int) -> Value:
-    return activations.hard_max(call.build, x, axis)
-
-
-def _parametrized(read: Callable[[Call], Layer], becomes: str) -> Translation:
-    return Translation(lambda call: call.build.emit(read(call), call.tensor(0)), becomes)
-
-
-_FUNCTIONS = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "Erf")
+_ALIKE = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "Erf")
 
 ACTIVATIONS: dict[str, Translation] = {
-    **{name: function(name.lower()) for name in _FUNCTIONS},
-    "HardSwish": function("hard_silu"),
-    "LeakyRelu": Translation(
-        lambda call: activations.relu(call.build, call.tensor(0), slope=call.attributes.number("alpha", 0.01)), "ReLU"
-    ),
-    "ThresholdedRelu": Translation(
-        lambda call: activations.relu(call.build, call.tensor(0), threshold=call.attributes.number("alpha", 1.0)),
-        "ReLU",
-    ),
-    "HardSigmoid": _parametrized(_hard_sigmoid, "HardActivation"),
-    "Gelu": Translation(
-        lambda call: activations.gelu(call.build, call.tensor(0), call.attributes.text("approximate", "none")),
-        "Activation",
-    ),
-    "Elu": _parametrized(lambda call: Activation("elu", call.attributes.number("alpha", 1.0)), "Activation"),
-    "Celu": _parametrized(lambda call: Activation("celu", call.attributes.number("alpha", 1.0)), "Activation"),
-    "Selu": Translation(
-        lambda call: activations.selu(
-            call.build,
-            call.tensor(0),
-            call.attributes.number("alpha", SELU_ALPHA),
-            call.attributes.number("gamma", SELU_SCALE),
-        ),
-        "Activation",
-    ),
-    "Swish": Translation(
-        lambda call: activations.swish(call.build, call.tensor(0), call.attributes.number("alpha", 1.0)),
-        "Activation, and Multiply",
-    ),
+    **{name: operation(name.lower()) for name in _ALIKE},
+    "HardSwish": operation("hard_silu"),
+    "LeakyRelu": operation("relu", slope=("alpha", 0.01)),
+    "ThresholdedRelu": operation("relu", threshold=("alpha", 1.0)),
+    "HardSigmoid": operation("hard_sigmoid", slope=("alpha", 0.2), offset=("beta", 0.5)),
+    "Gelu": Translation(_gelu, "Activation"),
+    "Elu": operation("elu", alpha=("alpha", 1.0)),
+    "Celu": operation("celu", alpha=("alpha", 1.0)),
+    "Selu": operation("elu", alpha=("alpha", SELU_ALPHA), scale=("gamma", SELU_SCALE)),
+    "Swish": operation("silu", alpha=("alpha", 1.0)),
     "Shrink": Translation(_shrink, "Activation, HardActivation and Subtract, or Absolute, Comparison and Where"),
     "PRelu": Translation(_prelu, "PReLU"),
-    "Softmax": Translation(_along_axis(_softmax), "Softmax"),
-    "Hardmax": Translation(_along_axis(_hard_max), "ArgMax and Comparison"),
-    "LogSoftmax": Translation(_along_axis(_log_softmax), "Reduce and Subtract"),
+    "Softmax": _along_axis(activations.softmax, "Softmax"),
+    "Hardmax": _along_axis(activations.hard_max, "ArgMax and Comparison"),
+    "LogSoftmax": _along_axis(activations.log_softmax, "Reduce and Subtract"),
 }
 """Operators by name."""

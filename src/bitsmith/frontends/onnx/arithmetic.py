@@ -10,41 +10,30 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.graph import dtype_of
+from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
-from bitsmith.frontends.ops.functions import FUNCTIONS
-from bitsmith.ir.ops import Relation
-
-_AFFINE = "or BatchNormalization with a constant"
+from bitsmith.frontends.ops.operations import OPERATIONS
 
 
-def function(name: str) -> Translation:
-    """A function of one tensor whose result has real numbers."""
-    layer = FUNCTIONS[name]
-    return Translation(lambda call: call.build.emit(layer, call.tensor(0)), layer.kind)
-
-
-def _keeping(name: str) -> Translation:
-    """A function whose result has the operand's type."""
-    return Translation(
-        lambda call: call.alike(FUNCTIONS[name], call.tensor(0), kind=call.tensor(0).kind), FUNCTIONS[name].kind
-    )
-
-
-def unary(make: arithmetic.Unary, becomes: str) -> Translation:
-    """An operation on one tensor."""
-    return Translation(lambda call: make(call.build, call.tensor(0)), becomes)
-
-
-def binary(make: arithmetic.Binary, becomes: str) -> Translation:
-    """An operation on two values that broadcast."""
+def operation(name: str, **numbers: tuple[str, float]) -> Translation:
+    """A shared operation on the first operands; the names of the attributes that are its numbers, and their defaults."""
+    shared = OPERATIONS[name]
 
     def read(call: Call) -> Value:
         call.attributes.ignore("broadcast")
-        return make(call.build, call.tensor(0), call.tensor(1))
+        given = {key: call.attributes.number(*one) for key, one in numbers.items()}
+        return shared.make(call.build, *(call.tensor(number) for number in range(shared.count)), **given)
 
-    return Translation(read, becomes)
+    return Translation(read, shared.becomes)
+
+
+def _divide(call: Call) -> Value:
+    """Integers drop the rest."""
+    x, y = call.tensor(0), call.tensor(1)
+    call.attributes.ignore("broadcast")
+    name = "truncated_divide" if arithmetic.common_kind(x, y) is Kind.INTEGER else "divide"
+    return OPERATIONS[name].make(call.build, x, y)
 
 
 def _several(make: arithmetic.Several, becomes: str) -> Translation:
@@ -52,8 +41,9 @@ def _several(make: arithmetic.Several, becomes: str) -> Translation:
     return Translation(lambda call: make(call.build, *call.tensors()), becomes)
 
 
-def _compared(relation: Relation) -> Translation:
-    return binary(lambda build, x, y: logic.compare(build, relation, x, y), "Comparison")
+def _mod(call: Call) -> Value:
+    name = "fmod" if call.attributes.flag("fmod", False) else "mod"
+    return OPERATIONS[name].make(call.build, call.tensor(0), call.tensor(1))
 
 
 def _clip(call: Call) -> Value:
@@ -71,10 +61,6 @@ def _bound(call: Call, number: int, default: float) -> float:
     if known.array().size != 1:
         raise UnsupportedError("bounds that differ between elements", accepted="one number")
     return float(known.array().astype(np.float64).reshape(()))
-
-
-def _where(call: Call) -> Value:
-    return logic.where(call.build, call.tensor(0), call.tensor(1), call.tensor(2))
 
 
 def _is_nan(call: Call) -> Known:
@@ -110,34 +96,37 @@ def _identity(call: Call) -> Operand:
     return replace(value, name="") if isinstance(value, Known) else value
 
 
+_SHARED = {
+    "Add": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "Pow": "power",
+    "Neg": "negative",
+    "Abs": "absolute",
+    "GreaterOrEqual": "greater_equal",
+    "LessOrEqual": "less_equal",
+    "And": "logical_and",
+    "Or": "logical_or",
+    "Xor": "logical_xor",
+    "Not": "logical_not",
+    **{
+        name: name.lower()
+        for name in (
+            *("Sign", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Exp", "Log", "Sin", "Cos"),
+            *("Equal", "Greater", "Less", "Where"),
+        )
+    },
+}
+
 ARITHMETIC: dict[str, Translation] = {
-    "Add": binary(arithmetic.add, f"Add, {_AFFINE}"),
-    "Sub": binary(arithmetic.subtract, f"Subtract, {_AFFINE}"),
-    "Mul": binary(arithmetic.multiply, f"Multiply, {_AFFINE}"),
-    "Div": binary(arithmetic.divide, f"Divide, {_AFFINE}"),
-    "Pow": binary(arithmetic.power, "Power or Activation"),
+    **{name: operation(shared) for name, shared in _SHARED.items()},
+    "Div": Translation(_divide, OPERATIONS["divide"].becomes),
+    "Mod": Translation(_mod, OPERATIONS["mod"].becomes),
     "Sum": _several(arithmetic.total, "Add"),
     "Mean": _several(arithmetic.average, "Average"),
-    "Max": _several(arithmetic.maximum, "Maximum, HardActivation or ReLU"),
-    "Min": _several(arithmetic.minimum, "Minimum, HardActivation or ReLU"),
-    "Clip": Translation(_clip, "HardActivation or ReLU"),
-    "Neg": unary(arithmetic.negative, "BatchNormalization"),
-    "Abs": unary(arithmetic.absolute, "Absolute"),
-    "Sign": _keeping("sign"),
-    **{
-        name: function(name.lower())
-        for name in ("Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Exp", "Log", "Sin", "Cos")
-    },
-    "Equal": _compared(Relation.EQ),
-    "Greater": _compared(Relation.GT),
-    "GreaterOrEqual": _compared(Relation.GE),
-    "Less": _compared(Relation.LT),
-    "LessOrEqual": _compared(Relation.LE),
-    "And": binary(logic.both, "Minimum"),
-    "Or": binary(logic.either, "Maximum"),
-    "Xor": binary(logic.different, "Comparison"),
-    "Not": unary(logic.negation, "Comparison"),
-    "Where": Translation(_where, "Where"),
+    "Max": _several(arithmetic.maximum, OPERATIONS["maximum"].becomes),
+    "Min": _several(arithmetic.minimum, OPERATIONS["minimum"].becomes),
+    "Clip": Translation(_clip, OPERATIONS["clip"].becomes),
     "IsNaN": Translation(_is_nan, "a constant"),
     "IsInf": Translation(_is_nan, "a constant"),
     "Cast": Translation(_cast, "Identity, WholeNumber or Comparison"),

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, Samples, floats, value_of
-from bitsmith.layers.layer import Floats, Layer
-from bitsmith.layers.shape import Reshape
+from bitsmith.layers.layer import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,19 @@ class Call:
             raise UnsupportedError(f"{what} is computed from an input", accepted="a constant")
         return found
 
+    def array(self, number: int, what: str) -> Array:
+        """Operand ``number``, which must be a constant, as the graph has it."""
+        self.required(number)
+        found = self.known(number, what)
+        return np.zeros(0) if found is None else found.array()
+
+    def number(self, number: int, what: str) -> float:
+        """Operand ``number``, which must be a constant of one element."""
+        found = self.array(number, what)
+        if found.size != 1:
+            raise UnsupportedError(f"{what} of shape {found.shape}", accepted="one number")
+        return float(found.astype(np.float64).reshape(()))
+
     def integers(self, number: int, what: str) -> tuple[int, ...] | None:
         """Operand ``number`` as constant integers, None if it is left out."""
         found = self.known(number, what)
@@ -90,36 +103,7 @@ class Call:
 
     def listed(self, key: str, number: int, since: int) -> tuple[int, ...] | None:
         """Integers, the attribute ``key`` before operator set ``since`` and operand ``number`` from it on."""
-        return self.integers(number, key) if self.opset >= since else self.attributes.integers(key)
-
-    def emit(
-        self,
-        layer: Layer,
-        inputs: Sequence[Value],
-        suffix: str = "",
-        *,
-        batch: int | None,
-        blocks: int = 0,
-        kind: Kind = Kind.REAL,
-        source: str = "",
-    ) -> Value:
-        """The result of ``layer``, whose batch axis is ``batch``, merged with others if there are ``blocks``."""
-        y = self.build.emit(layer, *inputs, suffix=suffix, kind=kind, source=source)
-        if batch is None:
-            return replace(y, batch=None)
-        return replace(y, batch=Batch(batch, blocks, y.shape[batch] // blocks) if blocks else Batch(batch))
-
-    def alike(self, layer: Layer, x: Value, suffix: str = "", *, kind: Kind = Kind.REAL) -> Value:
-        """The result of ``layer``, which leaves ``x`` its axes."""
-        return self.build.emit(layer, x, suffix=suffix, kind=kind)
-
-    def combine(self, layer: Layer, operands: Sequence[Operand], suffix: str = "", *, kind: Kind = Kind.REAL) -> Value:
-        """``layer`` on operands that broadcast."""
-        return self.build.joined(layer, *map(self.value, operands), suffix=suffix, kind=kind)
-
-    def affine(self, x: Value, scale: Floats, offset: Floats, suffix: str = "", *, kind: Kind = Kind.REAL) -> Value:
-        """``x * scale + offset`` for constants."""
-        return self.build.affine(x, constant(scale), constant(offset), suffix, kind=kind)
+        return self.integers(number, key) if self.opset >= since else self.attributes.given_integers(key)
 
     def batched(self, x: Value, axis: int) -> Value:
         """``x`` with its batch axis at ``axis``; a model without a batch axis may have one of size 1 there.
@@ -137,8 +121,7 @@ class Call:
                 accepted="one",
                 remedy="export it with a batch of open size, or of size 1",
             )
-        layer = Reshape((*x.shape[:axis], *x.shape[axis + 1 :]))
-        return self.emit(layer, (x,), "sample", batch=axis)
+        return self.build.viewed(x, x.dims, Batch(axis), "sample")
 
 
 Results: TypeAlias = "Operand | tuple[Operand | None, ...] | None"

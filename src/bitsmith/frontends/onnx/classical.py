@@ -9,21 +9,19 @@ from dataclasses import replace
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.shape import picked
 from bitsmith.frontends.onnx.values import Known, floats
+from bitsmith.frontends.ops.logic import compare
+from bitsmith.frontends.ops.normalization import unit
+from bitsmith.frontends.ops.reduction import extreme_index
+from bitsmith.frontends.ops.selection import take
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.embedding import Embedding
 from bitsmith.layers.layer import Floats, Layer, as_weights
-from bitsmith.layers.logic import Comparison
-from bitsmith.layers.power import Divide
-from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
-from bitsmith.layers.sample_norm import UnitNormalization
-from bitsmith.layers.shape import Identity, Reshape
+from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
 
 _POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC": Activation("sigmoid")}
@@ -33,7 +31,7 @@ _POST: dict[str, Layer | None] = {"NONE": None, "SOFTMAX": Softmax(), "LOGISTIC"
 def _numbers(call: Call, key: str, default: tuple[float, ...] | None = None) -> Floats:
     found = call.attributes.numbers(key)
     if found is None and default is None:
-        raise ModelFileError(f"no attribute {key}", where=call.attributes.where)
+        raise call.attributes.wrong(key, "finite numbers")
     return as_weights(np.asarray(default if found is None else found, dtype=np.float64))
 
 
@@ -46,25 +44,21 @@ def _scaler(call: Call) -> Value:
         raise ModelFileError(
             f"{offset.size} offsets and {scale.size} scales for {features} features", where=call.attributes.where
         )
-    return call.affine(x, scale, as_weights(-offset * scale))
+    return call.build.affine(x, constant(scale), constant(-offset * scale), kind=Kind.REAL)
 
 
 def _binarizer(call: Call) -> Value:
     """1 for what is larger than the threshold, else 0."""
-    threshold = Known((np.asarray(call.attributes.number("threshold", 0.0)),))
-    return call.combine(Comparison(Relation.GT), [call.tensor(0), threshold])
+    threshold = constant(call.attributes.number("threshold", 0.0))
+    return replace(compare(call.build, Relation.GT, call.tensor(0), threshold), kind=Kind.REAL)
 
 
 def _normalizer(call: Call) -> Value:
     """Each sample over its norm."""
-    x = call.tensor(0)
-    norm, axes = call.attributes.text("norm", "MAX"), (x.axis(-1),)
-    if norm == "L2":
-        return call.alike(UnitNormalization(axes), x)
-    if norm != "L1":
+    norm = call.attributes.text("norm", "MAX")
+    if norm not in ("L1", "L2"):
         raise UnsupportedError(f"the norm {norm[:50]}", accepted="L1, L2")
-    total = call.alike(Reduce(Reduction.SUM, axes, keepdims=True), call.alike(Absolute(), x, "absolute"), "sum")
-    return call.combine(Divide(), [x, total])
+    return unit(call.build, call.tensor(0), (-1,), int(norm[1]))
 
 
 def _feature_extractor(call: Call) -> Value:
@@ -73,30 +67,23 @@ def _feature_extractor(call: Call) -> Value:
     if isinstance(numbers, Value):
         if isinstance(data, Value):
             raise UnsupportedError("features at computed indices", accepted="constant indices, or a constant list")
-        entry = _entry(call, data, numbers)
-        return call.emit(Reshape((1,)), (entry,), batch=1, kind=entry.kind)
+        return call.build.viewed(_entry(call, data, numbers), (1, 1), Batch(1))
     if isinstance(data, Known) and data.words:
         raise UnsupportedError("words at constant indices", accepted="features")
-    x = call.value(data)
-    axis = x.axis(-1)
-    flat = [int(number) for number in numbers.array().ravel()]
-    if not flat or not all(0 <= number < x.shape[axis] for number in flat):
-        raise ModelFileError(f"an index beyond {x.shape[axis]} elements", where=call.attributes.where)
-    return call.alike(picked(x, axis, flat), x, kind=x.kind)
+    return take(call.build, call.value(data), -1, numbers.array().ravel())
 
 
 def _entry(call: Call, data: Known, numbers: Value) -> Value:
     """The entry of a list with the number that each sample has; of a list of words that number itself."""
     listed = data.array()
-    if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch_axis is None:
+    if listed.size != listed.shape[-1] or math.prod(numbers.shape) != 1 or numbers.batch is None:
         raise UnsupportedError("several elements at computed indices", accepted="one index per sample, and a list")
     if data.words:
         call.say(f"{call.name} gives the position of a word, not the word: {_numbered(data.words)}.")
         return replace(numbers, kind=Kind.STRING)
     if np.array_equal(listed.ravel(), np.arange(listed.size)):
         return replace(numbers, kind=data.kind)
-    column = Embedding(as_weights(floats(listed).reshape(-1, 1)))
-    return call.emit(column, (numbers,), "entry", batch=numbers.batch_axis, blocks=numbers.blocks, kind=data.kind)
+    return call.build.emit(Embedding(floats(listed).reshape(-1, 1)), numbers, suffix="entry", kind=data.kind)
 
 
 def _numbered(words: Sequence[object]) -> str:
@@ -109,7 +96,7 @@ def _zip_map(call: Call) -> Value:
     classes = call.attributes.integers("classlabels_int64s") or call.attributes.texts("classlabels_strings")
     if tuple(classes) != tuple(range(len(classes))):
         call.say(f"{call.name} gives a column for each class: {_numbered(classes)}.")
-    return call.alike(Identity(), call.tensor(0))
+    return call.build.emit(Identity(), call.tensor(0))
 
 
 def _scores(call: Call, rows: int) -> Value:
@@ -122,35 +109,33 @@ def _scores(call: Call, rows: int) -> Value:
             f"{kernel.size} coefficients and {bias.size} intercepts for {rows} results",
             accepted=f"{rows * features} and {rows}",
         )
-    return call.alike(Dense(as_weights(kernel.reshape(rows, features).T), bias), x)
+    return call.build.emit(Dense(as_weights(kernel.reshape(rows, features).T), bias), x)
 
 
-def _post_transform(call: Call) -> Layer | None:
+def _posted(call: Call, scores: Value) -> Value:
     word = call.attributes.text("post_transform", "NONE")
     if word not in _POST:
         raise UnsupportedError(f"post_transform={word[:50]}", accepted=", ".join(_POST))
-    return _POST[word]
+    layer = _POST[word]
+    return scores if layer is None else call.build.emit(layer, scores, suffix="post")
 
 
 def _linear_regressor(call: Call) -> Value:
-    scores, after = _scores(call, call.attributes.integer("targets", 1)), _post_transform(call)
-    return scores if after is None else call.alike(after, scores, "post")
+    return _posted(call, _scores(call, call.attributes.integer("targets", 1)))
 
 
 def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
     """The label with the largest score, and the scores."""
     call.attributes.ignore("multi_class")
     labels, words = call.attributes.integers("classlabels_ints"), call.attributes.texts("classlabels_strings")
-    if labels is None and not words:
+    if not labels and not words:
         raise ModelFileError("no labels", where=call.attributes.where)
-    listed = Known((np.arange(len(words)) if labels is None else np.asarray(labels, dtype=np.int64),), words=words)
-    scores, after = _scores(call, listed.array().size), _post_transform(call)
-    label = None
+    listed = Known((np.asarray(labels, dtype=np.int64) if labels else np.arange(len(words)),), words=words)
+    scores, label = _scores(call, listed.array().size), None
     if call.wanted[0]:
-        number = call.alike(ArgMax(scores.axis(-1), keepdims=True), scores, "number", kind=Kind.INTEGER)
-        row = _entry(call, listed, number)
-        label = call.emit(Reshape(()), (row,), "label", batch=0, kind=row.kind)
-    return label, scores if after is None else call.alike(after, scores, "post")
+        number = extreme_index(call.build.within("number"), scores, -1, keepdims=True)
+        label = call.build.viewed(_entry(call, listed, number), (1,), Batch(0), "label")
+    return label, _posted(call, scores)
 
 
 CLASSICAL: dict[str, Translation] = {

@@ -13,19 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.frontends.onnx.attributes import Attributes
+from bitsmith.frontends.onnx.tensors import Array, dtype_of, reader
 
 if TYPE_CHECKING:
     import onnx
-
-Array: TypeAlias = npt.NDArray[np.generic]
-"""A tensor of numbers or truth values."""
-
-MAX_ELEMENTS = 1 << 24
-"""Most elements of one tensor."""
 
 MAX_NODES = 50_000
 """Most nodes of a model, its functions opened."""
@@ -288,7 +282,7 @@ def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) 
     for tensor in graph.initializer:
         if not tensor.name or tensor.name in constants:
             raise ModelFileError(f"two initialisers of one name: {tensor.name[:100]!r}", where=where)
-        constants[tensor.name] = _reader(tensor, where, folder)
+        constants[tensor.name] = reader(tensor, where, folder)
     inputs = tuple(_input(value, where) for value in graph.input if value.name not in constants)
     nodes = [_node(proto, where, folder) for proto in graph.node]
     outputs = tuple(value.name for value in graph.output)
@@ -317,12 +311,10 @@ def _node(proto: onnx.NodeProto, where: str, folder: Path | None, scope: str = "
     name = f"{proto.op_type}_{shown}" if shown.isdigit() else shown
     domain = "" if proto.domain in _STANDARD_DOMAINS else proto.domain
     place = f"{where}, node {name[:100]!r}"
-    attributes: dict[str, onnx.AttributeProto] = {}
-    for attribute in proto.attribute:
-        if not attribute.name or attribute.name in attributes:
-            raise ModelFileError(f"two attributes of one name: {attribute.name[:100]!r}", where=place)
-        attributes[attribute.name] = attribute
-    fields = Attributes(attributes, place, lambda tensor: _reader(tensor, place, folder)())
+    attributes = {attribute.name: attribute for attribute in proto.attribute if attribute.name}
+    if len(attributes) < len(proto.attribute):
+        raise ModelFileError("two attributes of one name, or one without", where=place)
+    fields = Attributes({key: _plain(attribute, place, folder) for key, attribute in attributes.items()}, place)
     graphs = [(key, attribute.g) for key, attribute in attributes.items() if attribute.HasField("g")]
     branches = (
         {key: _branch(graph, f"{scope}{name}/{key}/", where, folder) for key, graph in graphs} if not domain else {}
@@ -333,10 +325,33 @@ def _node(proto: onnx.NodeProto, where: str, folder: Path | None, scope: str = "
     )
 
 
+def _plain(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> object:
+    """The value of an attribute: numbers, words, tuples of them, or what reads a tensor."""
+    if attribute.ref_attr_name:
+        return attribute
+    match int(attribute.type):
+        case 1:
+            return float(attribute.f)
+        case 2:
+            return int(attribute.i)
+        case 3:
+            return attribute.s.decode("utf-8", "replace")
+        case 4:
+            return reader(attribute.t, where, folder)
+        case 6:
+            return tuple(map(float, attribute.floats))
+        case 7:
+            return tuple(map(int, attribute.ints))
+        case 8:
+            return tuple(word.decode("utf-8", "replace") for word in attribute.strings)
+        case _:
+            return attribute  # of a kind that no operator of ours takes
+
+
 def _branch(graph: onnx.GraphProto, prefix: str, where: str, folder: Path | None) -> Branch:
     """A graph within a node; its own values have names that begin with ``prefix``."""
     nodes = [_node(proto, where, folder, prefix) for proto in graph.node]
-    constants = {tensor.name: _reader(tensor, where, folder) for tensor in graph.initializer}
+    constants = {tensor.name: reader(tensor, where, folder) for tensor in graph.initializer}
     outputs = tuple(value.name for value in graph.output)
     made = {name for node in nodes for name in node.outputs if name}
     given = constants.keys() | {value.name for value in graph.input}
@@ -430,99 +445,3 @@ def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
     if len(sizes) > 32:
         raise ModelFileError(f"{len(sizes)} axes", where=place)
     return GraphInput(value.name, tuple(sizes), dtype_of(kind.elem_type, place))
-
-
-def dtype_of(code: int, where: str) -> np.dtype[np.generic]:
-    """The type of elements by its number; 16-bit floating point of the other kind counts as float32.
-
-    Raises:
-        UnsupportedError: strings, complex numbers, and the types of quantized models.
-    """
-    import onnx
-
-    kinds = onnx.TensorProto
-    codes = {
-        kinds.FLOAT: np.float32,
-        kinds.DOUBLE: np.float64,
-        kinds.FLOAT16: np.float16,
-        kinds.BFLOAT16: np.float32,
-        kinds.INT8: np.int8,
-        kinds.INT16: np.int16,
-        kinds.INT32: np.int32,
-        kinds.INT64: np.int64,
-        kinds.UINT8: np.uint8,
-        kinds.UINT16: np.uint16,
-        kinds.UINT32: np.uint32,
-        kinds.UINT64: np.uint64,
-        kinds.BOOL: np.bool_,
-    }
-    for known, dtype in codes.items():
-        if int(known) == code:
-            return np.dtype(dtype)
-    raise UnsupportedError(
-        f"elements of ONNX's type {code}",
-        where=where,
-        accepted="floating point, whole numbers of 8 bits and more, and truth values",
-    )
-
-
-def _reader(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Callable[[], Array]:
-    """Reads a tensor once, when it is first asked for."""
-    found: list[Array] = []
-
-    def read() -> Array:
-        if not found:
-            found.append(_array(tensor, f"{where}, tensor {tensor.name[:100]!r}", folder))
-        return found[0]
-
-    return read
-
-
-def _array(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Array:
-    from onnx import TensorProto, numpy_helper
-
-    dtype = dtype_of(tensor.data_type, where)
-    dims = tuple(tensor.dims)
-    if len(dims) > 32 or any(size < 0 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
-        raise ModelFileError(f"a tensor of shape {dims}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
-    if tensor.data_location == TensorProto.EXTERNAL:
-        width = 2 if tensor.data_type == TensorProto.BFLOAT16 else dtype.itemsize
-        content = _external(tensor.external_data, math.prod(dims) * width, where, folder)
-        tensor = TensorProto(dims=dims, data_type=tensor.data_type, raw_data=content)
-    try:
-        values = numpy_helper.to_array(tensor)
-        return np.array(values, dtype=dtype).reshape(dims)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ModelFileError(f"its data do not fit shape {dims} ({error})", where=where) from error
-
-
-def _external(entries: Iterable[onnx.StringStringEntryProto], size: int, where: str, folder: Path | None) -> bytes:
-    """The ``size`` bytes of a tensor that are in a file within the model's folder."""
-    values = {entry.key: entry.value for entry in entries}
-    if folder is None:
-        raise ModelFileError(
-            "its data are in another file, whose folder is not known",
-            where=where,
-            remedy="give the path of the model's file, or load the external data first",
-        )
-    location, place = values.get("location", ""), Path(values.get("location", ""))
-    try:
-        offset, length = int(values.get("offset", "0")), int(values.get("length", str(size)))
-        root = folder.resolve()
-        path = (root / place).resolve()
-        outside = not location or place.is_absolute() or ".." in place.parts or not path.is_relative_to(root)
-        if outside or not path.is_file():
-            raise ModelFileError(
-                f"its data are in {location[:200]!r}", where=where, accepted="a file in the model's folder"
-            )
-        if offset < 0 or length != size or path.stat().st_size < offset + size:
-            raise ModelFileError(
-                f"{length} bytes from {offset} of a file of {path.stat().st_size}",
-                where=where,
-                accepted=f"{size} bytes within the file",
-            )
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"its data cannot be read ({error})", where=where) from error

@@ -1,132 +1,103 @@
-"""ONNX's normalisations."""
+"""ONNX's normalizations."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Operand
-from bitsmith.layers.elementwise import Absolute
+from bitsmith.frontends.ops import normalization
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.power import Divide, Power
-from bitsmith.layers.reduction import Reduce, Reduction
-from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
-from bitsmith.layers.shape import Reshape
+from bitsmith.layers.power import Power
+
+_NAMES = ("", "the scale", "the bias", "the mean", "the variance")
 
 
-def _channels(call: Call, x: Value, *numbers: int) -> list[Floats]:
-    """Constant operands with one number per channel, which is ONNX's axis 1."""
-    count = x.shape[x.axis(1)] if x.rank > 1 else 1
-    found = [call.weights(number, "a parameter") for number in numbers]
-    if any(values.shape != (count,) for values in found):
-        raise UnsupportedError(f"parameters of shapes {[values.shape for values in found]}", accepted=f"({count},)")
-    return found
+def _trained(call: Call, *numbers: int) -> list[Floats]:
+    """Constant operands."""
+    return [call.weights(number, _NAMES[number]) for number in numbers]
+
+
+def _epsilon(call: Call) -> float:
+    return call.attributes.number("epsilon", 1e-5)
 
 
 def _batch_normalization(call: Call) -> tuple[Value, ...]:
-    """S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2."""
     attributes = call.attributes
     attributes.ignore("momentum", "is_test", "consumed_inputs")
     if attributes.flag("training_mode", False):
         raise UnsupportedError("batch normalization in training", accepted="training_mode=0")
     if not attributes.flag("spatial", True):
         raise UnsupportedError("spatial=0", accepted="one mean and variance per channel")
-    x = call.tensor(0)
-    epsilon = attributes.number("epsilon", 1e-5)
     if isinstance(call.operand(3), Value) and isinstance(call.operand(4), Value):
-        return (_normalized(call, x, epsilon),)
-    scale, bias, mean, variance = _channels(call, x, 1, 2, 3, 4)
-    if float(np.min(variance)) + epsilon <= 0.0:
-        raise UnsupportedError("a variance that is not positive", accepted="positive ones")
-    scale = scale / np.sqrt(variance + epsilon)
-    axis = x.axis(1) if x.rank > 1 else 0
-    layer = BatchNormalization(as_weights(scale), as_weights(bias - mean * scale), axis)
-    return (call.alike(layer, x),)
+        return (_computed(call),)
+    mean, variance, gamma, beta = _trained(call, 3, 4, 1, 2)
+    return (normalization.batch(call.build, call.tensor(0), 1, mean, variance, gamma, beta, _epsilon(call)),)
 
 
-def _normalized(call: Call, x: Value, epsilon: float) -> Value:
+def _computed(call: Call) -> Value:
     """With a mean and a variance that are computed: tf2onnx writes Keras 2's LayerNormalization so, with samples as channels."""
+    build, x = call.build, call.tensor(0)
     scale, bias, mean, variance = (_along_channels(call, number, x.rank) for number in (1, 2, 3, 4))
-    assert isinstance(variance, Value)
-    shifted = call.affine(variance, np.ones(()), np.full((), epsilon), "variance")
-    spread = call.alike(Power(-0.5), shifted, "spread")
-    centered = call.combine(Subtract(), [x, mean], "centered")
-    y = call.combine(Multiply(), [centered, spread], "scaled")
-    return call.combine(Add(), [call.combine(Multiply(), [y, scale], "weighted"), bias])
+    spread = build.emit(Power(-0.5), build.affine(variance, ONE, constant(_epsilon(call)), "variance"), suffix="spread")
+    centered = build.joined(Subtract(), x, mean, suffix="centered")
+    y = build.joined(Multiply(), centered, spread, suffix="scaled")
+    return build.joined(Add(), build.joined(Multiply(), y, scale, suffix="weighted"), bias)
 
 
-def _along_channels(call: Call, number: int, rank: int) -> Operand:
+def _along_channels(call: Call, number: int, rank: int) -> Value:
     """Operand ``number``, which has an axis for the channels, as it broadcasts to a tensor of ``rank`` axes."""
-    value, behind = call.required(number), (1,) * (rank - 2)
-    if isinstance(value, Value):
-        return call.emit(
-            Reshape((*value.shape, *behind)), (value,), f"operand{number}", batch=value.batch_axis, blocks=value.blocks
-        )
-    return replace(value, at=tuple(array.reshape(*array.shape, *behind) for array in value.at))
+    value = call.tensor(number)
+    return call.build.viewed(value, (*value.dims, *(1,) * (rank - 2)), value.batch, f"operand{number}")
 
 
-def _epsilon(call: Call, default: float = 1e-5) -> float:
-    value = call.attributes.number("epsilon", default)
-    if value < 0.0:
-        raise call.attributes.wrong("epsilon", "no negative number")
-    return value
-
-
-def _last_axes(call: Call, x: Value) -> tuple[int, ...]:
-    """The axes from the attribute ``axis`` on."""
-    return tuple(x.axis(axis) for axis in range(x.counted(call.attributes.integer("axis", -1)), x.rank))
+def _last_axes(call: Call) -> tuple[Value, range]:
+    """The operand, and its axes from the attribute ``axis`` on."""
+    call.attributes.ignore("stash_type")
+    x = call.tensor(0)
+    return x, range(x.counted(call.attributes.integer("axis", -1)), x.rank)
 
 
 def _layer_normalization(call: Call) -> tuple[Value, ...]:
-    call.attributes.ignore("stash_type")
-    x = call.tensor(0)
-    axes = _last_axes(call, x)
+    x, dims = _last_axes(call)
     gamma = call.weights(1, "the scale")
-    beta = np.zeros(()) if call.operand(2) is None else call.weights(2, "the bias")
-    return (call.alike(LayerNormalization(axes, gamma, as_weights(beta), _epsilon(call)), x),)
+    beta = as_weights(0.0) if call.operand(2) is None else call.weights(2, "the bias")
+    return (normalization.over_axes(call.build, x, dims, gamma, beta, _epsilon(call)),)
 
 
 def _rms_normalization(call: Call) -> Value:
-    call.attributes.ignore("stash_type")
-    x = call.tensor(0)
-    return call.alike(RMSNormalization(_last_axes(call, x), call.weights(1, "the scale"), _epsilon(call)), x)
+    return normalization.root_mean_square(call.build, *_last_axes(call), call.weights(1, "the scale"), _epsilon(call))
 
 
 def _instance_normalization(call: Call) -> Value:
-    x = call.batched(call.tensor(0), 0)
-    scale, bias = _channels(call, x, 1, 2)
-    return call.alike(GroupNormalization(len(scale), 0, scale, bias, _epsilon(call)), x)
+    x, (gamma, beta) = call.batched(call.tensor(0), 0), _trained(call, 1, 2)
+    return normalization.groups(call.build, x, x.shape[x.axis(1)], 1, gamma, beta, _epsilon(call))
 
 
 def _group_normalization(call: Call) -> Value:
     call.attributes.ignore("stash_type")
-    x = call.batched(call.tensor(0), 0)
-    groups = call.attributes.integer("num_groups")
-    channels = x.shape[x.axis(1)]
-    scale, bias = call.weights(1, "the scale"), call.weights(2, "the bias")
-    if groups < 1 or channels % groups:
-        raise UnsupportedError(f"{channels} channels in {groups} groups", accepted="groups of equal size")
+    x, groups, (gamma, beta) = (
+        call.batched(call.tensor(0), 0),
+        call.attributes.integer("num_groups"),
+        _trained(call, 1, 2),
+    )
     if call.opset < 21:  # one number per group
-        scale, bias = (as_weights(np.repeat(values, channels // groups)) for values in (scale, bias))
-    return call.alike(GroupNormalization(groups, 0, scale, bias, _epsilon(call)), x)
+        size = x.shape[x.axis(1)] // max(groups, 1)
+        gamma, beta = (as_weights(np.repeat(values, size)) for values in (gamma, beta))
+    return normalization.groups(call.build, x, groups, 1, gamma, beta, _epsilon(call))
 
 
 def _unit_normalization(call: Call) -> Value:
-    x, p = call.tensor(0), call.attributes.integer("p", 2)
-    if p == 1:
-        axis = x.axis(call.attributes.integer("axis", -1))
-        sizes = call.alike(Absolute(), x, "sizes")
-        total = call.alike(Reduce(Reduction.SUM, (axis,), keepdims=True), sizes, "norm")
-        return call.combine(Divide(), [x, total])
-    if p != 2:
-        raise UnsupportedError(f"a norm with p={p}", accepted="p=1, p=2")
-    return call.alike(UnitNormalization((x.axis(call.attributes.integer("axis", -1)),)), x)
+    x, order, axis = call.tensor(0), call.attributes.integer("p", 2), call.attributes.integer("axis", -1)
+    return normalization.unit(call.build, x, (axis,), order)
+
+
+def _local_response_normalization(call: Call) -> Value:
+    alpha, beta = call.attributes.number("alpha", 1e-4), call.attributes.number("beta", 0.75)
+    size, bias = call.attributes.integer("size"), call.attributes.number("bias", 1.0)
+    return normalization.around(call.build, call.tensor(0), 1, size, alpha, beta, bias)
 
 
 NORMALIZATIONS: dict[str, Translation] = {
@@ -135,6 +106,7 @@ NORMALIZATIONS: dict[str, Translation] = {
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     "InstanceNormalization": Translation(_instance_normalization, "GroupNormalization"),
     "GroupNormalization": Translation(_group_normalization, "GroupNormalization"),
-    "LpNormalization": Translation(_unit_normalization, "UnitNormalization"),
+    "LpNormalization": Translation(_unit_normalization, "UnitNormalization, or Absolute, Reduce and Divide"),
+    "LRN": Translation(_local_response_normalization, "Power, EinsumDense, BatchNormalization, Power and Multiply"),
 }
 """Operators by name."""

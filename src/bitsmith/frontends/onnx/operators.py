@@ -9,15 +9,15 @@ from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.attention import ATTENTION
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
-from bitsmith.frontends.onnx.convolution import CONVOLUTIONS
+from bitsmith.frontends.onnx.constants import CONSTANTS
 from bitsmith.frontends.onnx.graph import MAX_NODES, Node
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
-from bitsmith.frontends.onnx.resample import RESAMPLING
 from bitsmith.frontends.onnx.shape import SHAPES
+from bitsmith.frontends.onnx.spatial import SPATIAL
 
 
 def _undecided(call: Call) -> Value:
@@ -39,14 +39,14 @@ OPERATORS: dict[str, Translation] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **ATTENTION,
-    **CONVOLUTIONS,
+    **CONSTANTS,
     **NORMALIZATIONS,
     **PLACES,
     **PRODUCTS,
     **RECURRENT,
     **REDUCTIONS,
-    **RESAMPLING,
     **SHAPES,
+    **SPATIAL,
     "If": Translation(_undecided, "the branch that a constant condition chooses"),
     "Loop": Translation(_endless, "copies of its body, and Stack"),
 }
@@ -60,10 +60,8 @@ _REMEDIES = {
     "Scan": ("loops are not translated", "use LSTM, GRU or RNN"),
     "TopK": ("sorting is not translated", "use ArgMax or ReduceMax"),
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
-    "NonZero": _SEQUENCES,
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
-    "LRN": ("normalization across channels is not translated", "use BatchNormalization or GroupNormalization"),
     "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
     "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
     "GridSample": ("sampling at computed places is not translated", "use Resize"),

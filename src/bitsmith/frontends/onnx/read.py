@@ -1,6 +1,6 @@
 """ONNX models: files and live ``ModelProto`` objects, of operator sets 6 to 28.
 
-The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis and :mod:`onnx_fold` evaluates what is constant,
+The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis of constants,
 :mod:`onnx_operators` has the translations, and this module gives names and collects what cannot be translated.
 
 ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
@@ -10,7 +10,7 @@ fed with at once is one sample; or, if there cannot be none (time before samples
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,9 +23,9 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
-from bitsmith.frontends.onnx.fold import folded
 from bitsmith.frontends.onnx.graph import MAX_NODES, Branch, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, Samples, value_of
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape, Stack
@@ -153,20 +153,19 @@ class _Reading:
             _check_words(node, values)
             reads_refused = any(value is None and source for value, source in zip(values, node.inputs, strict=True))
             entry = translation(node)
-            results = None if reads_refused else self._folded(node, values)
-            if results is None and entry is None:
+            if entry is None:
                 self.refusals.add(Refusal(name, node.kind, *why_unknown(node)))
             elif reads_refused:
                 pass
-            elif node.operator == "If" and not node.domain and isinstance(values[0], Known):
+            elif node.kind == "If" and isinstance(values[0], Known):
                 self._choose(node, values[0])
             elif (steps := self._steps(node, values)) is not None:
                 self._repeat(node, name, values, steps)
             else:
-                if results is None and entry is not None:
-                    build = self._builder(name, node.kind)
-                    call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
-                    results = self._read(entry, call)
+                build = self._builder(name, node.kind)
+                call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
+                computed = any(isinstance(value, Value) or (value and value.words) for value in values)
+                results = self._read(entry, call) if computed else self._constant(entry, call)
                 node.attributes.check_all_read()
                 self._keep(node, results, wanted)
 
@@ -254,23 +253,19 @@ class _Reading:
             return value
         return replace(build.emit(Reshape(value.sizes(1)), value, suffix="batch", kind=value.kind), batch=None)
 
-    def _folded(self, node: Node, values: Sequence[Operand | None]) -> Results:
-        """The results of an operator on constants only; None if there is something else."""
-        known = [value for value in values if isinstance(value, Known)]
-        if len(known) < sum(value is not None for value in values) or (not values and node.operator != "Constant"):
-            return None
-        count = max((len(value.at) for value in known), default=1)
-        found = []
-        for k in range(count):
-            arrays = [
-                None if not isinstance(value, Known) else value.at[k if len(value.at) > 1 else 0] for value in values
-            ]
-            results = folded(node, arrays, self.graph.opset)
-            if results is None:
-                return None
-            found.append(results)
-        together = zip(*found, strict=True)
-        return tuple(Known(tuple(arrays) if _differ(arrays) else arrays[:1]) for arrays in together)
+    def _constant(self, entry: Translation, call: Call) -> Results:
+        """The results of an operator on constants, for each of the batch's sizes that they depend on."""
+        known = [value for value in call.operands if isinstance(value, Known)]
+        dtypes = {**_DTYPES} | {value.kind: value.at[0].dtype for value in reversed(known)}
+        found: list[list[Array | None]] = []
+        for k, count in enumerate(call.samples.sizes[: max((len(value.at) for value in known), default=1)]):
+            operands = tuple(value.one(k) if isinstance(value, Known) else None for value in call.operands)
+            build = replace(call.build, samples=count)
+            results = entry.read(replace(call, operands=operands, samples=Samples(count), build=build))
+            listed = results if isinstance(results, tuple) else (results,)
+            found.append([_array(result, dtypes) for result in listed])
+        columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
+        return tuple(Known.of(column) if column else None for column in columns)
 
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
         listed = results if isinstance(results, tuple) else (results,)
@@ -312,5 +307,21 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
         )
 
 
-def _differ(arrays: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> bool:
-    return any(array.dtype != arrays[0].dtype or not np.array_equal(array, arrays[0]) for array in arrays[1:])
+_DTYPES: Mapping[Kind, np.dtype[np.generic]] = {
+    Kind.REAL: np.dtype(np.float32),
+    Kind.INTEGER: np.dtype(np.int64),
+    Kind.INT8_16: np.dtype(np.int16),
+    Kind.BOOL: np.dtype(np.bool_),
+}
+"""The types of what is computed of constants, if no operand is of its kind."""
+
+
+def _array(result: Operand | None, dtypes: Mapping[Kind, np.dtype[np.generic]]) -> Array | None:
+    """A result of constants."""
+    if isinstance(result, Value):
+        if result.constant is None:
+            raise UnsupportedError(
+                "constants that are not computed at once", accepted="operands that depend on an input"
+            )
+        return result.constant.astype(dtypes[result.kind])
+    return None if result is None else result.array()

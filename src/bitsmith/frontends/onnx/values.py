@@ -6,14 +6,15 @@ such constants are evaluated for several numbers of samples at once: what is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ANY_SAMPLES, MAX_ELEMENTS, Batch, Kind, MixedSamplesError, Value
-from bitsmith.frontends.onnx.graph import Array
+from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.layers.layer import Floats, as_weights
 
 
@@ -39,6 +40,17 @@ class Known:
     at: tuple[Array, ...]
     name: str = ""
     words: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(arrays: Sequence[Array]) -> Known:
+        """A constant for each of :attr:`Samples.sizes`, which may all be the same."""
+        first = arrays[0]
+        same = all(array.dtype == first.dtype and np.array_equal(array, first) for array in arrays)
+        return Known(tuple(arrays[:1] if same else arrays))
+
+    def one(self, number: int) -> Known:
+        """The constant for :attr:`Samples.sizes` of this number."""
+        return replace(self, at=self.at[number : number + 1] or self.at)
 
     @property
     def fixed(self) -> bool:

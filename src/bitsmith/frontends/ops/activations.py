@@ -12,10 +12,10 @@ from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.ops.arithmetic import clip, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.ir.ops import Relation
-from bitsmith.layers.activation import Activation, PReLU, ReLU
+from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.logic import Comparison
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.shape import Slice
@@ -51,7 +51,7 @@ def threshold(build: Builder, x: Value, bound: float, value: float) -> Value:
     return where(build, compare(build, Relation.GT, x, constant(bound), "above"), x, constant(value))
 
 
-def hard_shrink(build: Builder, x: Value, bound: float) -> Value:
+def hard_shrink(build: Builder, x: Value, bound: float = _HALF) -> Value:
     """``x`` where it is larger than the bound in size, 0 elsewhere."""
     if bound == _HALF:
         return build.emit(Activation("hard_shrink"), x)
@@ -59,7 +59,7 @@ def hard_shrink(build: Builder, x: Value, bound: float) -> Value:
     return where(build, compare(build, Relation.GT, size, constant(bound), "above"), x, ZERO)
 
 
-def soft_shrink(build: Builder, x: Value, bound: float) -> Value:
+def soft_shrink(build: Builder, x: Value, bound: float = _HALF) -> Value:
     """``x`` moved by the bound towards 0, and 0 where it would pass it."""
     if bound < 0.0:
         raise UnsupportedError(f"shrinking by {bound:g}", accepted="no negative number")
@@ -68,7 +68,12 @@ def soft_shrink(build: Builder, x: Value, bound: float) -> Value:
     return subtract(build, x, clip(build.within("clipped"), x, -bound, bound))
 
 
-def softplus(build: Builder, x: Value, beta: float, linear_from: float) -> Value:
+def hard_sigmoid(build: Builder, x: Value, slope: float = 1.0 / 6.0, offset: float = 0.5) -> Value:
+    """``slope * x + offset``, clipped to 0..1."""
+    return build.emit(HardActivation(slope, offset, 0.0, 1.0), x)
+
+
+def softplus(build: Builder, x: Value, beta: float = 1.0, linear_from: float = math.inf) -> Value:
     """``log(1 + exp(beta * x)) / beta``."""
     if linear_from < _LINEAR_FROM or beta <= 0.0:
         raise UnsupportedError(
@@ -81,8 +86,8 @@ def softplus(build: Builder, x: Value, beta: float, linear_from: float) -> Value
     return build.affine(y, constant(1.0 / beta), ZERO)
 
 
-def selu(build: Builder, x: Value, alpha: float, scale: float) -> Value:
-    """``scale * elu(x)``."""
+def elu(build: Builder, x: Value, alpha: float = 1.0, scale: float = 1.0) -> Value:
+    """``scale * x`` from 0 on, ``scale * alpha * (exp(x) - 1)`` below."""
     if math.isclose(alpha, SELU_ALPHA, rel_tol=1e-6) and math.isclose(scale, SELU_SCALE, rel_tol=1e-6):
         return build.emit(Activation("selu"), x)
     if scale == 1.0:
@@ -90,7 +95,12 @@ def selu(build: Builder, x: Value, alpha: float, scale: float) -> Value:
     return build.affine(build.emit(Activation("elu", alpha), x, suffix="elu"), constant(scale), ZERO)
 
 
-def swish(build: Builder, x: Value, alpha: float) -> Value:
+def celu(build: Builder, x: Value, alpha: float = 1.0) -> Value:
+    """``max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)``."""
+    return build.emit(Activation("celu", alpha), x)
+
+
+def swish(build: Builder, x: Value, alpha: float = 1.0) -> Value:
     """``x * sigmoid(alpha * x)``."""
     if alpha == 1.0:
         return build.emit(Activation("silu"), x)
@@ -129,6 +139,8 @@ def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:
     for one in build.aligned(x, *kept)[1:]:
         if one.constant is None:
             raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
+        if not broadcasts(one.shape, x.shape):
+            raise UnsupportedError(f"a mask of shape {one.shape} on an input of shape {x.shape}")
         mask = mask * one.constant
     return build.emit(Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask)), x)
 

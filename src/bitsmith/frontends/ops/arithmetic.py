@@ -12,8 +12,10 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
+from bitsmith.frontends.ops.logic import compare
+from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
-from bitsmith.layers.elementwise import Absolute, Whole, WholeNumber
+from bitsmith.layers.elementwise import Absolute, Sign, Whole, WholeNumber
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.power import Divide, Power
@@ -90,14 +92,16 @@ def multiply(build: Builder, x: Value, y: Value) -> Value:
     return build.affine(x, y, ZERO, kind=kind) if y.constant is not None else build.joined(Multiply(), x, y, kind=kind)
 
 
-def divide(build: Builder, x: Value, y: Value, rounding: Whole | None = None) -> Value:
-    """``x / y``, perhaps rounded to an integer."""
-    kind = exact_kind(x, y)
-    if rounding is not None:
-        return build.emit(WholeNumber(rounding), _quotient(build.within("quotient"), x, y), kind=kind)
-    if kind is Kind.INTEGER:
+def divide(build: Builder, x: Value, y: Value) -> Value:
+    """``x / y``."""
+    if exact_kind(x, y) is Kind.INTEGER:
         raise UnsupportedError("a division of integers, which drops the rest", accepted="floating point")
     return _quotient(build, x, y)
+
+
+def true_divide(build: Builder, x: Value, y: Value) -> Value:
+    """``x / y`` of real numbers, also of integers."""
+    return _quotient(build, replace(x, kind=Kind.REAL), replace(y, kind=Kind.REAL))
 
 
 def _quotient(build: Builder, x: Value, y: Value) -> Value:
@@ -109,6 +113,61 @@ def _quotient(build: Builder, x: Value, y: Value) -> Value:
     if x.number == 1.0 and x.rank == 0:
         return build.emit(Power(-1.0), y)
     return build.joined(Divide(), x, y)
+
+
+def floor_divide(build: Builder, x: Value, y: Value) -> Value:
+    """``x / y`` rounded down."""
+    kind = exact_kind(x, y)
+    if _divides_exactly(y):
+        return build.emit(WholeNumber(Whole.FLOOR), _quotient(build.within("quotient"), x, y), kind=kind)
+    nearest, _, over = _nearest_quotient(build, x, y)
+    return subtract(build, nearest, over)
+
+
+def remainder(build: Builder, x: Value, y: Value) -> Value:
+    """``x - y * floor(x / y)``, which has the sign of ``y``."""
+    if _divides_exactly(y):
+        whole = floor_divide(build.within("whole"), x, y)
+        return subtract(build, x, multiply(build.within("multiple"), whole, y))
+    _, rest, over = _nearest_quotient(build, x, y)
+    return add(build, rest, multiply(build.within("back"), over, y))
+
+
+def _divides_exactly(y: Value) -> bool:
+    """Return True if the reciprocals of a constant are powers of two."""
+    return y.constant is not None and bool(np.all(np.abs(np.frexp(y.constant)[0]) == 0.5))
+
+
+def _nearest_quotient(build: Builder, x: Value, y: Value) -> tuple[Value, Value, Value]:
+    """The integer nearest to ``x / y``, what is left of ``x``, and 1 where that integer is greater than ``x / y``, else 0.
+
+    The quotient itself is not exact in fixed point, where rounding down would be wrong at multiples of ``y``.
+    """
+    kind = exact_kind(x, y)
+    nearest = build.emit(
+        WholeNumber(Whole.ROUND), _quotient(build.within("quotient"), x, y), suffix="nearest", kind=kind
+    )
+    rest = subtract(build.within("rest"), x, multiply(build.within("multiple"), nearest, y))
+    positive = y.constant is not None and bool(np.all(y.constant > 0.0))
+    signed = rest if positive else multiply(build.within("signed"), rest, y)
+    over = compare(build, Relation.LT, signed, ZERO, "over")
+    return nearest, rest, replace(over, kind=kind)
+
+
+def truncated_divide(build: Builder, x: Value, y: Value) -> Value:
+    """``x / y`` rounded towards 0."""
+    if _divides_exactly(y):
+        whole = WholeNumber(Whole.TRUNC)
+        return build.emit(whole, _quotient(build.within("quotient"), x, y), kind=exact_kind(x, y))
+    sizes = (absolute(build.within("size"), x), absolute(build.within("divisor"), y))
+    signs = multiply(build.within("signs"), sign(build.within("sign"), x), sign(build.within("divisor_sign"), y))
+    return multiply(build, floor_divide(build.within("floor"), *sizes), signs)
+
+
+def truncated_remainder(build: Builder, x: Value, y: Value) -> Value:
+    """``x - y * trunc(x / y)``, which has the sign of ``x``."""
+    sizes = (absolute(build.within("size"), x), absolute(build.within("divisor"), y))
+    return multiply(build, remainder(build.within("rest"), *sizes), sign(build.within("sign"), x))
 
 
 def power(build: Builder, x: Value, y: Value) -> Value:
@@ -138,6 +197,11 @@ def absolute(build: Builder, x: Value) -> Value:
     return build.emit(Absolute(), x, kind=x.kind)
 
 
+def sign(build: Builder, x: Value) -> Value:
+    """-1, 0 or 1."""
+    return build.emit(Sign(), x, kind=x.kind)
+
+
 def fraction(build: Builder, x: Value) -> Value:
     """``x`` without its integer part."""
     return build.joined(Subtract(), x, build.emit(WholeNumber(Whole.TRUNC), x, suffix="whole"))
@@ -152,6 +216,12 @@ def round_half_to_even(build: Builder, x: Value, decimals: int) -> Value:
             remedy="multiply by a power of two, round, and divide",
         )
     return build.emit(WholeNumber(Whole.ROUND), x, kind=x.kind)
+
+
+def between(build: Builder, x: Value, y: Value, weight: Value) -> Value:
+    """``x + weight * (y - x)``."""
+    difference = subtract(build.within("difference"), y, x)
+    return add(build, x, multiply(build.within("weighted"), difference, weight))
 
 
 def clip(build: Builder, x: Value, low: float = -math.inf, high: float = math.inf) -> Value:

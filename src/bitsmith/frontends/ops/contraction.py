@@ -18,23 +18,22 @@ from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 
 
-def einsum(build: Builder, text: str, tensors: Sequence[Value]) -> Value:
-    """The Einstein sum that ``text`` says of tensors."""
+def einsum(
+    build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Floats | None = None
+) -> Value:
+    """The Einstein sum that ``text`` says of one or two tensors; ``bias`` is one of a product with weights."""
     if len(tensors) > 2:
         raise UnsupportedError(
             f"an Einstein sum of {len(tensors)} tensors", accepted="one or two", remedy="multiply them pair by pair"
         )
     equation = parse_equation(text, [x.rank for x in tensors])
-    return contracted(build, equation.operands, equation.result, tensors)
+    return contracted(build, equation.operands, equation.result, tensors, scale, bias)
 
 
 def matrix_product(build: Builder, x: Value, y: Value, scale: float = 1.0) -> Value:
     """``scale * x @ y`` as NumPy means it: vectors count as matrices, leading axes broadcast."""
-    leading = _labels(x, y)[: max(x.rank, y.rank, 2) - 2]
-    left = leading[len(leading) - max(x.rank - 2, 0) :] + ("ij" if x.rank > 1 else "j")
-    right = leading[len(leading) - max(y.rank - 2, 0) :] + ("jk" if y.rank > 1 else "j")
-    result = leading + "i" * (x.rank > 1) + "k" * (y.rank > 1)
-    return contracted(build, (left, right), result, (x, y), scale)
+    left, right = "...ij" if x.rank > 1 else "j", "...jk" if y.rank > 1 else "j"
+    return einsum(build, f"{left},{right}->...{'i' * (x.rank > 1)}{'k' * (y.rank > 1)}", (x, y), scale)
 
 
 def tensor_product(build: Builder, x: Value, y: Value, x_axes: Sequence[int], y_axes: Sequence[int]) -> Value:
@@ -42,20 +41,13 @@ def tensor_product(build: Builder, x: Value, y: Value, x_axes: Sequence[int], y_
     pairs = {y.counted(j): x.counted(i) for i, j in zip(x_axes, y_axes, strict=True)}
     if not len(x_axes) == len(pairs) == len(set(pairs.values())):
         raise UnsupportedError("a product over one axis twice", accepted="each axis once")
-    letters = _labels(x, y)
+    if x.rank + y.rank > len(string.ascii_letters):
+        raise UnsupportedError(f"a product of tensors of {x.rank} and {y.rank} axes")
+    letters = string.ascii_letters
     left = letters[: x.rank]
     right = "".join(left[pairs[j]] if j in pairs else letters[x.rank + j] for j in range(y.rank))
     shared = {left[i] for i in pairs.values()}
     return contracted(build, (left, right), "".join(label for label in left + right if label not in shared), (x, y))
-
-
-def _labels(x: Value, y: Value) -> str:
-    """Enough labels for all axes, none of which is one of a matrix."""
-    if not x.rank or not y.rank:
-        raise UnsupportedError("a product of tensors with a number", accepted="tensors with axes")
-    if x.rank + y.rank > len(string.ascii_uppercase):
-        raise UnsupportedError(f"a product of tensors of {x.rank} and {y.rank} axes")
-    return string.ascii_uppercase
 
 
 def contracted(

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant
-from bitsmith.frontends.ops.arithmetic import Unary, absolute
+from bitsmith.frontends.ops.arithmetic import Unary, absolute, subtract
 from bitsmith.frontends.ops.logic import truth
+from bitsmith.frontends.ops.selection import flip
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
 from bitsmith.layers.shape import Gather
@@ -116,6 +117,10 @@ def extreme_index(
     return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0)) if last else y
 
 
-def running_sum(build: Builder, x: Value, dim: int) -> Value:
-    """Each element plus all before it along an axis."""
-    return build.emit(CumulativeSum(x.axis(dim)), x, kind=x.kind)
+def running_sum(build: Builder, x: Value, dim: int, *, exclusive: bool = False, backwards: bool = False) -> Value:
+    """Each element of an axis plus all before it, or without itself if ``exclusive``; ``backwards`` plus all after it."""
+    layer = CumulativeSum(x.axis(dim))
+    first = flip(build, x, [dim], "turned") if backwards else x
+    total = build.emit(layer, first, suffix="sum" if exclusive or backwards else "", kind=x.kind)
+    total = flip(build, total, [dim], "back" if exclusive else "") if backwards else total
+    return subtract(build, total, x) if exclusive else total

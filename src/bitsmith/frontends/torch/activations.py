@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import constant
-from bitsmith.frontends.ops import activations, arithmetic
-from bitsmith.frontends.torch.arithmetic import function
+from bitsmith.frontends.ops import activations
+from bitsmith.frontends.torch.arithmetic import operation
 from bitsmith.frontends.torch.call import Call, Result, Translation
-from bitsmith.layers.activation import Activation
-
-
-def _hardtanh(call: Call) -> Result:
-    return arithmetic.clip(call.build, call.tensor(), call.number("min_val", -1.0), call.number("max_val", 1.0))
-
-
-def _leaky_relu(call: Call) -> Result:
-    return activations.relu(call.build, call.tensor(), slope=call.number("negative_slope", 0.01))
 
 
 def _rrelu(call: Call) -> Result:
@@ -36,34 +27,13 @@ def _prelu(call: Call) -> Result:
 
 
 def _elu(call: Call) -> Result:
-    inner = call.number("input_scale", 1.0)
-    if inner != 1.0:
-        raise UnsupportedError(f"elu with the input scale {inner}", accepted="1")
-    return activations.selu(call.build, call.tensor(), call.number("alpha", 1.0), call.number("scale", 1.0))
-
-
-def _celu(call: Call) -> Result:
-    return call.build.emit(Activation("celu", call.number("alpha", 1.0)), call.tensor())
+    if call.number("input_scale", 1.0) != 1.0:
+        raise UnsupportedError(f"elu with the input scale {call.number('input_scale')}", accepted="1")
+    return activations.elu(call.build, call.tensor(), call.number("alpha", 1.0), call.number("scale", 1.0))
 
 
 def _gelu(call: Call) -> Result:
     return activations.gelu(call.build, call.tensor(), call.text("approximate", "none"))
-
-
-def _softplus(call: Call) -> Result:
-    return activations.softplus(call.build, call.tensor(), call.number("beta", 1.0), call.number("threshold", 20.0))
-
-
-def _threshold(call: Call) -> Result:
-    return activations.threshold(call.build, call.tensor(), call.number("threshold"), call.number("value"))
-
-
-def _hardshrink(call: Call) -> Result:
-    return activations.hard_shrink(call.build, call.tensor(), call.number("lambd", 0.5))
-
-
-def _softshrink(call: Call) -> Result:
-    return activations.soft_shrink(call.build, call.tensor(), call.number("lambd", 0.5))
 
 
 def _glu(call: Call) -> Result:
@@ -78,24 +48,25 @@ def _log_softmax(call: Call) -> Result:
     return activations.log_softmax(call.build, call.tensor(), call.integer("dim"))
 
 
-_FUNCTIONS = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
+_ALIKE = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
+_BOUND = ("lambd", 0.5)
 
 ACTIVATIONS: dict[str, Translation] = {
-    **{name: function(name) for name in _FUNCTIONS},
-    "special_expit": function("sigmoid"),
-    "hardsigmoid": function("hard_sigmoid"),
-    "hardswish": function("hard_silu"),
-    "hardtanh": Translation(_hardtanh, "HardActivation or ReLU"),
-    "leaky_relu": Translation(_leaky_relu, "ReLU"),
+    **{name: operation(name) for name in _ALIKE},
+    "special_expit": operation("sigmoid"),
+    "hardsigmoid": operation("hard_sigmoid"),
+    "hardswish": operation("hard_silu"),
+    "hardtanh": operation("clip", low=("min_val", -1.0), high=("max_val", 1.0)),
+    "leaky_relu": operation("relu", slope=("negative_slope", 0.01)),
     "rrelu": Translation(_rrelu, "ReLU"),
     **dict.fromkeys(("prelu", "_prelu_kernel"), Translation(_prelu, "PReLU or ReLU")),
     "elu": Translation(_elu, "Activation, and BatchNormalization with a scale"),
-    "celu": Translation(_celu, "Activation"),
+    "celu": operation("celu", alpha=("alpha", 1.0)),
     "gelu": Translation(_gelu, "Activation"),
-    "softplus": Translation(_softplus, "Activation"),
-    "threshold": Translation(_threshold, "ReLU, or Comparison and Where"),
-    "hardshrink": Translation(_hardshrink, "Activation, or Absolute, Comparison and Where"),
-    "softshrink": Translation(_softshrink, "Activation, or HardActivation and Subtract"),
+    "softplus": operation("softplus", beta=("beta", 1.0), linear_from=("threshold", 20.0)),
+    "threshold": operation("threshold", bound=("threshold", None), value=("value", None)),
+    "hardshrink": operation("hard_shrink", bound=_BOUND),
+    "softshrink": operation("soft_shrink", bound=_BOUND),
     "glu": Translation(_glu, "Slice, Activation and Multiply"),
     **dict.fromkeys(("softmax", "_softmax"), Translation(_softmax, "Softmax")),
     **dict.fromkeys(("log_softmax", "_log_softmax"), Translation(_log_softmax, "Reduce and Subtract")),

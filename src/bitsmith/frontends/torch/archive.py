@@ -5,9 +5,7 @@ Nothing in the archive is executed and nothing is unpickled; torch is not needed
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +14,8 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
-from bitsmith.frontends.files.archive import MAX_ARCHIVE_BYTES, ZIP_ERRORS, checked_members
-from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, is_integer, parse_json, shown
+from bitsmith.frontends.files.archive import MAX_ARCHIVE_BYTES, Members, first_bytes, opened_archive
+from bitsmith.frontends.files.json import Fields, is_integer, shown
 from bitsmith.layers.layer import Floats, as_weights
 
 BRAIN_FLOAT = 13
@@ -59,107 +57,70 @@ def open_archive(source: Path | bytes, where: str) -> Archive:
         ModelFileError: no such archive, or one that is damaged or hostile.
         UnsupportedError: an archive of another version, or one with pickled tensors.
     """
-    if isinstance(source, Path):
-        _check_magic(source)
-    try:
-        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            return _Reader(archive, checked_members(archive, where), where).read()
-    except ZIP_ERRORS as error:
-        raise ModelFileError(f"the archive is damaged ({shown(str(error))})", where=where) from error
+    if isinstance(source, Path) and first_bytes(source, 2) != b"PK":
+        raise ModelFileError("the file is no archive of torch.export", where=where, accepted="*.pt2", remedy=_SAVE)
+    with opened_archive(source, where, _SAVE) as members:
+        return _read(members)
 
 
-def _check_magic(path: Path) -> None:
-    if "\0" in str(path):
-        raise ModelFileError("a path with a null character", where=str(path).replace("\0", "\\0"))
-    try:
-        with path.open("rb") as file:
-            magic = file.read(2)
-    except OSError as error:
-        raise ModelFileError(f"cannot be opened ({error.strerror})", where=str(path)) from error
-    except UnicodeEncodeError:
-        raise ModelFileError("a path that no file has", where=str(path)) from None
-    if magic != b"PK":
-        raise ModelFileError("the file is no archive of torch.export", where=str(path), accepted="*.pt2", remedy=_SAVE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    archive: zipfile.ZipFile
-    members: Mapping[str, zipfile.ZipInfo]
-    where: str
-
-    def read(self) -> Archive:
-        """The whole archive."""
-        programs = [name for name in self.members if name.endswith(".json") and "/models/" in f"/{name}"]
-        if len(programs) != 1:
-            if any(name.endswith(_PICKLES) for name in self.members):
-                raise UnsupportedError(
-                    "pickled tensors, whose reading can execute anything",
-                    where=self.where,
-                    accepted="*.pt2 of torch 2.9 or newer, which are read without executing anything",
-                    remedy=_SAVE,
-                )
-            raise ModelFileError(
-                f"{len(programs)} programs in the archive", where=self.where, accepted="one", remedy=_SAVE
+def _read(members: Members) -> Archive:
+    """The whole archive."""
+    programs = [name for name in members.by_name if name.endswith(".json") and "/models/" in f"/{name}"]
+    if len(programs) != 1:
+        if any(name.endswith(_PICKLES) for name in members.by_name):
+            raise UnsupportedError(
+                "pickled tensors, whose reading can execute anything",
+                where=members.where,
+                accepted="*.pt2 of torch 2.9 or newer, which are read without executing anything",
+                remedy=_SAVE,
             )
-        folder = programs[0].rpartition("models/")[0]
-        program = self.json(programs[0])
-        version = program.fields("schema_version").integer("major")
-        if version != _SCHEMA:
-            raise UnsupportedError(f"an archive of version {version}", where=self.where, accepted=f"version {_SCHEMA}")
-        order = self.bytes(f"{folder}byteorder", 16) if f"{folder}byteorder" in self.members else b"little"
-        if order.strip() != b"little":
-            raise UnsupportedError(f"the byte order {shown(order)}", where=self.where, accepted="little")
-        stem = program.where.rpartition("/")[2].removesuffix(".json")
-        tensors: dict[str, Floats] = {}
-        for kind in ("weights", "constants"):
-            name = f"{folder}data/{kind}/{stem}_{kind}_config.json"
-            if name in self.members:
-                tensors.update(self.tensors(self.json(name), f"{folder}data/{kind}/"))
-        return Archive(program, tensors)
+        raise ModelFileError(
+            f"{len(programs)} programs in the archive", where=members.where, accepted="one", remedy=_SAVE
+        )
+    folder = programs[0].rpartition("models/")[0]
+    program = members.json(programs[0])
+    version = program.fields("schema_version").integer("major")
+    if version != _SCHEMA:
+        raise UnsupportedError(f"an archive of version {version}", where=members.where, accepted=f"version {_SCHEMA}")
+    order = members.bytes(f"{folder}byteorder", 16) if f"{folder}byteorder" in members.by_name else b"little"
+    if order.strip() != b"little":
+        raise UnsupportedError(f"the byte order {shown(order)}", where=members.where, accepted="little")
+    stem = program.where.rpartition("/")[2].removesuffix(".json")
+    tensors: dict[str, Floats] = {}
+    for kind in ("weights", "constants"):
+        name = f"{folder}data/{kind}/{stem}_{kind}_config.json"
+        if name in members.by_name:
+            tensors.update(_tensors(members, members.json(name), f"{folder}data/{kind}/"))
+    return Archive(program, tensors)
 
-    def json(self, name: str) -> Fields:
-        """A member that holds a JSON object."""
-        where = f"{self.where}, {name}"
-        return Fields(parse_json(self.bytes(name, MAX_JSON_BYTES), where), where)
 
-    def bytes(self, name: str, limit: int) -> bytes:
-        """A member of at most ``limit`` bytes."""
-        if name not in self.members:
-            raise ModelFileError(f"the archive has no {shown(name)}", where=self.where, remedy=_SAVE)
-        size = self.members[name].file_size
-        if size > limit:
-            raise ModelFileError(f"{shown(name)} has {size} bytes", where=self.where, accepted=f"at most {limit} bytes")
-        with self.archive.open(self.members[name]) as file:
-            return file.read(size)
-
-    def tensors(self, described: Fields, folder: str) -> Iterator[tuple[str, Floats]]:
-        """The tensors that a list in the archive describes; several may be views of the same bytes."""
-        stored: dict[str, bytes] = {}
-        total = 0
-        for name, entry in described.fields("config").values.items():
-            if not isinstance(entry, dict):
-                raise ModelFileError(f"the entry {shown(name)} is {shown(entry)}", where=described.where)
-            fields = Fields(entry, f"{self.where}, tensor {shown(name)}")
-            if fields.flag("use_pickle", False):
-                raise UnsupportedError(
-                    "a pickled tensor, whose reading can execute anything",
-                    where=fields.where,
-                    accepted="plain tensors",
-                    remedy="turn quantized and other special tensors into plain ones",
-                )
-            file = fields.name("path_name")
-            if file not in stored:
-                stored[file] = self.bytes(folder + file, MAX_ARCHIVE_BYTES)
-            values = _strided(stored[file], fields.fields("tensor_meta").at(fields.where))
-            total += values.size
-            if total > MAX_ARCHIVE_BYTES // 8:
-                raise ModelFileError(
-                    "tensors that are views of each other",
-                    where=self.where,
-                    accepted=f"at most {MAX_ARCHIVE_BYTES // 8} numbers in all",
-                )
-            yield name, values
+def _tensors(members: Members, described: Fields, folder: str) -> Iterator[tuple[str, Floats]]:
+    """The tensors that a list in the archive describes; several may be views of the same bytes."""
+    stored: dict[str, bytes] = {}
+    total = 0
+    for name, entry in described.fields("config").values.items():
+        if not isinstance(entry, dict):
+            raise ModelFileError(f"the entry {shown(name)} is {shown(entry)}", where=described.where)
+        fields = Fields(entry, f"{members.where}, tensor {shown(name)}")
+        if fields.flag("use_pickle", False):
+            raise UnsupportedError(
+                "a pickled tensor, whose reading can execute anything",
+                where=fields.where,
+                accepted="plain tensors",
+                remedy="turn quantized and other special tensors into plain ones",
+            )
+        file = fields.name("path_name")
+        if file not in stored:
+            stored[file] = members.bytes(folder + file)
+        values = _strided(stored[file], fields.fields("tensor_meta").at(fields.where))
+        total += values.size
+        if total > MAX_ARCHIVE_BYTES // 8:
+            raise ModelFileError(
+                "tensors that are views of each other",
+                where=members.where,
+                accepted=f"at most {MAX_ARCHIVE_BYTES // 8} numbers in all",
+            )
+        yield name, values
 
 
 def _strided(data: bytes, meta: Fields) -> Floats:

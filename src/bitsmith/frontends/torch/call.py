@@ -12,11 +12,10 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.files.json import is_integer, shown
+from bitsmith.frontends.files.json import Arguments, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, DType, Node, Ref
-from bitsmith.frontends.torch.sizes import Size
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Shape
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
@@ -28,12 +27,20 @@ class Unknown:
     why: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A number of elements, times the number of samples if ``batched``; -1 is what is left."""
+
+    count: int
+    batched: bool = False
+
+
 Item: TypeAlias = "Value | Size | Unknown"
 """What the program holds under a name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Arguments):
     """An operator on values."""
 
     node: Node
@@ -43,23 +50,29 @@ class Call:
     used: frozenset[str]
 
     def is_used(self, result: int) -> bool:
-        """Whether anything reads the result of this number."""
+        """Return True if anything reads the result of this number."""
         return result < len(self.node.results) and self.node.results[result] in self.used
 
-    def argument(self, name: str) -> Argument:
+    def get(self, key: str) -> Argument:
         """The argument, or None."""
-        return self.node.arguments.get(name)
+        return self.node.arguments.get(key)
+
+    argument = get
+
+    def wrong(self, key: str, accepted: str) -> UnsupportedError:
+        """The error for an argument that is something else, which may be right and not known here."""
+        return UnsupportedError(self.found(key), accepted=accepted)
 
     def given(self, name: str) -> bool:
-        """Whether the argument is there, and not None."""
-        return self.argument(name) is not None
+        """Return True if the argument is there, and not None."""
+        return self.get(name) is not None
 
     def _read(self, reference: Argument) -> Item:
         """What an argument that is a reference or a number means."""
         if isinstance(reference, Ref):
             value = self.values[reference.name]
             if isinstance(value, Unknown):
-                raise UnsupportedError(value.why or "behind an operator that is refused")
+                raise UnsupportedError(value.why or "after an operator that is refused")
             return value
         if isinstance(reference, bool | int | float | str) and (
             not isinstance(reference, str) or reference in _INFINITE
@@ -70,9 +83,10 @@ class Call:
 
     def tensor(self, name: str = "self") -> Value:
         """A tensor, or a number as a constant."""
-        return self._tensor(self.argument(name), name)
+        return self.value(self.get(name), name)
 
-    def _tensor(self, argument: Argument, name: str) -> Value:
+    def value(self, argument: Argument, name: str) -> Value:
+        """A tensor, or a number as a constant, that is an argument or one of a list."""
         value = self._read(argument)
         if not isinstance(value, Value):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
@@ -81,19 +95,24 @@ class Call:
 
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
-        listed = self.argument(name)
+        listed = self.get(name)
         if not isinstance(listed, tuple):
-            raise UnsupportedError(f"{name} is {shown(listed)}", accepted="a list of tensors")
-        return tuple(self._tensor(item, name) for item in listed)
+            raise self.wrong(name, "a list of tensors")
+        return tuple(self.value(item, name) for item in listed)
 
-    def weight(self, name: str, *alternatives: str) -> Floats:
+    def named(self, *names: str) -> str:
+        """The first of the ``names`` under which an argument is given."""
+        return next((name for name in names if self.given(name)), names[0])
+
+    def weight(self, *names: str) -> Floats:
         """A trained tensor, the same for all samples.
 
         Raises:
             UnsupportedError: one that is computed from the inputs.
             ModelFileError: NaN or infinite numbers.
         """
-        found = self.tensor(next((other for other in (name, *alternatives) if self.given(other)), name))
+        name = self.named(*names)
+        found = self.tensor(name)
         values = found.constant
         if values is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
@@ -105,8 +124,12 @@ class Call:
 
     def sizes(self, name: str) -> tuple[Size, ...]:
         """Sizes, of which some may depend on the number of samples."""
-        listed = self.argument(name)
+        listed = self.get(name)
         return tuple(self.size_of(item) for item in (listed if isinstance(listed, tuple) else (listed,)))
+
+    def shapes(self, name: str) -> list[Shape]:
+        """Sizes for each of the builder's numbers of samples."""
+        return [tuple(size.count * (n if size.batched else 1) for size in self.sizes(name)) for n in self.build.counts]
 
     def size_of(self, item: Argument) -> Size:
         """A size."""
@@ -117,35 +140,9 @@ class Call:
             return Size(item)
         raise UnsupportedError(f"the size {shown(item)}", accepted="numbers, and that of the samples")
 
-    def integer(self, name: str, default: int | None = None) -> int:
-        """A whole number."""
-        value = self.argument(name)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, int):
-            raise UnsupportedError(f"{name} is {shown(value)}", accepted="a whole number")
-        return int(value)
-
-    def integers(self, name: str) -> tuple[int, ...]:
-        """A whole number or a list of them; empty if it is not given."""
-        value = self.argument(name)
-        items = () if value is None else value if isinstance(value, tuple) else (value,)
-        found = tuple(item for item in items if is_integer(item) and not isinstance(item, bool))  # type: ignore[arg-type]
-        if len(found) != len(items):
-            raise UnsupportedError(f"{name} is {shown(value)}", accepted="whole numbers")
-        return tuple(int(item) for item in found)
-
-    def per_axis(self, name: str, rank: int, default: int) -> tuple[int, ...]:
-        """One number per spatial axis."""
-        values = self.integers(name) or (default,)
-        values = values * rank if len(values) == 1 else values
-        if len(values) != rank:
-            raise UnsupportedError(f"{name} is {values}", accepted=f"{rank} whole numbers")
-        return values
-
     def number(self, name: str, default: float | None = None) -> float:
         """A number, which may be infinite."""
-        value = self.argument(name)
+        value = self.get(name)
         if value is None and default is not None:
             return default
         if isinstance(value, Ref):
@@ -155,28 +152,12 @@ class Call:
         if isinstance(value, str) and value in _INFINITE:
             return _INFINITE[value]
         if not isinstance(value, int | float):
-            raise UnsupportedError(f"{name} is {shown(value)}", accepted="a number")
+            raise self.wrong(name, "a number")
         return float(value)
-
-    def flag(self, name: str, default: bool = False) -> bool:
-        """A truth value."""
-        value = self.argument(name)
-        if value is None:
-            return default
-        if not isinstance(value, bool | int):
-            raise UnsupportedError(f"{name} is {shown(value)}", accepted="true or false")
-        return bool(value)
-
-    def text(self, name: str, default: str) -> str:
-        """A word."""
-        value = self.argument(name)
-        if value is not None and not isinstance(value, str):
-            raise UnsupportedError(f"{name} is {shown(value)}", accepted="a word")
-        return default if value is None else value
 
     def dtype(self, name: str = "dtype") -> int | None:
         """The number of an element type that is asked for."""
-        value = self.argument(name)
+        value = self.get(name)
         return value.number if isinstance(value, DType) else None
 
     def kind_of_result(self) -> Kind | None:
@@ -186,7 +167,7 @@ class Call:
 
     def dtype_of(self, name: str) -> int:
         """The number of the element type of a tensor that is an argument."""
-        value = self.argument(name)
+        value = self.get(name)
         return self.dtypes.get(value.name, 0) if isinstance(value, Ref) else 0
 
 
@@ -201,6 +182,21 @@ class Translation:
 
     read: Translator
     becomes: str
+
+
+def operation(make: Callable[..., Result], becomes: str, *reads: Callable[[Call], object]) -> Translation:
+    """``make`` of the builder, the operand and what the ``reads`` give."""
+    return Translation(lambda call: make(call.build, call.tensor(), *(read(call) for read in reads)), becomes)
+
+
+def integer(name: str, default: int | None = None) -> Callable[[Call], int]:
+    """What reads an argument that is an integer."""
+    return lambda call: call.integer(name, default)
+
+
+def integers(name: str) -> Callable[[Call], tuple[int, ...]]:
+    """What reads an argument that is one integer or more."""
+    return lambda call: call.integers(name)
 
 
 def kind_of(number: int) -> Kind:

@@ -1,4 +1,4 @@
-"""PyTorch's normalisations."""
+"""PyTorch's normalizations."""
 
 from __future__ import annotations
 
@@ -6,100 +6,77 @@ import math
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.torch.call import Call, Result, Translation
-from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization
+from bitsmith.frontends.ops import normalization
+from bitsmith.frontends.torch.call import Call, Translation
+from bitsmith.layers.layer import Floats, Shape, as_weights
 
 _SINGLE_EPSILON = 2.0**-23
 """What torch adds under the root of RMSNorm when no epsilon is given: the step of single precision at 1."""
 
 
-def _channels(call: Call, x: Value) -> int:
-    """The number of channels, which are the axis behind the batch."""
-    if not x.item:
-        raise UnsupportedError(f"a normalization of axes {x.dims}", accepted="batch, channels and perhaps more")
-    return x.item[0]
+def _parameters(call: Call, shape: Shape) -> tuple[Floats, Floats]:
+    """Weight and bias; 1 and 0 of the ``shape`` if they are left out."""
+    weight, bias = call.optional("weight"), call.optional("bias")
+    return as_weights(np.ones(shape)) if weight is None else weight, as_weights(
+        np.zeros(shape)
+    ) if bias is None else bias
 
 
-def _affine(call: Call, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Weight and bias of ``shape``; 1 and 0 if they are left out."""
-    found = []
-    for name, default in (("weight", 1.0), ("bias", 0.0)):
-        values = call.optional(name)
-        if values is not None and values.shape != shape:
-            raise ModelFileError(f"{name} has shape {values.shape}", where=call.build.where, accepted=f"shape {shape}")
-        found.append(as_weights(np.full(shape, default)) if values is None else values)
-    return found[0], found[1]
-
-
-def _batch_norm(call: Call) -> Result:
+def _channels(call: Call, least: int = 2) -> tuple[Value, int]:
+    """The operand, and how many channels it has: they are the axis after the batch."""
     x = call.tensor("input")
-    if (
-        call.flag("training")
-        or call.flag("use_input_stats")
-        or not (call.given("running_mean") and call.given("running_var"))
-    ):
+    if x.rank < least:
+        raise UnsupportedError(f"a normalization of axes {x.dims}", accepted="batch, channels and perhaps more")
+    return x, x.shape[x.axis(1)]
+
+
+def _batch_norm(call: Call) -> Value:
+    if call.flag("training") or call.flag("use_input_stats") or not call.given("running_mean"):
         raise UnsupportedError(
             "batch normalization by the statistics of the batch, which mixes samples",
             accepted="trained statistics",
             remedy="call model.eval() before the export",
         )
-    channels = (_channels(call, x),)
-    gamma, beta = _affine(call, channels)
-    mean, variance = call.weight("running_mean"), call.weight("running_var") + call.number("eps", 1e-5)
-    if mean.shape != channels or variance.shape != channels or bool(np.any(variance <= 0.0)):
-        raise ModelFileError(
-            "the running variance plus epsilon is not positive, or not one number per channel", where=call.build.where
-        )
-    scale = gamma / np.sqrt(variance)
-    return call.build.each(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), 0), x)
+    x, channels = _channels(call)
+    statistics = call.weight("running_mean"), call.weight("running_var")
+    return normalization.batch(call.build, x, 1, *statistics, *_parameters(call, (channels,)), call.number("eps", 1e-5))
 
 
-def _instance_norm(call: Call) -> Result:
-    x = call.tensor("input")
+def _instance_norm(call: Call) -> Value:
     if not call.flag("use_input_stats", True):
         return _batch_norm(call)
-    channels = _channels(call, x)
-    if x.rank < 3:
-        raise UnsupportedError(f"an instance normalization of axes {x.dims}", accepted="batch, channels and more")
-    gamma, beta = _affine(call, (channels,))
-    return call.build.each(GroupNormalization(channels, 0, gamma, beta, call.number("eps", 1e-5)), x)
+    x, channels = _channels(call, 3)
+    return _groups(call, x, channels, channels)
 
 
-def _group_norm(call: Call) -> Result:
-    x = call.tensor("input")
-    channels, groups = _channels(call, x), call.integer("num_groups")
-    if groups < 1 or channels % groups:
-        raise UnsupportedError(f"{channels} channels in {groups} groups", accepted="groups of equal size")
-    gamma, beta = _affine(call, (channels,))
-    return call.build.each(GroupNormalization(groups, 0, gamma, beta, call.number("eps", 1e-5)), x)
+def _group_norm(call: Call) -> Value:
+    return _groups(call, *_channels(call), call.integer("num_groups"))
 
 
-def _last_axes(call: Call, x: Value) -> tuple[int, ...]:
-    """The axes of a sample that ``normalized_shape`` names."""
-    sizes = call.integers("normalized_shape")
-    axes = tuple(x.axis(dim) for dim in range(-len(sizes), 0))
-    if not sizes or tuple(x.shape[axis] for axis in axes) != sizes:
+def _groups(call: Call, x: Value, channels: int, number: int) -> Value:
+    return normalization.groups(call.build, x, number, 1, *_parameters(call, (channels,)), call.number("eps", 1e-5))
+
+
+def _last(call: Call) -> tuple[Value, range, Shape]:
+    """The operand, its axes that ``normalized_shape`` names, and that."""
+    x, sizes = call.tensor("input"), call.integers("normalized_shape")
+    if not sizes or x.dims[-len(sizes) :] != sizes:
         raise UnsupportedError(f"a normalization over {sizes} of axes {x.dims}", accepted="the last axes")
-    return axes
+    return x, range(-len(sizes), 0), sizes
 
 
-def _layer_norm(call: Call) -> Result:
-    x = call.tensor("input")
-    axes = _last_axes(call, x)
-    gamma, beta = _affine(call, call.integers("normalized_shape"))
-    return call.build.emit(LayerNormalization(axes, gamma, beta, call.number("eps", 1e-5)), x)
+def _layer_norm(call: Call) -> Value:
+    x, dims, sizes = _last(call)
+    return normalization.over_axes(call.build, x, dims, *_parameters(call, sizes), call.number("eps", 1e-5))
 
 
-def _rms_norm(call: Call) -> Result:
-    x = call.tensor("input")
-    axes = _last_axes(call, x)
-    gamma, _ = _affine(call, call.integers("normalized_shape"))
+def _rms_norm(call: Call) -> Value:
+    x, dims, sizes = _last(call)
     epsilon = call.number("eps", math.nan)
-    return call.build.emit(RMSNormalization(axes, gamma, _SINGLE_EPSILON if math.isnan(epsilon) else epsilon), x)
+    epsilon = _SINGLE_EPSILON if math.isnan(epsilon) else epsilon
+    return normalization.root_mean_square(call.build, x, dims, _parameters(call, sizes)[0], epsilon)
 
 
 NORMALIZATIONS: dict[str, Translation] = {

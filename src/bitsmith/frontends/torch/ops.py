@@ -10,20 +10,18 @@ from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Translation
 from bitsmith.frontends.torch.constants import CONSTANTS
-from bitsmith.frontends.torch.convolution import CONVOLUTIONS
 from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
 from bitsmith.frontends.torch.norm import NORMALIZATIONS
-from bitsmith.frontends.torch.pooling import POOLING
 from bitsmith.frontends.torch.products import PRODUCTS
 from bitsmith.frontends.torch.recurrent import RECURRENT
 from bitsmith.frontends.torch.reduction import REDUCTIONS
 from bitsmith.frontends.torch.selection import SELECTIONS
 from bitsmith.frontends.torch.shape import SHAPES
+from bitsmith.frontends.torch.spatial import SPATIAL
 
 OPERATORS: dict[str, Translation] = {
     **PRODUCTS,
-    **CONVOLUTIONS,
-    **POOLING,
+    **SPATIAL,
     **NORMALIZATIONS,
     **RECURRENT,
     **ACTIVATIONS,
@@ -58,9 +56,6 @@ _REMEDIES = {
     "gru_cell": ("a single step of a recurrence", "use GRU"),
     "upsample_bicubic": ("bicubic resizing", "use bilinear or nearest"),
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
-    "index_put": ("writing into a part of a tensor", "use where or cat"),
-    "copy_": ("writing into a part of a tensor", "use where or cat"),
-    "gather": ("indices that are computed", "use one_hot and a product"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "embedding_bag": ("bags of several lengths", "use embedding(x).sum(1) or .mean(1)"),
     "_transformer_encoder_layer_fwd": (

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import string
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.ops.activations import softmax
-from bitsmith.frontends.ops.arithmetic import add, add_scaled
-from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product
+from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops.arithmetic import add_scaled
+from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
+from bitsmith.frontends.ops.contraction import einsum, matrix_product
 from bitsmith.frontends.torch.call import Call, Result, Translation
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding
@@ -63,31 +60,21 @@ def _einsum(call: Call) -> Result:
 
 
 def _attention(call: Call) -> Result:
-    """A. Vaswani et al., "Attention Is All You Need", NIPS 2017, section 3.2.1."""
     query, key, value = (call.tensor(name) for name in ("query", "key", "value"))
     if call.number("dropout_p", 0.0) != 0.0:
         raise UnsupportedError(
             "dropout while training", accepted="evaluation", remedy="call model.eval() before the export"
         )
-    if call.flag("enable_gqa"):
-        raise UnsupportedError(
-            "query heads that share key heads",
-            accepted="as many key heads as query heads",
-            remedy="repeat the key heads",
-        )
     if query.rank < 3:
         raise UnsupportedError(f"attention of axes {query.dims}", accepted="batch, positions and channels")
-    scale = call.number("scale") if call.given("scale") else 1.0 / math.sqrt(query.dims[-1])
-    leading = string.ascii_uppercase[: max(query.rank, key.rank) - 2]
-    terms = (leading[len(leading) - query.rank + 2 :] + "id", leading[len(leading) - key.rank + 2 :] + "jd")
-    scores = contracted(call.build.within("scores"), terms, f"{leading}ij", (query, key), scale)
-    kept = [constant(np.tri(scores.dims[-2], scores.dims[-1]))] if call.flag("is_causal") else []
-    mask = call.tensor("attn_mask") if call.given("attn_mask") else None
-    if mask is not None and mask.kind is Kind.BOOL:
-        kept.append(mask)
-    elif mask is not None:
-        scores = add(call.build.within("masked"), scores, mask)
-    return matrix_product(call.build, softmax(call.build.within("softmax"), scores, -1, *kept), value)
+    if call.flag("enable_gqa"):
+        heads = query.shape[query.axis(-3)]
+        key, value = (repeated_heads(call.build, x, heads, -3, name) for x, name in ((key, "keys"), (value, "values")))
+    mask = Mask(
+        after=0 if call.flag("is_causal") else None, given=call.tensor("attn_mask") if call.given("attn_mask") else None
+    )
+    scale = call.number("scale") if call.given("scale") else None
+    return attention(call.build, query, key, value, mask, scale=scale).result
 
 
 def _embedding(call: Call) -> Result:

@@ -178,16 +178,15 @@ class _Reading:
         sizes = self._graph.sizes.get(name)
         if not isinstance(value, Value) or sizes is None:
             return value
-        wanted = list(sizes)
-        dims: list[int | None] = list(value.dims)
-        if value.batch is not None and len(wanted) == len(dims):
-            count = value.dims[value.batch.axis] * (self._samples or 0)
-            dims[value.batch.axis] = wanted[value.batch.axis] = None if self._samples is None else count
-            if self._samples is not None:
-                wanted[value.batch.axis] = sizes[value.batch.axis]
-        if wanted != dims:
+        found: list[int | None] = list(value.sizes(self._samples or 1))
+        if value.batch is not None and len(sizes) == len(found):
+            # Of a mask torch does not say how much it picks.
+            found = [None if size is None else own for size, own in zip(sizes, found, strict=True)]
+            if self._samples is None:
+                found[value.batch.axis] = sizes[value.batch.axis]
+        if found != list(sizes):
             raise ModelFileError(
-                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(dims)}", where=self._where
+                f"{shown(name)} is said to have the sizes {sizes} and has {tuple(found)}", where=self._where
             )
         return value
 
@@ -246,8 +245,9 @@ class _Reading:
         origin = self._origins[nodes[rest[0]].origin]
         several = len({nodes[k].origin for k in rest}) > 1
         proper = [k for k in rest if not isinstance(nodes[k].layer, _WIRING)] or rest
-        ends = self._ends(rest, [k for k in proper if not nodes[k].suffix])
-        main = ends[-1] if ends else proper[-1] if origin.module.built_in else None
+        plain = [k for k in rest if not nodes[k].suffix]
+        ends = self._ends(rest, [k for k in plain if k in proper])
+        main = ends[-1] if ends else next(reversed(proper if origin.module.built_in else plain), None)
         name = names.take(_called(origin))
         for number in rest:
             operator = _operator(self._origins[nodes[number].origin]) if several else ""

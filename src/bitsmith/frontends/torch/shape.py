@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Batch, Value, checked_elements
-from bitsmith.frontends.torch.call import Call, Result, Translation
-from bitsmith.frontends.torch.sizes import Size, reshaped
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.ops import shape
+from bitsmith.frontends.torch.call import Call, Result, Size, Translation, integer, integers, operation
 from bitsmith.layers.layer import Shape
-from bitsmith.layers.shape import Broadcast, Flatten, Identity
+from bitsmith.layers.shape import Identity
 
 
 def _same(call: Call) -> Result:
@@ -27,91 +26,31 @@ def _dropout(call: Call) -> Result:
     return call.build.emit(Identity(), call.tensor("input"))
 
 
-def _viewed(call: Call, x: Value, sizes: Sequence[Size]) -> Value:
-    return call.build.viewed(x, *reshaped(x, sizes, call.build.samples))
+def _viewed(shapes: Callable[[Call, Value], Iterable[Shape]], becomes: str) -> Translation:
+    """The operand under other shapes, given for each number of samples."""
+
+    def read(call: Call) -> Result:
+        x = call.tensor()
+        return shape.view(call.build, x, shapes(call, x), flatten=True)
+
+    return Translation(read, becomes)
 
 
-def _view(call: Call) -> Result:
-    x = call.tensor()
-    sizes = call.sizes("size" if call.given("size") else "shape")
-    dims, batch = reshaped(x, sizes, call.build.samples)
-    flat = batch == Batch(0) and len(dims) == 2
-    return call.build.viewed(x, dims, batch, layer=Flatten() if flat else None)
+def _flattened(call: Call, x: Value) -> Iterable[Shape]:
+    first, last = x.counted(call.integer("start_dim", 0)), x.counted(call.integer("end_dim", -1)) + 1
+    return [(*sizes[:first], math.prod(sizes[first:last]), *sizes[last:]) for sizes in call.build.sizes(x)]
 
 
-def _view_as(call: Call) -> Result:
-    x, other = call.tensor(), call.tensor("other")
-    if other.batch is None:
-        return _viewed(call, x, [Size(n) for n in other.dims])
-    return _viewed(call, x, _sizes(call, other))
-
-
-def _sizes(call: Call, x: Value) -> list[Size]:
-    """The sizes that torch sees."""
-    sizes = [Size(n) for n in x.dims]
-    if x.batch is not None:
-        count = x.dims[x.batch.axis]
-        sizes[x.batch.axis] = Size(count, True) if call.build.samples is None else Size(count * call.build.samples)
-    return sizes
-
-
-def _flatten(call: Call) -> Result:
-    x = call.tensor()
-    if x.rank == 0:
-        return call.build.viewed(x, (1,), None)
-    first, last = x.counted(call.integer("start_dim", 0)), x.counted(call.integer("end_dim", -1))
-    if first > last:
-        raise UnsupportedError(f"flatten from axis {first} to axis {last}")
-    sizes = _sizes(call, x)
-    merged = sizes[first : last + 1]
-    one = Size(math.prod(size.count for size in merged), any(size.batched for size in merged))
-    dims, batch = reshaped(x, [*sizes[:first], one, *sizes[last + 1 :]], call.build.samples)
-    flat = batch == Batch(0) and len(dims) == 2
-    return call.build.viewed(x, dims, batch, layer=Flatten() if flat else None)
-
-
-def _unflatten(call: Call) -> Result:
-    x = call.tensor()
-    dim, sizes = x.counted(call.integer("dim")), _sizes(call, x)
-    parts = list(call.sizes("sizes"))
-    known = math.prod(size.count for size in parts if size.count != -1)
-    filled = [
-        Size(sizes[dim].count // max(known, 1), sizes[dim].batched) if size.count == -1 else size for size in parts
-    ]
-    return _viewed(call, x, [*sizes[:dim], *filled, *sizes[dim + 1 :]])
+def _unflattened(call: Call, x: Value) -> Iterable[Shape]:
+    dim = x.counted(call.integer("dim"))
+    pairs = zip(call.build.sizes(x), call.shapes("sizes"), strict=True)
+    return [(*sizes[:dim], *shape.completed(parts, sizes[dim]), *sizes[dim + 1 :]) for sizes, parts in pairs]
 
 
 def _squeeze(call: Call) -> Result:
     x = call.tensor()
-    if call.build.samples == 1 and x.batch is not None and not call.given("dim"):
-        raise UnsupportedError(
-            "squeeze of all axes, the batch of one sample included",
-            accepted="squeeze of named axes",
-            remedy="squeeze(dim), or an export with a dynamic batch",
-        )
-    dims = call.integers("dim") if call.given("dim") else tuple(range(x.rank))
-    counted = {x.counted(dim) for dim in dims}
-    if call.build.samples == 1 and x.batch is not None and x.batch.axis in counted and x.dims[x.batch.axis] == 1:
-        raise UnsupportedError("squeeze of the batch axis")
-    gone = {dim for dim in counted if x.dims[dim] == 1 and not (x.batch is not None and x.batch.axis == dim)}
-    return _without(call, x, gone)
-
-
-def _without(call: Call, x: Value, gone: set[int]) -> Value:
-    """``x`` without axes of size 1."""
-    batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
-    return call.build.viewed(x, tuple(size for dim, size in enumerate(x.dims) if dim not in gone), batch)
-
-
-def with_axis(call: Call, x: Value, dim: int) -> Value:
-    """``x`` with an axis of size 1 before axis ``dim``."""
-    batch = None if x.batch is None else x.batch.at(x.batch.axis + int(dim <= x.batch.axis))
-    return call.build.viewed(x, (*x.dims[:dim], 1, *x.dims[dim:]), batch)
-
-
-def _unsqueeze(call: Call) -> Result:
-    x = call.tensor()
-    return with_axis(call, x, x.counted(call.integer("dim"), new=True))
+    dims, sizes = call.integers("dim") if call.given("dim") else range(x.rank), call.build.sizes(x)[-1]
+    return shape.squeeze(call.build, x, [dim for dim in dims if sizes[x.counted(dim) :][:1] == (1,)])
 
 
 def _permute(call: Call) -> Result:
@@ -119,107 +58,23 @@ def _permute(call: Call) -> Result:
     return call.build.permuted(x, [x.counted(dim) for dim in call.integers("dims")])
 
 
-def _transpose(call: Call) -> Result:
-    x = call.tensor()
-    names = ("axis0", "axis1") if call.given("axis0") else ("dim0", "dim1")
-    first, second = (x.counted(call.integer(name)) for name in names)
-    return _swapped(call, x, first, second)
-
-
-def _swapped(call: Call, x: Value, first: int, second: int) -> Value:
-    perm = list(range(x.rank))
-    perm[first], perm[second] = perm[second], perm[first]
-    return call.build.permuted(x, perm)
-
-
 def _turned(call: Call) -> Result:
     x = call.tensor()
-    return x if x.rank < 2 else _swapped(call, x, x.rank - 2, x.rank - 1)
+    return x if x.rank < 2 else shape.swap(call.build, x, -2, -1)
 
 
-def _movedim(call: Call) -> Result:
-    x = call.tensor()
-    source = [x.counted(dim) for dim in call.integers("source")]
-    destination = [x.counted(dim) for dim in call.integers("destination")]
-    rest = iter(dim for dim in range(x.rank) if dim not in source)
-    taken = dict(zip(destination, source, strict=True))
-    return call.build.permuted(x, [taken[dim] if dim in taken else next(rest) for dim in range(x.rank)])
-
-
-def _expand(call: Call) -> Result:
-    return expanded(call, call.tensor(), call.sizes("size"))
-
-
-def _expand_as(call: Call) -> Result:
-    return expanded(call, call.tensor(), _sizes(call, call.tensor("other")))
-
-
-def expanded(call: Call, x: Value, sizes: Sequence[Size]) -> Value:
-    """``x`` repeated along axes of size 1 and new leading ones; -1 keeps an axis."""
-    if len(sizes) < x.rank:
-        raise UnsupportedError(f"a tensor of axes {x.dims} repeated to {len(sizes)} axes")
-    dims = (1,) * (len(sizes) - x.rank) + x.dims
-    batch = None if x.batch is None else x.batch.at(x.batch.axis + len(sizes) - x.rank)
-    target: list[int] = []
-    for dim, (size, old) in enumerate(zip(sizes, dims, strict=True)):
-        at_batch = batch is not None and batch.axis == dim
-        if at_batch or size.count == -1:
-            target.append(old)
-        elif batch is None and size.batched and size.count == 1 and old == 1:
-            batch = Batch(dim)  # a constant, once per sample
-            target.append(1)
-        elif size.batched:
-            raise UnsupportedError(
-                f"a constant of axes {dims} repeated to the number of samples", accepted="an axis of its own"
-            )
-        else:
-            target.append(size.count)
-    if target == list(dims):
-        return call.build.viewed(x, tuple(target), batch)
-    shape = tuple(
-        n for dim, n in enumerate(target) if not (batch is not None and batch.axis == dim and batch.merged == 1)
+def _like(name: str, other: str) -> Translation:
+    """The operand ``name`` with the axes of another."""
+    return Translation(
+        lambda call: shape.expand(call.build, call.tensor(name), call.build.sizes(call.tensor(other))), "Broadcast"
     )
-    return replace(call.build.emit(Broadcast(checked_elements(shape)), x), batch=batch)
-
-
-def _pixel_shuffle(call: Call) -> Result:
-    x, r = call.tensor().plain(), call.integer("upscale_factor")
-    channels, height, width = _image(x)
-    if r < 1 or channels % (r * r):
-        raise UnsupportedError(f"{channels} channels shuffled by {r}")
-    split = call.build.viewed(x, (1, channels // (r * r), r, r, height, width), x.batch, "split")
-    moved = call.build.permuted(split, (0, 1, 4, 2, 5, 3), "permute")
-    return call.build.viewed(moved, (1, channels // (r * r), height * r, width * r), x.batch)
-
-
-def _pixel_unshuffle(call: Call) -> Result:
-    x, r = call.tensor().plain(), call.integer("downscale_factor")
-    channels, height, width = _image(x)
-    if r < 1 or height % r or width % r:
-        raise UnsupportedError(f"an image of {height} by {width} shuffled by {r}")
-    split = call.build.viewed(x, (1, channels, height // r, r, width // r, r), x.batch, "split")
-    moved = call.build.permuted(split, (0, 1, 3, 5, 2, 4), "permute")
-    return call.build.viewed(moved, (1, channels * r * r, height // r, width // r), x.batch)
-
-
-def _channel_shuffle(call: Call) -> Result:
-    x, groups = call.tensor().plain(), call.integer("groups")
-    if groups < 1 or not x.shape or x.shape[0] % groups:
-        raise UnsupportedError(f"channels of a tensor of axes {x.dims} in {groups} groups")
-    split = call.build.viewed(x, (1, groups, x.shape[0] // groups, *x.shape[1:]), x.batch, "split")
-    moved = _swapped(call, split, 1, 2)
-    return call.build.viewed(moved, x.dims, x.batch)
-
-
-def _image(x: Value) -> Shape:
-    if len(x.shape) != 3:
-        raise UnsupportedError(f"a tensor of axes {x.dims}", accepted="batch, channels, height and width")
-    return x.shape
 
 
 def _sym_size(call: Call) -> Result:
     x = call.tensor(next(iter(call.node.arguments)))
-    return _sizes(call, x)[x.counted(call.integer("dim"))]
+    dim = x.counted(call.integer("dim"))
+    grows = x.batch is not None and dim == x.batch.axis and call.build.samples is None
+    return Size(x.sizes(call.build.counts[0])[dim], grows)
 
 
 def _size_arithmetic(call: Call) -> Result:
@@ -243,44 +98,41 @@ def _size_arithmetic(call: Call) -> Result:
     )
 
 
-SAMES = (
-    "contiguous",
-    "clone",
-    "detach",
-    "detach_",
-    "alias",
-    "lift_fresh_copy",
-    "lift_fresh",
-    "positive",
-    "view_copy",
-    "requires_grad_",
-    "resolve_conj",
-    "resolve_neg",
+_SAMES = (
+    *("contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy", "lift_fresh", "positive"),
+    *("requires_grad_", "resolve_conj", "resolve_neg"),
 )
-
 _IDENTITY = Translation(_dropout, "Identity")
-_VIEW = Translation(_view, "Reshape or Flatten")
-_PERMUTE = Translation(_transpose, "Permute")
+_BLOCKS = "Reshape and Permute"
 
 SHAPES: dict[str, Translation] = {
-    **{name: Translation(_same, "nothing") for name in SAMES},
+    **dict.fromkeys(_SAMES, Translation(_same, "nothing")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
-    **dict.fromkeys(("view", "reshape", "_unsafe_view", "_reshape_alias"), _VIEW),
-    **{name: Translation(_view_as, "Reshape") for name in ("view_as", "reshape_as")},
-    "flatten": Translation(_flatten, "Flatten or Reshape"),
-    "unflatten": Translation(_unflatten, "Reshape"),
+    **dict.fromkeys(
+        ("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"),
+        _viewed(lambda call, _: call.shapes(call.named("size", "shape")), "Reshape or Flatten"),
+    ),
+    **dict.fromkeys(
+        ("view_as", "reshape_as"), _viewed(lambda call, _: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
+    ),
+    "flatten": _viewed(_flattened, "Flatten or Reshape"),
+    "unflatten": _viewed(_unflattened, "Reshape"),
     "squeeze": Translation(_squeeze, "Reshape"),
-    "unsqueeze": Translation(_unsqueeze, "Reshape"),
+    "unsqueeze": operation(shape.unsqueeze, "Reshape", integers("dim")),
     "permute": Translation(_permute, "Permute"),
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), _PERMUTE),
-    **{name: Translation(_turned, "Permute") for name in ("t", "mT", "mH", "numpy_T", "adjoint")},
-    **{name: Translation(_movedim, "Permute") for name in ("movedim", "moveaxis")},
-    "expand": Translation(_expand, "Broadcast"),
-    "broadcast_to": Translation(_expand, "Broadcast"),
-    "expand_as": Translation(_expand_as, "Broadcast"),
-    "pixel_shuffle": Translation(_pixel_shuffle, "Reshape and Permute"),
-    "pixel_unshuffle": Translation(_pixel_unshuffle, "Reshape and Permute"),
-    "channel_shuffle": Translation(_channel_shuffle, "Reshape and Permute"),
+    **dict.fromkeys(("transpose", "swapdims"), operation(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
+    "swapaxes": operation(shape.swap, "Permute", integer("axis0"), integer("axis1")),
+    **dict.fromkeys(("t", "mT", "mH", "numpy_T", "adjoint"), Translation(_turned, "Permute")),
+    **dict.fromkeys(
+        ("movedim", "moveaxis"), operation(shape.move, "Permute", integers("source"), integers("destination"))
+    ),
+    **dict.fromkeys(("expand", "broadcast_to"), operation(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
+    "expand_as": _like("self", "other"),
+    "copy": _like("src", "self"),
+    "fill": _like("value", "self"),
+    "pixel_shuffle": operation(shape.depth_to_space, _BLOCKS, integer("upscale_factor")),
+    "pixel_unshuffle": operation(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
+    "channel_shuffle": operation(shape.channel_shuffle, _BLOCKS, integer("groups")),
     "sym_size": Translation(_sym_size, "nothing"),
     **{f"_operator.{name}": Translation(_size_arithmetic, "nothing") for name in ("mul", "add", "sub", "floordiv")},
 }

@@ -1,0 +1,80 @@
+"""ONNX operators whose operands are constants, as those are that compute sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, checked_elements
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.tensors import Array
+from bitsmith.frontends.onnx.values import Known
+
+
+def _constant(call: Call) -> Array:
+    attributes = call.attributes
+    if "value_int" in attributes or "value_ints" in attributes:
+        one = "value_int" in attributes
+        return np.array(attributes.integer("value_int") if one else attributes.integers("value_ints"), dtype=np.int64)
+    if "value_float" in attributes or "value_floats" in attributes:
+        one = "value_float" in attributes
+        return np.array(
+            attributes.number("value_float") if one else attributes.numbers("value_floats"), dtype=np.float32
+        )
+    found = attributes.tensor("value")
+    if found is None:
+        raise UnsupportedError("a constant of text, or a sparse one", accepted="dense numbers")
+    return found
+
+
+def _constant_of_shape(call: Call) -> Array:
+    found = call.attributes.tensor("value")
+    value = np.zeros(1, dtype=np.float32) if found is None else found
+    if value.size != 1:
+        raise ModelFileError(f"{value.size} numbers for each element", where=call.attributes.where, accepted="one")
+    return np.full(checked_elements(call.integers(0, "the shape") or ()), value.ravel()[0], dtype=value.dtype)
+
+
+def _range(call: Call) -> Array:
+    start, stop, step = (float(call.number(number, "a bound")) for number in range(3))
+    if step == 0.0 or not abs((stop - start) / step) < MAX_ELEMENTS:
+        raise UnsupportedError(f"a range from {start} to {stop} by {step}")
+    count = max(math.ceil((stop - start) / step), 0)
+    return (start + step * np.arange(count)).astype(call.array(0, "the start").dtype)
+
+
+def _non_zero(call: Call) -> Array:
+    return np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)
+
+
+def _product(call: Call) -> Array:
+    x, axes = call.array(0, "the operand"), call.listed("axes", 1, 18) or ()
+    keep = call.attributes.flag("keepdims", True)
+    if call.attributes.flag("noop_with_empty_axes") and not axes:
+        return x
+    return np.asarray(np.prod(x.astype(np.float64), axis=axes or None, keepdims=keep), dtype=x.dtype)
+
+
+def _known(compute: Callable[[Call], Array]) -> Translation:
+    """What is computed of constants only."""
+
+    def read(call: Call) -> Known:
+        try:
+            return Known((compute(call),))
+        except ValueError as error:
+            raise ModelFileError(f"constants that do not fit ({error})", where=call.attributes.where) from error
+
+    return Translation(read, "a constant")
+
+
+CONSTANTS: dict[str, Translation] = {
+    "Constant": _known(_constant),
+    "ConstantOfShape": _known(_constant_of_shape),
+    "Range": _known(_range),
+    "NonZero": _known(_non_zero),
+    "ReduceProd": _known(_product),
+}
+"""Operators by name."""

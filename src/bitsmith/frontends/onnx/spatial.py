@@ -1,0 +1,197 @@
+"""ONNX's convolutions, pooling, padding and resizing, whose channels come first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, MixedSamplesError, Value
+from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.ops import spatial
+from bitsmith.frontends.ops.spatial import Same, Taps
+from bitsmith.layers.conv import Axes
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
+from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
+from bitsmith.layers.shape import Reshape
+
+_SAME = {"SAME_UPPER": Same.AFTER, "SAME_LOWER": Same.BEFORE}
+_MODES = {"constant": PadMode.CONSTANT, "edge": PadMode.EDGE, "reflect": PadMode.REFLECT, "wrap": PadMode.WRAP}
+_LINEAR = Interpolation.LINEAR
+_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "linear": _LINEAR, "bilinear": _LINEAR}
+_COORDINATES = {mode.value: mode for mode in Coordinates}
+_NEAREST = {mode.value: mode for mode in NearestMode}
+
+
+def _along(inside: Callable[[Call, Value], Value]) -> Callable[[Call], Value]:
+    """``inside`` on an operand (samples, channels, positions...), with its channels last."""
+    return lambda call: spatial.along(call.build, call.batched(call.tensor(0), 0), lambda x: inside(call, x))
+
+
+def _per_axis(call: Call, key: str, rank: int, default: int = 1, least: int = 1) -> Axes:
+    values = call.attributes.integers(key) or (default,) * rank
+    if len(values) != rank or not all(least <= value < MAX_ELEMENTS for value in values):
+        raise call.attributes.wrong(key, f"{rank} integers from {least} on")
+    return values
+
+
+def _taps(call: Call, size: Axes) -> Taps:
+    """Windows with the padding that ``auto_pad`` chooses, or all beginnings and then all ends of ``pads``."""
+    rank, mode = len(size), call.attributes.text("auto_pad", "NOTSET")
+    if mode not in ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"):
+        raise call.attributes.wrong("auto_pad", "NOTSET, SAME_UPPER, SAME_LOWER, VALID")
+    pads = _per_axis(call, "pads", 2 * rank, 0, least=0)
+    explicit = tuple(zip(pads[:rank], pads[rank:], strict=True))
+    padding: Pairs | Same = explicit if mode == "NOTSET" else _SAME.get(mode, ((0, 0),) * rank)
+    return Taps(size, _per_axis(call, "strides", rank), _per_axis(call, "dilations", rank), padding)
+
+
+def _trained(call: Call, *, transposed: bool = False) -> tuple[Floats, Floats | None, Taps, int]:
+    """The kernel, the bias if there is one, the windows, and the number of groups."""
+    groups = call.attributes.integer("group", 1)
+    kernel = spatial.kernel_of(call.weights(1, "the kernel"), groups, transposed=transposed)
+    size = kernel.shape[:-2]
+    if (call.attributes.integers("kernel_shape") or size) != size:
+        raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
+    bias = None if call.operand(2) is None else call.weights(2, "the bias")
+    return kernel, bias, _taps(call, size), groups
+
+
+def _conv(call: Call, x: Value) -> Value:
+    return spatial.convolution(call.build, x, *_trained(call))
+
+
+def _conv_transpose(call: Call, x: Value) -> Value:
+    kernel, bias, taps, groups = _trained(call, transposed=True)
+    rank, wanted = len(taps.size), call.attributes.integers("output_shape")
+    extra = _per_axis(call, "output_padding", rank, 0, least=0)
+    if wanted:
+        wanted = wanted[2:] if len(wanted) == rank + 2 else wanted
+        if len(wanted) != rank:
+            raise call.attributes.wrong("output_shape", f"{rank} sizes")
+        taps = replace(taps, padding=Same.AFTER if taps.padding is Same.AFTER else Same.BEFORE)
+    return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra, wanted)
+
+
+def _windows(call: Call, x: Value) -> Taps:
+    call.attributes.ignore("storage_order")  # of the indices
+    taps = _taps(call, _per_axis(call, "kernel_shape", len(x.item) - 1, 0))
+    ceil_mode, counts = (call.attributes.flag(key, False) for key in ("ceil_mode", "count_include_pad"))
+    return replace(taps, ceil_mode=ceil_mode, padding_counts=counts)
+
+
+def _global(layer: Layer) -> Translation:
+    return Translation(_along(lambda call, x: call.build.each(layer, x)), layer.kind)
+
+
+def _axes(x: Value, listed: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The axes from 0 on; all if none are listed."""
+    return tuple(range(x.rank)) if listed is None else tuple(x.counted(axis) for axis in listed)
+
+
+def _pad(call: Call) -> Value:
+    x, mode = call.tensor(0), call.attributes.text("mode", "constant")
+    if mode not in _MODES:
+        raise call.attributes.wrong("mode", ", ".join(_MODES))
+    pads, axes = call.listed("pads", 1, since=11) or (), _axes(x, call.integers(3, "the axes"))
+    if len(pads) != 2 * len(axes) or len(set(axes)) != len(axes) or any(abs(n) > MAX_ELEMENTS for n in pads):
+        raise ModelFileError(f"padding {pads[:16]} of {x.rank} axes", where=call.attributes.where)
+    known = call.known(2, "the value") if call.opset >= 11 else None
+    value = call.attributes.number("value", 0.0) if known is None else float([*known.array().ravel(), 0.0][0])
+    pairs = dict(zip(axes, zip(pads[: len(axes)], pads[len(axes) :], strict=True), strict=True))
+    return spatial.pad(call.build, x, pairs, _MODES[mode], value)
+
+
+def _resize(call: Call) -> Value:
+    x, attributes = call.tensor(0), call.attributes
+    mode, old_rule = attributes.text("mode", "nearest"), call.opset < 11 or call.node.operator == "Upsample"
+    if mode not in _INTERPOLATIONS:
+        raise UnsupportedError(f"the interpolation {shown(mode)}", accepted="nearest, linear")
+    policy = attributes.text("keep_aspect_ratio_policy", "stretch")
+    if attributes.flag("antialias", False) or attributes.flag("exclude_outside", False) or policy != "stretch":
+        raise UnsupportedError("antialiasing, excluded edges, or a kept aspect ratio", accepted="plain resizing")
+    coordinates, nearest = (Coordinates.ASYMMETRIC, NearestMode.FLOOR) if old_rule else _places(call)
+    axes = _axes(x, attributes.given_integers("axes"))
+    sizes = None if old_rule else call.known(3, "the sizes")
+    if sizes is None or sizes.at[0].size == 0:
+        target, scales = _scaled(call, x, axes, 1 if old_rule else 2)
+    else:
+        target, scales = _resized(call, x, axes, [tuple(map(int, array.ravel())) for array in sizes.at]), ()
+    if target == x.shape:  # which runtimes copy, whatever the scales
+        scales = ()
+    layer = Resize(target, _INTERPOLATIONS[mode], coordinates, nearest, scales)
+    if old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True)):
+        raise UnsupportedError(
+            "shrinking by the nearest element before operator set 11, which runtimes do differently",
+            accepted="growing",
+            remedy="export the model with operator set 11 or later",
+        )
+    if x.batch == Batch(0) and len(target) > 1 and target[0] == x.shape[0]:
+        return call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:]))
+    y = call.build.emit(Reshape((*x.shape, 1)), x, suffix="axes")
+    return call.build.emit(Reshape(target), call.build.emit(layer, y), suffix="shape", kind=x.kind)
+
+
+def _places(call: Call) -> tuple[Coordinates, NearestMode]:
+    """Where elements lie, and which is the nearest."""
+    named = call.attributes.text("coordinate_transformation_mode", "half_pixel")
+    rounding = call.attributes.text("nearest_mode", "round_prefer_floor")
+    call.attributes.ignore("cubic_coeff_a", "extrapolation_value")
+    if (named, rounding) == ("tf_half_pixel_for_nn", "floor"):  # which is floor((i + 1/2) / scale)
+        named, rounding = "half_pixel", "round_prefer_ceil"
+    if named not in _COORDINATES or rounding not in _NEAREST:
+        raise UnsupportedError(
+            f"coordinates {shown(named)}, rounded by {shown(rounding)}",
+            accepted=f"{', '.join(_COORDINATES)}; {', '.join(_NEAREST)}",
+        )
+    return _COORDINATES[named], _NEAREST[rounding]
+
+
+def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
+    """The sample's shape if the ``axes`` have ``new`` lengths, perhaps others for each number of samples."""
+    found = set()
+    for k, samples in enumerate(call.samples.sizes):
+        shape, sizes = list(x.shape), new[k if len(new) > 1 else 0]
+        if len(sizes) != len(axes) or not all(1 <= size <= MAX_ELEMENTS for size in sizes):
+            raise ModelFileError(f"sizes {sizes[:8]} for {len(axes)} axes", where=call.attributes.where)
+        for axis, size in zip(axes, sizes, strict=True):
+            if size != x.sizes(samples)[axis]:
+                shape[x.axis(axis)] = size
+        found.add(tuple(shape))
+    if len(found) > 1:
+        raise MixedSamplesError("resizes by the number of samples")
+    return found.pop()
+
+
+def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[Fraction, ...]]:
+    """The sample's shape and scales; lengths are computed in single precision."""
+    known = None if "scales" in call.attributes else call.known(number, "the scales")
+    factors = call.attributes.numbers("scales") if known is None else known.array().astype(np.float64).ravel()
+    if factors is None or len(factors) != len(axes):
+        raise UnsupportedError("neither sizes nor scales for all axes")
+    along = [1.0] * len(x.shape)
+    for axis, factor in zip(axes, factors, strict=True):
+        if factor != 1.0:
+            along[x.axis(axis)] = factor
+    return spatial.scaled(x.shape, np.asarray(along, np.float32))
+
+
+SPATIAL: dict[str, Translation] = {
+    "Conv": Translation(_along(_conv), "Conv"),
+    "ConvTranspose": Translation(_along(_conv_transpose), "ConvTranspose"),
+    "MaxPool": Translation(_along(lambda call, x: spatial.max_pool(call.build, x, _windows(call, x))), "MaxPool"),
+    "AveragePool": Translation(
+        _along(lambda call, x: spatial.average_pool(call.build, x, _windows(call, x))), "AveragePool"
+    ),
+    "GlobalMaxPool": _global(GlobalMaxPool(keepdims=True)),
+    "GlobalAveragePool": _global(GlobalAveragePool(keepdims=True)),
+    "Pad": Translation(_pad, "Pad, Crop"),
+    "Resize": Translation(_resize, "Resize"),
+    "Upsample": Translation(_resize, "Resize"),
+}
+"""Operators by name."""

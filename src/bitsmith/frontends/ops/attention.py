@@ -1,0 +1,118 @@
+"""Attention: scores of queries and keys, their softmax, and the values that it weighs.
+
+A. Vaswani et al., "Attention Is All You Need", NIPS 2017, section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.ops.activations import softmax
+from bitsmith.frontends.ops.arithmetic import add
+from bitsmith.frontends.ops.contraction import einsum
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.merge import Add
+from bitsmith.layers.shape import Gather
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Which keys a query sees: from ``before`` places before its own to ``after`` places after it, None for all of them.
+
+    Of a ``given`` tensor, truth values leave keys out and numbers are added to the scores.
+    """
+
+    before: int | None = None
+    after: int | None = None
+    given: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """The weighed values, the weights, and the products of queries and keys."""
+
+    result: Value
+    weights: Value
+    products: Value
+
+
+def attention(
+    build: Builder,
+    query: Value,
+    key: Value,
+    value: Value,
+    mask: Mask,
+    *,
+    scale: float | None = None,
+    cap: float = 0.0,
+    heads_last: bool = False,
+    suffix: str = "",
+) -> Attended:
+    """Attention of operands (..., places, channels), or (..., places, heads, channels) with ``heads_last``.
+
+    Without a ``scale`` the products are divided by the root of the number of channels. ``cap`` bounds the scores, unless it is 0.
+    """
+    scores, weighed = "...id,...jd->...ij", "...ij,...jd->...id"
+    if heads_last:
+        scores, weighed = "...ihd,...jhd->...hij", "...hij,...jhd->...ihd"
+    scale = 1.0 / math.sqrt(query.dims[-1]) if scale is None else scale
+    products = einsum(build.within("scores"), scores, (query, key), scale)
+    weights = attention_weights(build, _capped(build, products, cap), mask)
+    return Attended(einsum(build.within(suffix), weighed, (weights, value)), weights, products)
+
+
+def attention_weights(build: Builder, scores: Value, mask: Mask) -> Value:
+    """The softmax of scores (..., queries, keys)."""
+    kept, given = [], mask.given
+    if mask.before is not None or mask.after is not None:
+        queries, keys = scores.dims[-2:]
+        ahead = np.arange(keys) - np.arange(queries)[:, None]
+        least, most = (-queries if mask.before is None else -mask.before), (keys if mask.after is None else mask.after)
+        kept.append(constant(as_weights((ahead >= least) & (ahead <= most)), kind=Kind.BOOL))
+    if given is not None and given.kind is Kind.BOOL:
+        kept.append(given)
+    elif given is not None and (given.constant is None or bool(np.any(given.constant))):
+        scores = add(build.within("masked"), scores, given)
+    return softmax(build.within("softmax"), scores, -1, *kept)
+
+
+def _capped(build: Builder, scores: Value, cap: float) -> Value:
+    """Scores that tanh bends to -cap..cap."""
+    if cap <= 0.0:
+        return scores
+    bent = build.emit(Activation("tanh"), build.affine(scores, constant(1.0 / cap), ZERO, "scaled"), suffix="tanh")
+    return build.affine(bent, constant(cap), ZERO, "capped")
+
+
+def additive_scores(build: Builder, query: Value, key: Value, scale: float, factors: Floats) -> Value:
+    """``sum(factors * tanh(scale * (query + key)))`` over the channels, for each pair of places.
+
+    D. Bahdanau et al., "Neural Machine Translation by Jointly Learning to Align and Translate", ICLR 2015.
+    """
+    *ahead, places, channels = query.dims
+    rows = build.viewed(query, (*ahead, places, 1, channels), query.batch, "query")
+    columns = build.viewed(key, (*key.dims[:-2], 1, *key.dims[-2:]), key.batch, "key")
+    total = build.joined(Add(), rows, columns, suffix="sum")
+    if scale != 1.0:
+        total = build.affine(total, constant(scale), ZERO, "scaled")
+    bent = build.emit(Activation("tanh"), total, suffix="tanh")
+    return einsum(build.within("scores"), "...ijc,c->...ij", (bent, constant(factors)))
+
+
+def repeated_heads(build: Builder, x: Value, heads: int, dim: int, suffix: str) -> Value:
+    """``x`` with each of its heads, which lie along ``dim``, so often in a row that there are ``heads``."""
+    axis = x.axis(dim)
+    own = x.shape[axis]
+    if own == heads:
+        return x
+    if heads % own:
+        raise UnsupportedError(f"{own} heads of keys for {heads} of queries", accepted="numbers that divide")
+    places = tuple(head // (heads // own) for head in range(heads))
+    return build.emit(Gather(places, axis), x, suffix=suffix)

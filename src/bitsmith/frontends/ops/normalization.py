@@ -1,0 +1,96 @@
+"""Normalizations: by trained statistics, and by those of each sample over axes, within groups of channels or around a channel.
+
+Axes are the model's; scales (gamma) and offsets (beta) are constants.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops.arithmetic import clip, divide, multiply
+from bitsmith.frontends.ops.contraction import contracted
+from bitsmith.frontends.ops.reduction import REDUCERS
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.power import Power
+from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+
+_LEAST = 1e-12
+"""A norm that is nothing beside the least step of fixed-point numbers."""
+
+
+def batch(
+    build: Builder, x: Value, dim: int, mean: Floats, variance: Floats, gamma: Floats, beta: Floats, epsilon: float
+) -> Value:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` with trained numbers for each index of an axis.
+
+    S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2.
+    """
+    axis, shapes = x.axis(dim), [values.shape for values in (mean, variance, gamma, beta)]
+    if set(shapes) != {(x.shape[axis],)}:
+        raise UnsupportedError(f"parameters of shapes {shapes}", accepted=f"one number for each of {x.shape[axis]}")
+    if not bool(np.all(variance + epsilon > 0.0)):
+        raise UnsupportedError("a variance plus epsilon that is not positive", accepted="positive ones")
+    scale = gamma / np.sqrt(variance + epsilon)
+    return build.emit(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis), x)
+
+
+def over_axes(
+    build: Builder, x: Value, dims: Sequence[int], gamma: Floats, beta: Floats, epsilon: float, *, centered: bool = True
+) -> Value:
+    """Layer normalization over ``dims``; without ``centered`` the mean is not subtracted, and beta does not count."""
+    axes = tuple(x.axis(dim) for dim in dims)
+    beta = beta if centered else as_weights(0.0)
+    return build.emit(LayerNormalization(axes, gamma, beta, _checked(epsilon), centered), x)
+
+
+def root_mean_square(build: Builder, x: Value, dims: Sequence[int], gamma: Floats, epsilon: float) -> Value:
+    """``x / sqrt(mean(x**2) + epsilon) * gamma``, the mean over ``dims``."""
+    return build.emit(RMSNormalization(tuple(x.axis(dim) for dim in dims), gamma, _checked(epsilon)), x)
+
+
+def groups(build: Builder, x: Value, number: int, dim: int, gamma: Floats, beta: Floats, epsilon: float) -> Value:
+    """Layer normalization within each of ``number`` equal groups along an axis; the samples are along the first one."""
+    axis = x.axis(dim) - (len(x.shape) - len(x.item))
+    return build.each(GroupNormalization(number, axis, gamma, beta, _checked(epsilon)), x)
+
+
+def unit(build: Builder, x: Value, dims: Sequence[int], order: int = 2, epsilon: float = _LEAST) -> Value:
+    """``x`` over its norm along ``dims``, which counts as at least epsilon."""
+    if order == 1:
+        total = REDUCERS["l1"].of(build.within("norm"), x, dims, keepdims=True)
+        return divide(build, x, clip(build.within("bounded_norm"), total, epsilon) if epsilon > _LEAST else total)
+    if order != 2:
+        raise UnsupportedError(f"vectors of length 1 in the norm {order}", accepted="order 1, order 2")
+    return build.emit(UnitNormalization(tuple(x.axis(dim) for dim in dims), _checked(epsilon)), x)
+
+
+def around(build: Builder, x: Value, dim: int, size: int, alpha: float, beta: float, bias: float) -> Value:
+    """``x / (bias + alpha / size * s) ** beta``, where ``s`` sums the squares of ``size`` neighbors along an axis.
+
+    A. Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NeurIPS 2012, section 3.3.
+    """
+    if size < 1 or alpha < 0.0 or bias <= 0.0 or x.rank > len(string.ascii_lowercase):
+        raise UnsupportedError(f"a sum over {size} channels, alpha {alpha:g}, bias {bias:g}", accepted="positive ones")
+    places = np.arange(x.shape[x.axis(dim)])
+    far = places[:, None] - places
+    near = constant(as_weights((far >= -((size - 1) // 2)) & (far <= size // 2)))
+    term = string.ascii_lowercase[: x.rank]
+    label = term[x.counted(dim)]
+    squares = build.emit(Power(2.0), x, suffix="squares")
+    sums = contracted(build.within("sums"), (term, f"{label}Z"), term.replace(label, "Z"), (squares, near))
+    spread = build.affine(sums, constant(alpha / size), constant(bias), "spread")
+    return multiply(build, x, build.emit(Power(-beta), spread, suffix="scale"))
+
+
+def _checked(epsilon: float) -> float:
+    if not 0.0 <= epsilon < math.inf:
+        raise UnsupportedError(f"epsilon is {epsilon:g}", accepted="a number from 0 up")
+    return epsilon

@@ -1,0 +1,100 @@
+"""Recurrent layers: cells from the weights of frameworks, their initial states, and what they give.
+
+A cell gives, by number, the hidden states after all steps (0), the last one (1), and the last state of an LSTM's cell (2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Batch, Value
+from bitsmith.frontends.ops.selection import select, stack
+from bitsmith.frontends.ops.shape import unsqueeze
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
+
+Kind: TypeAlias = type[SimpleRNN | LSTM | GRU]
+
+DIRECTIONS = ("forward", "backward")
+RESULTS = ("steps", "state", "cell_state")
+"""Suffixes of results beside the one with the operator's name."""
+
+MAX_CELLS = 64
+"""Most cells of one operator."""
+
+
+def cell(
+    kind: Kind,
+    weights: Sequence[Floats],
+    activation: Layer = TANH,
+    recurrent_activation: Layer = SIGMOID,
+    *,
+    reset_after: bool = True,
+    return_state: bool = False,
+) -> Recurrent:
+    """A cell from its kernel, its recurrent kernel, and one bias or two, gate by gate as our layers have them."""
+    bias, recurrent_bias = [*weights[2:], None, None][:2]
+    layer = kind(weights[0], weights[1], bias, recurrent_bias, activation)
+    if isinstance(layer, GRU):
+        return replace(layer, recurrent_activation=recurrent_activation, reset_after=reset_after)
+    if isinstance(layer, LSTM):
+        return replace(layer, recurrent_activation=recurrent_activation, return_state=return_state)
+    return layer
+
+
+def columns(values: Floats, order: Sequence[int]) -> Floats:
+    """Weights whose rows are gates as ours, whose columns are; ``order`` has the numbers of our gates among the rows'."""
+    if not values.ndim or len(values) % len(order):
+        raise UnsupportedError(f"recurrent weights of shape {values.shape}", accepted=f"{len(order)} gates")
+    gates = np.split(values, len(order))
+    return as_weights(np.concatenate([gates[gate] for gate in order]).T)
+
+
+def backwards(layer: Recurrent) -> Recurrent:
+    """A cell from the last step on, with its hidden states in the order of the operand's steps."""
+    return replace(layer, go_backwards=True, reversed_result=True)
+
+
+def run(build: Builder, layer: Recurrent, x: Value, states: Sequence[Value], result: int) -> Value:
+    """A result of a cell on a sequence, from initial states; none stand for zeros."""
+    if result == 0:
+        return build.emit(replace(layer, return_sequences=True), x, *states)
+    layer = replace(layer, return_sequences=False, reversed_result=False)
+    layer = replace(layer, of_cell=True) if result == 2 and isinstance(layer, LSTM) else layer
+    return replace(build.emit(layer, x, *states), batch=Batch(0))
+
+
+def given_states(build: Builder, states: Sequence[Value], batch: Batch, count: int, units: int) -> tuple[Value, ...]:
+    """The initial states of ``count`` cells, as each sample has them; none stand for zeros."""
+    if all(state.constant is not None and not bool(np.any(state.constant)) for state in states):
+        return ()
+    found = []
+    for state in states:
+        state = build.per_sample(state, batch)
+        if state.batch is None and state.shape[batch.axis : batch.axis + 1] == (1,):
+            state = build.viewed(state, state.dims, batch, "sample")
+        if state.batch != batch or state.shape != (count, units):
+            raise UnsupportedError(
+                f"initial states of axes {state.dims}", accepted=f"{count} of {units} units, for each sample"
+            )
+        found.append(state)
+    return tuple(found)
+
+
+def states_of(build: Builder, states: Sequence[Value], number: int) -> tuple[Value, ...]:
+    """The initial states of one cell."""
+    return tuple(
+        select(build.within(f"initial{k or ''}"), state, 1 if state.batch == Batch(0) else 0, number)
+        for k, state in enumerate(states)
+    )
+
+
+def together(build: Builder, values: Sequence[Value], dim: int, one: str = "") -> Value:
+    """What several cells give, along a new axis; ``one`` is the suffix of the result if there is one only."""
+    return unsqueeze(build.within(one), values[0], (dim,)) if len(values) == 1 else stack(build, values, dim)

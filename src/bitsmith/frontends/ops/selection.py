@@ -1,0 +1,300 @@
+"""Elements that are picked, repeated, parted and joined; running sums, and elements at constant places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
+from bitsmith.frontends.ops.arithmetic import common_kind
+from bitsmith.frontends.ops.shape import expand, unsqueeze
+from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.merge import Concatenate, Multiply
+from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
+
+Indices: TypeAlias = npt.NDArray[np.generic]
+Places: TypeAlias = npt.NDArray[np.int64]
+
+MAX_INDICES = 1 << 20
+"""Most elements that are picked one by one."""
+
+MAX_RESULTS = 1024
+"""Most parts of one tensor."""
+
+
+def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = "") -> Value:
+    """The elements ``picked`` of some axes, all of the others."""
+    ranges = [range(size) for size in x.shape]
+    for dim, taken in picked.items():
+        ranges[x.axis(dim)] = taken
+    if x.constant is not None:
+        return replace(x, node=x.constant[np.ix_(*ranges)], shape=tuple(map(len, ranges)))
+    if not all(ranges):
+        raise UnsupportedError("a slice without elements", accepted="one or more")
+    if all(taken == range(size) for taken, size in zip(ranges, x.shape, strict=True)):
+        return x
+    starts, stops, steps = zip(*((taken.start, taken.stop, taken.step) for taken in ranges), strict=True)
+    return build.emit(Slice(starts, stops, steps), x, suffix=suffix, kind=x.kind)
+
+
+def select(build: Builder, x: Value, dim: int, index: int) -> Value:
+    """The elements at ``index`` of an axis, which disappears."""
+    axis, dim = x.axis(dim), x.counted(dim)
+    (index,) = _counted(np.array([index]), x.shape[axis]).tolist()
+    batch = None if x.batch is None else x.batch.at(x.batch.axis - int(dim < x.batch.axis))
+    stacked = build.stacked(x, axis, index)
+    if stacked is not None and stacked.batch is not None:
+        return replace(stacked, batch=batch)
+    one = part(build, x, {dim: range(index, index + 1)}, "slice")
+    return build.viewed(one, (*x.dims[:dim], *x.dims[dim + 1 :]), batch)
+
+
+def take(build: Builder, x: Value, dim: int, indices: Indices) -> Value:
+    """The elements at constant indices of an axis, whose place the indices' axes take."""
+    axis, dim = x.axis(dim), x.counted(dim)
+    if indices.ndim == 0:
+        return select(build, x, dim, int(indices))
+    found = _counted(indices, x.shape[axis])
+    if found.size == 1:
+        y = part(build, x, {dim: range(found.item(), found.item() + 1)}, "elements" if found.ndim > 1 else "")
+    else:
+        y = _gathered(build, x, dim, found.ravel(), "elements" if found.ndim > 1 else "")
+    behind = x.batch is not None and dim < x.batch.axis
+    batch = x.batch.at(x.batch.axis + found.ndim - 1) if x.batch is not None and behind else x.batch
+    return build.viewed(y, (*x.dims[:dim], *found.shape, *x.dims[dim + 1 :]), batch)
+
+
+def _counted(indices: Indices, size: int) -> Places:
+    """Indices of an axis, counted from the front."""
+    found = indices.astype(np.int64)
+    if found.size > MAX_INDICES:
+        raise UnsupportedError(f"{found.size} indices", accepted=f"at most {MAX_INDICES}")
+    if not found.size or bool(np.any((found != indices) | (found < -size) | (found >= size))):
+        raise UnsupportedError(
+            f"indices {indices.ravel()[:8].tolist()} of an axis of {size} elements", accepted=f"integers below {size}"
+        )
+    return np.where(found < 0, found + size, found)
+
+
+def _gathered(build: Builder, x: Value, dim: int, indices: Places, suffix: str = "") -> Value:
+    """The elements at ``indices`` of an axis."""
+    return build.emit(Gather(tuple(indices.tolist()), x.axis(dim)), x, suffix=suffix, kind=x.kind)
+
+
+def _each(build: Builder, x: Value, moves: Sequence[tuple[int, Places]]) -> Value:
+    """The elements at the indices of one axis after the other; the last has the operator's name."""
+    for number, (dim, indices) in enumerate(moves):
+        x = _gathered(build, x, dim, indices, f"axis{dim}" if number < len(moves) - 1 else "")
+    return x
+
+
+def repeat(build: Builder, x: Value, dim: int, counts: Sequence[int]) -> Value:
+    """Each element of an axis as often as ``counts`` says: one number for all, or one for each."""
+    axis = x.axis(dim)
+    size = x.shape[axis]
+    if len(counts) not in (1, size) or min(counts) < 0:
+        raise UnsupportedError(f"{len(counts)} repetitions of {size} elements", accepted="one number, or one for each")
+    checked_elements((sum(counts) * (size if len(counts) == 1 else 1), *x.shape[:axis], *x.shape[axis + 1 :]))
+    return _gathered(build, x, dim, np.repeat(np.arange(size), counts))
+
+
+def tile(build: Builder, x: Value, repeats: Sequence[int]) -> Value:
+    """``x`` as often as ``repeats`` says along its last axes, and along new ones in front."""
+    x = unsqueeze(build, x, range(len(repeats) - x.rank))
+    counts = {dim: count for dim, count in enumerate(repeats, x.rank - len(repeats)) if count != 1}
+    if min(counts.values(), default=1) < 1:
+        raise UnsupportedError(f"{tuple(repeats)} repetitions", accepted="positive integers")
+    checked_elements((math.prod(counts.values()), *x.shape))
+    return _each(build, x, [(dim, np.tile(np.arange(x.shape[x.axis(dim)]), count)) for dim, count in counts.items()])
+
+
+def roll(build: Builder, x: Value, shifts: Sequence[int], dims: Sequence[int]) -> Value:
+    """``x`` moved around along axes; one shift may be that of all of them."""
+    if not dims or len(shifts) not in (1, len(dims)):
+        raise UnsupportedError("roll without an axis", accepted="one shift per axis")
+    sizes = [x.shape[x.axis(dim)] for dim in dims]
+    shifts = tuple(shifts) * (len(dims) // len(shifts))
+    moves = [(np.arange(size) - shift % size) % size for size, shift in zip(sizes, shifts, strict=True)]
+    return _each(build, x, [*zip(map(x.counted, dims), moves, strict=True)])
+
+
+def flip(build: Builder, x: Value, dims: Sequence[int], suffix: str = "") -> Value:
+    """``x`` with axes turned around."""
+    return part(build, x, {dim: range(x.shape[x.axis(dim)])[::-1] for dim in dims}, suffix)
+
+
+def split(
+    build: Builder, x: Value, dim: int, lengths: Sequence[int], name: Callable[[int], str] = "part{}".format
+) -> tuple[Value, ...]:
+    """Parts of an axis; ``name`` gives their suffixes."""
+    size = x.shape[x.axis(dim)]
+    if sum(lengths) != size or min(lengths, default=0) < 1:
+        raise UnsupportedError(f"parts of {list(lengths)[:16]} elements of {size}", accepted="lengths that add up")
+    _limited(build, len(lengths))
+    ends = zip(lengths, accumulate(lengths), strict=True)
+    return tuple(part(build, x, {dim: range(end - n, end)}, name(k)) for k, (n, end) in enumerate(ends))
+
+
+def unbind(build: Builder, x: Value, dim: int, name: Callable[[int], str] = "part{}".format) -> tuple[Value, ...]:
+    """The elements of an axis, which disappears, one after the other."""
+    count = _limited(build, x.shape[x.axis(dim)])
+    return tuple(select(build.within(name(k)), x, dim, k) for k in range(count))
+
+
+def _limited(build: Builder, count: int) -> int:
+    if count > MAX_RESULTS:
+        raise ModelFileError(f"{count} parts of a tensor", where=build.where, accepted=f"at most {MAX_RESULTS}")
+    return count
+
+
+def _alike(build: Builder, values: Sequence[Value]) -> list[Value]:
+    """The values with their batch at one axis, constants as each sample has them."""
+    if not values or len({value.rank for value in values}) > 1:
+        raise UnsupportedError(f"tensors of axes {[value.dims for value in values]}", accepted="as many axes each")
+    values = build.aligned(*values)
+    batch = next((value.batch for value in values if value.batch is not None), None)
+    return [replace(value, batch=batch) for value in values]
+
+
+def concatenate(build: Builder, values: Sequence[Value], dim: int) -> Value:
+    """The values one after the other along an axis."""
+    values = _alike(build, values)
+    layer = Concatenate(values[0].axis(dim))
+    return values[0] if len(values) == 1 else build.emit(layer, *values, kind=common_kind(*values))
+
+
+def stack(build: Builder, values: Sequence[Value], dim: int) -> Value:
+    """The values one after the other along a new axis."""
+    values = _alike(build, values)
+    dim, batch = values[0].counted(dim, new=True), values[0].batch
+    axis, moved = dim, None
+    if batch is not None:
+        moved = batch.at(batch.axis + int(dim <= batch.axis))
+        axis -= int(batch.merged == 1 and dim > batch.axis)
+    return replace(build.emit(Stack(axis), *values, kind=common_kind(*values)), batch=moved)
+
+
+def lower_triangle(build: Builder, x: Value, diagonal: int) -> Value:
+    """``x``, with 0 above a diagonal of its last two axes."""
+    return _kept(build, x, np.tril, diagonal)
+
+
+def upper_triangle(build: Builder, x: Value, diagonal: int) -> Value:
+    """``x``, with 0 below a diagonal of its last two axes."""
+    return _kept(build, x, np.triu, diagonal)
+
+
+def _kept(build: Builder, x: Value, keep: Callable[[Floats, int], Floats], diagonal: int) -> Value:
+    shape = (x.shape[x.axis(-2)], x.shape[x.axis(-1)])
+    kept = keep(np.ones(shape), max(min(diagonal, max(shape)), -max(shape)))
+    if x.constant is None:
+        return build.emit(Multiply(), x, constant(kept), kind=x.kind)
+    return replace(x, node=np.where(kept != 0.0, x.constant, 0.0))
+
+
+def _numbered(shape: Shape, key: Iterable[slice | Places]) -> Places:
+    """The numbers of the elements that ``key`` picks of a sample of ``shape``, in row-major order."""
+    key = tuple(key)
+    try:
+        found = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)[key]
+    except (IndexError, ValueError) as error:
+        raise UnsupportedError(f"places that a tensor of shape {shape} does not have: {error}") from error
+    if not found.size:
+        raise UnsupportedError("places without elements", accepted="one or more")
+    return found
+
+
+def _rows_at(build: Builder, x: Value, places: Places, count: int, batch: Batch | None) -> Value:
+    """The rows at ``places`` of the first ``count`` axes of a sample taken as one; the result has ``batch``."""
+    y = _gathered(build, replace(_rows(build, x, count), batch=None), 0, places.ravel(), "elements")
+    return replace(build.emit(Reshape((*places.shape, *x.shape[count:])), y, kind=x.kind), batch=batch)
+
+
+def _with_rows(build: Builder, x: Value, places: Places, count: int, new: Value) -> Value:
+    """``x`` with the rows ``new`` at ``places`` of the first ``count`` axes of a sample taken as one."""
+    if new.shape != (*places.shape, *x.shape[count:]):
+        raise UnsupportedError(f"updates of shape {new.shape} at {places.shape} places")
+    rows, added = _rows(build, x, count), _rows(build, new, places.ndim)
+    source = np.arange(rows.shape[0])
+    source[places.ravel()] = rows.shape[0] + np.arange(places.size)
+    both = replace(build.emit(Concatenate(0), rows, added, suffix="both", kind=x.kind), batch=None)
+    y = build.emit(Reshape(x.shape), _gathered(build, both, 0, source, "elements"), kind=x.kind)
+    return replace(y, batch=x.batch)
+
+
+def _rows(build: Builder, x: Value, count: int) -> Value:
+    """A sample with its first ``count`` axes as one."""
+    if x.is_merged:
+        raise MixedSamplesError("works on a tensor whose batch axis is merged with others")
+    return build.emit(Reshape((math.prod(x.shape[:count]), *x.shape[count:])), x, suffix="row", kind=x.kind)
+
+
+def _along(x: Value, dim: int, indices: Value) -> Places:
+    """The numbers of the elements at ``indices`` of an axis, which stay where they are along the others."""
+    found, axis = indices.constant, x.axis(dim)
+    if found is None:
+        raise UnsupportedError("places that are computed from an input", accepted="constant ones")
+    if found.ndim != len(x.shape):
+        raise UnsupportedError(f"indices of shape {found.shape} in a tensor of shape {x.shape}")
+    grid = np.ogrid[tuple(slice(size) for size in found.shape)]
+    return _numbered(x.shape, (_counted(found, size) if k == axis else grid[k] for k, size in enumerate(x.shape)))
+
+
+def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value:
+    """The elements at constant ``indices`` of an axis, one for each place of the result."""
+    x, indices = _alike(build, (x, indices))
+    return _rows_at(build, x, _along(x, dim, indices), len(x.shape), x.batch)
+
+
+def scatter_elements(build: Builder, x: Value, dim: int, indices: Value, new: Value) -> Value:
+    """``x`` with the elements of ``new`` at constant ``indices`` of an axis."""
+    x, indices, new = _alike(build, (x, indices, new))
+    return _with_rows(build, x, _along(x, dim, indices), len(x.shape), new)
+
+
+def _at(x: Value, dim: int, indices: Sequence[Indices]) -> tuple[Places, int, Batch | None]:
+    """Places that constant indices of the axes from ``dim`` on mean, the number of axes up to these, and the result's batch."""
+    axes = [x.axis(axis) for axis in range(dim, dim + len(indices))]
+    if not axes:
+        raise UnsupportedError("places of no axis", accepted="an index for one axis or more")
+    try:
+        found = [np.asarray(one, dtype=np.int64) for one in np.broadcast_arrays(*indices)]
+    except ValueError as error:
+        raise UnsupportedError(f"indices of shapes {[one.shape for one in indices]}") from error
+    places = _numbered(x.shape[: axes[-1] + 1], (*(slice(None),) * axes[0], *found))
+    if x.batch is None or x.batch.axis < dim:
+        return places, axes[-1] + 1, x.batch
+    return places, axes[-1] + 1, x.batch.at(x.batch.axis - len(indices) + found[0].ndim)
+
+
+def index(build: Builder, x: Value, dim: int, indices: Sequence[Indices]) -> Value:
+    """The elements at constant indices, which broadcast, of as many axes from ``dim`` on, whose place the indices' axes take."""
+    if len(indices) == 1:
+        return take(build, x, dim, indices[0])
+    return _rows_at(build, x, *_at(x, dim, indices))
+
+
+def with_index(build: Builder, x: Value, dim: int, indices: Sequence[Indices], new: Value) -> Value:
+    """``x`` with the elements of ``new``, which broadcasts, at constant indices of as many axes from ``dim`` on."""
+    if x.batch is None and new.batch is not None:
+        x = build.per_sample(x, new.batch)
+    places, count, batch = _at(x, dim, indices)
+    like = Value(-1, (*places.shape, *x.shape[count:]), batch)
+    new = expand(build.within("updates"), new, build.sizes(like))
+    return _with_rows(build, x, places, count, build.aligned(like, new)[1])
+
+
+def with_part(build: Builder, x: Value, dim: int, picked: range, new: Value) -> Value:
+    """``x`` with ``new`` as the elements ``picked`` of an axis."""
+    x, new = _alike(build, (x, new))
+    axis = x.axis(dim)
+    places = _numbered(x.shape[: axis + 1], (*(slice(None),) * axis, np.array(picked, dtype=np.int64)))
+    return _with_rows(build, x, places, axis + 1, new)

@@ -1,0 +1,201 @@
+"""Convolutions, pooling, resizing and padding.
+
+All but :func:`pad` work on operands (batch, positions..., channels); :func:`along` brings others there and back. A kernel is
+(*size, in // groups, out).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
+from bitsmith.layers.conv import Axes, Conv, ConvTranspose
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.pooling import (
+    AdaptiveAveragePool,
+    AdaptiveMaxPool,
+    AveragePool,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
+from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
+
+_DENOMINATOR = 1 << 14
+"""Scale factors are ratios of integers up to about this: finer ones make products of many bits."""
+
+
+class Same(Enum):
+    """Padding for ``ceil(n / stride)`` windows: the side of an odd element."""
+
+    AFTER = "after"
+    BEFORE = "before"
+
+    def halves(self, total: int) -> tuple[int, int]:
+        """The parts of ``total`` elements before and after."""
+        less, more = total // 2, total - total // 2
+        return (less, more) if self is Same.AFTER else (more, less)
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """Windows of ``size`` taps, ``dilation`` apart, every ``strides`` elements, a number for each axis.
+
+    ``padding`` has the elements (before, after) each axis; in means it ``padding_counts`` or not. With ``ceil_mode`` there is
+    one more window where elements would be left over.
+    """
+
+    size: Axes
+    strides: Axes
+    dilation: Axes
+    padding: Pairs | Same
+    ceil_mode: bool = False
+    padding_counts: bool = False
+
+    @property
+    def spans(self) -> Axes:
+        """Elements from the first tap of a window to its last."""
+        return tuple(rate * (taps - 1) + 1 for taps, rate in zip(self.size, self.dilation, strict=True))
+
+
+def along(
+    build: Builder, x: Value, inside: Callable[[Value], Value], ranks: Sequence[int] = (1, 2, 3), *, first: bool = True
+) -> Value:
+    """``inside`` on ``x`` with its channels last; they come ``first`` in ``x``, or not."""
+    if len(x.item) - 1 not in ranks:
+        raise UnsupportedError(
+            f"an operand of {x.rank} axes", accepted=f"batch, channels and {' or '.join(map(str, ranks))} spatial axes"
+        )
+    return build.spatial(x, inside) if first else inside(x)
+
+
+def kernel_of(weights: Floats, groups: int, *, transposed: bool = False) -> Floats:
+    """Weights (out, in // groups, *size), or (in, out // groups, *size) of a transposed convolution, as a kernel."""
+    if not 3 <= weights.ndim <= 5 or min(weights.shape) < 1 or groups < 1 or len(weights) % groups:
+        raise UnsupportedError(
+            f"a kernel of shape {weights.shape} in {groups} groups", accepted="one to three spatial axes, equal groups"
+        )
+    if not transposed:
+        return as_weights(np.moveaxis(weights, (1, 0), (-2, -1)))
+    parts = np.split(weights, groups)
+    return as_weights(np.concatenate([np.moveaxis(part, (0, 1), (-2, -1)) for part in parts], -1))
+
+
+def convolution(
+    build: Builder, x: Value, kernel: Floats, bias: Floats | None, taps: Taps, groups: int = 1, suffix: str = ""
+) -> Value:
+    """A convolution, whose channels are in ``groups``."""
+    _check_bias(bias, kernel)
+    return build.each(Conv(kernel, bias, taps.strides, taps.dilation, _padded(x, taps), groups), x, suffix)
+
+
+def transposed(
+    build: Builder,
+    x: Value,
+    kernel: Floats,
+    bias: Floats | None,
+    taps: Taps,
+    groups: int = 1,
+    extra: Axes = (),
+    output: Axes = (),
+) -> Value:
+    """A transposed convolution.
+
+    Of all elements that products go to, and ``extra`` ones after them, the padding is dropped. With :class:`Same` that
+    leaves ``output`` elements, by default ``n * stride``.
+    """
+    _check_bias(bias, kernel)
+    _padded(x, taps)
+    sizes, extra = x.item[:-1], extra or (0,) * len(taps.size)
+    if min(extra) < 0:
+        raise UnsupportedError(f"an output padding of {extra}", accepted="numbers that are not negative")
+    axes = zip(sizes, taps.strides, taps.spans, extra, strict=True)
+    full = [(n - 1) * stride + span + more for n, stride, span, more in axes]
+    padding = taps.padding
+    if isinstance(padding, Same):
+        output = output or tuple(n * stride for n, stride in zip(sizes, taps.strides, strict=True))
+        padding = tuple(padding.halves(max(n - kept, 0)) for n, kept in zip(full, output, strict=True))
+    else:
+        output = tuple(n - sum(pair) for n, pair in zip(full, padding, strict=True))
+    crop = tuple(before for before, _ in padding)
+    return build.each(ConvTranspose(kernel, bias, taps.strides, taps.dilation, crop, output, groups), x)
+
+
+def _check_bias(bias: Floats | None, kernel: Floats) -> None:
+    if bias is not None and bias.shape != kernel.shape[-1:]:
+        raise UnsupportedError(f"a bias of shape {bias.shape}", accepted=f"one for each of {kernel.shape[-1]} channels")
+
+
+def _padded(x: Value, taps: Taps) -> Pairs:
+    """The padding of each axis."""
+    sizes, padding = x.item[:-1], taps.padding
+    axes = list(zip(sizes, taps.strides, taps.spans, strict=True))
+    if min(*taps.size, *taps.strides, *taps.dilation) < 1:
+        raise UnsupportedError(
+            f"windows of {taps.size} every {taps.strides}, dilated by {taps.dilation}", accepted="numbers from 1 on"
+        )
+    if isinstance(padding, Same):
+        return tuple(padding.halves(max((-(-n // stride) - 1) * stride + span - n, 0)) for n, stride, span in axes)
+    if len(padding) != len(sizes) or min(map(min, padding)) < 0:
+        raise UnsupportedError(f"padding by {padding}", accepted="numbers that are not negative")
+    return padding
+
+
+def max_pool(build: Builder, x: Value, taps: Taps) -> Value:
+    """The greatest element of each window."""
+    return build.each(MaxPool(taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode), x)
+
+
+def average_pool(build: Builder, x: Value, taps: Taps) -> Value:
+    """The mean of each window."""
+    windows = taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode
+    return build.each(AveragePool(*windows, taps.padding_counts), x)
+
+
+def adaptive_max_pool(build: Builder, x: Value, output: Axes) -> Value:
+    """The greatest element of each of ``output`` regions per axis."""
+    return build.each(GlobalMaxPool(keepdims=True) if set(output) == {1} else AdaptiveMaxPool(output), x)
+
+
+def adaptive_average_pool(build: Builder, x: Value, output: Axes) -> Value:
+    """The mean of each of ``output`` regions per axis."""
+    return build.each(GlobalAveragePool(keepdims=True) if set(output) == {1} else AdaptiveAveragePool(output), x)
+
+
+def scaled(sizes: Sequence[int], factors: Sequence[float] | Floats) -> tuple[Axes, tuple[Fraction, ...]]:
+    """Lengths times factors, rounded down; and the factors, which say where elements lie, if that dropped something."""
+    if len(factors) != len(sizes) or not all(0.0 < factor <= MAX_ELEMENTS for factor in factors):
+        raise UnsupportedError(f"the scale factors {factors} of {sizes}", accepted="a positive number for each axis")
+    exact = tuple(Fraction(float(factor)).limit_denominator(_DENOMINATOR) for factor in factors)
+    if not all(math.isclose(a, b, rel_tol=2.0**-23) for a, b in zip(exact, factors, strict=True)):
+        raise UnsupportedError(
+            f"the scale factors {list(factors)}",
+            accepted=f"ratios of integers up to {_DENOMINATOR}",
+            remedy="give the sizes instead",
+        )
+    lengths = tuple(math.floor(n * factor) for n, factor in zip(sizes, factors, strict=True))
+    whole = all(n * factor == length for n, factor, length in zip(sizes, exact, lengths, strict=True))
+    return lengths, () if whole else exact
+
+
+def pad(
+    build: Builder, x: Value, pairs: Mapping[int, tuple[int, int]], mode: PadMode = PadMode.CONSTANT, value: float = 0.0
+) -> Value:
+    """Elements added (before, after) the model's axes; negative numbers take some away, before others are added."""
+    found = [(0, 0)] * len(x.shape)
+    for dim, pair in pairs.items():
+        if any(pair):
+            found[x.axis(dim)] = pair
+    cropped, added = (tuple((max(sign * a, 0), max(sign * b, 0)) for a, b in found) for sign in (-1, 1))
+    grows = any(map(any, added))
+    if any(map(any, cropped)):
+        x = build.emit(Crop(cropped), x, suffix="crop" if grows else "", kind=x.kind)
+    return build.emit(Pad(added, mode, value), x, kind=x.kind) if grows else x

@@ -1,0 +1,141 @@
+"""PyTorch's convolutions, pooling, padding and resizing, whose channels come first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import TypeAlias
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.ops import spatial
+from bitsmith.frontends.ops.spatial import Same, Taps
+from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
+from bitsmith.layers.conv import Axes
+from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
+
+_MODES = {"constant": PadMode.CONSTANT, "reflect": PadMode.REFLECT, "replicate": PadMode.EDGE, "circular": PadMode.WRAP}
+
+Inside: TypeAlias = Callable[[Call, Value], Value]
+"""What an operator does to its operand with channels last."""
+
+
+def _along(inside: Inside, *ranks: int, indices: bool = False) -> Callable[[Call], Result]:
+    """``inside``, on operands of so many spatial axes; and ``indices``, which nothing may read."""
+
+    def read(call: Call) -> Result:
+        x = call.tensor("input" if call.given("input") else "self")
+        y = spatial.along(call.build, x, lambda x: inside(call, x), ranks)
+        return (y, Unknown("the indices of maxima are not computed")) if indices else y
+
+    return read
+
+
+def _taps(call: Call, size: Axes, strides: Axes) -> Taps:
+    """Windows; ``strides`` if none are given."""
+    rank, padding = len(size), call.get("padding")
+    if padding in ("same", "valid"):
+        pairs: Pairs | Same = Same.AFTER if padding == "same" else ((0, 0),) * rank
+    else:
+        pairs = tuple((n, n) for n in call.per_axis("padding", rank, 0))
+    strides = call.per_axis("stride", rank, 1) if call.integers("stride") else strides
+    ceil_mode, counts = call.flag("ceil_mode"), call.flag("count_include_pad", True)
+    return Taps(size, strides, call.per_axis("dilation", rank, 1), pairs, ceil_mode, counts)
+
+
+def _windows(call: Call, x: Value) -> Taps:
+    if call.given("divisor_override"):
+        raise UnsupportedError("a divisor_override", accepted="means", remedy="multiply by a constant")
+    size = call.per_axis("kernel_size", len(x.item) - 1, 1)
+    return _taps(call, size, size)
+
+
+def _max_pool(call: Call, x: Value) -> Value:
+    return spatial.max_pool(call.build, x, _windows(call, x))
+
+
+def _output_size(call: Call, x: Value) -> Axes:
+    return call.per_axis("output_size", len(x.item) - 1, 1)
+
+
+def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
+    groups, bias = call.integer("groups", 1), call.optional("bias")
+    kernel = spatial.kernel_of(call.weight("weight"), groups, transposed=transposed)
+    taps = _taps(call, kernel.shape[:-2], (1,) * (kernel.ndim - 2))
+    if not transposed:
+        return spatial.convolution(call.build, x, kernel, bias, taps, groups)
+    extra = call.per_axis("output_padding", len(taps.size), 0)
+    return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra)
+
+
+def _pad(call: Call) -> Result:
+    """A pair for each axis, from the last one on."""
+    x, given, word = call.tensor(), call.integers("pad"), call.text("mode", "constant")
+    if word not in _MODES or len(given) % 2 or len(given) // 2 > x.rank:
+        raise UnsupportedError(f"padding {given} in the mode {shown(word)}", accepted=", ".join(_MODES))
+    pairs = {-1 - place: pair for place, pair in enumerate(zip(given[::2], given[1::2], strict=True))}
+    return spatial.pad(call.build, x, pairs, _MODES[word], call.number("value", 0.0))
+
+
+def _resized(layer: Resize, call: Call, x: Value, *multiples: int) -> Value:
+    """``x`` in new lengths: elements lie by scale factors, if given, but by the lengths along axes that become such multiples."""
+    *old, _ = x.item
+    if call.given("output_size"):
+        return call.build.each(replace(layer, sizes=_output_size(call, x)), x)
+    given = call.get("scale_factors")
+    factors = [value for value in given if isinstance(value, int | float)] if isinstance(given, tuple) else []
+    sizes, scales = spatial.scaled(old, factors)
+    axes = zip(old, sizes, scales, strict=False)
+    scales = tuple(Fraction(new, n) if new in [n * k for k in multiples] else scale for n, new, scale in axes)
+    return call.build.each(replace(layer, sizes=sizes, scales=scales), x)
+
+
+def _nearest(call: Call, x: Value) -> Value:
+    """Of images, PyTorch repeats each element once or twice where that gives the length, whatever the factor is."""
+    layer = Resize((), Interpolation.NEAREST, Coordinates.ASYMMETRIC, NearestMode.FLOOR)
+    return _resized(layer, call, x, *((1, 2) if len(x.item) == 3 else ()))
+
+
+def _linear(call: Call, x: Value) -> Value:
+    places = Coordinates.ALIGN_CORNERS if call.flag("align_corners") else Coordinates.HALF_PIXEL
+    return _resized(Resize((), Interpolation.LINEAR, places), call, x, 1)
+
+
+_INSIDE: dict[str, tuple[Inside, str]] = {
+    "conv{}d": (_convolution, "Conv"),
+    "conv_transpose{}d": (lambda call, x: _convolution(call, x, transposed=True), "ConvTranspose"),
+    "max_pool{}d": (_max_pool, "MaxPool"),
+    "max_pool{}d_with_indices": (_max_pool, "MaxPool"),
+    "avg_pool{}d": (lambda call, x: spatial.average_pool(call.build, x, _windows(call, x)), "AveragePool"),
+    "adaptive_max_pool{}d": (
+        lambda call, x: spatial.adaptive_max_pool(call.build, x, _output_size(call, x)),
+        "GlobalMaxPool or AdaptiveMaxPool",
+    ),
+    "adaptive_avg_pool{}d": (
+        lambda call, x: spatial.adaptive_average_pool(call.build, x, _output_size(call, x)),
+        "GlobalAveragePool or AdaptiveAveragePool",
+    ),
+    "upsample_nearest{}d": (_nearest, "Resize"),
+    "_upsample_nearest_exact{}d": (lambda call, x: _resized(Resize(()), call, x), "Resize"),
+}
+_INDICES = ("max_pool{}d_with_indices", "adaptive_max_pool{}d")
+
+SPATIAL: dict[str, Translation] = {
+    **{
+        name.format(rank): Translation(_along(inside, rank, indices=name in _INDICES), f"{becomes} between Permute")
+        for name, (inside, becomes) in _INSIDE.items()
+        for rank in (1, 2, 3)
+    },
+    **{
+        f"upsample_{name}{rank}d": Translation(_along(_linear, rank), "Resize between Permute")
+        for rank, name in enumerate(("linear", "bilinear", "trilinear"), 1)
+    },
+    "convolution": Translation(
+        _along(lambda call, x: _convolution(call, x, transposed=call.flag("transposed")), 1, 2, 3),
+        "Conv or ConvTranspose between Permute",
+    ),
+    **dict.fromkeys(("pad", "constant_pad_nd"), Translation(_pad, "Pad, Crop")),
+}
+"""Operators by name."""
