@@ -104,7 +104,7 @@ class Model:
     def fidelity(self) -> Certificate:
         """How far the layers' results are from the float model's: a table that prints.
 
-        Of a model that was loaded, or has other weights now, it is measured when it is asked for, on generated inputs.
+        Of a model that has other weights now it is measured when it is asked for, on generated inputs.
         """
         return certify(self.network, self.network, self.program, None)
 
@@ -301,7 +301,14 @@ class Model:
         Raises:
             ProjectError: they cannot be written.
         """
-        saved = serialization.SavedModel(self.network, self.program, plain_target(self.target), self.notes)
+        known: Certificate | None = self.__dict__.get("fidelity")
+        saved = serialization.SavedModel(
+            self.network,
+            self.program,
+            plain_target(self.target),
+            self.notes,
+            None if known is None else known.document(),
+        )
         serialization.save(saved, Path(path))
 
     @staticmethod
@@ -315,7 +322,8 @@ class Model:
         target = read_target(content.target, str(path))
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
-        return Model(content.network, content.program, target, content.notes)
+        known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
+        return Model(content.network, content.program, target, content.notes, known)
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.
@@ -410,8 +418,8 @@ class Model:
 
 
 def _matters(loss: Loss) -> bool:
-    """True if a user should know: values that wrap are wrong; some that saturate are ordinary."""
-    return loss.overflow is Overflow.WRAP or loss.share > _SATURATED
+    """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary."""
+    return loss.overflow is Overflow.WRAP or (loss.share > _SATURATED and loss.clearly)
 
 
 def _bounds(op: Input) -> str:

@@ -6,13 +6,15 @@ read of the user's file or object, with the framework's own outputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, ModelFileError, ProjectError
 from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
 from bitsmith.fidelity.judgement import Problem, Verdict, judge
 from bitsmith.fidelity.measure import deviation, measure, span
@@ -21,7 +23,7 @@ from bitsmith.frontends.read import AnyModel
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.report.sections import Fidelity, LayerFidelity, plain
+from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
 from bitsmith.report.terminal import as_text, fidelity_table, percent
 
 FRAMEWORK_ERROR, ACCELERATOR_ERROR, HALF_ERROR = 3e-5, 5e-3, 0.05
@@ -118,18 +120,36 @@ class Certificate:
 
     def document(self) -> dict[str, object]:
         """The certificate as plain values."""
-        rows = plain(self.section)
+        misread = self.agreement.problem
         return {
             "samples": self.samples,
-            "data": "calibration" if self.calibrated else "generated",
-            "framework": self.agreement.framework or None,
+            "calibrated": self.calibrated,
+            "outputs": list(self.outputs),
+            "framework": self.agreement.framework,
             "framework_error": self.agreement.error,
-            "not_compared": self.agreement.reason or None,
-            "problems": [
-                {"layer": problem.layer, "found": problem.found, "remedy": problem.remedy} for problem in self.problems
-            ],
-            "layers": rows,
+            "not_compared": self.agreement.reason,
+            "misread": None if misread is None else asdict(misread),
+            "found": self.verdict.found,
+            "problems": [asdict(problem) for problem in self.verdict.problems],
+            "layers": plain(self.section),
         }
+
+    @staticmethod
+    def of_document(document: Mapping[str, object], where: str) -> Certificate:
+        """The certificate that :meth:`document` gave; untrusted.
+
+        Raises:
+            ModelFileError: something else; ``where`` names the file.
+        """
+        try:
+            known = TypeAdapter(_Document).validate_python(document)
+            section = section_of("Fidelity", known.layers)
+        except (ValidationError, ProjectError) as error:
+            raise ModelFileError("a damaged certificate of fidelity", where=where) from error
+        assert isinstance(section, Fidelity)
+        agreement = Agreement(known.framework, known.framework_error, known.not_compared, known.misread)
+        verdict = Verdict(known.found, known.problems)
+        return Certificate(section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement)
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = [fidelity_table(self.rows), Text(self.summary)]
@@ -139,6 +159,22 @@ class Certificate:
 
     def __str__(self) -> str:
         return as_text(self.__rich__())
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What :meth:`Certificate.document` gives."""
+
+    samples: int
+    calibrated: bool
+    outputs: tuple[str, ...]
+    framework: str
+    framework_error: float | None
+    not_compared: str
+    misread: Problem | None
+    found: str
+    problems: tuple[Problem, ...]
+    layers: list[dict[str, str | int | float | None]]
 
 
 def certify(
@@ -228,4 +264,5 @@ def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:
     size = span(y).size
     if not jumps:
         return deviation(y, x, size).error > limit
-    return float((abs(x - y) > 10 * limit * size).mean()) > _JUMPED
+    with np.errstate(all="ignore"):
+        return float((np.abs(x - y) > 10 * limit * size).mean()) > _JUMPED

@@ -54,6 +54,15 @@ class Loss:
         """The part of all values."""
         return self.count / self.total
 
+    @property
+    def clearly(self) -> bool:
+        """True if some value lies beyond the format by more than rounding, such as that of 1 in ``ufixed<10,0>``."""
+        if self.format is None:
+            return True
+        lo, hi = (math.ldexp(raw, -self.format.frac) for raw in (self.format.lo, self.format.hi))
+        spare = AUTO_SPARE * max(-lo, hi)
+        return self.lo < lo - spare or self.hi > hi + spare
+
     def __str__(self) -> str:
         verb = "wrap" if self.overflow is Overflow.WRAP else "saturate"
         within = "the range of auto" if self.format is None else str(self.format)

@@ -128,7 +128,8 @@ def span(values: Floats) -> Span:
 
 def deviation(wanted: Floats, found: Floats, size: float) -> Deviation:
     """How far ``found`` is from ``wanted``, where both are finite, beside a range of ``size``."""
-    difference = found - wanted
+    with np.errstate(all="ignore"):
+        difference = found - wanted
     usable = np.isfinite(difference)
     if not usable.all():
         difference, wanted = difference[usable], wanted[usable]
