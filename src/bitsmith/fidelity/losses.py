@@ -25,7 +25,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 
 AUTO_SPARE = 2.0**-8
-"""Share of its limit by which a value must exceed a limit of ``auto`` to count: less is rounding of what is limited anyway."""
+"""Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
 
 _AT_ONCE = 1024
 """Samples whose operands are held at once."""
@@ -239,7 +239,7 @@ def _loss(watched: _Watched, values: Floats) -> Loss:
 def _limited(cast: ops.Cast, values: Floats) -> int:
     """How many values lie clearly beyond a limit of ``auto``."""
     lo, hi = (np.ldexp(bound.astype(np.float64), -cast.frac) for bound in (cast.lo, cast.hi))
-    spare = AUTO_SPARE * np.maximum(np.abs(lo), np.abs(hi))
+    spare = AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max()))
     return int(np.count_nonzero((values < lo - spare) | (values > hi + spare)))
 
 
