@@ -1,8 +1,12 @@
-"""Settings of all tests."""
+"""Keras runs on jax here; the backend must be chosen before the first import. Formats that are bad on purpose are not told of."""
 
-from __future__ import annotations
+import os
 
 import pytest
+
+os.environ["KERAS_BACKEND"] = "jax"
+# Models run once or twice: compiling each shape costs far more than the optimized code would save.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 _OF_CIRCUITS = ("build", "flows", "hls", "netlist", "rtl", "system")
 """Folders of tests whose formats may cost any accuracy, on purpose: they look at circuits."""

@@ -56,9 +56,6 @@ _PRODUCTS = {
 }
 
 
-_REMADE = ("emulator", "_compiled", "_watched")
-"""What a model makes of its program when it is needed."""
-
 _UNWATCHED = 32
 """Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
 
@@ -71,6 +68,10 @@ _LISTED = 4
 
 class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
+
+
+_CACHED = ("emulator", "_compiled", "_watched")
+"""Executable forms of a model's program."""
 
 
 class Model:
@@ -109,8 +110,8 @@ class Model:
         return certify(self.network, self.network, self.program, None)
 
     def __getstate__(self) -> dict[str, object]:
-        """All but what is made again when it is needed, parts of which cannot be copied."""
-        return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
+        """What copies and pickles hold: they compile again what runs the program."""
+        return {name: value for name, value in self.__dict__.items() if name not in _CACHED}
 
     @cached_property
     def emulator(self) -> Emulator:
@@ -224,7 +225,7 @@ class Model:
         )
         nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
         self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
-        for cached in (*_REMADE, "fidelity"):
+        for cached in (*_CACHED, "fidelity"):
             self.__dict__.pop(cached, None)
 
     def trace(

@@ -39,6 +39,20 @@ def passthrough(fmt: FixedFormat, shape: tuple[int, ...] = ()) -> Emulator:
     return Emulator(build.program([("y", build.input("x", shape, fmt))]))
 
 
+def assert_oracle(program: Program, samples: int) -> None:
+    """The emulator's raw results of random inputs are the oracle's."""
+    rng = random.Random(1)
+    raws = []
+    for index in program.inputs:
+        _, lo, hi = program.nodes[index].type.full()
+        draw = np.frompyfunc(rng.randint, 2, 1)
+        raws.append(np.stack([draw(lo, hi) for _ in range(samples)]))
+    found = Emulator(program).run_raw(raws)
+    for k in range(samples):
+        for raw, truth in zip(found, oracle.evaluate(program, [each[k] for each in raws]), strict=True):
+            np.testing.assert_array_equal(raw[k], truth)
+
+
 FORMATS = st.builds(
     FixedFormat,
     st.booleans(),
@@ -210,3 +224,27 @@ def test_sums_between_that_are_larger_than_the_result() -> None:
     raw = (1 << 24) - np.random.default_rng(0).integers(1, 5, (64, 4))
     (found,) = Emulator(program).run_raw([raw])
     np.testing.assert_array_equal(found[:, 0], raw[:, 0] + raw[:, 1] - raw[:, 2] - raw[:, 3])
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "max"])
+@pytest.mark.parametrize("sizes", [(3, 4), (4, 3), (1, 3, 4)])
+def test_a_constant_shared_by_tensors_of_different_shapes_and_scales(op: str, sizes: tuple[int, ...]) -> None:
+    build = ProgramBuilder()
+    constant = build.const(3, 1)
+    outputs = []
+    for size in sizes:
+        x = build.input(f"x{size}", (size,), *(FixedFormat(True, 6, k) for k in range(size)))
+        y = getattr(build, op)(x, constant)
+        outputs.append((f"y{size}", build.cast_to(y, np.arange(size) - 1, -60, 60, Rounding.RND, Overflow.SAT)))
+    assert_oracle(build.program(outputs), samples=8)
+
+
+@pytest.mark.parametrize("width", [8, 20, 40, 60])
+@pytest.mark.parametrize("zeros", [0, 3])
+def test_products_with_parameters_of_any_width(width: int, zeros: int) -> None:
+    """The type is that of any weights; those of now are fewer bits."""
+    rng = np.random.default_rng(width)
+    build = ProgramBuilder()
+    x = build.input("x", (2, 6), FixedFormat(True, width, 7))
+    kernel = build.parameter("weight", rng.integers(-99, 99, (6, 3)) << zeros, FixedFormat(True, 30, 28))
+    assert_oracle(build.program([("y", build.matmul(x, kernel))]), samples=8)

@@ -55,6 +55,7 @@ def _one(class_name: str, *shape: int, **config: Any) -> Any:
 REFUSED: dict[str, tuple[Any, str]] = {
     "softmax over two axes": (_one("Softmax", 2, 3, axis=[1, 2]), "one axis"),
     "softmax over the batch": (_one("Softmax", 3, axis=0), "batch axis"),
+    "softmax over a missing axis": (_one("Softmax", 3, axis=3), "axis 3 of a tensor of 2 axes"),
     "batch norm over two axes": (_one("BatchNormalization", 2, 3, axis=[1, 2]), "one axis"),
     "cosine": (_one("Dot", 3, axes=1, normalize=True), "normalize"),
     "custom activation": (

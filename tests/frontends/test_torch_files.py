@@ -70,7 +70,7 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
 
 def test_what_is_no_model() -> None:
     for source in (None, 3, np.zeros(3)):
-        with pytest.raises(ModelFileError, match="no PyTorch model"):
+        with pytest.raises(ModelFileError, match="not a PyTorch model"):
             read_torch(source)  # type: ignore[arg-type]
     for path in ("nowhere.pt2", "a\0b.pt2"):
         with pytest.raises(ModelFileError):

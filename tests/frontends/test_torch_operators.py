@@ -27,6 +27,15 @@ class Each(nn.Module):
         return [value for result in results for value in (result if isinstance(result, tuple | list) else [result])]
 
 
+def _assigned(x: Tensor) -> Tensor:
+    """Assignments to parts of a tensor."""
+    y = x.clone()
+    y[:, 0] = 0.5
+    y[:, 1, 1:3] = x[:, 0, :2]
+    y[:, :, [3, 0]] = y[:, :, 1:3] * 2.0
+    return y
+
+
 LINES: dict[str, Any] = {
     "conv": nn.Conv1d(4, 3, 3),
     "conv_same": nn.Conv1d(4, 3, 4, padding="same", dilation=2),
@@ -216,6 +225,7 @@ SHAPES: dict[str, Any] = {
     "scattered_number": lambda x: x.scatter(1, torch.ones(1, 1, 2, 3).long().expand(x.shape[0], -1, -1, -1), 0.5),
     "slice_written": lambda x: torch.slice_scatter(x, x[:, :, :2] * 2.0, 2, 1, 4, 2),
     "number_written": lambda x: torch.select_scatter(x, x[:, 0], 1, -1),
+    "assigned": _assigned,
     "triangle": lambda x: x.tril(1) + torch.triu(x, -1),
     "tiled": lambda x: x.tile(2, 1, 3),
     "rolled_twice": lambda x: torch.roll(x, (1, -7), (1, 3)),

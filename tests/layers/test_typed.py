@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from bitsmith.errors import RangeError
 from bitsmith.layers.power import Divide, Power
 from bitsmith.layers.softmax import Softmax
-from tests.layers.typed import elements_of, typed
+from tests.layers.cases import CASES, Case
+from tests.layers.typed import drawn_type, elements_of, typed
 
 CLASSES = typed((3,), [(16, -234617, 234617), (16, -234617, 234617), (4, 177, 177)])
 """Logits of which the last is a bias alone, as a pruned class has it, and the greatest."""
@@ -26,3 +29,26 @@ def test_powers_of_operands_of_which_one_is_far_above_the_other(exponent: float)
 
 def test_quotients_by_operands_of_which_one_is_far_above_the_other() -> None:
     assert elements_of(Divide(), [APART, APART]).worst() < 1.0
+
+
+def check(case: Case, seed: int) -> None:
+    """The layer on operands of drawn types; a range that has no result is refused."""
+    rng = np.random.default_rng(seed)
+    types = [drawn_type(rng, case, shape) for shape in case.shapes]
+    try:
+        found = elements_of(case.layer, types, case.settings, seed=seed)
+    except RangeError:
+        return
+    assert found.worst() < case.steps, types
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_layer_is_accurate_for_elements_of_any_kind(case: Case) -> None:
+    check(case, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_layer_is_accurate_for_many_more(case: Case) -> None:
+    for seed in range(1, 40):
+        check(case, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Settings
 from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.lower import lower
+from tests.layers.cases import Case
 
 RELATIVE = 2.0**-22
 """The relative accuracy that is left where a result would have more bits."""
@@ -52,7 +54,8 @@ class Elements:
     def worst(self) -> float:
         """The greatest error in terms of the allowed one, where the float model has a number."""
         defined = np.isfinite(self.real)
-        return float(np.max((np.abs(self.fixed - self.real) / self.allowed)[defined], initial=0.0))
+        error = np.abs(self.fixed - self.real)[defined] / self.allowed[defined]
+        return float(np.max(error, initial=0.0))
 
 
 def typed(shape: Sequence[int], elements: Sequence[tuple[int, int, int]]) -> TensorType:
@@ -84,10 +87,43 @@ def elements_of(
     with np.errstate(all="ignore"):
         real = network.evaluate(reals)["layer"]
     given = (settings or Settings()).precision.get("result")
+    if given is not None:
+        bounds = given.lo * 2.0**-given.frac, given.hi * 2.0**-given.frac
+        real = np.where(np.isfinite(real), np.clip(real, *bounds), real)
     step = 2.0 ** -(
         Lowering("layer", None, Settings(), observed["layer"]).result_frac() if given is None else given.frac
     )
     return Elements(_real(objects(raw), result.frac), real, step + RELATIVE * np.abs(real), program)
+
+
+def drawn_type(rng: np.random.Generator, case: Case, shape: Sequence[int]) -> TensorType:
+    """Elements as different as a tensor can have them: narrow, wide, far from 0, constant, 0 throughout."""
+    elements = [_element(rng, case) for _ in range(math.prod(shape))]
+    if rng.integers(0, 4) == 0:
+        elements = elements[:1] * len(elements)
+    return typed(shape, elements)
+
+
+def _element(rng: np.random.Generator, case: Case) -> tuple[int, int, int]:
+    frac = int(rng.integers(-2, 15))
+    if case.index:
+        most = int(rng.integers(0, case.index))
+        return max(frac, 0), 0, most << max(frac, 0)
+    top = int(rng.integers(-2, case.bits + 1))
+    most = 1 << max(top + frac, 1)
+    ends = sorted(int(end) for end in rng.integers(-most, most, 2))
+    match int(rng.integers(0, 8)):
+        case 0:
+            ends = [0, 0]
+        case 1:
+            ends = [ends[0], ends[0]]
+        case 2 | 3:
+            ends = [-most, most - 1]
+        case 4:
+            ends = [0, most - 1]
+        case _:
+            pass
+    return frac, *(sorted(abs(end) for end in ends) if case.positive else ends)
 
 
 def _unmeasured(seen: ObservedRange) -> ObservedRange:
@@ -99,11 +135,14 @@ def _real(raw: Ints, frac: Fracs) -> Floats:
 
 
 def _drawn(rng: np.random.Generator, kind: TensorType, samples: int) -> Ints:
-    """Raw values: the least, the greatest, those next to 0, and any others."""
+    """Raw values: the least, the greatest, those next to 0, some of each magnitude, and any others."""
     _, lo, hi = kind.full()
     any_ = lo + objects(rng.integers(0, 1 << 40, (samples, *kind.shape))) * (hi - lo + 1) // (1 << 40)
     near: npt.NDArray[np.int64] = rng.integers(-2, 3, any_.shape)
-    choice = rng.integers(0, 8, any_.shape)
-    picked = np.select([choice == 0, choice == 1, choice == 2], [lo + 0 * any_, hi + 0 * any_, objects(near)], any_)
+    small = objects(any_ >> objects(rng.integers(1, 24, any_.shape)))
+    picked = rng.integers(0, 8, any_.shape)
+    picked = np.select(
+        [picked == k for k in range(5)], [lo + 0 * any_, hi + 0 * any_, objects(near), small, small], any_
+    )
     picked[0], picked[-1] = lo, hi
     return objects(np.minimum(np.maximum(objects(picked), lo), hi))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,13 @@ def test_any_real_dtype(tmp_path: Path, dtype: type) -> None:
     model, _ = digits(tmp_path)
     x = np.random.default_rng(0).integers(0, 2, (5, 64))
     np.testing.assert_array_equal(model.predict(x.astype(dtype)), model.predict(x.astype(np.float64)))
+
+
+def test_a_model_that_has_predicted_is_copied_and_pickled(tmp_path: Path) -> None:
+    model, x = digits(tmp_path)
+    expected = model.predict(x[:5])
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(copied.predict(x[:5]), expected)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 3, 5000])

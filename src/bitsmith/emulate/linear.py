@@ -16,7 +16,7 @@ from bitsmith.emulate.floats import FloatArray
 from bitsmith.emulate.limbs import BITS, Limbs, limbs_for
 from bitsmith.emulate.storage import channel_scale, position_free
 from bitsmith.emulate.workspace import StoredValue, Workspace
-from bitsmith.ir.scaling import channel_frac
+from bitsmith.ir.scaling import channel_frac, rescale
 from bitsmith.ir.types import Ints, objects
 
 Float64s: TypeAlias = npt.NDArray[np.float64]
@@ -81,7 +81,10 @@ def _channel_magnitude(x: StoredValue) -> Ints:
 def _wide(ws: Workspace, args: tuple[int, ...]) -> StoredValue:
     """Operand and weights split into pieces, so that each product of pieces is exact in float64; summed in limbs."""
     operand = ws.plan.type(args[0])
-    weights = ws.plan.weights[ws.node][0]
+    weights, frac = ws.plan.weights[ws.node]
+    want = channel_frac(ws.plan.type(ws.node))
+    if np.any(want != frac):  # a parameter, whose type is that of any values
+        weights = rescale(objects(weights), frac, want)
     room = EXACT_BITS - weights.shape[0].bit_length()
     x_bits = magnitude_bits(operand)
     weight_bits = max(int(np.max(weights)).bit_length(), int(np.min(weights)).bit_length(), 1)

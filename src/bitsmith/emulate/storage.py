@@ -149,7 +149,7 @@ def _exact_kinds(node: Node, types: Sequence[TensorType], stored: list[NumberKin
     match op:
         case ops.Linear():
             assert weights is not None
-            computed = max(widest, narrowest(partial_products(weights[0], types[0])))
+            computed = max(widest, own, narrowest(partial_products(weights[0], types[0])))
         case ops.Sum() | ops.MatMul():
             computed = max(widest, own, narrowest(partial_sums(op, types)))
         case ops.Add() | ops.Sub() | ops.Mul() | ops.Max() | ops.Min() | ops.Neg() | ops.Abs() | ops.AMax():

@@ -166,8 +166,9 @@ class Workspace:
         wanted = Storage(kind, scale)
         known_forms: list[StoredValue] = [value, *self._converted.get(arg, ())]
         for known in known_forms:
-            alike = known.storage.kind is kind and (kind is NumberKind.LIMBS or same(known.storage.scale, scale))
-            if alike and known.parts[0].ndim == len(shape) + 1:
+            # A constant may have been fetched for operands of another shape.
+            alike = known.storage.kind is kind and known.parts[0].shape[:-1] == shape
+            if alike and (kind is NumberKind.LIMBS or bool(np.all(known.storage.scale == scale))):
                 return known
         op = self.plan.program.nodes[arg].op
         made = (
@@ -230,11 +231,6 @@ class Workspace:
         buffer.users -= 1
         if buffer.users == 0:
             self._free.append(buffer)
-
-
-def same(a: Fracs, b: Fracs) -> bool:
-    """True if two scales are equal wherever they apply."""
-    return bool(np.all(a == b))
 
 
 def factors(change: Fracs) -> float | npt.NDArray[np.float64]:

@@ -121,16 +121,6 @@ class Value:
         """True if the batch shares its axis with others."""
         return self.batch is not None and self.batch.merged > 1
 
-    @property
-    def batch_axis(self) -> int | None:
-        """The batch's axis among the model's."""
-        return None if self.batch is None else self.batch.axis
-
-    @property
-    def blocks(self) -> int:
-        """Number of blocks of elements, each once per sample, that a merged batch axis has; 0 of any other."""
-        return self.batch.outer if self.batch is not None and self.batch.merged > 1 else 0
-
     def sizes(self, samples: int) -> Shape:
         """The model's shape for so many samples."""
         return tuple(

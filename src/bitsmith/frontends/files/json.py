@@ -6,7 +6,7 @@ import json
 import math
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
@@ -114,7 +114,7 @@ class Arguments(ABC):
         """A positive integer; ``default`` if the entry is absent or null."""
         value = self.integer(key, default)
         if value < 1:
-            raise self.wrong(key, "a positive whole number")
+            raise self.wrong(key, "a positive integer")
         return value
 
     def given_integers(self, key: str) -> tuple[int, ...] | None:
@@ -132,13 +132,23 @@ class Arguments(ABC):
         """An integer or a list of them, as a tuple; empty if the argument is absent or null."""
         return self.given_integers(key) or ()
 
-    def per_axis(self, key: str, rank: int, default: int) -> tuple[int, ...]:
+    def per_axis(self, key: str, rank: int, default: int | None = None, least: int = 1) -> tuple[int, ...]:
         """One integer for each of ``rank`` axes; a single one counts for all of them."""
-        values = self.integers(key) or (default,)
+        values = self.integers(key) or (() if default is None else (default,))
         values = values * rank if len(values) == 1 else values
-        if len(values) != rank:
-            raise self.wrong(key, f"{rank} integers")
+        if len(values) != rank or min(values) < least:
+            raise self.wrong(key, f"an integer from {least} on, or {rank} of them")
         return values
+
+
+def integer(key: str, default: int | None = None) -> Callable[[Arguments], int]:
+    """What reads an argument that is an integer."""
+    return lambda arguments: arguments.integer(key, default)
+
+
+def integers(key: str) -> Callable[[Arguments], tuple[int, ...]]:
+    """What reads an argument that is an integer or a list of them."""
+    return lambda arguments: arguments.integers(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +210,12 @@ class Fields(Arguments):
         if len(found) != len(items):
             raise ModelFileError(f"{key} holds something else than objects", where=self.where)
         return found
+
+    def only(self) -> tuple[str, Json]:
+        """The only entry: its key, which says what it is, and the value."""
+        if len(self.values) != 1:
+            raise ModelFileError(f"{shown(dict(self.values))}", where=self.where, accepted="an object of one entry")
+        return next(iter(self.values.items()))
 
     def at(self, where: str) -> Fields:
         """The same object under a better description."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -11,11 +10,11 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json, shown
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Layer
-from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 
 HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: FUNCTIONS["hard_sigmoid"]}
@@ -33,25 +32,25 @@ NAMED: dict[str, Layer] = {
     "swish": FUNCTIONS["silu"],
     "hard_swish": FUNCTIONS["hard_silu"],
     "leaky_relu": ReLU(negative_slope=0.2),
-    "softmax": Softmax(),
     "binary_tanh": BinaryTanh(),
     "ternary_tanh": TernaryTanh(),
 }
 """Activations whose meaning is that of all versions of Keras, by name; besides, there are linear and hard_sigmoid."""
 
 
-class Composite(enum.Enum):
-    """Activations of several layers, which work along an axis."""
+AlongAxis: TypeAlias = Callable[[Builder, Value, int], Value]
+"""An activation that works along an axis of the model's."""
 
-    LOG_SOFTMAX = "log_softmax"
-    GLU = "glu"
+_ALONG_AXIS: dict[str, AlongAxis] = {
+    "softmax": activations.softmax,
+    "log_softmax": activations.log_softmax,
+    "glu": activations.glu,
+}
+
+ACTIVATION_NAMES = (*sorted([*NAMED, *_ALONG_AXIS, "hard_sigmoid", "linear"]),)
 
 
-ACTIVATION_NAMES = (*sorted([*NAMED, *(one.value for one in Composite), "hard_sigmoid", "linear"]),)
-
-
-def relu(config: Fields) -> Layer:
-    """The ReLU layer."""
+def _relu(config: Fields) -> Layer:
     limit = None if config.get("max_value") is None else config.number("max_value")
     slope, threshold = config.number("negative_slope", 0.0), config.number("threshold", 0.0)
     for key, value in (("max_value", limit), ("threshold", threshold)):
@@ -60,22 +59,12 @@ def relu(config: Fields) -> Layer:
     return ReLU(limit, slope, threshold)
 
 
-def leaky_relu(config: Fields) -> Layer:
-    """The LeakyReLU layer: ``negative_slope`` of Keras 3 is ``alpha`` of Keras 2."""
+def _leaky_relu(config: Fields) -> Layer:
+    """``negative_slope`` of Keras 3 is ``alpha`` of Keras 2."""
     return ReLU(negative_slope=config.number("negative_slope" if config.get("alpha") is None else "alpha", 0.3))
 
 
-def thresholded_relu(config: Fields) -> Layer:
-    """The ThresholdedReLU layer of Keras 2."""
-    return ReLU(threshold=config.number("theta", 1.0))
-
-
-def elu(config: Fields) -> Layer:
-    """The ELU layer."""
-    return Activation("elu", config.number("alpha", 1.0))
-
-
-def softmax(config: Fields) -> Layer:
+def _softmax(config: Fields) -> AlongAxis:
     """The Softmax layer as an activation, where only the last axis is known to exist."""
     if config.get("axis") not in (None, -1, [-1]):
         raise UnsupportedError(
@@ -83,40 +72,52 @@ def softmax(config: Fields) -> Layer:
             accepted="the last axis",
             remedy="use a Softmax layer",
         )
-    return Softmax()
+    return activations.softmax
 
 
-LayerActivation: TypeAlias = Callable[[Fields], Layer]
-
-_LAYERS: dict[str, tuple[str, LayerActivation]] = {
-    "ReLU": ("relu", relu),
-    "LeakyReLU": ("leaky_relu", leaky_relu),
-    "ThresholdedReLU": ("thresholded_relu", thresholded_relu),
-    "ELU": ("elu", elu),
-    "Softmax": ("softmax", softmax),
+_LAYERS: dict[str, tuple[str, Callable[[Fields], Layer]]] = {
+    "ReLU": ("relu", _relu),
+    "LeakyReLU": ("leaky_relu", _leaky_relu),
+    "ThresholdedReLU": ("thresholded_relu", lambda config: ReLU(threshold=config.number("theta", 1.0))),
+    "ELU": ("elu", lambda config: Activation("elu", config.number("alpha", 1.0))),
 }
-"""Layers that Keras accepts as activations."""
+"""Layers of one function, which Keras accepts as activations too."""
+
+
+def _layer(read: Callable[[Fields], Layer], becomes: str) -> Translation:
+    return Translation(lambda call: call.build.emit(read(call.config), call.x), becomes)
+
+
+def along_axis(make: AlongAxis, becomes: str) -> Translation:
+    """A function along the one axis that the call names."""
+
+    def read(call: LayerCall) -> Value:
+        axes = call.config.integers("axis") or (-1,)
+        if len(axes) > 1:
+            raise UnsupportedError(f"the axes {axes}", accepted="one axis", remedy="reshape them to one axis first")
+        return make(call.build, call.x, axes[0])
+
+    return Translation(read, becomes)
+
+
+ACTIVATION_LAYERS: dict[str, Translation] = {
+    **{name: _layer(read, read(Fields({}, "")).kind) for name, (_, read) in _LAYERS.items()},
+    "Softmax": along_axis(activations.softmax, "Softmax"),
+}
+"""Layers by class name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """An activation and its name; those that work along an axis take Keras's last one."""
+    """An activation and its name."""
 
     name: str
-    function: Layer | Composite
+    function: Layer | AlongAxis
 
     def of(self, build: Builder, x: Value, axis: int = -1) -> Value:
         """The activation of ``x``, where Keras's last axis is ``axis``."""
-        build = replace(build, source="Activation")
-        match self.function:
-            case Composite.LOG_SOFTMAX:
-                return activations.log_softmax(build, x, axis)
-            case Composite.GLU:
-                return activations.glu(build, x, axis)
-            case Softmax():
-                return activations.softmax(replace(build, source="Softmax"), x, axis)
-            case Layer():
-                return build.emit(self.function, x)
+        build = replace(build, source="Softmax" if self.name == "softmax" else "Activation")
+        return build.emit(self.function, x) if isinstance(self.function, Layer) else self.function(build, x, axis)
 
 
 def activated(build: Builder, y: Value, found: Activated | None, axis: int = -1) -> Value:
@@ -141,18 +142,25 @@ def read_activation(config: Fields, major: int, key: str = "activation") -> Acti
 
 
 def _named(name: str, major: int) -> Activated | None:
+    functions: dict[str, Layer | AlongAxis] = {**NAMED, **_ALONG_AXIS, "hard_sigmoid": HARD_SIGMOID[major]}
     if name == "linear":
         return None
-    if name == "hard_sigmoid":
-        return Activated(name, HARD_SIGMOID[major])
-    if name in NAMED:
-        return Activated(name, NAMED[name])
-    if name in [one.value for one in Composite]:
-        return Activated(name, Composite(name))
-    if name in _LAYERS:
-        label, read = _LAYERS[name]
-        return Activated(label, read(Fields({}, "")))
-    raise UnsupportedError(f"the activation {shown(name)}", accepted=", ".join(ACTIVATION_NAMES))
+    if name in functions:
+        return Activated(name, functions[name])
+    found = _of_layer(name, Fields({}, ""))
+    if found is None:
+        raise UnsupportedError(f"the activation {shown(name)}", accepted=", ".join(ACTIVATION_NAMES))
+    return found
+
+
+def _of_layer(class_name: str, config: Fields) -> Activated | None:
+    """The function of a layer that Keras accepts as an activation; None for other layers."""
+    if class_name == "Softmax":
+        return Activated("softmax", _softmax(config))
+    if class_name not in _LAYERS:
+        return None
+    name, read = _LAYERS[class_name]
+    return Activated(name, read(config))
 
 
 def _serialized(value: Fields, major: int) -> Activated | None:
@@ -168,9 +176,9 @@ def _serialized(value: Fields, major: int) -> Activated | None:
         return _named(config, major)
     if class_name == "Activation" and isinstance(config, dict):
         return read_activation(Fields(config, value.where), major)
-    if class_name in _LAYERS and isinstance(config, dict):
-        label, read = _LAYERS[class_name]
-        return Activated(label, read(Fields(config, value.where)))
+    found = _of_layer(class_name, Fields(config, value.where)) if isinstance(config, dict) else None
+    if found is not None:
+        return found
     if not isinstance(config, dict | str | None):
         raise ModelFileError(f"the activation is {shown(dict(value.values))}", where=value.where)
     raise UnsupportedError(f"the activation {shown(class_name)}", accepted=", ".join(ACTIVATION_NAMES))

@@ -14,7 +14,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.attention import Mask, additive_scores, attention, attention_weights, repeated_heads
 from bitsmith.frontends.ops.contraction import einsum, matrix_product
@@ -122,17 +122,18 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
 
 def _called(call: LayerCall) -> dict[str, Value]:
     """Query, key and value, given by place or by name; a key left out is the value."""
-    given = {name: call.argument(name, position) for position, name in enumerate(_OPERANDS)}
-    found = {name: one for name, one in given.items() if isinstance(one, Value) and not name.endswith("mask")}
-    if not {"query", "value"} <= set(found) or len(call.given.args) > len(_OPERANDS):
+    given = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
+    tensors = {name: one for name, one in given.items() if isinstance(one, Value)}
+    if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
         raise ModelFileError(f"called on {len(call.values)} tensors", where=call.where, accepted="a query and a value")
-    others = [name for name, one in given.items() if one is not None and name not in {*found, "attention_mask"}]
-    if others:
+    constants = {name for name, one in given.items() if one is not None and name not in tensors}
+    odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
+    if odd:
         raise UnsupportedError(
-            f"{', '.join(others)} of a call",
-            accepted="tensors as query, value and key, a constant attention_mask, and use_causal_mask",
+            f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}",
+            accepted="tensors to attend to, constants as attention_mask, and use_causal_mask",
         )
-    return {"query": found["query"], "key": found.get("key", found["value"]), "value": found["value"]}
+    return {"query": tensors["query"], "key": tensors.get("key", tensors["value"]), "value": tensors["value"]}
 
 
 def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[Value, Floats | None]]:
@@ -157,14 +158,15 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
 
 def _mask(call: LayerCall, query: _Operand) -> Mask:
     """What every head's queries may attend to."""
-    given, causal = call.plain("attention_mask", _OPERANDS.index("attention_mask")), _flag(call, "use_causal_mask")
+    place, causal = _OPERANDS.index("attention_mask"), _flag(call, "use_causal_mask")
+    given = call.plain("attention_mask", place)
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1
     if len(query.order) > 2 and (given is not None or reach is not None or causal):
         raise UnsupportedError("a mask on attention along several axes", accepted="masks on attention along one axis")
     mask = Mask(reach, 0 if causal else reach)
     if given is None:
         return mask
-    kept = np.asarray(numbers(given) != 0.0)
+    kept = np.asarray(call.numbers("attention_mask", place) != 0.0)
     kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
     return replace(mask, given=constant(as_weights(kept), kind=Kind.BOOL))
 
@@ -178,6 +180,7 @@ def _flag(call: LayerCall, key: str) -> bool:
 
 def _attention(call: LayerCall) -> tuple[Value, ...]:
     """Scores are products of queries and keys, or as in additive attention."""
+    query, key, value = _unprojected(call)
     scaled, mode = call.config.flag("use_scale", False), call.config.text("score_mode", "dot")
     if mode not in ("dot", "concat"):
         raise call.config.wrong("score_mode", "dot or concat")
@@ -185,14 +188,13 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     weights = [float(values) for values in call.weights(*wanted)]
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
-        return _additive(call, scale, np.full(call.values[0].shape[-1:], weights[-1]))
-    query, key, value = _unprojected(call)
+        return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
     found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
     return _asked(call, found.result, found.weights)
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
-    size = call.values[0].shape[-1:]
+    size = _unprojected(call)[0].shape[-1:]
     (factors,) = call.weights(("scale", size)) if call.config.flag("use_scale", True) else (np.ones(size),)
     return _additive(call, 1.0, factors)
 

@@ -6,7 +6,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import activated, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation, checked_size
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product, tensor_product
 from bitsmith.layers.einsum import parse_equation
 from bitsmith.layers.layer import Shape
@@ -31,7 +31,7 @@ def _einsum_dense(call: LayerCall) -> Value:
     }
     if not set(right + equation.result) <= set(sizes):
         raise config.wrong("output_shape", f"the sizes of the axes {shown(labels)}")
-    wanted = [("kernel", checked_size(tuple(sizes[label] for label in right), call.where))]
+    wanted = [("kernel", tuple(sizes[label] for label in right))]
     if config.get("bias_axes") is not None:
         wanted.append(("bias", _bias_shape(config.text("bias_axes"), equation.result.replace(left[:1], ""), sizes)))
     activation = read_activation(config, call.major)

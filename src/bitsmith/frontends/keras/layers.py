@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
-from bitsmith.frontends.files.json import Fields, Json, is_integer, shown
-from bitsmith.frontends.keras.activations import activated, elu, leaky_relu, read_activation, relu, thresholded_relu
+from bitsmith.frontends.files.json import Json, is_integer, shown
+from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
@@ -17,7 +16,7 @@ from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
-from bitsmith.frontends.ops.activations import prelu, softmax
+from bitsmith.frontends.ops.activations import prelu
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
@@ -91,26 +90,11 @@ def _activation(call: LayerCall) -> Value:
     return call.x if found is None else found.of(call.build, call.x)
 
 
-def _configured(read: Callable[[Fields], Layer], becomes: str) -> Translation:
-    """A layer of ours that the configuration says."""
-    return Translation(lambda call: call.build.emit(read(call.config), call.x), becomes)
-
-
 def _prelu(call: LayerCall) -> Value:
     x = call.x
-    shared = {x.axis(dim) for dim in call.config.integers("shared_axes")}
-    (alpha,) = call.weights(("alpha", tuple(1 if axis in shared else size for axis, size in enumerate(x.shape))))
-    return prelu(call.build, x, constant(alpha))
-
-
-def softmax_axis(call: LayerCall) -> int:
-    """The one axis along which the call works."""
-    dims = call.config.integers("axis") or (-1,)
-    if len(dims) > 1:
-        raise UnsupportedError(
-            f"softmax over the axes {dims}", accepted="one axis", remedy="reshape them to one axis first"
-        )
-    return dims[0]
+    shared = {x.axis(axis) for axis in call.config.integers("shared_axes")}
+    (slopes,) = call.weights(("alpha", tuple(1 if axis in shared else size for axis, size in enumerate(x.shape))))
+    return prelu(call.build, x, constant(slopes))
 
 
 def _tensors(call: LayerCall) -> tuple[Value, ...]:
@@ -153,12 +137,8 @@ LAYERS: dict[str, Translation] = {
         "Activation, HardActivation, ReLU, Softmax, BinaryTanh, TernaryTanh or Identity; Reduce and Subtract; or Slice, "
         "Activation and Multiply",
     ),
-    "ReLU": _configured(relu, "ReLU"),
-    "LeakyReLU": _configured(leaky_relu, "ReLU"),
-    "ThresholdedReLU": _configured(thresholded_relu, "ReLU"),
+    **ACTIVATION_LAYERS,
     "PReLU": Translation(_prelu, "PReLU"),
-    "ELU": _configured(elu, "Activation"),
-    "Softmax": Translation(lambda call: softmax(call.build, call.x, softmax_axis(call)), "Softmax"),
     **dict.fromkeys(
         (
             *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),

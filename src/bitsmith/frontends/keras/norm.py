@@ -8,8 +8,9 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, constant
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import normalization
+from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 
 _KERAS_EPSILON = 1e-7
@@ -27,18 +28,18 @@ def _dim(call: LayerCall) -> int:
     return dims[0]
 
 
-def _epsilon(call: LayerCall, default: float) -> float:
+def _epsilon(call: LayerCall, default: float = _KERAS_EPSILON) -> float:
     return call.config.number("epsilon", default)
 
 
-def _trained(call: LayerCall, shape: Shape, *further: str) -> list[Floats]:
-    """Gamma and beta, ones and zeros where the layer has none, and what it has ``further``."""
+def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameters, list[Floats]]:
+    """Gamma and beta, ones and zeros where the layer has none, epsilon, and what it has ``further``."""
     config, plain = call.config, not call.config.flag("rms_scaling", False)
     names = ["gamma"] * (config.flag("scale", True) or not plain) + ["beta"] * (config.flag("center", True) and plain)
     names += further
     found = dict(zip(names, call.weights(*((name, shape) for name in names)), strict=True)) if names else {}
     gamma, beta = found.get("gamma", np.ones(shape)), found.get("beta", np.zeros(shape))
-    return [as_weights(gamma), as_weights(beta), *(found[name] for name in further)]
+    return Parameters(as_weights(gamma), as_weights(beta), _epsilon(call, 1e-3)), [found[name] for name in further]
 
 
 def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
@@ -49,17 +50,21 @@ def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
 
 def _batch_normalization(call: LayerCall) -> Value:
     x, dim = call.x, _dim(call)
-    gamma, beta, mean, variance = _trained(call, (x.shape[x.axis(dim)],), "moving mean", "moving variance")
-    return normalization.batch(call.build, x, dim, mean, variance, gamma, beta, _epsilon(call, 1e-3))
+    found, (mean, variance) = _parameters(call, (x.shape[x.axis(dim)],), "moving mean", "moving variance")
+    return normalization.batch(call.build, x, dim, mean, variance, found)
 
 
 def _layer_normalization(call: LayerCall) -> Value:
     x, dims = call.x, _dims(call)
     # Stored in the order in which the axes are named, but applied in rising order.
-    stored = _trained(call, tuple(x.shape[x.axis(dim)] for dim in dims))
-    gamma, beta = (as_weights(values.reshape(_spread(x, dims))) for values in stored)
+    (gamma, beta, epsilon), _ = _parameters(call, tuple(x.shape[x.axis(dim)] for dim in dims))
+    gamma, beta = (as_weights(values.reshape(_spread(x, dims))) for values in (gamma, beta))
+    return _over_axes(call, dims, Parameters(gamma, beta, epsilon))
+
+
+def _over_axes(call: LayerCall, dims: tuple[int, ...], parameters: Parameters) -> Value:
     centered = not call.config.flag("rms_scaling", False)
-    return normalization.over_axes(call.build, x, dims, gamma, beta, _epsilon(call, 1e-3), centered=centered)
+    return normalization.over_axes(call.build, call.first, dims, parameters, centered=centered)
 
 
 def _rms_normalization(call: LayerCall) -> Value:
@@ -74,9 +79,8 @@ def _rms_normalization(call: LayerCall) -> Value:
 def _group_normalization(call: LayerCall) -> Value:
     x, dim, groups = call.x, call.config.integer("axis", -1), call.config.integer("groups", 32)
     channels = x.shape[x.axis(dim)]
-    gamma, beta = _trained(call, (channels,))
-    groups = channels if groups == -1 else groups
-    return normalization.groups(call.build, x, groups, dim, gamma, beta, _epsilon(call, 1e-3))
+    parameters, _ = _parameters(call, (channels,))
+    return normalization.groups(call.build, x, channels if groups == -1 else groups, dim, parameters)
 
 
 def _unit_normalization(call: LayerCall) -> Value:
@@ -85,8 +89,7 @@ def _unit_normalization(call: LayerCall) -> Value:
 
 
 def _normalize(call: LayerCall) -> Value:
-    order, epsilon = call.config.integer("order", 2), _epsilon(call, _KERAS_EPSILON)
-    return normalization.unit(call.build, call.x, _dims(call), order, epsilon)
+    return normalization.unit(call.build, call.x, _dims(call), call.config.integer("order", 2), _epsilon(call))
 
 
 def _rescaling(call: LayerCall) -> Value:
@@ -116,12 +119,6 @@ def _normalization(call: LayerCall) -> Value:
     return call.build.affine(x, constant(scale), constant(offset))
 
 
-def _argument(call: LayerCall, position: int, name: str, absent: float) -> Floats:
-    """A constant argument; ``absent`` if it is None or left out."""
-    given = call.plain(name, position)
-    return np.full((), absent) if given is None else numbers(given)
-
-
 def _without_batch(values: Floats, x: Value) -> Floats:
     """A constant without the axis of size 1 that stands for the batch of ``x``."""
     while values.ndim >= x.rank and values.shape[0] == 1:
@@ -134,36 +131,30 @@ def _layer_norm(call: LayerCall) -> Value:
     spread = _spread(x, dims)
 
     def placed(position: int, name: str, absent: float) -> Floats:
-        values = _argument(call, position, name, absent)
+        values = call.numbers(name, position, absent)
         # Keras takes what has fewer axes than the operand as that of the named axes, in rising order.
         if values.ndim != x.rank and values.size == math.prod(spread) and call.config.get("axis") != len(x.shape):
             values = values.reshape(spread)
         return _without_batch(values, x)
 
-    gamma, beta = placed(1, "gamma", 1.0), placed(2, "beta", 0.0)
-    centered = not call.config.flag("rms_scaling", False)
-    epsilon = _epsilon(call, _KERAS_EPSILON)
-    return normalization.over_axes(call.build, x, dims, gamma, beta, epsilon, centered=centered)
+    return _over_axes(call, dims, Parameters(placed(1, "gamma", 1.0), placed(2, "beta", 0.0), _epsilon(call)))
 
 
 def _rms_norm(call: LayerCall) -> Value:
     if "axis" in call.config.values and call.config.get("axis") is None:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
     x = call.first
-    scale = _without_batch(_argument(call, 1, "scale", 1.0), x)
-    return normalization.root_mean_square(call.build, x, _dims(call), scale, _epsilon(call, _KERAS_EPSILON))
+    scale = _without_batch(call.numbers("scale", 1, 1.0), x)
+    return normalization.root_mean_square(call.build, x, _dims(call), scale, _epsilon(call))
 
 
 _AFFINE = "BatchNormalization, or Multiply and Add"
-_BATCH_NORMALIZATION = Translation(_batch_normalization, "BatchNormalization")
+_BATCH = ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
 
 NORMALIZATIONS: dict[str, Translation] = {
     "Rescaling": Translation(_rescaling, _AFFINE),
     "Normalization": Translation(_normalization, _AFFINE),
-    "BatchNormalization": _BATCH_NORMALIZATION,
-    "BatchNormalizationV1": _BATCH_NORMALIZATION,
-    "BatchNormalizationV2": _BATCH_NORMALIZATION,
-    "SyncBatchNormalization": _BATCH_NORMALIZATION,
+    **dict.fromkeys(_BATCH, Translation(_batch_normalization, "BatchNormalization")),
     "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     "GroupNormalization": Translation(_group_normalization, "GroupNormalization"),

@@ -8,12 +8,11 @@ from __future__ import annotations
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.activations import relu
+from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, along_axis
 from bitsmith.frontends.keras.arithmetic import ARITHMETIC, operation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
 from bitsmith.frontends.keras.graph import snake_case
-from bitsmith.frontends.keras.layers import LAYERS, softmax_axis
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
 from bitsmith.frontends.keras.reduction import REDUCTIONS
 from bitsmith.frontends.keras.shape import SHAPE_OPS
@@ -32,14 +31,6 @@ def _gelu(call: LayerCall) -> Value:
     return activations.gelu(call.build, call.x, "tanh" if call.config.flag("approximate", True) else "none")
 
 
-def _log_softmax(call: LayerCall) -> Value:
-    return activations.log_softmax(call.build, call.x, softmax_axis(call))
-
-
-def _glu(call: LayerCall) -> Value:
-    return activations.glu(call.build, call.x, call.config.integer("axis", -1))
-
-
 _FUNCTIONS = (
     *("Relu", "Relu6", "Selu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu", "Mish", "HardSigmoid", "HardTanh"),
     *("HardSilu", "LogSigmoid", "TanhShrink", "SparsePlus", "SparseSigmoid"),
@@ -50,14 +41,14 @@ OPS: dict[str, Translation] = {
     **REDUCTIONS,
     **NORMALIZATION_OPS,
     "Identity": Translation(lambda call: call.x, "Identity"),
-    "ReLU": Translation(lambda call: call.build.emit(relu(call.config), call.x), "ReLU"),
+    "ReLU": ACTIVATION_LAYERS["ReLU"],
     "LeakyRelu": operation("relu", slope=("negative_slope", 0.2)),
     "Elu": operation("elu", alpha=("alpha", 1.0)),
     "Celu": operation("celu", alpha=("alpha", 1.0)),
     "Gelu": Translation(_gelu, "Activation"),
-    "Softmax": LAYERS["Softmax"],
-    "LogSoftmax": Translation(_log_softmax, "Reduce and Subtract"),
-    "Glu": Translation(_glu, "Slice, Activation and Multiply"),
+    "Softmax": ACTIVATION_LAYERS["Softmax"],
+    "LogSoftmax": along_axis(activations.log_softmax, "Reduce and Subtract"),
+    "Glu": along_axis(activations.glu, "Slice, Activation and Multiply"),
     "SoftShrink": operation("soft_shrink", bound=("threshold", 0.5)),
     "HardShrink": operation("hard_shrink", bound=("threshold", 0.5)),
     "Squareplus": Translation(_squareplus, "Activation"),

@@ -20,7 +20,7 @@ from bitsmith.frontends.builder.refusals import Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.layers import LAYERS
@@ -97,7 +97,7 @@ def _network(graph: Graph, source: Source) -> Network:
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
     """The results of a call, which have the batch as their first axis."""
     before = len(call.build.draft.nodes)
-    found = placed_steps(call, translation.read(call))
+    found = translation.results(call)
     if len(found) == 1:
         found = (call.build.named(found[0], before),)
     return tuple(replace(value.plain(), kind=Kind.REAL) for value in found)

@@ -10,29 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeAlias
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.files.json import Fields, Json, shown
-from bitsmith.frontends.keras.activations import Composite, read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation, placed_steps
+from bitsmith.frontends.files.json import Fields, shown
+from bitsmith.frontends.keras.activations import read_activation
+from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import MODEL_CLASSES, Constant, Operands, numbered_group
 from bitsmith.frontends.ops import recurrent
-from bitsmith.frontends.ops.recurrent import DIRECTIONS, MAX_CELLS, RESULTS
+from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Concatenate, Multiply
 from bitsmith.layers.recurrent import GRU, LSTM, SIGMOID, TANH, Recurrent, SimpleRNN
 from bitsmith.layers.shape import Identity
-from bitsmith.layers.softmax import Softmax
 
 _CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
 _MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
-
-_Described: TypeAlias = tuple[recurrent.Kind, Fields, str]
-"""A kind of cell, its configuration, and where the Keras 3 layout has its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
     read = read_activation(config, major, key)
     if read is None:
         return Identity()
-    if isinstance(read.function, Softmax | Composite):
+    if not isinstance(read.function, Layer):
         raise UnsupportedError(f"the {key} {read.name}", accepted="functions of one number")
     return read.function
 
@@ -92,8 +87,9 @@ class _Network:
         for key in ("stateful", "time_major"):
             if config.flag(key, False):
                 raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
-        cells: list[_Cell] = []
-        for kind, own, place in _described(class_name, config, f"{part}/cell" if part else "cell"):
+        part, cells = f"{part}/cell" if part else "cell", []
+        found = _cells(config, part) if class_name == "RNN" else [(_CELLS[f"{class_name}Cell"], config, part)]
+        for kind, own, place in found:
             activation = _activation(own, "activation", major, TANH)
             opening = _activation(own, "recurrent_activation", major, SIGMOID)
             cells.append(_Cell(kind, own, place, channels, own.positive("units"), (activation, opening)))
@@ -130,35 +126,25 @@ class _Network:
         return (x, *states)
 
 
-def _described(class_name: str, config: Fields, part: str) -> list[_Described]:
-    """The cells of a layer."""
-    if class_name != "RNN":
-        return [(_CELLS[f"{class_name}Cell"], config, part)]
-    cell = config.get("cell")
-    listed: dict[str, Json] = {"class_name": "StackedRNNCells", "config": {"cells": cell}}
-    return _cells(Fields(listed, config.where) if isinstance(cell, list) else config.fields("cell"), part)
-
-
-def _cells(described: Fields, part: str) -> list[_Described]:
-    """The cells that a serialized cell is made of."""
-    class_name, config = described.text("class_name"), described.fields("config")
-    custom = ">" in described.text("registered_name", "")
-    if class_name in _CELLS and not custom:
-        return [(_CELLS[class_name], config, part)]
-    if class_name != "StackedRNNCells" or custom:
-        raise UnsupportedError(
-            f"the {'custom ' * custom}cell {shown(class_name)}", accepted=", ".join([*_CELLS, "StackedRNNCells"])
-        )
-    if config.flag("reverse_state_order", False):
+def _cells(config: Fields, part: str) -> Iterator[tuple[recurrent.Kind, Fields, str]]:
+    """The cells of a wrapper, with their configurations and places, from the serialized one or the list of them."""
+    listed, groups = config.get("cell"), Counter[str]()
+    if isinstance(listed, list):
+        for item in listed:
+            inner = Fields({"cell": item}, config.where)
+            yield from _cells(inner, f"{part}/cells/{numbered_group(inner.fields('cell').text('class_name'), groups)}")
+        return
+    cell = config.fields("cell")
+    class_name, own, custom = cell.text("class_name"), cell.fields("config"), ">" in cell.text("registered_name", "")
+    if custom or class_name not in (*_CELLS, "StackedRNNCells"):
+        accepted = ", ".join([*_CELLS, "StackedRNNCells"])
+        raise UnsupportedError(f"the {'custom ' * custom}cell {shown(class_name)}", accepted=accepted)
+    if class_name in _CELLS:
+        yield _CELLS[class_name], own, part
+        return
+    if own.flag("reverse_state_order", False):
         raise UnsupportedError("reverse_state_order=True", accepted="reverse_state_order=False")
-    found: list[_Described] = []
-    groups: Counter[str] = Counter()
-    for item in config.items("cells"):
-        if not isinstance(item, dict) or len(found) >= MAX_CELLS:
-            raise config.wrong("cells", f"at most {MAX_CELLS} cells")
-        inner = Fields(item, config.where)
-        found += _cells(inner, f"{part}/cells/{numbered_group(inner.text('class_name'), groups)}")
-    return found
+    yield from _cells(Fields({"cell": own.items("cells")}, config.where), part)
 
 
 def _sequence(call: LayerCall) -> Value:
@@ -166,7 +152,7 @@ def _sequence(call: LayerCall) -> Value:
     x = call.given.args[0] if call.given.args else None
     if not isinstance(x, Value) or len(x.shape) != 2:
         raise ModelFileError(
-            f"called on operands of shapes {list(call.shapes)}",
+            f"called on operands of shapes {[value.shape for value in call.values]}",
             where=call.where,
             accepted="a sequence of shape (time, channels)",
         )
@@ -234,7 +220,7 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
     """The wrapper, for the layers that ``lookup`` knows."""
 
     def translate(call: LayerCall) -> tuple[Value, ...]:
-        shape, inner = call.shape, call.config.fields("layer")
+        shape, inner = call.x.shape, call.config.fields("layer")
         class_name = inner.text("class_name")
         translation = lookup(class_name)
         if ">" in inner.text("registered_name", "") or class_name in MODEL_CLASSES or translation is None:
@@ -247,13 +233,11 @@ def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)
-        item = replace(call.values[0], shape=shape[1:])
+        item = replace(call.x, shape=shape[1:])
         one = LayerCall(
             config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
         )
-        return tuple(
-            replace(value, shape=(shape[0], *value.shape)) for value in placed_steps(one, translation.read(one))
-        )
+        return tuple(replace(value, shape=(shape[0], *value.shape)) for value in translation.results(one))
 
     return Translation(translate, "the wrapped layer, or TimeDistributed")
 

@@ -6,43 +6,42 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
-from bitsmith.frontends.files.json import Json, is_integer, shown
+from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
 
-def _integers(value: Json) -> tuple[int, ...] | None:
-    """Integers in a list (or one alone), possibly as Keras writes an array; None for anything else."""
-    while isinstance(value, dict):
-        inner = value.get("config")
-        value = inner.get("value") if isinstance(inner, dict) else value.get("value")
-    items = value if isinstance(value, list) else [value]
-    return tuple(item for item in items if is_integer(item)) if all(is_integer(item) for item in items) else None
+def _integers(value: Json) -> tuple[int, ...]:
+    """Integers in a list (or one alone), possibly as Keras writes an array."""
+    found = numbers(value).ravel()
+    if not bool(np.all(np.isfinite(found))) or bool(np.any(found != np.trunc(found))):
+        raise UnsupportedError(f"the argument {shown(value)}", accepted="integers")
+    return tuple(int(number) for number in found)
 
 
-def _listed(call: LayerCall, key: str) -> tuple[int, ...]:
-    """The entry ``key``, one integer or more."""
-    found = _integers(call.config.get(key))
-    if not found:
-        raise call.config.wrong(key, "an integer or a list of them")
-    return found
-
-
-def _axes(call: LayerCall, default: int | None = None) -> tuple[int, ...]:
+def _axes(config: Fields, *default: int) -> tuple[int, ...]:
     """The axes along which an operation works."""
-    if call.config.get("axis") is None and default is None:
+    axes = config.integers("axis") or default
+    if not axes:
         raise UnsupportedError("an operation without an axis, which would mix samples", accepted="axes within a sample")
-    return (default,) if call.config.get("axis") is None and default is not None else call.config.integers("axis")
+    return axes
 
 
-def _axis(call: LayerCall, default: int | None = None) -> int:
-    axes = _axes(call, default)
+def _axis(config: Fields, *default: int) -> int:
+    axes = _axes(config, *default)
     if len(axes) != 1:
         raise UnsupportedError(f"{len(axes)} axes", accepted="one axis")
     return axes[0]
+
+
+def _repeats(config: Fields) -> tuple[int, ...]:
+    return _integers(config.get("repeats"))
 
 
 def _flatten(call: LayerCall) -> Value:
@@ -140,7 +139,7 @@ def _slice_range(item: Mapping[str, Json], size: int) -> range:
 
 def _slice_op(call: LayerCall) -> Value:
     """``keras.ops.slice``: the sizes are given, the batch's is that of one sample."""
-    x, starts, sizes = call.first, _integers(call.plain("start_indices", 1)) or (), call.config.integers("shape")
+    x, starts, sizes = call.first, _integers(call.plain("start_indices", 1)), call.config.integers("shape")
     if not len(starts) == len(sizes) == x.rank or starts[0] != 0 or sizes[0] != 1:
         raise UnsupportedError(
             f"a slice from {starts} of size {sizes} of an input of {x.rank} axes",
@@ -152,46 +151,36 @@ def _slice_op(call: LayerCall) -> Value:
 
 
 def _split(call: LayerCall) -> tuple[Value, ...]:
-    x, dim, places = call.x, _axis(call, 0), _listed(call, "indices_or_sections")
+    x, dim, places = call.x, _axis(call.config, 0), call.config.get("indices_or_sections")
     size = x.shape[x.axis(dim)]
-    if is_integer(call.config.get("indices_or_sections")):
-        (parts,) = places
-        if parts < 1 or size % parts:
-            raise ModelFileError(f"{size} elements split into {parts} parts", where=call.where)
-        lengths = [size // parts] * parts
+    if is_integer(places):
+        parts = call.config.positive("indices_or_sections")
+        lengths = [size // parts] * min(parts, size)
     else:
-        ends = [0, *(place + size if place < 0 else place for place in places), size]
+        ends = [0, *(place + size if place < 0 else place for place in _integers(places)), size]
         lengths = [last - first for first, last in pairwise(ends)]
     return selection.split(call.build, x, dim, lengths, "{}".format)
 
 
 def _unstack(call: LayerCall) -> tuple[Value, ...]:
-    parts = selection.unbind(call.build, call.x, _axis(call, 0), "{}".format)
+    parts = selection.unbind(call.build, call.x, _axis(call.config, 0), "{}".format)
     if call.config.get("num") is not None and call.config.integer("num") != len(parts):
         raise ModelFileError(f"{len(parts)} elements unstacked into {call.config.integer('num')}", where=call.where)
     return parts
 
 
 def _take(call: LayerCall) -> Value:
-    return selection.take(call.build, call.first, _axis(call), numbers(call.plain("indices", 1)))
+    return selection.take(call.build, call.first, _axis(call.config), call.numbers("indices", 1))
 
 
-def _on_one(make: Callable[[LayerCall, Value], Value], becomes: str) -> Translation:
-    """An operation on one tensor."""
-    return Translation(lambda call: make(call, call.x), becomes)
-
-
-def _moved(call: LayerCall, x: Value) -> Value:
-    return shape.move(call.build, x, call.config.integers("source"), call.config.integers("destination"))
-
-
-def _swapped(call: LayerCall, x: Value) -> Value:
-    return shape.swap(call.build, x, call.config.integer("axis1"), call.config.integer("axis2"))
+def _operation(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
+    """``make`` of the builder, the only operand and what the ``reads`` give."""
+    return Translation(lambda call: make(call.build, call.x, *(read(call.config) for read in reads)), becomes)
 
 
 _GET_ITEM = Translation(_get_item, "Slice, and Reshape for axes that go or come", frozenset({"slice_spec"}))
 _CONCATENATE = Translation(
-    lambda call: selection.concatenate(call.build, call.operands(), _axis(call, -1)), "Concatenate"
+    lambda call: selection.concatenate(call.build, call.operands(), _axis(call.config, -1)), "Concatenate"
 )
 
 SHAPES: dict[str, Translation] = {
@@ -206,27 +195,24 @@ SHAPES: dict[str, Translation] = {
 
 SHAPE_OPS: dict[str, Translation] = {
     "Reshape": Translation(_reshape_op, "Reshape"),
-    "ExpandDims": _on_one(lambda call, x: shape.unsqueeze(call.build, x, _axes(call)), "Reshape"),
-    "Squeeze": _on_one(lambda call, x: shape.squeeze(call.build, x, _axes(call)), "Reshape"),
-    "Transpose": _on_one(lambda call, x: call.build.permuted(x, call.config.integers("axes")), "Permute"),
-    "Moveaxis": _on_one(_moved, "Permute"),
-    "Swapaxes": _on_one(_swapped, "Permute"),
+    "ExpandDims": _operation(shape.unsqueeze, "Reshape", _axes),
+    "Squeeze": _operation(shape.squeeze, "Reshape", _axes),
+    "Transpose": _operation(Builder.permuted, "Permute", integers("axes")),
+    "Moveaxis": _operation(shape.move, "Permute", integers("source"), integers("destination")),
+    "Swapaxes": _operation(shape.swap, "Permute", integer("axis1"), integer("axis2")),
     "BroadcastTo": Translation(_broadcast_to, "Broadcast"),
     "GetItem": _GET_ITEM,
     "Slice": Translation(_slice_op, "Slice"),
     "Split": Translation(_split, "Slice, one per result"),
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
     "Concatenate": _CONCATENATE,
-    "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), _axis(call, 0)), "Stack"),
-    "Repeat": _on_one(lambda call, x: selection.repeat(call.build, x, _axis(call), _listed(call, "repeats")), "Gather"),
-    "Tile": _on_one(lambda call, x: selection.tile(call.build, x, _listed(call, "repeats")), "Gather, one per axis"),
-    "Roll": _on_one(
-        lambda call, x: selection.roll(call.build, x, call.config.integers("shift"), _axes(call)),
-        "Gather, one per axis",
-    ),
-    "Flip": _on_one(lambda call, x: selection.flip(call.build, x, _axes(call)), "Slice"),
+    "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), _axis(call.config, 0)), "Stack"),
+    "Repeat": _operation(selection.repeat, "Gather", _axis, _repeats),
+    "Tile": _operation(selection.tile, "Gather, one per axis", _repeats),
+    "Roll": _operation(selection.roll, "Gather, one per axis", integers("shift"), _axes),
+    "Flip": _operation(selection.flip, "Slice", _axes),
     "Take": Translation(_take, "Slice or Gather, and Reshape"),
-    "Tril": _on_one(lambda call, x: selection.lower_triangle(call.build, x, call.config.integer("k", 0)), "Multiply"),
-    "Triu": _on_one(lambda call, x: selection.upper_triangle(call.build, x, call.config.integer("k", 0)), "Multiply"),
+    "Tril": _operation(selection.lower_triangle, "Multiply", integer("k", 0)),
+    "Triu": _operation(selection.upper_triangle, "Multiply", integer("k", 0)),
 }
 """Operations by class name."""

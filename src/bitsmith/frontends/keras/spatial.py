@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.files.json import constant, shown
+from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import spatial
@@ -23,7 +23,6 @@ _TRAINING = frozenset({"training"})
 """An argument that preprocessing layers are always called with, and that changes nothing in these."""
 
 _INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR}
-
 
 Inside: TypeAlias = Callable[[LayerCall, Value], Value]
 """What a layer does to its operand with channels last."""
@@ -47,23 +46,17 @@ def _is_channels_first(call: LayerCall) -> bool:
 
 
 def _per_axis(call: LayerCall, x: Value, key: str, default: int | None = None, least: int = 1) -> Axes:
-    """The entry ``key``, which is one number for all spatial axes or one for each."""
-    values, rank = call.config.integers(key) or (() if default is None else (default,)), len(x.shape) - 1
-    values = values * rank if len(values) == 1 else values
-    if len(values) != rank or min(values) < least:
-        raise call.config.wrong(key, f"an integer from {least} on, or {rank} of them")
-    return values
+    """The entry ``key``, a number for each spatial axis."""
+    return call.config.per_axis(key, len(x.shape) - 1, default, least)
 
 
-def _positive(call: LayerCall, key: str, default: int | None = None) -> int:
-    value = call.config.integer(key, default)
-    if value < 1:
-        raise call.config.wrong(key, "a positive integer")
-    return value
-
-
-def _taps(call: LayerCall, size: Axes, strides: Axes, dilation: Axes, *, causal: bool = False) -> Taps:
-    """Windows with the padding that the layer asks for."""
+def _taps(call: LayerCall, x: Value, key: str = "kernel_size", *, causal: bool = False, both: bool = False) -> Taps:
+    """The windows; unless they are those of a depthwise kernel, Keras refuses ``both`` strides and dilation."""
+    size, dilation = _per_axis(call, x, key, 2), _per_axis(call, x, "dilation_rate", 1)
+    lapping = key == "kernel_size" or call.config.get("strides") is not None
+    strides = _per_axis(call, x, "strides", 1) if lapping else size
+    if max(strides) > 1 and max(dilation) > 1 and not both:
+        raise UnsupportedError(f"strides {strides} together with the dilation {dilation}", accepted="one of the two")
     modes: dict[str, Pairs | Same] = {"valid": ((0, 0),) * len(size), "same": Same.AFTER}
     if causal:
         modes["causal"] = ((dilation[0] * (size[0] - 1), 0),)
@@ -71,14 +64,6 @@ def _taps(call: LayerCall, size: Axes, strides: Axes, dilation: Axes, *, causal:
     if mode not in modes:
         raise UnsupportedError(f"the padding {shown(mode)}", accepted=" and ".join(modes))
     return Taps(size, strides, dilation, modes[mode])
-
-
-def _kernel_taps(call: LayerCall, x: Value, *, causal: bool = False, both: bool = False) -> Taps:
-    """The windows of a kernel; unless it is depthwise, Keras refuses ``both`` strides and dilation."""
-    strides, dilation = _per_axis(call, x, "strides", 1), _per_axis(call, x, "dilation_rate", 1)
-    if max(strides) > 1 and max(dilation) > 1 and not both:
-        raise UnsupportedError(f"strides {strides} together with the dilation {dilation}", accepted="one of the two")
-    return _taps(call, _per_axis(call, x, "kernel_size"), strides, dilation, causal=causal)
 
 
 def _trained(call: LayerCall, width: int, *kernels: tuple[str, Shape]) -> tuple[list[Floats], Floats | None]:
@@ -100,10 +85,10 @@ def _activated(inside: Inside) -> Inside:
 
 
 def _conv(call: LayerCall, x: Value) -> Value:
-    filters, groups, channels = _positive(call, "filters"), _positive(call, "groups", 1), x.shape[-1]
+    filters, groups, channels = call.config.positive("filters"), call.config.positive("groups", 1), x.shape[-1]
     if filters % groups or channels % groups:
         raise call.config.wrong("groups", f"a divisor of {channels} input channels and of {filters} filters")
-    taps = _kernel_taps(call, x, causal=len(x.shape) == 2)
+    taps = _taps(call, x, causal=len(x.shape) == 2)
     (kernel,), bias = _trained(call, filters, ("kernel", (*taps.size, channels // groups, filters)))
     return spatial.convolution(call.build, x, kernel, bias, taps, groups)
 
@@ -114,20 +99,17 @@ def _depthwise_kernel(kernel: Floats) -> Floats:
 
 
 def _depthwise(call: LayerCall, x: Value) -> Value:
-    channels, multiplier, taps = x.shape[-1], _positive(call, "depth_multiplier", 1), _kernel_taps(call, x, both=True)
+    channels, multiplier = x.shape[-1], call.config.positive("depth_multiplier", 1)
+    taps = _taps(call, x, both=True)
     (kernel,), bias = _trained(call, channels * multiplier, ("kernel", (*taps.size, channels, multiplier)))
     return spatial.convolution(call.build, x, _depthwise_kernel(kernel), bias, taps, channels)
 
 
 def _separable(call: LayerCall, x: Value) -> Value:
     """A depthwise convolution, and one of single taps that has the user's name."""
-    *positions, channels = x.shape
-    multiplier, filters, ones = (
-        _positive(call, "depth_multiplier", 1),
-        _positive(call, "filters"),
-        (1,) * len(positions),
-    )
-    taps = _kernel_taps(call, x, both=True, causal=len(positions) == 1 and call.major == 2)
+    rank, channels = len(x.shape) - 1, x.shape[-1]
+    multiplier, filters = call.config.positive("depth_multiplier", 1), call.config.positive("filters")
+    taps, ones = _taps(call, x, both=True, causal=rank == 1 and call.major == 2), (1,) * rank
     (kernel, mixing), bias = _trained(
         call,
         filters,
@@ -135,7 +117,7 @@ def _separable(call: LayerCall, x: Value) -> Value:
         ("pointwise kernel", (*ones, channels * multiplier, filters)),
     )
     y = spatial.convolution(call.build, x, _depthwise_kernel(kernel), None, taps, channels, "depthwise")
-    return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * len(positions)))
+    return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * rank))
 
 
 def _transposed(call: LayerCall, x: Value) -> Value:
@@ -144,12 +126,8 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     With 'same' it is added to ``(n - 1) * stride + span % 2`` elements.
     """
     *positions, channels = x.shape
-    filters, taps, given = (
-        _positive(call, "filters"),
-        _kernel_taps(call, x),
-        call.config.get("output_padding") is not None,
-    )
-    extra = _per_axis(call, x, "output_padding", 0, least=0)
+    filters, taps = call.config.positive("filters"), _taps(call, x)
+    given, extra = call.config.get("output_padding") is not None, _per_axis(call, x, "output_padding", 0, least=0)
     output: Axes = ()
     axes = list(zip(positions, taps.strides, taps.spans, extra, strict=True))
     if given and any(more >= stride for _, stride, _, more in axes):
@@ -163,18 +141,12 @@ def _transposed(call: LayerCall, x: Value) -> Value:
     return spatial.transposed(call.build, x, kernel, bias, taps, extra=extra, output=output)
 
 
-def _windows(call: LayerCall, x: Value) -> Taps:
-    size = _per_axis(call, x, "pool_size", 2)
-    strides = size if call.config.get("strides") is None else _per_axis(call, x, "strides")
-    return _taps(call, size, strides, (1,) * len(size))
-
-
 def _global(kind: type[GlobalMaxPool | GlobalAveragePool], rank: int) -> Translation:
     def read(call: LayerCall) -> Value:
-        layer = kind(call.config.flag("keepdims", False))
-        if layer.keepdims or not _is_channels_first(call):
-            return _along(lambda call, x: call.build.emit(layer, x), rank)(call)
-        return call.build.emit(layer, call.build.channels_last(call.x))
+        layer, first = kind(call.config.flag("keepdims")), _is_channels_first(call)
+        x = call.build.channels_last(call.x) if first and not layer.keepdims else call.x
+        first = first and layer.keepdims
+        return spatial.along(call.build, x, lambda x: call.build.emit(layer, x), (rank,), first=first)
 
     return Translation(read, kind.__name__)
 
@@ -244,20 +216,19 @@ def _cropping(call: LayerCall, x: Value) -> Value:
 
 def _pad(call: LayerCall) -> Value:
     """``keras.ops.pad``, whose widths begin with the batch axis."""
-    mode, value = call.config.text("mode", "constant"), call.keywords.get("constant_values", 0.0)
+    mode, value = call.config.text("mode", "constant"), call.numbers("constant_values", default=0.0)
     if mode not in set(PadMode):
         raise UnsupportedError(f"the padding mode {shown(mode)}", accepted=", ".join(PadMode))
-    number = None if isinstance(value, tuple) else constant(value)
-    if number is None or number.size != 1:
-        raise UnsupportedError("padding with tensors or several values", accepted="one finite number")
+    if value.size != 1:
+        raise UnsupportedError("padding with several values", accepted="one finite number")
     pairs = dict(enumerate(_pairs(call, "pad_width", call.x.rank, alike=True)))
-    return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(number.reshape(())))
+    return spatial.pad(call.build, call.x, pairs, PadMode(mode), float(value.reshape(())))
 
 
 _RESIZE = "Resize (after Crop for crop_to_aspect_ratio)"
 _POOLS: dict[str, tuple[Inside, str]] = {
-    "Max": (lambda call, x: spatial.max_pool(call.build, x, _windows(call, x)), "MaxPool"),
-    "Average": (lambda call, x: spatial.average_pool(call.build, x, _windows(call, x)), "AveragePool"),
+    "Max": (lambda call, x: spatial.max_pool(call.build, x, _taps(call, x, "pool_size")), "MaxPool"),
+    "Average": (lambda call, x: spatial.average_pool(call.build, x, _taps(call, x, "pool_size")), "AveragePool"),
     "AdaptiveMax": (
         lambda call, x: spatial.adaptive_max_pool(call.build, x, _per_axis(call, x, "output_size")),
         "GlobalMaxPool or AdaptiveMaxPool",

@@ -51,24 +51,16 @@ def _clip(call: Call) -> Value:
     if call.opset < 11:
         low, high = call.attributes.number("min", -math.inf), call.attributes.number("max", math.inf)
         return arithmetic.clip(call.build, x, low, high)
-    return arithmetic.clip(call.build, x, _bound(call, 1, -math.inf), _bound(call, 2, math.inf))
-
-
-def _bound(call: Call, number: int, default: float) -> float:
-    known = call.known(number, "a bound")
-    if known is None:
-        return default
-    if known.array().size != 1:
-        raise UnsupportedError("bounds that differ between elements", accepted="one number")
-    return float(known.array().astype(np.float64).reshape(()))
+    return arithmetic.clip(
+        call.build, x, *(call.number(k, "a bound", open) for k, open in ((1, -math.inf), (2, math.inf)))
+    )
 
 
 def _is_nan(call: Call) -> Known:
     """Never: fixed-point numbers are finite."""
     x = call.tensor(0)
     call.attributes.ignore("detect_negative", "detect_positive")
-    arrays = tuple(np.zeros(x.sizes(samples), dtype=np.bool_) for samples in call.samples.sizes)
-    return Known(arrays if x.batch is not None else arrays[:1])
+    return Known.of([np.zeros(sizes, dtype=np.bool_) for sizes in call.build.sizes(x)])
 
 
 def _cast(call: Call) -> Value:

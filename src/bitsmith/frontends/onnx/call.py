@@ -9,13 +9,13 @@ from typing import TypeAlias
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand, Samples, floats, value_of
-from bitsmith.layers.layer import Floats
+from bitsmith.frontends.onnx.values import Known, Operand, value_of
+from bitsmith.layers.layer import Floats, as_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,6 @@ class Call:
     opset: int
     operands: tuple[Operand | None, ...]
     wanted: tuple[bool, ...]
-    samples: Samples
     build: Builder
     say: Callable[[str], None]
 
@@ -63,9 +62,9 @@ class Call:
 
     def value(self, operand: Operand) -> Value:
         """An operand as a value."""
-        return operand if isinstance(operand, Value) else value_of(operand, self.samples)
+        return operand if isinstance(operand, Value) else value_of(operand, self.build.counts)
 
-    def weights(self, number: int, what: str) -> Floats:
+    def constant(self, number: int, what: str) -> Known:
         """Operand ``number``, which must be a constant.
 
         Raises:
@@ -74,23 +73,24 @@ class Call:
         found = self.required(number)
         if isinstance(found, Value):
             raise UnsupportedError(f"{what} is computed from an input", accepted="a constant")
-        return floats(found.array())
+        return found
 
     def known(self, number: int, what: str) -> Known | None:
         """Operand ``number``, which must be a constant, or None if it is left out."""
-        found = self.operand(number)
-        if isinstance(found, Value):
-            raise UnsupportedError(f"{what} is computed from an input", accepted="a constant")
-        return found
+        return None if self.operand(number) is None else self.constant(number, what)
 
     def array(self, number: int, what: str) -> Array:
         """Operand ``number``, which must be a constant, as the graph has it."""
-        self.required(number)
-        found = self.known(number, what)
-        return np.zeros(0) if found is None else found.array()
+        return self.constant(number, what).array()
 
-    def number(self, number: int, what: str) -> float:
-        """Operand ``number``, which must be a constant of one element."""
+    def weights(self, number: int, what: str) -> Floats:
+        """Operand ``number``, which must be a constant, as finite numbers."""
+        return finite(as_weights(self.array(number, what)), what, self.attributes.where)
+
+    def number(self, number: int, what: str, default: float | None = None) -> float:
+        """Operand ``number``, which must be a constant of one element; ``default`` if it is left out."""
+        if default is not None and self.operand(number) is None:
+            return default
         found = self.array(number, what)
         if found.size != 1:
             raise UnsupportedError(f"{what} of shape {found.shape}", accepted="one number")
@@ -109,7 +109,7 @@ class Call:
         """``x`` with its batch axis at ``axis``; a model without a batch axis may have one of size 1 there.
 
         Raises:
-            UnsupportedError: there are several elements along ``axis``, which are no samples.
+            UnsupportedError: there are several elements along ``axis``, which are not samples.
         """
         if x.batch == Batch(axis):
             return x

@@ -11,7 +11,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.values import Known, floats
+from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.logic import compare
 from bitsmith.frontends.ops.normalization import unit
 from bitsmith.frontends.ops.reduction import extreme_index
@@ -83,7 +83,7 @@ def _entry(call: Call, data: Known, numbers: Value) -> Value:
         return replace(numbers, kind=Kind.STRING)
     if np.array_equal(listed.ravel(), np.arange(listed.size)):
         return replace(numbers, kind=data.kind)
-    return call.build.emit(Embedding(floats(listed).reshape(-1, 1)), numbers, suffix="entry", kind=data.kind)
+    return call.build.emit(Embedding(as_weights(listed).reshape(-1, 1)), numbers, suffix="entry", kind=data.kind)
 
 
 def _numbered(words: Sequence[object]) -> str:

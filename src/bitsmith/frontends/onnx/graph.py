@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
@@ -16,10 +17,12 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.frontends.onnx.attributes import Attributes
-from bitsmith.frontends.onnx.tensors import Array, dtype_of, reader
+from bitsmith.frontends.onnx.tensors import STRING, array_of, dtype_of
+from bitsmith.frontends.onnx.values import Known
 
 if TYPE_CHECKING:
     import onnx
+    from google.protobuf.message import Message
 
 MAX_NODES = 50_000
 """Most nodes of a model, its functions opened."""
@@ -40,13 +43,16 @@ OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
-    """A graph within a node, whose nodes read the values ``around`` it by their names."""
+class Body:
+    """Nodes in order of evaluation, those that ``outputs`` need; ``constants`` reads an initializer by name.
+
+    Within a node the nodes read the values ``around`` it by their names.
+    """
 
     inputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    constants: Mapping[str, Callable[[], Array]]
+    constants: Mapping[str, Callable[[], Known]]
     around: frozenset[str]
 
 
@@ -54,7 +60,7 @@ class Branch:
 class Node:
     """One operator of the graph. Inputs that are left out have the name ``""``.
 
-    ``branches`` has the graphs within it by the attribute's name, and ``around`` the values that these read.
+    ``bodies`` has the graphs within it by the attribute's name.
     """
 
     name: str
@@ -63,13 +69,12 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Attributes
-    branches: Mapping[str, Branch] = field(default_factory=dict)
-    around: tuple[str, ...] = ()
+    bodies: Mapping[str, Body]
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The values that it needs."""
-        return (*self.inputs, *self.around)
+        """The values that it and the graphs within it need."""
+        return (*self.inputs, *sorted({name for body in self.bodies.values() for name in body.around}))
 
     @property
     def kind(self) -> str:
@@ -88,20 +93,17 @@ class GraphInput:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What the outputs need, and all inputs. ``constants`` reads an initializer by name; those in ``words`` are text."""
+    """A model: all inputs, and what the outputs need."""
 
     name: str
     where: str
     opset: int
     inputs: tuple[GraphInput, ...]
-    outputs: tuple[str, ...]
-    nodes: tuple[Node, ...]
-    constants: Mapping[str, Callable[[], Array]]
-    words: Mapping[str, tuple[str, ...]]
+    body: Body
 
 
 def is_onnx(model: object) -> TypeGuard[OnnxModel]:
-    """Whether ``model`` is an ONNX file by its name, or a live ``ModelProto``."""
+    """Return True if ``model`` is an ONNX file by its name, or a live ``ModelProto``."""
     if isinstance(model, str | os.PathLike):
         return Path(model).suffix.lower() == ".onnx"
     return type(model).__name__ == "ModelProto" and callable(getattr(model, "SerializeToString", None))
@@ -123,6 +125,7 @@ def read_graph(source: OnnxModel) -> Graph:
         ) from error
     del onnx
     model, where, folder = _parsed(source)
+    _graphs_within([model.graph.node, *(function.node for function in model.functions)], where)
     _check_words(model, where)
     opset = _opset(model, where)
     return _graph(_inlined(model, where), where, folder, opset)
@@ -147,35 +150,25 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's own class, whose module differs between its implementations
         raise ModelFileError(
-            "this is no ONNX model, or it is damaged", where=where, accepted="the binary format that onnx.save writes"
+            "this is not an ONNX model, or it is damaged",
+            where=where,
+            accepted="the binary format that onnx.save writes",
         ) from error
     if not model.HasField("graph"):
         raise ModelFileError("a model without a graph", where=where)
     return model, where, path.parent
 
 
-def _check_words(model: onnx.ModelProto, where: str) -> None:
-    """Refuses names that are no text: protobuf hands them out as bytes."""
-    graph = model.graph
-    words: list[object] = [graph.name, *(entry.domain for entry in model.opset_import)]
-    for function in model.functions:
-        words += [function.name, function.domain]
-    graphs = [graph, *_graphs_within([graph.node, *(function.node for function in model.functions)], where)]
-    words += [value.name for one in graphs for values in (one.initializer, one.input, one.output) for value in values]
-    bodies = [*(one.node for one in graphs), *(function.node for function in model.functions)]
-    for node in (node for body in bodies for node in body):
-        words += [
-            node.name,
-            node.op_type,
-            node.domain,
-            *node.input,
-            *node.output,
-            *(one.name for one in node.attribute),
-        ]
-    for entry in (entry for one in graphs for tensor in one.initializer for entry in tensor.external_data):
-        words += [entry.key, entry.value]
-    if not all(isinstance(word, str) for word in words):
-        raise ModelFileError("names that are no text", where=where, accepted="UTF-8")
+def _check_words(message: Message, where: str) -> None:
+    """Refuse names that are not text: protobuf hands them out as bytes."""
+    for entry, value in message.ListFields():
+        if entry.type not in (entry.TYPE_STRING, entry.TYPE_MESSAGE) or entry.name == "doc_string":
+            continue
+        for one in [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value:
+            if hasattr(one, "ListFields"):
+                _check_words(one, where)
+            elif not isinstance(one, str):
+                raise ModelFileError("names that are not text", where=where, accepted="UTF-8")
 
 
 def _graphs_within(bodies: Sequence[Iterable[onnx.NodeProto]], where: str) -> list[onnx.GraphProto]:
@@ -273,40 +266,20 @@ def _with_nested(nodes: Iterable[onnx.NodeProto], where: str) -> list[onnx.NodeP
 
 
 def _graph(model: onnx.ModelProto, where: str, folder: Path | None, opset: int) -> Graph:
-    graph = model.graph
-    if len(graph.node) > MAX_NODES:
-        raise ModelFileError(f"{len(graph.node)} nodes", where=where, accepted=f"at most {MAX_NODES}")
-    if graph.sparse_initializer:
-        raise UnsupportedError("sparse initialisers", where=where, accepted="dense ones")
-    constants: dict[str, Callable[[], Array]] = {}
-    for tensor in graph.initializer:
-        if not tensor.name or tensor.name in constants:
-            raise ModelFileError(f"two initialisers of one name: {tensor.name[:100]!r}", where=where)
-        constants[tensor.name] = reader(tensor, where, folder)
-    inputs = tuple(_input(value, where) for value in graph.input if value.name not in constants)
-    nodes = [_node(proto, where, folder) for proto in graph.node]
-    outputs = tuple(value.name for value in graph.output)
-    if not inputs or not outputs:
-        raise ModelFileError(f"{len(inputs)} inputs and {len(outputs)} outputs", where=where, accepted="one or more")
-    names = [value.name for value in inputs]
-    if len(set(names)) != len(names):
-        raise ModelFileError("two inputs of one name", where=where)
-    needed = _ordered(nodes, {*names, *constants}, outputs, where)
-    return Graph(graph.name or "model", where, opset, inputs, outputs, needed, constants, _words(graph.initializer))
+    if len(model.graph.node) > MAX_NODES:
+        raise ModelFileError(f"{len(model.graph.node)} nodes", where=where, accepted=f"at most {MAX_NODES}")
+    body = _body(model.graph, where, folder)
+    if body.around:
+        raise ModelFileError(f"the value {min(body.around)[:100]!r}, which nothing makes", where=where)
+    if not body.inputs or not body.outputs:
+        raise ModelFileError(
+            f"{len(body.inputs)} inputs and {len(body.outputs)} outputs", where=where, accepted="one or more"
+        )
+    inputs = tuple(_input(value, where) for value in model.graph.input if value.name in body.inputs)
+    return Graph(model.graph.name or "model", where, opset, inputs, body)
 
 
-def _words(tensors: Iterable[onnx.TensorProto]) -> dict[str, tuple[str, ...]]:
-    """The lists of words among initialisers."""
-    import onnx
-
-    return {
-        tensor.name: tuple(word.decode("utf-8", "replace") for word in tensor.string_data)
-        for tensor in tensors
-        if tensor.data_type == onnx.TensorProto.STRING and 0 < len(tensor.string_data) == math.prod(tensor.dims)
-    }
-
-
-def _node(proto: onnx.NodeProto, where: str, folder: Path | None, scope: str = "") -> Node:
+def _node(proto: onnx.NodeProto, where: str, folder: Path | None) -> Node:
     shown = proto.name or next((name for name in proto.output if name), "") or proto.op_type
     name = f"{proto.op_type}_{shown}" if shown.isdigit() else shown
     domain = "" if proto.domain in _STANDARD_DOMAINS else proto.domain
@@ -315,14 +288,9 @@ def _node(proto: onnx.NodeProto, where: str, folder: Path | None, scope: str = "
     if len(attributes) < len(proto.attribute):
         raise ModelFileError("two attributes of one name, or one without", where=place)
     fields = Attributes({key: _plain(attribute, place, folder) for key, attribute in attributes.items()}, place)
-    graphs = [(key, attribute.g) for key, attribute in attributes.items() if attribute.HasField("g")]
-    branches = (
-        {key: _branch(graph, f"{scope}{name}/{key}/", where, folder) for key, graph in graphs} if not domain else {}
-    )
-    around = {name for branch in branches.values() for name in branch.around}
-    return Node(
-        name, proto.op_type, domain, tuple(proto.input), tuple(proto.output), fields, branches, tuple(sorted(around))
-    )
+    graphs = {key: attribute.g for key, attribute in attributes.items() if attribute.HasField("g") and not domain}
+    bodies = {key: _body(graph, where, folder) for key, graph in graphs.items()}
+    return Node(name, proto.op_type, domain, tuple(proto.input), tuple(proto.output), fields, bodies)
 
 
 def _plain(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> object:
@@ -337,7 +305,7 @@ def _plain(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> o
         case 3:
             return attribute.s.decode("utf-8", "replace")
         case 4:
-            return reader(attribute.t, where, folder)
+            return partial(array_of, attribute.t, where, folder)
         case 6:
             return tuple(map(float, attribute.floats))
         case 7:
@@ -348,46 +316,27 @@ def _plain(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> o
             return attribute  # of a kind that no operator of ours takes
 
 
-def _branch(graph: onnx.GraphProto, prefix: str, where: str, folder: Path | None) -> Branch:
-    """A graph within a node; its own values have names that begin with ``prefix``."""
-    nodes = [_node(proto, where, folder, prefix) for proto in graph.node]
-    constants = {tensor.name: reader(tensor, where, folder) for tensor in graph.initializer}
-    outputs = tuple(value.name for value in graph.output)
-    made = {name for node in nodes for name in node.outputs if name}
-    given = constants.keys() | {value.name for value in graph.input}
-    read = {name for node in nodes for name in node.reads if name}.union(outputs)
-    needed = _ordered(nodes, given | (read - made), outputs, where)
-    own = made | given
+def _body(graph: onnx.GraphProto, where: str, folder: Path | None) -> Body:
+    """The nodes of a graph, its own or one within a node."""
+    if graph.sparse_initializer:
+        raise UnsupportedError("sparse initializers", where=where, accepted="dense ones")
+    constants = {tensor.name: cache(partial(_constant, tensor, where, folder)) for tensor in graph.initializer}
+    inputs = tuple(value.name for value in graph.input if value.name not in constants)
+    if "" in constants or len(constants) < len(graph.initializer) or len(set(inputs)) < len(inputs):
+        raise ModelFileError("two inputs or initializers of one name, or one without", where=where)
+    nodes, outputs = [_node(proto, where, folder) for proto in graph.node], tuple(value.name for value in graph.output)
+    own = constants.keys() | inputs
+    made = {name for node in nodes for name in node.outputs}
+    around = {name for node in nodes for name in node.reads}.union(outputs) - own - made - {""}
+    return Body(inputs, _ordered(nodes, own | around, outputs, where), outputs, constants, frozenset(around))
 
-    def renamed(names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(prefix + name if name in own else name for name in names)
 
-    def inner(branch: Branch) -> Branch:
-        return replace(
-            branch,
-            inputs=renamed(branch.inputs),
-            nodes=tuple(map(placed, branch.nodes)),
-            outputs=renamed(branch.outputs),
-            around=frozenset(renamed(branch.around)),
-        )
-
-    def placed(node: Node) -> Node:
-        branches = {key: inner(branch) for key, branch in node.branches.items()}
-        return replace(
-            node,
-            inputs=renamed(node.inputs),
-            outputs=renamed(node.outputs),
-            around=renamed(node.around),
-            branches=branches,
-        )
-
-    return Branch(
-        renamed(value.name for value in graph.input),
-        tuple(map(placed, needed)),
-        renamed(outputs),
-        {prefix + name: read for name, read in constants.items()},
-        frozenset(read - own),
-    )
+def _constant(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Known:
+    """An initializer; of text it has the positions."""
+    words = tuple(word.decode("utf-8", "replace") for word in tensor.string_data)
+    if tensor.data_type == STRING and 0 < len(words) == math.prod(tensor.dims):
+        return Known((np.arange(len(words)),), tensor.name, words)
+    return Known((array_of(tensor, where, folder),), tensor.name)
 
 
 def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], where: str) -> tuple[Node, ...]:
@@ -400,9 +349,6 @@ def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], whe
             makers[name] = number
 
     def sources(names: Iterable[str]) -> set[int]:
-        absent = next((name for name in names if name and name not in makers and name not in given), None)
-        if absent is not None:
-            raise ModelFileError(f"the value {absent[:100]!r}, which nothing makes", where=where)
         return {makers[name] for name in names if name in makers}
 
     finished: dict[int, bool] = {}  # False while what the node reads is being ordered
@@ -431,7 +377,7 @@ def _input(value: onnx.ValueInfoProto, where: str) -> GraphInput:
     place = f"{where}, input {value.name[:100]!r}"
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         raise UnsupportedError(
-            "an input that is no tensor of known rank",
+            "an input that is not a tensor of known rank",
             where=place,
             remedy="export the model with the sizes of its inputs",
         )

@@ -8,20 +8,16 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import normalization
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.frontends.ops.normalization import Parameters
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.power import Power
 
-_NAMES = ("", "the scale", "the bias", "the mean", "the variance")
 
-
-def _trained(call: Call, *numbers: int) -> list[Floats]:
-    """Constant operands."""
-    return [call.weights(number, _NAMES[number]) for number in numbers]
-
-
-def _epsilon(call: Call) -> float:
-    return call.attributes.number("epsilon", 1e-5)
+def _parameters(call: Call) -> Parameters:
+    """The scale, the bias if there is one, and epsilon."""
+    beta = as_weights(0.0) if call.operand(2) is None else call.weights(2, "the bias")
+    return Parameters(call.weights(1, "the scale"), beta, call.attributes.number("epsilon", 1e-5))
 
 
 def _batch_normalization(call: Call) -> tuple[Value, ...]:
@@ -33,15 +29,16 @@ def _batch_normalization(call: Call) -> tuple[Value, ...]:
         raise UnsupportedError("spatial=0", accepted="one mean and variance per channel")
     if isinstance(call.operand(3), Value) and isinstance(call.operand(4), Value):
         return (_computed(call),)
-    mean, variance, gamma, beta = _trained(call, 3, 4, 1, 2)
-    return (normalization.batch(call.build, call.tensor(0), 1, mean, variance, gamma, beta, _epsilon(call)),)
+    mean, variance = call.weights(3, "the mean"), call.weights(4, "the variance")
+    return (normalization.batch(call.build, call.tensor(0), 1, mean, variance, _parameters(call)),)
 
 
 def _computed(call: Call) -> Value:
     """With a mean and a variance that are computed: tf2onnx writes Keras 2's LayerNormalization so, with samples as channels."""
     build, x = call.build, call.tensor(0)
     scale, bias, mean, variance = (_along_channels(call, number, x.rank) for number in (1, 2, 3, 4))
-    spread = build.emit(Power(-0.5), build.affine(variance, ONE, constant(_epsilon(call)), "variance"), suffix="spread")
+    shifted = build.affine(variance, ONE, constant(call.attributes.number("epsilon", 1e-5)), "variance")
+    spread = build.emit(Power(-0.5), shifted, suffix="spread")
     centered = build.joined(Subtract(), x, mean, suffix="centered")
     y = build.joined(Multiply(), centered, spread, suffix="scaled")
     return build.joined(Add(), build.joined(Multiply(), y, scale, suffix="weighted"), bias)
@@ -61,32 +58,26 @@ def _last_axes(call: Call) -> tuple[Value, range]:
 
 
 def _layer_normalization(call: Call) -> tuple[Value, ...]:
-    x, dims = _last_axes(call)
-    gamma = call.weights(1, "the scale")
-    beta = as_weights(0.0) if call.operand(2) is None else call.weights(2, "the bias")
-    return (normalization.over_axes(call.build, x, dims, gamma, beta, _epsilon(call)),)
+    return (normalization.over_axes(call.build, *_last_axes(call), _parameters(call)),)
 
 
 def _rms_normalization(call: Call) -> Value:
-    return normalization.root_mean_square(call.build, *_last_axes(call), call.weights(1, "the scale"), _epsilon(call))
+    gamma, _, epsilon = _parameters(call)
+    return normalization.root_mean_square(call.build, *_last_axes(call), gamma, epsilon)
 
 
 def _instance_normalization(call: Call) -> Value:
-    x, (gamma, beta) = call.batched(call.tensor(0), 0), _trained(call, 1, 2)
-    return normalization.groups(call.build, x, x.shape[x.axis(1)], 1, gamma, beta, _epsilon(call))
+    x = call.batched(call.tensor(0), 0)
+    return normalization.groups(call.build, x, x.shape[x.axis(1)], 1, _parameters(call))
 
 
 def _group_normalization(call: Call) -> Value:
     call.attributes.ignore("stash_type")
-    x, groups, (gamma, beta) = (
-        call.batched(call.tensor(0), 0),
-        call.attributes.integer("num_groups"),
-        _trained(call, 1, 2),
-    )
+    x, groups, found = call.batched(call.tensor(0), 0), call.attributes.integer("num_groups"), _parameters(call)
     if call.opset < 21:  # one number per group
-        size = x.shape[x.axis(1)] // max(groups, 1)
-        gamma, beta = (as_weights(np.repeat(values, size)) for values in (gamma, beta))
-    return normalization.groups(call.build, x, groups, 1, gamma, beta, _epsilon(call))
+        gamma, beta = (as_weights(np.repeat(v, x.shape[x.axis(1)] // max(groups, 1))) for v in found[:2])
+        found = Parameters(gamma, beta, found.epsilon)
+    return normalization.groups(call.build, x, groups, 1, found)
 
 
 def _unit_normalization(call: Call) -> Value:

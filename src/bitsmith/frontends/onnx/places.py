@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import MixedSamplesError, Value
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, per_sample
+from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import selection
 
 
@@ -45,8 +45,11 @@ def _columns(call: Call, *values: Value) -> tuple[int, list[Array]]:
     if apart not in (0, 1) or (apart == 1 and (batch is None or batch.axis != 0)):
         raise UnsupportedError("batch_dims of other axes than that of the samples", accepted="batch_dims=0")
     if apart:
-        first, array = 1, per_sample(known, 0, False, call.samples)
-    elif batch is None or batch.axis >= known.at[0].shape[-1]:
+        one = call.build.per_sample(call.value(known), Batch(0))
+        if one.constant is None or one.batch != Batch(0):
+            raise MixedSamplesError("has a constant that differs between samples")
+        return 1, list(np.moveaxis(one.constant, -1, 0))
+    if batch is None or batch.axis >= known.at[0].shape[-1]:
         array = known.array()
     elif batch.axis == 0:
         first, array = 1, _of_each_sample(known, call)

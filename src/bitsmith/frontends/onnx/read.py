@@ -1,7 +1,7 @@
 """ONNX models: files and live ``ModelProto`` objects, of operator sets 6 to 28.
 
-The way: :mod:`onnx_graph` opens, :mod:`onnx_values` follows the batch axis of constants,
-:mod:`onnx_operators` has the translations, and this module gives names and collects what cannot be translated.
+The way: ``graph.py`` opens, the tables of ``operators.py`` translate one operator each, and this module gives names, collects
+what cannot be translated and computes what is constant; ``values.py`` says how sizes depend on the number of samples.
 
 ONNX models do not say which axis is that of the samples. The one axis of an input whose size is left open is; otherwise the first
 one, whatever its size; and if an operation of such a model works along it, then there is none, and what the model is
@@ -10,7 +10,8 @@ fed with at once is one sample; or, if there cannot be none (time before samples
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,12 +24,13 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.classical import CLASSICAL
-from bitsmith.frontends.onnx.graph import MAX_NODES, Branch, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
+from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.tensors import Array
-from bitsmith.frontends.onnx.values import Known, Operand, Samples, value_of
+from bitsmith.frontends.onnx.values import Known, Operand, value_of
+from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.network import Network
-from bitsmith.layers.shape import Reshape, Stack
+from bitsmith.layers.shape import Reshape
 
 __all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
 
@@ -104,47 +106,39 @@ class _Reading:
     copies: int = 0
     draft: Draft = field(default_factory=Draft)
     names: UniqueNames = field(default_factory=UniqueNames)
-    values: dict[str, Operand | None] = field(default_factory=dict)
-    samples: Samples = field(default_factory=lambda: Samples(1))
+    values: ChainMap[str, Operand | Callable[[], Known] | None] = field(default_factory=ChainMap)
+    samples: int | None = 1
 
     def network(self) -> Network | None:
         """The network; None if some node was refused."""
-        graph = self.graph
-        inputs = [self._input(entry) for entry in graph.inputs]
-        read = {name for node in graph.nodes for name in node.reads} | set(graph.outputs)
-        names = {id(node): self.names.take(node.name) for node in graph.nodes}
-        for node in graph.nodes:
-            self._translate(node, names[id(node)], tuple(name in read and name != "" for name in node.outputs))
+        given = [self._input(entry) for entry in self.graph.inputs]
+        results = self._results(self.graph.body, given)
         if self.refusals.found:
             return None
-        outputs = [self._output(name) for name in graph.outputs]
-        given = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
-        return self.draft.network(given, inputs, outputs, graph.name, tuple(self.notes))
+        outputs = [self._output(*one) for one in zip(self.graph.body.outputs, results, strict=True)]
+        inputs = [value.node for value in given if isinstance(value.node, int)]
+        names = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
+        return self.draft.network(names, inputs, outputs, self.graph.name, tuple(self.notes))
 
     def _builder(self, name: str, kind: str, place: str = "") -> Builder:
         """What emits the layers of an operator."""
-        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples.size)
+        return Builder(self.draft, self.draft.begin(name, kind), self.graph.where + place, self.samples)
 
-    def _input(self, entry: GraphInput) -> int:
+    def _input(self, entry: GraphInput) -> Value:
         axis = self.axes[entry.name]
         if axis is not None:
-            self.samples = Samples(entry.sizes[axis])
+            self.samples = entry.sizes[axis]
         dims = tuple(1 if k == axis or size is None else size for k, size in enumerate(entry.sizes))
         name = self.names.take(f"Input_{entry.name}" if entry.name.isdigit() else entry.name)
         build = self._builder(name, "Input", f", input {entry.name!r}")
-        value = build.input(dims, None if axis is None else Batch(axis), Kind.of(entry.dtype))
-        self.values[entry.name] = value
-        return build.number(value)
+        return build.input(dims, None if axis is None else Batch(axis), Kind.of(entry.dtype))
 
     def _value(self, name: str) -> Operand | None:
         """The value of a name; None if it is left out, or if it is that of a node that was refused."""
         if not name:
             return None
-        if name not in self.values:
-            words = self.graph.words.get(name, ())
-            array = np.arange(len(words)) if words else self.graph.constants[name]()
-            self.values[name] = Known((array,), name, words)
-        return self.values[name]
+        found = self.values[name]
+        return found() if callable(found) else found
 
     def _translate(self, node: Node, name: str, wanted: tuple[bool, ...]) -> None:
         self.values.update(dict.fromkeys(filter(None, node.outputs)))
@@ -163,7 +157,7 @@ class _Reading:
                 self._repeat(node, name, values, steps)
             else:
                 build = self._builder(name, node.kind)
-                call = Call(node, name, self.graph.opset, values, wanted, self.samples, build, self.notes.append)
+                call = Call(node, name, self.graph.opset, values, wanted, build, self.notes.append)
                 computed = any(isinstance(value, Value) or (value and value.words) for value in values)
                 results = self._read(entry, call) if computed else self._constant(entry, call)
                 node.attributes.check_all_read()
@@ -172,14 +166,14 @@ class _Reading:
     def _choose(self, node: Node, condition: Known) -> None:
         """Translate that branch of ``node`` that the condition, a constant, chooses."""
         holds = condition.array()
-        branch = node.branches.get("then_branch" if holds.size == 1 and bool(holds.ravel()[0]) else "else_branch")
-        if holds.size != 1 or branch is None or len(branch.outputs) != len(node.outputs):
+        branch = node.bodies.get("then_branch" if holds.size == 1 and bool(holds.ravel()[0]) else "else_branch")
+        if holds.size != 1 or branch is None or branch.inputs or len(branch.outputs) != len(node.outputs):
             raise ModelFileError("an If without a truth value or a branch", where=node.attributes.where)
-        self.values.update(zip(node.outputs, self._inner(branch), strict=True))
+        self.values.update(zip(node.outputs, self._results(branch, ()), strict=True))
 
     def _steps(self, node: Node, values: Sequence[Operand | None]) -> int | None:
         """The number of steps of a loop, if it is a constant, the loop is whole, and its copies are not too many."""
-        body, steps = node.branches.get("body"), values[0] if values else None
+        body, steps = node.bodies.get("body"), values[0] if values else None
         if node.kind != "Loop" or body is None or not isinstance(steps, Known) or len(values) != len(body.inputs):
             return None
         count, carried = steps.array(), len(values) - 2
@@ -190,7 +184,7 @@ class _Reading:
 
     def _repeat(self, node: Node, name: str, values: Sequence[Operand | None], steps: int) -> None:
         """Translate a loop as so many copies of its body; its results are what it carries, then all rows of the others."""
-        body = node.branches["body"]
+        body = node.bodies["body"]
         going: Operand | None = values[1] or Known((np.array(True),))
         carried = values[2:]
         rows: list[Sequence[Operand | None]] = []
@@ -200,33 +194,29 @@ class _Reading:
                     "a loop whose number of steps depends on the data",
                     remedy="export the model with a fixed number of steps",
                 )
-            self.values.update(zip(body.inputs, (Known((np.array(step),)), going, *carried), strict=True))
-            going, *results = self._inner(body, f"_step{step}")
+            given = (Known((np.array(step),)), going, *carried)
+            going, *results = self._results(body, given, f"_step{step}")
             if self.refusals.found:
                 return
             carried = results[: len(carried)]
             rows.append(results[len(carried) :])
-        together = [
-            self._stacked(f"{name}_{output}", column)
-            for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False)
-        ]
-        self.values.update(zip(node.outputs, [*carried, *together], strict=True))
+        for output, column in zip(node.outputs[len(carried) :], zip(*rows, strict=True), strict=False):
+            build = self._builder(f"{name}_{output}", "Concat")
+            tensors = [value_of(x, build.counts) if isinstance(x, Known) else x for x in column]
+            self.values[output] = stack(build, [x for x in tensors if x is not None], 0)
+        self.values.update(zip(node.outputs, carried, strict=False))
 
-    def _stacked(self, name: str, rows: Sequence[Operand | None]) -> Value:
-        """The rows along a new first axis."""
-        build = self._builder(name, "Concat")
-        tensors = [x if isinstance(x, Value) else value_of(x, self.samples) for x in rows if x is not None]
-        y = build.emit(Stack(0), *build.aligned(*tensors), kind=tensors[0].kind)
-        return replace(y, batch=None if y.batch is None else y.batch.at(y.batch.axis + 1))
-
-    def _inner(self, branch: Branch, suffix: str = "") -> tuple[Operand | None, ...]:
-        """The results of a graph within a node."""
-        self.values.update({name: Known((read(),), name) for name, read in branch.constants.items()})
-        read = {name for inner in branch.nodes for name in inner.reads}.union(branch.outputs)
-        for inner in branch.nodes:
-            wanted = tuple(name in read and name != "" for name in inner.outputs)
-            self._translate(inner, self.names.take(inner.name + suffix), wanted)
-        return tuple(self._value(name) for name in branch.outputs)
+    def _results(self, body: Body, given: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
+        """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
+        around = self.values
+        self.values = around.new_child({**body.constants, **dict(zip(body.inputs, given, strict=True))})
+        read = {name for node in body.nodes for name in node.reads}.union(body.outputs) - {""}
+        names = [self.names.take(node.name + suffix) for node in body.nodes]
+        for node, name in zip(body.nodes, names, strict=True):
+            self._translate(node, name, tuple(output in read for output in node.outputs))
+        results = tuple(self._value(name) for name in body.outputs)
+        self.values = around
+        return results
 
     def _read(self, entry: Translation, call: Call) -> Results:
         """The results of an operator. With a single sample, one that works along the batch axis may have it as any other axis."""
@@ -235,7 +225,7 @@ class _Reading:
             return self._named(entry.read(call), call, before)
         except MixedSamplesError:
             self.mixed = True
-            if self.samples.size != 1:
+            if self.samples != 1:
                 raise
         self.draft.back_to(before)
         operands = tuple(self._with_all_axes(call.build, value) for value in call.operands)
@@ -256,12 +246,12 @@ class _Reading:
     def _constant(self, entry: Translation, call: Call) -> Results:
         """The results of an operator on constants, for each of the batch's sizes that they depend on."""
         known = [value for value in call.operands if isinstance(value, Known)]
-        dtypes = {**_DTYPES} | {value.kind: value.at[0].dtype for value in reversed(known)}
+        dtypes = _DTYPES | {value.kind: value.at[0].dtype.str for value in reversed(known)}
         found: list[list[Array | None]] = []
-        for k, count in enumerate(call.samples.sizes[: max((len(value.at) for value in known), default=1)]):
+        for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
             operands = tuple(value.one(k) if isinstance(value, Known) else None for value in call.operands)
             build = replace(call.build, samples=count)
-            results = entry.read(replace(call, operands=operands, samples=Samples(count), build=build))
+            results = entry.read(replace(call, operands=operands, build=build))
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
@@ -278,12 +268,11 @@ class _Reading:
             if output:
                 self.values[output] = value
 
-    def _output(self, name: str) -> int:
-        value = self._value(name)
+    def _output(self, name: str, value: Operand | None) -> int:
         if not isinstance(value, Value):
             raise UnsupportedError(f"the output {name[:100]!r} does not depend on any input", where=self.graph.where)
         shape = value.shape or (1,)
-        if value.batch_axis is None and self.samples.size == 1 and any(axis is not None for axis in self.axes.values()):
+        if value.batch is None and self.samples == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
         build = self._builder(name, "Constant")
         if shape != value.shape and isinstance(value.node, int):
@@ -307,16 +296,11 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
         )
 
 
-_DTYPES: Mapping[Kind, np.dtype[np.generic]] = {
-    Kind.REAL: np.dtype(np.float32),
-    Kind.INTEGER: np.dtype(np.int64),
-    Kind.INT8_16: np.dtype(np.int16),
-    Kind.BOOL: np.dtype(np.bool_),
-}
+_DTYPES = {Kind.REAL: "f4", Kind.INTEGER: "i8", Kind.INT8_16: "i2", Kind.BOOL: "?"}
 """The types of what is computed of constants, if no operand is of its kind."""
 
 
-def _array(result: Operand | None, dtypes: Mapping[Kind, np.dtype[np.generic]]) -> Array | None:
+def _array(result: Operand | None, dtypes: Mapping[Kind, str]) -> Array | None:
     """A result of constants."""
     if isinstance(result, Value):
         if result.constant is None:

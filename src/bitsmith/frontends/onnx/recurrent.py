@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,19 +24,12 @@ _ACTIVATIONS: dict[str, Layer] = {
 }
 
 
-class _Kind(NamedTuple):
-    """A kind of cell. ``order`` has ONNX's numbers of our gates, ``activations`` the names of ONNX's defaults."""
-
-    layer: recurrent.Kind
-    order: tuple[int, ...]
-    activations: tuple[str, ...]
-
-
-_KINDS = {
-    "RNN": _Kind(SimpleRNN, (0,), ("tanh",)),
-    "GRU": _Kind(GRU, (0, 1, 2), ("sigmoid", "tanh")),
-    "LSTM": _Kind(LSTM, (0, 2, 3, 1), ("sigmoid", "tanh", "tanh")),
+_KINDS: dict[str, tuple[recurrent.Kind, tuple[int, ...], tuple[str, ...]]] = {
+    "RNN": (SimpleRNN, (0,), ("tanh",)),
+    "GRU": (GRU, (0, 1, 2), ("sigmoid", "tanh")),
+    "LSTM": (LSTM, (0, 2, 3, 1), ("sigmoid", "tanh", "tanh")),
 }
+"""Kinds of cell, ONNX's numbers of our gates, and its activations."""
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -45,10 +37,6 @@ _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False,
 def _refuse(call: Call) -> None:
     """Refuses what our cells do not have."""
     attributes = call.attributes
-    if "clip" in attributes:
-        raise UnsupportedError("clipped cells (clip)", accepted="none")
-    if "activation_alpha" in attributes or "activation_beta" in attributes:
-        raise UnsupportedError("activations with other parameters than ONNX's defaults", accepted="the defaults")
     if attributes.flag("input_forget", False):
         raise UnsupportedError("coupled input and forget gates (input_forget)", accepted="separate ones")
     if call.operand(7) is not None and bool(np.any(call.weights(7, "the peephole weight"))):
@@ -93,18 +81,19 @@ def _weights(call: Call, kind: recurrent.Kind, count: int, channels: int) -> lis
     return given
 
 
-def _cells(call: Call, kind: _Kind, directions: Sequence[bool], channels: int) -> list[Recurrent]:
-    given = _weights(call, kind.layer, len(directions), channels)
-    reset_after = kind.layer is GRU and call.attributes.flag("linear_before_reset", False)
+def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> list[Recurrent]:
+    kind, order, defaults = _KINDS[name]
+    given = _weights(call, kind, len(directions), channels)
+    reset_after = kind is GRU and call.attributes.flag("linear_before_reset", False)
     cells = []
-    for number, activations in enumerate(_activations(call, kind.activations, len(directions))):
+    for number, activations in enumerate(_activations(call, defaults, len(directions))):
         kernel, recurrent_kernel, *biases = (values[number] for values in given)
         if biases:
             one, other = biases[0].reshape(2, -1)
             biases = [one, other] if reset_after else [one + other]
-        weights = [recurrent.columns(values, kind.order) for values in (kernel, recurrent_kernel, *biases)]
+        weights = [recurrent.columns(values, order) for values in (kernel, recurrent_kernel, *biases)]
         cell = recurrent.cell(
-            kind.layer,
+            kind,
             weights,
             activations[-1],
             activations[0],
@@ -126,18 +115,16 @@ def _initial(call: Call, cells: Sequence[Recurrent], first: bool) -> list[tuple[
 
 
 def _recurrent(name: str) -> Translation:
-    kind = _KINDS[name]
-
     def read(call: Call) -> tuple[Value | None, ...]:
         _refuse(call)
         named, first = call.attributes.text("direction", "forward"), call.attributes.flag("layout", False)
         if named not in _DIRECTIONS:
             raise call.attributes.wrong("direction", ", ".join(_DIRECTIONS))
         x = _sequence(call, first)
-        cells = _cells(call, kind, _DIRECTIONS[named], x.shape[1])
+        cells = _cells(call, name, _DIRECTIONS[named], x.shape[1])
         return _results(call, cells, x, _initial(call, cells, first), first)
 
-    return Translation(read, f"{kind.layer.__name__}, one for each direction")
+    return Translation(read, f"{_KINDS[name][0].__name__}, one for each direction")
 
 
 def _results(

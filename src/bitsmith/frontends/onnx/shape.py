@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.call import Call, Translation, integers
-from bitsmith.frontends.onnx.values import Known, Operand, floats
+from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.ops.reduction import running_sum
 from bitsmith.layers.embedding import Embedding, OneHot
@@ -18,25 +18,19 @@ from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.merge import Add
 from bitsmith.layers.shape import Reshape
 
-
-def _required(call: Call, number: int, what: str) -> Known:
-    """Operand ``number``, which must be given and constant."""
-    found = call.known(number, what)
-    if found is None:
-        raise ModelFileError(f"{what} is left out", where=call.attributes.where)
-    return found
+_MAX_CLASSES = 1 << 20
 
 
 def _lists(call: Call, number: int, what: str) -> list[tuple[int, ...]]:
     """Constant integers for each of the batch's sizes."""
-    found = _required(call, number, what)
+    found = call.constant(number, what)
     return [integers(array, what) for array in (found.at * len(call.build.counts) if found.fixed else found.at)]
 
 
 def _viewed(call: Call, x: Value, shapes: Sequence[Shape]) -> Value:
     """``x`` under other shapes, given for each of the batch's sizes."""
     y = shape.view(call.build, x, shapes)
-    if y.is_merged and call.samples.size == 1:  # anything could be
+    if y.is_merged and call.build.samples == 1:  # anything could be
         raise MixedSamplesError("a reshape after which the batch axis may be anywhere")
     return y
 
@@ -120,7 +114,7 @@ def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
         raise UnsupportedError(
             "elements of a tensor at computed indices", accepted="constant indices, or a constant table"
         )
-    table = floats(data.array())
+    table = call.weights(0, "the table")
     if table.ndim < 1 or axis % table.ndim != 0:
         raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
     layer = Embedding(as_weights(table.reshape(len(table), -1)))
@@ -130,11 +124,11 @@ def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
 
 
 def _one_hot(call: Call) -> Value:
-    x, depth, values = call.tensor(0), _required(call, 1, "the depth"), _required(call, 2, "the values")
-    if depth.array().size != 1 or values.array().size != 2:
-        raise ModelFileError("no depth or no values", where=call.attributes.where)
-    off, on = (float(value) for value in values.array().astype(np.float64))
-    classes, build = int(depth.array().reshape(())), call.build
+    x, build, values = call.tensor(0), call.build, call.array(2, "the values").astype(np.float64)
+    depth = call.number(1, "the depth")
+    if not 0.0 < depth < _MAX_CLASSES or values.shape != (2,):
+        raise ModelFileError(f"{depth} classes and {values.size} values", where=call.attributes.where)
+    classes, (off, on) = int(depth), values.tolist()
     # Indices below 0 count from the end: one of the two has a place, or none.
     behind = build.affine(x, ONE, constant(float(classes)), "from_end")
     both = [build.emit(OneHot(classes), one, suffix=name) for one, name in ((x, "codes"), (behind, "codes_from_end"))]
@@ -165,13 +159,13 @@ def _size(call: Call) -> Known:
 
 
 def _trilu(call: Call) -> Value:
-    (diagonal,) = call.integers(1, "the diagonal") or (0,)
+    diagonal, *_ = call.integers(1, "the diagonal") or (0,)
     upper = call.attributes.flag("upper", True)
     return (selection.upper_triangle if upper else selection.lower_triangle)(call.build, call.tensor(0), diagonal)
 
 
 def _cumulative_sum(call: Call) -> Value:
-    axes = integers(_required(call, 1, "the axis").array(), "the axis")
+    axes = integers(call.array(1, "the axis"), "the axis")
     if len(axes) != 1:
         raise ModelFileError(f"{len(axes)} axes", where=call.attributes.where, accepted="one axis")
     exclusive, backwards = call.attributes.flag("exclusive", False), call.attributes.flag("reverse", False)

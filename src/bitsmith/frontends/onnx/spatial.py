@@ -20,12 +20,8 @@ from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 from bitsmith.layers.shape import Reshape
 
-_SAME = {"SAME_UPPER": Same.AFTER, "SAME_LOWER": Same.BEFORE}
 _MODES = {"constant": PadMode.CONSTANT, "edge": PadMode.EDGE, "reflect": PadMode.REFLECT, "wrap": PadMode.WRAP}
-_LINEAR = Interpolation.LINEAR
-_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "linear": _LINEAR, "bilinear": _LINEAR}
-_COORDINATES = {mode.value: mode for mode in Coordinates}
-_NEAREST = {mode.value: mode for mode in NearestMode}
+_INTERPOLATIONS = {"nearest": Interpolation.NEAREST, **dict.fromkeys(("linear", "bilinear"), Interpolation.LINEAR)}
 
 
 def _along(inside: Callable[[Call, Value], Value]) -> Callable[[Call], Value]:
@@ -33,22 +29,20 @@ def _along(inside: Callable[[Call, Value], Value]) -> Callable[[Call], Value]:
     return lambda call: spatial.along(call.build, call.batched(call.tensor(0), 0), lambda x: inside(call, x))
 
 
-def _per_axis(call: Call, key: str, rank: int, default: int = 1, least: int = 1) -> Axes:
-    values = call.attributes.integers(key) or (default,) * rank
-    if len(values) != rank or not all(least <= value < MAX_ELEMENTS for value in values):
-        raise call.attributes.wrong(key, f"{rank} integers from {least} on")
-    return values
-
-
 def _taps(call: Call, size: Axes) -> Taps:
     """Windows with the padding that ``auto_pad`` chooses, or all beginnings and then all ends of ``pads``."""
     rank, mode = len(size), call.attributes.text("auto_pad", "NOTSET")
-    if mode not in ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"):
-        raise call.attributes.wrong("auto_pad", "NOTSET, SAME_UPPER, SAME_LOWER, VALID")
-    pads = _per_axis(call, "pads", 2 * rank, 0, least=0)
-    explicit = tuple(zip(pads[:rank], pads[rank:], strict=True))
-    padding: Pairs | Same = explicit if mode == "NOTSET" else _SAME.get(mode, ((0, 0),) * rank)
-    return Taps(size, _per_axis(call, "strides", rank), _per_axis(call, "dilations", rank), padding)
+    pads = call.attributes.per_axis("pads", 2 * rank, 0, least=0)
+    modes: dict[str, Pairs | Same] = {
+        "NOTSET": tuple(zip(pads[:rank], pads[rank:], strict=True)),
+        "SAME_UPPER": Same.AFTER,
+        "SAME_LOWER": Same.BEFORE,
+        "VALID": ((0, 0),) * rank,
+    }
+    if mode not in modes:
+        raise call.attributes.wrong("auto_pad", ", ".join(modes))
+    strides, dilation = call.attributes.per_axis("strides", rank, 1), call.attributes.per_axis("dilations", rank, 1)
+    return Taps(size, strides, dilation, modes[mode])
 
 
 def _trained(call: Call, *, transposed: bool = False) -> tuple[Floats, Floats | None, Taps, int]:
@@ -69,7 +63,7 @@ def _conv(call: Call, x: Value) -> Value:
 def _conv_transpose(call: Call, x: Value) -> Value:
     kernel, bias, taps, groups = _trained(call, transposed=True)
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
-    extra = _per_axis(call, "output_padding", rank, 0, least=0)
+    extra = call.attributes.per_axis("output_padding", rank, 0, least=0)
     if wanted:
         wanted = wanted[2:] if len(wanted) == rank + 2 else wanted
         if len(wanted) != rank:
@@ -80,7 +74,7 @@ def _conv_transpose(call: Call, x: Value) -> Value:
 
 def _windows(call: Call, x: Value) -> Taps:
     call.attributes.ignore("storage_order")  # of the indices
-    taps = _taps(call, _per_axis(call, "kernel_shape", len(x.item) - 1, 0))
+    taps = _taps(call, call.attributes.per_axis("kernel_shape", len(x.item) - 1))
     ceil_mode, counts = (call.attributes.flag(key, False) for key in ("ceil_mode", "count_include_pad"))
     return replace(taps, ceil_mode=ceil_mode, padding_counts=counts)
 
@@ -125,11 +119,13 @@ def _resize(call: Call) -> Value:
     if target == x.shape:  # which runtimes copy, whatever the scales
         scales = ()
     layer = Resize(target, _INTERPOLATIONS[mode], coordinates, nearest, scales)
-    if old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True)):
+    shrinks = old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True))
+    if shrinks or (scales and coordinates is Coordinates.ALIGN_CORNERS):
         raise UnsupportedError(
-            "shrinking by the nearest element before operator set 11, which runtimes do differently",
-            accepted="growing",
-            remedy="export the model with operator set 11 or later",
+            "nearest elements of less before operator set 11, or corners aligned by scales that give no whole lengths, "
+            "which runtimes do differently",
+            accepted="growing by the nearest element; sizes",
+            remedy="export the model with operator set 11 or later, and with sizes",
         )
     if x.batch == Batch(0) and len(target) > 1 and target[0] == x.shape[0]:
         return call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:]))
@@ -144,18 +140,18 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
     call.attributes.ignore("cubic_coeff_a", "extrapolation_value")
     if (named, rounding) == ("tf_half_pixel_for_nn", "floor"):  # which is floor((i + 1/2) / scale)
         named, rounding = "half_pixel", "round_prefer_ceil"
-    if named not in _COORDINATES or rounding not in _NEAREST:
+    if named not in set(Coordinates) or rounding not in set(NearestMode):
         raise UnsupportedError(
             f"coordinates {shown(named)}, rounded by {shown(rounding)}",
-            accepted=f"{', '.join(_COORDINATES)}; {', '.join(_NEAREST)}",
+            accepted=f"{', '.join(Coordinates)}; {', '.join(NearestMode)}",
         )
-    return _COORDINATES[named], _NEAREST[rounding]
+    return Coordinates(named), NearestMode(rounding)
 
 
 def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
     """The sample's shape if the ``axes`` have ``new`` lengths, perhaps others for each number of samples."""
     found = set()
-    for k, samples in enumerate(call.samples.sizes):
+    for k, samples in enumerate(call.build.counts):
         shape, sizes = list(x.shape), new[k if len(new) > 1 else 0]
         if len(sizes) != len(axes) or not all(1 <= size <= MAX_ELEMENTS for size in sizes):
             raise ModelFileError(f"sizes {sizes[:8]} for {len(axes)} axes", where=call.attributes.where)
@@ -170,10 +166,10 @@ def _resized(call: Call, x: Value, axes: Axes, new: list[Axes]) -> Axes:
 
 def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[Fraction, ...]]:
     """The sample's shape and scales; lengths are computed in single precision."""
-    known = None if "scales" in call.attributes else call.known(number, "the scales")
-    factors = call.attributes.numbers("scales") if known is None else known.array().astype(np.float64).ravel()
-    if factors is None or len(factors) != len(axes):
-        raise UnsupportedError("neither sizes nor scales for all axes")
+    given = call.attributes.numbers("scales")
+    factors = call.weights(number, "the scales").ravel() if given is None else given
+    if len(factors) != len(axes):
+        raise UnsupportedError(f"{len(factors)} scales", accepted="one for each axis, or sizes")
     along = [1.0] * len(x.shape)
     for axis, factor in zip(axes, factors, strict=True):
         if factor != 1.0:

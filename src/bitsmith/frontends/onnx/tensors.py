@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = npt.NDArray[np.generic]
 """A tensor of numbers or truth values."""
 
-BRAIN_FLOAT = 16
+STRING, BRAIN_FLOAT = 8, 16
 _ELEMENTS: Mapping[int, str] = {
     1: "f4",
     2: "u1",
@@ -54,14 +53,11 @@ def dtype_of(code: int, where: str) -> np.dtype[np.generic]:
     return np.dtype(_ELEMENTS[code])
 
 
-def reader(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Callable[[], Array]:
-    """Reads a tensor once, when it is first asked for; ``folder`` is that of the model's file."""
-    return cache(lambda: _array(tensor, f"{where}, tensor {tensor.name[:100]!r}", folder))
-
-
-def _array(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Array:
+def array_of(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Array:
+    """The elements of a tensor; ``folder`` is that of the model's file."""
     from onnx import TensorProto, numpy_helper
 
+    where = f"{where}, tensor {tensor.name[:100]!r}"
     dtype = dtype_of(tensor.data_type, where)
     dims = tuple(tensor.dims)
     if len(dims) > 32 or any(size < 0 for size in dims) or math.prod(dims) > MAX_ELEMENTS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,13 +27,20 @@ _LEAST = 1e-12
 """A norm that is nothing beside the least step of fixed-point numbers."""
 
 
-def batch(
-    build: Builder, x: Value, dim: int, mean: Floats, variance: Floats, gamma: Floats, beta: Floats, epsilon: float
-) -> Value:
+class Parameters(NamedTuple):
+    """What the normalized elements are multiplied by, what is added to them, and what is added to a variance."""
+
+    gamma: Floats
+    beta: Floats
+    epsilon: float
+
+
+def batch(build: Builder, x: Value, dim: int, mean: Floats, variance: Floats, parameters: Parameters) -> Value:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` with trained numbers for each index of an axis.
 
     S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, algorithm 2.
     """
+    gamma, beta, epsilon = parameters
     axis, shapes = x.axis(dim), [values.shape for values in (mean, variance, gamma, beta)]
     if set(shapes) != {(x.shape[axis],)}:
         raise UnsupportedError(f"parameters of shapes {shapes}", accepted=f"one number for each of {x.shape[axis]}")
@@ -42,13 +50,10 @@ def batch(
     return build.emit(BatchNormalization(as_weights(scale), as_weights(beta - mean * scale), axis), x)
 
 
-def over_axes(
-    build: Builder, x: Value, dims: Sequence[int], gamma: Floats, beta: Floats, epsilon: float, *, centered: bool = True
-) -> Value:
+def over_axes(build: Builder, x: Value, dims: Sequence[int], parameters: Parameters, *, centered: bool = True) -> Value:
     """Layer normalization over ``dims``; without ``centered`` the mean is not subtracted, and beta does not count."""
-    axes = tuple(x.axis(dim) for dim in dims)
-    beta = beta if centered else as_weights(0.0)
-    return build.emit(LayerNormalization(axes, gamma, beta, _checked(epsilon), centered), x)
+    axes, beta = tuple(x.axis(dim) for dim in dims), parameters.beta if centered else as_weights(0.0)
+    return build.emit(LayerNormalization(axes, parameters.gamma, beta, _checked(parameters.epsilon), centered), x)
 
 
 def root_mean_square(build: Builder, x: Value, dims: Sequence[int], gamma: Floats, epsilon: float) -> Value:
@@ -56,10 +61,11 @@ def root_mean_square(build: Builder, x: Value, dims: Sequence[int], gamma: Float
     return build.emit(RMSNormalization(tuple(x.axis(dim) for dim in dims), gamma, _checked(epsilon)), x)
 
 
-def groups(build: Builder, x: Value, number: int, dim: int, gamma: Floats, beta: Floats, epsilon: float) -> Value:
+def groups(build: Builder, x: Value, number: int, dim: int, parameters: Parameters) -> Value:
     """Layer normalization within each of ``number`` equal groups along an axis; the samples are along the first one."""
     axis = x.axis(dim) - (len(x.shape) - len(x.item))
-    return build.each(GroupNormalization(number, axis, gamma, beta, _checked(epsilon)), x)
+    layer = GroupNormalization(number, axis, parameters.gamma, parameters.beta, _checked(parameters.epsilon))
+    return build.each(layer, x)
 
 
 def unit(build: Builder, x: Value, dims: Sequence[int], order: int = 2, epsilon: float = _LEAST) -> Value:

@@ -25,9 +25,6 @@ DIRECTIONS = ("forward", "backward")
 RESULTS = ("steps", "state", "cell_state")
 """Suffixes of results beside the one with the operator's name."""
 
-MAX_CELLS = 64
-"""Most cells of one operator."""
-
 
 def cell(
     kind: Kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
 from bitsmith.frontends.ops.arithmetic import common_kind
 from bitsmith.frontends.ops.shape import expand, unsqueeze
-from bitsmith.layers.layer import Floats, Shape
+from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
 
@@ -32,15 +32,18 @@ MAX_RESULTS = 1024
 
 def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = "") -> Value:
     """The elements ``picked`` of some axes, all of the others."""
-    ranges = [range(size) for size in x.shape]
+    every = [range(size) for size in x.shape]
+    ranges = every.copy()
     for dim, taken in picked.items():
         ranges[x.axis(dim)] = taken
+    if ranges == every:
+        return x
+    if any(taken and not {taken[0], taken[-1]}.issubset(axis) for taken, axis in zip(ranges, every, strict=True)):
+        raise UnsupportedError(f"elements {ranges} of a tensor of shape {x.shape}", accepted="its own")
     if x.constant is not None:
-        return replace(x, node=x.constant[np.ix_(*ranges)], shape=tuple(map(len, ranges)))
+        return replace(x, node=as_weights(x.constant[np.ix_(*ranges)]), shape=tuple(map(len, ranges)))
     if not all(ranges):
         raise UnsupportedError("a slice without elements", accepted="one or more")
-    if all(taken == range(size) for taken, size in zip(ranges, x.shape, strict=True)):
-        return x
     starts, stops, steps = zip(*((taken.start, taken.stop, taken.step) for taken in ranges), strict=True)
     return build.emit(Slice(starts, stops, steps), x, suffix=suffix, kind=x.kind)
 
@@ -60,23 +63,23 @@ def select(build: Builder, x: Value, dim: int, index: int) -> Value:
 def take(build: Builder, x: Value, dim: int, indices: Indices) -> Value:
     """The elements at constant indices of an axis, whose place the indices' axes take."""
     axis, dim = x.axis(dim), x.counted(dim)
-    if indices.ndim == 0:
-        return select(build, x, dim, int(indices))
     found = _counted(indices, x.shape[axis])
+    if found.ndim == 0:
+        return select(build, x, dim, found.item())
+    suffix = "elements" if found.ndim > 1 else ""
     if found.size == 1:
-        y = part(build, x, {dim: range(found.item(), found.item() + 1)}, "elements" if found.ndim > 1 else "")
+        y = part(build, x, {dim: range(found.item(), found.item() + 1)}, suffix)
     else:
-        y = _gathered(build, x, dim, found.ravel(), "elements" if found.ndim > 1 else "")
-    behind = x.batch is not None and dim < x.batch.axis
-    batch = x.batch.at(x.batch.axis + found.ndim - 1) if x.batch is not None and behind else x.batch
+        y = _gathered(build, x, dim, found.ravel(), suffix)
+    batch = x.batch
+    if batch is not None and dim < batch.axis:
+        batch = batch.at(batch.axis + found.ndim - 1)
     return build.viewed(y, (*x.dims[:dim], *found.shape, *x.dims[dim + 1 :]), batch)
 
 
 def _counted(indices: Indices, size: int) -> Places:
     """Indices of an axis, counted from the front."""
     found = indices.astype(np.int64)
-    if found.size > MAX_INDICES:
-        raise UnsupportedError(f"{found.size} indices", accepted=f"at most {MAX_INDICES}")
     if not found.size or bool(np.any((found != indices) | (found < -size) | (found >= size))):
         raise UnsupportedError(
             f"indices {indices.ravel()[:8].tolist()} of an axis of {size} elements", accepted=f"integers below {size}"
@@ -86,6 +89,8 @@ def _counted(indices: Indices, size: int) -> Places:
 
 def _gathered(build: Builder, x: Value, dim: int, indices: Places, suffix: str = "") -> Value:
     """The elements at ``indices`` of an axis."""
+    if indices.size > MAX_INDICES:
+        raise UnsupportedError(f"{indices.size} indices", accepted=f"at most {MAX_INDICES}")
     return build.emit(Gather(tuple(indices.tolist()), x.axis(dim)), x, suffix=suffix, kind=x.kind)
 
 
@@ -100,7 +105,7 @@ def repeat(build: Builder, x: Value, dim: int, counts: Sequence[int]) -> Value:
     """Each element of an axis as often as ``counts`` says: one number for all, or one for each."""
     axis = x.axis(dim)
     size = x.shape[axis]
-    if len(counts) not in (1, size) or min(counts) < 0:
+    if len(counts) not in (1, size) or min(counts, default=0) < 0:
         raise UnsupportedError(f"{len(counts)} repetitions of {size} elements", accepted="one number, or one for each")
     checked_elements((sum(counts) * (size if len(counts) == 1 else 1), *x.shape[:axis], *x.shape[axis + 1 :]))
     return _gathered(build, x, dim, np.repeat(np.arange(size), counts))
@@ -136,9 +141,9 @@ def split(
 ) -> tuple[Value, ...]:
     """Parts of an axis; ``name`` gives their suffixes."""
     size = x.shape[x.axis(dim)]
+    _limited(build, len(lengths))
     if sum(lengths) != size or min(lengths, default=0) < 1:
         raise UnsupportedError(f"parts of {list(lengths)[:16]} elements of {size}", accepted="lengths that add up")
-    _limited(build, len(lengths))
     ends = zip(lengths, accumulate(lengths), strict=True)
     return tuple(part(build, x, {dim: range(end - n, end)}, name(k)) for k, (n, end) in enumerate(ends))
 
@@ -197,14 +202,15 @@ def _kept(build: Builder, x: Value, keep: Callable[[Floats, int], Floats], diago
     kept = keep(np.ones(shape), max(min(diagonal, max(shape)), -max(shape)))
     if x.constant is None:
         return build.emit(Multiply(), x, constant(kept), kind=x.kind)
-    return replace(x, node=np.where(kept != 0.0, x.constant, 0.0))
+    return replace(x, node=as_weights(np.where(kept != 0.0, x.constant, 0.0)))
 
 
-def _numbered(shape: Shape, key: Iterable[slice | Places]) -> Places:
-    """The numbers of the elements that ``key`` picks of a sample of ``shape``, in row-major order."""
-    key = tuple(key)
+def _numbered(shape: Shape, leading: int, indices: Sequence[Places]) -> Places:
+    """The numbers of the elements of a sample of ``shape`` at ``indices`` of its axes after the ``leading`` ones."""
+    key: tuple[slice | Places, ...] = (*(slice(None),) * leading, *indices)
     try:
-        found = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)[key]
+        checked_elements((*shape[:leading], *np.broadcast_shapes(*(one.shape for one in indices))))
+        found = np.arange(math.prod(shape)).reshape(shape)[key]
     except (IndexError, ValueError) as error:
         raise UnsupportedError(f"places that a tensor of shape {shape} does not have: {error}") from error
     if not found.size:
@@ -245,7 +251,7 @@ def _along(x: Value, dim: int, indices: Value) -> Places:
     if found.ndim != len(x.shape):
         raise UnsupportedError(f"indices of shape {found.shape} in a tensor of shape {x.shape}")
     grid = np.ogrid[tuple(slice(size) for size in found.shape)]
-    return _numbered(x.shape, (_counted(found, size) if k == axis else grid[k] for k, size in enumerate(x.shape)))
+    return _numbered(x.shape, 0, [_counted(found, size) if k == axis else grid[k] for k, size in enumerate(x.shape)])
 
 
 def gather_elements(build: Builder, x: Value, dim: int, indices: Value) -> Value:
@@ -265,14 +271,11 @@ def _at(x: Value, dim: int, indices: Sequence[Indices]) -> tuple[Places, int, Ba
     axes = [x.axis(axis) for axis in range(dim, dim + len(indices))]
     if not axes:
         raise UnsupportedError("places of no axis", accepted="an index for one axis or more")
-    try:
-        found = [np.asarray(one, dtype=np.int64) for one in np.broadcast_arrays(*indices)]
-    except ValueError as error:
-        raise UnsupportedError(f"indices of shapes {[one.shape for one in indices]}") from error
-    places = _numbered(x.shape[: axes[-1] + 1], (*(slice(None),) * axes[0], *found))
-    if x.batch is None or x.batch.axis < dim:
-        return places, axes[-1] + 1, x.batch
-    return places, axes[-1] + 1, x.batch.at(x.batch.axis - len(indices) + found[0].ndim)
+    found = [_counted(one, x.shape[axis]) for one, axis in zip(indices, axes, strict=True)]
+    places, batch = _numbered(x.shape[: axes[-1] + 1], axes[0], found), x.batch
+    if batch is not None and dim < batch.axis:
+        batch = batch.at(batch.axis + places.ndim - axes[-1] - 1)
+    return places, axes[-1] + 1, batch
 
 
 def index(build: Builder, x: Value, dim: int, indices: Sequence[Indices]) -> Value:
@@ -296,5 +299,5 @@ def with_part(build: Builder, x: Value, dim: int, picked: range, new: Value) -> 
     """``x`` with ``new`` as the elements ``picked`` of an axis."""
     x, new = _alike(build, (x, new))
     axis = x.axis(dim)
-    places = _numbered(x.shape[: axis + 1], (*(slice(None),) * axis, np.array(picked, dtype=np.int64)))
+    places = _numbered(x.shape[: axis + 1], axis, [np.array(picked, dtype=np.int64)])
     return _with_rows(build, x, places, axis + 1, new)

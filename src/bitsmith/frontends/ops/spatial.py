@@ -115,8 +115,6 @@ def transposed(
     _check_bias(bias, kernel)
     _padded(x, taps)
     sizes, extra = x.item[:-1], extra or (0,) * len(taps.size)
-    if min(extra) < 0:
-        raise UnsupportedError(f"an output padding of {extra}", accepted="numbers that are not negative")
     axes = zip(sizes, taps.strides, taps.spans, extra, strict=True)
     full = [(n - 1) * stride + span + more for n, stride, span, more in axes]
     padding = taps.padding
@@ -137,16 +135,12 @@ def _check_bias(bias: Floats | None, kernel: Floats) -> None:
 def _padded(x: Value, taps: Taps) -> Pairs:
     """The padding of each axis."""
     sizes, padding = x.item[:-1], taps.padding
-    axes = list(zip(sizes, taps.strides, taps.spans, strict=True))
-    if min(*taps.size, *taps.strides, *taps.dilation) < 1:
-        raise UnsupportedError(
-            f"windows of {taps.size} every {taps.strides}, dilated by {taps.dilation}", accepted="numbers from 1 on"
-        )
-    if isinstance(padding, Same):
-        return tuple(padding.halves(max((-(-n // stride) - 1) * stride + span - n, 0)) for n, stride, span in axes)
-    if len(padding) != len(sizes) or min(map(min, padding)) < 0:
-        raise UnsupportedError(f"padding by {padding}", accepted="numbers that are not negative")
-    return padding
+    if len(sizes) != len(taps.size):
+        raise UnsupportedError(f"{len(taps.size)} spatial axes of an operand of {x.rank} axes")
+    if not isinstance(padding, Same):
+        return padding
+    axes = zip(sizes, taps.strides, taps.spans, strict=True)
+    return tuple(padding.halves(max((-(-n // stride) - 1) * stride + span - n, 0)) for n, stride, span in axes)
 
 
 def max_pool(build: Builder, x: Value, taps: Taps) -> Value:
@@ -172,18 +166,23 @@ def adaptive_average_pool(build: Builder, x: Value, output: Axes) -> Value:
 
 def scaled(sizes: Sequence[int], factors: Sequence[float] | Floats) -> tuple[Axes, tuple[Fraction, ...]]:
     """Lengths times factors, rounded down; and the factors, which say where elements lie, if that dropped something."""
-    if len(factors) != len(sizes) or not all(0.0 < factor <= MAX_ELEMENTS for factor in factors):
-        raise UnsupportedError(f"the scale factors {factors} of {sizes}", accepted="a positive number for each axis")
-    exact = tuple(Fraction(float(factor)).limit_denominator(_DENOMINATOR) for factor in factors)
-    if not all(math.isclose(a, b, rel_tol=2.0**-23) for a, b in zip(exact, factors, strict=True)):
-        raise UnsupportedError(
-            f"the scale factors {list(factors)}",
-            accepted=f"ratios of integers up to {_DENOMINATOR}",
-            remedy="give the sizes instead",
-        )
+    if len(factors) != len(sizes):
+        raise UnsupportedError(f"{len(factors)} scale factors", accepted=f"one for each of {len(sizes)} axes")
+    exact = tuple(_ratio(float(factor)) for factor in factors)
     lengths = tuple(math.floor(n * factor) for n, factor in zip(sizes, factors, strict=True))
     whole = all(n * factor == length for n, factor, length in zip(sizes, exact, lengths, strict=True))
     return lengths, () if whole else exact
+
+
+def _ratio(factor: float) -> Fraction:
+    ratio = Fraction(factor).limit_denominator(_DENOMINATOR) if 0.0 < factor <= MAX_ELEMENTS else Fraction(0)
+    if not math.isclose(ratio, factor, rel_tol=2.0**-23):
+        raise UnsupportedError(
+            f"the scale factor {factor}",
+            accepted=f"ratios of integers up to {_DENOMINATOR}",
+            remedy="give the sizes instead",
+        )
+    return ratio
 
 
 def pad(

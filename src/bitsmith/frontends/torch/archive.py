@@ -58,7 +58,7 @@ def open_archive(source: Path | bytes, where: str) -> Archive:
         UnsupportedError: an archive of another version, or one with pickled tensors.
     """
     if isinstance(source, Path) and first_bytes(source, 2) != b"PK":
-        raise ModelFileError("the file is no archive of torch.export", where=where, accepted="*.pt2", remedy=_SAVE)
+        raise ModelFileError("the file is not an archive of torch.export", where=where, accepted="*.pt2", remedy=_SAVE)
     with opened_archive(source, where, _SAVE) as members:
         return _read(members)
 
@@ -127,7 +127,9 @@ def _strided(data: bytes, meta: Fields) -> Floats:
     """The tensor that ``meta`` describes within ``data``."""
     number = meta.integer("dtype")
     if number not in DTYPES:
-        raise UnsupportedError(f"a tensor of type number {number}", where=meta.where, accepted="real and whole numbers")
+        raise UnsupportedError(
+            f"a tensor of type number {number}", where=meta.where, accepted="real numbers and integers"
+        )
     dtype = np.dtype(f"<{DTYPES[number]}")
     flat = np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
     sizes, strides = _whole(meta, "sizes"), _whole(meta, "strides")
@@ -156,5 +158,5 @@ def _whole(meta: Fields, key: str) -> tuple[int, ...]:
         for item in (value if isinstance(value, list) else [value])
     ]
     if len(found) > 32 or not all(is_integer(item) and item >= 0 for item in found):
-        raise meta.wrong(key, "whole numbers that are not negative")
+        raise meta.wrong(key, "integers that are not negative")
     return tuple(item for item in found if is_integer(item))

@@ -12,9 +12,9 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.files.json import Arguments, shown
+from bitsmith.frontends.files.json import Arguments, is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
-from bitsmith.frontends.torch.graph import Argument, DType, Node, Ref
+from bitsmith.frontends.torch.graph import Argument, Node, Ref
 from bitsmith.layers.layer import Floats, Shape
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
@@ -57,8 +57,6 @@ class Call(Arguments):
         """The argument, or None."""
         return self.node.arguments.get(key)
 
-    argument = get
-
     def wrong(self, key: str, accepted: str) -> UnsupportedError:
         """The error for an argument that is something else, which may be right and not known here."""
         return UnsupportedError(self.found(key), accepted=accepted)
@@ -67,31 +65,24 @@ class Call(Arguments):
         """Return True if the argument is there, and not None."""
         return self.get(name) is not None
 
-    def _read(self, reference: Argument) -> Item:
-        """What an argument that is a reference or a number means."""
-        if isinstance(reference, Ref):
-            value = self.values[reference.name]
-            if isinstance(value, Unknown):
-                raise UnsupportedError(value.why or "after an operator that is refused")
-            return value
-        if isinstance(reference, bool | int | float | str) and (
-            not isinstance(reference, str) or reference in _INFINITE
-        ):
-            kind = Kind.BOOL if isinstance(reference, bool) else Kind.REAL
-            return constant(_INFINITE[reference] if isinstance(reference, str) else float(reference), kind=kind)
-        raise UnsupportedError(f"the argument {shown(reference)}", accepted="tensors and numbers")
-
     def tensor(self, name: str = "self") -> Value:
         """A tensor, or a number as a constant."""
         return self.value(self.get(name), name)
 
     def value(self, argument: Argument, name: str) -> Value:
         """A tensor, or a number as a constant, that is an argument or one of a list."""
-        value = self._read(argument)
-        if not isinstance(value, Value):
+        if not isinstance(argument, Ref):
+            number = _number(argument)
+            if number is None:
+                raise UnsupportedError(f"the argument {shown(argument)}", accepted="tensors and numbers")
+            return constant(number, kind=Kind.BOOL if isinstance(argument, bool) else Kind.REAL)
+        found = self.values[argument.name]
+        if isinstance(found, Unknown):
+            raise UnsupportedError(found.why or "after an operator that is refused")
+        if isinstance(found, Size):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
-        number = self.dtypes.get(argument.name) if isinstance(argument, Ref) else None
-        return value if number is None else replace(value, kind=kind_of(number))
+        dtype = self.dtypes.get(argument.name)
+        return found if dtype is None else replace(found, kind=kind_of(dtype))
 
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
@@ -133,32 +124,20 @@ class Call(Arguments):
 
     def size_of(self, item: Argument) -> Size:
         """A size."""
-        if isinstance(item, Ref) and isinstance(self.values[item.name], Size):
-            found = self.values[item.name]
-            return found if isinstance(found, Size) else Size(0)
-        if isinstance(item, int):
-            return Size(item)
-        raise UnsupportedError(f"the size {shown(item)}", accepted="numbers, and that of the samples")
+        found = self.values[item.name] if isinstance(item, Ref) else Size(item) if is_integer(item) else None
+        if not isinstance(found, Size):
+            raise UnsupportedError(f"the size {shown(item)}", accepted="numbers, and that of the samples")
+        return found
 
     def number(self, name: str, default: float | None = None) -> float:
         """A number, which may be infinite."""
         value = self.get(name)
         if value is None and default is not None:
             return default
-        if isinstance(value, Ref):
-            found = self.tensor(name).constant
-            if found is not None and found.size == 1:
-                return float(found.reshape(()))
-        if isinstance(value, str) and value in _INFINITE:
-            return _INFINITE[value]
-        if not isinstance(value, int | float):
+        found = None if value is None else self.value(value, name).number
+        if found is None:
             raise self.wrong(name, "a number")
-        return float(value)
-
-    def dtype(self, name: str = "dtype") -> int | None:
-        """The number of an element type that is asked for."""
-        value = self.get(name)
-        return value.number if isinstance(value, DType) else None
+        return found
 
     def kind_of_result(self) -> Kind | None:
         """The kind of the first result; None if the program does not say it."""
@@ -189,14 +168,11 @@ def operation(make: Callable[..., Result], becomes: str, *reads: Callable[[Call]
     return Translation(lambda call: make(call.build, call.tensor(), *(read(call) for read in reads)), becomes)
 
 
-def integer(name: str, default: int | None = None) -> Callable[[Call], int]:
-    """What reads an argument that is an integer."""
-    return lambda call: call.integer(name, default)
-
-
-def integers(name: str) -> Callable[[Call], tuple[int, ...]]:
-    """What reads an argument that is one integer or more."""
-    return lambda call: call.integers(name)
+def _number(argument: Argument) -> float | None:
+    """A number that is written out, perhaps as a word."""
+    if isinstance(argument, str):
+        return _INFINITE.get(argument)
+    return float(argument) if isinstance(argument, bool | int | float) else None
 
 
 def kind_of(number: int) -> Kind:

@@ -6,8 +6,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import checked_elements, constant
+from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, integer, operation
+from bitsmith.frontends.torch.call import Call, Result, Translation, operation
 
 
 def _filled(value: float | None) -> Translation:

@@ -6,7 +6,7 @@ What leaves is typed and refers only to values that exist. No operator has been 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -49,7 +49,7 @@ class Module:
 
     @property
     def built_in(self) -> bool:
-        """Whether it is one of torch's own, and a whole: no other module runs within it."""
+        """Return True of one of torch's own that is a whole: no other module runs within it."""
         return self.class_name.startswith("torch.nn.") and not self.has_parts
 
     @property
@@ -108,31 +108,24 @@ def read_graph(archive: Archive) -> Graph:
     graph = module.fields("graph")
     values = _tensor_values(graph)
     inputs, constants = _inputs(module.fields("signature"), archive, values)
-    listed = graph.items("nodes")
+    listed = graph.objects("nodes")
     if len(listed) > MAX_NODES:
         raise ModelFileError(f"{len(listed)} operators", where=graph.where, accepted=f"at most {MAX_NODES}")
-    nodes = tuple(_node(_object(item, graph)) for item in listed)
-    nodes = _with_parts(nodes)
-    outputs = tuple(_outputs(module.fields("signature"), constants))
-    _check_references(inputs, constants, nodes, outputs, graph)
+    nodes = _with_parts([_node(item) for item in listed])
+    outputs = tuple(_outputs(module.fields("signature")))
+    _check_references({spec.name for spec in inputs}.union(constants), nodes, outputs, graph.where)
+    sizes = {name: described for name, (described, _) in values.items()}
     dtypes = {name: dtype for name, (_, dtype) in values.items()}
-    return Graph(
-        inputs, constants, nodes, outputs, dtypes, {name: sizes for name, (sizes, _) in values.items()}, graph.where
-    )
-
-
-def _object(value: Json, fields: Fields) -> Fields:
-    if not isinstance(value, dict):
-        raise ModelFileError(f"{shown(value)} where an object is expected", where=fields.where)
-    return Fields(value, fields.where)
+    return Graph(inputs, constants, nodes, outputs, dtypes, sizes, graph.where)
 
 
 def _tensor_values(graph: Fields) -> dict[str, tuple[tuple[int | None, ...], int]]:
     """Sizes (None where open) and element type of each tensor."""
     found: dict[str, tuple[tuple[int | None, ...], int]] = {}
-    for name, value in graph.fields("tensor_values").values.items():
-        meta = _object(value, graph)
-        sizes = [_object(size, graph).get("as_int") for size in meta.items("sizes")]
+    described = graph.fields("tensor_values")
+    for name in described.values:
+        meta = described.fields(name)
+        sizes = [size.get("as_int") for size in meta.objects("sizes")]
         if len(sizes) > 32:
             raise ModelFileError(f"{shown(name)} has {len(sizes)} axes", where=graph.where)
         found[name] = tuple(size if is_integer(size) else None for size in sizes), meta.integer("dtype")
@@ -145,9 +138,9 @@ def _inputs(
     inputs: list[InputSpec] = []
     constants: dict[str, tuple[str, Floats]] = {}
     keys = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
-    for item in signature.items("input_specs"):
-        ((kind, value),) = _object(item, signature).values.items() or ((None, None),)
-        spec = _object(value, signature)
+    for item in signature.objects("input_specs"):
+        kind, _ = item.only()
+        spec = item.fields(kind)
         if kind in keys:
             name, target = spec.fields("arg").name("name"), spec.name(keys[kind])
             if target not in archive.tensors:
@@ -168,9 +161,9 @@ def _inputs(
     return tuple(inputs), constants
 
 
-def _outputs(signature: Fields, constants: Mapping[str, tuple[str, Floats]]) -> Iterator[str]:
-    for item in signature.items("output_specs"):
-        ((kind, value),) = _object(item, signature).values.items() or ((None, None),)
+def _outputs(signature: Fields) -> Iterator[str]:
+    for item in signature.objects("output_specs"):
+        kind, _ = item.only()
         if kind != "user_output":
             raise UnsupportedError(
                 f"a program with a {shown(kind)}",
@@ -178,7 +171,7 @@ def _outputs(signature: Fields, constants: Mapping[str, tuple[str, Floats]]) -> 
                 accepted="programs that change neither their inputs nor their buffers",
                 remedy="call model.eval() before the export; keep no state between samples",
             )
-        argument = _object(value, signature).fields("arg")
+        argument = item.fields(kind).fields("arg")
         if "as_tensor" in argument.values:
             yield argument.fields("as_tensor").name("name")
         elif "as_none" not in argument.values:
@@ -190,31 +183,19 @@ def _outputs(signature: Fields, constants: Mapping[str, tuple[str, Floats]]) -> 
 def _node(fields: Fields) -> Node:
     target = fields.text("target")[:MAX_NAME]
     name, _, overload = target.removeprefix(_PREFIX).partition(".") if target.startswith(_PREFIX) else (target, "", "")
-    arguments: dict[str, Argument] = {}
-    for item in fields.items("inputs"):
-        given = _object(item, fields)
-        arguments[given.text("name")] = _argument(given.fields("arg"))
-    results: list[str | None] = []
-    for item in fields.items("outputs"):
-        results += [
-            reference.name if isinstance(reference, Ref) else None
-            for reference in _flat(_argument(_object(item, fields)))
-        ]
-    return Node(name, overload, arguments, tuple(results), _module(fields))
+    arguments = {given.text("name"): _argument(given.fields("arg")) for given in fields.objects("inputs")}
+    results = [part for item in fields.objects("outputs") for part in _flat(_argument(item))]
+    names = tuple(part.name if isinstance(part, Ref) else None for part in results)
+    return Node(name, overload, arguments, names, _module(fields))
 
 
-def _flat(value: Argument) -> Iterator[Argument]:
-    if isinstance(value, tuple):
-        yield from value
-    else:
-        yield value
+def _flat(value: Argument) -> tuple[Argument, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _argument(fields: Fields) -> Argument:
     """A tagged value: ``{"as_int": 3}``."""
-    if len(fields.values) != 1:
-        raise ModelFileError(f"the argument {shown(dict(fields.values))}", where=fields.where)
-    ((tag, value),) = fields.values.items()
+    tag, value = fields.only()
     if tag == "as_none":
         return None
     if isinstance(value, list):
@@ -227,15 +208,15 @@ def _argument(fields: Fields) -> Argument:
 def _single(tag: str, value: Json, fields: Fields) -> Argument:
     match tag:
         case "as_tensor" | "as_sym_int" | "as_optional_tensor" | "as_sym_bool" | "as_sym_float":
-            inner = _object(value, fields).values
-            if "as_tensor" in inner:
-                return Ref(_object(inner["as_tensor"], fields).text("name"))
-            if "as_none" in inner:
+            inner = Fields({tag: value}, fields.where).fields(tag)
+            if "as_tensor" in inner.values:
+                return Ref(inner.fields("as_tensor").text("name"))
+            if "as_none" in inner.values:
                 return None
-            plain = inner.get("as_int", inner.get("as_bool", inner.get("as_float")))
+            plain = next((inner.values[key] for key in ("as_int", "as_bool", "as_float") if key in inner.values), None)
             if isinstance(plain, bool | int | float):
                 return plain
-            name = inner.get("name", inner.get("as_name"))
+            name = inner.values.get("name", inner.get("as_name"))
             if isinstance(name, str):
                 return Ref(name)
         case "as_int" | "as_float" | "as_bool" | "as_string":
@@ -262,7 +243,7 @@ def _module(fields: Fields) -> Module:
     return Module("", "", "")
 
 
-def _with_parts(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+def _with_parts(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """The nodes, with modules that know whether others run within them."""
     paths = {node.module.path for node in nodes}
     parents = {path[:k] for path in paths for k, letter in enumerate(path) if letter == "."}
@@ -272,24 +253,18 @@ def _with_parts(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     )
 
 
-def _check_references(
-    inputs: tuple[InputSpec, ...],
-    constants: Mapping[str, tuple[str, Floats]],
-    nodes: tuple[Node, ...],
-    outputs: tuple[str, ...],
-    graph: Fields,
-) -> None:
-    known = {spec.name for spec in inputs} | set(constants)
+def _check_references(known: set[str], nodes: Sequence[Node], outputs: Sequence[str], where: str) -> None:
+    """Refuse what reads a value that is not ``known``, nor a result before it."""
     for node in nodes:
         for name in references(node):
             if name not in known:
                 raise ModelFileError(
-                    f"{shown(node.name)} reads {shown(name)}, which does not exist before it", where=graph.where
+                    f"{shown(node.name)} reads {shown(name)}, which does not exist before it", where=where
                 )
-        known |= {name for name in node.results if name is not None}
+        known.update(name for name in node.results if name is not None)
     for name in outputs:
         if name not in known:
-            raise ModelFileError(f"the result {shown(name)}, which does not exist", where=graph.where)
+            raise ModelFileError(f"the result {shown(name)}, which does not exist", where=where)
 
 
 def references(node: Node) -> Iterator[str]:

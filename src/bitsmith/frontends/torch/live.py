@@ -28,15 +28,17 @@ InputShapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]]"
 """The shape of a sample of the input, or of each input, without the batch axis; or with it, as None or -1."""
 
 _SHOWN = 600
+_WRITES = ("copy_.", "fill_.", "index_put_.")
+"""Operators that assignments to parts of a tensor become."""
 
 
 def is_module(model: object) -> TypeGuard[torch.nn.Module]:
-    """Whether ``model`` is a live module; without importing torch."""
+    """Return True if ``model`` is a live module; without importing torch."""
     return "torch" in sys.modules and isinstance(model, sys.modules["torch"].nn.Module)
 
 
 def is_exported(model: object) -> TypeGuard[torch.export.ExportedProgram]:
-    """Whether ``model`` is an exported program; without importing torch."""
+    """Return True if ``model`` is an exported program; without importing torch."""
     return "torch.export" in sys.modules and isinstance(model, sys.modules["torch.export"].ExportedProgram)
 
 
@@ -72,12 +74,14 @@ def _itself(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def saved(program: torch.export.ExportedProgram) -> bytes:
-    """A .pt2 archive of ``program``."""
+    """A .pt2 archive of ``program``; where that writes into parts of tensors, of one that makes new tensors instead."""
     import torch
 
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if any(getattr(node.target, "__name__", "").startswith(_WRITES) for node in program.graph.nodes):
+            program = program.run_decompositions({})
         torch.export.save(program, buffer)
     return buffer.getvalue()
 
@@ -96,7 +100,7 @@ def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.ex
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
     """What torch computes for ``inputs``: by their paths, the results of the modules within that are called exactly once.
 
-    Modules whose result is no single tensor of real numbers are left out.
+    Modules whose result is not a single tensor of real numbers are left out.
     """
     import torch
 
@@ -142,7 +146,7 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 def _inputs(
     module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None
 ) -> Iterator[list[torch.Tensor]]:
-    """Inputs to export with, of two or more samples; where only shapes are given, first real numbers, then whole ones."""
+    """Inputs to export with, of two or more samples; where only shapes are given, first real numbers, then integers."""
     import torch
 
     place = next(module.parameters(), torch.zeros(()))

@@ -72,7 +72,7 @@ def translation_of(node: Node) -> Translation | None:
 
 
 def is_check(node: Node) -> bool:
-    """Whether the operator only asserts what the export knows."""
+    """Return True if the operator only asserts what the export knows."""
     return node.name.startswith(_CHECKS)
 
 
@@ -82,11 +82,11 @@ def unknown(name: str, node: Node) -> Refusal:
     for start, (why, remedy) in _REMEDIES.items():
         if node.name.startswith(start):
             return Refusal(name, shown, why, remedy)
-    return Refusal(name, shown, "it is no operator that is known here", "replace it by operators that are")
+    return Refusal(name, shown, "it is not an operator that is known here", "replace it by operators that are")
 
 
 def _is_view(name: str) -> bool:
-    """Whether an operator may give a view of its operand: what changes one then changes the other."""
+    """Return True if an operator may give a view of its operand: what changes one then changes the other."""
     return name in SHAPES or name in SELECTIONS
 
 
@@ -113,7 +113,7 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
                 UnsupportedError(
                     f"{node.name} changes a tensor in place that is read elsewhere",
                     accepted="what makes new tensors",
-                    remedy=f"use {node.name.rstrip('_')}",
+                    remedy=f"use {node.name.rstrip('_')}, or save exported.run_decompositions({{}})",
                 ),
             )
         if (_is_view(node.name) or changes) and first:

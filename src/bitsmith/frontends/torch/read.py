@@ -1,9 +1,8 @@
 """PyTorch models: live modules, exported programs and the ``.pt2`` files of ``torch.export.save``.
 
 Files are parsed, without torch and without executing anything; live objects are exported by torch and then read the same way.
-The way: :mod:`torch_live` exports, :mod:`torch_archive` opens, :mod:`torch_graph` reads the graph, the tables of
-:mod:`torch_ops` translate one operator each (as exported, before decomposition), and this module follows the batch axis from
-the inputs to the outputs, gives names and collects what cannot be translated.
+The way: ``live.py`` exports, ``archive.py`` opens, ``graph.py`` reads the graph, the tables of ``ops.py`` translate one
+operator each (as exported, before decomposition), and this module gives names and collects what cannot be translated.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def read_torch(
 
 
 def is_torch(model: object) -> TypeGuard[TorchModel]:
-    """Whether ``model`` is one of PyTorch's, by its file's ending or its class."""
+    """Return True if ``model`` is one of PyTorch's, by its file's ending or its class."""
     if isinstance(model, str | os.PathLike):
         return Path(model).suffix in (".pt2", *_PICKLES)
     return is_exported(model) or is_module(model)
@@ -97,7 +96,7 @@ def _opened(
         where = type(source).__name__
         return open_archive(exported(source, examples, input_shape), where), where
     raise ModelFileError(
-        f"a {type(source).__name__} is no PyTorch model",
+        f"a {type(source).__name__} is not a PyTorch model",
         accepted="a .pt2 file, a torch.nn.Module, or an ExportedProgram",
     )
 
@@ -135,21 +134,14 @@ class _Reading:
         return self._draft.network(names, inputs, outputs)
 
     def _input(self, spec: InputSpec) -> int:
-        open_axes = [axis for axis, size in enumerate(spec.sizes) if size is None]
-        batch = Batch(open_axes[0] if open_axes else 0)
-        if len(open_axes) > 1:
+        if spec.sizes.count(None) > 1:
             raise UnsupportedError(
                 f"the input {shown(spec.name)} of sizes {spec.sizes} leaves sizes open",
                 where=self._where,
                 accepted="fixed sizes (all but the batch)",
                 remedy="export with one dynamic axis",
             )
-        if not spec.sizes or (self._samples is not None and spec.sizes[0] != self._samples):
-            raise UnsupportedError(
-                f"the input {shown(spec.name)} of sizes {spec.sizes}",
-                where=self._where,
-                accepted="inputs whose first axis counts samples",
-            )
+        batch = Batch(spec.sizes.index(None) if None in spec.sizes else 0)
         dims = tuple(1 if size is None or axis == batch.axis else size for axis, size in enumerate(spec.sizes))
         build = self._builder(Node(spec.name, "", {}, (spec.name,), Module("", "", "")))
         value = self._values[spec.name] = build.input(dims, batch, kind_of(spec.dtype))
@@ -193,27 +185,23 @@ class _Reading:
     def _output(self, name: str) -> int:
         value = self._values[name]
         if isinstance(value, Unknown):
-            raise UnsupportedError(
-                f"the result {shown(name)}: {value.why}", where=self._where, accepted="other results"
-            )
-        if not isinstance(value, Value):
-            raise UnsupportedError(f"the result {shown(name)}", where=self._where, accepted="tensors of finite numbers")
-        if value.batch is None:
-            raise UnsupportedError(
-                f"the result {shown(name)} does not depend on the inputs", where=self._where, accepted="results that do"
-            )
-        if value.batch.merged > 1:
-            raise UnsupportedError(
-                f"the result {shown(name)}, whose batch axis is merged with others",
-                where=self._where,
-                accepted="an axis of its own for the batch",
-            )
-        return self._builder(Node(name, "", {}, (name,), Module("", "", ""))).number(value)
+            problem = value.why
+        elif not isinstance(value, Value) or value.batch is None:
+            problem = "it does not depend on the inputs"
+        elif value.is_merged:
+            problem = "its batch axis is merged with others"
+        else:
+            return self._builder(Node(name, "", {}, (name,), Module("", "", ""))).number(value)
+        raise UnsupportedError(
+            f"the result {shown(name)}: {problem}",
+            where=self._where,
+            accepted="tensors that depend on the inputs, with an axis of their own for the batch",
+        )
 
     def _names(self, kept: Sequence[int]) -> dict[int, str]:
         """A name for each node that is kept.
 
-        Of what one call of one of torch's own modules becomes, the last that is no wiring has the module's path; of attention
+        Of what one call of one of torch's own modules becomes, the last that is not wiring has the module's path; of attention
         that also gives its weights, the result.
         """
         names = UniqueNames()
@@ -224,21 +212,20 @@ class _Reading:
             if isinstance(nodes[number].layer, Input)
         }
         numbers = [number for number in kept if number not in found]
-        for module, run in groupby(numbers, lambda number: self._origins[nodes[number].origin].module):
-            members = list(run)
-            if not module.built_in:
-                for _, ours in groupby(members, lambda number: nodes[number].origin):
-                    self._name_group(list(ours), found, names)
-                continue
-            self._name_group(members, found, names)
+
+        def group(number: int) -> tuple[Module, int]:
+            origin = nodes[number].origin
+            module = self._origins[origin].module
+            return module, 0 if module.built_in else origin
+
+        for _, members in groupby(numbers, group):
+            self._name_group(list(members), found, names)
         return found
 
     def _name_group(self, members: list[int], found: dict[int, str], names: UniqueNames) -> None:
         """Names of the nodes of one call of a module, or of one operator outside of them."""
         nodes = self._draft.nodes
-        for number in members:
-            if nodes[number].label:
-                found[number] = names.take(nodes[number].label)
+        found.update({k: names.take(nodes[k].label) for k in members if nodes[k].label})
         rest = [k for k in members if not nodes[k].label]
         if not rest:
             return

@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.ops import recurrent
-from bitsmith.frontends.ops.recurrent import DIRECTIONS, MAX_CELLS, RESULTS
+from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.layer import Floats, Layer
@@ -56,10 +56,10 @@ def _recurrent(kind: recurrent.Kind, activation: Layer = TANH) -> Translation:
         if call.flag("train"):
             raise UnsupportedError("a recurrent layer while training", remedy="call model.eval() before the export")
         x = call.tensor("input").plain(0 if call.flag("batch_first") else 1)
-        directions, layers = 1 + int(call.flag("bidirectional")), call.integer("num_layers", 1)
+        directions, layers = 1 + call.flag("bidirectional"), call.positive("num_layers", 1)
         states = call.tensors("hx") if kind is LSTM else (call.tensor("hx"),)
-        if not 1 <= layers <= MAX_CELLS or len(states) != len(kind.states):
-            raise UnsupportedError(f"{layers} layers with {len(states)} states")
+        if len(states) != len(kind.states):
+            raise UnsupportedError(f"{len(states)} initial states", accepted=f"{len(kind.states)}")
         cells = _cells(call, kind, activation, layers * directions, directions)
         states = recurrent.given_states(call.build, states, Batch(1), len(cells), cells[0].units)
         return _results(call, cells, directions, x, states)

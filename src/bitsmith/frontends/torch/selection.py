@@ -8,8 +8,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, integer, integers, operation
+from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, operation
 from bitsmith.frontends.torch.graph import Ref
 
 _OPEN_END = 1 << 62

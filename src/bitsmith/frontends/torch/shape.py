@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import ANY_SAMPLES, Value
+from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import shape
-from bitsmith.frontends.torch.call import Call, Result, Size, Translation, integer, integers, operation
+from bitsmith.frontends.torch.call import Call, Result, Size, Translation, operation
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
 
@@ -78,26 +80,26 @@ def _sym_size(call: Call) -> Result:
 
 
 def _size_arithmetic(call: Call) -> Result:
-    """A size from sizes: products, quotients and, of fixed ones, sums."""
-    sizes = [call.size_of(item) for item in call.node.arguments.values()]
-    if len(sizes) != 2:
-        raise UnsupportedError(f"{call.node.name} of {len(sizes)} sizes", accepted="two")
-    a, b = sizes
-    match call.node.name.rpartition(".")[2]:
-        case "mul" if not (a.batched and b.batched):
-            return Size(a.count * b.count, a.batched or b.batched)
-        case "floordiv" if b.count and not b.batched and a.count % b.count == 0:
-            return Size(a.count // b.count, a.batched)
-        case "add" if not (a.batched or b.batched):
-            return Size(a.count + b.count)
-        case "sub" if not (a.batched or b.batched):
-            return Size(a.count - b.count)
+    """A size from two, which is fixed, or as often as there are samples."""
+    name, sizes = call.node.name, [call.size_of(item) for item in call.node.arguments.values()]
+    counts = [[size.count * (n if size.batched else 1) for size in sizes] for n in ANY_SAMPLES]
+    if len(sizes) == 2 and not (name.endswith("div") and sizes[1].count == 0):
+        first, *others = found = [_ARITHMETIC[name](*pair) for pair in counts]
+        if others == [first] * len(others):
+            return Size(first)
+        if found == [first * n for n in ANY_SAMPLES]:
+            return Size(first, batched=True)
     raise UnsupportedError(
-        f"{call.node.name} of {a.count} and {b.count}, of which one grows with the number of samples",
-        accepted="its products with fixed numbers",
+        f"{name} of the sizes {sizes}", accepted="fixed sizes, and multiples of the number of samples"
     )
 
 
+_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+    "_operator.mul": operator.mul,
+    "_operator.add": operator.add,
+    "_operator.sub": operator.sub,
+    "_operator.floordiv": operator.floordiv,
+}
 _SAMES = (
     *("contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy", "lift_fresh", "positive"),
     *("requires_grad_", "resolve_conj", "resolve_neg"),
@@ -134,6 +136,6 @@ SHAPES: dict[str, Translation] = {
     "pixel_unshuffle": operation(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
     "channel_shuffle": operation(shape.channel_shuffle, _BLOCKS, integer("groups")),
     "sym_size": Translation(_sym_size, "nothing"),
-    **{f"_operator.{name}": Translation(_size_arithmetic, "nothing") for name in ("mul", "add", "sub", "floordiv")},
+    **dict.fromkeys(_ARITHMETIC, Translation(_size_arithmetic, "nothing")),
 }
 """Operators by name."""

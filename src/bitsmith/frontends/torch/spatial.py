@@ -39,7 +39,7 @@ def _taps(call: Call, size: Axes, strides: Axes) -> Taps:
     if padding in ("same", "valid"):
         pairs: Pairs | Same = Same.AFTER if padding == "same" else ((0, 0),) * rank
     else:
-        pairs = tuple((n, n) for n in call.per_axis("padding", rank, 0))
+        pairs = tuple((n, n) for n in call.per_axis("padding", rank, 0, least=0))
     strides = call.per_axis("stride", rank, 1) if call.integers("stride") else strides
     ceil_mode, counts = call.flag("ceil_mode"), call.flag("count_include_pad", True)
     return Taps(size, strides, call.per_axis("dilation", rank, 1), pairs, ceil_mode, counts)
@@ -61,12 +61,12 @@ def _output_size(call: Call, x: Value) -> Axes:
 
 
 def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
-    groups, bias = call.integer("groups", 1), call.optional("bias")
+    groups, bias = call.positive("groups", 1), call.optional("bias")
     kernel = spatial.kernel_of(call.weight("weight"), groups, transposed=transposed)
     taps = _taps(call, kernel.shape[:-2], (1,) * (kernel.ndim - 2))
     if not transposed:
         return spatial.convolution(call.build, x, kernel, bias, taps, groups)
-    extra = call.per_axis("output_padding", len(taps.size), 0)
+    extra = call.per_axis("output_padding", len(taps.size), 0, least=0)
     return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra)
 
 
