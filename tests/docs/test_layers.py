@@ -92,7 +92,7 @@ def test_limits_of_known_names_are_found() -> None:
     for name, text in (
         ("Dot", "Dot with normalize (cosine proximity); accepted: normalize=False"),
         ("Dense", ", celu, elu, "),
-        ("Softmax", "softmax over the axes …; accepted: one axis"),
+        ("Softmax", "the axes …; accepted: one axis"),
         ("Resizing", "pad_to_aspect_ratio; accepted: images that are stretched or cropped"),
     ):
         found = limits(read[name].read, "bitsmith.frontends", keras.call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
@@ -14,11 +15,12 @@ from bitsmith.layers.shape import Identity, Permute
 from bitsmith.passes.fold_padding import fold_padding
 
 
-def test_padding_becomes_that_of_all_pools_that_read_it() -> None:
+@pytest.mark.parametrize("least", [-math.inf, float(np.finfo(np.float32).min)])
+def test_padding_becomes_that_of_all_pools_that_read_it(least: float) -> None:
     network = Network(
         (
             NetworkNode("x", Input((2, 5, 6))),
-            NetworkNode("pad", Pad(((0, 0), (1, 0), (1, 2)), value=-math.inf), ("x",)),
+            NetworkNode("pad", Pad(((0, 0), (1, 0), (1, 2)), value=least), ("x",)),
             NetworkNode("last", Permute((1, 2, 0)), ("pad",)),
             NetworkNode("p", MaxPool((2, 3), (2, 1), ((0, 1), (0, 0))), ("last",)),
             NetworkNode("q", MaxPool((3, 3), (2, 2), dilation=(1, 2), ceil_mode=True), ("last",)),

@@ -1,19 +1,19 @@
-"""Padding by -inf in front of max pooling becomes the pooling's own, which is never the greatest element.
+"""Padding by -inf, or as good as that, in front of max pooling becomes the pooling's own, which is never the greatest element.
 
 Before: ``Pad(value=-inf) -> permute -> MaxPool``. After: ``identity -> permute -> MaxPool(padding=...)``.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.network import Network
 from bitsmith.layers.pooling import MaxPool
-from bitsmith.layers.resample import Pad, Pairs
+from bitsmith.layers.resample import Pad, PadMode, Pairs
 from bitsmith.layers.shape import Identity, Permute
+from bitsmith.passes.masks import LEAST
 
 
 def fold_padding(network: Network) -> Network:
@@ -25,7 +25,7 @@ def fold_padding(network: Network) -> Network:
     layers: dict[str, Layer] = {}
     shapes = network.shapes()
     for node in network.nodes:
-        if isinstance(node.layer, Pad) and node.layer.value == -math.inf:
+        if isinstance(node.layer, Pad) and node.layer.mode == PadMode.CONSTANT and node.layer.value <= LEAST:
             missing = len(shapes[node.name]) - len(node.layer.padding)
             layers |= {node.name: Identity(), **_pools(network, node.name, (*node.layer.padding, *[(0, 0)] * missing))}
     if not layers:

@@ -39,7 +39,7 @@ from bitsmith.passes.calibration import observe
 _FAR = 60.0
 """Elements that lie this much below another one of their row are masked: exp(-60) is 2**-86."""
 
-_LEAST = -1e30
+LEAST = -1e30
 """What is less is as good as -inf: nothing but masks holds it."""
 
 _LEVEL = 10.0
@@ -67,7 +67,7 @@ def fold_masks(network: Network, calibration: Sequence[Floats] | None) -> Networ
         search = _Search.of(network)
         network = _Folding.of(search, calibration).folded() if search.masking else network
     for node in network.nodes:
-        if any(bool(np.any(values <= _LEAST)) for values in node.layer.weights().values()):
+        if any(bool(np.any(values <= LEAST)) for values in node.layer.weights().values()):
             reader = next(iter(network.consumers(node.name)), node) if isinstance(node.layer, Constant) else node
             raise UnsupportedError("-inf", where=f"layer {reader.name!r}", accepted="-inf only as a softmax mask")
     return network

@@ -6,8 +6,9 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import activated, read_activation
+from bitsmith.frontends.keras.arithmetic import operation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product, tensor_product
+from bitsmith.frontends.ops.contraction import contracted, einsum, tensor_product
 from bitsmith.layers.einsum import parse_equation
 from bitsmith.layers.layer import Shape
 
@@ -52,11 +53,6 @@ def _einsum(call: LayerCall) -> Value:
     return einsum(call.build, call.config.text("subscripts"), call.operands())
 
 
-def _matmul(call: LayerCall) -> Value:
-    x, y = call.operands(2)
-    return matrix_product(call.build, x, y)
-
-
 def _dot(call: LayerCall) -> Value:
     """NumPy's: the last axis of one with the last but one (or only one) of the other."""
     x, y = call.operands(2)
@@ -85,7 +81,7 @@ EINSUMS: dict[str, Translation] = {
 
 EINSUM_OPS: dict[str, Translation] = {
     "Einsum": Translation(_einsum, _BECOMES),
-    "Matmul": Translation(_matmul, _BECOMES),
+    "Matmul": operation("matmul"),
     "Dot": Translation(_dot, _BECOMES),
     "Tensordot": Translation(_tensordot, _BECOMES),
 }

@@ -7,7 +7,7 @@ and GRU have Keras's order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -28,6 +28,7 @@ from bitsmith.layers.shape import Identity
 _CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
 _MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
+_STATES = frozenset({"initial_state"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,12 @@ class _Cell:
         kernels = [("kernel", (self.channels, columns)), ("recurrent_kernel", (self.units, columns))]
         return [*kernels, ("bias", biases)] if self.config.flag("use_bias", True) else [*kernels]
 
-    def layer(self, weights: Iterable[Floats], return_state: bool) -> Recurrent:
+    def layer(self, weights: Sequence[Floats], return_state: bool) -> Recurrent:
         """The cell as a layer."""
-        kernel, recurrent_kernel, *biases = weights
+        biases, after = weights[2:], self.config.flag("reset_after", True)
         if biases and biases[0].ndim == 2:
-            biases = [as_weights(bias) for bias in biases[0]]
-        return recurrent.cell(
-            self.kind,
-            [kernel, recurrent_kernel, *biases],
-            *self.activations,
-            reset_after=self.config.flag("reset_after", True),
-            return_state=return_state,
-        )
+            weights = [*weights[:2], *map(as_weights, biases[0])]
+        return recurrent.cell(self.kind, weights, *self.activations, reset_after=after, return_state=return_state)
 
 
 def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
@@ -82,17 +77,18 @@ class _Network:
     config: Fields
 
     @staticmethod
-    def read(class_name: str, config: Fields, major: int, channels: int, part: str) -> _Network:
+    def read(call: LayerCall, class_name: str, config: Fields, part: str = "") -> _Network:
         """The layer of Keras's class ``class_name``, whose weights the Keras 3 layout has in ``part``."""
+        channels = _sequence(call).shape[1]
         for key in ("stateful", "time_major"):
             if config.flag(key, False):
                 raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
         part, cells = f"{part}/cell" if part else "cell", []
         found = _cells(config, part) if class_name == "RNN" else [(_CELLS[f"{class_name}Cell"], config, part)]
         for kind, own, place in found:
-            activation = _activation(own, "activation", major, TANH)
-            opening = _activation(own, "recurrent_activation", major, SIGMOID)
-            cells.append(_Cell(kind, own, place, channels, own.positive("units"), (activation, opening)))
+            opening = _activation(own, "recurrent_activation", call.major, SIGMOID)
+            activations = _activation(own, "activation", call.major, TANH), opening
+            cells.append(_Cell(kind, own, place, channels, own.positive("units"), activations))
             channels = cells[-1].units
         return _Network(tuple(cells), config)
 
@@ -114,7 +110,7 @@ class _Network:
             last = number == len(self.cells) - 1
             inner, main = build if last else build.within(f"cell{number}"), 0 if sequences or not last else 1
             backwards = number == 0 and self.config.flag("go_backwards", False)
-            layer = cell.layer(islice(weights, len(cell.wanted)), shown)
+            layer = cell.layer([*islice(weights, len(cell.wanted))], shown)
             layer = replace(layer, go_backwards=backwards, reversed_result=flipped and last)
             own = tuple(islice(initial, len(layer.states)))
             y = recurrent.run(inner, layer, x, own, main)
@@ -173,23 +169,16 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
         raise ModelFileError(f"{len(initial)} initial states", where=call.where, accepted=f"{count}")
     cells = [cell for network in networks for cell in network.cells]
     wanted = [one for cell in cells for one in cell.wanted]
-    weights, states, x = (
-        iter(call.weights(*wanted, parts=[cell.part for cell in cells])),
-        iter(initial),
-        _sequence(call),
-    )
+    weights, states = iter(call.weights(*wanted, parts=[cell.part for cell in cells])), iter(initial)
     builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
     return [
-        network.results(build, x, weights, states, flipped=number == 1)
+        network.results(build, _sequence(call), weights, states, flipped=number == 1)
         for number, (network, build) in enumerate(zip(networks, builds, strict=True))
     ]
 
 
-def _recurrent(class_name: str) -> Callable[[LayerCall], tuple[Value, ...]]:
-    def translate(call: LayerCall) -> tuple[Value, ...]:
-        return _results(call, [_Network.read(class_name, call.config, call.major, _sequence(call).shape[1], "")])[0]
-
-    return translate
+def _recurrent(class_name: str, becomes: str) -> Translation:
+    return Translation(lambda call: _results(call, [_Network.read(call, class_name, call.config)])[0], becomes, _STATES)
 
 
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
@@ -213,7 +202,7 @@ def _direction(call: LayerCall, described: Fields, part: str) -> _Network:
     class_name = described.text("class_name")
     if class_name not in _LAYERS or ">" in described.text("registered_name", ""):
         raise UnsupportedError(f"Bidirectional of {shown(class_name)}", accepted=", ".join(_LAYERS))
-    return _Network.read(class_name, described.fields("config"), call.major, _sequence(call).shape[1], part)
+    return _Network.read(call, class_name, described.fields("config"), part)
 
 
 def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation:
@@ -246,11 +235,9 @@ def _within(part: str, parts: Sequence[str]) -> list[str]:
     return [part, *(f"{part}/{inner}" for inner in parts)]
 
 
-_STATES = frozenset({"initial_state"})
-
 RECURRENT: dict[str, Translation] = {
-    **{name: Translation(_recurrent(name), name, _STATES) for name in ("SimpleRNN", "LSTM", "GRU")},
-    "RNN": Translation(_recurrent("RNN"), "SimpleRNN, LSTM or GRU, one for each cell", _STATES),
+    **{name: _recurrent(name, name) for name in ("SimpleRNN", "LSTM", "GRU")},
+    "RNN": _recurrent("RNN", "SimpleRNN, LSTM or GRU, one for each cell"),
     "Bidirectional": Translation(
         _bidirectional, "two of SimpleRNN, LSTM or GRU, and Concatenate, Add, Multiply or Average", _STATES
     ),

@@ -133,7 +133,7 @@ def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
     listed = Known((np.asarray(labels, dtype=np.int64) if labels else np.arange(len(words)),), words=words)
     scores, label = _scores(call, listed.array().size), None
     if call.wanted[0]:
-        number = extreme_index(call.build.within("number"), scores, -1, keepdims=True)
+        number = extreme_index(call.build.within("number"), scores, (-1,), keepdims=True)
         label = call.build.viewed(_entry(call, listed, number), (1,), Batch(0), "label")
     return label, _posted(call, scores)
 

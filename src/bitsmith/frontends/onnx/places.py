@@ -26,36 +26,32 @@ def _indices(call: Call) -> Known:
     return found
 
 
-def _of_each_sample(indices: Known, call: Call) -> Array:
-    """Indices whose first axis and whose first number are those of the samples, without them."""
-    for samples, array in zip(call.build.counts, indices.at, strict=False):
-        numbers = np.arange(samples).reshape(-1, *(1,) * (array.ndim - 2))
-        same = array.ndim > 1 and array.shape[0] == samples and bool(np.all(array[..., 0] == numbers))
-        alike = same and bool(np.all(array[..., 1:] == array[:1, ..., 1:]))
-        if not alike or len(indices.at) != len(call.build.counts):
-            raise MixedSamplesError("reads or writes at places that differ between samples")
-    return indices.at[0][0, ..., 1:]
+def _without_samples(call: Call, indices: Known) -> Known:
+    """Indices whose first axis and whose first number are those of the samples, without the number."""
+    same = len(indices.at) == len(call.build.counts)
+    for n, array in zip(call.build.counts, indices.at, strict=False):
+        numbers = np.arange(n).reshape(-1, *(1,) * (array.ndim - 2))
+        same = same and array.ndim > 1 and array.shape[0] == n and bool(np.all(array[..., 0] == numbers))
+    if not same:
+        raise MixedSamplesError("reads or writes at places that differ between samples")
+    return Known(tuple(array[..., 1:] for array in indices.at))
 
 
 def _columns(call: Call, *values: Value) -> tuple[int, list[Array]]:
     """The first axis that tuples of indices are of, and the indices of each axis."""
-    known, first = _indices(call), 0
+    known = _indices(call)
     batch = next((value.batch for value in values if value.batch is not None), None)
     apart = call.attributes.integer("batch_dims", 0)
     if apart not in (0, 1) or (apart == 1 and (batch is None or batch.axis != 0)):
         raise UnsupportedError("batch_dims of other axes than that of the samples", accepted="batch_dims=0")
-    if apart:
-        one = call.build.per_sample(call.value(known), Batch(0))
-        if one.constant is None or one.batch != Batch(0):
-            raise MixedSamplesError("has a constant that differs between samples")
-        return 1, list(np.moveaxis(one.constant, -1, 0))
-    if batch is None or batch.axis >= known.at[0].shape[-1]:
-        array = known.array()
-    elif batch.axis == 0:
-        first, array = 1, _of_each_sample(known, call)
-    else:
+    if batch is None or (not apart and batch.axis >= known.at[0].shape[-1]):
+        return 0, list(np.moveaxis(known.array(), -1, 0))
+    if batch.axis != 0:
         raise MixedSamplesError("reads or writes at places along the batch axis")
-    return first, list(np.moveaxis(array, -1, 0))
+    one = call.build.per_sample(call.value(known if apart else _without_samples(call, known)), Batch(0))
+    if one.constant is None or one.batch != Batch(0):
+        raise MixedSamplesError("has a constant that differs between samples")
+    return 1, list(np.moveaxis(one.constant, -1, 0))
 
 
 def _written(call: Call) -> tuple[Value, Value]:

@@ -36,7 +36,7 @@ def _index(*, least: bool) -> Translation:
     def read(call: Call) -> Value:
         axis, keepdims = call.attributes.integer("axis", 0), call.attributes.flag("keepdims", True)
         last = call.attributes.flag("select_last_index", False)
-        return extreme_index(call.build, call.tensor(0), axis, keepdims, least=least, last=last)
+        return extreme_index(call.build, call.tensor(0), (axis,), keepdims, least=least, last=last)
 
     return Translation(read, "ArgMax")
 

@@ -166,10 +166,8 @@ def _trilu(call: Call) -> Value:
 
 def _cumulative_sum(call: Call) -> Value:
     axes = integers(call.array(1, "the axis"), "the axis")
-    if len(axes) != 1:
-        raise ModelFileError(f"{len(axes)} axes", where=call.attributes.where, accepted="one axis")
     exclusive, backwards = call.attributes.flag("exclusive", False), call.attributes.flag("reverse", False)
-    return running_sum(call.build, call.tensor(0), axes[0], exclusive=exclusive, backwards=backwards)
+    return running_sum(call.build, call.tensor(0), axes, exclusive=exclusive, backwards=backwards)
 
 
 def _blocks(make: Callable[..., Value], becomes: str) -> Translation:

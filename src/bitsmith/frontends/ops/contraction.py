@@ -11,6 +11,8 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
+from bitsmith.frontends.ops.arithmetic import add_scaled
+from bitsmith.frontends.ops.shape import squeeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
 from bitsmith.layers.layer import Floats, as_weights
@@ -34,6 +36,21 @@ def matrix_product(build: Builder, x: Value, y: Value, scale: float = 1.0) -> Va
     """``scale * x @ y`` as NumPy means it: vectors count as matrices, leading axes broadcast."""
     left, right = "...ij" if x.rank > 1 else "j", "...jk" if y.rank > 1 else "j"
     return einsum(build, f"{left},{right}->...{'i' * (x.rank > 1)}{'k' * (y.rank > 1)}", (x, y), scale)
+
+
+def affine_product(
+    build: Builder, text: str, x: Value, y: Value, offset: Value | None, alpha: float = 1.0, beta: float = 1.0
+) -> Value:
+    """``alpha`` times the Einstein sum ``text``, plus ``beta * offset``: one layer if that is a row and ``y`` weights."""
+    if offset is None or beta == 0.0:
+        return einsum(build, text, (x, y), alpha)
+    values, right = offset.constant, text.partition("->")[0].partition(",")[2]
+    units = y.dims[right.index(text[-1])] if len(right) == y.rank and text[-1] in right else 0
+    trained = x.constant is None and y.is_trained and offset.is_trained and offset.rank <= x.rank
+    if trained and values is not None and units and (values.size == 1 or offset.shape[-1] == values.size == units):
+        bias = np.broadcast_to(beta * values.reshape(-1), (units,))
+        return einsum(build, text, (x, y), alpha, as_weights(bias))
+    return add_scaled(build, einsum(build.within("product"), text, (x, y), alpha), offset, beta)
 
 
 def tensor_product(build: Builder, x: Value, y: Value, x_axes: Sequence[int], y_axes: Sequence[int]) -> Value:
@@ -66,7 +83,7 @@ def contracted(
     }
     if not batches and all(x.constant is not None for x in tensors):
         found = np.einsum(f"{','.join(terms)}->{result}", *(np.asarray(x.constant) for x in tensors))
-        return constant(as_weights(found * scale))
+        return constant(as_weights(found * scale if bias is None else found * scale + bias))
     label, outer, inner = next(iter(batches), ("", 1, 1))
     if len(batches) > 1:
         raise MixedSamplesError("multiplies tensors whose batch axes differ")
@@ -104,12 +121,8 @@ def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str,
         for dim, label in enumerate(term)
         if x.dims[dim] == 1 and label in large and not (x.batch is not None and x.batch.axis == dim)
     ]
-    if not gone:
-        return term, x
-    batch = None if x.batch is None else x.batch.at(x.batch.axis - sum(dim < x.batch.axis for dim in gone))
-    dims = tuple(size for dim, size in enumerate(x.dims) if dim not in gone)
     term = "".join(label for dim, label in enumerate(term) if dim not in gone)
-    return term, build.viewed(x, dims, batch, "thin")
+    return term, squeeze(build.within("thin"), x, gone)
 
 
 def _product(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bitsmith.frontends.ops import activations, arithmetic, logic
+from bitsmith.frontends.ops import activations, arithmetic, contraction, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Layer
@@ -59,6 +59,7 @@ OPERATIONS: dict[str, Operation] = {
     "sign": Operation(arithmetic.sign, "Sign"),
     "fraction": Operation(arithmetic.fraction, "WholeNumber and Subtract"),
     "lerp": Operation(arithmetic.between, "Subtract, Multiply and Add", 3),
+    "matmul": Operation(contraction.matrix_product, "Dense, EinsumDense or Einsum", 2),
     "logical_and": Operation(logic.both, "Comparison and Minimum", 2),
     "logical_or": Operation(logic.either, "Comparison and Maximum", 2),
     "logical_xor": Operation(logic.different, "Comparison", 2),

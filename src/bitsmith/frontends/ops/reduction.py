@@ -17,7 +17,6 @@ from bitsmith.frontends.ops.logic import truth
 from bitsmith.frontends.ops.selection import flip
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
-from bitsmith.layers.shape import Gather
 
 EXTREMES = (Reduction.MAX, Reduction.MIN)
 SUMS = (Reduction.SUM, Reduction.PROD)
@@ -98,29 +97,31 @@ def norm(
     return REDUCERS[_NORMS[order]].of(build, x, dims, keepdims)
 
 
-def extreme_index(
-    build: Builder, x: Value, dim: int | None, keepdims: bool, *, least: bool = False, last: bool = False
-) -> Value:
-    """The number of the greatest (or ``least``) element along an axis: the first such one, or the ``last``."""
-    if dim is None:
+def _only(dims: Sequence[int], what: str) -> int:
+    if len(dims) != 1:
         raise MixedSamplesError(
-            "an index among all elements, the batch included",
-            accepted="an index along one axis",
-            remedy="flatten each sample first, and name the axis",
+            f"{what} along {len(dims) or 'all'} axes", accepted="one axis", remedy="flatten each sample first"
         )
-    axis = x.axis(dim)
-    if last:
-        x = build.emit(Gather(tuple(range(x.shape[axis]))[::-1], axis), x, suffix="turned", kind=x.kind)
-    layer = ArgMax(axis, keepdims, least)
-    y = build.emit(layer, x, suffix="from_end" if last else "", kind=Kind.INTEGER)
-    y = replace(y, batch=_after(x.batch, (x.counted(dim),), keepdims))
+    return dims[0]
+
+
+def extreme_index(
+    build: Builder, x: Value, dims: Sequence[int], keepdims: bool, *, least: bool = False, last: bool = False
+) -> Value:
+    """The number of the greatest (or ``least``) element along one axis: the first such one, or the ``last``."""
+    dim = x.counted(_only(dims, "an index"))
+    axis, x = x.axis(dim), flip(build, x, dims, "turned") if last else x
+    y = build.emit(ArgMax(axis, keepdims, least), x, suffix="from_end" if last else "", kind=Kind.INTEGER)
+    y = replace(y, batch=_after(x.batch, (dim,), keepdims))
     return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0)) if last else y
 
 
-def running_sum(build: Builder, x: Value, dim: int, *, exclusive: bool = False, backwards: bool = False) -> Value:
-    """Each element of an axis plus all before it, or without itself if ``exclusive``; ``backwards`` plus all after it."""
-    layer = CumulativeSum(x.axis(dim))
-    first = flip(build, x, [dim], "turned") if backwards else x
+def running_sum(
+    build: Builder, x: Value, dims: Sequence[int], *, exclusive: bool = False, backwards: bool = False
+) -> Value:
+    """Each element of one axis plus all before it, or without itself if ``exclusive``; ``backwards`` plus all after it."""
+    layer = CumulativeSum(x.axis(_only(dims, "a running sum")))
+    first = flip(build, x, dims, "turned") if backwards else x
     total = build.emit(layer, first, suffix="sum" if exclusive or backwards else "", kind=x.kind)
-    total = flip(build, total, [dim], "back" if exclusive else "") if backwards else total
+    total = flip(build, total, dims, "back" if exclusive else "") if backwards else total
     return subtract(build, total, x) if exclusive else total

@@ -5,54 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
-from bitsmith.frontends.ops.arithmetic import add_scaled
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
-from bitsmith.frontends.ops.contraction import einsum, matrix_product
+from bitsmith.frontends.ops.contraction import affine_product, einsum
+from bitsmith.frontends.torch.arithmetic import operation
 from bitsmith.frontends.torch.call import Call, Result, Translation
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import as_weights
 
 
-def _dense(call: Call, x: Value, kernel: Floats, bias: Floats | None) -> Value:
-    """``x @ kernel + bias`` over the last axis."""
-    x.axis(-1)
-    if not x.shape:
-        raise UnsupportedError("a linear layer on scalars")
-    return call.build.emit(Dense(kernel, bias), x)
+def _product(text: str, x: str, y: str, offset: str, becomes: str) -> Translation:
+    """``beta * offset + alpha * x y`` of the arguments of these names, the product in Einstein's notation."""
+
+    def read(call: Call) -> Result:
+        added = _finite(call, offset) if call.given(offset) else None
+        factors = call.number("alpha", 1.0), call.number("beta", 1.0)
+        return affine_product(call.build, text, call.tensor(x), _finite(call, y), added, *factors)
+
+    return Translation(read, becomes)
 
 
-def _linear(call: Call) -> Result:
-    weight = call.weight("weight")
-    return _dense(call, call.tensor("input"), as_weights(weight.T), call.optional("bias"))
-
-
-def _addmm(call: Call) -> Result:
-    """``beta * bias + alpha * x @ y``."""
-    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
-    x, y, bias = call.tensor("mat1"), call.tensor("mat2"), call.tensor("self")
-    if x.constant is None and y.is_trained and y.constant is not None and bias.is_trained and bias.constant is not None:
-        values = beta * bias.constant
-        if values.size == y.shape[-1]:
-            return _dense(call, x, as_weights(alpha * y.constant), as_weights(values.reshape(-1)))
-    return add_scaled(call.build, matrix_product(call.build.within("product"), x, y, alpha), bias, beta)
-
-
-def _matmul(call: Call) -> Result:
-    return matrix_product(call.build, call.tensor(), call.tensor("mat2" if call.given("mat2") else "other"))
-
-
-def _matrix_by_vector(call: Call) -> Result:
-    return matrix_product(call.build, call.tensor(), call.tensor("vec"))
-
-
-def _baddbmm(call: Call) -> Result:
-    """``beta * bias + alpha * x @ y``."""
-    found = matrix_product(
-        call.build.within("product"), call.tensor("batch1"), call.tensor("batch2"), call.number("alpha", 1.0)
-    )
-    return add_scaled(call.build, found, call.tensor(), call.number("beta", 1.0))
+def _finite(call: Call, name: str) -> Value:
+    """A tensor; what is trained holds no NaN."""
+    x = call.tensor(name)
+    if x.constant is not None:
+        finite(x.constant, name, call.build.where)
+    return x
 
 
 def _einsum(call: Call) -> Result:
@@ -91,14 +70,15 @@ def _weight_norm(call: Call) -> Result:
     return constant(as_weights(v * g / np.sqrt(np.sum(v * v, axis=axes, keepdims=True))))
 
 
-_MATMUL = Translation(_matmul, "Dense, EinsumDense or Einsum")
-
 PRODUCTS: dict[str, Translation] = {
-    "linear": Translation(_linear, "Dense"),
-    "addmm": Translation(_addmm, "Dense, or Einsum and Add"),
-    **dict.fromkeys(("matmul", "mm", "bmm", "dot", "vdot", "linalg_matmul"), _MATMUL),
-    "mv": Translation(_matrix_by_vector, "EinsumDense or Einsum"),
-    "baddbmm": Translation(_baddbmm, "Einsum and Add"),
+    "linear": _product("...j,kj->...k", "input", "weight", "bias", "Dense"),
+    "addmm": _product("ij,jk->ik", "mat1", "mat2", "self", "Dense, or Einsum and Add"),
+    "addmv": _product("ij,j->i", "mat", "vec", "self", "EinsumDense, or Einsum and Add"),
+    "baddbmm": _product("bij,bjk->bik", "batch1", "batch2", "self", "Einsum and Add"),
+    **dict.fromkeys(("matmul", "linalg_matmul", "vdot"), operation("matmul")),
+    **dict.fromkeys(("mm", "bmm"), operation("matmul", "self", "mat2")),
+    "dot": operation("matmul", "self", "tensor"),
+    "mv": operation("matmul", "self", "vec"),
     "einsum": Translation(_einsum, "Einsum or EinsumDense"),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
     "_weight_norm": Translation(_weight_norm, "Constant"),

@@ -12,12 +12,16 @@ from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Call, Result, Translation
 
 
-def _reduced(call: Call, build: Builder, name: str) -> Value:
-    return REDUCERS[name].of(build, call.tensor(), call.integers("dim"), call.flag("keepdim"))
+def _given(call: Call, suffix: str = "") -> tuple[Builder, Value, tuple[int, ...], bool]:
+    return call.build.within(suffix), call.tensor(), call.integers("dim"), call.flag("keepdim")
 
 
 def _reduction(name: str) -> Translation:
-    return Translation(lambda call: _reduced(call, call.build, name), REDUCERS[name].becomes)
+    return Translation(lambda call: REDUCERS[name].of(*_given(call)), REDUCERS[name].becomes)
+
+
+def _index(*, least: bool) -> Translation:
+    return Translation(lambda call: extreme_index(*_given(call), least=least), "ArgMax")
 
 
 def _extreme(name: str, *, least: bool) -> Translation:
@@ -26,40 +30,32 @@ def _extreme(name: str, *, least: bool) -> Translation:
     def read(call: Call) -> Result:
         if call.node.overload == "other":
             return ARITHMETIC[f"{name}imum"].read(call)
-        found = _reduced(call, call.build, name)
-        return (found, _index(call, call.build.within("indices"), least)) if call.node.overload == "dim" else found
+        found = REDUCERS[name].of(*_given(call))
+        return (found, extreme_index(*_given(call, "indices"), least=least)) if call.node.overload == "dim" else found
 
     return Translation(read, "Reduce and ArgMax")
-
-
-def _index(call: Call, build: Builder, least: bool) -> Value:
-    dim = call.integer("dim") if call.given("dim") else None
-    return extreme_index(build, call.tensor(), dim, call.flag("keepdim"), least=least)
 
 
 def _spread(name: str) -> Translation:
     """A variance or deviation; torch divides by one less than the number of elements if not told otherwise."""
 
     def read(call: Call) -> Result:
-        x = call.tensor()
         correction = call.number("correction", 1.0) if call.flag("unbiased", True) else 0.0
-        found = _reduced(call, call.build.within("biased") if correction else call.build, name)
-        count = math.prod(x.shape) // max(math.prod(found.shape), 1)
+        found = REDUCERS[name].of(*_given(call, "biased" if correction else ""))
+        count = math.prod(call.tensor().shape) // max(math.prod(found.shape), 1)
         if not count > correction:
             raise UnsupportedError(f"the variance of {count} elements with the correction {correction:g}")
         factor = count / (count - correction)
-        if not correction:
-            return found
-        return call.build.affine(found, constant(math.sqrt(factor) if name == "std" else factor), ZERO)
+        factor = math.sqrt(factor) if name == "std" else factor
+        return call.build.affine(found, constant(factor), ZERO) if correction else found
 
     return Translation(read, "Reduce, and BatchNormalization for the correction")
 
 
 def _norm(call: Call) -> Result:
-    linear, dims = call.node.name.startswith("linalg"), call.integers("dim")
-    order = call.number("ord" if linear else "p", 2.0)
-    of_matrix = call.node.name == "linalg_norm" and call.given("ord") and len(dims) > 1
-    return norm(call.build, call.tensor(), dims, call.flag("keepdim"), order, of_matrix=of_matrix)
+    order = call.number("ord" if call.node.name.startswith("linalg") else "p", 2.0)
+    of_matrix = call.node.name == "linalg_norm" and call.given("ord") and len(call.integers("dim")) > 1
+    return norm(*_given(call), order, of_matrix=of_matrix)
 
 
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
@@ -70,11 +66,11 @@ REDUCTIONS: dict[str, Translation] = {
     "amin": _reduction("min"),
     "max": _extreme("max", least=False),
     "min": _extreme("min", least=True),
-    "argmax": Translation(lambda call: _index(call, call.build, least=False), "ArgMax"),
-    "argmin": Translation(lambda call: _index(call, call.build, least=True), "ArgMax"),
+    "argmax": _index(least=False),
+    "argmin": _index(least=True),
     "var": _spread("var"),
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),
-    "cumsum": Translation(lambda call: running_sum(call.build, call.tensor(), call.integer("dim")), "CumulativeSum"),
+    "cumsum": Translation(lambda call: running_sum(call.build, call.tensor(), call.integers("dim")), "CumulativeSum"),
 }
 """Operators by name."""
