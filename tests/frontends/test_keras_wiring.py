@@ -122,7 +122,7 @@ def _broken() -> dict[str, tuple[Any, str]]:
         "dangling input": (functional(source(), relu, inputs=("z",), outputs=("r",)), "'z', which is not a layer"),
         "input of another class": (functional(source(), relu, inputs=("r",), outputs=("r",)), "is not an InputLayer"),
         "input twice": (functional(source(), relu, inputs=("x", "x"), outputs=("r",)), "lists an input twice"),
-        "undeclared input": (functional(source(), source("y"), inputs=("x",), outputs=("y",)), "but no input"),
+        "undeclared input": (functional(source(), source("y"), inputs=("x",), outputs=("y",)), "which has 0 calls"),
         "circle": (functional(source(), *circle, outputs=("a",)), "runs in a circle"),
         "own operand": (functional(source(), layer("ReLU", "a", "a"), outputs=("a",)), "runs in a circle"),
         "same name twice": (functional(source(), relu, relu, outputs=("r",)), "several layers are called 'r'"),

@@ -1,4 +1,4 @@
-"""Keras's activations, by name or serialised, as layers."""
+"""Keras's activations, by name or serialized, as layers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.files.json import Fields, Json, shown
+from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
@@ -36,7 +36,6 @@ NAMED: dict[str, Layer] = {
     "ternary_tanh": TernaryTanh(),
 }
 """Activations whose meaning is that of all versions of Keras, by name; besides, there are linear and hard_sigmoid."""
-
 
 AlongAxis: TypeAlias = Callable[[Builder, Value, int], Value]
 """An activation that works along an axis of the model's."""
@@ -137,7 +136,7 @@ def read_activation(config: Fields, major: int, key: str = "activation") -> Acti
     if isinstance(value, dict):
         return _serialized(Fields(value, config.where), major)
     if value is not None:
-        raise config.wrong(key, "a name or a serialised function")
+        raise config.wrong(key, "a name or a serialized function")
     return None
 
 
@@ -145,28 +144,21 @@ def _named(name: str, major: int) -> Activated | None:
     functions: dict[str, Layer | AlongAxis] = {**NAMED, **_ALONG_AXIS, "hard_sigmoid": HARD_SIGMOID[major]}
     if name == "linear":
         return None
-    if name in functions:
-        return Activated(name, functions[name])
-    found = _of_layer(name, Fields({}, ""))
-    if found is None:
-        raise UnsupportedError(f"the activation {shown(name)}", accepted=", ".join(ACTIVATION_NAMES))
-    return found
+    return Activated(name, functions[name]) if name in functions else _of_layer(name, Fields({}, ""))
 
 
-def _of_layer(class_name: str, config: Fields) -> Activated | None:
-    """The function of a layer that Keras accepts as an activation; None for other layers."""
+def _of_layer(class_name: str, config: Fields) -> Activated:
+    """The function of a layer that Keras accepts as an activation."""
     if class_name == "Softmax":
         return Activated("softmax", _softmax(config))
     if class_name not in _LAYERS:
-        return None
+        raise UnsupportedError(f"the activation {shown(class_name)}", accepted=", ".join(ACTIVATION_NAMES))
     name, read = _LAYERS[class_name]
     return Activated(name, read(config))
 
 
 def _serialized(value: Fields, major: int) -> Activated | None:
-    class_name = value.text("class_name")
-    registered = value.text("registered_name", "")
-    config: Json = value.get("config")
+    class_name, registered, config = value.text("class_name"), value.text("registered_name", ""), value.get("config")
     if ">" in registered:
         raise UnsupportedError(
             f"the custom activation {shown(registered)}, whose code is not part of the file",
@@ -174,11 +166,5 @@ def _serialized(value: Fields, major: int) -> Activated | None:
         )
     if class_name == "function" and isinstance(config, str):
         return _named(config, major)
-    if class_name == "Activation" and isinstance(config, dict):
-        return read_activation(Fields(config, value.where), major)
-    found = _of_layer(class_name, Fields(config, value.where)) if isinstance(config, dict) else None
-    if found is not None:
-        return found
-    if not isinstance(config, dict | str | None):
-        raise ModelFileError(f"the activation is {shown(dict(value.values))}", where=value.where)
-    raise UnsupportedError(f"the activation {shown(class_name)}", accepted=", ".join(ACTIVATION_NAMES))
+    inner = Fields(config if isinstance(config, dict) else {}, value.where)
+    return read_activation(inner, major) if class_name == "Activation" else _of_layer(class_name, inner)

@@ -117,11 +117,8 @@ class Model:
         Raises:
             ModelFileError: a call that does not exist.
         """
-        name, number = use
-        entry = self.entries[name]
-        if entry.class_name == "InputLayer" and number == 0:
-            if name not in self.inputs:
-                raise ModelFileError(f"{shown(name)} is an InputLayer but no input of the model", where=self.where)
+        (name, number), entry = use, self.entries[use[0]]
+        if name in self.inputs and number == 0:
             return Operands((), {})
         if not 0 <= number - entry.first < len(entry.nodes):
             raise ModelFileError(
@@ -435,6 +432,4 @@ class _Expansion:
     def _count(self, model: Model) -> None:
         self._steps += 1
         if self._steps > MAX_LAYERS:
-            raise ModelFileError(
-                "the model calls too many layers", where=model.where, accepted=f"at most {MAX_LAYERS} calls"
-            )
+            raise ModelFileError("the model calls too many layers", where=model.where, accepted=f"at most {MAX_LAYERS}")

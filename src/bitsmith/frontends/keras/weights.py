@@ -100,12 +100,10 @@ class H5File:
         whole = self._texts(group, name)
         if whole is not None:
             return whole
-        pieces: list[str] = []
-        count = 0
-        while (piece := self._texts(group, f"{name}{count}")) is not None:
-            pieces += piece
-            count += 1
-        return pieces if count else None
+        pieces: list[list[str]] = []
+        while (piece := self._texts(group, f"{name}{len(pieces)}")) is not None:
+            pieces.append(piece)
+        return [text for piece in pieces for text in piece] if pieces else None
 
     def _texts(self, item: h5py.Group | h5py.Dataset, name: str) -> list[str] | None:
         """The texts of an attribute; None if there is none of that name, or it holds something else."""

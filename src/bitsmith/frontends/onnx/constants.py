@@ -50,14 +50,6 @@ def _non_zero(call: Call) -> Array:
     return np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)
 
 
-def _product(call: Call) -> Array:
-    x, axes = call.array(0, "the operand"), call.listed("axes", 1, 18) or ()
-    keep = call.attributes.flag("keepdims", True)
-    if call.attributes.flag("noop_with_empty_axes") and not axes:
-        return x
-    return np.asarray(np.prod(x.astype(np.float64), axis=axes or None, keepdims=keep), dtype=x.dtype)
-
-
 def _known(compute: Callable[[Call], Array]) -> Translation:
     """What is computed of constants only."""
 
@@ -75,6 +67,5 @@ CONSTANTS: dict[str, Translation] = {
     "ConstantOfShape": _known(_constant_of_shape),
     "Range": _known(_range),
     "NonZero": _known(_non_zero),
-    "ReduceProd": _known(_product),
 }
 """Operators by name."""
