@@ -57,6 +57,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "softmax over the batch": (_one("Softmax", 3, axis=0), "batch axis"),
     "softmax over a missing axis": (_one("Softmax", 3, axis=3), "axis 3 of a tensor of 2 axes"),
     "batch norm over two axes": (_one("BatchNormalization", 2, 3, axis=[1, 2]), "one axis"),
+    "layer norm over one axis many times": (
+        _one("LayerNormalization", 64, axis=[1] * 20, scale=False, center=False),
+        "at most",
+    ),
     "cosine": (_one("Dot", 3, axes=1, normalize=True), "normalize"),
     "custom activation": (
         _one("Activation", activation={"class_name": "function", "config": "f", "registered_name": "me>relu"}),

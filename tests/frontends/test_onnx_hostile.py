@@ -307,6 +307,8 @@ def test_unsupported_nodes_are_listed_together() -> None:
             ),
             "peephole",
         ),
+        (graph([node("LRN", "x", "y", size=3)], {"x": ("N", 1 << 20, 1)}, "y"), "at most 16777216 elements"),
+        (graph([node("LRN", "x", "y", size=3, bias=-1.0)], {"x": ("N", 4, 1)}, "y"), "bias -1"),
         (graph([node("Identity", "w", "y")], {"x": ("N", 3)}, "y", {"w": weights(3)}), "depend on any input"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import ZERO, Value, constant
+from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
 from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
@@ -27,7 +27,7 @@ def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameter
     names = ["gamma"] * (config.flag("scale", True) or not plain) + ["beta"] * (config.flag("center", True) and plain)
     names += further
     found = dict(zip(names, call.weights(*((name, shape) for name in names)), strict=True)) if names else {}
-    gamma, beta = found.get("gamma", np.ones(shape)), found.get("beta", np.zeros(shape))
+    gamma, beta = found.get("gamma", np.ones(checked_elements(shape))), found.get("beta", np.zeros(shape))
     return Parameters(as_weights(gamma), as_weights(beta), _epsilon(call, 1e-3)), [found[name] for name in further]
 
 

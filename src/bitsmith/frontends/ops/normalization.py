@@ -14,7 +14,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.ops.arithmetic import clip, divide, multiply
 from bitsmith.frontends.ops.contraction import contracted
 from bitsmith.frontends.ops.reduction import REDUCERS
@@ -86,6 +86,7 @@ def around(build: Builder, x: Value, dim: int, size: int, alpha: float, beta: fl
     if size < 1 or alpha < 0.0 or bias <= 0.0 or x.rank > len(string.ascii_lowercase):
         raise UnsupportedError(f"a sum over {size} channels, alpha {alpha:g}, bias {bias:g}", accepted="positive ones")
     places = np.arange(x.shape[x.axis(dim)])
+    checked_elements((len(places), len(places)))
     far = places[:, None] - places
     near = constant(as_weights((far >= -((size - 1) // 2)) & (far <= size // 2)))
     term = string.ascii_lowercase[: x.rank]
