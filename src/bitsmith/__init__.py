@@ -10,10 +10,12 @@ from bitsmith.version import __version__
 if TYPE_CHECKING:
     from bitsmith import converters, errors, profiling, report, utils
     from bitsmith.converters import convert
+    from bitsmith.errors import FidelityWarning
     from bitsmith.model import InputRangeWarning, Model
     from bitsmith.report import Report
 
 __all__ = [
+    "FidelityWarning",
     "InputRangeWarning",
     "Model",
     "Report",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FidelityWarning": "bitsmith.errors",
     "InputRangeWarning": "bitsmith.model",
     "Model": "bitsmith.model",
     "Report": "bitsmith.report",

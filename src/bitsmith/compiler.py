@@ -15,7 +15,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
-from bitsmith.passes.fold_batchnorm import fold_batchnorm
+from bitsmith.passes.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.fold_padding import fold_padding
 from bitsmith.passes.index_inputs import index_inputs
 from bitsmith.passes.layout import layout
@@ -46,7 +46,9 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     notes = (*network.notes, *_notes(network, calibrated=calibration is not None))
     network = fold_masks(fold_padding(network), calibration)
     network = layout(network)
-    network = dumped("network-laid-out", fold_batchnorm(network), network_text)
+    folded = fold_batchnorm(network)
+    notes = (*notes, *_unfolded(kept_apart(network, folded)))
+    network = dumped("network-laid-out", folded, network_text)
     observed = calibrate(network, calibration)
     program = dumped("program", lower(network, observed), program_text)
     return Compiled(network, simplify(program), notes)
@@ -64,6 +66,17 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
         f"Inputs beyond +-{1 << fmt.integer - 1} saturate and steps below {_step(fmt)} are lost; "
         "pass calibration=X, or give the input a precision."
         for fmt, names in unknown.items()
+    )
+
+
+def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What is said of normalizations that stay, because of the user's formats."""
+    if not pairs:
+        return ()
+    named = ", ".join(f"{name!r} into {before!r}" for name, before in pairs)
+    return (
+        f"Not folded: {named}. A precision that is given for the results or sums of the layer before, or for the scale or bias "
+        "of the normalization, rounds between the two; leave these auto, and the normalization costs nothing.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -12,7 +13,9 @@ from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
-from bitsmith.errors import ConfigError, InputDataError, UnsupportedError
+from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
+from bitsmith.fidelity.certificate import certify
+from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel, read_model
@@ -46,6 +49,8 @@ def convert(
     board: str | Path | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
+    check: Check = "auto",
+    strict: bool = False,
 ) -> Model:
     """Convert a trained network.
 
@@ -68,9 +73,17 @@ def convert(
             the default of ``part``.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
+        check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
+            (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
+        strict: raise where there would be a ``FidelityWarning``.
 
     Raises:
         ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
+        FidelityError: with ``strict``.
+
+    Warns:
+        FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
+            would do.
     """
     project = read_project(
         {
@@ -85,7 +98,8 @@ def convert(
             "Board": board,
         }
     )
-    return _converted(configured(model, config, weights, example, input_shape), calibration, project)
+    network = configured(model, config, weights, example, input_shape)
+    return _converted(network, calibration, project, model, check, strict=strict)
 
 
 def configured(
@@ -115,6 +129,8 @@ class _Arguments(TypedDict, total=False):
     calibration: Arrays | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
+    check: Check
+    strict: bool
 
 
 class Familiar(_Arguments, total=False):
@@ -175,7 +191,7 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
     given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses what is no shape
     network = read_torch(project.pytorch_model, input_shape=shape if given is None else given)
-    return _converted(resolve(network, project.hls_config), None, project)
+    return _converted(resolve(network, project.hls_config), None, project, project.pytorch_model)
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -231,7 +247,15 @@ def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
     return {key: value for key, value in config.items() if key not in ("InputShape", "PytorchModel")}, shape
 
 
-def _converted(network: Network, calibration: Arrays | None, project: ProjectConfig) -> Model:
+def _converted(
+    network: Network,
+    calibration: Arrays | None,
+    project: ProjectConfig,
+    model: AnyModel | None = None,
+    check: Check = "auto",
+    *,
+    strict: bool = False,
+) -> Model:
     part, clock_period_ns = _part(project)
     target = Target(
         project.output_dir,
@@ -245,9 +269,15 @@ def _converted(network: Network, calibration: Arrays | None, project: ProjectCon
         project.board,
     )
     _check_weights(network, target)
-    compiled = compile_network(network, _batches(network, calibration))
+    batches = _batches(network, calibration)
+    compiled = compile_network(network, batches)
+    fidelity = certify(network, compiled.network, compiled.program, batches, model, check)
+    if fidelity.problems and strict:
+        raise FidelityError(fidelity.message, where=network.name)
+    if fidelity.problems:
+        warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
     notes = (*compiled.notes, *_other_positions(compiled.network, target), *_loaded(compiled.network))
-    return Model(compiled.network, compiled.program, target, notes)
+    return Model(compiled.network, compiled.program, target, notes, fidelity)
 
 
 def _check_weights(network: Network, target: Target) -> None:

@@ -11,7 +11,10 @@ BitsmithError
 ├── CapacityError         a design too large for the flow that was asked for
 ├── ToolMissingError      an external program or an optional package that was not found
 ├── ToolFailedError       an external program that failed
-└── VerificationError     two executions of one program disagree
+├── VerificationError     two executions of one program disagree
+└── FidelityError         a program that does not compute what the user's model does
+
+FidelityWarning, which is not an error, says the same where the user has not asked for strictness.
 """
 
 from __future__ import annotations
@@ -87,3 +90,11 @@ class ToolFailedError(BitsmithError):
 
 class VerificationError(BitsmithError):
     """Two executions of one program disagree."""
+
+
+class FidelityError(BitsmithError):
+    """A program does not compute what the user's model does, beyond what its formats excuse."""
+
+
+class FidelityWarning(UserWarning):
+    """A program does not compute what the user's model does, or values leave the formats inside it."""

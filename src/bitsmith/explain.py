@@ -13,6 +13,7 @@ from bitsmith.devices import Part, resolve_part
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.fit import Fit, fits, proposal
 from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.torch.live import Example, InputShapes
 from bitsmith.ir.builder import ProgramBuilder, Value
@@ -75,6 +76,7 @@ def explain(
     *,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
+    check: Check = "auto",
 ) -> Explanation:
     """Read and translate ``model``, a file or a live one; arguments as of :func:`bitsmith.convert`.
 
@@ -92,6 +94,7 @@ def explain(
             weights=weights,
             example=example,
             input_shape=input_shape,
+            check=check,
         )
     except (UnsupportedError, RangeError) as first:
         try:

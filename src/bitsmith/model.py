@@ -22,7 +22,9 @@ from bitsmith.build.job import Asked, Batch, BuildOptions, Job, Target, plain_ta
 from bitsmith.build.plan import Plan
 from bitsmith.config import IOType
 from bitsmith.emulate import Emulator
-from bitsmith.errors import InputDataError
+from bitsmith.errors import FidelityWarning, InputDataError
+from bitsmith.fidelity.certificate import Certificate, certify
+from bitsmith.fidelity.losses import Loss, Losses, Watch
 from bitsmith.flows.run import Progress
 from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Input
@@ -54,11 +56,21 @@ _PRODUCTS = {
 }
 
 
+_UNWATCHED = 32
+"""Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
+
+_SATURATED = 0.02
+"""Share of a layer's values that may saturate unsaid."""
+
+_LISTED = 4
+"""Most layers that a warning of such values names."""
+
+
 class InputRangeWarning(UserWarning):
     """Inputs lie outside the input type and were saturated or wrapped as that type says."""
 
 
-_CACHED = ("emulator", "_compiled")
+_CACHED = ("emulator", "_compiled", "_watched")
 """Executable forms of a model's program."""
 
 
@@ -72,11 +84,30 @@ class Model:
         notes: what the user should know about choices that were made.
     """
 
-    def __init__(self, network: Network, program: Program, target: Target, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        network: Network,
+        program: Program,
+        target: Target,
+        notes: tuple[str, ...] = (),
+        fidelity: Certificate | None = None,
+    ) -> None:
         self.network = network
         self.program = program
         self.target = target
         self.notes = notes
+        if fidelity is not None:
+            self.fidelity = fidelity
+        self._unwatched = _UNWATCHED - 1  # the first sample is looked at
+        self._warned = False
+
+    @cached_property
+    def fidelity(self) -> Certificate:
+        """How far the layers' results are from the float model's: a table that prints.
+
+        Of a model that has other weights now it is measured when it is asked for, on generated inputs.
+        """
+        return certify(self.network, self.network, self.program, None)
 
     def __getstate__(self) -> dict[str, object]:
         """What copies and pickles hold: they compile again what runs the program."""
@@ -120,10 +151,22 @@ class Model:
 
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
+            FidelityWarning: once, when values inside wrap, or many saturate; of every 32 samples one is looked at.
+                :meth:`losses` counts them all.
         """
-        outputs, outside = self.emulator.run_counted(self._inputs(x))
+        batches = self._inputs(x)
+        outputs, outside = self.emulator.run_counted(batches)
         self._warn_outside(outside)
+        self._warn_lost(batches)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def losses(self, x: Arrays) -> Losses:
+        """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
+
+        Raises:
+            InputDataError: as :meth:`predict`.
+        """
+        return self._lost(self._inputs(x))
 
     def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
@@ -182,7 +225,7 @@ class Model:
         )
         nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
         self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
-        for cached in _CACHED:
+        for cached in (*_CACHED, "fidelity"):
             self.__dict__.pop(cached, None)
 
     def trace(
@@ -251,7 +294,7 @@ class Model:
         batches = None if inputs is None else self._inputs(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
-        return plan(self._job(batches), Asked(**asked))
+        return replace(plan(self._job(batches), Asked(**asked)), known=(self.fidelity.section,))
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.
@@ -259,7 +302,14 @@ class Model:
         Raises:
             ProjectError: they cannot be written.
         """
-        saved = serialization.SavedModel(self.network, self.program, plain_target(self.target), self.notes)
+        known: Certificate | None = self.__dict__.get("fidelity")
+        saved = serialization.SavedModel(
+            self.network,
+            self.program,
+            plain_target(self.target),
+            self.notes,
+            None if known is None else known.document(),
+        )
         serialization.save(saved, Path(path))
 
     @staticmethod
@@ -273,7 +323,8 @@ class Model:
         target = read_target(content.target, str(path))
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
-        return Model(content.network, content.program, target, content.notes)
+        known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
+        return Model(content.network, content.program, target, content.notes, known)
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.
@@ -305,7 +356,8 @@ class Model:
 
     def __str__(self) -> str:
         target = self.target
-        return render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
+        shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
+        return f"{shown}\n{self.fidelity.summary}"
 
     def _inputs(self, x: Arrays) -> list[Batch]:
         """One checked batch per input."""
@@ -326,6 +378,35 @@ class Model:
             raise InputDataError(f"batches of different lengths {[len(batch) for batch in batches]}")
         return batches
 
+    @cached_property
+    def _watched(self) -> tuple[Watch, Emulator]:
+        """The casts that may lose values, and what executes the program up to them."""
+        watch = Watch.of(self.program, self.network)
+        return watch, Emulator(watch.program)
+
+    def _lost(self, batches: Sequence[Batch]) -> Losses:
+        watch, emulator = self._watched
+        return watch.run(emulator, batches)
+
+    def _warn_lost(self, batches: Sequence[Batch]) -> None:
+        """Look at one of :data:`_UNWATCHED` samples, until something was found."""
+        self._unwatched += len(batches[0])
+        count = min(self._unwatched // _UNWATCHED, len(batches[0]))
+        if self._warned or not count or not self._watched[0].casts:
+            return
+        self._unwatched %= _UNWATCHED
+        picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
+        found = [loss for loss in self._lost([batch[picked] for batch in batches]) if _matters(loss)]
+        if found:
+            self._warned = True
+            listed = "".join(f"\n  {loss}" for loss in found[:_LISTED])
+            warnings.warn(
+                f"values leave their formats inside the circuit ({count} samples looked at; model.losses(x) counts all):"
+                f"{listed}",
+                FidelityWarning,
+                stacklevel=3,
+            )
+
     def _warn_outside(self, outside: Sequence[int]) -> None:
         for op, count in zip(self.program.input_ops(), outside, strict=True):
             if count:
@@ -335,6 +416,11 @@ class Model:
                     InputRangeWarning,
                     stacklevel=3,
                 )
+
+
+def _matters(loss: Loss) -> bool:
+    """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary."""
+    return loss.overflow is Overflow.WRAP or (loss.share > _SATURATED and loss.clearly)
 
 
 def _bounds(op: Input) -> str:

@@ -7,19 +7,16 @@ from the float64 references of the layers, or from Keras or PyTorch itself where
 from __future__ import annotations
 
 import enum
-import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, InputDataError
-from bitsmith.frontends.keras.files import LiveModel
+from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import InputShapes, is_module, module_results
+from bitsmith.frontends.torch.live import InputShapes, is_module
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.model import Arrays, Model, as_batches
@@ -147,73 +144,13 @@ def _network(
 
 def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:
     results = _evaluated(network, X)
-    if isinstance(model, LiveModel):
-        return {**results, **_computed_by_keras(model, network, X)}
-    if is_module(model):
-        of_modules = module_results(model, _torch_inputs(network, X))
-        return {name: _same(result, of_modules.get(name)) for name, result in results.items()}
-    return results
-
-
-def _torch_inputs(network: Network, X: Arrays) -> list[npt.NDArray[np.generic]]:
-    """The inputs as arrays: whole numbers where the model takes these."""
-    layers = [network.node(name).layer for name in network.inputs]
-    return [
-        batch.astype(np.int64) if isinstance(layer, Input) and layer.integer else batch
-        for layer, batch in zip(layers, _batches(network, X), strict=True)
-    ]
+    computed = layer_results(model, network, _batches(network, X))
+    return {name: _same(result, computed.get(name)) for name, result in results.items()}
 
 
 def _same(reference: Floats, computed: Floats | None) -> Floats:
-    """What a module computed, unless the layer of its name stands for a part of it."""
+    """What the framework computed, unless the layer of its name stands for a part of it."""
     return reference if computed is None or computed.shape != reference.shape else computed
-
-
-class _KerasLayer(Protocol):
-    """What is used of a layer of a live Keras model."""
-
-    name: str
-    output: object
-
-
-class _KerasModel(Protocol):
-    """What is used of a live Keras model that is run."""
-
-    inputs: object
-    layers: list[_KerasLayer]
-
-    def predict(self, x: object, verbose: int) -> list[Floats]: ...
-
-
-def _computed_by_keras(live: LiveModel, network: Network, X: Arrays) -> dict[str, Floats]:
-    model = cast(_KerasModel, live)
-    users = {layer.name for layer in model.layers}
-    # An activation within a layer has a node of its own, and Keras's result is that node's.
-    after = {
-        node.inputs[0]: node.name
-        for node in network.nodes
-        if len(node.inputs) == 1
-        and node.name not in users
-        and node.name.startswith(f"{node.inputs[0]}_")
-        and not node.inner
-    }
-    known = {node.name for node in network.nodes} - set(network.inputs)
-    tensors: dict[str, object] = {}
-    for layer in model.layers:
-        name = after.get(layer.name, layer.name) if getattr(layer, "activation", None) is not None else layer.name
-        if name in known and len(getattr(layer, "_inbound_nodes", ())) == 1 and hasattr(layer.output, "shape"):
-            tensors[name] = layer.output
-    if not tensors:
-        return {}
-    package = next(kind.__module__ for kind in type(live).__mro__ if kind.__module__.partition(".")[0] in _KERAS)
-    keras = importlib.import_module(package.partition(".")[0])
-    inner: _KerasModel = keras.Model(model.inputs, list(tensors.values()))
-    batches = [np.asarray(batch) for batch in _batches(network, X)]
-    results = inner.predict(batches if len(batches) > 1 else batches[0], verbose=0)
-    return {name: np.asarray(y, dtype=np.float64) for name, y in zip(tensors, results, strict=True)}
-
-
-_KERAS = ("keras", "tf_keras")
 
 
 def _chosen(kinds: type[_Choice], given: str, key: str) -> _Choice:

@@ -65,6 +65,8 @@ class SavedModel:
     program: Program
     target: Mapping[str, Json]
     notes: tuple[str, ...]
+    fidelity: Mapping[str, object] | None = None
+    """The certificate as plain values, if there is one."""
 
 
 def weights_path(path: Path) -> Path:
@@ -76,7 +78,7 @@ def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
     """The JSON text and the arrays of ``model``."""
     arrays: dict[str, npt.NDArray[np.float64]] = {}
     nodes: list[Json] = [_encode_node(node, arrays) for node in model.network.nodes]
-    document: dict[str, Json] = {
+    document: dict[str, object] = {
         "format": "bitsmith-model",
         "version": VERSION,
         "name": model.network.name,
@@ -85,6 +87,7 @@ def encode(model: SavedModel) -> tuple[str, dict[str, npt.NDArray[np.float64]]]:
         "nodes": nodes,
         "target": dict(model.target),
         "notes": list(model.notes),
+        "fidelity": None if model.fidelity is None else dict(model.fidelity),
         "program": [*to_text(model.program).splitlines()],
     }
     return json.dumps(document, indent=1), arrays
@@ -153,7 +156,10 @@ def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float
     target = document["target"]
     if not isinstance(target, dict):
         raise ValueError("no target")
-    return SavedModel(network, program, target, _names(document["notes"]))
+    fidelity = document.get("fidelity")
+    if not isinstance(fidelity, dict | None):
+        raise ValueError("a certificate that is not an object")
+    return SavedModel(network, program, target, _names(document["notes"]), fidelity)
 
 
 def _list(value: Json) -> list[Json]:

@@ -276,6 +276,13 @@ CASES: dict[str, Case] = {
         lambda x: ops.cast(ops.logical_xor(x > 0.5, x < 1.0), "float32"),
         {"h": np.float32(0.5), "t": np.float32(1.0)},
     ),
+    "a weighted mean": Case(
+        lambda x: np.average(x, axis=2, weights=_ROW + 2.0),
+        lambda x: (x * _tensor((_ROW + 2.0) / np.sum(_ROW + 2.0))).sum(-1),
+        [node("Mul", "x w", "p"), node("ReduceSum", "p a", "y", keepdims=0)],
+        lambda x: ops.average(x, axis=-1, weights=(_ROW + 2.0).astype(np.float32)),
+        {"w": (_ROW + 2.0) / np.sum(_ROW + 2.0), "a": np.array([-1])},
+    ),
     "a sum with a product": Case(
         lambda x: x + 0.5 * np.tanh(x) * x,
         lambda x: torch.addcmul(x, x.tanh(), x, value=0.5),

@@ -102,7 +102,8 @@ def test_what_would_take_hours_is_refused_with_the_estimate_before_any_tool_runs
     rng = np.random.default_rng(0)
     sizes = [16, 64, 32, 32, 5]
     path = write_dense(tmp_path, [rng.standard_normal(shape) for shape in pairwise(sizes)])
-    model = bitsmith.convert(path, tmp_path / "project", {"Model": {"Precision": "fixed<16,6>"}})
+    with pytest.warns(bitsmith.FidelityWarning, match="wrap"):  # of weights as large as these
+        model = bitsmith.convert(path, tmp_path / "project", {"Model": {"Precision": "fixed<16,6>"}})
     with pytest.raises(CapacityError, match=r"LUTs.*estimated") as caught:
         model.build()
     assert "build(synth=False)" in caught.value.remedy

@@ -40,7 +40,7 @@ def execute(plan: Plan, progress: Progress | None = None) -> Report:
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
         sections, further = plan.finish(project.folder, found)
         design = replace(plan.design, notes=(*plan.design.notes, *notes, *further))
-        report = Report((*sections, Stages(tuple(execution.rows))), design)
+        report = Report((*plan.known, *sections, Stages(tuple(execution.rows))), design)
         write_report(report, project.folder)
         return report
 

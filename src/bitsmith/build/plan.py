@@ -25,6 +25,7 @@ class Plan:
         scripts: files that are cheap to make and that no result follows from.
         finish: from the folder and the sections of all stages, the sections of the report and further notes.
         reset: forget earlier results.
+        known: sections that need no run.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Plan:
     stages: tuple[Stage, ...]
     finish: Callable[[Path, Sections], tuple[Sections, tuple[str, ...]]]
     reset: bool = False
+    known: Sections = ()
 
     def files(self) -> Mapping[str, str | bytes]:
         """All files that the commands read, and the expected content of those that they leave: path -> content."""

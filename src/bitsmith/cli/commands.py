@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from bitsmith import __version__
-from bitsmith.errors import BitsmithError, ProjectError
+from bitsmith.errors import BitsmithError, FidelityWarning, ProjectError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from bitsmith.cli.doctor import Finding
     from bitsmith.explain import Explanation
+    from bitsmith.fidelity.framework import Check as FrameworkCheck
     from bitsmith.model import Model
 
 SAVED_MODEL = "model.json"
@@ -51,6 +53,9 @@ ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A trained model
 Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json model of Keras.")]
 Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML or JSON.")]
 Calibration = Annotated[Path | None, typer.Option(help="Real inputs (.npy), from which auto precision takes ranges.")]
+Check = Annotated[
+    bool | None, typer.Option(help="Compare with the framework's own outputs; by default where that costs little.")
+]
 PartName = Annotated[str | None, typer.Option(help="The FPGA, such as LFE5U-85F-6BG381C.")]
 ClockPeriod = Annotated[float | None, typer.Option("--clock-period", min=0.1, help="Clock target in ns.")]
 ProjectDir = Annotated[Path, typer.Argument(metavar="DIR", help="A project folder that convert wrote.")]
@@ -106,6 +111,11 @@ def _described(model: Model) -> dict[str, object]:
     return design_to_json(replace(model.design(), name=model.network.name))
 
 
+def _told(model: Model) -> dict[str, object]:
+    """The same with its fidelity."""
+    return {**_described(model), "fidelity": model.fidelity.document()}
+
+
 def _layers(model: Model) -> RenderableType:
     from bitsmith.report.summary import rows
     from bitsmith.report.terminal import LayersTable
@@ -120,8 +130,27 @@ def _command(as_json: bool) -> Iterator[Terminal]:
     """Runs a command's body; an error raised on purpose becomes a message and exit code 1."""
     width = None if sys.stdout.isatty() else shutil.get_terminal_size((_PIPE_WIDTH, 1)).columns
     terminal = Terminal(as_json, Console(width=width), Console(stderr=True))
+
+    usual = warnings.showwarning
+
+    def shown(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, FidelityWarning):
+            usual(message, category, filename, lineno, file, line)
+            return
+        terminal.err.print(Text.assemble(("warning: ", "bold yellow"), str(message)), soft_wrap=True)
+
     try:
-        yield terminal
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", FidelityWarning)
+            warnings.showwarning = shown
+            yield terminal
     except BitsmithError as error:
         terminal.fail(_error(error), str(error))
         raise typer.Exit(_FAILED) from None
@@ -174,6 +203,8 @@ def convert(
     clock_period: ClockPeriod = None,
     backend: Annotated[str, typer.Option(help="rtl, or an HLS tool: vitis, oneapi, ...")] = "rtl",
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
+    check: Check = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if the circuit is not what the model is.")] = False,
     as_json: Json = False,
 ) -> None:
     """Convert a trained network and save it as a project."""
@@ -193,11 +224,14 @@ def convert(
                 weights=weights,
                 board=board,
                 project_name=project_name,
+                check="auto" if check is None else check,
+                strict=strict,
             )
             with Project.open(model.output_dir, project_name) as project:
                 model.save(project.path(SAVED_MODEL))
         following = Text(f"\nSaved in {output_dir}. Next: bitsmith build {output_dir}")
-        terminal.show({"project": str(output_dir), **_described(model)}, _layers(model), following)
+        fidelity = Text(model.fidelity.summary)
+        terminal.show({"project": str(output_dir), **_told(model)}, _layers(model), fidelity, following)
 
 
 @app.command()
@@ -259,6 +293,7 @@ def explain(
     calibration: Calibration = None,
     part: PartName = None,
     clock_period: ClockPeriod = None,
+    check: Check = None,
     as_json: Json = False,
 ) -> None:
     """Show what becomes of a model; write nothing."""
@@ -267,14 +302,15 @@ def explain(
         from bitsmith.report.terminal import LayersTable
 
         with terminal.working("reading"):
-            told = explain_model(file, weights, config, _array(calibration), part, clock_period)
+            chosen: FrameworkCheck = "auto" if check is None else check
+            told = explain_model(file, weights, config, _array(calibration), part, clock_period, check=chosen)
         document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
         if told.model is not None and told.size is not None:
             size = told.size.section()
-            document |= {**_described(told.model), "estimate": size, "fits": told.fits}
+            document |= {**_told(told.model), "estimate": size, "fits": told.fits}
             if told.proposal is not None:
                 document["proposal"] = told.proposal.document()
-            terminal.show(document, _layers(told.model), Text(_size_said(told)))
+            terminal.show(document, _layers(told.model), told.model.fidelity, Text(_size_said(told)))
             return
         heading = Text("These cannot be translated:", style="bold")
         table = [LayersTable(file.name, told.layers)] if told.layers else []

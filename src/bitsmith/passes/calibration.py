@@ -77,7 +77,7 @@ def _inputs(network: Network, calibration: Sequence[Floats] | None) -> tuple[lis
     """Batches for the inputs, and the number of samples that are evaluated at once."""
     sizes = [math.prod(shape) for shape in network.shapes().values()]
     samples = min(max(_GENERATED_ELEMENTS // max(sizes), _LEAST_SAMPLES), GENERATED_SAMPLES)
-    inputs = _generated(network, samples) if calibration is None else _checked(network, calibration)
+    inputs = generated(network, samples) if calibration is None else _checked(network, calibration)
     return inputs, max(_CHUNK_ELEMENTS // max(sizes), 1)
 
 
@@ -150,7 +150,8 @@ def _joined(a: ObservedRange, b: ObservedRange) -> ObservedRange:
     return replace(both, frac=max(a.frac, b.frac))
 
 
-def _generated(network: Network, samples: int) -> list[Floats]:
+def generated(network: Network, samples: int) -> list[Floats]:
+    """Inputs for a network about whose inputs nothing but their formats is known, always the same."""
     rng = np.random.default_rng(0)
     batches = []
     for name in network.inputs:

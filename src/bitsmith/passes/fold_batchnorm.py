@@ -12,6 +12,7 @@ where the normalization's result is not observable, and the precision of the den
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TypeAlias
@@ -34,6 +35,29 @@ Weighted: TypeAlias = Dense | Conv | ConvTranspose
 def fold_batchnorm(network: Network) -> Network:
     """``network`` with foldable batch normalizations folded."""
     return _folded_forward(_folded_back(network))
+
+
+def kept_apart(network: Network, folded: Network) -> tuple[tuple[str, str], ...]:
+    """Normalizations that the user's formats alone keep from being folded into the layer before, and that layer.
+
+    ``folded`` is what :func:`fold_batchnorm` makes of ``network``.
+    """
+    left = [node for node in folded.nodes if isinstance(node.layer, BatchNormalization)]
+    if not any(node.settings.precision for node in network.nodes) or not left:
+        return ()
+    free = [replace(node, settings=replace(node.settings, precision={})) for node in network.nodes]
+    would = {node.name: node for node in _folded_back(network.with_nodes(free)).nodes}
+    return tuple(
+        (node.name, _folded_into(would, node.name)) for node in left if isinstance(would[node.name].layer, Identity)
+    )
+
+
+def _folded_into(nodes: Mapping[str, NetworkNode], name: str) -> str:
+    """The layer with weights before the node ``name``."""
+    node = nodes[nodes[name].inputs[0]]
+    while not isinstance(node.layer, Weighted):
+        node = nodes[node.inputs[0]]
+    return node.name
 
 
 def _folded_back(network: Network) -> Network:

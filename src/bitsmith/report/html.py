@@ -5,6 +5,7 @@ In: a report. Out: the page's text. Every name on it comes from a user's model o
 
 from __future__ import annotations
 
+import math
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -20,15 +21,17 @@ from bitsmith.report.sections import (
     C_SIMULATION,
     Accuracy,
     Estimate,
+    Fidelity,
     FIFOs,
     Files,
     Latency,
+    LayerFidelity,
     Resources,
     Stages,
     Timing,
     Verification,
 )
-from bitsmith.report.terminal import constant_text, number, range_text, totals
+from bitsmith.report.terminal import constant_text, number, percent, range_text, totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def page(report: Report) -> str:
         resources=_resources(report),
         resource_tool=area.tool if area is not None else "",
         estimated=not isinstance(area, Resources),
+        fidelity=_fidelity(report.find(Fidelity)),
         fifo_columns=COLUMNS,
         fifos=fifo_table(fifos.rows if fifos is not None else ()),
         stages=_stages(report.find(Stages)),
@@ -163,6 +167,31 @@ def _stages(stages: Stages | None) -> list[tuple[Bar, str]]:
         )
         for stage, seconds in zip(rows, spent, strict=True)
     ]
+
+
+_EXPONENTS = 6
+"""Powers of ten that the bars of errors span, below the whole range."""
+
+_LARGE_ERROR = 0.1
+
+
+def _fidelity(section: Fidelity | None) -> list[Bar]:
+    """A bar for each layer's error, on a scale of powers of ten."""
+    return [_error(row) for row in section.rows] if section is not None else []
+
+
+def _error(row: LayerFidelity) -> Bar:
+    error = row.error or 0.0
+    length = 1 + math.log10(max(error, 10.0**-_EXPONENTS)) / _EXPONENTS
+    counts = (
+        (row.saturated, "saturate"),
+        (row.wrapped, "wrap"),
+        (row.stuck, "never change"),
+        (row.zeroed, "weights are 0"),
+    )
+    said = [f"{percent(error)}, own {percent(row.own)}" if error else "exact"]
+    said += [f"{count:,} {verb}" for count, verb in counts if count]
+    return Bar(row.layer or "", "; ".join(said), 100 * min(length, 1.0), over=error > _LARGE_ERROR)
 
 
 def _joined(*texts: object) -> str:

@@ -129,6 +129,34 @@ class FIFOs:
     rows: tuple[FIFO, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFidelity(FigureSet):
+    """A layer's result beside the float model's, on the same inputs; shares are of the range of the float result.
+
+    ``own`` and ``own_worst`` are what is left for the operands that the layer has in the circuit. ``stuck`` counts elements that
+    never change though the float model's do, ``zeroed`` trained values that are not 0 and are held as 0.
+    """
+
+    layer: Annotated[str | None, Key("Layer")] = None
+    error: Annotated[float | None, Key("Error", unit="%")] = None
+    worst: Annotated[float | None, Key("Worst", unit="%")] = None
+    snr_db: Annotated[float | None, Key("SNR", unit="dB")] = None
+    own: Annotated[float | None, Key("OwnError", unit="%")] = None
+    own_worst: Annotated[float | None, Key("OwnWorst", unit="%")] = None
+    values: Annotated[int | None, Key("Values")] = None
+    saturated: Annotated[int | None, Key("Saturated")] = None
+    wrapped: Annotated[int | None, Key("Wrapped")] = None
+    stuck: Annotated[int | None, Key("Stuck")] = None
+    zeroed: Annotated[int | None, Key("WeightsToZero")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How far the layers' results are from the float model's."""
+
+    rows: tuple[LayerFidelity, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Files:
     """Paths inside the project by what they are."""
@@ -153,17 +181,20 @@ class Stages:
     rows: tuple[StageRun, ...]
 
 
-Section: TypeAlias = Verification | Accuracy | Latency | Timing | Resources | Estimate | FIFOs | Files | Stages
+Section: TypeAlias = (
+    Verification | Accuracy | Fidelity | Latency | Timing | Resources | Estimate | FIFOs | Files | Stages
+)
 
 SECTIONS: Mapping[str, type[Section]] = {
-    kind.__name__: kind for kind in (Verification, Accuracy, Latency, Resources, Timing, Estimate, FIFOs, Files, Stages)
+    kind.__name__: kind
+    for kind in (Verification, Accuracy, Fidelity, Latency, Resources, Timing, Estimate, FIFOs, Files, Stages)
 }
 
 Set = TypeVar("Set", bound=FigureSet)
 
 
 def section_of(name: str, figures: object) -> Section:
-    """The section ``name`` of plain figures: a mapping, or a list of mappings for ``FIFOs`` and ``Stages``.
+    """The section ``name`` of plain figures: a mapping, or a list of mappings for ``Fidelity``, ``FIFOs``, ``Stages``.
 
     Raises:
         ProjectError: there is no such section, or a figure of the wrong kind.
@@ -171,6 +202,8 @@ def section_of(name: str, figures: object) -> Section:
     kind = SECTIONS.get(name)
     if kind is None:
         raise ProjectError(f"unknown section {name!r}", where="report", accepted=", ".join(SECTIONS))
+    if issubclass(kind, Fidelity):
+        return Fidelity(_rows(name, LayerFidelity, figures))
     if issubclass(kind, FIFOs):
         return FIFOs(_rows(name, FIFO, figures))
     if issubclass(kind, Stages):
@@ -185,7 +218,7 @@ def plain(section: Section) -> Figures | list[Figures]:
     match section:
         case Files():
             return dict(section.paths)
-        case FIFOs() | Stages():
+        case Fidelity() | FIFOs() | Stages():
             return [_figures(row) for row in section.rows]
         case _:
             return _figures(section)
@@ -216,7 +249,7 @@ def _keys_of(kind: type[FigureSet]) -> Mapping[str, tuple[Key, type]]:
 
 _FIGURE_SETS: tuple[type[FigureSet], ...] = (
     *(Verification, Accuracy, Latency, Resources, Timing, Estimate),
-    *(FIFO, StageRun),
+    *(LayerFidelity, FIFO, StageRun),
 )
 _KEYS = {kind: _keys_of(kind) for kind in _FIGURE_SETS}
 """Key and type of each figure, by the name of its field."""

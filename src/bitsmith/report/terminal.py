@@ -22,9 +22,11 @@ from bitsmith.layers.network import Network
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.sections import (
     FIFO,
+    Fidelity,
     FIFOs,
     FigureSet,
     Files,
+    LayerFidelity,
     Section,
     StageRun,
     Stages,
@@ -73,6 +75,8 @@ def report_table(sections: Sequence[Section], design: Design | None) -> Group:
     parts: list[RenderableType] = [_figures(sections, design)]
     for section in sections:
         match section:
+            case Fidelity(layers) if layers:
+                parts.append(fidelity_table(layers))
             case FIFOs(rows) if rows:
                 parts.append(_fifos(rows))
             case Stages(rows) if rows:
@@ -92,7 +96,7 @@ def sections_table(sections: Mapping[str, object]) -> Group:
     for name, section in sections.items():
         if isinstance(section, Mapping):
             parts.append(_pairs(name, section.items()))
-        elif name in ("Stages", "FIFOs") and isinstance(section, list):
+        elif name in ("Stages", "FIFOs", "Fidelity") and isinstance(section, list):
             parts += report_table([section_of(name, section)], None).renderables[1:]
     return Group(*parts)
 
@@ -143,6 +147,29 @@ def _fifos(fifos: Sequence[FIFO]) -> Table:
     table.add_section()
     table.add_row("Total", Text(found.total + (f", {found.left_out:,} not shown" if found.left_out else "")))
     return table
+
+
+def fidelity_table(rows: Sequence[LayerFidelity]) -> Table:
+    """A table of layers."""
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Fidelity: shares of each result's range", title_justify="left", pad_edge=False
+    )
+    table.add_column("Layer", overflow="fold")
+    for heading in ("Error", "Worst", "SNR dB", "Own error", "Saturate", "Wrap", "Stuck", "Weights to 0"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        ratio = "exact" if row.snr_db is None else f"{row.snr_db:.0f}"
+        counts = (row.saturated, row.wrapped, row.stuck, row.zeroed)
+        shares = (percent(row.error), percent(row.worst), ratio, percent(row.own))
+        cells = (row.layer or "", *shares, *(f"{count:,}" if count else "" for count in counts))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def percent(share: float | None) -> str:
+    """A share as text."""
+    hundredths = 100 * (share or 0.0)
+    return f"{hundredths:.2g} %" if hundredths < 10 else f"{hundredths:.0f} %"
 
 
 def _pairs(title: str, pairs: Iterable[tuple[object, object]]) -> Table:

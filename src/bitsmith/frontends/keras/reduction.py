@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, norm, running_sum
+from bitsmith.layers.layer import as_weights, broadcasts
 
 
 def _given(call: LayerCall) -> tuple[Builder, Value, tuple[int, ...], bool]:
@@ -38,6 +42,23 @@ def _norm(call: LayerCall) -> Value:
 
 _NAMES = ("sum", "mean", "max", "min", "prod", "var", "std", "logsumexp", "any", "all")
 
+
+def _average(call: LayerCall) -> Value:
+    """A mean along one axis, with constant weights for its places or for all elements."""
+    x, axes, weights = call.first, call.config.integers("axis"), call.numbers("weights", 1, default=1.0)
+    if len(axes) != 1:
+        raise UnsupportedError(f"an average over {len(axes)} axes", accepted="one axis")
+    axis = x.counted(axes[0])
+    weights = weights.reshape(-1, *(1,) * (x.rank - 1 - axis)) if weights.ndim == 1 else weights
+    if not broadcasts(weights.shape, x.dims):
+        raise UnsupportedError(f"weights of shape {weights.shape} for axes {x.dims}", accepted="one for each place")
+    total = np.sum(np.broadcast_to(weights, x.dims), axis=axis, keepdims=True)
+    if not bool(np.all(total != 0.0)):
+        raise UnsupportedError("weights whose sum is 0", accepted="other sums")
+    weighted = multiply(call.build.within("weighted"), x, constant(as_weights(weights / total)))
+    return REDUCERS["sum"].of(call.build, weighted, [axis])
+
+
 REDUCTIONS: dict[str, Translation] = {
     **{name.capitalize(): _reduction(name) for name in _NAMES},
     "Amax": _reduction("max"),
@@ -45,6 +66,7 @@ REDUCTIONS: dict[str, Translation] = {
     "Norm": Translation(_norm, "Reduce, after Absolute for other orders than 2"),
     "Argmax": _index(least=False),
     "Argmin": _index(least=True),
+    "Average": Translation(_average, "BatchNormalization or Multiply, and Reduce", frozenset({"weights"})),
     "Cumsum": Translation(lambda call: running_sum(*_given(call)[:3]), "CumulativeSum"),
 }
 """Operations by class name."""

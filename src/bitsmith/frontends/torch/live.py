@@ -54,7 +54,7 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
     import torch
 
     error: Exception | None = None
-    with _evaluating(module):
+    with evaluating(module):
         for inputs in _inputs(module, examples, shapes):
             for prepared in (_itself, torch.fx.symbolic_trace):
                 try:
@@ -113,7 +113,7 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
     place = next(module.parameters(), torch.zeros(()))
     given = [torch.from_numpy(x).to(place.device) for x in map(np.ascontiguousarray, inputs)]
     try:
-        with _evaluating(module), torch.no_grad():
+        with evaluating(module), torch.no_grad():
             module(*(x.to(place.dtype) if x.is_floating_point() else x for x in given))
     finally:
         for handle in handles:
@@ -127,7 +127,7 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
 
 
 @contextlib.contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
     """The module in evaluation mode, without fused operators, for the time of the context."""
     import torch
 

@@ -1,0 +1,268 @@
+"""What is known of a program's fidelity, as a value that prints: ``model.fidelity``.
+
+Two comparisons, on the same few inputs: the program with the float model, layer by layer, and the float model, which is what was
+read of the user's file or object, with the framework's own outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bitsmith.errors import ConfigError, ModelFileError, ProjectError
+from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
+from bitsmith.fidelity.judgement import Problem, Verdict, judge
+from bitsmith.fidelity.measure import deviation, measure, span
+from bitsmith.fidelity.samples import samples
+from bitsmith.frontends.read import AnyModel
+from bitsmith.ir.program import Program
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
+from bitsmith.report.terminal import as_text, fidelity_table, percent
+
+FRAMEWORK_ERROR, ACCELERATOR_ERROR, HALF_ERROR = 3e-5, 5e-3, 0.05
+"""Mean differences, as shares of the range, that a framework's precision cannot explain: single precision stays below 1e-6; an
+accelerator may take fewer bits for products."""
+
+_JUMPED = 0.05
+"""Share of results by which those of networks that jump may differ: at a threshold the last place decides."""
+
+_NAMED = 6
+"""Most layers that a warning names."""
+
+_REPORT = "this is a defect of bitsmith: please report it with the model"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The float model beside its framework: the greatest mean difference of an output, or why nothing was compared."""
+
+    framework: str = ""
+    error: float | None = None
+    reason: str = ""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How far a circuit's results are from those of the user's model.
+
+    Attributes:
+        rows: a row for each layer.
+        outputs: the layers whose results the circuit returns.
+        samples: how many inputs were compared.
+        calibrated: they were the user's, not generated ones.
+        verdict: what is wrong, and where it starts; empty if nothing is.
+        agreement: the comparison with the framework.
+    """
+
+    rows: tuple[LayerFidelity, ...]
+    outputs: tuple[str, ...]
+    samples: int
+    calibrated: bool
+    verdict: Verdict
+    agreement: Agreement = Agreement()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong; a misread model first."""
+        return (*filter(None, [self.agreement.problem]), *self.verdict.problems)
+
+    @property
+    def section(self) -> Fidelity:
+        """The rows as a section of reports."""
+        return Fidelity(self.rows)
+
+    @property
+    def message(self) -> str:
+        """What a warning says; empty if nothing is wrong."""
+        if not self.problems:
+            return ""
+        wrong = [self.verdict.found] if self.verdict.found else []
+        if self.agreement.problem is not None:
+            wrong.insert(0, f"the model was not read as {self.agreement.framework} computes it")
+        starts = [f"\n  {problem}" for problem in self.problems]
+        if len(starts) > _NAMED:
+            starts[_NAMED:] = [f"\n  and {len(starts) - _NAMED} more layers, which model.fidelity lists"]
+        return f"{'; '.join(wrong)} (on {self._data}). It starts here:{''.join(starts)}"
+
+    @property
+    def summary(self) -> str:
+        """One line: how far the outputs are from the float model's, and what of."""
+        worst = max(
+            (row for row in self.rows if row.layer in self.outputs), key=lambda row: row.error or 0.0, default=None
+        )
+        if worst is None:
+            return f"fidelity: nothing to compare on {self._data}"
+        noise = (
+            "exact"
+            if worst.snr_db is None
+            else f"error {percent(worst.error)} of range, at worst {percent(worst.worst)}"
+        )
+        ratio = "" if worst.snr_db is None else f", {worst.snr_db:.0f} dB"
+        return f"fidelity: {worst.layer} {noise}{ratio}, on {self._data}{self._compared}"
+
+    @property
+    def _data(self) -> str:
+        return f"{self.samples} {'calibration' if self.calibrated else 'generated'} samples"
+
+    @property
+    def _compared(self) -> str:
+        if self.agreement.problem is not None:
+            return f"; misread, says {self.agreement.framework}"
+        return f"; read as {self.agreement.framework} computes it" if self.agreement.error is not None else ""
+
+    def document(self) -> dict[str, object]:
+        """The certificate as plain values."""
+        misread = self.agreement.problem
+        return {
+            "samples": self.samples,
+            "calibrated": self.calibrated,
+            "outputs": list(self.outputs),
+            "framework": self.agreement.framework,
+            "framework_error": self.agreement.error,
+            "not_compared": self.agreement.reason,
+            "misread": None if misread is None else asdict(misread),
+            "found": self.verdict.found,
+            "problems": [asdict(problem) for problem in self.verdict.problems],
+            "layers": plain(self.section),
+        }
+
+    @staticmethod
+    def of_document(document: Mapping[str, object], where: str) -> Certificate:
+        """The certificate that :meth:`document` gave; untrusted.
+
+        Raises:
+            ModelFileError: something else; ``where`` names the file.
+        """
+        try:
+            known = TypeAdapter(_Document).validate_python(document)
+            section = section_of("Fidelity", known.layers)
+        except (ValidationError, ProjectError) as error:
+            raise ModelFileError("a damaged certificate of fidelity", where=where) from error
+        assert isinstance(section, Fidelity)
+        agreement = Agreement(known.framework, known.framework_error, known.not_compared, known.misread)
+        verdict = Verdict(known.found, known.problems)
+        return Certificate(section.rows, known.outputs, known.samples, known.calibrated, verdict, agreement)
+
+    def __rich__(self) -> RenderableType:
+        parts: list[RenderableType] = [fidelity_table(self.rows), Text(self.summary)]
+        if self.agreement.reason:
+            parts.append(Text(f"not compared with the framework: {self.agreement.reason}"))
+        return Group(*parts, *(Text(f"wrong: {problem}") for problem in self.problems))
+
+    def __str__(self) -> str:
+        return as_text(self.__rich__())
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What :meth:`Certificate.document` gives."""
+
+    samples: int
+    calibrated: bool
+    outputs: tuple[str, ...]
+    framework: str
+    framework_error: float | None
+    not_compared: str
+    misread: Problem | None
+    found: str
+    problems: tuple[Problem, ...]
+    layers: list[dict[str, str | int | float | None]]
+
+
+def certify(
+    network: Network,
+    compiled: Network,
+    program: Program,
+    calibration: Sequence[Floats] | None,
+    model: AnyModel | None = None,
+    check: Check = "auto",
+) -> Certificate:
+    """Compare ``program``, which ``network`` became by way of ``compiled``, with it, and that with the framework of ``model``.
+
+    Raises:
+        ConfigError: ``check`` is none of its values, or insists on a framework that cannot run the model.
+    """
+    if check not in (True, False, "auto"):
+        raise ConfigError(f"check={check!r}", where="convert", accepted="True, False or 'auto'")
+    inputs = samples(compiled, calibration)
+    measured = measure(network, compiled, program, inputs)
+    verdict = judge(compiled, measured, calibrated=calibration is not None)
+    agreement = Agreement()
+    if model is not None and check is not False:
+        agreement = _agreement(model, network, inputs, measured.outputs, insist=check is True)
+    return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibration is not None, verdict, agreement)
+
+
+def _agreement(
+    model: AnyModel, network: Network, inputs: Sequence[Floats], wanted: Sequence[Floats], *, insist: bool
+) -> Agreement:
+    try:
+        run = framework_run(model, network, inputs, insist=insist)
+        if run is None:
+            return Agreement()
+        found = [_aligned(x, y) for x, y in zip(wanted, _as_many(run.outputs, len(wanted)), strict=True)]
+    except NotComparedError as error:
+        if insist:
+            raise ConfigError(
+                f"the framework's outputs cannot be had: {error}", where="convert(check=True)", remedy="check='auto'"
+            ) from error
+        return Agreement(reason=str(error))
+    return _compared(model, network, inputs, wanted, found, run)
+
+
+def _as_many(outputs: Sequence[Floats], count: int) -> Sequence[Floats]:
+    if len(outputs) != count:
+        raise NotComparedError(f"it returns {len(outputs)} outputs instead of {count}")
+    return outputs
+
+
+def _aligned(wanted: Floats, found: Floats) -> Floats:
+    """``found``, with axes of size 1 as ``wanted`` has them."""
+    if [n for n in found.shape if n > 1] != [n for n in wanted.shape if n > 1]:
+        raise NotComparedError(f"it returns the shape {found.shape} instead of {wanted.shape}")
+    return found.reshape(wanted.shape)
+
+
+def _compared(
+    model: AnyModel,
+    network: Network,
+    inputs: Sequence[Floats],
+    wanted: Sequence[Floats],
+    found: Sequence[Floats],
+    run: FrameworkRun,
+) -> Agreement:
+    limit = HALF_ERROR if run.half else ACCELERATOR_ERROR if run.accelerated else FRAMEWORK_ERROR
+    jumps = any(node.layer.jumps for node in network.nodes)
+    errors = [deviation(y, x, span(y).size).error for x, y in zip(wanted, found, strict=True)]
+    bad = [k for k, (x, y) in enumerate(zip(wanted, found, strict=True)) if _differ(x, y, limit, jumps=jumps)]
+    if not bad:
+        return Agreement(run.framework, max(errors))
+    layer, error = network.outputs[bad[0]], errors[bad[0]]
+    computed = layer_results(model, network, inputs)
+    for name, result in network.evaluate(inputs).items():
+        if (
+            name in computed
+            and computed[name].shape == result.shape
+            and _differ(result, computed[name], limit, jumps=jumps)
+        ):
+            layer, error = name, deviation(computed[name], result, span(computed[name]).size).error
+            break
+    said = f"its float meaning differs from what {run.framework} computes by {percent(error)} of the range"
+    return Agreement(run.framework, max(errors), problem=Problem(layer, said, _REPORT))
+
+
+def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:
+    """True if ``x`` and the framework's ``y`` differ by more than rounding."""
+    size = span(y).size
+    if not jumps:
+        return deviation(y, x, size).error > limit
+    with np.errstate(all="ignore"):
+        return float((np.abs(x - y) > 10 * limit * size).mean()) > _JUMPED

@@ -1,0 +1,253 @@
+"""Where values leave the formats that they are cast to, and how many do.
+
+In: a program and the network that it came from. Out: the program with the operands of such casts as outputs, and from their
+values the losses. Looked at are the casts to formats of the user's and those by which ``auto`` limits results to what calibration
+data show; the others are steps of a computation, such as the bits of an argument.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.emulate import Emulator
+from bitsmith.emulate.bounds import overflows, rounded_range
+from bitsmith.emulate.quantize import fast, quantize_exactly, quantize_into
+from bitsmith.ir import ops
+from bitsmith.ir.infer import infer
+from bitsmith.ir.program import Node, Output, Program
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network, NetworkNode
+
+AUTO_SPARE = 2.0**-8
+"""Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
+
+_AT_ONCE = 1024
+"""Samples whose operands are held at once."""
+
+_MOVES = (ops.Reshape, ops.Transpose, ops.Gather)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Values that left the range of a cast of ``layer``: ``count`` of ``total``, which lay within ``lo`` to ``hi``.
+
+    ``variable`` is the precision variable whose ``format`` it is; the format is None if it is of ``auto``.
+    """
+
+    layer: str
+    variable: str
+    overflow: Overflow
+    format: FixedFormat | None
+    count: int
+    total: int
+    lo: float
+    hi: float
+
+    @property
+    def share(self) -> float:
+        """The part of all values."""
+        return self.count / self.total
+
+    @property
+    def clearly(self) -> bool:
+        """True if some value lies beyond the format by more than rounding, such as that of 1 in ``ufixed<10,0>``."""
+        if self.format is None:
+            return True
+        lo, hi = (math.ldexp(raw, -self.format.frac) for raw in (self.format.lo, self.format.hi))
+        spare = AUTO_SPARE * max(-lo, hi)
+        return self.lo < lo - spare or self.hi > hi + spare
+
+    def __str__(self) -> str:
+        verb = "wrap" if self.overflow is Overflow.WRAP else "saturate"
+        within = "the range of auto" if self.format is None else str(self.format)
+        share = 100 * self.share
+        return (
+            f"layer {self.layer!r}: {self.count:,} of {self.total:,} values ({share:.2g} %) {verb} in {within} "
+            f"({self.variable}); they reach {self.lo + 0.0:.4g} .. {self.hi:.4g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """All losses on some inputs, by layers; a table that prints."""
+
+    rows: tuple[Loss, ...]
+
+    def __iter__(self) -> Iterator[Loss]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.rows)) or "no value leaves its format"
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A cast, and where its operand is: elements ``start`` to ``stop`` of a row of output ``place``, or all of it."""
+
+    layer: str
+    variable: str
+    format: FixedFormat | None
+    cast: ops.Cast
+    shape: tuple[int, ...]
+    place: int
+    start: int | None = None
+    stop: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Casts that may lose values. ``program`` has their operands as its outputs ``operand0``, ``operand1``, ..."""
+
+    program: Program
+    casts: tuple[_Watched, ...]
+
+    @staticmethod
+    def of(program: Program, network: Network) -> Watch:
+        """What is to be watched of ``program``, which ``network`` became."""
+        nodes, found, wanted = list(program.nodes), list[_Watched](), list[int]()
+        users = {node.name: node for node in network.nodes}
+        ends = _ends(program)
+        for index, node in enumerate(program.nodes):
+            if isinstance(node.op, ops.Cast):
+                variable = _variable(node.op, users.get(node.layer), at_end=index in ends)
+                if variable is not None and _may_lose(node.op, program, node.args[0]):
+                    shape = program.nodes[node.args[0]].type.shape
+                    found.append(_Watched(node.layer, *variable, node.op, shape, len(wanted)))
+                    wanted.append(node.args[0])
+            elif isinstance(node.op, ops.Scan):
+                inside = list(_inside(node.op, users.get(node.layer), node.layer, len(wanted)))
+                if inside:
+                    found += [each for each, _ in inside]
+                    nodes.append(_opened(node, [operand for _, operand in inside], nodes))
+                    wanted.append(len(nodes) - 1)
+        outputs = tuple(Output(f"operand{place}", index) for place, index in enumerate(wanted))
+        return Watch(Program(tuple(nodes), outputs), tuple(found))
+
+    def losses(self, operands: Sequence[Floats]) -> Losses:
+        """What is lost of ``operands``, the values of the outputs of :attr:`program`."""
+        return _listed([[_loss(each, operands[each.place])] for each in self.casts])
+
+    def run(self, emulator: Emulator, inputs: Sequence[npt.NDArray[np.generic]]) -> Losses:
+        """What is lost for these inputs; ``emulator`` executes :attr:`program`."""
+        found: list[list[Loss]] = [[] for _ in self.casts]
+        for start in range(0, len(inputs[0]) if self.casts else 0, _AT_ONCE):
+            operands = emulator.run([x[start : start + _AT_ONCE] for x in inputs])
+            for losses, each in zip(found, self.casts, strict=True):
+                losses.append(_loss(each, operands[each.place]))
+        return _listed(found)
+
+
+def _listed(found: Sequence[Sequence[Loss]]) -> Losses:
+    """The losses of each cast as one, if there are any."""
+    joined = (
+        replace(
+            parts[0],
+            count=sum(part.count for part in parts),
+            total=sum(part.total for part in parts),
+            lo=min(part.lo for part in parts),
+            hi=max(part.hi for part in parts),
+        )
+        for parts in found
+        if parts
+    )
+    return Losses(tuple(loss for loss in joined if loss.count))
+
+
+def _ends(program: Program) -> set[int]:
+    """The nodes whose elements are the results of layers."""
+    found: set[int] = set()
+    for result in (*program.probes, *program.outputs):
+        index = result.node
+        while isinstance(program.nodes[index].op, _MOVES):
+            index = program.nodes[index].args[0]
+        found.add(index)
+    return found
+
+
+def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tuple[str, FixedFormat | None] | None:
+    """The precision variable of a layer that ``cast`` stands for, and its format if it is the user's; None: it is a step."""
+    if node is None:
+        return None
+    given: Mapping[str, FixedFormat] = node.settings.precision
+    trained = node.layer.weights()
+    named = [name for name, fmt in given.items() if name not in trained and _is_cast_to(cast, fmt)]
+    if named:
+        first = next((name for name in named if (name == "result") == at_end), named[0])
+        return first, given[first]
+    limits = cast.rounding is Rounding.RND and cast.overflow is Overflow.SAT
+    return ("result", None) if at_end and limits and "result" not in given else None
+
+
+def _is_cast_to(cast: ops.Cast, fmt: FixedFormat) -> bool:
+    same = cast.overflow is fmt.overflow and cast.frac.size == cast.lo.size == cast.hi.size == 1
+    return same and (int(cast.frac.item()), cast.lo.item(), cast.hi.item()) == (fmt.frac, fmt.lo, fmt.hi)
+
+
+def _may_lose(cast: ops.Cast, program: Program, operand: int) -> bool:
+    return overflows(cast, *rounded_range(cast, program.nodes[operand].type))
+
+
+def _inside(scan: ops.Scan, node: NetworkNode | None, layer: str, place: int) -> Iterator[tuple[_Watched, int]]:
+    """The casts of a body to the user's formats, and their operands in it."""
+    start = 0
+    for inner in scan.body.nodes:
+        if not isinstance(inner.op, ops.Cast):
+            continue
+        variable, operand = _variable(inner.op, node, at_end=False), inner.args[0]
+        if variable is not None and _may_lose(inner.op, scan.body, operand):
+            shape = scan.body.nodes[operand].type.shape
+            stop = start + math.prod(shape)
+            yield _Watched(layer, *variable, inner.op, shape, place, start, stop), operand
+            start = stop
+
+
+def _opened(node: Node, operands: Sequence[int], outer: Sequence[Node]) -> Node:
+    """A scan with the elements of ``operands`` of its body, one after another, as its result."""
+    assert isinstance(node.op, ops.Scan)
+    body = node.op.body
+    nodes = list(body.nodes)
+
+    def add(op: ops.Op, *args: int) -> int:
+        nodes.append(Node(op, args, infer(op, [nodes[arg].type for arg in args])))
+        return len(nodes) - 1
+
+    flat = [add(ops.Reshape((nodes[index].type.size,)), index) for index in operands]
+    row = flat[0] if len(flat) == 1 else add(ops.Concat(0), *flat)
+    opened = replace(node.op, body=replace(body, nodes=tuple(nodes), outputs=(*body.outputs[:-1], Output("row", row))))
+    return Node(opened, node.args, infer(opened, [outer[arg].type for arg in node.args]), node.layer)
+
+
+def _loss(watched: _Watched, values: Floats) -> Loss:
+    if watched.start is not None:
+        values = values[..., watched.start : watched.stop].reshape(-1, *watched.shape)
+    count = _limited(watched.cast, values) if watched.format is None else _outside(watched.cast, watched.shape, values)
+    lo, hi = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    return Loss(
+        watched.layer, watched.variable, watched.cast.overflow, watched.format, count, max(values.size, 1), lo, hi
+    )
+
+
+def _limited(cast: ops.Cast, values: Floats) -> int:
+    """How many values lie clearly beyond a limit of ``auto``."""
+    lo, hi = (np.ldexp(bound.astype(np.float64), -cast.frac) for bound in (cast.lo, cast.hi))
+    spare = AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max()))
+    return int(np.count_nonzero((values < lo - spare) | (values > hi + spare)))
+
+
+def _outside(cast: ops.Cast, shape: tuple[int, ...], values: Floats) -> int:
+    """How many values, rounded, are outside the range of ``cast``."""
+    op = ops.Input("", shape, cast.frac, cast.lo, cast.hi, cast.rounding, cast.overflow)
+    if not values.size:
+        return 0
+    if not fast(op):
+        return quantize_exactly(op, values)[1]
+    return quantize_into(op, values, np.empty((*shape, len(values))))

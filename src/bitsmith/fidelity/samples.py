@@ -1,0 +1,44 @@
+"""The inputs on which a program and the float model are compared: few, so that a conversion hardly takes longer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.passes.calibration import generated
+
+SAMPLES = 64
+_LEAST_SAMPLES = 4
+_ELEMENTS = 1 << 20
+"""Elements of the largest tensor, above which fewer samples are compared: its positions are samples enough."""
+
+
+def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floats]:
+    """A few of the calibration data, evenly spaced, or generated inputs; all in single precision, as frameworks take them."""
+    largest = max(math.prod(shape) for shape in network.shapes().values())
+    count = min(max(_ELEMENTS // max(largest, 1), _LEAST_SAMPLES), SAMPLES)
+    if calibration is None:
+        batches = [
+            _fitting(network, name, x) for name, x in zip(network.inputs, generated(network, count), strict=True)
+        ]
+    else:
+        total = len(calibration[0])
+        picked = np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
+        batches = [batch[picked] for batch in calibration]
+    return [batch.astype(np.float32).astype(np.float64) for batch in batches]
+
+
+def _fitting(network: Network, name: str, batch: Floats) -> Floats:
+    """Generated numbers as ones that the input takes: integers where it takes these."""
+    node = network.node(name)
+    assert isinstance(node.layer, Input)
+    fmt = node.settings.precision.get("result", node.layer.default_format)
+    if fmt.frac > 0 and not node.layer.integer:
+        return batch
+    whole = np.clip(np.rint(batch), math.ldexp(fmt.lo, -fmt.frac), math.ldexp(fmt.hi, -fmt.frac))
+    return np.minimum(whole, node.layer.entries - 1) if node.layer.entries is not None else whole

@@ -1,0 +1,229 @@
+"""The certificate of each conversion: what it measures, what it warns of, and what it says to do about it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+from typer.testing import CliRunner
+
+from bitsmith import FidelityWarning, Model, convert
+from bitsmith.cli.commands import app
+from bitsmith.errors import ConfigError, FidelityError, ModelFileError
+from bitsmith.fidelity.measure import deviation
+from bitsmith.layers.layer import Floats
+
+MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"
+DIGITS = MODELS / "digits.keras"
+WRAPPING = {"Model": {"Precision": "fixed<8,3>"}}
+
+
+def images() -> Floats:
+    """Data of the digits classifier."""
+    with np.load(MODELS / "digits_test.npz", allow_pickle=False) as data:
+        return np.asarray(data["inputs"], dtype=np.float64)
+
+
+def linear(kernel: Floats) -> nn.Module:
+    """A dense layer."""
+    made = nn.Linear(kernel.shape[0], kernel.shape[1], bias=False)
+    with torch.no_grad():
+        made.weight.copy_(torch.from_numpy(kernel.T.copy()))
+    return nn.Sequential(made)
+
+
+def test_auto_is_faithful() -> None:
+    fidelity = convert(DIGITS, calibration=images(), strict=True).fidelity
+    assert not fidelity.problems and fidelity.calibrated and fidelity.samples == 64
+    assert [row.layer for row in fidelity.rows][:2] == ["pixels", "fc1"]
+    assert all((row.error or 0.0) < 1e-3 and not row.wrapped and not row.saturated for row in fidelity.rows)
+    assert "64 calibration samples" in fidelity.summary
+
+
+def test_wraps_are_told_with_formats_that_do() -> None:
+    with pytest.warns(FidelityWarning) as told:
+        model = convert(DIGITS, config=WRAPPING, calibration=images())
+    (warning,) = told
+    assert "layer 'fc1'" in str(warning.message) and "accum and result: fixed<10,5>" in str(warning.message)
+    layers = {
+        problem.layer: {"Precision": dict.fromkeys(names.split(" and "), fmt)}
+        for problem in model.fidelity.problems
+        for names, fmt in re.findall(r"give it ([a-z ]+): (fixed<\d+,\d+>)", problem.remedy)
+    }
+    convert(DIGITS, config={**WRAPPING, "LayerName": layers}, calibration=images(), strict=True)
+
+
+def test_strict_raises() -> None:
+    with pytest.raises(FidelityError, match=r"fc1.*wrap in fixed<8,3>"):
+        convert(DIGITS, config=WRAPPING, strict=True)
+
+
+def test_network_of_zeros_is_told() -> None:
+    kernel = np.full((4, 3), 0.1) * [[1], [-2], [1.5], [0.5]]
+    config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"weight": "fixed<4,3>"}}}}
+    with pytest.warns(
+        FidelityWarning, match=r"layer '0': 12 of 12 weights are rounded to 0 in fixed<4,3>.*weight: fixed<"
+    ):
+        model = convert(linear(kernel), config=config, input_shape=(4,))
+    row = model.fidelity.rows[-1]
+    assert (row.stuck, row.zeroed) == (3, 12)
+
+
+def test_coarse_steps_are_told() -> None:
+    config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": "fixed<4,4>"}}}}
+    with pytest.warns(FidelityWarning, match=r"steps of fixed<4,4> are too large for a range of .*result: fixed<"):
+        convert(linear(np.full((4, 3), 0.1)), config=config, input_shape=(4,))
+
+
+def test_coarse_formats_that_work_are_not_told() -> None:
+    convert(DIGITS, config=MODELS / "digits.config.json", calibration=images(), strict=True)
+
+
+def test_losses_are_counted() -> None:
+    kernel = np.array([[1.0, 0.5], [1.0, 0.25]])
+    config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": "fixed<5,3>"}}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = convert(linear(kernel), config=config, input_shape=(2,))
+    x = np.random.default_rng(0).integers(-8, 9, (3000, 2)) / 2.0
+    rounded = np.floor(x @ kernel * 4) / 4
+    (loss,) = model.losses(x)
+    assert (loss.layer, loss.variable, str(loss.format)) == ("0", "result", "fixed<5,3>")
+    assert (loss.count, loss.total) == (np.count_nonzero((rounded < -4) | (rounded > 3.75)), 6000)
+    assert (loss.lo, loss.hi) == ((x @ kernel).min(), (x @ kernel).max())
+    assert str(model.losses(np.zeros((2, 2)))) == "no value leaves its format"
+
+
+def test_losses_within_a_recurrence_are_counted() -> None:
+    torch.manual_seed(0)
+    module = nn.RNN(2, 3, batch_first=True, nonlinearity="relu")
+    config = {"LayerName": {"inner": {"Precision": {"accum": "fixed<8,1>"}}}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = convert(Rnn(module), config=config, input_shape=(4, 2))
+    assert sum(loss.count for loss in model.losses(4 * np.random.default_rng(0).normal(size=(50, 4, 2)))) > 0
+
+
+class Rnn(nn.Module):
+    """A recurrent layer without its states."""
+
+    def __init__(self, inner: nn.RNNBase) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)[0]
+
+
+def test_predict_warns_once() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = convert(DIGITS, config=WRAPPING)
+    with pytest.warns(FidelityWarning, match=r"values leave their formats .*\n  layer 'fc1'") as told:
+        model.predict(images())
+        model.predict(images())
+    assert len(told) == 1
+
+
+def test_predict_tells_of_values_beyond_the_calibration_data() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    model = convert(
+        linear(np.array([[1.1, 0.3, 0.2]] * 4)),
+        config={"LayerName": {"input": {"Precision": {"result": "fixed<16,8>"}}}},
+        calibration=x,
+        input_shape=(4,),
+    )
+    model.predict(x)
+    with pytest.warns(FidelityWarning, match=r"saturate in the range of auto"):
+        for _ in range(40):
+            model.predict(20 * x)
+
+
+def test_models_are_copied_after_they_ran() -> None:
+    model = convert(DIGITS)
+    expected = model.predict(images()[:4])
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert np.array_equal(twin.predict(images()[:4]), expected)
+
+
+def test_saved_with_the_model(tmp_path: Path) -> None:
+    model = convert(DIGITS, calibration=images())
+    model.save(tmp_path / "model.json")
+    assert Model.load(tmp_path / "model.json").fidelity == model.fidelity
+    document = json.loads((tmp_path / "model.json").read_text())
+    for damage in ({"samples": "many"}, {"layers": [{"Error": "none"}]}, {"problems": None}):
+        changed = {**document, "fidelity": {**document["fidelity"], **damage}}
+        (tmp_path / "model.json").write_text(json.dumps(changed))
+        with pytest.raises(ModelFileError, match="certificate"):
+            Model.load(tmp_path / "model.json")
+
+
+def test_a_misread_layer_of_a_live_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 4), nn.ELU(), nn.Linear(4, 4))
+    assert convert(module, input_shape=(4,)).fidelity.agreement.framework == "PyTorch"
+    monkeypatch.setattr("bitsmith.layers.activation.Activation.reference", lambda self, inputs: np.tanh(inputs[0]))
+    with pytest.warns(FidelityWarning, match=r"not read as PyTorch computes it.*\n  layer '1'"):
+        convert(module, input_shape=(4,))
+
+
+def test_onnx_is_compared_with_onnxruntime(tmp_path: Path) -> None:
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Softplus", ["x"], ["y"])],
+        "net",
+        [info("x", TensorProto.FLOAT, [1, 4])],
+        [info("y", TensorProto.FLOAT, [1, 4])],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    proto.ir_version = 8
+    onnx.save(proto, tmp_path / "net.onnx")
+    for model in (proto, tmp_path / "net.onnx"):
+        agreement = convert(model).fidelity.agreement
+        assert agreement.framework == "onnxruntime" and (agreement.error or 1.0) < 1e-6
+
+
+@pytest.mark.slow
+def test_files_are_compared_if_asked_for(tmp_path: Path) -> None:
+    assert convert(DIGITS).fidelity.agreement.framework == ""
+    assert convert(DIGITS, check=True).fidelity.agreement.framework == "Keras"
+    with pytest.raises(ConfigError, match=r"Keras opens \.keras files safely"):
+        convert(MODELS / "KERAS_3layer.json", check=True)
+    with pytest.raises(ConfigError, match="check='often'"):
+        convert(DIGITS, check="often")  # type: ignore[arg-type]
+
+
+def test_why_a_normalization_is_not_folded() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+    given = {"LayerName": {"0": {"Precision": {"result": "fixed<16,6>"}}}}
+    assert not any("Not folded" in note for note in convert(module, input_shape=(4,)).notes)
+    notes = convert(module, config=given, input_shape=(4,)).notes
+    assert any("Not folded: '1' into '0'" in note for note in notes)
+
+
+def test_deviation() -> None:
+    wanted = np.array([0.0, 1.0, 2.0, np.inf, np.nan])
+    found = deviation(wanted, np.array([0.0, 1.0, 2.5, 3.0, 4.0]), 2.0)
+    assert (found.error, found.worst) == (pytest.approx(np.sqrt(0.0625 / 3)), 0.25)
+    assert deviation(wanted, wanted, 2.0).snr_db is None
+
+
+def test_command_line(tmp_path: Path) -> None:
+    config = tmp_path / "c.json"
+    config.write_text(json.dumps(WRAPPING))
+    given = ["convert", str(DIGITS), "--config", str(config), "--output-dir", str(tmp_path / "prj")]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0 and "warning: output" in done.stderr
+    assert CliRunner().invoke(app, [*given, "--strict"]).exit_code == 1
+    told = CliRunner().invoke(app, ["explain", str(DIGITS), "--json"])
+    assert json.loads(told.stdout)["fidelity"]["samples"] == 64
