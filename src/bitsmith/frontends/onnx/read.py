@@ -23,7 +23,6 @@ from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
-from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.tensors import Array
@@ -32,7 +31,7 @@ from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
-__all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
+__all__ = ["OnnxModel", "is_onnx", "read_onnx"]
 
 
 def read_onnx(source: OnnxModel) -> Network:
@@ -58,12 +57,6 @@ def read_onnx(source: OnnxModel) -> Network:
             break
     fewest = min(failed, key=lambda reading: len(reading.refusals.found))
     raise fewest.refusals.error(graph.where, ", ".join(sorted(OPERATORS)))
-
-
-def operator_table() -> tuple[tuple[str, str], ...]:
-    """ONNX's operators and what they become, for documentation."""
-    named = {**OPERATORS, **{f"{CLASSICAL_DOMAIN}.{name}": entry for name, entry in CLASSICAL.items()}}
-    return tuple((name, entry.becomes) for name, entry in sorted(named.items()))
 
 
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
