@@ -172,8 +172,8 @@ class _Reading:
         count, carried = steps.array(), len(values) - 2
         if count.dtype.kind != "i" or count.size != 1 or not 0 <= carried <= len(node.outputs) < len(body.outputs):
             return None
-        self.copies += max(int(count.ravel()[0]), 0) * max(len(body.nodes), 1)
-        return int(count.ravel()[0]) if count.ravel()[0] > 0 and self.copies <= MAX_NODES else None
+        found = int(count.ravel()[0])
+        return found if 0 < found * max(len(body.nodes), 1) <= MAX_NODES else None
 
     def _repeat(self, node: Node, name: str, values: Sequence[Operand | None], steps: int) -> None:
         """Translate a loop as so many copies of its body; its results are what it carries, then all rows of the others."""
@@ -201,6 +201,9 @@ class _Reading:
 
     def _results(self, body: Body, given: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
         """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
+        self.copies += len(body.nodes)
+        if self.copies > 2 * MAX_NODES:
+            raise UnsupportedError("loops within loops of too many steps", accepted=f"at most {MAX_NODES} nodes in all")
         around = self.values
         self.values = around.new_child({**body.constants, **dict(zip(body.inputs, given, strict=True))})
         read = {name for node in body.nodes for name in node.reads}.union(body.outputs) - {""}
