@@ -22,6 +22,9 @@ from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
 from bitsmith.fidelity.measure import deviation
 from bitsmith.layers.layer import Floats
+from bitsmith.report import Report
+from bitsmith.report.html import page
+from bitsmith.report.terminal import percent
 
 MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"
 DIGITS = MODELS / "digits.keras"
@@ -227,3 +230,12 @@ def test_command_line(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*given, "--strict"]).exit_code == 1
     told = CliRunner().invoke(app, ["explain", str(DIGITS), "--json"])
     assert json.loads(told.stdout)["fidelity"]["samples"] == 64
+
+
+def test_reports_show_it() -> None:
+    model = convert(DIGITS)
+    report = Report((model.fidelity.section,), model.design())
+    assert Report.from_json(report.to_json()).rows("Fidelity")[1]["Layer"] == "fc1"
+    shown = page(report)
+    assert "Fidelity to the float model" in shown and f"own {percent(model.fidelity.rows[1].own)}" in shown
+    assert "Own error" in str(report) and model.fidelity.summary in str(model)

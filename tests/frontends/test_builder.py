@@ -1,31 +1,77 @@
-"""The readers' common foundation: places of a sample's axes beside the batch, names, and numbers of JSON."""
+"""Names, sources and order of what readers emit, and what is said of all that is refused."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
-from bitsmith.frontends.files.json import is_integer
+from bitsmith.frontends.builder.refusals import Refusals
+from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
+from bitsmith.layers.elementwise import Absolute
+from bitsmith.layers.merge import Add, Multiply
+from bitsmith.layers.network import Network
 
 
-def test_axes_after_a_batch_in_the_middle_are_counted_without_it() -> None:
-    value = Value(0, (4, 5), Batch(1))
-    assert value.dims == (4, 1, 5)
-    assert [value.axis(dim) for dim in (0, 2, -3, -1)] == [0, 1, 0, 1]
-    with pytest.raises(MixedSamplesError):
-        value.axis(1)
+def _emitted(draft: Draft) -> tuple[Value, Value]:
+    """An input ``x``, and ``abs(x * weight + weight)`` of an operator ``scaled``; what ``unused`` emits no one reads."""
+    x = Builder(draft, draft.begin("x", "Input"), "model").input((1, 3), Batch(0), Kind.REAL)
+    build = Builder(draft, draft.begin("scaled", "Scaling"), "model")
+    weight = constant(np.array([1.0, 2.0, 3.0]), "x")
+    product = build.emit(Multiply(), x, weight, suffix="product")
+    Builder(draft, draft.begin("unused"), "model").emit(Absolute(), product)
+    return x, build.emit(Absolute(), build.within("sum").emit(Add(), product, weight))
 
 
-def test_a_merged_batch_leaves_a_sample_all_axes() -> None:
-    value = Value(0, (6, 5), Batch(0, 2, 3))
-    assert value.dims == (6, 5) and value.axis(1) == 1
-
-
-def test_a_number_that_is_taken_is_passed_over() -> None:
+def _network(draft: Draft, x: Value, y: Value) -> Network:
     names = UniqueNames()
-    assert [names.take(name) for name in ("a", "a_1", "a_2", "a", "a")] == ["a", "a_1", "a_2", "a_3", "a_4"]
+    for origin in draft.origins:
+        names.take(origin.name)
+    ends = [value.node for value in (x, y) if isinstance(value.node, int)]
+    return draft.network(draft.named(draft.needed(ends), names), ends[:1], ends[1:])
 
 
-def test_true_is_not_an_integer() -> None:
-    assert is_integer(1) and not is_integer(True) and not is_integer(1.0)
+def test_nodes_have_their_operators_names_and_only_those_that_are_needed_stay() -> None:
+    draft = Draft()
+    network = _network(draft, *_emitted(draft))
+    assert [(node.name, node.source) for node in network.nodes] == [
+        ("x", "Input"),
+        ("x_1", "Constant"),
+        ("scaled_product", "Multiply"),
+        ("scaled_sum", "Add"),
+        ("scaled", "Scaling"),
+    ]
+    assert network.node("scaled_sum").inputs == ("scaled_product", "x_1")
+    assert (network.inputs, network.outputs) == (("x",), ("scaled",))
+
+
+def test_a_value_that_is_passed_on_gets_a_name_of_its_own() -> None:
+    draft = Draft()
+    x, y = _emitted(draft)
+    build = Builder(draft, draft.begin("same"), "model")
+    assert build.named(y, len(draft.nodes)) is not y
+    assert build.named(y, 0) is y
+    assert _network(draft, x, build.named(y, len(draft.nodes))).outputs == ("same",)
+
+
+def test_constants_are_computed_at_once() -> None:
+    build = Builder(Draft(), 0, "model")
+    total = build.emit(Add(), constant(np.array([1.0])), constant(np.array([2.0])))
+    assert total.number == 3.0 and not build.draft.nodes
+
+
+def test_an_input_of_scalars_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="an input of scalars"):
+        Builder(Draft(), 0, "model").input((1,), Batch(0), Kind.REAL)
+
+
+def test_refusals_of_one_reason_share_a_line() -> None:
+    refusals = Refusals()
+    for name in ("one", "two", "one"):
+        with refusals.collected(name, "Layer"):
+            raise UnsupportedError("something", accepted="another thing")
+    assert len(refusals.found) == 2
+    assert "one, two (Layer): something; accepted: another thing" in str(refusals.error("model", "all"))

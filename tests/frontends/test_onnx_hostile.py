@@ -346,3 +346,11 @@ def test_damaged_bytes_raise_our_errors(which: int, changes: list[tuple[int, int
         return
     with contextlib.suppress(BitsmithError):
         read_onnx(model)
+
+
+@pytest.mark.parametrize("shapes", [((1 << 20, 1), (1, 1 << 20)), ((3, 4), (5, 2))], ids=["large", "misfit"])
+def test_products_of_constants_are_checked_before_they_are_computed(shapes: tuple[tuple[int, ...], ...]) -> None:
+    held = {name: np.ones(shape, np.float32) for name, shape in zip("ab", shapes, strict=True)}
+    nodes = [node("MatMul", "a b", "c"), node("ReduceSum", "c", "d", keepdims=0), node("Add", "x d", "y")]
+    with pytest.raises(BitsmithError, match=r"at most 16777216 elements|one size per letter"):
+        read_onnx(graph(nodes, {"x": ("N", 3)}, "y", held))

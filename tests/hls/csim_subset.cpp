@@ -50,6 +50,7 @@ static void numbers() {
     CHECK((a + b).to_double() == 1.25);
     CHECK((a - b).to_double() == -3.75);
     CHECK((a * b).to_double() == -3.125);
+    CHECK((UFixed<8, 4>(1.5) * a).to_double() == -1.875 && (a * UFixed<8, 4>(1.5)).to_double() == -1.875);
     CHECK((-a).to_double() == 1.25);
     CHECK(decltype(a + b)::width == 9 && decltype(a * b)::width == 16);
     CHECK((b + 1).to_double() == 3.5);

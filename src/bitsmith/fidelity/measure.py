@@ -47,6 +47,11 @@ class Span:
         """The range; of a constant its magnitude."""
         return self.hi - self.lo or abs(self.hi) or 1.0
 
+    @property
+    def largest(self) -> float:
+        """The range, or the greatest magnitude where that is more: what the steps of formats go by."""
+        return max(self.size, -self.lo, self.hi)
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:

@@ -10,7 +10,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import Translation, axis_of
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
@@ -89,14 +89,7 @@ def _layer(read: Callable[[Fields], Layer], becomes: str) -> Translation:
 
 def along_axis(make: AlongAxis, becomes: str) -> Translation:
     """A function along the one axis that the call names."""
-
-    def read(call: LayerCall) -> Value:
-        axes = call.config.integers("axis") or (-1,)
-        if len(axes) > 1:
-            raise UnsupportedError(f"the axes {axes}", accepted="one axis", remedy="reshape them to one axis first")
-        return make(call.build, call.x, axes[0])
-
-    return Translation(read, becomes)
+    return Translation(lambda call: make(call.build, call.x, axis_of(call.config, -1)), becomes)
 
 
 ACTIVATION_LAYERS: dict[str, Translation] = {

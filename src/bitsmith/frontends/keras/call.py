@@ -115,6 +115,22 @@ def numbers(value: Json) -> Floats:
     return values
 
 
+def axes_of(config: Fields, *default: int) -> tuple[int, ...]:
+    """The axes along which a call works."""
+    axes = config.integers("axis") or default
+    if not axes:
+        raise UnsupportedError("an operation without an axis, which would mix samples", accepted="axes within a sample")
+    return axes
+
+
+def axis_of(config: Fields, *default: int) -> int:
+    """The only axis along which a call works."""
+    axes = axes_of(config, *default)
+    if len(axes) > 1:
+        raise UnsupportedError(f"the axes {axes}", accepted="one axis", remedy="reshape them to one axis first")
+    return axes[0]
+
+
 Translator: TypeAlias = Callable[[LayerCall], "Value | tuple[Value, ...]"]
 
 

@@ -8,24 +8,13 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 
 _KERAS_EPSILON = 1e-7
 """``keras.backend.epsilon()``."""
-
-
-def _dims(call: LayerCall) -> tuple[int, ...]:
-    return call.config.integers("axis") or (-1,)
-
-
-def _dim(call: LayerCall) -> int:
-    dims = _dims(call)
-    if len(dims) > 1:
-        raise UnsupportedError(f"one normalization for each index of the axes {dims}", accepted="one axis")
-    return dims[0]
 
 
 def _epsilon(call: LayerCall, default: float = _KERAS_EPSILON) -> float:
@@ -49,13 +38,13 @@ def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
 
 
 def _batch_normalization(call: LayerCall) -> Value:
-    x, dim = call.x, _dim(call)
+    x, dim = call.x, axis_of(call.config, -1)
     found, (mean, variance) = _parameters(call, (x.shape[x.axis(dim)],), "moving mean", "moving variance")
     return normalization.batch(call.build, x, dim, mean, variance, found)
 
 
 def _layer_normalization(call: LayerCall) -> Value:
-    x, dims = call.x, _dims(call)
+    x, dims = call.x, axes_of(call.config, -1)
     # Stored in the order in which the axes are named, but applied in rising order.
     (gamma, beta, epsilon), _ = _parameters(call, tuple(x.shape[x.axis(dim)] for dim in dims))
     gamma, beta = (as_weights(values.reshape(_spread(x, dims))) for values in (gamma, beta))
@@ -68,7 +57,7 @@ def _over_axes(call: LayerCall, dims: tuple[int, ...], parameters: Parameters) -
 
 
 def _rms_normalization(call: LayerCall) -> Value:
-    x, dims = call.x, _dims(call)
+    x, dims = call.x, axes_of(call.config, -1)
     axes = [x.axis(dim) for dim in dims]
     shape = tuple(x.shape[axis] for axis in (sorted(axes) if isinstance(call.config.get("axis"), list) else axes))
     (scale,) = call.weights(("scale", shape))
@@ -85,11 +74,13 @@ def _group_normalization(call: LayerCall) -> Value:
 
 def _unit_normalization(call: LayerCall) -> Value:
     # Keras 2 bounds the sum of squares, Keras 3 its root.
-    return normalization.unit(call.build, call.x, _dims(call), epsilon=1e-12 if call.major >= 3 else 1e-6)
+    return normalization.unit(call.build, call.x, axes_of(call.config, -1), epsilon=1e-12 if call.major >= 3 else 1e-6)
 
 
 def _normalize(call: LayerCall) -> Value:
-    return normalization.unit(call.build, call.x, _dims(call), call.config.integer("order", 2), _epsilon(call))
+    return normalization.unit(
+        call.build, call.x, axes_of(call.config, -1), call.config.integer("order", 2), _epsilon(call)
+    )
 
 
 def _rescaling(call: LayerCall) -> Value:
@@ -127,7 +118,7 @@ def _without_batch(values: Floats, x: Value) -> Floats:
 
 
 def _layer_norm(call: LayerCall) -> Value:
-    x, dims = call.first, _dims(call)
+    x, dims = call.first, axes_of(call.config, -1)
     spread = _spread(x, dims)
 
     def placed(position: int, name: str, absent: float) -> Floats:
@@ -145,7 +136,7 @@ def _rms_norm(call: LayerCall) -> Value:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
     x = call.first
     scale = _without_batch(call.numbers("scale", 1, 1.0), x)
-    return normalization.root_mean_square(call.build, x, _dims(call), scale, _epsilon(call))
+    return normalization.root_mean_square(call.build, x, axes_of(call.config, -1), scale, _epsilon(call))
 
 
 _AFFINE = "BatchNormalization, or Multiply and Add"

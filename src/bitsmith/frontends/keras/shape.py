@@ -12,7 +12,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, numbers
+from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -23,21 +23,6 @@ def _integers(value: Json) -> tuple[int, ...]:
     if not bool(np.all(np.isfinite(found))) or bool(np.any(found != np.trunc(found))):
         raise UnsupportedError(f"the argument {shown(value)}", accepted="integers")
     return tuple(int(number) for number in found)
-
-
-def _axes(config: Fields, *default: int) -> tuple[int, ...]:
-    """The axes along which an operation works."""
-    axes = config.integers("axis") or default
-    if not axes:
-        raise UnsupportedError("an operation without an axis, which would mix samples", accepted="axes within a sample")
-    return axes
-
-
-def _axis(config: Fields, *default: int) -> int:
-    axes = _axes(config, *default)
-    if len(axes) != 1:
-        raise UnsupportedError(f"{len(axes)} axes", accepted="one axis")
-    return axes[0]
 
 
 def _repeats(config: Fields) -> tuple[int, ...]:
@@ -151,7 +136,7 @@ def _slice_op(call: LayerCall) -> Value:
 
 
 def _split(call: LayerCall) -> tuple[Value, ...]:
-    x, dim, places = call.x, _axis(call.config, 0), call.config.get("indices_or_sections")
+    x, dim, places = call.x, axis_of(call.config, 0), call.config.get("indices_or_sections")
     size = x.shape[x.axis(dim)]
     if is_integer(places):
         parts = call.config.positive("indices_or_sections")
@@ -163,14 +148,14 @@ def _split(call: LayerCall) -> tuple[Value, ...]:
 
 
 def _unstack(call: LayerCall) -> tuple[Value, ...]:
-    parts = selection.unbind(call.build, call.x, _axis(call.config, 0), "{}".format)
+    parts = selection.unbind(call.build, call.x, axis_of(call.config, 0), "{}".format)
     if call.config.get("num") is not None and call.config.integer("num") != len(parts):
         raise ModelFileError(f"{len(parts)} elements unstacked into {call.config.integer('num')}", where=call.where)
     return parts
 
 
 def _take(call: LayerCall) -> Value:
-    return selection.take(call.build, call.first, _axis(call.config), call.numbers("indices", 1))
+    return selection.take(call.build, call.first, axis_of(call.config), call.numbers("indices", 1))
 
 
 def _operation(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
@@ -180,7 +165,7 @@ def _operation(make: Callable[..., Value], becomes: str, *reads: Callable[[Field
 
 _GET_ITEM = Translation(_get_item, "Slice, and Reshape for axes that go or come", frozenset({"slice_spec"}))
 _CONCATENATE = Translation(
-    lambda call: selection.concatenate(call.build, call.operands(), _axis(call.config, -1)), "Concatenate"
+    lambda call: selection.concatenate(call.build, call.operands(), axis_of(call.config, -1)), "Concatenate"
 )
 
 SHAPES: dict[str, Translation] = {
@@ -195,8 +180,8 @@ SHAPES: dict[str, Translation] = {
 
 SHAPE_OPS: dict[str, Translation] = {
     "Reshape": Translation(_reshape_op, "Reshape"),
-    "ExpandDims": _operation(shape.unsqueeze, "Reshape", _axes),
-    "Squeeze": _operation(shape.squeeze, "Reshape", _axes),
+    "ExpandDims": _operation(shape.unsqueeze, "Reshape", axes_of),
+    "Squeeze": _operation(shape.squeeze, "Reshape", axes_of),
     "Transpose": _operation(Builder.permuted, "Permute", integers("axes")),
     "Moveaxis": _operation(shape.move, "Permute", integers("source"), integers("destination")),
     "Swapaxes": _operation(shape.swap, "Permute", integer("axis1"), integer("axis2")),
@@ -206,11 +191,11 @@ SHAPE_OPS: dict[str, Translation] = {
     "Split": Translation(_split, "Slice, one per result"),
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
     "Concatenate": _CONCATENATE,
-    "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), _axis(call.config, 0)), "Stack"),
-    "Repeat": _operation(selection.repeat, "Gather", _axis, _repeats),
+    "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), axis_of(call.config, 0)), "Stack"),
+    "Repeat": _operation(selection.repeat, "Gather", axis_of, _repeats),
     "Tile": _operation(selection.tile, "Gather, one per axis", _repeats),
-    "Roll": _operation(selection.roll, "Gather, one per axis", integers("shift"), _axes),
-    "Flip": _operation(selection.flip, "Slice", _axes),
+    "Roll": _operation(selection.roll, "Gather, one per axis", integers("shift"), axes_of),
+    "Flip": _operation(selection.flip, "Slice", axes_of),
     "Take": Translation(_take, "Slice or Gather, and Reshape"),
     "Tril": _operation(selection.lower_triangle, "Multiply", integer("k", 0)),
     "Triu": _operation(selection.upper_triangle, "Multiply", integer("k", 0)),

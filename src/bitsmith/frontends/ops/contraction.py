@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
 from bitsmith.frontends.ops.arithmetic import add_scaled
 from bitsmith.frontends.ops.shape import squeeze
 from bitsmith.layers.dense import Dense
@@ -81,9 +81,6 @@ def contracted(
         for term, x in zip(terms, tensors, strict=True)
         if x.batch is not None
     }
-    if not batches and all(x.constant is not None for x in tensors):
-        found = np.einsum(f"{','.join(terms)}->{result}", *(np.asarray(x.constant) for x in tensors))
-        return constant(as_weights(found * scale if bias is None else found * scale + bias))
     label, outer, inner = next(iter(batches), ("", 1, 1))
     if len(batches) > 1:
         raise MixedSamplesError("multiplies tensors whose batch axes differ")
@@ -135,10 +132,9 @@ def _product(
         if len(named) == 1:
             return build.emit(Reduce(Reduction.SUM, tuple(range(len(named[0][0])))), named[0][1])
         extra = next(letter for letter in string.ascii_letters if all(letter not in term for term, _ in named))
-        (term, x), *others = variables if trained else named
+        (term, x), *others = sorted(named, key=lambda one: one[1].is_trained)
         thin = build.emit(Reshape((1, *x.shape)), x, suffix="row")
-        rest = [(one, constant(kernel)) for one, kernel in trained if kernel is not None] or others
-        y = _product(build, [(extra + term, thin), *rest], extra, scale, None)
+        y = _product(build, [(extra + term, thin), *others], extra, scale, None)
         return build.emit(Reshape(()), y, suffix="scalar")
     if not trained or not variables:
         equation = f"{','.join(term for term, _ in named)}->{result}"
