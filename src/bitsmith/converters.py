@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, cast
 
 import numpy as np
 
@@ -200,7 +200,8 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     if project.onnx_model is None:
         raise ConfigError("no model", where="configuration", accepted="OnnxModel")
     network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses what is no model
-    return _converted(resolve(network, project.hls_config), None, project)
+    model = cast("AnyModel", project.onnx_model)
+    return _converted(resolve(network, project.hls_config), None, project, model)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -216,7 +217,8 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
         raise ConfigError(
             "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
         )
-    return _converted(resolve(network, project.hls_config), None, project)
+    model = cast("AnyModel | None", project.keras_model)
+    return _converted(resolve(network, project.hls_config), None, project, model)
 
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:

@@ -20,8 +20,11 @@ from typer.testing import CliRunner
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
-from bitsmith.fidelity.measure import deviation
+from bitsmith.fidelity.measure import deviation, span
 from bitsmith.layers.layer import Floats
+from bitsmith.report import Report
+from bitsmith.report.html import page
+from bitsmith.report.terminal import percent
 
 MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"
 DIGITS = MODELS / "digits.keras"
@@ -218,6 +221,14 @@ def test_deviation() -> None:
     assert deviation(wanted, wanted, 2.0).snr_db is None
 
 
+def test_huge_and_tiny_numbers_are_figures() -> None:
+    huge, tiny = np.array([-1e308, 1e308]), np.array([0.0, 5e-324])
+    for wanted in (huge, tiny):
+        for found in (huge, tiny, -wanted):
+            figures = deviation(wanted, found, span(wanted).size)
+            assert np.isfinite([figures.error, figures.worst, figures.snr_db or 0.0]).all()
+
+
 def test_command_line(tmp_path: Path) -> None:
     config = tmp_path / "c.json"
     config.write_text(json.dumps(WRAPPING))
@@ -227,3 +238,12 @@ def test_command_line(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*given, "--strict"]).exit_code == 1
     told = CliRunner().invoke(app, ["explain", str(DIGITS), "--json"])
     assert json.loads(told.stdout)["fidelity"]["samples"] == 64
+
+
+def test_reports_show_it() -> None:
+    model = convert(DIGITS)
+    report = Report((model.fidelity.section,), model.design())
+    assert Report.from_json(report.to_json()).rows("Fidelity")[1]["Layer"] == "fc1"
+    shown = page(report)
+    assert "Fidelity to the float model" in shown and f"own {percent(model.fidelity.rows[1].own)}" in shown
+    assert "Own error" in str(report) and model.fidelity.summary in str(model)

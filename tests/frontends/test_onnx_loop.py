@@ -105,7 +105,8 @@ def test_other_loops_are_refused() -> None:
         read_onnx(short)
 
 
-def test_a_loop_within_a_loop_is_opened_too() -> None:
+def _nested(steps: int, inner_steps: int) -> onnx.ModelProto:
+    """y = x, ``steps`` times tanh(y + inner_steps * x)."""
     inner_ports, ports = (
         [
             helper.make_tensor_value_info(f"{prefix}number", TensorProto.INT64, []),
@@ -123,6 +124,16 @@ def test_a_loop_within_a_loop_is_opened_too() -> None:
     outer_results = [ports[1], helper.make_tensor_value_info("next", TensorProto.FLOAT, None)]
     outer = helper.make_graph([within, node("Tanh", "sum", "next")], "outer", ports, outer_results)
     loop = helper.make_node("Loop", ["two", "", "x"], ["y"], name="loop", body=outer)
-    model = graph([loop], {"x": ("N", 5)}, "y", {"two": np.array(2), "three": np.array(3)})
-    network = assert_agrees(model, exact=False)
+    return graph([loop], {"x": ("N", 5)}, "y", {"two": np.array(steps), "three": np.array(inner_steps)})
+
+
+def test_a_loop_within_a_loop_is_opened_too() -> None:
+    network = assert_agrees(_nested(2, 3), exact=False)
     assert sum(found.source == "Add" for found in network.nodes) == 6
+
+
+def test_loops_that_become_too_many_nodes_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitsmith.frontends.onnx.read.MAX_NODES", 50)
+    assert len(read_onnx(_nested(4, 10)).nodes) > 40
+    with pytest.raises(UnsupportedError, match=r"within_step4 \(Loop\): loops within loops of too many steps"):
+        read_onnx(_nested(20, 20))

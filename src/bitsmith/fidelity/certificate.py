@@ -261,7 +261,7 @@ def _compared(
 
 def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:
     """True if ``x`` and the framework's ``y`` differ by more than rounding."""
-    size = span(y).size
+    size = span(y).largest
     if not jumps:
         return deviation(y, x, size).error > limit
     with np.errstate(all="ignore"):

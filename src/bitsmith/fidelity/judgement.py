@@ -23,7 +23,8 @@ AUTO_ERROR = 0.01
 """Mean error of an output that formats of ``auto`` never cause."""
 
 AUTO_OWN_ERROR, AUTO_OWN_WORST = 2e-4, 4e-3
-"""A layer's own mean and greatest error that formats of ``auto`` never cause: with 16 bits they stay below 1e-4."""
+"""A layer's own mean and greatest error, as shares of its range or greatest magnitude, that formats of ``auto`` never cause: with
+16 bits they stay below 1e-4."""
 
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
@@ -36,6 +37,10 @@ _SUMS = ("accum", "result")
 
 _STEPS = 128
 """Steps that a proposed format has within the range of a result."""
+
+
+_MOST_BITS = 128
+"""Bits on either side of the point beyond which no format is proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     if bad:
         starts = _starts(network, measured, rows, [str(row.layer) for row in bad])
         return Verdict(_said(bad), tuple(map(causes.of, starts)))
-    wrong = [row for row in rows.values() if _mistranslated(row, nodes[str(row.layer)])]
+    wrong = [row for name, row in rows.items() if _mistranslated(row, measured.spans[name], nodes[name])]
     if calibrated:
         wrong += [row for row in rows.values() if row not in wrong and _wraps(row)]
     if not wrong:
@@ -83,9 +88,10 @@ def _is_bad(row: LayerFidelity, network: Network, name: str) -> bool:
     return error > AUTO_ERROR
 
 
-def _mistranslated(row: LayerFidelity, node: NetworkNode) -> bool:
+def _mistranslated(row: LayerFidelity, of: Span, node: NetworkNode) -> bool:
     """True if no format of the user's excuses the layer's own error."""
-    wrong = (row.own or 0.0) > AUTO_OWN_ERROR or (row.own_worst or 0.0) > AUTO_OWN_WORST
+    share = of.size / of.largest
+    wrong = share * (row.own or 0.0) > AUTO_OWN_ERROR or share * (row.own_worst or 0.0) > AUTO_OWN_WORST
     return wrong and not node.settings.precision
 
 
@@ -228,6 +234,6 @@ def _finer(fmt: FixedFormat) -> FixedFormat:
 def _enough(fmt: FixedFormat, reached: Span) -> FixedFormat:
     """``fmt`` with as many more bits as hold what is ``reached``, in not too few steps."""
     signed = fmt.signed or reached.lo < 0
-    integer = math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed)
-    frac = max(fmt.frac, math.ceil(math.log2(_STEPS / reached.size)))
+    integer = min(math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed), _MOST_BITS)
+    frac = max(fmt.frac, min(math.ceil(math.log2(_STEPS) - math.log2(reached.size)), _MOST_BITS))
     return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)

@@ -75,14 +75,15 @@ class _Operand:
 
 def _multi_head_attention(call: LayerCall) -> tuple[Value, ...]:
     config = call.config
-    heads, size = config.integer("num_heads"), config.integer("key_dim")
-    return _attention_of_heads(call, heads, heads, size, config.integer("value_dim", 0) or size)
+    heads, size = config.positive("num_heads"), config.positive("key_dim")
+    value_size = config.positive("value_dim") if config.get("value_dim") else size
+    return _attention_of_heads(call, heads, heads, size, value_size)
 
 
 def _group_query_attention(call: LayerCall) -> tuple[Value, ...]:
     """J. Ainslie et al., "GQA: Training Generalized Multi-Query Transformer Models", EMNLP 2023."""
-    heads, size = call.config.integer("num_query_heads"), call.config.integer("head_dim")
-    return _attention_of_heads(call, heads, call.config.integer("num_key_value_heads"), size, size)
+    heads, size = call.config.positive("num_query_heads"), call.config.positive("head_dim")
+    return _attention_of_heads(call, heads, call.config.positive("num_key_value_heads"), size, size)
 
 
 def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, value_size: int) -> tuple[Value, ...]:
@@ -90,12 +91,6 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     build, operands = replace(call.build, source=""), {name: _Operand.of(call, x) for name, x in _called(call).items()}
     if len({operand.separate for operand in operands.values()}) != 1:
         raise ModelFileError(f"attention of shapes {[x.shape for x in call.values]}", where=call.where)
-    if min(heads, shared, size, value_size) < 1:
-        raise ModelFileError(
-            f"{heads} and {shared} heads of {size} and {value_size} channels",
-            where=call.where,
-            accepted="positive numbers",
-        )
     mask = _mask(call, operands["query"])
     gathered = {name: operand.gathered(build.within(name)) for name, operand in operands.items()}
     gathered |= {"gate": gathered["query"]} if call.config.flag("use_gate", False) else {}

@@ -54,12 +54,6 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
         return _network(read_graph(found), found)
 
 
-def layer_table() -> tuple[tuple[str, str], ...]:
-    """Keras's class names and what they become, for documentation: layers first, then functional operations."""
-    layers = [(name, translation.becomes) for name, translation in LAYERS.items()]
-    return (*layers, *((f"keras.ops {name}", translation.becomes) for name, translation in OPS.items()))
-
-
 def _network(graph: Graph, source: Source) -> Network:
     names, draft, refusals = UniqueNames(), Draft(), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}

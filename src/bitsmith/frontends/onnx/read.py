@@ -23,7 +23,6 @@ from bitsmith.frontends.builder.names import UniqueNames
 from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
 from bitsmith.frontends.onnx.call import Call, Results, Translation
-from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.tensors import Array
@@ -32,7 +31,7 @@ from bitsmith.frontends.ops.selection import stack
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Reshape
 
-__all__ = ["OnnxModel", "is_onnx", "operator_table", "read_onnx"]
+__all__ = ["OnnxModel", "is_onnx", "read_onnx"]
 
 
 def read_onnx(source: OnnxModel) -> Network:
@@ -58,12 +57,6 @@ def read_onnx(source: OnnxModel) -> Network:
             break
     fewest = min(failed, key=lambda reading: len(reading.refusals.found))
     raise fewest.refusals.error(graph.where, ", ".join(sorted(OPERATORS)))
-
-
-def operator_table() -> tuple[tuple[str, str], ...]:
-    """ONNX's operators and what they become, for documentation."""
-    named = {**OPERATORS, **{f"{CLASSICAL_DOMAIN}.{name}": entry for name, entry in CLASSICAL.items()}}
-    return tuple((name, entry.becomes) for name, entry in sorted(named.items()))
 
 
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
@@ -179,8 +172,8 @@ class _Reading:
         count, carried = steps.array(), len(values) - 2
         if count.dtype.kind != "i" or count.size != 1 or not 0 <= carried <= len(node.outputs) < len(body.outputs):
             return None
-        self.copies += max(int(count.ravel()[0]), 0) * max(len(body.nodes), 1)
-        return int(count.ravel()[0]) if count.ravel()[0] > 0 and self.copies <= MAX_NODES else None
+        found = int(count.ravel()[0])
+        return found if 0 < found * max(len(body.nodes), 1) <= MAX_NODES else None
 
     def _repeat(self, node: Node, name: str, values: Sequence[Operand | None], steps: int) -> None:
         """Translate a loop as so many copies of its body; its results are what it carries, then all rows of the others."""
@@ -208,6 +201,9 @@ class _Reading:
 
     def _results(self, body: Body, given: Sequence[Operand | None], suffix: str = "") -> tuple[Operand | None, ...]:
         """The results of a graph for ``given`` inputs; one within a node reads the values around it."""
+        self.copies += len(body.nodes)
+        if self.copies > 2 * MAX_NODES:
+            raise UnsupportedError("loops within loops of too many steps", accepted=f"at most {MAX_NODES} nodes in all")
         around = self.values
         self.values = around.new_child({**body.constants, **dict(zip(body.inputs, given, strict=True))})
         read = {name for node in body.nodes for name in node.reads}.union(body.outputs) - {""}

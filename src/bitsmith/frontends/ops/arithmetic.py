@@ -22,7 +22,6 @@ from bitsmith.layers.power import Divide, Power
 from bitsmith.layers.shape import Identity
 
 Unary: TypeAlias = Callable[[Builder, Value], Value]
-Binary: TypeAlias = Callable[[Builder, Value, Value], Value]
 Several: TypeAlias = Callable[..., Value]
 """A function of a builder and any number of values."""
 

@@ -24,7 +24,7 @@ from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
 from bitsmith.frontends.torch.graph import Graph, InputSpec, Module, Node, read_graph, references
 from bitsmith.frontends.torch.live import Example, InputShapes, exported, is_exported, is_module, saved
-from bitsmith.frontends.torch.ops import OPERATORS, changed_in_place, is_check, translation_of, unknown
+from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.network import Network
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Permute, Reshape, Slice, Stack
@@ -72,11 +72,6 @@ def is_torch(model: object) -> TypeGuard[TorchModel]:
     if isinstance(model, str | os.PathLike):
         return Path(model).suffix in (".pt2", *_PICKLES)
     return is_exported(model) or is_module(model)
-
-
-def operator_table() -> tuple[tuple[str, str], ...]:
-    """PyTorch's operators and what they become, for documentation."""
-    return tuple((name, translation.becomes) for name, translation in OPERATORS.items())
 
 
 def _opened(
