@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
-from bitsmith.fidelity.measure import deviation
+from bitsmith.fidelity.measure import deviation, span
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
@@ -219,6 +219,14 @@ def test_deviation() -> None:
     found = deviation(wanted, np.array([0.0, 1.0, 2.5, 3.0, 4.0]), 2.0)
     assert (found.error, found.worst) == (pytest.approx(np.sqrt(0.0625 / 3)), 0.25)
     assert deviation(wanted, wanted, 2.0).snr_db is None
+
+
+def test_huge_and_tiny_numbers_are_figures() -> None:
+    huge, tiny = np.array([-1e308, 1e308]), np.array([0.0, 5e-324])
+    for wanted in (huge, tiny):
+        for found in (huge, tiny, -wanted):
+            figures = deviation(wanted, found, span(wanted).size)
+            assert np.isfinite([figures.error, figures.worst, figures.snr_db or 0.0]).all()
 
 
 def test_command_line(tmp_path: Path) -> None:

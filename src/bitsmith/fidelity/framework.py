@@ -127,19 +127,24 @@ def _of_module(module: torch.nn.Module, given: list[Numbers]) -> FrameworkRun:
 def _exported_outputs(program: torch.export.ExportedProgram, given: list[Numbers]) -> tuple[Floats, ...]:
     import torch
 
+    inputs = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    if any(not isinstance(size, int) for tensor in inputs for size in tensor.shape[1:]):
+        raise NotComparedError("its samples are not along the first axis")
     module = program.module()
+    examples: Sequence[torch.Tensor] = () if program.example_inputs is None else program.example_inputs[0]
+    types = [example.dtype for example in examples] or [torch.from_numpy(x).dtype for x in given]
 
     def run(batch: list[Numbers]) -> object:
+        tensors = [torch.from_numpy(np.array(x)).to(dtype) for x, dtype in zip(batch, types, strict=True)]
         with torch.no_grad():
-            return module(*(torch.from_numpy(np.array(x)) for x in batch))
+            return module(*tensors)
 
     try:
         return _flat(run(given))
     except Exception:  # it may take as many samples as its example had, only
-        example = program.example_inputs
-        if example is None or not example[0]:
+        if not examples:
             raise
-        return _in_parts(run, given, len(example[0][0]))
+        return _in_parts(run, given, len(examples[0]))
 
 
 class _Described(Protocol):

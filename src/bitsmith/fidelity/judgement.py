@@ -39,6 +39,10 @@ _STEPS = 128
 """Steps that a proposed format has within the range of a result."""
 
 
+_MOST_BITS = 128
+"""Bits on either side of the point beyond which no format is proposed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A layer at which results go wrong: what is wrong with it, and the remedy."""
@@ -230,6 +234,6 @@ def _finer(fmt: FixedFormat) -> FixedFormat:
 def _enough(fmt: FixedFormat, reached: Span) -> FixedFormat:
     """``fmt`` with as many more bits as hold what is ``reached``, in not too few steps."""
     signed = fmt.signed or reached.lo < 0
-    integer = math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed)
-    frac = max(fmt.frac, math.ceil(math.log2(_STEPS / reached.size)))
+    integer = min(math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed), _MOST_BITS)
+    frac = max(fmt.frac, min(math.ceil(math.log2(_STEPS) - math.log2(reached.size)), _MOST_BITS))
     return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)

@@ -8,6 +8,7 @@ meaning for the operands that it has in the circuit, and so leaves out what it i
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,9 @@ from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity
+
+_MOST = 1e9
+"""No share of a range is told as more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Span:
     @property
     def size(self) -> float:
         """The range; of a constant its magnitude."""
-        return self.hi - self.lo or abs(self.hi) or 1.0
+        return min(self.hi - self.lo or abs(self.hi) or 1.0, sys.float_info.max)
 
     @property
     def largest(self) -> float:
@@ -134,18 +138,18 @@ def span(values: Floats) -> Span:
 def deviation(wanted: Floats, found: Floats, size: float) -> Deviation:
     """How far ``found`` is from ``wanted``, where both are finite, beside a range of ``size``."""
     with np.errstate(all="ignore"):
-        difference = found - wanted
-    usable = np.isfinite(difference)
-    if not usable.all():
-        difference, wanted = difference[usable], wanted[usable]
-    if not difference.size:
-        return Deviation(0.0, 0.0, None)
-    noise = float(np.mean(np.square(difference / size)))
+        difference = (found - wanted) / size
+        usable = np.isfinite(difference)
+        if not usable.all():
+            difference, wanted = difference[usable], wanted[usable]
+        if not np.any(difference):
+            return Deviation(0.0, 0.0, None)
+        noise = float(np.mean(np.square(np.clip(difference, -_MOST, _MOST))))
+        signal = float(np.mean(np.square((wanted - wanted.mean()) / size)))
     if noise == 0.0:
         return Deviation(0.0, 0.0, None)
-    signal = float(np.mean(np.square((wanted - wanted.mean()) / size)))
-    ratio = 10 * math.log10(signal / noise) if signal > 0 else 0.0
-    return Deviation(math.sqrt(noise), float(np.abs(difference).max()) / size, ratio)
+    ratio = 10 * (math.log10(signal) - math.log10(noise)) if 0.0 < signal < math.inf else 0.0
+    return Deviation(math.sqrt(noise), min(float(np.abs(difference).max()), _MOST), ratio)
 
 
 def _row(node: NetworkNode, wanted: Floats, own: Floats, found: Floats, of: Span) -> LayerFidelity:

@@ -13,15 +13,15 @@ from bitsmith.layers.network import Network
 from bitsmith.passes.calibration import generated
 
 SAMPLES = 64
-_LEAST_SAMPLES = 4
-_ELEMENTS = 1 << 20
-"""Elements of the largest tensor, above which fewer samples are compared: its positions are samples enough."""
+_LEAST_SAMPLES = 2
+_ELEMENTS, _ALL_ELEMENTS = 1 << 20, 1 << 24
+"""Elements of the largest tensor, and of all, above which fewer samples are compared: positions are samples enough."""
 
 
 def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floats]:
     """A few of the calibration data, evenly spaced, or generated inputs; all in single precision, as frameworks take them."""
-    largest = max(math.prod(shape) for shape in network.shapes().values())
-    count = min(max(_ELEMENTS // max(largest, 1), _LEAST_SAMPLES), SAMPLES)
+    sizes = [max(math.prod(shape), 1) for shape in network.shapes().values()]
+    count = min(max(min(_ELEMENTS // max(sizes), _ALL_ELEMENTS // sum(sizes)), _LEAST_SAMPLES), SAMPLES)
     if calibration is None:
         batches = [
             _fitting(network, name, x) for name, x in zip(network.inputs, generated(network, count), strict=True)

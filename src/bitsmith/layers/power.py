@@ -29,7 +29,7 @@ MAX_EXPONENT = 64
 TABLE_BITS = 24
 """Most bits of relative accuracy that a table of automatic size gives, if not each operand has an entry of its own."""
 
-_GUARD_BITS = 2
+_GUARD_BITS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)

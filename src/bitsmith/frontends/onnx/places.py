@@ -49,6 +49,8 @@ def _columns(call: Call, *values: Value) -> tuple[int, list[Array]]:
     if batch.axis != 0:
         raise MixedSamplesError("reads or writes at places along the batch axis")
     one = call.build.per_sample(call.value(known if apart else _without_samples(call, known)), Batch(0))
+    if one.constant is not None and one.batch is None and one.shape[:1] == (1,):
+        return 1, list(np.moveaxis(one.constant[0], -1, 0))
     if one.constant is None or one.batch != Batch(0):
         raise MixedSamplesError("has a constant that differs between samples")
     return 1, list(np.moveaxis(one.constant, -1, 0))
