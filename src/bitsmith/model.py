@@ -109,6 +109,12 @@ class Model:
         """
         return certify(self.network, self.network, self.program, None)
 
+    @property
+    def _certificate(self) -> Certificate | None:
+        """The fidelity, if it has been measured."""
+        found: Certificate | None = self.__dict__.get("fidelity")
+        return found
+
     def __getstate__(self) -> dict[str, object]:
         """What copies and pickles hold: they compile again what runs the program."""
         return {name: value for name, value in self.__dict__.items() if name not in _CACHED}
@@ -294,7 +300,8 @@ class Model:
         batches = None if inputs is None else self._inputs(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
-        return replace(plan(self._job(batches), Asked(**asked)), known=(self.fidelity.section,))
+        known = () if self._certificate is None else (self._certificate.section,)
+        return replace(plan(self._job(batches), Asked(**asked)), known=known)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.
@@ -302,7 +309,7 @@ class Model:
         Raises:
             ProjectError: they cannot be written.
         """
-        known: Certificate | None = self.__dict__.get("fidelity")
+        known = self._certificate
         saved = serialization.SavedModel(
             self.network,
             self.program,
@@ -357,7 +364,7 @@ class Model:
     def __str__(self) -> str:
         target = self.target
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
-        return f"{shown}\n{self.fidelity.summary}"
+        return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
 
     def _inputs(self, x: Arrays) -> list[Batch]:
         """One checked batch per input."""

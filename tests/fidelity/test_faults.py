@@ -108,7 +108,7 @@ FAULTS = {
         _batchnorm, (6,), BatchNormalization, lambda x: replace(x, offset=as_weights(0 * x.offset))
     ),
     "batch normalization: epsilon": Fault(
-        _batchnorm, (6,), BatchNormalization, lambda x: replace(x, scale=as_weights(x.scale * (1 - 2e-3)))
+        _batchnorm, (6,), BatchNormalization, lambda x: replace(x, scale=as_weights(x.scale * (1 - 5e-3)))
     ),
     "layer normalization: epsilon": Fault(
         lambda: nn.LayerNorm(6), (6,), LayerNormalization, lambda x: replace(x, epsilon=1e-2)
