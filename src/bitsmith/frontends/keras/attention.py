@@ -102,8 +102,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
         for name, x in gathered.items()
     }
     key, value = (repeated_heads(build, found[name], heads, -2, f"{name}s") for name in ("key", "value"))
-    attended = attention(build, found["query"], key, value, mask, heads_last=True, suffix="context")
-    result = attended.result
+    result, scores, _ = attention(build, found["query"], key, value, mask, heads_last=True, suffix="context")
     if "gate" in found:
         gate = build.emit(Activation("sigmoid"), found["gate"], suffix="gate_sigmoid")
         result = multiply(build.within("gated"), result, gate)
@@ -111,8 +110,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     if not _flag(call, "return_attention_scores"):
         return (result,)
     shown = (operands[name].x.dims[axis] for name in ("query", "value") for axis in operands[name].attended)
-    dims = (*attended.weights.dims[:-2], *shown)
-    return result, build.viewed(attended.weights, dims, attended.weights.batch, "probabilities")
+    return result, build.viewed(scores, (*scores.dims[:-2], *shown), scores.batch, "probabilities")
 
 
 def _called(call: LayerCall) -> dict[str, Value]:
@@ -184,8 +182,7 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
         return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
-    found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
-    return _asked(call, found.result, found.weights)
+    return _asked(call, *attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)[:2])
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
