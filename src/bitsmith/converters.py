@@ -13,6 +13,7 @@ from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
 from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
+from bitsmith.emulate.batches import Arrays, as_batches
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
@@ -26,7 +27,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
-from bitsmith.model import Arrays, Model, as_batches
+from bitsmith.model import Model
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""

@@ -10,6 +10,7 @@ from bitsmith.build.design import circuit
 from bitsmith.config import ConfigLike, IOType
 from bitsmith.converters import configured, convert
 from bitsmith.devices import Part, resolve_part
+from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError
 from bitsmith.estimate.fit import Fit, fits, proposal
 from bitsmith.estimate.size import Size, estimate_layout
@@ -21,7 +22,7 @@ from bitsmith.ir.program import Program
 from bitsmith.layers.input import DEFAULT_INPUT
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network
-from bitsmith.model import Arrays, Model
+from bitsmith.model import Model
 from bitsmith.passes import drop_dead
 from bitsmith.passes.calibration import calibrate
 from bitsmith.report.summary import LayerRow, rows

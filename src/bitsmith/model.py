@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tokenize
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,11 @@ from bitsmith import serialization
 from bitsmith.build.backends import plan
 from bitsmith.build.csim import CompiledProgram, compile_job
 from bitsmith.build.execute import execute
-from bitsmith.build.job import Asked, Batch, BuildOptions, Job, Target, plain_target, read_target
+from bitsmith.build.job import Asked, BuildOptions, Job, Target, plain_target, read_target
 from bitsmith.build.plan import Plan
 from bitsmith.config import IOType
 from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
 from bitsmith.errors import FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Loss, Losses, Watch
@@ -44,9 +44,6 @@ from bitsmith.report import Report
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, input_format, rows
 from bitsmith.report.terminal import render
-
-Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
-"""One array, or one per input; each of shape (samples, *input shape)."""
 
 _PRODUCTS = {
     Strategy.LATENCY: MultiplierStyle.CHEAPEST,
@@ -160,7 +157,7 @@ class Model:
             FidelityWarning: once, when values inside wrap, or many saturate; of every 32 samples one is looked at.
                 :meth:`losses` counts them all.
         """
-        batches = self._inputs(x)
+        batches = checked_batches(self.program.input_ops(), x)
         outputs, outside = self.emulator.run_counted(batches)
         self._warn_outside(outside)
         self._warn_lost(batches)
@@ -172,7 +169,7 @@ class Model:
         Raises:
             InputDataError: as :meth:`predict`.
         """
-        return self._lost(self._inputs(x))
+        return self._lost(checked_batches(self.program.input_ops(), x))
 
     def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
@@ -187,7 +184,9 @@ class Model:
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
         """
-        quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(self._inputs(x))]
+        quantized = [
+            self.emulator.quantize(k, batch) for k, batch in enumerate(checked_batches(self.program.input_ops(), x))
+        ]
         outputs = self._compiled.run([raw for raw, _ in quantized])
         self._warn_outside([outside for _, outside in quantized])
         return outputs[0] if len(outputs) == 1 else outputs
@@ -243,7 +242,7 @@ class Model:
         within ``dense``, ``attention_scores`` before ``attention``. A layer that a batch normalization was folded into has
         no result of its own and is left out.
         """
-        outputs, layers, outside = self.emulator.trace(self._inputs(x))
+        outputs, layers, outside = self.emulator.trace(checked_batches(self.program.input_ops(), x))
         self._warn_outside(outside)
         return (outputs[0] if len(outputs) == 1 else outputs), layers
 
@@ -297,7 +296,7 @@ class Model:
         """
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
-        batches = None if inputs is None else self._inputs(inputs)
+        batches = None if inputs is None else checked_batches(self.program.input_ops(), inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
@@ -365,25 +364,6 @@ class Model:
         target = self.target
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
         return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
-
-    def _inputs(self, x: Arrays) -> list[Batch]:
-        """One checked batch per input."""
-        ops = self.program.input_ops()
-        given = as_batches(x, [op.shape for op in ops])
-        if len(given) != len(ops):
-            raise InputDataError(f"{len(given)} input arrays", accepted=f"a list of {len(ops)} arrays")
-        batches = []
-        for op, batch in zip(ops, given, strict=True):
-            if batch.dtype.kind not in "fiub" or batch.shape[1:] != op.shape or batch.ndim != len(op.shape) + 1:
-                raise InputDataError(
-                    f"an array of {batch.dtype} and shape {batch.shape}",
-                    where=f"input {op.name!r}",
-                    accepted=f"real numbers of shape (samples, {', '.join(map(str, op.shape))})",
-                )
-            batches.append(batch)
-        if len({len(batch) for batch in batches}) > 1:
-            raise InputDataError(f"batches of different lengths {[len(batch) for batch in batches]}")
-        return batches
 
     @cached_property
     def _watched(self) -> tuple[Watch, Emulator]:
@@ -462,35 +442,3 @@ def _raw_weights(values: Floats, node: Node, where: str) -> Ints:
             remedy="give the layer's weight or bias a wider precision",
         )
     return to_raw(values, FixedFormat(span.lo < 0, width_of(span.lo, span.hi), span.frac))
-
-
-def as_batches(x: Arrays, shapes: Sequence[tuple[int, ...]]) -> list[Batch]:
-    """``x`` as one array per input: a list or tuple is several inputs, unless it is one input's samples as nested lists."""
-    if isinstance(x, (list, tuple)):
-        several = len(shapes) > 1 or (len(x) == 1 and _as_batch(x[0]).ndim == len(shapes[0]) + 1)
-        if several or any(isinstance(part, np.ndarray) and part.ndim == len(shapes[0]) + 1 for part in x):
-            return [_as_batch(part) for part in x]
-    return [_as_batch(x)]
-
-
-def _as_batch(x: Arrays) -> Batch:
-    try:
-        return np.asarray(x)
-    except ValueError as error:
-        raise InputDataError(f"samples of different shapes ({error})") from error
-
-
-def read_array(path: Path) -> Batch:
-    """The numbers of an ``.npy`` file.
-
-    Raises:
-        InputDataError: no such file, or another kind of file.
-    """
-    try:
-        with path.open("rb") as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-    # A header may declare any size, and numpy's reader of headers has errors of its own.
-    except (OSError, ValueError, EOFError, MemoryError, tokenize.TokenError) as error:
-        raise InputDataError(
-            f"not an array file ({error})", where=str(path), accepted=".npy without pickles"
-        ) from error

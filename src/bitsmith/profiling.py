@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from bitsmith.emulate.batches import Arrays, as_batches
 from bitsmith.errors import ConfigError, InputDataError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.read import AnyModel, read_model
@@ -19,7 +20,7 @@ from bitsmith.frontends.torch.live import InputShapes, is_module
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
-from bitsmith.model import Arrays, Model, as_batches
+from bitsmith.model import Model
 from bitsmith.report.figures.plots import Plot, Row, distributions, norms, relative_differences
 from bitsmith.report.summary import held_constant, rows
 

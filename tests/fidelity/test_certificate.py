@@ -180,20 +180,29 @@ def test_a_misread_layer_of_a_live_module_is_named(monkeypatch: pytest.MonkeyPat
         convert(module, input_shape=(4,))
 
 
-def test_onnx_is_compared_with_onnxruntime(tmp_path: Path) -> None:
+def onnx_model(node: onnx.NodeProto, inside: list[int], outside: list[int]) -> onnx.ModelProto:
+    """A model of one node from ``x`` to ``y``."""
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [helper.make_node("Softplus", ["x"], ["y"])],
-        "net",
-        [info("x", TensorProto.FLOAT, [1, 4])],
-        [info("y", TensorProto.FLOAT, [1, 4])],
+        [node], "net", [info("x", TensorProto.FLOAT, inside)], [info("y", TensorProto.FLOAT, outside)]
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     proto.ir_version = 8
+    return proto
+
+
+def test_onnx_is_compared_with_onnxruntime(tmp_path: Path) -> None:
+    proto = onnx_model(helper.make_node("Softplus", ["x"], ["y"]), [1, 4], [1, 4])
     onnx.save(proto, tmp_path / "net.onnx")
     for model in (proto, tmp_path / "net.onnx"):
         agreement = convert(model).fidelity.agreement
         assert agreement.framework == "onnxruntime" and (agreement.error or 1.0) < 1e-6
+
+
+def test_samples_of_results_along_another_axis_are_not_compared() -> None:
+    proto = onnx_model(helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0]), [3, 3], [3, 3])
+    agreement = convert(proto).fidelity.agreement
+    assert agreement.framework == "" and agreement.error is None
 
 
 @pytest.mark.slow

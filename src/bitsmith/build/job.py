@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias, TypedDict
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypedDict
 
 from bitsmith.config import Backend, IOType, read_project
 from bitsmith.emulate import Emulator
+from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.ir.program import Program
 from bitsmith.mapping.directives import Directives
 from bitsmith.report.summary import Design
-
-Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
-"""Real inputs, samples first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _array(path: Path | None) -> NDArray[np.generic] | None:
     """The numbers of an .npy file."""
     if path is None:
         return None
-    from bitsmith.model import read_array
+    from bitsmith.emulate.batches import read_array
 
     return read_array(path)
 

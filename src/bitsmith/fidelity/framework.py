@@ -106,10 +106,14 @@ def _flat(result: object) -> tuple[Floats, ...]:
 def _in_parts(run: _Run, given: list[Numbers], size: int) -> tuple[Floats, ...]:
     """Outputs of a model that takes ``size`` samples at once; samples that fill no part are repeated ones."""
     total = len(given[0])
-    parts: list[tuple[Floats, ...]] = []
-    for start in range(0, total, size):
-        picked = np.arange(start, start + size) % total
-        parts.append(_flat(run([x[picked] for x in given])))
+
+    def part(start: int) -> tuple[Floats, ...]:
+        return _flat(run([x[np.arange(start, start + size) % total] for x in given]))
+
+    parts = [part(start) for start in range(0, total, size)]
+    for first, next_first in zip(parts[0], part(1), strict=True):
+        if first.shape[:1] != (size,) or not np.allclose(first[1:], next_first[:-1], 1e-3, 1e-6, equal_nan=True):
+            raise NotComparedError("the samples of its results are not along the first axis")
     return tuple(np.concatenate(each)[:total] for each in zip(*parts, strict=True))
 
 
