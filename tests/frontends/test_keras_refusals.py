@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "softmax within a recurrence": (_one("LSTM", 2, 3, units=2, activation="softmax"), "the activation softmax"),
     "custom cell": (
         _one("RNN", 2, 3, cell={"class_name": "C", "registered_name": "me>C", "config": {}}),
-        "the custom cell 'C'",
+        "RNN of the custom 'C'",
     ),
     "bidirectional of a wrapper": (
         _one("Bidirectional", 2, 3, layer={"class_name": "ConvLSTM1D", "config": {}}),

@@ -17,16 +17,7 @@ from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, sh
 MAX_ARCHIVE_BYTES = 2 << 30
 MAX_ARCHIVE_MEMBERS = 10_000
 
-_ZIP_ERRORS = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
+_ZIP_ERRORS = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 """What reading a damaged archive raises."""
 
 

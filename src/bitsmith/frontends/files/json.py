@@ -8,6 +8,7 @@ import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias, TypeGuard
 
 import numpy as np
@@ -47,17 +48,11 @@ def parse_json(text: str | bytes, where: str) -> dict[str, Json]:
 def _check_depth(value: Json, where: str) -> None:
     level: list[Json] = [value]
     for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent)]
         if not level:
             return
+        lists = (list(one.values()) if isinstance(one, dict) else one for one in level)
+        level = [child for items in lists if isinstance(items, list) for child in items]
     raise ModelFileError("the JSON is nested too deeply", where=where, accepted=f"at most {MAX_DEPTH} levels")
-
-
-def _children(value: Json) -> Iterator[Json]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
 
 
 def shown(value: object) -> str:
@@ -236,23 +231,19 @@ def constant(value: Json) -> Floats | None:
     while isinstance(value, dict):
         inner = value.get("config")
         value = inner.get("value") if isinstance(inner, dict) else value.get("value")
-    flat: list[float] = []
-    if value is None or not _collect(value, flat):
+    flat = list(islice(_leaves(value), MAX_CONSTANTS + 1))
+    if len(flat) > MAX_CONSTANTS or not all(isinstance(item, int | float) for item in flat):
         return None
     try:
         array = np.array(value, dtype=np.float64)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):
         return None
-    return array
+    return array if bool(np.all(array < math.inf)) else None
 
 
-def _collect(value: Json, flat: list[float]) -> bool:
-    if isinstance(value, list):
-        return all(_collect(item, flat) for item in value)
-    if not isinstance(value, int | float) or len(flat) >= MAX_CONSTANTS:
-        return False
-    try:
-        flat.append(float(value))
-    except OverflowError:
-        return False
-    return flat[-1] < math.inf
+def _leaves(value: Json) -> Iterator[Json]:
+    if not isinstance(value, list):
+        yield value
+    else:
+        for item in value:
+            yield from _leaves(item)

@@ -74,9 +74,8 @@ class _Operand:
 
 
 def _multi_head_attention(call: LayerCall) -> tuple[Value, ...]:
-    config = call.config
-    heads, size = config.positive("num_heads"), config.positive("key_dim")
-    value_size = config.positive("value_dim") if config.get("value_dim") else size
+    heads, size = call.config.positive("num_heads"), call.config.positive("key_dim")
+    value_size = call.config.positive("value_dim") if call.config.get("value_dim") else size
     return _attention_of_heads(call, heads, heads, size, value_size)
 
 
@@ -90,7 +89,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     """Attention of so many heads of queries, which share those of keys and values; channels of a key and a value."""
     build, operands = replace(call.build, source=""), {name: _Operand.of(call, x) for name, x in _called(call).items()}
     if len({operand.separate for operand in operands.values()}) != 1:
-        raise ModelFileError(f"attention of shapes {[x.shape for x in call.values]}", where=call.where)
+        raise ModelFileError(f"attention of shapes {[x.shape for x in call.given.tensors]}", where=call.config.where)
     mask = _mask(call, operands["query"])
     gathered = {name: operand.gathered(build.within(name)) for name, operand in operands.items()}
     gathered |= {"gate": gathered["query"]} if call.config.flag("use_gate", False) else {}
@@ -118,7 +117,8 @@ def _called(call: LayerCall) -> dict[str, Value]:
     given = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
     tensors = {name: one for name, one in given.items() if isinstance(one, Value)}
     if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
-        raise ModelFileError(f"called on {len(call.values)} tensors", where=call.where, accepted="a query and a value")
+        found = f"called on {len(call.given.tensors)} tensors"
+        raise ModelFileError(found, where=call.config.where, accepted="a query and a value")
     constants = {name for name, one in given.items() if one is not None and name not in tensors}
     odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
     if odd:
@@ -134,8 +134,8 @@ def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[V
     biased = call.config.flag("use_bias", True)
     wanted: list[tuple[str, Shape]] = []
     for name, shape in shapes.items():
-        bias = (f"{name} bias", shape[2:] if name == "output" else shape[1:])
-        wanted += [(f"{name} kernel", shape), *([bias] if biased else [])]
+        bias = f"{name} bias", shape[2:] if name == "output" else shape[1:]
+        wanted += [(f"{name} kernel", shape), bias][: 1 + biased]
     found = iter(call.weights(*wanted, parts=[f"{name}_dense" for name in shapes]))
     return {name: (constant(next(found)), next(found) if biased else None) for name in shapes}
 
@@ -182,7 +182,8 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
         return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
-    return _asked(call, *attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)[:2])
+    found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
+    return found[: 1 + _flag(call, "return_attention_scores")]
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
@@ -194,26 +195,21 @@ def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
 def _additive(call: LayerCall, scale: float, factors: Floats) -> tuple[Value, ...]:
     build, (query, key, value) = replace(call.build, source=""), _unprojected(call)
     weights = attention_weights(build, additive_scores(build, query, key, scale, factors), _causal(call))
-    return _asked(call, matrix_product(build, weights, value), weights)
+    return (matrix_product(build, weights, value), weights)[: 1 + _flag(call, "return_attention_scores")]
 
 
 def _unprojected(call: LayerCall) -> tuple[Value, Value, Value]:
     """Query, key and value; the call has query, value and perhaps a key."""
-    values = call.values
+    values = call.given.tensors
     if len(call.given.args) != len(values) or len(values) not in (2, 3) or any(x.rank != 3 for x in values):
-        raise UnsupportedError(
-            f"attention of shapes {[x.shape for x in values]}", accepted="two or three tensors of two axes each"
-        )
+        found = f"attention of shapes {[x.shape for x in values]}"
+        raise UnsupportedError(found, accepted="two or three tensors of two axes each")
     return values[0], values[-1], values[1]
 
 
 def _causal(call: LayerCall) -> Mask:
     """The mask; "causal" is the spelling before Keras 2.10."""
     return Mask(after=0 if _flag(call, "use_causal_mask") or call.config.flag("causal", False) else None)
-
-
-def _asked(call: LayerCall, result: Value, weights: Value) -> tuple[Value, ...]:
-    return (result, weights) if _flag(call, "return_attention_scores") else (result,)
 
 
 _SWITCHES = frozenset({"use_causal_mask", "return_attention_scores"})

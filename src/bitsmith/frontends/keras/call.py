@@ -27,21 +27,12 @@ class LayerCall:
     build: Builder
 
     @property
-    def where(self) -> str:
-        """The place that errors name."""
-        return self.config.where
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """The tensors: the positional arguments, then those that keywords name."""
-        return self.given.tensors
-
-    @property
     def x(self) -> Value:
         """The only operand."""
-        if len(self.values) != 1 or len(self.given.args) != 1:
-            raise ModelFileError(f"called on {len(self.given.args)} arguments", where=self.where, accepted="one tensor")
-        return self.values[0]
+        if len(self.given.tensors) != 1 or len(self.given.args) != 1:
+            found = f"called on {len(self.given.args)} arguments"
+            raise ModelFileError(found, where=self.config.where, accepted="one tensor")
+        return self.given.tensors[0]
 
     @property
     def first(self) -> Value:
@@ -54,7 +45,7 @@ class LayerCall:
     def operands(self, count: int | None = None) -> tuple[Value, ...]:
         """The positional arguments, of which some may be constants but not all; ``count`` is how many there must be."""
         given = self.given.args
-        if not self.values or (count is not None and len(given) != count):
+        if not self.given.tensors or (count is not None and len(given) != count):
             raise UnsupportedError(f"{len(given)} arguments", accepted=f"{count or 'some'} tensors or constants")
         return tuple(constant_value(numbers(one.value)) if isinstance(one, Constant) else one for one in given)
 
@@ -90,17 +81,14 @@ class LayerCall:
         stored = self.stored(parts)
         names = ", ".join(name for name, _ in wanted)
         if not len(wanted) <= len(stored) <= len(wanted) + ignored:
-            raise ModelFileError(
-                f"{len(stored)} weights are stored for this layer",
-                where=self.where,
-                accepted=f"{len(wanted)} ({names})",
-            )
+            found = f"{len(stored)} weights are stored for this layer"
+            raise ModelFileError(found, where=self.config.where, accepted=f"{len(wanted)} ({names})")
         return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
 
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
         if tensor.shape != shape:
-            raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.where, accepted=f"shape {shape}")
-        return as_weights(finite(tensor.read(), name, self.where))
+            raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.config.where, accepted=f"shape {shape}")
+        return as_weights(finite(tensor.read(), name, self.config.where))
 
 
 def numbers(value: Json) -> Floats:

@@ -18,7 +18,7 @@ import h5py
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
-from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, Json, parse_json, shown
+from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
 from bitsmith.frontends.keras.weights import (
     H5File,
     LiveLayer,
@@ -41,11 +41,23 @@ class LiveModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model as it was found: its JSON (``class_name``, ``config``, ...), Keras's major version, and its weights."""
+    """A model as it was found: its JSON (``class_name``, ``config``, ...) and its weights."""
 
     model: Fields
-    major: int
     weights: WeightStore
+
+    @property
+    def major(self) -> int:
+        """Keras's major version; the JSON of a Keras 3 ``to_json`` says none, but names each class's module."""
+        version = self.model.get("keras_version")
+        if version is None:
+            return 3 if "module" in self.model.values else 2
+        major = version.split(".")[0] if isinstance(version, str) else ""
+        if major in ("2", "3"):
+            return int(major)
+        remedy = "load and save it with Keras 2" if major == "1" else ""
+        found = f"Keras version {shown(version)}"
+        raise ModelFileError(found, where=self.model.where, accepted="2 or 3", remedy=remedy)
 
 
 @contextlib.contextmanager
@@ -79,8 +91,7 @@ def _live(model: LiveModel) -> Source:
             accepted="Sequential and functional models of built-in layers",
             remedy="rebuild a subclassed model with the functional API",
         ) from error
-    values = parse_json(text, where)
-    return _source(values, where, LiveWeights(model.layers))
+    return Source(Fields(parse_json(text, where), where), LiveWeights(model.layers))
 
 
 def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) -> Source:
@@ -93,14 +104,14 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
     elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         values = parse_json(first_bytes(path, MAX_JSON_BYTES + 1).removeprefix(b"\xef\xbb\xbf"), where)
         weights = _weights_beside(path) if weights is None else weights
-        return _source(values, where, _weights_of(_h5(weights, stack)))
+        return Source(Fields(values, where), _weights_of(_h5(weights, str(weights), stack)))
     else:
         raise ModelFileError(
             "the file is neither a zip archive, nor HDF5, nor JSON",
             where=where,
             accepted="*.keras, *.h5, or the JSON of to_json() with a weights file",
         )
-    return found if weights is None else replace(found, weights=_weights_of(_h5(weights, stack)))
+    return found if weights is None else replace(found, weights=_weights_of(_h5(weights, str(weights), stack)))
 
 
 def _weights_beside(path: Path) -> Path:
@@ -116,13 +127,13 @@ def _weights_beside(path: Path) -> Path:
     )
 
 
-def _h5(path: Path, stack: contextlib.ExitStack) -> H5File:
-    with h5_errors(str(path)):
-        return H5File(stack.enter_context(h5py.File(path, "r")), str(path))
+def _h5(file: Path | io.BytesIO, where: str, stack: contextlib.ExitStack) -> H5File:
+    with h5_errors(where):
+        return H5File(stack.enter_context(h5py.File(file, "r")), where)
 
 
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
-    file = _h5(path, stack)
+    file = _h5(path, str(path), stack)
     text = file.attribute(file.root, "model_config")
     if text is None:
         raise ModelFileError(
@@ -132,10 +143,8 @@ def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
         )
     where = f"{path}, model_config"
     values = parse_json(text, where)
-    version = file.attribute(file.root, "keras_version")
-    if version is not None:
-        values["keras_version"] = version
-    return _source(values, where, _weights_of(file))
+    values["keras_version"] = file.attribute(file.root, "keras_version") or values.get("keras_version")
+    return Source(Fields(values, where), _weights_of(file))
 
 
 def _weights_of(file: H5File) -> WeightStore:
@@ -157,29 +166,5 @@ def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
         metadata, config = members.json("metadata.json"), members.json("config.json")
         data = members.bytes("model.weights.h5")
     values = {**config.values, "keras_version": metadata.get("keras_version")}
-    inner = f"{path}, model.weights.h5"
-    with h5_errors(inner):
-        file = H5File(stack.enter_context(h5py.File(io.BytesIO(data), "r")), inner)
-    return _source(values, config.where, NumberedWeights(file))
-
-
-def _source(values: dict[str, Json], where: str, weights: WeightStore) -> Source:
-    return Source(Fields(values, where), _major(values, where), weights)
-
-
-def _major(values: dict[str, Json], where: str) -> int:
-    """Keras's major version; the JSON of a Keras 3 ``to_json`` says none, but names each class's module."""
-    version = values.get("keras_version")
-    if version is None:
-        return 3 if "module" in values else 2
-    major = version.split(".")[0] if isinstance(version, str) else ""
-    if major not in ("1", "2", "3"):
-        raise ModelFileError(f"Keras version {shown(version)}", where=where, accepted="2 or 3")
-    if major == "1":
-        raise UnsupportedError(
-            "the model was saved by Keras 1",
-            where=where,
-            accepted="Keras 2 or 3",
-            remedy="load and save it with Keras 2",
-        )
-    return int(major)
+    file = _h5(io.BytesIO(data), f"{path}, model.weights.h5", stack)
+    return Source(Fields(values, config.where), NumberedWeights(file))

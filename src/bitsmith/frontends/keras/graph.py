@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 from bitsmith.errors import ModelFileError, UnsupportedError
@@ -121,9 +121,8 @@ class Model:
         if name in self.inputs and number == 0:
             return Operands((), {})
         if not 0 <= number - entry.first < len(entry.nodes):
-            raise ModelFileError(
-                f"a reference to call {number} of {shown(name)}, which has {len(entry.nodes)} calls", where=self.where
-            )
+            found = f"call {number} of {shown(name)}, which has {len(entry.nodes)} calls"
+            raise ModelFileError(f"a reference to {found}", where=self.where)
         return entry.nodes[number - entry.first]
 
     def order(self) -> list[Use]:
@@ -200,12 +199,12 @@ def read_graph(source: Source) -> Graph:
     return Graph(model.name, tuple(call for call in expansion.calls if call in needed), inputs, outputs)
 
 
+@dataclass(slots=True)
 class _Parser:
     """JSON to models; counts layers over all nesting levels."""
 
-    def __init__(self, major: int) -> None:
-        self.major = major
-        self.layers = 0
+    major: int
+    layers: int = 0
 
     def model(self, values: Fields, class_name: str) -> Model:
         config = values.get("config")
@@ -263,10 +262,8 @@ class _Parser:
             outputs = tuple(replace(one, node=one.node - (one.layer in built)) for one in outputs)
         else:
             from_0 = {tensor.layer for tensor in (*inner, *outputs) if tensor.node <= 0}
-            entries = {
-                key: replace(entry, first=int(entry.model is not None and key not in from_0))
-                for key, entry in entries.items()
-            }
+            for key, entry in entries.items():
+                entries[key] = replace(entry, first=int(entry.model is not None and key not in from_0))
         return Model(name, fields.where, entries, tuple(tensor.layer for tensor in inputs), outputs)
 
     def _sequential(self, fields: Fields, name: str) -> Model:
@@ -372,38 +369,32 @@ def _tensor(value: Json) -> Tensor | None:
     return None
 
 
+Named: TypeAlias = Mapping[str, "tuple[Result | Constant, ...]"]
+
+
+@dataclass(slots=True)
 class _Expansion:
     """The flat list while nested models are opened."""
 
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self._repeats: Counter[LayerPath] = Counter()
-        self._steps = 0
+    calls: list[Call] = field(default_factory=list)
+    repeats: Counter[LayerPath] = field(default_factory=Counter)
+    steps: int = 0
 
     def add(self, entry: Entry, path: LayerPath, arguments: Operands[Result]) -> Result:
-        self.calls.append(Call(entry, path, self._repeats[path], arguments))
-        self._repeats[path] += 1
+        self.calls.append(Call(entry, path, self.repeats[path], arguments))
+        self.repeats[path] += 1
         return Result(self.calls[-1], 0)
 
-    def expand(
-        self,
-        model: Model,
-        path: LayerPath,
-        inputs: tuple[Result, ...],
-        inherited: Mapping[str, tuple[Result | Constant, ...]],
-    ) -> tuple[Result, ...]:
+    def expand(self, model: Model, path: LayerPath, inputs: tuple[Result, ...], inherited: Named) -> tuple[Result, ...]:
         """Adds the calls of ``model`` used on ``inputs``; the values of its outputs.
 
         What a nested model is called with, ``inherited``, reaches its layers.
         """
         if len(inputs) != len(model.inputs):
-            raise ModelFileError(
-                f"the model is called on {len(inputs)} tensors",
-                where=model.where,
-                accepted=f"{len(model.inputs)} tensors",
-            )
+            found = f"the model is called on {len(inputs)} tensors"
+            raise ModelFileError(found, where=model.where, accepted=f"{len(model.inputs)} tensors")
         results: dict[Use, tuple[Result, ...]] = {
-            (name, 0): (value,) for name, value in zip(model.inputs, inputs, strict=True)
+            (name, 0): (one,) for name, one in zip(model.inputs, inputs, strict=True)
         }
 
         def result(tensor: Tensor) -> Result:
@@ -411,14 +402,16 @@ class _Expansion:
             if model.entries[tensor.layer].model is None and tensor.index >= 0:
                 return replace(found[0], index=found[0].index + tensor.index)
             if not 0 <= tensor.index < len(found):
-                raise ModelFileError(
-                    f"a reference to output {tensor.index} of {shown(tensor.layer)}", where=model.where
-                )
+                missing = f"output {tensor.index} of {shown(tensor.layer)}"
+                raise ModelFileError(f"a reference to {missing}", where=model.where)
             return found[tensor.index]
 
         for use in model.order():
             if use not in results:
-                self._count(model)
+                self.steps += 1
+                if self.steps > MAX_LAYERS:
+                    found = "the model calls too many layers"
+                    raise ModelFileError(found, where=model.where, accepted=f"at most {MAX_LAYERS}")
                 entry, given = model.entries[use[0]], model.arguments(use).mapped(result)
                 given = replace(given, kwargs={**given.kwargs, **inherited})
                 inner = (*path, entry.place)
@@ -428,8 +421,3 @@ class _Expansion:
                     passed = {key: item for key, item in given.kwargs.items() if item != (Constant(None),)}
                     results[use] = self.expand(entry.model, inner, tensors([given.args]), passed)
         return tuple(result(tensor) for tensor in model.outputs)
-
-    def _count(self, model: Model) -> None:
-        self._steps += 1
-        if self._steps > MAX_LAYERS:
-            raise ModelFileError("the model calls too many layers", where=model.where, accepted=f"at most {MAX_LAYERS}")

@@ -11,16 +11,18 @@ from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, r
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
-from bitsmith.frontends.keras.embedding import EMBEDDINGS
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.ops.activations import prelu
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
+from bitsmith.layers.tables import MAX_ENTRIES
 
 _MAX_AXES = 32
 
@@ -35,7 +37,7 @@ def _input(call: LayerCall) -> Value:
     if not integer and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"inputs of type {shown(dtype)}", accepted="floating point or integers")
     shape = config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
-    return call.build.input((1, *_sizes(shape, call.where)), Batch(0), Kind.INTEGER if integer else Kind.REAL)
+    return call.build.input((1, *_sizes(shape, call.config.where)), Batch(0), Kind.INTEGER if integer else Kind.REAL)
 
 
 def _sizes(shape: Json, where: str) -> Shape:
@@ -72,7 +74,7 @@ def _dense(levels: Layer | None = None) -> Translation:
         config, x, units = call.config, call.x, call.config.positive("units")
         activation = read_activation(config, call.major)
         if not x.shape:
-            raise ModelFileError("Dense on scalars", where=call.where)
+            raise ModelFileError("Dense on scalars", where=call.config.where)
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
         kernel, *found = call.weights(("kernel", (x.shape[-1], units)), *bias)
         if levels is not None:
@@ -98,11 +100,10 @@ def _prelu(call: LayerCall) -> Value:
 
 
 def _tensors(call: LayerCall) -> tuple[Value, ...]:
-    if len(call.values) != len(call.given.args) or not call.values:
-        raise UnsupportedError(
-            "a merge with a constant, or of nothing", accepted="tensors", remedy="use Rescaling for constants"
-        )
-    return call.values
+    if len(call.given.tensors) != len(call.given.args) or not call.given.tensors:
+        found = "a merge with a constant, or of nothing"
+        raise UnsupportedError(found, accepted="tensors", remedy="use Rescaling for constants")
+    return call.given.tensors
 
 
 def _merge(layer: Layer) -> Translation:
@@ -118,11 +119,47 @@ def _dot(call: LayerCall) -> Value:
         raise UnsupportedError("Dot with normalize (cosine proximity)", accepted="normalize=False")
     operands, axes = _tensors(call), call.config.integers("axes")
     if len(axes) not in (1, 2) or len(operands) != 2:
-        raise UnsupportedError(
-            f"Dot of {len(operands)} operands over the axes {axes}", accepted="one axis of each of two"
-        )
+        found = f"Dot of {len(operands)} operands over the axes {axes}"
+        raise UnsupportedError(found, accepted="one axis of each of two")
     x, y = operands
     return call.build.emit(Dot((x.axis(axes[0]), y.axis(axes[-1]))), x, y)
+
+
+def _embedding(call: LayerCall) -> Value:
+    if call.config.flag("mask_zero", False):
+        raise UnsupportedError(
+            "mask_zero, which makes the layers after it skip index 0",
+            accepted="mask_zero=False",
+            remedy="train without the mask",
+        )
+    entries, channels = call.config.positive("input_dim"), call.config.positive("output_dim")
+    if entries > MAX_ENTRIES:
+        raise UnsupportedError(
+            f"an embedding of {entries} entries",
+            accepted=f"at most {MAX_ENTRIES}",
+            remedy="keep the rows in memory beside the circuit and feed them in",
+        )
+    (table,) = call.weights(("embeddings", (entries, channels)))
+    return call.build.emit(Embedding(table), call.x)
+
+
+def _category_encoding(call: LayerCall) -> Value:
+    x, tokens = call.x, call.config.integer("num_tokens")
+    mode = call.config.text("output_mode", "multi_hot")
+    if call.config.flag("sparse", False):
+        raise UnsupportedError("sparse codes", accepted="dense ones")
+    if mode == "one_hot" and x.shape[-1:] != (1,):
+        return call.build.emit(OneHot(tokens), x)
+    codes = call.build.emit(OneHot(tokens), x, suffix="codes")
+    if mode == "one_hot":
+        return call.build.viewed(codes, (*x.dims[:-1], tokens), x.batch)
+    reductions = {"multi_hot": Reduction.MAX, "count": Reduction.SUM}
+    if mode not in reductions or len(x.shape) != 1:
+        raise UnsupportedError(
+            f"the output mode {shown(mode)} of an input of shape {x.shape}",
+            accepted="one_hot; multi_hot and count of inputs with one axis",
+        )
+    return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
 
 _IDENTITY = Translation(lambda call: call.x, "Identity")
@@ -149,10 +186,11 @@ LAYERS: dict[str, Translation] = {
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Dot"),
     **SPATIAL,
-    **EMBEDDINGS,
+    "Embedding": Translation(_embedding, "Embedding"),
+    "CategoryEncoding": Translation(_category_encoding, "OneHot, and Reshape or Reduce"),
     **NORMALIZATIONS,
     **RECURRENT,
-    "TimeDistributed": time_distributed(lambda name: LAYERS.get(name)),
+    "TimeDistributed": time_distributed(lambda: LAYERS),
     **ATTENTION,
     **EINSUMS,
     **SHAPES,

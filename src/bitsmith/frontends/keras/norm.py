@@ -17,10 +17,6 @@ _KERAS_EPSILON = 1e-7
 """``keras.backend.epsilon()``."""
 
 
-def _epsilon(call: LayerCall, default: float = _KERAS_EPSILON) -> float:
-    return call.config.number("epsilon", default)
-
-
 def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameters, list[Floats]]:
     """Gamma and beta, ones and zeros where the layer has none, epsilon, and what it has ``further``."""
     config, plain = call.config, not call.config.flag("rms_scaling", False)
@@ -28,7 +24,9 @@ def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameter
     names += further
     found = dict(zip(names, call.weights(*((name, shape) for name in names)), strict=True)) if names else {}
     gamma, beta = found.get("gamma", np.ones(checked_elements(shape))), found.get("beta", np.zeros(shape))
-    return Parameters(as_weights(gamma), as_weights(beta), _epsilon(call, 1e-3)), [found[name] for name in further]
+    return Parameters(as_weights(gamma), as_weights(beta), config.number("epsilon", 1e-3)), [
+        found[name] for name in further
+    ]
 
 
 def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
@@ -62,7 +60,7 @@ def _rms_normalization(call: LayerCall) -> Value:
     shape = tuple(x.shape[axis] for axis in (sorted(axes) if isinstance(call.config.get("axis"), list) else axes))
     (scale,) = call.weights(("scale", shape))
     # Keras multiplies without moving the scale to its axes: it aligns with the last ones.
-    return normalization.root_mean_square(call.build, x, dims, scale, _epsilon(call, 1e-6))
+    return normalization.root_mean_square(call.build, x, dims, scale, call.config.number("epsilon", 1e-6))
 
 
 def _group_normalization(call: LayerCall) -> Value:
@@ -78,9 +76,8 @@ def _unit_normalization(call: LayerCall) -> Value:
 
 
 def _normalize(call: LayerCall) -> Value:
-    return normalization.unit(
-        call.build, call.x, axes_of(call.config, -1), call.config.integer("order", 2), _epsilon(call)
-    )
+    order, epsilon = call.config.integer("order", 2), call.config.number("epsilon", _KERAS_EPSILON)
+    return normalization.unit(call.build, call.x, axes_of(call.config, -1), order, epsilon)
 
 
 def _rescaling(call: LayerCall) -> Value:
@@ -99,14 +96,14 @@ def _normalization(call: LayerCall) -> Value:
         mean, variance = config.constant("mean"), config.constant("variance")
         if not (broadcasts(mean.shape, shape) and broadcasts(variance.shape, shape)):
             found = f"statistics of shapes {mean.shape} and {variance.shape}"
-            raise ModelFileError(found, where=call.where, accepted=f"shape {shape}")
+            raise ModelFileError(found, where=call.config.where, accepted=f"shape {shape}")
     if bool(np.any(variance < 0.0)):
-        raise ModelFileError("the variance is negative", where=call.where)
+        raise ModelFileError("the variance is negative", where=call.config.where)
     mean, variance = (np.broadcast_to(values, shape).reshape(_spread(x, dims)) for values in (mean, variance))
     deviation = np.maximum(np.sqrt(variance), _KERAS_EPSILON)
     scale, offset = (deviation, mean) if config.flag("invert", False) else (1.0 / deviation, -mean / deviation)
     if not bool(np.all(np.isfinite(offset))):
-        raise ModelFileError("bias overflows", where=call.where, accepted="finite weights")
+        raise ModelFileError("bias overflows", where=call.config.where, accepted="finite weights")
     return call.build.affine(x, constant(scale), constant(offset))
 
 
@@ -128,7 +125,8 @@ def _layer_norm(call: LayerCall) -> Value:
             values = values.reshape(spread)
         return _without_batch(values, x)
 
-    return _over_axes(call, dims, Parameters(placed(1, "gamma", 1.0), placed(2, "beta", 0.0), _epsilon(call)))
+    epsilon = call.config.number("epsilon", _KERAS_EPSILON)
+    return _over_axes(call, dims, Parameters(placed(1, "gamma", 1.0), placed(2, "beta", 0.0), epsilon))
 
 
 def _rms_norm(call: LayerCall) -> Value:
@@ -136,7 +134,8 @@ def _rms_norm(call: LayerCall) -> Value:
         raise UnsupportedError("a mean over all axes, the batch included", accepted="axes within a sample")
     x = call.first
     scale = _without_batch(call.numbers("scale", 1, 1.0), x)
-    return normalization.root_mean_square(call.build, x, axes_of(call.config, -1), scale, _epsilon(call))
+    epsilon = call.config.number("epsilon", _KERAS_EPSILON)
+    return normalization.root_mean_square(call.build, x, axes_of(call.config, -1), scale, epsilon)
 
 
 _AFFINE = "BatchNormalization, or Multiply and Add"

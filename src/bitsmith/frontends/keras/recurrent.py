@@ -7,7 +7,7 @@ and GRU have Keras's order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -17,7 +17,8 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import MODEL_CLASSES, Constant, Operands, numbered_group
+from bitsmith.frontends.keras.graph import Constant, Operands, numbered_group
+from bitsmith.frontends.keras.weights import Stored
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -92,11 +93,6 @@ class _Network:
             channels = cells[-1].units
         return _Network(tuple(cells), config)
 
-    @property
-    def state_count(self) -> int:
-        """Number of states."""
-        return sum(len(cell.kind.states) for cell in self.cells)
-
     def results(
         self, build: Builder, x: Value, weights: Iterator[Floats], initial: Iterator[Value], *, flipped: bool = False
     ) -> tuple[Value, ...]:
@@ -130,28 +126,21 @@ def _cells(config: Fields, part: str) -> Iterator[tuple[recurrent.Kind, Fields, 
             inner = Fields({"cell": item}, config.where)
             yield from _cells(inner, f"{part}/cells/{numbered_group(inner.fields('cell').text('class_name'), groups)}")
         return
-    cell = config.fields("cell")
-    class_name, own, custom = cell.text("class_name"), cell.fields("config"), ">" in cell.text("registered_name", "")
-    if custom or class_name not in (*_CELLS, "StackedRNNCells"):
-        accepted = ", ".join([*_CELLS, "StackedRNNCells"])
-        raise UnsupportedError(f"the {'custom ' * custom}cell {shown(class_name)}", accepted=accepted)
+    class_name, own = _wrapped("RNN", config, "cell", (*_CELLS, "StackedRNNCells"))
     if class_name in _CELLS:
         yield _CELLS[class_name], own, part
-        return
-    if own.flag("reverse_state_order", False):
+    elif own.flag("reverse_state_order", False):
         raise UnsupportedError("reverse_state_order=True", accepted="reverse_state_order=False")
-    yield from _cells(Fields({"cell": own.items("cells")}, config.where), part)
+    else:
+        yield from _cells(Fields({"cell": own.items("cells")}, config.where), part)
 
 
 def _sequence(call: LayerCall) -> Value:
     """The operand."""
     x = call.given.args[0] if call.given.args else None
     if not isinstance(x, Value) or len(x.shape) != 2:
-        raise ModelFileError(
-            f"called on operands of shapes {[value.shape for value in call.values]}",
-            where=call.where,
-            accepted="a sequence of shape (time, channels)",
-        )
+        found = f"called on operands of shapes {[value.shape for value in call.given.tensors]}"
+        raise ModelFileError(found, where=call.config.where, accepted="a sequence of shape (time, channels)")
     return x
 
 
@@ -164,10 +153,10 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     initial = tuple(one for one in given if isinstance(one, Value))
     if any(isinstance(one, Constant) and one.value is not None for one in given):
         raise UnsupportedError("a constant initial state", accepted="tensors, or none")
-    count = sum(network.state_count for network in networks)
-    if len(initial) not in (0, count):
-        raise ModelFileError(f"{len(initial)} initial states", where=call.where, accepted=f"{count}")
     cells = [cell for network in networks for cell in network.cells]
+    count = sum(len(cell.kind.states) for cell in cells)
+    if len(initial) not in (0, count):
+        raise ModelFileError(f"{len(initial)} initial states", where=call.config.where, accepted=f"{count}")
     wanted = [one for cell in cells for one in cell.wanted]
     weights, states = iter(call.weights(*wanted, parts=[cell.part for cell in cells])), iter(initial)
     builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
@@ -177,19 +166,28 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     ]
 
 
+def _wrapped(wrapper: str, config: Fields, key: str, known: Collection[str], accepted: str = "") -> tuple[str, Fields]:
+    """Class and configuration of the layer or cell that the entry ``key`` describes, if its class is a ``known`` one."""
+    described = config.fields(key)
+    class_name, custom = described.text("class_name"), ">" in described.text("registered_name", "")
+    if custom or class_name not in known:
+        found = f"{wrapper} of {'the custom ' * custom}{shown(class_name)}"
+        raise UnsupportedError(found, accepted=accepted or ", ".join(known))
+    return class_name, described.fields("config")
+
+
 def _recurrent(class_name: str, becomes: str) -> Translation:
     return Translation(lambda call: _results(call, [_Network.read(call, class_name, call.config)])[0], becomes, _STATES)
 
 
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
-    described = call.config.fields("layer")
-    forward = _direction(call, described, "forward_layer")
+    class_name, config = _wrapped("Bidirectional", call.config, "layer", _LAYERS)
+    forward = _Network.read(call, class_name, config, "forward_layer")
     if call.config.get("backward_layer") is None:
-        mirrored = {**forward.config.values, "go_backwards": not forward.config.flag("go_backwards", False)}
-        described = Fields({**described.values, "config": mirrored}, call.where)
+        config = Fields({**config.values, "go_backwards": not config.flag("go_backwards", False)}, call.config.where)
     else:
-        described = call.config.fields("backward_layer")
-    there, back = _results(call, [forward, _direction(call, described, "backward_layer")])
+        class_name, config = _wrapped("Bidirectional", call.config, "backward_layer", _LAYERS)
+    there, back = _results(call, [forward, _Network.read(call, class_name, config, "backward_layer")])
     if call.config.get("merge_mode") is None and "merge_mode" in call.config.values:
         return (there[0], back[0], *there[1:], *back[1:])
     mode = call.config.text("merge_mode", "concat")
@@ -198,41 +196,27 @@ def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
     return (call.build.emit(_MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
 
 
-def _direction(call: LayerCall, described: Fields, part: str) -> _Network:
-    class_name = described.text("class_name")
-    if class_name not in _LAYERS or ">" in described.text("registered_name", ""):
-        raise UnsupportedError(f"Bidirectional of {shown(class_name)}", accepted=", ".join(_LAYERS))
-    return _Network.read(call, class_name, described.fields("config"), part)
-
-
-def time_distributed(lookup: Callable[[str], Translation | None]) -> Translation:
-    """The wrapper, for the layers that ``lookup`` knows."""
+def time_distributed(known: Callable[[], Mapping[str, Translation]]) -> Translation:
+    """The wrapper, for ``known`` layers."""
 
     def translate(call: LayerCall) -> tuple[Value, ...]:
-        shape, inner = call.x.shape, call.config.fields("layer")
-        class_name = inner.text("class_name")
-        translation = lookup(class_name)
-        if ">" in inner.text("registered_name", "") or class_name in MODEL_CLASSES or translation is None:
-            raise UnsupportedError(
-                f"TimeDistributed of {shown(class_name)}", accepted="one layer that is translated itself"
-            )
+        shape, translations = call.x.shape, known()
+        accepted = "one layer that is translated itself"
+        class_name, config = _wrapped("TimeDistributed", call.config, "layer", translations, accepted)
         if len(shape) < 2:
-            raise ModelFileError(f"TimeDistributed on an input of shape {shape}", where=call.where)
-        config = inner.fields("config")
+            raise ModelFileError(f"TimeDistributed on an input of shape {shape}", where=call.config.where)
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)
         item = replace(call.x, shape=shape[1:])
-        one = LayerCall(
-            config, call.major, Operands((item,), {}), lambda parts: call.stored(_within("layer", parts)), build
-        )
-        return tuple(replace(value, shape=(shape[0], *value.shape)) for value in translation.results(one))
+
+        def stored(parts: Sequence[str]) -> Sequence[Stored]:
+            return call.stored(["layer", *(f"layer/{part}" for part in parts)])
+
+        one = LayerCall(config, call.major, Operands((item,), {}), stored, build)
+        return tuple(replace(value, shape=(shape[0], *value.shape)) for value in translations[class_name].results(one))
 
     return Translation(translate, "the wrapped layer, or TimeDistributed")
-
-
-def _within(part: str, parts: Sequence[str]) -> list[str]:
-    return [part, *(f"{part}/{inner}" for inner in parts)]
 
 
 RECURRENT: dict[str, Translation] = {

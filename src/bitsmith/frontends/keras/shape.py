@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +20,7 @@ from bitsmith.layers.shape import Flatten
 def _integers(value: Json) -> tuple[int, ...]:
     """Integers in a list (or one alone), possibly as Keras writes an array."""
     found = numbers(value).ravel()
-    if not bool(np.all(np.isfinite(found))) or bool(np.any(found != np.trunc(found))):
+    if not bool(np.all(found % 1 == 0)):
         raise UnsupportedError(f"the argument {shown(value)}", accepted="integers")
     return tuple(int(number) for number in found)
 
@@ -56,7 +56,7 @@ def _permute(call: LayerCall) -> Value:
 def _repeat_vector(call: LayerCall) -> Value:
     x, count = call.x.plain(), call.config.integer("n")
     if count < 1 or len(x.shape) != 1:
-        raise ModelFileError(f"{count} copies of an input of shape {x.shape}", where=call.where)
+        raise ModelFileError(f"{count} copies of an input of shape {x.shape}", where=call.config.where)
     row = shape.unsqueeze(call.build.within("row"), x, [1])
     return shape.expand(call.build, row, [(n, count, *x.shape) for n in call.build.counts])
 
@@ -70,22 +70,19 @@ def _broadcast_to(call: LayerCall) -> Value:
 
 
 def _get_item(call: LayerCall) -> Value:
-    """``x[...]``: Keras 3 gives the index as the second argument, Keras 2 as ``slice_spec``."""
+    """``x[...]`` as a slice, and a reshape for axes that go (a number) or come (None).
+
+    Keras 3 gives the index as the second argument, Keras 2 as ``slice_spec``.
+    """
     function = call.config.text("function", "__operators__.getitem")
     if function != "__operators__.getitem":
         raise UnsupportedError(f"the operation {shown(function)}", accepted="slices")
-    index = call.plain("slice_spec", 1)
-    return _picked(call, call.first, index if isinstance(index, list) else [index])
-
-
-def _is_ellipsis(item: Json) -> bool:
-    return isinstance(item, dict) and item.get("class_name") == "__ellipsis__"
-
-
-def _picked(call: LayerCall, x: Value, index: Sequence[Json]) -> Value:
-    """``x[index]`` as a slice, and a reshape for axes that go (a number) or come (None)."""
-    taken = sum(item is not None and not _is_ellipsis(item) for item in index)
-    ellipses = [place for place, item in enumerate(index) if _is_ellipsis(item)]
+    x, given = call.first, call.plain("slice_spec", 1)
+    index: list[Json] = given if isinstance(given, list) else [given]
+    ellipses = [
+        place for place, item in enumerate(index) if isinstance(item, dict) and item.get("class_name") == "__ellipsis__"
+    ]
+    taken = sum(item is not None for item in index) - len(ellipses)
     if taken > x.rank or len(ellipses) > 1:
         raise UnsupportedError(f"the index {shown(index)} of an input of {x.rank} axes")
     rest: list[Json] = [{"start": None, "stop": None, "step": None}] * (x.rank - taken)
@@ -150,7 +147,7 @@ def _split(call: LayerCall) -> tuple[Value, ...]:
 def _unstack(call: LayerCall) -> tuple[Value, ...]:
     parts = selection.unbind(call.build, call.x, axis_of(call.config, 0), "{}".format)
     if call.config.get("num") is not None and call.config.integer("num") != len(parts):
-        raise ModelFileError(f"{len(parts)} elements unstacked into {call.config.integer('num')}", where=call.where)
+        raise call.config.wrong("num", f"{len(parts)}, the number of elements")
     return parts
 
 

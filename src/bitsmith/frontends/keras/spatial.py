@@ -19,9 +19,6 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
 from bitsmith.layers.resample import Crop, Interpolation, PadMode, Pairs, Resize
 
-_TRAINING = frozenset({"training"})
-"""An argument that preprocessing layers are always called with, and that changes nothing in these."""
-
 _INTERPOLATIONS = {"nearest": Interpolation.NEAREST, "bilinear": Interpolation.LINEAR}
 
 Inside: TypeAlias = Callable[[LayerCall, Value], Value]
@@ -191,8 +188,13 @@ def _center(call: LayerCall, x: Value, sizes: Shape, suffix: str = "") -> Value:
     return call.build.emit(layer, x, suffix=suffix, source="Crop" if suffix else "")
 
 
-def _new_sizes(call: LayerCall) -> Shape:
-    return call.config.integer("height"), call.config.integer("width")
+def _image(inside: Callable[[LayerCall, Value, Shape], Value], becomes: str) -> Translation:
+    """A preprocessing layer to a new height and width; it is always called with ``training``, which changes nothing."""
+
+    def read(call: LayerCall, x: Value) -> Value:
+        return inside(call, x, (call.config.integer("height"), call.config.integer("width")))
+
+    return Translation(_along(read, 2), becomes, frozenset({"training"}))
 
 
 def _pairs(call: LayerCall, key: str, rank: int, *, alike: bool = False) -> Pairs:
@@ -204,14 +206,6 @@ def _pairs(call: LayerCall, key: str, rank: int, *, alike: bool = False) -> Pair
     if not fits or bool(np.any(given < 0)) or bool(np.any(given % 1)):
         raise call.config.wrong(key, f"numbers that are not negative, or pairs of them, for {rank} axes")
     return tuple((int(before), int(after)) for before, after in np.broadcast_to(given, (rank, 2)))
-
-
-def _zero_padding(call: LayerCall, x: Value) -> Value:
-    return spatial.pad(call.build, x, dict(enumerate(_pairs(call, "padding", len(x.shape) - 1), 1)))
-
-
-def _cropping(call: LayerCall, x: Value) -> Value:
-    return call.build.emit(Crop(_pairs(call, "cropping", len(x.shape) - 1)), x)
 
 
 def _pad(call: LayerCall) -> Value:
@@ -247,8 +241,11 @@ _LAYERS: dict[str, tuple[Inside, str]] = {
     **dict.fromkeys(("SeparableConv{}D", "SeparableConvolution{}D"), (_activated(_separable), "Conv, twice")),
     **{f"{name}Pooling{{}}D": entry for name, entry in _POOLS.items()},
     "UpSampling{}D": (_up_sampling, "Resize"),
-    "ZeroPadding{}D": (_zero_padding, "Pad"),
-    "Cropping{}D": (_cropping, "Crop"),
+    "ZeroPadding{}D": (
+        lambda call, x: spatial.pad(call.build, x, dict(enumerate(_pairs(call, "padding", len(x.shape) - 1), 1))),
+        "Pad",
+    ),
+    "Cropping{}D": (lambda call, x: call.build.emit(Crop(_pairs(call, "cropping", len(x.shape) - 1)), x), "Crop"),
 }
 """Layers along one to three axes."""
 
@@ -260,8 +257,8 @@ SPATIAL: dict[str, Translation] = {
     },
     **{f"GlobalMaxPooling{rank}D": _global(GlobalMaxPool, rank) for rank in (1, 2, 3)},
     **{f"GlobalAveragePooling{rank}D": _global(GlobalAveragePool, rank) for rank in (1, 2, 3)},
-    "Resizing": Translation(_along(lambda call, x: _resized(call, x, _new_sizes(call)), 2), _RESIZE, _TRAINING),
-    "CenterCrop": Translation(_along(lambda call, x: _center(call, x, _new_sizes(call)), 2), "Crop", _TRAINING),
+    "Resizing": _image(_resized, _RESIZE),
+    "CenterCrop": _image(_center, "Crop"),
 }
 """Layers by class name."""
 

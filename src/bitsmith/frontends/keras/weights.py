@@ -9,6 +9,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import h5py
@@ -77,11 +78,8 @@ class H5File:
                 if link is None:
                     return None
                 if not isinstance(link, h5py.HardLink):
-                    raise ModelFileError(
-                        f"{shown(path)} is a link to another place",
-                        where=self.where,
-                        accepted="data within the file itself",
-                    )
+                    found = f"{shown(path)} is a link to another place"
+                    raise ModelFileError(found, where=self.where, accepted="data within the file itself")
                 group = group[part]
             return group
 
@@ -97,8 +95,7 @@ class H5File:
 
     def names(self, group: h5py.Group, name: str) -> list[str] | None:
         """An attribute that is a list of texts (perhaps in pieces: ``name0``, ``name1``, ...), or None."""
-        whole = self._texts(group, name)
-        if whole is not None:
+        if (whole := self._texts(group, name)) is not None:
             return whole
         pieces: list[list[str]] = []
         while (piece := self._texts(group, f"{name}{len(pieces)}")) is not None:
@@ -138,16 +135,12 @@ class H5File:
                     "the weights are absurdly large", where=where, accepted=f"at most {MAX_WEIGHT_BYTES} bytes in all"
                 )
             with h5_errors(where):
-                values = np.asarray(item[()])
-                return _from_brain_float(values) if brain_float else values.astype(np.float64)
+                values = np.ascontiguousarray(item[()]).reshape(shape)
+            if brain_float:  # NumPy does not know bfloat16, the upper half of a float32
+                values = (values.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
+            return values.astype(np.float64)
 
         return Stored(tuple(int(n) for n in shape), read)
-
-
-def _from_brain_float(values: npt.NDArray[np.generic]) -> Floats:
-    """bfloat16, which numpy does not know: the upper half of a float32."""
-    bits = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32) << np.uint32(16)
-    return bits.view(np.float32).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,27 +170,19 @@ class NumberedWeights:
 
     def _own(self, layer: h5py.Group, label: str) -> list[Stored]:
         variables = self.file.group(layer, "vars")
-        if variables is None:
-            return []
         with h5_errors(self.file.where):
-            count = len(variables)
+            count = 0 if variables is None else len(variables)
         return [self.file.stored(self.file.child(variables, str(k)), f"{label}, variable {k}") for k in range(count)]
 
     def _layer(self, model: h5py.Group, place: Place) -> h5py.Group | None:
         layers = self.file.group(model, "layers") or self.file.group(model, "_layer_checkpoint_dependencies")
-        if layers is None:
-            return None
-        numbered = self.file.group(layers, place.group)
-        if numbered is not None:
+        numbered = layers and self.file.group(layers, place.group)
+        if layers is None or numbered is not None:
             return numbered
         with h5_errors(self.file.where):
-            groups = [self.file.group(layers, key) for key in layers]
-        named = [group for group in groups if group is not None and self._name(group) == place.name]
-        return named[0] if len(named) == 1 else None
-
-    def _name(self, layer: h5py.Group) -> str | None:
-        variables = self.file.group(layer, "vars")
-        return None if variables is None else self.file.attribute(variables, "name")
+            groups = {key: self.file.group(layers, f"{key}/vars") for key in layers}
+        named = [key for key, group in groups.items() if group and self.file.attribute(group, "name") == place.name]
+        return self.file.group(layers, named[0]) if len(named) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +248,4 @@ class LiveWeights:
             layers = getattr(found[0], "layers", ())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            return [_in_memory(np.asarray(values)) for values in found[0].get_weights()]
-
-
-def _in_memory(values: npt.NDArray[np.generic]) -> Stored:
-    return Stored(values.shape, lambda: values.astype(np.float64))
+            return [Stored(values.shape, partial(values.astype, np.float64)) for values in found[0].get_weights()]
