@@ -9,7 +9,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MixedSamplesError, Value
 from bitsmith.frontends.onnx.arithmetic import operation
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Translation, function
 from bitsmith.frontends.ops import activations
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
 from bitsmith.layers.shape import Reshape
@@ -60,10 +60,7 @@ ACTIVATIONS: dict[str, Translation] = {
     "LeakyRelu": operation("relu", slope=("alpha", 0.01)),
     "ThresholdedRelu": operation("relu", threshold=("alpha", 1.0)),
     "HardSigmoid": operation("hard_sigmoid", slope=("alpha", 0.2), offset=("beta", 0.5)),
-    "Gelu": Translation(
-        lambda call: activations.gelu(call.build, call.tensor(0), call.attributes.text("approximate", "none")),
-        "Activation",
-    ),
+    "Gelu": function(activations.gelu, "Activation", lambda call: call.attributes.text("approximate", "none")),
     "Elu": operation("elu", alpha=("alpha", 1.0)),
     "Celu": operation("celu", alpha=("alpha", 1.0)),
     "Selu": operation("elu", alpha=("alpha", SELU_ALPHA), scale=("gamma", SELU_SCALE)),

@@ -6,7 +6,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Translation, function
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import as_weights
@@ -80,11 +80,6 @@ def _groups(call: Call) -> Value:
     return normalization.groups(call.build, x, groups, 1, found)
 
 
-def _unit_normalization(call: Call) -> Value:
-    x, order, axis = call.tensor(0), call.attributes.integer("p", 2), call.attributes.integer("axis", -1)
-    return normalization.unit(call.build, x, (axis,), order)
-
-
 def _local_response_normalization(call: Call) -> Value:
     alpha, beta = call.attributes.number("alpha", 1e-4), call.attributes.number("beta", 0.75)
     size, bias = call.attributes.integer("size"), call.attributes.number("bias", 1.0)
@@ -97,7 +92,12 @@ NORMALIZATIONS: dict[str, Translation] = {
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     "InstanceNormalization": Translation(_groups, "GroupNormalization"),
     "GroupNormalization": Translation(_groups, "GroupNormalization"),
-    "LpNormalization": Translation(_unit_normalization, "UnitNormalization, or Absolute, Reduce and Divide"),
+    "LpNormalization": function(
+        normalization.unit,
+        "UnitNormalization, or Absolute, Reduce and Divide",
+        lambda call: (call.attributes.integer("axis", -1),),
+        lambda call: call.attributes.integer("p", 2),
+    ),
     "LRN": Translation(_local_response_normalization, "Power, EinsumDense, BatchNormalization, Power and Multiply"),
 }
 """Operators by name."""

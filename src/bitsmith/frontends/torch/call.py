@@ -87,19 +87,17 @@ class Call(Arguments):
         """The first of the ``names`` under which an argument is given."""
         return next((name for name in names if self.given(name)), names[0])
 
-    def weight(self, *names: str) -> Floats:
+    def weight(self, name: str) -> Floats:
         """A trained tensor, the same for all samples.
 
         Raises:
             UnsupportedError: one that is computed from the inputs.
             ModelFileError: NaN or infinite numbers.
         """
-        name = self.named(*names)
         found = self.tensor(name)
-        values = found.constant
-        if values is None or found.batch is not None:
+        if found.constant is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
-        return finite(values, name, self.build.where)
+        return finite(found.constant, name, self.build.where)
 
     def optional(self, name: str) -> Floats | None:
         """A trained tensor, or None."""
