@@ -26,12 +26,6 @@ def _shrink(call: Call) -> Value:
     return shrink(call.build, call.tensor(0), bound)
 
 
-def _prelu(call: Call) -> Value:
-    if call.known(1, "the slope") is None:
-        raise UnsupportedError("no slope")
-    return activations.prelu(call.build, call.tensor(0), call.tensor(1))
-
-
 def _along_axis(make: Callable[[Builder, Value, int], Value], becomes: str) -> Translation:
     """A function along one axis; before operator set 13 all axes from that one on count as one."""
 
@@ -66,7 +60,7 @@ ACTIVATIONS: dict[str, Translation] = {
     "Selu": operation("elu", alpha=("alpha", SELU_ALPHA), scale=("gamma", SELU_SCALE)),
     "Swish": operation("silu", alpha=("alpha", 1.0)),
     "Shrink": Translation(_shrink, "Activation, HardActivation and Subtract, or Absolute, Comparison and Where"),
-    "PRelu": Translation(_prelu, "PReLU"),
+    "PRelu": function(activations.prelu, "PReLU", lambda call: call.value(call.constant(1, "the slope"))),
     "Softmax": _along_axis(activations.softmax, "Softmax"),
     "Hardmax": _along_axis(activations.hard_max, "ArgMax and Comparison"),
     "LogSoftmax": _along_axis(activations.log_softmax, "Reduce and Subtract"),

@@ -36,18 +36,16 @@ def _batch_normalization(call: Call) -> tuple[Value, ...]:
 def _computed(call: Call) -> Value:
     """With a mean and a variance that are computed: tf2onnx writes Keras 2's LayerNormalization so, with samples as channels."""
     build, x = call.build, call.tensor(0)
-    scale, bias, mean, variance = (_along_channels(call, number, x.rank) for number in (1, 2, 3, 4))
+    # Each has an axis for the channels, which are followed by the positions.
+    given, positions = [call.tensor(number) for number in (1, 2, 3, 4)], (1,) * (x.rank - 2)
+    scale, bias, mean, variance = (
+        build.viewed(one, (*one.dims, *positions), one.batch, f"operand{k}") for k, one in enumerate(given, 1)
+    )
     shifted = build.affine(variance, ONE, constant(call.attributes.number("epsilon", 1e-5)), "variance")
     spread = build.emit(Power(-0.5), shifted, suffix="spread")
     centered = build.joined(Subtract(), x, mean, suffix="centered")
     y = build.joined(Multiply(), centered, spread, suffix="scaled")
     return build.joined(Add(), build.joined(Multiply(), y, scale, suffix="weighted"), bias)
-
-
-def _along_channels(call: Call, number: int, rank: int) -> Value:
-    """Operand ``number``, which has an axis for the channels, as it broadcasts to a tensor of ``rank`` axes."""
-    value = call.tensor(number)
-    return call.build.viewed(value, (*value.dims, *(1,) * (rank - 2)), value.batch, f"operand{number}")
 
 
 def _last_axes(call: Call) -> tuple[Value, range]:

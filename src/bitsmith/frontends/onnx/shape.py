@@ -92,11 +92,6 @@ def _split(call: Call) -> tuple[Value, ...]:
     return selection.split(call.build, x, axis, lengths, lambda number: str(number or ""))
 
 
-def _concat(call: Call) -> Value:
-    axis = call.attributes.integer("axis", 1 if call.opset < 4 else None)
-    return selection.concatenate(call.build, call.tensors(), axis)
-
-
 def _gather(call: Call) -> Value:
     data, indices, axis = call.required(0), call.required(1), call.attributes.integer("axis", 0)
     if isinstance(indices, Known):
@@ -182,7 +177,9 @@ SHAPES: dict[str, Translation] = {
     "Transpose": Translation(_transpose, "Permute"),
     "Slice": Translation(_slice, "Slice"),
     "Split": Translation(_split, "Slice, one for each result"),
-    "Concat": Translation(_concat, "Concatenate"),
+    "Concat": Translation(
+        lambda call: selection.concatenate(call.build, call.tensors(), call.attributes.integer("axis")), "Concatenate"
+    ),
     "Gather": Translation(_gather, "Slice, Gather or Embedding, and Reshape"),
     "OneHot": Translation(_one_hot, "OneHot"),
     "Expand": function(shape.expand, "Broadcast", lambda call: _lists(call, 1, "the shape")),

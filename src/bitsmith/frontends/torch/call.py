@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Arguments, is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
-from bitsmith.frontends.torch.graph import Argument, Node, Ref
+from bitsmith.frontends.torch.graph import Argument, Node, Ref, TensorSpec
 from bitsmith.layers.layer import Floats, Shape
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
@@ -37,7 +37,7 @@ class Call(Arguments):
 
     node: Node
     values: dict[str, Item]
-    dtypes: Mapping[str, int]
+    specs: Mapping[str, TensorSpec]
     build: Builder
     used: frozenset[str]
 
@@ -73,8 +73,8 @@ class Call(Arguments):
             raise UnsupportedError(found.why or "after an operator that is refused")
         if isinstance(found, tuple):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
-        dtype = self.dtypes.get(argument.name)
-        return found if dtype is None else replace(found, kind=kind_of(dtype))
+        spec = self.specs.get(argument.name)
+        return found if spec is None else replace(found, kind=kind_of(spec.dtype))
 
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
@@ -130,13 +130,8 @@ class Call(Arguments):
 
     def kind_of_result(self) -> Kind | None:
         """The kind of the first result; None if the program does not say it."""
-        number = self.dtypes.get(self.node.results[0] or "") if self.node.results else None
-        return None if number is None else kind_of(number)
-
-    def dtype_of(self, name: str) -> int:
-        """The number of the element type of a tensor that is an argument."""
-        value = self.get(name)
-        return self.dtypes.get(value.name, 0) if isinstance(value, Ref) else 0
+        spec = self.specs.get(self.node.results[0] or "") if self.node.results else None
+        return None if spec is None else kind_of(spec.dtype)
 
 
 Result: TypeAlias = "Value | tuple[Item, ...]"
