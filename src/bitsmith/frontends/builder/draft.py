@@ -13,6 +13,14 @@ from bitsmith.layers.network import Network, NetworkNode
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """An operator of the model: its ``name``, which no other has, and its ``kind`` in reports; empty for the layer's own."""
+
+    name: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Emitted:
     """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
 
@@ -32,19 +40,16 @@ class Emitted:
 
 @dataclass(slots=True)
 class Draft:
-    """All layers so far, by number; ``operands`` has the values that each reads.
-
-    ``origins`` are the model's operators: each one's name, and its kind in reports, which is empty for the layer's own.
-    """
+    """All layers so far, by number; ``operands`` has the values that each reads."""
 
     nodes: list[Emitted] = field(default_factory=list)
     operands: list[tuple[Value, ...]] = field(default_factory=list)
     constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
-    origins: list[tuple[str, str]] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
 
     def begin(self, name: str, kind: str = "") -> int:
-        """The number of a new operator, whose name no other has."""
-        self.origins.append((name, kind))
+        """The number of a new operator."""
+        self.origins.append(Origin(name, kind))
         return len(self.origins) - 1
 
     def add(self, node: Emitted, operands: tuple[Value, ...] = ()) -> int:
@@ -72,7 +77,7 @@ class Draft:
         used: set[str] = set()
         for number in kept:
             node = self.nodes[number]
-            own, _ = self.origins[node.origin]
+            own = self.origins[node.origin].name
             wanted = node.label or joined_names(own, node.suffix)
             found[number] = wanted if wanted == own and own not in used else names.take(wanted)
             used.add(found[number])
@@ -102,5 +107,5 @@ class Draft:
         return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs), name, notes)
 
     def _source(self, node: Emitted) -> str:
-        kind = "" if node.suffix else self.origins[node.origin][1]
+        kind = "" if node.suffix else self.origins[node.origin].kind
         return node.source or kind or node.layer.kind
