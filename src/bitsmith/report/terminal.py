@@ -150,19 +150,29 @@ def _fifos(fifos: Sequence[FIFO]) -> Table:
 
 
 def fidelity_table(rows: Sequence[LayerFidelity]) -> Table:
-    """A table of layers."""
+    """A table of layers; counts that are 0 for all of them have no column."""
+    columns = {
+        "Error": [percent(row.error) for row in rows],
+        "Worst": [percent(row.worst) for row in rows],
+        "SNR dB": ["exact" if row.snr_db is None else f"{row.snr_db:.0f}" for row in rows],
+        "Own error": [percent(row.own) for row in rows],
+    }
+    for heading, counts in (
+        ("Saturate", [row.saturated for row in rows]),
+        ("Wrap", [row.wrapped for row in rows]),
+        ("Stuck", [row.stuck for row in rows]),
+        ("Weights to 0", [row.zeroed for row in rows]),
+    ):
+        if any(counts):
+            columns[heading] = [f"{count:,}" if count else "" for count in counts]
     table = Table(
         box=box.SIMPLE_HEAD, title="Fidelity: shares of each result's range", title_justify="left", pad_edge=False
     )
     table.add_column("Layer", overflow="fold")
-    for heading in ("Error", "Worst", "SNR dB", "Own error", "Saturate", "Wrap", "Stuck", "Weights to 0"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        ratio = "exact" if row.snr_db is None else f"{row.snr_db:.0f}"
-        counts = (row.saturated, row.wrapped, row.stuck, row.zeroed)
-        shares = (percent(row.error), percent(row.worst), ratio, percent(row.own))
-        cells = (row.layer or "", *shares, *(f"{count:,}" if count else "" for count in counts))
-        table.add_row(*map(Text, cells))
+    for heading, cells in columns.items():
+        table.add_column(heading, justify="right", min_width=max(map(len, cells), default=0))
+    for row, *cells in zip(rows, *columns.values(), strict=True):
+        table.add_row(Text(row.layer or ""), *map(Text, cells))
     return table
 
 
