@@ -190,12 +190,6 @@ class Builder:
                 self.draft.nodes[number] = replace(node, order=order)
         return self.permuted(y, perm, "channels_first", inner=True)
 
-    def reorder(self, value: Value, order: Order) -> None:
-        """Say how the result of what has just been emitted is stored."""
-        if isinstance(value.node, int):
-            order = order if self.steps is None else (0, *(axis + 1 for axis in order))
-            self.draft.nodes[value.node] = replace(self.draft.nodes[value.node], order=order)
-
     def stacked(self, value: Value, axis: int, index: int) -> Value | None:
         """The operand that ``index`` along ``axis`` (of a sample) of a stack is, if the value is one."""
         if isinstance(value.node, int):

@@ -99,8 +99,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
         for name, x in gathered.items()
     }
     key, value = (repeated_heads(build, found[name], heads, -2, f"{name}s") for name in ("key", "value"))
-    attended = attention(build, found["query"], key, value, mask, heads_last=True, suffix="context")
-    result = attended.result
+    result, scores, _ = attention(build, found["query"], key, value, mask, heads_last=True, suffix="context")
     if "gate" in found:
         gate = build.emit(Activation("sigmoid"), found["gate"], suffix="gate_sigmoid")
         result = multiply(build.within("gated"), result, gate)
@@ -108,8 +107,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     if not _flag(call, "return_attention_scores"):
         return (result,)
     shown = (operands[name].x.dims[axis] for name in ("query", "value") for axis in operands[name].attended)
-    dims = (*attended.weights.dims[:-2], *shown)
-    return result, build.viewed(attended.weights, dims, attended.weights.batch, "probabilities")
+    return result, build.viewed(scores, (*scores.dims[:-2], *shown), scores.batch, "probabilities")
 
 
 def _called(call: LayerCall) -> dict[str, Value]:
@@ -178,7 +176,7 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     if mode == "concat":
         return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
     found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
-    return (found.result, found.weights)[: 1 + _flag(call, "return_attention_scores")]
+    return found[: 1 + _flag(call, "return_attention_scores")]
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:

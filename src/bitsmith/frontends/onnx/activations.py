@@ -52,10 +52,6 @@ def _along_axis(make: Callable[[Builder, Value, int], Value], becomes: str) -> T
     return Translation(read, becomes)
 
 
-def _gelu(call: Call) -> Value:
-    return activations.gelu(call.build, call.tensor(0), call.attributes.text("approximate", "none"))
-
-
 _ALIKE = ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "Erf")
 
 ACTIVATIONS: dict[str, Translation] = {
@@ -64,7 +60,10 @@ ACTIVATIONS: dict[str, Translation] = {
     "LeakyRelu": operation("relu", slope=("alpha", 0.01)),
     "ThresholdedRelu": operation("relu", threshold=("alpha", 1.0)),
     "HardSigmoid": operation("hard_sigmoid", slope=("alpha", 0.2), offset=("beta", 0.5)),
-    "Gelu": Translation(_gelu, "Activation"),
+    "Gelu": Translation(
+        lambda call: activations.gelu(call.build, call.tensor(0), call.attributes.text("approximate", "none")),
+        "Activation",
+    ),
     "Elu": operation("elu", alpha=("alpha", 1.0)),
     "Celu": operation("celu", alpha=("alpha", 1.0)),
     "Selu": operation("elu", alpha=("alpha", SELU_ALPHA), scale=("gamma", SELU_SCALE)),

@@ -64,14 +64,12 @@ def _is_nan(call: Call) -> Known:
 
 
 def _cast(call: Call) -> Value:
+    """To a type that is named, or that of another operand."""
     call.attributes.ignore("saturate", "round_mode")
+    if call.node.operator == "CastLike":
+        return logic.cast(call.build, call.tensor(0), call.required(1).kind)
     kind = Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where))
     return logic.cast(call.build, call.tensor(0), kind)
-
-
-def _cast_like(call: Call) -> Value:
-    call.attributes.ignore("saturate", "round_mode")
-    return logic.cast(call.build, call.tensor(0), call.required(1).kind)
 
 
 def _dropout(call: Call) -> tuple[Value, ...]:
@@ -122,7 +120,7 @@ ARITHMETIC: dict[str, Translation] = {
     "IsNaN": Translation(_is_nan, "a constant"),
     "IsInf": Translation(_is_nan, "a constant"),
     "Cast": Translation(_cast, "Identity, WholeNumber or Comparison"),
-    "CastLike": Translation(_cast_like, "Identity, WholeNumber or Comparison"),
+    "CastLike": Translation(_cast, "Identity, WholeNumber or Comparison"),
     "Identity": Translation(_identity, "Identity"),
     "Dropout": Translation(_dropout, "Identity"),
 }

@@ -13,28 +13,18 @@ from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 
-_WITH_HEADS, _FLAT = 4, 3
-"""Axes of operands (samples, heads, places, channels) and (samples, places, heads and channels)."""
-
-_RAW, _WEIGHTS = 0, 3
-"""What the fourth result may be: products of queries and keys, or what the softmax makes of them."""
-
 
 def _attention(call: Call) -> tuple[Value | None, ...]:
     """Attention, where heads of keys may serve several of the queries."""
     attributes, build = call.attributes, call.build
     attributes.ignore("softmax_precision")
-    for number, what in (
-        (4, "keys of the past"),
-        (5, "values of the past"),
-        (6, "numbers of keys that are no padding"),
-    ):
-        if call.operand(number) is not None:
+    for number, what in enumerate(("keys of the past", "values of the past", "numbers of keys that are no padding")):
+        if call.operand(4 + number) is not None:
             raise UnsupportedError(what, accepted="queries, keys, values and a mask")
     q, k, v = (call.tensor(number) for number in range(3))
-    if not q.rank == k.rank == v.rank or q.rank not in (_FLAT, _WITH_HEADS):
+    if not q.rank == k.rank == v.rank or q.rank not in (3, 4):
         raise UnsupportedError(f"operands of {q.rank}, {k.rank} and {v.rank} axes", accepted="three or four axes each")
-    flat = q.rank == _FLAT
+    flat = q.rank == 3  # (samples, places, heads and channels), else (samples, heads, places, channels)
     heads, shared = attributes.integer("q_num_heads", 0), attributes.integer("kv_num_heads", 0)
     if flat:
         parts = ((q, heads, "query"), (k, shared, "key"), (v, shared, "value"))
@@ -42,7 +32,7 @@ def _attention(call: Call) -> tuple[Value | None, ...]:
     dim = 2 if flat else 1
     k, v = (repeated_heads(build, x, q.shape[q.axis(dim)], dim, suffix) for x, suffix in ((k, "keys"), (v, "values")))
     cap = attributes.number("softcap", 0.0)
-    found = attention(
+    result, weights, products = attention(
         build,
         q,
         k,
@@ -53,11 +43,10 @@ def _attention(call: Call) -> tuple[Value | None, ...]:
         heads_last=flat,
         suffix="heads" if flat else "",
     )
-    result = found.result
     if flat:
         result = build.viewed(result, (*result.dims[:-2], math.prod(result.dims[-2:])), result.batch)
     mode = attributes.integer("qk_matmul_output_mode", 0)
-    shown = {_RAW: None if cap > 0.0 else found.products, _WEIGHTS: found.weights}.get(mode)
+    shown = {0: None if cap > 0.0 else products, 3: weights}.get(mode)  # 3 is what the softmax makes of the products
     return result, None, None, shown
 
 

@@ -120,10 +120,6 @@ def _posted(call: Call, scores: Value) -> Value:
     return scores if layer is None else call.build.emit(layer, scores, suffix="post")
 
 
-def _linear_regressor(call: Call) -> Value:
-    return _posted(call, _scores(call, call.attributes.integer("targets", 1)))
-
-
 def _linear_classifier(call: Call) -> tuple[Value | None, ...]:
     """The label with the largest score, and the scores."""
     call.attributes.ignore("multi_class")
@@ -144,7 +140,9 @@ CLASSICAL: dict[str, Translation] = {
     "Normalizer": Translation(_normalizer, "UnitNormalization, or Absolute, Reduce and Divide"),
     "ArrayFeatureExtractor": Translation(_feature_extractor, "Slice, Gather, or Embedding and Reshape"),
     "ZipMap": Translation(_zip_map, "Identity"),
-    "LinearRegressor": Translation(_linear_regressor, "Dense"),
+    "LinearRegressor": Translation(
+        lambda call: _posted(call, _scores(call, call.attributes.integer("targets", 1))), "Dense"
+    ),
     "LinearClassifier": Translation(_linear_classifier, "Dense, ArgMax and Embedding, and Softmax or Activation"),
 }
 """Operators of the domain ``ai.onnx.ml``, by name."""

@@ -66,16 +66,16 @@ def _rms_normalization(call: Call) -> Value:
     return normalization.root_mean_square(call.build, *_last_axes(call), gamma, epsilon)
 
 
-def _instance_normalization(call: Call) -> Value:
-    x = call.batched(call.tensor(0), 0)
-    return normalization.groups(call.build, x, x.shape[x.axis(1)], 1, _parameters(call))
-
-
-def _group_normalization(call: Call) -> Value:
+def _groups(call: Call) -> Value:
+    """Groups of channels; of instances each channel by itself."""
+    x, found = call.batched(call.tensor(0), 0), _parameters(call)
+    channels = x.shape[x.axis(1)]
+    if call.node.operator == "InstanceNormalization":
+        return normalization.groups(call.build, x, channels, 1, found)
     call.attributes.ignore("stash_type")
-    x, groups, found = call.batched(call.tensor(0), 0), call.attributes.integer("num_groups"), _parameters(call)
+    groups = call.attributes.integer("num_groups")
     if call.opset < 21:  # one number per group
-        gamma, beta = (as_weights(np.repeat(v, x.shape[x.axis(1)] // max(groups, 1))) for v in found[:2])
+        gamma, beta = (as_weights(np.repeat(v, channels // max(groups, 1))) for v in found[:2])
         found = Parameters(gamma, beta, found.epsilon)
     return normalization.groups(call.build, x, groups, 1, found)
 
@@ -95,8 +95,8 @@ NORMALIZATIONS: dict[str, Translation] = {
     "BatchNormalization": Translation(_batch_normalization, "BatchNormalization; Subtract, Power, Multiply and Add"),
     "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
-    "InstanceNormalization": Translation(_instance_normalization, "GroupNormalization"),
-    "GroupNormalization": Translation(_group_normalization, "GroupNormalization"),
+    "InstanceNormalization": Translation(_groups, "GroupNormalization"),
+    "GroupNormalization": Translation(_groups, "GroupNormalization"),
     "LpNormalization": Translation(_unit_normalization, "UnitNormalization, or Absolute, Reduce and Divide"),
     "LRN": Translation(_local_response_normalization, "Power, EinsumDense, BatchNormalization, Power and Multiply"),
 }

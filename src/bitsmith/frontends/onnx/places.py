@@ -75,22 +75,23 @@ def _scatter_nd(call: Call) -> Value:
     return selection.with_index(call.build, x, *_columns(call, x, new), new)
 
 
-def _gather_elements(call: Call) -> Value:
-    x, indices = call.tensor(0), call.value(_indices(call))
-    return selection.gather_elements(call.build, x, call.attributes.integer("axis", 0), indices)
+def _elements(call: Call) -> tuple[int, Value]:
+    """The axis of the indices, and these."""
+    return call.attributes.integer("axis", 0), call.value(_indices(call))
 
 
 def _scatter_elements(call: Call) -> Value:
     x, new = _written(call)
-    axis = call.attributes.integer("axis", 0)
-    return selection.scatter_elements(call.build, x, axis, call.value(_indices(call)), new)
+    return selection.scatter_elements(call.build, x, *_elements(call), new)
 
 
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
 PLACES: dict[str, Translation] = {
     "GatherND": Translation(_gather_nd, _READ),
-    "GatherElements": Translation(_gather_elements, _READ),
+    "GatherElements": Translation(
+        lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), _READ
+    ),
     "ScatterND": Translation(_scatter_nd, _WRITTEN),
     "ScatterElements": Translation(_scatter_elements, _WRITTEN),
     "Scatter": Translation(_scatter_elements, _WRITTEN),

@@ -74,17 +74,14 @@ def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
     if any(open_axes.values()):
         yield {name: axes[0] if axes else None for name, axes in open_axes.items()}
         return
-    first = next((entry.sizes for entry in graph.inputs if len(entry.sizes) > 1), ())
+    inputs = [(entry.name, entry.sizes) for entry in graph.inputs]
+    first = next((sizes for _, sizes in inputs if len(sizes) > 1), ())
     for axis in (0, None, 1):
         if axis is None or len(first) > axis + 1:
             yield {
-                entry.name: axis if axis is not None and _has_axis(entry, axis, first[axis]) else None
-                for entry in graph.inputs
+                name: axis if axis is not None and len(sizes) > max(axis, 1) and sizes[axis] == first[axis] else None
+                for name, sizes in inputs
             }
-
-
-def _has_axis(entry: GraphInput, axis: int, size: int | None) -> bool:
-    return len(entry.sizes) > max(axis, 1) and entry.sizes[axis] == size
 
 
 @dataclass(slots=True)

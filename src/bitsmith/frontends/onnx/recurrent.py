@@ -23,7 +23,6 @@ _ACTIVATIONS: dict[str, Layer] = {
     "hardsigmoid": HardActivation(0.2, 0.5, 0.0, 1.0),
 }
 
-
 _KINDS: dict[str, tuple[recurrent.Kind, tuple[int, ...], tuple[str, ...]]] = {
     "RNN": (SimpleRNN, (0,), ("tanh",)),
     "GRU": (GRU, (0, 1, 2), ("sigmoid", "tanh")),
@@ -32,15 +31,6 @@ _KINDS: dict[str, tuple[recurrent.Kind, tuple[int, ...], tuple[str, ...]]] = {
 """Kinds of cell, ONNX's numbers of our gates, and its activations."""
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-
-
-def _refuse(call: Call) -> None:
-    """Refuses what our cells do not have."""
-    attributes = call.attributes
-    if attributes.flag("input_forget", False):
-        raise UnsupportedError("coupled input and forget gates (input_forget)", accepted="separate ones")
-    if call.operand(7) is not None and bool(np.any(call.weights(7, "the peephole weight"))):
-        raise UnsupportedError("peephole connections", accepted="cells without", remedy="train with a plain LSTM")
 
 
 def _sequence(call: Call, first: bool) -> Value:
@@ -92,14 +82,8 @@ def _cells(call: Call, name: str, directions: Sequence[bool], channels: int) -> 
             one, other = biases[0].reshape(2, -1)
             biases = [one, other] if reset_after else [one + other]
         weights = [recurrent.columns(values, order) for values in (kernel, recurrent_kernel, *biases)]
-        cell = recurrent.cell(
-            kind,
-            weights,
-            activations[-1],
-            activations[0],
-            reset_after=reset_after,
-            return_state=len(call.wanted) > 2 and call.wanted[2],
-        )
+        options = {"reset_after": reset_after, "return_state": call.wanted[2:3] == (True,)}
+        cell = recurrent.cell(kind, weights, activations[-1], activations[0], **options)
         cells.append(recurrent.backwards(cell) if directions[number] else cell)
     return cells
 
@@ -116,7 +100,10 @@ def _initial(call: Call, cells: Sequence[Recurrent], first: bool) -> list[tuple[
 
 def _recurrent(name: str) -> Translation:
     def read(call: Call) -> tuple[Value | None, ...]:
-        _refuse(call)
+        if call.attributes.flag("input_forget", False):
+            raise UnsupportedError("coupled input and forget gates (input_forget)", accepted="separate ones")
+        if call.operand(7) is not None and bool(np.any(call.weights(7, "the peephole weight"))):
+            raise UnsupportedError("peephole connections", accepted="cells without", remedy="train with a plain LSTM")
         named, first = call.attributes.text("direction", "forward"), call.attributes.flag("layout", False)
         if named not in _DIRECTIONS:
             raise call.attributes.wrong("direction", ", ".join(_DIRECTIONS))

@@ -42,15 +42,9 @@ def _index(*, least: bool) -> Translation:
 
 
 _NAMES = {
-    "Mean": "mean",
-    "Max": "max",
-    "Min": "min",
-    "Prod": "prod",
-    "L1": "l1",
-    "L2": "l2",
+    **{name: name.lower() for name in ("Mean", "Max", "Min", "Prod", "L1", "L2", "LogSumExp")},
     "SumSquare": "sum_square",
     "LogSum": "log_sum",
-    "LogSumExp": "logsumexp",
 }
 
 REDUCTIONS: dict[str, Translation] = {

@@ -58,10 +58,6 @@ def _transpose(call: Call) -> Value:
     return call.build.permuted(x, call.attributes.integers("perm") or range(x.rank)[::-1])
 
 
-def _expand(call: Call) -> Value:
-    return shape.expand(call.build, call.tensor(0), _lists(call, 1, "the shape"))
-
-
 def _slice(call: Call) -> Value:
     x = call.tensor(0)
     if call.opset < 10:
@@ -198,7 +194,9 @@ SHAPES: dict[str, Translation] = {
     "Concat": Translation(_concat, "Concatenate"),
     "Gather": Translation(_gather, "Slice, Gather or Embedding, and Reshape"),
     "OneHot": Translation(_one_hot, "OneHot"),
-    "Expand": Translation(_expand, "Broadcast"),
+    "Expand": Translation(
+        lambda call: shape.expand(call.build, call.tensor(0), _lists(call, 1, "the shape")), "Broadcast"
+    ),
     "Tile": Translation(_tile, "Gather"),
     "Shape": Translation(_shape, "a constant"),
     "Size": Translation(_size, "a constant"),

@@ -11,6 +11,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.ops.arithmetic import clip, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
+from bitsmith.frontends.ops.selection import part
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.elementwise import Absolute
@@ -18,7 +19,6 @@ from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
 from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.logic import Comparison
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
-from bitsmith.layers.shape import Slice
 from bitsmith.layers.softmax import Softmax
 
 _LINEAR_FROM = 16.0
@@ -122,15 +122,9 @@ def glu(build: Builder, x: Value, dim: int) -> Value:
     half, odd = divmod(x.shape[axis], 2)
     if odd:
         raise UnsupportedError(f"glu of {x.shape[axis]} elements", accepted="an even number")
-    values, gate = (_part(build, x, axis, start, half, name) for start, name in ((0, "values"), (half, "gate")))
+    parts = ((0, "values"), (half, "gate"))
+    values, gate = (part(build, x, {dim: range(start, start + half)}, name) for start, name in parts)
     return multiply(build, values, build.emit(Activation("sigmoid"), gate, suffix="sigmoid"))
-
-
-def _part(build: Builder, x: Value, axis: int, start: int, count: int, suffix: str) -> Value:
-    """``count`` elements along an axis of a sample."""
-    starts, stops = [0] * len(x.shape), [*x.shape]
-    starts[axis], stops[axis] = start, start + count
-    return build.emit(Slice(tuple(starts), tuple(stops), (1,) * len(x.shape)), x, suffix=suffix)
 
 
 def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:

@@ -52,21 +52,16 @@ def exact_kind(*values: Value) -> Kind:
 
 def add(build: Builder, x: Value, y: Value) -> Value:
     """``x + y``."""
-    return _sum(build, x, y, 1.0)
+    return add_scaled(build, x, y, 1.0)
 
 
 def subtract(build: Builder, x: Value, y: Value) -> Value:
     """``x - y``."""
-    return _sum(build, x, y, -1.0)
+    return add_scaled(build, x, y, -1.0)
 
 
-def add_scaled(build: Builder, x: Value, y: Value, alpha: float) -> Value:
-    """``x + alpha * y``."""
-    return _sum(build, x, y, alpha)
-
-
-def _sum(build: Builder, x: Value, y: Value, sign: float) -> Value:
-    """``x + sign * y``."""
+def add_scaled(build: Builder, x: Value, y: Value, sign: float) -> Value:
+    """``x + sign * y``, where the sign may be any factor."""
     kind = exact_kind(x, y)
     if y.constant is not None and x.constant is None:
         return build.affine(x, ONE, y if sign == 1.0 else _mapped(y, lambda values: sign * values), kind=kind)

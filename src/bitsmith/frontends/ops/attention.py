@@ -34,15 +34,6 @@ class Mask:
     given: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attended:
-    """The weighed values, the weights, and the products of queries and keys."""
-
-    result: Value
-    weights: Value
-    products: Value
-
-
 def attention(
     build: Builder,
     query: Value,
@@ -54,8 +45,10 @@ def attention(
     cap: float = 0.0,
     heads_last: bool = False,
     suffix: str = "",
-) -> Attended:
+) -> tuple[Value, Value, Value]:
     """Attention of operands (..., places, channels), or (..., places, heads, channels) with ``heads_last``.
+
+    Gives the weighed values, the weights, and the products of queries and keys.
 
     Without a ``scale`` the products are divided by the root of the number of channels. ``cap`` bounds the scores, unless it is 0.
     """
@@ -65,7 +58,7 @@ def attention(
     scale = 1.0 / math.sqrt(query.dims[-1]) if scale is None else scale
     products = einsum(build.within("scores"), scores, (query, key), scale)
     weights = attention_weights(build, _capped(build, products, cap), mask)
-    return Attended(einsum(build.within(suffix), weighed, (weights, value)), weights, products)
+    return einsum(build.within(suffix), weighed, (weights, value)), weights, products
 
 
 def attention_weights(build: Builder, scores: Value, mask: Mask) -> Value:

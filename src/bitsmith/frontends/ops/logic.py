@@ -13,7 +13,6 @@ from bitsmith.ir.ops import Relation
 from bitsmith.layers.elementwise import Whole, WholeNumber
 from bitsmith.layers.layer import Layer, broadcasts
 from bitsmith.layers.logic import Comparison, Where
-from bitsmith.layers.merge import Maximum, Minimum
 
 
 def compare(build: Builder, relation: Relation, x: Value, y: Value, suffix: str = "") -> Value:
@@ -21,22 +20,8 @@ def compare(build: Builder, relation: Relation, x: Value, y: Value, suffix: str 
     return build.joined(Comparison(relation), x, y, suffix=suffix, kind=Kind.BOOL)
 
 
-def both(build: Builder, x: Value, y: Value) -> Value:
-    """1 where both are true."""
-    return _logical(build, Minimum(), x, y)
-
-
-def either(build: Builder, x: Value, y: Value) -> Value:
-    """1 where one is true, or both."""
-    return _logical(build, Maximum(), x, y)
-
-
-def different(build: Builder, x: Value, y: Value) -> Value:
-    """1 where one is true, but not both."""
-    return _logical(build, Comparison(Relation.NE), x, y)
-
-
-def _logical(build: Builder, layer: Layer, x: Value, y: Value) -> Value:
+def logical(layer: Layer, build: Builder, x: Value, y: Value) -> Value:
+    """``layer`` on truth values: the minimum is 1 where both are true, the maximum where one is."""
     truths = (truth(build, x, "truth"), truth(build, y, "truth1"))
     return build.joined(layer, *truths, kind=Kind.BOOL)
 

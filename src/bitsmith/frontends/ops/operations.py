@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from bitsmith.frontends.ops import activations, arithmetic, contraction, logic
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.layer import Layer
+from bitsmith.layers.logic import Comparison
+from bitsmith.layers.merge import Maximum, Minimum
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ def _comparing(relation: Relation) -> Operation:
 
 _AFFINE = "or BatchNormalization with a constant"
 _WHOLE = "BatchNormalization or Divide, WholeNumber, and Comparison"
-_RELATIONS = {
+RELATIONS = {
     "greater": Relation.GT,
     "greater_equal": Relation.GE,
     "less": Relation.LT,
@@ -40,7 +43,7 @@ _RELATIONS = {
 
 OPERATIONS: dict[str, Operation] = {
     **{name: _emitting(layer) for name, layer in FUNCTIONS.items()},
-    **{name: _comparing(relation) for name, relation in _RELATIONS.items()},
+    **{name: _comparing(relation) for name, relation in RELATIONS.items()},
     "add": Operation(arithmetic.add, f"Add, {_AFFINE}", 2),
     "subtract": Operation(arithmetic.subtract, f"Subtract, {_AFFINE}", 2),
     "multiply": Operation(arithmetic.multiply, f"Multiply, {_AFFINE}", 2),
@@ -60,9 +63,9 @@ OPERATIONS: dict[str, Operation] = {
     "fraction": Operation(arithmetic.fraction, "WholeNumber and Subtract"),
     "lerp": Operation(arithmetic.between, "Subtract, Multiply and Add", 3),
     "matmul": Operation(contraction.matrix_product, "Dense, EinsumDense or Einsum", 2),
-    "logical_and": Operation(logic.both, "Comparison and Minimum", 2),
-    "logical_or": Operation(logic.either, "Comparison and Maximum", 2),
-    "logical_xor": Operation(logic.different, "Comparison", 2),
+    "logical_and": Operation(partial(logic.logical, Minimum()), "Comparison and Minimum", 2),
+    "logical_or": Operation(partial(logic.logical, Maximum()), "Comparison and Maximum", 2),
+    "logical_xor": Operation(partial(logic.logical, Comparison(Relation.NE)), "Comparison", 2),
     "logical_not": Operation(logic.negation, "Comparison"),
     "where": Operation(logic.where, "Where, or a mask of softmax", 3),
     "relu": Operation(activations.relu, "ReLU"),

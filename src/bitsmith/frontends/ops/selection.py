@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -187,22 +188,16 @@ def stack(build: Builder, values: Sequence[Value], dim: int) -> Value:
     return replace(build.emit(Stack(axis), *values, kind=common_kind(*values)), batch=moved)
 
 
-def lower_triangle(build: Builder, x: Value, diagonal: int) -> Value:
-    """``x``, with 0 above a diagonal of its last two axes."""
-    return _kept(build, x, np.tril, diagonal)
-
-
-def upper_triangle(build: Builder, x: Value, diagonal: int) -> Value:
-    """``x``, with 0 below a diagonal of its last two axes."""
-    return _kept(build, x, np.triu, diagonal)
-
-
-def _kept(build: Builder, x: Value, keep: Callable[[Floats, int], Floats], diagonal: int) -> Value:
+def _triangle(keep: Callable[[Floats, int], Floats], build: Builder, x: Value, diagonal: int) -> Value:
     shape = (x.shape[x.axis(-2)], x.shape[x.axis(-1)])
     kept = keep(np.ones(shape), max(min(diagonal, max(shape)), -max(shape)))
     if x.constant is None:
         return build.emit(Multiply(), x, constant(kept), kind=x.kind)
     return replace(x, node=as_weights(np.where(kept != 0.0, x.constant, 0.0)))
+
+
+lower_triangle, upper_triangle = partial(_triangle, np.tril), partial(_triangle, np.triu)
+"""``x``, with 0 above, or below, a diagonal of its last two axes."""
 
 
 def _numbered(shape: Shape, leading: int, indices: Sequence[Places]) -> Places:

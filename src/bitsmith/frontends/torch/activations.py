@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import constant
+from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.torch.arithmetic import operation
-from bitsmith.frontends.torch.call import Call, Result, Translation
+from bitsmith.frontends.torch.call import Call, Result, Translation, function
 
 
 def _rrelu(call: Call) -> Result:
@@ -32,22 +33,8 @@ def _elu(call: Call) -> Result:
     return activations.elu(call.build, call.tensor(), call.number("alpha", 1.0), call.number("scale", 1.0))
 
 
-def _gelu(call: Call) -> Result:
-    return activations.gelu(call.build, call.tensor(), call.text("approximate", "none"))
-
-
-def _glu(call: Call) -> Result:
-    return activations.glu(call.build, call.tensor(), call.integer("dim", -1))
-
-
-def _softmax(call: Call) -> Result:
-    return activations.softmax(call.build, call.tensor(), call.integer("dim"))
-
-
-def _log_softmax(call: Call) -> Result:
-    return activations.log_softmax(call.build, call.tensor(), call.integer("dim"))
-
-
+_SOFTMAX = function(activations.softmax, "Softmax", integer("dim"))
+_LOG_SOFTMAX = function(activations.log_softmax, "Reduce and Subtract", integer("dim"))
 _ALIKE = ("relu", "relu6", "selu", "silu", "mish", "sigmoid", "tanh", "log_sigmoid")
 _BOUND = ("lambd", 0.5)
 
@@ -62,13 +49,13 @@ ACTIVATIONS: dict[str, Translation] = {
     **dict.fromkeys(("prelu", "_prelu_kernel"), Translation(_prelu, "PReLU or ReLU")),
     "elu": Translation(_elu, "Activation, and BatchNormalization with a scale"),
     "celu": operation("celu", alpha=("alpha", 1.0)),
-    "gelu": Translation(_gelu, "Activation"),
+    "gelu": function(activations.gelu, "Activation", lambda call: call.text("approximate", "none")),
     "softplus": operation("softplus", beta=("beta", 1.0), linear_from=("threshold", 20.0)),
     "threshold": operation("threshold", bound=("threshold", None), value=("value", None)),
     "hardshrink": operation("hard_shrink", bound=_BOUND),
     "softshrink": operation("soft_shrink", bound=_BOUND),
-    "glu": Translation(_glu, "Slice, Activation and Multiply"),
-    **dict.fromkeys(("softmax", "_softmax"), Translation(_softmax, "Softmax")),
-    **dict.fromkeys(("log_softmax", "_log_softmax"), Translation(_log_softmax, "Reduce and Subtract")),
+    "glu": function(activations.glu, "Slice, Activation and Multiply", integer("dim", -1)),
+    **dict.fromkeys(("softmax", "_softmax"), _SOFTMAX),
+    **dict.fromkeys(("log_softmax", "_log_softmax"), _LOG_SOFTMAX),
 }
 """Operators by name."""

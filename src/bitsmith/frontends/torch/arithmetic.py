@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import arithmetic, logic
-from bitsmith.frontends.ops.operations import OPERATIONS
+from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.torch.archive import DTYPES
-from bitsmith.frontends.torch.call import Call, Result, Translation, kind_of
+from bitsmith.frontends.torch.call import Call, Result, Translation, function, kind_of
 from bitsmith.frontends.torch.graph import DType
 from bitsmith.layers.embedding import OneHot
 
@@ -88,10 +89,6 @@ def _clamp(call: Call) -> Result:
     return arithmetic.clip(call.build, x, call.number("min", -math.inf), call.number("max", math.inf))
 
 
-def _round(call: Call) -> Result:
-    return arithmetic.round_half_to_even(call.build, call.tensor(), call.integer("decimals", 0))
-
-
 def _cast(call: Call) -> Result:
     """A change of type: to integers it cuts fractions off, to truth values it compares with 0."""
     x = call.tensor(next(iter(call.node.arguments)))
@@ -123,12 +120,7 @@ _ALIKE = (
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
 )
 _OTHERWISE = {
-    "gt": "greater",
-    "ge": "greater_equal",
-    "lt": "less",
-    "le": "less_equal",
-    "eq": "equal",
-    "ne": "not_equal",
+    **{relation.value: name for name, relation in RELATIONS.items()},
     "mul": "multiply",
     "fmax": "maximum",
     "fmin": "minimum",
@@ -157,7 +149,7 @@ ARITHMETIC: dict[str, Translation] = {
     **dict.fromkeys(("clamp", "clip"), _CLAMP),
     "clamp_min": operation("maximum", "self", "min"),
     "clamp_max": operation("minimum", "self", "max"),
-    "round": Translation(_round, "WholeNumber"),
+    "round": function(arithmetic.round_half_to_even, "WholeNumber", integer("decimals", 0)),
     "lerp": operation("lerp", "self", "end", "weight"),
     **{name.format(key): _of_truths(shared) for key, shared in _BITS.items() for name in ("bitwise_{}", "__{}__")},
     "bitwise_not": _of_truths("logical_not"),

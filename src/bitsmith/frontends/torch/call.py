@@ -27,16 +27,8 @@ class Unknown:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """A number of elements, times the number of samples if ``batched``; -1 is what is left."""
-
-    count: int
-    batched: bool = False
-
-
-Item: TypeAlias = "Value | Size | Unknown"
-"""What the program holds under a name."""
+Item: TypeAlias = "Value | Shape | Unknown"
+"""What the program holds under a name; a size as that for each of the builder's numbers of samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +71,7 @@ class Call(Arguments):
         found = self.values[argument.name]
         if isinstance(found, Unknown):
             raise UnsupportedError(found.why or "after an operator that is refused")
-        if isinstance(found, Size):
+        if isinstance(found, tuple):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
         dtype = self.dtypes.get(argument.name)
         return found if dtype is None else replace(found, kind=kind_of(dtype))
@@ -113,19 +105,18 @@ class Call(Arguments):
         """A trained tensor, or None."""
         return self.weight(name) if self.given(name) else None
 
-    def sizes(self, name: str) -> tuple[Size, ...]:
-        """Sizes, of which some may depend on the number of samples."""
-        listed = self.get(name)
-        return tuple(self.size_of(item) for item in (listed if isinstance(listed, tuple) else (listed,)))
-
     def shapes(self, name: str) -> list[Shape]:
-        """Sizes for each of the builder's numbers of samples."""
-        return [tuple(size.count * (n if size.batched else 1) for size in self.sizes(name)) for n in self.build.counts]
+        """Sizes for each of the builder's numbers of samples; -1 is what is left."""
+        listed = self.get(name)
+        sizes = [self.size_of(item) for item in (listed if isinstance(listed, tuple) else (listed,))]
+        return [tuple(size[k] for size in sizes) for k in range(len(self.build.counts))]
 
-    def size_of(self, item: Argument) -> Size:
-        """A size."""
-        found = self.values[item.name] if isinstance(item, Ref) else Size(item) if is_integer(item) else None
-        if not isinstance(found, Size):
+    def size_of(self, item: Argument) -> Shape:
+        """A size for each of the builder's numbers of samples."""
+        if is_integer(item):
+            return (item,) * len(self.build.counts)
+        found = self.values[item.name] if isinstance(item, Ref) else None
+        if not isinstance(found, tuple):
             raise UnsupportedError(f"the size {shown(item)}", accepted="numbers, and that of the samples")
         return found
 
@@ -150,7 +141,7 @@ class Call(Arguments):
         return self.dtypes.get(value.name, 0) if isinstance(value, Ref) else 0
 
 
-Result: TypeAlias = "Value | Size | tuple[Value | Unknown, ...]"
+Result: TypeAlias = "Value | tuple[Item, ...]"
 
 Translator: TypeAlias = Callable[[Call], Result]
 
@@ -163,7 +154,7 @@ class Translation:
     becomes: str
 
 
-def operation(make: Callable[..., Result], becomes: str, *reads: Callable[[Call], object]) -> Translation:
+def function(make: Callable[..., Result], becomes: str, *reads: Callable[[Call], object]) -> Translation:
     """``make`` of the builder, the operand and what the ``reads`` give."""
     return Translation(lambda call: make(call.build, call.tensor(), *(read(call) for read in reads)), becomes)
 

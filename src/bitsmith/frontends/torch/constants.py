@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import checked_elements, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, operation
+from bitsmith.frontends.torch.call import Call, Result, Translation, function
 
 
 def _filled(value: float | None) -> Translation:
@@ -42,14 +42,7 @@ def _eye(call: Call) -> Result:
     return constant(np.eye(rows, columns))
 
 
-def _item(call: Call) -> Result:
-    """The number that a constant holds."""
-    values = call.weight("self")
-    if values.size != 1:
-        raise UnsupportedError(f"{values.size} numbers taken as one")
-    return constant(float(values.reshape(())))
-
-
+_NUMBER = Translation(lambda call: constant(call.number(call.named("s", "data", "self"))), "Constant")
 _TRIANGLE = "Constant or Multiply"
 
 CONSTANTS: dict[str, Translation] = {
@@ -58,10 +51,9 @@ CONSTANTS: dict[str, Translation] = {
     **dict.fromkeys(("full", "full_like", "new_full"), _filled(None)),
     "arange": Translation(_arange, "Constant"),
     "linspace": Translation(_linspace, "Constant"),
-    "tril": operation(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),
-    "triu": operation(selection.upper_triangle, _TRIANGLE, integer("diagonal", 0)),
+    "tril": function(selection.lower_triangle, _TRIANGLE, integer("diagonal", 0)),
+    "triu": function(selection.upper_triangle, _TRIANGLE, integer("diagonal", 0)),
     "eye": Translation(_eye, "Constant"),
-    "item": Translation(_item, "Constant"),
-    "scalar_tensor": Translation(lambda call: constant(call.number(call.named("s", "data"))), "Constant"),
+    **dict.fromkeys(("item", "scalar_tensor"), _NUMBER),
 }
 """Operators by name."""

@@ -184,13 +184,10 @@ def _node(fields: Fields) -> Node:
     target = fields.text("target")[:MAX_NAME]
     name, _, overload = target.removeprefix(_PREFIX).partition(".") if target.startswith(_PREFIX) else (target, "", "")
     arguments = {given.text("name"): _argument(given.fields("arg")) for given in fields.objects("inputs")}
-    results = [part for item in fields.objects("outputs") for part in _flat(_argument(item))]
+    given = [_argument(item) for item in fields.objects("outputs")]
+    results = [part for one in given for part in (one if isinstance(one, tuple) else (one,))]
     names = tuple(part.name if isinstance(part, Ref) else None for part in results)
     return Node(name, overload, arguments, names, _module(fields))
-
-
-def _flat(value: Argument) -> tuple[Argument, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _argument(fields: Fields) -> Argument:

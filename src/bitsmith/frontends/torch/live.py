@@ -56,9 +56,9 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
     error: Exception | None = None
     with evaluating(module):
         for inputs in _inputs(module, examples, shapes):
-            for prepared in (_itself, torch.fx.symbolic_trace):
+            for traced in (False, True):
                 try:
-                    return saved(_export(prepared(module), inputs))
+                    return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs))
                 except Exception as raised:  # torch hands on whatever the module's code raises
                     error = error or raised
     raise UnsupportedError(
@@ -67,10 +67,6 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
         accepted="modules whose operations do not depend on the data, and inputs that fit them",
         remedy="give an example input; or export the module yourself and give the ExportedProgram",
     ) from error
-
-
-def _itself(module: torch.nn.Module) -> torch.nn.Module:
-    return module
 
 
 def saved(program: torch.export.ExportedProgram) -> bytes:

@@ -33,16 +33,14 @@ def _batch_norm(call: Call) -> Value:
     return normalization.batch(call.build, call.tensor("input"), 1, mean, variance, _parameters(call, mean.shape))
 
 
-def _instance_norm(call: Call) -> Value:
-    return _groups(call, None) if call.flag("use_input_stats", True) else _batch_norm(call)
-
-
-def _groups(call: Call, number: int | None) -> Value:
-    """``number`` groups, or as many as there are channels."""
+def _groups(call: Call) -> Value:
+    """As many groups as are given, or as there are channels; instances may have trained statistics."""
+    if call.node.name == "instance_norm" and not call.flag("use_input_stats", True):
+        return _batch_norm(call)
     x = call.tensor("input")
     channels = x.shape[x.axis(1)]
-    parameters = _parameters(call, (channels,))
-    return normalization.groups(call.build, x, channels if number is None else number, 1, parameters)
+    number = channels if call.node.name == "instance_norm" else call.integer("num_groups")
+    return normalization.groups(call.build, x, number, 1, _parameters(call, (channels,)))
 
 
 def _last(call: Call) -> tuple[Value, range, Shape]:
@@ -67,8 +65,8 @@ def _rms_norm(call: Call) -> Value:
 NORMALIZATIONS: dict[str, Translation] = {
     "batch_norm": Translation(_batch_norm, "BatchNormalization"),
     "_native_batch_norm_legit_no_training": Translation(_batch_norm, "BatchNormalization"),
-    "instance_norm": Translation(_instance_norm, "GroupNormalization"),
-    "group_norm": Translation(lambda call: _groups(call, call.integer("num_groups")), "GroupNormalization"),
+    "instance_norm": Translation(_groups, "GroupNormalization"),
+    "group_norm": Translation(_groups, "GroupNormalization"),
     "layer_norm": Translation(_layer_norm, "LayerNormalization"),
     "rms_norm": Translation(_rms_norm, "RMSNormalization"),
 }

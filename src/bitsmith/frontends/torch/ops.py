@@ -33,18 +33,9 @@ OPERATORS: dict[str, Translation] = {
 }
 """Operators of torch.ops.aten by name, without overloads; those that end in ``_`` are read as those without."""
 
-_CHECKS = (
-    "_assert",
-    "sym_constrain",
-    "torch.ops.profiler",
-    "_operator.ge",
-    "_operator.le",
-    "_operator.gt",
-    "_operator.lt",
-    "_operator.eq",
-    "_operator.ne",
-    "_guards",
-)
+_RELATIONS = map("_operator.{}".format, ("ge", "le", "gt", "lt", "eq", "ne"))
+_CHECKS = ("_assert", "sym_constrain", "torch.ops.profiler", "_guards", *_RELATIONS)
+_FUSED = ("a fused operator", "export with torch.backends.mha.set_fastpath_enabled(False)")
 
 _REMEDIES = {
     "rand": ("random numbers", "give them as an input"),
@@ -58,11 +49,8 @@ _REMEDIES = {
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "embedding_bag": ("bags of several lengths", "use embedding(x).sum(1) or .mean(1)"),
-    "_transformer_encoder_layer_fwd": (
-        "a fused operator",
-        "export with torch.backends.mha.set_fastpath_enabled(False)",
-    ),
-    "_native_multi_head_attention": ("a fused operator", "export with torch.backends.mha.set_fastpath_enabled(False)"),
+    "_transformer_encoder_layer_fwd": _FUSED,
+    "_native_multi_head_attention": _FUSED,
 }
 
 
@@ -85,11 +73,6 @@ def unknown(name: str, node: Node) -> Refusal:
     return Refusal(name, shown, "it is not an operator that is known here", "replace it by operators that are")
 
 
-def _is_view(name: str) -> bool:
-    """Return True if an operator may give a view of its operand: what changes one then changes the other."""
-    return name in SHAPES or name in SELECTIONS
-
-
 def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
     """Operators that change a tensor which another name still shows: its other readers would see the change.
 
@@ -102,21 +85,16 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
     for number, node in enumerate(graph.nodes):
         operand = next(iter(node.arguments.values()), None)
         first = operand.name if isinstance(operand, Ref) else ""
-        changes = (
-            node.name.endswith("_")
-            and not node.name.startswith("_operator")
-            and node.name not in ("detach_", "requires_grad_")
-        )
+        changes = node.name.endswith("_") and not node.name.startswith(("_operator", "detach", "requires_grad"))
         if changes and any(last.get(name, -1) > number for name in groups.get(shared.get(first, -1), [first])):
-            yield (
-                node,
-                UnsupportedError(
-                    f"{node.name} changes a tensor in place that is read elsewhere",
-                    accepted="what makes new tensors",
-                    remedy=f"use {node.name.rstrip('_')}, or save exported.run_decompositions({{}})",
-                ),
+            error = UnsupportedError(
+                f"{node.name} changes a tensor in place that is read elsewhere",
+                accepted="what makes new tensors",
+                remedy=f"use {node.name.rstrip('_')}, or save exported.run_decompositions({{}})",
             )
-        if (_is_view(node.name) or changes) and first:
+            yield node, error
+        # These may give a view of their operand: what changes one then changes the other.
+        if (changes or node.name in SHAPES or node.name in SELECTIONS) and first:
             group = shared.setdefault(first, number)
             groups.setdefault(group, [first]).extend(name for name in node.results if name is not None)
             shared.update({name: group for name in node.results if name is not None})

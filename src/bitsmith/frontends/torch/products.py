@@ -34,10 +34,6 @@ def _finite(call: Call, name: str) -> Value:
     return x
 
 
-def _einsum(call: Call) -> Result:
-    return einsum(call.build, call.text("equation", ""), call.tensors("tensors"))
-
-
 def _attention(call: Call) -> Result:
     query, key, value = (call.tensor(name) for name in ("query", "key", "value"))
     if call.number("dropout_p", 0.0) != 0.0:
@@ -49,11 +45,10 @@ def _attention(call: Call) -> Result:
     if call.flag("enable_gqa"):
         heads = query.shape[query.axis(-3)]
         key, value = (repeated_heads(call.build, x, heads, -3, name) for x, name in ((key, "keys"), (value, "values")))
-    mask = Mask(
-        after=0 if call.flag("is_causal") else None, given=call.tensor("attn_mask") if call.given("attn_mask") else None
-    )
-    scale = call.number("scale") if call.given("scale") else None
-    return attention(call.build, query, key, value, mask, scale=scale).result
+    given = call.tensor("attn_mask") if call.given("attn_mask") else None
+    mask, scale = Mask(after=0 if call.flag("is_causal") else None, given=given), call.get("scale")
+    scale = None if scale is None else call.number("scale")
+    return attention(call.build, query, key, value, mask, scale=scale)[0]
 
 
 def _embedding(call: Call) -> Result:
@@ -79,7 +74,9 @@ PRODUCTS: dict[str, Translation] = {
     **dict.fromkeys(("mm", "bmm"), operation("matmul", "self", "mat2")),
     "dot": operation("matmul", "self", "tensor"),
     "mv": operation("matmul", "self", "vec"),
-    "einsum": Translation(_einsum, "Einsum or EinsumDense"),
+    "einsum": Translation(
+        lambda call: einsum(call.build, call.text("equation", ""), call.tensors("tensors")), "Einsum or EinsumDense"
+    ),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
     "_weight_norm": Translation(_weight_norm, "Constant"),
     "embedding": Translation(_embedding, "Embedding"),

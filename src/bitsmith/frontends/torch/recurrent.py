@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
@@ -84,11 +83,8 @@ def _results(
                 if call.is_used(k):
                     values.append(recurrent.run(inner.within(RESULTS[k]), cells[number], x, initial, k))
         x = found[0] if directions == 1 else build.emit(Concatenate(-1), *found)
-    return (x, *(_stacked(call.build.within(f"{RESULTS[k]}s"), values) for k, values in last.items()))
-
-
-def _stacked(build: Builder, values: Sequence[Value]) -> Value | Unknown:
-    return recurrent.together(build, values, 0) if values else Unknown()
+    parts = [(call.build.within(f"{RESULTS[k]}s"), values) for k, values in last.items()]
+    return (x, *(recurrent.together(build, values, 0) if values else Unknown() for build, values in parts))
 
 
 RECURRENT: dict[str, Translation] = {

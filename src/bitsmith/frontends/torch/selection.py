@@ -10,20 +10,20 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, operation
-from bitsmith.frontends.torch.graph import Ref
+from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, function
 
 _OPEN_END = 1 << 62
 """Ends of slices beyond this mean: to the end."""
 
 
 def _repeat(call: Call) -> Result:
-    x, sizes = call.tensor(), call.sizes(call.named("repeats", "dims"))
-    if any(size.batched for size in sizes):
-        x = shape.unsqueeze(call.build, x, range(len(sizes) - x.rank))
-        counts = call.build.counts
-        x = shape.expand(call.build, x, [[size.count * n if size.batched else 1 for size in sizes] for n in counts])
-    return selection.tile(call.build, x, [1 if size.batched else size.count for size in sizes])
+    x, shapes = call.tensor(), call.shapes(call.named("repeats", "dims"))
+    grown = [axis for axis in range(len(shapes[0])) if len({sizes[axis] for sizes in shapes}) > 1]
+    if grown:
+        x = shape.unsqueeze(call.build, x, range(len(shapes[0]) - x.rank))
+        wanted = [[size if axis in grown else 1 for axis, size in enumerate(sizes)] for sizes in shapes]
+        x = shape.expand(call.build, x, wanted)
+    return selection.tile(call.build, x, [1 if axis in grown else size for axis, size in enumerate(shapes[0])])
 
 
 def _repeat_interleave(call: Call) -> Result:
@@ -36,9 +36,11 @@ def _range(call: Call, x: Value) -> tuple[int, range] | None:
     """The axis of a slice, and what it takes; None for all samples."""
     dim = x.counted(call.integer("dim", 0))
     start, end, step = call.get("start") or 0, call.get("end"), call.integer("step", 1)
-    covers = isinstance(end, Ref | None) or (isinstance(end, int) and end >= (call.build.samples or _OPEN_END))
-    if x.batch is not None and dim == x.batch.axis and start == 0 and step == 1 and covers:
-        return None
+    if x.batch is not None and dim == x.batch.axis and start == 0 and step == 1:
+        every = tuple(sizes[dim] for sizes in call.build.sizes(x))
+        ends = every if end is None else call.size_of(end)
+        if ends == every or min(ends) >= (call.build.samples or _OPEN_END):
+            return None
     size = x.shape[x.axis(dim)]
     if not isinstance(start, int) or not isinstance(end, int | None) or step < 1:
         raise UnsupportedError("a slice that depends on the number of samples", accepted="fixed slices")
@@ -124,7 +126,7 @@ def _parted(lengths: Callable[[Call, int], Sequence[int]]) -> Translator:
 
 
 def _split_sizes(call: Call, size: int) -> Sequence[int]:
-    key = "split_sizes" if call.given("split_sizes") else "split_size"
+    key = call.named("split_sizes", "split_size")
     return call.integers(key) if isinstance(call.get(key), tuple) else _runs(size, call.integer(key))
 
 
@@ -147,23 +149,23 @@ SELECTIONS: dict[str, Translation] = {
     "repeat_interleave": Translation(_repeat_interleave, "Gather"),
     "slice": Translation(_slice, "Slice"),
     "narrow": Translation(_narrow, "Slice"),
-    "select": operation(selection.select, "Slice and Reshape", integer("dim"), integer("index")),
-    "index_select": operation(
+    "select": function(selection.select, "Slice and Reshape", integer("dim"), integer("index")),
+    "index_select": function(
         selection.take, "Gather or Slice", integer("dim"), lambda call: call.weight("index").reshape(-1)
     ),
     "index": Translation(lambda call: selection.index(call.build, call.tensor(), *_keys(call)), f"Slice, or {_READ}"),
-    "gather": operation(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")),
+    "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")),
     "scatter": Translation(_scatter, _WRITTEN),
     "index_put": Translation(_index_put, _WRITTEN),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
-    "flip": operation(selection.flip, "Slice", integers("dims")),
-    "roll": operation(selection.roll, "Gather", integers("shifts"), integers("dims")),
+    "flip": function(selection.flip, "Slice", integers("dims")),
+    "roll": function(selection.roll, "Gather", integers("shifts"), integers("dims")),
     **dict.fromkeys(("cat", "concat", "concatenate"), _CAT),
     "stack": Translation(
         lambda call: selection.stack(call.build, call.tensors("tensors"), call.integer("dim", 0)), "Stack"
     ),
-    "unbind": operation(selection.unbind, "Slice and Reshape", integer("dim", 0)),
+    "unbind": function(selection.unbind, "Slice and Reshape", integer("dim", 0)),
     **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), _SPLIT),
     "chunk": Translation(_parted(_chunks), "Slice"),
 }

@@ -7,10 +7,10 @@ import operator
 from collections.abc import Callable, Iterable
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import ANY_SAMPLES, Value
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import shape
-from bitsmith.frontends.torch.call import Call, Result, Size, Translation, operation
+from bitsmith.frontends.torch.call import Call, Result, Translation, function
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
 
@@ -75,23 +75,17 @@ def _like(name: str, other: str) -> Translation:
 def _sym_size(call: Call) -> Result:
     x = call.tensor(next(iter(call.node.arguments)))
     dim = x.counted(call.integer("dim"))
-    grows = x.batch is not None and dim == x.batch.axis and call.build.samples is None
-    return Size(x.sizes(call.build.counts[0])[dim], grows)
+    return (tuple(sizes[dim] for sizes in call.build.sizes(x)),)
 
 
 def _size_arithmetic(call: Call) -> Result:
-    """A size from two, which is fixed, or as often as there are samples."""
+    """A size from two."""
     name, sizes = call.node.name, [call.size_of(item) for item in call.node.arguments.values()]
-    counts = [[size.count * (n if size.batched else 1) for size in sizes] for n in ANY_SAMPLES]
-    if len(sizes) == 2 and not (name.endswith("div") and sizes[1].count == 0):
-        first, *others = found = [_ARITHMETIC[name](*pair) for pair in counts]
-        if others == [first] * len(others):
-            return Size(first)
-        if found == [first * n for n in ANY_SAMPLES]:
-            return Size(first, batched=True)
-    raise UnsupportedError(
-        f"{name} of the sizes {sizes}", accepted="fixed sizes, and multiples of the number of samples"
-    )
+    if len(sizes) == 2 and not (name.endswith("div") and 0 in sizes[1]):
+        found = tuple(map(_ARITHMETIC[name], *sizes))
+        if max(map(abs, found)) <= MAX_ELEMENTS * max(call.build.counts):
+            return (found,)
+    raise UnsupportedError(f"{name} of the sizes {sizes}", accepted="two sizes of tensors")
 
 
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
@@ -120,21 +114,21 @@ SHAPES: dict[str, Translation] = {
     "flatten": _viewed(_flattened, "Flatten or Reshape"),
     "unflatten": _viewed(_unflattened, "Reshape"),
     "squeeze": Translation(_squeeze, "Reshape"),
-    "unsqueeze": operation(shape.unsqueeze, "Reshape", integers("dim")),
+    "unsqueeze": function(shape.unsqueeze, "Reshape", integers("dim")),
     "permute": Translation(_permute, "Permute"),
-    **dict.fromkeys(("transpose", "swapdims"), operation(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
-    "swapaxes": operation(shape.swap, "Permute", integer("axis0"), integer("axis1")),
+    **dict.fromkeys(("transpose", "swapdims"), function(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
+    "swapaxes": function(shape.swap, "Permute", integer("axis0"), integer("axis1")),
     **dict.fromkeys(("t", "mT", "mH", "numpy_T", "adjoint"), Translation(_turned, "Permute")),
     **dict.fromkeys(
-        ("movedim", "moveaxis"), operation(shape.move, "Permute", integers("source"), integers("destination"))
+        ("movedim", "moveaxis"), function(shape.move, "Permute", integers("source"), integers("destination"))
     ),
-    **dict.fromkeys(("expand", "broadcast_to"), operation(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
+    **dict.fromkeys(("expand", "broadcast_to"), function(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
     "expand_as": _like("self", "other"),
     "copy": _like("src", "self"),
     "fill": _like("value", "self"),
-    "pixel_shuffle": operation(shape.depth_to_space, _BLOCKS, integer("upscale_factor")),
-    "pixel_unshuffle": operation(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
-    "channel_shuffle": operation(shape.channel_shuffle, _BLOCKS, integer("groups")),
+    "pixel_shuffle": function(shape.depth_to_space, _BLOCKS, integer("upscale_factor")),
+    "pixel_unshuffle": function(shape.space_to_depth, _BLOCKS, integer("downscale_factor")),
+    "channel_shuffle": function(shape.channel_shuffle, _BLOCKS, integer("groups")),
     "sym_size": Translation(_sym_size, "nothing"),
     **dict.fromkeys(_ARITHMETIC, Translation(_size_arithmetic, "nothing")),
 }
