@@ -322,8 +322,9 @@ def _within(value: Value, perm: Sequence[int]) -> Order:
     """What a permutation of the model's axes is to those of a sample."""
     if sorted(perm) != list(range(value.rank)):
         raise UnsupportedError(f"axes {tuple(perm)} of a tensor of {value.rank} axes")
-    places = value.sample_axes()
-    return tuple(place for place in (places[dim] for dim in perm) if place is not None)
+    if value.batch is None or value.is_merged:
+        return tuple(perm)
+    return tuple(value.axis(dim) for dim in perm if dim != value.batch.axis)
 
 
 def _is_all(x: Value, value: float, shape: Shape) -> bool:

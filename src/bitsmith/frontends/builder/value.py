@@ -150,12 +150,6 @@ class Value:
             raise MixedSamplesError
         return counted - int(self.batch.merged == 1 and counted > self.batch.axis)
 
-    def sample_axes(self) -> tuple[int | None, ...]:
-        """For each axis of the model the one of :attr:`shape`; None for the batch axis, unless others are merged with it."""
-        if self.batch is None or self.batch.merged > 1:
-            return tuple(range(self.rank))
-        return tuple(None if dim == self.batch.axis else dim - int(dim > self.batch.axis) for dim in range(self.rank))
-
     def plain(self, axis: int = 0) -> Value:
         """This value, if its batch is all of the axis ``axis``."""
         if self.batch != Batch(axis):

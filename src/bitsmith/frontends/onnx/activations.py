@@ -9,7 +9,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MixedSamplesError, Value
 from bitsmith.frontends.onnx.arithmetic import operation
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Translation, function
 from bitsmith.frontends.ops import activations
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
 from bitsmith.layers.shape import Reshape
@@ -24,12 +24,6 @@ def _shrink(call: Call) -> Value:
         )
     shrink = activations.soft_shrink if bias == bound else activations.hard_shrink
     return shrink(call.build, call.tensor(0), bound)
-
-
-def _prelu(call: Call) -> Value:
-    if call.known(1, "the slope") is None:
-        raise UnsupportedError("no slope")
-    return activations.prelu(call.build, call.tensor(0), call.tensor(1))
 
 
 def _along_axis(make: Callable[[Builder, Value, int], Value], becomes: str) -> Translation:
@@ -60,16 +54,13 @@ ACTIVATIONS: dict[str, Translation] = {
     "LeakyRelu": operation("relu", slope=("alpha", 0.01)),
     "ThresholdedRelu": operation("relu", threshold=("alpha", 1.0)),
     "HardSigmoid": operation("hard_sigmoid", slope=("alpha", 0.2), offset=("beta", 0.5)),
-    "Gelu": Translation(
-        lambda call: activations.gelu(call.build, call.tensor(0), call.attributes.text("approximate", "none")),
-        "Activation",
-    ),
+    "Gelu": function(activations.gelu, "Activation", lambda call: call.attributes.text("approximate", "none")),
     "Elu": operation("elu", alpha=("alpha", 1.0)),
     "Celu": operation("celu", alpha=("alpha", 1.0)),
     "Selu": operation("elu", alpha=("alpha", SELU_ALPHA), scale=("gamma", SELU_SCALE)),
     "Swish": operation("silu", alpha=("alpha", 1.0)),
     "Shrink": Translation(_shrink, "Activation, HardActivation and Subtract, or Absolute, Comparison and Where"),
-    "PRelu": Translation(_prelu, "PReLU"),
+    "PRelu": function(activations.prelu, "PReLU", lambda call: call.value(call.constant(1, "the slope"))),
     "Softmax": _along_axis(activations.softmax, "Softmax"),
     "Hardmax": _along_axis(activations.hard_max, "ArgMax and Comparison"),
     "LogSoftmax": _along_axis(activations.log_softmax, "Reduce and Subtract"),

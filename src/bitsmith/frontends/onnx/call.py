@@ -138,6 +138,11 @@ class Translation:
     becomes: str
 
 
+def function(make: Callable[..., Results], becomes: str, *reads: Callable[[Call], object]) -> Translation:
+    """``make`` of the builder, the first operand and what the ``reads`` give."""
+    return Translation(lambda call: make(call.build, call.tensor(0), *(read(call) for read in reads)), becomes)
+
+
 def integers(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], what: str) -> tuple[int, ...]:
     """A constant list of integers.
 

@@ -46,10 +46,6 @@ def _range(call: Call) -> Array:
     return (start + step * np.arange(count)).astype(call.array(0, "the start").dtype)
 
 
-def _non_zero(call: Call) -> Array:
-    return np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)
-
-
 def _known(compute: Callable[[Call], Array]) -> Translation:
     """What is computed of constants only."""
 
@@ -66,6 +62,6 @@ CONSTANTS: dict[str, Translation] = {
     "Constant": _known(_constant),
     "ConstantOfShape": _known(_constant_of_shape),
     "Range": _known(_range),
-    "NonZero": _known(_non_zero),
+    "NonZero": _known(lambda call: np.array(np.nonzero(call.array(0, "the operand")), dtype=np.int64)),
 }
 """Operators by name."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.call import Call, Translation, function
 from bitsmith.frontends.ops import normalization
 from bitsmith.frontends.ops.normalization import Parameters
 from bitsmith.layers.layer import as_weights
@@ -36,18 +36,16 @@ def _batch_normalization(call: Call) -> tuple[Value, ...]:
 def _computed(call: Call) -> Value:
     """With a mean and a variance that are computed: tf2onnx writes Keras 2's LayerNormalization so, with samples as channels."""
     build, x = call.build, call.tensor(0)
-    scale, bias, mean, variance = (_along_channels(call, number, x.rank) for number in (1, 2, 3, 4))
+    # Each has an axis for the channels, which are followed by the positions.
+    given, positions = [call.tensor(number) for number in (1, 2, 3, 4)], (1,) * (x.rank - 2)
+    scale, bias, mean, variance = (
+        build.viewed(one, (*one.dims, *positions), one.batch, f"operand{k}") for k, one in enumerate(given, 1)
+    )
     shifted = build.affine(variance, ONE, constant(call.attributes.number("epsilon", 1e-5)), "variance")
     spread = build.emit(Power(-0.5), shifted, suffix="spread")
     centered = build.joined(Subtract(), x, mean, suffix="centered")
     y = build.joined(Multiply(), centered, spread, suffix="scaled")
     return build.joined(Add(), build.joined(Multiply(), y, scale, suffix="weighted"), bias)
-
-
-def _along_channels(call: Call, number: int, rank: int) -> Value:
-    """Operand ``number``, which has an axis for the channels, as it broadcasts to a tensor of ``rank`` axes."""
-    value = call.tensor(number)
-    return call.build.viewed(value, (*value.dims, *(1,) * (rank - 2)), value.batch, f"operand{number}")
 
 
 def _last_axes(call: Call) -> tuple[Value, range]:
@@ -80,11 +78,6 @@ def _groups(call: Call) -> Value:
     return normalization.groups(call.build, x, groups, 1, found)
 
 
-def _unit_normalization(call: Call) -> Value:
-    x, order, axis = call.tensor(0), call.attributes.integer("p", 2), call.attributes.integer("axis", -1)
-    return normalization.unit(call.build, x, (axis,), order)
-
-
 def _local_response_normalization(call: Call) -> Value:
     alpha, beta = call.attributes.number("alpha", 1e-4), call.attributes.number("beta", 0.75)
     size, bias = call.attributes.integer("size"), call.attributes.number("bias", 1.0)
@@ -97,7 +90,12 @@ NORMALIZATIONS: dict[str, Translation] = {
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
     "InstanceNormalization": Translation(_groups, "GroupNormalization"),
     "GroupNormalization": Translation(_groups, "GroupNormalization"),
-    "LpNormalization": Translation(_unit_normalization, "UnitNormalization, or Absolute, Reduce and Divide"),
+    "LpNormalization": function(
+        normalization.unit,
+        "UnitNormalization, or Absolute, Reduce and Divide",
+        lambda call: (call.attributes.integer("axis", -1),),
+        lambda call: call.attributes.integer("p", 2),
+    ),
     "LRN": Translation(_local_response_normalization, "Power, EinsumDense, BatchNormalization, Power and Multiply"),
 }
 """Operators by name."""

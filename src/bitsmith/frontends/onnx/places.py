@@ -13,11 +13,7 @@ from bitsmith.frontends.ops import selection
 
 
 def _indices(call: Call) -> Known:
-    """Operand 1.
-
-    Raises:
-        UnsupportedError: it is computed.
-    """
+    """Operand 1, which must be constant integers."""
     found = call.required(1)
     if isinstance(found, Value):
         raise UnsupportedError("places that are computed from an input", accepted="constant ones")

@@ -242,7 +242,10 @@ class _Reading:
         dtypes = _DTYPES | {value.kind: value.at[0].dtype.str for value in reversed(known)}
         found: list[list[Array | None]] = []
         for k, count in enumerate(call.build.counts[: max((len(value.at) for value in known), default=1)]):
-            operands = tuple(value.one(k) if isinstance(value, Known) else None for value in call.operands)
+            operands = tuple(
+                replace(value, at=value.at[k : k + 1] or value.at) if isinstance(value, Known) else None
+                for value in call.operands
+            )
             build = replace(call.build, samples=count)
             results = entry.read(replace(call, operands=operands, build=build))
             listed = results if isinstance(results, tuple) else (results,)

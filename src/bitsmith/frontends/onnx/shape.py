@@ -9,8 +9,8 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import ONE, Kind, MixedSamplesError, Value, constant
-from bitsmith.frontends.onnx.call import Call, Translation, integers
-from bitsmith.frontends.onnx.values import Known, Operand
+from bitsmith.frontends.onnx.call import Call, Translation, function, integers
+from bitsmith.frontends.onnx.values import Known
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.ops.reduction import running_sum
 from bitsmith.layers.embedding import Embedding, OneHot
@@ -92,20 +92,10 @@ def _split(call: Call) -> tuple[Value, ...]:
     return selection.split(call.build, x, axis, lengths, lambda number: str(number or ""))
 
 
-def _concat(call: Call) -> Value:
-    axis = call.attributes.integer("axis", 1 if call.opset < 4 else None)
-    return selection.concatenate(call.build, call.tensors(), axis)
-
-
 def _gather(call: Call) -> Value:
     data, indices, axis = call.required(0), call.required(1), call.attributes.integer("axis", 0)
-    if isinstance(indices, Value):
-        return _embedding(call, data, indices, axis)
-    return selection.take(call.build, call.value(data), axis, indices.array())
-
-
-def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
-    """Rows of a constant that the operand numbers."""
+    if isinstance(indices, Known):
+        return selection.take(call.build, call.value(data), axis, indices.array())
     if isinstance(data, Value):
         raise UnsupportedError(
             "elements of a tensor at computed indices", accepted="constant indices, or a constant table"
@@ -113,7 +103,7 @@ def _embedding(call: Call, data: Operand, indices: Value, axis: int) -> Value:
     table = call.weights(0, "the table")
     if table.ndim < 1 or axis % table.ndim != 0:
         raise UnsupportedError(f"a table looked up along axis {axis}", accepted="axis 0")
-    layer = Embedding(as_weights(table.reshape(len(table), -1)))
+    layer = Embedding(as_weights(table.reshape(len(table), -1)))  # its rows, which the operand numbers
     if table.ndim == 2:
         return call.build.emit(layer, indices)
     return call.build.emit(Reshape((*indices.shape, *table.shape[1:])), call.build.emit(layer, indices, suffix="rows"))
@@ -182,21 +172,17 @@ def _blocks(make: Callable[..., Value], becomes: str) -> Translation:
 SHAPES: dict[str, Translation] = {
     "Reshape": Translation(_reshape, "Reshape"),
     "Flatten": Translation(_flatten, "Reshape"),
-    "Squeeze": Translation(
-        lambda call: shape.squeeze(call.build, call.tensor(0), call.listed("axes", 1, 13)), "Reshape"
-    ),
-    "Unsqueeze": Translation(
-        lambda call: shape.unsqueeze(call.build, call.tensor(0), call.listed("axes", 1, 13) or ()), "Reshape"
-    ),
+    "Squeeze": function(shape.squeeze, "Reshape", lambda call: call.listed("axes", 1, 13)),
+    "Unsqueeze": function(shape.unsqueeze, "Reshape", lambda call: call.listed("axes", 1, 13) or ()),
     "Transpose": Translation(_transpose, "Permute"),
     "Slice": Translation(_slice, "Slice"),
     "Split": Translation(_split, "Slice, one for each result"),
-    "Concat": Translation(_concat, "Concatenate"),
+    "Concat": Translation(
+        lambda call: selection.concatenate(call.build, call.tensors(), call.attributes.integer("axis")), "Concatenate"
+    ),
     "Gather": Translation(_gather, "Slice, Gather or Embedding, and Reshape"),
     "OneHot": Translation(_one_hot, "OneHot"),
-    "Expand": Translation(
-        lambda call: shape.expand(call.build, call.tensor(0), _lists(call, 1, "the shape")), "Broadcast"
-    ),
+    "Expand": function(shape.expand, "Broadcast", lambda call: _lists(call, 1, "the shape")),
     "Tile": Translation(_tile, "Gather"),
     "Shape": Translation(_shape, "a constant"),
     "Size": Translation(_size, "a constant"),

@@ -7,7 +7,7 @@ such constants are evaluated for several numbers of samples at once: what is the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -35,10 +35,6 @@ class Known:
         first = arrays[0]
         same = all(array.dtype == first.dtype and np.array_equal(array, first) for array in arrays)
         return Known(tuple(arrays[:1] if same else arrays))
-
-    def one(self, number: int) -> Known:
-        """The constant for the numbers of samples of this number."""
-        return replace(self, at=self.at[number : number + 1] or self.at)
 
     @property
     def fixed(self) -> bool:

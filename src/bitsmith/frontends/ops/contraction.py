@@ -102,13 +102,9 @@ def contracted(
     if label and any(x.batch is None and label in term for term, x in pairs):
         raise MixedSamplesError("a constant that differs between samples", accepted="one constant for all samples")
     gone = label if outer * inner == 1 else ""
-    named = [(_left_out(term, gone) if x.batch is not None else term, x) for term, x in pairs]
-    y = _product(build, named, _left_out(result, gone), scale, bias)
+    named = [(term.replace(gone, "") if x.batch is not None else term, x) for term, x in pairs]
+    y = _product(build, named, result.replace(gone, ""), scale, bias)
     return replace(y, batch=Batch(result.index(label), outer, inner)) if label else y
-
-
-def _left_out(term: str, label: str) -> str:
-    return term.replace(label, "") if label else term
 
 
 def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str, Value]:

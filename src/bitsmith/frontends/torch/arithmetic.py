@@ -12,7 +12,7 @@ from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
 from bitsmith.frontends.torch.archive import DTYPES
 from bitsmith.frontends.torch.call import Call, Result, Translation, function, kind_of
-from bitsmith.frontends.torch.graph import DType
+from bitsmith.frontends.torch.graph import DType, Ref
 from bitsmith.layers.embedding import OneHot
 
 
@@ -93,8 +93,9 @@ def _cast(call: Call) -> Result:
     """A change of type: to integers it cuts fractions off, to truth values it compares with 0."""
     x = call.tensor(next(iter(call.node.arguments)))
     number = next((value.number for value in call.node.arguments.values() if isinstance(value, DType)), None)
-    if number is None and call.given("other"):
-        number = call.dtype_of("other")
+    other = call.get("other")
+    if number is None and other is not None:
+        number = call.specs[other.name].dtype if isinstance(other, Ref) and other.name in call.specs else 0
     if number is None:
         return x
     if number not in DTYPES:

@@ -14,7 +14,7 @@ from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Arguments, is_integer, shown
 from bitsmith.frontends.torch.archive import DTYPES, FLOATS
-from bitsmith.frontends.torch.graph import Argument, Node, Ref
+from bitsmith.frontends.torch.graph import Argument, Node, Ref, TensorSpec
 from bitsmith.layers.layer import Floats, Shape
 
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
@@ -37,7 +37,7 @@ class Call(Arguments):
 
     node: Node
     values: dict[str, Item]
-    dtypes: Mapping[str, int]
+    specs: Mapping[str, TensorSpec]
     build: Builder
     used: frozenset[str]
 
@@ -73,8 +73,8 @@ class Call(Arguments):
             raise UnsupportedError(found.why or "after an operator that is refused")
         if isinstance(found, tuple):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
-        dtype = self.dtypes.get(argument.name)
-        return found if dtype is None else replace(found, kind=kind_of(dtype))
+        spec = self.specs.get(argument.name)
+        return found if spec is None else replace(found, kind=kind_of(spec.dtype))
 
     def tensors(self, name: str) -> tuple[Value, ...]:
         """A list of tensors."""
@@ -87,19 +87,17 @@ class Call(Arguments):
         """The first of the ``names`` under which an argument is given."""
         return next((name for name in names if self.given(name)), names[0])
 
-    def weight(self, *names: str) -> Floats:
+    def weight(self, name: str) -> Floats:
         """A trained tensor, the same for all samples.
 
         Raises:
             UnsupportedError: one that is computed from the inputs.
             ModelFileError: NaN or infinite numbers.
         """
-        name = self.named(*names)
         found = self.tensor(name)
-        values = found.constant
-        if values is None or found.batch is not None:
+        if found.constant is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
-        return finite(values, name, self.build.where)
+        return finite(found.constant, name, self.build.where)
 
     def optional(self, name: str) -> Floats | None:
         """A trained tensor, or None."""
@@ -132,13 +130,8 @@ class Call(Arguments):
 
     def kind_of_result(self) -> Kind | None:
         """The kind of the first result; None if the program does not say it."""
-        number = self.dtypes.get(self.node.results[0] or "") if self.node.results else None
-        return None if number is None else kind_of(number)
-
-    def dtype_of(self, name: str) -> int:
-        """The number of the element type of a tensor that is an argument."""
-        value = self.get(name)
-        return self.dtypes.get(value.name, 0) if isinstance(value, Ref) else 0
+        spec = self.specs.get(self.node.results[0] or "") if self.node.results else None
+        return None if spec is None else kind_of(spec.dtype)
 
 
 Result: TypeAlias = "Value | tuple[Item, ...]"

@@ -73,8 +73,8 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class InputSpec:
-    """An input; ``sizes`` has None where a size is left open."""
+class TensorSpec:
+    """A tensor; ``sizes`` has None where a size is left open, ``dtype`` is the number of its element type."""
 
     name: str
     sizes: tuple[int | None, ...]
@@ -83,17 +83,13 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """``constants`` has parameters, buffers and given tensors by the name that nodes use, with the user's name.
+    """``constants`` has parameters, buffers and given tensors by the name that nodes use, with the user's name."""
 
-    ``dtypes`` has the number of each tensor's element type.
-    """
-
-    inputs: tuple[InputSpec, ...]
+    inputs: tuple[TensorSpec, ...]
     constants: Mapping[str, tuple[str, Floats]]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    dtypes: Mapping[str, int]
-    sizes: Mapping[str, tuple[int | None, ...]]
+    tensors: Mapping[str, TensorSpec]
     where: str
 
 
@@ -114,28 +110,27 @@ def read_graph(archive: Archive) -> Graph:
     nodes = _with_parts([_node(item) for item in listed])
     outputs = tuple(_outputs(module.fields("signature")))
     _check_references({spec.name for spec in inputs}.union(constants), nodes, outputs, graph.where)
-    sizes = {name: described for name, (described, _) in values.items()}
-    dtypes = {name: dtype for name, (_, dtype) in values.items()}
-    return Graph(inputs, constants, nodes, outputs, dtypes, sizes, graph.where)
+    return Graph(inputs, constants, nodes, outputs, values, graph.where)
 
 
-def _tensor_values(graph: Fields) -> dict[str, tuple[tuple[int | None, ...], int]]:
-    """Sizes (None where open) and element type of each tensor."""
-    found: dict[str, tuple[tuple[int | None, ...], int]] = {}
+def _tensor_values(graph: Fields) -> dict[str, TensorSpec]:
+    """What is said of each tensor."""
+    found: dict[str, TensorSpec] = {}
     described = graph.fields("tensor_values")
     for name in described.values:
         meta = described.fields(name)
         sizes = [size.get("as_int") for size in meta.objects("sizes")]
         if len(sizes) > 32:
             raise ModelFileError(f"{shown(name)} has {len(sizes)} axes", where=graph.where)
-        found[name] = tuple(size if is_integer(size) else None for size in sizes), meta.integer("dtype")
+        open_or_fixed = tuple(size if is_integer(size) else None for size in sizes)
+        found[name] = TensorSpec(name, open_or_fixed, meta.integer("dtype"))
     return found
 
 
 def _inputs(
-    signature: Fields, archive: Archive, values: Mapping[str, tuple[tuple[int | None, ...], int]]
-) -> tuple[tuple[InputSpec, ...], dict[str, tuple[str, Floats]]]:
-    inputs: list[InputSpec] = []
+    signature: Fields, archive: Archive, values: Mapping[str, TensorSpec]
+) -> tuple[tuple[TensorSpec, ...], dict[str, tuple[str, Floats]]]:
+    inputs: list[TensorSpec] = []
     constants: dict[str, tuple[str, Floats]] = {}
     keys = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
     for item in signature.objects("input_specs"):
@@ -150,11 +145,11 @@ def _inputs(
             constants[name] = target, archive.tensors[target]
         elif kind == "user_input" and "as_tensor" in spec.fields("arg").values:
             name = spec.fields("arg").fields("as_tensor").name("name")
-            if name not in values or values[name][1] not in DTYPES:
+            if name not in values or values[name].dtype not in DTYPES:
                 raise UnsupportedError(
                     f"the input {shown(name)}", where=signature.where, accepted="tensors of real numbers"
                 )
-            inputs.append(InputSpec(name, *values[name]))
+            inputs.append(values[name])
         elif kind not in ("user_input", "constant_input", "token"):
             raise UnsupportedError(f"an input of the kind {shown(kind)}", where=signature.where, accepted="tensors")
         # What is left are numbers and switches, which the export has built in.

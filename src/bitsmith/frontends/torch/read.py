@@ -22,7 +22,7 @@ from bitsmith.frontends.builder.value import Batch, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
-from bitsmith.frontends.torch.graph import Graph, InputSpec, Module, Node, read_graph, references
+from bitsmith.frontends.torch.graph import Graph, Module, Node, TensorSpec, read_graph, references
 from bitsmith.frontends.torch.live import Example, InputShapes, exported, is_exported, is_module, saved
 from bitsmith.frontends.torch.ops import changed_in_place, is_check, translation_of, unknown
 from bitsmith.layers.input import Constant, Input
@@ -128,7 +128,7 @@ class _Reading:
         names = self._names(self._draft.needed([*inputs, *outputs]))
         return self._draft.network(names, inputs, outputs)
 
-    def _input(self, spec: InputSpec) -> int:
+    def _input(self, spec: TensorSpec) -> int:
         if spec.sizes.count(None) > 1:
             raise UnsupportedError(
                 f"the input {shown(spec.name)} of sizes {spec.sizes} leaves sizes open",
@@ -154,7 +154,7 @@ class _Reading:
         if translation is None:
             self._refusals.add(unknown(_called(node), node))
         elif all(self._values[name] != Unknown() for name in references(node)):  # none is refused
-            result = translation.read(Call(node, self._values, self._graph.dtypes, self._builder(node), self._used))
+            result = translation.read(Call(node, self._values, self._graph.tensors, self._builder(node), self._used))
             found = result if isinstance(result, tuple) else (result,)
             for name, value in zip(node.results, found, strict=False):
                 if name is not None:
@@ -162,9 +162,10 @@ class _Reading:
 
     def _consistent(self, name: str, value: Item) -> Item:
         """``value``, if its axes are what the file says that torch computed."""
-        sizes = self._graph.sizes.get(name)
-        if not isinstance(value, Value) or sizes is None:
+        spec = self._graph.tensors.get(name)
+        if not isinstance(value, Value) or spec is None:
             return value
+        sizes = spec.sizes
         found: list[int | None] = list(value.sizes(self._samples or 1))
         if value.batch is not None and len(sizes) == len(found):
             # Of a mask torch does not say how much it picks.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import selection, shape
-from bitsmith.frontends.torch.call import Call, Result, Translation, Translator, function
+from bitsmith.frontends.torch.call import Call, Result, Translation, function
 
 _OPEN_END = 1 << 62
 """Ends of slices beyond this mean: to the end."""
@@ -115,33 +113,20 @@ def _cat(call: Call) -> Result:
     return selection.concatenate(call.build, tensors, call.integer("dim", 0))
 
 
-def _parted(lengths: Callable[[Call, int], Sequence[int]]) -> Translator:
-    """Parts of an axis, whose lengths depend on the arguments and its size."""
-
-    def read(call: Call) -> Result:
-        x, dim = call.tensor(), call.integer("dim", 0)
-        return selection.split(call.build, x, dim, lengths(call, x.shape[x.axis(dim)]))
-
-    return read
-
-
-def _split_sizes(call: Call, size: int) -> Sequence[int]:
-    key = call.named("split_sizes", "split_size")
-    return call.integers(key) if isinstance(call.get(key), tuple) else _runs(size, call.integer(key))
-
-
-def _runs(size: int, length: int) -> Sequence[int]:
+def _split(call: Call) -> Result:
+    """Parts of given lengths, of one length, or so many equal ones."""
+    x, dim, key = call.tensor(), call.integer("dim", 0), call.named("split_size", "split_sizes", "chunks")
+    size = x.shape[x.axis(dim)]
+    if isinstance(call.get(key), tuple):
+        return selection.split(call.build, x, dim, call.integers(key))
+    length = -(-size // max(call.integer(key), 1)) if key == "chunks" else call.integer(key)
     if length < 1:
         raise UnsupportedError(f"parts of {length} elements")
-    return [min(length, size - start) for start in range(0, size, length)]
-
-
-def _chunks(call: Call, size: int) -> Sequence[int]:
-    return _runs(size, -(-size // max(call.integer("chunks"), 1)))
+    return selection.split(call.build, x, dim, [min(length, size - start) for start in range(0, size, length)])
 
 
 _CAT = Translation(_cat, "Concatenate")
-_SPLIT = Translation(_parted(_split_sizes), "Slice")
+_SPLIT = Translation(_split, "Slice")
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
 
 SELECTIONS: dict[str, Translation] = {
@@ -166,7 +151,6 @@ SELECTIONS: dict[str, Translation] = {
         lambda call: selection.stack(call.build, call.tensors("tensors"), call.integer("dim", 0)), "Stack"
     ),
     "unbind": function(selection.unbind, "Slice and Reshape", integer("dim", 0)),
-    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split"), _SPLIT),
-    "chunk": Translation(_parted(_chunks), "Slice"),
+    **dict.fromkeys(("split", "split_with_sizes", "unsafe_split", "chunk"), _SPLIT),
 }
 """Operators by name."""

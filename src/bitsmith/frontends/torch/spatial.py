@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
@@ -16,10 +17,16 @@ from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 
+T = TypeVar("T")
 _MODES = {"constant": PadMode.CONSTANT, "reflect": PadMode.REFLECT, "replicate": PadMode.EDGE, "circular": PadMode.WRAP}
 
 Inside: TypeAlias = Callable[[Call, Value], Value]
 """What an operator does to its operand with channels last."""
+
+
+def _pooled(pool: Callable[[Builder, Value, T], Value], read: Callable[[Call, Value], T]) -> Inside:
+    """``pool`` of what ``read`` gives."""
+    return lambda call, x: pool(call.build, x, read(call, x))
 
 
 def _along(inside: Inside, *ranks: int, indices: bool = False) -> Callable[[Call], Result]:
@@ -50,10 +57,6 @@ def _windows(call: Call, x: Value) -> Taps:
         raise UnsupportedError("a divisor_override", accepted="means", remedy="multiply by a constant")
     size = call.per_axis("kernel_size", len(x.item) - 1, 1)
     return _taps(call, size, size)
-
-
-def _max_pool(call: Call, x: Value) -> Value:
-    return spatial.max_pool(call.build, x, _windows(call, x))
 
 
 def _output_size(call: Call, x: Value) -> Axes:
@@ -103,20 +106,17 @@ def _linear(call: Call, x: Value) -> Value:
     return _resized(Resize((), Interpolation.LINEAR, places), call, x, 1)
 
 
+_MAX_POOL = _pooled(spatial.max_pool, _windows)
+_ADAPTIVE_MAX = _pooled(spatial.adaptive_max_pool, _output_size)
+_ADAPTIVE_MEAN = _pooled(spatial.adaptive_average_pool, _output_size)
 _INSIDE: dict[str, tuple[Inside, str]] = {
     "conv{}d": (_convolution, "Conv"),
     "conv_transpose{}d": (lambda call, x: _convolution(call, x, transposed=True), "ConvTranspose"),
-    "max_pool{}d": (_max_pool, "MaxPool"),
-    "max_pool{}d_with_indices": (_max_pool, "MaxPool"),
-    "avg_pool{}d": (lambda call, x: spatial.average_pool(call.build, x, _windows(call, x)), "AveragePool"),
-    "adaptive_max_pool{}d": (
-        lambda call, x: spatial.adaptive_max_pool(call.build, x, _output_size(call, x)),
-        "GlobalMaxPool or AdaptiveMaxPool",
-    ),
-    "adaptive_avg_pool{}d": (
-        lambda call, x: spatial.adaptive_average_pool(call.build, x, _output_size(call, x)),
-        "GlobalAveragePool or AdaptiveAveragePool",
-    ),
+    "max_pool{}d": (_MAX_POOL, "MaxPool"),
+    "max_pool{}d_with_indices": (_MAX_POOL, "MaxPool"),
+    "avg_pool{}d": (_pooled(spatial.average_pool, _windows), "AveragePool"),
+    "adaptive_max_pool{}d": (_ADAPTIVE_MAX, "GlobalMaxPool or AdaptiveMaxPool"),
+    "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "GlobalAveragePool or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
     "_upsample_nearest_exact{}d": (lambda call, x: _resized(Resize(()), call, x), "Resize"),
 }
