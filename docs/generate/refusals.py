@@ -72,11 +72,31 @@ def _refusals(module: str) -> tuple[ast.Call, ...]:
     )
 
 
+@lru_cache(maxsize=64)
+def _texts(module: str) -> tuple[tuple[int, str, ast.expr], ...]:
+    """The texts of errors that are given a name first: their lines, names and expressions, from top to bottom."""
+    found: list[tuple[int, str, ast.expr]] = []
+    for node in ast.walk(ast.parse(inspect.getsource(sys.modules[module]))):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                pairs = list(zip(targets, values, strict=False))
+            case ast.Assign(targets=[target], value=value):
+                pairs = [(target, value)]
+            case _:
+                continue
+        named = ((target.id, value) for target, value in pairs if isinstance(target, ast.Name))
+        found += [(node.lineno, name, value) for name, value in named if name in ("found", "accepted")]
+    return tuple(sorted(found, key=lambda one: one[0]))
+
+
 def _sentence(call: ast.Call, function: FunctionType) -> str:
     accepted = next((keyword.value for keyword in call.keywords if keyword.arg == "accepted"), None)
     if accepted is None or not call.args:
         return ""
     known = {name: value for name, value in function.__globals__.items() if name not in function.__code__.co_varnames}
+    for line, name, value in _texts(function.__module__):
+        if function.__code__.co_firstlineno <= line <= call.lineno:
+            known[name] = _text(value, known)
     return f"{_text(call.args[0], known)}; accepted: {_text(accepted, known)}"
 
 

@@ -24,7 +24,7 @@ from bitsmith.fidelity.measure import deviation, span
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
-from bitsmith.report.terminal import percent
+from bitsmith.report.terminal import as_text, percent
 
 MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"
 DIGITS = MODELS / "digits.keras"
@@ -255,4 +255,4 @@ def test_reports_show_it() -> None:
     assert Report.from_json(report.to_json()).rows("Fidelity")[1]["Layer"] == "fc1"
     shown = page(report)
     assert "Fidelity to the float model" in shown and f"own {percent(model.fidelity.rows[1].own)}" in shown
-    assert "Own error" in str(report) and model.fidelity.summary in str(model)
+    assert "Own error" in as_text(report, 140) and model.fidelity.summary in str(model)

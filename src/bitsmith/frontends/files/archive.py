@@ -82,11 +82,9 @@ def _checked_members(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.
     members = archive.infolist()
     total = sum(member.file_size for member in members)
     if len(members) > MAX_ARCHIVE_MEMBERS or total > MAX_ARCHIVE_BYTES:
-        raise ModelFileError(
-            f"the archive unpacks to {len(members)} files of {total} bytes in all",
-            where=where,
-            accepted=f"at most {MAX_ARCHIVE_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes",
-        )
+        found = f"the archive unpacks to {len(members)} files of {total} bytes in all"
+        accepted = f"at most {MAX_ARCHIVE_MEMBERS} files and {MAX_ARCHIVE_BYTES} bytes"
+        raise ModelFileError(found, where=where, accepted=accepted)
     for member in members:
         parts = member.filename.replace("\\", "/").split("/")
         if member.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:

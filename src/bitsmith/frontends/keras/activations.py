@@ -63,17 +63,6 @@ def _leaky_relu(config: Fields) -> Layer:
     return ReLU(negative_slope=config.number("negative_slope" if config.get("alpha") is None else "alpha", 0.3))
 
 
-def _softmax(config: Fields) -> AlongAxis:
-    """The Softmax layer as an activation, where only the last axis is known to exist."""
-    if config.get("axis") not in (None, -1, [-1]):
-        raise UnsupportedError(
-            f"softmax along axis {shown(config.get('axis'))} as an activation",
-            accepted="the last axis",
-            remedy="use a Softmax layer",
-        )
-    return activations.softmax
-
-
 _LAYERS: dict[str, tuple[str, Callable[[Fields], Layer]]] = {
     "ReLU": ("relu", _relu),
     "LeakyReLU": ("leaky_relu", _leaky_relu),
@@ -142,8 +131,11 @@ def _named(name: str, major: int) -> Activated | None:
 
 def _of_layer(class_name: str, config: Fields) -> Activated:
     """The function of a layer that Keras accepts as an activation."""
-    if class_name == "Softmax":
-        return Activated("softmax", _softmax(config))
+    if class_name == "Softmax":  # only the last axis is known to exist
+        if config.get("axis") not in (None, -1, [-1]):
+            found = f"softmax along axis {shown(config.get('axis'))} as an activation"
+            raise UnsupportedError(found, accepted="the last axis", remedy="use a Softmax layer")
+        return Activated("softmax", activations.softmax)
     if class_name not in _LAYERS:
         raise UnsupportedError(f"the activation {shown(class_name)}", accepted=", ".join(ACTIVATION_NAMES))
     name, read = _LAYERS[class_name]
@@ -153,10 +145,8 @@ def _of_layer(class_name: str, config: Fields) -> Activated:
 def _serialized(value: Fields, major: int) -> Activated | None:
     class_name, registered, config = value.text("class_name"), value.text("registered_name", ""), value.get("config")
     if ">" in registered:
-        raise UnsupportedError(
-            f"the custom activation {shown(registered)}, whose code is not part of the file",
-            accepted=", ".join(ACTIVATION_NAMES),
-        )
+        found = f"the custom activation {shown(registered)}, whose code is not part of the file"
+        raise UnsupportedError(found, accepted=", ".join(ACTIVATION_NAMES))
     if class_name == "function" and isinstance(config, str):
         return _named(config, major)
     inner = Fields(config if isinstance(config, dict) else {}, value.where)

@@ -13,7 +13,7 @@ import numpy as np
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
-from bitsmith.frontends.files.json import is_integer, shown
+from bitsmith.frontends.files.json import Fields, is_integer
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.attention import Mask, additive_scores, attention, attention_weights, repeated_heads
@@ -44,10 +44,8 @@ class _Operand:
         places, given = range(1, x.rank - 1), call.config.integers("attention_axes")
         attended = {axis % x.rank for axis in given} if given else set(places)
         if not places or not attended <= set(places) or list(given) != sorted(given):
-            raise UnsupportedError(
-                f"attention along the axes {given} of an input of shape {x.shape}",
-                accepted="axes between the batch and the channels, in order",
-            )
+            found = f"attention along the axes {given} of an input of shape {x.shape}"
+            raise UnsupportedError(found, accepted="axes between the batch and the channels, in order")
         return _Operand(x, tuple(axis for axis in places if axis not in attended), tuple(sorted(attended)))
 
     @property
@@ -122,10 +120,8 @@ def _called(call: LayerCall) -> dict[str, Value]:
     constants = {name for name, one in given.items() if one is not None and name not in tensors}
     odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
     if odd:
-        raise UnsupportedError(
-            f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}",
-            accepted="tensors to attend to, constants as attention_mask, and use_causal_mask",
-        )
+        found = f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}"
+        raise UnsupportedError(found, accepted="tensors to attend to, constants as attention_mask, and use_causal_mask")
     return {"query": tensors["query"], "key": tensors.get("key", tensors["value"]), "value": tensors["value"]}
 
 
@@ -165,10 +161,7 @@ def _mask(call: LayerCall, query: _Operand) -> Mask:
 
 
 def _flag(call: LayerCall, key: str) -> bool:
-    value = call.plain(key)
-    if value not in (True, False, None):
-        raise UnsupportedError(f"{key} is {shown(value)}", accepted="true or false")
-    return bool(value)
+    return Fields({key: call.plain(key)}, call.config.where).flag(key)
 
 
 def _attention(call: LayerCall) -> tuple[Value, ...]:

@@ -14,20 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import h5py
-
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.archive import first_bytes, opened_archive
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
-from bitsmith.frontends.keras.weights import (
-    H5File,
-    LiveLayer,
-    LiveWeights,
-    NamedWeights,
-    NumberedWeights,
-    WeightStore,
-    h5_errors,
-)
+from bitsmith.frontends.keras.weights import LiveLayer, LiveWeights, NumberedWeights, WeightStore, opened_h5, weights_of
 
 
 @runtime_checkable
@@ -85,12 +75,10 @@ def _live(model: LiveModel) -> Source:
     try:
         text = model.to_json()
     except (NotImplementedError, TypeError, ValueError) as error:
-        raise UnsupportedError(
-            f"Keras cannot describe this model ({shown(str(error))})",
-            where=where,
-            accepted="Sequential and functional models of built-in layers",
-            remedy="rebuild a subclassed model with the functional API",
-        ) from error
+        found = f"Keras cannot describe this model ({shown(str(error))})"
+        accepted = "Sequential and functional models of built-in layers"
+        remedy = "rebuild a subclassed model with the functional API"
+        raise UnsupportedError(found, where=where, accepted=accepted, remedy=remedy) from error
     return Source(Fields(parse_json(text, where), where), LiveWeights(model.layers))
 
 
@@ -104,14 +92,11 @@ def _from_path(path: Path, weights: Path | None, stack: contextlib.ExitStack) ->
     elif magic.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         values = parse_json(first_bytes(path, MAX_JSON_BYTES + 1).removeprefix(b"\xef\xbb\xbf"), where)
         weights = _weights_beside(path) if weights is None else weights
-        return Source(Fields(values, where), _weights_of(_h5(weights, str(weights), stack)))
+        return Source(Fields(values, where), weights_of(opened_h5(weights, str(weights), stack)))
     else:
-        raise ModelFileError(
-            "the file is neither a zip archive, nor HDF5, nor JSON",
-            where=where,
-            accepted="*.keras, *.h5, or the JSON of to_json() with a weights file",
-        )
-    return found if weights is None else replace(found, weights=_weights_of(_h5(weights, str(weights), stack)))
+        accepted = "*.keras, *.h5, or the JSON of to_json() with a weights file"
+        raise ModelFileError("the file is neither a zip archive, nor HDF5, nor JSON", where=where, accepted=accepted)
+    return found if weights is None else replace(found, weights=weights_of(opened_h5(weights, str(weights), stack)))
 
 
 def _weights_beside(path: Path) -> Path:
@@ -119,52 +104,30 @@ def _weights_beside(path: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    accepted, remedy = " or ".join(candidate.name for candidate in candidates), "name the weights file"
     raise ModelFileError(
-        "there are no weights beside this architecture",
-        where=str(path),
-        accepted=" or ".join(candidate.name for candidate in candidates),
-        remedy="name the weights file",
+        "there are no weights beside this architecture", where=str(path), accepted=accepted, remedy=remedy
     )
 
 
-def _h5(file: Path | io.BytesIO, where: str, stack: contextlib.ExitStack) -> H5File:
-    with h5_errors(where):
-        return H5File(stack.enter_context(h5py.File(file, "r")), where)
-
-
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
-    file = _h5(path, str(path), stack)
+    file = opened_h5(path, str(path), stack)
     text = file.attribute(file.root, "model_config")
     if text is None:
-        raise ModelFileError(
-            "the file holds weights only, no architecture",
-            where=str(path),
-            remedy="give the JSON of to_json() as the model and this file as its weights",
-        )
+        remedy = "give the JSON of to_json() as the model and this file as its weights"
+        raise ModelFileError("the file holds weights only, no architecture", where=str(path), remedy=remedy)
     where = f"{path}, model_config"
     values = parse_json(text, where)
     values["keras_version"] = file.attribute(file.root, "keras_version") or values.get("keras_version")
-    return Source(Fields(values, where), _weights_of(file))
-
-
-def _weights_of(file: H5File) -> WeightStore:
-    if file.names(file.root, "layer_names") is not None:
-        return NamedWeights(file, file.root)
-    legacy = file.group(file.root, "model_weights")
-    if legacy is not None:
-        return NamedWeights(file, legacy)
-    if file.group(file.root, "layers") or file.group(file.root, "_layer_checkpoint_dependencies"):
-        return NumberedWeights(file)
-    raise ModelFileError("the file holds no Keras weights", where=file.where)
+    return Source(Fields(values, where), weights_of(file))
 
 
 def _from_archive(path: Path, stack: contextlib.ExitStack) -> Source:
     with opened_archive(path, str(path), "save the model again") as members:
         if "model.weights.json" in members.by_name:
-            hint = "weights in several files are not read; save with the default shard size"
-            members = replace(members, remedy=hint)
+            members = replace(members, remedy="weights in several files are not read; save with the default shard size")
         metadata, config = members.json("metadata.json"), members.json("config.json")
         data = members.bytes("model.weights.h5")
     values = {**config.values, "keras_version": metadata.get("keras_version")}
-    file = _h5(io.BytesIO(data), f"{path}, model.weights.h5", stack)
+    file = opened_h5(io.BytesIO(data), f"{path}, model.weights.h5", stack)
     return Source(Fields(values, config.where), NumberedWeights(file))

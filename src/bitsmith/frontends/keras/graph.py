@@ -73,17 +73,16 @@ class Operands(Generic[T]):
 
     def mapped(self, change: Callable[[T], S]) -> Operands[S]:
         """The same arguments, each tensor as ``change`` says."""
-        named = {key: _mapped(items, change) for key, items in self.kwargs.items()}
-        return Operands(_mapped(self.args, change), named)
+
+        def mapped(items: Sequence[T | Constant]) -> tuple[S | Constant, ...]:
+            return tuple(item if isinstance(item, Constant) else change(item) for item in items)
+
+        return Operands(mapped(self.args), {key: mapped(items) for key, items in self.kwargs.items()})
 
 
 def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
     """The tensors among arguments."""
     return tuple(item for items in arguments for item in items if not isinstance(item, Constant))
-
-
-def _mapped(items: Sequence[T | Constant], change: Callable[[T], S]) -> tuple[S | Constant, ...]:
-    return tuple(item if isinstance(item, Constant) else change(item) for item in items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +180,9 @@ def read_graph(source: Source) -> Graph:
     """
     class_name = source.model.text("class_name")
     if class_name not in MODEL_CLASSES:
-        raise UnsupportedError(
-            f"a model of class {shown(class_name)}, whose code is not part of the file",
-            where=source.model.where,
-            accepted=", ".join(sorted(MODEL_CLASSES)),
-            remedy="rebuild it with the functional API, from built-in layers",
-        )
+        found = f"a model of class {shown(class_name)}, whose code is not part of the file"
+        accepted, remedy = ", ".join(sorted(MODEL_CLASSES)), "rebuild it with the functional API, from built-in layers"
+        raise UnsupportedError(found, where=source.model.where, accepted=accepted, remedy=remedy)
     model = _Parser(source.major).model(source.model, class_name)
     expansion = _Expansion()
     entries = [model.entries[name] for name in model.inputs]
@@ -207,12 +203,8 @@ class _Parser:
     layers: int = 0
 
     def model(self, values: Fields, class_name: str) -> Model:
-        config = values.get("config")
-        if isinstance(config, list):  # Sequential before Keras 2.3
-            config = {"layers": config}
-        if not isinstance(config, dict):
-            raise values.wrong("config", "an object")
-        fields = Fields(config, values.where)
+        config = values.get("config")  # a list of Sequential models before Keras 2.3
+        fields = Fields({"layers": config}, values.where) if isinstance(config, list) else values.fields("config")
         name = "model" if fields.get("name") is None else fields.name("name")
         fields = fields.at(f"{values.where}, model {shown(name)}")
         return self._sequential(fields, name) if class_name == "Sequential" else self._functional(fields, name)
@@ -289,17 +281,15 @@ def _by_name(entries: Sequence[Entry], fields: Fields) -> dict[str, Entry]:
 
 def _implied_input(first: Entry, fields: Fields) -> Entry:
     """The input of a chain whose first layer, or whose own configuration, says the shape."""
+    inner = first
+    while inner.model is not None:
+        inner = inner.model.entries[inner.model.inputs[0]]
     keys = ("batch_shape", "batch_input_shape", "build_input_shape")
-    shape = _declared_shape(first) or next((fields.get(key) for key in keys if fields.get(key)), None)
+    declared = [*(inner.config.get(key) for key in keys[:2]), *(fields.get(key) for key in keys)]
+    shape = next((one for one in declared if one), None)
     name = f"{first.name}_input"
     config = Fields({"name": name, "batch_shape": shape}, f"{fields.where}, layer {shown(name)}")
     return Entry(name, "InputLayer", "", False, config, Place(name, "input_layer"), (), None)
-
-
-def _declared_shape(entry: Entry) -> Json:
-    while entry.model is not None:
-        entry = entry.model.entries[entry.model.inputs[0]]
-    return entry.config.get("batch_shape") or entry.config.get("batch_input_shape")
 
 
 def snake_case(class_name: str) -> str:

@@ -47,23 +47,19 @@ def _sizes(shape: Json, where: str) -> Shape:
         UnsupportedError: sizes that are not fixed.
         ModelFileError: no shape, or an absurd one.
     """
+    found = f"the input's shape is {shown(shape)}"
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_AXES:
-        raise ModelFileError(
-            f"the input's shape is {shown(shape)}",
-            where=where,
-            accepted="a list of sizes",
-            remedy="build the model (give an Input, or call it once) before saving it",
-        )
+        remedy = "build the model (give an Input, or call it once) before saving it"
+        raise ModelFileError(found, where=where, accepted="a list of sizes", remedy=remedy)
     if None in shape[1:]:
-        raise UnsupportedError(
-            f"the input's shape {shown(shape)} leaves sizes open",
-            where=where,
-            accepted="fixed sizes (all but the batch)",
-            remedy="build the model with the sizes that the hardware shall process",
+        found, remedy = (
+            f"{found}, which leaves sizes open",
+            "build the model with the sizes that the hardware shall process",
         )
+        raise UnsupportedError(found, accepted="fixed sizes (all but the batch)", remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
-        raise ModelFileError(f"the input's shape is {shown(shape)}", where=where, accepted="positive integers")
+        raise ModelFileError(found, where=where, accepted="positive integers")
     return sizes
 
 
@@ -127,18 +123,15 @@ def _dot(call: LayerCall) -> Value:
 
 def _embedding(call: LayerCall) -> Value:
     if call.config.flag("mask_zero", False):
-        raise UnsupportedError(
-            "mask_zero, which makes the layers after it skip index 0",
-            accepted="mask_zero=False",
-            remedy="train without the mask",
-        )
+        found = "mask_zero, which makes the layers after it skip index 0"
+        raise UnsupportedError(found, accepted="mask_zero=False", remedy="train without the mask")
     entries, channels = call.config.positive("input_dim"), call.config.positive("output_dim")
     if entries > MAX_ENTRIES:
-        raise UnsupportedError(
+        found, remedy = (
             f"an embedding of {entries} entries",
-            accepted=f"at most {MAX_ENTRIES}",
-            remedy="keep the rows in memory beside the circuit and feed them in",
+            "keep the rows in memory beside the circuit and feed them in",
         )
+        raise UnsupportedError(found, accepted=f"at most {MAX_ENTRIES}", remedy=remedy)
     (table,) = call.weights(("embeddings", (entries, channels)))
     return call.build.emit(Embedding(table), call.x)
 
@@ -155,10 +148,8 @@ def _category_encoding(call: LayerCall) -> Value:
         return call.build.viewed(codes, (*x.dims[:-1], tokens), x.batch)
     reductions = {"multi_hot": Reduction.MAX, "count": Reduction.SUM}
     if mode not in reductions or len(x.shape) != 1:
-        raise UnsupportedError(
-            f"the output mode {shown(mode)} of an input of shape {x.shape}",
-            accepted="one_hot; multi_hot and count of inputs with one axis",
-        )
+        found = f"the output mode {shown(mode)} of an input of shape {x.shape}"
+        raise UnsupportedError(found, accepted="one_hot; multi_hot and count of inputs with one axis")
     return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
 

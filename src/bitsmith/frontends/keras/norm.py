@@ -56,8 +56,7 @@ def _over_axes(call: LayerCall, dims: tuple[int, ...], parameters: Parameters) -
 
 def _rms_normalization(call: LayerCall) -> Value:
     x, dims = call.x, axes_of(call.config, -1)
-    axes = [x.axis(dim) for dim in dims]
-    shape = tuple(x.shape[axis] for axis in (sorted(axes) if isinstance(call.config.get("axis"), list) else axes))
+    shape = tuple(x.shape[axis] for axis in sorted(x.axis(dim) for dim in dims))
     (scale,) = call.weights(("scale", shape))
     # Keras multiplies without moving the scale to its axes: it aligns with the last ones.
     return normalization.root_mean_square(call.build, x, dims, scale, call.config.number("epsilon", 1e-6))

@@ -132,11 +132,8 @@ def _check_arguments(call: Call, translation: Translation) -> None:
     for key, items in call.arguments.kwargs.items():
         harmless = ((Constant(None),), (Constant(False),)) if key == "training" else ((Constant(None),),)
         if key not in translation.keywords and items not in harmless:
-            raise UnsupportedError(
-                f"called with the argument {key}",
-                accepted="tensors as the only arguments",
-                remedy="call the layer without it",
-            )
+            found, remedy = f"called with the argument {key}", "call the layer without it"
+            raise UnsupportedError(found, accepted="tensors as the only arguments", remedy=remedy)
 
 
 def _node_names(graph: Graph, names: UniqueNames) -> list[str]:

@@ -145,10 +145,7 @@ def _sequence(call: LayerCall) -> Value:
 
 
 def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value, ...]]:
-    """What each of one or two directions gives.
-
-    Initial states are the arguments after the sequence, or those of the keyword.
-    """
+    """What each of one or two directions gives; initial states follow the sequence, or are those of the keyword."""
     given = (*call.given.args[1:], *call.given.kwargs.get("initial_state", ()))
     initial = tuple(one for one in given if isinstance(one, Value))
     if any(isinstance(one, Constant) and one.value is not None for one in given):

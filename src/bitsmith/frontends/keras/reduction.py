@@ -25,10 +25,6 @@ def _reduction(name: str) -> Translation:
     return Translation(lambda call: REDUCERS[name].of(*_given(call)), REDUCERS[name].becomes)
 
 
-def _index(*, least: bool) -> Translation:
-    return Translation(lambda call: extreme_index(*_given(call), least=least), "ArgMax")
-
-
 def _norm(call: LayerCall) -> Value:
     order, count = call.config.get("ord"), len(call.config.integers("axis"))
     if order is None or (order == "fro" and count == 2):
@@ -64,8 +60,8 @@ REDUCTIONS: dict[str, Translation] = {
     "Amax": _reduction("max"),
     "Amin": _reduction("min"),
     "Norm": Translation(_norm, "Reduce, after Absolute for other orders than 2"),
-    "Argmax": _index(least=False),
-    "Argmin": _index(least=True),
+    "Argmax": Translation(lambda call: extreme_index(*_given(call), least=False), "ArgMax"),
+    "Argmin": Translation(lambda call: extreme_index(*_given(call), least=True), "ArgMax"),
     "Average": Translation(_average, "BatchNormalization or Multiply, and Reduce", frozenset({"weights"})),
     "Cumsum": Translation(lambda call: running_sum(*_given(call)[:3]), "CumulativeSum"),
 }

@@ -42,10 +42,6 @@ def _reshape(call: LayerCall) -> Value:
     return call.build.viewed(call.x, (1, *shape.completed(sizes, math.prod(call.x.shape))), Batch(0))
 
 
-def _reshape_op(call: LayerCall) -> Value:
-    return shape.view(call.build, call.x, [call.config.integers("newshape")] * len(call.build.counts))
-
-
 def _permute(call: LayerCall) -> Value:
     dims = call.config.integers("dims")
     if sorted(dims) != list(range(1, call.x.rank)):
@@ -89,9 +85,8 @@ def _get_item(call: LayerCall) -> Value:
     place = ellipses[0] if ellipses else len(index)
     first, *items = (*index[:place], *rest, *index[place + 1 :])
     if not isinstance(first, dict) or _slice_range(first, 2) != range(2):
-        raise UnsupportedError(
-            f"the index {shown(index)}, which picks samples", accepted="all of the batch axis, in order"
-        )
+        found = f"the index {shown(index)}, which picks samples"
+        raise UnsupportedError(found, accepted="all of the batch axis, in order")
     ranges, target = dict[int, range](), [1]
     for item in items:
         if item is None:
@@ -123,11 +118,9 @@ def _slice_op(call: LayerCall) -> Value:
     """``keras.ops.slice``: the sizes are given, the batch's is that of one sample."""
     x, starts, sizes = call.first, _integers(call.plain("start_indices", 1)), call.config.integers("shape")
     if not len(starts) == len(sizes) == x.rank or starts[0] != 0 or sizes[0] != 1:
-        raise UnsupportedError(
-            f"a slice from {starts} of size {sizes} of an input of {x.rank} axes",
-            accepted="one number per axis, and start 0 and size 1 along the batch axis",
-            remedy="use x[:, 1:3]",
-        )
+        found = f"a slice from {starts} of size {sizes} of an input of {x.rank} axes"
+        accepted = "one number per axis, and start 0 and size 1 along the batch axis"
+        raise UnsupportedError(found, accepted=accepted, remedy="use x[:, 1:3]")
     ranges = [range(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     return selection.part(call.build, x, dict(enumerate(ranges[1:], 1)))
 
@@ -176,7 +169,9 @@ SHAPES: dict[str, Translation] = {
 """Layers by class name."""
 
 SHAPE_OPS: dict[str, Translation] = {
-    "Reshape": Translation(_reshape_op, "Reshape"),
+    "Reshape": _operation(
+        lambda build, x, sizes: shape.view(build, x, [sizes] * len(build.counts)), "Reshape", integers("newshape")
+    ),
     "ExpandDims": _operation(shape.unsqueeze, "Reshape", axes_of),
     "Squeeze": _operation(shape.squeeze, "Reshape", axes_of),
     "Transpose": _operation(Builder.permuted, "Permute", integers("axes")),

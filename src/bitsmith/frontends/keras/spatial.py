@@ -107,12 +107,9 @@ def _separable(call: LayerCall, x: Value) -> Value:
     rank, channels = len(x.shape) - 1, x.shape[-1]
     multiplier, filters = call.config.positive("depth_multiplier", 1), call.config.positive("filters")
     taps, ones = _taps(call, x, both=True, causal=rank == 1 and call.major == 2), (1,) * rank
-    (kernel, mixing), bias = _trained(
-        call,
-        filters,
-        ("depthwise kernel", (*taps.size, channels, multiplier)),
-        ("pointwise kernel", (*ones, channels * multiplier, filters)),
-    )
+    depthwise = "depthwise kernel", (*taps.size, channels, multiplier)
+    pointwise = "pointwise kernel", (*ones, channels * multiplier, filters)
+    (kernel, mixing), bias = _trained(call, filters, depthwise, pointwise)
     y = spatial.convolution(call.build, x, _depthwise_kernel(kernel), None, taps, channels, "depthwise")
     return spatial.convolution(call.build, y, mixing, bias, Taps(ones, ones, ones, ((0, 0),) * rank))
 
@@ -163,9 +160,8 @@ def _interpolation(call: LayerCall, default: str) -> Interpolation:
 def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:
     """A resized image, cropped first to the new proportions if the configuration says so."""
     if call.config.flag("pad_to_aspect_ratio", False):
-        raise UnsupportedError(
-            "pad_to_aspect_ratio", accepted="images that are stretched or cropped", remedy="put ZeroPadding2D before it"
-        )
+        accepted = "images that are stretched or cropped"
+        raise UnsupportedError("pad_to_aspect_ratio", accepted=accepted, remedy="put ZeroPadding2D before it")
     if call.config.flag("crop_to_aspect_ratio", False) and min(sizes) > 0:
         (height, width, _), (new_height, new_width) = x.shape, sizes
         kept = min(height, width * new_height // new_width), min(width, height * new_width // new_height)
@@ -173,9 +169,8 @@ def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:
     interpolation = _interpolation(call, "bilinear")
     shrinks = any(new < old for old, new in zip(x.shape, sizes, strict=False))
     if call.config.flag("antialias", False) and interpolation is Interpolation.LINEAR and shrinks:
-        raise UnsupportedError(
-            "antialias on an image that becomes smaller", accepted="antialias=False", remedy="use AveragePooling2D"
-        )
+        found = "antialias on an image that becomes smaller"
+        raise UnsupportedError(found, accepted="antialias=False", remedy="use AveragePooling2D")
     return call.build.emit(Resize(sizes, interpolation), x)
 
 

@@ -6,10 +6,12 @@ Only plain data sets of numbers inside the file are read: links to elsewhere, vi
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import h5py
@@ -90,8 +92,8 @@ class H5File:
 
     def attribute(self, item: h5py.Group | h5py.Dataset, name: str) -> str | None:
         """A text attribute, or None."""
-        texts = self._texts(item, name)
-        return texts[0] if texts is not None and len(texts) == 1 else None
+        texts = self._texts(item, name) or []
+        return texts[0] if len(texts) == 1 else None
 
     def names(self, group: h5py.Group, name: str) -> list[str] | None:
         """An attribute that is a list of texts (perhaps in pieces: ``name0``, ``name1``, ...), or None."""
@@ -131,9 +133,8 @@ class H5File:
         def read() -> Floats:
             self._bytes_left -= item.size * size
             if self._bytes_left < 0:
-                raise ModelFileError(
-                    "the weights are absurdly large", where=where, accepted=f"at most {MAX_WEIGHT_BYTES} bytes in all"
-                )
+                accepted = f"at most {MAX_WEIGHT_BYTES} bytes in all"
+                raise ModelFileError("the weights are absurdly large", where=where, accepted=accepted)
             with h5_errors(where):
                 values = np.ascontiguousarray(item[()]).reshape(shape)
             if brain_float:  # NumPy does not know bfloat16, the upper half of a float32
@@ -215,14 +216,27 @@ def _names_within(names: list[str], path: list[str]) -> list[str]:
         parts = name.split("/")[:-1]
         while parts and parts[-1] != path[-1]:
             parts.pop()
-        if parts and _is_subsequence(parts, path):
+        rest = iter(path)
+        if parts and all(part in rest for part in parts):  # in this order
             scopes.setdefault(tuple(parts), []).append(name)
     return scopes[max(scopes, key=len)] if scopes else []
 
 
-def _is_subsequence(parts: list[str], path: list[str]) -> bool:
-    rest = iter(path)
-    return all(part in rest for part in parts)
+def opened_h5(file: Path | io.BytesIO, where: str, stack: contextlib.ExitStack) -> H5File:
+    """An HDF5 file, open as long as the ``stack``."""
+    with h5_errors(where):
+        return H5File(stack.enter_context(h5py.File(file, "r")), where)
+
+
+def weights_of(file: H5File) -> WeightStore:
+    """The weights of a file of any layout."""
+    own = file.names(file.root, "layer_names") is not None
+    named = file.root if own else file.group(file.root, "model_weights")
+    if named is not None:
+        return NamedWeights(file, named)
+    if file.group(file.root, "layers") or file.group(file.root, "_layer_checkpoint_dependencies"):
+        return NumberedWeights(file)
+    raise ModelFileError("the file holds no Keras weights", where=file.where)
 
 
 class LiveLayer(Protocol):
