@@ -20,7 +20,7 @@ def _parameters(call: Call) -> Parameters:
     return Parameters(call.weights(1, "the scale"), beta, call.attributes.number("epsilon", 1e-5))
 
 
-def _batch_normalization(call: Call) -> tuple[Value, ...]:
+def _batch_normalization(call: Call) -> Value:
     attributes = call.attributes
     attributes.ignore("momentum", "is_test", "consumed_inputs")
     if attributes.flag("training_mode", False):
@@ -28,9 +28,9 @@ def _batch_normalization(call: Call) -> tuple[Value, ...]:
     if not attributes.flag("spatial", True):
         raise UnsupportedError("spatial=0", accepted="one mean and variance per channel")
     if isinstance(call.operand(3), Value) and isinstance(call.operand(4), Value):
-        return (_computed(call),)
+        return _computed(call)
     mean, variance = call.weights(3, "the mean"), call.weights(4, "the variance")
-    return (normalization.batch(call.build, call.tensor(0), 1, mean, variance, _parameters(call)),)
+    return normalization.batch(call.build, call.tensor(0), 1, mean, variance, _parameters(call))
 
 
 def _computed(call: Call) -> Value:

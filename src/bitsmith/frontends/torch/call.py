@@ -94,7 +94,10 @@ class Call(Arguments):
             UnsupportedError: one that is computed from the inputs.
             ModelFileError: NaN or infinite numbers.
         """
-        found = self.tensor(name)
+        return self.trained(self.tensor(name), name)
+
+    def trained(self, found: Value, name: str) -> Floats:
+        """The elements of a trained tensor, as in :meth:`weight`."""
         if found.constant is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
         return finite(found.constant, name, self.build.where)

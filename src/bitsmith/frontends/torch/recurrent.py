@@ -28,10 +28,7 @@ def _weights(call: Call, count: int) -> list[Floats]:
             accepted=f"{each} per layer and direction",
             remedy="a projection (proj_size) is not translated: use a linear layer",
         )
-    found = [parameter.constant for parameter in params if parameter.is_trained]
-    if len(found) != len(params):
-        raise UnsupportedError("weights that are computed from the inputs", accepted="trained weights")
-    return [values for values in found if values is not None]
+    return [call.trained(parameter, "a weight") for parameter in params]
 
 
 def _cells(call: Call, kind: recurrent.Kind, activation: Layer, count: int, directions: int) -> list[Recurrent]:

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterable
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
+from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.files.json import integer, integers
 from bitsmith.frontends.ops import shape
 from bitsmith.frontends.torch.call import Call, Result, Translation, function
@@ -28,22 +28,19 @@ def _dropout(call: Call) -> Result:
     return call.build.emit(Identity(), call.tensor("input"))
 
 
-def _viewed(shapes: Callable[[Call, Value], Iterable[Shape]], becomes: str) -> Translation:
+def _viewed(shapes: Callable[[Call], Iterable[Shape]], becomes: str) -> Translation:
     """The operand under other shapes, given for each number of samples."""
-
-    def read(call: Call) -> Result:
-        x = call.tensor()
-        return shape.view(call.build, x, shapes(call, x), flatten=True)
-
-    return Translation(read, becomes)
+    return Translation(lambda call: shape.view(call.build, call.tensor(), shapes(call), flatten=True), becomes)
 
 
-def _flattened(call: Call, x: Value) -> Iterable[Shape]:
+def _flattened(call: Call) -> Iterable[Shape]:
+    x = call.tensor()
     first, last = x.counted(call.integer("start_dim", 0)), x.counted(call.integer("end_dim", -1)) + 1
     return [(*sizes[:first], math.prod(sizes[first:last]), *sizes[last:]) for sizes in call.build.sizes(x)]
 
 
-def _unflattened(call: Call, x: Value) -> Iterable[Shape]:
+def _unflattened(call: Call) -> Iterable[Shape]:
+    x = call.tensor()
     dim = x.counted(call.integer("dim"))
     pairs = zip(call.build.sizes(x), call.shapes("sizes"), strict=True)
     return [(*sizes[:dim], *shape.completed(parts, sizes[dim]), *sizes[dim + 1 :]) for sizes, parts in pairs]
@@ -106,10 +103,10 @@ SHAPES: dict[str, Translation] = {
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
     **dict.fromkeys(
         ("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"),
-        _viewed(lambda call, _: call.shapes(call.named("size", "shape")), "Reshape or Flatten"),
+        _viewed(lambda call: call.shapes(call.named("size", "shape")), "Reshape or Flatten"),
     ),
     **dict.fromkeys(
-        ("view_as", "reshape_as"), _viewed(lambda call, _: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
+        ("view_as", "reshape_as"), _viewed(lambda call: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
     ),
     "flatten": _viewed(_flattened, "Flatten or Reshape"),
     "unflatten": _viewed(_unflattened, "Reshape"),
