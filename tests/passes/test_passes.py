@@ -46,6 +46,10 @@ def test_pass_keeps_results(run: Pass, share_of_seeds: int) -> None:
         assert same_results(run, seed), f"{run.__name__}, seed {seed}"
 
 
+def test_zeros_are_folded_on_a_finer_grid_than_that_of_their_type() -> None:
+    assert same_results(fold_constants, 10_184)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [*PASSES, simplify], ids=lambda run: run.__name__)
 def test_pass_keeps_results_at_length(run: Pass) -> None:

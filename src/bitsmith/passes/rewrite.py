@@ -63,6 +63,7 @@ def _with_frac(new: Rewriter, index: int, node: Node) -> int:
     have, want = new.type(index), node.type.frac
     if bool(np.all(have.frac == want)):
         return index
-    shift = objects(objects(want) - objects(have.frac))
-    lo, hi = objects(have.lo << shift), objects(have.hi << shift)
+    # Values are on both grids, so that a coarser one loses nothing: a zero may have had any.
+    up, down = objects(np.maximum(want - have.frac, 0)), objects(np.maximum(have.frac - want, 0))
+    lo, hi = objects(-(-(have.lo << up) >> down)), objects((have.hi << up) >> down)
     return new.append(ops.Cast(want, lo, hi, Rounding.TRN, Overflow.SAT), (index,), node.layer)
