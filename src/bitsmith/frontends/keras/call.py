@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.builder.value import constant as constant_value
@@ -30,8 +30,7 @@ class LayerCall:
     def x(self) -> Value:
         """The only operand."""
         if len(self.given.tensors) != 1 or len(self.given.args) != 1:
-            found = f"called on {len(self.given.args)} arguments"
-            raise ModelFileError(found, where=self.config.where, accepted="one tensor")
+            raise self.config.error(f"called on {len(self.given.args)} arguments", "one tensor")
         return self.given.tensors[0]
 
     @property
@@ -79,15 +78,14 @@ class LayerCall:
             ModelFileError: weights that are missing, too many, of another shape, NaN or infinite.
         """
         stored = self.stored(parts)
-        names = ", ".join(name for name, _ in wanted)
         if not len(wanted) <= len(stored) <= len(wanted) + ignored:
-            found = f"{len(stored)} weights are stored for this layer"
-            raise ModelFileError(found, where=self.config.where, accepted=f"{len(wanted)} ({names})")
+            accepted = f"{len(wanted)} ({', '.join(name for name, _ in wanted)})"
+            raise self.config.error(f"{len(stored)} weights are stored for this layer", accepted)
         return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
 
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
         if tensor.shape != shape:
-            raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.config.where, accepted=f"shape {shape}")
+            raise self.config.error(f"{name} has shape {tensor.shape}", f"shape {shape}")
         return as_weights(finite(tensor.read(), name, self.config.where))
 
 

@@ -46,8 +46,7 @@ class Source:
         if major in ("2", "3"):
             return int(major)
         remedy = "load and save it with Keras 2" if major == "1" else ""
-        found = f"Keras version {shown(version)}"
-        raise ModelFileError(found, where=self.model.where, accepted="2 or 3", remedy=remedy)
+        raise self.model.error(f"Keras version {shown(version)}", "2 or 3", remedy)
 
 
 @contextlib.contextmanager
@@ -104,10 +103,8 @@ def _weights_beside(path: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    accepted, remedy = " or ".join(candidate.name for candidate in candidates), "name the weights file"
-    raise ModelFileError(
-        "there are no weights beside this architecture", where=str(path), accepted=accepted, remedy=remedy
-    )
+    found, accepted = "there are no weights beside this architecture", " or ".join(one.name for one in candidates)
+    raise ModelFileError(found, where=str(path), accepted=accepted, remedy="name the weights file")
 
 
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:

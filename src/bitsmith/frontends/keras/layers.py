@@ -52,11 +52,11 @@ def _sizes(shape: Json, where: str) -> Shape:
         remedy = "build the model (give an Input, or call it once) before saving it"
         raise ModelFileError(found, where=where, accepted="a list of sizes", remedy=remedy)
     if None in shape[1:]:
-        found, remedy = (
-            f"{found}, which leaves sizes open",
+        accepted, remedy = (
+            "fixed sizes (all but the batch)",
             "build the model with the sizes that the hardware shall process",
         )
-        raise UnsupportedError(found, accepted="fixed sizes (all but the batch)", remedy=remedy)
+        raise UnsupportedError(f"{found}, which leaves sizes open", accepted=accepted, remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
         raise ModelFileError(found, where=where, accepted="positive integers")
@@ -70,7 +70,7 @@ def _dense(levels: Layer | None = None) -> Translation:
         config, x, units = call.config, call.x, call.config.positive("units")
         activation = read_activation(config, call.major)
         if not x.shape:
-            raise ModelFileError("Dense on scalars", where=call.config.where)
+            raise config.error("Dense on scalars")
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
         kernel, *found = call.weights(("kernel", (x.shape[-1], units)), *bias)
         if levels is not None:
@@ -127,11 +127,8 @@ def _embedding(call: LayerCall) -> Value:
         raise UnsupportedError(found, accepted="mask_zero=False", remedy="train without the mask")
     entries, channels = call.config.positive("input_dim"), call.config.positive("output_dim")
     if entries > MAX_ENTRIES:
-        found, remedy = (
-            f"an embedding of {entries} entries",
-            "keep the rows in memory beside the circuit and feed them in",
-        )
-        raise UnsupportedError(found, accepted=f"at most {MAX_ENTRIES}", remedy=remedy)
+        accepted, remedy = f"at most {MAX_ENTRIES}", "keep the rows in memory beside the circuit and feed them in"
+        raise UnsupportedError(f"an embedding of {entries} entries", accepted=accepted, remedy=remedy)
     (table,) = call.weights(("embeddings", (entries, channels)))
     return call.build.emit(Embedding(table), call.x)
 
