@@ -108,8 +108,7 @@ class Arguments(ABC):
 
     def given_integers(self, key: str) -> tuple[int, ...] | None:
         """An integer or a list of them, as a tuple; None if the argument is absent or null."""
-        value = self.get(key)
-        if value is None:
+        if (value := self.get(key)) is None:
             return None
         items = value if isinstance(value, list | tuple) else (value,)
         found = tuple(item for item in items if is_integer(item))
@@ -177,8 +176,7 @@ class Fields(Arguments):
 
     def constant(self, key: str) -> Floats:
         """Finite numbers of any shape: a number, nested lists, or an array as Keras serializes one."""
-        values = constant(self.get(key))
-        if values is None:
+        if (values := constant(self.get(key))) is None:
             raise self.wrong(key, "finite numbers")
         return values
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
@@ -95,8 +94,7 @@ def numbers(value: Json) -> Floats:
     Raises:
         UnsupportedError: something else than finite numbers.
     """
-    values = constant(value)
-    if values is None:
+    if (values := constant(value)) is None:
         raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
     return values
 
@@ -117,9 +115,6 @@ def axis_of(config: Fields, *default: int) -> int:
     return axes[0]
 
 
-Translator: TypeAlias = Callable[[LayerCall], "Value | tuple[Value, ...]"]
-
-
 @dataclass(frozen=True, slots=True)
 class Translation:
     """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
@@ -127,7 +122,7 @@ class Translation:
     ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused.
     """
 
-    read: Translator
+    read: Callable[[LayerCall], Value | tuple[Value, ...]]
     becomes: str
     keywords: frozenset[str] = frozenset()
 
@@ -135,3 +130,8 @@ class Translation:
         """The results of a call."""
         found = self.read(call)
         return found if isinstance(found, tuple) else (found,)
+
+
+def configured(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
+    """``make`` of the builder, the only operand and what the ``reads`` give."""
+    return Translation(lambda call: make(call.build, call.x, *(read(call.config) for read in reads)), becomes)

@@ -39,8 +39,7 @@ class Source:
     @property
     def major(self) -> int:
         """Keras's major version; the JSON of a Keras 3 ``to_json`` says none, but names each class's module."""
-        version = self.model.get("keras_version")
-        if version is None:
+        if (version := self.model.get("keras_version")) is None:
             return 3 if "module" in self.model.values else 2
         major = version.split(".")[0] if isinstance(version, str) else ""
         if major in ("2", "3"):
@@ -109,8 +108,7 @@ def _weights_beside(path: Path) -> Path:
 
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
     file = opened_h5(path, str(path), stack)
-    text = file.attribute(file.root, "model_config")
-    if text is None:
+    if (text := file.attribute(file.root, "model_config")) is None:
         remedy = "give the JSON of to_json() as the model and this file as its weights"
         raise ModelFileError("the file holds weights only, no architecture", where=str(path), remedy=remedy)
     where = f"{path}, model_config"

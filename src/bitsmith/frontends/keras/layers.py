@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
-from bitsmith.frontends.files.json import Json, is_integer, shown
+from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -28,6 +28,7 @@ _MAX_AXES = 32
 
 
 def _input(call: LayerCall) -> Value:
+    """An input of fixed sizes, which Keras writes after that of the batch."""
     config = call.config
     for key in ("sparse", "ragged", "optional"):
         if config.flag(key, False):
@@ -37,30 +38,18 @@ def _input(call: LayerCall) -> Value:
     if not integer and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"inputs of type {shown(dtype)}", accepted="floating point or integers")
     shape = config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
-    return call.build.input((1, *_sizes(shape, call.config.where)), Batch(0), Kind.INTEGER if integer else Kind.REAL)
-
-
-def _sizes(shape: Json, where: str) -> Shape:
-    """A shape with its batch axis, as Keras writes it, without it.
-
-    Raises:
-        UnsupportedError: sizes that are not fixed.
-        ModelFileError: no shape, or an absurd one.
-    """
     found = f"the input's shape is {shown(shape)}"
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_AXES:
         remedy = "build the model (give an Input, or call it once) before saving it"
-        raise ModelFileError(found, where=where, accepted="a list of sizes", remedy=remedy)
+        raise config.error(found, "a list of sizes", remedy)
     if None in shape[1:]:
-        accepted, remedy = (
-            "fixed sizes (all but the batch)",
-            "build the model with the sizes that the hardware shall process",
-        )
-        raise UnsupportedError(f"{found}, which leaves sizes open", accepted=accepted, remedy=remedy)
+        found += ", which leaves sizes open"
+        remedy = "build the model with the sizes that the hardware shall process"
+        raise UnsupportedError(found, accepted="fixed sizes (all but the batch)", remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
-        raise ModelFileError(found, where=where, accepted="positive integers")
-    return sizes
+        raise config.error(found, "positive integers")
+    return call.build.input((1, *sizes), Batch(0), Kind.INTEGER if integer else Kind.REAL)
 
 
 def _dense(levels: Layer | None = None) -> Translation:
@@ -150,7 +139,10 @@ def _category_encoding(call: LayerCall) -> Value:
     return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
 
-_IDENTITY = Translation(lambda call: call.x, "Identity")
+_WITHOUT_EFFECT = (
+    *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
+    *("SpatialDropout3D", "ActivityRegularization", "Identity"),
+)
 
 LAYERS: dict[str, Translation] = {
     "InputLayer": Translation(_input, "Input"),
@@ -164,13 +156,7 @@ LAYERS: dict[str, Translation] = {
     ),
     **ACTIVATION_LAYERS,
     "PReLU": Translation(_prelu, "PReLU"),
-    **dict.fromkeys(
-        (
-            *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
-            *("SpatialDropout3D", "ActivityRegularization", "Identity"),
-        ),
-        _IDENTITY,
-    ),
+    **dict.fromkeys(_WITHOUT_EFFECT, Translation(lambda call: call.x, "Identity")),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Dot"),
     **SPATIAL,

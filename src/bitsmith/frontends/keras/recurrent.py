@@ -62,8 +62,7 @@ class _Cell:
 def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
     if key not in config.values:
         return default
-    read = read_activation(config, major, key)
-    if read is None:
+    if (read := read_activation(config, major, key)) is None:
         return Identity()
     if not isinstance(read.function, Layer):
         raise UnsupportedError(f"the {key} {read.name}", accepted="functions of one number")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
-from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of, numbers
+from bitsmith.frontends.files.json import Json, integer, integers, is_integer, shown
+from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of, configured, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -139,11 +139,6 @@ def _unstack(call: LayerCall) -> tuple[Value, ...]:
     return parts
 
 
-def _operation(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
-    """``make`` of the builder, the only operand and what the ``reads`` give."""
-    return Translation(lambda call: make(call.build, call.x, *(read(call.config) for read in reads)), becomes)
-
-
 _GET_ITEM = Translation(_get_item, "Slice, and Reshape for axes that go or come", frozenset({"slice_spec"}))
 _CONCATENATE = Translation(
     lambda call: selection.concatenate(call.build, call.operands(), axis_of(call.config, -1)), "Concatenate"
@@ -160,14 +155,14 @@ SHAPES: dict[str, Translation] = {
 """Layers by class name."""
 
 SHAPE_OPS: dict[str, Translation] = {
-    "Reshape": _operation(
+    "Reshape": configured(
         lambda build, x, sizes: shape.view(build, x, [sizes] * len(build.counts)), "Reshape", integers("newshape")
     ),
-    "ExpandDims": _operation(shape.unsqueeze, "Reshape", axes_of),
-    "Squeeze": _operation(shape.squeeze, "Reshape", axes_of),
-    "Transpose": _operation(Builder.permuted, "Permute", integers("axes")),
-    "Moveaxis": _operation(shape.move, "Permute", integers("source"), integers("destination")),
-    "Swapaxes": _operation(shape.swap, "Permute", integer("axis1"), integer("axis2")),
+    "ExpandDims": configured(shape.unsqueeze, "Reshape", axes_of),
+    "Squeeze": configured(shape.squeeze, "Reshape", axes_of),
+    "Transpose": configured(Builder.permuted, "Permute", integers("axes")),
+    "Moveaxis": configured(shape.move, "Permute", integers("source"), integers("destination")),
+    "Swapaxes": configured(shape.swap, "Permute", integer("axis1"), integer("axis2")),
     "BroadcastTo": Translation(_broadcast_to, "Broadcast"),
     "GetItem": _GET_ITEM,
     "Slice": Translation(_slice_op, "Slice"),
@@ -175,15 +170,15 @@ SHAPE_OPS: dict[str, Translation] = {
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
     "Concatenate": _CONCATENATE,
     "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), axis_of(call.config, 0)), "Stack"),
-    "Repeat": _operation(selection.repeat, "Gather", axis_of, lambda config: _integers(config.get("repeats"))),
-    "Tile": _operation(selection.tile, "Gather, one per axis", lambda config: _integers(config.get("repeats"))),
-    "Roll": _operation(selection.roll, "Gather, one per axis", integers("shift"), axes_of),
-    "Flip": _operation(selection.flip, "Slice", axes_of),
+    "Repeat": configured(selection.repeat, "Gather", axis_of, lambda config: _integers(config.get("repeats"))),
+    "Tile": configured(selection.tile, "Gather, one per axis", lambda config: _integers(config.get("repeats"))),
+    "Roll": configured(selection.roll, "Gather, one per axis", integers("shift"), axes_of),
+    "Flip": configured(selection.flip, "Slice", axes_of),
     "Take": Translation(
         lambda call: selection.take(call.build, call.first, axis_of(call.config), call.numbers("indices", 1)),
         "Slice or Gather, and Reshape",
     ),
-    "Tril": _operation(selection.lower_triangle, "Multiply", integer("k", 0)),
-    "Triu": _operation(selection.upper_triangle, "Multiply", integer("k", 0)),
+    "Tril": configured(selection.lower_triangle, "Multiply", integer("k", 0)),
+    "Triu": configured(selection.upper_triangle, "Multiply", integer("k", 0)),
 }
 """Operations by class name."""
