@@ -43,9 +43,9 @@ def _input(call: LayerCall) -> Value:
         remedy = "build the model (give an Input, or call it once) before saving it"
         raise config.error(found, "a list of sizes", remedy)
     if None in shape[1:]:
-        found += ", which leaves sizes open"
+        accepted = "fixed sizes (all but the batch)"
         remedy = "build the model with the sizes that the hardware shall process"
-        raise UnsupportedError(found, accepted="fixed sizes (all but the batch)", remedy=remedy)
+        raise UnsupportedError(f"{found}, which leaves sizes open", accepted=accepted, remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
         raise config.error(found, "positive integers")
