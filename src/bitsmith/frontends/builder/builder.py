@@ -202,9 +202,7 @@ class Builder:
         """A constant that a model for a fixed number of samples has as often, as one that each sample has."""
         values = value.constant
         axis = batch.axis
-        if value.batch is not None or values is None or self.samples is None:
-            return value
-        if not -values.ndim <= axis < values.ndim:
+        if value.batch is not None or values is None or self.samples is None or not -values.ndim <= axis < values.ndim:
             return value
         length, rest = divmod(values.shape[axis], self.samples)
         one = np.take(values, [0], axis)

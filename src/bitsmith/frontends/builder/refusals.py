@@ -33,8 +33,7 @@ class Refusal:
 
 def refused(name: str, class_name: str, error: UnsupportedError) -> Refusal:
     """A layer whose class is known, but not what its configuration asks for."""
-    hints = [f"accepted: {error.accepted}"] if error.accepted else []
-    remedy = "; ".join([*hints, *([error.remedy] if error.remedy else [])])
+    remedy = "; ".join(filter(None, (error.accepted and f"accepted: {error.accepted}", error.remedy)))
     return Refusal(name, class_name, error.found, remedy, class_known=True)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,10 +122,8 @@ class Value:
 
     def sizes(self, samples: int) -> Shape:
         """The model's shape for so many samples."""
-        return tuple(
-            size * samples if self.batch is not None and axis == self.batch.axis else size
-            for axis, size in enumerate(self.dims)
-        )
+        batch = None if self.batch is None else self.batch.axis
+        return tuple(size * samples if axis == batch else size for axis, size in enumerate(self.dims))
 
     def counted(self, dim: int, *, new: bool = False) -> int:
         """The axis ``dim``, which may be negative, from 0 on; ``new`` if it is one of the result's that is not there yet."""
@@ -196,48 +193,3 @@ def checked_elements(shape: Shape, where: str = "") -> Shape:
     if len(shape) > _MAX_AXES:
         raise UnsupportedError(f"a tensor of {len(shape)} axes", where=where, accepted=f"at most {_MAX_AXES}")
     return shape
-
-
-def through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int]) -> tuple[Shape, Batch | None]:
-    """Axes and batch of ``before`` once its elements are in row-major order under another shape.
-
-    A tensor (batch, 12) viewed as (batch * 3, 4) has the axes (3, 4) and Batch(0, outer=1, inner=3).
-
-    Args:
-        after: the model's new shape for each of the numbers ``samples``.
-
-    Raises:
-        MixedSamplesError: elements of several samples would lie between those of one.
-        UnsupportedError: other numbers of elements.
-    """
-    for count, shape in zip(samples, after, strict=True):
-        if math.prod(shape) != math.prod(before.sizes(count)) or (before.batch is not None and min(shape) < 1):
-            raise UnsupportedError(
-                f"shape {before.sizes(count)} as {shape}",
-                accepted="as many elements",
-                remedy="export the model with a batch of size 1, or of open size",
-            )
-    first = after[0]
-    if before.batch is None:
-        return first, None
-    ahead = math.prod(before.dims[: before.batch.axis]) * before.batch.outer
-    found: list[tuple[Shape, Batch]] = []
-    for axis in range(len(first) if len({len(shape) for shape in after}) == 1 else 0):
-        others = {(*shape[:axis], 1, *shape[axis + 1 :]) for shape in after}
-        parts = {divmod(shape[axis], count) for count, shape in zip(samples, after, strict=True)}
-        outer, uneven = divmod(ahead, math.prod(first[:axis]))
-        merged, rest = next(iter(parts))
-        if len(others) == len(parts) == 1 and not rest and not uneven and outer and merged % outer == 0:
-            found.append(((*first[:axis], merged, *first[axis + 1 :]), Batch(axis, outer, merged // outer)))
-    if not found:
-        raise MixedSamplesError(
-            f"moves elements between samples (axes {before.dims} viewed as {first})",
-            accepted="shapes that keep the batch axis",
-        )
-
-    def rank(one: tuple[Shape, Batch]) -> tuple[bool, bool, bool, int]:
-        """A batch of one may be taken for any axis: best one that holds nothing else, and not the channels."""
-        _, batch = one
-        return batch.merged > 1, batch.axis == len(first) - 1, batch.outer > 1, batch.axis
-
-    return min(found, key=rank)

@@ -80,27 +80,21 @@ class Arguments(ABC):
 
     def text(self, key: str, default: str | None = None) -> str:
         """A string; ``default`` if the argument is absent or null."""
-        value = self.get(key)
-        if value is None and default is not None:
-            return default
+        value = default if (given := self.get(key)) is None else given
         if not isinstance(value, str):
             raise self.wrong(key, "a string")
         return value
 
     def flag(self, key: str, default: bool = False) -> bool:
         """A truth value (0 and 1 count); ``default`` if the argument is absent or null."""
-        value = self.get(key)
-        if value is None:
-            return default
+        value = default if (given := self.get(key)) is None else given
         if value not in (True, False):
             raise self.wrong(key, "true or false")
         return bool(value)
 
     def integer(self, key: str, default: int | None = None) -> int:
         """An integer; ``default`` if the argument is absent or null."""
-        value = self.get(key)
-        if value is None and default is not None:
-            return default
+        value = default if (given := self.get(key)) is None else given
         if not is_integer(value):
             raise self.wrong(key, "an integer")
         return value
@@ -114,8 +108,7 @@ class Arguments(ABC):
 
     def given_integers(self, key: str) -> tuple[int, ...] | None:
         """An integer or a list of them, as a tuple; None if the argument is absent or null."""
-        value = self.get(key)
-        if value is None:
+        if (value := self.get(key)) is None:
             return None
         items = value if isinstance(value, list | tuple) else (value,)
         found = tuple(item for item in items if is_integer(item))
@@ -155,7 +148,11 @@ class Fields(Arguments):
 
     def wrong(self, key: str, accepted: str) -> ModelFileError:
         """The error for an entry that is not what it must be."""
-        return ModelFileError(self.found(key), where=self.where, accepted=accepted)
+        return self.error(self.found(key), accepted)
+
+    def error(self, found: str, accepted: str = "", remedy: str = "") -> ModelFileError:
+        """The error for something else that is wrong here."""
+        return ModelFileError(found, where=self.where, accepted=accepted, remedy=remedy)
 
     def get(self, key: str) -> Json:
         """The entry, or None."""
@@ -179,8 +176,7 @@ class Fields(Arguments):
 
     def constant(self, key: str) -> Floats:
         """Finite numbers of any shape: a number, nested lists, or an array as Keras serializes one."""
-        values = constant(self.get(key))
-        if values is None:
+        if (values := constant(self.get(key))) is None:
             raise self.wrong(key, "finite numbers")
         return values
 
@@ -203,13 +199,13 @@ class Fields(Arguments):
         items = self.items(key)
         found = [Fields(item, self.where) for item in items if isinstance(item, dict)]
         if len(found) != len(items):
-            raise ModelFileError(f"{key} holds something else than objects", where=self.where)
+            raise self.error(f"{key} holds something else than objects")
         return found
 
     def only(self) -> tuple[str, Json]:
         """The only entry: its key, which says what it is, and the value."""
         if len(self.values) != 1:
-            raise ModelFileError(f"{shown(dict(self.values))}", where=self.where, accepted="an object of one entry")
+            raise self.error(shown(dict(self.values)), "an object of one entry")
         return next(iter(self.values.items()))
 
     def at(self, where: str) -> Fields:

@@ -20,15 +20,13 @@ from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: FUNCTIONS["hard_sigmoid"]}
 """The slope changed with Keras 3."""
 
+_ALIKE = (
+    *("sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "gelu", "silu", "mish"),
+    *("hard_silu", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus"),
+    *("sparse_sigmoid", "relu", "relu6", "hard_tanh"),
+)
 NAMED: dict[str, Layer] = {
-    **{
-        name: FUNCTIONS[name]
-        for name in (
-            *("sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "gelu", "silu", "mish"),
-            *("hard_silu", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus"),
-            *("sparse_sigmoid", "relu", "relu6", "hard_tanh"),
-        )
-    },
+    **{name: FUNCTIONS[name] for name in _ALIKE},
     "swish": FUNCTIONS["silu"],
     "hard_swish": FUNCTIONS["hard_silu"],
     "leaky_relu": ReLU(negative_slope=0.2),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
-from bitsmith.frontends.files.json import shown
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.files.json import integer, shown
+from bitsmith.frontends.keras.call import LayerCall, Translation, configured
 from bitsmith.frontends.keras.graph import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS
@@ -24,10 +24,6 @@ def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
         return shared.make(call.build, *values, **{key: call.config.number(*one) for key, one in numbers.items()})
 
     return Translation(read, shared.becomes)
-
-
-def _round(call: LayerCall) -> Value:
-    return arithmetic.round_half_to_even(call.build, call.x, call.config.integer("decimals", 0))
 
 
 def _cast(call: LayerCall) -> Value:
@@ -58,7 +54,7 @@ ARITHMETIC: dict[str, Translation] = {
     "Abs": operation("absolute"),
     "Divide": operation("true_divide"),
     "Clip": operation("clip", low=("x_min", None), high=("x_max", None)),
-    "Round": Translation(_round, "WholeNumber"),
+    "Round": configured(arithmetic.round_half_to_even, "WholeNumber", integer("decimals", 0)),
     "Cast": Translation(_cast, "Identity or WholeNumber"),
     "OneHot": Translation(_one_hot, "OneHot"),
 }

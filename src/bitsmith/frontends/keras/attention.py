@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import Fields, is_integer
@@ -87,7 +87,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     """Attention of so many heads of queries, which share those of keys and values; channels of a key and a value."""
     build, operands = replace(call.build, source=""), {name: _Operand.of(call, x) for name, x in _called(call).items()}
     if len({operand.separate for operand in operands.values()}) != 1:
-        raise ModelFileError(f"attention of shapes {[x.shape for x in call.given.tensors]}", where=call.config.where)
+        raise call.config.error(f"attention of shapes {[x.shape for x in call.given.tensors]}")
     mask = _mask(call, operands["query"])
     gathered = {name: operand.gathered(build.within(name)) for name, operand in operands.items()}
     gathered |= {"gate": gathered["query"]} if call.config.flag("use_gate", False) else {}
@@ -115,8 +115,7 @@ def _called(call: LayerCall) -> dict[str, Value]:
     given = {name: call.argument(name, place) for place, name in enumerate(_OPERANDS)}
     tensors = {name: one for name, one in given.items() if isinstance(one, Value)}
     if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
-        found = f"called on {len(call.given.tensors)} tensors"
-        raise ModelFileError(found, where=call.config.where, accepted="a query and a value")
+        raise call.config.error(f"called on {len(call.given.tensors)} tensors", "a query and a value")
     constants = {name for name, one in given.items() if one is not None and name not in tensors}
     odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
     if odd:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.builder.value import constant as constant_value
@@ -30,8 +29,7 @@ class LayerCall:
     def x(self) -> Value:
         """The only operand."""
         if len(self.given.tensors) != 1 or len(self.given.args) != 1:
-            found = f"called on {len(self.given.args)} arguments"
-            raise ModelFileError(found, where=self.config.where, accepted="one tensor")
+            raise self.config.error(f"called on {len(self.given.args)} arguments", "one tensor")
         return self.given.tensors[0]
 
     @property
@@ -79,15 +77,14 @@ class LayerCall:
             ModelFileError: weights that are missing, too many, of another shape, NaN or infinite.
         """
         stored = self.stored(parts)
-        names = ", ".join(name for name, _ in wanted)
         if not len(wanted) <= len(stored) <= len(wanted) + ignored:
-            found = f"{len(stored)} weights are stored for this layer"
-            raise ModelFileError(found, where=self.config.where, accepted=f"{len(wanted)} ({names})")
+            accepted = f"{len(wanted)} ({', '.join(name for name, _ in wanted)})"
+            raise self.config.error(f"{len(stored)} weights are stored for this layer", accepted)
         return [self._read(tensor, *one) for tensor, one in zip(stored, wanted, strict=False)]
 
     def _read(self, tensor: Stored, name: str, shape: Shape) -> Floats:
         if tensor.shape != shape:
-            raise ModelFileError(f"{name} has shape {tensor.shape}", where=self.config.where, accepted=f"shape {shape}")
+            raise self.config.error(f"{name} has shape {tensor.shape}", f"shape {shape}")
         return as_weights(finite(tensor.read(), name, self.config.where))
 
 
@@ -97,8 +94,7 @@ def numbers(value: Json) -> Floats:
     Raises:
         UnsupportedError: something else than finite numbers.
     """
-    values = constant(value)
-    if values is None:
+    if (values := constant(value)) is None:
         raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
     return values
 
@@ -119,9 +115,6 @@ def axis_of(config: Fields, *default: int) -> int:
     return axes[0]
 
 
-Translator: TypeAlias = Callable[[LayerCall], "Value | tuple[Value, ...]"]
-
-
 @dataclass(frozen=True, slots=True)
 class Translation:
     """How a class is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
@@ -129,7 +122,7 @@ class Translation:
     ``keywords`` are the keyword arguments of a call that ``read`` understands; others are refused.
     """
 
-    read: Translator
+    read: Callable[[LayerCall], Value | tuple[Value, ...]]
     becomes: str
     keywords: frozenset[str] = frozenset()
 
@@ -137,3 +130,8 @@ class Translation:
         """The results of a call."""
         found = self.read(call)
         return found if isinstance(found, tuple) else (found,)
+
+
+def configured(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
+    """``make`` of the builder, the only operand and what the ``reads`` give."""
+    return Translation(lambda call: make(call.build, call.x, *(read(call.config) for read in reads)), becomes)

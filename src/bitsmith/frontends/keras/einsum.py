@@ -49,10 +49,6 @@ def _bias_shape(axes: str, result: str, sizes: dict[str, int]) -> Shape:
     return tuple(sizes[label] if label in axes else 1 for label in result[first:])
 
 
-def _einsum(call: LayerCall) -> Value:
-    return einsum(call.build, call.config.text("subscripts"), call.operands())
-
-
 def _dot(call: LayerCall) -> Value:
     """NumPy's: the last axis of one with the last but one (or only one) of the other."""
     x, y = call.operands(2)
@@ -80,7 +76,7 @@ EINSUMS: dict[str, Translation] = {
 """Layers by class name."""
 
 EINSUM_OPS: dict[str, Translation] = {
-    "Einsum": Translation(_einsum, _BECOMES),
+    "Einsum": Translation(lambda call: einsum(call.build, call.config.text("subscripts"), call.operands()), _BECOMES),
     "Matmul": operation("matmul"),
     "Dot": Translation(_dot, _BECOMES),
     "Tensordot": Translation(_tensordot, _BECOMES),

@@ -39,15 +39,13 @@ class Source:
     @property
     def major(self) -> int:
         """Keras's major version; the JSON of a Keras 3 ``to_json`` says none, but names each class's module."""
-        version = self.model.get("keras_version")
-        if version is None:
+        if (version := self.model.get("keras_version")) is None:
             return 3 if "module" in self.model.values else 2
         major = version.split(".")[0] if isinstance(version, str) else ""
         if major in ("2", "3"):
             return int(major)
         remedy = "load and save it with Keras 2" if major == "1" else ""
-        found = f"Keras version {shown(version)}"
-        raise ModelFileError(found, where=self.model.where, accepted="2 or 3", remedy=remedy)
+        raise self.model.error(f"Keras version {shown(version)}", "2 or 3", remedy)
 
 
 @contextlib.contextmanager
@@ -104,16 +102,13 @@ def _weights_beside(path: Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    accepted, remedy = " or ".join(candidate.name for candidate in candidates), "name the weights file"
-    raise ModelFileError(
-        "there are no weights beside this architecture", where=str(path), accepted=accepted, remedy=remedy
-    )
+    found, accepted = "there are no weights beside this architecture", " or ".join(one.name for one in candidates)
+    raise ModelFileError(found, where=str(path), accepted=accepted, remedy="name the weights file")
 
 
 def _from_h5(path: Path, stack: contextlib.ExitStack) -> Source:
     file = opened_h5(path, str(path), stack)
-    text = file.attribute(file.root, "model_config")
-    if text is None:
+    if (text := file.attribute(file.root, "model_config")) is None:
         remedy = "give the JSON of to_json() as the model and this file as its weights"
         raise ModelFileError("the file holds weights only, no architecture", where=str(path), remedy=remedy)
     where = f"{path}, model_config"

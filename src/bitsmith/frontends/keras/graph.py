@@ -130,25 +130,20 @@ class Model:
         Raises:
             ModelFileError: a call that does not exist, or one that needs itself.
         """
-        order: list[Use] = []
-        done: dict[Use, bool] = {}
+        order: dict[Use, None] = {}
+        begun: set[Use] = set()
         pending = [tensor.use for tensor in reversed(self.outputs)]
         while pending:
-            use = pending[-1]
-            if done.get(use, False):
-                pending.pop()
-                continue
-            given = self.arguments(use)
+            given = self.arguments(use := pending[-1])
             operands = tensors((*given.kwargs.values(), given.args))
-            waiting = [tensor.use for tensor in reversed(operands) if not done.get(tensor.use, False)]
+            waiting = [tensor.use for tensor in reversed(operands) if tensor.use not in order]
             if not waiting:
-                pending.pop()
-                order.append(use)
-            elif use in done:
+                order[pending.pop()] = None
+            elif use in begun:
                 raise ModelFileError(f"the wiring runs in a circle through {shown(use[0])}", where=self.where)
-            done[use] = not waiting
+            begun.add(use)
             pending += waiting
-        return order
+        return [*order]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,7 +208,7 @@ class _Parser:
         items = fields.objects("layers")
         self.layers += len(items)
         if self.layers > MAX_LAYERS:
-            raise ModelFileError("the model has too many layers", where=fields.where, accepted=f"at most {MAX_LAYERS}")
+            raise fields.error("the model has too many layers", f"at most {MAX_LAYERS}")
         groups: Counter[str] = Counter()
         return [self._entry(item, groups) for item in items]
 
@@ -236,16 +231,16 @@ class _Parser:
         entries = _by_name(self._entries(fields), fields)
         inputs, outputs = _references(fields, "input_layers"), _references(fields, "output_layers")
         if not inputs or not outputs:
-            raise ModelFileError("the model has no inputs or no outputs", where=fields.where)
+            raise fields.error("the model has no inputs or no outputs")
         inner = [tensor for entry in entries.values() for node in entry.nodes for tensor in node.tensors]
         for tensor in (*inputs, *outputs, *inner):
             if tensor.layer not in entries:
-                raise ModelFileError(f"a reference to {shown(tensor.layer)}, which is not a layer", where=fields.where)
+                raise fields.error(f"a reference to {shown(tensor.layer)}, which is not a layer")
         for tensor in inputs:
             if entries[tensor.layer].class_name != "InputLayer":
-                raise ModelFileError(f"input {shown(tensor.layer)} is not an InputLayer", where=fields.where)
+                raise fields.error(f"input {shown(tensor.layer)} is not an InputLayer")
         if len({tensor.layer for tensor in inputs}) != len(inputs):
-            raise ModelFileError("the model lists an input twice", where=fields.where)
+            raise fields.error("the model lists an input twice")
         # Call 0 of a nested model is the one that it was built with, so that the first one of its own is 1: in Keras 2
         # everywhere (unless a Sequential model was built by its first call), in Keras 3 only for functional models in the
         # list of outputs. Only calls that something needs are saved, so the least number in use is the first.
@@ -261,13 +256,13 @@ class _Parser:
     def _sequential(self, fields: Fields, name: str) -> Model:
         entries = self._entries(fields)
         if not entries:
-            raise ModelFileError("the model has no layers", where=fields.where)
+            raise fields.error("the model has no layers")
         if entries[0].class_name != "InputLayer":
             entries.insert(0, _implied_input(entries[0], fields))
         chain = [replace(entries[0], nodes=())]
         for entry in entries[1:]:
             if entry.class_name == "InputLayer":
-                raise ModelFileError(f"an InputLayer ({shown(entry.name)}) within a chain", where=fields.where)
+                raise fields.error(f"an InputLayer ({shown(entry.name)}) within a chain")
             chain.append(replace(entry, nodes=(Operands((Tensor(chain[-1].name, 0, 0),), {}),)))
         return Model(name, fields.where, _by_name(chain, fields), (chain[0].name,), (Tensor(chain[-1].name, 0, 0),))
 
@@ -275,7 +270,7 @@ class _Parser:
 def _by_name(entries: Sequence[Entry], fields: Fields) -> dict[str, Entry]:
     repeated = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
     if repeated:
-        raise ModelFileError(f"several layers are called {shown(repeated[0])}", where=fields.where)
+        raise fields.error(f"several layers are called {shown(repeated[0])}")
     return {entry.name: entry for entry in entries}
 
 
@@ -318,7 +313,7 @@ def _arguments(node: Json, item: Fields) -> Operands[Tensor]:
                 named |= one[3]
         args = tuple(_reference(one, item) for one in listed)
     else:
-        raise ModelFileError(f"inbound_nodes holds {shown(node)}", where=item.where)
+        raise item.error(f"inbound_nodes holds {shown(node)}")
     return Operands(args, {key: _argument(value, item) for key, value in named.items()})
 
 
@@ -334,8 +329,7 @@ def _argument(value: Json, fields: Fields) -> tuple[Tensor | Constant, ...]:
     """An argument of either dialect, lists with tensors opened; in that of Keras 2, a tensor is ``[name, node, tensor]``."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         return (_reference(Fields(value, fields.where).fields("config").get("keras_history"), fields),)
-    tensor = _tensor(value)
-    if tensor is not None:
+    if (tensor := _tensor(value)) is not None:
         return (tensor,)
     parts: list[Json] = value if isinstance(value, list) else []
     if isinstance(value, dict) and "class_name" not in value:
@@ -345,9 +339,8 @@ def _argument(value: Json, fields: Fields) -> tuple[Tensor | Constant, ...]:
 
 
 def _reference(value: Json, fields: Fields) -> Tensor:
-    tensor = _tensor(value)
-    if tensor is None:
-        raise ModelFileError(f"{shown(value)} is not a reference to a tensor", where=fields.where)
+    if (tensor := _tensor(value)) is None:
+        raise fields.error(f"{shown(value)} is not a reference to a tensor")
     return tensor
 
 
@@ -383,9 +376,8 @@ class _Expansion:
         if len(inputs) != len(model.inputs):
             found = f"the model is called on {len(inputs)} tensors"
             raise ModelFileError(found, where=model.where, accepted=f"{len(model.inputs)} tensors")
-        results: dict[Use, tuple[Result, ...]] = {
-            (name, 0): (one,) for name, one in zip(model.inputs, inputs, strict=True)
-        }
+        given_inputs = zip(model.inputs, inputs, strict=True)
+        results: dict[Use, tuple[Result, ...]] = {(name, 0): (one,) for name, one in given_inputs}
 
         def result(tensor: Tensor) -> Result:
             found = results[tensor.use]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Batch, Kind, Value, constant
-from bitsmith.frontends.files.json import Json, is_integer, shown
+from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, read_activation
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
@@ -28,6 +28,7 @@ _MAX_AXES = 32
 
 
 def _input(call: LayerCall) -> Value:
+    """An input of fixed sizes, which Keras writes after that of the batch."""
     config = call.config
     for key in ("sparse", "ragged", "optional"):
         if config.flag(key, False):
@@ -37,30 +38,18 @@ def _input(call: LayerCall) -> Value:
     if not integer and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"inputs of type {shown(dtype)}", accepted="floating point or integers")
     shape = config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
-    return call.build.input((1, *_sizes(shape, call.config.where)), Batch(0), Kind.INTEGER if integer else Kind.REAL)
-
-
-def _sizes(shape: Json, where: str) -> Shape:
-    """A shape with its batch axis, as Keras writes it, without it.
-
-    Raises:
-        UnsupportedError: sizes that are not fixed.
-        ModelFileError: no shape, or an absurd one.
-    """
     found = f"the input's shape is {shown(shape)}"
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MAX_AXES:
         remedy = "build the model (give an Input, or call it once) before saving it"
-        raise ModelFileError(found, where=where, accepted="a list of sizes", remedy=remedy)
+        raise config.error(found, "a list of sizes", remedy)
     if None in shape[1:]:
-        found, remedy = (
-            f"{found}, which leaves sizes open",
-            "build the model with the sizes that the hardware shall process",
-        )
-        raise UnsupportedError(found, accepted="fixed sizes (all but the batch)", remedy=remedy)
+        accepted = "fixed sizes (all but the batch)"
+        remedy = "build the model with the sizes that the hardware shall process"
+        raise UnsupportedError(f"{found}, which leaves sizes open", accepted=accepted, remedy=remedy)
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
-        raise ModelFileError(found, where=where, accepted="positive integers")
-    return sizes
+        raise config.error(found, "positive integers")
+    return call.build.input((1, *sizes), Batch(0), Kind.INTEGER if integer else Kind.REAL)
 
 
 def _dense(levels: Layer | None = None) -> Translation:
@@ -70,7 +59,7 @@ def _dense(levels: Layer | None = None) -> Translation:
         config, x, units = call.config, call.x, call.config.positive("units")
         activation = read_activation(config, call.major)
         if not x.shape:
-            raise ModelFileError("Dense on scalars", where=call.config.where)
+            raise config.error("Dense on scalars")
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
         kernel, *found = call.weights(("kernel", (x.shape[-1], units)), *bias)
         if levels is not None:
@@ -127,11 +116,8 @@ def _embedding(call: LayerCall) -> Value:
         raise UnsupportedError(found, accepted="mask_zero=False", remedy="train without the mask")
     entries, channels = call.config.positive("input_dim"), call.config.positive("output_dim")
     if entries > MAX_ENTRIES:
-        found, remedy = (
-            f"an embedding of {entries} entries",
-            "keep the rows in memory beside the circuit and feed them in",
-        )
-        raise UnsupportedError(found, accepted=f"at most {MAX_ENTRIES}", remedy=remedy)
+        accepted, remedy = f"at most {MAX_ENTRIES}", "keep the rows in memory beside the circuit and feed them in"
+        raise UnsupportedError(f"an embedding of {entries} entries", accepted=accepted, remedy=remedy)
     (table,) = call.weights(("embeddings", (entries, channels)))
     return call.build.emit(Embedding(table), call.x)
 
@@ -153,7 +139,10 @@ def _category_encoding(call: LayerCall) -> Value:
     return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
 
-_IDENTITY = Translation(lambda call: call.x, "Identity")
+_WITHOUT_EFFECT = (
+    *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
+    *("SpatialDropout3D", "ActivityRegularization", "Identity"),
+)
 
 LAYERS: dict[str, Translation] = {
     "InputLayer": Translation(_input, "Input"),
@@ -167,13 +156,7 @@ LAYERS: dict[str, Translation] = {
     ),
     **ACTIVATION_LAYERS,
     "PReLU": Translation(_prelu, "PReLU"),
-    **dict.fromkeys(
-        (
-            *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),
-            *("SpatialDropout3D", "ActivityRegularization", "Identity"),
-        ),
-        _IDENTITY,
-    ),
+    **dict.fromkeys(_WITHOUT_EFFECT, Translation(lambda call: call.x, "Identity")),
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Dot"),
     **SPATIAL,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import ZERO, Value, checked_elements, constant
 from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of
 from bitsmith.frontends.ops import normalization
@@ -24,9 +24,8 @@ def _parameters(call: LayerCall, shape: Shape, *further: str) -> tuple[Parameter
     names += further
     found = dict(zip(names, call.weights(*((name, shape) for name in names)), strict=True)) if names else {}
     gamma, beta = found.get("gamma", np.ones(checked_elements(shape))), found.get("beta", np.zeros(shape))
-    return Parameters(as_weights(gamma), as_weights(beta), config.number("epsilon", 1e-3)), [
-        found[name] for name in further
-    ]
+    parameters = Parameters(as_weights(gamma), as_weights(beta), config.number("epsilon", 1e-3))
+    return parameters, [found[name] for name in further]
 
 
 def _spread(x: Value, dims: tuple[int, ...]) -> Shape:
@@ -94,15 +93,14 @@ def _normalization(call: LayerCall) -> Value:
     else:
         mean, variance = config.constant("mean"), config.constant("variance")
         if not (broadcasts(mean.shape, shape) and broadcasts(variance.shape, shape)):
-            found = f"statistics of shapes {mean.shape} and {variance.shape}"
-            raise ModelFileError(found, where=call.config.where, accepted=f"shape {shape}")
+            raise config.error(f"statistics of shapes {mean.shape} and {variance.shape}", f"shape {shape}")
     if bool(np.any(variance < 0.0)):
-        raise ModelFileError("the variance is negative", where=call.config.where)
+        raise config.error("the variance is negative")
     mean, variance = (np.broadcast_to(values, shape).reshape(_spread(x, dims)) for values in (mean, variance))
     deviation = np.maximum(np.sqrt(variance), _KERAS_EPSILON)
     scale, offset = (deviation, mean) if config.flag("invert", False) else (1.0 / deviation, -mean / deviation)
     if not bool(np.all(np.isfinite(offset))):
-        raise ModelFileError("bias overflows", where=call.config.where, accepted="finite weights")
+        raise config.error("bias overflows", "finite weights")
     return call.build.affine(x, constant(scale), constant(offset))
 
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
-from bitsmith.frontends.builder.refusals import Refusals
+from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
@@ -25,7 +25,6 @@ from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.ops import OPS
-from bitsmith.frontends.keras.refusals import unknown
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.layers.network import Network
 
@@ -33,6 +32,43 @@ ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
 
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
+
+_CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
+_UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
+_QUANTIZED = (
+    "quantized layers are not read",
+    "use the layer of Keras, and give the quantizer's precision in the configuration",
+)
+_REASONS = {
+    ("TFOpLambda", "TensorFlowOpLayer"): (
+        "TensorFlow operations are not read",
+        "use the layers Add, Multiply, Rescaling, Activation, ... instead",
+    ),
+    ("Lambda",): (
+        "it holds Python code, which is not part of the file",
+        "replace it by built-in layers or keras.ops, which are saved as such",
+    ),
+    ("Masking",): ("masks are not translated", "pad with values that the network was trained to ignore"),
+    ("QDense", "QActivation", "QConv"): _QUANTIZED,
+    ("ConvLSTM",): ("convolutions within a recurrence are not translated", "use convolutions along the time axis too"),
+    ("Conv",): (
+        "this kind of convolution is not translated",
+        "use Conv, DepthwiseConv, SeparableConv or ConvTranspose layers",
+    ),
+    ("CuDNN",): (
+        "its weights are laid out for another library",
+        "load the model with Keras as LSTM or GRU and save it again",
+    ),
+    ("LSTM", "GRU", "RNN"): (
+        "this kind of recurrent layer is not translated",
+        "use SimpleRNN, LSTM, GRU, or RNN with their cells",
+    ),
+    ("Attention",): (
+        "this kind of attention is not translated",
+        "use MultiHeadAttention, Attention or AdditiveAttention",
+    ),
+}
+"""What is said of a class that has one of the texts in its name, the first that fits."""
 
 
 def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None) -> Network:
@@ -60,19 +96,18 @@ def _network(graph: Graph, source: Source) -> Network:
 
     def value(result: Result) -> Value:
         if not result.index < len(results[result.call]):
-            raise ModelFileError("a result that its layer does not have", where=source.model.where)
+            raise source.model.error("a result that its layer does not have")
         return results[result.call][result.index]
 
     for call, name in zip(graph.calls, _node_names(graph, names), strict=True):
         entry = call.entry
-        build = Builder(
-            draft, draft.begin(name, entry.class_name), entry.config.where, source=entry.class_name, built=True
-        )
+        place = draft.begin(name, entry.class_name)
+        build = Builder(draft, place, entry.config.where, source=entry.class_name, built=True)
         with refusals.collected(entry.name, entry.class_name):
             is_operation = _is_operation(entry, source.major)
             translation = (OPS if is_operation else LAYERS).get(entry.class_name)
             if translation is None or entry.custom:
-                refusals.add(unknown(entry.name, entry.class_name, entry.custom))
+                refusals.add(_unknown(entry))
                 continue
             _check_config(entry.config, is_operation)
             _check_arguments(call, translation)
@@ -105,6 +140,13 @@ def _is_operation(entry: Entry, major: int) -> bool:
     if entry.module:
         return entry.module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations"))
     return major >= 3 and entry.class_name in OPS and "trainable" not in entry.config.values
+
+
+def _unknown(entry: Entry) -> Refusal:
+    """What is said of a class that no table has."""
+    name = entry.class_name
+    reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
+    return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 
 
 def _check_config(config: Fields, is_operation: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
@@ -62,8 +62,7 @@ class _Cell:
 def _activation(config: Fields, key: str, major: int, default: Layer) -> Layer:
     if key not in config.values:
         return default
-    read = read_activation(config, major, key)
-    if read is None:
+    if (read := read_activation(config, major, key)) is None:
         return Identity()
     if not isinstance(read.function, Layer):
         raise UnsupportedError(f"the {key} {read.name}", accepted="functions of one number")
@@ -140,7 +139,7 @@ def _sequence(call: LayerCall) -> Value:
     x = call.given.args[0] if call.given.args else None
     if not isinstance(x, Value) or len(x.shape) != 2:
         found = f"called on operands of shapes {[value.shape for value in call.given.tensors]}"
-        raise ModelFileError(found, where=call.config.where, accepted="a sequence of shape (time, channels)")
+        raise call.config.error(found, "a sequence of shape (time, channels)")
     return x
 
 
@@ -153,9 +152,9 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     cells = [cell for network in networks for cell in network.cells]
     count = sum(len(cell.kind.states) for cell in cells)
     if len(initial) not in (0, count):
-        raise ModelFileError(f"{len(initial)} initial states", where=call.config.where, accepted=f"{count}")
-    wanted = [one for cell in cells for one in cell.wanted]
-    weights, states = iter(call.weights(*wanted, parts=[cell.part for cell in cells])), iter(initial)
+        raise call.config.error(f"{len(initial)} initial states", f"{count}")
+    wanted, parts = [one for cell in cells for one in cell.wanted], [cell.part for cell in cells]
+    weights, states = iter(call.weights(*wanted, parts=parts)), iter(initial)
     builds = [call.build.within(name) for name in DIRECTIONS] if len(networks) > 1 else [call.build]
     return [
         network.results(build, _sequence(call), weights, states, flipped=number == 1)
@@ -201,7 +200,7 @@ def time_distributed(known: Callable[[], Mapping[str, Translation]]) -> Translat
         accepted = "one layer that is translated itself"
         class_name, config = _wrapped("TimeDistributed", call.config, "layer", translations, accepted)
         if len(shape) < 2:
-            raise ModelFileError(f"TimeDistributed on an input of shape {shape}", where=call.config.where)
+            raise call.config.error(f"TimeDistributed on an input of shape {shape}")
         if config.flag("stateful", False):
             raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
         build = replace(call.build, steps=shape[0], source=class_name)

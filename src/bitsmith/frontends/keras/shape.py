@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, Value
-from bitsmith.frontends.files.json import Fields, Json, integer, integers, is_integer, shown
-from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of, numbers
+from bitsmith.frontends.files.json import Json, integer, integers, is_integer, shown
+from bitsmith.frontends.keras.call import LayerCall, Translation, axes_of, axis_of, configured, numbers
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.layers.shape import Flatten
 
@@ -23,10 +23,6 @@ def _integers(value: Json) -> tuple[int, ...]:
     if not bool(np.all(found % 1 == 0)):
         raise UnsupportedError(f"the argument {shown(value)}", accepted="integers")
     return tuple(int(number) for number in found)
-
-
-def _repeats(config: Fields) -> tuple[int, ...]:
-    return _integers(config.get("repeats"))
 
 
 def _flatten(call: LayerCall) -> Value:
@@ -52,7 +48,7 @@ def _permute(call: LayerCall) -> Value:
 def _repeat_vector(call: LayerCall) -> Value:
     x, count = call.x.plain(), call.config.integer("n")
     if count < 1 or len(x.shape) != 1:
-        raise ModelFileError(f"{count} copies of an input of shape {x.shape}", where=call.config.where)
+        raise call.config.error(f"{count} copies of an input of shape {x.shape}")
     row = shape.unsqueeze(call.build.within("row"), x, [1])
     return shape.expand(call.build, row, [(n, count, *x.shape) for n in call.build.counts])
 
@@ -75,9 +71,8 @@ def _get_item(call: LayerCall) -> Value:
         raise UnsupportedError(f"the operation {shown(function)}", accepted="slices")
     x, given = call.first, call.plain("slice_spec", 1)
     index: list[Json] = given if isinstance(given, list) else [given]
-    ellipses = [
-        place for place, item in enumerate(index) if isinstance(item, dict) and item.get("class_name") == "__ellipsis__"
-    ]
+    classes = [item.get("class_name") if isinstance(item, dict) else None for item in index]
+    ellipses = [place for place, class_name in enumerate(classes) if class_name == "__ellipsis__"]
     taken = sum(item is not None for item in index) - len(ellipses)
     if taken > x.rank or len(ellipses) > 1:
         raise UnsupportedError(f"the index {shown(index)} of an input of {x.rank} axes")
@@ -144,15 +139,6 @@ def _unstack(call: LayerCall) -> tuple[Value, ...]:
     return parts
 
 
-def _take(call: LayerCall) -> Value:
-    return selection.take(call.build, call.first, axis_of(call.config), call.numbers("indices", 1))
-
-
-def _operation(make: Callable[..., Value], becomes: str, *reads: Callable[[Fields], object]) -> Translation:
-    """``make`` of the builder, the only operand and what the ``reads`` give."""
-    return Translation(lambda call: make(call.build, call.x, *(read(call.config) for read in reads)), becomes)
-
-
 _GET_ITEM = Translation(_get_item, "Slice, and Reshape for axes that go or come", frozenset({"slice_spec"}))
 _CONCATENATE = Translation(
     lambda call: selection.concatenate(call.build, call.operands(), axis_of(call.config, -1)), "Concatenate"
@@ -169,14 +155,14 @@ SHAPES: dict[str, Translation] = {
 """Layers by class name."""
 
 SHAPE_OPS: dict[str, Translation] = {
-    "Reshape": _operation(
+    "Reshape": configured(
         lambda build, x, sizes: shape.view(build, x, [sizes] * len(build.counts)), "Reshape", integers("newshape")
     ),
-    "ExpandDims": _operation(shape.unsqueeze, "Reshape", axes_of),
-    "Squeeze": _operation(shape.squeeze, "Reshape", axes_of),
-    "Transpose": _operation(Builder.permuted, "Permute", integers("axes")),
-    "Moveaxis": _operation(shape.move, "Permute", integers("source"), integers("destination")),
-    "Swapaxes": _operation(shape.swap, "Permute", integer("axis1"), integer("axis2")),
+    "ExpandDims": configured(shape.unsqueeze, "Reshape", axes_of),
+    "Squeeze": configured(shape.squeeze, "Reshape", axes_of),
+    "Transpose": configured(Builder.permuted, "Permute", integers("axes")),
+    "Moveaxis": configured(shape.move, "Permute", integers("source"), integers("destination")),
+    "Swapaxes": configured(shape.swap, "Permute", integer("axis1"), integer("axis2")),
     "BroadcastTo": Translation(_broadcast_to, "Broadcast"),
     "GetItem": _GET_ITEM,
     "Slice": Translation(_slice_op, "Slice"),
@@ -184,12 +170,15 @@ SHAPE_OPS: dict[str, Translation] = {
     "Unstack": Translation(_unstack, "Slice and Reshape, one per result"),
     "Concatenate": _CONCATENATE,
     "Stack": Translation(lambda call: selection.stack(call.build, call.operands(), axis_of(call.config, 0)), "Stack"),
-    "Repeat": _operation(selection.repeat, "Gather", axis_of, _repeats),
-    "Tile": _operation(selection.tile, "Gather, one per axis", _repeats),
-    "Roll": _operation(selection.roll, "Gather, one per axis", integers("shift"), axes_of),
-    "Flip": _operation(selection.flip, "Slice", axes_of),
-    "Take": Translation(_take, "Slice or Gather, and Reshape"),
-    "Tril": _operation(selection.lower_triangle, "Multiply", integer("k", 0)),
-    "Triu": _operation(selection.upper_triangle, "Multiply", integer("k", 0)),
+    "Repeat": configured(selection.repeat, "Gather", axis_of, lambda config: _integers(config.get("repeats"))),
+    "Tile": configured(selection.tile, "Gather, one per axis", lambda config: _integers(config.get("repeats"))),
+    "Roll": configured(selection.roll, "Gather, one per axis", integers("shift"), axes_of),
+    "Flip": configured(selection.flip, "Slice", axes_of),
+    "Take": Translation(
+        lambda call: selection.take(call.build, call.first, axis_of(call.config), call.numbers("indices", 1)),
+        "Slice or Gather, and Reshape",
+    ),
+    "Tril": configured(selection.lower_triangle, "Multiply", integer("k", 0)),
+    "Triu": configured(selection.upper_triangle, "Multiply", integer("k", 0)),
 }
 """Operations by class name."""

@@ -36,24 +36,17 @@ def _divide(call: Call) -> Value:
     return OPERATIONS[name].make(call.build, x, y)
 
 
-def _several(make: arithmetic.Several, becomes: str) -> Translation:
-    """An operation on any number of values that broadcast."""
-    return Translation(lambda call: make(call.build, *call.tensors()), becomes)
-
-
 def _mod(call: Call) -> Value:
     name = "fmod" if call.attributes.flag("fmod", False) else "mod"
     return OPERATIONS[name].make(call.build, call.tensor(0), call.tensor(1))
 
 
 def _clip(call: Call) -> Value:
-    x = call.tensor(0)
     if call.opset < 11:
         low, high = call.attributes.number("min", -math.inf), call.attributes.number("max", math.inf)
-        return arithmetic.clip(call.build, x, low, high)
-    return arithmetic.clip(
-        call.build, x, *(call.number(k, "a bound", open) for k, open in ((1, -math.inf), (2, math.inf)))
-    )
+    else:
+        low, high = call.number(1, "a bound", -math.inf), call.number(2, "a bound", math.inf)
+    return arithmetic.clip(call.build, call.tensor(0), low, high)
 
 
 def _is_nan(call: Call) -> Known:
@@ -112,15 +105,13 @@ ARITHMETIC: dict[str, Translation] = {
     **{name: operation(shared) for name, shared in _SHARED.items()},
     "Div": Translation(_divide, OPERATIONS["divide"].becomes),
     "Mod": Translation(_mod, OPERATIONS["mod"].becomes),
-    "Sum": _several(arithmetic.total, "Add"),
-    "Mean": _several(arithmetic.average, "Average"),
-    "Max": _several(arithmetic.maximum, OPERATIONS["maximum"].becomes),
-    "Min": _several(arithmetic.minimum, OPERATIONS["minimum"].becomes),
+    "Sum": Translation(lambda call: arithmetic.total(call.build, *call.tensors()), "Add"),
+    "Mean": Translation(lambda call: arithmetic.average(call.build, *call.tensors()), "Average"),
+    "Max": Translation(lambda call: arithmetic.maximum(call.build, *call.tensors()), OPERATIONS["maximum"].becomes),
+    "Min": Translation(lambda call: arithmetic.minimum(call.build, *call.tensors()), OPERATIONS["minimum"].becomes),
     "Clip": Translation(_clip, OPERATIONS["clip"].becomes),
-    "IsNaN": Translation(_is_nan, "a constant"),
-    "IsInf": Translation(_is_nan, "a constant"),
-    "Cast": Translation(_cast, "Identity, WholeNumber or Comparison"),
-    "CastLike": Translation(_cast, "Identity, WholeNumber or Comparison"),
+    **dict.fromkeys(("IsNaN", "IsInf"), Translation(_is_nan, "a constant")),
+    **dict.fromkeys(("Cast", "CastLike"), Translation(_cast, "Identity, WholeNumber or Comparison")),
     "Identity": Translation(_identity, "Identity"),
     "Dropout": Translation(_dropout, "Identity"),
 }

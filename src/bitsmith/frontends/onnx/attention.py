@@ -31,18 +31,9 @@ def _attention(call: Call) -> tuple[Value | None, ...]:
         q, k, v = (_with_heads(call, *part) for part in parts)
     dim = 2 if flat else 1
     k, v = (repeated_heads(build, x, q.shape[q.axis(dim)], dim, suffix) for x, suffix in ((k, "keys"), (v, "values")))
-    cap = attributes.number("softcap", 0.0)
-    result, weights, products = attention(
-        build,
-        q,
-        k,
-        v,
-        _mask(call, k.dims[3 - dim]),
-        scale=attributes.number("scale") if "scale" in attributes else None,
-        cap=cap,
-        heads_last=flat,
-        suffix="heads" if flat else "",
-    )
+    scale, cap = attributes.number("scale") if "scale" in attributes else None, attributes.number("softcap", 0.0)
+    mask, suffix = _mask(call, k.dims[3 - dim]), "heads" if flat else ""
+    result, weights, products = attention(build, q, k, v, mask, scale=scale, cap=cap, heads_last=flat, suffix=suffix)
     if flat:
         result = build.viewed(result, (*result.dims[:-2], math.prod(result.dims[-2:])), result.batch)
     mode = attributes.integer("qk_matmul_output_mode", 0)

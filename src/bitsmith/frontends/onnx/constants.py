@@ -17,13 +17,11 @@ from bitsmith.frontends.onnx.values import Known
 def _constant(call: Call) -> Array:
     attributes = call.attributes
     if "value_int" in attributes or "value_ints" in attributes:
-        one = "value_int" in attributes
-        return np.array(attributes.integer("value_int") if one else attributes.integers("value_ints"), dtype=np.int64)
+        whole = attributes.integer("value_int") if "value_int" in attributes else attributes.integers("value_ints")
+        return np.array(whole, dtype=np.int64)
     if "value_float" in attributes or "value_floats" in attributes:
-        one = "value_float" in attributes
-        return np.array(
-            attributes.number("value_float") if one else attributes.numbers("value_floats"), dtype=np.float32
-        )
+        real = attributes.number("value_float") if "value_float" in attributes else attributes.numbers("value_floats")
+        return np.array(real, dtype=np.float32)
     found = attributes.tensor("value")
     if found is None:
         raise UnsupportedError("a constant of text, or a sparse one", accepted="dense numbers")

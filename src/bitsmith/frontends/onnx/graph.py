@@ -37,6 +37,16 @@ OLDEST_OPSET, NEWEST_OPSET = 6, 28
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
+_TENSOR = 4
+_PLAIN: Mapping[int, Callable[[onnx.AttributeProto], object]] = {
+    1: lambda attribute: float(attribute.f),
+    2: lambda attribute: int(attribute.i),
+    3: lambda attribute: attribute.s.decode("utf-8", "replace"),
+    6: lambda attribute: tuple(map(float, attribute.floats)),
+    7: lambda attribute: tuple(map(int, attribute.ints)),
+    8: lambda attribute: tuple(word.decode("utf-8", "replace") for word in attribute.strings),
+}
+"""How attributes are read, by the number of their type."""
 
 OnnxModel: TypeAlias = "str | os.PathLike[str] | onnx.ModelProto"
 """A model file, or a live ``onnx.ModelProto``."""
@@ -295,25 +305,10 @@ def _node(proto: onnx.NodeProto, where: str, folder: Path | None) -> Node:
 
 def _plain(attribute: onnx.AttributeProto, where: str, folder: Path | None) -> object:
     """The value of an attribute: numbers, words, tuples of them, or what reads a tensor."""
-    if attribute.ref_attr_name:
-        return attribute
-    match int(attribute.type):
-        case 1:
-            return float(attribute.f)
-        case 2:
-            return int(attribute.i)
-        case 3:
-            return attribute.s.decode("utf-8", "replace")
-        case 4:
-            return partial(array_of, attribute.t, where, folder)
-        case 6:
-            return tuple(map(float, attribute.floats))
-        case 7:
-            return tuple(map(int, attribute.ints))
-        case 8:
-            return tuple(word.decode("utf-8", "replace") for word in attribute.strings)
-        case _:
-            return attribute  # of a kind that no operator of ours takes
+    kind = int(attribute.type)
+    if attribute.ref_attr_name or kind not in (*_PLAIN, _TENSOR):
+        return attribute  # of a kind that no operator of ours takes
+    return partial(array_of, attribute.t, where, folder) if kind == _TENSOR else _PLAIN[kind](attribute)
 
 
 def _body(graph: onnx.GraphProto, where: str, folder: Path | None) -> Body:

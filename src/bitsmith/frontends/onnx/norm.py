@@ -88,8 +88,7 @@ NORMALIZATIONS: dict[str, Translation] = {
     "BatchNormalization": Translation(_batch_normalization, "BatchNormalization; Subtract, Power, Multiply and Add"),
     "LayerNormalization": Translation(_layer_normalization, "LayerNormalization"),
     "RMSNormalization": Translation(_rms_normalization, "RMSNormalization"),
-    "InstanceNormalization": Translation(_groups, "GroupNormalization"),
-    "GroupNormalization": Translation(_groups, "GroupNormalization"),
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization"), Translation(_groups, "GroupNormalization")),
     "LpNormalization": function(
         normalization.unit,
         "UnitNormalization, or Absolute, Reduce and Divide",

@@ -89,7 +89,6 @@ PLACES: dict[str, Translation] = {
         lambda call: selection.gather_elements(call.build, call.tensor(0), *_elements(call)), _READ
     ),
     "ScatterND": Translation(_scatter_nd, _WRITTEN),
-    "ScatterElements": Translation(_scatter_elements, _WRITTEN),
-    "Scatter": Translation(_scatter_elements, _WRITTEN),
+    **dict.fromkeys(("ScatterElements", "Scatter"), Translation(_scatter_elements, _WRITTEN)),
 }
 """Operators by name."""

@@ -62,12 +62,9 @@ def _weights(call: Call, kind: recurrent.Kind, count: int, channels: int) -> lis
     units = call.attributes.integer("hidden_size", given[1].shape[-1] if given[1].ndim else None)
     rows = kind.gates * units
     wanted = [(count, rows, channels), (count, rows, units), (count, 2 * rows)][: len(given)]
-    if [values.shape for values in given] != wanted:
-        raise ModelFileError(
-            f"weights of shapes {[values.shape for values in given]}",
-            where=call.attributes.where,
-            accepted=f"shapes {wanted}",
-        )
+    shapes = [values.shape for values in given]
+    if shapes != wanted:
+        raise ModelFileError(f"weights of shapes {shapes}", where=call.attributes.where, accepted=f"shapes {wanted}")
     return given
 
 

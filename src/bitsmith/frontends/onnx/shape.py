@@ -49,8 +49,7 @@ def _flatten(call: Call) -> Value:
     x, axis = call.tensor(0), call.attributes.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise call.attributes.wrong("axis", f"an axis of {x.rank}")
-    shapes = [(math.prod(sizes[:axis]), math.prod(sizes[axis:])) for sizes in call.build.sizes(x)]
-    return _viewed(call, x, shapes)
+    return _viewed(call, x, [(math.prod(sizes[:axis]), math.prod(sizes[axis:])) for sizes in call.build.sizes(x)])
 
 
 def _transpose(call: Call) -> Value:

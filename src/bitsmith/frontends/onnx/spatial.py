@@ -56,10 +56,6 @@ def _trained(call: Call, *, transposed: bool = False) -> tuple[Floats, Floats | 
     return kernel, bias, _taps(call, size), groups
 
 
-def _conv(call: Call, x: Value) -> Value:
-    return spatial.convolution(call.build, x, *_trained(call))
-
-
 def _conv_transpose(call: Call, x: Value) -> Value:
     kernel, bias, taps, groups = _trained(call, transposed=True)
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
@@ -178,7 +174,7 @@ def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[
 
 
 SPATIAL: dict[str, Translation] = {
-    "Conv": Translation(_along(_conv), "Conv"),
+    "Conv": Translation(_along(lambda call, x: spatial.convolution(call.build, x, *_trained(call))), "Conv"),
     "ConvTranspose": Translation(_along(_conv_transpose), "ConvTranspose"),
     "MaxPool": Translation(_along(lambda call, x: spatial.max_pool(call.build, x, _windows(call, x))), "MaxPool"),
     "AveragePool": Translation(
@@ -187,7 +183,6 @@ SPATIAL: dict[str, Translation] = {
     "GlobalMaxPool": _global(GlobalMaxPool(keepdims=True)),
     "GlobalAveragePool": _global(GlobalAveragePool(keepdims=True)),
     "Pad": Translation(_pad, "Pad, Crop"),
-    "Resize": Translation(_resize, "Resize"),
-    "Upsample": Translation(_resize, "Resize"),
+    **dict.fromkeys(("Resize", "Upsample"), Translation(_resize, "Resize")),
 }
 """Operators by name."""

@@ -76,11 +76,8 @@ def contracted(
     bias: Floats | None = None,
 ) -> Value:
     """An Einstein sum of one or two tensors, whose axes of size 1 broadcast; ``bias`` is one of a product with weights."""
-    batches = {
-        (term[x.batch.axis], x.batch.outer, x.batch.inner)
-        for term, x in zip(terms, tensors, strict=True)
-        if x.batch is not None
-    }
+    pairs = list(zip(terms, tensors, strict=True))
+    batches = {(term[x.batch.axis], x.batch.outer, x.batch.inner) for term, x in pairs if x.batch is not None}
     label, outer, inner = next(iter(batches), ("", 1, 1))
     if len(batches) > 1:
         raise MixedSamplesError("multiplies tensors whose batch axes differ")
@@ -88,17 +85,12 @@ def contracted(
         raise MixedSamplesError(
             f"{','.join(terms)}->{result} of axes {[x.dims for x in tensors]}", accepted="products within a sample"
         )
-    tensors = [
-        build.per_sample(x, Batch(term.index(label), outer, inner)) if label and label in term else x
-        for term, x in zip(terms, tensors, strict=True)
+    pairs = [
+        (term, build.per_sample(x, Batch(term.index(label), outer, inner)) if label and label in term else x)
+        for term, x in pairs
     ]
-    large = {
-        name
-        for term, x in zip(terms, tensors, strict=True)
-        for dim, name in enumerate(term)
-        if x.dims[dim] > 1 or name == label
-    }
-    pairs = [_thinned(build, term, x, large) for term, x in zip(terms, tensors, strict=True)]
+    large = {name for term, x in pairs for dim, name in enumerate(term) if x.dims[dim] > 1 or name == label}
+    pairs = [_thinned(build, term, x, large) for term, x in pairs]
     if label and any(x.batch is None and label in term for term, x in pairs):
         raise MixedSamplesError("a constant that differs between samples", accepted="one constant for all samples")
     gone = label if outer * inner == 1 else ""
@@ -109,11 +101,8 @@ def contracted(
 
 def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str, Value]:
     """A term without the axes of size 1 that broadcast to ``large`` ones of the other tensor."""
-    gone = [
-        dim
-        for dim, label in enumerate(term)
-        if x.dims[dim] == 1 and label in large and not (x.batch is not None and x.batch.axis == dim)
-    ]
+    batch = None if x.batch is None else x.batch.axis
+    gone = [dim for dim, label in enumerate(term) if x.dims[dim] == 1 and label in large and dim != batch]
     term = "".join(label for dim, label in enumerate(term) if dim not in gone)
     return term, squeeze(build.within("thin"), x, gone)
 

@@ -10,14 +10,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import (
-    Batch,
-    MixedSamplesError,
-    Value,
-    checked_elements,
-    sample_shape,
-    through_reshape,
-)
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, sample_shape
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Broadcast, Flatten
 
@@ -31,6 +24,51 @@ def completed(shape: Sequence[int], count: int) -> Shape:
     return tuple(count // known if size == -1 else size for size in shape)
 
 
+def _through_reshape(before: Value, after: Sequence[Shape], samples: Sequence[int]) -> tuple[Shape, Batch | None]:
+    """Axes and batch of ``before`` once its elements are in row-major order under another shape.
+
+    A tensor (batch, 12) viewed as (batch * 3, 4) has the axes (3, 4) and Batch(0, outer=1, inner=3).
+
+    Args:
+        after: the model's new shape for each of the numbers ``samples``.
+
+    Raises:
+        MixedSamplesError: elements of several samples would lie between those of one.
+        UnsupportedError: other numbers of elements.
+    """
+    for count, shape in zip(samples, after, strict=True):
+        if math.prod(shape) != math.prod(before.sizes(count)) or (before.batch is not None and min(shape) < 1):
+            raise UnsupportedError(
+                f"shape {before.sizes(count)} as {shape}",
+                accepted="as many elements",
+                remedy="export the model with a batch of size 1, or of open size",
+            )
+    first = after[0]
+    if before.batch is None:
+        return first, None
+    ahead = math.prod(before.dims[: before.batch.axis]) * before.batch.outer
+    found: list[tuple[Shape, Batch]] = []
+    for axis in range(len(first) if len({len(shape) for shape in after}) == 1 else 0):
+        others = {(*shape[:axis], 1, *shape[axis + 1 :]) for shape in after}
+        parts = {divmod(shape[axis], count) for count, shape in zip(samples, after, strict=True)}
+        outer, uneven = divmod(ahead, math.prod(first[:axis]))
+        merged, rest = next(iter(parts))
+        if len(others) == len(parts) == 1 and not rest and not uneven and outer and merged % outer == 0:
+            found.append(((*first[:axis], merged, *first[axis + 1 :]), Batch(axis, outer, merged // outer)))
+    if not found:
+        raise MixedSamplesError(
+            f"moves elements between samples (axes {before.dims} viewed as {first})",
+            accepted="shapes that keep the batch axis",
+        )
+
+    def rank(one: tuple[Shape, Batch]) -> tuple[bool, bool, bool, int]:
+        """A batch of one may be taken for any axis: best one that holds nothing else, and not the channels."""
+        _, batch = one
+        return batch.merged > 1, batch.axis == len(first) - 1, batch.outer > 1, batch.axis
+
+    return min(found, key=rank)
+
+
 def view(build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: bool = False) -> Value:
     """``x`` under another shape; with ``flatten`` what leaves one axis besides the batch's is called so.
 
@@ -38,7 +76,7 @@ def view(build: Builder, x: Value, shapes: Iterable[Sequence[int]], *, flatten: 
         shapes: the model's shape for each of ``build.counts``; -1 is what is left.
     """
     after = [completed(one, math.prod(sizes)) for sizes, one in zip(build.sizes(x), shapes, strict=True)]
-    dims, batch = through_reshape(x, after, build.counts)
+    dims, batch = _through_reshape(x, after, build.counts)
     flat = flatten and batch == Batch(0) and len(dims) == 2
     return build.viewed(x, dims, batch, layer=Flatten() if flat else None)
 

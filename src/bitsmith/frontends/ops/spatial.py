@@ -17,16 +17,9 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
+from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.pooling import (
-    AdaptiveAveragePool,
-    AdaptiveMaxPool,
-    AveragePool,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    MaxPool,
-)
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
 
 _DENOMINATOR = 1 << 14
@@ -145,23 +138,25 @@ def _padded(x: Value, taps: Taps) -> Pairs:
 
 def max_pool(build: Builder, x: Value, taps: Taps) -> Value:
     """The greatest element of each window."""
-    return build.each(MaxPool(taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode), x)
+    return build.each(pooling.MaxPool(taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode), x)
 
 
 def average_pool(build: Builder, x: Value, taps: Taps) -> Value:
     """The mean of each window."""
     windows = taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode
-    return build.each(AveragePool(*windows, taps.padding_counts), x)
+    return build.each(pooling.AveragePool(*windows, taps.padding_counts), x)
 
 
 def adaptive_max_pool(build: Builder, x: Value, output: Axes) -> Value:
     """The greatest element of each of ``output`` regions per axis."""
-    return build.each(GlobalMaxPool(keepdims=True) if set(output) == {1} else AdaptiveMaxPool(output), x)
+    whole = set(output) == {1}
+    return build.each(pooling.GlobalMaxPool(keepdims=True) if whole else pooling.AdaptiveMaxPool(output), x)
 
 
 def adaptive_average_pool(build: Builder, x: Value, output: Axes) -> Value:
     """The mean of each of ``output`` regions per axis."""
-    return build.each(GlobalAveragePool(keepdims=True) if set(output) == {1} else AdaptiveAveragePool(output), x)
+    whole = set(output) == {1}
+    return build.each(pooling.GlobalAveragePool(keepdims=True) if whole else pooling.AdaptiveAveragePool(output), x)
 
 
 def scaled(sizes: Sequence[int], factors: Sequence[float] | Floats) -> tuple[Axes, tuple[Fraction, ...]]:

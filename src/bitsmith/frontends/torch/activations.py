@@ -22,9 +22,8 @@ def _prelu(call: Call) -> Result:
     if len(slopes) == 1:
         return activations.relu(call.build, x, slope=float(slopes[0]))
     axis = x.axis(1)
-    return activations.prelu(
-        call.build, x, constant(slopes.reshape([-1 if k == axis else 1 for k in range(len(x.shape))]))
-    )
+    shape = [-1 if k == axis else 1 for k in range(len(x.shape))]
+    return activations.prelu(call.build, x, constant(slopes.reshape(shape)))
 
 
 def _elu(call: Call) -> Result:

@@ -153,10 +153,8 @@ def _strided(data: bytes, meta: Fields) -> Floats:
 def _whole(meta: Fields, key: str) -> tuple[int, ...]:
     """Sizes, strides or an offset, none of which may be negative."""
     value = meta.get(key)
-    found = [
-        item.get("as_int") if isinstance(item, dict) else None
-        for item in (value if isinstance(value, list) else [value])
-    ]
+    listed = value if isinstance(value, list) else [value]
+    found = [item.get("as_int") if isinstance(item, dict) else None for item in listed]
     if len(found) > 32 or not all(is_integer(item) and item >= 0 for item in found):
         raise meta.wrong(key, "integers that are not negative")
     return tuple(item for item in found if is_integer(item))

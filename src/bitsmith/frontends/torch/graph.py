@@ -239,10 +239,7 @@ def _with_parts(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """The nodes, with modules that know whether others run within them."""
     paths = {node.module.path for node in nodes}
     parents = {path[:k] for path in paths for k, letter in enumerate(path) if letter == "."}
-    return tuple(
-        replace(node, module=replace(node.module, has_parts=True)) if node.module.path in parents else node
-        for node in nodes
-    )
+    return tuple(replace(node, module=replace(node.module, has_parts=node.module.path in parents)) for node in nodes)
 
 
 def _check_references(known: set[str], nodes: Sequence[Node], outputs: Sequence[str], where: str) -> None:

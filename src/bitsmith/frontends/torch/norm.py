@@ -65,8 +65,7 @@ def _rms_norm(call: Call) -> Value:
 NORMALIZATIONS: dict[str, Translation] = {
     "batch_norm": Translation(_batch_norm, "BatchNormalization"),
     "_native_batch_norm_legit_no_training": Translation(_batch_norm, "BatchNormalization"),
-    "instance_norm": Translation(_groups, "GroupNormalization"),
-    "group_norm": Translation(_groups, "GroupNormalization"),
+    **dict.fromkeys(("instance_norm", "group_norm"), Translation(_groups, "GroupNormalization")),
     "layer_norm": Translation(_layer_norm, "LayerNormalization"),
     "rms_norm": Translation(_rms_norm, "RMSNormalization"),
 }

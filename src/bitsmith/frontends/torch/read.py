@@ -202,11 +202,8 @@ class _Reading:
         """
         names = UniqueNames()
         nodes = self._draft.nodes
-        found = {
-            number: names.take(self._origins[nodes[number].origin].name)
-            for number in kept
-            if isinstance(nodes[number].layer, Input)
-        }
+        inputs = [number for number in kept if isinstance(nodes[number].layer, Input)]
+        found = {number: names.take(self._origins[nodes[number].origin].name) for number in inputs}
         numbers = [number for number in kept if number not in found]
 
         def group(number: int) -> tuple[Module, int]:

@@ -34,10 +34,8 @@ def _weights(call: Call, count: int) -> list[Floats]:
 def _cells(call: Call, kind: recurrent.Kind, activation: Layer, count: int, directions: int) -> list[Recurrent]:
     weights = [recurrent.columns(values, _ORDERS[kind]) for values in _weights(call, count)]
     each = len(weights) // count
-    cells = [
-        recurrent.cell(kind, weights[k : k + each], activation, return_state=call.is_used(2))
-        for k in range(0, len(weights), each)
-    ]
+    parts = [weights[k : k + each] for k in range(0, len(weights), each)]
+    cells = [recurrent.cell(kind, part, activation, return_state=call.is_used(2)) for part in parts]
     return [recurrent.backwards(cell) if number % directions else cell for number, cell in enumerate(cells)]
 
 

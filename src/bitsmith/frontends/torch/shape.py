@@ -96,18 +96,16 @@ _SAMES = (
     *("requires_grad_", "resolve_conj", "resolve_neg"),
 )
 _IDENTITY = Translation(_dropout, "Identity")
+_VIEW = _viewed(lambda call: call.shapes(call.named("size", "shape")), "Reshape or Flatten")
+_VIEW_AS = _viewed(lambda call: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
+_MOVE = function(shape.move, "Permute", integers("source"), integers("destination"))
 _BLOCKS = "Reshape and Permute"
 
 SHAPES: dict[str, Translation] = {
     **dict.fromkeys(_SAMES, Translation(_same, "nothing")),
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _IDENTITY),
-    **dict.fromkeys(
-        ("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"),
-        _viewed(lambda call: call.shapes(call.named("size", "shape")), "Reshape or Flatten"),
-    ),
-    **dict.fromkeys(
-        ("view_as", "reshape_as"), _viewed(lambda call: call.build.sizes(call.tensor("other")), "Reshape or Flatten")
-    ),
+    **dict.fromkeys(("view", "reshape", "view_copy", "_unsafe_view", "_reshape_alias"), _VIEW),
+    **dict.fromkeys(("view_as", "reshape_as"), _VIEW_AS),
     "flatten": _viewed(_flattened, "Flatten or Reshape"),
     "unflatten": _viewed(_unflattened, "Reshape"),
     "squeeze": Translation(_squeeze, "Reshape"),
@@ -116,9 +114,7 @@ SHAPES: dict[str, Translation] = {
     **dict.fromkeys(("transpose", "swapdims"), function(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
     "swapaxes": function(shape.swap, "Permute", integer("axis0"), integer("axis1")),
     **dict.fromkeys(("t", "mT", "mH", "numpy_T", "adjoint"), Translation(_turned, "Permute")),
-    **dict.fromkeys(
-        ("movedim", "moveaxis"), function(shape.move, "Permute", integers("source"), integers("destination"))
-    ),
+    **dict.fromkeys(("movedim", "moveaxis"), _MOVE),
     **dict.fromkeys(("expand", "broadcast_to"), function(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
     "expand_as": _like("self", "other"),
     "copy": _like("src", "self"),

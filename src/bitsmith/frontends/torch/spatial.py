@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
@@ -17,14 +16,13 @@ from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 
-T = TypeVar("T")
 _MODES = {"constant": PadMode.CONSTANT, "reflect": PadMode.REFLECT, "replicate": PadMode.EDGE, "circular": PadMode.WRAP}
 
 Inside: TypeAlias = Callable[[Call, Value], Value]
 """What an operator does to its operand with channels last."""
 
 
-def _pooled(pool: Callable[[Builder, Value, T], Value], read: Callable[[Call, Value], T]) -> Inside:
+def _pooled(pool: Callable[..., Value], read: Callable[[Call, Value], object]) -> Inside:
     """``pool`` of what ``read`` gives."""
     return lambda call, x: pool(call.build, x, read(call, x))
 
@@ -107,7 +105,6 @@ def _linear(call: Call, x: Value) -> Value:
 
 
 _MAX_POOL = _pooled(spatial.max_pool, _windows)
-_ADAPTIVE_MAX = _pooled(spatial.adaptive_max_pool, _output_size)
 _ADAPTIVE_MEAN = _pooled(spatial.adaptive_average_pool, _output_size)
 _INSIDE: dict[str, tuple[Inside, str]] = {
     "conv{}d": (_convolution, "Conv"),
@@ -115,7 +112,7 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
     "max_pool{}d": (_MAX_POOL, "MaxPool"),
     "max_pool{}d_with_indices": (_MAX_POOL, "MaxPool"),
     "avg_pool{}d": (_pooled(spatial.average_pool, _windows), "AveragePool"),
-    "adaptive_max_pool{}d": (_ADAPTIVE_MAX, "GlobalMaxPool or AdaptiveMaxPool"),
+    "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "GlobalMaxPool or AdaptiveMaxPool"),
     "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "GlobalAveragePool or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
     "_upsample_nearest_exact{}d": (lambda call, x: _resized(Resize(()), call, x), "Resize"),
