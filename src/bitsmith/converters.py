@@ -190,7 +190,7 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     project = read_project(content)
     if project.pytorch_model is None:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
-    given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses what is no shape
+    given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses anything else
     network = read_torch(project.pytorch_model, input_shape=shape if given is None else given)
     return _converted(resolve(network, project.hls_config), None, project, project.pytorch_model)
 
@@ -200,7 +200,7 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     project = read_project(config)
     if project.onnx_model is None:
         raise ConfigError("no model", where="configuration", accepted="OnnxModel")
-    network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses what is no model
+    network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses anything else
     model = cast("AnyModel", project.onnx_model)
     return _converted(resolve(network, project.hls_config), None, project, model)
 
@@ -209,7 +209,7 @@ def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
     if project.keras_model is not None:
-        network = read_keras(project.keras_model)  # type: ignore[arg-type]  # read_keras refuses what is no model
+        network = read_keras(project.keras_model)  # type: ignore[arg-type]  # read_keras refuses anything else
     elif project.keras_json is not None:
         network = read_keras(project.keras_json, project.keras_h5)
     elif project.keras_h5 is not None:
@@ -246,7 +246,7 @@ def _split(config: ConfigLike) -> tuple[ConfigLike, InputShapes | None]:
     """A configuration without the model's input shape, and that."""
     if not isinstance(config, Mapping):
         return config, None
-    shape: InputShapes | None = config.get("InputShape")  # type: ignore[assignment]  # read_torch refuses what is no shape
+    shape: InputShapes | None = config.get("InputShape")  # type: ignore[assignment]  # read_torch refuses anything else
     return {key: value for key, value in config.items() if key not in ("InputShape", "PytorchModel")}, shape
 
 
@@ -350,7 +350,7 @@ def _batches(network: Network, calibration: Arrays | None) -> list[Floats] | Non
     if calibration is None:
         return None
     shapes = network.shapes()
-    batches = as_batches(calibration, [shapes[name] for name in network.inputs])
+    batches = as_batches(calibration, {name: shapes[name] for name in network.inputs})
     for batch in batches:
         if batch.dtype.kind not in "fiub" or batch.ndim == 0:
             raise InputDataError(

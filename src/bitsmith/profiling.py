@@ -204,7 +204,7 @@ def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:
 def _batches(network: Network, X: Arrays) -> list[Floats]:
     shapes = network.shapes()
     wanted = [shapes[name] for name in network.inputs]
-    given = as_batches(X, wanted)
+    given = as_batches(X, dict(zip(network.inputs, wanted, strict=True)))
     if [batch.shape[1:] for batch in given] != wanted or len({len(batch) for batch in given}) > 1:
         raise InputDataError(
             f"inputs of shapes {[batch.shape for batch in given]}",

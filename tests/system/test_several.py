@@ -57,6 +57,16 @@ def test_wrong_numbers_of_inputs_are_refused(branched: object, tmp_path: Path) -
             model.predict(wrong)  # type: ignore[arg-type]
 
 
+def test_inputs_have_names(branched: object, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    named = {"right": rng.standard_normal((20, 3, 4)), "left": rng.standard_normal((20, 4))}
+    model = bitsmith.convert(branched, tmp_path / "project", calibration=named)  # type: ignore[arg-type]
+    for got, wanted in zip(model.predict(named), model.predict([named["left"], named["right"]]), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    with pytest.raises(InputDataError, match="'left', 'right'"):
+        model.predict({"left": named["left"], "wrong": named["right"]})
+
+
 def test_calibration_of_several_inputs(branched: object, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = [rng.uniform(0, 1, (300, 4)), rng.uniform(-1, 1, (300, 3, 4))]

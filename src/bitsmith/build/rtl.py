@@ -228,7 +228,7 @@ class _Rtl:
         )
 
     def bitstream(self) -> Stage:
-        """The configuration of a board, with the circuit behind its serial port."""
+        """The configuration of a board, with the circuit at its serial port."""
         board, top = self._board(), uart_wrapper.uart_name(self._top)
         bits = Bitstream("synth/shell/netlist.json", self._top, board)
 

@@ -34,7 +34,7 @@ def parse_yaml_config(path: str | Path) -> dict[str, Any]:
     path_keys = {squash(key) for key in PATH_KEYS}
     config: dict[str, Any] = {}
     for key, value in content.items():
-        # What is no usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
+        # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
         usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
         is_path = usable and isinstance(key, str) and squash(key) in path_keys
         config[key] = str(folder.joinpath(str(value))) if is_path else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,8 +16,8 @@ from bitsmith.ir.ops import Input
 Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 """Real numbers for one input, (samples, *input shape)."""
 
-Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
-"""One array, or one per input; each of shape (samples, *input shape)."""
+Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
+"""One array, or one per input, in order or by name; each of shape (samples, *input shape)."""
 
 
 def checked_batches(inputs: Sequence[Input], x: Arrays) -> list[Batch]:
@@ -26,7 +26,7 @@ def checked_batches(inputs: Sequence[Input], x: Arrays) -> list[Batch]:
     Raises:
         InputDataError: another number of arrays, other shapes, or elements that are not real numbers.
     """
-    given = as_batches(x, [op.shape for op in inputs])
+    given = as_batches(x, {op.name: op.shape for op in inputs})
     if len(given) != len(inputs):
         raise InputDataError(f"{len(given)} input arrays", accepted=f"a list of {len(inputs)} arrays")
     for op, batch in zip(inputs, given, strict=True):
@@ -41,16 +41,27 @@ def checked_batches(inputs: Sequence[Input], x: Arrays) -> list[Batch]:
     return given
 
 
-def as_batches(x: Arrays, shapes: Sequence[tuple[int, ...]]) -> list[Batch]:
-    """``x`` as one array per input: a list or tuple is several inputs, unless it is one input's samples as nested lists."""
+def as_batches(x: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> list[Batch]:
+    """``x`` as one array per input, whose ``shapes`` are in order.
+
+    A list or tuple is several inputs, unless it is one input's samples as nested lists.
+
+    Raises:
+        InputDataError: samples of different shapes, or arrays by other names.
+    """
+    if isinstance(x, Mapping):
+        if set(x) != set(shapes):
+            raise InputDataError(f"inputs {', '.join(map(repr, x)) or '(none)'}", accepted=", ".join(map(repr, shapes)))
+        return [_as_batch(x[name]) for name in shapes]
     if isinstance(x, (list, tuple)):
-        several = len(shapes) > 1 or (len(x) == 1 and _as_batch(x[0]).ndim == len(shapes[0]) + 1)
-        if several or any(isinstance(part, np.ndarray) and part.ndim == len(shapes[0]) + 1 for part in x):
+        rank = len(next(iter(shapes.values()), ())) + 1
+        several = len(shapes) > 1 or (len(x) == 1 and _as_batch(x[0]).ndim == rank)
+        if several or any(isinstance(part, np.ndarray) and part.ndim == rank for part in x):
             return [_as_batch(part) for part in x]
     return [_as_batch(x)]
 
 
-def _as_batch(x: Arrays) -> Batch:
+def _as_batch(x: npt.ArrayLike | Sequence[npt.ArrayLike]) -> Batch:
     try:
         return np.asarray(x)
     except ValueError as error:

@@ -14,7 +14,7 @@
   for their range, and saturate. Where one format for all features would change results (see :mod:`bitsmith.passes.calibration`),
   each element of the last axis has its own, with a spare bit if it is rounded.
 
-Weights that can be loaded anew may be any of their format; one that auto gives has the bits and the scale of the trained ones.
+Weights that can be reloaded may be any of their format; one that auto gives has the bits and the scale of the trained ones.
 What calibration data show from such a layer on says nothing of ranges with other weights: these are proved, as without data.
 """
 

@@ -1,4 +1,4 @@
-"""Functions of one variable that need no table, or a table of one period: magnitude, sign, whole numbers, sine."""
+"""Functions of one variable that need no table, or a table of one period: magnitude, sign, integers, sine."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
 
 
 DEFAULT_INTEGER_INPUT = FixedFormat(True, 16, 0, Rounding.RND, Overflow.SAT)
-"""The same of an input of whole numbers: fixed<16,16>, saturating."""
+"""The same of an input of integers: fixed<16,16>, saturating."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Input(Layer):
-    """A model input. ``integer`` says that the framework declares whole numbers.
+    """A model input. ``integer`` says that the framework declares integers.
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``).
     """

@@ -91,7 +91,7 @@ class Lowering:
         return self.settings.weights is not Weights.ONCHIP
 
     def parameter(self, variable: str, values: Floats) -> Value:
-        """A trained tensor whose values can be given anew: any of its format, which auto takes from the trained ones."""
+        """A trained tensor whose values can be replaced: any of its format, which auto takes from the trained ones."""
         if self.settings.strategy not in _OF_MULTIPLIERS:
             raise UnsupportedError(
                 f"weights that are {self.settings.weights.value} with strategy {self.settings.strategy.value!r}",
@@ -104,7 +104,7 @@ class Lowering:
         return self.builder.parameter(variable, to_raw(values, fmt), fmt, external=external)
 
     def whole_format(self, variable: str, values: Floats) -> FixedFormat:
-        """The format of a trained tensor whose values can be given anew."""
+        """The format of a trained tensor whose values can be replaced."""
         raw, frac = self.constant(variable, values)
         return self.format(variable) or whole_format(raw, frac)
 

@@ -37,12 +37,12 @@ def broadcast(inputs: Sequence[Shape], kind: str, exactly: int | None = None) ->
 
 
 def _raise_rank(x: Floats, rank: int) -> Floats:
-    """Axes of size 1 put behind the batch axis."""
+    """Axes of size 1 put after the batch axis."""
     return x.reshape(x.shape[0], *(1,) * (rank - x.ndim + 1), *x.shape[1:])
 
 
 def aligned(inputs: Sequence[Floats]) -> list[Floats]:
-    """Batches with axes of size 1 put behind the batch axis, such that all have one rank."""
+    """Batches with axes of size 1 put after the batch axis, such that all have one rank."""
     rank = max(x.ndim for x in inputs) - 1
     return [_raise_rank(x, rank) for x in inputs]
 

@@ -38,7 +38,7 @@ class Windows:
     """Windows along one axis of ``length`` elements; ``padding`` is (before, after).
 
     With ``ceil_mode`` there is one more window where the last would leave elements over, if it starts
-    before the padding behind the axis (as PyTorch and ONNX have it).
+    before the padding after the axis (as PyTorch and ONNX have it).
     """
 
     length: int
@@ -172,7 +172,7 @@ class MaxPool(_Pool):
 class AveragePool(_Pool):
     """The mean of each window, correctly rounded to the result's step for every possible input.
 
-    ``count_include_pad`` counts the zeros of ``padding`` too (but never what ``ceil_mode`` adds behind it).
+    ``count_include_pad`` counts the zeros of ``padding`` too (but never what ``ceil_mode`` adds after it).
     """
 
     count_include_pad: bool = False
@@ -227,7 +227,7 @@ def _reduced(
 
 
 def _outer(counts: Sequence[Indices]) -> Indices:
-    """Products of one count per axis, with an axis of size 1 behind; axes along which all agree have size 1."""
+    """Products of one count per axis, followed by an axis of size 1; axes along which all agree have size 1."""
     product = np.ones((1,) * (len(counts) + 1), dtype=np.int64)
     for axis, along in enumerate(counts):
         varies = bool(np.any(along != along[0]))
@@ -317,7 +317,7 @@ class _Regions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _AdaptivePool(Layer):
-    """Inputs of any size cut into ``output`` regions per axis, which overlap where the size is no multiple."""
+    """Inputs of any size cut into ``output`` regions per axis, which overlap where the size is not a multiple."""
 
     output: Axes
 

@@ -1,7 +1,7 @@
 """Powers, quotients and logarithms.
 
 Operands outside a function's domain (a negative one under a root, 0 under a reciprocal or a logarithm) count as the nearest
-value within it that the operand's type has: 0, or the least positive step. What the float model makes of them is no number.
+value within it that the operand's type has: 0, or the least positive step. What the float model makes of them is not a number.
 """
 
 from __future__ import annotations

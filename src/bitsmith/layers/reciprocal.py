@@ -156,7 +156,7 @@ def cut(builder: ProgramBuilder, x: Value, frac: int) -> Value:
 
 
 def rounded(lowering: Lowering, x: Value, frac: int, variable: str) -> Value:
-    """``x``, never negative, without what interpolation added behind ``frac`` bits; as it is in a format that the user gave."""
+    """``x``, never negative, without what interpolation added below ``frac`` bits; as it is in a format that the user gave."""
     return x if lowering.format(variable) is not None else cut(lowering.builder, x, frac)
 
 

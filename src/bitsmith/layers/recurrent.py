@@ -47,7 +47,7 @@ TANH, SIGMOID = Activation("tanh"), Activation("sigmoid")
 _ELEMENTWISE = (Activation, HardActivation, ReLU, Identity)
 
 _RESET_GUARD_BITS = 3
-"""Bits behind the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
+"""Bits below the step of the hidden state that a GRU keeps of the recurrent product before its reset gate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -74,7 +74,7 @@ class CellDomain(ABC, Generic[T]):
 
     @abstractmethod
     def rounded(self, x: T, guard: int) -> T:
-        """``x``, if need be rounded to ``guard`` bits behind the step of the hidden state."""
+        """``x``, if need be rounded to ``guard`` bits below the step of the hidden state."""
 
 
 @dataclass(frozen=True, slots=True)

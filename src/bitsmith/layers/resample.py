@@ -22,7 +22,7 @@ from bitsmith.layers.layer import Floats, Layer, Shape, single
 from bitsmith.layers.lowering import Lowering
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
-"""A number before and one behind, for each axis from the first on; axes left out have (0, 0)."""
+"""A number before and one after, for each axis from the first on; axes left out have (0, 0)."""
 
 
 class PadMode(StrEnum):
@@ -41,7 +41,7 @@ class PadMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pad(Layer):
-    """Elements added before and behind each axis; ``value`` is that of PadMode.CONSTANT.
+    """Elements added before and after each axis; ``value`` is that of PadMode.CONSTANT.
 
     The value has the result's precision: exactly that of the user's format, or by the rule of auto for constants. -inf may only
     be in front of max pooling, which :mod:`bitsmith.passes.fold_padding` sees to.
@@ -126,7 +126,7 @@ class Pad(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop(Layer):
-    """Elements left away before and behind each axis."""
+    """Elements left out before and after each axis."""
 
     cropping: Pairs
 

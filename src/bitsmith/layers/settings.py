@@ -35,7 +35,7 @@ class SoftmaxImplementation(enum.Enum):
 
 
 class Weights(enum.Enum):
-    """Where a layer's weights come from: they are in the circuit, come in for each frame, or can be loaded anew."""
+    """Where a layer's weights come from: they are in the circuit, come in for each frame, or can be loaded later."""
 
     ONCHIP = "onchip"
     EXTERNAL = "external"

@@ -23,7 +23,7 @@ Point: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Sizes in pixels of the boxes, of the gaps between them, and of the room behind the last one.
+    """Sizes in pixels of the boxes, of the gaps between them, and of the room after the last one.
 
     The network flows downwards: swap the coordinates of a diagram, and it flows to the right.
     """

@@ -81,7 +81,7 @@ class Picture:
 
 
 def picture(design: Design, content: Content, direction: Direction) -> Picture:
-    """The layers of ``design`` in levels, each behind all that it reads."""
+    """The layers of ``design`` in levels, each after all that it reads."""
     lines = {row.name: _lines(row, content) for row in design.layers}
     chars = max([_LEAST_CHARS, *(len(line) for text in lines.values() for line in text)])
     width = 2 * _PADDING_PX + _CHAR_PX * chars
@@ -119,7 +119,7 @@ def _lines(row: LayerRow, content: Content) -> tuple[str, ...]:
 
 
 def _shown(text: str) -> str:
-    """``text`` shortened, without what is no character of XML or of a font."""
+    """``text`` shortened, without characters that XML or fonts lack."""
     text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 1] + "…"
 

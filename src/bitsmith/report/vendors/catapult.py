@@ -79,7 +79,7 @@ def qofr(report: Mapping[str, object]) -> None:
 def _newest_solution(folder: Path) -> Path | None:
     """The solution with the greatest number in the project with the greatest number.
 
-    Catapult numbers a project that is made anew (``myproject_prj_1``) as well as the solutions in it (``myproject.v2``).
+    Catapult numbers a project that is made again (``myproject_prj_1``) as well as the solutions in it (``myproject.v2``).
     """
     found = [
         (int(project[1] or 0), int(version[1]), child.name, child)
