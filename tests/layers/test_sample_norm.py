@@ -77,6 +77,12 @@ def test_error_is_below_a_step(drawn: tuple[Layer, Shape], source: FixedFormat) 
     assert np.all(np.isfinite(outcome.fixed))
 
 
+@pytest.mark.parametrize("layer", [LayerNormalization((-1,), ONE, ZERO, 0.5), RMSNormalization((-1,), ONE, 0.5)])
+def test_large_epsilons_are_added_to_the_mean(layer: Layer) -> None:
+    outcome = run(network_of(layer, [(6,)], formats={0: FixedFormat(True, 12, 11)}), samples=20)
+    assert np.max(np.abs(outcome.fixed - outcome.real)) < outcome.step
+
+
 @settings(max_examples=8, deadline=None)
 @given(normalisations())
 def test_oracle_emulator_and_netlist_agree(drawn: tuple[Layer, Shape]) -> None:
