@@ -144,7 +144,7 @@ class Model:
         """The circuit's outputs for real inputs, bit for bit.
 
         Args:
-            x: an array of shape (samples, *input shape) of any real dtype, or a list of one per input.
+            x: an array of shape (samples, *input shape) of any real dtype, or one per input, as a list or by name.
 
         Returns:
             An array of shape (samples, *output shape), or a list of them for several outputs.

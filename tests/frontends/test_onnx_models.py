@@ -148,8 +148,12 @@ def _constant_first(operator: str, value: float) -> Callable[[], onnx.ModelProto
 
 def _whole_quotient() -> onnx.ModelProto:
     """ONNX leaves the fraction out, also of negative numbers."""
-    return graph([node("Div", "a b", "q"), node("Cast", "q", "c", to=1), node("Add", "x c", "y")], {"x": ("N", 3)}, "y",
-                 {"a": np.array([-7, 7, -6]), "b": np.array(2)})  # fmt: skip
+    return graph(
+        [node("Div", "a b", "q"), node("Cast", "q", "c", to=1), node("Add", "x c", "y")],
+        {"x": ("N", 3)},
+        "y",
+        {"a": np.array([-7, 7, -6]), "b": np.array(2)},
+    )
 
 
 def _shape_arithmetic() -> onnx.ModelProto:

@@ -151,8 +151,10 @@ def judge_all(mutants: Sequence[Mutant], base: Path, console: Console) -> list[O
                 mutant = outcome.mutant
                 console.print(
                     f"{outcome.verdict:8} {outcome.seconds:5.1f} s  {mutant.file}: {mutant.name}",
-                    style="" if outcome.verdict is Verdict.KILLED else "red", markup=False, highlight=False,
-                )  # fmt: skip
+                    style="" if outcome.verdict is Verdict.KILLED else "red",
+                    markup=False,
+                    highlight=False,
+                )
                 progress.advance(task)
         finally:
             pool.shutdown(cancel_futures=True)

@@ -26,7 +26,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity
 
 _MOST = 1e9
-"""No share of a range is told as more than this."""
+"""No share of a range is reported as more than this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,11 +217,6 @@ class TensorType:
             part.setflags(write=False)
         return result
 
-    @staticmethod
-    def from_format(shape: Sequence[int], fmt: FixedFormat) -> TensorType:
-        """The type of a tensor that may hold every value of ``fmt``."""
-        return TensorType.of(shape, fmt.frac, fmt.lo, fmt.hi)
-
     @property
     def size(self) -> int:
         """Number of elements."""
