@@ -1,0 +1,122 @@
+"""Random models of a framework through ``convert``, beside the framework's own outputs.
+
+A *case* is a model with inputs and what the framework computes of them. It is converted twice: as a user does, calibrated on
+these inputs with all formats ``auto``, and in a type so wide that only mistakes are left. A generator is a function from a
+seed to a case.
+"""
+
+from __future__ import annotations
+
+import enum
+import traceback
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bitsmith import convert
+from bitsmith.errors import BitsmithError, FidelityWarning
+from bitsmith.layers.layer import Floats
+
+WIDE = {"Model": {"Precision": {"default": "auto", "result": "fixed<60,30,RND,SAT>"}}}
+"""A configuration in which rounding is no excuse."""
+
+MOST_ERROR = {"auto": 2e-2, "wide": 1e-3}
+"""Greatest difference, as a share of the range of an output's channel, or of its greatest magnitude where that is more."""
+
+MOST_JUMPS = 0.03
+"""Part of the values that may differ where a result jumps: in a comparison or in rounding the last place decides."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model as ``convert`` takes it, a batch for each input, and the framework's outputs for these."""
+
+    model: Any
+    inputs: Sequence[Floats]
+    outputs: Sequence[Floats]
+    text: str
+    """What the model is, for a person who looks into a failure: layers or source."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments of ``convert``."""
+    jumps: bool = False
+    """True if the model has an operation that jumps."""
+
+
+class Outcome(enum.Enum):
+    """What became of a case in one of the two conversions."""
+
+    AGREES = "agrees"
+    WARNED = "differs, and says so"
+    FALSE_ALARM = "agrees, but warns"
+    REFUSED = "refused"
+    WRONG = "differs silently"
+    CRASHED = "ends in a traceback"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome, and the message, traceback or difference behind it."""
+
+    outcome: Outcome
+    found: str = ""
+
+
+def compared(case: Case, *, wide: bool = False) -> Result:
+    """Convert a case, and run it on its inputs. The certificate does not see the framework (``check=False``)."""
+    config = WIDE if wide else None
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            calibration = list(case.inputs)
+            model = convert(case.model, config=config, calibration=calibration, check=False, **case.options)
+            found = model.predict(calibration if len(calibration) > 1 else calibration[0])
+    except BitsmithError as error:
+        # A wide type may be too wide for a product of many factors: that is no defect.
+        return Result(Outcome.REFUSED, f"{type(error).__name__}: {error}")
+    except Exception:  # whatever it is, it is the finding
+        return Result(Outcome.CRASHED, traceback.format_exc())
+    warned = [str(each.message) for each in caught if issubclass(each.category, FidelityWarning)]
+    results = found if isinstance(found, list) else [found]
+    differences = _differences(case, results, MOST_ERROR["wide" if wide else "auto"])
+    if differences:
+        return Result(Outcome.WARNED if warned else Outcome.WRONG, "; ".join([*differences, *warned]))
+    return Result(Outcome.FALSE_ALARM, warned[0]) if warned else Result(Outcome.AGREES)
+
+
+def _differences(case: Case, results: Sequence[Floats], limit: float) -> list[str]:
+    if len(results) != len(case.outputs):
+        return [f"{len(results)} outputs, not {len(case.outputs)}"]
+    said = []
+    for number, (wanted, have) in enumerate(zip(case.outputs, results, strict=True)):
+        wanted = np.asarray(wanted, dtype=np.float64)
+        if wanted.shape != have.shape:
+            said.append(f"output {number} has shape {have.shape}, not {wanted.shape}")
+            continue
+        wanted, have = (values.reshape(len(values), -1) for values in (wanted, have))
+        usable = np.isfinite(wanted)
+        wanted, have = np.where(usable, wanted, 0.0), np.where(usable, have, 0.0)
+        size = np.maximum(np.abs(wanted).max(initial=0.0), 2.0**-8)
+        wrong = np.abs(have - wanted) > limit * size
+        if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
+            worst = float(np.abs(have - wanted).max() / size)
+            said.append(
+                f"output {number} differs by {worst:.3g} of its greatest magnitude in {wrong.mean():.1%} of values"
+            )
+    return said
+
+
+def check(generator: Callable[[int], Case], seeds: Sequence[int], *, refusals: float = 0.1) -> None:
+    """Assert that no case of ``generator`` is silently wrong or crashes, and that few are refused."""
+    refused = []
+    for seed in seeds:
+        case = generator(seed)
+        for wide in (False, True):
+            result = compared(case, wide=wide)
+            where = f"{generator.__module__} {seed} ({'wide' if wide else 'auto'})"
+            assert result.outcome not in (Outcome.WRONG, Outcome.CRASHED), f"{where}: {result.found}\n{case.text}"
+            if result.outcome is Outcome.REFUSED and not wide:
+                refused.append(f"{where}: {result.found}")
+    assert len(refused) <= refusals * len(seeds), "\n".join(refused)
