@@ -185,6 +185,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "folded": node.folded,
         "order": None if node.order is None else list(node.order),
         "inner": node.inner,
+        "whole": node.whole,
         "settings": {
             "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
             "reuse_factor": settings.reuse_factor,
@@ -230,6 +231,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         bool(value["folded"]),
         _decode_order(value["order"]),
         bool(value.get("inner", False)),
+        whole=bool(value.get("whole", False)),
     )
 
 

@@ -15,6 +15,9 @@ from bitsmith.layers.arrays import Exponents, Floats
 from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for, to_raw, whole_format
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
+_EXACT_BITS = 53
+"""Of integers in double precision."""
+
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
 
@@ -27,7 +30,7 @@ class Lowering:
     settings: Settings
     observed: ObservedRange
     exact: bool = False
-    """Whether whatever reads the result needs all of it."""
+    """Whether whatever reads the result needs all of it, and of constants that are integers."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
@@ -67,14 +70,18 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
-        frac = exact_frac(values)
+        frac = exact_frac(values, _EXACT_BITS if self._are_kept(values) else AUTO_BITS)
         if frac is None:
             frac = AUTO_BITS - 1 - math.frexp(float(np.max(np.abs(values))))[1]
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
+    def _are_kept(self, values: Floats) -> bool:
+        """Return True of integers that no bit may be lost of."""
+        return self.exact and bool(np.all(values == np.rint(values)))
+
     def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None) -> tuple[Ints, Fracs]:
         """As :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values."""
-        if scale is None or self.format(variable) is not None:
+        if scale is None or self.format(variable) is not None or self._are_kept(values):
             raw, frac = self.constant(variable, values)
             return raw, np.asarray(frac)
         raw, frac = self.constant(variable, np.ldexp(values, -scale))

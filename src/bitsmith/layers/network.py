@@ -22,7 +22,8 @@ class NetworkNode:
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
     the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks a
     permutation of a frontend's own, which the user does not know and cannot configure. ``formats`` are those that the model
-    itself gives, of a quantized layer, by precision variable.
+    itself gives, of a quantized layer, by precision variable. The results of a ``whole`` node are integers or truth values in the
+    user's model, of which ``auto`` keeps all.
     """
 
     name: str
@@ -34,6 +35,7 @@ class NetworkNode:
     order: Order | None = None
     inner: bool = False
     formats: Mapping[str, FixedFormat] = field(default_factory=dict)
+    whole: bool = False
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""

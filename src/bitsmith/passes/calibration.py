@@ -84,7 +84,7 @@ def _inputs(network: Network, calibration: Sequence[Floats] | None) -> tuple[lis
 def _may_need_formats(node: NetworkNode, seen: ObservedRange, batch: Floats) -> bool:
     """Whether auto rounds this input, and its features have different ranges."""
     assert isinstance(node.layer, Input)
-    if seen.frac is not None or node.layer.entries is not None or "result" in node.settings.precision:
+    if seen.frac is not None or node.layer.integer or "result" in node.settings.precision:
         return False
     if not node.layer.shape:
         return False

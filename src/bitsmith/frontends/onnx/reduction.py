@@ -21,7 +21,7 @@ def _reduction(name: str, since: int = 18) -> Translation:
             if reducer.before is None and reducer.after is None:
                 return call.build.emit(Identity(), x, kind=x.kind)
             raise UnsupportedError("a reduction over no axis", accepted="axes")
-        if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * (x.kind is Kind.INTEGER):
+        if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * x.kind.is_integer:
             raise UnsupportedError(
                 f"{call.node.operator} of type {x.kind.value}, which wraps around or is rounded",
                 accepted="floating point",

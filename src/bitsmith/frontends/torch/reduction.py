@@ -8,7 +8,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, norm, running_sum
-from bitsmith.frontends.torch.arithmetic import ARITHMETIC
+from bitsmith.frontends.torch.arithmetic import ARITHMETIC, as_result
 from bitsmith.frontends.torch.call import Call, Result, Translation
 
 
@@ -17,7 +17,13 @@ def _given(call: Call, suffix: str = "") -> tuple[Builder, Value, tuple[int, ...
 
 
 def _reduction(name: str) -> Translation:
-    return Translation(lambda call: REDUCERS[name].of(*_given(call)), REDUCERS[name].becomes)
+    """A reduction, before which torch changes the type of the elements to that of the result."""
+
+    def read(call: Call) -> Result:
+        build, x, dims, keepdims = _given(call)
+        return REDUCERS[name].of(build, as_result(call, x), dims, keepdims)
+
+    return Translation(read, REDUCERS[name].becomes)
 
 
 def _index(*, least: bool) -> Translation:
@@ -71,6 +77,8 @@ REDUCTIONS: dict[str, Translation] = {
     "var": _spread("var"),
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),
-    "cumsum": Translation(lambda call: running_sum(call.build, call.tensor(), call.integers("dim")), "CumulativeSum"),
+    "cumsum": Translation(
+        lambda call: running_sum(call.build, as_result(call, call.tensor()), call.integers("dim")), "CumulativeSum"
+    ),
 }
 """Operators by name."""
