@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
-from bitsmith.fidelity.measure import deviation, span
+from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
@@ -234,7 +234,7 @@ def test_huge_and_tiny_numbers_are_figures() -> None:
     huge, tiny = np.array([-1e308, 1e308]), np.array([0.0, 5e-324])
     for wanted in (huge, tiny):
         for found in (huge, tiny, -wanted):
-            figures = deviation(wanted, found, span(wanted).size)
+            figures = deviation(wanted, found, spans(wanted).whole.size)
             assert np.isfinite([figures.error, figures.worst, figures.snr_db or 0.0]).all()
 
 
