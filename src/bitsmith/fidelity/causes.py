@@ -13,7 +13,6 @@ from bitsmith.fidelity.deviation import Span, spans
 from bitsmith.fidelity.losses import Loss
 from bitsmith.fidelity.measure import Measured
 from bitsmith.ir.types import FixedFormat, Overflow
-from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
 from bitsmith.report.sections import LayerFidelity
@@ -101,7 +100,7 @@ class Causes:
         for variable in given or ("result", *trained):
             if variable in trained:
                 size, reached = _least_column(trained[variable]), _span(trained[variable])
-                step = math.ldexp(reached.largest, -AUTO_BITS)
+                step = math.ldexp(reached.largest, -node.settings.bits.of(variable))
             elif variable in _SUMS:
                 size, reached, step = channel.size, self._span(node.name), channel.step
             else:
