@@ -24,7 +24,7 @@ AUTO_OWN_ERROR, AUTO_OWN_WORST = 5e-4, 4e-3
 """A layer's own mean and greatest error, as shares of its range or greatest magnitude, that formats of ``auto`` never cause: with
 16 bits most stay below 1e-4, and a quotient near its pole below 3e-4."""
 
-CHANNEL_OWN_ERROR, CHANNEL_OWN_WORST = 0.01, 0.1
+CHANNEL_OWN_ERROR, CHANNEL_OWN_WORST = 1e-3, 8e-3
 """A layer's own mean and greatest error of a channel beyond the steps of its format, as shares of the channel's range or greatest
 magnitude: weights of 10 bits cost a tenth of that at most."""
 

@@ -134,8 +134,8 @@ class LayerFidelity(FigureSet):
     """A layer's result beside the float model's, on the same inputs; shares are of the range of the float result.
 
     ``own`` and ``own_worst`` are what is left for the operands that the layer has in the circuit. ``stuck`` counts elements that
-    never change though the float model's do, ``zeroed`` trained values that are not 0 and are held as 0. ``channel_error`` is that
-    of ``channel``, beside this one's own range, where it is far above the whole's.
+    never change though the float model's do, ``zeroed`` trained values that are not 0 and are held as 0. ``channel_error`` is
+    that of ``channel``, beside this one's own range, where it is far above the whole's.
     """
 
     layer: Annotated[str | None, Key("Layer")] = None
