@@ -76,7 +76,7 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
                 continue
             axis = _channel_axis(known[node.name], wanted)
             steps = None if node.name in bounded else _steps(fracs[node.name], wanted.ndim - 1, axis)
-            layer = _compared(node, wanted, own, found, axis, steps)
+            layer = _compared(known[node.name], wanted, own, found, axis, steps)
             row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
             layers[node.name] = replace(layer, row=row)
     return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
@@ -102,7 +102,7 @@ def _steps(frac: Fracs, rank: int, axis: int) -> Floats:
     frac = frac.reshape((1,) * (rank - frac.ndim) + frac.shape)
     kept = axis % rank if rank else 0
     coarsest = frac.min(axis=tuple(k for k in range(rank) if k != kept)).reshape(-1)
-    return np.ldexp(1.0, -coarsest)
+    return np.asarray(np.ldexp(1.0, -coarsest), dtype=np.float64)
 
 
 def _executed(
