@@ -215,6 +215,13 @@ def test_a_table_of_values_far_from_0() -> None:
     np.testing.assert_array_equal(found, [[121, 225], [144, 196]])
 
 
+@pytest.mark.parametrize("first", [3 << 70, -(3 << 70), (1 << 63) - 1])
+def test_a_table_of_values_beyond_64_bits(first: int) -> None:
+    build = ProgramBuilder()
+    x = build.add(build.input("x", (3,), FixedFormat(False, 2, 0)), build.const(first))
+    assert_oracle(build.program([("y", build.table(x, first, np.array([5, 7, -9, 2]), 0))]), 8)
+
+
 def test_sums_between_that_are_larger_than_the_result() -> None:
     """Numbers and differences fit single precision, sums of two numbers do not."""
     build = ProgramBuilder()
