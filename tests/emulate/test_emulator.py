@@ -63,7 +63,7 @@ FORMATS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FORMATS, st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5), st.integers(0, 40))
 def test_quantise_casts_the_exact_number(fmt: FixedFormat, values: list[float], half: int) -> None:
     emulator = passthrough(fmt)
