@@ -15,11 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.builder import Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, objects
 from bitsmith.layers.auto import to_raw
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lowering import Lowering
@@ -36,8 +35,6 @@ MAX_ENTRIES = 1 << 16
 _SCAN_POINTS = 1 << 16
 _OCTAVE_POINTS = 64
 """Points per doubling of the distance from 0 in a coarse scan."""
-_SMALL = 1 << 40
-"""Raw values below this have products with the numbers of scanned points that fit 64 bits."""
 
 ENTRY_BITS = 60
 """Most bits of an entry."""
@@ -204,12 +201,7 @@ class _Table:
         return self._binned(x, size)
 
     def _entries(self, values: Floats, guard: int = 0) -> tuple[Ints, int]:
-        """Entries rounded to nearest in the user's format, or with ``guard`` bits more than :attr:`frac`; and their ``frac``."""
-        entries, frac = self._rounded(values, guard)
-        return objects(entries), frac
-
-    def _rounded(self, values: Floats, guard: int) -> tuple[Ints | npt.NDArray[np.int64], int]:
-        """The same, in 64 bits where they fit.
+        """Entries rounded to nearest in the user's format, or with ``guard`` bits more than :attr:`frac`; and their ``frac``.
 
         Raises:
             RangeError: entries would be huge.
@@ -229,7 +221,7 @@ class _Table:
                 remedy="pass calibration=X, give the result of the layer before it a precision, or give it a TableRange; "
                 "for a softmax, Implementation: stable",
             )
-        return np.rint(np.ldexp(values, frac)).astype(np.int64), frac
+        return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
     def _domain(self, span: _Span, guard: int = 0) -> _Span:
         """The part of ``span`` outside which all entries equal the entry at its nearer end.
@@ -239,8 +231,8 @@ class _Table:
         while True:
             exact = span.last - span.first < _SCAN_POINTS
             raws = _scanned(span)
-            values = self.function.rest(raws.astype(np.float64) / 2.0**span.frac)
-            entries, _ = self._rounded(values, guard)
+            values = self.function.rest(np.asarray(raws * 1.0 / 2.0**span.frac, dtype=np.float64))
+            entries, _ = self._entries(values, guard)
             changes = np.flatnonzero(entries[1:] != entries[:-1])
             if changes.size == 0:
                 return span.part(span.first, span.first)
@@ -300,17 +292,16 @@ class _Table:
         return builder.add(base, builder.mul(rise, builder.shift(within, span.frac - bits)))
 
 
-def _scanned(span: _Span) -> Ints | npt.NDArray[np.int64]:
+def _scanned(span: _Span) -> Ints | IntArray:
     """All values of ``span``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
     lo, hi = span.first, span.last
-    largest = max(abs(lo), abs(hi))
-    kind = "i8" if largest < _SMALL else "O"
+    small = max(abs(lo), abs(hi), (hi - lo) * _SCAN_POINTS).bit_length() < 63
+    steps = np.arange(min(hi - lo + 1, _SCAN_POINTS), dtype=np.int64 if small else np.object_)
     if hi - lo < _SCAN_POINTS:
-        return np.arange(lo, hi + 1, dtype=kind)
-    even = lo + (hi - lo) * np.arange(_SCAN_POINTS).astype(kind) // (_SCAN_POINTS - 1)
-    octaves = np.array([1 << octave for octave in range(largest.bit_length())], kind)
-    near = np.outer(np.arange(_OCTAVE_POINTS, 2 * _OCTAVE_POINTS).astype(kind), octaves).ravel() // _OCTAVE_POINTS
-    dense = np.concatenate([-near, np.zeros(1, kind), near])
-    points = np.sort(np.concatenate([even, dense[(lo <= dense) & (dense <= hi)]]))
-    found: Ints | npt.NDArray[np.int64] = points[np.concatenate([[True], points[1:] != points[:-1]])]
-    return found
+        return lo + steps
+    octaves = max(abs(lo), abs(hi)).bit_length()
+    near = {(_OCTAVE_POINTS + k << e) // _OCTAVE_POINTS for e in range(octaves) for k in range(_OCTAVE_POINTS)}
+    inside = sorted(sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi)
+    even = lo + (hi - lo) * steps // (_SCAN_POINTS - 1)
+    points = np.sort(np.concatenate([even, np.array(inside, dtype=steps.dtype)]), kind="stable")
+    return points[np.flatnonzero(np.concatenate([[True], points[1:] != points[:-1]]))]
