@@ -21,12 +21,13 @@ class Channel:
     """A channel beside the float model's; ``error`` and ``worst`` are shares of its ``size``, the range that it is judged by.
 
     ``own`` and ``own_worst`` are what the layer adds itself beyond the steps of the format, as shares of the channel's range or
-    greatest magnitude; ``added`` is all that it adds, as ``error``. ``step`` is that of the format in the circuit.
+    greatest magnitude, ``largest``; ``added`` is all that it adds, as ``error``. ``step`` is that of the format in the circuit.
     """
 
     index: int
     span: Span
     size: float
+    largest: float
     step: float
     error: float
     worst: float
@@ -73,6 +74,7 @@ class Channels:
             index=index,
             span=self.spans.of(index),
             size=float(self.spans.sizes()[index]),
+            largest=float(self.spans.largest()[index]),
             step=float(np.broadcast_to(self.steps, self.spans.lo.shape)[index]),
             error=min(small * error, MOST),
             worst=min(small * float(self.off.worsts[index]), MOST),

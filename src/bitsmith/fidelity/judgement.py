@@ -86,17 +86,20 @@ def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
     """What is wrong with an output, if anything."""
     # Where a layer jumps the last place decides, even of 16 bits.
     excused = any(node.settings.precision or node.layer.jumps for node in _ancestors(network, [name]))
-    if _is_useless(layer.row.error or 0.0, layer.row.snr_db, excused=excused):
-        return _Wrong(layer.row)
-    if layer.lost is not None and _is_useless(layer.lost.error, layer.lost.snr_db, excused=excused):
-        return _Wrong(layer.row, layer.lost)
+    row, lost = layer.row, layer.lost
+    if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, excused=excused):
+        return _Wrong(row)
+    if lost is not None and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, excused=excused):
+        return _Wrong(row, lost)
     return None
 
 
-def _is_useless(error: float, snr_db: float | None, *, excused: bool) -> bool:
+def _is_useless(error: float, snr_db: float | None, varies: float, *, excused: bool) -> bool:
+    """True if a mean error is too large for results the range of which is that share of their greatest magnitude."""
     if excused:
         return snr_db is not None and snr_db < LEAST_SNR_DB and error > LEAST_ERROR
-    return error > AUTO_ERROR
+    # The steps of 16 bits go by the greatest magnitude: of results that hardly vary, they are a large share of the range.
+    return error * varies > AUTO_ERROR
 
 
 def _inside(layer: Comparison, node: NetworkNode, *, calibrated: bool) -> Iterator[Channel | None]:
