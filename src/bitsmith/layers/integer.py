@@ -33,10 +33,10 @@ class Wrap(Unary):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         least = -(2.0 ** (self.bits - 1)) if self.signed else 0.0
-        return np.asarray(np.mod(inputs[0] - least, 2.0**self.bits) + least, dtype=np.float64)
+        return np.asarray(np.mod(np.floor(inputs[0]) - least, 2.0**self.bits) + least, dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        fmt = FixedFormat(self.signed, self.bits, 0, Rounding.TRN_ZERO, Overflow.WRAP)
+        fmt = FixedFormat(self.signed, self.bits, 0, Rounding.TRN, Overflow.WRAP)
         return lowering.cast("result", lowering.builder.cast(inputs[0], fmt))
 
 
@@ -134,7 +134,7 @@ class Bitwise(Layer):
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         function = {Bits.AND: np.bitwise_and, Bits.OR: np.bitwise_or, Bits.XOR: np.bitwise_xor}[self.operation]
-        x, y = (values.astype(np.int64) for values in aligned(inputs))
+        x, y = (np.floor(values).astype(np.int64) for values in aligned(inputs))
         return np.asarray(function(x, y), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:

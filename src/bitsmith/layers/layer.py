@@ -37,6 +37,14 @@ class Layer(ABC):
         """The layer's type name, as configuration and reports use it."""
         return type(self).__name__
 
+    @property
+    def bounded(self) -> bool:
+        """Return True if all results lie within -1 to 1, whatever the operands.
+
+        Their scale is the layer's own, as that of probabilities, so that small ones are as good as 0.
+        """
+        return False
+
     def variables(self) -> tuple[str, ...]:
         """Variables whose precision the user may set of this very layer, besides ``default``."""
         return self.precisions
@@ -45,8 +53,8 @@ class Layer(ABC):
         """Trained tensors by their precision variable."""
         return {}
 
-    def weight_exponents(self, variable: str) -> Exponents | None:
-        """Where ``auto`` takes several formats for a trained tensor: the powers of two that their steps are in proportion to.
+    def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
+        """Where ``auto`` takes several formats of ``bits`` for a trained tensor: the powers of two that their steps follow.
 
         They broadcast to the tensor. None: it takes one format.
         """

@@ -18,6 +18,7 @@ from bitsmith.frontends.ops.selection import flip
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
+from bitsmith.layers.shape import Identity
 
 EXTREMES = (Reduction.MAX, Reduction.MIN)
 SUMS = (Reduction.SUM, Reduction.PROD)
@@ -56,6 +57,12 @@ class Reducer:
             return replace(build.emit(layer, x, suffix=suffix, kind=kind), batch=batch)
         part = build.within(suffix)
         return wrapped(part, kind, lambda inner: replace(inner.emit(layer, x, kind=kind), batch=batch))
+
+    def of_no_axis(self, build: Builder, x: Value) -> Value:
+        """``x`` reduced over no axis: what is done to each element by itself."""
+        before = absolute if self.reduction is Reduction.NORM else self.before
+        x = build.emit(Identity(), x, kind=x.kind) if before is None else before(build, x)
+        return x if self.after is None else self.after(build, x)
 
     def _kind(self, kind: Kind) -> Kind:
         """The result's kind: extremes are elements, and sums count truths."""
