@@ -83,7 +83,7 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
             if node.inner or node.name not in known or found is None or found.shape != wanted.shape:
                 continue
             spans[node.name] = span(wanted)
-            row = _row(node, wanted, own, found, spans[node.name])
+            row = _row(known[node.name], wanted, own, found, spans[node.name])
             rows.append(_with_losses(row, [loss for loss in losses if loss.layer == node.name]))
     return Measured(tuple(rows), losses, spans, tuple(outputs[name] for name in network.outputs))
 
@@ -190,4 +190,5 @@ def _zeroed(node: NetworkNode, variable: str, values: Floats) -> int:
         return 0
     else:
         frac = AUTO_BITS - 1 - math.frexp(float(magnitudes.max(initial=0.0)))[1]
-    return int(np.count_nonzero(magnitudes <= math.ldexp(0.5, -frac))) - int(np.count_nonzero(magnitudes == 0))
+    fracs = np.maximum(frac, node.fracs.get(variable, frac))
+    return int(np.count_nonzero(magnitudes <= np.ldexp(0.5, -fracs))) - int(np.count_nonzero(magnitudes == 0))

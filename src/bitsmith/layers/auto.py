@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -34,6 +34,10 @@ AUTO_BITS = 16
 
 LEAST_BITS = 10
 """Bits that each value of a vector has at least where ``auto`` gives all of them one format."""
+
+
+_FEW = 256
+"""Values that are looked at before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class ObservedRange:
     inner: Mapping[str, ObservedRange] = field(default_factory=dict)
     features: tuple[ObservedRange, ...] = ()
     """Of an input whose data need a format for each element of its last axis: what these show."""
+    channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
+    """Of a layer's result: the least and the greatest value of each channel."""
 
     @property
     def amplitude(self) -> float:
@@ -64,6 +70,9 @@ def exact_frac(values: Floats, bits: int = AUTO_BITS) -> int | None:
     if largest == 0.0:
         return 0
     top = math.frexp(largest)[1]
+    few = np.ldexp(values.ravel()[:_FEW], bits - top)
+    if not bool(np.all(few == np.rint(few))):
+        return None  # seldom are only later ones not exact
     scaled = np.ldexp(values, bits - top)
     if not bool(np.all(scaled == np.rint(scaled))):
         return None
@@ -84,6 +93,11 @@ def spread_exponents(values: Floats) -> Exponents | None:
     if shown.size == 0 or shown.max() - shown.min() <= AUTO_BITS - LEAST_BITS or exact_frac(values) is not None:
         return None
     return found
+
+
+def product_scales(operand: Floats, result: Floats, terms: int) -> Floats:
+    """What errors of factors of ``operand`` are compared with, where sums of so many products make ``result``."""
+    return np.asarray(result / (operand * math.sqrt(terms)), dtype=np.float64)
 
 
 def to_raw(values: Floats, fmt: FixedFormat) -> Ints:
@@ -117,6 +131,11 @@ def format_for(seen: ObservedRange, spare: int = 0) -> FixedFormat:
         return FixedFormat(signed, max(bits - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
     frac = AUTO_BITS - int(signed) - spare - math.frexp(seen.amplitude)[1]
     return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
+
+
+def finer_format(fmt: FixedFormat, frac: int) -> FixedFormat:
+    """``fmt`` with ``frac`` fractional bits, if it has fewer."""
+    return fmt if frac <= fmt.frac else replace(fmt, width=fmt.width + frac - fmt.frac, frac=frac)
 
 
 def whole_format(raw: Ints, frac: int) -> FixedFormat:

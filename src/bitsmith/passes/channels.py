@@ -1,0 +1,257 @@
+"""Finds tensors for which one step is not enough, and gives their channels finer ones.
+
+By the rule of ``auto`` the step of a tensor follows from its largest magnitude. A channel of another scale is left with few
+bits then: an output in another unit, a neuron whose next weights make up for it, a feature far from 0, all that is not an outlier.
+Here each channel of a result, and each trained value by what it does to a channel, asks for steps that leave the channel
+``LEAST_BITS`` for its own scale. Where that is more than the rule gives, the float network is run with tensors rounded by the rule
+alone, and only if an output differs do those tensors that cause it get the finer steps: near-dead channels and classes that
+never occur cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import Fracs
+from bitsmith.layers.activation import Activation, HardActivation
+from bitsmith.layers.auto import LEAST_BITS, ObservedRange
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import Add, Subtract
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.softmax import Softmax
+from bitsmith.passes.calibration import input_batches, observe
+from bitsmith.passes.lower import VIEWS, before_jumps
+from bitsmith.passes.outliers import outliers
+
+_MOST_SPARE = 48
+"""Fractional bits that a channel may have beyond those of its tensor."""
+
+_GUARD_BITS = 2
+"""Bits beyond ``LEAST_BITS`` where there are finer steps: errors of several layers add up."""
+
+_COARSE = 2.0**-10
+"""How much of an output's range rounding may change."""
+
+_CONSTANT = 2.0**-20
+"""A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
+
+_SAMPLES = 64
+"""Samples that are looked at rounded."""
+
+_BOUNDED = frozenset({"sigmoid", "tanh", "erf", "softsign", "sparse_sigmoid"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A result or a trained tensor that may need ``least`` fractional bits, and what the rule of auto makes of it.
+
+    That is ``frac`` bits for a result, and the values ``held`` of a trained tensor.
+    """
+
+    node: str
+    variable: str
+    least: Fracs
+    frac: Fracs
+    held: Floats | None = None
+
+
+def refine_channels(
+    network: Network, calibration: Sequence[Floats] | None, observed: Mapping[str, ObservedRange]
+) -> Network:
+    """``network`` with :attr:`NetworkNode.fracs` where they are needed; ``observed`` is what its calibration showed.
+
+    Raises:
+        InputDataError: as :func:`bitsmith.passes.calibration.observe`.
+    """
+    inputs, _ = input_batches(network, calibration)
+    typical = _typical(network, inputs) if calibration is not None else None
+    seen = observed if typical is None else observe(network, typical)
+    candidates = list(_candidates(network, observed, seen))
+    if not candidates:
+        return network
+    chosen = inputs if typical is None else typical
+    few = [batch[:: -(-len(batch) // _SAMPLES)] for batch in chosen]
+    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        needed = _Trial.of(network, few, seen).needed(candidates)
+    found: dict[str, dict[str, Fracs]] = {}
+    for each in needed:
+        found.setdefault(each.node, {})[each.variable] = each.least
+    return network.with_nodes([replace(node, fracs=found.get(node.name, {})) for node in network.nodes])
+
+
+def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
+    """The inputs without outliers; None if there are none."""
+    found = [each.samples for each in map(outliers, inputs) if each is not None]
+    if not found:
+        return None
+    others = ~np.any(found, axis=0)
+    return [batch[others] for batch in inputs]
+
+
+def _scales(channels: tuple[Floats, Floats]) -> Floats:
+    """What errors of each channel are compared with: its range if that is less than its magnitude; infinite if it is 0."""
+    least, most = channels
+    amplitude, spread = np.maximum(np.abs(least), np.abs(most)), most - least
+    scales = np.where(spread > _CONSTANT * amplitude, np.minimum(amplitude, spread), amplitude)
+    return np.where(scales > 0.0, scales, np.inf)
+
+
+def _candidates(
+    network: Network, observed: Mapping[str, ObservedRange], seen: Mapping[str, ObservedRange]
+) -> Iterator[_Candidate]:
+    exact = before_jumps(network)
+    for node in network.nodes:
+        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed[node.name])
+        channels = seen[node.name].channels
+        assert channels is not None
+        if node.name not in exact and "result" not in node.settings.precision and not isinstance(node.layer, VIEWS):
+            yield from _of_result(node, lowering, _scales(channels))
+        if not lowering.loaded:
+            yield from _of_weights(network, node, lowering, seen)
+
+
+def _of_result(node: NetworkNode, lowering: Lowering, scales: Floats) -> Iterator[_Candidate]:
+    seen = lowering.observed
+    if isinstance(node.layer, Constant):
+        return
+    if not isinstance(node.layer, Input):
+        frac = np.asarray(lowering.result_frac())
+        if seen.frac is not None and seen.frac <= frac:
+            return  # nothing is rounded
+    elif not seen.measured or seen.frac is not None or node.layer.entries is not None:
+        return
+    else:
+        frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
+    least = _least(scales, frac, _MOST_SPARE)
+    if np.any(least > frac + _GUARD_BITS):
+        yield _Candidate(node.name, "result", least, frac)
+
+
+def _of_weights(
+    network: Network, node: NetworkNode, lowering: Lowering, seen: Mapping[str, ObservedRange]
+) -> Iterator[_Candidate]:
+    scales = _constant_scales(network, node, seen) if isinstance(node.layer, Constant) else _trained_scales(network, node, seen)
+    for variable, values in node.layer.weights().items():
+        if variable not in scales or variable in node.settings.precision:
+            continue
+        raw, frac = lowering.scaled_constant(variable, values, node.layer.weight_exponents(variable))
+        held = np.ldexp(raw.astype(np.float64), -frac)
+        least = _least(scales[variable], frac, 2 * _MOST_SPARE)  # the scales of both operand and result
+        if np.any((least > frac + _GUARD_BITS) & (held != values)):
+            yield _Candidate(node.name, variable, least, frac, held)
+
+
+def _trained_scales(network: Network, node: NetworkNode, seen: Mapping[str, ObservedRange]) -> Mapping[str, Floats]:
+    channels = [seen[name].channels for name in (*node.inputs, node.name)]
+    if len(channels) != 2 or channels[0] is None or channels[1] is None:
+        return {}
+    rank = len(network.shapes()[node.inputs[0]])
+    with np.errstate(divide="ignore"):
+        return node.layer.trained_scales(np.maximum(*np.abs(channels[0])), _scales(channels[1]), rank)
+
+
+def _constant_scales(
+    network: Network, node: NetworkNode, seen: Mapping[str, ObservedRange]
+) -> Mapping[str, Floats]:
+    """A constant's own channels, and those of the sums and differences that it is in."""
+    scales = []
+    for name in (node.name, *(each.name for each in network.consumers(node.name) if isinstance(each.layer, Add | Subtract))):
+        channels = seen[name].channels
+        assert channels is not None
+        scales.append(_scales(channels))
+    size = len(scales[0])
+    alike = [each for each in scales if len(each) == size]
+    return {"weight": np.min(alike, axis=0)}
+
+
+def _least(scales: Floats, frac: Fracs, spare: int) -> Fracs:
+    """The fractional bits that give each scale ``LEAST_BITS`` and the guard bits, sign included: from ``frac`` to ``spare`` more."""
+    wanted = LEAST_BITS + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
+    return np.asarray(np.clip(wanted, frac, frac + spare), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What the outputs are, and by how much rounding may change their channels."""
+
+    network: Network
+    inputs: Sequence[Floats]
+    outputs: Mapping[str, tuple[Floats, Floats]]
+
+    @classmethod
+    def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
+        """Outputs that depend on a layer that jumps say nothing."""
+        jumpy: set[str] = set()
+        outputs: dict[str, tuple[Floats, Floats]] = {}
+        for node, _, result in network.evaluation(inputs):
+            if node.layer.jumps or jumpy.intersection(node.inputs):
+                jumpy.add(node.name)
+            elif node.name in network.outputs:
+                channels = seen[node.name].channels
+                assert channels is not None
+                scales = _scales(channels)
+                if _is_bounded(network, node):
+                    scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
+                outputs[node.name] = result, _COARSE * scales
+        return cls(network, inputs, outputs)
+
+    def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
+        """Those without which the outputs would differ: halves are looked at for themselves."""
+        if not self._differ(candidates):
+            return ()
+        if len(candidates) == 1:
+            return candidates
+        half = len(candidates) // 2
+        found = [*self.needed(candidates[:half]), *self.needed(candidates[half:])]
+        return found or candidates
+
+    def _differ(self, candidates: Collection[_Candidate]) -> bool:
+        """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""
+        fracs = {each.node: each.frac for each in candidates if each.held is None}
+        held: dict[str, dict[str, Floats]] = {}
+        for each in candidates:
+            if each.held is not None:
+                held.setdefault(each.node, {})[each.variable] = each.held
+        rounded = self.network.with_nodes(
+            [replace(node, layer=_with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
+        )
+        for node, _, result in rounded.evaluation(self.inputs, fracs):
+            if node.name in self.outputs:
+                wanted, allowed = self.outputs[node.name]
+                if np.any(np.abs(result - wanted) > allowed):
+                    return True
+        return False
+
+
+def _with_trained(layer: Layer, values: Mapping[str, Floats]) -> Layer:
+    """``layer`` with other trained tensors."""
+    trained = layer.weights()
+    changes = {
+        each.name: values[variable]
+        for each in fields(layer)
+        for variable in values
+        if getattr(layer, each.name) is trained[variable]
+    }
+    return replace(layer, **changes)
+
+
+def _is_bounded(network: Network, node: NetworkNode) -> bool:
+    """Return True if all channels of an output have one scale, whatever they are: probabilities, for example."""
+    while isinstance(node.layer, VIEWS):
+        node = network.node(node.inputs[0])
+    match node.layer:
+        case Softmax():
+            return True
+        case Activation(function):
+            return function in _BOUNDED
+        case HardActivation(_, _, low, high):
+            return low is not None and high is not None
+        case _:
+            return False
