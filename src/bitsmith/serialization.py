@@ -12,7 +12,7 @@ import types
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import TypeAlias, get_args, get_origin, get_type_hints
@@ -29,7 +29,16 @@ from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
 from bitsmith.layers.axis_order import Order, is_order
 from bitsmith.layers.layer import Floats, Layer, as_weights, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import (
+    LEAST_BITS,
+    MOST_BITS,
+    Binning,
+    Bits,
+    Settings,
+    SoftmaxImplementation,
+    Strategy,
+    Weights,
+)
 from bitsmith.layers.table import LAYERS
 from bitsmith.project import write_atomically
 
@@ -186,8 +195,10 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "order": None if node.order is None else list(node.order),
         "inner": node.inner,
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
+        "formats": _encode_formats(node.formats),
         "settings": {
-            "precision": {name: str(fmt) for name, fmt in settings.precision.items()},
+            "precision": _encode_formats(settings.precision),
+            "bits": asdict(settings.bits),
             "reuse_factor": settings.reuse_factor,
             "parallelization_factor": settings.parallelization_factor,
             "strategy": settings.strategy.value,
@@ -200,6 +211,10 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
             "weights": settings.weights.value,
         },
     }
+
+
+def _encode_formats(formats: Mapping[str, FixedFormat]) -> Json:
+    return {name: str(fmt) for name, fmt in formats.items()}
 
 
 def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
@@ -232,6 +247,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         bool(value["folded"]),
         _decode_order(value["order"]),
         bool(value.get("inner", False)),
+        _decode_formats(value.get("formats", {})),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
     )
 
@@ -288,20 +304,16 @@ def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) ->
 
 
 def _decode_settings(value: Json) -> Settings:
-    if not isinstance(value, dict) or not isinstance(value["precision"], dict):
+    if not isinstance(value, dict):
         raise ValueError("a node without settings")
-    precision: dict[str, FixedFormat] = {}
-    for name, text in value["precision"].items():
-        fmt = parse_precision(str(text))
-        if fmt is not None:
-            precision[name] = fmt
     size, bounds = value["table_size"], value["table_range"]
     binning, implementation = value["binning"], value["implementation"]
     low_high = None if bounds is None else tuple(float(str(bound)) for bound in _list(bounds))
     if low_high is not None and len(low_high) != 2:
         raise ValueError("a table's range that is not two numbers")
     return Settings(
-        precision=precision,
+        precision=_decode_formats(value["precision"]),
+        bits=_decode_bits(value.get("bits")),
         reuse_factor=int(str(value["reuse_factor"])),
         parallelization_factor=int(str(value.get("parallelization_factor", 1))),
         strategy=Strategy(value["strategy"]),
@@ -313,3 +325,23 @@ def _decode_settings(value: Json) -> Settings:
         skip=bool(value["skip"]),
         weights=Weights(value.get("weights", Weights.ONCHIP.value)),
     )
+
+
+def _decode_formats(value: Json) -> dict[str, FixedFormat]:
+    """Formats by variable."""
+    if not isinstance(value, dict):
+        raise ValueError("formats that are not an object")
+    formats = {name: parse_precision(str(text)) for name, text in value.items()}
+    return {name: fmt for name, fmt in formats.items() if fmt is not None}
+
+
+def _decode_bits(value: Json) -> Bits:
+    """A budget; models saved before there were any have the default."""
+    if value is None:
+        return Bits()
+    if not isinstance(value, dict):
+        raise ValueError("a budget of bits that is not an object")
+    bits = Bits(weight=int(str(value["weight"])), result=int(str(value["result"])))
+    if not all(LEAST_BITS <= each <= MOST_BITS for each in (bits.weight, bits.result)):
+        raise ValueError(f"a budget of {bits.weight} and {bits.result} bits")
+    return bits

@@ -7,7 +7,7 @@ import pytest
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.auto import spread_exponents
+from bitsmith.layers.auto import AUTO_BITS, spread_exponents
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
@@ -132,7 +132,7 @@ def test_scales_far_apart_keep_their_bits() -> None:
     node = NetworkNode("norm", BatchNormalization(values, values), ("x",))
     held = held_constant(node, "scale", values)
     np.testing.assert_allclose(held.values, values, rtol=2.0**-15)
-    (_, like) = spread_exponents(values), spread_exponents(as_weights([0.1, 0.37, 2.1]))
+    (_, like) = spread_exponents(values, AUTO_BITS), spread_exponents(as_weights([0.1, 0.37, 2.1]), AUTO_BITS)
     assert like is None and held_constant(node, "bias", values).formats == (FixedFormat(False, 15, 4),)
     outcome = run(network_of(BatchNormalization(values, values), [(4,)]))
     assert np.max(np.abs(outcome.fixed - outcome.real)) < outcome.step

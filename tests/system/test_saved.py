@@ -17,7 +17,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import Binning, Bits, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.shape import Permute
 from bitsmith.serialization import SavedModel, encode, load, weights_path
 from tests.system.examples import digits, three_layer
@@ -39,6 +39,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
     result = FixedFormat(True, 12, 4, Rounding.RND_CONV, Overflow.SAT_SYM)
     settings = Settings(
         precision={"result": result},
+        bits=Bits(weight=6, result=9),
         reuse_factor=3,
         parallelization_factor=2,
         strategy=Strategy.RESOURCE,
@@ -56,7 +57,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
         (
             NetworkNode("x", Input((2, 3)), (), "InputLayer", source),
             NetworkNode("p", Permute((1, 0)), ("x",), "Permute", source, folded=True, order=(1, 0), inner=True),
-            NetworkNode("r", ReLU(), ("p",), "ReLU", settings),
+            NetworkNode("r", ReLU(), ("p",), "ReLU", settings, formats={"result": result}),
         ),
         ("x",),
         ("r",),

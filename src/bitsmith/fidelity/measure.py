@@ -19,7 +19,7 @@ from bitsmith.emulate import Emulator
 from bitsmith.fidelity.losses import Loss, Watch
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
-from bitsmith.layers.auto import AUTO_BITS, exact_frac
+from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
@@ -183,12 +183,12 @@ def _stuck(wanted: Floats, found: Floats) -> int:
 def _zeroed(node: NetworkNode, variable: str, values: Floats) -> int:
     """How many trained values that are not 0 are held as 0."""
     magnitudes = np.abs(values)
-    fmt = node.settings.precision.get(variable)
+    fmt, bits = node.settings.precision.get(variable), node.settings.bits.of(variable)
     if fmt is not None:
         frac = fmt.frac
-    elif node.layer.weight_exponents(variable) is not None or exact_frac(values) is not None:
+    elif node.layer.weight_exponents(variable, bits) is not None or exact_frac(values, bits) is not None:
         return 0
     else:
-        frac = AUTO_BITS - 1 - math.frexp(float(magnitudes.max(initial=0.0)))[1]
+        frac = bits - 1 - math.frexp(float(magnitudes.max(initial=0.0)))[1]
     fracs = np.maximum(frac, node.fracs.get(variable, frac))
     return int(np.count_nonzero(magnitudes <= np.ldexp(0.5, -fracs))) - int(np.count_nonzero(magnitudes == 0))

@@ -1,16 +1,19 @@
 """The rules of ``auto`` precision: the formats of all that the user leaves out.
 
-- *Weights and biases* that fit ``AUTO_BITS`` bits exactly are taken exactly. Others are rounded to nearest even with the
-  power-of-two scale at which the largest magnitude of the tensor uses ``AUTO_BITS`` bits. Scales of a normalization that would
-  keep fewer than ``LEAST_BITS`` bits so have a power of two each, and rows of a kernel have those of the normalization that was
-  folded into them (:meth:`bitsmith.layers.layer.Layer.weight_exponents`).
-- *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = AUTO_BITS - 1 - ceil(log2(amplitude))``
+``B`` is the layer's budget (:class:`bitsmith.layers.settings.Bits`), for trained factors or for results, ``AUTO_BITS`` unless the
+user gives another.
+
+- *Weights and biases* that fit ``B`` bits exactly are taken exactly. Others are rounded to nearest even with the
+  power-of-two scale at which the largest magnitude of the tensor uses ``B`` bits. Scales of a normalization that would
+  keep fewer than ``least_bits(B)`` bits so have a power of two each, and rows of a kernel have those of the normalization that
+  was folded into them (:meth:`bitsmith.layers.layer.Layer.weight_exponents`).
+- *Results* are exact as long as their step is not finer than ``2**-F``, with ``F = B - 1 - ceil(log2(amplitude))``
   and the *amplitude* being the largest magnitude the float model shows on calibration data (or on generated inputs).
   A finer result is rounded (RND) to that step. Its integer bits come from the proved range, so nothing can overflow;
   with the user's calibration data they come from the observed range and one spare bit, and saturate (SAT).
   In front of layers that jump (signs, comparisons) all results are exact.
 - *Accumulators* are exact always.
-- *Inputs* with calibration data take the narrowest format that holds the data exactly if ``AUTO_BITS`` bits do, else that many
+- *Inputs* with calibration data take the narrowest format that holds the data exactly if ``B`` bits do, else that many
   for their range, and saturate. Where one format for all features would change results (see :mod:`bitsmith.passes.calibration`),
   each element of the last axis has its own, with a spare bit if it is rounded.
 
@@ -30,10 +33,14 @@ from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, objects, wi
 from bitsmith.layers.arrays import Exponents, Floats
 
 AUTO_BITS = 16
-"""Bits of relative accuracy that ``auto`` keeps of weights and of results."""
+"""Bits of relative accuracy that ``auto`` keeps of weights and of results unless the user gives others."""
 
-LEAST_BITS = 10
-"""Bits that each value of a vector has at least where ``auto`` gives all of them one format."""
+_LEAST_BITS = 10
+
+
+def least_bits(bits: int) -> int:
+    """Bits that each value of a vector has at least where ``auto`` gives all of them one format of ``bits`` bits."""
+    return min(_LEAST_BITS, bits * _LEAST_BITS // AUTO_BITS)
 
 
 _FEW = 256
@@ -64,7 +71,7 @@ class ObservedRange:
         return max(abs(self.lo), abs(self.hi))
 
 
-def exact_frac(values: Floats, bits: int = AUTO_BITS) -> int | None:
+def exact_frac(values: Floats, bits: int) -> int | None:
     """The fewest fractional bits with which all ``values`` are exact in at most ``bits`` bits (plus sign), or None."""
     largest = float(np.max(np.abs(values), initial=0.0))
     if largest == 0.0:
@@ -86,11 +93,11 @@ def exponents(values: Floats) -> Exponents:
     return np.frexp(values)[1].astype(np.int64)
 
 
-def spread_exponents(values: Floats) -> Exponents | None:
-    """Those of ``values`` if one format of ``AUTO_BITS`` bits would leave some of them too few; None if it would not."""
+def spread_exponents(values: Floats, bits: int) -> Exponents | None:
+    """Those of ``values`` if one format of ``bits`` bits would leave some of them too few; None if it would not."""
     found = exponents(values)
     shown = found[values != 0]
-    if shown.size == 0 or shown.max() - shown.min() <= AUTO_BITS - LEAST_BITS or exact_frac(values) is not None:
+    if shown.size == 0 or shown.max() - shown.min() <= bits - least_bits(bits) or exact_frac(values, bits) is not None:
         return None
     return found
 
@@ -120,17 +127,17 @@ def _to_raw_exact(values: Floats, fmt: FixedFormat) -> Ints:
     return np.asarray(np.frompyfunc(one, 1, 1)(values), dtype=np.object_)
 
 
-def format_for(seen: ObservedRange, spare: int = 0) -> FixedFormat:
-    """The format of an input whose calibration data look like this: exact if ``AUTO_BITS`` bits are enough, else that many.
+def format_for(seen: ObservedRange, bits: int, spare: int = 0) -> FixedFormat:
+    """The format of an input whose calibration data look like this: exact if it has a ``frac``, else of ``bits`` bits.
 
     In the latter case ``spare`` bits of them are above those that the data need.
     """
     signed = seen.lo < 0
     if seen.frac is not None:
-        bits = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
-        return FixedFormat(signed, max(bits - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
-    frac = AUTO_BITS - int(signed) - spare - math.frexp(seen.amplitude)[1]
-    return FixedFormat(signed, AUTO_BITS, frac, Rounding.RND, Overflow.SAT)
+        exact = max(_signed_bits(seen.lo, seen.frac), _signed_bits(seen.hi, seen.frac))
+        return FixedFormat(signed, max(exact - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
+    frac = bits - int(signed) - spare - math.frexp(seen.amplitude)[1]
+    return FixedFormat(signed, bits, frac, Rounding.RND, Overflow.SAT)
 
 
 def finer_format(fmt: FixedFormat, frac: int) -> FixedFormat:
@@ -138,10 +145,10 @@ def finer_format(fmt: FixedFormat, frac: int) -> FixedFormat:
     return fmt if frac <= fmt.frac else replace(fmt, width=fmt.width + frac - fmt.frac, frac=frac)
 
 
-def whole_format(raw: Ints, frac: int) -> FixedFormat:
-    """The signed format of as many bits as ``raw`` takes; of zeros alone, ``AUTO_BITS`` bits below 1."""
+def whole_format(raw: Ints, frac: int, bits: int) -> FixedFormat:
+    """The signed format of as many bits as ``raw`` takes; of zeros alone, ``bits`` bits below 1."""
     if not np.any(raw):
-        return FixedFormat(True, AUTO_BITS, AUTO_BITS - 1)
+        return FixedFormat(True, bits, bits - 1)
     return FixedFormat(True, width_of(min(int(raw.min()), -1), int(raw.max())), frac)
 
 

@@ -34,7 +34,7 @@ class Dense(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
-    def weight_exponents(self, variable: str) -> Exponents | None:
+    def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         return exponents(self.row_scale)[:, None] if variable == "weight" and self.row_scale is not None else None
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
@@ -70,7 +70,8 @@ class Dense(Layer):
         return result if self.bias is None else result + self.bias
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        result = lowering.product(inputs[0], self.kernel, self.weight_exponents("weight"))
+        exponents = self.weight_exponents("weight", lowering.settings.bits.weight)
+        result = lowering.product(inputs[0], self.kernel, exponents)
         if self.bias is not None:
             result = lowering.builder.add(result, lowering.trained("bias", self.bias))
         return lowering.result(lowering.cast("accum", result))

@@ -45,8 +45,8 @@ class Layer(ABC):
         """Trained tensors by their precision variable."""
         return {}
 
-    def weight_exponents(self, variable: str) -> Exponents | None:
-        """Where ``auto`` takes several formats for a trained tensor: the powers of two that their steps are in proportion to.
+    def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
+        """Where ``auto`` takes several formats of ``bits`` for a trained tensor: the powers of two that their steps follow.
 
         They broadcast to the tensor. None: it takes one format.
         """

@@ -14,7 +14,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
-from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, finer_format, format_for, to_raw, whole_format
+from bitsmith.layers.auto import ObservedRange, exact_frac, finer_format, format_for, to_raw, whole_format
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
@@ -53,7 +53,9 @@ class Lowering:
         if not self.observed.measured:
             return (unknown,)
         # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
-        formats = tuple(format_for(each, spare=1) for each in self.observed.features) or (format_for(self.observed),)
+        bits = self.settings.bits.result
+        features = tuple(format_for(each, bits, spare=1) for each in self.observed.features)
+        formats = features or (format_for(self.observed, bits),)
         least = self.fracs.get("result")
         if least is None or self.observed.frac is not None:
             return formats
@@ -81,9 +83,10 @@ class Lowering:
 
     def _plain_frac(self, variable: str, largest: float) -> int:
         amplitude = min(self.seen(variable).amplitude, largest)
+        most = self.settings.bits.result - 1
         if amplitude == 0.0:
-            return AUTO_BITS - 1
-        return AUTO_BITS - 1 - math.ceil(math.log2(amplitude))
+            return most
+        return most - math.ceil(math.log2(amplitude))
 
     def constant(self, variable: str, values: Floats) -> tuple[Ints, int]:
         """Raw integers and ``frac`` of a trained tensor in the user's format of ``variable``, or by the rule of auto."""
@@ -92,9 +95,10 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
-        frac = exact_frac(values)
+        bits = self.settings.bits.of(variable)
+        frac = exact_frac(values, bits)
         if frac is None:
-            frac = AUTO_BITS - 1 - math.frexp(float(np.max(np.abs(values))))[1]
+            frac = bits - 1 - math.frexp(float(np.max(np.abs(values))))[1]
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
     def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None = None) -> tuple[Ints, Fracs]:
@@ -137,7 +141,7 @@ class Lowering:
     def whole_format(self, variable: str, values: Floats) -> FixedFormat:
         """The format of a trained tensor whose values can be replaced."""
         raw, frac = self.constant(variable, values)
-        return self.format(variable) or whole_format(raw, frac)
+        return self.format(variable) or whole_format(raw, frac, self.settings.bits.of(variable))
 
     def trained(self, variable: str, values: Floats) -> Value:
         """A trained tensor: a parameter if the layer's can be loaded, else a constant."""
@@ -175,7 +179,7 @@ class Lowering:
         frac = np.minimum(x.type.frac, self._channel_fracs(x, variable, largest))
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
-        if seen.measured and x.type.max_width > AUTO_BITS:
+        if seen.measured and x.type.max_width > self.settings.bits.result:
             # Twice the observed range: one spare bit against data that calibration has not seen.
             floor = [math.floor(math.ldexp(2.0 * min(seen.lo, 0.0), int(f))) for f in frac.ravel()]
             ceiling = [math.ceil(math.ldexp(2.0 * max(seen.hi, 0.0), int(f))) for f in frac.ravel()]

@@ -37,8 +37,8 @@ class BatchNormalization(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"scale": self.scale, "bias": self.offset}
 
-    def weight_exponents(self, variable: str) -> Exponents | None:
-        return spread_exponents(self.scale) if variable == "scale" else None
+    def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
+        return spread_exponents(self.scale, bits) if variable == "scale" else None
 
     def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
         last = self.axis in (-1, rank - 1)
@@ -70,7 +70,8 @@ class BatchNormalization(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, rank = lowering.builder, len(inputs[0].shape)
-        raw, frac = lowering.scaled_constant("scale", self.scale, self.weight_exponents("scale"))
+        exponents = self.weight_exponents("scale", lowering.settings.bits.weight)
+        raw, frac = lowering.scaled_constant("scale", self.scale, exponents)
         fracs = np.broadcast_to(frac, self.scale.shape)
         scaled = builder.mul(inputs[0], builder.const(self._along_axis(raw, rank), self._along_axis(fracs, rank)))
         result = builder.add(scaled, lowering.const("bias", self._along_axis(self.offset, rank)))

@@ -20,7 +20,6 @@ from bitsmith.ir import ops
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, Rounding, TensorType, objects
-from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.settings import Settings
@@ -235,7 +234,7 @@ class StateFormat:
         frac = lowering.result_frac(variable)
         frac = frac if least_frac is None else max(frac, least_frac)
         low, high = _SLACK * min(float(reach.least.min()), 0.0), _SLACK * max(float(reach.most.max()), 0.0)
-        if seen.measured and max(-low, high) > math.ldexp(1.0, AUTO_BITS - 1 - frac):
+        if seen.measured and max(-low, high) > math.ldexp(1.0, lowering.settings.bits.result - 1 - frac):
             low, high = max(low, 2.0 * min(seen.lo, 0.0)), min(high, 2.0 * max(seen.hi, 0.0))
         largest = max(-low, high)
         if not math.isfinite(largest) or math.frexp(largest)[1] + frac > MAX_STATE_BITS:
@@ -325,7 +324,7 @@ class OnValues(CellDomain[Value]):
         precision: dict[str, FixedFormat] = {name: fmt for name, fmt in wanted.items() if fmt is not None}
         given = outer.settings
         settings = Settings(
-            precision, table_size=given.table_size, table_range=given.table_range, binning=given.binning
+            precision, given.bits, table_size=given.table_size, table_range=given.table_range, binning=given.binning
         )
         return layer.lower(Lowering(outer.name, self._body, settings, outer.seen(variable)), [x])
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import AUTO_BITS
 
 
 class Strategy(enum.Enum):
@@ -42,14 +43,34 @@ class Weights(enum.Enum):
     RELOADABLE = "reloadable"
 
 
+LEAST_BITS, MOST_BITS = 2, 24
+"""The budgets that there are. The trained values have single precision: 24 bits."""
+
+_FACTORS = frozenset({"weight", "recurrent_weight", "scale"})
+"""Variables of trained factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Bits of relative accuracy that ``auto`` keeps: of trained factors, and of results and all that is added to them."""
+
+    weight: int = AUTO_BITS
+    result: int = AUTO_BITS
+
+    def of(self, variable: str) -> int:
+        """Those of ``variable``."""
+        return self.weight if variable in _FACTORS else self.result
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One layer's settings. ``precision`` maps variable names (``result``, ``weight``, ...) to formats; absent is auto.
 
-    ``table_size`` is in entries, ``table_range`` in real values.
+    ``bits`` are the budget of ``auto``. ``table_size`` is in entries, ``table_range`` in real values.
     """
 
     precision: Mapping[str, FixedFormat] = field(default_factory=dict)
+    bits: Bits = Bits()
     reuse_factor: int = 1
     parallelization_factor: int = 1
     strategy: Strategy = Strategy.LATENCY

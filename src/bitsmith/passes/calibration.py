@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from bitsmith.errors import InputDataError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for
+from bitsmith.layers.auto import AUTO_BITS, ObservedRange, exact_frac, format_for, least_bits
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
@@ -29,9 +29,6 @@ _CHUNK_ELEMENTS = 1 << 22
 """Elements of the largest tensor that are held at once."""
 
 _CALIBRATION_SAMPLES = 8192
-
-_COARSE = 2.0**-10
-"""How much of a result's range the rounding of an input may change."""
 
 _LIKE_RANGES = 3
 """Features whose ranges differ by fewer powers of two are not worth formats of their own."""
@@ -48,9 +45,10 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
     """
     inputs, chunk = input_batches(network, calibration)
     seen: dict[str, ObservedRange] = {}
+    bits = {node.name: _bits(node) for node in network.nodes}
     for start in range(0, len(inputs[0]), chunk):
         part = _observed(network, [batch[start : start + chunk] for batch in inputs], calibration is not None)
-        seen = {name: _joined(seen[name], observed) for name, observed in part.items()} if seen else part
+        seen = {name: _joined(seen[name], observed, bits[name]) for name, observed in part.items()} if seen else part
     return seen
 
 
@@ -65,12 +63,21 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
         return seen
     inputs, chunk = input_batches(network, calibration)
     few = [batch[: min(chunk, _ROUNDED_SAMPLES)] for batch in inputs]
-    return seen | {
-        name: replace(seen[name], features=_features(inputs[position]))
-        for position, name in enumerate(network.inputs)
-        if _may_need_formats(network.node(name), seen[name], inputs[position])
-        and _differ(network, few, _with_rounded(few, position, format_for(seen[name]).frac))
-    }
+    found = dict(seen)
+    for position, name in enumerate(network.inputs):
+        node, bits = network.node(name), _bits(network.node(name))
+        if not _may_need_formats(node, seen[name], inputs[position]):
+            continue
+        rounded = _with_rounded(few, position, format_for(seen[name], bits).frac)
+        if _differ(network, few, rounded, math.ldexp(1.0, -least_bits(bits))):
+            found[name] = replace(seen[name], features=_features(inputs[position], bits))
+    return found
+
+
+def _bits(node: NetworkNode) -> int:
+    """The bits in which what ``node`` shows may be exact: integers that come in are so in any budget."""
+    budget = node.settings.bits.result
+    return max(budget, AUTO_BITS) if isinstance(node.layer, Input) and node.layer.integer else budget
 
 
 def input_batches(network: Network, calibration: Sequence[Floats] | None) -> tuple[list[Floats], int]:
@@ -103,23 +110,23 @@ def _with_rounded(inputs: Sequence[Floats], position: int, frac: int) -> list[Fl
     return rounded
 
 
-def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats]) -> bool:
-    """Whether some result is not nearly the same for both; what depends on a layer that jumps is not looked at."""
+def _differ(network: Network, right: Sequence[Floats], rounded: Sequence[Floats], coarse: float) -> bool:
+    """Return True if some result differs by more than ``coarse`` of its range; not looked at: what depends on a jump."""
     jumpy: set[str] = set()
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
         both = zip(network.evaluation(right), network.evaluation(rounded), strict=True)
         for (node, _, wanted), (_, _, found) in both:
             if node.layer.jumps or jumpy.intersection(node.inputs):
                 jumpy.add(node.name)
-            elif float(np.max(np.abs(found - wanted))) > _COARSE * float(np.max(np.abs(wanted))):
+            elif float(np.max(np.abs(found - wanted))) > coarse * float(np.max(np.abs(wanted))):
                 return True
     return False
 
 
-def _features(batch: Floats) -> tuple[ObservedRange, ...]:
+def _features(batch: Floats, bits: int) -> tuple[ObservedRange, ...]:
     """What each feature shows; of one that is 0 throughout, what all show."""
     columns = batch.reshape(-1, batch.shape[-1]).T
-    return tuple(_seen(column if np.any(column) else batch, measured=True) for column in columns)
+    return tuple(_seen(column if np.any(column) else batch, bits, measured=True) for column in columns)
 
 
 def _observed(network: Network, inputs: Sequence[Floats], measured: bool) -> dict[str, ObservedRange]:
@@ -128,12 +135,15 @@ def _observed(network: Network, inputs: Sequence[Floats], measured: bool) -> dic
     # On several threads BLAS takes up to ten times as long where other programs run too, and gains little where not.
     with np.errstate(over="ignore", invalid="ignore"), threadpool_limits(limits=1, user_api="blas"):
         for node, operands, result in network.evaluation(inputs):
-            inner = {name: _seen(values, measured) for name, values in node.layer.internals(operands).items()}
-            seen[node.name] = replace(_seen(result, measured), inner=inner)
+            bits = _bits(node)
+            inner = {
+                name: _seen(values, bits, measured=measured) for name, values in node.layer.internals(operands).items()
+            }
+            seen[node.name] = replace(_seen(result, bits, measured=measured), inner=inner)
     return seen
 
 
-def _seen(values: Floats, measured: bool) -> ObservedRange:
+def _seen(values: Floats, bits: int, *, measured: bool) -> ObservedRange:
     """What finite values show, with those of each element of the last axis."""
     least, most = _ends(values)
     lo, hi = float(least.min(initial=math.inf)), float(most.max(initial=-math.inf))
@@ -145,7 +155,7 @@ def _seen(values: Floats, measured: bool) -> ObservedRange:
         if values.size == 0:
             return ObservedRange(0.0, 0.0, 0, measured, channels=(least, most))
         lo, hi = float(values.min()), float(values.max())
-    return ObservedRange(lo, hi, exact_frac(values), measured, channels=(least, most))
+    return ObservedRange(lo, hi, exact_frac(values, bits), measured, channels=(least, most))
 
 
 def _ends(values: Floats) -> tuple[Floats, Floats]:
@@ -155,17 +165,17 @@ def _ends(values: Floats) -> tuple[Floats, Floats]:
     return samples.min(axis=0).reshape(channels).min(axis=0), samples.max(axis=0).reshape(channels).max(axis=0)
 
 
-def _joined(a: ObservedRange, b: ObservedRange) -> ObservedRange:
+def _joined(a: ObservedRange, b: ObservedRange, bits: int) -> ObservedRange:
     """What both show together."""
     both = ObservedRange(
         min(a.lo, b.lo),
         max(a.hi, b.hi),
         None,
         a.measured,
-        {name: _joined(a.inner[name], b.inner[name]) for name in a.inner},
+        {name: _joined(a.inner[name], b.inner[name], bits) for name in a.inner},
         channels=_joined_channels(a, b),
     )
-    if a.frac is None or b.frac is None or max(a.frac, b.frac) > AUTO_BITS - math.frexp(both.amplitude)[1]:
+    if a.frac is None or b.frac is None or max(a.frac, b.frac) > bits - math.frexp(both.amplitude)[1]:
         return both
     return replace(both, frac=max(a.frac, b.frac))
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.activation import Activation, HardActivation
-from bitsmith.layers.auto import LEAST_BITS, ObservedRange
+from bitsmith.layers.auto import ObservedRange, least_bits
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.lowering import Lowering
@@ -35,9 +35,6 @@ _MOST_SPARE = 48
 
 _GUARD_BITS = 2
 """Bits beyond ``LEAST_BITS`` where there are finer steps: errors of several layers add up."""
-
-_COARSE = 2.0**-10
-"""How much of an output's range rounding may change."""
 
 _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
@@ -129,7 +126,7 @@ def _of_result(node: NetworkNode, lowering: Lowering, scales: Floats) -> Iterato
         return
     else:
         frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
-    least = _least(scales, frac, _MOST_SPARE)
+    least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
     if np.any(least > frac + _GUARD_BITS):
         yield _Candidate(node.name, "result", least, frac)
 
@@ -141,9 +138,10 @@ def _of_weights(
     for variable, values in node.layer.weights().items():
         if variable not in scales or variable in node.settings.precision:
             continue
-        raw, frac = lowering.scaled_constant(variable, values, node.layer.weight_exponents(variable))
+        bits = node.settings.bits.of(variable)
+        raw, frac = lowering.scaled_constant(variable, values, node.layer.weight_exponents(variable, bits))
         held = np.ldexp(raw.astype(np.float64), -frac)
-        least = _least(scales[variable], frac, 2 * _MOST_SPARE)  # the scales of both operand and result
+        least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
         if np.any((least > frac + _GUARD_BITS) & (held != values)):
             yield _Candidate(node.name, variable, least, frac, held)
 
@@ -171,9 +169,9 @@ def _constant_scales(
     return {"weight": np.min(alike, axis=0)}
 
 
-def _least(scales: Floats, frac: Fracs, spare: int) -> Fracs:
-    """The fractional bits that give each scale ``LEAST_BITS`` and the guard bits, sign included: from ``frac`` to ``spare`` more."""
-    wanted = LEAST_BITS + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
+def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
+    """The fractional bits that give each scale the least bits and the guard bits, sign included: from ``frac`` to ``spare`` more."""
+    wanted = least_bits(bits) + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
     return np.asarray(np.clip(wanted, frac, frac + spare), dtype=np.int64)
 
 
@@ -188,6 +186,7 @@ class _Trial:
     @classmethod
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
         """Outputs that depend on a layer that jumps say nothing."""
+        bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
         jumpy: set[str] = set()
         outputs: dict[str, tuple[Floats, Floats]] = {}
         for node, _, result in network.evaluation(inputs):
@@ -199,7 +198,7 @@ class _Trial:
                 scales = _scales(channels)
                 if _is_bounded(network, node):
                     scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
-                outputs[node.name] = result, _COARSE * scales
+                outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
         return cls(network, inputs, outputs)
 
     def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:

@@ -23,7 +23,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.layer import Shape, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.settings import Weights
+from bitsmith.layers.settings import Settings, Weights
 from bitsmith.layers.shape import Flatten, Identity, Reshape
 
 _SUMS = frozenset({"result", "accum"})
@@ -72,13 +72,15 @@ def _folded_back(network: Network) -> Network:
         while isinstance(before.layer, Identity | Reshape | Flatten) and _is_unseen(network, before, {"result"}):
             between.append(before.name)
             before = nodes[before.inputs[0]]
-        if not isinstance(before.layer, Weighted) or exact_frac(before.layer.kernel) is not None:
+        if not isinstance(before.layer, Weighted) or _is_exact(before.layer, before.settings):
             continue
         if before.settings.weights is not Weights.ONCHIP:
             continue  # what is loaded are the layer's own weights
         last_axis = _is_last(node.layer.axis, shapes[node.name], shapes[before.name])
         if last_axis and _is_unseen(network, before, _SUMS):
-            nodes[before.name] = replace(before, layer=_scaled(before.layer, node.layer), folded=True)
+            settings = replace(before.settings, bits=replace(before.settings.bits, result=node.settings.bits.result))
+            layer = _scaled(before.layer, node.layer)
+            nodes[before.name] = replace(before, layer=layer, settings=settings, folded=True)
             nodes[node.name] = replace(node, layer=Identity())
             nodes.update({name: replace(nodes[name], folded=True) for name in between})
     return network.with_nodes([nodes[node.name] for node in network.nodes])
@@ -100,7 +102,7 @@ def _folded_forward(network: Network) -> Network:
             isinstance(after.layer, Dense)
             and after.settings.weights is Weights.ONCHIP
             and not {"weight", "bias"} & set(after.settings.precision)
-            and exact_frac(after.layer.kernel) is None
+            and not _is_exact(after.layer, after.settings)
             and _is_last(layer.axis, shapes[node.name], shapes[between[-1]])
         ):
             nodes[after.name] = replace(after, layer=_with_scaled_rows(after.layer, layer))
@@ -126,6 +128,11 @@ def _is_unseen(network: Network, node: NetworkNode, variables: AbstractSet[str])
         and not variables & set(node.settings.precision)
         and not node.settings.trace
     )
+
+
+def _is_exact(weighted: Weighted, settings: Settings) -> bool:
+    """True if auto takes the kernel as it is."""
+    return exact_frac(weighted.kernel, settings.bits.weight) is not None
 
 
 def _scaled(weighted: Weighted, normalization: BatchNormalization) -> Weighted:

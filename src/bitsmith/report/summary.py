@@ -206,7 +206,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
     """
     # The lowering itself is asked.
     lowering = Lowering(node.name, ProgramBuilder(), node.settings, ObservedRange(0.0, 0.0), fracs=node.fracs)
-    scale = None if lowering.loaded else node.layer.weight_exponents(variable)
+    scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:
         return HeldConstant(raw, frac, (lowering.whole_format(variable, values),))
