@@ -250,9 +250,8 @@ class EinsumDense(Layer):
         x = builder.reshape(x, (*free, count * taps))
         order = [right.index(label) for label in groups.batch + groups.contracted + groups.right]
         raw, frac = lowering.scaled_constant("weight", self.kernel)
-        weights, fracs = (
-            np.broadcast_to(each, raw.shape).transpose(order).reshape(count, taps, width) for each in (raw, frac)
-        )
+        weights = raw.transpose(order).reshape(count, taps, width)
+        fracs = np.broadcast_to(frac, raw.shape).transpose(order).reshape(count, taps, width)
         if taps == width == 1 and count > 1:
             result = builder.mul(x, builder.const(weights.reshape(-1), fracs.reshape(-1)))
         else:

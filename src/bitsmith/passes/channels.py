@@ -1,11 +1,10 @@
 """Finds tensors for which one step is not enough, and gives their channels finer ones.
 
-By the rule of ``auto`` the step of a tensor follows from its largest magnitude. A channel of another scale is left with few
-bits then: an output in another unit, a neuron whose next weights make up for it, a feature far from 0, all that is not an outlier.
-Here each channel of a result, and each trained value by what it does to a channel, asks for steps that leave the channel
-``LEAST_BITS`` for its own scale. Where that is more than the rule gives, the float network is run with tensors rounded by the rule
-alone, and only if an output differs do those tensors that cause it get the finer steps: near-dead channels and classes that
-never occur cost nothing.
+By the rule of ``auto`` the step of a tensor follows from its largest magnitude. That leaves few bits to what is of another scale:
+an output in another unit, a neuron whose next weights make up for it, a feature far from 0, all samples but an outlier. Here each
+channel of a result, and each trained value by what it does to a channel, asks for steps that give the channel ``least_bits`` for
+its own scale. Where those are finer than the rule's, the float network is run with tensors rounded by the rule, and only tensors
+that change an output get the finer steps: near-dead channels and classes that never occur cost nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
 
 _GUARD_BITS = 2
-"""Bits beyond ``LEAST_BITS`` where there are finer steps: errors of several layers add up."""
+"""Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
 
 _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
@@ -134,7 +133,11 @@ def _of_result(node: NetworkNode, lowering: Lowering, scales: Floats) -> Iterato
 def _of_weights(
     network: Network, node: NetworkNode, lowering: Lowering, seen: Mapping[str, ObservedRange]
 ) -> Iterator[_Candidate]:
-    scales = _constant_scales(network, node, seen) if isinstance(node.layer, Constant) else _trained_scales(network, node, seen)
+    scales = (
+        _constant_scales(network, node, seen)
+        if isinstance(node.layer, Constant)
+        else _trained_scales(network, node, seen)
+    )
     for variable, values in node.layer.weights().items():
         if variable not in scales or variable in node.settings.precision:
             continue
@@ -155,12 +158,13 @@ def _trained_scales(network: Network, node: NetworkNode, seen: Mapping[str, Obse
         return node.layer.trained_scales(np.maximum(*np.abs(channels[0])), _scales(channels[1]), rank)
 
 
-def _constant_scales(
-    network: Network, node: NetworkNode, seen: Mapping[str, ObservedRange]
-) -> Mapping[str, Floats]:
+def _constant_scales(network: Network, node: NetworkNode, seen: Mapping[str, ObservedRange]) -> Mapping[str, Floats]:
     """A constant's own channels, and those of the sums and differences that it is in."""
     scales = []
-    for name in (node.name, *(each.name for each in network.consumers(node.name) if isinstance(each.layer, Add | Subtract))):
+    for name in (
+        node.name,
+        *(each.name for each in network.consumers(node.name) if isinstance(each.layer, Add | Subtract)),
+    ):
         channels = seen[name].channels
         assert channels is not None
         scales.append(_scales(channels))
@@ -170,7 +174,7 @@ def _constant_scales(
 
 
 def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
-    """The fractional bits that give each scale the least bits and the guard bits, sign included: from ``frac`` to ``spare`` more."""
+    """Fractional bits that give each scale ``least_bits``, sign included, and the guard bits: from ``frac`` to ``spare`` more."""
     wanted = least_bits(bits) + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
     return np.asarray(np.clip(wanted, frac, frac + spare), dtype=np.int64)
 
