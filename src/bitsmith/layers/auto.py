@@ -88,6 +88,12 @@ def exact_frac(values: Floats, bits: int) -> int | None:
     return bits - top - ((spare & -spare).bit_length() - 1)
 
 
+def constant_frac(values: Floats, bits: int) -> int:
+    """The fractional bits of trained values: those of :func:`exact_frac`, or with which the largest magnitude uses ``bits``."""
+    frac = exact_frac(values, bits)
+    return bits - 1 - math.frexp(float(np.max(np.abs(values))))[1] if frac is None else frac
+
+
 def exponents(values: Floats) -> Exponents:
     """The power of two next above each magnitude; 0 for 0."""
     return np.frexp(values)[1].astype(np.int64)

@@ -14,7 +14,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
-from bitsmith.layers.auto import ObservedRange, exact_frac, finer_format, format_for, to_raw, whole_format
+from bitsmith.layers.auto import ObservedRange, constant_frac, finer_format, format_for, to_raw, whole_format
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
@@ -95,10 +95,7 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
-        bits = self.settings.bits.of(variable)
-        frac = exact_frac(values, bits)
-        if frac is None:
-            frac = bits - 1 - math.frexp(float(np.max(np.abs(values))))[1]
+        frac = constant_frac(values, self.settings.bits.of(variable))
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
     def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None = None) -> tuple[Ints, Fracs]:

@@ -18,12 +18,13 @@ from threadpoolctl import threadpool_limits
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
 from bitsmith.layers.activation import Activation, HardActivation
-from bitsmith.layers.auto import ObservedRange, least_bits
+from bitsmith.layers.auto import ObservedRange, constant_frac, least_bits
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Floats, Layer
+from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Weights
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, before_jumps
@@ -69,7 +70,7 @@ def refine_channels(
     inputs, _ = input_batches(network, calibration)
     typical = _typical(network, inputs) if calibration is not None else None
     seen = observed if typical is None else observe(network, typical)
-    candidates = list(_candidates(network, observed, seen))
+    candidates = list(_Search(network, network.shapes(), observed, seen).candidates())
     if not candidates:
         return network
     chosen = inputs if typical is None else typical
@@ -91,6 +92,85 @@ def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
     return [batch[others] for batch in inputs]
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Looks for candidates; ``observed`` is what all samples show, ``seen`` what the typical ones do."""
+
+    network: Network
+    shapes: Mapping[str, Shape]
+    observed: Mapping[str, ObservedRange]
+    seen: Mapping[str, ObservedRange]
+
+    def candidates(self) -> Iterator[_Candidate]:
+        """Results that are rounded and trained tensors for which the rule of auto may be too coarse."""
+        exact = before_jumps(self.network)
+        for node in self.network.nodes:
+            if node.name not in exact and "result" not in node.settings.precision:
+                yield from self._of_result(node)
+            if node.settings.weights is Weights.ONCHIP:
+                yield from self._of_trained(node)
+
+    def _of_result(self, node: NetworkNode) -> Iterator[_Candidate]:
+        observed = self.observed[node.name]
+        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed)
+        if isinstance(node.layer, (*VIEWS, Constant)):
+            return
+        if not isinstance(node.layer, Input):
+            frac = np.asarray(lowering.result_frac())
+        elif observed.measured and node.layer.entries is None:
+            frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
+        else:
+            return
+        scales = self._scales(node.name)
+        is_exact = observed.frac is not None and observed.frac <= frac.min()
+        if not is_exact and _is_coarse(scales, frac, node.settings.bits.result):
+            yield _Candidate(node.name, "result", _least(scales, frac, node.settings.bits.result, _MOST_SPARE), frac)
+
+    def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
+        trained = {name: each for name, each in node.layer.weights().items() if name not in node.settings.precision}
+        scales = self._trained_scales(node) if trained else {}
+        for variable, values in trained.items():
+            if variable not in scales:
+                continue
+            bits = node.settings.bits.of(variable)
+            exponents = node.layer.weight_exponents(variable, bits)
+            if exponents is None:
+                frac = np.asarray(constant_frac(values, bits))
+            else:
+                frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
+            if not _is_coarse(scales[variable], frac, bits):
+                continue
+            held = np.ldexp(np.rint(np.ldexp(values, frac)), -frac)
+            if np.any(held != values):
+                least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
+                yield _Candidate(node.name, variable, least, frac, held)
+
+    def _channels(self, name: str) -> tuple[Floats, Floats]:
+        channels = self.seen[name].channels
+        assert channels is not None
+        return channels
+
+    def _scales(self, name: str) -> Floats:
+        return _scales(self._channels(name))
+
+    def _trained_scales(self, node: NetworkNode) -> Mapping[str, Floats]:
+        if isinstance(node.layer, Constant):
+            return {"weight": self._constant_scales(node)}
+        if len(node.inputs) != 1:
+            return {}
+        (operand,) = node.inputs
+        amplitudes = np.maximum(*np.abs(self._channels(operand)))
+        with np.errstate(divide="ignore"):
+            return node.layer.trained_scales(amplitudes, self._scales(node.name), len(self.shapes[operand]))
+
+    def _constant_scales(self, node: NetworkNode) -> Floats:
+        """A constant's own channels, or what they are added to where that is less."""
+        own = self._scales(node.name)
+        readers = [each.name for each in self.network.consumers(node.name) if isinstance(each.layer, Add | Subtract)]
+        sums = [each for each in map(self._scales, readers) if each.shape == own.shape]
+        return np.asarray(np.min([own, *sums], axis=0))
+
+
 def _scales(channels: tuple[Floats, Floats]) -> Floats:
     """What errors of each channel are compared with: its range if that is less than its magnitude; infinite if it is 0."""
     least, most = channels
@@ -99,78 +179,9 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
     return np.where(scales > 0.0, scales, np.inf)
 
 
-def _candidates(
-    network: Network, observed: Mapping[str, ObservedRange], seen: Mapping[str, ObservedRange]
-) -> Iterator[_Candidate]:
-    exact = before_jumps(network)
-    for node in network.nodes:
-        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed[node.name])
-        channels = seen[node.name].channels
-        assert channels is not None
-        if node.name not in exact and "result" not in node.settings.precision and not isinstance(node.layer, VIEWS):
-            yield from _of_result(node, lowering, _scales(channels))
-        if not lowering.loaded:
-            yield from _of_weights(network, node, lowering, seen)
-
-
-def _of_result(node: NetworkNode, lowering: Lowering, scales: Floats) -> Iterator[_Candidate]:
-    seen = lowering.observed
-    if isinstance(node.layer, Constant):
-        return
-    if not isinstance(node.layer, Input):
-        frac = np.asarray(lowering.result_frac())
-        if seen.frac is not None and seen.frac <= frac:
-            return  # nothing is rounded
-    elif not seen.measured or seen.frac is not None or node.layer.entries is not None:
-        return
-    else:
-        frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
-    least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
-    if np.any(least > frac + _GUARD_BITS):
-        yield _Candidate(node.name, "result", least, frac)
-
-
-def _of_weights(
-    network: Network, node: NetworkNode, lowering: Lowering, seen: Mapping[str, ObservedRange]
-) -> Iterator[_Candidate]:
-    scales = (
-        _constant_scales(network, node, seen)
-        if isinstance(node.layer, Constant)
-        else _trained_scales(network, node, seen)
-    )
-    for variable, values in node.layer.weights().items():
-        if variable not in scales or variable in node.settings.precision:
-            continue
-        bits = node.settings.bits.of(variable)
-        raw, frac = lowering.scaled_constant(variable, values, node.layer.weight_exponents(variable, bits))
-        held = np.ldexp(raw.astype(np.float64), -frac)
-        least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
-        if np.any((least > frac + _GUARD_BITS) & (held != values)):
-            yield _Candidate(node.name, variable, least, frac, held)
-
-
-def _trained_scales(network: Network, node: NetworkNode, seen: Mapping[str, ObservedRange]) -> Mapping[str, Floats]:
-    channels = [seen[name].channels for name in (*node.inputs, node.name)]
-    if len(channels) != 2 or channels[0] is None or channels[1] is None:
-        return {}
-    rank = len(network.shapes()[node.inputs[0]])
-    with np.errstate(divide="ignore"):
-        return node.layer.trained_scales(np.maximum(*np.abs(channels[0])), _scales(channels[1]), rank)
-
-
-def _constant_scales(network: Network, node: NetworkNode, seen: Mapping[str, ObservedRange]) -> Mapping[str, Floats]:
-    """A constant's own channels, and those of the sums and differences that it is in."""
-    scales = []
-    for name in (
-        node.name,
-        *(each.name for each in network.consumers(node.name) if isinstance(each.layer, Add | Subtract)),
-    ):
-        channels = seen[name].channels
-        assert channels is not None
-        scales.append(_scales(channels))
-    size = len(scales[0])
-    alike = [each for each in scales if len(each) == size]
-    return {"weight": np.min(alike, axis=0)}
+def _is_coarse(scales: Floats, frac: Fracs, bits: int) -> bool:
+    """Return True if some scale has fewer than ``least_bits``."""
+    return bool(np.any(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac)))
 
 
 def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
