@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from bitsmith.ir.builder import ProgramBuilder
@@ -36,6 +37,9 @@ _MOST_SPARE = 48
 _GUARD_BITS = 2
 """Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
 
+_FINE = 40
+"""More fractional bits, with which nothing is rounded that matters."""
+
 _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
 
@@ -47,9 +51,9 @@ _BOUNDED = frozenset({"sigmoid", "tanh", "erf", "softsign", "sparse_sigmoid"})
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A result or a trained tensor that may need ``least`` fractional bits, and what the rule of auto makes of it.
+    """A result or a trained tensor that may need ``least`` fractional bits, and what auto makes of its coarse channels.
 
-    That is ``frac`` bits for a result, and the values ``held`` of a trained tensor.
+    That is ``frac`` bits for a result (many where nothing is coarse), and the values ``held`` of a trained tensor.
     """
 
     node: str
@@ -123,8 +127,10 @@ class _Search:
             return
         scales = self._scales(node.name)
         is_exact = observed.frac is not None and observed.frac <= frac.min()
-        if not is_exact and _is_coarse(scales, frac, node.settings.bits.result):
-            yield _Candidate(node.name, "result", _least(scales, frac, node.settings.bits.result, _MOST_SPARE), frac)
+        coarse = _are_coarse(scales, frac, node.settings.bits.result)
+        if not is_exact and np.any(coarse):
+            least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
+            yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
 
     def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
         trained = {name: each for name, each in node.layer.weights().items() if name not in node.settings.precision}
@@ -138,9 +144,10 @@ class _Search:
                 frac = np.asarray(constant_frac(values, bits))
             else:
                 frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
-            if not _is_coarse(scales[variable], frac, bits):
+            coarse = _are_coarse(scales[variable], frac, bits)
+            if not np.any(coarse):
                 continue
-            held = np.ldexp(np.rint(np.ldexp(values, frac)), -frac)
+            held = np.where(coarse, np.ldexp(np.rint(np.ldexp(values, frac)), -frac), values)
             if np.any(held != values):
                 least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
                 yield _Candidate(node.name, variable, least, frac, held)
@@ -179,9 +186,9 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
     return np.where(scales > 0.0, scales, np.inf)
 
 
-def _is_coarse(scales: Floats, frac: Fracs, bits: int) -> bool:
-    """Return True if some scale has fewer than ``least_bits``."""
-    return bool(np.any(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac)))
+def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
+    """True for scales that have fewer than ``least_bits``."""
+    return np.asarray(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac))
 
 
 def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
