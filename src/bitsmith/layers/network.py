@@ -74,6 +74,15 @@ class Network:
         """The nodes that read ``name``."""
         return tuple(node for node in self.nodes if name in node.inputs)
 
+    def bounded(self) -> set[str]:
+        """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
+        found: set[str] = set()
+        for node in self.nodes:
+            inherits = bool(node.inputs) and found.issuperset(node.inputs) and not node.layer.weights()
+            if node.layer.bounded or inherits:
+                found.add(node.name)
+        return found
+
     def with_nodes(self, nodes: Sequence[NetworkNode]) -> Network:
         """This network with other nodes."""
         return replace(self, nodes=tuple(nodes))
@@ -93,6 +102,15 @@ class Network:
                     error.found, where=f"layer {node.name!r}", accepted=error.accepted, remedy=error.remedy
                 ) from error
         return shapes
+
+    def input_shapes(self) -> dict[str, Shape]:
+        """The shape of a sample of each input, in order.
+
+        Raises:
+            UnsupportedError: as :meth:`shapes`.
+        """
+        shapes = self.shapes()
+        return {name: shapes[name] for name in self.inputs}
 
     def evaluate(self, inputs: Sequence[Floats]) -> dict[str, Floats]:
         """The float64 result of each node as the user's model has it, for batches ``inputs`` in the order of :attr:`inputs`."""

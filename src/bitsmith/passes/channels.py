@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import Fracs
-from bitsmith.layers.activation import Activation, HardActivation
 from bitsmith.layers.auto import ObservedRange, constant_frac, least_bits
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape
@@ -26,7 +25,6 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
-from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, before_jumps
 from bitsmith.passes.outliers import outliers
@@ -45,8 +43,6 @@ _CONSTANT = 2.0**-20
 
 _SAMPLES = 64
 """Samples that are looked at rounded."""
-
-_BOUNDED = frozenset({"sigmoid", "tanh", "erf", "softsign", "sparse_sigmoid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +205,7 @@ class _Trial:
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
         """Outputs that depend on a layer that jumps say nothing."""
         bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
+        bounded = network.bounded()
         jumpy: set[str] = set()
         outputs: dict[str, tuple[Floats, Floats]] = {}
         for node, _, result in network.evaluation(inputs):
@@ -218,7 +215,7 @@ class _Trial:
                 channels = seen[node.name].channels
                 assert channels is not None
                 scales = _scales(channels)
-                if _is_bounded(network, node):
+                if node.name in bounded:
                     scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
         return cls(network, inputs, outputs)
@@ -261,18 +258,3 @@ def _with_trained(layer: Layer, values: Mapping[str, Floats]) -> Layer:
         if getattr(layer, each.name) is trained[variable]
     }
     return replace(layer, **changes)
-
-
-def _is_bounded(network: Network, node: NetworkNode) -> bool:
-    """Return True if all channels of an output have one scale, whatever they are: probabilities, for example."""
-    while isinstance(node.layer, VIEWS):
-        node = network.node(node.inputs[0])
-    match node.layer:
-        case Softmax():
-            return True
-        case Activation(function):
-            return function in _BOUNDED
-        case HardActivation(_, _, low, high):
-            return low is not None and high is not None
-        case _:
-            return False
