@@ -90,7 +90,11 @@ def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.ex
         axes[x] = {0: torch.export.Dim.AUTO}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        return torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+        program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+        # The module's code may fix the number of samples of some inputs: then all have that of the example.
+        places = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
+        fixed = {isinstance(node.meta["val"].shape[0], int) for node in places}
+        return program if len(fixed) == 1 else torch.export.export(module, tuple(inputs))
 
 
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:

@@ -144,6 +144,7 @@ SELECTIONS: dict[str, Translation] = {
     "index_put": Translation(_index_put, _WRITTEN),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
+    "unfold": function(selection.windows, "Gather", integer("dimension"), integer("size"), integer("step")),
     "flip": function(selection.flip, "Slice", integers("dims")),
     "roll": function(selection.roll, "Gather", integers("shifts"), integers("dims")),
     **dict.fromkeys(("cat", "concat", "concatenate"), _CAT),
