@@ -209,6 +209,7 @@ SHAPES: dict[str, Any] = {
     "stack_last": lambda x: torch.stack([x[:, 0], x[:, 1]], -1),
     "split": lambda x: x.split(2, 2)[1],
     "split_sizes": lambda x: torch.split(x, [1, 4], 3)[0],
+    "tensor_split": lambda x: [*x.tensor_split(3, 2), *x.tensor_split((1, -2), 3)],
     "chunk": lambda x: x.chunk(2, 3),
     "unbound": lambda x: x.unbind(1)[2],
     "sliced": lambda x: x[:, 1:, ::2, -2:],

@@ -84,6 +84,7 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
 
 def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
     import torch
+    from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
     axes = torch.export.ShapesCollection()
     for x in inputs:
@@ -93,7 +94,7 @@ def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.ex
         program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
         # The module's code may fix the number of samples of some inputs: then all have that of the example.
         places = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
-        fixed = {isinstance(node.meta["val"].shape[0], int) for node in places}
+        fixed = {is_concrete_int(node.meta["val"].shape[0]) for node in places}
         return program if len(fixed) == 1 else torch.export.export(module, tuple(inputs))
 
 
@@ -128,16 +129,23 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
 
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, without fused operators, for the time of the context."""
-    import torch
+    """The module in evaluation mode, without fused operators, for the time of the context.
 
+    Transformers do not look whether a mask is causal: that decides nothing but speed, and an export cannot follow it.
+    """
+    import torch
+    from torch.nn.modules import transformer
+
+    asked = transformer._detect_is_causal_mask
     training = {part: part.training for part in module.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
     module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
         yield
     finally:
+        transformer._detect_is_causal_mask = asked
         torch.backends.mha.set_fastpath_enabled(fused)
         for part, was in training.items():
             part.training = was
