@@ -167,6 +167,12 @@ def _power_of_two(x: Value, places: Value) -> Value:
     return replace(_mapped(places, lambda exponents: 2.0**exponents), kind=x.kind)
 
 
+def hypotenuse(build: Builder, x: Value, y: Value) -> Value:
+    """``sqrt(x**2 + y**2)``."""
+    squares = (build.emit(Power(2.0), value, suffix=name) for value, name in ((x, "square"), (y, "other_square")))
+    return build.emit(Power(0.5), add(build.within("sum"), *squares))
+
+
 def negative(build: Builder, x: Value) -> Value:
     """``-x``."""
     kind = number_kind(x)
