@@ -46,7 +46,7 @@ def case(seed: int) -> Case:
     """A graph whose operators include the one that is next in turn."""
     rng = np.random.default_rng(seed)
     focus = list(DRAWERS)[seed % len(DRAWERS)]
-    for _ in range(50):
+    for _ in range(200):
         opset = int(rng.integers(9, _OLD.get(focus, 21) + 1))
         found = _case(Draft(rng, max(opset, _NEW.get(focus, 0))), focus)
         if found is not None:
