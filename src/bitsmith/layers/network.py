@@ -24,8 +24,8 @@ class NetworkNode:
     permutation of a frontend's own, which the user does not know and cannot configure. ``formats`` are those that the model
     itself gives, of a quantized layer, by precision variable. ``fracs`` are the fewest fractional bits that ``auto`` gives the
     result's channels or the elements of a trained tensor, by variable, where one step for all would cost accuracy
-    (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in the user's model, of which
-    ``auto`` keeps all.
+    (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in the user's model, of
+    which ``auto`` keeps all.
     """
 
     name: str
