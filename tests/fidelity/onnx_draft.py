@@ -257,13 +257,13 @@ class Draft:
             self.initializers.pop(name, None)
         return False
 
-    def _off(self, values: Array) -> Array:
+    def _off(self, values: Array, *, farthest: bool = False) -> Array:
         """Values that are a little off, except zeros, which are exact."""
         if values.dtype.kind != "f":
             return values
         size = np.abs(values).max(0, keepdims=True, initial=0.0)
-        noise = np.where(values == 0, 0.0, self.rng.uniform(-1, 1, values.shape) * size * _NOISE)
-        return (values + noise).astype(values.dtype)
+        direction = self.rng.choice((-1.0, 1.0), values.shape) if farthest else self.rng.uniform(-1, 1, values.shape)
+        return np.where(values == 0, values, values + direction * size * _NOISE).astype(values.dtype)
 
     def _evaluate(self, nodes: Sequence[onnx.NodeProto]) -> None:
         """Compute the results of new nodes, and keep them."""
@@ -273,30 +273,35 @@ class Draft:
         names = [name for node in nodes for name in node.output if name]
         run = runner(self.model(nodes, feeds, [onnx.ValueInfoProto(name=name) for name in names], self.known))
         with np.errstate(all="ignore"):
-            clean, noisy = run([x.clean for x in feeds]), run([x.noisy for x in feeds])
+            clean, *others = (run(arrays) for arrays in ([x.clean for x in feeds], *self._variants(feeds)))
         depends = set(values)
         for node in nodes:
             if names_read([node]) & depends and node.op_type not in _CONSTANT:
                 depends |= set(node.output)
-        for name, one, other in zip(names, clean, noisy, strict=True):
+        for number, (name, one) in enumerate(zip(names, clean, strict=True)):
             if name in depends:
-                self.values.append(self._checked(name, np.asarray(one), np.asarray(other)))
+                variants = [np.asarray(other[number]) for other in others]
+                self.values.append(self._checked(name, np.asarray(one), variants))
             else:
                 self.known[name] = np.asarray(one)
 
-    def _checked(self, name: str, clean: Array, noisy: Array) -> Tensor:
+    def _variants(self, feeds: Sequence[Tensor]) -> list[list[Array]]:
+        """Operands that are a little off: as the nodes before make them, and as far off as they may be, in some directions."""
+        return [[x.noisy for x in feeds], *([self._off(x.clean, farthest=True) for x in feeds] for _ in range(8))]
+
+    def _checked(self, name: str, clean: Array, variants: Sequence[Array]) -> Tensor:
         merged = [size for size in clean.shape if size % SAMPLES == 0]
-        if len(merged) != 1 or clean.size == 0 or clean.size > 20_000 or clean.shape != noisy.shape or clean.ndim > 7:
+        same = all(other.shape == clean.shape for other in variants)
+        if len(merged) != 1 or clean.size == 0 or clean.size > 20_000 or clean.ndim > 7 or not same:
             raise UnfitError
         if clean.dtype.kind != "f":
-            if not np.array_equal(clean, noisy):
+            if not all(np.array_equal(clean, other) for other in variants):
                 raise UnfitError
-            return Tensor(name, clean, noisy)
+            return Tensor(name, clean, clean)
         size = float(np.abs(clean).max())
-        error = np.abs(noisy.astype(np.float64) - clean).max() if np.isfinite(clean).all() else np.inf
-        if not (size < _MOST and error <= _MOST_NOISE * size):
+        if not (size < _MOST and all(np.all(np.abs(other - clean) <= _MOST_NOISE * size) for other in variants)):
             raise UnfitError
-        return Tensor(name, clean, self._off(noisy))
+        return Tensor(name, clean, self._off(variants[0]))
 
     def model(
         self,
