@@ -127,6 +127,7 @@ def draw(tallies: Tallies, path: Path) -> None:
         axis.set(title=framework, xlabel="log10 of the greatest error of a model, as a share of magnitude")
     axes[0].set_ylabel("models")
     axes[0].legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
 
