@@ -70,7 +70,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     nodes = {node.name: node for node in network.nodes}
     layers = measured.layers
     causes = Causes(nodes, measured)
-    outputs = (_wrong(layers[name], network, name) for name in network.outputs if name in layers)
+    outputs = (_wrong(layers, network, name) for name in network.outputs if name in layers)
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
@@ -82,16 +82,21 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
 
-def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
+def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wrong | None:
     """What is wrong with an output, if anything."""
-    # Where a layer jumps the last place decides, even of 16 bits.
-    excused = any(node.settings.precision or node.layer.jumps for node in _ancestors(network, [name]))
+    excused = any(node.settings.precision or _jumped(layers, node) for node in _ancestors(network, [name]))
+    layer = layers[name]
     row, lost = layer.row, layer.lost
     if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, excused=excused):
         return _Wrong(row)
     if lost is not None and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, excused=excused):
         return _Wrong(row, lost)
     return None
+
+
+def _jumped(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
+    """True if a layer jumps elsewhere than in the float model: the last place decides, even of 16 bits."""
+    return node.layer.jumps and (node.name not in layers or layers[node.name].row.error != 0.0)
 
 
 def _is_useless(error: float, snr_db: float | None, varies: float, *, excused: bool) -> bool:
