@@ -37,6 +37,14 @@ class Layer(ABC):
         """The layer's type name, as configuration and reports use it."""
         return type(self).__name__
 
+    @property
+    def bounded(self) -> bool:
+        """Return True if all results lie within -1 to 1, whatever the operands.
+
+        Their scale is the layer's own, as that of probabilities, so that small ones are as good as 0.
+        """
+        return False
+
     def variables(self) -> tuple[str, ...]:
         """Variables whose precision the user may set of this very layer, besides ``default``."""
         return self.precisions
@@ -51,6 +59,14 @@ class Layer(ABC):
         They broadcast to the tensor. None: it takes one format.
         """
         return None
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        """What errors of trained tensors are compared with, by variable: magnitudes that broadcast to the tensor.
+
+        ``operand`` are the largest magnitudes of the channels of the operand, which has ``rank`` axes; ``result`` is what errors
+        of the result's channels are compared with. A tensor that is left out has one step for all its values.
+        """
+        return {}
 
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
