@@ -1,21 +1,24 @@
 """Where results differ from the float model's by more than the user's formats excuse, why, and what to do about it.
 
 In: what was measured. Out: problems, each with the layer at which it starts. Of a network whose formats are all of ``auto``
-nearly nothing is excused; formats of the user's may cost a lot, but not the results. Limits are well away from what ordinary
-networks show: those of ``auto`` stay below 0.1 % of the range.
+nearly nothing is excused but what its budget costs; formats of the user's may cost a lot, but not the results. Limits are well
+away from what ordinary networks show: those of ``auto`` stay below 0.1 % of the range in 16 bits, and in fewer below 2 to the
+power of (16 - bits) times that.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.fidelity.losses import Loss
 from bitsmith.fidelity.measure import Measured, Span, span
 from bitsmith.ir.types import FixedFormat, Overflow
+from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import FACTORS
 from bitsmith.report.sections import LayerFidelity
 from bitsmith.report.terminal import percent
 
@@ -38,6 +41,9 @@ _SUMS = ("accum", "result")
 _STEPS = 128
 """Steps that a proposed format has within the range of a result."""
 
+
+_GOOD_ERROR = 0.005
+"""Own error to which a proposed budget brings a layer down."""
 
 _MOST_BITS = 128
 """Bits on either side of the point beyond which no format is proposed."""
@@ -72,7 +78,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     if bad:
         starts = _starts(network, measured, rows, [str(row.layer) for row in bad])
         return Verdict(_said(bad), tuple(map(causes.of, starts)))
-    wrong = [row for name, row in rows.items() if _mistranslated(row, measured.spans[name], nodes[name])]
+    wrong = [row for name, row in rows.items() if _mistranslated(row, measured.spans[name], _made_by(nodes, name))]
     if calibrated:
         wrong += [row for row in rows.values() if row not in wrong and _wraps(row)]
     if not wrong:
@@ -83,16 +89,43 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
 def _is_bad(row: LayerFidelity, network: Network, name: str) -> bool:
     error, before = row.error or 0.0, _ancestors(network, [name])
     # Where a layer jumps the last place decides, even of 16 bits.
+    useless = row.snr_db is not None and row.snr_db < LEAST_SNR_DB and error > LEAST_ERROR
     if any(node.settings.precision or node.layer.jumps for node in before):
-        return row.snr_db is not None and row.snr_db < LEAST_SNR_DB and error > LEAST_ERROR
-    return error > AUTO_ERROR
+        return useless
+    return error > AUTO_ERROR * _allowance(before) or (useless and _allowance(before) > 1.0)
 
 
-def _mistranslated(row: LayerFidelity, of: Span, node: NetworkNode) -> bool:
-    """True if no format of the user's excuses the layer's own error."""
-    share = of.size / of.largest
+def _mistranslated(row: LayerFidelity, of: Span, makers: Sequence[NetworkNode]) -> bool:
+    """True if neither a format nor a budget of the user's excuses the layer's own error."""
+    share = of.size / of.largest / _allowance(makers)
     wrong = share * (row.own or 0.0) > AUTO_OWN_ERROR or share * (row.own_worst or 0.0) > AUTO_OWN_WORST
-    return wrong and not node.settings.precision
+    return wrong and not any(node.settings.precision for node in makers)
+
+
+def _made_by(nodes: Mapping[str, NetworkNode], name: str) -> list[NetworkNode]:
+    """The node called ``name``, and those that are folded into it."""
+    found, waiting = [], [name]
+    while waiting:
+        node = nodes[waiting.pop()]
+        found.append(node)
+        waiting += [before for before in node.inputs if nodes[before].folded]
+    return found
+
+
+def _budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
+    """The least budgets of ``nodes``, of results and, if they have any, of weights."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        bits = node.settings.bits
+        found["result"] = min(bits.result, found.get("result", bits.result))
+        if FACTORS.intersection(node.layer.variables()):
+            found["weight"] = min(bits.weight, found.get("weight", bits.weight))
+    return found
+
+
+def _allowance(nodes: Iterable[NetworkNode]) -> float:
+    """How many times the error of 16 bits the budgets of ``nodes`` may cost."""
+    return 2.0 ** max(AUTO_BITS - min(_budgets(nodes).values()), 0)
 
 
 def _wraps(row: LayerFidelity) -> bool:
@@ -171,14 +204,27 @@ class _Causes:
             given = node.settings.precision.get(variable)
             if given is not None and not _holds(given, span(values)):
                 return self._clipped(node, variable, values)
-        if row.zeroed:
+        if row.zeroed and node.layer.weights().keys() & node.settings.precision.keys():
             return self._rounded_away(row, node)
         if node.settings.precision:
             given_all = ", ".join(f"{variable} {format_}" for variable, format_ in node.settings.precision.items())
             finer = {name: _finer(given) for name, given in node.settings.precision.items()}
             return Problem(name, f"its formats lose too much ({given_all})", f"give it {_listed(finer)}, or auto")
+        makers = _made_by(self.nodes, name)
+        if _allowance(makers) > 1.0 and not _mistranslated(row, self._span(name), makers):
+            return self._short_of_bits(row, makers)
         found = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
         return Problem(name, found, "no format of yours is to blame: please report it with the model")
+
+    def _short_of_bits(self, row: LayerFidelity, makers: Sequence[NetworkNode]) -> Problem:
+        budgets = _budgets(makers)
+        few = min(budgets.values())
+        enough = min(few + math.ceil(math.log2(max((row.own or 0.0) / _GOOD_ERROR, 2.0))), AUTO_BITS)
+        short = [name for name, bits in budgets.items() if bits == few]
+        of = "" if len(short) == len(budgets) else f" of {short[0]}s"
+        found = f"auto keeps {few} bits{of}, and it differs from its float meaning by {percent(row.own)} of its range"
+        remedy = f"give it Bits: {enough}" if not of else f"give it Bits: {{{short[0]}: {enough}}}"
+        return Problem(str(row.layer), found, remedy)
 
     def _span(self, name: str) -> Span:
         return self.measured.spans[name]

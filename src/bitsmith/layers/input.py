@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bitsmith.ir.builder import Value
@@ -32,12 +32,17 @@ class Input(Layer):
     integer: bool = False
     entries: int | None = None
 
-    @property
-    def default_format(self) -> FixedFormat:
-        """The format of an input about which neither the user nor calibration data say anything."""
+    def default_format(self, bits: int) -> FixedFormat:
+        """The format of an input about which neither the user nor calibration data say anything but its ``bits``.
+
+        Indices and other integers are what they are in any budget.
+        """
         if self.entries is not None:
             return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN, Overflow.SAT)
-        return DEFAULT_INTEGER_INPUT if self.integer else DEFAULT_INPUT
+        if self.integer:
+            return DEFAULT_INTEGER_INPUT
+        integer = min(bits // 4 + 2, DEFAULT_INPUT.integer)
+        return replace(DEFAULT_INPUT, width=bits, frac=bits - integer)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
@@ -46,10 +51,11 @@ class Input(Layer):
         return inputs[0]
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        formats = lowering.input_formats(self.default_format)
+        unknown = self.default_format(lowering.settings.bits.result)
+        formats = lowering.input_formats(unknown)
         if self.entries is not None and lowering.format("result") is None:
             # Indices that calibration data happen not to hold are valid all the same.
-            formats = (self.default_format,)
+            formats = (unknown,)
         return lowering.builder.input(lowering.name, self.shape, *formats)
 
 
