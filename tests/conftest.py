@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# A machine that does other things, too, must not fail a test.
+settings.register_profile("bitsmith", deadline=None)
+settings.load_profile("bitsmith")
 
 os.environ["KERAS_BACKEND"] = "jax"
 # Models run once or twice: compiling each shape costs far more than the optimized code would save.

@@ -54,7 +54,7 @@ def assert_equal(model: Model, x: list[np.ndarray]) -> None:
         assert have.tobytes() == want.tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.just(16)), elements=NUMBERS))
 def test_any_number(model: Model, x: np.ndarray) -> None:
     assert_equal(model, [x])

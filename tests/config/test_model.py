@@ -214,7 +214,7 @@ def naive(config: dict[str, Any], variable: str, takes: bool) -> tuple[str, str]
 
 
 @given(name=_PRECISION, tanh=_PRECISION, activation=_PRECISION, model=_PRECISION)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_each_variable_falls_through_the_levels_on_its_own(name: Any, tanh: Any, activation: Any, model: Any) -> None:
     config = {
         "LayerName": {"bend": {"Precision": name}},
@@ -435,7 +435,7 @@ _JUNK = st.recursive(
 
 
 @given(_JUNK)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_content_gives_settings_or_a_typed_error(content: Any) -> None:
     try:
         read_hls_config(content if not isinstance(content, str) else {"Model": content})

@@ -63,7 +63,7 @@ def test_every_mode_with_every_prefix(prefix: str, rounding: Rounding, overflow:
     st.sampled_from(Rounding),
     st.sampled_from(Overflow),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_text_and_format_round_trip(
     signed: bool, width: int, frac: int, rounding: Rounding, overflow: Overflow
 ) -> None:
@@ -73,7 +73,7 @@ def test_text_and_format_round_trip(
 
 
 @given(st.text(alphabet="apcufixedint_<>,0168- RNDSAT", max_size=24))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_gives_a_format_or_a_typed_error(text: str) -> None:
     try:
         fmt = parse_precision(text)

@@ -63,7 +63,7 @@ FORMATS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FORMATS, st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5), st.integers(0, 40))
 def test_quantise_casts_the_exact_number(fmt: FixedFormat, values: list[float], half: int) -> None:
     emulator = passthrough(fmt)
@@ -213,6 +213,13 @@ def test_a_table_of_values_far_from_0() -> None:
     program = build.program([("y", build.table(x, 4, np.arange(10, 17) ** 2, 0))])
     (found,) = Emulator(program).run_raw([np.array([[5, 9], [6, 8]])])
     np.testing.assert_array_equal(found, [[121, 225], [144, 196]])
+
+
+@pytest.mark.parametrize("first", [3 << 70, -(3 << 70), (1 << 63) - 1])
+def test_a_table_of_values_beyond_64_bits(first: int) -> None:
+    build = ProgramBuilder()
+    x = build.add(build.input("x", (3,), FixedFormat(False, 2, 0)), build.const(first))
+    assert_oracle(build.program([("y", build.table(x, first, np.array([5, 7, -9, 2]), 0))]), 8)
 
 
 def test_sums_between_that_are_larger_than_the_result() -> None:

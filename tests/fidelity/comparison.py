@@ -20,14 +20,32 @@ from bitsmith import convert
 from bitsmith.errors import BitsmithError, FidelityWarning
 from bitsmith.layers.layer import Floats
 
-WIDE = {"Model": {"Precision": {"default": "auto", "result": "fixed<60,30,RND,SAT>"}}}
+_TRAINED = ("weight", "bias", "scale", "recurrent_weight", "recurrent_bias")
+WIDE = {
+    "Model": {
+        "Precision": {
+            "default": "auto",
+            **dict.fromkeys(("result", "state", "cell"), "fixed<60,30,RND,SAT>"),
+            **dict.fromkeys(_TRAINED, "fixed<48,20,RND,SAT>"),
+        }
+    }
+}
 """A configuration in which rounding is no excuse."""
 
 MOST_ERROR = {"auto": 2e-2, "wide": 1e-3}
-"""Greatest difference, as a share of the range of an output's channel, or of its greatest magnitude where that is more."""
+"""Greatest difference, as a share of the greatest magnitude of an output's channel."""
 
 MOST_JUMPS = 0.03
 """Part of the values that may differ where a result jumps: in a comparison or in rounding the last place decides."""
+
+LEAST_CHANNEL = 1.0
+"""Magnitude of a channel, as a share of its tensor's, below which it is judged by that share."""
+
+LEAST = 2.0**-8
+"""Magnitude of an output below which it is judged by this: where functions saturate, accuracy is absolute."""
+
+SPREADS = 4.0
+"""How often the spread that a case states is excused: it is the greatest of a few draws."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,8 @@ class Case:
     """More arguments of ``convert``."""
     jumps: bool = False
     """True if the model has an operation that jumps."""
+    spread: Mapping[str, Sequence[Floats]] = field(default_factory=dict)
+    """How far each value of the outputs goes if each result inside is off by what its format ("auto" or "wide") excuses."""
 
 
 class Outcome(enum.Enum):
@@ -80,13 +100,23 @@ def compared(case: Case, *, wide: bool = False) -> Result:
         return Result(Outcome.CRASHED, traceback.format_exc())
     warned = [str(each.message) for each in caught if issubclass(each.category, FidelityWarning)]
     results = found if isinstance(found, list) else [found]
-    differences = _differences(case, results, MOST_ERROR["wide" if wide else "auto"])
-    if differences:
+    name = "wide" if wide else "auto"
+    if differences := _differences(case, results, name):
         return Result(Outcome.WARNED if warned else Outcome.WRONG, "; ".join([*differences, *warned]))
+    if warned and (differences := _differences(case, results, name, least=0.0)):
+        return Result(Outcome.WARNED, "; ".join([*differences, *warned]))
     return Result(Outcome.FALSE_ALARM, warned[0]) if warned else Result(Outcome.AGREES)
 
 
-def _differences(case: Case, results: Sequence[Floats], limit: float) -> list[str]:
+def _sizes(wanted: Floats, least: float) -> Floats:
+    """The magnitude of each channel, for a channel that is next to nothing a share of the whole tensor's."""
+    channels = np.abs(wanted).max(axis=tuple(range(wanted.ndim - 1)), keepdims=True, initial=0.0)
+    return np.maximum(channels, max(LEAST_CHANNEL * channels.max(initial=0.0), least, np.finfo(np.float64).tiny))
+
+
+def _differences(case: Case, results: Sequence[Floats], name: str, least: float = LEAST) -> list[str]:
+    """What is wrong with which output; magnitudes below ``least`` count as this."""
+    limit = MOST_ERROR[name]
     if len(results) != len(case.outputs):
         return [f"{len(results)} outputs, not {len(case.outputs)}"]
     said = []
@@ -95,15 +125,15 @@ def _differences(case: Case, results: Sequence[Floats], limit: float) -> list[st
         if wanted.shape != have.shape:
             said.append(f"output {number} has shape {have.shape}, not {wanted.shape}")
             continue
-        wanted, have = (values.reshape(len(values), -1) for values in (wanted, have))
         usable = np.isfinite(wanted)
         wanted, have = np.where(usable, wanted, 0.0), np.where(usable, have, 0.0)
-        size = np.maximum(np.abs(wanted).max(initial=0.0), 2.0**-8)
-        wrong = np.abs(have - wanted) > limit * size
+        excused = SPREADS * case.spread[name][number] if case.spread else 0.0
+        error, size = np.maximum(np.abs(have - wanted) - excused, 0.0), _sizes(wanted, least)
+        wrong = error > limit * size
         if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
-            worst = float(np.abs(have - wanted).max() / size)
+            worst = float((error / size).max())
             said.append(
-                f"output {number} differs by {worst:.3g} of its greatest magnitude in {wrong.mean():.1%} of values"
+                f"output {number} differs by {worst:.3g} of its channel's magnitude in {wrong.mean():.1%} of values"
             )
     return said
 

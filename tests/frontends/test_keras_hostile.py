@@ -321,7 +321,7 @@ def mutated(draw: st.DrawFn) -> Any:
     return model
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(model=mutated())
 def test_mutated_json(model: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -336,7 +336,7 @@ def test_mutated_json(model: Any, tmp_path_factory: pytest.TempPathFactory) -> N
         assert len(shapes) == len(network.nodes)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(data=st.data())
 def test_damaged_bytes(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Flipped and missing bytes anywhere; the same ones in each run, because HDF5 itself may crash on some."""

@@ -328,7 +328,7 @@ _SAMPLES = [build() for build in (*EXACT.values(), *APPROXIMATE.values())]
 _CONTENTS = [model.SerializeToString() for model in _SAMPLES]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, len(_CONTENTS) - 1),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),

@@ -495,6 +495,13 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "ReduceProd": _unary("ReduceProd", shape=(3,), axes=[1], keepdims=0),
     "ReduceL1": _unary("ReduceL1", shape=(3, 4), axes=[2], keepdims=0),
     "ReduceSumSquare": _unary("ReduceSumSquare", shape=(3, 4), axes=[1, 2]),
+    **{
+        f"{name} over no axis": _unary(name, opset=18, shape=(3, 4), noop_with_empty_axes=1)
+        for name in ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")
+    },
+    "Hardmax, its mean": lambda: graph(
+        [node("Hardmax", "x", "h", axis=1), node("ReduceMean", "h", "y", axes=[1])], {"x": ("N", 4)}, "y", opset=13
+    ),
     "ReduceMean": _unary("ReduceMean", shape=(3, 4), axes=[2], keepdims=0),
     "ArgMax": _unary("ArgMax", shape=(3, 4), axis=1, keepdims=0),
     "ArgMin": _unary("ArgMin", shape=(5,), axis=-1),
@@ -538,6 +545,14 @@ APPROXIMATE: dict[str, Callable[[], onnx.ModelProto]] = {
         "AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1, ceil_mode=1, strides=[2, 2]
     ),
     "GlobalAveragePool": _pool("GlobalAveragePool"),
+    "Resize, symmetric centers": _with(
+        "Resize",
+        {"-": 0, "s": np.array([1.0, 1.0, 0.5, 2.0])},
+        opset=19,
+        shape=("N", 2, 4, 5),
+        mode="linear",
+        coordinate_transformation_mode="half_pixel_symmetric",
+    ),
     "Resize, linear by fractions": _with(
         "Resize", {"-": 0, "s": np.array([1.0, 1.0, 1.3, 1.1])}, shape=("N", 2, 4, 5), mode="linear"
     ),

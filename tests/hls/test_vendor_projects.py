@@ -127,7 +127,9 @@ def test_test_bench(tmp_path: Path, dialect: str) -> None:
 
 
 @EACH
-@pytest.mark.parametrize("parallel", [False, True], ids=["streams", "arrays"])
+@pytest.mark.parametrize(
+    "parallel", [False, pytest.param(True, marks=(pytest.mark.slow, pytest.mark.ci))], ids=["streams", "arrays"]
+)
 def test_test_bench_of_processes(tmp_path: Path, dialect: str, parallel: bool) -> None:
     simulated(dialect, dense(), tmp_path, Directives({"dense_1": 3}, parallel, {"dense_1": MultiplierStyle.SHARED}))
 

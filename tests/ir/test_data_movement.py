@@ -32,7 +32,7 @@ def shapes_of(size: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.sampled_from(sorted(fits)) if fits else st.just((size,))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_types_move_as_elements_do(data: st.DataObject) -> None:
     shape = data.draw(shapes_of(data.draw(st.sampled_from([1, 2, 6, 12, 16, 24]))))

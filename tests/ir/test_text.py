@@ -101,7 +101,7 @@ def test_parameters_are_read_with_their_range() -> None:
             parse(text.replace(old, new))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 40), st.integers(0, 10_000), st.text(alphabet='%0123456789-*x[](){}=@ abcefilnorstuw\n"', max_size=6)
 )

@@ -104,7 +104,7 @@ def test_table_format_is_honoured() -> None:
     assert np.all(outcome.fixed * 16 == np.rint(outcome.fixed * 16))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.one_of(st.none(), st.sampled_from([0.5, 2.0, 6.0])),
     st.sampled_from([0.0, 0.25, 0.3, 1.5]),

@@ -51,7 +51,7 @@ def test_executions_agree(causal: bool) -> None:
     assert_exact(attention(3, 2, 2, 2, causal=causal), samples=4)
 
 
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=7)
 @given(st.integers(2, 6), st.integers(0, 999), st.integers(1, 6), st.integers(4, 10))
 def test_probabilities_keep_the_order_of_scores(size: int, seed: int, integer: int, bits: int) -> None:
     """A greater score never has the lesser probability, among those that the mask keeps."""

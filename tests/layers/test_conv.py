@@ -67,7 +67,7 @@ def cases(draw: st.DrawFn) -> tuple[Layer, Shape]:
     return Conv(kernel, bias, strides, dilation, padding, groups), (*shape, n_in * groups)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cases(), st.integers(0, 99))
 def test_exact_weights_give_the_float_sum_and_all_executions_agree(case: tuple[Layer, Shape], seed: int) -> None:
     layer, shape = case

@@ -15,7 +15,7 @@ from bitsmith.layers.settings import Settings
 from tests.layers.lowered import network_of, run
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.sampled_from([(4,), (3, 4), (2, 1, 4)]), st.booleans())
 def test_exact_weights_give_exact_results_within_the_auto_step(seed: int, shape: tuple[int, ...], bias: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ def products(draw: st.DrawFn) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
     return f"{left},{right}->{result}", *shapes
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(products(), st.sampled_from([1.0, 0.25, 0.57735]), st.integers(0, 99))
 def test_two_variables(product: tuple[str, tuple[int, ...], tuple[int, ...]], scale: float, seed: int) -> None:
     equation, *shapes = product
@@ -52,7 +52,7 @@ def test_two_variables(product: tuple[str, tuple[int, ...], tuple[int, ...]], sc
     assert_exact(network, 3, seed)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(products(), st.booleans(), st.integers(0, 99))
 def test_with_weights(product: tuple[str, tuple[int, ...], tuple[int, ...]], biased: bool, seed: int) -> None:
     equation, shape, kernel = product
@@ -151,7 +151,7 @@ def test_given_precisions_are_honoured() -> None:
     assert np.max(np.abs(outcome.fixed - outcome.real)) < outcome.step
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.sampled_from(list(SoftmaxImplementation)), st.integers(0, 99), st.sampled_from([-1, 0]))
 def test_masked_softmax(implementation: SoftmaxImplementation, seed: int, axis: int) -> None:
     mask = np.random.default_rng(seed).integers(0, 2, (3, 4))

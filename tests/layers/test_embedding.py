@@ -27,7 +27,7 @@ def rows(entries: int, channels: int) -> Embedding:
     return Embedding(as_weights(np.random.default_rng(entries).integers(-40, 40, (entries, channels)) / 16))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 20), st.integers(1, 5), SHAPES, SOURCES)
 def test_rows_and_one_hot_codes(entries: int, channels: int, shape: Shape, source: FixedFormat) -> None:
     for layer in (rows(entries, channels), OneHot(entries)):

@@ -60,7 +60,7 @@ def exactly_rounded(value: np.ndarray, fmt: FixedFormat) -> np.ndarray:
     return np.clip(floor + up, fmt.lo, fmt.hi)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 7), st.sampled_from(list(Rounding)), st.integers(-2, 7), st.booleans(), st.integers(0, 100))
 def test_average_is_correctly_rounded(count: int, rounding: Rounding, frac: int, signed: bool, seed: int) -> None:
     result = FixedFormat(True, 16, frac, rounding, Overflow.SAT)

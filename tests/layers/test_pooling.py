@@ -117,7 +117,7 @@ IN_PADDING = (2, 1), {"size": (2,), "strides": (2,), "padding": ((0, 1),), "dila
 """Its second window would begin in the padding."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(windows(), st.booleans(), st.integers(0, 100))
 @example(IN_PADDING, True, 0)
 def test_max_pool(drawn: tuple[Shape, dict[str, Any]], signed: bool, seed: int) -> None:
@@ -165,7 +165,7 @@ def mean(fmt: FixedFormat, padded: Callable[[tuple[range, ...]], int] | None) ->
     return reduce
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     windows(), st.booleans(), st.booleans(), st.sampled_from(list(Rounding)), st.integers(-1, 7), st.integers(0, 100)
 )
@@ -203,7 +203,7 @@ def test_every_possible_average_of_a_border(rounding: Rounding, signed: bool) ->
     np.testing.assert_array_equal(fixed, pooled(raw / 2, spans_of(layer, (3, 1)), mean(result, None)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.booleans(), st.booleans(), st.integers(0, 100))
 def test_global_pools(sizes: list[int], keepdims: bool, signed: bool, seed: int) -> None:
     shape, formats = (*sizes, 2), {0: SIGNED if signed else UNSIGNED}
@@ -220,7 +220,7 @@ def test_global_pools(sizes: list[int], keepdims: bool, signed: bool, seed: int)
     assert np.max(np.abs(real - fixed)) <= 2.0**-6
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(st.tuples(st.integers(1, 6), st.integers(1, 7)), min_size=1, max_size=2), st.booleans(), st.integers(0, 99)
 )

@@ -44,7 +44,7 @@ def emulated(program: Program, *values: Floats) -> tuple[Floats, float]:
     return raw.astype(np.float64) * np.exp2(-frac.astype(np.float64)), float(2.0 ** -frac.min())
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(EXPONENTS, st.one_of(SIGNED, UNSIGNED))
 @example(2.7, FixedFormat(True, 9, 1))  # results of more bits than tables of normalized operands give
 @example(-2 / 3, FixedFormat(False, 12, 14))
@@ -61,7 +61,7 @@ def test_powers_of_all_values(exponent: float, source: FixedFormat) -> None:
         assert exponent < 0 or not outside.any()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(EXPONENTS, st.integers(14, 22), st.integers(0, 12), st.integers(0, 100))
 def test_powers_of_wide_operands(exponent: float, width: int, frac: int, seed: int) -> None:
     source = FixedFormat(exponent.is_integer(), width, frac)

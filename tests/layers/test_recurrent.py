@@ -107,7 +107,7 @@ def expected(layer: Recurrent, names: tuple[str, str], inputs: list[Floats]) -> 
     return np.stack(rows)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     st.sampled_from([SimpleRNN, LSTM, GRU]),
     st.sampled_from(["tanh", "tanh", "sigmoid", "hard_sigmoid", "relu6", "softsign"]),

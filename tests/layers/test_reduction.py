@@ -40,7 +40,7 @@ def reductions(draw: st.DrawFn) -> tuple[Layer, Shape]:
             return Reduce(draw(st.sampled_from(Reduction)), tuple(axes), keepdims), shape
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(reductions(), st.sampled_from([NARROW, FixedFormat(False, 9, 9), FixedFormat(True, 14, 9)]))
 def test_reductions(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
     layer, shape = drawn
@@ -51,7 +51,7 @@ def test_reductions(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
     assert np.all(np.abs(outcome.fixed - outcome.real) <= bound + np.abs(outcome.real) * 2.0**-50)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(reductions())
 def test_oracle_emulator_and_netlist_agree(drawn: tuple[Layer, Shape]) -> None:
     layer, shape = drawn

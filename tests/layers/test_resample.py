@@ -44,7 +44,7 @@ SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SHAPES, PAIRS, st.sampled_from(PadMode), st.sampled_from([0.0, -1.5, 3.25, 0.1]))
 def test_pad(shape: Shape, pairs: list[tuple[int, int]], mode: PadMode, value: float) -> None:
     padding = tuple(pairs[: len(shape)])
@@ -65,7 +65,7 @@ def test_a_padding_value_takes_the_precision_of_the_result() -> None:
     np.testing.assert_array_equal(fixed[:, [0, -1]], 7.75)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SHAPES, PAIRS)
 def test_crop(shape: Shape, pairs: list[tuple[int, int]]) -> None:
     cropping = tuple((a % n, b % (n - a % n)) for n, (a, b) in zip(shape, pairs, strict=False))
@@ -129,7 +129,7 @@ def interpolated(x: Floats, sizes: Sequence[int], coordinates: Coordinates) -> l
 LENGTHS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 8)), min_size=1, max_size=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LENGTHS, st.sampled_from(Coordinates), st.sampled_from(NearestMode))
 def test_nearest(lengths: list[tuple[int, int]], coordinates: Coordinates, mode: NearestMode) -> None:
     shape, sizes = (*(old for old, _ in lengths), 2), tuple(new for _, new in lengths)
@@ -143,7 +143,7 @@ def test_nearest(lengths: list[tuple[int, int]], coordinates: Coordinates, mode:
     np.testing.assert_array_equal(fixed, expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LENGTHS, st.sampled_from(Coordinates), st.sampled_from(list(Rounding)), st.integers(-1, 7), st.integers(0, 100))
 def test_linear_is_correctly_rounded(
     lengths: list[tuple[int, int]], coordinates: Coordinates, rounding: Rounding, frac: int, seed: int

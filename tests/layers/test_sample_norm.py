@@ -54,7 +54,7 @@ def normalisations(draw: st.DrawFn) -> tuple[Layer, Shape]:
             return UnitNormalization(axes, draw(st.sampled_from([1e-12, 1e-3, 0.5]))), shape
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     normalisations(),
     st.sampled_from(
@@ -83,7 +83,7 @@ def test_large_epsilons_are_added_to_the_mean(layer: Layer) -> None:
     assert np.max(np.abs(outcome.fixed - outcome.real)) < outcome.step
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(normalisations())
 def test_oracle_emulator_and_netlist_agree(drawn: tuple[Layer, Shape]) -> None:
     layer, shape = drawn

@@ -27,7 +27,7 @@ def assert_moves(network: Network, seed: int) -> None:
     assert_exact(network, 3, seed)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SHAPES, st.data())
 def test_slice(shape: tuple[int, ...], data: st.DataObject) -> None:
     ranges = [data.draw(st.slices(size).map(lambda s, n=size: range(*s.indices(n))).filter(len)) for size in shape]
@@ -38,7 +38,7 @@ def test_slice(shape: tuple[int, ...], data: st.DataObject) -> None:
     assert_moves(network, 0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SHAPES, st.data())
 def test_gather(shape: tuple[int, ...], data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, len(shape) - 1))
@@ -46,14 +46,14 @@ def test_gather(shape: tuple[int, ...], data: st.DataObject) -> None:
     assert_moves(network_of(Gather(tuple(indices), axis), [shape]), 1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SHAPES, st.data())
 def test_broadcast(shape: tuple[int, ...], data: st.DataObject) -> None:
     target = tuple(data.draw(st.integers(1, 3)) if size == 1 else size for size in shape)
     assert_moves(network_of(Broadcast((*data.draw(SHAPES), *target)), [shape]), 2)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SHAPES, st.integers(1, 3), st.data())
 def test_stack(shape: tuple[int, ...], count: int, data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, len(shape)))

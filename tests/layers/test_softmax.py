@@ -13,7 +13,7 @@ from bitsmith.layers.softmax import Softmax
 from tests.layers.lowered import network_of, run
 
 
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=7)
 @given(st.integers(1, 12), st.integers(4, 18), st.integers(0, 1000))
 def test_stable_softmax_is_accurate_and_keeps_the_order(classes: int, width: int, seed: int) -> None:
     formats = {0: FixedFormat(True, width, width - 4)}

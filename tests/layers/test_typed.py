@@ -42,6 +42,8 @@ def check(case: Case, seed: int) -> None:
     assert found.worst() <= case.steps, types
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_layer_is_accurate_for_elements_of_any_kind(case: Case) -> None:
     check(case, seed=0)

@@ -41,7 +41,7 @@ def test_a_bound_that_all_reach_is_kept() -> None:
     assert found is not None and (int(found.lo), int(found.hi), found.overflow) == (-8, 7, Overflow.SAT)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_values_are_the_same(data: st.DataObject) -> None:
     def numbers(least: int, greatest: int) -> list[int]:

@@ -61,7 +61,7 @@ def matrices(draw: st.DrawFn) -> IntArray:
 
 
 @given(matrices(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equals_product(weights: IntArray, data: st.DataObject) -> None:
     arrivals = data.draw(st.lists(st.integers(0, 5), min_size=weights.shape[0], max_size=weights.shape[0]))
     inputs = [InputRange(-128, 127, t) for t in arrivals]
@@ -72,7 +72,7 @@ def test_equals_product(weights: IntArray, data: st.DataObject) -> None:
 
 
 @given(matrices(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_output_is_later_than_summed_alone(weights: IntArray, data: st.DataObject) -> None:
     n_in = weights.shape[0]
     arrivals = data.draw(st.lists(st.integers(0, 5), min_size=n_in, max_size=n_in))
@@ -93,7 +93,7 @@ def test_no_output_is_later_where_its_terms_fill_the_time() -> None:
 
 
 @given(matrices(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranges_hold(weights: IntArray, data: st.DataObject) -> None:
     n_in = weights.shape[0]
     bounds = [sorted(data.draw(st.tuples(st.integers(-9, 9), st.integers(-9, 9)))) for _ in range(n_in)]

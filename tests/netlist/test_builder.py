@@ -186,7 +186,7 @@ def test_rectifiers_are_recognised() -> None:
     assert builder.rectified(builder.select(builder.below(x, 0), builder.constant(0), y)) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_sums_of_few_words_in_any_order(data: st.DataObject) -> None:
     builder, ports, fields = start((-3, 2), (0, 3))

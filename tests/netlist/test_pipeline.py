@@ -69,7 +69,7 @@ def test_random_programs(seed: int, budget: float) -> None:
     check(netlist, pipeline(netlist, DELAYS, budget), budget)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.floats(1.2, 12.0))
 def test_dense_networks(seed: int, budget: float) -> None:
     netlist = netlist_of(dense_program([6, 10, 4], 5, 5, 0.4, seed))

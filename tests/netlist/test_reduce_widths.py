@@ -117,6 +117,23 @@ output y[0]: -65..62 frac 0 = %3
 output y[0]: -65..62 frac 0 = %4
 """,
     ),
+    "above a signed operand its sign is read": (
+        PORTS
+        + """\
+%2: -256..254 = add %0 %1
+%3: 345..345 = literal 345
+%4: 353024..353534 = add %2 %3<<10
+%5: 344..345 = view %4 >> 10
+output y[0]: 344..345 frac 0 = %5
+""",
+        PORTS
+        + """\
+%2: -1..0 = add %0 %1 >> 8
+%3: 345..345 = literal 345
+%4: 344..345 = add %2 %3
+output y[0]: 344..345 frac 0 = %4
+""",
+    ),
     "dead words go": (
         PORTS
         + """\

@@ -510,14 +510,14 @@ def _alone(d: Drawn, draw: st.DrawFn, shape: Shape, axis: int) -> Layer:
 
 
 @given(networks())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_nobody_can_tell(network: Network) -> None:
     assert_same_results(network)
 
 
 @pytest.mark.slow
 @given(networks())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_nobody_can_tell_at_length(network: Network) -> None:
     assert_same_results(network)
 

@@ -13,7 +13,7 @@ from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import objects
 from tests.properties.programs import random_program, random_stimuli, sample
 
-SHARES = 24
+SHARES = 16
 PER_SHARE = 10
 SAMPLES = 5
 

@@ -26,7 +26,7 @@ def _graphs(draw: st.DrawFn) -> list[LayerRow]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_graphs())
 def test_boxes_never_overlap_and_edges_lead_down(rows: list[LayerRow]) -> None:
     picture = diagram(rows, [rows[-1].name])

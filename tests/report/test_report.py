@@ -153,7 +153,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_report_with_any_part_replaced_is_read_or_refused(data: st.DataObject) -> None:
     document = json.loads(full_report().to_json())

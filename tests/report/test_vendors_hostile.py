@@ -255,7 +255,7 @@ _PIECES = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_spoiled_files_raise_nothing_but_our_errors(data: st.DataObject, folders: Mapping[str, Path]) -> None:
     name, file = data.draw(st.sampled_from(FILES))
@@ -268,7 +268,7 @@ def test_spoiled_files_raise_nothing_but_our_errors(data: st.DataObject, folders
     _try(name, folders[name], file, content)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_truncated_files_raise_nothing_but_our_errors(data: st.DataObject, folders: Mapping[str, Path]) -> None:
     name, file = data.draw(st.sampled_from(FILES))

@@ -244,7 +244,7 @@ def adapter(each: Circuit, wrapper: str) -> str:
     return "\n".join([*text, ""])
 
 
-@pytest.mark.parametrize("wrapper", ["axis", "avalon"])
+@pytest.mark.parametrize("wrapper", ["axis", pytest.param("avalon", marks=(pytest.mark.slow, pytest.mark.ci))])
 @pytest.mark.parametrize("kind", SIMULATED)
 def test_streams_under_stalls(tmp_path: Path, kind: str, wrapper: str) -> None:
     each = made(kind)

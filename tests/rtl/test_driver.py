@@ -38,7 +38,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     forms=st.one_of(st.lists(FORMATS, min_size=1, max_size=1), st.lists(FORMATS, min_size=3, max_size=3)),
     numbers=st.lists(NUMBERS, min_size=6, max_size=6),

@@ -21,7 +21,10 @@ def test_every_library_file_is_read() -> None:
     assert set(library()) | set(STREAM_LIBRARY) == {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("depth", [1, 2, 5, 8])
+IN_CI = (pytest.mark.slow, pytest.mark.ci)
+
+
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=IN_CI), 5, pytest.param(8, marks=IN_CI)])
 def test_fifo_against_a_queue(tmp_path: Path, depth: int) -> None:
     sources = write_sources(tmp_path, {})
     compile_bench(tmp_path, "axis_fifo_bench.cpp", "bitsmith_axis_fifo", sources, {"WIDTH": 5, "DEPTH": depth})
@@ -57,7 +60,9 @@ def run_axis(folder: Path, design: Design, samples: int, in_stall: int, out_stal
     return int(printed[0]), int(printed[1])
 
 
-@pytest.mark.parametrize(("in_width", "out_width", "latency"), [(13, 21, 5), (64, 8, 1), (7, 65, 30)])
+@pytest.mark.parametrize(
+    ("in_width", "out_width", "latency"), [(13, 21, 5), (64, 8, 1), pytest.param(7, 65, 30, marks=IN_CI)]
+)
 def test_axi_stream_keeps_everything_under_stalls(tmp_path: Path, in_width: int, out_width: int, latency: int) -> None:
     design = axis_design(tmp_path, in_width, out_width, latency)
     for in_stall, out_stall in ((0, 4), (4, 0), (5, 5), (2, 6), (7, 1)):

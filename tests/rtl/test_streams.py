@@ -37,7 +37,7 @@ def convolutional(size: int = 6, channels: int = 2) -> Program:
     return builder.program([("scores", y)])
 
 
-@pytest.mark.parametrize("reuse", [1, 4])
+@pytest.mark.parametrize("reuse", [pytest.param(1, marks=(pytest.mark.slow, pytest.mark.ci)), 4])
 def test_convolution(reuse: int, tmp_path: Path) -> None:
     assert_streams(convolutional(), Directives({"conv": reuse}, False), tmp_path)
 

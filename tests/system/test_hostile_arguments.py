@@ -198,7 +198,7 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     return config
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations())
 def test_configurations_of_layers(tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]) -> None:
     folder = tmp_path_factory.getbasetemp() / "unwritten"

@@ -55,6 +55,8 @@ def test_the_configuration_reaches_the_circuit(tmp_path: Path) -> None:
     assert not [note for note in model.notes if "ParallelizationFactor" in note]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_transposition_shows_its_buffer(tmp_path: Path) -> None:
     grown = Growing(0)
     first = grown.put(Input((4, 6, 2)))

@@ -35,6 +35,8 @@ def reference(model: object, inputs: list[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(y) for y in model(inputs)]  # type: ignore[operator]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_live_model_with_branches_predicts_traces_and_builds(branched: object, tmp_path: Path) -> None:
     model = bitsmith.convert(branched, tmp_path / "project")  # type: ignore[arg-type]
     rng = np.random.default_rng(0)

@@ -78,7 +78,7 @@ class Net:
         return Model(compiled.network, compiled.program, target)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_loaded_weights_compute_what_converted_ones_do(seed: int) -> None:
     net = Net(seed)

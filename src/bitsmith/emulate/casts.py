@@ -88,7 +88,8 @@ def bind_table(ws: Workspace, op: ops.Table, args: tuple[int, ...]) -> StoredVal
     x = ws.fetch(args[0], ws.values[args[0]].storage.kind, operand.frac)
     tables, rows = ws.plan.prepared(ws.node, lambda: _tables(op, storage, type_.shape))
     # A table per channel is one long table, in which each channel starts at its own row.
-    offset = rows * op.values.shape[-1] - op.first
+    # The first raw value may be beyond int64; the difference that counts is not, whatever wraps on the way.
+    offset = rows * op.values.shape[-1] - np.array(op.first % 2**64, np.uint64).astype(np.int64)
     made = ws.new(type_.shape, storage, type_, varies=x.varies, count=len(tables))
     index = ws.temporary(type_.shape, np.intp) if x.varies else np.empty((*type_.shape, 1), np.intp)
     if len(x.parts) == 1:

@@ -74,7 +74,11 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     nodes = {node.name: node for node in network.nodes}
     rows = {row.layer: row for row in measured.rows if row.layer is not None}
     causes = _Causes(nodes, measured)
-    bad = [rows[name] for name in network.outputs if name in rows and _is_bad(rows[name], network, name)]
+    bad = [
+        rows[name]
+        for name in network.outputs
+        if name in rows and _is_bad(rows[name], measured.spans[name], network, name)
+    ]
     if bad:
         starts = _starts(network, measured, rows, [str(row.layer) for row in bad])
         return Verdict(_said(bad), tuple(map(causes.of, starts)))
@@ -86,13 +90,15 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     return Verdict("results inside differ from the float model's", tuple(map(causes.of, wrong)))
 
 
-def _is_bad(row: LayerFidelity, network: Network, name: str) -> bool:
+def _is_bad(row: LayerFidelity, of: Span, network: Network, name: str) -> bool:
     error, before = row.error or 0.0, _ancestors(network, [name])
     # Where a layer jumps the last place decides, even of 16 bits.
     useless = row.snr_db is not None and row.snr_db < LEAST_SNR_DB and error > LEAST_ERROR
     if any(node.settings.precision or node.layer.jumps for node in before):
         return useless
-    return error > AUTO_ERROR * _allowance(before) or (useless and _allowance(before) > 1.0)
+    # The steps go by the greatest magnitude: of results that hardly vary, they are a large share of the range.
+    too_large = error * of.size / of.largest > AUTO_ERROR * _allowance(before)
+    return too_large or (useless and _allowance(before) > 1.0)
 
 
 def _mistranslated(row: LayerFidelity, of: Span, makers: Sequence[NetworkNode]) -> bool:

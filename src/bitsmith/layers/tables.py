@@ -18,7 +18,7 @@ import numpy as np
 
 from bitsmith.errors import ConfigError, RangeError
 from bitsmith.ir.builder import Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.ir.types import IntArray, Ints, Overflow, Rounding, objects
 from bitsmith.layers.auto import to_raw
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lowering import Lowering
@@ -292,13 +292,16 @@ class _Table:
         return builder.add(base, builder.mul(rise, builder.shift(within, span.frac - bits)))
 
 
-def _scanned(span: _Span) -> Ints:
+def _scanned(span: _Span) -> Ints | IntArray:
     """All values of ``span``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
     lo, hi = span.first, span.last
+    small = max(abs(lo), abs(hi), (hi - lo) * _SCAN_POINTS).bit_length() < 63
+    steps = np.arange(min(hi - lo + 1, _SCAN_POINTS), dtype=np.int64 if small else np.object_)
     if hi - lo < _SCAN_POINTS:
-        return objects(np.arange(lo, hi + 1))
-    points = {lo + (hi - lo) * k // (_SCAN_POINTS - 1) for k in range(_SCAN_POINTS)}
+        return lo + steps
     octaves = max(abs(lo), abs(hi)).bit_length()
     near = {(_OCTAVE_POINTS + k << e) // _OCTAVE_POINTS for e in range(octaves) for k in range(_OCTAVE_POINTS)}
-    points |= {sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi}
-    return objects(sorted(points))
+    inside = sorted(sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi)
+    even = lo + (hi - lo) * steps // (_SCAN_POINTS - 1)
+    points = np.sort(np.concatenate([even, np.array(inside, dtype=steps.dtype)]), kind="stable")
+    return points[np.flatnonzero(np.concatenate([[True], points[1:] != points[:-1]]))]

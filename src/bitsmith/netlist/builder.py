@@ -188,10 +188,10 @@ class NetlistBuilder(WordStore):
         cell, lo, hi = self._cells[word], self._lo[word] >> bits, self._hi[word] >> bits
         if lo == hi:
             return self.constant(lo)
-        if lo < 0:
-            bits = min(
-                bits, width_of(self._lo[word], self._hi[word]) - 1
-            )  # above its sign bit there are only more of it
+        if lo < 0:  # above its sign bit there are only more of it
+            bits = min(bits, width_of(self._lo[word], self._hi[word]) - 1)
+            if bits == 0:
+                return WordRef(word)
         if isinstance(cell, View):
             return WordRef(self._view(cell.a, self._drop[word] + bits, lo, hi, self._depth[word]))
         return WordRef(self._view(word, bits, lo, hi, self._depth[word]))

@@ -34,7 +34,7 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
     low, high = low + word.drop, high + word.drop
 
     def part(ref: WordRef, first: int) -> Read:
-        return Read(ref.word, max(first - ref.shift, 0), min(words[ref.word].width, high - ref.shift))
+        return _part(netlist, ref.word, max(first - ref.shift, 0), high - ref.shift)
 
     match cell:
         case InputPort() | Literal():
@@ -46,7 +46,7 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
         case Multiplier():
             found = [part(WordRef(cell.a), 0), part(WordRef(cell.b), 0)]
         case View():
-            found = [_viewed(netlist, cell.a, low, high)]
+            found = [_part(netlist, cell.a, low, high)]
         case Comparator():
             found = [Read(ref.word, 0, words[ref.word].width) for ref in (cell.a, cell.b)]
         case Mux():
@@ -58,7 +58,7 @@ def reads(netlist: Netlist, index: int, low: int, high: int) -> list[Read]:
     return [read for read in found if read.low < read.high]
 
 
-def _viewed(netlist: Netlist, source: int, low: int, high: int) -> Read:
+def _part(netlist: Netlist, source: int, low: int, high: int) -> Read:
     """Bits ``low`` to ``high - 1`` of a word, which has fewer perhaps: its sign is repeated above."""
     width, signed = netlist.words[source].width, netlist.words[source].signed
     if signed and high > width:

@@ -6,7 +6,6 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops.reduction import EXTREMES, REDUCERS, SUMS, extreme_index
-from bitsmith.layers.shape import Identity
 
 
 def _reduction(name: str, since: int = 18) -> Translation:
@@ -18,9 +17,7 @@ def _reduction(name: str, since: int = 18) -> Translation:
         dims = call.listed("axes", 1, since) or ()
         keepdims, nothing = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes", False)
         if not dims and nothing:
-            if reducer.before is None and reducer.after is None:
-                return call.build.emit(Identity(), x, kind=x.kind)
-            raise UnsupportedError("a reduction over no axis", accepted="axes")
+            return reducer.of_no_axis(call.build, x)
         if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * (x.kind is Kind.INTEGER):
             raise UnsupportedError(
                 f"{call.node.operator} of type {x.kind.value}, which wraps around or is rounded",

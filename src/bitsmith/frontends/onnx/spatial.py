@@ -21,6 +21,7 @@ from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, Pa
 from bitsmith.layers.shape import Reshape
 
 _MODES = {"constant": PadMode.CONSTANT, "edge": PadMode.EDGE, "reflect": PadMode.REFLECT, "wrap": PadMode.WRAP}
+_SYMMETRIC = "half_pixel_symmetric"
 _INTERPOLATIONS = {"nearest": Interpolation.NEAREST, **dict.fromkeys(("linear", "bilinear"), Interpolation.LINEAR)}
 
 
@@ -116,10 +117,11 @@ def _resize(call: Call) -> Value:
         scales = ()
     layer = Resize(target, _INTERPOLATIONS[mode], coordinates, nearest, scales)
     shrinks = old_rule and mode == "nearest" and any(new < old for new, old in zip(target, x.shape, strict=True))
-    if shrinks or (scales and coordinates is Coordinates.ALIGN_CORNERS):
+    named = attributes.text("coordinate_transformation_mode", "")
+    if shrinks or (scales and named in ("align_corners", _SYMMETRIC)):
         raise UnsupportedError(
-            "nearest elements of less before operator set 11, or corners aligned by scales that give no whole lengths, "
-            "which runtimes do differently",
+            "nearest elements of less before operator set 11, or corners or centers aligned by scales that give no whole "
+            "lengths, which runtimes do differently",
             accepted="growing by the nearest element; sizes",
             remedy="export the model with operator set 11 or later, and with sizes",
         )
@@ -136,6 +138,7 @@ def _places(call: Call) -> tuple[Coordinates, NearestMode]:
     call.attributes.ignore("cubic_coeff_a", "extrapolation_value")
     if (named, rounding) == ("tf_half_pixel_for_nn", "floor"):  # which is floor((i + 1/2) / scale)
         named, rounding = "half_pixel", "round_prefer_ceil"
+    named = "half_pixel" if named == _SYMMETRIC else named  # which it is where lengths are whole
     if named not in set(Coordinates) or rounding not in set(NearestMode):
         raise UnsupportedError(
             f"coordinates {shown(named)}, rounded by {shown(rounding)}",

@@ -150,4 +150,4 @@ def hard_max(build: Builder, x: Value, dim: int) -> Value:
     axis = x.axis(dim)
     index = build.emit(ArgMax(axis, keepdims=True), x, suffix="index", kind=Kind.INTEGER)
     places = as_weights(np.arange(x.shape[axis]).reshape(-1, *(1,) * (len(x.shape) - axis - 1)))
-    return build.emit(Comparison(Relation.EQ), index, constant(places), kind=Kind.BOOL)
+    return build.emit(Comparison(Relation.EQ), index, constant(places), kind=Kind.REAL)

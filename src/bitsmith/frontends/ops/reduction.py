@@ -17,6 +17,7 @@ from bitsmith.frontends.ops.logic import truth
 from bitsmith.frontends.ops.selection import flip
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
+from bitsmith.layers.shape import Identity
 
 EXTREMES = (Reduction.MAX, Reduction.MIN)
 SUMS = (Reduction.SUM, Reduction.PROD)
@@ -48,6 +49,12 @@ class Reducer:
             layer = Reduce(self.reduction, axes, keepdims)
             y = build.emit(layer, x, suffix="reduced" if self.after else "", kind=self._kind(x.kind))
             x = replace(y, batch=_after(x.batch, counted, keepdims))
+        return x if self.after is None else self.after(build, x)
+
+    def of_no_axis(self, build: Builder, x: Value) -> Value:
+        """``x`` reduced over no axis: what is done to each element by itself."""
+        before = absolute if self.reduction is Reduction.NORM else self.before
+        x = build.emit(Identity(), x, kind=x.kind) if before is None else before(build, x)
         return x if self.after is None else self.after(build, x)
 
     def _kind(self, kind: Kind) -> Kind:
