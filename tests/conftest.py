@@ -1,5 +1,6 @@
 """Keras runs on jax here; the backend must be chosen before the first import. Formats that are bad on purpose are not told of."""
 
+import gc
 import os
 
 import pytest
@@ -10,6 +11,8 @@ settings.register_profile("bitsmith", deadline=None)
 settings.load_profile("bitsmith")
 
 os.environ["KERAS_BACKEND"] = "jax"
+# Keras, PyTorch and jax are a million objects, which each full collection goes through: a twentieth of the time.
+gc.set_threshold(50_000, 50, 100)
 # Models run once or twice: compiling each shape costs far more than the optimized code would save.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 

@@ -17,6 +17,7 @@ from bitsmith.layers.settings import Bits
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
+from bitsmith.passes.computed_masks import fold_computed_masks
 from bitsmith.passes.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.fold_padding import fold_padding
 from bitsmith.passes.index_inputs import index_inputs
@@ -48,8 +49,9 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
     network = dumped("network", index_inputs(network), network_text)
+    network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
-    network = fold_masks(fold_padding(network), calibration)
+    network = fold_masks(network, calibration)
     network = layout(network)
     folded = fold_batchnorm(network)
     notes = (*notes, *_unfolded(kept_apart(network, folded)))

@@ -83,16 +83,6 @@ def test_attention(name: str) -> None:
     [
         (attention(HEADS, np.zeros((3, 5), np.bool_)), "a softmax of nothing"),
         (attention(((4, 3, 2), (3, 5, 2), (3, 5, 2))), "3 heads of keys for 4 of queries"),
-        (
-            graph(
-                [node("Attention", "q q q m", "y")],
-                {"q": [N, 1, 2, 2], "m": [N, 1, 2, 2]},
-                "y",
-                opset=23,
-                types={"m": np.bool_},
-            ),
-            "truth values that are computed from an input",
-        ),
         (graph([node("Attention", "q q q - q q", "y")], {"q": [N, 1, 2, 2]}, "y", opset=23), "keys of the past"),
         (
             graph([node("If", "c", "y")], {"c": [N, 1], "x": [N, 1]}, "y", types={"c": np.bool_}),

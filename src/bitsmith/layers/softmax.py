@@ -14,11 +14,12 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import TABLE_OPTIONS
-from bitsmith.layers.axis_order import Order, moved_axes, ordered_weights
+from bitsmith.layers.axis_order import Order, common, moved_axes, ordered_weights
 from bitsmith.layers.example import Example
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import aligned
 from bitsmith.layers.reciprocal import nonnegative, reciprocal, rounded
 from bitsmith.layers.settings import SoftmaxImplementation
 from bitsmith.layers.tables import Function, tabulated
@@ -34,7 +35,7 @@ class Softmax(Layer):
 
     *stable* (the default) works on ``x - max(x)``; *latency* leaves the maximum out; *argmax* gives 1 at the first largest
     operand and 0 elsewhere. ``mask`` broadcasts to the operand: where it is 0, the operand takes no part and the result is
-    exactly 0.
+    exactly 0. So it is where a second operand, which broadcasts likewise, is 0; it may leave out whole rows.
     """
 
     axis: int = -1
@@ -44,26 +45,31 @@ class Softmax(Layer):
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS | {"implementation", "skip"}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        shape = single(inputs, self.kind)
+        shape = single(inputs[:1] if len(inputs) == 2 else inputs, self.kind)
         if not -len(shape) <= self.axis < len(shape):
             raise UnsupportedError(f"softmax along axis {self.axis} of an input of shape {shape}")
-        if self.mask is not None and not broadcasts(self.mask.shape, shape):
-            raise UnsupportedError(f"a mask of shape {self.mask.shape} on an input of shape {shape}")
+        for mask in (*(() if self.mask is None else (self.mask.shape,)), *inputs[1:]):
+            if not broadcasts(mask, shape):
+                raise UnsupportedError(f"a mask of shape {mask} on an input of shape {shape}")
         if self.mask is not None and not bool(np.all(np.any(np.broadcast_to(self.mask, shape), axis=self.axis))):
             raise UnsupportedError("a softmax of nothing: the mask leaves some row no element")
         return shape
 
     def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
-        if len(shapes[0]) == 1:
+        order = common(orders, shapes)
+        if len(shapes[0]) == 1 or order is None:
             return None  # the first of equals may win
-        mask = None if self.mask is None else ordered_weights(self.mask, orders[0], shapes[0])
-        return Softmax(moved_axes((self.axis,), orders[0], shapes[0])[0], mask), orders[0]
+        mask = None if self.mask is None else ordered_weights(self.mask, order, shapes[0])
+        return Softmax(moved_axes((self.axis,), order, shapes[0])[0], mask), order
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         axis = self.axis if self.axis < 0 else self.axis + 1
         x = inputs[0] if self.mask is None else np.where(self.mask != 0.0, inputs[0], -np.inf)
-        powers = np.exp(x - x.max(axis=axis, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=axis, keepdims=True), dtype=np.float64)
+        for kept in aligned(inputs)[1:]:
+            x = np.where(kept != 0.0, x, -np.inf)
+        left = x.max(axis=axis, keepdims=True) > -np.inf
+        powers = np.exp(x - np.where(left, x.max(axis=axis, keepdims=True), 0.0))
+        return np.asarray(powers / np.where(left, powers.sum(axis=axis, keepdims=True), 1.0), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         if lowering.settings.skip:
@@ -72,7 +78,7 @@ class Softmax(Layer):
         axis = self.axis % rank
         perm = (*(k for k in range(rank) if k != axis), axis)
         x = lowering.builder.transpose(inputs[0], perm)
-        mask = self._moved_mask(lowering.builder, perm)
+        mask = self._moved_mask(lowering.builder, inputs[1:], perm)
         match lowering.settings.implementation or SoftmaxImplementation.STABLE:
             case SoftmaxImplementation.ARGMAX:
                 y = _first_largest(lowering.builder, x, mask)
@@ -90,12 +96,15 @@ class Softmax(Layer):
                 y = _normalized(lowering, _kept(lowering.builder, powers, mask), least=Fraction(0))
         return lowering.builder.transpose(_probability(lowering, y), np.argsort(perm).tolist())
 
-    def _moved_mask(self, builder: ProgramBuilder, perm: Sequence[int]) -> Value | None:
-        """The mask as zeros and ones, with its axes in the order ``perm``."""
-        if self.mask is None:
-            return None
-        mask = self.mask.reshape((1,) * (len(perm) - self.mask.ndim) + self.mask.shape)
-        return builder.const((mask != 0.0).astype(np.int64).transpose(perm))
+    def _moved_mask(self, builder: ProgramBuilder, computed: Sequence[Value], perm: Sequence[int]) -> Value | None:
+        """The masks as one, not 0 where an element is kept, with its axes in the order ``perm``."""
+        known = () if self.mask is None else (builder.const((self.mask != 0.0).astype(np.int64)),)
+        moved = None
+        for mask in (*computed, *known):
+            ranked = builder.reshape(mask, (1,) * (len(perm) - len(mask.shape)) + mask.shape)
+            turned = builder.transpose(ranked, perm)
+            moved = turned if moved is None else builder.select(turned, moved, builder.const(0))
+        return moved
 
 
 def _kept(builder: ProgramBuilder, x: Value, mask: Value | None) -> Value:
@@ -147,4 +156,4 @@ def _normalized(lowering: Lowering, powers: Value, least: Fraction) -> Value:
     return builder.mul(powers, reciprocal(lowering, total, least, frac, "inv_table"))
 
 
-EXAMPLES = (Example(Softmax(), ((3,),)),)
+EXAMPLES = (Example(Softmax(), ((3,),)), Example(Softmax(), ((2, 3), (2, 3))))

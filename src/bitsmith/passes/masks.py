@@ -32,26 +32,16 @@ from bitsmith.layers.merge import Add, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.settings import Weights
-from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice
+from bitsmith.layers.shape import Broadcast, Identity
 from bitsmith.layers.softmax import Softmax
 from bitsmith.passes.calibration import observe
-
-_FAR = 60.0
-"""Elements that lie this much below another one of their row are masked: exp(-60) is 2**-86."""
+from bitsmith.passes.computed_masks import FAR, SPARE_GENERATED, SPARE_MEASURED, VIEWS, part
 
 LEAST = -1e30
 """What is less is as good as -inf: nothing but masks holds it."""
 
 _LEVEL = 10.0
 """The least magnitude of a constant that is looked at."""
-
-_SPARE_MEASURED = 2.0
-"""Factor by which operands may exceed what calibration data show: beyond it ``auto`` saturates."""
-
-_SPARE_GENERATED = 16.0
-"""Factor by which operands may exceed what generated inputs show."""
-
-_VIEWS = (Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice)
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -114,8 +104,8 @@ class _Search:
         """The least and the greatest value of each element of the carrying nodes' results."""
         nodes = [node for node in self.network.nodes if node.name in self.carrying]
         operands = {name for node in nodes for name in node.inputs} - self.carrying - set(self.constants)
-        seen = observe(_part(self.network, operands), calibration)
-        spare = _SPARE_GENERATED if calibration is None else _SPARE_MEASURED
+        seen = observe(part(self.network, operands), calibration)
+        spare = SPARE_GENERATED if calibration is None else SPARE_MEASURED
         bounds = {
             name: (
                 np.full(self.shapes[name], spare * min(seen[name].lo, 0.0)),
@@ -174,7 +164,7 @@ def _is_passed(node: NetworkNode, constants: Mapping[str, Floats]) -> bool:
         case Where():
             return node.inputs[0] in constants
         case _:
-            return isinstance(node.layer, _VIEWS)
+            return isinstance(node.layer, VIEWS)
 
 
 def _term(node: NetworkNode, constants: Mapping[str, Floats], shape: Shape) -> Floats | None:
@@ -198,15 +188,6 @@ def _term(node: NetworkNode, constants: Mapping[str, Floats], shape: Shape) -> F
     return None
 
 
-def _part(network: Network, names: set[str]) -> Network:
-    """The inputs, and what ``names`` need."""
-    needed = {*names}
-    for node in reversed(network.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return network.with_nodes([node for node in network.nodes if node.name in needed or node.name in network.inputs])
-
-
 @dataclass(frozen=True, slots=True)
 class _Path:
     """How a tensor leads to a softmax: for each element there, the element that it comes from, and the factor of it."""
@@ -216,7 +197,7 @@ class _Path:
 
     def through(self, node: NetworkNode, name: str, constants: Mapping[str, Floats], shape: Shape) -> _Path:
         """The path with ``node``, which has a result of ``shape`` and reads the tensor as ``name``."""
-        if isinstance(node.layer, _VIEWS):
+        if isinstance(node.layer, VIEWS):
             places, factor = (
                 node.layer.reference([np.asarray(values, dtype=np.float64)[None]])[0]
                 for values in (self.places, self.factor)
@@ -360,7 +341,7 @@ def _masked(node: NetworkNode, layer: Softmax, low: Floats, high: Floats) -> Boo
         )
     floor = np.max(np.where(left_out, -np.inf, low), axis=layer.axis, keepdims=True)
     with np.errstate(invalid="ignore"):  # a comparison with NaN is false
-        return np.asarray(left_out | (high - floor <= -_FAR))
+        return np.asarray(left_out | (high - floor <= -FAR))
 
 
 def _shift(term: Floats, path: _Path, masked: Bools, axis: int) -> Floats:
@@ -370,7 +351,7 @@ def _shift(term: Floats, path: _Path, masked: Bools, axis: int) -> Floats:
     if len(np.unique(places)) == places.size:
         highest = np.max(np.where(masked, -np.inf, term.ravel()[places]), axis=axis, keepdims=True)
         alike = (np.ptp(factor, axis=axis, keepdims=True) == 0.0) & (factor.min(axis=axis, keepdims=True) > 0.0)
-        shift[places] = np.where(alike & (highest <= -_FAR), highest, 0.0)
+        shift[places] = np.where(alike & (highest <= -FAR), highest, 0.0)
     return shift.reshape(term.shape)
 
 

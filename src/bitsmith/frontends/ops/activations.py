@@ -128,15 +128,18 @@ def glu(build: Builder, x: Value, dim: int) -> Value:
 
 
 def softmax(build: Builder, x: Value, dim: int, *kept: Value) -> Value:
-    """Softmax along an axis; where one of the constants ``kept`` is 0, the probability is 0."""
+    """Softmax along an axis; where one of the truth values ``kept`` is 0, the probability is 0."""
     axis, mask = x.axis(dim), np.ones(())
+    computed: list[Value] = []
     for one in build.aligned(x, *kept)[1:]:
-        if one.constant is None:
-            raise UnsupportedError("truth values that are computed from an input, as a mask", accepted="constant ones")
         if not broadcasts(one.shape, x.shape):
             raise UnsupportedError(f"a mask of shape {one.shape} on an input of shape {x.shape}")
-        mask = mask * one.constant
-    return build.emit(Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask)), x)
+        if one.constant is None:
+            computed = [multiply(build.within("kept"), computed[0], one) if computed else one]
+        else:
+            mask = mask * one.constant
+    layer = Softmax(axis - len(x.shape), None if bool(np.all(mask)) else as_weights(mask))
+    return build.emit(layer, x, *computed)
 
 
 def log_softmax(build: Builder, x: Value, dim: int) -> Value:

@@ -124,16 +124,23 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
 
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, without fused operators, for the time of the context."""
-    import torch
+    """The module in evaluation mode, without fused operators, for the time of the context.
 
+    Transformers do not look whether a mask is causal: that decides nothing but speed, and an export cannot follow it.
+    """
+    import torch
+    from torch.nn.modules import transformer
+
+    asked = transformer._detect_is_causal_mask
     training = {part: part.training for part in module.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
     module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
+    transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
         yield
     finally:
+        transformer._detect_is_causal_mask = asked
         torch.backends.mha.set_fastpath_enabled(fused)
         for part, was in training.items():
             part.training = was

@@ -19,18 +19,19 @@ def _product(text: str, x: str, y: str, offset: str, becomes: str) -> Translatio
     """``beta * offset + alpha * x y`` of the arguments of these names, the product in Einstein's notation."""
 
     def read(call: Call) -> Result:
-        added = _finite(call, offset) if call.given(offset) else None
+        added = _finite(call, offset, masks=True) if call.given(offset) else None
         factors = call.number("alpha", 1.0), call.number("beta", 1.0)
         return affine_product(call.build, text, call.tensor(x), _finite(call, y), added, *factors)
 
     return Translation(read, becomes)
 
 
-def _finite(call: Call, name: str) -> Value:
-    """A tensor; what is trained holds no NaN."""
+def _finite(call: Call, name: str, *, masks: bool = False) -> Value:
+    """A tensor; what is trained holds no NaN, and -inf only in ``masks``."""
     x = call.tensor(name)
     if x.constant is not None:
-        finite(x.constant, name, call.build.where)
+        shown = x.constant[~np.isneginf(x.constant)] if masks and x.rank > 1 else x.constant
+        finite(shown, name, call.build.where)
     return x
 
 

@@ -1,0 +1,180 @@
+"""Masks that depend on inputs: all spellings and magnitudes leave out the same elements, at no cost to the scores' format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
+from bitsmith.ir.ops import Relation
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.logic import Comparison, Where
+from bitsmith.layers.merge import Add, Multiply, Subtract
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.settings import Settings, SoftmaxImplementation
+from bitsmith.layers.shape import Broadcast, Permute, Reshape
+from bitsmith.layers.softmax import Softmax
+from bitsmith.passes.computed_masks import fold_computed_masks
+from bitsmith.passes.masks import fold_masks
+
+N = 4
+RNG = np.random.default_rng(3)
+SCORES = RNG.normal(size=(64, N, N)) * 3.0
+MASK = (RNG.random((64, N)) < 0.6).astype(np.float64)
+MASK[:, 1] = 1.0
+SOME_EMPTY = MASK * (np.arange(64) > 7)[:, None]
+LEVELS = {"-inf": -np.inf, "finfo.min": float(np.finfo(np.float32).min), "-1e9": -1e9, "-1e4": -1e4}
+AUTO = 2.0**-12
+
+Step = tuple[Layer, Sequence[object]]
+
+
+def network(*steps: Step, settings: Settings | None = None, layer: Softmax | None = None) -> Network:
+    """Steps on the scores ``x`` and the mask ``m``; operands are names, constants, or None for what came before."""
+    nodes = [NetworkNode("x", Input((N, N))), NetworkNode("m", Input((N,)))]
+    last = "m"
+    for number, (made, operands) in enumerate((*steps, (layer or Softmax(), [None]))):
+        inputs = []
+        for place, operand in enumerate(operands):
+            name = last if operand is None else operand
+            if not isinstance(name, str):
+                name = f"c{number}_{place}"
+                nodes.append(NetworkNode(name, Constant(as_weights(np.asarray(operand, dtype=np.float64)))))
+            inputs.append(name)
+        last = f"n{number}"
+        nodes.append(NetworkNode(last, made, tuple(inputs), settings=settings or Settings()))
+    return Network(tuple(nodes), ("x", "m"), (last,))
+
+
+def softmax(x: Floats, kept: Floats) -> Floats:
+    """In float64; 0 where not kept."""
+    shown = np.where(kept != 0.0, x, -np.inf)
+    powers = np.exp(shown - np.maximum(shown.max(axis=-1, keepdims=True), -1e6))
+    return np.asarray(powers / np.maximum(powers.sum(axis=-1, keepdims=True), 1e-9))
+
+
+IS_ON, IS_OFF = Comparison(Relation.GT), Comparison(Relation.LE)
+
+
+def chosen(level: float) -> list[Step]:
+    return [(IS_ON, ("m", 0.5)), (Where(), (None, "x", level))]
+
+
+def filled(level: float) -> list[Step]:
+    return [(IS_OFF, ("m", 0.5)), (Where(), (None, level, "x"))]
+
+
+def added(level: float) -> list[Step]:
+    """As PyTorch makes numbers of truth values."""
+    return [(IS_ON, ("m", 0.5)), (Where(), (None, 0.0, level)), (Add(), ("x", None))]
+
+
+def through_views(level: float) -> list[Step]:
+    views = [
+        (Reshape((1, N)), (None,)),
+        (Broadcast((N, N)), (None,)),
+        (Permute((1, 0)), (None,)),
+        (Permute((1, 0)), (None,)),
+    ]
+    return [*added(level)[:2], *views, (Add(), (None, "x"))]
+
+
+def multiplied(level: float) -> list[Step]:
+    """``(1 - mask) * level + scores``."""
+    return [(Subtract(), (1.0, "m")), (Multiply(), (None, level)), (Add(), (None, "x"))]
+
+
+def normalized(level: float) -> list[Step]:
+    """The same as frontends write it."""
+    return [(BatchNormalization(as_weights([-level] * N), as_weights([level] * N)), ("m",)), (Add(), (None, "x"))]
+
+
+def before_scaling(level: float) -> list[Step]:
+    return [*chosen(level), (Multiply(), (None, 0.5)), (Multiply(), (None, 2.0))]
+
+
+SPELLINGS = [chosen, filled, added, through_views, multiplied, normalized, before_scaling]
+CASES = [
+    (spelling, level)
+    for spelling in SPELLINGS
+    for level in LEVELS
+    if level != "-inf" or spelling in (chosen, filled, added, through_views, before_scaling)
+]
+
+
+def run(made: Network, x: Floats, m: Floats, *, calibrated: bool = True) -> Floats:
+    """By the emulator."""
+    return Emulator(compile_network(made, [x, m] if calibrated else None).program).run([x, m])[0]
+
+
+@pytest.mark.parametrize(("spelling", "level"), CASES, ids=[f"{made.__name__} {level}" for made, level in CASES])
+def test_elements_are_left_out(spelling: Callable[[float], list[Step]], level: str) -> None:
+    made = network(*spelling(LEVELS[level]))
+    folded = fold_masks(fold_computed_masks(made, [SCORES, MASK]), None)
+    assert all(np.abs(result).max() < 30.0 for result in folded.evaluate([SCORES, MASK]).values())
+    assert np.abs(run(made, SCORES, MASK) - softmax(SCORES, MASK[:, None])).max() < AUTO
+
+
+@pytest.mark.parametrize("spelling", [filled, normalized, multiplied])
+def test_without_data(spelling: Callable[[float], list[Step]]) -> None:
+    found = run(network(*spelling(-1e9)), SCORES, MASK, calibrated=False)
+    assert np.abs(found - softmax(SCORES, MASK[:, None])).max() < 4 * AUTO
+
+
+def test_an_input_that_is_taken_for_a_mask_is_noted() -> None:
+    notes = compile_network(network(*normalized(-1e9))).notes
+    assert any("'m'" in note and "0 and 1 only" in note for note in notes)
+    assert not any("0 and 1 only" in note for note in compile_network(network(*chosen(-1e9))).notes)
+
+
+@pytest.mark.parametrize("implementation", SoftmaxImplementation)
+def test_implementations(implementation: SoftmaxImplementation) -> None:
+    made = network(*added(-1e9), settings=Settings(implementation=implementation))
+    wanted = softmax(SCORES, MASK[:, None])
+    if implementation is SoftmaxImplementation.ARGMAX:
+        wanted = (wanted == wanted.max(axis=-1, keepdims=True)).astype(np.float64)
+    assert np.abs(run(made, SCORES, MASK) - wanted).max() < 4 * AUTO
+
+
+@pytest.mark.parametrize(
+    ("level", "spelling", "wanted"),
+    [
+        ("-inf", chosen, np.zeros_like(SCORES)),
+        ("-1e9", chosen, np.full_like(SCORES, 1.0 / N)),
+        ("-1e4", chosen, np.full_like(SCORES, 1.0 / N)),
+        ("-1e9", added, np.full_like(SCORES, 1.0 / N)),
+        ("-1e4", added, softmax(SCORES, np.ones(N))),
+    ],
+)
+def test_rows_of_which_nothing_is_left(level: str, spelling: Callable[[float], list[Step]], wanted: Floats) -> None:
+    found = run(network(*spelling(LEVELS[level])), SCORES, SOME_EMPTY)
+    assert np.abs(found[:8] - wanted[:8]).max() < AUTO
+    assert np.abs(found[8:] - softmax(SCORES, MASK[:, None])[8:]).max() < AUTO
+
+
+def test_beside_masks_that_are_constants() -> None:
+    kept = np.tri(N)
+    steps = [*added(-1e9), (Add(), (None, np.where(kept, 0.25, -1e9)))]
+    made = network(*steps, layer=Softmax(mask=as_weights(np.arange(N) < N - 1)))
+    every = MASK[:, None] * kept * (np.arange(N) < N - 1)
+    some = every.any(axis=-1)
+    assert np.abs(run(made, SCORES, MASK) - softmax(SCORES, every))[some].max() < AUTO
+
+
+def test_numbers_that_are_added_to_scores() -> None:
+    given = np.where(MASK > 0.0, 0.25, -1e9)
+    assert np.abs(run(network((Add(), ("x", "m"))), SCORES, given) - softmax(SCORES, MASK[:, None])).max() < AUTO
+
+
+@pytest.mark.parametrize("level", [-20.0, -100.0])
+def test_a_level_that_scores_reach_is_arithmetic(level: float) -> None:
+    made = network(*chosen(level))
+    folded = fold_computed_masks(made, [10.0 * SCORES, MASK])
+    assert [node.name for node in folded.nodes] == [node.name for node in made.nodes]
+    wanted = softmax(np.where(MASK[:, None] > 0.0, 10.0 * SCORES, level), np.ones(N))
+    assert np.abs(run(made, 10.0 * SCORES, MASK) - wanted).max() < 2.0**-8
