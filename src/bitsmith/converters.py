@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-import numpy as np
-
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
 from bitsmith.config import (
@@ -22,8 +20,8 @@ from bitsmith.config import (
     resolve,
 )
 from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
-from bitsmith.emulate.batches import Arrays, as_batches
-from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, InputDataError, UnsupportedError
+from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.keras.read import ModelLike, read_keras
@@ -32,7 +30,6 @@ from bitsmith.frontends.read import AnyModel, read_model
 from bitsmith.frontends.torch.live import Example, InputShapes
 from bitsmith.frontends.torch.read import TorchModel, read_torch
 from bitsmith.hls.dialects import DIALECTS
-from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
@@ -286,7 +283,7 @@ def _converted(
         project.board,
     )
     _check_weights(network, target)
-    batches = _batches(network, calibration)
+    batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
     compiled = compile_network(network, batches)
     fidelity = certify(network, compiled.network, compiled.program, batches, model, check)
     if fidelity.problems and strict:
@@ -358,16 +355,3 @@ def _part_on(name: str, project: ProjectConfig) -> tuple[str, float]:
     if (part.die, part.nextpnr) != (board.part.die, board.part.nextpnr):
         raise ConfigError(f"part {part.name} on a board with {board.part.name}", where="Part", accepted="one of them")
     return part.name, part.family.clock_period_ns
-
-
-def _batches(network: Network, calibration: Arrays | None) -> list[Floats] | None:
-    if calibration is None:
-        return None
-    shapes = network.shapes()
-    batches = as_batches(calibration, {name: shapes[name] for name in network.inputs})
-    for batch in batches:
-        if batch.dtype.kind not in "fiub" or batch.ndim == 0:
-            raise InputDataError(
-                f"calibration data of {batch.dtype} and shape {batch.shape}", accepted="real numbers, samples first"
-            )
-    return [batch.astype(np.float64) for batch in batches]

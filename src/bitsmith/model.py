@@ -157,11 +157,14 @@ class Model:
             FidelityWarning: once, when values inside wrap, or many saturate; of every 32 samples one is looked at.
                 :meth:`losses` counts them all.
         """
-        batches = checked_batches(self.program.input_ops(), x)
+        batches = self._batches(x)
         outputs, outside = self.emulator.run_counted(batches)
         self._warn_outside(outside)
         self._warn_lost(batches)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _batches(self, x: Arrays) -> list[Batch]:
+        return checked_batches({op.name: op.shape for op in self.program.input_ops()}, x)
 
     def losses(self, x: Arrays) -> Losses:
         """How many values inside the circuit wrap or saturate for real inputs, where, and how far they reach.
@@ -169,7 +172,7 @@ class Model:
         Raises:
             InputDataError: as :meth:`predict`.
         """
-        return self._lost(checked_batches(self.program.input_ops(), x))
+        return self._lost(self._batches(x))
 
     def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
@@ -184,9 +187,7 @@ class Model:
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
         """
-        quantized = [
-            self.emulator.quantize(k, batch) for k, batch in enumerate(checked_batches(self.program.input_ops(), x))
-        ]
+        quantized = [self.emulator.quantize(k, batch) for k, batch in enumerate(self._batches(x))]
         outputs = self._compiled.run([raw for raw, _ in quantized])
         self._warn_outside([outside for _, outside in quantized])
         return outputs[0] if len(outputs) == 1 else outputs
@@ -242,7 +243,7 @@ class Model:
         within ``dense``, ``attention_scores`` before ``attention``. A layer that a batch normalization was folded into has
         no result of its own and is left out.
         """
-        outputs, layers, outside = self.emulator.trace(checked_batches(self.program.input_ops(), x))
+        outputs, layers, outside = self.emulator.trace(self._batches(x))
         self._warn_outside(outside)
         return (outputs[0] if len(outputs) == 1 else outputs), layers
 
@@ -296,7 +297,7 @@ class Model:
         """
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
-        batches = None if inputs is None else checked_batches(self.program.input_ops(), inputs)
+        batches = None if inputs is None else self._batches(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)

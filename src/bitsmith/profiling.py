@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from bitsmith.emulate.batches import Arrays, as_batches
-from bitsmith.errors import ConfigError, InputDataError
+from bitsmith.emulate.batches import Arrays, float_batches
+from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.read import AnyModel, read_model
 from bitsmith.frontends.torch.live import InputShapes, is_module
@@ -145,7 +145,7 @@ def _network(
 
 def _float_results(model: AnyModel, network: Network, X: Arrays) -> dict[str, Floats]:
     results = _evaluated(network, X)
-    computed = layer_results(model, network, _batches(network, X))
+    computed = layer_results(model, network, float_batches(network.input_shapes(), X))
     return {name: _same(result, computed.get(name)) for name, result in results.items()}
 
 
@@ -197,21 +197,8 @@ def _held_weights(network: Network) -> dict[str, Floats]:
 def _evaluated(network: Network, X: Arrays) -> dict[str, Floats]:
     """The float64 results of all nodes that have one of their own."""
     folded = {node.name for node in network.nodes if node.folded or node.inner}
-    results = network.evaluate(_batches(network, X))
+    results = network.evaluate(float_batches(network.input_shapes(), X))
     return {name: result for name, result in results.items() if name not in folded}
-
-
-def _batches(network: Network, X: Arrays) -> list[Floats]:
-    shapes = network.shapes()
-    wanted = [shapes[name] for name in network.inputs]
-    given = as_batches(X, dict(zip(network.inputs, wanted, strict=True)))
-    if [batch.shape[1:] for batch in given] != wanted or len({len(batch) for batch in given}) > 1:
-        raise InputDataError(
-            f"inputs of shapes {[batch.shape for batch in given]}",
-            where="X",
-            accepted=", ".join(f"(samples, {', '.join(map(str, shape))})" for shape in wanted),
-        )
-    return [batch.astype(np.float64) for batch in given]
 
 
 def _shares(fixed: Floats, floats: Floats) -> Floats:

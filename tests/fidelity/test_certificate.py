@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
-from bitsmith.fidelity.measure import deviation, span
+from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
@@ -58,12 +59,7 @@ def test_wraps_are_told_with_formats_that_do() -> None:
         model = convert(DIGITS, config=WRAPPING, calibration=images())
     (warning,) = told
     assert "layer 'fc1'" in str(warning.message) and "accum and result: fixed<10,5>" in str(warning.message)
-    layers = {
-        problem.layer: {"Precision": dict.fromkeys(names.split(" and "), fmt)}
-        for problem in model.fidelity.problems
-        for names, fmt in re.findall(r"give it ([a-z ]+): (fixed<\d+,\d+>)", problem.remedy)
-    }
-    convert(DIGITS, config={**WRAPPING, "LayerName": layers}, calibration=images(), strict=True)
+    convert(DIGITS, config={**WRAPPING, "LayerName": formats_that_do(model)}, calibration=images(), strict=True)
 
 
 def test_strict_raises() -> None:
@@ -90,6 +86,68 @@ def test_coarse_steps_are_told() -> None:
 
 def test_coarse_formats_that_work_are_not_told() -> None:
     convert(DIGITS, config=MODELS / "digits.config.json", calibration=images(), strict=True)
+
+
+def heads(scales: Sequence[float], *after: nn.Module) -> tuple[nn.Module, Floats]:
+    """Two layers with outputs of these scales, and data for them."""
+    torch.manual_seed(0)
+    last = nn.Linear(16, len(scales))
+    with torch.no_grad():
+        last.weight *= torch.tensor(scales)[:, None]
+        last.bias *= torch.tensor(scales)
+    module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), last, *after)
+    return module.eval(), np.random.default_rng(0).normal(size=(200, 8))
+
+
+def formats_that_do(model: Model) -> dict[str, dict[str, dict[str, str]]]:
+    """The remedies of a model's certificate, as a configuration by layers."""
+    return {
+        problem.layer: {
+            "Precision": {
+                name: fmt
+                for names, fmt in re.findall(
+                    r"([a-z ]+): (u?fixed<\d+,-?\d+>)", problem.remedy.removeprefix("give it ")
+                )
+                for name in names.strip().split(" and ")
+            }
+        }
+        for problem in model.fidelity.problems
+    }
+
+
+def test_a_small_output_that_is_lost_is_told_with_formats_that_do() -> None:
+    module, x = heads([1.0, 1.0, 1e-4, 1.0])
+    config = {"Model": {"Precision": "fixed<16,6>"}}
+    with pytest.warns(
+        FidelityWarning, match=r"channel 2 of output '2'.*\n  layer '2': its steps are too large"
+    ) as told:
+        model = convert(module, calibration=x, config=config, input_shape=(8,))
+    assert "accum and result: fixed<" in str(told[0].message)
+    row = model.fidelity.rows[-1]
+    assert row.channel == 2 and (row.channel_error or 0.0) > 0.2 and (row.error or 1.0) < 2e-3
+    assert "(2)" in str(model.fidelity) and "channel 2" in page(Report((model.fidelity.section,)))
+    convert(
+        module, calibration=x, config={**config, "LayerName": formats_that_do(model)}, input_shape=(8,), strict=True
+    )
+
+
+@pytest.mark.parametrize("after", [nn.Softmax(-1), nn.Sigmoid(), nn.Sequential(nn.Tanh(), nn.Unflatten(1, (2, 2)))])
+def test_bounded_outputs_may_be_small(after: nn.Module) -> None:
+    module, x = heads([1.0, 1.0, 1e-4, 1.0], after)
+    with torch.no_grad():
+        module[2].bias[2] -= 15 * (not isinstance(after, nn.Sequential))
+    convert(module, calibration=x, input_shape=(8,), strict=True)
+    convert(module, calibration=x, config={"Model": {"Precision": "fixed<18,8>"}}, input_shape=(8,), strict=True)
+
+
+@pytest.mark.parametrize("precision", ["auto", "fixed<16,6>"])
+def test_channels_that_are_constant_or_nearly_dead_are_not_told(precision: str) -> None:
+    module, x = heads([1.0, 1.0, 0.0, 1.0])
+    with torch.no_grad():
+        module[0].weight[:4] *= 1e-4
+        module[0].bias[:4] = torch.tensor([-1.0, 0.0, 1e-5, 0.5])
+        module[2].bias[2] = 3e-6
+    convert(module, calibration=x, config={"Model": {"Precision": precision}}, input_shape=(8,), strict=True)
 
 
 def test_losses_are_counted() -> None:
@@ -234,7 +292,7 @@ def test_huge_and_tiny_numbers_are_figures() -> None:
     huge, tiny = np.array([-1e308, 1e308]), np.array([0.0, 5e-324])
     for wanted in (huge, tiny):
         for found in (huge, tiny, -wanted):
-            figures = deviation(wanted, found, span(wanted).size)
+            figures = deviation(wanted, found, spans(wanted).whole.size)
             assert np.isfinite([figures.error, figures.worst, figures.snr_db or 0.0]).all()
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import InputDataError
-from bitsmith.ir.ops import Input
+
+Shape: TypeAlias = tuple[int, ...]
 
 Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 """Real numbers for one input, (samples, *input shape)."""
@@ -20,38 +21,50 @@ Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.A
 """One array, or one per input, in order or by name; each of shape (samples, *input shape)."""
 
 
-def checked_batches(inputs: Sequence[Input], x: Arrays) -> list[Batch]:
-    """One batch per input.
-
-    Raises:
-        InputDataError: another number of arrays, other shapes, or elements that are not real numbers.
-    """
-    given = as_batches(x, {op.name: op.shape for op in inputs})
-    if len(given) != len(inputs):
-        raise InputDataError(f"{len(given)} input arrays", accepted=f"a list of {len(inputs)} arrays")
-    for op, batch in zip(inputs, given, strict=True):
-        if batch.dtype.kind not in "fiub" or batch.shape[1:] != op.shape or batch.ndim != len(op.shape) + 1:
-            raise InputDataError(
-                f"an array of {batch.dtype} and shape {batch.shape}",
-                where=f"input {op.name!r}",
-                accepted=f"real numbers of shape (samples, {', '.join(map(str, op.shape))})",
-            )
-    if len({len(batch) for batch in given}) > 1:
-        raise InputDataError(f"batches of different lengths {[len(batch) for batch in given]}")
-    return given
-
-
-def as_batches(x: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> list[Batch]:
-    """``x`` as one array per input, whose ``shapes`` are in order.
+def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
+    """``x`` as one array of finite numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
 
     A list or tuple is several inputs, unless it is one input's samples as nested lists.
 
     Raises:
-        InputDataError: samples of different shapes, or arrays by other names.
+        InputDataError: arrays by other names or of another number, other shapes, batches of different lengths, or elements that
+            are not finite real numbers.
     """
+    given = _batches(shapes, x)
+    if len(given) != len(shapes):
+        raise InputDataError(
+            f"arrays for {len(given)} inputs", accepted=f"one for each of {', '.join(map(repr, shapes))}"
+        )
+    for (name, shape), batch in zip(shapes.items(), given, strict=True):
+        where = f"input {name!r}"
+        if batch.dtype.kind not in "fiub" or batch.dtype.itemsize > 8:
+            raise InputDataError(
+                f"an array of {batch.dtype}", where=where, accepted="float16, float32, float64, integers or booleans"
+            )
+        if batch.ndim != len(shape) + 1 or batch.shape[1:] != shape:
+            accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
+            raise InputDataError(f"an array of shape {batch.shape}", where=where, accepted=accepted)
+        if not np.isfinite(batch).all():
+            count = batch.size - np.count_nonzero(np.isfinite(batch))
+            raise InputDataError(f"{count:,} of {batch.size:,} values are NaN or infinite", where=where)
+    if len({len(batch) for batch in given}) > 1:
+        counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, given, strict=True))
+        raise InputDataError(f"different numbers of samples: {counts}", accepted="as many for each input")
+    return given
+
+
+def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:
+    """As :func:`checked_batches`, in double precision."""
+    return [batch.astype(np.float64) for batch in checked_batches(shapes, x)]
+
+
+def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
+    """``x`` as arrays; those by name in the order of ``shapes``."""
     if isinstance(x, Mapping):
         if set(x) != set(shapes):
-            raise InputDataError(f"inputs {', '.join(map(repr, x)) or '(none)'}", accepted=", ".join(map(repr, shapes)))
+            raise InputDataError(
+                f"arrays for {', '.join(map(repr, x)) or 'no input'}", accepted=", ".join(map(repr, shapes))
+            )
         return [_as_batch(x[name]) for name in shapes]
     if isinstance(x, (list, tuple)):
         rank = len(next(iter(shapes.values()), ())) + 1

@@ -15,9 +15,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bitsmith.errors import ConfigError, ModelFileError, ProjectError
+from bitsmith.fidelity.causes import Problem
+from bitsmith.fidelity.deviation import deviation, spans
 from bitsmith.fidelity.framework import Check, FrameworkRun, NotComparedError, framework_run, layer_results
-from bitsmith.fidelity.judgement import Problem, Verdict, judge
-from bitsmith.fidelity.measure import deviation, measure, span
+from bitsmith.fidelity.judgement import Verdict, judge
+from bitsmith.fidelity.measure import measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.frontends.read import AnyModel
 from bitsmith.ir.program import Program
@@ -241,7 +243,7 @@ def _compared(
 ) -> Agreement:
     limit = HALF_ERROR if run.half else ACCELERATOR_ERROR if run.accelerated else FRAMEWORK_ERROR
     jumps = any(node.layer.jumps for node in network.nodes)
-    errors = [deviation(y, x, span(y).size).error for x, y in zip(wanted, found, strict=True)]
+    errors = [deviation(y, x, spans(y).whole.size).error for x, y in zip(wanted, found, strict=True)]
     bad = [k for k, (x, y) in enumerate(zip(wanted, found, strict=True)) if _differ(x, y, limit, jumps=jumps)]
     if not bad:
         return Agreement(run.framework, max(errors))
@@ -253,7 +255,7 @@ def _compared(
             and computed[name].shape == result.shape
             and _differ(result, computed[name], limit, jumps=jumps)
         ):
-            layer, error = name, deviation(computed[name], result, span(computed[name]).size).error
+            layer, error = name, deviation(computed[name], result, spans(computed[name]).whole.size).error
             break
     said = f"its float meaning differs from what {run.framework} computes by {percent(error)} of the range"
     return Agreement(run.framework, max(errors), problem=Problem(layer, said, _REPORT))
@@ -261,7 +263,7 @@ def _compared(
 
 def _differ(x: Floats, y: Floats, limit: float, *, jumps: bool) -> bool:
     """True if ``x`` and the framework's ``y`` differ by more than rounding."""
-    size = span(y).largest
+    size = spans(y).whole.largest
     if not jumps:
         return deviation(y, x, size).error > limit
     with np.errstate(all="ignore"):

@@ -8,17 +8,14 @@ power of (16 - bits) times that.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from bitsmith.fidelity.losses import Loss
-from bitsmith.fidelity.measure import Measured, Span, span
-from bitsmith.ir.types import FixedFormat, Overflow
-from bitsmith.layers.auto import AUTO_BITS
-from bitsmith.layers.layer import Floats
+from bitsmith.fidelity.budgets import allowance, made_by
+from bitsmith.fidelity.causes import Causes, Problem, would_wrap
+from bitsmith.fidelity.channels import Channel
+from bitsmith.fidelity.measure import Comparison, Measured
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import FACTORS
 from bitsmith.report.sections import LayerFidelity
 from bitsmith.report.terminal import percent
 
@@ -29,36 +26,15 @@ AUTO_OWN_ERROR, AUTO_OWN_WORST = 5e-4, 4e-3
 """A layer's own mean and greatest error, as shares of its range or greatest magnitude, that formats of ``auto`` never cause: with
 16 bits most stay below 1e-4, and a quotient near its pole below 3e-4."""
 
+CHANNEL_OWN_ERROR, CHANNEL_OWN_WORST = 1e-3, 8e-3
+"""A layer's own mean and greatest error of a channel beyond the steps of its format, as shares of the channel's range or greatest
+magnitude: weights of 10 bits cost a tenth of that at most."""
+
 LEAST_SNR_DB, LEAST_ERROR = 10.0, 0.02
 """Signal to noise below which an output is of no use, if its mean error exceeds the other as well."""
 
 WRAPPED_WORST = 0.25
 """Own error of a layer that shows that values which wrap matter: an accumulator's may, if the result is right again."""
-
-_SUMS = ("accum", "result")
-"""Variables whose formats must all hold a layer's sums."""
-
-_STEPS = 128
-"""Steps that a proposed format has within the range of a result."""
-
-
-_GOOD_ERROR = 0.005
-"""Own error to which a proposed budget brings a layer down."""
-
-_MOST_BITS = 128
-"""Bits on either side of the point beyond which no format is proposed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A layer at which results go wrong: what is wrong with it, and the remedy."""
-
-    layer: str
-    found: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"layer {self.layer!r}: {self.found}; {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,82 +45,95 @@ class Verdict:
     problems: tuple[Problem, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """An output that is of no use, or one of its channels."""
+
+    row: LayerFidelity
+    channel: Channel | None = None
+
+    @property
+    def name(self) -> str:
+        """The layer whose result it is."""
+        return str(self.row.layer)
+
+    def __str__(self) -> str:
+        which, figures = (
+            (f"output {self.name!r}", (self.row.error, self.row.worst))
+            if self.channel is None
+            else (f"channel {self.channel.index} of output {self.name!r}", (self.channel.error, self.channel.worst))
+        )
+        mean, worst = map(percent, figures)
+        return f"{which} differs from the float model's by {mean} of its range, at worst by {worst}"
+
+
 def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     """The verdict on a network as it was compiled. Rare wraps are held against it only if the data are the user's."""
     nodes = {node.name: node for node in network.nodes}
-    rows = {row.layer: row for row in measured.rows if row.layer is not None}
-    causes = _Causes(nodes, measured)
-    bad = [
-        rows[name]
-        for name in network.outputs
-        if name in rows and _is_bad(rows[name], measured.spans[name], network, name)
-    ]
+    layers = measured.layers
+    causes = Causes(nodes, measured)
+    outputs = (_wrong(layers[name], network, name) for name in network.outputs if name in layers)
+    bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
-        starts = _starts(network, measured, rows, [str(row.layer) for row in bad])
-        return Verdict(_said(bad), tuple(map(causes.of, starts)))
-    wrong = [row for name, row in rows.items() if _mistranslated(row, measured.spans[name], _made_by(nodes, name))]
-    if calibrated:
-        wrong += [row for row in rows.values() if row not in wrong and _wraps(row)]
-    if not wrong:
-        return Verdict()
-    return Verdict("results inside differ from the float model's", tuple(map(causes.of, wrong)))
+        return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
+    problems = [
+        causes.of(layer.row, channel)
+        for name, layer in layers.items()
+        for channel in _inside(layer, made_by(nodes, name), calibrated=calibrated)
+    ]
+    return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
 
-def _is_bad(row: LayerFidelity, of: Span, network: Network, name: str) -> bool:
-    error, before = row.error or 0.0, _ancestors(network, [name])
+def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
+    """What is wrong with an output, if anything."""
     # Where a layer jumps the last place decides, even of 16 bits.
-    useless = row.snr_db is not None and row.snr_db < LEAST_SNR_DB and error > LEAST_ERROR
-    if any(node.settings.precision or node.layer.jumps for node in before):
-        return useless
-    # The steps go by the greatest magnitude: of results that hardly vary, they are a large share of the range.
-    too_large = error * of.size / of.largest > AUTO_ERROR * _allowance(before)
-    return too_large or (useless and _allowance(before) > 1.0)
+    before = _ancestors(network, [name])
+    excused = any(node.settings.precision or node.layer.jumps for node in before)
+    limit = None if excused else AUTO_ERROR * allowance(before)
+    row, lost = layer.row, layer.lost
+    if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, limit):
+        return _Wrong(row)
+    if lost is not None and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
+        return _Wrong(row, lost)
+    return None
 
 
-def _mistranslated(row: LayerFidelity, of: Span, makers: Sequence[NetworkNode]) -> bool:
-    """True if neither a format nor a budget of the user's excuses the layer's own error."""
-    share = of.size / of.largest / _allowance(makers)
-    wrong = share * (row.own or 0.0) > AUTO_OWN_ERROR or share * (row.own_worst or 0.0) > AUTO_OWN_WORST
-    return wrong and not any(node.settings.precision for node in makers)
+def _is_useless(error: float, snr_db: float | None, varies: float, limit: float | None) -> bool:
+    """True if a mean error is too large for results the range of which is that share of their greatest magnitude.
+
+    ``limit`` is that of ``auto``; None where more is excused.
+    """
+    drowned = snr_db is not None and snr_db < LEAST_SNR_DB and error > LEAST_ERROR
+    if limit is None:
+        return drowned
+    # The steps of auto go by the greatest magnitude: of results that hardly vary, they are a large share of the range.
+    return error * varies > limit or (limit > AUTO_ERROR and drowned)
 
 
-def _made_by(nodes: Mapping[str, NetworkNode], name: str) -> list[NetworkNode]:
-    """The node called ``name``, and those that are folded into it."""
-    found, waiting = [], [name]
-    while waiting:
-        node = nodes[waiting.pop()]
-        found.append(node)
-        waiting += [before for before in node.inputs if nodes[before].folded]
-    return found
+def _inside(layer: Comparison, makers: Sequence[NetworkNode], *, calibrated: bool) -> Iterator[Channel | None]:
+    """What is wrong with a layer in itself, if anything: a channel, or more (None). ``makers`` are the node and those in it."""
+    row, free, allowed = layer.row, not any(node.settings.precision for node in makers), allowance(makers)
+    wraps = calibrated and bool(row.wrapped) and (row.own_worst or 0.0) > WRAPPED_WORST
+    if wraps or (free and _mistranslated(layer, allowed)):
+        yield None
+    elif free and _is_astray(layer.astray, allowed):
+        yield layer.astray
 
 
-def _budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
-    """The least budgets of ``nodes``, of results and, if they have any, of weights."""
-    found: dict[str, int] = {}
-    for node in nodes:
-        bits = node.settings.bits
-        found["result"] = min(bits.result, found.get("result", bits.result))
-        if FACTORS.intersection(node.layer.variables()):
-            found["weight"] = min(bits.weight, found.get("weight", bits.weight))
-    return found
+def _mistranslated(layer: Comparison, allowed: float) -> bool:
+    """True if the layer's own error is more than formats of ``auto`` cause, ``allowed`` times that of 16 bits."""
+    row, share = layer.row, layer.span.size / layer.span.largest / allowed
+    return share * (row.own or 0.0) > AUTO_OWN_ERROR or share * (row.own_worst or 0.0) > AUTO_OWN_WORST
 
 
-def _allowance(nodes: Iterable[NetworkNode]) -> float:
-    """How many times the error of 16 bits the budgets of ``nodes`` may cost."""
-    return 2.0 ** max(AUTO_BITS - min(_budgets(nodes).values()), 0)
+def _is_astray(channel: Channel | None, allowed: float) -> bool:
+    if channel is None:
+        return False
+    return channel.own > CHANNEL_OWN_ERROR * allowed or channel.own_worst > CHANNEL_OWN_WORST * allowed
 
 
-def _wraps(row: LayerFidelity) -> bool:
-    return bool(row.wrapped) and (row.own_worst or 0.0) > WRAPPED_WORST
-
-
-def _said(bad: Sequence[LayerFidelity]) -> str:
-    first = bad[0]
-    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-    return (
-        f"output {first.layer!r}{more} differs from the float model's by {percent(first.error)} of its range, "
-        f"at worst by {percent(first.worst)}"
-    )
+def _said(bad: Sequence[_Wrong]) -> str:
+    return f"{bad[0]} (and {len(bad) - 1} more)" if len(bad) > 1 else str(bad[0])
 
 
 def _ancestors(network: Network, names: Sequence[str]) -> list[NetworkNode]:
@@ -157,135 +146,51 @@ def _ancestors(network: Network, names: Sequence[str]) -> list[NetworkNode]:
     return found[::-1]
 
 
-def _starts(
-    network: Network, measured: Measured, rows: dict[str, LayerFidelity], bad: Sequence[str]
-) -> list[LayerFidelity]:
-    """The layers that add most of the error, or would if those before them did not, in the order of evaluation."""
-    before = [node for node in _ancestors(network, bad) if node.name in rows]
-    most = max(rows[node.name].own or 0.0 for node in before)
-    least = max(most / 4, LEAST_ERROR / 4)
-    starts = [
-        rows[node.name]
-        for node in before
-        if (rows[node.name].own or 0.0) >= least or _would_wrap(node, measured.spans[node.name])
-    ]
+def _problems(network: Network, measured: Measured, causes: Causes, bad: Sequence[_Wrong]) -> Iterator[Problem]:
+    """Where it starts that outputs are ``bad``; channels count where no output is bad as a whole."""
+    whole = [wrong for wrong in bad if wrong.channel is None]
+    if whole:
+        starts = _starts(network, measured, {wrong.name: None for wrong in whole})
+    else:
+        starts = _starts(network, measured, dict[str, Channel | None](_followed(network, measured, bad)))
+    for name, channel in starts.items():
+        yield causes.of(measured.layers[name].row, channel)
+
+
+def _followed(network: Network, measured: Measured, bad: Sequence[_Wrong]) -> Iterator[tuple[str, Channel | None]]:
+    """The layers that a lost channel goes through on its own: back to that which makes it of all channels before."""
+    for wrong in bad:
+        node = network.node(wrong.name)
+        yield node.name, wrong.channel
+        while len(node.inputs) == 1 and not node.layer.weights():
+            node = network.node(node.inputs[0])
+            if node.name in measured.layers:
+                yield node.name, measured.layers[node.name].lost
+
+
+def _starts(network: Network, measured: Measured, bad: Mapping[str, Channel | None]) -> dict[str, Channel | None]:
+    """The layers that add most of the error, or would if those before them did not, in the order of evaluation.
+
+    Of layers in ``bad`` it is a channel that matters, if they have one there.
+    """
+    before = [node.name for node in _ancestors(network, list(bad)) if node.name in measured.layers]
+    channels = {name: bad.get(name) for name in before}
+    added = {
+        name: measured.layers[name].row.own or 0.0 if channel is None else channel.added
+        for name, channel in channels.items()
+    }
+    least = max(max(added.values()) / 4, LEAST_ERROR / 4)
+    starts = {
+        name: channel
+        for name, channel in channels.items()
+        if added[name] >= least or would_wrap(network.node(name), measured.layers[name].span)
+    }
+    if starts:
+        return starts
     # Where no layer stands out the error has gathered: it is named where half of it is reached.
-    whole = max(rows[name].error or 0.0 for name in bad)
-    return starts or [row for row in (rows[node.name] for node in before) if (row.error or 0.0) >= whole / 2][:1]
-
-
-def _would_wrap(node: NetworkNode, reached: Span) -> bool:
-    """True if the float model's results wrap in the format of the layer's."""
-    fmt = node.settings.precision.get("result")
-    return fmt is not None and fmt.overflow is Overflow.WRAP and not _holds(fmt, reached)
-
-
-@dataclass(frozen=True, slots=True)
-class _Causes:
-    """Finds out why a layer's results are wrong."""
-
-    nodes: dict[str, NetworkNode]
-    measured: Measured
-
-    def of(self, row: LayerFidelity) -> Problem:
-        """The most likely cause, and the remedy."""
-        name = str(row.layer)
-        node = self.nodes[name]
-        losses = sorted(
-            (loss for loss in self.measured.losses if loss.layer == name and loss.format is not None),
-            key=lambda loss: (loss.overflow is not Overflow.WRAP, -loss.share),
-        )
-        if losses:
-            return self._lost(losses[0])
-        fmt = node.settings.precision.get("result")
-        if _would_wrap(node, self._span(name)):
-            reached = self._span(name)
-            found = f"its float results reach {reached.lo + 0.0:.4g} .. {reached.hi:.4g}, beyond {fmt}"
-            return Problem(name, found, self._room(name, "result", reached))
-        if fmt is not None and 2.0**-fmt.frac * 8 > self._span(name).size:
-            wanted = _enough(fmt, self._span(name))
-            found = f"the steps of {fmt} are too large for a range of {self._span(name).size:.3g}"
-            return Problem(name, found, f"give it result: {wanted}")
-        for variable, values in node.layer.weights().items():
-            given = node.settings.precision.get(variable)
-            if given is not None and not _holds(given, span(values)):
-                return self._clipped(node, variable, values)
-        if row.zeroed and node.layer.weights().keys() & node.settings.precision.keys():
-            return self._rounded_away(row, node)
-        if node.settings.precision:
-            given_all = ", ".join(f"{variable} {format_}" for variable, format_ in node.settings.precision.items())
-            finer = {name: _finer(given) for name, given in node.settings.precision.items()}
-            return Problem(name, f"its formats lose too much ({given_all})", f"give it {_listed(finer)}, or auto")
-        makers = _made_by(self.nodes, name)
-        if _allowance(makers) > 1.0 and not _mistranslated(row, self._span(name), makers):
-            return self._short_of_bits(row, makers)
-        found = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
-        return Problem(name, found, "no format of yours is to blame: please report it with the model")
-
-    def _short_of_bits(self, row: LayerFidelity, makers: Sequence[NetworkNode]) -> Problem:
-        budgets = _budgets(makers)
-        few = min(budgets.values())
-        enough = min(few + math.ceil(math.log2(max((row.own or 0.0) / _GOOD_ERROR, 2.0))), AUTO_BITS)
-        short = [name for name, bits in budgets.items() if bits == few]
-        of = "" if len(short) == len(budgets) else f" of {short[0]}s"
-        found = f"auto keeps {few} bits{of}, and it differs from its float meaning by {percent(row.own)} of its range"
-        remedy = f"give it Bits: {enough}" if not of else f"give it Bits: {{{short[0]}: {enough}}}"
-        return Problem(str(row.layer), found, remedy)
-
-    def _span(self, name: str) -> Span:
-        return self.measured.spans[name]
-
-    def _lost(self, loss: Loss) -> Problem:
-        reached = self._span(loss.layer) if loss.variable == "result" else Span(loss.lo, loss.hi)
-        reached = Span(min(reached.lo, loss.lo), max(reached.hi, loss.hi))
-        found = str(replace(loss, lo=reached.lo, hi=reached.hi)).partition(": ")[2]
-        return Problem(loss.layer, found, self._room(loss.layer, loss.variable, reached))
-
-    def _room(self, layer: str, variable: str, reached: Span) -> str:
-        """The remedy: formats of a layer that hold what is ``reached``."""
-        formats = {
-            name: _enough(fmt, reached)
-            for name, fmt in self.nodes[layer].settings.precision.items()
-            if name == variable or (name in _SUMS and not _holds(fmt, reached))
-        }
-        return f"give it {_listed(formats)}"
-
-    def _clipped(self, node: NetworkNode, variable: str, values: Floats) -> Problem:
-        fmt, reached = node.settings.precision[variable], span(values)
-        found = f"its {variable} reaches {reached.lo + 0.0:.4g} .. {reached.hi:.4g} and saturates in {fmt}"
-        return Problem(node.name, found, f"give it {variable}: {_enough(fmt, reached)}")
-
-    def _rounded_away(self, row: LayerFidelity, node: NetworkNode) -> Problem:
-        trained = node.layer.weights()
-        variable, fmt = next((v, f) for v, f in node.settings.precision.items() if v in trained)
-        values = trained[variable]
-        wanted = _enough(fmt, span(values))
-        total = sum(each.size for each in trained.values())
-        found = f"{row.zeroed:,} of {total:,} weights are rounded to 0 in {fmt}"
-        return Problem(str(row.layer), found, f"give it {variable}: {wanted}")
-
-
-def _listed(formats: Mapping[str, FixedFormat]) -> str:
-    """Formats by variable as text; variables of the same format together."""
-    names: dict[str, list[str]] = {}
-    for variable, fmt in formats.items():
-        names.setdefault(str(fmt), []).append(variable)
-    return ", ".join(f"{' and '.join(variables)}: {fmt}" for fmt, variables in names.items())
-
-
-def _holds(fmt: FixedFormat, reached: Span) -> bool:
-    """True if values within ``reached`` are within the range of ``fmt``, but for less than a step."""
-    return math.ldexp(fmt.lo - 1, -fmt.frac) < reached.lo and reached.hi < math.ldexp(fmt.hi + 1, -fmt.frac)
-
-
-def _finer(fmt: FixedFormat) -> FixedFormat:
-    """``fmt`` with a sixteenth of its step."""
-    return replace(fmt, width=fmt.width + 4, frac=fmt.frac + 4)
-
-
-def _enough(fmt: FixedFormat, reached: Span) -> FixedFormat:
-    """``fmt`` with as many more bits as hold what is ``reached``, in not too few steps."""
-    signed = fmt.signed or reached.lo < 0
-    integer = min(math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed), _MOST_BITS)
-    frac = max(fmt.frac, min(math.ceil(math.log2(_STEPS) - math.log2(reached.size)), _MOST_BITS))
-    return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)
+    errors = {
+        name: measured.layers[name].row.error or 0.0 if channel is None else channel.error
+        for name, channel in channels.items()
+    }
+    name = next(name for name in before if errors[name] >= max(errors[each] for each in bad) / 2)
+    return {name: channels[name]}

@@ -8,7 +8,6 @@ meaning for the operands that it has in the circuit, and so leaves out what it i
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,63 +15,56 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bitsmith.emulate import Emulator
+from bitsmith.fidelity.channels import Channel, Channels
+from bitsmith.fidelity.deviation import Span, deviation, spans
 from bitsmith.fidelity.losses import Loss, Watch
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Overflow
+from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity
 
-_MOST = 1e9
-"""No share of a range is reported as more than this."""
+_FAR, _SHOWN = 8.0, 0.01
+"""Times the whole's error, and share of its own range, above which the error of a channel is shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deviation:
-    """How far ``found`` is from ``wanted``; shares of the range of ``wanted``."""
+class Comparison:
+    """A layer's result beside the float model's: its row, the range of the float result, and two of its channels.
 
-    error: float
-    worst: float
-    snr_db: float | None
-    """None: there is no noise at all."""
+    ``lost`` is furthest from the float model's beside its own range, and to ``astray`` the layer adds most itself. They are None
+    where small channels are as good as 0.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The least and the greatest value of a layer's float result."""
-
-    lo: float
-    hi: float
-
-    @property
-    def size(self) -> float:
-        """The range; of a constant its magnitude."""
-        return min(self.hi - self.lo or abs(self.hi) or 1.0, sys.float_info.max)
-
-    @property
-    def largest(self) -> float:
-        """The range, or the greatest magnitude where that is more: what the steps of formats go by."""
-        return max(self.size, -self.lo, self.hi)
+    row: LayerFidelity
+    span: Span
+    lost: Channel | None = None
+    astray: Channel | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a run showed: rows, losses, the ranges of layers' float results, and the float outputs."""
+    """What a run showed: comparisons by layers, in order, losses, and the float outputs."""
 
-    rows: tuple[LayerFidelity, ...]
+    layers: Mapping[str, Comparison]
     losses: tuple[Loss, ...]
-    spans: Mapping[str, Span]
     outputs: tuple[Floats, ...]
+
+    @property
+    def rows(self) -> tuple[LayerFidelity, ...]:
+        """The rows of all layers."""
+        return tuple(layer.row for layer in self.layers.values())
 
 
 def measure(network: Network, compiled: Network, program: Program, inputs: Sequence[Floats]) -> Measured:
     """Run ``program``, which ``network`` became by way of ``compiled``, and the float model on ``inputs``."""
     results, losses = _executed(compiled, program, inputs)
     known = {node.name: node for node in compiled.nodes if not node.folded}
-    rows: list[LayerFidelity] = []
-    spans: dict[str, Span] = {}
+    fracs = {probe.name: program.nodes[probe.node].type.frac for probe in program.probes}
+    bounded = _bounded(compiled)
+    layers: dict[str, Comparison] = {}
     outputs: dict[str, Floats] = {}
     # As in calibration: BLAS on several threads is slow where other programs run too.
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
@@ -82,10 +74,35 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
             found = results.get(node.name)
             if node.inner or node.name not in known or found is None or found.shape != wanted.shape:
                 continue
-            spans[node.name] = span(wanted)
-            row = _row(node, wanted, own, found, spans[node.name])
-            rows.append(_with_losses(row, [loss for loss in losses if loss.layer == node.name]))
-    return Measured(tuple(rows), losses, spans, tuple(outputs[name] for name in network.outputs))
+            axis = _channel_axis(known[node.name], wanted)
+            steps = None if node.name in bounded else _steps(fracs[node.name], wanted.ndim - 1, axis)
+            layer = _compared(known[node.name], wanted, own, found, axis, steps)
+            row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
+            layers[node.name] = replace(layer, row=row)
+    return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
+
+
+def _bounded(network: Network) -> set[str]:
+    """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
+    found: set[str] = set()
+    for node in network.nodes:
+        inherits = bool(node.inputs) and found.issuperset(node.inputs) and not node.layer.weights()
+        if node.layer.bounded or inherits:
+            found.add(node.name)
+    return found
+
+
+def _channel_axis(node: NetworkNode, result: Floats) -> int:
+    """The axis of a sample, as the user has it, that is the last one where the node's result is stored."""
+    return -1 if node.order is None or result.ndim == 2 else node.order[-1]
+
+
+def _steps(frac: Fracs, rank: int, axis: int) -> Floats:
+    """The coarsest step of each channel, or one for all, in a format of ``frac`` bits."""
+    frac = frac.reshape((1,) * (rank - frac.ndim) + frac.shape)
+    kept = axis % rank if rank else 0
+    coarsest = frac.min(axis=tuple(k for k in range(rank) if k != kept)).reshape(-1)
+    return np.asarray(np.ldexp(1.0, -coarsest), dtype=np.float64)
 
 
 def _executed(
@@ -129,42 +146,31 @@ def _as_stored(node: NetworkNode, found: Floats) -> Floats:
     return found if node.order is None else replace(node, order=inverse(node.order)).result_in_model(found)
 
 
-def span(values: Floats) -> Span:
-    """The range of the finite ``values``."""
-    finite = values[np.isfinite(values)]
-    return Span(float(finite.min()), float(finite.max())) if finite.size else Span(0.0, 0.0)
-
-
-def deviation(wanted: Floats, found: Floats, size: float) -> Deviation:
-    """How far ``found`` is from ``wanted``, where both are finite, beside a range of ``size``."""
-    with np.errstate(all="ignore"):
-        difference = (found - wanted) / size
-        usable = np.isfinite(difference)
-        if not usable.all():
-            difference, wanted = difference[usable], wanted[usable]
-        if not np.any(difference):
-            return Deviation(0.0, 0.0, None)
-        noise = float(np.mean(np.square(np.clip(difference, -_MOST, _MOST))))
-        signal = float(np.mean(np.square((wanted - wanted.mean()) / size)))
-    if noise == 0.0:
-        return Deviation(0.0, 0.0, None)
-    ratio = 10 * (math.log10(signal) - math.log10(noise)) if 0.0 < signal < math.inf else 0.0
-    return Deviation(math.sqrt(noise), min(float(np.abs(difference).max()), _MOST), ratio)
-
-
-def _row(node: NetworkNode, wanted: Floats, own: Floats, found: Floats, of: Span) -> LayerFidelity:
-    all_of, inherited = deviation(wanted, found, of.size), deviation(own, found, of.size)
-    return LayerFidelity(
+def _compared(
+    node: NetworkNode, wanted: Floats, own: Floats, found: Floats, axis: int, steps: Floats | None
+) -> Comparison:
+    """``found`` beside ``wanted`` and ``own``; ``steps`` are those of the channels, None if these are of no interest."""
+    ranges = spans(wanted, axis)
+    size = ranges.whole.size
+    off, added = deviation(wanted, found, size, axis), deviation(own, found, size, axis)
+    row = LayerFidelity(
         layer=node.name,
-        error=all_of.error,
-        worst=all_of.worst,
-        snr_db=all_of.snr_db,
-        own=inherited.error,
-        own_worst=inherited.worst,
+        error=off.error,
+        worst=off.worst,
+        snr_db=off.snr_db,
+        own=added.error,
+        own_worst=added.worst,
         values=found.size,
         stuck=_stuck(wanted, found),
         zeroed=sum(_zeroed(node, variable, values) for variable, values in node.layer.weights().items()),
     )
+    if steps is None:
+        return Comparison(row, ranges.whole)
+    channels = Channels(wanted, axis, ranges, steps, off, added)
+    lost = channels.lost()
+    if lost.error > max(_FAR * off.error, _SHOWN):
+        row = replace(row, channel=lost.index, channel_error=lost.error)
+    return Comparison(row, ranges.whole, lost, channels.astray())
 
 
 def _with_losses(row: LayerFidelity, losses: Sequence[Loss]) -> LayerFidelity:

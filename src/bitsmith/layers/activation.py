@@ -25,6 +25,9 @@ from bitsmith.layers.tables import ENTRY_BITS, Function, has_own_entries, interp
 
 TABLE_OPTIONS = frozenset({"table_size", "table_range", "binning"})
 
+_BOUNDED = ("erf", "sigmoid", "softsign", "sparse_sigmoid", "tanh")
+"""Functions with values within -1 to 1."""
+
 _BASES = {"exponential": math.e, "exp2": 2.0, "expm1": math.e}
 
 
@@ -38,6 +41,10 @@ class Activation(Layer):
     precisions: ClassVar[tuple[str, ...]] = ("table", "param", "result")
     options: ClassVar[frozenset[str]] = TABLE_OPTIONS
     elementwise: ClassVar[bool] = True
+
+    @property
+    def bounded(self) -> bool:
+        return self.function in _BOUNDED
 
     def scalar_function(self) -> Function:
         """The function with its parameter."""
@@ -177,6 +184,10 @@ class HardActivation(Unary):
     high: float | None
 
     precisions: ClassVar[tuple[str, ...]] = ("slope", "shift", "result")
+
+    @property
+    def bounded(self) -> bool:
+        return self.low is not None and self.high is not None and -1.0 <= self.low <= self.high <= 1.0
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         line = inputs[0] * self.slope + self.shift

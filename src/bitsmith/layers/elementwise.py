@@ -56,6 +56,7 @@ class Sign(Unary):
     """-1, 0 or 1."""
 
     jumps: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.sign(inputs[0])
@@ -103,6 +104,7 @@ class Sinusoid(Unary):
 
     precisions: ClassVar[tuple[str, ...]] = ("table", "result")
     options: ClassVar[frozenset[str]] = frozenset({"table_size", "binning"})
+    bounded: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return {Wave.SIN: np.sin, Wave.COS: np.cos}[self.wave](inputs[0])

@@ -66,6 +66,8 @@ class OneHot(Layer):
 
     classes: int
 
+    bounded: ClassVar[bool] = True
+
     @property
     def entries(self) -> int:
         """The number of indices."""

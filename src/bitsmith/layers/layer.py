@@ -37,6 +37,14 @@ class Layer(ABC):
         """The layer's type name, as configuration and reports use it."""
         return type(self).__name__
 
+    @property
+    def bounded(self) -> bool:
+        """Return True if all results lie within -1 to 1, whatever the operands.
+
+        Their scale is the layer's own, as that of probabilities, so that small ones are as good as 0.
+        """
+        return False
+
     def variables(self) -> tuple[str, ...]:
         """Variables whose precision the user may set of this very layer, besides ``default``."""
         return self.precisions

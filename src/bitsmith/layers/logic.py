@@ -33,6 +33,7 @@ class Comparison(Layer):
 
     elementwise: ClassVar[bool] = True
     jumps: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return broadcast(inputs, self.kind, exactly=2)

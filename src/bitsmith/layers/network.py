@@ -91,6 +91,15 @@ class Network:
                 ) from error
         return shapes
 
+    def input_shapes(self) -> dict[str, Shape]:
+        """The shape of a sample of each input, in order.
+
+        Raises:
+            UnsupportedError: as :meth:`shapes`.
+        """
+        shapes = self.shapes()
+        return {name: shapes[name] for name in self.inputs}
+
     def evaluate(self, inputs: Sequence[Floats]) -> dict[str, Floats]:
         """The float64 result of each node as the user's model has it, for batches ``inputs`` in the order of :attr:`inputs`."""
         return {node.name: node.result_in_model(result) for node, _, result in self.evaluation(inputs)}

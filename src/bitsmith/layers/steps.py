@@ -23,6 +23,7 @@ class BinaryTanh(Unary):
     """1 from 0 up, -1 below."""
 
     jumps: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.where(inputs[0] >= 0.0, 1.0, -1.0)
@@ -38,6 +39,7 @@ class TernaryTanh(Unary):
     """1 above a half, -1 below minus a half, else 0."""
 
     jumps: ClassVar[bool] = True
+    bounded: ClassVar[bool] = True
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
         return np.rint(np.clip(inputs[0], -1.0, 1.0))

@@ -190,6 +190,7 @@ def _error(row: LayerFidelity) -> Bar:
         (row.zeroed, "weights are 0"),
     )
     said = [f"{percent(error)}, own {percent(row.own)}" if error else "exact"]
+    said += [f"channel {row.channel}: {percent(row.channel_error)}"] if row.channel is not None else []
     said += [f"{count:,} {verb}" for count, verb in counts if count]
     return Bar(row.layer or "", "; ".join(said), 100 * min(length, 1.0), over=error > _LARGE_ERROR)
 

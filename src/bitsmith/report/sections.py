@@ -134,13 +134,16 @@ class LayerFidelity(FigureSet):
     """A layer's result beside the float model's, on the same inputs; shares are of the range of the float result.
 
     ``own`` and ``own_worst`` are what is left for the operands that the layer has in the circuit. ``stuck`` counts elements that
-    never change though the float model's do, ``zeroed`` trained values that are not 0 and are held as 0.
+    never change though the float model's do, ``zeroed`` trained values that are not 0 and are held as 0. ``channel_error`` is
+    that of ``channel``, beside this one's own range, where it is far above the whole's.
     """
 
     layer: Annotated[str | None, Key("Layer")] = None
     error: Annotated[float | None, Key("Error", unit="%")] = None
     worst: Annotated[float | None, Key("Worst", unit="%")] = None
     snr_db: Annotated[float | None, Key("SNR", unit="dB")] = None
+    channel: Annotated[int | None, Key("Channel")] = None
+    channel_error: Annotated[float | None, Key("ChannelError", unit="%")] = None
     own: Annotated[float | None, Key("OwnError", unit="%")] = None
     own_worst: Annotated[float | None, Key("OwnWorst", unit="%")] = None
     values: Annotated[int | None, Key("Values")] = None

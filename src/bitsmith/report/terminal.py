@@ -157,6 +157,8 @@ def fidelity_table(rows: Sequence[LayerFidelity]) -> Table:
         "SNR dB": ["exact" if row.snr_db is None else f"{row.snr_db:.0f}" for row in rows],
         "Own error": [percent(row.own) for row in rows],
     }
+    if any(row.channel is not None for row in rows):
+        columns["Channel"] = [worst_channel(row) for row in rows]
     for heading, counts in (
         ("Saturate", [row.saturated for row in rows]),
         ("Wrap", [row.wrapped for row in rows]),
@@ -174,6 +176,11 @@ def fidelity_table(rows: Sequence[LayerFidelity]) -> Table:
     for row, *cells in zip(rows, *columns.values(), strict=True):
         table.add_row(Text(row.layer or ""), *map(Text, cells))
     return table
+
+
+def worst_channel(row: LayerFidelity) -> str:
+    """The error of the channel that is furthest off, and which one it is; "" if it is not far above the whole's."""
+    return "" if row.channel is None else f"{percent(row.channel_error)} ({row.channel})"
 
 
 def percent(share: float | None) -> str:

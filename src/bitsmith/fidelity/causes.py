@@ -1,0 +1,199 @@
+"""Why a layer's results are wrong, and what to do about it: formats of enough range, in steps that are fine enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.fidelity.budgets import budgets, explains, made_by
+from bitsmith.fidelity.channels import Channel
+from bitsmith.fidelity.deviation import Span, spans
+from bitsmith.fidelity.losses import Loss
+from bitsmith.fidelity.measure import Measured
+from bitsmith.ir.types import FixedFormat, Overflow
+from bitsmith.layers.auto import AUTO_BITS
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import NetworkNode
+from bitsmith.report.sections import LayerFidelity
+from bitsmith.report.terminal import percent
+
+_SUMS = ("accum", "result")
+"""Variables whose formats must all hold a layer's sums."""
+
+_STEPS = 128
+"""Steps that a proposed format has within the range of a result."""
+
+_COARSE = 32
+"""Steps within the range of a channel that are too few."""
+
+_GOOD_ERROR = 0.005
+"""Own error to which a proposed budget brings a layer down."""
+
+_MOST_BITS = 128
+"""Bits on either side of the point beyond which no format is proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A layer at which results go wrong: what is wrong with it, and the remedy."""
+
+    layer: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"layer {self.layer!r}: {self.found}; {self.remedy}"
+
+
+def would_wrap(node: NetworkNode, reached: Span) -> bool:
+    """True if the float model's results wrap in the format of the layer's."""
+    fmt = node.settings.precision.get("result")
+    return fmt is not None and fmt.overflow is Overflow.WRAP and not _holds(fmt, reached)
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Finds out why a layer's results are wrong."""
+
+    nodes: dict[str, NetworkNode]
+    measured: Measured
+
+    def of(self, row: LayerFidelity, channel: Channel | None = None) -> Problem:
+        """The most likely cause, and the remedy; where only a ``channel`` is wrong, of that."""
+        name = str(row.layer)
+        node = self.nodes[name]
+        losses = sorted(
+            (loss for loss in self.measured.losses if loss.layer == name and loss.format is not None),
+            key=lambda loss: (loss.overflow is not Overflow.WRAP, -loss.share),
+        )
+        if losses:
+            return self._lost(losses[0])
+        fmt = node.settings.precision.get("result")
+        if would_wrap(node, self._span(name)):
+            reached = self._span(name)
+            found = f"its float results reach {reached.lo + 0.0:.4g} .. {reached.hi:.4g}, beyond {fmt}"
+            return Problem(name, found, self._room(name, "result", reached))
+        if channel is not None and (finer := self._finer_formats(node, channel)):
+            found = f"its steps are too large for a range of {channel.size:.3g} (channel {channel.index})"
+            return Problem(name, found, f"give it {_listed(finer)}")
+        if fmt is not None and 2.0**-fmt.frac * 8 > self._span(name).size:
+            wanted = _enough(fmt, self._span(name))
+            found = f"the steps of {fmt} are too large for a range of {self._span(name).size:.3g}"
+            return Problem(name, found, f"give it result: {wanted}")
+        for variable, values in node.layer.weights().items():
+            given = node.settings.precision.get(variable)
+            if given is not None and not _holds(given, _span(values)):
+                return self._clipped(node, variable, values)
+        if row.zeroed and node.layer.weights().keys() & node.settings.precision.keys():
+            return self._rounded_away(row, node)
+        if node.settings.precision:
+            given_all = ", ".join(f"{variable} {format_}" for variable, format_ in node.settings.precision.items())
+            finer = {name: _finer(given) for name, given in node.settings.precision.items()}
+            return Problem(name, f"its formats lose too much ({given_all})", f"give it {_listed(finer)}, or auto")
+        own = (row.own or 0.0) if channel is None else channel.added
+        if explains(made_by(self.nodes, name), own):
+            return self._short_of_bits(name, own)
+        found = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
+        if channel is not None:
+            found = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
+        return Problem(name, found, "no format of yours is to blame: please report it with the model")
+
+    def _short_of_bits(self, name: str, own: float) -> Problem:
+        """A layer whose budget costs an error of ``own``."""
+        kept = budgets(made_by(self.nodes, name))
+        few = min(kept.values())
+        enough = min(few + math.ceil(math.log2(max(own / _GOOD_ERROR, 2.0))), AUTO_BITS)
+        short = [budget for budget, bits in kept.items() if bits == few]
+        every = len(short) == len(kept)
+        of, wanted = ("", f"{enough}") if every else (f" of {short[0]}s", f"{{{short[0]}: {enough}}}")
+        found = f"auto keeps {few} bits{of}, and it differs from its float meaning by {percent(own)} of its range"
+        return Problem(name, found, f"give it Bits: {wanted}")
+
+    def _finer_formats(self, node: NetworkNode, channel: Channel) -> dict[str, FixedFormat]:
+        """The formats of a layer that are too coarse for a channel, made finer; those of ``auto`` as if they were given."""
+        trained, given = node.layer.weights(), node.settings.precision
+        found: dict[str, FixedFormat] = {}
+        for variable in given or ("result", *trained):
+            if variable in trained:
+                size, reached = _least_column(trained[variable]), _span(trained[variable])
+                step = math.ldexp(reached.largest, -node.settings.bits.of(variable))
+            elif variable in _SUMS:
+                size, reached, step = channel.size, self._span(node.name), channel.step
+            else:
+                continue
+            fmt = given.get(variable, FixedFormat(True, 1, 0))
+            step = 2.0**-fmt.frac if given else step
+            if step * _COARSE > size:
+                found[variable] = _enough(fmt, reached, size)
+        return found
+
+    def _span(self, name: str) -> Span:
+        return self.measured.layers[name].span
+
+    def _lost(self, loss: Loss) -> Problem:
+        reached = self._span(loss.layer) if loss.variable == "result" else Span(loss.lo, loss.hi)
+        reached = Span(min(reached.lo, loss.lo), max(reached.hi, loss.hi))
+        found = str(replace(loss, lo=reached.lo, hi=reached.hi)).partition(": ")[2]
+        return Problem(loss.layer, found, self._room(loss.layer, loss.variable, reached))
+
+    def _room(self, layer: str, variable: str, reached: Span) -> str:
+        """The remedy: formats of a layer that hold what is ``reached``."""
+        formats = {
+            name: _enough(fmt, reached)
+            for name, fmt in self.nodes[layer].settings.precision.items()
+            if name == variable or (name in _SUMS and not _holds(fmt, reached))
+        }
+        return f"give it {_listed(formats)}"
+
+    def _clipped(self, node: NetworkNode, variable: str, values: Floats) -> Problem:
+        fmt, reached = node.settings.precision[variable], _span(values)
+        found = f"its {variable} reaches {reached.lo + 0.0:.4g} .. {reached.hi:.4g} and saturates in {fmt}"
+        return Problem(node.name, found, f"give it {variable}: {_enough(fmt, reached)}")
+
+    def _rounded_away(self, row: LayerFidelity, node: NetworkNode) -> Problem:
+        trained = node.layer.weights()
+        variable, fmt = next((v, f) for v, f in node.settings.precision.items() if v in trained)
+        values = trained[variable]
+        wanted = _enough(fmt, _span(values))
+        total = sum(each.size for each in trained.values())
+        found = f"{row.zeroed:,} of {total:,} weights are rounded to 0 in {fmt}"
+        return Problem(str(row.layer), found, f"give it {variable}: {wanted}")
+
+
+def _listed(formats: Mapping[str, FixedFormat]) -> str:
+    """Formats by variable as text; variables of the same format together."""
+    names: dict[str, list[str]] = {}
+    for variable, fmt in formats.items():
+        names.setdefault(str(fmt), []).append(variable)
+    return ", ".join(f"{' and '.join(variables)}: {fmt}" for fmt, variables in names.items())
+
+
+def _holds(fmt: FixedFormat, reached: Span) -> bool:
+    """True if values within ``reached`` are within the range of ``fmt``, but for less than a step."""
+    return math.ldexp(fmt.lo - 1, -fmt.frac) < reached.lo and reached.hi < math.ldexp(fmt.hi + 1, -fmt.frac)
+
+
+def _finer(fmt: FixedFormat) -> FixedFormat:
+    """``fmt`` with a sixteenth of its step."""
+    return replace(fmt, width=fmt.width + 4, frac=fmt.frac + 4)
+
+
+def _span(values: Floats) -> Span:
+    return spans(values.reshape(-1)).whole
+
+
+def _least_column(values: Floats) -> float:
+    """The greatest magnitude of that element of the last axis which has the least, unless all are 0 there."""
+    columns = np.abs(values).reshape(-1, values.shape[-1] if values.ndim else 1).max(axis=0)
+    return float(columns[columns > 0.0].min(initial=_span(values).largest))
+
+
+def _enough(fmt: FixedFormat, reached: Span, size: float | None = None) -> FixedFormat:
+    """``fmt`` with as many more bits as hold what is ``reached``, in not too few steps of a range of ``size``."""
+    signed = fmt.signed or reached.lo < 0
+    integer = min(math.frexp(max(reached.hi, -reached.lo, 2.0**-fmt.frac))[1] + int(signed), _MOST_BITS)
+    frac = max(fmt.frac, min(math.ceil(math.log2(_STEPS) - math.log2(size or reached.size)), _MOST_BITS))
+    return replace(fmt, signed=signed, width=max(integer + frac, 1), frac=frac)

@@ -1,0 +1,128 @@
+"""How far results are from those that are wanted: as a whole, and channel by channel.
+
+Results are batches. Their channels are the elements of one axis of a sample, of any axis; a result without axes is one channel.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.layers.layer import Floats
+
+MOST = 1e9
+"""No share of a range is reported as more than this."""
+
+_STILL = 2.0**-20
+"""Share of a channel's greatest magnitude by which one that is constant may vary: frameworks round to single precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """How far results are from those that are wanted; shares of the range of these."""
+
+    error: float
+    worst: float
+    snr_db: float | None
+    """None: there is no noise at all."""
+    errors: Floats
+    """The mean error of each channel, as a share of the whole's range."""
+    worsts: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The least and the greatest value of a layer's float result."""
+
+    lo: float
+    hi: float
+
+    @property
+    def size(self) -> float:
+        """The range; of a constant its magnitude."""
+        return min(self.hi - self.lo or abs(self.hi) or 1.0, sys.float_info.max)
+
+    @property
+    def largest(self) -> float:
+        """The range, or the greatest magnitude where that is more: what the steps of formats go by."""
+        return max(self.size, -self.lo, self.hi)
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The least and the greatest value of each channel."""
+
+    lo: Floats
+    hi: Floats
+
+    @property
+    def whole(self) -> Span:
+        """That of all channels."""
+        return Span(float(self.lo.min()), float(self.hi.max()))
+
+    def of(self, channel: int) -> Span:
+        """That of one channel."""
+        return Span(float(self.lo[channel]), float(self.hi[channel]))
+
+    def sizes(self) -> Floats:
+        """The range of each channel; of a constant one, but for rounding, which shows no scale, that of the whole."""
+        size = np.minimum(self.hi - self.lo, sys.float_info.max)
+        return np.where(size > _STILL * self._magnitudes(), size, self.whole.size)
+
+    def largest(self) -> Floats:
+        """As :meth:`sizes`, or the greatest magnitude where that is more."""
+        return np.maximum(self.sizes(), self._magnitudes())
+
+    def _magnitudes(self) -> Floats:
+        return np.maximum(-self.lo, self.hi)
+
+
+def spans(values: Floats, axis: int = -1) -> Spans:
+    """The ranges of the channels' finite ``values``; 0 to 0 where there are none."""
+    lo, hi = _by_channel(np.minimum, values, axis), _by_channel(np.maximum, values, axis)
+    if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
+        usable = np.isfinite(values)
+        lo = _by_channel(np.minimum, np.where(usable, values, np.inf), axis)
+        hi = _by_channel(np.maximum, np.where(usable, values, -np.inf), axis)
+        lo, hi = np.where(lo <= hi, lo, 0.0), np.where(lo <= hi, hi, 0.0)
+    return Spans(lo, hi)
+
+
+def deviation(wanted: Floats, found: Floats, size: float, axis: int = -1) -> Deviation:
+    """How far ``found`` is from ``wanted``, where both are finite, beside a range of ``size``."""
+    with np.errstate(all="ignore"):
+        difference = (found - wanted) / size
+        worsts = _by_channel(np.maximum, np.abs(difference), axis)
+        count = difference.size / worsts.size
+        if not bool(np.isfinite(worsts).all()):
+            usable = np.isfinite(difference)
+            difference, wanted = np.where(usable, difference, 0.0), wanted[usable]
+            worsts, count = _by_channel(np.maximum, np.abs(difference), axis), wanted.size / worsts.size
+        if not worsts.any():
+            return Deviation(0.0, 0.0, None, worsts, worsts)
+        if worsts.max() > MOST:
+            difference, worsts = np.clip(difference, -MOST, MOST), np.minimum(worsts, MOST)
+        squares = _by_channel(np.add, np.square(difference), axis)
+        noise = float(squares.sum()) / (count * squares.size)
+        signal = float(np.mean(np.square((wanted - wanted.mean()) / size)))
+    if noise == 0.0:
+        return Deviation(0.0, 0.0, None, 0 * worsts, 0 * worsts)
+    return Deviation(math.sqrt(noise), float(worsts.max()), decibels(signal, noise), np.sqrt(squares / count), worsts)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two squares; 0 where there is no signal."""
+    usable = 0.0 < signal < math.inf and noise > 0.0
+    return 10 * (math.log10(signal) - math.log10(noise)) if usable else 0.0
+
+
+def _by_channel(reduce: np.ufunc, values: Floats, axis: int) -> Floats:
+    """One number for each channel; rows of whole samples first, which is fast however few channels there are."""
+    rows: Floats = reduce.reduce(values, axis=0)
+    if rows.ndim == 0:
+        return rows.reshape(1)
+    kept = axis % rows.ndim
+    return np.asarray(reduce.reduce(rows, axis=tuple(k for k in range(rows.ndim) if k != kept)))

@@ -1,0 +1,42 @@
+"""Arrays that users give: what is taken as which input, and what is said of those that do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.emulate.batches import Arrays, checked_batches
+from bitsmith.errors import InputDataError
+
+ONE, TWO = {"x": (3,)}, {"image": (2, 2), "scale": ()}
+IMAGES, SCALES = np.zeros((5, 2, 2)), np.zeros(5)
+
+
+@pytest.mark.parametrize("x", [np.zeros((4, 3)), [[0, 1, 2]] * 4, [np.zeros((4, 3))], {"x": [[True] * 3] * 4}])
+def test_one_input(x: Arrays) -> None:
+    (batch,) = checked_batches(ONE, x)
+    assert batch.shape == (4, 3)
+
+
+@pytest.mark.parametrize("x", [(IMAGES, SCALES), [IMAGES.tolist(), [0] * 5], {"scale": SCALES, "image": IMAGES}])
+def test_several_inputs(x: Arrays) -> None:
+    assert [batch.shape for batch in checked_batches(TWO, x)] == [(5, 2, 2), (5,)]
+
+
+@pytest.mark.parametrize(
+    ("x", "found"),
+    [
+        (IMAGES, r"arrays for 1 inputs\s+accepted: one for each of 'image', 'scale'"),
+        ({"image": IMAGES}, r"arrays for 'image'\s+accepted: 'image', 'scale'"),
+        ([IMAGES, np.zeros((5, 1))], r"input 'scale': an array of shape \(5, 1\)\s+accepted: \(samples,\)"),
+        ([np.zeros((5, 3)), SCALES], r"input 'image': an array of shape \(5, 3\)\s+accepted: \(samples, 2, 2\)"),
+        ([IMAGES, SCALES.astype(str)], r"input 'scale': an array of <U32\s+accepted: float16"),
+        ([IMAGES, SCALES.astype(complex)], r"input 'scale': an array of complex128"),
+        ([IMAGES, np.array([0, 1, np.nan, np.inf, 0])], r"input 'scale': 2 of 5 values are NaN or infinite"),
+        ([IMAGES, SCALES[:4]], r"different numbers of samples: 5 of 'image', 4 of 'scale'"),
+        ([IMAGES, [[0, 1], [2]]], r"samples of different shapes"),
+    ],
+)
+def test_what_does_not_fit(x: Arrays, found: str) -> None:
+    with pytest.raises(InputDataError, match=found):
+        checked_batches(TWO, x)
