@@ -17,6 +17,7 @@ from bitsmith.layers.settings import Bits
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
+from bitsmith.passes.channels import refine_channels
 from bitsmith.passes.computed_masks import fold_computed_masks
 from bitsmith.passes.fold_batchnorm import fold_batchnorm, kept_apart
 from bitsmith.passes.fold_padding import fold_padding
@@ -57,6 +58,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     notes = (*notes, *_unfolded(kept_apart(network, folded)))
     network = dumped("network-laid-out", folded, network_text)
     observed = calibrate(network, calibration)
+    network = refine_channels(network, calibration, observed)
     program = dumped("program", lower(network, observed), program_text)
     return Compiled(network, simplify(program), notes)
 

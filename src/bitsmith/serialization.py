@@ -25,9 +25,9 @@ from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
 from bitsmith.layers.axis_order import Order, is_order
-from bitsmith.layers.layer import Layer, as_weights
+from bitsmith.layers.layer import Floats, Layer, as_weights, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import (
     LEAST_BITS,
@@ -194,6 +194,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "folded": node.folded,
         "order": None if node.order is None else list(node.order),
         "inner": node.inner,
+        "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
         "formats": _encode_formats(node.formats),
         "settings": {
             "precision": _encode_formats(settings.precision),
@@ -236,9 +237,10 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
 def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> NetworkNode:
     if not isinstance(value, dict):
         raise ValueError("a node is no object")
+    layer = _decode_layer(value, arrays)
     return NetworkNode(
         str(value["name"]),
-        _decode_layer(value, arrays),
+        layer,
         _names(value["inputs"]),
         str(value["source"]),
         _decode_settings(value["settings"]),
@@ -246,7 +248,18 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         _decode_order(value["order"]),
         bool(value.get("inner", False)),
         _decode_formats(value.get("formats", {})),
+        fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
     )
+
+
+def _decode_fracs(value: Json, trained: Mapping[str, Floats]) -> dict[str, Fracs]:
+    if not isinstance(value, dict):
+        raise ValueError("fractional bits that are no object")
+    found = {name: np.array(fracs, dtype=np.int64) for name, fracs in value.items()}
+    for name, fracs in found.items():
+        if np.any(np.abs(fracs) > MAX_FRAC) or (name in trained and not broadcasts(fracs.shape, trained[name].shape)):
+            raise ValueError(f"fractional bits of {name}")
+    return found
 
 
 def _decode_order(value: Json) -> Order | None:

@@ -81,7 +81,7 @@ def test_classifiers_have_labels_and_probabilities(activation: str) -> None:
     x, y = _iris()
     network = _compared(_exported(_classifier(activation=activation), x, y), x)
     assert network.notes == ()
-    assert [network.shapes()[name] for name in network.outputs] == [(1,), (3,)]
+    assert [network.shapes()[name] for name in network.outputs] == [(), (3,)]
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])

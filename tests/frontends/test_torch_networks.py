@@ -317,6 +317,14 @@ def test_modules_that_export_only_after_symbolic_tracing() -> None:
     assert_same(randomised(Frozen()), (3,))
 
 
+def test_modules_that_fix_the_number_of_samples_of_an_input() -> None:
+    class Counting(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            return x.reshape(len(x), 6), y * 2.0
+
+    assert_same(Counting(), (2, 3), (4,))
+
+
 def test_a_single_module_has_the_name_of_its_class() -> None:
     assert [node.name for node in read_torch(nn.Linear(3, 2).double(), input_shape=(3,)).nodes] == ["input", "linear"]
 

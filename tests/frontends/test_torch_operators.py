@@ -139,6 +139,8 @@ ACTIVATIONS: dict[str, Any] = {
     "elu": nn.ELU(0.5),
     "gelu_tanh": nn.GELU("tanh"),
     "softplus_beta": nn.Softplus(2.0, 30.0),
+    "softplus_from": nn.Softplus(0.5, 1.0),
+    "logit": lambda x: torch.logit(x / 8.0 + 0.5, eps=0.01) + torch.special.logit(x.sigmoid()),
     "softshrink": nn.Softshrink(0.3),
     "hardshrink": nn.Hardshrink(0.7),
     "threshold": nn.Threshold(0.2, -1.0),
@@ -158,6 +160,7 @@ ARITHMETIC: dict[str, Any] = {
     "scalars": lambda x, y: 2.0 * x + 3.0 - y / 4.0,
     "reversed": lambda x, y: 1.0 - x,
     "negative": lambda x, y: -x,
+    "hypotenuse": lambda x, y: torch.hypot(x, y),
     "alpha": lambda x, y: torch.add(x, y, alpha=0.5) - torch.sub(x, y, alpha=2.0),
     "product": lambda x, y: x * y,
     "quotient": lambda x, y: x / (y.abs() + 1.0),
@@ -206,6 +209,7 @@ SHAPES: dict[str, Any] = {
     "stack_last": lambda x: torch.stack([x[:, 0], x[:, 1]], -1),
     "split": lambda x: x.split(2, 2)[1],
     "split_sizes": lambda x: torch.split(x, [1, 4], 3)[0],
+    "tensor_split": lambda x: [*x.tensor_split(3, 2), *x.tensor_split((1, -2), 3)],
     "chunk": lambda x: x.chunk(2, 3),
     "unbound": lambda x: x.unbind(1)[2],
     "sliced": lambda x: x[:, 1:, ::2, -2:],
@@ -214,6 +218,12 @@ SHAPES: dict[str, Any] = {
     "repeated": lambda x: x.repeat(1, 2, 1, 1),
     "interleaved": lambda x: x.repeat_interleave(2, 2),
     "flipped": lambda x: x.flip(1, 3),
+    "quarter_turns": lambda x: [x[:, :, :, :4].rot90(k, (3, 1)) for k in range(4)],
+    "all_reversed": lambda x: x[:, :, :3, :3].T.permute(3, 2, 1, 0) + x[:, :, :3, :3].permute(3, 2, 1, 0).T,
+    "windows": lambda x: x.unfold(2, 3, 1).unfold(-2, 2, 3),
+    "filled": lambda x: torch.full_like(x.argmax(1), 1.75) * x[:, 0] + x.argmax(1).new_full((4, 5), -0.5),
+    "patches": lambda x: functional.unfold(x, (2, 3), dilation=(2, 1), padding=(0, 1), stride=(1, 2)),
+    "no_nan": torch.nan_to_num,
     "rolled": lambda x: torch.roll(x, 2, 3),
     "indexed": lambda x: x[:, [2, 0]],
     "indexed_by_table": lambda x: x[..., torch.tensor([[0, 4], [2, -1]])],
@@ -250,6 +260,13 @@ REDUCTIONS: dict[str, Any] = {
     "sizes": lambda x: x.norm(p=1, dim=2) - torch.linalg.vector_norm(x, float("inf"), dim=2),
     "any": lambda x: (x > 0.5).any(2).float() + (x != 0.25).all(2).float(),
     "count": lambda x: (x > 0.5).sum(2) / 4,
+    "counted": lambda x: x.relu().count_nonzero((1, 2)),
+    "differences": lambda x: x.diff(dim=1) + torch.diff(x, prepend=x[..., :1])[:, 1:],
+    "distance": lambda x: functional.pairwise_distance(x, x[:, :1], keepdim=True),
+    "city_distance": lambda x: functional.pairwise_distance(x, x.flip(2), p=1.0),
+    "cosine": lambda x: (
+        functional.cosine_similarity(x, x.flip(2), dim=2) + functional.cosine_similarity(x, 2 * x[:, :1], 2)
+    ),
     "running": lambda x: x.cumsum(1),
     "of_two": lambda x: torch.max(x, x * 0.5),
 }
@@ -285,6 +302,7 @@ PRODUCTS: dict[str, Any] = {
         torch.softmax((x @ x.mT).masked_fill(torch.tril(torch.ones(4, 4)) == 0, -torch.inf), -1) @ x
     ),
     "linear": lambda x, y: functional.linear(x, torch.ones(2, 5), torch.arange(2.0)),
+    "bilinear": lambda x, y: functional.bilinear(x, y.mT[:, :4], torch.arange(50.0).view(2, 5, 5) / 50, torch.ones(2)),
     "vectors": lambda x, y: x.sum(1)[:, :4] * y.sum(1)[:, :4],
 }
 

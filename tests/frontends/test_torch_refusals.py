@@ -75,7 +75,6 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "divisor": (lambda x: functional.avg_pool2d(x.unsqueeze(1), 2, divisor_override=3), "divisor_override"),
     "two variables": (lambda x: x.abs() ** x, "power"),
     "zero": (lambda x: x / torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0]), "division by zero"),
-    "threshold": (lambda x: functional.softplus(x, threshold=2), "threshold"),
     "computed weight": (lambda x: functional.conv1d(x, x.new_ones(1, 4, 2) * x.amax()), "batch"),
     "bits": (lambda x: x.long() & 3, "truth values"),
     "in place": (lambda x: (lambda y: y[:, 0].add_(1.0).sum(1) + y.sum((1, 2)))(x * 2.0), "in place"),

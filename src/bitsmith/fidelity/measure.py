@@ -63,7 +63,7 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
     results, losses = _executed(compiled, program, inputs)
     known = {node.name: node for node in compiled.nodes if not node.folded}
     fracs = {probe.name: program.nodes[probe.node].type.frac for probe in program.probes}
-    bounded = _bounded(compiled)
+    bounded = compiled.bounded()
     layers: dict[str, Comparison] = {}
     outputs: dict[str, Floats] = {}
     # As in calibration: BLAS on several threads is slow where other programs run too.
@@ -80,16 +80,6 @@ def measure(network: Network, compiled: Network, program: Program, inputs: Seque
             row = _with_losses(layer.row, [loss for loss in losses if loss.layer == node.name])
             layers[node.name] = replace(layer, row=row)
     return Measured(layers, losses, tuple(outputs[name] for name in network.outputs))
-
-
-def _bounded(network: Network) -> set[str]:
-    """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
-    found: set[str] = set()
-    for node in network.nodes:
-        inherits = bool(node.inputs) and found.issuperset(node.inputs) and not node.layer.weights()
-        if node.layer.bounded or inherits:
-            found.add(node.name)
-    return found
 
 
 def _channel_axis(node: NetworkNode, result: Floats) -> int:
@@ -196,4 +186,5 @@ def _zeroed(node: NetworkNode, variable: str, values: Floats) -> int:
         return 0
     else:
         frac = bits - 1 - math.frexp(float(magnitudes.max(initial=0.0)))[1]
-    return int(np.count_nonzero(magnitudes <= math.ldexp(0.5, -frac))) - int(np.count_nonzero(magnitudes == 0))
+    fracs = np.maximum(frac, node.fracs.get(variable, frac))
+    return int(np.count_nonzero(magnitudes <= np.ldexp(0.5, -fracs))) - int(np.count_nonzero(magnitudes == 0))

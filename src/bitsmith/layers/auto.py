@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,6 +43,10 @@ def least_bits(bits: int) -> int:
     return min(_LEAST_BITS, bits * _LEAST_BITS // AUTO_BITS)
 
 
+_FEW = 256
+"""Values that are looked at before all others."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObservedRange:
     """What the float model's tensor shows: its range and, if all values are multiples of ``2**-frac``, that ``frac``.
@@ -58,6 +62,8 @@ class ObservedRange:
     inner: Mapping[str, ObservedRange] = field(default_factory=dict)
     features: tuple[ObservedRange, ...] = ()
     """Of an input whose data need a format for each element of its last axis: what these show."""
+    channels: tuple[Floats, Floats] | None = field(default=None, compare=False)
+    """Of a layer's result: the least and the greatest value of each channel."""
 
     @property
     def amplitude(self) -> float:
@@ -71,12 +77,21 @@ def exact_frac(values: Floats, bits: int) -> int | None:
     if largest == 0.0:
         return 0
     top = math.frexp(largest)[1]
+    few = np.ldexp(values.ravel()[:_FEW], bits - top)
+    if not bool(np.all(few == np.rint(few))):
+        return None  # seldom are only later ones not exact
     scaled = np.ldexp(values, bits - top)
     if not bool(np.all(scaled == np.rint(scaled))):
         return None
     whole = scaled.astype(np.int64)
     spare = int(np.bitwise_or.reduce(np.abs(whole), axis=None))
     return bits - top - ((spare & -spare).bit_length() - 1)
+
+
+def constant_frac(values: Floats, bits: int) -> int:
+    """The fractional bits of trained values: those of :func:`exact_frac`, or with which the largest magnitude uses ``bits``."""
+    frac = exact_frac(values, bits)
+    return bits - 1 - math.frexp(float(np.max(np.abs(values))))[1] if frac is None else frac
 
 
 def exponents(values: Floats) -> Exponents:
@@ -91,6 +106,11 @@ def spread_exponents(values: Floats, bits: int) -> Exponents | None:
     if shown.size == 0 or shown.max() - shown.min() <= bits - least_bits(bits) or exact_frac(values, bits) is not None:
         return None
     return found
+
+
+def product_scales(operand: Floats, result: Floats, terms: int) -> Floats:
+    """What errors of factors of ``operand`` are compared with, where sums of so many products make ``result``."""
+    return np.asarray(result / (operand * math.sqrt(terms)), dtype=np.float64)
 
 
 def to_raw(values: Floats, fmt: FixedFormat) -> Ints:
@@ -124,6 +144,11 @@ def format_for(seen: ObservedRange, bits: int, spare: int = 0) -> FixedFormat:
         return FixedFormat(signed, max(exact - int(not signed), 1), seen.frac, Rounding.RND, Overflow.SAT)
     frac = bits - int(signed) - spare - math.frexp(seen.amplitude)[1]
     return FixedFormat(signed, bits, frac, Rounding.RND, Overflow.SAT)
+
+
+def finer_format(fmt: FixedFormat, frac: int) -> FixedFormat:
+    """``fmt`` with ``frac`` fractional bits, if it has fewer."""
+    return fmt if frac <= fmt.frac else replace(fmt, width=fmt.width + frac - fmt.frac, frac=frac)
 
 
 def whole_format(raw: Ints, frac: int, bits: int) -> FixedFormat:

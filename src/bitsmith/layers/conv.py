@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import window_positions
-from bitsmith.ir.types import MAX_ELEMENTS, Ints
+from bitsmith.ir.types import MAX_ELEMENTS, Fracs, Ints
+from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, single
 from bitsmith.layers.lowering import Lowering
@@ -22,6 +24,8 @@ _BLOCK_CHANNELS = 16
 
 Axes: TypeAlias = tuple[int, ...]
 """A number for each spatial axis."""
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,9 @@ class Conv(Layer):
 
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return {"weight": _kernel_scales(operand, result, self.kernel, self.groups), "bias": result}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
@@ -90,7 +97,7 @@ class Conv(Layer):
         if lowering.loaded:
             result = self._loaded_products(lowering, windows)
         else:
-            raw, frac = lowering.constant("weight", self.kernel)
+            raw, frac = lowering.scaled_constant("weight", self.kernel)
             result = _products(builder, windows, raw.reshape(-1, *raw.shape[-2:]), frac, self.groups)
         if self.bias is not None:
             result = builder.add(result, lowering.trained("bias", self.bias))
@@ -141,6 +148,9 @@ class ConvTranspose(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return {"weight": _kernel_scales(operand, result, self.kernel, self.groups), "bias": result}
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)
         _check_channels(shape, self.kernel, self.groups)
@@ -184,8 +194,10 @@ class ConvTranspose(Layer):
         x = builder.window(x, spans, (1,) * rank, (1,) * rank, padding)
         positions = x.shape[:rank]
         windows = builder.reshape(x, (*positions, math.prod(spans), x.shape[-1]))
-        kernel, frac = lowering.constant("weight", self._phased(spans))
-        result = _products(builder, windows, kernel, frac, self.groups)
+        raw, frac = lowering.scaled_constant("weight", self.kernel)
+        if frac.ndim > 0:
+            frac = self._phased(np.broadcast_to(frac, raw.shape), spans)
+        result = _products(builder, windows, self._phased(raw, spans), frac, self.groups)
         result = builder.reshape(result, (*positions, self.groups, phases, n_out // self.groups))
         result = builder.transpose(result, (*range(rank), rank + 1, rank, rank + 2))
         result = builder.reshape(result, (*positions, phases, n_out))
@@ -200,16 +212,16 @@ class ConvTranspose(Layer):
         stop = [a + n for a, n in zip(start, self.output, strict=True)]
         return builder.slice(result, (*start, 0), (*stop, n_out))
 
-    def _phased(self, spans: Sequence[int]) -> Floats:
+    def _phased(self, kernel: npt.NDArray[_Number], spans: Sequence[int]) -> npt.NDArray[_Number]:
         """The kernel (window, in // groups, groups * phases * out // groups) of the convolution that computes all phases."""
-        n_in, n_out = self.kernel.shape[-2:]
-        result = np.zeros((*spans, n_in, self.groups, *self.strides, n_out // self.groups))
+        n_in, n_out = kernel.shape[-2:]
+        result = np.zeros((*spans, n_in, self.groups, *self.strides, n_out // self.groups), dtype=kernel.dtype)
         for tap in np.ndindex(*self.size):
             places = [divmod(t * d, s) for t, d, s in zip(tap, self.dilation, self.strides, strict=True)]
             back = tuple(span - 1 - behind for span, (behind, _) in zip(spans, places, strict=True))
             phase = tuple(offset for _, offset in places)
-            result[(*back, slice(None), slice(None), *phase)] = self.kernel[tap].reshape(n_in, self.groups, -1)
-        return as_weights(result.reshape(math.prod(spans), n_in, -1))
+            result[(*back, slice(None), slice(None), *phase)] = kernel[tap].reshape(n_in, self.groups, -1)
+        return result.reshape(math.prod(spans), n_in, -1)
 
 
 def _check_channels(shape: Shape, kernel: Floats, groups: int) -> None:
@@ -218,6 +230,12 @@ def _check_channels(shape: Shape, kernel: Floats, groups: int) -> None:
             f"a kernel of shape {kernel.shape} in {groups} groups on an input of shape {shape}",
             accepted=f"inputs of {kernel.ndim - 2} spatial axes and {kernel.shape[-2] * groups} channels",
         )
+
+
+def _kernel_scales(operand: Floats, result: Floats, kernel: Floats, groups: int) -> Floats:
+    """What errors of a kernel (*size, in // groups, out) are compared with, for each pair of channels."""
+    rows = np.repeat(operand.reshape(groups, -1).T, kernel.shape[-1] // groups, axis=1)
+    return product_scales(rows, result, math.prod(kernel.shape[:-1]))
 
 
 def _full_sizes(sizes: Shape, taps: Axes, strides: Axes, dilation: Axes) -> list[int]:
@@ -235,8 +253,10 @@ def _mixed(x: Floats, kernel: Floats, groups: int) -> Floats:
     return np.moveaxis(products, 0, 1).reshape(*x.shape[:-1], n_out)
 
 
-def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: int, groups: int) -> Value:
+def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: Fracs, groups: int) -> Value:
     """Windows (*positions, taps, in) by a kernel (taps, in // groups, out): the results (*positions, out).
+
+    ``frac`` is one for all or broadcasts to the kernel.
 
     Small groups are computed together, by a matrix with zeros outside its diagonal blocks: zeros cost nothing in a circuit,
     and a matrix shares more between its products than single products and sums would.
@@ -247,16 +267,24 @@ def _products(builder: ProgramBuilder, windows: Value, kernel: Ints, frac: int, 
     results = []
     for first in range(0, groups, together):
         count = min(together, groups - first)
-        matrix = np.zeros((taps, count, n_in, count, n_out), dtype=np.object_)
-        for k in range(count):
-            matrix[:, k, :, k] = kernel[..., (first + k) * n_out : (first + k + 1) * n_out]
+        columns = slice(first * n_out, (first + count) * n_out)
+        matrix = _block_diagonal(kernel[..., columns], count)
         part = windows
         if count < groups:
             start = (*(0 for _ in positions), 0, first * n_in)
             part = builder.slice(windows, start, (*positions, taps, (first + count) * n_in))
-        rows = taps * count * n_in
-        results.append(builder.linear(builder.reshape(part, (*positions, rows)), matrix.reshape(rows, -1), frac))
+        fracs = _block_diagonal(np.broadcast_to(frac, kernel.shape)[..., columns], count) if frac.ndim > 0 else frac
+        results.append(builder.linear(builder.reshape(part, (*positions, len(matrix))), matrix, fracs))
     return results[0] if len(results) == 1 else builder.concat(results, -1)
+
+
+def _block_diagonal(kernel: npt.NDArray[_Number], count: int) -> npt.NDArray[_Number]:
+    """The matrix (taps * in, out) of ``count`` groups whose kernels (taps, in // count, out // count) lie side by side."""
+    taps, n_in, n_out = kernel.shape
+    matrix = np.zeros((taps, count, n_in, count, n_out // count), dtype=kernel.dtype)
+    for k in range(count):
+        matrix[:, k, :, k] = kernel[..., k * n_out // count : (k + 1) * n_out // count]
+    return matrix.reshape(taps * count * n_in, n_out)
 
 
 EXAMPLES = (

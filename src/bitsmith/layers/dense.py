@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.layers.auto import exponents
+from bitsmith.layers.auto import exponents, product_scales
 from bitsmith.layers.axis_order import Order, unchanged
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
@@ -36,6 +36,9 @@ class Dense(Layer):
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         return exponents(self.row_scale)[:, None] if variable == "weight" and self.row_scale is not None else None
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return {"weight": product_scales(operand[:, None], result, len(operand)), "bias": result}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

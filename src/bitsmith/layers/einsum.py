@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import reprlib
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, broadcasts, single
 from bitsmith.layers.lowering import Lowering
@@ -209,6 +210,15 @@ class EinsumDense(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.kernel} if self.bias is None else {"weight": self.kernel, "bias": self.bias}
 
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        equation = _parsed(self.equation)
+        (left, right), final = equation.operands, equation.result
+        summed = [size for label, size in zip(right, self.kernel.shape, strict=True) if label not in final]
+        # What is not along an axis of the kernel counts at its worst.
+        rows = _along(operand, left[-1:], right, np.max)
+        scales = product_scales(rows, _along(result, final[-1:], right, np.min), math.prod(summed))
+        return {"weight": scales, "bias": result}
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         equation = _parsed(self.equation)
         sizes = _sizes(equation, [single(inputs, self.kind), self.kernel.shape])
@@ -239,18 +249,26 @@ class EinsumDense(Layer):
         x = _ordered(builder, x, left, groups.left + groups.batch + groups.contracted)
         x = builder.reshape(x, (*free, count * taps))
         order = [right.index(label) for label in groups.batch + groups.contracted + groups.right]
-        raw, frac = lowering.constant("weight", self.kernel)
+        raw, frac = lowering.scaled_constant("weight", self.kernel)
         weights = raw.transpose(order).reshape(count, taps, width)
+        fracs = np.broadcast_to(frac, raw.shape).transpose(order).reshape(count, taps, width)
         if taps == width == 1 and count > 1:
-            result = builder.mul(x, builder.const(weights.reshape(-1), frac))
+            result = builder.mul(x, builder.const(weights.reshape(-1), fracs.reshape(-1)))
         else:
-            parts = [builder.linear(_channels(builder, x, k * taps, taps), weights[k], frac) for k in range(count)]
+            parts = [builder.linear(_channels(builder, x, k * taps, taps), weights[k], fracs[k]) for k in range(count)]
             result = parts[0] if count == 1 else builder.concat(parts, -1)
         result = builder.reshape(result, (*free, *(sizes[label] for label in groups.batch), *units))
         result = _ordered(builder, result, groups.left + groups.batch + groups.right, final)
         if self.bias is not None:
             result = builder.add(result, lowering.const("bias", self.bias))
         return lowering.result(lowering.cast("accum", result))
+
+
+def _along(values: Floats, label: str, labels: str, worst: Callable[[Floats], float]) -> Floats:
+    """``values`` along the axis ``label`` of a tensor with ``labels``; the worst of them if it has no such axis."""
+    if label not in labels:
+        return np.asarray(worst(values))
+    return values.reshape([-1 if each == label else 1 for each in labels])
 
 
 def _channels(builder: ProgramBuilder, x: Value, first: int, count: int) -> Value:

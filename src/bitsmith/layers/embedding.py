@@ -32,6 +32,9 @@ class Embedding(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"weight": self.table}
 
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return {"weight": result}
+
     @property
     def entries(self) -> int:
         """The number of indices."""
@@ -52,7 +55,7 @@ class Embedding(Layer):
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder = lowering.builder
         index = _index(lowering, inputs[0], self.entries)
-        raw, frac = lowering.constant("weight", self.table)
+        raw, frac = lowering.scaled_constant("weight", self.table)
         rows = builder.broadcast(builder.reshape(index, (*index.shape, 1)), (*index.shape, int(self.table.shape[1])))
         return lowering.result(builder.table(rows, 0, raw.T, frac))
 

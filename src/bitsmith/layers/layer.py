@@ -60,6 +60,14 @@ class Layer(ABC):
         """
         return None
 
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        """What errors of trained tensors are compared with, by variable: magnitudes that broadcast to the tensor.
+
+        ``operand`` are the largest magnitudes of the channels of the operand, which has ``rank`` axes; ``result`` is what errors
+        of the result's channels are compared with. A tensor that is left out has one step for all its values.
+        """
+        return {}
+
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """The result's shape for operands of shapes ``inputs``.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import cycle
 
 import numpy as np
 
@@ -12,10 +14,15 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
-from bitsmith.layers.auto import ObservedRange, exact_frac, format_for, to_raw, whole_format
+from bitsmith.layers.auto import ObservedRange, constant_frac, finer_format, format_for, to_raw, whole_format
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
+
+_MOST_SPARE = 16
+"""Bits by which what is computed in one format for all channels, a table for example, may be finer for the finest of them."""
+
+_whole = np.frompyfunc(int, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Lowering:
     observed: ObservedRange
     exact: bool = False
     """Whether whatever reads the result needs all of it."""
+    fracs: Mapping[str, Fracs] = field(default_factory=dict)
+    """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
@@ -46,17 +55,33 @@ class Lowering:
         # A feature alone exceeds what it showed sooner than the largest of many: rounded ones have a spare bit.
         bits = self.settings.bits.result
         features = tuple(format_for(each, bits, spare=1) for each in self.observed.features)
-        return features or (format_for(self.observed, bits),)
+        formats = features or (format_for(self.observed, bits),)
+        least = self.fracs.get("result")
+        if least is None or self.observed.frac is not None:
+            return formats
+        finer = [finer_format(fmt, int(frac)) for fmt, frac in zip(cycle(formats), least, strict=False)]
+        return tuple(finer) if len(set(finer)) > 1 else (finer[0],)
 
     def seen(self, variable: str) -> ObservedRange:
         """What the float model shows of ``variable``."""
         return self.observed if variable == "result" else self.observed.inner[variable]
 
     def result_frac(self, variable: str = "result", largest: float = math.inf) -> int:
-        """Fractional bits that ``auto`` keeps of this layer's result, or of an inner tensor.
+        """Fractional bits that ``auto`` keeps of this layer's result (of its finest channel), or of an inner tensor.
 
         ``largest`` is a magnitude that the result cannot exceed, whatever the float model shows (near a pole, for example).
         """
+        plain, least = self._plain_frac(variable, largest), self.fracs.get(variable)
+        return plain if least is None else min(max(plain, int(least.max())), plain + _MOST_SPARE)
+
+    def _channel_fracs(self, x: Value, variable: str, largest: float) -> Fracs:
+        """The same for each channel of ``x``, which is the result or lies as it does."""
+        least = self.fracs.get(variable)
+        if least is None or x.shape[-1:] != least.shape:
+            return np.asarray(self.result_frac(variable, largest))
+        return np.maximum(self._plain_frac(variable, largest), least)
+
+    def _plain_frac(self, variable: str, largest: float) -> int:
         amplitude = min(self.seen(variable).amplitude, largest)
         most = self.settings.bits.result - 1
         if amplitude == 0.0:
@@ -70,24 +95,27 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
-        bits = self.settings.bits.of(variable)
-        frac = exact_frac(values, bits)
-        if frac is None:
-            frac = bits - 1 - math.frexp(float(np.max(np.abs(values))))[1]
+        frac = constant_frac(values, self.settings.bits.of(variable))
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
 
-    def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None) -> tuple[Ints, Fracs]:
-        """As :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values."""
-        if scale is None or self.format(variable) is not None:
+    def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None = None) -> tuple[Ints, Fracs]:
+        """As :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values.
+
+        Values that need more fractional bits than that leaves them have them.
+        """
+        if self.format(variable) is not None:
             raw, frac = self.constant(variable, values)
             return raw, np.asarray(frac)
-        raw, frac = self.constant(variable, np.ldexp(values, -scale))
-        return raw, frac - scale
+        raw, frac = self.constant(variable, values if scale is None else np.ldexp(values, -scale))
+        fracs, least = np.asarray(frac if scale is None else frac - scale), self.fracs.get(variable)
+        if least is None:
+            return raw, fracs
+        finer = np.maximum(fracs, least)
+        return objects(_whole(np.rint(np.ldexp(values, finer)))), finer
 
     def const(self, variable: str, values: Floats) -> Value:
         """A trained tensor as a constant of the program."""
-        raw, frac = self.constant(variable, values)
-        return self.builder.const(raw, frac)
+        return self.builder.const(*self.scaled_constant(variable, values))
 
     @property
     def loaded(self) -> bool:
@@ -145,7 +173,7 @@ class Lowering:
         if self.exact and variable == "result":
             return x
         seen = self.seen(variable)
-        frac = np.minimum(x.type.frac, self.result_frac(variable, largest))
+        frac = np.minimum(x.type.frac, self._channel_fracs(x, variable, largest))
         drop = objects(x.type.frac) - objects(frac)
         lo, hi = drop_bits(x.type.lo, drop, Rounding.RND), drop_bits(x.type.hi, drop, Rounding.RND)
         if seen.measured and x.type.max_width > self.settings.bits.result:

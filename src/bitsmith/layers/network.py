@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import FixedFormat, Fracs
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.settings import Settings
@@ -22,7 +22,9 @@ class NetworkNode:
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
     the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks a
     permutation of a frontend's own, which the user does not know and cannot configure. ``formats`` are those that the model
-    itself gives, of a quantized layer, by precision variable.
+    itself gives, of a quantized layer, by precision variable. ``fracs`` are the fewest fractional bits that ``auto`` gives the
+    result's channels or the elements of a trained tensor, by variable, where one step for all would cost accuracy
+    (see :mod:`bitsmith.passes.channels`).
     """
 
     name: str
@@ -34,6 +36,7 @@ class NetworkNode:
     order: Order | None = None
     inner: bool = False
     formats: Mapping[str, FixedFormat] = field(default_factory=dict)
+    fracs: Mapping[str, Fracs] = field(default_factory=dict, compare=False)
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""
@@ -71,6 +74,15 @@ class Network:
         """The nodes that read ``name``."""
         return tuple(node for node in self.nodes if name in node.inputs)
 
+    def bounded(self) -> set[str]:
+        """The nodes whose results have a scale that nobody chose: bounded ones, and what layers without weights make of them."""
+        found: set[str] = set()
+        for node in self.nodes:
+            inherits = bool(node.inputs) and found.issuperset(node.inputs) and not node.layer.weights()
+            if node.layer.bounded or inherits:
+                found.add(node.name)
+        return found
+
     def with_nodes(self, nodes: Sequence[NetworkNode]) -> Network:
         """This network with other nodes."""
         return replace(self, nodes=tuple(nodes))
@@ -104,8 +116,13 @@ class Network:
         """The float64 result of each node as the user's model has it, for batches ``inputs`` in the order of :attr:`inputs`."""
         return {node.name: node.result_in_model(result) for node, _, result in self.evaluation(inputs)}
 
-    def evaluation(self, inputs: Sequence[Floats]) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
-        """As :meth:`evaluate`, node by node with operands, as they are stored; results are dropped after their last use."""
+    def evaluation(
+        self, inputs: Sequence[Floats], fracs: Mapping[str, Fracs] | None = None
+    ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
+        """As :meth:`evaluate`, node by node with operands, as they are stored; results are dropped after their last use.
+
+        Results of nodes in ``fracs`` are rounded to so many fractional bits, which broadcast to them.
+        """
         given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
         last = {name: position for position, node in enumerate(self.nodes) for name in node.inputs}
         results: dict[str, Floats] = {}
@@ -114,6 +131,8 @@ class Network:
             result = node.layer.reference(operands)
             if not operands:  # a constant, once per sample
                 result = np.broadcast_to(result, (len(inputs[0]), *result.shape[1:]))
+            if fracs is not None and node.name in fracs:
+                result = np.ldexp(np.rint(np.ldexp(result, fracs[node.name])), -fracs[node.name])
             results[node.name] = result
             for name in {name for name in node.inputs if last[name] == position}:
                 del results[name]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
-from bitsmith.layers.auto import spread_exponents
+from bitsmith.layers.auto import product_scales, spread_exponents
 from bitsmith.layers.axis_order import Order, moved_axes, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Exponents, Floats, Layer, Shape, as_weights, single
@@ -39,6 +39,10 @@ class BatchNormalization(Layer):
 
     def weight_exponents(self, variable: str, bits: int) -> Exponents | None:
         return spread_exponents(self.scale, bits) if variable == "scale" else None
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        last = self.axis in (-1, rank - 1)
+        return {"scale": product_scales(operand, result, 1), "bias": result} if last else {}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

@@ -25,6 +25,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.infer import step_type
 from bitsmith.layers.activation import TABLE_OPTIONS, Activation, HardActivation, ReLU
+from bitsmith.layers.auto import product_scales
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.lowering import Lowering
@@ -100,6 +101,10 @@ class Recurrent(Layer):
         found = {"weight": self.kernel, "recurrent_weight": self.recurrent_kernel}
         biases = {"bias": self.bias, "recurrent_bias": self.recurrent_bias}
         return found | {name: values for name, values in biases.items() if values is not None}
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        # Activations bend where their operands are about 1.
+        return {"weight": product_scales(operand[:, None], np.ones(1), len(operand))}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         if len(inputs) not in (1, 1 + len(self.states)):
@@ -191,7 +196,7 @@ class Recurrent(Layer):
         builder = lowering.builder
         if self.go_backwards:
             x = builder.gather(x, self._ordered(x.shape[0]), 0)
-        projected = builder.linear(x, *lowering.constant("weight", self.kernel))
+        projected = builder.linear(x, *lowering.scaled_constant("weight", self.kernel))
         if self.bias is not None:
             projected = builder.add(projected, lowering.const("bias", self.bias))
         return builder.unify(lowering.cast("accum", projected))

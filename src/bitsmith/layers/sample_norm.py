@@ -53,6 +53,9 @@ class LayerNormalization(Layer):
     def weights(self) -> Mapping[str, Floats]:
         return {"scale": self.gamma, "bias": self.beta}
 
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return {"scale": result, "bias": result}
+
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)
         for name, values in self.weights().items():
@@ -93,6 +96,9 @@ class RMSNormalization(Layer):
 
     def weights(self) -> Mapping[str, Floats]:
         return {"scale": self.gamma}
+
+    def trained_scales(self, operand: Floats, result: Floats, rank: int) -> Mapping[str, Floats]:
+        return {"scale": result}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = checked_axes(single(inputs, self.kind), self.axes, self.kind)

@@ -43,7 +43,7 @@ def observe(network: Network, calibration: Sequence[Floats] | None) -> dict[str,
     Raises:
         InputDataError: calibration data that do not fit the inputs, or are not finite.
     """
-    inputs, chunk = _inputs(network, calibration)
+    inputs, chunk = input_batches(network, calibration)
     seen: dict[str, ObservedRange] = {}
     bits = {node.name: _bits(node) for node in network.nodes}
     for start in range(0, len(inputs[0]), chunk):
@@ -61,7 +61,7 @@ def calibrate(network: Network, calibration: Sequence[Floats] | None) -> dict[st
     seen = observe(network, calibration)
     if calibration is None:
         return seen
-    inputs, chunk = _inputs(network, calibration)
+    inputs, chunk = input_batches(network, calibration)
     few = [batch[: min(chunk, _ROUNDED_SAMPLES)] for batch in inputs]
     found = dict(seen)
     for position, name in enumerate(network.inputs):
@@ -80,8 +80,12 @@ def _bits(node: NetworkNode) -> int:
     return max(budget, AUTO_BITS) if isinstance(node.layer, Input) and node.layer.integer else budget
 
 
-def _inputs(network: Network, calibration: Sequence[Floats] | None) -> tuple[list[Floats], int]:
-    """Batches for the inputs, and the number of samples that are evaluated at once."""
+def input_batches(network: Network, calibration: Sequence[Floats] | None) -> tuple[list[Floats], int]:
+    """Batches for the inputs, checked or generated, and the number of samples that are evaluated at once.
+
+    Raises:
+        InputDataError: as :func:`observe`.
+    """
     sizes = [math.prod(shape) for shape in network.shapes().values()]
     samples = min(max(_GENERATED_ELEMENTS // max(sizes), _LEAST_SAMPLES), GENERATED_SAMPLES)
     inputs = generated(network, samples) if calibration is None else _checked(network, calibration)
@@ -140,10 +144,25 @@ def _observed(network: Network, inputs: Sequence[Floats], measured: bool) -> dic
 
 
 def _seen(values: Floats, bits: int, *, measured: bool) -> ObservedRange:
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return ObservedRange(0.0, 0.0, 0, measured)
-    return ObservedRange(float(finite.min()), float(finite.max()), exact_frac(finite, bits), measured)
+    """What finite values show, with those of each element of the last axis."""
+    least, most = _ends(values)
+    lo, hi = float(least.min(initial=math.inf)), float(most.max(initial=-math.inf))
+    if not (math.isfinite(lo) and math.isfinite(hi)):
+        finite = np.isfinite(values)
+        least, most = _ends(np.where(finite, values, np.inf))[0], _ends(np.where(finite, values, -np.inf))[1]
+        least, most = np.where(least <= most, least, 0.0), np.where(least <= most, most, 0.0)
+        values = values[finite]
+        if values.size == 0:
+            return ObservedRange(0.0, 0.0, 0, measured, channels=(least, most))
+        lo, hi = float(values.min()), float(values.max())
+    return ObservedRange(lo, hi, exact_frac(values, bits), measured, channels=(least, most))
+
+
+def _ends(values: Floats) -> tuple[Floats, Floats]:
+    """The least and the greatest value of each element of the last axis."""
+    samples = values.reshape(len(values), -1)  # of many elements at once, which is fast
+    channels = (-1, values.shape[-1] if values.ndim > 1 else 1)
+    return samples.min(axis=0).reshape(channels).min(axis=0), samples.max(axis=0).reshape(channels).max(axis=0)
 
 
 def _joined(a: ObservedRange, b: ObservedRange, bits: int) -> ObservedRange:
@@ -154,10 +173,17 @@ def _joined(a: ObservedRange, b: ObservedRange, bits: int) -> ObservedRange:
         None,
         a.measured,
         {name: _joined(a.inner[name], b.inner[name], bits) for name in a.inner},
+        channels=_joined_channels(a, b),
     )
     if a.frac is None or b.frac is None or max(a.frac, b.frac) > bits - math.frexp(both.amplitude)[1]:
         return both
     return replace(both, frac=max(a.frac, b.frac))
+
+
+def _joined_channels(a: ObservedRange, b: ObservedRange) -> tuple[Floats, Floats] | None:
+    if a.channels is None or b.channels is None:
+        return None
+    return np.minimum(a.channels[0], b.channels[0]), np.maximum(a.channels[1], b.channels[1])
 
 
 def generated(network: Network, samples: int) -> list[Floats]:

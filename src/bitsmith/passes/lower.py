@@ -15,7 +15,8 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
-_VIEWS = (Flatten, Identity, Permute, Reshape)
+VIEWS = (Flatten, Identity, Permute, Reshape)
+"""Layers whose results are their operands in other places."""
 
 
 def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
@@ -27,7 +28,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
     """
     builder = ProgramBuilder()
     values: dict[str, Value] = {}
-    exact = _before_jumps(network)
+    exact = before_jumps(network)
     unsettled: set[str] = set()
     """Nodes whose values depend on weights that are not known."""
     for node in network.nodes:
@@ -35,7 +36,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
         if node.settings.weights is not Weights.ONCHIP or unsettled.intersection(node.inputs):
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
-        lowering = Lowering(node.name, builder, node.settings, seen_there, node.name in exact)
+        lowering = Lowering(node.name, builder, node.settings, seen_there, node.name in exact, node.fracs)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
@@ -50,7 +51,7 @@ def _unmeasured(observed: ObservedRange) -> ObservedRange:
     return replace(observed, measured=False, inner=inner)
 
 
-def _before_jumps(network: Network) -> set[str]:
+def before_jumps(network: Network) -> set[str]:
     """Nodes whose result is read only by layers that jump, as it is or in another shape."""
     readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
     for node in network.nodes:
@@ -59,7 +60,7 @@ def _before_jumps(network: Network) -> set[str]:
     found: set[str] = set()
     for node in reversed(network.nodes):
         jumping = [
-            reader.layer.jumps or (isinstance(reader.layer, _VIEWS) and reader.name in found)
+            reader.layer.jumps or (isinstance(reader.layer, VIEWS) and reader.name in found)
             for reader in readers[node.name]
         ]
         if jumping and all(jumping) and node.name not in network.outputs:

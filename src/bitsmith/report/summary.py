@@ -205,7 +205,7 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    lowering = Lowering(node.name, ProgramBuilder(), node.settings, ObservedRange(0.0, 0.0))
+    lowering = Lowering(node.name, ProgramBuilder(), node.settings, ObservedRange(0.0, 0.0), fracs=node.fracs)
     scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:

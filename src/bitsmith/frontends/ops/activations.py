@@ -8,7 +8,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
+from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
 from bitsmith.frontends.ops.arithmetic import clip, multiply, subtract
 from bitsmith.frontends.ops.logic import compare, where
 from bitsmith.frontends.ops.selection import part
@@ -18,6 +18,7 @@ from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.functions import SELU_ALPHA, SELU_SCALE
 from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.logic import Comparison
+from bitsmith.layers.power import Logarithm
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
 from bitsmith.layers.softmax import Softmax
 
@@ -74,12 +75,12 @@ def hard_sigmoid(build: Builder, x: Value, slope: float = 1.0 / 6.0, offset: flo
 
 
 def softplus(build: Builder, x: Value, beta: float = 1.0, linear_from: float = math.inf) -> Value:
-    """``log(1 + exp(beta * x)) / beta``."""
-    if linear_from < _LINEAR_FROM or beta <= 0.0:
-        raise UnsupportedError(
-            f"softplus that is linear from {linear_from} on, of {beta} * x",
-            accepted=f"a threshold of at least {_LINEAR_FROM:g}, and a positive beta",
-        )
+    """``log(1 + exp(beta * x)) / beta``, and ``x`` where ``beta * x`` is above ``linear_from``."""
+    if beta <= 0.0:
+        raise UnsupportedError(f"softplus of {beta} * x", accepted="a positive beta")
+    if linear_from < _LINEAR_FROM:
+        above = compare(build, Relation.GT, x, constant(linear_from / beta), "above")
+        return where(build, above, x, softplus(build.within("softplus"), x, beta))
     if beta == 1.0:
         return build.emit(Activation("softplus"), x)
     y = build.emit(Activation("softplus"), build.affine(x, constant(beta), ZERO, "scaled"), suffix="softplus")
@@ -106,6 +107,14 @@ def swish(build: Builder, x: Value, alpha: float = 1.0) -> Value:
         return build.emit(Activation("silu"), x)
     scaled = build.affine(x, constant(alpha), ZERO, "scaled")
     return multiply(build, x, build.emit(Activation("sigmoid"), scaled, suffix="sigmoid"))
+
+
+def logit(build: Builder, x: Value, least: float | None = None) -> Value:
+    """``log(x / (1 - x))``, of ``x`` clipped to ``least..1 - least`` if that is given."""
+    x = x if least is None else clip(build.within("clipped"), x, least, 1.0 - least)
+    rest = subtract(build.within("rest"), ONE, x)
+    logs = (build.emit(Logarithm(), value, suffix=name) for value, name in ((x, "log"), (rest, "log_rest")))
+    return subtract(build, *logs)
 
 
 def gelu(build: Builder, x: Value, approximate: str) -> Value:

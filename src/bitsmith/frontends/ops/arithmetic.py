@@ -179,6 +179,12 @@ def power(build: Builder, x: Value, y: Value) -> Value:
     raise UnsupportedError("a power of two variables", accepted="a fixed exponent, or a fixed positive base")
 
 
+def hypotenuse(build: Builder, x: Value, y: Value) -> Value:
+    """``sqrt(x**2 + y**2)``."""
+    squares = (build.emit(Power(2.0), value, suffix=name) for value, name in ((x, "square"), (y, "other_square")))
+    return build.emit(Power(0.5), add(build.within("sum"), *squares))
+
+
 def negative(build: Builder, x: Value) -> Value:
     """``-x``."""
     return build.affine(x, constant(-1.0), ZERO, kind=exact_kind(x))

@@ -61,6 +61,7 @@ OPERATIONS: dict[str, Operation] = {
     "absolute": Operation(arithmetic.absolute, "Absolute"),
     "sign": Operation(arithmetic.sign, "Sign"),
     "fraction": Operation(arithmetic.fraction, "WholeNumber and Subtract"),
+    "hypot": Operation(arithmetic.hypotenuse, "Power and Add", 2),
     "lerp": Operation(arithmetic.between, "Subtract, Multiply and Add", 3),
     "matmul": Operation(contraction.matrix_product, "Dense, EinsumDense or Einsum", 2),
     "logical_and": Operation(partial(logic.logical, Minimum()), "Comparison and Minimum", 2),

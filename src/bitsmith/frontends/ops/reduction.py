@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant
-from bitsmith.frontends.ops.arithmetic import Unary, absolute, subtract
+from bitsmith.frontends.builder.value import ONE, Batch, Kind, MixedSamplesError, Value, constant
+from bitsmith.frontends.ops.arithmetic import Unary, absolute, divide, maximum, multiply, subtract
 from bitsmith.frontends.ops.logic import truth
-from bitsmith.frontends.ops.selection import flip
+from bitsmith.frontends.ops.selection import flip, part
+from bitsmith.frontends.ops.shape import expand
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
 from bitsmith.layers.shape import Identity
@@ -84,6 +85,7 @@ REDUCERS: dict[str, Reducer] = {
     "least_size": Reducer(Reduction.MIN, "Absolute and Reduce", absolute),
     "sum_square": Reducer(Reduction.SUM, "Power and Reduce", lambda build, x: build.emit(Power(2.0), x, kind=x.kind)),
     "log_sum": Reducer(Reduction.SUM, "Reduce and Logarithm", after=lambda build, x: build.emit(Logarithm(), x)),
+    "count_nonzero": Reducer(Reduction.SUM, "Comparison and Reduce", truth),
     "any": Reducer(Reduction.MAX, "Comparison and Reduce", truth),
     "all": Reducer(Reduction.MIN, "Comparison and Reduce", truth),
 }
@@ -102,6 +104,34 @@ def norm(
             accepted="the root of the sum of squares; over one axis 1, 2, inf and -inf",
         )
     return REDUCERS[_NORMS[order]].of(build, x, dims, keepdims)
+
+
+def difference(build: Builder, x: Value, dims: Sequence[int]) -> Value:
+    """Each element of one axis but the first, minus the one before it."""
+    dim = _only(dims, "differences")
+    size = x.shape[x.axis(dim)]
+    later = part(build.within("later"), x, {dim: range(1, size)})
+    return subtract(build, later, part(build.within("earlier"), x, {dim: range(size - 1)}))
+
+
+def distance(
+    build: Builder, x: Value, y: Value, dims: Sequence[int], keepdims: bool, order: float, offset: float
+) -> Value:
+    """The norm of ``x - y + offset`` along ``dims``."""
+    apart = subtract(build.within("difference"), x, y)
+    return norm(build, build.affine(apart, ONE, constant(offset), "offset") if offset else apart, dims, keepdims, order)
+
+
+def cosine(build: Builder, x: Value, y: Value, dims: Sequence[int], least: float) -> Value:
+    """The cosine of the angle between vectors along ``dims``, whose lengths count as ``least`` at least."""
+    x, y = expand(build.within("x"), x, build.sizes(y)), expand(build.within("y"), y, build.sizes(x))
+    first, second = (_of_length_one(build.within(name), value, dims, least) for name, value in (("x", x), ("y", y)))
+    return REDUCERS["sum"].of(build, multiply(build.within("product"), first, second), dims)
+
+
+def _of_length_one(build: Builder, x: Value, dims: Sequence[int], least: float) -> Value:
+    length = REDUCERS["l2"].of(build.within("length"), x, dims, keepdims=True)
+    return divide(build, x, maximum(build.within("bounded"), length, constant(least)))
 
 
 def _only(dims: Sequence[int], what: str) -> int:

@@ -16,7 +16,7 @@ from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
 from bitsmith.frontends.ops.arithmetic import common_kind
-from bitsmith.frontends.ops.shape import expand, unsqueeze
+from bitsmith.frontends.ops.shape import expand, move, unsqueeze
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.merge import Concatenate, Multiply
 from bitsmith.layers.shape import Gather, Reshape, Slice, Stack
@@ -135,6 +135,17 @@ def roll(build: Builder, x: Value, shifts: Sequence[int], dims: Sequence[int]) -
 def flip(build: Builder, x: Value, dims: Sequence[int], suffix: str = "") -> Value:
     """``x`` with axes turned around."""
     return part(build, x, {dim: range(x.shape[x.axis(dim)])[::-1] for dim in dims}, suffix)
+
+
+def windows(build: Builder, x: Value, dim: int, size: int, step: int) -> Value:
+    """The windows of ``size`` elements that begin at each ``step`` of an axis; their elements lie along a new last axis."""
+    length, dim = x.shape[x.axis(dim)], x.counted(dim)
+    if not (0 < size <= length and step > 0):
+        raise UnsupportedError(f"windows of {size} elements every {step} of {length}", accepted="windows that fit")
+    starts = np.arange(0, length - size + 1, step)
+    checked_elements((len(starts), size))
+    y = take(build.within("windows"), x, dim, starts[:, None] + np.arange(size))
+    return move(build, y, (dim + 1,), (-1,))
 
 
 def split(

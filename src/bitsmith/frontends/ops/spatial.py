@@ -17,6 +17,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
+from bitsmith.frontends.ops.selection import take
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.layer import Floats, as_weights
@@ -157,6 +158,28 @@ def adaptive_average_pool(build: Builder, x: Value, output: Axes) -> Value:
     """The mean of each of ``output`` regions per axis."""
     whole = set(output) == {1}
     return build.each(pooling.GlobalAveragePool(keepdims=True) if whole else pooling.AdaptiveAveragePool(output), x)
+
+
+def patches(build: Builder, x: Value, taps: Taps) -> Value:
+    """What each window of ``x`` (batch, channels, rows, columns) has: (batch, channels * taps, windows)."""
+    pairs = taps.padding
+    if x.rank != 4 or len(taps.size) != 2 or isinstance(pairs, Same):
+        raise UnsupportedError(
+            f"windows of an operand of {x.rank} axes", accepted="batch, channels and two spatial axes"
+        )
+    x = pad(build.within("padded"), x.plain(), {2: pairs[0], 3: pairs[1]})
+    channels, *sizes = x.item
+    places = np.arange(math.prod(sizes)).reshape(sizes)
+    for axis, (span, size) in enumerate(zip(taps.spans, sizes, strict=True)):
+        if span > size:
+            raise UnsupportedError(f"windows of {span} elements in {size}", accepted="windows that fit")
+        starts = np.arange(0, size - span + 1, taps.strides[axis])
+        inside = np.arange(taps.size[axis]) * taps.dilation[axis]
+        places = np.take(places, starts[:, None] + inside, 2 * axis)
+    places = places.transpose(1, 3, 0, 2).reshape(math.prod(taps.size), -1)
+    rows = build.viewed(x, (1, channels, math.prod(sizes)), x.batch, "rows")
+    y = take(build.within("taps"), rows, 2, places)
+    return build.viewed(y, (1, channels * places.shape[0], places.shape[1]), x.batch)
 
 
 def scaled(sizes: Sequence[int], factors: Sequence[float] | Floats) -> tuple[Axes, tuple[Fraction, ...]]:

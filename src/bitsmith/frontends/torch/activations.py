@@ -26,6 +26,10 @@ def _prelu(call: Call) -> Result:
     return activations.prelu(call.build, x, constant(slopes.reshape(shape)))
 
 
+def _logit(call: Call) -> Result:
+    return activations.logit(call.build, call.tensor(), call.number("eps") if call.given("eps") else None)
+
+
 def _elu(call: Call) -> Result:
     if call.number("input_scale", 1.0) != 1.0:
         raise UnsupportedError(f"elu with the input scale {call.number('input_scale')}", accepted="1")
@@ -53,6 +57,7 @@ ACTIVATIONS: dict[str, Translation] = {
     "threshold": operation("threshold", bound=("threshold", None), value=("value", None)),
     "hardshrink": operation("hard_shrink", bound=_BOUND),
     "softshrink": operation("soft_shrink", bound=_BOUND),
+    **dict.fromkeys(("logit", "special_logit"), Translation(_logit, "Logarithm and Subtract")),
     "glu": function(activations.glu, "Slice, Activation and Multiply", integer("dim", -1)),
     **dict.fromkeys(("softmax", "_softmax"), _SOFTMAX),
     **dict.fromkeys(("log_softmax", "_log_softmax"), _LOG_SOFTMAX),

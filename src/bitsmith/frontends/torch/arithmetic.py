@@ -116,7 +116,20 @@ def _one_hot(call: Call) -> Result:
 
 _ALIKE = (
     *("square", "sqrt", "rsqrt", "reciprocal", "sign", "floor", "ceil", "trunc", "log", "log2", "log10", "log1p"),
-    *("exp", "exp2", "expm1", "erf", "sin", "cos", "greater", "greater_equal", "less", "less_equal", "not_equal"),
+    *(
+        "exp",
+        "exp2",
+        "expm1",
+        "erf",
+        "sin",
+        "cos",
+        "hypot",
+        "greater",
+        "greater_equal",
+        "less",
+        "less_equal",
+        "not_equal",
+    ),
     *("maximum", "minimum", "negative", "absolute", "multiply", "floor_divide", "fmod"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
 )

@@ -5,17 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import checked_elements, constant
+from bitsmith.frontends.builder.value import Kind, Value, checked_elements, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.torch.call import Call, Result, Translation, function
+
+
+def _typed(call: Call, number: float) -> Value:
+    """A number in the type of the result: an integer has no fraction, and what is not 0 is true."""
+    kind = call.kind_of_result() or Kind.REAL
+    if kind is Kind.BOOL:
+        return constant(float(number != 0.0), kind=kind)
+    return constant(number if kind is Kind.REAL else float(np.trunc(number)), kind=kind)
 
 
 def _filled(value: float | None) -> Translation:
     """A constant tensor of a shape that is given; None is the argument ``fill_value``."""
 
     def read(call: Call) -> Result:
-        number = constant(call.number("fill_value") if value is None else value)
+        number = _typed(call, call.number("fill_value") if value is None else value)
         like = call.node.name.endswith("_like")
         return shape.expand(call.build, number, call.build.sizes(call.tensor()) if like else call.shapes("size"))
 

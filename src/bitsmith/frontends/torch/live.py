@@ -84,13 +84,18 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
 
 def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
     import torch
+    from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
     axes = torch.export.ShapesCollection()
     for x in inputs:
         axes[x] = {0: torch.export.Dim.AUTO}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        return torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+        program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
+        # The module's code may fix the number of samples of some inputs: then all have that of the example.
+        places = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
+        fixed = {is_concrete_int(node.meta["val"].shape[0]) for node in places}
+        return program if len(fixed) == 1 else torch.export.export(module, tuple(inputs))
 
 
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:

@@ -7,6 +7,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.attention import Mask, attention, repeated_heads
 from bitsmith.frontends.ops.contraction import affine_product, einsum
 from bitsmith.frontends.torch.arithmetic import operation
@@ -52,6 +53,15 @@ def _attention(call: Call) -> Result:
     return attention(call.build, query, key, value, mask, scale=scale)[0]
 
 
+def _bilinear(call: Call) -> Result:
+    """``x weight y + bias``, the bias and the weights of each feature."""
+    weight, build = call.tensor("weight"), call.build
+    left = einsum(build.within("left"), "...i,kij->...kj", (call.tensor("input1"), weight))
+    product = build.within("product") if call.given("bias") else build
+    y = einsum(product, "...kj,...j->...k", (left, call.tensor("input2")))
+    return add(build, y, call.tensor("bias")) if call.given("bias") else y
+
+
 def _embedding(call: Call) -> Result:
     table, x = call.weight("weight"), call.tensor("indices")
     if x.batch is not None and x.batch.merged > 1:
@@ -78,6 +88,7 @@ PRODUCTS: dict[str, Translation] = {
     "einsum": Translation(
         lambda call: einsum(call.build, call.text("equation", ""), call.tensors("tensors")), "Einsum or EinsumDense"
     ),
+    "bilinear": Translation(_bilinear, "EinsumDense, Einsum and Add"),
     "scaled_dot_product_attention": Translation(_attention, "Einsum and Softmax"),
     "_weight_norm": Translation(_weight_norm, "Constant"),
     "embedding": Translation(_embedding, "Embedding"),

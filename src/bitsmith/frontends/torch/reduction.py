@@ -7,7 +7,8 @@ import math
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Value, constant
-from bitsmith.frontends.ops.reduction import REDUCERS, extreme_index, norm, running_sum
+from bitsmith.frontends.ops.reduction import REDUCERS, cosine, difference, distance, extreme_index, norm, running_sum
+from bitsmith.frontends.ops.selection import concatenate
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
 from bitsmith.frontends.torch.call import Call, Result, Translation
 
@@ -58,10 +59,28 @@ def _norm(call: Call) -> Result:
     return norm(*_given(call), order, of_matrix=of_matrix)
 
 
+def _difference(call: Call) -> Result:
+    if call.integer("n", 1) != 1:
+        raise UnsupportedError(f"differences of order {call.integer('n')}", accepted="1", remedy="call it repeatedly")
+    dim, ends = call.integers("dim") if call.given("dim") else (-1,), ("prepend", "append")
+    first, last = ([call.tensor(name)] if call.given(name) else [] for name in ends)
+    x = concatenate(call.build.within("joined"), [*first, call.tensor(), *last], *dim)
+    return difference(call.build, x, dim)
+
+
+def _distance(call: Call) -> Result:
+    order, offset = call.number("p", 2.0), call.number("eps", 1e-6)
+    return distance(call.build, call.tensor("x1"), call.tensor("x2"), (-1,), call.flag("keepdim"), order, offset)
+
+
+def _cosine(call: Call) -> Result:
+    return cosine(call.build, call.tensor("x1"), call.tensor("x2"), (call.integer("dim", 1),), call.number("eps", 1e-8))
+
+
 _NORM = Translation(_norm, "Reduce, after Absolute for other orders than 2")
 
 REDUCTIONS: dict[str, Translation] = {
-    **{name: _reduction(name) for name in ("sum", "mean", "prod", "logsumexp", "any", "all")},
+    **{name: _reduction(name) for name in ("sum", "mean", "prod", "logsumexp", "any", "all", "count_nonzero")},
     "amax": _reduction("max"),
     "amin": _reduction("min"),
     "max": _extreme("max", least=False),
@@ -71,6 +90,9 @@ REDUCTIONS: dict[str, Translation] = {
     "var": _spread("var"),
     "std": _spread("std"),
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _NORM),
+    "diff": Translation(_difference, "Slice and Subtract"),
+    "pairwise_distance": Translation(_distance, "Subtract and Reduce"),
+    "cosine_similarity": Translation(_cosine, "Reduce, Divide and Multiply"),
     "cumsum": Translation(lambda call: running_sum(call.build, call.tensor(), call.integers("dim")), "CumulativeSum"),
 }
 """Operators by name."""

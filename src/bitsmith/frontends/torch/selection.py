@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
@@ -125,6 +127,18 @@ def _split(call: Call) -> Result:
     return selection.split(call.build, x, dim, [min(length, size - start) for start in range(0, size, length)])
 
 
+def _tensor_split(call: Call) -> Result:
+    """Parts that end at given places, or so many of which the first may have an element more than the last."""
+    x, dim = call.tensor(), call.integer("dim", 0)
+    size = x.shape[x.axis(dim)]
+    if call.given("indices"):
+        ends = [*(range(size)[:end].stop for end in call.integers("indices")), size]
+    else:
+        count = call.positive("sections", 1)
+        ends = [number * (size // count) + min(number, size % count) for number in range(1, min(count, size) + 1)]
+    return selection.split(call.build, x, dim, [end - start for start, end in pairwise([0, *ends])])
+
+
 _CAT = Translation(_cat, "Concatenate")
 _SPLIT = Translation(_split, "Slice")
 _READ, _WRITTEN = "Reshape and Gather, at constant places", "Concatenate and Gather, at constant places"
@@ -144,6 +158,7 @@ SELECTIONS: dict[str, Translation] = {
     "index_put": Translation(_index_put, _WRITTEN),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
+    "unfold": function(selection.windows, "Gather", integer("dimension"), integer("size"), integer("step")),
     "flip": function(selection.flip, "Slice", integers("dims")),
     "roll": function(selection.roll, "Gather", integers("shifts"), integers("dims")),
     **dict.fromkeys(("cat", "concat", "concatenate"), _CAT),
@@ -151,6 +166,7 @@ SELECTIONS: dict[str, Translation] = {
         lambda call: selection.stack(call.build, call.tensors("tensors"), call.integer("dim", 0)), "Stack"
     ),
     "unbind": function(selection.unbind, "Slice and Reshape", integer("dim", 0)),
+    "tensor_split": Translation(_tensor_split, "Slice"),
     **dict.fromkeys(("split", "split_with_sizes", "unsafe_split", "chunk"), _SPLIT),
 }
 """Operators by name."""

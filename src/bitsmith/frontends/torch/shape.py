@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.files.json import integer, integers
-from bitsmith.frontends.ops import shape
+from bitsmith.frontends.ops import selection, shape
 from bitsmith.frontends.torch.call import Call, Result, Translation, function
 from bitsmith.layers.layer import Shape
 from bitsmith.layers.shape import Identity
@@ -62,6 +62,23 @@ def _turned(call: Call) -> Result:
     return x if x.rank < 2 else shape.swap(call.build, x, -2, -1)
 
 
+def _reversed(call: Call) -> Result:
+    """``x.T``: all axes in the opposite order."""
+    x = call.tensor()
+    return call.build.permuted(x, range(x.rank)[::-1])
+
+
+def _turned_by(call: Call) -> Result:
+    """Quarter turns of the plane of two axes."""
+    x, dims, quarters = call.tensor(), call.integers("dims"), call.integer("k", 1) % 4
+    if len(dims) != 2:
+        raise UnsupportedError(f"a turn in the plane of the axes {dims}", accepted="two axes")
+    flipped = {0: (), 1: dims[1:], 2: dims, 3: dims[:1]}[quarters]
+    last = quarters in (0, 2)
+    y = selection.flip(call.build if last else call.build.within("flipped"), x, flipped)
+    return y if last else shape.swap(call.build, y, *dims)
+
+
 def _like(name: str, other: str) -> Translation:
     """The operand ``name`` with the axes of another."""
     return Translation(
@@ -93,7 +110,7 @@ _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
 }
 _SAMES = (
     *("contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy", "lift_fresh", "positive"),
-    *("requires_grad_", "resolve_conj", "resolve_neg"),
+    *("requires_grad_", "resolve_conj", "resolve_neg", "nan_to_num"),
 )
 _IDENTITY = Translation(_dropout, "Identity")
 _VIEW = _viewed(lambda call: call.shapes(call.named("size", "shape")), "Reshape or Flatten")
@@ -113,7 +130,9 @@ SHAPES: dict[str, Translation] = {
     "permute": Translation(_permute, "Permute"),
     **dict.fromkeys(("transpose", "swapdims"), function(shape.swap, "Permute", integer("dim0"), integer("dim1"))),
     "swapaxes": function(shape.swap, "Permute", integer("axis0"), integer("axis1")),
-    **dict.fromkeys(("t", "mT", "mH", "numpy_T", "adjoint"), Translation(_turned, "Permute")),
+    **dict.fromkeys(("t", "mT", "mH", "adjoint"), Translation(_turned, "Permute")),
+    "rot90": Translation(_turned_by, "Slice and Permute"),
+    "numpy_T": Translation(_reversed, "Permute"),
     **dict.fromkeys(("movedim", "moveaxis"), _MOVE),
     **dict.fromkeys(("expand", "broadcast_to"), function(shape.expand, "Broadcast", lambda call: call.shapes("size"))),
     "expand_as": _like("self", "other"),

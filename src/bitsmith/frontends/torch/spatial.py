@@ -57,6 +57,11 @@ def _windows(call: Call, x: Value) -> Taps:
     return _taps(call, size, size)
 
 
+def _patches(call: Call) -> Result:
+    taps = _taps(call, call.per_axis("kernel_size", 2, 1), (1, 1))
+    return spatial.patches(call.build, call.tensor(), taps)
+
+
 def _output_size(call: Call, x: Value) -> Axes:
     return call.per_axis("output_size", len(x.item) - 1, 1)
 
@@ -133,6 +138,7 @@ SPATIAL: dict[str, Translation] = {
         _along(lambda call, x: _convolution(call, x, transposed=call.flag("transposed")), 1, 2, 3),
         "Conv or ConvTranspose between Permute",
     ),
+    "im2col": Translation(_patches, "Pad and Gather"),
     **dict.fromkeys(("pad", "constant_pad_nd"), Translation(_pad, "Pad, Crop")),
 }
 """Operators by name."""

@@ -1,0 +1,260 @@
+"""Finds tensors for which one step is not enough, and gives their channels finer ones.
+
+By the rule of ``auto`` the step of a tensor follows from its largest magnitude. That leaves few bits to what is of another scale:
+an output in another unit, a neuron whose next weights make up for it, a feature far from 0, all samples but an outlier. Here each
+channel of a result, and each trained value by what it does to a channel, asks for steps that give the channel ``least_bits`` for
+its own scale. Where those are finer than the rule's, the float network is run with tensors rounded by the rule, and only tensors
+that change an output get the finer steps: near-dead channels and classes that never occur cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.types import Fracs
+from bitsmith.layers.auto import ObservedRange, constant_frac, least_bits
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import Add, Subtract
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settings import Weights
+from bitsmith.passes.calibration import input_batches, observe
+from bitsmith.passes.lower import VIEWS, before_jumps
+from bitsmith.passes.outliers import outliers
+
+_MOST_SPARE = 48
+"""Fractional bits that a channel may have beyond those of its tensor."""
+
+_GUARD_BITS = 2
+"""Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
+
+_FINE = 40
+"""More fractional bits, with which nothing is rounded that matters."""
+
+_CONSTANT = 2.0**-20
+"""A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
+
+_SAMPLES = 64
+"""Samples that are looked at rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A result or a trained tensor that may need ``least`` fractional bits, and what auto makes of its coarse channels.
+
+    That is ``frac`` bits for a result (many where nothing is coarse), and the values ``held`` of a trained tensor.
+    """
+
+    node: str
+    variable: str
+    least: Fracs
+    frac: Fracs
+    held: Floats | None = None
+
+
+def refine_channels(
+    network: Network, calibration: Sequence[Floats] | None, observed: Mapping[str, ObservedRange]
+) -> Network:
+    """``network`` with :attr:`NetworkNode.fracs` where they are needed; ``observed`` is what its calibration showed.
+
+    Raises:
+        InputDataError: as :func:`bitsmith.passes.calibration.observe`.
+    """
+    inputs, _ = input_batches(network, calibration)
+    typical = _typical(network, inputs) if calibration is not None else None
+    seen = observed if typical is None else observe(network, typical)
+    candidates = list(_Search(network, network.shapes(), observed, seen).candidates())
+    if not candidates:
+        return network
+    chosen = inputs if typical is None else typical
+    few = [batch[:: -(-len(batch) // _SAMPLES)] for batch in chosen]
+    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+        needed = _Trial.of(network, few, seen).needed(candidates)
+    found: dict[str, dict[str, Fracs]] = {}
+    for each in needed:
+        found.setdefault(each.node, {})[each.variable] = each.least
+    return network.with_nodes([replace(node, fracs=found.get(node.name, {})) for node in network.nodes])
+
+
+def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
+    """The inputs without outliers; None if there are none."""
+    found = [each.samples for each in map(outliers, inputs) if each is not None]
+    if not found:
+        return None
+    others = ~np.any(found, axis=0)
+    return [batch[others] for batch in inputs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Looks for candidates; ``observed`` is what all samples show, ``seen`` what the typical ones do."""
+
+    network: Network
+    shapes: Mapping[str, Shape]
+    observed: Mapping[str, ObservedRange]
+    seen: Mapping[str, ObservedRange]
+
+    def candidates(self) -> Iterator[_Candidate]:
+        """Results that are rounded and trained tensors for which the rule of auto may be too coarse."""
+        exact = before_jumps(self.network)
+        for node in self.network.nodes:
+            if node.name not in exact and "result" not in node.settings.precision:
+                yield from self._of_result(node)
+            if node.settings.weights is Weights.ONCHIP:
+                yield from self._of_trained(node)
+
+    def _of_result(self, node: NetworkNode) -> Iterator[_Candidate]:
+        observed = self.observed[node.name]
+        lowering = Lowering(node.name, ProgramBuilder(), node.settings, observed)
+        if isinstance(node.layer, (*VIEWS, Constant)):
+            return
+        if not isinstance(node.layer, Input):
+            frac = np.asarray(lowering.result_frac())
+        elif observed.measured and node.layer.entries is None:
+            frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
+        else:
+            return
+        scales = self._scales(node.name)
+        is_exact = observed.frac is not None and observed.frac <= frac.min()
+        coarse = _are_coarse(scales, frac, node.settings.bits.result)
+        if not is_exact and np.any(coarse):
+            least = _least(scales, frac, node.settings.bits.result, _MOST_SPARE)
+            yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
+
+    def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
+        trained = {name: each for name, each in node.layer.weights().items() if name not in node.settings.precision}
+        scales = self._trained_scales(node) if trained else {}
+        for variable, values in trained.items():
+            if variable not in scales:
+                continue
+            bits = node.settings.bits.of(variable)
+            exponents = node.layer.weight_exponents(variable, bits)
+            if exponents is None:
+                frac = np.asarray(constant_frac(values, bits))
+            else:
+                frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
+            coarse = _are_coarse(scales[variable], frac, bits)
+            if not np.any(coarse):
+                continue
+            held = np.where(coarse, np.ldexp(np.rint(np.ldexp(values, frac)), -frac), values)
+            if np.any(held != values):
+                least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
+                yield _Candidate(node.name, variable, least, frac, held)
+
+    def _channels(self, name: str) -> tuple[Floats, Floats]:
+        channels = self.seen[name].channels
+        assert channels is not None
+        return channels
+
+    def _scales(self, name: str) -> Floats:
+        return _scales(self._channels(name))
+
+    def _trained_scales(self, node: NetworkNode) -> Mapping[str, Floats]:
+        if isinstance(node.layer, Constant):
+            return {"weight": self._constant_scales(node)}
+        if len(node.inputs) != 1:
+            return {}
+        (operand,) = node.inputs
+        amplitudes = np.maximum(*np.abs(self._channels(operand)))
+        with np.errstate(divide="ignore"):
+            return node.layer.trained_scales(amplitudes, self._scales(node.name), len(self.shapes[operand]))
+
+    def _constant_scales(self, node: NetworkNode) -> Floats:
+        """A constant's own channels, or what they are added to where that is less."""
+        own = self._scales(node.name)
+        readers = [each.name for each in self.network.consumers(node.name) if isinstance(each.layer, Add | Subtract)]
+        sums = [each for each in map(self._scales, readers) if each.shape == own.shape]
+        return np.asarray(np.min([own, *sums], axis=0))
+
+
+def _scales(channels: tuple[Floats, Floats]) -> Floats:
+    """What errors of each channel are compared with: its range if that is less than its magnitude; infinite if it is 0."""
+    least, most = channels
+    amplitude, spread = np.maximum(np.abs(least), np.abs(most)), most - least
+    scales = np.where(spread > _CONSTANT * amplitude, np.minimum(amplitude, spread), amplitude)
+    return np.where(scales > 0.0, scales, np.inf)
+
+
+def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
+    """True for scales that have fewer than ``least_bits``."""
+    return np.asarray(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac))
+
+
+def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
+    """Fractional bits that give each scale ``least_bits``, sign included, and the guard bits: from ``frac`` to ``spare`` more."""
+    wanted = least_bits(bits) + _GUARD_BITS - 1 - np.ceil(np.log2(scales))
+    return np.asarray(np.clip(wanted, frac, frac + spare), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What the outputs are, and by how much rounding may change their channels."""
+
+    network: Network
+    inputs: Sequence[Floats]
+    outputs: Mapping[str, tuple[Floats, Floats]]
+
+    @classmethod
+    def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
+        """Outputs that depend on a layer that jumps say nothing."""
+        bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
+        bounded = network.bounded()
+        jumpy: set[str] = set()
+        outputs: dict[str, tuple[Floats, Floats]] = {}
+        for node, _, result in network.evaluation(inputs):
+            if node.layer.jumps or jumpy.intersection(node.inputs):
+                jumpy.add(node.name)
+            elif node.name in network.outputs:
+                channels = seen[node.name].channels
+                assert channels is not None
+                scales = _scales(channels)
+                if node.name in bounded:
+                    scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
+                outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
+        return cls(network, inputs, outputs)
+
+    def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
+        """Those without which the outputs would differ: halves are looked at for themselves."""
+        if not self._differ(candidates):
+            return ()
+        if len(candidates) == 1:
+            return candidates
+        half = len(candidates) // 2
+        found = [*self.needed(candidates[:half]), *self.needed(candidates[half:])]
+        return found or candidates
+
+    def _differ(self, candidates: Collection[_Candidate]) -> bool:
+        """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""
+        fracs = {each.node: each.frac for each in candidates if each.held is None}
+        held: dict[str, dict[str, Floats]] = {}
+        for each in candidates:
+            if each.held is not None:
+                held.setdefault(each.node, {})[each.variable] = each.held
+        rounded = self.network.with_nodes(
+            [replace(node, layer=_with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
+        )
+        for node, _, result in rounded.evaluation(self.inputs, fracs):
+            if node.name in self.outputs:
+                wanted, allowed = self.outputs[node.name]
+                if np.any(np.abs(result - wanted) > allowed):
+                    return True
+        return False
+
+
+def _with_trained(layer: Layer, values: Mapping[str, Floats]) -> Layer:
+    """``layer`` with other trained tensors."""
+    trained = layer.weights()
+    changes = {
+        each.name: values[variable]
+        for each in fields(layer)
+        for variable in values
+        if getattr(layer, each.name) is trained[variable]
+    }
+    return replace(layer, **changes)

@@ -1,0 +1,63 @@
+"""Samples of calibration data that lie far outside all others.
+
+A sample is an outlier if a channel of an input is more than ``2**_AFAR`` times as large there as in the typical sample, which
+is the median of those where it is not 0. Only few samples can be outliers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.layers.layer import Floats
+
+Samples: TypeAlias = npt.NDArray[np.bool_]
+"""True for some of the samples."""
+
+_AFAR = 6
+_LEAST_SAMPLES = 16
+"""Fewer say nothing of what is typical."""
+
+_MEDIAN_SAMPLES = 256
+_FEW = 50
+"""At most one of so many samples can be an outlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outliers:
+    """Which samples of an input are outliers, and what they and the others reach in the channel where they differ most."""
+
+    samples: Samples
+    channel: int
+    reached: float
+    others: float
+
+
+def outliers(batch: Floats) -> Outliers | None:
+    """The outliers among the samples of an input, if there are any."""
+    count, channels = len(batch), batch.shape[-1] if batch.ndim > 1 else 1
+    if count < _LEAST_SAMPLES:
+        return None
+    positions = batch.reshape(count, -1, channels)
+    large = np.maximum(positions.max(axis=1), -positions.min(axis=1))
+    most = max(count // _FEW, 1)
+    far = large > np.ldexp(_medians(large[:: -(-count // _MEDIAN_SAMPLES)]), _AFAR)
+    samples = np.asarray((far & (far.sum(axis=0) <= most)).any(axis=1))
+    if not 0 < np.count_nonzero(samples) <= most:
+        return None
+    reached, others = large[samples].max(axis=0), large[~samples].max(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        channel = int(np.nanargmax(reached / others))
+    return Outliers(samples, channel, float(reached[channel]), float(others[channel]))
+
+
+def _medians(magnitudes: Floats) -> Floats:
+    """Of each column the median of what is not 0; infinite if nothing is."""
+    ordered = np.sort(magnitudes, axis=0)
+    zeros = np.count_nonzero(ordered == 0.0, axis=0)
+    middle = np.minimum(zeros + (len(ordered) - zeros) // 2, len(ordered) - 1)
+    found = np.take_along_axis(ordered, middle[None], axis=0)[0]
+    return np.where(found > 0.0, found, np.inf)

@@ -1,0 +1,232 @@
+"""Steps of their own for channels and trained values of unlike scale, where outputs need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import Compiled, compile_network
+from bitsmith.config.precision import parse_precision
+from bitsmith.emulate import Emulator
+from bitsmith.ir.text import to_text
+from bitsmith.layers.activation import Activation, ReLU
+from bitsmith.layers.conv import Conv, ConvTranspose
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.einsum import EinsumDense
+from bitsmith.layers.embedding import Embedding
+from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.merge import Subtract
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.recurrent import LSTM
+from bitsmith.layers.sample_norm import LayerNormalization
+from bitsmith.layers.settings import Settings, Weights
+from bitsmith.layers.shape import Flatten
+from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.steps import BinaryTanh
+from bitsmith.passes import simplify
+from bitsmith.passes.calibration import calibrate
+from bitsmith.passes.lower import lower
+from bitsmith.report.summary import held_constant
+
+
+def network(shape: Shape, *layers: Layer, settings: Settings | None = None) -> Network:
+    """Layers one after another, called ``layer0`` and so on; the last one has the ``settings``."""
+    nodes = [NetworkNode("x", Input(shape))]
+    for number, layer in enumerate(layers):
+        nodes.append(NetworkNode(f"layer{number}", layer, (nodes[-1].name,)))
+    nodes[-1] = NetworkNode(nodes[-1].name, layers[-1], nodes[-1].inputs, settings=settings or Settings())
+    return Network(tuple(nodes), ("x",), (nodes[-1].name,))
+
+
+def normal(*shape: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def dense(n: int, m: int, scale: Floats | float = 1.0, seed: int = 0) -> Dense:
+    """A dense layer whose results are of the order of ``scale`` for operands of the order of 1."""
+    return Dense(
+        as_weights(normal(n, m, seed=seed) / np.sqrt(n) * scale), as_weights(0.1 * normal(m, seed=seed) * scale)
+    )
+
+
+def compensating(n: int, m: int, scale: Floats) -> Dense:
+    """One for operands of the order of ``scale``."""
+    made = dense(n, m)
+    return Dense(as_weights(made.kernel / scale[:, None]), made.bias)
+
+
+def error(made: Network, compiled: Compiled, x: Floats) -> float:
+    """The greatest difference from the float model, as a share of the range of its channel."""
+    (found,) = Emulator(compiled.program).run([x])
+    wanted = made.evaluate([x])[made.outputs[0]]
+    along = tuple(range(wanted.ndim - 1))
+    return float(np.max(np.abs(found - wanted).max(axis=along) / np.ptp(wanted, axis=along)))
+
+
+def refined(compiled: Compiled) -> dict[str, set[str]]:
+    return {node.name: set(node.fracs) for node in compiled.network.nodes if node.fracs}
+
+
+def plain_text(made: Network, compiled: Compiled, x: Floats | None) -> str:
+    """The program of one step for each tensor."""
+    return to_text(simplify(lower(made, calibrate(made, None if x is None else [x]))))
+
+
+UNITS = np.array([1e4, 1.0, 1e-3])
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_outputs_in_unlike_units(calibrated: bool) -> None:
+    made, x = network((8,), dense(8, 16), ReLU(), dense(16, 3, UNITS)), normal(400, 8).clip(-4, 4)
+    compiled = compile_network(made, [x] if calibrated else None)
+    assert error(made, compiled, x) < 2e-3
+    assert refined(compiled) == {"layer2": {"weight", "bias", "result"}}
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_neurons_of_unlike_scale_that_the_next_weights_make_up_for(calibrated: bool) -> None:
+    scale = np.exp2(np.arange(-10.0, 10.0))
+    made, x = network((8,), dense(8, 20, scale), ReLU(), compensating(20, 3, scale)), normal(400, 8).clip(-4, 4)
+    assert error(made, compile_network(made, [x] if calibrated else None), x) < 4e-3
+
+
+def test_one_outlier_costs_the_others_nothing() -> None:
+    x = normal(400, 8).clip(-1.2, 1.2)
+    with_outlier = np.concatenate([x, 1000 * x[:1]])
+    made = network((8,), dense(8, 16), ReLU(), dense(16, 3))
+    compiled = compile_network(made, [with_outlier])
+    assert error(made, compiled, x) < 4e-3
+    assert error(made, compiled, with_outlier) < 3e-3  # nothing saturates
+
+
+@pytest.mark.parametrize("positions", [(), (3,)])
+def test_features_far_from_0(positions: tuple[int, ...]) -> None:
+    scaler = BatchNormalization(as_weights(np.full(8, 3.5)), as_weights(np.full(8, -3500.0)))
+    made = network((*positions, 8), scaler, dense(8, 16), ReLU(), dense(16, 3))
+    x = 1000.0 + np.random.default_rng(0).uniform(-0.5, 0.5, (200, *positions, 8))
+    assert error(made, compile_network(made, [x]), x) < 4e-3
+
+
+def test_a_constant_is_subtracted_from_features_far_from_0() -> None:
+    nodes = (
+        NetworkNode("x", Input((4,))),
+        NetworkNode("mean", Constant(as_weights([1000.3, 0.0123, 7.1, 3e4 / 7]))),
+        NetworkNode("centered", Subtract(), ("x", "mean")),
+    )
+    made = Network(nodes, ("x",), ("centered",))
+    x = nodes[1].layer.reference([])[0] + normal(200, 4) * [0.5, 0.001, 1.0, 0.1]
+    assert error(made, compile_network(made, [x]), x) < 2e-3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_scales_that_are_put_in_and_made_up_for(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = [int(size) for size in rng.integers(2, 24, rng.integers(3, 6))]
+    scales = [np.exp2(rng.integers(-20, 21, size)) for size in sizes]
+    layers: list[Layer] = []
+    for before, after in pairwise(scales):
+        kernel = rng.standard_normal((len(before), len(after))) / np.sqrt(len(before)) / before[:, None] * after
+        layers += [Dense(as_weights(kernel), as_weights(0.3 * rng.standard_normal(len(after)) * after)), ReLU()]
+    made, x = network((sizes[0],), *layers[:-1]), rng.standard_normal((100, sizes[0])) * scales[0]
+    assert error(made, compile_network(made, [x]), x) < 1e-2
+
+
+def kernel(*shape: int, columns: Sequence[float] = (1e4, 1.0, 1e-3, 1e2)) -> Floats:
+    return as_weights(normal(*shape) * columns[: shape[-1]])
+
+
+GAMMA = (1.0, 1e-2, 1e-4, 1e3, 10.0, 1.0)
+
+TRAINED: dict[str, tuple[Shape, Layer]] = {
+    "Conv": ((6, 5, 3), Conv(kernel(2, 2, 3, 4), kernel(4), (1, 2), (1, 1), ((0, 0), (1, 0)))),
+    "grouped Conv": ((6, 4), Conv(kernel(2, 2, 4), None, (1,), (1,), ((0, 0),), groups=2)),
+    "DepthwiseConv": ((6, 4), Conv(kernel(3, 1, 4), kernel(4), (1,), (1,), ((1, 1),), groups=4)),
+    "many groups": (
+        (6, 40),
+        Conv(as_weights(normal(3, 1, 40) * np.exp2(np.arange(-20, 20))), None, (1,), (1,), ((1, 1),), 40),
+    ),
+    "ConvTranspose": ((4, 3), ConvTranspose(kernel(3, 3, 4), kernel(4), (2,), (1,), (0,), (8,))),
+    "grouped ConvTranspose": ((4, 4), ConvTranspose(kernel(3, 2, 4), None, (2,), (1,), (0,), (8,), groups=2)),
+    "Dense on positions": ((3, 5), Dense(kernel(5, 3), kernel(3))),
+    "EinsumDense": ((3, 5), EinsumDense("ab,bcd->acd", kernel(5, 2, 3), kernel(3))),
+    "EinsumDense in groups": ((3, 4), EinsumDense("ab,abd->ad", kernel(3, 4, 3))),
+    "BatchNormalization": ((5, 3), BatchNormalization(kernel(3), kernel(3))),
+    "LayerNormalization": ((6,), LayerNormalization((-1,), kernel(6, columns=GAMMA), as_weights(np.zeros(6)), 1e-3)),
+    "Activation": ((3,), Activation("softplus")),
+}
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_every_layer_with_trained_values(kind: str, calibrated: bool) -> None:
+    shape, layer = TRAINED[kind]
+    made, x = network(shape, layer, Flatten()), normal(100, *shape).clip(-4, 4)
+    compiled = compile_network(made, [x] if calibrated else None)
+    assert error(made, compiled, x) < 4e-3
+
+
+def test_an_embedding_whose_columns_have_unlike_scale() -> None:
+    made, x = (
+        network((2,), Embedding(kernel(9, 3))),
+        np.random.default_rng(0).integers(0, 9, (50, 2)).astype(np.float64),
+    )
+    assert error(made, compile_network(made, [x]), x) < 2e-3
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_what_no_output_shows_costs_nothing(calibrated: bool) -> None:
+    nearly_dead = np.where(np.arange(16) % 4 == 0, 1e-4, 1.0)
+    unlikely = dense(16, 4)
+    unlikely = Dense(unlikely.kernel, as_weights([0.0, 0.1, 0.0, -20.0]))
+    made = network((8,), dense(8, 16, nearly_dead), ReLU(), unlikely, Softmax())
+    x = normal(400, 8) if calibrated else None
+    compiled = compile_network(made, None if x is None else [x])
+    assert not refined(compiled)
+    assert to_text(compiled.program) == plain_text(made, compiled, x)
+
+
+def test_only_what_matters_is_finer() -> None:
+    nearly_dead = np.where(np.arange(16) % 4 == 0, 1e-4, 1.0)
+    made = network((8,), dense(8, 16, nearly_dead), ReLU(), dense(16, 3, UNITS))
+    assert set(refined(compile_network(made, [normal(400, 8)]))) == {"layer2"}
+
+
+def test_formats_of_the_user_stay() -> None:
+    fmt = parse_precision("fixed<24,16>")
+    assert fmt is not None
+    made = network((8,), dense(8, 3, UNITS), settings=Settings({"result": fmt, "weight": fmt}))
+    (node,) = compile_network(made, [normal(100, 8)]).network.nodes[1:]
+    assert set(node.fracs) <= {"bias"}
+
+
+def test_weights_that_can_be_loaded_have_one_format() -> None:
+    made = network((8,), dense(8, 3, UNITS), settings=Settings(weights=Weights.RELOADABLE))
+    assert refined(compile_network(made, [normal(100, 8)])) == {"layer0": {"result"}}
+
+
+def test_what_jumps_shows_nothing() -> None:
+    made = network((8,), dense(8, 3, UNITS), ReLU(), BinaryTanh())
+    assert not refined(compile_network(made, [normal(100, 8)]))
+
+
+def test_recurrent_layers_take_operands_with_several_steps() -> None:
+    rng = np.random.default_rng(0)
+    lstm = LSTM(
+        kernel=as_weights(rng.standard_normal((3, 8)) / UNITS[:, None]),
+        recurrent_kernel=as_weights(rng.standard_normal((2, 8))),
+        bias=as_weights(np.zeros(8)),
+    )
+    made, x = network((4, 5), dense(5, 3, UNITS), lstm), normal(60, 4, 5)
+    assert error(made, compile_network(made, [x]), x) < 2e-2
+
+
+def test_reports_show_what_the_circuit_holds() -> None:
+    made, x = network((8,), dense(8, 3, UNITS)), normal(100, 8)
+    node = compile_network(made, [x]).network.nodes[1]
+    held = held_constant(node, "weight", node.layer.weights()["weight"]).values
+    assert np.max(np.abs(held / node.layer.weights()["weight"] - 1.0)) < 2e-2
