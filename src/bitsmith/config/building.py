@@ -12,7 +12,7 @@ from bitsmith.config.reading import did_you_mean, shown
 from bitsmith.config.variables import takes_default
 from bitsmith.errors import ConfigError
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import SoftmaxImplementation
+from bitsmith.layers.settings import Outliers, SoftmaxImplementation
 
 GRANULARITIES = ("model", "type", "name")
 _AUTO = "auto"
@@ -23,6 +23,7 @@ _OPTION_KEYS: Mapping[str, tuple[str, object]] = {
     "binning": ("Binning", _AUTO),
     "implementation": ("Implementation", SoftmaxImplementation.STABLE.value),
     "skip": ("Skip", False),
+    "outliers": ("Outliers", Outliers.KEEP.value),
 }
 
 

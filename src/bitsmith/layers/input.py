@@ -32,6 +32,8 @@ class Input(Layer):
     integer: bool = False
     entries: int | None = None
 
+    options: ClassVar[frozenset[str]] = frozenset({"outliers"})
+
     @property
     def default_format(self) -> FixedFormat:
         """The format of an input about which neither the user nor calibration data say anything."""
