@@ -16,8 +16,11 @@ Drawer = Callable[[Draft], None]
 def _unary(operator: str, ranges: Mapping[str, tuple[float, float]], draft: Draft) -> None:
     """An operator on one tensor, with some of its attributes."""
     attributes = draft.some(**{key: draft.real(*bounds) for key, bounds in ranges.items()})
-    draft.one(operator, draft.pick().name, **attributes)
+    draft.one(operator, draft.pick(kinds="fi" if operator in _WHOLE else "f").name, **attributes)
 
+
+_WHOLE = ("Neg", "Abs", "Sign", "Identity", "Relu")
+"""Operators that also have integers as operands."""
 
 _UNARY: dict[str, dict[str, tuple[float, float]]] = {
     **{name: {} for name in ("Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish", "Erf", "HardSwish", "Neg")},
@@ -62,10 +65,12 @@ def _beside(draft: Draft, x: Tensor) -> list[int]:
 
 
 def _second(draft: Draft, x: Tensor) -> str:
-    """Another operand beside ``x``: a constant or a value."""
-    if draft.chance(0.5):
+    """Another operand beside ``x``, of its type: a constant or a value."""
+    if x.kind != "f" and draft.chance(0.5):
+        return draft.hold(draft.rng.integers(-4, 5, _beside(draft, x)).astype(x.clean.dtype))
+    if draft.chance(0.5) and x.kind == "f":
         return draft.weights(_beside(draft, x), -2.0, 2.0)
-    fit = [y for y in draft.values if y.kind == "f" and _broadcast(x, y)]
+    fit = [y for y in draft.values if y.clean.dtype == x.clean.dtype and _broadcast(x, y)]
     return draft.choice(fit).name
 
 
@@ -78,7 +83,7 @@ def _broadcast(x: Tensor, y: Tensor) -> bool:
 
 
 def _binary(operator: str, draft: Draft) -> None:
-    x = draft.pick()
+    x = draft.pick(kinds="fi")
     pair = [x.name, _second(draft, x)]
     draft.one(operator, *(pair if draft.chance(0.6) else pair[::-1]))
 
@@ -133,17 +138,17 @@ def _power(draft: Draft) -> None:
 
 
 def _several(operator: str, draft: Draft) -> None:
-    x = draft.pick()
+    x = draft.pick(kinds="fi" if operator in ("Max", "Min") else "f")
     names = [x.name, *(_second(draft, x) for _ in range(draft.whole(0, 2)))]
     draft.node(operator, names)
 
 
 def _clip(draft: Draft) -> None:
-    x, (low, high) = draft.pick(), sorted((draft.real(-2, 1), draft.real(-0.5, 2)))
+    x, (low, high) = draft.pick(kinds="fi"), sorted((draft.real(-2, 1), draft.real(-0.5, 2)))
     if draft.opset < 11:
         draft.one("Clip", x.name, **draft.some(min=low, max=high))
         return
-    bounds = [draft.hold(np.float32(bound)) if draft.chance(0.7) else "" for bound in (low, high)]
+    bounds = [draft.hold(np.array(bound).astype(x.clean.dtype)) if draft.chance(0.7) else "" for bound in (low, high)]
     draft.node("Clip", [x.name, *bounds])
 
 
@@ -177,7 +182,7 @@ def _logical(operator: str, draft: Draft) -> None:
 
 
 def _where(draft: Draft) -> None:
-    x = draft.pick()
+    x = draft.pick(kinds="fi")
     way = draft.whole(0, 3)
     if way == 0:
         held = draft.hold(draft.rng.random(_beside(draft, x)) < 0.5)
@@ -198,7 +203,7 @@ def _cast(draft: Draft) -> None:
     to = draft.choice(
         {
             "f": (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL, TensorProto.DOUBLE, TensorProto.FLOAT16),
-            "i": (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.BOOL, TensorProto.INT32),
+            "i": (TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.BOOL, TensorProto.INT32, TensorProto.INT8),
             "b": (TensorProto.FLOAT, TensorProto.INT64),
         }[x.kind]
     )
@@ -221,7 +226,8 @@ def _dropout(draft: Draft) -> None:
 
 
 def _reduce(operator: str, draft: Draft) -> None:
-    x = draft.pick(2, 3, 4, 5, test=lambda x: bool(x.own))
+    kinds = "fi" if operator in ("ReduceSum", "ReduceMax", "ReduceMin") else "f"
+    x = draft.pick(2, 3, 4, 5, kinds=kinds, test=lambda x: bool(x.own))
     name = _positive(draft, x) if operator == "ReduceLogSum" else x.name
     count = draft.whole(1, len(x.own))
     axes = [axis if draft.chance() else axis - x.rank for axis in draft.rng.permutation(x.own)[:count].tolist()]
@@ -229,8 +235,6 @@ def _reduce(operator: str, draft: Draft) -> None:
     if "noop_with_empty_axes" in draft.schema(operator).attributes and draft.chance(0.2):
         attributes["noop_with_empty_axes"] = 1
         axes = None if operator != "ReduceLogSum" and draft.chance() else axes
-    elif x.batch is None or draft.chance(0.02):
-        raise UnfitError
     draft.node(operator, **draft.listed(operator, "axes", axes, 1, [name]), **attributes)
 
 

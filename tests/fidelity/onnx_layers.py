@@ -256,7 +256,7 @@ def _recurrent(operator: str, draft: Draft) -> None:
     given.append(draft.one("Expand", lengths, draft.integers([SAMPLES], x)) if draft.chance(0.2) else "")
     for _ in range(states):
         shape = [SAMPLES, count, units] if first else [count, SAMPLES, units]
-        held = draft.weights([1 if n == SAMPLES else n for n in shape])
+        held = draft.weights([1 if n == SAMPLES else n for n in shape], plain=True)
         given.append(draft.one("Expand", held, draft.integers(shape, x)) if draft.chance(0.4) else "")
     if operator == "LSTM" and draft.chance(0.1):
         given.append(draft.weights((count, 3 * units)))

@@ -369,6 +369,7 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "ConvTranspose": _transposed(strides=[2, 1], pads=[1, 0, 0, 1], output_padding=[1, 0]),
     "ConvTranspose, groups": _transposed(group=2, dilations=[1, 2]),
     "ConvTranspose, same": _transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
+    "ConvTranspose, same with large strides": _transposed(strides=[4, 3], auto_pad="SAME_LOWER"),
     "ConvTranspose, of a size": _transposed(strides=[2, 2], output_shape=[7, 8]),
     "small cnn": _conv_bn,
     "MaxPool": _pool("MaxPool", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1]),

@@ -66,6 +66,9 @@ def _conv_transpose(call: Call, x: Value) -> Value:
         if len(wanted) != rank:
             raise call.attributes.wrong("output_shape", f"{rank} sizes")
         taps = replace(taps, padding=Same.AFTER if taps.padding is Same.AFTER else Same.BEFORE)
+    elif isinstance(taps.padding, Same):  # of n * stride elements runtimes leave out those that no product goes to
+        axes = zip(x.item, taps.strides, taps.spans, extra, strict=False)
+        wanted = tuple(min(n * stride, (n - 1) * stride + span + more) for n, stride, span, more in axes)
     return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra, wanted)
 
 
