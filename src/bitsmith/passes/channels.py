@@ -27,7 +27,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, before_jumps
-from bitsmith.passes.outliers import outliers
+from bitsmith.passes.outliers import outlying
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
@@ -88,7 +88,7 @@ def refine_channels(
 
 def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
     """The inputs without outliers; None if there are none."""
-    found = [each.samples for each in map(outliers, inputs) if each is not None]
+    found = [each.samples for each in map(outlying, inputs) if each is not None]
     if not found:
         return None
     others = ~np.any(found, axis=0)
