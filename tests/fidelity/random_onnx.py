@@ -89,6 +89,7 @@ def _add_inputs(draft: Draft) -> None:
 
 
 def _samples(draft: Draft, shape: Sequence[int]) -> Array:
+    """Numbers or integers, perhaps with features or channels of unlike scale, or with elements that are constant."""
     sizes = (SAMPLES, *shape)
     if draft.chance(0.12) and len(shape) < 3:
         return draft.rng.integers(0, 8, sizes).astype(draft.choice((np.int64, np.int32)))
@@ -96,7 +97,8 @@ def _samples(draft: Draft, shape: Sequence[int]) -> Array:
         return draft.rng.random(sizes) < 0.5
     values = draft.rng.uniform(-2, 2, sizes) if draft.chance() else draft.rng.normal(size=sizes)
     if draft.chance(0.15):
-        values = values * np.exp2(draft.rng.integers(-8, 9, shape))
+        channels = [shape[0], *(1,) * (len(shape) - 1)] if len(shape) > 2 else [1] * (len(shape) - 1) + [shape[-1]]
+        values = values * np.exp2(draft.rng.integers(-8, 9, channels))
     if draft.chance(0.1):
         values[..., draft.whole(0, shape[-1] - 1)] = draft.choice((0.0, 1.0))
     return values.astype(np.float32)
