@@ -196,6 +196,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "inner": node.inner,
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
         "formats": _encode_formats(node.formats),
+        "whole": node.whole,
         "settings": {
             "precision": _encode_formats(settings.precision),
             "bits": asdict(settings.bits),
@@ -249,6 +250,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         bool(value.get("inner", False)),
         _decode_formats(value.get("formats", {})),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
+        whole=bool(value.get("whole", False)),
     )
 
 

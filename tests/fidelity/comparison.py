@@ -8,6 +8,7 @@ seed to a case.
 from __future__ import annotations
 
 import enum
+import math
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,13 @@ from bitsmith import convert
 from bitsmith.errors import BitsmithError, FidelityWarning
 from bitsmith.layers.layer import Floats
 
+_RESULTS = ("result", "state", "cell", "activation", "recurrent_activation")
 _TRAINED = ("weight", "bias", "scale", "recurrent_weight", "recurrent_bias")
 WIDE = {
     "Model": {
         "Precision": {
             "default": "auto",
-            **dict.fromkeys(("result", "state", "cell"), "fixed<60,30,RND,SAT>"),
+            **dict.fromkeys(_RESULTS, "fixed<60,30,RND,SAT>"),
             **dict.fromkeys(_TRAINED, "fixed<48,20,RND,SAT>"),
         }
     }
@@ -78,10 +80,12 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome, and the message, traceback or difference behind it."""
+    """The outcome, the message, traceback or difference behind it, and the error."""
 
     outcome: Outcome
     found: str = ""
+    error: float = math.nan
+    """Greatest difference, as a share of the greatest magnitude of its channel; not a number where there are no results."""
 
 
 def compared(case: Case, *, wide: bool = False) -> Result:
@@ -100,40 +104,50 @@ def compared(case: Case, *, wide: bool = False) -> Result:
         return Result(Outcome.CRASHED, traceback.format_exc())
     warned = [str(each.message) for each in caught if issubclass(each.category, FidelityWarning)]
     results = found if isinstance(found, list) else [found]
-    name = "wide" if wide else "auto"
+    name, error = "wide" if wide else "auto", _error(case, results)
     if differences := _differences(case, results, name):
-        return Result(Outcome.WARNED if warned else Outcome.WRONG, "; ".join([*differences, *warned]))
-    if warned and (differences := _differences(case, results, name, least=0.0)):
-        return Result(Outcome.WARNED, "; ".join([*differences, *warned]))
-    return Result(Outcome.FALSE_ALARM, warned[0]) if warned else Result(Outcome.AGREES)
+        return Result(Outcome.WARNED if warned else Outcome.WRONG, "; ".join([*differences, *warned]), error)
+    if warned and (differences := _differences(case, results, name, lenient=False)):
+        return Result(Outcome.WARNED, "; ".join([*differences, *warned]), error)
+    return Result(Outcome.FALSE_ALARM, warned[0], error) if warned else Result(Outcome.AGREES, error=error)
+
+
+def _error(case: Case, results: Sequence[Floats]) -> float:
+    """The greatest difference in the outputs that have the right shape."""
+    found = [math.nan]
+    for wanted, have in zip(case.outputs, results, strict=False):
+        if np.shape(wanted) == have.shape:
+            found.append(float((_off(wanted, have) / _sizes(wanted, LEAST)).max(initial=0.0)))
+    return float(np.nanmax(found)) if len(found) > 1 else math.nan
+
+
+def _off(wanted: Floats, have: Floats) -> Floats:
+    """Differences where the framework says a number."""
+    return np.where(np.isfinite(wanted), np.abs(have - np.nan_to_num(wanted)), 0.0)
 
 
 def _sizes(wanted: Floats, least: float) -> Floats:
     """The magnitude of each channel, for a channel that is next to nothing a share of the whole tensor's."""
-    channels = np.abs(wanted).max(axis=tuple(range(wanted.ndim - 1)), keepdims=True, initial=0.0)
-    return np.maximum(channels, max(LEAST_CHANNEL * channels.max(initial=0.0), least, np.finfo(np.float64).tiny))
+    size = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
+    channels = size.max(axis=tuple(range(size.ndim - 1)), keepdims=True, initial=0.0)
+    return np.maximum(channels, max(LEAST_CHANNEL * size.max(initial=0.0), least, np.finfo(np.float64).tiny))
 
 
-def _differences(case: Case, results: Sequence[Floats], name: str, least: float = LEAST) -> list[str]:
-    """What is wrong with which output; magnitudes below ``least`` count as this."""
-    limit = MOST_ERROR[name]
+def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool = True) -> list[str]:
+    """What is wrong with which output; without lenience, not even a spread or an output of nearly nothing is an excuse."""
     if len(results) != len(case.outputs):
         return [f"{len(results)} outputs, not {len(case.outputs)}"]
     said = []
     for number, (wanted, have) in enumerate(zip(case.outputs, results, strict=True)):
-        wanted = np.asarray(wanted, dtype=np.float64)
-        if wanted.shape != have.shape:
-            said.append(f"output {number} has shape {have.shape}, not {wanted.shape}")
+        if np.shape(wanted) != have.shape:
+            said.append(f"output {number} has shape {have.shape}, not {np.shape(wanted)}")
             continue
-        usable = np.isfinite(wanted)
-        wanted, have = np.where(usable, wanted, 0.0), np.where(usable, have, 0.0)
-        excused = SPREADS * case.spread[name][number] if case.spread else 0.0
-        error, size = np.maximum(np.abs(have - wanted) - excused, 0.0), _sizes(wanted, least)
-        wrong = error > limit * size
+        excused = SPREADS * case.spread[name][number] if case.spread and lenient else 0.0
+        error = np.maximum(_off(wanted, have) - excused, 0.0) / _sizes(wanted, LEAST if lenient else 0.0)
+        wrong = error > MOST_ERROR[name]
         if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
-            worst = float((error / size).max())
             said.append(
-                f"output {number} differs by {worst:.3g} of its channel's magnitude in {wrong.mean():.1%} of values"
+                f"output {number} differs by {error.max():.3g} of its channel's magnitude in {wrong.mean():.1%} of values"
             )
     return said
 

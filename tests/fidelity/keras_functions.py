@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tests.fidelity.keras_nodes import Draw, Node, Tensor
+from tests.fidelity.keras_nodes import Draw, Node, Tensor, several
 
 
 def _elementwise(draw: Draw, x: Tensor) -> Tensor:
@@ -52,8 +52,10 @@ def _functions(draw: Draw, x: Tensor) -> Tensor:
         lambda: ops.soft_shrink(x, draw.number(0, 1)),
         lambda: ops.squareplus(x),
         lambda: ops.selu(x),
+        lambda: draw.one_of(ops.relu6, ops.softsign, ops.hard_tanh, ops.hard_silu, ops.sparse_sigmoid)(x),
+        lambda: draw.one_of(ops.relu, ops.sigmoid, ops.tanh, ops.silu)(x),
         lambda: ops.softplus(x),
-        lambda: ops.mish(x),
+        lambda: x * ops.tanh(ops.softplus(x)),
         lambda: ops.hard_sigmoid(x),
         lambda: ops.log_sigmoid(x),
         lambda: ops.tanh_shrink(x),
@@ -83,6 +85,7 @@ def _jumping(draw: Draw, x: Tensor) -> Tensor:
     draw.jumps = True
     y, c = draw.fellow(x), draw.number(-0.5, 0.5)
     compare = draw.one_of(ops.greater, ops.greater_equal, ops.less, ops.less_equal)
+    number = draw.one_of(ops.sign, ops.floor, ops.ceil, ops.trunc, ops.round)
     logic = draw.one_of(ops.logical_and, ops.logical_or, ops.logical_xor)
     step = draw.number(0.3, 3.0)
     return draw.one_of(
@@ -90,13 +93,10 @@ def _jumping(draw: Draw, x: Tensor) -> Tensor:
         lambda: ops.where(logic(x > c, y < 0.7), x, -1.0),
         lambda: ops.where(ops.logical_not(compare(x, y)), 0.0, x),
         lambda: ops.cast(compare(x, c), "float32"),
-        lambda: ops.sign(x),
-        lambda: ops.floor(x),
-        lambda: ops.ceil(x),
-        lambda: ops.trunc(x),
-        lambda: ops.round(x),
-        lambda: ops.floor_divide(x, step),
-        lambda: ops.mod(x, step),
+        lambda: number(x),
+        lambda: number(x),
+        lambda: ops.where(draw.one_of(ops.equal, ops.not_equal)(ops.round(x), 1.0), x, 0.5),
+        lambda: draw.one_of(ops.floor_divide, ops.mod)(x, step),
         lambda: ops.hard_shrink(x, draw.number(0.1, 1)),
         lambda: ops.cast(ops.argmax(x, axis=draw.axis(x)), "float32"),
         lambda: ops.cast(ops.argmin(x, axis=draw.axis(x), keepdims=True), "float32"),
@@ -112,8 +112,8 @@ def _reduced(draw: Draw, x: Tensor) -> Tensor:
     return draw.one_of(
         lambda: ops.sum(x, **over),
         lambda: ops.mean(x, **over),
-        lambda: ops.max(x, **over),
-        lambda: ops.min(x, **over),
+        lambda: draw.one_of(ops.max, ops.amax)(x, **over),
+        lambda: draw.one_of(ops.min, ops.amin)(x, **over),
         lambda: ops.prod(ops.clip(x, -1.5, 1.5), axis=axis),
         lambda: ops.var(x, **over),
         lambda: ops.std(x, **over),
@@ -122,7 +122,7 @@ def _reduced(draw: Draw, x: Tensor) -> Tensor:
         lambda: ops.average(x, axis=axis, weights=np.abs(draw.array(x.shape[axis])) + np.float32(0.1)),
         lambda: ops.cumsum(x, axis=axis),
         lambda: ops.normalize(x, axis=axis, order=draw.one_of(1, 2)),
-        lambda: ops.layer_normalization(x, axis=-1, epsilon=1e-3),
+        lambda: ops.layer_normalization(x, axis=several(x, -1), epsilon=1e-3),
         lambda: ops.rms_normalization(x, epsilon=1e-3),
     )()
 
@@ -155,7 +155,6 @@ def _moved(draw: Draw, x: Tensor) -> Any:
         lambda: x[..., : max(x.shape[-1] - 1, 1)],
         lambda: ops.tril(x, draw.size(-1, 1)) if rank > 2 else x[:, None],
         lambda: ops.triu(x, draw.size(-1, 1)) if rank > 2 else x[..., None],
-        lambda: ops.broadcast_to(ops.mean(x, axis=1, keepdims=True), (1, *x.shape[1:])),
     )()
 
 
@@ -181,6 +180,18 @@ def _contracted(draw: Draw, x: Tensor) -> Tensor:
     return ops.matmul(x, weights)
 
 
+def _spatial(draw: Draw, x: Tensor) -> Tensor:
+    rank = len(x.shape) - 2
+    window, padding = draw.sizes(rank, 1, 3), draw.one_of("valid", "same")
+    pool = draw.one_of(ops.max_pool, ops.average_pool)
+    adaptive = draw.one_of(ops.adaptive_max_pool, ops.adaptive_average_pool)
+    if rank == 2 and draw.chance(0.4):
+        return ops.image.resize(x, draw.sizes(2, 1, 7), interpolation=draw.one_of("nearest", "bilinear"))
+    if draw.chance(0.3):
+        return adaptive(x, window)
+    return pool(x, window, draw.sizes(rank, 1, 2), padding=padding)
+
+
 def _guarded(draw: Draw, x: Tensor) -> Tensor:
     """A residual block written with functions."""
     y = ops.silu(x) * ops.sigmoid(draw.fellow(x))
@@ -193,9 +204,10 @@ FUNCTIONS: tuple[tuple[tuple[int, ...], float, Node], ...] = (
     (_ANY, 1.2, _elementwise),
     (_ANY, 0.8, _functions),
     (_ANY, 1.2, _binary),
-    (_ANY, 0.5, _jumping),
+    (_ANY, 0.8, _jumping),
     (_ANY, 0.8, _reduced),
-    (_ANY, 1.2, _moved),
+    (_ANY, 1.4, _moved),
+    ((2, 3, 4), 0.4, _spatial),
     ((1, 2, 3), 0.5, _contracted),
     (_ANY, 0.3, _guarded),
 )

@@ -127,18 +127,26 @@ def _normalized(draw: Draw, x: Tensor) -> Tensor:
     flags = {"center": draw.chance(0.7), "scale": draw.chance(0.7)}
     axis, axes = draw.axis(x), sorted(draw.axes(x))
     channels = x.shape[axis]
-    groups = draw.one_of(*[n for n in (1, 2, 3, -1) if n < 0 or channels % n == 0])
+    total = int(np.prod(x.shape[1:]))
+    groups = draw.one_of(*[n for n in (1, 2, 3, -1) if channels % n == 0 and total > (n if n > 0 else channels)], 1)
     over = axes if draw.chance(0.5) else -1
     return draw.one_of(
         lambda: layers.BatchNormalization(axis=axis, epsilon=epsilon, **flags),
         lambda: layers.BatchNormalization(epsilon=epsilon, **flags),
-        lambda: layers.LayerNormalization(axis=over, epsilon=epsilon, **flags),
+        lambda: layers.LayerNormalization(axis=several(x, over), epsilon=epsilon, **flags),
         lambda: layers.RMSNormalization(epsilon=epsilon),
         lambda: layers.UnitNormalization(axis=over),
         lambda: layers.GroupNormalization(groups=groups, axis=axis, epsilon=epsilon, **flags),
         lambda: _statistics(draw, x, axis),
         lambda: layers.Rescaling(draw.number(-3, 3), draw.number(-9, 9)),
     )()(x)
+
+
+def several(x: Tensor, axes: T) -> T:
+    """``axes`` of several elements: the difference of a number from its own mean is nothing but rounding."""
+    if np.prod([x.shape[axis] for axis in ([axes] if isinstance(axes, int) else axes)]) == 1:
+        raise ValueError("nothing to normalize")
+    return axes
 
 
 def _statistics(draw: Draw, x: Tensor, axis: int) -> Any:
@@ -149,7 +157,9 @@ def _statistics(draw: Draw, x: Tensor, axis: int) -> Any:
 
 
 def _without_effect(draw: Draw, x: Tensor) -> Tensor:
-    kind = draw.one_of(layers.Dropout, layers.GaussianDropout, layers.AlphaDropout, layers.GaussianNoise)
+    rank = len(x.shape) - 2
+    spatial = [getattr(layers, f"SpatialDropout{rank}D")] if rank in (1, 2, 3) else []
+    kind = draw.one_of(layers.Dropout, layers.GaussianDropout, layers.AlphaDropout, layers.GaussianNoise, *spatial)
     return draw.one_of(kind(0.3), layers.Identity(), layers.ActivityRegularization(l1=0.1))(x)
 
 
@@ -330,7 +340,7 @@ def _attention(draw: Draw, x: Tensor) -> Tensor:
 def _distributed(draw: Draw, x: Tensor) -> Tensor:
     inner: list[Callable[[], Any]] = [
         lambda: layers.Dense(draw.size(1, 4), activation="relu"),
-        lambda: layers.LayerNormalization(),
+        lambda: layers.LayerNormalization(axis=several(x, -1)),
         lambda: layers.Softmax(),
     ]
     if len(x.shape) == 4:

@@ -26,6 +26,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
 from bitsmith.report.terminal import as_text, percent
+from tests.fidelity.functions import Function
 
 MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"
 DIGITS = MODELS / "digits.keras"
@@ -148,6 +149,12 @@ def test_channels_that_are_constant_or_nearly_dead_are_not_told(precision: str) 
         module[0].bias[:4] = torch.tensor([-1.0, 0.0, 1e-5, 0.5])
         module[2].bias[2] = 3e-6
     convert(module, calibration=x, config={"Model": {"Precision": precision}}, input_shape=(8,), strict=True)
+
+
+def test_a_jump_in_a_channel_that_rarely_changes_is_not_told() -> None:
+    x = np.stack([np.full(61, 0.125), np.random.default_rng(0).uniform(-8, 8, 61)], 1)
+    x[:2, 0] = 0.5 - 1e-7, 0.75
+    convert(Function(lambda x: torch.floor(2 * x)), calibration=x, input_shape=(2,), strict=True)
 
 
 def test_losses_are_counted() -> None:

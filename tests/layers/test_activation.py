@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import NetworkNode
 from bitsmith.layers.settings import Binning, Settings
 from bitsmith.passes.calibration import calibrate
 from bitsmith.passes.lower import lower
@@ -80,6 +83,14 @@ def test_exponential_of_a_huge_range_is_refused(integer_bits: int) -> None:
     with pytest.raises(RangeError, match="within the proven range"):
         run(network_of(Activation("exponential"), [(2,)], formats={0: wide}))
     run(network_of(Activation("exponential"), [(2,)], Settings(table_range=(-8.0, 8.0)), {0: wide}))
+
+
+def test_exponential_of_numbers_far_below_0() -> None:
+    network = network_of(Activation("exponential"), [(8,)], Settings({"result": RESULT}), {0: FixedFormat(True, 30, 10)})
+    *inputs, layer = network.nodes
+    clipped = NetworkNode("clipped", HardActivation(1.0, 0.0, None, 3.0), layer.inputs)
+    outcome = run(replace(network, nodes=(*inputs, clipped, replace(layer, inputs=("clipped",)))), samples=30)
+    np.testing.assert_allclose(outcome.fixed, outcome.real, atol=2.0**-12)
 
 
 def test_exponential_keeps_its_relative_error() -> None:

@@ -80,11 +80,18 @@ def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *
         raise NotComparedError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
 
+_INTEGERS: Mapping[tuple[int, int] | None, type[np.integer | np.bool_]] = {
+    (0, 1): np.bool_,
+    **{(int(np.iinfo(one).min), int(np.iinfo(one).max)): one for one in (np.int8, np.uint8, np.int16, np.uint16)},
+}
+"""The types of inputs by their limits."""
+
+
 def _typed(network: Network, inputs: Sequence[Floats]) -> list[Numbers]:
     """The inputs in single precision, or as integers where the model takes these."""
     layers = [network.node(name).layer for name in network.inputs]
     return [
-        x.astype(np.int64) if isinstance(layer, Input) and layer.integer else x.astype(np.float32)
+        x.astype(_INTEGERS.get(layer.limits, np.int64) if isinstance(layer, Input) and layer.integer else np.float32)
         for layer, x in zip(layers, inputs, strict=True)
     ]
 

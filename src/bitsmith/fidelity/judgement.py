@@ -84,12 +84,18 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
 
 def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
     """What is wrong with an output, if anything."""
-    # Where a layer jumps the last place decides, even of 16 bits.
-    excused = any(node.settings.precision or node.layer.jumps for node in _ancestors(network, [name]))
+    # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
+    before = _ancestors(network, [name])
+    jumps = any(node.layer.jumps for node in before)
+    excused = jumps or any(node.settings.precision for node in before)
     row, lost = layer.row, layer.lost
     if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, excused=excused):
         return _Wrong(row)
-    if lost is not None and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, excused=excused):
+    if (
+        lost is not None
+        and not jumps
+        and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, excused=excused)
+    ):
         return _Wrong(row, lost)
     return None
 

@@ -32,6 +32,19 @@ def divided(lowering: Lowering, x: Value, divisor: IntLike, variable: str = "res
     return _quotient(lowering.builder, x, odd, frac + 1, sticky=rounding not in (Rounding.TRN, Rounding.RND))
 
 
+def whole_quotient(builder: ProgramBuilder, x: Value, divisor: Ints) -> Value:
+    """``floor(x / divisor)``; the divisors are positive and broadcast to the shape of ``x``."""
+    halvings = trailing_zeros(divisor)
+    exact = builder.shift(x, -halvings) if bool(np.any(halvings)) else x
+    quotient = _quotient(builder, exact, objects(divisor >> halvings), 0, sticky=False)
+    frac = objects(quotient.type.frac)
+    lo, hi = (
+        objects(np.where(frac > 0, part >> np.maximum(frac, 0), part << np.maximum(-frac, 0)))
+        for part in (quotient.type.lo, quotient.type.hi)
+    )
+    return builder.cast_to(quotient, 0, lo, hi, Rounding.TRN, Overflow.SAT)
+
+
 def _quotient(builder: ProgramBuilder, x: Value, odd: Ints, frac: int, sticky: bool) -> Value:
     """``floor(x / odd)`` in steps of ``2**-frac`` or finer; with ``sticky``, one more bit says that it was not exact.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from bitsmith.ir.builder import Value
-from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, width_of
 from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -21,9 +22,14 @@ DEFAULT_INTEGER_INPUT = FixedFormat(True, 16, 0, Rounding.RND, Overflow.SAT)
 """The same of an input of integers: fixed<16,16>, saturating."""
 
 
+def _integers(least: int, greatest: int) -> FixedFormat:
+    """The format of integers from the ``least`` to the ``greatest``."""
+    return FixedFormat(least < 0, max(width_of(least, greatest), 1), 0, Rounding.RND, Overflow.SAT)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Input(Layer):
-    """A model input. ``integer`` says that the framework declares integers.
+    """A model input. ``integer`` says that the framework declares integers, and ``limits`` what they are where these are few.
 
     ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``).
     """
@@ -31,12 +37,15 @@ class Input(Layer):
     shape: Shape
     integer: bool = False
     entries: int | None = None
+    limits: tuple[int, int] | None = None
 
     @property
     def default_format(self) -> FixedFormat:
         """The format of an input about which neither the user nor calibration data say anything."""
         if self.entries is not None:
             return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN, Overflow.SAT)
+        if self.limits is not None:
+            return _integers(*self.limits)
         return DEFAULT_INTEGER_INPUT if self.integer else DEFAULT_INPUT
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -47,9 +56,14 @@ class Input(Layer):
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         formats = lowering.input_formats(self.default_format)
-        if self.entries is not None and lowering.format("result") is None:
-            # Indices that calibration data happen not to hold are valid all the same.
-            formats = (self.default_format,)
+        seen = lowering.observed
+        if lowering.format("result") is None:
+            if self.entries is not None or self.limits is not None:
+                # What calibration data happen not to hold is valid all the same.
+                formats = (self.default_format,)
+            elif self.integer and seen.measured and seen.frac is None:
+                # Integers are never rounded, however large.
+                formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)
         return lowering.builder.input(lowering.name, self.shape, *formats)
 
 

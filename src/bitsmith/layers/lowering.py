@@ -17,6 +17,9 @@ from bitsmith.layers.arrays import Exponents, Floats
 from bitsmith.layers.auto import ObservedRange, constant_frac, finer_format, format_for, to_raw, whole_format
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
+_EXACT_BITS = 53
+"""Of integers in double precision."""
+
 _OF_MULTIPLIERS = (Strategy.LATENCY, Strategy.RESOURCE)
 
 _MOST_SPARE = 16
@@ -34,7 +37,7 @@ class Lowering:
     settings: Settings
     observed: ObservedRange
     exact: bool = False
-    """Whether whatever reads the result needs all of it."""
+    """Whether whatever reads the result needs all of it, and of constants that are integers."""
     fracs: Mapping[str, Fracs] = field(default_factory=dict)
     """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
 
@@ -95,15 +98,20 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
-        frac = constant_frac(values, self.settings.bits.of(variable))
+        bits = self.settings.bits.of(variable)
+        frac = constant_frac(values, max(bits, _EXACT_BITS) if self._are_kept(values) else bits)
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
+
+    def _are_kept(self, values: Floats) -> bool:
+        """Return True of integers that no bit may be lost of."""
+        return self.exact and bool(np.all(values == np.rint(values)))
 
     def scaled_constant(self, variable: str, values: Floats, scale: Exponents | None = None) -> tuple[Ints, Fracs]:
         """As :meth:`constant`; auto rounds ``values * 2**-scale``, if there is a ``scale``, which broadcasts to the values.
 
         Values that need more fractional bits than that leaves them have them.
         """
-        if self.format(variable) is not None:
+        if self.format(variable) is not None or self._are_kept(values):
             raw, frac = self.constant(variable, values)
             return raw, np.asarray(frac)
         raw, frac = self.constant(variable, values if scale is None else np.ldexp(values, -scale))

@@ -24,7 +24,8 @@ class NetworkNode:
     permutation of a frontend's own, which the user does not know and cannot configure. ``formats`` are those that the model
     itself gives, of a quantized layer, by precision variable. ``fracs`` are the fewest fractional bits that ``auto`` gives the
     result's channels or the elements of a trained tensor, by variable, where one step for all would cost accuracy
-    (see :mod:`bitsmith.passes.channels`).
+    (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in the user's model, of
+    which ``auto`` keeps all.
     """
 
     name: str
@@ -37,6 +38,7 @@ class NetworkNode:
     inner: bool = False
     formats: Mapping[str, FixedFormat] = field(default_factory=dict)
     fracs: Mapping[str, Fracs] = field(default_factory=dict, compare=False)
+    whole: bool = False
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""

@@ -130,7 +130,10 @@ def exponential(lowering: Lowering, x: Value, base: float, frac: int, variable: 
     span = x.type.span
     kept = min(span.frac, bits + _SPARE_BITS - 1)
     drop = span.frac - kept
-    bounds = (span.lo >> drop, (span.hi >> drop) + 1)
+    highest = (span.hi >> drop) + 1
+    # Powers of less round to 0.
+    lowest = math.floor(math.ldexp(-(frac + _SPARE_BITS + 2), kept))
+    bounds = (min(max(span.lo >> drop, lowest), highest), highest)
     x = builder.cast_to(x, kept, *bounds, Rounding.RND, Overflow.SAT)
     least, most = bounds[0] >> max(kept, 0), bounds[1] >> max(kept, 0)
     whole = builder.cast_to(x, min(kept, 0), least, most, Rounding.TRN, Overflow.SAT)

@@ -9,6 +9,7 @@ from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.elementwise import Absolute, Sign, Sinusoid, WholeNumber
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.input import Constant, Input
+from bitsmith.layers.integer import Bitwise, WholeQuotient, Wrap
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.logic import Comparison, Where
 from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
@@ -42,6 +43,7 @@ _CLASSES: tuple[type[Layer], ...] = (
     AveragePool,
     BatchNormalization,
     BinaryTanh,
+    Bitwise,
     Broadcast,
     Comparison,
     Concatenate,
@@ -94,6 +96,8 @@ _CLASSES: tuple[type[Layer], ...] = (
     UnitNormalization,
     Where,
     WholeNumber,
+    WholeQuotient,
+    Wrap,
 )
 
 LAYERS = {layer.__name__: layer for layer in _CLASSES}

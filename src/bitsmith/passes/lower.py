@@ -36,7 +36,8 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
         if node.settings.weights is not Weights.ONCHIP or unsettled.intersection(node.inputs):
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
-        lowering = Lowering(node.name, builder, node.settings, seen_there, node.name in exact, node.fracs)
+        exactly = node.whole or node.name in exact
+        lowering = Lowering(node.name, builder, node.settings, seen_there, exactly, node.fracs)
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}

@@ -27,10 +27,13 @@ from bitsmith.frontends.builder.value import (
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
-from bitsmith.layers.merge import Add, Multiply
+from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.norm import BatchNormalization
-from bitsmith.layers.shape import Identity, Permute, Reshape, Stack
+from bitsmith.layers.resample import Crop, Pad
+from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.time_distributed import over_time
+
+_MOVES = (Broadcast, Concatenate, Crop, Flatten, Gather, Identity, Pad, Permute, Reshape, Slice, Stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +78,28 @@ class Builder:
                 accepted="shapes with at least one axis",
                 remedy="give the input the shape (batch, 1)",
             )
-        return replace(self.emit(Input(shape, integer=kind is not Kind.REAL), kind=kind), batch=batch)
+        return replace(
+            self.emit(Input(shape, kind is not Kind.REAL, limits=kind.limits if kind.is_small else None), kind=kind),
+            batch=batch,
+        )
 
     def emit(
         self,
         layer: Layer,
         *operands: Value,
         suffix: str = "",
-        kind: Kind = Kind.REAL,
+        kind: Kind | None = None,
         source: str = "",
         inner: bool = False,
     ) -> Value:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
-        What depends on constants only is computed at once.
+        What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
+        of the kind that all operands have.
         """
+        if kind is None:
+            kinds = {operand.kind for operand in operands if isinstance(layer, _MOVES)}
+            kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
         batch = next((operand.batch for operand in operands if operand.batch is not None), None)
         shapes = [operand.shape for operand in operands]
         shape = self._shape(layer, shapes)
@@ -105,7 +115,8 @@ class Builder:
             return Value(as_weights(result[0]), shape, batch, operands[0].label, kind)
         inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in operands)
         name = joined_names(self.prefix, suffix)
-        emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner)
+        whole = kind.is_integer or kind is Kind.BOOL
+        emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner, whole=whole)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
 
     def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
@@ -134,7 +145,9 @@ class Builder:
         values = operand.node
         finite(values[~np.isneginf(values)], operand.label or "a constant", self.where)
         name = joined_names(self.prefix, name)
-        number = self.draft.add(Emitted(Constant(values), (), self.origin, name, operand.label, "Constant"))
+        whole = operand.kind.is_integer
+        emitted = Emitted(Constant(values), (), self.origin, name, operand.label, "Constant", whole=whole)
+        number = self.draft.add(emitted)
         # The array is kept, so that its identity stays its own.
         self.draft.constants[id(operand.node)] = operand.node, number
         return number
@@ -257,10 +270,9 @@ class Builder:
         """An element-wise ``layer`` on operands that broadcast."""
         return self.emit(layer, *self.aligned(*values), suffix=suffix, kind=kind)
 
-    def affine(self, value: Value, scale: Value, offset: Value, suffix: str = "", *, kind: Kind | None = None) -> Value:
+    def affine(self, value: Value, scale: Value, offset: Value, suffix: str = "", *, kind: Kind = Kind.REAL) -> Value:
         """``value * scale + offset`` for constants: one layer if they vary along one axis at most, and no offset is -inf."""
         x, factors, terms = self.aligned(value, scale, offset)
-        kind = value.kind if kind is None else kind
         a, b = factors.constant, terms.constant
         if a is None or b is None or x.constant is not None:
             return self._two_steps(x, factors, terms, suffix, kind)

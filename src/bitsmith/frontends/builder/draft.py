@@ -24,8 +24,8 @@ class Origin:
 class Emitted:
     """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
 
-    ``source`` is what it is called in reports; by default its origin's kind or, with a suffix, its own. ``order`` and ``inner``
-    are those of the network's node.
+    ``source`` is what it is called in reports; by default its origin's kind or, with a suffix, its own. ``order``, ``inner`` and
+    ``whole`` are those of the network's node.
     """
 
     layer: Layer
@@ -36,16 +36,18 @@ class Emitted:
     source: str = ""
     order: Order | None = None
     inner: bool = False
+    whole: bool = False
 
 
 @dataclass(slots=True)
 class Draft:
-    """All layers so far, by number; ``operands`` has the values that each reads."""
+    """All layers so far, by number; ``operands`` has the values that each reads, ``quotients`` dividend and divisor."""
 
     nodes: list[Emitted] = field(default_factory=list)
     operands: list[tuple[Value, ...]] = field(default_factory=list)
     constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
+    quotients: dict[int, tuple[Value, Value]] = field(default_factory=dict)
 
     def begin(self, name: str, kind: str = "") -> int:
         """The number of a new operator."""
@@ -62,6 +64,7 @@ class Draft:
         """Forget all but the first ``count`` nodes."""
         del self.nodes[count:], self.operands[count:]
         self.constants = {key: entry for key, entry in self.constants.items() if entry[1] < count}
+        self.quotients = {number: pair for number, pair in self.quotients.items() if number < count}
 
     def needed(self, wanted: Sequence[int]) -> list[int]:
         """The numbers of the nodes that ``wanted`` depend on, and their own, in order."""
@@ -100,6 +103,7 @@ class Draft:
                 self._source(node),
                 order=node.order,
                 inner=node.inner,
+                whole=node.whole,
             )
             for number, node in enumerate(self.nodes)
             if number in names

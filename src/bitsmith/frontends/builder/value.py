@@ -23,6 +23,9 @@ MAX_ELEMENTS = 1 << 24
 
 _MAX_AXES = 32
 
+_FEW_BITS, _MOST_BITS = 16, 64
+"""Of small integers, and of integers at all."""
+
 ANY_SAMPLES = (1, 7, 11)
 """Numbers of samples for which sizes are computed where any is allowed: what is the same for all does not depend on it."""
 
@@ -40,20 +43,55 @@ class Kind(enum.Enum):
     """What the model's type of a value means to arithmetic."""
 
     REAL = "real"
-    INTEGER = "integer"
-    """Integers of 32 or 64 bits, which are taken not to overflow."""
-    INT8_16 = "integer of 8 or 16 bits"
-    """They wrap around."""
     BOOL = "bool"
+    INT8, UINT8 = "int8", "uint8"
+    INT16, UINT16 = "int16", "uint16"
+    INT32, UINT32 = "int32", "uint32"
+    INT64, UINT64 = "int64", "uint64"
     STRING = "string"
     """Positions of strings in a list."""
 
     @staticmethod
     def of(dtype: np.dtype[np.generic]) -> Kind:
         """The kind of a NumPy type."""
-        if dtype.kind in "iu":
-            return Kind.INTEGER if dtype.itemsize > 2 else Kind.INT8_16
-        return Kind.BOOL if dtype.kind == "b" else Kind.REAL
+        return Kind.named(dtype.name)
+
+    @staticmethod
+    def named(name: str) -> Kind:
+        """The kind of a type by the name that NumPy gives it."""
+        return next((kind for kind in Kind if kind.value == name and kind is not Kind.STRING), Kind.REAL)
+
+    @property
+    def is_integer(self) -> bool:
+        """True of integers of any size."""
+        return "int" in self.value
+
+    @property
+    def signed(self) -> bool:
+        """True of integers that may be negative."""
+        return self.value.startswith("int")
+
+    @property
+    def bits(self) -> int:
+        """The size of an integer."""
+        return int(self.value.removeprefix("u").removeprefix("int"))
+
+    @property
+    def wraps(self) -> bool:
+        """True of integers that wrap around; those of 64 bits are taken not to overflow."""
+        return self.is_integer and self.bits < _MOST_BITS
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest of the integers or truth values."""
+        if self is Kind.BOOL:
+            return 0, 1
+        return (-(1 << self.bits - 1), (1 << self.bits - 1) - 1) if self.signed else (0, (1 << self.bits) - 1)
+
+    @property
+    def is_small(self) -> bool:
+        """True of truth values and integers of at most 16 bits, of which an input holds all that there are."""
+        return self is Kind.BOOL or (self.is_integer and self.bits <= _FEW_BITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ Operations align shapes from the right with the batch axis included, so that ten
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, shown
@@ -21,6 +23,9 @@ def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
 
     def read(call: LayerCall) -> Value:
         values = call.operands(shared.count) if shared.count > 1 else (call.x,)
+        if shared.count == 2:
+            kind = logic.common_kind(*values)
+            values = tuple(replace(value, kind=kind) for value in values)
         return shared.make(call.build, *values, **{key: call.config.number(*one) for key, one in numbers.items()})
 
     return Translation(read, shared.becomes)
@@ -28,11 +33,10 @@ def operation(name: str, **numbers: tuple[str, float | None]) -> Translation:
 
 def _cast(call: LayerCall) -> Value:
     dtype = call.config.text("dtype")
-    if dtype.startswith(("float", "bfloat")):
-        return logic.cast(call.build, call.x, Kind.REAL)
-    if dtype.startswith("int"):
-        return logic.cast(call.build, call.x, Kind.INTEGER)
-    raise UnsupportedError(f"a cast to {shown(dtype)}", accepted="floating point or signed integers")
+    kind = Kind.named(dtype)
+    if kind is Kind.REAL and not dtype.startswith(("float", "bfloat")):
+        raise UnsupportedError(f"a cast to {shown(dtype)}", accepted="floating point, integers and bool")
+    return logic.cast(call.build, call.x, kind)
 
 
 def _one_hot(call: LayerCall) -> Value:
@@ -47,12 +51,16 @@ _ALIKE = (
     *("Log", "Log2", "Log10", "Log1p", "Exp", "Exp2", "Expm1", "Erf", "Sin", "Cos"),
     *("Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"),
     *("LogicalAnd", "LogicalOr", "LogicalXor", "LogicalNot", "Where"),
+    *("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot"),
 )
 
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(snake_case(name)) for name in _ALIKE},
     "Abs": operation("absolute"),
     "Divide": operation("true_divide"),
+    "BitwiseInvert": operation("bitwise_not"),
+    **dict.fromkeys(("LeftShift", "BitwiseLeftShift"), operation("left_shift")),
+    **dict.fromkeys(("RightShift", "BitwiseRightShift"), operation("right_shift")),
     "Clip": operation("clip", low=("x_min", None), high=("x_max", None)),
     "Round": configured(arithmetic.round_half_to_even, "WholeNumber", integer("decimals", 0)),
     "Cast": Translation(_cast, "Identity or WholeNumber"),

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.builder.value import constant as constant_value
-from bitsmith.frontends.files.json import Fields, Json, constant, shown
+from bitsmith.frontends.files.json import Fields, Json, constant, is_integer, shown
 from bitsmith.frontends.keras.graph import Constant, Operands
 from bitsmith.frontends.keras.weights import Stored
+from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.layers.layer import Floats, Shape, as_weights
 
 
@@ -45,7 +46,8 @@ class LayerCall:
         given = self.given.args
         if not self.given.tensors or (count is not None and len(given) != count):
             raise UnsupportedError(f"{len(given)} arguments", accepted=f"{count or 'some'} tensors or constants")
-        return tuple(constant_value(numbers(one.value)) if isinstance(one, Constant) else one for one in given)
+        kind = common_kind(*self.given.tensors)
+        return tuple(_value(one.value, kind) if isinstance(one, Constant) else one for one in given)
 
     def argument(self, name: str, position: int | None = None) -> Value | Json:
         """A tensor or plain value, given by name or at the position; None if it is left out."""
@@ -97,6 +99,23 @@ def numbers(value: Json) -> Floats:
     if (values := constant(value)) is None:
         raise UnsupportedError(f"the argument {shown(value)}", accepted="tensors and finite numbers")
     return values
+
+
+def _value(value: Json, kind: Kind) -> Value:
+    """A plain operand beside tensors of the ``kind``, which Keras gives single numbers if it is of their sort."""
+    found = numbers(value)
+    inner = value.get("config") if isinstance(value, dict) else None
+    dtype = inner.get("dtype") if isinstance(inner, dict) else None
+    if isinstance(dtype, str):
+        return constant_value(found, kind=Kind.named(dtype))
+    if isinstance(value, bool):
+        return constant_value(found, kind=Kind.BOOL)
+    if not is_integer(value):
+        return constant_value(found)
+    kind = Kind.INT32 if kind is Kind.BOOL else kind
+    if kind.is_integer and not kind.limits[0] <= value <= kind.limits[1]:
+        raise UnsupportedError(f"the number {value} beside {kind.value}", accepted="numbers of that type")
+    return constant_value(found, kind=kind)
 
 
 def axes_of(config: Fields, *default: int) -> tuple[int, ...]:

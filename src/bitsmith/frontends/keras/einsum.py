@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import is_integer, shown
 from bitsmith.frontends.keras.activations import activated, read_activation
-from bitsmith.frontends.keras.arithmetic import operation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.ops.contraction import contracted, einsum, tensor_product
+from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product, tensor_product
+from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.layers.einsum import parse_equation
 from bitsmith.layers.layer import Shape
 
@@ -68,6 +70,18 @@ def _tensordot(call: LayerCall) -> Value:
     raise call.config.wrong("axes", "a number of axes, or the axes of both operands")
 
 
+def _factors(call: LayerCall, count: int | None = None) -> tuple[Value, ...]:
+    """The operands of products that Keras sums in 32 bits if all are of 8 signed ones."""
+    found = call.operands(count)
+    kind = common_kind(*found)
+    return tuple(replace(x, kind=Kind.INT32 if kind is Kind.INT8 else kind) for x in found)
+
+
+def _matmul(call: LayerCall) -> Value:
+    x, y = _factors(call, 2)
+    return matrix_product(call.build, x, y)
+
+
 _BECOMES = "Dense, EinsumDense or Einsum"
 
 EINSUMS: dict[str, Translation] = {
@@ -76,8 +90,8 @@ EINSUMS: dict[str, Translation] = {
 """Layers by class name."""
 
 EINSUM_OPS: dict[str, Translation] = {
-    "Einsum": Translation(lambda call: einsum(call.build, call.config.text("subscripts"), call.operands()), _BECOMES),
-    "Matmul": operation("matmul"),
+    "Einsum": Translation(lambda call: einsum(call.build, call.config.text("subscripts"), _factors(call)), _BECOMES),
+    "Matmul": Translation(_matmul, _BECOMES),
     "Dot": Translation(_dot, _BECOMES),
     "Tensordot": Translation(_tensordot, _BECOMES),
 }

@@ -28,11 +28,12 @@ Use: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Result ``index`` of call ``node`` of the layer ``layer``, within one model."""
+    """Result ``index`` of call ``node`` of the layer ``layer``, within one model; ``dtype`` if the reference says its type."""
 
     layer: str
     node: int
     index: int
+    dtype: str = ""
 
     @property
     def use(self) -> Use:
@@ -42,10 +43,11 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result ``index`` of a call of the flat list."""
+    """Result ``index`` of a call of the flat list; ``dtype`` if the model says its type."""
 
     call: Call
     index: int
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +330,10 @@ def _references(fields: Fields, key: str) -> tuple[Tensor, ...]:
 def _argument(value: Json, fields: Fields) -> tuple[Tensor | Constant, ...]:
     """An argument of either dialect, lists with tensors opened; in that of Keras 2, a tensor is ``[name, node, tensor]``."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        return (_reference(Fields(value, fields.where).fields("config").get("keras_history"), fields),)
+        config = Fields(value, fields.where).fields("config")
+        dtype = config.get("dtype")
+        found = _reference(config.get("keras_history"), fields)
+        return (replace(found, dtype=dtype if isinstance(dtype, str) else ""),)
     if (tensor := _tensor(value)) is not None:
         return (tensor,)
     parts: list[Json] = value if isinstance(value, list) else []
@@ -382,11 +387,11 @@ class _Expansion:
         def result(tensor: Tensor) -> Result:
             found = results[tensor.use]
             if model.entries[tensor.layer].model is None and tensor.index >= 0:
-                return replace(found[0], index=found[0].index + tensor.index)
+                return replace(found[0], index=found[0].index + tensor.index, dtype=tensor.dtype)
             if not 0 <= tensor.index < len(found):
                 missing = f"output {tensor.index} of {shown(tensor.layer)}"
                 raise ModelFileError(f"a reference to {missing}", where=model.where)
-            return found[tensor.index]
+            return replace(found[tensor.index], dtype=tensor.dtype)
 
         for use in model.order():
             if use not in results:

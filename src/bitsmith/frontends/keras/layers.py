@@ -16,6 +16,8 @@ from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
 from bitsmith.frontends.ops.activations import prelu
+from bitsmith.frontends.ops.arithmetic import number_kind
+from bitsmith.frontends.ops.logic import common_kind, wrapped
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
@@ -34,8 +36,8 @@ def _input(call: LayerCall) -> Value:
         if config.flag(key, False):
             raise UnsupportedError(f"{key} input", accepted="dense inputs that are always given")
     dtype = config.text("dtype", "float32")
-    integer = dtype == "bool" or dtype.startswith(("int", "uint"))
-    if not integer and not dtype.startswith(("float", "bfloat")):
+    kind = Kind.named(dtype)
+    if kind is Kind.REAL and not dtype.startswith(("float", "bfloat")):
         raise UnsupportedError(f"inputs of type {shown(dtype)}", accepted="floating point or integers")
     shape = config.get("batch_input_shape") if config.get("batch_shape") is None else config.get("batch_shape")
     found = f"the input's shape is {shown(shape)}"
@@ -49,7 +51,7 @@ def _input(call: LayerCall) -> Value:
     sizes = tuple(size for size in shape[1:] if is_integer(size) and size > 0)
     if len(sizes) != len(shape) - 1:
         raise config.error(found, "positive integers")
-    return call.build.input((1, *sizes), Batch(0), Kind.INTEGER if integer else Kind.REAL)
+    return call.build.input((1, *sizes), Batch(0), kind)
 
 
 def _dense(levels: Layer | None = None) -> Translation:
@@ -94,7 +96,14 @@ def _tensors(call: LayerCall) -> tuple[Value, ...]:
 def _merge(layer: Layer) -> Translation:
     def read(call: LayerCall) -> Value:
         first, *others = _tensors(call)
-        return call.build.emit(layer, first, *others) if others else first
+        if not others:
+            return first
+        kind = (number_kind if isinstance(layer, _OF_NUMBERS) else common_kind)(first, *others)
+        if isinstance(layer, Average):
+            if kind.wraps:
+                raise UnsupportedError(f"the mean of {kind.value}", accepted="floating point")
+            kind = Kind.REAL
+        return wrapped(call.build, kind, lambda inner: inner.emit(layer, first, *others, kind=kind))
 
     return Translation(read, layer.kind)
 
@@ -138,6 +147,8 @@ def _category_encoding(call: LayerCall) -> Value:
         raise UnsupportedError(found, accepted="one_hot; multi_hot and count of inputs with one axis")
     return call.build.emit(Reduce(reductions[mode], (0,)), codes)
 
+
+_OF_NUMBERS = (Add, Subtract, Average)
 
 _WITHOUT_EFFECT = (
     *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D", "SpatialDropout2D"),

@@ -97,7 +97,10 @@ def _network(graph: Graph, source: Source) -> Network:
     def value(result: Result) -> Value:
         if not result.index < len(results[result.call]):
             raise source.model.error("a result that its layer does not have")
-        return results[result.call][result.index]
+        found = results[result.call][result.index]
+        # Of integers in a layer Keras says its policy's type, whatever it computes.
+        known = found.kind is not Kind.REAL and not _is_operation(result.call.entry, source.major)
+        return found if known else _of_type(found, result.dtype)
 
     for call, name in zip(graph.calls, _node_names(graph, names), strict=True):
         entry = call.entry
@@ -129,7 +132,19 @@ def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
     found = translation.results(call)
     if len(found) == 1:
         found = (call.build.named(found[0], before),)
-    return tuple(replace(value.plain(), kind=Kind.REAL) for value in found)
+    return tuple(value.plain() for value in found)
+
+
+def _of_type(value: Value, dtype: str) -> Value:
+    """A value as of the type that the model says.
+
+    Raises:
+        UnsupportedError: integers that wrap around, and are not computed as such.
+    """
+    kind = Kind.named(dtype) if dtype else value.kind
+    if kind.wraps and kind is not value.kind and value.kind is not Kind.INT64:
+        raise UnsupportedError(f"a tensor of type {kind.value}", accepted="floating point", remedy="cast its operands")
+    return replace(value, kind=kind)
 
 
 def _is_operation(entry: Entry, major: int) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
@@ -22,7 +24,23 @@ def _given(call: LayerCall) -> tuple[Builder, Value, tuple[int, ...], bool]:
 
 
 def _reduction(name: str) -> Translation:
-    return Translation(lambda call: REDUCERS[name].of(*_given(call)), REDUCERS[name].becomes)
+    """A reduction; sums are of integers of 32 bits at least."""
+
+    def read(call: LayerCall) -> Value:
+        build, x, axes, keepdims = _given(call)
+        return REDUCERS[name].of(build, _wide(x) if name in ("sum", "prod") else x, axes, keepdims)
+
+    return Translation(read, REDUCERS[name].becomes)
+
+
+def _wide(x: Value) -> Value:
+    if x.kind is Kind.BOOL or (x.kind.is_integer and x.kind.bits < Kind.INT32.bits):
+        return replace(x, kind=Kind.UINT32 if x.kind in (Kind.UINT8, Kind.UINT16) else Kind.INT32)
+    return x
+
+
+def _index(*, least: bool) -> Translation:
+    return Translation(lambda call: replace(extreme_index(*_given(call), least=least), kind=Kind.INT32), "ArgMax")
 
 
 def _norm(call: LayerCall) -> Value:
@@ -60,8 +78,8 @@ REDUCTIONS: dict[str, Translation] = {
     "Amax": _reduction("max"),
     "Amin": _reduction("min"),
     "Norm": Translation(_norm, "Reduce, after Absolute for other orders than 2"),
-    "Argmax": Translation(lambda call: extreme_index(*_given(call), least=False), "ArgMax"),
-    "Argmin": Translation(lambda call: extreme_index(*_given(call), least=True), "ArgMax"),
+    "Argmax": _index(least=False),
+    "Argmin": _index(least=True),
     "Average": Translation(_average, "BatchNormalization or Multiply, and Reduce", frozenset({"weights"})),
     "Cumsum": Translation(lambda call: running_sum(*_given(call)[:3]), "CumulativeSum"),
 }

@@ -32,13 +32,20 @@ def _divide(call: Call) -> Value:
     """Integers drop the rest."""
     x, y = call.tensor(0), call.tensor(1)
     call.attributes.ignore("broadcast")
-    name = "truncated_divide" if arithmetic.common_kind(x, y) is Kind.INTEGER else "divide"
+    name = "truncated_divide" if logic.common_kind(x, y).is_integer else "divide"
     return OPERATIONS[name].make(call.build, x, y)
 
 
 def _mod(call: Call) -> Value:
     name = "fmod" if call.attributes.flag("fmod", False) else "mod"
     return OPERATIONS[name].make(call.build, call.tensor(0), call.tensor(1))
+
+
+def _shift(call: Call) -> Value:
+    direction = call.attributes.text("direction")
+    if direction not in ("LEFT", "RIGHT"):
+        raise UnsupportedError(f"a shift to {direction[:20]!r}", accepted="LEFT and RIGHT")
+    return OPERATIONS[f"{direction.lower()}_shift"].make(call.build, call.tensor(0), call.tensor(1))
 
 
 def _clip(call: Call) -> Value:
@@ -103,6 +110,8 @@ _SHARED = {
 
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(shared) for name, shared in _SHARED.items()},
+    **{f"Bitwise{name}": operation(f"bitwise_{name.lower()}") for name in ("And", "Or", "Xor", "Not")},
+    "BitShift": Translation(_shift, "BatchNormalization and Wrap, or WholeQuotient"),
     "Div": Translation(_divide, OPERATIONS["divide"].becomes),
     "Mod": Translation(_mod, OPERATIONS["mod"].becomes),
     "Sum": Translation(lambda call: arithmetic.total(call.build, *call.tensors()), "Add"),

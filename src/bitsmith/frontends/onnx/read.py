@@ -226,8 +226,16 @@ class _Reading:
         return self._named(entry.read(replace(call, operands=operands)), call, before)
 
     def _named(self, results: Results, call: Call, before: int) -> Results:
-        """``results``; where the first is an operand as it was, an Identity gives it the operator's name."""
+        """``results``; where the first is an operand as it was, an Identity gives it the operator's name.
+
+        Raises:
+            UnsupportedError: a result that should be of the first operand's type, which wraps around, and is not.
+        """
         first, *others = results if isinstance(results, tuple) else (results,)
+        kind = call.operands[0].kind if call.operands and isinstance(call.operands[0], Value) else Kind.REAL
+        lost = isinstance(first, Value) and first.kind is Kind.REAL and call.node.kind not in _TO_REAL
+        if kind.wraps and lost and not call.node.domain:
+            raise UnsupportedError(f"operands of type {kind.value}", accepted="floating point", remedy="cast them")
         return (call.build.named(first, before), *others) if isinstance(first, Value) else results
 
     def _with_all_axes(self, build: Builder, value: Operand | None) -> Operand | None:
@@ -292,7 +300,10 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
         )
 
 
-_DTYPES = {Kind.REAL: "f4", Kind.INTEGER: "i8", Kind.INT8_16: "i2", Kind.BOOL: "?"}
+_TO_REAL = frozenset({"Cast", "CastLike", "OneHot"})
+"""Operators whose result may be real though the first operand is not."""
+
+_DTYPES = {kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING}
 """The types of what is computed of constants, if no operand is of its kind."""
 
 

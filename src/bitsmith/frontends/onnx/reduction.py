@@ -18,7 +18,7 @@ def _reduction(name: str, since: int = 18) -> Translation:
         keepdims, nothing = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes", False)
         if not dims and nothing:
             return reducer.of_no_axis(call.build, x)
-        if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * (x.kind is Kind.INTEGER):
+        if x.kind is not Kind.REAL and reducer.reduction not in EXTREMES + SUMS * x.kind.is_integer:
             raise UnsupportedError(
                 f"{call.node.operator} of type {x.kind.value}, which wraps around or is rounded",
                 accepted="floating point",

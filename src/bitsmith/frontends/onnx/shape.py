@@ -115,7 +115,7 @@ def _one_hot(call: Call) -> Value:
         raise ModelFileError(f"{depth} classes and {values.size} values", where=call.attributes.where)
     classes, (off, on) = int(depth), values.tolist()
     # Indices below 0 count from the end: one of the two has a place, or none.
-    behind = build.affine(x, ONE, constant(float(classes)), "from_end")
+    behind = build.affine(x, ONE, constant(float(classes)), "from_end", kind=x.kind)
     both = [build.emit(OneHot(classes), one, suffix=name) for one, name in ((x, "codes"), (behind, "codes_from_end"))]
     axis = x.counted(call.attributes.integer("axis", -1), new=True) if x.rank else 0
     moved, coded = axis < x.rank, (off, on) != (0.0, 1.0)

@@ -34,7 +34,7 @@ def relu(build: Builder, x: Value, limit: float | None = None, slope: float = 0.
     for name, value in (("limit", limit), ("threshold", threshold)):
         if value is not None and value < 0.0:
             raise UnsupportedError(f"the {name} {value:g}", accepted="no negative number")
-    return build.emit(ReLU(limit, slope, threshold), x)
+    return build.emit(ReLU(limit, slope, threshold), x, kind=Kind.REAL if slope else x.kind)
 
 
 def prelu(build: Builder, x: Value, slopes: Value) -> Value:
@@ -160,6 +160,6 @@ def log_softmax(build: Builder, x: Value, dim: int) -> Value:
 def hard_max(build: Builder, x: Value, dim: int) -> Value:
     """1 at the first of the greatest elements along an axis, 0 elsewhere."""
     axis = x.axis(dim)
-    index = build.emit(ArgMax(axis, keepdims=True), x, suffix="index", kind=Kind.INTEGER)
+    index = build.emit(ArgMax(axis, keepdims=True), x, suffix="index", kind=Kind.INT64)
     places = as_weights(np.arange(x.shape[axis]).reshape(-1, *(1,) * (len(x.shape) - axis - 1)))
     return build.emit(Comparison(Relation.EQ), index, constant(places), kind=Kind.REAL)

@@ -12,40 +12,31 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
-from bitsmith.frontends.ops.logic import compare
-from bitsmith.ir.ops import Relation
-from bitsmith.layers.activation import Activation, HardActivation, ReLU
+from bitsmith.frontends.ops.logic import clipping, common_kind, logical, whole, wrapped
+from bitsmith.layers.activation import Activation
 from bitsmith.layers.elementwise import Absolute, Sign, Whole, WholeNumber
+from bitsmith.layers.integer import WholeQuotient
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.merge import Add, Average, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.power import Divide, Power
-from bitsmith.layers.shape import Identity
 
 Unary: TypeAlias = Callable[[Builder, Value], Value]
 Several: TypeAlias = Callable[..., Value]
 """A function of a builder and any number of values."""
 
-_LARGEST = float(np.finfo(np.float32).max)
 
-
-def common_kind(*values: Value) -> Kind:
-    """The kind of the values together: the one that holds most."""
-    kinds = {value.kind for value in values}
-    return next(kind for kind in (Kind.REAL, Kind.INTEGER, Kind.INT8_16, Kind.BOOL, Kind.STRING) if kind in kinds)
-
-
-def exact_kind(*values: Value) -> Kind:
-    """The kind of a sum or product.
+def number_kind(*values: Value) -> Kind:
+    """The kind of a sum or quotient.
 
     Raises:
-        UnsupportedError: one that wraps around.
+        UnsupportedError: there is none of truth values.
     """
     kind = common_kind(*values)
-    if kind in (Kind.INT8_16, Kind.BOOL):
+    if kind is Kind.BOOL:
         raise UnsupportedError(
-            "arithmetic on integers of 8 or 16 bits, which wrap around, or on truth values",
-            accepted="floating point, and integers of 32 or 64 bits",
-            remedy="cast to floating point first",
+            "arithmetic on truth values",
+            accepted="their sums and products, which are true and false",
+            remedy="cast them",
         )
     return kind
 
@@ -61,14 +52,20 @@ def subtract(build: Builder, x: Value, y: Value) -> Value:
 
 
 def add_scaled(build: Builder, x: Value, y: Value, sign: float) -> Value:
-    """``x + sign * y``, where the sign may be any factor."""
-    kind = exact_kind(x, y)
+    """``x + sign * y``, where the sign may be any factor; of truth values that of which one is true."""
+    if sign == 1.0 and common_kind(x, y) is Kind.BOOL:
+        return logical(Maximum(), build, x, y)
+    kind = number_kind(x, y)
+    return wrapped(build, kind, lambda inner: _sum(inner, x, y, sign, kind))
+
+
+def _sum(build: Builder, x: Value, y: Value, sign: float, kind: Kind) -> Value:
     if y.constant is not None and x.constant is None:
         return build.affine(x, ONE, y if sign == 1.0 else _mapped(y, lambda values: sign * values), kind=kind)
     if x.constant is not None and y.constant is None:
         return build.affine(y, constant(sign), x, kind=kind)
     if sign not in (1.0, -1.0):
-        y = build.affine(y, constant(sign), ZERO, "scaled")
+        y = build.affine(y, constant(sign), ZERO, "scaled", kind=kind)
     return build.joined(Subtract() if sign == -1.0 else Add(), x, y, kind=kind)
 
 
@@ -79,8 +76,12 @@ def _mapped(x: Value, change: Callable[[Floats], Floats]) -> Value:
 
 
 def multiply(build: Builder, x: Value, y: Value) -> Value:
-    """``x * y``."""
-    kind = Kind.BOOL if common_kind(x, y) is Kind.BOOL else exact_kind(x, y)
+    """``x * y``; of truth values whether both are true."""
+    kind = common_kind(x, y)
+    return wrapped(build, kind, lambda inner: _product(inner, x, y, kind))
+
+
+def _product(build: Builder, x: Value, y: Value, kind: Kind) -> Value:
     if x.constant is not None and y.constant is None:
         x, y = y, x
     return build.affine(x, y, ZERO, kind=kind) if y.constant is not None else build.joined(Multiply(), x, y, kind=kind)
@@ -88,7 +89,7 @@ def multiply(build: Builder, x: Value, y: Value) -> Value:
 
 def divide(build: Builder, x: Value, y: Value) -> Value:
     """``x / y``."""
-    if exact_kind(x, y) is Kind.INTEGER:
+    if number_kind(x, y).is_integer:
         raise UnsupportedError("a division of integers, which drops the rest", accepted="floating point")
     return _quotient(build, x, y)
 
@@ -99,84 +100,71 @@ def true_divide(build: Builder, x: Value, y: Value) -> Value:
 
 
 def _quotient(build: Builder, x: Value, y: Value) -> Value:
-    if y.is_trained:
-        if y.constant is not None and not bool(np.all(y.constant != 0.0)):
-            raise UnsupportedError("a division by zero", accepted="other constants")
-        if not x.is_trained:
-            return build.affine(x, _mapped(y, lambda values: 1.0 / values), ZERO)
-    if x.number == 1.0 and x.rank == 0:
+    _check_divisor(y)
+    if y.is_trained and not x.is_trained:
+        found = build.affine(x, _mapped(y, lambda values: 1.0 / values), ZERO)
+    elif x.number == 1.0 and x.rank == 0 and not y.is_trained:
         return build.emit(Power(-1.0), y)
-    return build.joined(Divide(), x, y)
+    else:
+        found = build.joined(Divide(), x, y)
+    if isinstance(found.node, int):
+        build.draft.quotients[found.node] = x, y
+    return found
 
 
-def floor_divide(build: Builder, x: Value, y: Value) -> Value:
-    """``x / y`` rounded down."""
-    kind = exact_kind(x, y)
-    if _divides_exactly(y):
-        return build.emit(WholeNumber(Whole.FLOOR), _quotient(build.within("quotient"), x, y), kind=kind)
-    nearest, _, over = _nearest_quotient(build, x, y)
-    return subtract(build, nearest, over)
+def _check_divisor(y: Value) -> None:
+    if y.constant is not None and y.is_trained and not bool(np.all(y.constant != 0.0)):
+        raise UnsupportedError("a division by zero", accepted="other constants")
 
 
-def remainder(build: Builder, x: Value, y: Value) -> Value:
-    """``x - y * floor(x / y)``, which has the sign of ``y``."""
-    if _divides_exactly(y):
-        whole = floor_divide(build.within("whole"), x, y)
-        return subtract(build, x, multiply(build.within("multiple"), whole, y))
-    _, rest, over = _nearest_quotient(build, x, y)
-    return add(build, rest, multiply(build.within("back"), over, y))
+def whole_quotient(way: Whole, build: Builder, x: Value, y: Value) -> Value:
+    """``x / y`` as an integer, ``way`` says which."""
+    _check_divisor(y)
+    kind = number_kind(x, y)
+    return wrapped(build, kind, lambda inner: inner.joined(WholeQuotient(way), x, y, kind=kind))
 
 
-def _divides_exactly(y: Value) -> bool:
-    """Return True if the reciprocals of a constant are powers of two."""
-    return y.constant is not None and bool(np.all(np.abs(np.frexp(y.constant)[0]) == 0.5))
-
-
-def _nearest_quotient(build: Builder, x: Value, y: Value) -> tuple[Value, Value, Value]:
-    """The integer nearest to ``x / y``, what is left of ``x``, and 1 where that integer is greater than ``x / y``, else 0.
-
-    The quotient itself is not exact in fixed point, where rounding down would be wrong at multiples of ``y``.
-    """
-    kind = exact_kind(x, y)
-    nearest = build.emit(
-        WholeNumber(Whole.ROUND), _quotient(build.within("quotient"), x, y), suffix="nearest", kind=kind
-    )
-    rest = subtract(build.within("rest"), x, multiply(build.within("multiple"), nearest, y))
-    positive = y.constant is not None and bool(np.all(y.constant > 0.0))
-    signed = rest if positive else multiply(build.within("signed"), rest, y)
-    over = compare(build, Relation.LT, signed, ZERO, "over")
-    return nearest, rest, replace(over, kind=kind)
-
-
-def truncated_divide(build: Builder, x: Value, y: Value) -> Value:
-    """``x / y`` rounded towards 0."""
-    if _divides_exactly(y):
-        whole = WholeNumber(Whole.TRUNC)
-        return build.emit(whole, _quotient(build.within("quotient"), x, y), kind=exact_kind(x, y))
-    sizes = (absolute(build.within("size"), x), absolute(build.within("divisor"), y))
-    signs = multiply(build.within("signs"), sign(build.within("sign"), x), sign(build.within("divisor_sign"), y))
-    return multiply(build, floor_divide(build.within("floor"), *sizes), signs)
-
-
-def truncated_remainder(build: Builder, x: Value, y: Value) -> Value:
-    """``x - y * trunc(x / y)``, which has the sign of ``x``."""
-    sizes = (absolute(build.within("size"), x), absolute(build.within("divisor"), y))
-    return multiply(build, remainder(build.within("rest"), *sizes), sign(build.within("sign"), x))
+def remainder(way: Whole, build: Builder, x: Value, y: Value) -> Value:
+    """``x - y * (x / y as an integer)``: rounded down, it has the sign of ``y``, and towards 0 that of ``x``."""
+    _check_divisor(y)
+    kind = number_kind(x, y)
+    times = build.within("whole").joined(WholeQuotient(way), x, y, kind=kind)
+    return _sum(build, x, _product(build.within("multiple"), times, y, kind), -1.0, kind)
 
 
 def power(build: Builder, x: Value, y: Value) -> Value:
     """``x ** y`` for a fixed exponent, or a fixed positive base."""
     exponent, base = y.number, x.number
     if exponent is not None and y.rank <= x.rank:
-        if x.kind is not Kind.REAL and not (exponent >= 0.0 and exponent.is_integer() and x.kind is Kind.INTEGER):
+        if x.kind is not Kind.REAL and not (exponent >= 0.0 and exponent.is_integer() and x.kind.is_integer):
             raise UnsupportedError(f"integers to the power of {exponent:g}", accepted="floating point")
-        return build.emit(Power(exponent), x, kind=x.kind)
+        return wrapped(build, x.kind, lambda inner: inner.emit(Power(exponent), x, kind=x.kind))
     if base is not None and base > 0.0 and x.rank <= y.rank:
         if base == 2.0:
             return build.emit(Activation("exp2"), y)
         scaled = y if base == math.e else build.affine(y, constant(math.log(base)), ZERO, "scaled")
         return build.emit(Activation("exponential"), scaled)
     raise UnsupportedError("a power of two variables", accepted="a fixed exponent, or a fixed positive base")
+
+
+def left_shift(build: Builder, x: Value, places: Value) -> Value:
+    """``x * 2**places``, of which integers lose the upper bits."""
+    return multiply(build, x, _power_of_two(x, places))
+
+
+def right_shift(build: Builder, x: Value, places: Value) -> Value:
+    """``x / 2**places`` rounded down."""
+    return whole_quotient(Whole.FLOOR, build, x, _power_of_two(x, places))
+
+
+def _power_of_two(x: Value, places: Value) -> Value:
+    numbers = places.constant
+    if not x.kind.is_integer or numbers is None or not bool(np.all((numbers >= 0) & (numbers < x.kind.bits))):
+        raise UnsupportedError(
+            f"a shift of {x.kind.value} by any number",
+            accepted="integers, and constants from 0 to one less than their bits",
+        )
+    return replace(_mapped(places, lambda exponents: 2.0**exponents), kind=x.kind)
 
 
 def hypotenuse(build: Builder, x: Value, y: Value) -> Value:
@@ -187,14 +175,13 @@ def hypotenuse(build: Builder, x: Value, y: Value) -> Value:
 
 def negative(build: Builder, x: Value) -> Value:
     """``-x``."""
-    return build.affine(x, constant(-1.0), ZERO, kind=exact_kind(x))
+    kind = number_kind(x)
+    return wrapped(build, kind, lambda inner: inner.affine(x, constant(-1.0), ZERO, kind=kind))
 
 
 def absolute(build: Builder, x: Value) -> Value:
     """``|x|``."""
-    if x.kind is Kind.INT8_16:
-        exact_kind(x)
-    return build.emit(Absolute(), x, kind=x.kind)
+    return wrapped(build, x.kind, lambda inner: inner.emit(Absolute(), x, kind=x.kind))
 
 
 def sign(build: Builder, x: Value) -> Value:
@@ -215,7 +202,7 @@ def round_half_to_even(build: Builder, x: Value, decimals: int) -> Value:
             accepted="integers",
             remedy="multiply by a power of two, round, and divide",
         )
-    return build.emit(WholeNumber(Whole.ROUND), x, kind=x.kind)
+    return whole(build, x, Whole.ROUND)
 
 
 def between(build: Builder, x: Value, y: Value, weight: Value) -> Value:
@@ -226,18 +213,9 @@ def between(build: Builder, x: Value, y: Value, weight: Value) -> Value:
 
 def clip(build: Builder, x: Value, low: float = -math.inf, high: float = math.inf) -> Value:
     """``min(max(x, low), high)``: of bounds that cross, the upper one is the result."""
+    if x.kind.is_integer and not all(math.isinf(bound) or bound.is_integer() for bound in (low, high)):
+        raise UnsupportedError(f"integers clipped to {low:g}..{high:g}", accepted="integers")
     return build.emit(clipping(low, high), x, kind=x.kind)
-
-
-def clipping(low: float = -math.inf, high: float = math.inf) -> Layer:
-    """The layer that clips to ``low..high``; bounds beyond single precision are open."""
-    if not low <= math.inf or not high > -_LARGEST or low == math.inf:
-        raise UnsupportedError(f"clipping to {low}..{high}", accepted="finite bounds")
-    low = min(low, high)
-    lower, upper = None if low <= -_LARGEST else low, None if high >= _LARGEST else high
-    if lower is None and upper is None:
-        return Identity()
-    return ReLU(upper) if lower == 0.0 else HardActivation(1.0, 0.0, lower, upper)
 
 
 def maximum(build: Builder, *values: Value) -> Value:
@@ -264,9 +242,14 @@ def _extreme(build: Builder, layer: Layer, bound: Callable[[float], Layer], valu
 
 def total(build: Builder, *values: Value) -> Value:
     """The sum of the values."""
-    return values[0] if len(values) == 1 else build.joined(Add(), *values, kind=exact_kind(*values))
+    if len(values) == 1:
+        return values[0]
+    kind = number_kind(*values)
+    return wrapped(build, kind, lambda inner: inner.joined(Add(), *values, kind=kind))
 
 
 def average(build: Builder, *values: Value) -> Value:
     """The mean of the values."""
-    return values[0] if len(values) == 1 else build.joined(Average(), *values, kind=exact_kind(*values))
+    if number_kind(*values).wraps:
+        raise UnsupportedError("the mean of integers", accepted="floating point")
+    return values[0] if len(values) == 1 else build.joined(Average(), *values)

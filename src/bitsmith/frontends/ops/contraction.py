@@ -10,8 +10,9 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
-from bitsmith.frontends.ops.arithmetic import add_scaled
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
+from bitsmith.frontends.ops.arithmetic import add_scaled, number_kind
+from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.shape import squeeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
@@ -95,7 +96,8 @@ def contracted(
         raise MixedSamplesError("a constant that differs between samples", accepted="one constant for all samples")
     gone = label if outer * inner == 1 else ""
     named = [(term.replace(gone, "") if x.batch is not None else term, x) for term, x in pairs]
-    y = _product(build, named, result.replace(gone, ""), scale, bias)
+    kind, thin = number_kind(*tensors), result.replace(gone, "")
+    y = wrapped(build, kind, lambda inner: _product(inner, named, thin, scale, bias, kind))
     return replace(y, batch=Batch(result.index(label), outer, inner)) if label else y
 
 
@@ -108,22 +110,22 @@ def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str,
 
 
 def _product(
-    build: Builder, named: Sequence[tuple[str, Value]], result: str, scale: float, bias: Floats | None
+    build: Builder, named: Sequence[tuple[str, Value]], result: str, scale: float, bias: Floats | None, kind: Kind
 ) -> Value:
     """The product as each sample has it."""
     variables = [(term, x) for term, x in named if not x.is_trained]
     trained = [(term, x.constant) for term, x in named if x.is_trained]
     if not result:  # a sample's result has an axis in layers
         if len(named) == 1:
-            return build.emit(Reduce(Reduction.SUM, tuple(range(len(named[0][0])))), named[0][1])
+            return build.emit(Reduce(Reduction.SUM, tuple(range(len(named[0][0])))), named[0][1], kind=kind)
         extra = next(letter for letter in string.ascii_letters if all(letter not in term for term, _ in named))
         (term, x), *others = sorted(named, key=lambda one: one[1].is_trained)
-        thin = build.emit(Reshape((1, *x.shape)), x, suffix="row")
-        y = _product(build, [(extra + term, thin), *others], extra, scale, None)
-        return build.emit(Reshape(()), y, suffix="scalar")
+        thin = build.emit(Reshape((1, *x.shape)), x, suffix="row", kind=kind)
+        y = _product(build, [(extra + term, thin), *others], extra, scale, None, kind)
+        return build.emit(Reshape(()), y, suffix="scalar", kind=kind)
     if not trained or not variables:
         equation = f"{','.join(term for term, _ in named)}->{result}"
-        return build.emit(Einsum(equation, scale), *(x for _, x in named))
+        return build.emit(Einsum(equation, scale), *(x for _, x in named), kind=kind)
     ((term, x),), ((names, weights),) = variables, trained
     alone = tuple(axis for axis, label in enumerate(names) if label not in term + result)
     kernel = as_weights(np.sum(np.asarray(weights), axis=alone) * scale)
@@ -133,5 +135,5 @@ def _product(
     for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.T)):
         fits = bias is None or bias.shape == matrix.shape[1:]
         if kernel.ndim == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
-            return build.emit(Dense(as_weights(matrix), bias), x)
-    return build.emit(EinsumDense(f"{term},{names}->{result}", kernel, bias), x)
+            return build.emit(Dense(as_weights(matrix), bias), x, kind=kind)
+    return build.emit(EinsumDense(f"{term},{names}->{result}", kernel, bias), x, kind=kind)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import ZERO, Kind, Value
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.ir.ops import Relation
+from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.elementwise import Whole, WholeNumber
+from bitsmith.layers.input import Input
+from bitsmith.layers.integer import Bits, Bitwise, WholeQuotient, Wrap
 from bitsmith.layers.layer import Layer, broadcasts
 from bitsmith.layers.logic import Comparison, Where
+from bitsmith.layers.merge import Maximum, Minimum
+from bitsmith.layers.shape import Identity
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+_OF_TRUTHS = {Bits.AND: Minimum(), Bits.OR: Maximum(), Bits.XOR: Comparison(Relation.NE)}
 
 
 def compare(build: Builder, relation: Relation, x: Value, y: Value, suffix: str = "") -> Value:
@@ -31,9 +42,59 @@ def truth(build: Builder, x: Value, suffix: str = "") -> Value:
     return x if x.kind is Kind.BOOL else compare(build, Relation.NE, x, ZERO, suffix)
 
 
+def bitwise(operation: Bits, build: Builder, x: Value, y: Value) -> Value:
+    """The operation on truth values, or on the bits of integers."""
+    kind = common_kind(x, y)
+    if kind is Kind.BOOL:
+        return logical(_OF_TRUTHS[operation], build, x, y)
+    _check_bits(kind)
+    return build.joined(Bitwise(operation), x, y, kind=kind)
+
+
+def bitwise_not(build: Builder, x: Value) -> Value:
+    """1 where a truth value is 0; an integer with all bits turned."""
+    if x.kind is Kind.BOOL:
+        return negation(build, x)
+    _check_bits(x.kind)
+    ones = -1.0 if x.kind.signed else 2.0**x.kind.bits - 1.0
+    return build.affine(x, constant(-1.0), constant(ones), kind=x.kind)
+
+
+def _check_bits(kind: Kind) -> None:
+    if not kind.is_integer or kind is Kind.UINT64:
+        raise UnsupportedError(f"the bits of {kind.value}", accepted="truth values, and integers of up to 63 bits")
+
+
 def negation(build: Builder, x: Value) -> Value:
     """1 where ``x`` is 0."""
     return compare(build, Relation.EQ, x, ZERO)
+
+
+def whole(build: Builder, x: Value, way: Whole) -> Value:
+    """``x`` as an integer, ``way`` says which; of a quotient that of the exact one, which fixed point may just miss."""
+    if x.kind is not Kind.REAL:
+        return x
+    parts = build.draft.quotients.get(x.node) if isinstance(x.node, int) and way is not Whole.ROUND else None
+    return build.emit(WholeNumber(way), x) if parts is None else build.joined(WholeQuotient(way), *parts)
+
+
+def common_kind(*values: Value) -> Kind:
+    """The kind of the values together: the least that holds all of them, as in NumPy and in each framework."""
+    kinds = {value.kind for value in values}
+    integers = [kind for kind in kinds if kind.is_integer]
+    if not integers or Kind.REAL in kinds:
+        return next(kind for kind in (Kind.REAL, Kind.BOOL, Kind.STRING) if kind in kinds)
+    signed = any(kind.signed for kind in integers)
+    bits = max(kind.bits << int(signed and not kind.signed) for kind in integers)
+    return Kind.named(f"{'' if signed else 'u'}int{min(bits, Kind.INT64.bits)}")
+
+
+def wrapped(build: Builder, kind: Kind, make: Callable[[Builder], Value]) -> Value:
+    """What ``make`` emits, an exact result, as a number of the ``kind``: integers wrap around."""
+    if not kind.wraps:
+        return make(build)
+    y = make(build.within("exact"))
+    return replace(build.emit(Wrap(kind.bits, kind.signed), y, kind=kind), batch=y.batch)
 
 
 def where(build: Builder, condition: Value, x: Value, y: Value) -> Value:
@@ -43,7 +104,7 @@ def where(build: Builder, condition: Value, x: Value, y: Value) -> Value:
         return x
     if holds is not None and not bool(np.any(holds)) and _covers(y, condition, x):
         return y
-    return build.joined(Where(), condition, x, y, kind=x.kind if x.kind is y.kind else Kind.REAL)
+    return build.joined(Where(), condition, x, y, kind=common_kind(x, y))
 
 
 def _covers(x: Value, *others: Value) -> bool:
@@ -54,16 +115,40 @@ def _covers(x: Value, *others: Value) -> bool:
 
 
 def cast(build: Builder, x: Value, kind: Kind) -> Value:
-    """``x`` as another kind: fractions are cut off, and what is not 0 is true."""
-    match x.kind, kind:
-        case (_, Kind.REAL) | (Kind.BOOL, _) | (Kind.INT8_16 | Kind.INTEGER, Kind.INTEGER):
-            return replace(x, kind=kind)
-        case (Kind.REAL, Kind.INTEGER):
-            return build.emit(WholeNumber(Whole.TRUNC), x, kind=kind)
-        case (_, Kind.BOOL):
-            return compare(build, Relation.NE, x, ZERO)
-    if x.kind is kind:
-        return x
-    raise UnsupportedError(
-        "a cast to integers of 8 or 16 bits, which wraps around", accepted="floating point, int32, int64 and bool"
-    )
+    """``x`` as another kind: fractions are cut off, integers lose their upper bits, and what is not 0 is true.
+
+    A real number beyond integers of 8 or 16 bits, of which frameworks make anything, is the nearest of them.
+    """
+    if kind is Kind.BOOL:
+        return truth(build, x)
+    if x.kind is Kind.REAL and kind.is_integer:
+        least, greatest = kind.limits if kind.is_small else (-math.inf if kind.signed else 0, math.inf)
+        clips = least > -math.inf
+        y = replace(whole(build.within("whole") if clips else build, x, Whole.TRUNC), kind=kind)
+        return build.emit(clipping(least, greatest), y, kind=kind) if clips else y
+    if _holds(kind, x.kind) or (kind is Kind.INT32 and _is_input(build, x)):
+        return replace(x, kind=kind)
+    return wrapped(build, kind, lambda _: x)
+
+
+def _holds(kind: Kind, other: Kind) -> bool:
+    """Return True if the ``other`` kind's numbers are of this one, too, as far as they are looked at."""
+    if not (kind.is_integer and other.is_integer):
+        return True
+    return not kind.wraps or (kind.signed >= other.signed and kind.bits - other.bits >= kind.signed - other.signed)
+
+
+def _is_input(build: Builder, x: Value) -> bool:
+    """Return True of an input of 64 bits, indices say: cast to 32 bits, no more is expected than these hold."""
+    return isinstance(x.node, int) and isinstance(build.draft.nodes[x.node].layer, Input) and x.kind is Kind.INT64
+
+
+def clipping(low: float = -math.inf, high: float = math.inf) -> Layer:
+    """The layer that clips to ``low..high``; bounds beyond single precision are open."""
+    if not low <= math.inf or not high > -_LARGEST or low == math.inf:
+        raise UnsupportedError(f"clipping to {low}..{high}", accepted="finite bounds")
+    low = min(low, high)
+    lower, upper = None if low <= -_LARGEST else low, None if high >= _LARGEST else high
+    if lower is None and upper is None:
+        return Identity()
+    return ReLU(upper) if lower == 0.0 else HardActivation(1.0, 0.0, lower, upper)

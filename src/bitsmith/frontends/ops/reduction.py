@@ -13,9 +13,10 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Batch, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.ops.arithmetic import Unary, absolute, divide, maximum, multiply, subtract
-from bitsmith.frontends.ops.logic import truth
+from bitsmith.frontends.ops.logic import truth, wrapped
 from bitsmith.frontends.ops.selection import flip, part
 from bitsmith.frontends.ops.shape import expand
+from bitsmith.layers.layer import Layer
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
 from bitsmith.layers.shape import Identity
@@ -48,9 +49,15 @@ class Reducer:
         x = x if self.before is None else self.before(build.within("elements"), x)
         if axes:
             layer = Reduce(self.reduction, axes, keepdims)
-            y = build.emit(layer, x, suffix="reduced" if self.after else "", kind=self._kind(x.kind))
-            x = replace(y, batch=_after(x.batch, counted, keepdims))
+            x = self._emitted(build, layer, x, _after(x.batch, counted, keepdims))
         return x if self.after is None else self.after(build, x)
+
+    def _emitted(self, build: Builder, layer: Layer, x: Value, batch: Batch | None) -> Value:
+        kind, suffix = self._kind(x.kind), "reduced" if self.after else ""
+        if self.reduction not in SUMS:
+            return replace(build.emit(layer, x, suffix=suffix, kind=kind), batch=batch)
+        part = build.within(suffix)
+        return wrapped(part, kind, lambda inner: replace(inner.emit(layer, x, kind=kind), batch=batch))
 
     def of_no_axis(self, build: Builder, x: Value) -> Value:
         """``x`` reduced over no axis: what is done to each element by itself."""
@@ -62,7 +69,9 @@ class Reducer:
         """The result's kind: extremes are elements, and sums count truths."""
         if self.reduction in EXTREMES:
             return kind
-        return Kind.INTEGER if self.reduction in SUMS and kind is not Kind.REAL else Kind.REAL
+        if self.reduction not in SUMS:
+            return Kind.REAL
+        return Kind.INT64 if kind is Kind.BOOL else kind
 
 
 def _after(batch: Batch | None, dims: Sequence[int], keepdims: bool) -> Batch | None:
@@ -148,9 +157,9 @@ def extreme_index(
     """The number of the greatest (or ``least``) element along one axis: the first such one, or the ``last``."""
     dim = x.counted(_only(dims, "an index"))
     axis, x = x.axis(dim), flip(build, x, dims, "turned") if last else x
-    y = build.emit(ArgMax(axis, keepdims, least), x, suffix="from_end" if last else "", kind=Kind.INTEGER)
+    y = build.emit(ArgMax(axis, keepdims, least), x, suffix="from_end" if last else "", kind=Kind.INT64)
     y = replace(y, batch=_after(x.batch, (dim,), keepdims))
-    return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0)) if last else y
+    return build.affine(y, constant(-1.0), constant(x.shape[axis] - 1.0), kind=y.kind) if last else y
 
 
 def running_sum(
@@ -158,6 +167,16 @@ def running_sum(
 ) -> Value:
     """Each element of one axis plus all before it, or without itself if ``exclusive``; ``backwards`` plus all after it."""
     layer = CumulativeSum(x.axis(_only(dims, "a running sum")))
+    kind = Kind.INT64 if x.kind is Kind.BOOL else x.kind
+    x = replace(x, kind=kind)
+    if kind.wraps:
+        return wrapped(build, kind, lambda inner: _running_sum(inner, layer, x, dims, exclusive, backwards))
+    return _running_sum(build, layer, x, dims, exclusive, backwards)
+
+
+def _running_sum(
+    build: Builder, layer: Layer, x: Value, dims: Sequence[int], exclusive: bool, backwards: bool
+) -> Value:
     first = flip(build, x, dims, "turned") if backwards else x
     total = build.emit(layer, first, suffix="sum" if exclusive or backwards else "", kind=x.kind)
     total = flip(build, total, dims, "back" if exclusive else "") if backwards else total

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, checked_elements, constant
-from bitsmith.frontends.ops.arithmetic import common_kind
+from bitsmith.frontends.ops.logic import common_kind
 from bitsmith.frontends.ops.shape import expand, move, unsqueeze
 from bitsmith.layers.layer import Floats, Shape, as_weights
 from bitsmith.layers.merge import Concatenate, Multiply

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import integer
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS, RELATIONS
@@ -30,20 +30,30 @@ def operation(name: str, *arguments: str, **numbers: tuple[str, float | None]) -
 
 def _values(call: Call, *names: str) -> tuple[Value, ...]:
     """Operands, which arithmetic takes as of the result's type."""
-    kind = call.kind_of_result()
-    return tuple(x if kind in (None, Kind.BOOL) else replace(x, kind=kind) for x in map(call.tensor, names))
+    return tuple(as_result(call, call.tensor(name)) for name in names)
 
 
-def _of_truths(name: str) -> Translation:
-    """An operation on truth values, which torch has for the bits of integers too."""
-    shared = operation(name)
+def _comparison(name: str) -> Translation:
+    """A comparison, for which a number that is written out wraps around as the integers beside it do."""
+    shared = OPERATIONS[name]
 
     def read(call: Call) -> Result:
-        if any(call.given(key) and call.tensor(key).kind is not Kind.BOOL for key in ("self", "other")):
-            raise UnsupportedError("operations on the bits of integers", accepted="truth values")
-        return shared.read(call)
+        x, y = call.tensor("self"), call.tensor("other")
+        if x.kind.wraps and y.kind is Kind.REAL and y.number is not None and y.number.is_integer():
+            y = logic.cast(call.build, replace(y, kind=Kind.INT64), x.kind)
+        return shared.make(call.build, x, y)
 
     return Translation(read, shared.becomes)
+
+
+def as_result(call: Call, x: Value) -> Value:
+    """An operand as of the result's type, unless that says only that it is a truth value."""
+    kind = call.kind_of_result()
+    if kind in (None, Kind.BOOL):
+        return x
+    if kind.is_integer and x.kind is Kind.REAL:  # a number that is written out
+        x = replace(x, kind=Kind.INT64)
+    return logic.cast(call.build.within("operand"), x, kind)
 
 
 def _sum(sign: float, first: str, second: str, becomes: str) -> Translation:
@@ -86,7 +96,18 @@ def _clamp(call: Call) -> Result:
                 last = name == "max" or not call.given("max")
                 x = make(call.build if last else call.build.within(name), x, call.tensor(name))
         return x
-    return arithmetic.clip(call.build, x, call.number("min", -math.inf), call.number("max", math.inf))
+    low, high = (_bound(call, name, x.kind) for name in ("min", "max"))
+    return arithmetic.clip(call.build, x, -math.inf if low is None else low, math.inf if high is None else high)
+
+
+def _bound(call: Call, name: str, kind: Kind) -> float | None:
+    """A bound, which wraps around as the integers do that it is one of."""
+    if not call.given(name):
+        return None
+    number = call.number(name)
+    if not kind.wraps or not number.is_integer():
+        return number
+    return logic.cast(call.build, constant(number, kind=Kind.INT64), kind).number
 
 
 def _cast(call: Call) -> Result:
@@ -103,6 +124,19 @@ def _cast(call: Call) -> Result:
     return logic.cast(call.build, x, kind_of(number))
 
 
+def _choice(condition: str, chosen: str, other: str) -> Translation:
+    """``chosen`` where the condition holds, ``other`` elsewhere, as of the result's type."""
+    shared = OPERATIONS["where"]
+
+    def read(call: Call) -> Result:
+        x, y = _values(call, chosen, other)
+        if call.kind_of_result() is Kind.BOOL:
+            x, y = (logic.truth(call.build, value, "truth") for value in (x, y))
+        return shared.make(call.build, call.tensor(condition), x, y)
+
+    return Translation(read, shared.becomes)
+
+
 def _one_hot(call: Call) -> Result:
     classes = call.integer("num_classes", -1)
     if classes < 1:
@@ -116,25 +150,11 @@ def _one_hot(call: Call) -> Result:
 
 _ALIKE = (
     *("square", "sqrt", "rsqrt", "reciprocal", "sign", "floor", "ceil", "trunc", "log", "log2", "log10", "log1p"),
-    *(
-        "exp",
-        "exp2",
-        "expm1",
-        "erf",
-        "sin",
-        "cos",
-        "hypot",
-        "greater",
-        "greater_equal",
-        "less",
-        "less_equal",
-        "not_equal",
-    ),
+    *("exp", "exp2", "expm1", "erf", "sin", "cos", "hypot"),
     *("maximum", "minimum", "negative", "absolute", "multiply", "floor_divide", "fmod"),
     *("logical_and", "logical_or", "logical_xor", "logical_not"),
 )
 _OTHERWISE = {
-    **{relation.value: name for name, relation in RELATIONS.items()},
     "mul": "multiply",
     "fmax": "maximum",
     "fmin": "minimum",
@@ -145,7 +165,6 @@ _OTHERWISE = {
     "frac": "fraction",
     "remainder": "mod",
 }
-_BITS = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor"}
 _DIVIDE = Translation(_divide, OPERATIONS["divide"].becomes)
 _CLAMP = Translation(_clamp, OPERATIONS["clip"].becomes)
 _CAST = Translation(_cast, "nothing, WholeNumber or Comparison")
@@ -153,6 +172,8 @@ _CAST = Translation(_cast, "nothing, WholeNumber or Comparison")
 ARITHMETIC: dict[str, Translation] = {
     **{name: operation(name) for name in _ALIKE},
     **{name: operation(shared) for name, shared in _OTHERWISE.items()},
+    **{name: _comparison(name) for name in RELATIONS if name != "equal"},  # which compares whole tensors
+    **{relation.value: _comparison(name) for name, relation in RELATIONS.items()},
     "add": _sum(1.0, "self", "other", "Add"),
     **dict.fromkeys(("sub", "subtract"), _sum(-1.0, "self", "other", "Subtract")),
     "rsub": _sum(-1.0, "other", "self", "Subtract"),
@@ -165,10 +186,16 @@ ARITHMETIC: dict[str, Translation] = {
     "clamp_max": operation("minimum", "self", "max"),
     "round": function(arithmetic.round_half_to_even, "WholeNumber", integer("decimals", 0)),
     "lerp": operation("lerp", "self", "end", "weight"),
-    **{name.format(key): _of_truths(shared) for key, shared in _BITS.items() for name in ("bitwise_{}", "__{}__")},
-    "bitwise_not": _of_truths("logical_not"),
-    "where": operation("where", "condition", "self", "other"),
-    "masked_fill": operation("where", "mask", "value", "self"),
+    **{
+        name.format(key): operation(f"bitwise_{key}")
+        for key in ("and", "or", "xor")
+        for name in ("bitwise_{}", "__{}__")
+    },
+    "bitwise_not": operation("bitwise_not"),
+    **dict.fromkeys(("bitwise_left_shift", "__lshift__"), operation("left_shift")),
+    **dict.fromkeys(("bitwise_right_shift", "__rshift__"), operation("right_shift")),
+    "where": _choice("condition", "self", "other"),
+    "masked_fill": _choice("mask", "value", "self"),
     **dict.fromkeys(("to", "_to_copy", "type_as", "float", "double", "half", "bfloat16", "int", "long", "bool"), _CAST),
     "one_hot": Translation(_one_hot, "OneHot"),
 }

@@ -85,7 +85,7 @@ def changed_in_place(graph: Graph) -> Iterator[tuple[Node, UnsupportedError]]:
     for number, node in enumerate(graph.nodes):
         operand = next(iter(node.arguments.values()), None)
         first = operand.name if isinstance(operand, Ref) else ""
-        changes = node.name.endswith("_") and not node.name.startswith(("_operator", "detach", "requires_grad"))
+        changes = node.name.endswith("_") and not node.name.startswith(("__", "_operator", "detach", "requires_grad"))
         if changes and any(last.get(name, -1) > number for name in groups.get(shared.get(first, -1), [first])):
             error = UnsupportedError(
                 f"{node.name} changes a tensor in place that is read elsewhere",

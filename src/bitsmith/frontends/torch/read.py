@@ -18,7 +18,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
 from bitsmith.frontends.builder.refusals import Refusals, refused
-from bitsmith.frontends.builder.value import Batch, Value
+from bitsmith.frontends.builder.value import Batch, Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.torch.archive import Archive, open_archive
 from bitsmith.frontends.torch.call import Call, Item, Unknown, kind_of
@@ -165,7 +165,13 @@ class _Reading:
         spec = self._graph.tensors.get(name)
         if not isinstance(value, Value) or spec is None:
             return value
-        sizes = spec.sizes
+        kind, sizes = kind_of(spec.dtype), spec.sizes
+        if kind.wraps and value.kind not in (kind, Kind.BOOL) and value.constant is None:
+            raise UnsupportedError(
+                f"a result of type {kind.value}",
+                accepted="floating point",
+                remedy="cast its operands to floating point",
+            )
         found: list[int | None] = list(value.sizes(self._samples or 1))
         if value.batch is not None and len(sizes) == len(found):
             # Of a mask torch does not say how much it picks.

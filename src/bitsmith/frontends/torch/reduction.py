@@ -9,7 +9,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.ops.reduction import REDUCERS, cosine, difference, distance, extreme_index, norm, running_sum
 from bitsmith.frontends.ops.selection import concatenate
-from bitsmith.frontends.torch.arithmetic import ARITHMETIC
+from bitsmith.frontends.torch.arithmetic import ARITHMETIC, as_result
 from bitsmith.frontends.torch.call import Call, Result, Translation
 
 
@@ -18,7 +18,14 @@ def _given(call: Call, suffix: str = "") -> tuple[Builder, Value, tuple[int, ...
 
 
 def _reduction(name: str) -> Translation:
-    return Translation(lambda call: REDUCERS[name].of(*_given(call)), REDUCERS[name].becomes)
+    """A reduction, before which torch changes the type of the elements to that of the result."""
+
+    def read(call: Call) -> Result:
+        build, x, dims, keepdims = _given(call)
+        x = as_result(call, x) if REDUCERS[name].before is None else x
+        return REDUCERS[name].of(build, x, dims, keepdims)
+
+    return Translation(read, REDUCERS[name].becomes)
 
 
 def _index(*, least: bool) -> Translation:
@@ -93,6 +100,8 @@ REDUCTIONS: dict[str, Translation] = {
     "diff": Translation(_difference, "Slice and Subtract"),
     "pairwise_distance": Translation(_distance, "Subtract and Reduce"),
     "cosine_similarity": Translation(_cosine, "Reduce, Divide and Multiply"),
-    "cumsum": Translation(lambda call: running_sum(call.build, call.tensor(), call.integers("dim")), "CumulativeSum"),
+    "cumsum": Translation(
+        lambda call: running_sum(call.build, as_result(call, call.tensor()), call.integers("dim")), "CumulativeSum"
+    ),
 }
 """Operators by name."""

@@ -1,0 +1,168 @@
+"""Arithmetic of integers of the frameworks: what does not fit wraps around, and quotients have no fraction."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Relation
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects, width_of
+from bitsmith.layers.division import whole_quotient
+from bitsmith.layers.elementwise import Whole
+from bitsmith.layers.example import Example
+from bitsmith.layers.layer import Floats, Layer, Shape, Unary
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.merge import aligned, broadcast
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wrap(Unary):
+    """Integers in so many ``bits``, ``signed`` ones as two's complement: of others the upper bits are lost."""
+
+    bits: int
+    signed: bool
+
+    jumps: ClassVar[bool] = True
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        least = -(2.0 ** (self.bits - 1)) if self.signed else 0.0
+        return np.asarray(np.mod(np.floor(inputs[0]) - least, 2.0**self.bits) + least, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        fmt = FixedFormat(self.signed, self.bits, 0, Rounding.TRN, Overflow.WRAP)
+        return lowering.cast("result", lowering.builder.cast(inputs[0], fmt))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeQuotient(Layer):
+    """The first input over the second as an integer, ``way`` says which. Exact; that by a variable 0 is some number."""
+
+    way: Whole
+
+    elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        if self.way is Whole.ROUND:
+            raise UnsupportedError("a quotient rounded to the nearest", accepted="down, up or towards 0")
+        return broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        x, y = aligned(inputs)
+        with np.errstate(all="ignore"):
+            if self.way is Whole.CEIL:
+                result = -np.floor_divide(-x, y)
+            elif self.way is Whole.FLOOR:
+                result = np.floor_divide(x, y)
+            else:
+                result = np.sign(x) * np.sign(y) * np.floor_divide(np.abs(x), np.abs(y))
+        return np.asarray(result + 0.0, dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        """The quotient of the magnitudes, with a sign, and one further away from 0 where that is what ``way`` says."""
+        builder, zero = lowering.builder, lowering.builder.const(0)
+        x, y = _integers(builder, inputs)
+        size, divisor = builder.abs(x), builder.abs(y)
+        if divisor.type.is_constant:
+            quotient = whole_quotient(builder, size, objects(divisor.type.lo << -objects(divisor.type.frac)))
+        else:
+            quotient = _long_quotient(builder, size, divisor)
+        if self.way is not Whole.TRUNC:
+            rest = builder.sub(size, builder.mul(quotient, divisor))
+            further = builder.add(quotient, builder.compare(rest, Relation.NE, zero))
+        if all(value.type.span.lo >= 0 for value in (x, y)):
+            return lowering.result(further if self.way is Whole.CEIL else quotient)
+        below = builder.compare(
+            builder.compare(x, Relation.LT, zero), Relation.NE, builder.compare(y, Relation.LT, zero)
+        )
+        above = further if self.way is Whole.CEIL else quotient
+        return lowering.result(
+            builder.select(below, builder.neg(further if self.way is Whole.FLOOR else quotient), above)
+        )
+
+
+def _integers(builder: ProgramBuilder, values: Sequence[Value]) -> list[Value]:
+    """The values in steps of which both have integers."""
+    frac = max(value.type.span.frac for value in values)
+    found = []
+    for value in values:
+        up = objects(frac - value.type.frac)
+        lo, hi = objects(value.type.lo << up), objects(value.type.hi << up)
+        found.append(builder.shift(builder.cast_to(value, frac, lo, hi, Rounding.TRN, Overflow.SAT), frac))
+    return found
+
+
+def _long_quotient(builder: ProgramBuilder, x: Value, y: Value) -> Value:
+    """``floor(x / y)`` for integers from 0 on, bit by bit: the greatest multiple of ``y`` that fits is taken away."""
+    greatest, (least, most) = x.type.span.hi, (y.type.span.lo, y.type.span.hi)
+    rest, quotient = x, builder.const(0)
+    for bit in reversed(range((greatest // max(least, 1)).bit_length())):
+        part = builder.shift(y, bit)
+        fits = builder.compare(rest, Relation.GE, part)
+        left = builder.select(fits, builder.sub(rest, part), rest)
+        rest = builder.cast_to(left, 0, 0, min(greatest, max((most << bit) - 1, 0)), Rounding.TRN, Overflow.SAT)
+        quotient = builder.add(quotient, builder.shift(fits, bit))
+    return quotient
+
+
+class Bits(enum.Enum):
+    """Logical operations on each bit."""
+
+    AND = "and"
+    OR = "or"
+    XOR = "xor"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bitwise(Layer):
+    """The ``operation`` on the bits of two integers in two's complement."""
+
+    operation: Bits
+
+    elementwise: ClassVar[bool] = True
+    jumps: ClassVar[bool] = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return broadcast(inputs, self.kind, exactly=2)
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        function = {Bits.AND: np.bitwise_and, Bits.OR: np.bitwise_or, Bits.XOR: np.bitwise_xor}[self.operation]
+        x, y = (np.floor(values).astype(np.int64) for values in aligned(inputs))
+        return np.asarray(function(x, y), dtype=np.float64)
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        builder, spans = lowering.builder, [value.type.span for value in inputs]
+        least, greatest = min(span.least for span in spans), max(span.greatest for span in spans)
+        count = max(width_of(math.floor(least), math.floor(greatest)), 1)
+        result = builder.const(0)
+        for bit in range(count):
+            x, y = (builder.cast_to(value, -bit, 0, 1, Rounding.TRN, Overflow.WRAP) for value in inputs)
+            plane = self._of_bits(builder, x, y, bit)
+            negative = least < 0 and bit == count - 1
+            result = builder.sub(result, plane) if negative else builder.add(result, plane)
+        return lowering.result(result)
+
+    def _of_bits(self, builder: ProgramBuilder, x: Value, y: Value, bit: int) -> Value:
+        match self.operation:
+            case Bits.AND:
+                return builder.min(x, y)
+            case Bits.OR:
+                return builder.max(x, y)
+            case Bits.XOR:
+                return builder.shift(builder.compare(x, Relation.NE, y), bit)
+
+
+_INTEGERS = FixedFormat(True, 5, 0, Rounding.RND, Overflow.SAT)
+
+EXAMPLES = (
+    Example(Bitwise(Bits.XOR), ((2, 3), (2, 3)), _INTEGERS),
+    Example(Wrap(3, signed=True), ((3,),), _INTEGERS),
+    Example(WholeQuotient(Whole.FLOOR), ((2, 3), (2, 3))),
+)
