@@ -9,7 +9,16 @@ from typing import TypedDict, Unpack, cast
 
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
-from bitsmith.config import Backend, ConfigLike, IOType, ProjectConfig, parse_yaml_config, read_project, resolve
+from bitsmith.config import (
+    Backend,
+    BitsLike,
+    ConfigLike,
+    IOType,
+    ProjectConfig,
+    parse_yaml_config,
+    read_project,
+    resolve,
+)
 from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
@@ -47,6 +56,7 @@ def convert(
     board: str | Path | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
+    bits: BitsLike = None,
     check: Check = "auto",
     strict: bool = False,
 ) -> Model:
@@ -71,6 +81,8 @@ def convert(
             the default of ``part``.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
+        bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
+            layers it is ``Bits`` in ``config``. Formats that you give are what they are.
         check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
             (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
         strict: raise where there would be a ``FidelityWarning``.
@@ -96,7 +108,7 @@ def convert(
             "Board": board,
         }
     )
-    network = configured(model, config, weights, example, input_shape)
+    network = configured(model, config, weights, example, input_shape, bits)
     return _converted(network, calibration, project, model, check, strict=strict)
 
 
@@ -106,13 +118,14 @@ def configured(
     weights: str | Path | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
+    bits: BitsLike = None,
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = _split(config)
     network = read_model(
         model, weights=weights, example=example, input_shape=shape if input_shape is None else input_shape
     )
-    return resolve(network, config)
+    return resolve(network, config, bits)
 
 
 class _Arguments(TypedDict, total=False):
@@ -127,6 +140,7 @@ class _Arguments(TypedDict, total=False):
     calibration: Arrays | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
+    bits: BitsLike
     check: Check
     strict: bool
 

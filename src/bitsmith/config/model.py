@@ -26,7 +26,7 @@ from bitsmith.config.reading import (
 from bitsmith.config.variables import ALL_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.settings import Binning, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.tables import MAX_ENTRIES
 
 DEFAULT = "default"
@@ -49,10 +49,12 @@ class Auto(enum.Enum):
 class Choices:
     """What is said at one level (the model, a layer type, a layer). An option that is None is not mentioned.
 
-    ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``.
+    ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``; ``bits`` has the fields
+    of :class:`~bitsmith.layers.settings.Bits` that are mentioned.
     """
 
     precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
+    bits: Mapping[str, int] = field(default_factory=dict)
     reuse_factor: int | None = None
     parallelization_factor: int | None = None
     strategy: Strategy | None = None
@@ -78,8 +80,10 @@ class HLSConfig:
     without_effect: tuple[str, ...] = ()
 
 
+_BUDGETS = ("weight", "result")
 _SHARED_KEYS = (
     "Precision",
+    "Bits",
     "ReuseFactor",
     "ParallelizationFactor",
     "Strategy",
@@ -182,6 +186,7 @@ def _choices(
     without_effect.extend(section.at(key) for key in section.inert)
     return Choices(
         precision=_precision(section),
+        bits=read_bits(section.values.get("Bits", {}), section.at("Bits"), section.problems),
         reuse_factor=section.get("ReuseFactor", read_reuse_factor),
         parallelization_factor=section.get("ParallelizationFactor", _parallelization_factor),
         strategy=section.get("Strategy", _strategy),
@@ -252,6 +257,24 @@ def check_maximum(value: object, where: str) -> None:
             accepted="no such key, or 'auto'",
             remedy="give 'result' or 'accum' a format of the width you want, with SAT to be safe",
         )
+
+
+def read_bits(value: object, where: str, problems: Problems) -> dict[str, int]:
+    """A budget of ``auto``: one number for weights and results, or a dictionary with either or both."""
+    if not isinstance(value, Mapping):
+        both = problems.attempt(_one_for_both, value, where)
+        return {} if both is None else dict.fromkeys(_BUDGETS, both)
+    section = Section.read(value, where, _BUDGETS, problems)
+    found = {key: section.get(key, _some_bits) for key in section.values}
+    return {key: bits for key, bits in found.items() if bits is not None}
+
+
+def _one_for_both(value: object, where: str) -> int:
+    return integer(value, where, LEAST_BITS, MOST_BITS, also=", or {weight: 6, result: 8}")
+
+
+def _some_bits(value: object, where: str) -> int:
+    return integer(value, where, LEAST_BITS, MOST_BITS)
 
 
 def read_reuse_factor(value: object, where: str) -> int:

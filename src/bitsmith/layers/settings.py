@@ -46,7 +46,7 @@ class Weights(enum.Enum):
 LEAST_BITS, MOST_BITS = 2, 24
 """The budgets that there are. The trained values have single precision: 24 bits."""
 
-_FACTORS = frozenset({"weight", "recurrent_weight", "scale"})
+FACTORS = frozenset({"weight", "recurrent_weight", "scale"})
 """Variables of trained factors."""
 
 
@@ -57,9 +57,14 @@ class Bits:
     weight: int = AUTO_BITS
     result: int = AUTO_BITS
 
+    def __str__(self) -> str:
+        if self.weight == self.result:
+            return f"{self.weight} bits of weights and results"
+        return f"{self.weight} bits of weights and {self.result} of results"
+
     def of(self, variable: str) -> int:
         """Those of ``variable``."""
-        return self.weight if variable in _FACTORS else self.result
+        return self.weight if variable in FACTORS else self.result
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def generated(network: Network, samples: int) -> list[Floats]:
     for name in network.inputs:
         node = network.node(name)
         assert isinstance(node.layer, Input)
-        fmt = node.settings.precision.get("result", node.layer.default_format)
+        fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.bits.result))
         batches.append(_drawn(rng, (samples, *node.layer.shape), fmt))
     return batches
 

@@ -32,6 +32,9 @@ from bitsmith.passes.outliers import outliers
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
 
+_FEWEST_BITS = 4
+"""Budgets of fewer bits are taken at their word: there is nothing to give to some values and not to others."""
+
 _GUARD_BITS = 2
 """Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
 
@@ -118,7 +121,9 @@ class _Search:
         if not isinstance(node.layer, Input):
             frac = np.asarray(lowering.result_frac())
         elif observed.measured and node.layer.entries is None:
-            frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
+            frac = np.array(
+                [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.bits.result))]
+            )
         else:
             return
         scales = self._scales(node.name)
@@ -183,8 +188,8 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
 
 
 def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
-    """True for scales that have fewer than ``least_bits``."""
-    return np.asarray(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac))
+    """True for scales that have fewer than ``least_bits`` and could have them."""
+    return np.asarray((scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac)) & (bits >= _FEWEST_BITS))
 
 
 def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
