@@ -203,6 +203,32 @@ def test_predict_warns_once() -> None:
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("width", [8, 24, 80])
+def test_predict_sees_a_single_value_that_wraps(width: int) -> None:
+    config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": f"fixed<{width},3>"}}}}
+    model = convert(linear(np.full((1, 1), 1.1)), config=config, input_shape=(1,), strict=True)
+    x = np.linspace(-1, 1, 1000)[:, None]
+    model.predict(x)
+    x[617] = 3.9  # the input's format holds it, that of the result does not
+    with pytest.warns(FidelityWarning, match=rf"1 of 1,000 values .* wrap in fixed<{width},3>"):
+        model.predict(x)
+
+
+def test_predict_sees_a_single_value_that_wraps_in_a_recurrence() -> None:
+    torch.manual_seed(0)
+    config = {"LayerName": {"inner": {"Precision": {"accum": "fixed<20,3>"}}}}
+    x = np.random.default_rng(0).normal(size=(500, 4, 2)).clip(-2, 2)
+    module = nn.RNN(2, 3, batch_first=True)
+    with torch.no_grad():
+        module.weight_ih_l0[0] = 0.5
+    model = convert(Rnn(module), config=config, input_shape=(4, 2), strict=True)
+    assert not model.losses(x)
+    model.predict(x)
+    x[123, 2] = 7.5
+    with pytest.warns(FidelityWarning, match=r"layer 'inner': \d of 6,000 values .* wrap in fixed<20,3>"):
+        model.predict(x)
+
+
 def test_predict_tells_of_values_beyond_the_calibration_data() -> None:
     x = np.random.default_rng(0).normal(size=(100, 4))
     model = convert(

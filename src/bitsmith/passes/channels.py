@@ -27,10 +27,13 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, before_jumps
-from bitsmith.passes.outliers import outliers
+from bitsmith.passes.outliers import outlying
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
+
+_FEWEST_BITS = 4
+"""Budgets of fewer bits are taken at their word: there is nothing to give to some values and not to others."""
 
 _GUARD_BITS = 2
 """Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
@@ -85,7 +88,7 @@ def refine_channels(
 
 def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
     """The inputs without outliers; None if there are none."""
-    found = [each.samples for each in map(outliers, inputs) if each is not None]
+    found = [each.samples for each in map(outlying, inputs) if each is not None]
     if not found:
         return None
     others = ~np.any(found, axis=0)
@@ -118,7 +121,9 @@ class _Search:
         if not isinstance(node.layer, Input):
             frac = np.asarray(lowering.result_frac())
         elif observed.measured and node.layer.entries is None:
-            frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
+            frac = np.array(
+                [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.bits.result))]
+            )
         else:
             return
         scales = self._scales(node.name)
@@ -183,8 +188,8 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
 
 
 def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
-    """True for scales that have fewer than ``least_bits``."""
-    return np.asarray(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac))
+    """True for scales that have fewer than ``least_bits`` and could have them."""
+    return np.asarray((scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac)) & (bits >= _FEWEST_BITS))
 
 
 def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
