@@ -85,9 +85,9 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
 def _is_seen_elsewhere(node: torch.fx.Node) -> bool:
     """Return True if the operator writes into a part of a tensor, or into one that is read later."""
     name = getattr(node.target, "__name__", "")
-    operand = next(iter(node.args), None)
-    in_place = name.partition(".")[0].endswith("_") and hasattr(operand, "users")
-    return name.startswith(_WRITES) or (in_place and any(reader > node for reader in operand.users))
+    readers = getattr(next(iter(node.args), None), "users", ())
+    in_place = name.partition(".")[0].endswith("_")
+    return name.startswith(_WRITES) or (in_place and any(reader > node for reader in readers))
 
 
 def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
