@@ -86,7 +86,9 @@ def test_exponential_of_a_huge_range_is_refused(integer_bits: int) -> None:
 
 
 def test_exponential_of_numbers_far_below_0() -> None:
-    network = network_of(Activation("exponential"), [(8,)], Settings({"result": RESULT}), {0: FixedFormat(True, 30, 10)})
+    network = network_of(
+        Activation("exponential"), [(8,)], Settings({"result": RESULT}), {0: FixedFormat(True, 30, 10)}
+    )
     *inputs, layer = network.nodes
     clipped = NetworkNode("clipped", HardActivation(1.0, 0.0, None, 3.0), layer.inputs)
     outcome = run(replace(network, nodes=(*inputs, clipped, replace(layer, inputs=("clipped",)))), samples=30)
