@@ -9,9 +9,11 @@ from bitsmith.dump import dumped
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import to_text as program_text
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Bits
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
@@ -23,6 +25,9 @@ from bitsmith.passes.index_inputs import index_inputs
 from bitsmith.passes.layout import layout
 from bitsmith.passes.lower import lower
 from bitsmith.passes.masks import fold_masks
+
+_NAMED = 6
+"""Most layers that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     """
     network = dumped("network", index_inputs(network), network_text)
     network = fold_computed_masks(fold_padding(network), calibration)
-    notes = (*network.notes, *_notes(network, calibrated=calibration is not None))
+    notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
     network = layout(network)
     folded = fold_batchnorm(network)
@@ -54,6 +59,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = dumped("network-laid-out", folded, network_text)
     observed = calibrate(network, calibration)
     network = refine_channels(network, calibration, observed)
+    notes = (*notes, *_refined(network))
     program = dumped("program", lower(network, observed), program_text)
     return Compiled(network, simplify(program), notes)
 
@@ -64,13 +70,46 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
     unknown: dict[FixedFormat, list[str]] = {}
     for node in network.nodes:
         if isinstance(node.layer, Input) and node.layer.entries is None and "result" not in node.settings.precision:
-            unknown.setdefault(node.layer.default_format, []).append(repr(node.name))
+            fmt = node.layer.default_format(node.settings.bits.result)
+            unknown.setdefault(fmt, []).append(repr(node.name))
     return tuple(
         f"No calibration data and no precision for input {', '.join(names)}: it is {fmt}. "
         f"Inputs beyond +-{1 << fmt.integer - 1} saturate and steps below {_step(fmt)} are lost; "
         "pass calibration=X, or give the input a precision."
         for fmt, names in unknown.items()
     )
+
+
+def _refined(network: Network) -> tuple[str, ...]:
+    """What is said of tensors that have several steps."""
+    named = ", ".join(repr(node.name) for node in network.nodes if node.fracs and not node.inner)
+    if not named:
+        return ()
+    return (
+        f"Finer steps for some channels or weights of {named}: with one step for each tensor, as auto has it elsewhere, "
+        "an output would lose accuracy.",
+    )
+
+
+def _budgets(network: Network) -> tuple[str, ...]:
+    """Where ``auto`` keeps other bits than it does by itself."""
+    layers: dict[Bits, list[str]] = {}
+    known = [node for node in network.nodes if not node.inner]
+    for node in known:
+        layers.setdefault(node.settings.bits, []).append(repr(node.name))
+    return tuple(
+        f"auto keeps {bits} instead of {AUTO_BITS}{_within(names, len(known))}."
+        for bits, names in layers.items()
+        if bits != Bits()
+    )
+
+
+def _within(names: Sequence[str], of: int) -> str:
+    """Which layers, if not all."""
+    if len(names) == of:
+        return ""
+    more = len(names) - _NAMED
+    return f", in {', '.join(names[:_NAMED])}" + (f" and {more} more layers" if more > 0 else "")
 
 
 def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.build.design import circuit
-from bitsmith.config import ConfigLike, IOType
+from bitsmith.config import BitsLike, ConfigLike, IOType
 from bitsmith.converters import configured, convert
 from bitsmith.devices import Part, resolve_part
 from bitsmith.emulate.batches import Arrays
@@ -77,6 +77,7 @@ def explain(
     *,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
+    bits: BitsLike = None,
     check: Check = "auto",
 ) -> Explanation:
     """Read and translate ``model``, a file or a live one; arguments as of :func:`bitsmith.convert`.
@@ -95,11 +96,12 @@ def explain(
             weights=weights,
             example=example,
             input_shape=input_shape,
+            bits=bits,
             check=check,
         )
     except (UnsupportedError, RangeError) as first:
         try:
-            network = configured(model, config, weights, example, input_shape)
+            network = configured(model, config, weights, example, input_shape, bits)
             network.shapes()
         except UnsupportedError as error:
             return Explanation((), (error,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -27,7 +27,7 @@ from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Loss, Losses, Watch
 from bitsmith.flows.run import Progress
 from bitsmith.ir.infer import infer
-from bitsmith.ir.ops import Input
+from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
 from bitsmith.layers.auto import to_raw
@@ -154,13 +154,13 @@ class Model:
 
         Warns:
             InputRangeWarning: with counts, when values lie outside the input type.
-            FidelityWarning: once, when values inside wrap, or many saturate; of every 32 samples one is looked at.
+            FidelityWarning: once, when values inside wrap, or many saturate, for which one of 32 samples is looked at.
                 :meth:`losses` counts them all.
         """
         batches = self._batches(x)
-        outputs, outside = self.emulator.run_counted(batches)
+        outputs, outside, wrapped = self.emulator.run_watched(batches)
         self._warn_outside(outside)
-        self._warn_lost(batches)
+        self._warn_lost(batches, wrapped)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _batches(self, x: Arrays) -> list[Batch]:
@@ -376,11 +376,14 @@ class Model:
         watch, emulator = self._watched
         return watch.run(emulator, batches)
 
-    def _warn_lost(self, batches: Sequence[Batch]) -> None:
-        """Look at one of :data:`_UNWATCHED` samples, until something was found."""
+    def _warn_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
+        """Look at all samples if a user's format ``wrapped``, else at one of :data:`_UNWATCHED`, until something was found."""
         self._unwatched += len(batches[0])
         count = min(self._unwatched // _UNWATCHED, len(batches[0]))
-        if self._warned or not count or not self._watched[0].casts:
+        casts = () if self._warned or not (count or wrapped) else self._watched[0].casts
+        if any(each.cast in wrapped for each in casts):
+            count = len(batches[0])
+        elif not count or all(each.cast.overflow is Overflow.WRAP for each in casts):
             return
         self._unwatched %= _UNWATCHED
         picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)

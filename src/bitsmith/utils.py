@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pooch
 
-from bitsmith.config import config_from_network, create_config
+from bitsmith.config import BitsLike, config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
@@ -46,12 +46,16 @@ def config_from_keras_model(
     default_precision: str = "auto",
     default_reuse_factor: int = 1,
     max_precision: str | None = None,
+    *,
+    bits: BitsLike = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file or a live Keras model), to be edited and handed to ``convert``.
 
     Args:
         granularity: ``model`` for one set of choices, ``type`` for one per layer type, ``name`` for one per layer.
-        default_precision: of weights, biases, accumulators and results; ``auto`` keeps the model's accuracy.
+        default_precision: of weights and biases, and with ``model`` of accumulators and results; ``auto`` keeps the model's
+            accuracy.
+        bits: those of ``auto``, as for :func:`bitsmith.convert`.
     """
     return config_from_network(
         read_keras(model),
@@ -60,6 +64,7 @@ def config_from_keras_model(
         default_precision=default_precision,
         default_reuse_factor=default_reuse_factor,
         max_precision=max_precision,
+        bits=bits,
     )
 
 
@@ -70,6 +75,8 @@ def config_from_onnx_model(
     default_precision: str = "auto",
     default_reuse_factor: int = 1,
     max_precision: str | None = None,
+    *,
+    bits: BitsLike = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
     return config_from_network(
@@ -79,6 +86,7 @@ def config_from_onnx_model(
         default_precision=default_precision,
         default_reuse_factor=default_reuse_factor,
         max_precision=max_precision,
+        bits=bits,
     )
 
 
@@ -94,6 +102,7 @@ def config_from_pytorch_model(
     max_precision: str | None = None,
     *,
     example: Example | Sequence[Example] | None = None,
+    bits: BitsLike = None,
 ) -> dict[str, object]:
     """A configuration of all choices of ``model`` (a module, an exported program or a ``.pt2`` file), as for Keras models.
 
@@ -117,6 +126,7 @@ def config_from_pytorch_model(
         default_precision=default_precision,
         default_reuse_factor=default_reuse_factor,
         max_precision=max_precision,
+        bits=bits,
     )
     return config if input_shape is None else {**config, "InputShape": input_shape}
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.config import HLSConfig, config_from_network, read_hls_config, read_project, resolve
+from bitsmith.config.building import GRANULARITIES
 from bitsmith.config.files import MAX_BYTES, MAX_VALUES
 from bitsmith.config.model import LAYER_INERT, LAYER_KEYS, MODEL_INERT, MODEL_KEYS
 from bitsmith.config.precision import parse_precision
@@ -99,7 +100,7 @@ def test_every_variable_of_every_layer_is_known() -> None:
     ours = LAYERS.values()
     assert {name for kind in ours for name in kind.precisions} == set(ALL_VARIABLES)
     options = {name for kind in ours for name in kind.options}
-    assert options == {"table_size", "table_range", "binning", "implementation", "skip", "weights"}
+    assert options == {"table_size", "table_range", "binning", "implementation", "skip", "weights", "outliers"}
 
 
 @pytest.mark.parametrize("key", ["ReuseFactor", "reuse_factor", "reuseFactor", "REUSE_FACTOR", "reuse-factor"])
@@ -442,16 +443,28 @@ def test_any_content_gives_settings_or_a_typed_error(content: Any) -> None:
         assert error.found
 
 
-@pytest.mark.parametrize("default", ["auto", "ap_fixed<16,6>", "fixed<12,4,RND,SAT>"])
-def test_all_granularities_mean_the_same(default: str) -> None:
-    resolved = [
-        resolve(NETWORK, config_from_network(NETWORK, granularity, default))
-        for granularity in ("model", "type", "name")
-    ]
+def test_all_granularities_of_auto_mean_the_same() -> None:
+    resolved = [resolve(NETWORK, config_from_network(NETWORK, granularity)) for granularity in GRANULARITIES]
     for model, by_type, by_name in zip(*(each.nodes for each in resolved), strict=True):
         assert model.settings.precision == by_type.settings.precision == by_name.settings.precision
         assert by_type.settings == by_name.settings
         assert model.settings.table_size is by_name.settings.table_size is None
+
+
+@pytest.mark.parametrize("granularity", ["type", "name"])
+@pytest.mark.parametrize("default", ["ap_fixed<16,6>", "fixed<12,4,RND,SAT>"])
+def test_a_default_precision_of_layers_is_that_of_trained_tensors(granularity: str, default: str) -> None:
+    """As in hls4ml, whose results and accumulators are ``auto``: a format meant for all of them would wrap."""
+    fmt = parse_precision(default)
+    for node in resolve(NETWORK, config_from_network(NETWORK, granularity, default)).nodes:
+        trained = {"weight", "bias", "scale"}.intersection(node.layer.variables())
+        assert node.settings.precision == dict.fromkeys(trained, fmt)
+
+
+def test_a_default_precision_of_layers_without_weights_is_left_out() -> None:
+    network = Network(NETWORK.nodes[:1], ("x",), ("x",))
+    config = config_from_network(network, "name", "fixed<16,6>")
+    assert resolve(network, config).node("x").settings == Settings()
 
 
 def test_the_shape_of_a_generated_configuration() -> None:
@@ -466,13 +479,13 @@ def test_the_shape_of_a_generated_configuration() -> None:
     assert list(config["LayerName"]) == [node.name for node in NETWORK.nodes]
     assert config["LayerName"]["fc1"] == {
         "Trace": False,
-        "Precision": dict.fromkeys(("weight", "bias", "accum", "result"), "fixed<16,6>"),
+        "Precision": {"weight": "fixed<16,6>", "bias": "fixed<16,6>", "accum": "auto", "result": "auto"},
         "ReuseFactor": 1,
         "ParallelizationFactor": 1,
     }
     assert config["LayerName"]["out"] == {
         "Trace": False,
-        "Precision": {**dict.fromkeys(("exp_table", "inv_table", "inv_inp", "accum"), "auto"), "result": "fixed<16,6>"},
+        "Precision": dict.fromkeys(("exp_table", "inv_table", "inv_inp", "accum", "result"), "auto"),
         "TableSize": "auto",
         "TableRange": "auto",
         "Binning": "auto",
@@ -515,6 +528,7 @@ _EDITS: dict[str, Any] = {
     "Binning": "floor",
     "Implementation": "argmax",
     "Skip": True,
+    "Outliers": "saturate",
 }
 
 
@@ -573,7 +587,7 @@ def test_the_examples_on_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
     blocks = [content for language, content in _BLOCKS if language == "python"]
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for content in blocks:
         exec(compile(content, str(_PAGE), "exec"), namespace)
     assert str(read_project(namespace["project"]).hls_config.model.precision["default"]) == "fixed<16,6>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bitsmith.emulate.batches import Arrays, checked_batches
+from bitsmith.emulate.batches import Arrays, checked_batches, float_batches
 from bitsmith.errors import InputDataError
 
 ONE, TWO = {"x": (3,)}, {"image": (2, 2), "scale": ()}
@@ -39,4 +39,4 @@ def test_several_inputs(x: Arrays) -> None:
 )
 def test_what_does_not_fit(x: Arrays, found: str) -> None:
     with pytest.raises(InputDataError, match=found):
-        checked_batches(TWO, x)
+        float_batches(TWO, x)

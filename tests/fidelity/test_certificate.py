@@ -26,6 +26,7 @@ from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
 from bitsmith.report.terminal import as_text, percent
+from tests.fidelity.functions import Function
 
 MODELS = Path(__file__).parents[2] / "src" / "bitsmith" / "data" / "models"
 DIGITS = MODELS / "digits.keras"
@@ -60,6 +61,13 @@ def test_wraps_are_told_with_formats_that_do() -> None:
     (warning,) = told
     assert "layer 'fc1'" in str(warning.message) and "accum and result: fixed<10,5>" in str(warning.message)
     convert(DIGITS, config={**WRAPPING, "LayerName": formats_that_do(model)}, calibration=images(), strict=True)
+
+
+def test_small_errors_that_become_large_are_told() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 2, 3, 4)) * np.array([100.0, 2.0**-9]).reshape(2, 1, 1)
+    model = Function(lambda x: torch.nn.functional.normalize(x, dim=2)).eval()
+    with pytest.warns(FidelityWarning, match=r"layer 'div': small errors of what it reads become large in it"):
+        convert(model, calibration=x, input_shape=(2, 3, 4))
 
 
 def test_strict_raises() -> None:
@@ -150,6 +158,12 @@ def test_channels_that_are_constant_or_nearly_dead_are_not_told(precision: str) 
     convert(module, calibration=x, config={"Model": {"Precision": precision}}, input_shape=(8,), strict=True)
 
 
+def test_a_jump_in_a_channel_that_rarely_changes_is_not_told() -> None:
+    x = np.stack([np.full(61, 0.125), np.random.default_rng(0).uniform(-8, 8, 61)], 1)
+    x[:2, 0] = 0.5 - 1e-7, 0.75
+    convert(Function(lambda x: torch.floor(2 * x)), calibration=x, input_shape=(2,), strict=True)
+
+
 def test_losses_are_counted() -> None:
     kernel = np.array([[1.0, 0.5], [1.0, 0.25]])
     config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": "fixed<5,3>"}}}}
@@ -194,6 +208,32 @@ def test_predict_warns_once() -> None:
         model.predict(images())
         model.predict(images())
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("width", [8, 24, 80])
+def test_predict_sees_a_single_value_that_wraps(width: int) -> None:
+    config = {"Model": {"Precision": "auto"}, "LayerName": {"0": {"Precision": {"result": f"fixed<{width},3>"}}}}
+    model = convert(linear(np.full((1, 1), 1.1)), config=config, input_shape=(1,), strict=True)
+    x = np.linspace(-1, 1, 1000)[:, None]
+    model.predict(x)
+    x[617] = 3.9  # the input's format holds it, that of the result does not
+    with pytest.warns(FidelityWarning, match=rf"1 of 1,000 values .* wrap in fixed<{width},3>"):
+        model.predict(x)
+
+
+def test_predict_sees_a_single_value_that_wraps_in_a_recurrence() -> None:
+    torch.manual_seed(0)
+    config = {"LayerName": {"inner": {"Precision": {"accum": "fixed<20,3>"}}}}
+    x = np.random.default_rng(0).normal(size=(500, 4, 2)).clip(-2, 2)
+    module = nn.RNN(2, 3, batch_first=True)
+    with torch.no_grad():
+        module.weight_ih_l0[0] = 0.5
+    model = convert(Rnn(module), config=config, input_shape=(4, 2), strict=True)
+    assert not model.losses(x)
+    model.predict(x)
+    x[123, 2] = 7.5
+    with pytest.warns(FidelityWarning, match=r"layer 'inner': \d of 6,000 values .* wrap in fixed<20,3>"):
+        model.predict(x)
 
 
 def test_predict_tells_of_values_beyond_the_calibration_data() -> None:

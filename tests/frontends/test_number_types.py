@@ -204,7 +204,7 @@ def test_images_of_bytes_keep_all_their_values(tmp_path: Path) -> None:
     dark = np.random.default_rng(0).integers(0, 90, (32, 3, 4)).astype(np.uint8)
     converted = convert(model, calibration=[dark.astype(np.float64)], check=True)
     layer = converted.network.node("x").layer
-    assert isinstance(layer, Input) and str(layer.default_format) == "ufixed<8,8,RND,SAT>"
+    assert isinstance(layer, Input) and str(layer.default_format(16)) == "ufixed<8,8,RND,SAT>"
     bright = np.full((1, 3, 4), 255.0)
     np.testing.assert_allclose(converted.predict(bright), bright / 255.0, atol=1e-3)
     path = tmp_path / "images.json"

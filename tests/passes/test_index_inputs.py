@@ -35,7 +35,8 @@ def test_bits_of_an_index(entries: int, bits: int) -> None:
     network = index_inputs(_network(NetworkNode("rows", _rows(entries), ("x",)), output="rows"))
     layer = network.node("x").layer
     assert isinstance(layer, Input)
-    assert (layer.default_format.width, layer.default_format.signed, layer.default_format.frac) == (bits, False, 0)
+    found = layer.default_format(16)
+    assert (found.width, found.signed, found.frac) == (bits, False, 0)
 
 
 def test_the_largest_of_several_tables_behind_other_shapes() -> None:

@@ -101,6 +101,7 @@ ARGUMENTS = (
     "input_data_tb",
     "example",
     "input_shape",
+    "bits",
 )
 
 

@@ -21,13 +21,14 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from bitsmith import __version__
-from bitsmith.errors import BitsmithError, FidelityWarning, ProjectError
+from bitsmith.errors import BitsmithError, ConfigError, FidelityWarning, ProjectError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from bitsmith.cli.doctor import Finding
+    from bitsmith.config import BitsLike
     from bitsmith.explain import Explanation
     from bitsmith.fidelity.framework import Check as FrameworkCheck
     from bitsmith.model import Model
@@ -52,6 +53,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A trained model: .keras, .h5 or .json, .pt2, .onnx.")]
 Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json model of Keras.")]
 Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML or JSON.")]
+Bits = Annotated[str | None, typer.Option(help="Bits that auto keeps: 8, or weight=6,result=8.")]
 Calibration = Annotated[Path | None, typer.Option(help="Real inputs (.npy), from which auto precision takes ranges.")]
 Check = Annotated[
     bool | None, typer.Option(help="Compare with the framework's own outputs; by default where that costs little.")
@@ -102,6 +104,18 @@ def _array(path: Path | None) -> NDArray[np.generic] | None:
     from bitsmith.emulate.batches import read_array
 
     return read_array(path)
+
+
+def _budget(text: str | None) -> BitsLike:
+    """The budget that ``8`` or ``weight=6,result=8`` says."""
+    if text is None:
+        return None
+    try:
+        if "=" not in text:
+            return int(text)
+        return {key.strip(): int(value) for key, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError as error:
+        raise ConfigError(f"{text[:60]!r}", where="--bits", accepted="8, or weight=6,result=8") from error
 
 
 def _described(model: Model) -> dict[str, object]:
@@ -195,6 +209,7 @@ def convert(
     output_dir: Annotated[Path, typer.Option(help="The project folder to write.")] = Path("my-hls-test"),
     weights: Weights = None,
     config: Config = None,
+    bits: Bits = None,
     calibration: Calibration = None,
     part: PartName = None,
     board: Annotated[
@@ -224,6 +239,7 @@ def convert(
                 weights=weights,
                 board=board,
                 project_name=project_name,
+                bits=_budget(bits),
                 check="auto" if check is None else check,
                 strict=strict,
             )
@@ -290,6 +306,7 @@ def explain(
     file: ModelFile,
     weights: Weights = None,
     config: Config = None,
+    bits: Bits = None,
     calibration: Calibration = None,
     part: PartName = None,
     clock_period: ClockPeriod = None,
@@ -303,7 +320,9 @@ def explain(
 
         with terminal.working("reading"):
             chosen: FrameworkCheck = "auto" if check is None else check
-            told = explain_model(file, weights, config, _array(calibration), part, clock_period, check=chosen)
+            told = explain_model(
+                file, weights, config, _array(calibration), part, clock_period, bits=_budget(bits), check=chosen
+            )
         document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
         if told.model is not None and told.size is not None:
             size = told.size.section()

@@ -9,10 +9,11 @@ from bitsmith.config.building import config_from_network
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.model import HLSConfig, read_hls_config
 from bitsmith.config.project import Backend, IOType, ProjectConfig, create_config, read_project
-from bitsmith.config.resolving import ConfigLike, resolve
+from bitsmith.config.resolving import BitsLike, ConfigLike, resolve
 
 __all__ = [
     "Backend",
+    "BitsLike",
     "ConfigLike",
     "HLSConfig",
     "IOType",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_reuse_factor
+from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_bits, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
-from bitsmith.config.reading import did_you_mean, shown
-from bitsmith.config.variables import takes_default
+from bitsmith.config.reading import Problems, did_you_mean, shown
+from bitsmith.config.resolving import BitsLike
+from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import SoftmaxImplementation
+from bitsmith.layers.settings import Outliers, SoftmaxImplementation
 
 GRANULARITIES = ("model", "type", "name")
 _AUTO = "auto"
@@ -23,6 +24,7 @@ _OPTION_KEYS: Mapping[str, tuple[str, object]] = {
     "binning": ("Binning", _AUTO),
     "implementation": ("Implementation", SoftmaxImplementation.STABLE.value),
     "skip": ("Skip", False),
+    "outliers": ("Outliers", Outliers.KEEP.value),
 }
 
 
@@ -33,19 +35,22 @@ def config_from_network(
     default_reuse_factor: int = 1,
     max_precision: str | None = None,
     backend: str | None = None,
+    bits: BitsLike = None,
 ) -> dict[str, Any]:
     """A configuration of ``network`` to edit and to pass to the converters.
 
-    All three granularities say the same; ``'type'`` and ``'name'`` write it out per layer type or per layer, in the order
-    of evaluation.
+    ``'type'`` and ``'name'`` write it out per layer type or per layer, in the order of evaluation. There ``default_precision`` is
+    that of trained tensors, and results and accumulators are ``auto``, as hls4ml has it: a format for all results wraps.
 
     Args:
         network: the layers.
         granularity: ``'model'``, ``'type'`` or ``'name'``.
-        default_precision: the format of results, weights, biases and accumulators, or ``'auto'``.
+        default_precision: the format of weights and biases, and with granularity ``'model'`` of results and accumulators, too;
+            or ``'auto'``.
         default_reuse_factor: products per multiplier; 1.
         max_precision: a cap on automatic widths; not available, None.
         backend: None, or any backend's name: all have the same keys.
+        bits: what ``auto`` keeps, if it is not 16.
 
     Raises:
         ConfigError: an argument that is not understood.
@@ -62,15 +67,16 @@ def config_from_network(
         read_backend(backend, "backend")
     fmt = parse_precision(default_precision, "default_precision")
     precision = _AUTO if fmt is None else str(fmt)
-    config: dict[str, Any] = {
-        "Model": {
-            "Precision": {DEFAULT: precision},
-            "ReuseFactor": default_reuse_factor,
-            "Strategy": "Latency",
-            "BramFactor": BRAM_FACTOR,
-            "TraceOutput": False,
-        }
+    model: dict[str, Any] = {
+        "Precision": {DEFAULT: precision},
+        "ReuseFactor": default_reuse_factor,
+        "Strategy": "Latency",
+        "BramFactor": BRAM_FACTOR,
+        "TraceOutput": False,
     }
+    if bits is not None:
+        model["Bits"] = _read_bits(bits)
+    config = {"Model": model}
     by_type: dict[str, list[NetworkNode]] = {}
     known = [node for node in network.nodes if not node.inner]
     for node in known:
@@ -79,7 +85,16 @@ def config_from_network(
     if groups:
         section = {"type": "LayerType", "name": "LayerName"}[granularity]
         config[section] = {name: _entry(nodes, precision, default_reuse_factor) for name, nodes in groups.items()}
+        if not any(precision in entry["Precision"].values() for entry in config[section].values()):
+            model["Precision"][DEFAULT] = _AUTO  # of a network without weights a format would have no effect
     return config
+
+
+def _read_bits(bits: BitsLike) -> dict[str, int]:
+    problems = Problems()
+    found = read_bits(bits, "bits", problems)
+    problems.finish()
+    return found
 
 
 def _entry(nodes: Sequence[NetworkNode], precision: str, reuse_factor: int) -> dict[str, Any]:
@@ -88,7 +103,7 @@ def _entry(nodes: Sequence[NetworkNode], precision: str, reuse_factor: int) -> d
     variables = [name for name in layer.variables() if not any(name in node.formats for node in nodes)]
     entry: dict[str, Any] = {
         "Trace": False,
-        "Precision": {name: precision if takes_default(name, layer) else _AUTO for name in variables},
+        "Precision": {name: precision if name in TRAINED else _AUTO for name in variables},
     }
     if "weight" in layer.variables():
         entry |= {"ReuseFactor": reuse_factor, "ParallelizationFactor": 1}

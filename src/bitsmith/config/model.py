@@ -26,7 +26,7 @@ from bitsmith.config.reading import (
 from bitsmith.config.variables import ALL_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.settings import Binning, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, Outliers, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.tables import MAX_ENTRIES
 
 DEFAULT = "default"
@@ -49,10 +49,12 @@ class Auto(enum.Enum):
 class Choices:
     """What is said at one level (the model, a layer type, a layer). An option that is None is not mentioned.
 
-    ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``.
+    ``precision`` maps variables, or ``default``, to a format or to None, which is an explicit ``auto``; ``bits`` has the fields
+    of :class:`~bitsmith.layers.settings.Bits` that are mentioned.
     """
 
     precision: Mapping[str, FixedFormat | None] = field(default_factory=dict)
+    bits: Mapping[str, int] = field(default_factory=dict)
     reuse_factor: int | None = None
     parallelization_factor: int | None = None
     strategy: Strategy | None = None
@@ -63,6 +65,7 @@ class Choices:
     table_range: tuple[float, float] | Auto | None = None
     binning: Binning | Auto | None = None
     implementation: SoftmaxImplementation | Auto | None = None
+    outliers: Outliers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,10 @@ class HLSConfig:
     without_effect: tuple[str, ...] = ()
 
 
+_BUDGETS = ("weight", "result")
 _SHARED_KEYS = (
     "Precision",
+    "Bits",
     "ReuseFactor",
     "ParallelizationFactor",
     "Strategy",
@@ -87,6 +92,7 @@ _SHARED_KEYS = (
     "TableSize",
     "Binning",
     "Implementation",
+    "Outliers",
 )
 MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
 LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
@@ -182,6 +188,7 @@ def _choices(
     without_effect.extend(section.at(key) for key in section.inert)
     return Choices(
         precision=_precision(section),
+        bits=read_bits(section.values.get("Bits", {}), section.at("Bits"), section.problems),
         reuse_factor=section.get("ReuseFactor", read_reuse_factor),
         parallelization_factor=section.get("ParallelizationFactor", _parallelization_factor),
         strategy=section.get("Strategy", _strategy),
@@ -192,6 +199,7 @@ def _choices(
         table_range=section.get("TableRange", _table_range),
         binning=section.get("Binning", _binning),
         implementation=section.get("Implementation", _implementation),
+        outliers=section.get("Outliers", read_outliers),
     )
 
 
@@ -254,6 +262,24 @@ def check_maximum(value: object, where: str) -> None:
         )
 
 
+def read_bits(value: object, where: str, problems: Problems) -> dict[str, int]:
+    """A budget of ``auto``: one number for weights and results, or a dictionary with either or both."""
+    if not isinstance(value, Mapping):
+        both = problems.attempt(_one_for_both, value, where)
+        return {} if both is None else dict.fromkeys(_BUDGETS, both)
+    section = Section.read(value, where, _BUDGETS, problems)
+    found = {key: section.get(key, _some_bits) for key in section.values}
+    return {key: bits for key, bits in found.items() if bits is not None}
+
+
+def _one_for_both(value: object, where: str) -> int:
+    return integer(value, where, LEAST_BITS, MOST_BITS, also=", or {weight: 6, result: 8}")
+
+
+def _some_bits(value: object, where: str) -> int:
+    return integer(value, where, LEAST_BITS, MOST_BITS)
+
+
 def read_reuse_factor(value: object, where: str) -> int:
     """A reuse factor: products that share a multiplier, one after another."""
     return integer(value, where, 1, 1 << 30)
@@ -290,6 +316,11 @@ def _strategy(value: object, where: str) -> Strategy:
 
 def _weights(value: object, where: str) -> Weights:
     return _named(value, where, {one.value: one for one in Weights})
+
+
+def read_outliers(value: object, where: str) -> Outliers:
+    """What becomes of calibration samples that lie far outside all others."""
+    return _named(value, where, {one.value: one for one in Outliers})
 
 
 def _is_auto(value: object) -> bool:

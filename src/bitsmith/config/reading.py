@@ -169,11 +169,11 @@ def boolean(value: object, where: str) -> bool:
     return value
 
 
-def integer(value: object, where: str, least: int, most: int) -> int:
-    """A whole number from ``least`` to ``most``."""
+def integer(value: object, where: str, least: int, most: int, also: str = "") -> int:
+    """An integer from ``least`` to ``most``; ``also`` says what else is accepted in its place."""
     value = _plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(shown(value), where=where, accepted=f"a whole number from {least} to {most}")
+        raise ConfigError(shown(value), where=where, accepted=f"a whole number from {least} to {most}{also}")
     return value
 
 

@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded
+from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
 from bitsmith.config.reading import Problems, did_you_mean, listed, shown
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import takes_default
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Settings, Strategy, Weights
+from bitsmith.layers.settings import FACTORS, Bits, Outliers, Settings, Strategy, Weights
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""
+
+BitsLike: TypeAlias = int | Mapping[str, int] | None
+"""A budget of ``auto``: bits of weights and results, or ``{"weight": 6, "result": 8}``; None: as the configuration says."""
 
 _Option = TypeVar("_Option")
 
@@ -33,27 +36,32 @@ _LAYER_OPTIONS = {
     "Implementation": "implementation",
     "Skip": "skip",
     "Weights": "weights",
+    "Outliers": "outliers",
 }
 
 
-def resolve(network: Network, config: ConfigLike) -> Network:
+def resolve(network: Network, config: ConfigLike, bits: BitsLike = None) -> Network:
     """``network`` with the settings of ``config`` on every layer; settings it had before are replaced.
 
     Args:
-        network: the layers, as read from the user's model; inner ones have no settings.
+        network: the layers, as read from the user's model; inner ones have the ``bits`` of the whole model alone.
         config: see :data:`ConfigLike`.
+        bits: what ``Bits`` of the section ``Model`` is, where ``config`` does not say it.
 
     Raises:
         ConfigError: keys, values, layers or types that are not understood, all of them in one error.
     """
     problems = Problems()
     chosen = config if isinstance(config, HLSConfig) else collect_hls_config(loaded(config), "", problems)
+    chosen = _with_budget(chosen, bits, problems)
     known = [node for node in network.nodes if not node.inner]
     _check_names(known, chosen, problems)
     _check_types(known, chosen, problems)
     reach = _Reach()
     settings = {node.name: _settings(node, chosen, reach, problems) for node in known}
-    nodes = [replace(node, settings=settings.get(node.name, Settings())) for node in network.nodes]
+    nodes = [
+        replace(node, settings=settings.get(node.name, Settings(bits=_bits([chosen.model])))) for node in network.nodes
+    ]
     problems.finish()
     for key in sorted(reach.hidden - reach.used):
         problems.add(
@@ -64,6 +72,25 @@ def resolve(network: Network, config: ConfigLike) -> Network:
         )
     problems.finish()
     return network.with_nodes(nodes)
+
+
+def _with_budget(chosen: HLSConfig, bits: BitsLike, problems: Problems) -> HLSConfig:
+    """``chosen`` with ``bits`` as the budget of the whole model."""
+    given = {} if bits is None else read_bits(bits, "bits", problems)
+    said = chosen.model.bits
+    for key in given.keys() & said.keys():
+        if given[key] != said[key]:
+            problems.add(
+                f"two budgets for {key}: {given[key]} bits in the argument, {said[key]} in the configuration",
+                where=f"Model.Bits.{key}",
+                remedy="keep one of the two",
+            )
+    return replace(chosen, model=replace(chosen.model, bits={**given, **said}))
+
+
+def _bits(levels: Sequence[Choices]) -> Bits:
+    """The budget, each part of it from the first level that mentions it."""
+    return Bits(**{key: bits for level in reversed(levels) for key, bits in level.bits.items()})
 
 
 @dataclass(slots=True)
@@ -91,6 +118,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
             precision[variable] = fmt
     return Settings(
         precision=precision,
+        bits=_bits(levels),
         reuse_factor=_first(levels, lambda level: level.reuse_factor) or 1,
         parallelization_factor=_first(levels, lambda level: level.parallelization_factor) or 1,
         strategy=_first(levels, lambda level: level.strategy) or Strategy.LATENCY,
@@ -101,6 +129,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
         # TraceOutput of the model turns tracing on everywhere, whatever a layer says.
         trace=bool(chosen.model.trace or _first(own, lambda level: level.trace)),
         weights=option("weights", lambda level: level.weights) or Weights.ONCHIP,
+        outliers=option("outliers", lambda level: level.outliers) or Outliers.KEEP,
         skip=bool(option("skip", lambda level: level.skip)),
     )
 
@@ -184,6 +213,10 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
                 where=f"{where}.Precision.{variable}",
                 accepted=listed((DEFAULT, *variables)),
             )
+    if choices.bits.keys() == {"weight"} and not FACTORS.intersection(variables):
+        problems.add(
+            f"{kind} has no weights", where=f"{where}.Bits", accepted="a budget of results", remedy="remove it"
+        )
     options = {name for node in nodes for name in node.layer.options}
     given = {
         "table_size": choices.table_size,
@@ -192,6 +225,7 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
         "implementation": choices.implementation,
         "skip": choices.skip,
         "weights": choices.weights,
+        "outliers": choices.outliers,
     }
     for key, option in _LAYER_OPTIONS.items():
         if given[option] is not None and option not in options:

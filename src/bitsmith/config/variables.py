@@ -29,7 +29,10 @@ ALL_VARIABLES = (
 )
 """Every layer's ``precisions``."""
 
-_DEFAULTED = frozenset({"result", "weight", "bias", "scale", "recurrent_weight", "recurrent_bias", "state", "cell"})
+TRAINED = frozenset({"weight", "bias", "scale", "recurrent_weight", "recurrent_bias"})
+"""Of trained tensors."""
+
+_DEFAULTED = TRAINED | {"result", "state", "cell"}
 _ACCUMULATORS = frozenset({"accum", "recurrent_accum"})
 
 

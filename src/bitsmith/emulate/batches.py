@@ -22,13 +22,13 @@ Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.A
 
 
 def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
-    """``x`` as one array of finite numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
+    """``x`` as one array of numbers per input, in the order of ``shapes``, which has the shape of a sample by name.
 
     A list or tuple is several inputs, unless it is one input's samples as nested lists.
 
     Raises:
         InputDataError: arrays by other names or of another number, other shapes, batches of different lengths, or elements that
-            are not finite real numbers.
+            are not real numbers.
     """
     given = _batches(shapes, x)
     if len(given) != len(shapes):
@@ -44,9 +44,6 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
         if batch.ndim != len(shape) + 1 or batch.shape[1:] != shape:
             accepted = f"(samples, {', '.join(map(str, shape))})" if shape else "(samples,)"
             raise InputDataError(f"an array of shape {batch.shape}", where=where, accepted=accepted)
-        if not np.isfinite(batch).all():
-            count = batch.size - np.count_nonzero(np.isfinite(batch))
-            raise InputDataError(f"{count:,} of {batch.size:,} values are NaN or infinite", where=where)
     if len({len(batch) for batch in given}) > 1:
         counts = ", ".join(f"{len(batch)} of {name!r}" for name, batch in zip(shapes, given, strict=True))
         raise InputDataError(f"different numbers of samples: {counts}", accepted="as many for each input")
@@ -54,8 +51,17 @@ def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
 
 
 def float_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[npt.NDArray[np.float64]]:
-    """As :func:`checked_batches`, in double precision."""
-    return [batch.astype(np.float64) for batch in checked_batches(shapes, x)]
+    """As :func:`checked_batches`, in double precision.
+
+    Raises:
+        InputDataError: as there, or values that are not finite.
+    """
+    given = checked_batches(shapes, x)
+    for name, batch in zip(shapes, given, strict=True):
+        if not np.isfinite(batch).all():
+            bad = batch.size - np.count_nonzero(np.isfinite(batch))
+            raise InputDataError(f"{bad:,} of {batch.size:,} values are NaN or infinite", where=f"input {name!r}")
+    return [batch.astype(np.float64) for batch in given]
 
 
 def _batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:

@@ -10,7 +10,7 @@ import numpy as np
 from bitsmith.emulate import limbs
 from bitsmith.emulate.arithmetic import limb_result
 from bitsmith.emulate.bounds import NumberKind, has_room, least, overflows, rounded_range
-from bitsmith.emulate.floats import FloatArray, folder, rounder
+from bitsmith.emulate.floats import FloatArray, folder, rounder, unless_within
 from bitsmith.emulate.limbs import Limbs, limbs_for
 from bitsmith.emulate.storage import Storage
 from bitsmith.emulate.workspace import DTYPES, Array, StoredValue, Workspace
@@ -39,7 +39,11 @@ def bind_cast(ws: Workspace, op: ops.Cast, args: tuple[int, ...]) -> StoredValue
         ws.do(partial(np.copyto, made.part, x.part), made.varies)
     if fold:
         scratch = partial(_scratch, ws, made)
-        for step in folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow, scratch):
+        steps = folder(made.floats, op.lo[..., None], op.hi[..., None], op.overflow, scratch)
+        if op.overflow is Overflow.WRAP and op.lo.size == op.hi.size == 1:
+            note = partial(ws.wrapped.add, op)
+            steps = [unless_within(made.floats, float(op.lo.item()), float(op.hi.item()), steps, note)]
+        for step in steps:
             ws.do(step, made.varies)
     if storage.kind is kind:
         return made
@@ -62,10 +66,14 @@ def _cast_limbs(ws: Workspace, op: ops.Cast, arg: int, fold: bool) -> StoredValu
     count = limbs_for((rounded + 2 * declared).bit_length() + 1)
     drop = (operand.frac - op.frac)[..., None]
     bring = _limb_folder(op, count) if fold else None
+    wraps = fold and op.overflow is Overflow.WRAP
 
     def compute() -> Limbs:
         result = limbs.round_shift(x.limbs, drop, op.rounding, count)
-        return result if bring is None else bring(result)
+        brought = result if bring is None else bring(result)
+        if wraps and any(bool(np.any(x != y)) for x, y in zip(result, brought, strict=True)):
+            ws.wrapped.add(op)
+        return brought
 
     return limb_result(ws, compute, ws.plan.storage[ws.node], x.varies)
 

@@ -20,7 +20,7 @@ from bitsmith.emulate.storage import StoragePlan, plan_storage
 from bitsmith.emulate.transfer import Raws, checked_raw, empty_raw, load_raw, load_real, narrow, read_raw, read_real
 from bitsmith.emulate.workspace import Workspace
 from bitsmith.errors import InputDataError
-from bitsmith.ir.ops import Linear, MatMul, Parameter
+from bitsmith.ir.ops import Cast, Linear, MatMul, Parameter
 from bitsmith.ir.program import Output, Program
 
 CHUNK_BYTES = 1 << 20
@@ -66,16 +66,23 @@ class Emulator:
         """Real outputs (batch, *shape) for real inputs; exact where float64 holds them."""
         return self._run_reals(self._outputs, inputs)[0]
 
+    def run_watched(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int], set[Cast]]:
+        """As :meth:`run_counted`, and the casts of which some value wrapped.
+
+        Seldom it is one of a sample that is none: a chunk may have more than are given.
+        """
+        return self._run_reals(self._outputs, inputs)
+
     def run_counted(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
         """As :meth:`run`, and for each input how many of its values were outside its range."""
-        return self._run_reals(self._outputs, inputs)
+        return self._run_reals(self._outputs, inputs)[:2]
 
     def trace(self, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], dict[str, Float64s], list[int]]:
         """As :meth:`run_counted`, in the same run with the real values of the program's probes by name."""
         outputs, probes = self.program.outputs, self.program.probes
         if self._traced is None:
             self._traced = _Compiled(self._settled, (*outputs, *probes))
-        results, outside = self._run_reals(self._traced, inputs)
+        results, outside, _ = self._run_reals(self._traced, inputs)
         values = results[len(outputs) :]
         return results[: len(outputs)], {probe.name: x for probe, x in zip(probes, values, strict=True)}, outside
 
@@ -103,7 +110,9 @@ class Emulator:
         self._outputs.execute(batch, self.threads, load, store)
         return results
 
-    def _run_reals(self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]) -> tuple[list[Float64s], list[int]]:
+    def _run_reals(
+        self, compiled: _Compiled, inputs: Sequence[npt.ArrayLike]
+    ) -> tuple[list[Float64s], list[int], set[Cast]]:
         ops = self.program.input_ops()
         if len(inputs) != len(ops):
             raise InputDataError(
@@ -126,8 +135,8 @@ class Emulator:
             for result, output in zip(results, compiled.outputs, strict=True):
                 read_real(ws.values[output.node], stop - start, result[start:stop])
 
-        compiled.execute(batch, self.threads, load, store)
-        return results, outside
+        wrapped = compiled.execute(batch, self.threads, load, store)
+        return results, outside, wrapped
 
 
 def _settled(program: Program) -> Program:
@@ -160,10 +169,15 @@ class _Compiled:
         threads: int,
         load: Callable[[Workspace, int, int], None],
         store: Callable[[Workspace, int, int], None],
-    ) -> None:
-        """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace."""
+    ) -> set[Cast]:
+        """Run all chunks of a batch; ``load`` and ``store`` move samples start..stop in and out of a workspace.
+
+        Returns:
+            The casts that wrapped.
+        """
+        wrapped: set[Cast] = set()
         if batch == 0:
-            return
+            return wrapped
         share = -(-batch // threads) if batch > 256 else batch
         size = min(self._chunk, 2 * _power_below(share))
         starts = iter(range(0, batch, size))
@@ -184,6 +198,8 @@ class _Compiled:
                         load(ws, start, stop)
                         ws.run()
                         store(ws, start, stop)
+                    wrapped.update(ws.wrapped)
+                    ws.wrapped.clear()
                     self._give(size, ws)
             except BaseException as error:  # handed to the caller's thread
                 errors.append(error)
@@ -197,6 +213,7 @@ class _Compiled:
                 helper.join()
         if errors:
             raise errors[0]
+        return wrapped
 
     def _take(self, size: int) -> Workspace:
         with self._lock:

@@ -5,7 +5,7 @@ Every step is exact, by the bounds that :mod:`bitsmith.emulate.storage` proves; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, assert_never
 
@@ -79,6 +79,19 @@ def folder(x: FloatArray, lo: Ints, hi: Ints, overflow: Overflow, scratch: Calla
             return _wrap(x, lo, np.asarray(hi - lo + 1, dtype=np.object_), scratch)
         case _:
             assert_never(overflow)
+
+
+def unless_within(x: FloatArray, lo: float, hi: float, steps: Sequence[Kernel], note: Kernel) -> Kernel:
+    """A step that takes ``steps`` only if some of ``x`` is outside ``lo..hi``, and calls ``note`` then."""
+
+    def step() -> None:
+        # Samples that the last chunk does not have may be anything, and are as good as outside.
+        if not (lo <= x.min() and x.max() <= hi):
+            note()
+            for each in steps:
+                each()
+
+    return step
 
 
 def _bound(x: FloatArray, value: Ints) -> float | FloatArray:

@@ -80,9 +80,11 @@ class StoredValue:
 class Workspace:
     """Collects the steps of a program for batches of ``batch`` samples. Handlers of ops write into it."""
 
-    def __init__(self, plan: StoragePlan, batch: int) -> None:
+    def __init__(self, plan: StoragePlan, batch: int, wrapped: set[ops.Cast] | None = None) -> None:
         self.plan = plan
         self.batch = batch
+        self.wrapped: set[ops.Cast] = set() if wrapped is None else wrapped
+        """Casts of which some value was beyond the range and wrapped."""
         self.steps: list[Kernel] = []
         self.values: dict[int, StoredValue] = {}
         self.node = -1

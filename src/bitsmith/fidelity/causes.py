@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bitsmith.fidelity.budgets import budgets, explains, made_by
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.deviation import Span, spans
 from bitsmith.fidelity.losses import Loss
 from bitsmith.fidelity.measure import Measured
 from bitsmith.ir.types import FixedFormat, Overflow
+from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
 from bitsmith.report.sections import LayerFidelity
@@ -24,8 +26,14 @@ _SUMS = ("accum", "result")
 _STEPS = 128
 """Steps that a proposed format has within the range of a result."""
 
+_GROWS = 8
+"""Times a layer's own error beyond which the error of its result comes from what it reads."""
+
 _COARSE = 32
 """Steps within the range of a channel that are too few."""
+
+_GOOD_ERROR = 0.005
+"""Own error to which a proposed budget brings a layer down."""
 
 _MOST_BITS = 128
 """Bits on either side of the point beyond which no format is proposed."""
@@ -82,16 +90,34 @@ class Causes:
             given = node.settings.precision.get(variable)
             if given is not None and not _holds(given, _span(values)):
                 return self._clipped(node, variable, values)
-        if row.zeroed:
+        if row.zeroed and node.layer.weights().keys() & node.settings.precision.keys():
             return self._rounded_away(row, node)
         if node.settings.precision:
             given_all = ", ".join(f"{variable} {format_}" for variable, format_ in node.settings.precision.items())
             finer = {name: _finer(given) for name, given in node.settings.precision.items()}
             return Problem(name, f"its formats lose too much ({given_all})", f"give it {_listed(finer)}, or auto")
+        own = (row.own or 0.0) if channel is None else channel.added
+        if explains(made_by(self.nodes, name), own):
+            return self._short_of_bits(name, own)
+        if own * _GROWS < ((row.error or 0.0) if channel is None else channel.error):
+            return Problem(
+                name, "small errors of what it reads become large in it", "give the layers before it more bits"
+            )
         found = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
         if channel is not None:
             found = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"
         return Problem(name, found, "no format of yours is to blame: please report it with the model")
+
+    def _short_of_bits(self, name: str, own: float) -> Problem:
+        """A layer whose budget costs an error of ``own``."""
+        kept = budgets(made_by(self.nodes, name))
+        few = min(kept.values())
+        enough = min(few + math.ceil(math.log2(max(own / _GOOD_ERROR, 2.0))), AUTO_BITS)
+        short = [budget for budget, bits in kept.items() if bits == few]
+        every = len(short) == len(kept)
+        of, wanted = ("", f"{enough}") if every else (f" of {short[0]}s", f"{{{short[0]}: {enough}}}")
+        found = f"auto keeps {few} bits{of}, and it differs from its float meaning by {percent(own)} of its range"
+        return Problem(name, found, f"give it Bits: {wanted}")
 
     def _finer_formats(self, node: NetworkNode, channel: Channel) -> dict[str, FixedFormat]:
         """The formats of a layer that are too coarse for a channel, made finer; those of ``auto`` as if they were given."""

@@ -17,7 +17,7 @@ MOST = 1e9
 """No share of a range is reported as more than this."""
 
 _STILL = 2.0**-20
-"""Share of a channel's greatest magnitude by which one that is constant may vary: frameworks round to single precision."""
+"""Share of the greatest magnitude by which what is constant may vary: frameworks round to single precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class Span:
 
     @property
     def size(self) -> float:
-        """The range; of a constant its magnitude."""
-        return min(self.hi - self.lo or abs(self.hi) or 1.0, sys.float_info.max)
+        """The range; of a constant, but for rounding, its magnitude."""
+        size = min(self.hi - self.lo, sys.float_info.max)
+        return size if size > _STILL * max(-self.lo, self.hi) else abs(self.hi) or 1.0
 
     @property
     def largest(self) -> float:

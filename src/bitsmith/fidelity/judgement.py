@@ -1,8 +1,9 @@
 """Where results differ from the float model's by more than the user's formats excuse, why, and what to do about it.
 
 In: what was measured. Out: problems, each with the layer at which it starts. Of a network whose formats are all of ``auto``
-nearly nothing is excused; formats of the user's may cost a lot, but not the results. Limits are well away from what ordinary
-networks show: those of ``auto`` stay below 0.1 % of the range.
+nearly nothing is excused but what its budget costs; formats of the user's may cost a lot, but not the results. Limits are well
+away from what ordinary networks show: those of ``auto`` stay below 0.1 % of the range in 16 bits, and in fewer below 2 to the
+power of (16 - bits) times that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bitsmith.fidelity.budgets import allowance, made_by
 from bitsmith.fidelity.causes import Causes, Problem, would_wrap
 from bitsmith.fidelity.channels import Channel
 from bitsmith.fidelity.measure import Comparison, Measured
@@ -70,56 +72,70 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     nodes = {node.name: node for node in network.nodes}
     layers = measured.layers
     causes = Causes(nodes, measured)
-    outputs = (_wrong(layers[name], network, name) for name in network.outputs if name in layers)
+    outputs = (_wrong(layers, network, name) for name in network.outputs if name in layers)
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
     problems = [
         causes.of(layer.row, channel)
         for name, layer in layers.items()
-        for channel in _inside(layer, nodes[name], calibrated=calibrated)
+        for channel in _inside(layer, made_by(nodes, name), calibrated=calibrated)
     ]
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
 
-def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
+def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wrong | None:
     """What is wrong with an output, if anything."""
-    # Where a layer jumps the last place decides, even of 16 bits.
-    excused = any(node.settings.precision or node.layer.jumps for node in _ancestors(network, [name]))
+    # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
+    layer, before = layers[name], _ancestors(network, [name])
+    jumps = any(_jumps(layers, node) for node in before)
+    excused = jumps or any(node.settings.precision for node in before)
+    limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
-    if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, excused=excused):
+    if _is_useless(row.error or 0.0, row.snr_db, layer.span.size / layer.span.largest, limit):
         return _Wrong(row)
-    if lost is not None and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, excused=excused):
+    if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)
     return None
 
 
-def _is_useless(error: float, snr_db: float | None, varies: float, *, excused: bool) -> bool:
-    """True if a mean error is too large for results the range of which is that share of their greatest magnitude."""
-    if excused:
-        return snr_db is not None and snr_db < LEAST_SNR_DB and error > LEAST_ERROR
-    # The steps of 16 bits go by the greatest magnitude: of results that hardly vary, they are a large share of the range.
-    return error * varies > AUTO_ERROR
+def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
+    """True if a layer jumps elsewhere than in the float model."""
+    return node.layer.jumps and (node.name not in layers or layers[node.name].row.error != 0.0)
 
 
-def _inside(layer: Comparison, node: NetworkNode, *, calibrated: bool) -> Iterator[Channel | None]:
-    """What is wrong with a layer in itself, if anything: a channel, or more (None)."""
-    row, free = layer.row, not node.settings.precision
+def _is_useless(error: float, snr_db: float | None, varies: float, limit: float | None) -> bool:
+    """True if a mean error is too large for results the range of which is that share of their greatest magnitude.
+
+    ``limit`` is that of ``auto``; None where more is excused.
+    """
+    drowned = snr_db is not None and snr_db < LEAST_SNR_DB and error > LEAST_ERROR
+    if limit is None:
+        return drowned
+    # The steps of auto go by the greatest magnitude: of results that hardly vary, they are a large share of the range.
+    return error * varies > limit or (limit > AUTO_ERROR and drowned)
+
+
+def _inside(layer: Comparison, makers: Sequence[NetworkNode], *, calibrated: bool) -> Iterator[Channel | None]:
+    """What is wrong with a layer in itself, if anything: a channel, or more (None). ``makers`` are the node and those in it."""
+    row, free, allowed = layer.row, not any(node.settings.precision for node in makers), allowance(makers)
     wraps = calibrated and bool(row.wrapped) and (row.own_worst or 0.0) > WRAPPED_WORST
-    if wraps or (free and _mistranslated(layer)):
+    if wraps or (free and _mistranslated(layer, allowed)):
         yield None
-    elif free and _is_astray(layer.astray):
+    elif free and _is_astray(layer.astray, allowed):
         yield layer.astray
 
 
-def _mistranslated(layer: Comparison) -> bool:
-    """True if the layer's own error is more than formats of ``auto`` cause."""
-    row, share = layer.row, layer.span.size / layer.span.largest
+def _mistranslated(layer: Comparison, allowed: float) -> bool:
+    """True if the layer's own error is more than formats of ``auto`` cause, ``allowed`` times that of 16 bits."""
+    row, share = layer.row, layer.span.size / layer.span.largest / allowed
     return share * (row.own or 0.0) > AUTO_OWN_ERROR or share * (row.own_worst or 0.0) > AUTO_OWN_WORST
 
 
-def _is_astray(channel: Channel | None) -> bool:
-    return channel is not None and (channel.own > CHANNEL_OWN_ERROR or channel.own_worst > CHANNEL_OWN_WORST)
+def _is_astray(channel: Channel | None, allowed: float) -> bool:
+    if channel is None:
+        return False
+    return channel.own > CHANNEL_OWN_ERROR * allowed or channel.own_worst > CHANNEL_OWN_WORST * allowed
 
 
 def _said(bad: Sequence[_Wrong]) -> str:

@@ -237,9 +237,9 @@ def _loss(watched: _Watched, values: Floats) -> Loss:
 
 
 def _limited(cast: ops.Cast, values: Floats) -> int:
-    """How many values lie clearly beyond a limit of ``auto``."""
+    """How many values lie clearly beyond a limit of ``auto``, and by more than they are rounded."""
     lo, hi = (np.ldexp(bound.astype(np.float64), -cast.frac) for bound in (cast.lo, cast.hi))
-    spare = AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max()))
+    spare = np.maximum(AUTO_SPARE * float(max(np.abs(lo).max(), np.abs(hi).max())), np.ldexp(0.5, -cast.frac))
     return int(np.count_nonzero((values < lo - spare) | (values > hi + spare)))
 
 

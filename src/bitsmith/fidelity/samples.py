@@ -37,7 +37,7 @@ def _fitting(network: Network, name: str, batch: Floats) -> Floats:
     """Generated numbers as ones that the input takes: integers where it takes these."""
     node = network.node(name)
     assert isinstance(node.layer, Input)
-    fmt = node.settings.precision.get("result", node.layer.default_format)
+    fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.bits.result))
     if fmt.frac > 0 and not node.layer.integer:
         return batch
     whole = np.clip(np.rint(batch), math.ldexp(fmt.lo, -fmt.frac), math.ldexp(fmt.hi, -fmt.frac))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from bitsmith.ir.builder import Value
@@ -39,14 +39,21 @@ class Input(Layer):
     entries: int | None = None
     limits: tuple[int, int] | None = None
 
-    @property
-    def default_format(self) -> FixedFormat:
-        """The format of an input about which neither the user nor calibration data say anything."""
+    options: ClassVar[frozenset[str]] = frozenset({"outliers"})
+
+    def default_format(self, bits: int) -> FixedFormat:
+        """The format of an input about which neither the user nor calibration data say anything but its ``bits``.
+
+        Indices and other integers are what they are in any budget.
+        """
         if self.entries is not None:
             return FixedFormat(False, max((self.entries - 1).bit_length(), 1), 0, Rounding.TRN, Overflow.SAT)
         if self.limits is not None:
             return _integers(*self.limits)
-        return DEFAULT_INTEGER_INPUT if self.integer else DEFAULT_INPUT
+        if self.integer:
+            return DEFAULT_INTEGER_INPUT
+        integer = min(bits // 4 + 2, DEFAULT_INPUT.integer)
+        return replace(DEFAULT_INPUT, width=bits, frac=bits - integer)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
@@ -55,12 +62,12 @@ class Input(Layer):
         return inputs[0]
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
-        formats = lowering.input_formats(self.default_format)
-        seen = lowering.observed
+        unknown, seen = self.default_format(lowering.settings.bits.result), lowering.observed
+        formats = lowering.input_formats(unknown)
         if lowering.format("result") is None:
             if self.entries is not None or self.limits is not None:
                 # What calibration data happen not to hold is valid all the same.
-                formats = (self.default_format,)
+                formats = (unknown,)
             elif self.integer and seen.measured and seen.frac is None:
                 # Integers are never rounded, however large.
                 formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)

@@ -43,10 +43,17 @@ class Weights(enum.Enum):
     RELOADABLE = "reloadable"
 
 
+class Outliers(enum.Enum):
+    """Whether ranges of ``auto`` hold calibration samples that lie far outside all others, or these saturate."""
+
+    KEEP = "keep"
+    SATURATE = "saturate"
+
+
 LEAST_BITS, MOST_BITS = 2, 24
 """The budgets that there are. The trained values have single precision: 24 bits."""
 
-_FACTORS = frozenset({"weight", "recurrent_weight", "scale"})
+FACTORS = frozenset({"weight", "recurrent_weight", "scale"})
 """Variables of trained factors."""
 
 
@@ -57,9 +64,14 @@ class Bits:
     weight: int = AUTO_BITS
     result: int = AUTO_BITS
 
+    def __str__(self) -> str:
+        if self.weight == self.result:
+            return f"{self.weight} bits of weights and results"
+        return f"{self.weight} bits of weights and {self.result} of results"
+
     def of(self, variable: str) -> int:
         """Those of ``variable``."""
-        return self.weight if variable in _FACTORS else self.result
+        return self.weight if variable in FACTORS else self.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +93,4 @@ class Settings:
     trace: bool = False
     skip: bool = False
     weights: Weights = Weights.ONCHIP
+    outliers: Outliers = Outliers.KEEP

@@ -9,6 +9,7 @@ that change an output get the finer steps: near-dead channels and classes that n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -27,10 +28,13 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, before_jumps
-from bitsmith.passes.outliers import outliers
+from bitsmith.passes.outliers import outlying
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
+
+_FEWEST_BITS = 4
+"""Budgets of fewer bits are taken at their word: there is nothing to give to some values and not to others."""
 
 _GUARD_BITS = 2
 """Bits beyond ``least_bits`` where there are finer steps: errors of several layers add up."""
@@ -42,10 +46,15 @@ _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
 
 _SAMPLES = 64
-"""Samples that are looked at rounded."""
+_LEAST_SAMPLES = 16
+_ELEMENTS = 1 << 22
+"""Samples that are looked at rounded; fewer where the largest tensor of all of them would have more elements than that."""
+
+_MOST_HALVED = 16
+"""Groups of tensors that are looked at by halves."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
     """A result or a trained tensor that may need ``least`` fractional bits, and what auto makes of its coarse channels.
 
@@ -74,7 +83,9 @@ def refine_channels(
     if not candidates:
         return network
     chosen = inputs if typical is None else typical
-    few = [batch[:: -(-len(batch) // _SAMPLES)] for batch in chosen]
+    largest = max(math.prod(shape) for shape in network.shapes().values())
+    count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
+    few = [batch[:: -(-len(batch) // count)] for batch in chosen]
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
         needed = _Trial.of(network, few, seen).needed(candidates)
     found: dict[str, dict[str, Fracs]] = {}
@@ -85,7 +96,7 @@ def refine_channels(
 
 def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
     """The inputs without outliers; None if there are none."""
-    found = [each.samples for each in map(outliers, inputs) if each is not None]
+    found = [each.samples for each in map(outlying, inputs) if each is not None]
     if not found:
         return None
     others = ~np.any(found, axis=0)
@@ -118,7 +129,9 @@ class _Search:
         if not isinstance(node.layer, Input):
             frac = np.asarray(lowering.result_frac())
         elif observed.measured and node.layer.entries is None:
-            frac = np.array([fmt.frac for fmt in lowering.input_formats(node.layer.default_format)])
+            frac = np.array(
+                [fmt.frac for fmt in lowering.input_formats(node.layer.default_format(node.settings.bits.result))]
+            )
         else:
             return
         scales = self._scales(node.name)
@@ -183,8 +196,8 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
 
 
 def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
-    """True for scales that have fewer than ``least_bits``."""
-    return np.asarray(scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac))
+    """True for scales that have fewer than ``least_bits`` and could have them."""
+    return np.asarray((scales <= np.ldexp(0.5, least_bits(bits) - 1 - frac)) & (bits >= _FEWEST_BITS))
 
 
 def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
@@ -195,40 +208,46 @@ def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What the outputs are, and by how much rounding may change their channels."""
+    """What the outputs are, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
+    results of those that might."""
 
     network: Network
     inputs: Sequence[Floats]
     outputs: Mapping[str, tuple[Floats, Floats]]
+    held: Mapping[str, Floats]
 
     @classmethod
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
-        """Outputs that depend on a layer that jumps say nothing."""
+        """The trial of a network without rounding; ``seen`` are the ranges of its results."""
         bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
         bounded = network.bounded()
-        jumpy: set[str] = set()
+        jumping: dict[str, Floats] = {}
         outputs: dict[str, tuple[Floats, Floats]] = {}
         for node, _, result in network.evaluation(inputs):
-            if node.layer.jumps or jumpy.intersection(node.inputs):
-                jumpy.add(node.name)
-            elif node.name in network.outputs:
+            if node.layer.jumps:
+                jumping[node.name] = result
+            if node.name in network.outputs:
                 channels = seen[node.name].channels
                 assert channels is not None
                 scales = _scales(channels)
                 if node.name in bounded:
                     scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
-        return cls(network, inputs, outputs)
+        return cls(network, inputs, outputs, jumping)
 
-    def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
-        """Those without which the outputs would differ: halves are looked at for themselves."""
-        if not self._differ(candidates):
-            return ()
-        if len(candidates) == 1:
-            return candidates
-        half = len(candidates) // 2
-        found = [*self.needed(candidates[:half]), *self.needed(candidates[half:])]
-        return found or candidates
+    def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+        """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
+        groups = [candidates] if self._differ(candidates) else []
+        settled: list[_Candidate] = []
+        for _ in range(_MOST_HALVED):
+            group = max(groups, key=len, default=())
+            if len(group) < 2:
+                break
+            groups.remove(group)
+            halves = [half for half in (group[: len(group) // 2], group[len(group) // 2 :]) if self._differ(half)]
+            groups += halves
+            settled += [] if halves else group  # only together do they make a difference
+        return [*settled, *(each for group in groups for each in group)]
 
     def _differ(self, candidates: Collection[_Candidate]) -> bool:
         """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""
@@ -240,7 +259,7 @@ class _Trial:
         rounded = self.network.with_nodes(
             [replace(node, layer=_with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
         )
-        for node, _, result in rounded.evaluation(self.inputs, fracs):
+        for node, _, result in rounded.evaluation(self.inputs, fracs, self.held):
             if node.name in self.outputs:
                 wanted, allowed = self.outputs[node.name]
                 if np.any(np.abs(result - wanted) > allowed):

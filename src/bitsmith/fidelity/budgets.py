@@ -1,0 +1,44 @@
+"""What errors the bits excuse that the user lets ``auto`` keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from bitsmith.layers.auto import AUTO_BITS
+from bitsmith.layers.network import NetworkNode
+from bitsmith.layers.settings import FACTORS
+
+_MOST_STEPS = 32
+"""Steps of the budget, as shares of a layer's range, that its own error stays well below."""
+
+
+def made_by(nodes: Mapping[str, NetworkNode], name: str) -> list[NetworkNode]:
+    """The node called ``name``, and those that are folded into it."""
+    found, waiting = [], [name]
+    while waiting:
+        node = nodes[waiting.pop()]
+        found.append(node)
+        waiting += [before for before in node.inputs if nodes[before].folded]
+    return found
+
+
+def budgets(nodes: Iterable[NetworkNode]) -> dict[str, int]:
+    """The least budgets of ``nodes``, of results and, if they have any, of weights."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        bits = node.settings.bits
+        found["result"] = min(bits.result, found.get("result", bits.result))
+        if FACTORS.intersection(node.layer.variables()):
+            found["weight"] = min(bits.weight, found.get("weight", bits.weight))
+    return found
+
+
+def allowance(nodes: Iterable[NetworkNode]) -> float:
+    """How many times the error of 16 bits the budgets of ``nodes`` may cost; 1 if they have as many."""
+    return 2.0 ** max(AUTO_BITS - min(budgets(nodes).values()), 0)
+
+
+def explains(nodes: Iterable[NetworkNode], error: float) -> bool:
+    """Return True if few bits of ``nodes`` explain an error of their own of that share of the range."""
+    few = min(budgets(nodes).values())
+    return few < AUTO_BITS and error <= _MOST_STEPS * 2.0**-few

@@ -1,0 +1,83 @@
+"""The budget of ``auto``: how it is said, where it holds, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bitsmith.config import config_from_network, resolve
+from bitsmith.errors import ConfigError
+from bitsmith.layers.settings import Bits
+from tests.config.test_model import NETWORK
+
+_OF_TYPE = {"LayerType": {"Dense": {"Bits": {"result": 10}}}}
+
+
+@pytest.mark.parametrize(
+    ("bits", "config", "expected"),
+    [
+        (None, {}, {"fc1": Bits(), "out": Bits()}),
+        (8, {}, {"fc1": Bits(8, 8), "out": Bits(8, 8)}),
+        (np.int64(8), {}, {"fc1": Bits(8, 8)}),
+        ({"weight": 6, "result": 8}, {}, {"fc1": Bits(6, 8), "x": Bits(6, 8)}),
+        ({"Weight": 6}, {}, {"fc1": Bits(6, 16)}),
+        ({}, {}, {"fc1": Bits()}),
+        (None, {"Model": {"Bits": 8}}, {"fc1": Bits(8, 8), "bend": Bits(8, 8)}),
+        (None, {"model": {"bits": {"weight": 6, "RESULT": 8}}}, {"fc1": Bits(6, 8)}),
+        (None, _OF_TYPE, {"fc1": Bits(16, 10), "bn": Bits()}),
+        (8, _OF_TYPE, {"fc1": Bits(8, 10), "bn": Bits(8, 8)}),
+        (8, {"LayerName": {"fc1": {"Bits": {"weight": 5}}}, **_OF_TYPE}, {"fc1": Bits(5, 10)}),
+        (8, {"LayerName": {"fc1": {"Bits": 12}}, **_OF_TYPE}, {"fc1": Bits(12, 12)}),
+        (
+            8,
+            {"LayerType": {"Activation": {"Bits": 4}}},
+            {"bend": Bits(4, 4), "fc1_relu": Bits(4, 4), "fc1": Bits(8, 8)},
+        ),
+        ({"weight": 6}, {"Model": {"Bits": {"result": 8}}}, {"fc1": Bits(6, 8)}),
+        (8, {"Model": {"Bits": 8}}, {"fc1": Bits(8, 8)}),
+        (8, {"Model": {"Precision": "fixed<16,6>"}}, {"fc1": Bits(8, 8)}),
+    ],
+)
+def test_each_part_of_a_budget_comes_from_the_first_level_that_mentions_it(
+    bits: Any, config: dict[str, Any], expected: dict[str, Bits]
+) -> None:
+    resolved = resolve(NETWORK, config, bits)
+    assert {name: resolved.node(name).settings.bits for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("bits", "config", "said"),
+    [
+        (1, {}, "bits: 1 accepted: a whole number from 2 to 24, or {weight: 6, result: 8}"),
+        (25, {}, "bits: 25 accepted: a whole number from 2 to 24"),
+        (8.0, {}, "bits: 8.0"),
+        (True, {}, "bits: True"),
+        ("8", {}, "bits: '8'"),
+        ([8], {}, "bits: a list"),
+        ({"weight": True}, {}, "bits.weight: True accepted: a whole number from 2 to 24"),
+        ({"weights": 8}, {}, "did you mean 'weight'?"),
+        ({"bias": 8}, {}, "accepted: weight, result"),
+        (None, {"Model": {"Bits": None}}, "Model.Bits: None"),
+        (None, {"Model": {"Bits": "auto"}}, "Model.Bits: 'auto'"),
+        (None, {"LayerName": {"fc1": {"Bits": {"weight": 99}}}}, "LayerName.fc1.Bits.weight: 99"),
+        (None, {"LayerName": {"bend": {"Bits": {"weight": 6}}}}, "LayerName.bend.Bits: Activation has no weights"),
+        (None, {"LayerType": {"Softmax": {"Bits": {"weight": 6}}}}, "LayerType.Softmax.Bits: Softmax has no weights"),
+        (8, {"Model": {"Bits": {"result": 6}}}, "Model.Bits.result: two budgets for result: 8 bits in the argument"),
+    ],
+)
+def test_refusals(bits: Any, config: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(NETWORK, config, bits)
+    assert said in " ".join(str(caught.value).split())
+
+
+@pytest.mark.parametrize("granularity", ["model", "type", "name"])
+def test_generated_configurations_carry_the_budget_that_is_asked_for(granularity: str) -> None:
+    assert "Bits" not in config_from_network(NETWORK, granularity)["Model"]
+    config = config_from_network(NETWORK, granularity, bits={"weight": 6})
+    assert config["Model"]["Bits"] == {"weight": 6}
+    assert resolve(NETWORK, config).node("fc1").settings.bits == Bits(6, 16)
+    with pytest.raises(ConfigError, match="bits: 99"):
+        config_from_network(NETWORK, granularity, bits=99)
