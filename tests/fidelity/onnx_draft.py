@@ -31,6 +31,9 @@ CLASSICAL, FUNCTIONS = "ai.onnx.ml", "drawn"
 _NOISE, _MOST_NOISE = 2.0**-13, 8e-3
 """How far operands are off, relative to each element's greatest magnitude, and how far results may be, to that of them all."""
 
+_FINEST = 2.0**-11
+"""Magnitude of elements, as a share of the greatest, below which they are off by as much as in single precision."""
+
 _MOST = 2.0**14
 
 _JUMPS = {
@@ -272,6 +275,7 @@ class Draft:
         if values.dtype.kind != "f":
             return values
         size = np.abs(values).max(None if alike else 0, keepdims=True, initial=0.0)
+        size = np.maximum(size, np.abs(values).max(initial=0.0) * _FINEST)
         direction = self.rng.choice((-1.0, 1.0), values.shape) if farthest else self.rng.uniform(-1, 1, values.shape)
         return np.where(values == 0, values, values + direction * size * _NOISE).astype(values.dtype)
 
