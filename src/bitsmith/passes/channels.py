@@ -9,8 +9,10 @@ that change an output get the finer steps: near-dead channels and classes that n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +47,15 @@ _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
 
 _SAMPLES = 64
-"""Samples that are looked at rounded."""
+_LEAST_SAMPLES = 16
+_ELEMENTS = 1 << 22
+"""Samples that are looked at rounded; fewer where the largest tensor of all of them would have more elements than that."""
+
+_MOST_HALVED = 16
+"""Groups of tensors that are looked at by halves."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
     """A result or a trained tensor that may need ``least`` fractional bits, and what auto makes of its coarse channels.
 
@@ -77,7 +84,9 @@ def refine_channels(
     if not candidates:
         return network
     chosen = inputs if typical is None else typical
-    few = [batch[:: -(-len(batch) // _SAMPLES)] for batch in chosen]
+    largest = max(math.prod(shape) for shape in network.shapes().values())
+    count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
+    few = [batch[:: -(-len(batch) // count)] for batch in chosen]
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
         needed = _Trial.of(network, few, seen).needed(candidates)
     found: dict[str, dict[str, Fracs]] = {}
@@ -135,22 +144,23 @@ class _Search:
 
     def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
         trained = {name: each for name, each in node.layer.weights().items() if name not in node.settings.precision}
-        scales = self._trained_scales(node) if trained else {}
+        found = self._trained_scales(node) if trained else {}
         for variable, values in trained.items():
-            if variable not in scales:
+            if variable not in found:
                 continue
+            scales = _fitted(found[variable], values.shape)
             bits = node.settings.bits.of(variable)
             exponents = node.layer.weight_exponents(variable, bits)
             if exponents is None:
                 frac = np.asarray(constant_frac(values, bits))
             else:
                 frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
-            coarse = _are_coarse(scales[variable], frac, bits)
+            coarse = _are_coarse(scales, frac, bits)
             if not np.any(coarse):
                 continue
             held = np.where(coarse, np.ldexp(np.rint(np.ldexp(values, frac)), -frac), values)
             if np.any(held != values):
-                least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
+                least = _least(scales, frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
                 yield _Candidate(node.name, variable, least, frac, held)
 
     def _channels(self, name: str) -> tuple[Floats, Floats]:
@@ -175,8 +185,8 @@ class _Search:
         """A constant's own channels, or what they are added to where that is less."""
         own = self._scales(node.name)
         readers = [each.name for each in self.network.consumers(node.name) if isinstance(each.layer, Add | Subtract)]
-        sums = [each for each in map(self._scales, readers) if each.shape == own.shape]
-        return np.asarray(np.min([own, *sums], axis=0))
+        sums = [each if each.shape == own.shape else each.min() for each in map(self._scales, readers)]
+        return np.asarray(reduce(np.minimum, sums, own))
 
 
 def _scales(channels: tuple[Floats, Floats]) -> Floats:
@@ -185,6 +195,14 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
     amplitude, spread = np.maximum(np.abs(least), np.abs(most)), most - least
     scales = np.where(spread > _CONSTANT * amplitude, np.minimum(amplitude, spread), amplitude)
     return np.where(scales > 0.0, scales, np.inf)
+
+
+def _fitted(scales: Floats, shape: Shape) -> Floats:
+    """``scales`` so that they broadcast to ``shape``: the least along axes that it has not."""
+    while scales.ndim > len(shape):
+        scales = np.asarray(scales.min(axis=0))
+    ones = tuple(axis for axis in range(-scales.ndim, 0) if shape[axis] == 1)
+    return np.asarray(scales.min(axis=ones, keepdims=True))
 
 
 def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:
@@ -227,15 +245,19 @@ class _Trial:
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
         return cls(network, inputs, outputs, jumping)
 
-    def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
-        """Those without which the outputs would differ: halves are looked at for themselves."""
-        if not self._differ(candidates):
-            return ()
-        if len(candidates) == 1:
-            return candidates
-        half = len(candidates) // 2
-        found = [*self.needed(candidates[:half]), *self.needed(candidates[half:])]
-        return found or candidates
+    def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+        """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
+        groups = [candidates] if self._differ(candidates) else []
+        settled: list[_Candidate] = []
+        for _ in range(_MOST_HALVED):
+            group = max(groups, key=len, default=())
+            if len(group) < 2:
+                break
+            groups.remove(group)
+            halves = [half for half in (group[: len(group) // 2], group[len(group) // 2 :]) if self._differ(half)]
+            groups += halves
+            settled += [] if halves else group  # only together do they make a difference
+        return [*settled, *(each for group in groups for each in group)]
 
     def _differ(self, candidates: Collection[_Candidate]) -> bool:
         """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""
