@@ -112,7 +112,7 @@ def test_results_have_the_bits_of_the_budget_and_errors_are_a_few_of_its_steps(b
 def test_tables_are_as_accurate_as_the_budget(layer: Layer, bits: int) -> None:
     rng = np.random.default_rng(bits)
     x = np.rint(rng.normal(0.0, 2.0, (200, 5)) * 1024.0) / 1024.0
-    x = np.abs(x).clip(0.02) if isinstance(layer, Power | Logarithm) else x
+    x = np.abs(x).clip(2.0**-5) if isinstance(layer, Power | Logarithm) else x
     fine = Settings({"result": FixedFormat(True, 15, 10)})
     nodes = (NetworkNode("x", Input((5,)), settings=fine), NetworkNode("y", layer, ("x",)))
     network = Network((nodes[0], replace(nodes[1], settings=Settings(bits=Bits(bits, bits)))), ("x",), ("y",))
