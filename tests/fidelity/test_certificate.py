@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
-from bitsmith.fidelity.deviation import deviation, spans
+from bitsmith.fidelity.deviation import deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
@@ -318,7 +318,10 @@ def test_deviation() -> None:
     wanted = np.array([0.0, 1.0, 2.0, np.inf, np.nan])
     found = deviation(wanted, np.array([0.0, 1.0, 2.5, 3.0, 4.0]), 2.0)
     assert (found.error, found.worst) == (pytest.approx(np.sqrt(0.0625 / 3)), 0.25)
-    assert deviation(wanted, wanted, 2.0).snr_db is None
+    assert deviation(wanted, wanted, 2.0).error == 0.0
+    assert signal_to_noise(wanted, 0.0, 2.0) is None and signal_to_noise(wanted, 0.5, 2.0) == pytest.approx(
+        -1.76, abs=1e-2
+    )
 
 
 def test_huge_and_tiny_numbers_are_figures() -> None:
@@ -326,7 +329,8 @@ def test_huge_and_tiny_numbers_are_figures() -> None:
     for wanted in (huge, tiny):
         for found in (huge, tiny, -wanted):
             figures = deviation(wanted, found, spans(wanted).whole.size)
-            assert np.isfinite([figures.error, figures.worst, figures.snr_db or 0.0]).all()
+            ratio = signal_to_noise(wanted, figures.error, spans(wanted).whole.size)
+            assert np.isfinite([figures.error, figures.worst, ratio or 0.0]).all()
 
 
 def test_command_line(tmp_path: Path) -> None:
