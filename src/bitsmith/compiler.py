@@ -59,6 +59,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = dumped("network-laid-out", folded, network_text)
     observed = calibrate(network, calibration)
     network = refine_channels(network, calibration, observed)
+    notes = (*notes, *_refined(network))
     program = dumped("program", lower(network, observed), program_text)
     return Compiled(network, simplify(program), notes)
 
@@ -76,6 +77,17 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
         f"Inputs beyond +-{1 << fmt.integer - 1} saturate and steps below {_step(fmt)} are lost; "
         "pass calibration=X, or give the input a precision."
         for fmt, names in unknown.items()
+    )
+
+
+def _refined(network: Network) -> tuple[str, ...]:
+    """What is said of tensors that have several steps."""
+    named = ", ".join(repr(node.name) for node in network.nodes if node.fracs and not node.inner)
+    if not named:
+        return ()
+    return (
+        f"Finer steps for some channels or weights of {named}: with one step for each tensor, as auto has it elsewhere, "
+        "an output would lose accuracy.",
     )
 
 

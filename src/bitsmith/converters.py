@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
@@ -19,6 +20,7 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.model import read_outliers
 from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
@@ -34,6 +36,7 @@ from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Weights
 from bitsmith.mapping.directives import possible_parallelism
 from bitsmith.model import Model
+from bitsmith.passes.outliers import settle_outliers
 
 DEFAULT_CLOCK_UNCERTAINTY = 0.125
 """Part of the clock period kept back: in a full device nets are longer than where the delay model was measured."""
@@ -57,6 +60,7 @@ def convert(
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
+    outliers: str | None = None,
     check: Check = "auto",
     strict: bool = False,
 ) -> Model:
@@ -83,6 +87,8 @@ def convert(
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
         bits: what ``auto`` keeps of weights and results, 16 if left out: ``8``, or ``{"weight": 6, "result": 8}``; for single
             layers it is ``Bits`` in ``config``. Formats that you give are what they are.
+        outliers: whether calibration samples far outside all others are within the ranges of ``auto`` (``keep``, which is the
+            default), or saturate (``saturate``); it goes before the key ``Outliers`` of ``config``.
         check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
             (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
         strict: raise where there would be a ``FidelityWarning``.
@@ -108,7 +114,7 @@ def convert(
             "Board": board,
         }
     )
-    network = configured(model, config, weights, example, input_shape, bits)
+    network = _with_outliers(configured(model, config, weights, example, input_shape, bits), outliers)
     return _converted(network, calibration, project, model, check, strict=strict)
 
 
@@ -141,6 +147,7 @@ class _Arguments(TypedDict, total=False):
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
     bits: BitsLike
+    outliers: str | None
     check: Check
     strict: bool
 
@@ -284,14 +291,30 @@ def _converted(
     )
     _check_weights(network, target)
     batches = None if calibration is None else float_batches(network.input_shapes(), calibration)
+    said: tuple[str, ...] = ()
+    if batches is not None:
+        batches, said = settle_outliers(network, batches)
     compiled = compile_network(network, batches)
     fidelity = certify(network, compiled.network, compiled.program, batches, model, check)
     if fidelity.problems and strict:
         raise FidelityError(fidelity.message, where=network.name)
     if fidelity.problems:
         warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
-    notes = (*compiled.notes, *_other_positions(compiled.network, target), *_loaded(compiled.network))
+    notes = (*said, *compiled.notes, *_other_positions(compiled.network, target), *_loaded(compiled.network))
     return Model(compiled.network, compiled.program, target, notes, fidelity)
+
+
+def _with_outliers(network: Network, outliers: str | None) -> Network:
+    """The network with what the user wants of outliers at all inputs, if that is said."""
+    if outliers is None:
+        return network
+    chosen = read_outliers(outliers, "outliers")
+    return network.with_nodes(
+        [
+            replace(node, settings=replace(node.settings, outliers=chosen)) if node.name in network.inputs else node
+            for node in network.nodes
+        ]
+    )
 
 
 def _check_weights(network: Network, target: Target) -> None:

@@ -34,6 +34,7 @@ from bitsmith.layers.settings import (
     MOST_BITS,
     Binning,
     Bits,
+    Outliers,
     Settings,
     SoftmaxImplementation,
     Strategy,
@@ -210,6 +211,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
             "trace": settings.trace,
             "skip": settings.skip,
             "weights": settings.weights.value,
+            "outliers": settings.outliers.value,
         },
     }
 
@@ -326,6 +328,7 @@ def _decode_settings(value: Json) -> Settings:
         trace=bool(value["trace"]),
         skip=bool(value["skip"]),
         weights=Weights(value.get("weights", Weights.ONCHIP.value)),
+        outliers=Outliers(value.get("outliers", Outliers.KEEP.value)),
     )
 
 

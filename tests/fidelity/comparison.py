@@ -40,7 +40,7 @@ MOST_ERROR = {"auto": 2e-2, "wide": 1e-3}
 MOST_JUMPS = 0.03
 """Part of the values that may differ where a result jumps: in a comparison or in rounding the last place decides."""
 
-LEAST_CHANNEL = 1.0
+LEAST_CHANNEL = 2.0**-10
 """Magnitude of a channel, as a share of its tensor's, below which it is judged by that share."""
 
 LEAST = 2.0**-8

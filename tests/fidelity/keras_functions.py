@@ -187,7 +187,7 @@ def _spatial(draw: Draw, x: Tensor) -> Tensor:
     adaptive = draw.one_of(ops.adaptive_max_pool, ops.adaptive_average_pool)
     if rank == 2 and draw.chance(0.4):
         return ops.image.resize(x, draw.sizes(2, 1, 7), interpolation=draw.one_of("nearest", "bilinear"))
-    if draw.chance(0.3):
+    if draw.chance(0.3) and rank > 1:  # Keras expects another shape than it computes along one axis
         return adaptive(x, window)
     return pool(x, window, draw.sizes(rank, 1, 2), padding=padding)
 

@@ -33,6 +33,9 @@ _NOISE, _MOST_NOISE = 2.0**-13, 8e-3
 
 _MOST = 2.0**14
 
+_JUMPS = ("Floor", "Ceil", "Round", "Sign", "Hardmax", "Mod", "ThresholdedRelu", "Shrink", "Binarizer")
+"""Operators whose results jump though they are floating point."""
+
 _CONSTANT = ("Shape", "Size", "IsNaN", "IsInf")
 """Operators whose results do not depend on the values of the samples."""
 
@@ -43,6 +46,7 @@ REFUSALS = (
     onnx.checker.ValidationError,
     onnx.shape_inference.InferenceError,
     _NotImplemented,
+    RuntimeError,  # of its optimizer
 )
 
 
@@ -260,11 +264,11 @@ class Draft:
             self.initializers.pop(name, None)
         return False
 
-    def _off(self, values: Array, *, farthest: bool = False) -> Array:
-        """Values that are a little off, except zeros, which are exact."""
+    def _off(self, values: Array, *, farthest: bool = False, alike: bool = False) -> Array:
+        """Values that are a little off, ``alike`` if all elements have the same steps; except zeros, which are exact."""
         if values.dtype.kind != "f":
             return values
-        size = np.abs(values).max(0, keepdims=True, initial=0.0)
+        size = np.abs(values).max(None if alike else 0, keepdims=True, initial=0.0)
         direction = self.rng.choice((-1.0, 1.0), values.shape) if farthest else self.rng.uniform(-1, 1, values.shape)
         return np.where(values == 0, values, values + direction * size * _NOISE).astype(values.dtype)
 
@@ -276,7 +280,11 @@ class Draft:
         names = [name for node in nodes for name in node.output if name]
         run = runner(self.model(nodes, feeds, [onnx.ValueInfoProto(name=name) for name in names], self.known))
         with np.errstate(all="ignore"):
-            clean, *others = (run(arrays) for arrays in ([x.clean for x in feeds], *self._variants(feeds)))
+            clean = run([x.clean for x in feeds])
+            jumps = any(node.op_type in _JUMPS for node in nodes) or any(
+                np.asarray(one).dtype.kind != "f" for one in clean
+            )
+            others = [run(arrays) for arrays in self._variants(feeds, jumps=jumps)]
         depends = set(values)
         for node in nodes:
             if names_read([node]) & depends and node.op_type not in _CONSTANT:
@@ -288,9 +296,16 @@ class Draft:
             else:
                 self.known[name] = np.asarray(one)
 
-    def _variants(self, feeds: Sequence[Tensor]) -> list[list[Array]]:
-        """Operands that are a little off: as the nodes before make them, and as far off as they may be, in some directions."""
-        return [[x.noisy for x in feeds], *([self._off(x.clean, farthest=True) for x in feeds] for _ in range(8))]
+    def _variants(self, feeds: Sequence[Tensor], *, jumps: bool) -> list[list[Array]]:
+        """Operands that are a little off: as the nodes before make them, and as far off as they may be, in some directions.
+
+        Where a node ``jumps`` that is the most with one step for all elements: then the last place decides.
+        """
+        ways = [False] * 8 + [True] * 8 * jumps
+        return [
+            [x.noisy for x in feeds],
+            *([self._off(x.clean, farthest=True, alike=alike) for x in feeds] for alike in ways),
+        ]
 
     def _checked(self, name: str, clean: Array, variants: Sequence[Array]) -> Tensor:
         merged = [size for size in clean.shape if size % SAMPLES == 0]

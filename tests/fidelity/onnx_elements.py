@@ -153,8 +153,8 @@ def _clip(draft: Draft) -> None:
 
 
 def _comparison(operator: str, draft: Draft) -> None:
-    x = draft.pick(kinds="fi")
-    if x.kind == "f":
+    x = draft.pick(kinds="fi", test=lambda x: operator != "Equal" or _is_whole(x))
+    if x.kind == "f" and operator != "Equal":
         draft.one(operator, x.name, _second(draft, x))
     else:
         draft.one(operator, x.name, draft.hold(np.array(draft.whole(0, 5), x.clean.dtype)))
@@ -198,6 +198,11 @@ def _never(operator: str, draft: Draft) -> None:
     draft.one("Where", draft.one(operator, x.name), draft.hold(np.float32(0.0)), x.name)
 
 
+def _is_whole(x: Tensor) -> bool:
+    """True if two values that are not equal are far apart."""
+    return bool(np.all(x.clean == np.rint(x.clean.astype(np.float64))))
+
+
 def _cast(draft: Draft) -> None:
     x = draft.pick(kinds="fib")
     to = draft.choice(
@@ -207,6 +212,8 @@ def _cast(draft: Draft) -> None:
             "b": (TensorProto.FLOAT, TensorProto.INT64),
         }[x.kind]
     )
+    if to == TensorProto.BOOL and not _is_whole(x):
+        raise UnfitError
     name = draft.one("Cast", x.name, to=to)
     if to in (TensorProto.DOUBLE, TensorProto.FLOAT16):
         draft.one("Cast", name, to=TensorProto.FLOAT)

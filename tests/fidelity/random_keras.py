@@ -154,7 +154,7 @@ def _weights(draw: Draw, path: str, shape: Sequence[int]) -> Floats:
         return np.zeros(shape)
     if name in ("gamma", "scale", "alpha"):
         return 1 + values * draw.one_of(0.2, 0.2, 1.0)
-    if len(shape) < 2:
+    if len(shape) < 2 or name == "bias":
         return values * draw.one_of(0.0, 0.1, 0.5, 0.5, 8.0)
     values /= np.sqrt(np.prod(shape[:-1]))
     form = draw.one_of("plain", "plain", "plain", "columns", "unlike", "sparse", "same sign", "outlier")

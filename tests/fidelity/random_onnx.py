@@ -60,10 +60,12 @@ def _case(draft: Draft, focus: str) -> Case | None:
     _add_inputs(draft)
     before, after = draft.whole(0, 4), draft.whole(0, 4)
     _grow(draft, before)
+    count = len(draft.values)
     if not any(draft.attempt(DRAWERS[focus]) for _ in range(12)):
         return None
+    drawn = draft.values[count:]
     _grow(draft, after)
-    outputs = _outputs(draft)
+    outputs = _outputs(draft, drawn)
     if not outputs:
         return None
     try:
@@ -87,6 +89,7 @@ def _add_inputs(draft: Draft) -> None:
 
 
 def _samples(draft: Draft, shape: Sequence[int]) -> Array:
+    """Numbers or integers, perhaps with features or channels of unlike scale, or with elements that are constant."""
     sizes = (SAMPLES, *shape)
     if draft.chance(0.12) and len(shape) < 3:
         return draft.rng.integers(0, 8, sizes).astype(draft.choice((np.int64, np.int32)))
@@ -94,7 +97,8 @@ def _samples(draft: Draft, shape: Sequence[int]) -> Array:
         return draft.rng.random(sizes) < 0.5
     values = draft.rng.uniform(-2, 2, sizes) if draft.chance() else draft.rng.normal(size=sizes)
     if draft.chance(0.15):
-        values = values * np.exp2(draft.rng.integers(-8, 9, shape))
+        channels = [shape[0], *(1,) * (len(shape) - 1)] if len(shape) > 2 else [1] * (len(shape) - 1) + [shape[-1]]
+        values = values * np.exp2(draft.rng.integers(-8, 9, channels))
     if draft.chance(0.1):
         values[..., draft.whole(0, shape[-1] - 1)] = draft.choice((0.0, 1.0))
     return values.astype(np.float32)
@@ -106,14 +110,19 @@ def _grow(draft: Draft, count: int) -> None:
         draft.attempt(kind[draft.choice(list(kind))])
 
 
-def _outputs(draft: Draft) -> list[Tensor]:
-    """The newest value, what nothing reads (but not always), and perhaps one that others read."""
-    made = [x for x in draft.values if x not in draft.inputs and x.batch is not None and x.clean.size]
+def _outputs(draft: Draft, drawn: Sequence[Tensor]) -> list[Tensor]:
+    """The newest value, what nothing reads (but not always), and perhaps one that others read; they need one of ``drawn``."""
+    made = [x for x in draft.values if x not in draft.inputs and x.batch is not None]
     read = names_read(draft.nodes)
     ends = [x for x in made if x.name not in read]
     chosen = [x for x in ends if x is ends[-1] or draft.chance(0.7)][-4:]
     if made and draft.chance(0.25):
         chosen.append(draft.choice(made))
+    needed = {x.name for x in chosen}
+    for node in reversed(draft.nodes):
+        needed |= names_read([node]) if needed.intersection(node.output) else set()
+    if not needed.intersection(x.name for x in drawn):
+        chosen += [x for x in drawn if x in made][-1:]
     return list({x.name: x for x in chosen}.values())
 
 
@@ -135,7 +144,6 @@ def _checked(draft: Draft, outputs: Sequence[Tensor], focus: str) -> Case:
             for x, result in zip(outputs, each([y.clean[sample : sample + 1] for y in inputs]), strict=True):
                 _same(result, np.take(x.clean, [sample], x.batch or 0))
     wanted = [np.moveaxis(np.asarray(x.clean, np.float64), x.batch or 0, 0) for x in outputs]
-    wanted = [values if values.ndim > 1 else values[:, None] for values in wanted]
     model = alone if draft.chance(0.3) else several
     given = [np.asarray(x.clean, np.float64) for x in inputs]
     return Case(model, given, wanted, f"{focus}\n{onnx.printer.to_text(model)}")

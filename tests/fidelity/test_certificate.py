@@ -63,6 +63,13 @@ def test_wraps_are_told_with_formats_that_do() -> None:
     convert(DIGITS, config={**WRAPPING, "LayerName": formats_that_do(model)}, calibration=images(), strict=True)
 
 
+def test_small_errors_that_become_large_are_told() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 2, 3, 4)) * np.array([100.0, 2.0**-9]).reshape(2, 1, 1)
+    model = Function(lambda x: torch.nn.functional.normalize(x, dim=2)).eval()
+    with pytest.warns(FidelityWarning, match=r"layer 'div': small errors of what it reads become large in it"):
+        convert(model, calibration=x, input_shape=(2, 3, 4))
+
+
 def test_strict_raises() -> None:
     with pytest.raises(FidelityError, match=r"fc1.*wrap in fixed<8,3>"):
         convert(DIGITS, config=WRAPPING, strict=True)

@@ -184,7 +184,7 @@ def test_attention_of_absurd_size_is_refused(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "computed mask": ({"value": ["x", 0, 0], "attention_mask": ["x", 0, 0]}, "attention_mask is computed"),
+    "computed mask": ({"value": ["x", 0, 0], "query_mask": ["x", 0, 0]}, "query_mask"),
     "nothing to attend to": ({"value": ["x", 0, 0], "attention_mask": [[[0] * 5] * 5]}, "a softmax of nothing"),
     "mask of another shape": ({"value": ["x", 0, 0], "attention_mask": [[[1] * 4] * 5]}, "a mask of shape"),
     "mask of several samples": (

@@ -78,7 +78,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "low rank": (_one("Dense", units=3, lora_rank=2), "lora_rank"),
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
-    "masking": (_one("Masking", 2, 3), "masks"),
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),
     "time distributed model": (

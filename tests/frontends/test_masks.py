@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from bitsmith import convert
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.read import read_model
 from bitsmith.layers.layer import Floats
 
 SAMPLES, STEPS, CHANNELS = 12, 5, 8
@@ -131,3 +133,65 @@ def test_as_torch(name: str) -> None:
     found = model.predict([np.asarray(x, np.float64) for x in case.inputs])
     for one, want in zip(found if isinstance(found, list) else [found], wanted, strict=True):
         assert np.abs(one - want.numpy()).max() < 1e-3 * max(float(want.abs().max()), 1.0)
+
+
+def keras_cases() -> dict[str, tuple[Callable[[], object], Sequence[np.ndarray]]]:
+    """Models of Keras, and inputs."""
+    import keras
+    from keras import layers
+
+    def given(queries: np.ndarray, dtype: str, **options: object) -> object:
+        x, mask = keras.Input((STEPS, CHANNELS)), keras.Input(queries.shape[1:], dtype=dtype)
+        return keras.Model([x, mask], layers.MultiHeadAttention(2, 3)(x, x, attention_mask=mask, **options))
+
+    def embedded() -> object:
+        tokens = keras.Input((STEPS,), dtype="int32")
+        x = layers.Embedding(7, 6, mask_zero=True)(tokens)
+        for _ in range(2):
+            x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 3)(x, x)]))
+        return keras.Model(tokens, layers.Dense(2)(x))
+
+    def masked() -> object:
+        x, y = keras.Input((STEPS, CHANNELS)), keras.Input((3, CHANNELS))
+        query, value = layers.Dense(4)(layers.Masking()(x)), layers.Dense(4)(layers.Masking()(y))
+        return keras.Model([x, y], layers.Attention()([query, value], use_causal_mask=True))
+
+    def chosen() -> object:
+        x, mask = keras.Input((STEPS, CHANNELS)), keras.Input((STEPS, 1), dtype="bool")
+        return keras.Model([x, mask], layers.Softmax(axis=1)(x, mask=mask))
+
+    few, each = ~left_out(STEPS, STEPS, every=4), ~left_out(2, STEPS, STEPS)
+    return {
+        "given": (lambda: given(few, "bool", use_causal_mask=True), [X, few]),
+        "given for each head": (lambda: given(each, "float32", return_attention_scores=True), [X, each]),
+        "embedded": (embedded, [RNG.integers(0, 7, size=(SAMPLES, STEPS)).astype(np.int32)]),
+        "masked": (masked, [X * KEYS[..., None], MEMORY * left_out(3)[..., None]]),
+        "chosen": (chosen, [X, left_out(STEPS, 1, every=3)]),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["given", pytest.param("given for each head", marks=pytest.mark.slow), "embedded", "masked", "chosen"]
+)
+def test_as_keras(name: str) -> None:
+    make, inputs = keras_cases()[name]
+    model = make()
+    data = [np.asarray(x, np.float64) for x in inputs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        wanted = model([*inputs] if len(inputs) > 1 else inputs[0])  # type: ignore[operator]
+        converted = convert(model, calibration=data, check=False)  # type: ignore[arg-type]
+    found = converted.predict(data if len(data) > 1 else data[0])
+    results = wanted if isinstance(wanted, list | tuple) else [wanted]
+    for one, want in zip(found if isinstance(found, list) else [found], results, strict=True):
+        assert np.abs(one - np.asarray(want)).max() < 1e-3 * max(float(np.abs(want).max()), 1.0)
+
+
+def test_layers_that_work_with_masks_are_refused() -> None:
+    import keras
+    from keras import layers
+
+    x = keras.Input((STEPS, CHANNELS))
+    for layer in (layers.LSTM(2), layers.GlobalAveragePooling1D()):
+        with pytest.raises(UnsupportedError, match="mask"):
+            read_model(keras.Model(x, layer(layers.Masking()(x))))

@@ -95,6 +95,11 @@ def test_neurons_of_unlike_scale_that_the_next_weights_make_up_for(calibrated: b
     assert error(made, compile_network(made, [x] if calibrated else None), x) < 4e-3
 
 
+def test_outputs_in_unlike_units_of_what_jumped() -> None:
+    made, x = network((8,), BinaryTanh(), dense(8, 16), ReLU(), dense(16, 3, UNITS)), normal(400, 8)
+    assert error(made, compile_network(made, [x]), x) < 2e-3
+
+
 def test_one_outlier_costs_the_others_nothing() -> None:
     x = normal(400, 8).clip(-1.2, 1.2)
     with_outlier = np.concatenate([x, 1000 * x[:1]])

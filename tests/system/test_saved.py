@@ -17,7 +17,7 @@ from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import Binning, Bits, Settings, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import Binning, Bits, Outliers, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.shape import Permute
 from bitsmith.serialization import SavedModel, encode, load, weights_path
 from tests.system.examples import digits, three_layer
@@ -50,6 +50,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
         trace=True,
         skip=True,
         weights=Weights.RELOADABLE,
+        outliers=Outliers.SATURATE,
     )
     assert all(getattr(settings, field.name) != getattr(Settings(), field.name) for field in fields(Settings))
     source = Settings({"result": FixedFormat(True, 8, 4)})
@@ -57,7 +58,9 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
         (
             NetworkNode("x", Input((2, 3)), (), "InputLayer", source),
             NetworkNode("p", Permute((1, 0)), ("x",), "Permute", source, folded=True, order=(1, 0), inner=True),
-            NetworkNode("r", ReLU(), ("p",), "ReLU", settings, formats={"result": result}),
+            NetworkNode(
+                "r", ReLU(), ("p",), "ReLU", settings, formats={"result": result}, fracs={"result": np.array([3, 9])}
+            ),
         ),
         ("x",),
         ("r",),
@@ -71,6 +74,7 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
     np.savez(weights_path(path), **arrays)  # type: ignore[arg-type]  # numpy's type of **kwds
     found = load(path)
     assert [str(node.layer) for node in found.network.nodes] == [str(node.layer) for node in network.nodes]
+    assert found.network.node("r").fracs["result"].tolist() == [3, 9]
     nodes = [
         replace(node, layer=network.node(node.name).layer) for node in found.network.nodes
     ]  # layers equal themselves only

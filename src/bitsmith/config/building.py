@@ -13,7 +13,7 @@ from bitsmith.config.resolving import BitsLike
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import SoftmaxImplementation
+from bitsmith.layers.settings import Outliers, SoftmaxImplementation
 
 GRANULARITIES = ("model", "type", "name")
 _AUTO = "auto"
@@ -24,6 +24,7 @@ _OPTION_KEYS: Mapping[str, tuple[str, object]] = {
     "binning": ("Binning", _AUTO),
     "implementation": ("Implementation", SoftmaxImplementation.STABLE.value),
     "skip": ("Skip", False),
+    "outliers": ("Outliers", Outliers.KEEP.value),
 }
 
 

@@ -26,7 +26,7 @@ from bitsmith.config.reading import (
 from bitsmith.config.variables import ALL_VARIABLES
 from bitsmith.errors import ConfigError
 from bitsmith.ir.types import FixedFormat
-from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, SoftmaxImplementation, Strategy, Weights
+from bitsmith.layers.settings import LEAST_BITS, MOST_BITS, Binning, Outliers, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.tables import MAX_ENTRIES
 
 DEFAULT = "default"
@@ -65,6 +65,7 @@ class Choices:
     table_range: tuple[float, float] | Auto | None = None
     binning: Binning | Auto | None = None
     implementation: SoftmaxImplementation | Auto | None = None
+    outliers: Outliers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ _SHARED_KEYS = (
     "TableSize",
     "Binning",
     "Implementation",
+    "Outliers",
 )
 MODEL_KEYS = (*_SHARED_KEYS, "TraceOutput")
 LAYER_KEYS = (*_SHARED_KEYS, "TableRange", "Trace", "Skip")
@@ -197,6 +199,7 @@ def _choices(
         table_range=section.get("TableRange", _table_range),
         binning=section.get("Binning", _binning),
         implementation=section.get("Implementation", _implementation),
+        outliers=section.get("Outliers", read_outliers),
     )
 
 
@@ -313,6 +316,11 @@ def _strategy(value: object, where: str) -> Strategy:
 
 def _weights(value: object, where: str) -> Weights:
     return _named(value, where, {one.value: one for one in Weights})
+
+
+def read_outliers(value: object, where: str) -> Outliers:
+    """What becomes of calibration samples that lie far outside all others."""
+    return _named(value, where, {one.value: one for one in Outliers})
 
 
 def _is_auto(value: object) -> bool:

@@ -18,7 +18,7 @@ from bitsmith.config.types import type_names
 from bitsmith.config.variables import takes_default
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settings import FACTORS, Bits, Settings, Strategy, Weights
+from bitsmith.layers.settings import FACTORS, Bits, Outliers, Settings, Strategy, Weights
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""
@@ -36,6 +36,7 @@ _LAYER_OPTIONS = {
     "Implementation": "implementation",
     "Skip": "skip",
     "Weights": "weights",
+    "Outliers": "outliers",
 }
 
 
@@ -128,6 +129,7 @@ def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Pro
         # TraceOutput of the model turns tracing on everywhere, whatever a layer says.
         trace=bool(chosen.model.trace or _first(own, lambda level: level.trace)),
         weights=option("weights", lambda level: level.weights) or Weights.ONCHIP,
+        outliers=option("outliers", lambda level: level.outliers) or Outliers.KEEP,
         skip=bool(option("skip", lambda level: level.skip)),
     )
 
@@ -223,6 +225,7 @@ def _check_choices(choices: Choices, nodes: Sequence[NetworkNode], where: str, k
         "implementation": choices.implementation,
         "skip": choices.skip,
         "weights": choices.weights,
+        "outliers": choices.outliers,
     }
     for key, option in _LAYER_OPTIONS.items():
         if given[option] is not None and option not in options:

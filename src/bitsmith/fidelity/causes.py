@@ -26,6 +26,9 @@ _SUMS = ("accum", "result")
 _STEPS = 128
 """Steps that a proposed format has within the range of a result."""
 
+_GROWS = 8
+"""Times a layer's own error beyond which the error of its result comes from what it reads."""
+
 _COARSE = 32
 """Steps within the range of a channel that are too few."""
 
@@ -96,6 +99,10 @@ class Causes:
         own = (row.own or 0.0) if channel is None else channel.added
         if explains(made_by(self.nodes, name), own):
             return self._short_of_bits(name, own)
+        if own * _GROWS < ((row.error or 0.0) if channel is None else channel.error):
+            return Problem(
+                name, "small errors of what it reads become large in it", "give the layers before it more bits"
+            )
         found = f"it differs from its float meaning by {percent(row.own)} of its range, at worst by {percent(row.own_worst)}"
         if channel is not None:
             found = f"its channel {channel.index} differs from its float meaning by {percent(channel.added)} of that one's range"

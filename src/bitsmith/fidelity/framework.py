@@ -317,7 +317,8 @@ def _keras_results(live: LiveModel, network: Network, inputs: Sequence[Floats]) 
     package = next(kind.__module__ for kind in type(live).__mro__ if kind.__module__.partition(".")[0] in _KERAS)
     keras = importlib.import_module(package.partition(".")[0])
     inner: _KerasModel = keras.Model(model.inputs, list(tensors.values()))
-    results = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)
+    found = inner.predict(list(inputs) if len(inputs) > 1 else inputs[0], verbose=0)
+    results = found if isinstance(found, list) else [found]
     return {name: np.asarray(y, dtype=np.float64) for name, y in zip(tensors, results, strict=True)}
 
 

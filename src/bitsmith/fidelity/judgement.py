@@ -72,7 +72,7 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     nodes = {node.name: node for node in network.nodes}
     layers = measured.layers
     causes = Causes(nodes, measured)
-    outputs = (_wrong(layers[name], network, name) for name in network.outputs if name in layers)
+    outputs = (_wrong(layers, network, name) for name in network.outputs if name in layers)
     bad = [wrong for wrong in outputs if wrong is not None]
     if bad:
         return Verdict(_said(bad), tuple(_problems(network, measured, causes, bad)))
@@ -84,11 +84,11 @@ def judge(network: Network, measured: Measured, *, calibrated: bool) -> Verdict:
     return Verdict("results inside differ from the float model's", tuple(problems)) if problems else Verdict()
 
 
-def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
+def _wrong(layers: Mapping[str, Comparison], network: Network, name: str) -> _Wrong | None:
     """What is wrong with an output, if anything."""
     # Where a layer jumps the last place decides, even of 16 bits: in one channel a single jump may be all that happens.
-    before = _ancestors(network, [name])
-    jumps = any(node.layer.jumps for node in before)
+    layer, before = layers[name], _ancestors(network, [name])
+    jumps = any(_jumps(layers, node) for node in before)
     excused = jumps or any(node.settings.precision for node in before)
     limit = None if excused else AUTO_ERROR * allowance(before)
     row, lost = layer.row, layer.lost
@@ -97,6 +97,11 @@ def _wrong(layer: Comparison, network: Network, name: str) -> _Wrong | None:
     if lost is not None and not jumps and _is_useless(lost.error, lost.snr_db, lost.size / lost.largest, limit):
         return _Wrong(row, lost)
     return None
+
+
+def _jumps(layers: Mapping[str, Comparison], node: NetworkNode) -> bool:
+    """True if a layer jumps elsewhere than in the float model."""
+    return node.layer.jumps and (node.name not in layers or layers[node.name].row.error != 0.0)
 
 
 def _is_useless(error: float, snr_db: float | None, varies: float, limit: float | None) -> bool:

@@ -17,6 +17,10 @@ user gives another.
   for their range, and saturate. Where one format for all features would change results (see :mod:`bitsmith.passes.calibration`),
   each element of the last axis has its own, with a spare bit if it is rounded.
 
+- *Channels of unlike scale*, in any of these: where one step would leave a channel of a result fewer than ``least_bits(B)`` bits
+  for its own range, and an output shows it, channels and what is added up in them have finer steps
+  (:mod:`bitsmith.passes.channels`). Samples that are outliers do not count there (:mod:`bitsmith.passes.outliers`).
+
 Weights that can be reloaded may be any of their format; one that auto gives has the bits and the scale of the trained ones.
 What calibration data show from such a layer on says nothing of ranges with other weights: these are proved, as without data.
 """

@@ -39,6 +39,8 @@ class Input(Layer):
     entries: int | None = None
     limits: tuple[int, int] | None = None
 
+    options: ClassVar[frozenset[str]] = frozenset({"outliers"})
+
     def default_format(self, bits: int) -> FixedFormat:
         """The format of an input about which neither the user nor calibration data say anything but its ``bits``.
 

@@ -119,18 +119,23 @@ class Network:
         return {node.name: node.result_in_model(result) for node, _, result in self.evaluation(inputs)}
 
     def evaluation(
-        self, inputs: Sequence[Floats], fracs: Mapping[str, Fracs] | None = None
+        self,
+        inputs: Sequence[Floats],
+        fracs: Mapping[str, Fracs] | None = None,
+        held: Mapping[str, Floats] | None = None,
     ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
         """As :meth:`evaluate`, node by node with operands, as they are stored; results are dropped after their last use.
 
-        Results of nodes in ``fracs`` are rounded to so many fractional bits, which broadcast to them.
+        Results of nodes in ``fracs`` are rounded to so many fractional bits, which broadcast to them; those of nodes in ``held``
+        are not computed.
         """
         given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
+        held = held or {}
         last = {name: position for position, node in enumerate(self.nodes) for name in node.inputs}
         results: dict[str, Floats] = {}
         for position, node in enumerate(self.nodes):
             operands = [given[node.name]] if node.name in given else [results[name] for name in node.inputs]
-            result = node.layer.reference(operands)
+            result = held[node.name] if node.name in held else node.layer.reference(operands)
             if not operands:  # a constant, once per sample
                 result = np.broadcast_to(result, (len(inputs[0]), *result.shape[1:]))
             if fracs is not None and node.name in fracs:

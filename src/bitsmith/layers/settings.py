@@ -43,6 +43,13 @@ class Weights(enum.Enum):
     RELOADABLE = "reloadable"
 
 
+class Outliers(enum.Enum):
+    """Whether ranges of ``auto`` hold calibration samples that lie far outside all others, or these saturate."""
+
+    KEEP = "keep"
+    SATURATE = "saturate"
+
+
 LEAST_BITS, MOST_BITS = 2, 24
 """The budgets that there are. The trained values have single precision: 24 bits."""
 
@@ -86,3 +93,4 @@ class Settings:
     trace: bool = False
     skip: bool = False
     weights: Weights = Weights.ONCHIP
+    outliers: Outliers = Outliers.KEEP

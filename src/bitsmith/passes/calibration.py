@@ -28,7 +28,8 @@ _GENERATED_ELEMENTS = 1 << 22
 _CHUNK_ELEMENTS = 1 << 22
 """Elements of the largest tensor that are held at once."""
 
-_CALIBRATION_SAMPLES = 8192
+CALIBRATION_SAMPLES = 8192
+"""Samples of calibration data that are looked at: the first ones."""
 
 _LIKE_RANGES = 3
 """Features whose ranges differ by fewer powers of two are not worth formats of their own."""
@@ -213,7 +214,7 @@ def _checked(network: Network, calibration: Sequence[Floats]) -> list[Floats]:
         )
     batches = []
     for name, data in zip(network.inputs, calibration, strict=True):
-        batch = np.asarray(data, dtype=np.float64)[:_CALIBRATION_SAMPLES]
+        batch = np.asarray(data, dtype=np.float64)[:CALIBRATION_SAMPLES]
         layer = network.node(name).layer
         assert isinstance(layer, Input)
         if batch.shape[1:] != layer.shape or len(batch) == 0:

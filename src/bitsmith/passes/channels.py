@@ -27,7 +27,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
 from bitsmith.passes.lower import VIEWS, before_jumps
-from bitsmith.passes.outliers import outliers
+from bitsmith.passes.outliers import outlying
 
 _MOST_SPARE = 48
 """Fractional bits that a channel may have beyond those of its tensor."""
@@ -88,7 +88,7 @@ def refine_channels(
 
 def _typical(network: Network, inputs: Sequence[Floats]) -> list[Floats] | None:
     """The inputs without outliers; None if there are none."""
-    found = [each.samples for each in map(outliers, inputs) if each is not None]
+    found = [each.samples for each in map(outlying, inputs) if each is not None]
     if not found:
         return None
     others = ~np.any(found, axis=0)
@@ -200,30 +200,32 @@ def _least(scales: Floats, frac: Fracs, bits: int, spare: int) -> Fracs:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What the outputs are, and by how much rounding may change their channels."""
+    """What the outputs are, and by how much rounding may change their channels where no layer jumps for it: ``held`` are the
+    results of those that might."""
 
     network: Network
     inputs: Sequence[Floats]
     outputs: Mapping[str, tuple[Floats, Floats]]
+    held: Mapping[str, Floats]
 
     @classmethod
     def of(cls, network: Network, inputs: Sequence[Floats], seen: Mapping[str, ObservedRange]) -> _Trial:
-        """Outputs that depend on a layer that jumps say nothing."""
+        """The trial of a network without rounding; ``seen`` are the ranges of its results."""
         bits = min(min(node.settings.bits.weight, node.settings.bits.result) for node in network.nodes)
         bounded = network.bounded()
-        jumpy: set[str] = set()
+        jumping: dict[str, Floats] = {}
         outputs: dict[str, tuple[Floats, Floats]] = {}
         for node, _, result in network.evaluation(inputs):
-            if node.layer.jumps or jumpy.intersection(node.inputs):
-                jumpy.add(node.name)
-            elif node.name in network.outputs:
+            if node.layer.jumps:
+                jumping[node.name] = result
+            if node.name in network.outputs:
                 channels = seen[node.name].channels
                 assert channels is not None
                 scales = _scales(channels)
                 if node.name in bounded:
                     scales = np.full_like(scales, np.max(channels[1]) - np.min(channels[0]))
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
-        return cls(network, inputs, outputs)
+        return cls(network, inputs, outputs, jumping)
 
     def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
         """Those without which the outputs would differ: halves are looked at for themselves."""
@@ -245,7 +247,7 @@ class _Trial:
         rounded = self.network.with_nodes(
             [replace(node, layer=_with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
         )
-        for node, _, result in rounded.evaluation(self.inputs, fracs):
+        for node, _, result in rounded.evaluation(self.inputs, fracs, self.held):
             if node.name in self.outputs:
                 wanted, allowed = self.outputs[node.name]
                 if np.any(np.abs(result - wanted) > allowed):

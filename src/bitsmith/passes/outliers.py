@@ -2,10 +2,14 @@
 
 A sample is an outlier if a channel of an input is more than ``2**_AFAR`` times as large there as in the typical sample, which
 is the median of those where it is not 0. Only few samples can be outliers.
+
+Ranges hold them, or, where the user wants them to saturate, are those of all other samples. In either case steps follow from
+the others (:mod:`bitsmith.passes.channels`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Outliers
+from bitsmith.passes.calibration import CALIBRATION_SAMPLES
 
 Samples: TypeAlias = npt.NDArray[np.bool_]
 """True for some of the samples."""
@@ -27,7 +34,7 @@ _FEW = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Outliers:
+class Outlying:
     """Which samples of an input are outliers, and what they and the others reach in the channel where they differ most."""
 
     samples: Samples
@@ -36,7 +43,31 @@ class Outliers:
     others: float
 
 
-def outliers(batch: Floats) -> Outliers | None:
+def settle_outliers(network: Network, calibration: Sequence[Floats]) -> tuple[list[Floats], tuple[str, ...]]:
+    """The calibration data (a batch per input) without samples that are to saturate, and what is said of outliers."""
+    batches = [batch[:CALIBRATION_SAMPLES] for batch in calibration]
+    kept = np.ones(len(batches[0]), dtype=np.bool_)
+    notes = []
+    for name, batch in zip(network.inputs, batches, strict=True):
+        found = outlying(batch)
+        if found is None:
+            continue
+        count = int(np.count_nonzero(found.samples))
+        where = f" in channel {found.channel}" if batch.ndim > 1 and batch.shape[-1] > 1 else ""
+        note = (
+            f"{count} of {len(batch)} calibration samples of input {name!r} "
+            f"reach{'es' * (count == 1)} {found.reached:.4g}{where}; "
+            f"the others stay within {found.others:.4g}. "
+        )
+        if network.node(name).settings.outliers is Outliers.SATURATE:
+            kept &= ~found.samples
+            notes.append(note + "Ranges are those of the others: such inputs saturate.")
+        else:
+            notes.append(note + "Ranges hold both; Outliers: saturate (outliers='saturate') takes those of the others.")
+    return [batch[kept] for batch in batches], tuple(notes)
+
+
+def outlying(batch: Floats) -> Outlying | None:
     """The outliers among the samples of an input, if there are any."""
     count, channels = len(batch), batch.shape[-1] if batch.ndim > 1 else 1
     if count < _LEAST_SAMPLES:
@@ -51,7 +82,7 @@ def outliers(batch: Floats) -> Outliers | None:
     reached, others = large[samples].max(axis=0), large[~samples].max(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         channel = int(np.nanargmax(reached / others))
-    return Outliers(samples, channel, float(reached[channel]), float(others[channel]))
+    return Outlying(samples, channel, float(reached[channel]), float(others[channel]))
 
 
 def _medians(magnitudes: Floats) -> Floats:

@@ -8,11 +8,13 @@ from typing import TypeAlias
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, shown
-from bitsmith.frontends.keras.call import Translation, axis_of
+from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
+from bitsmith.frontends.ops.logic import compare
+from bitsmith.ir.ops import Relation
 from bitsmith.layers.activation import Activation, HardActivation, ReLU
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
@@ -79,9 +81,22 @@ def along_axis(make: AlongAxis, becomes: str) -> Translation:
     return Translation(lambda call: make(call.build, call.x, axis_of(call.config, -1)), becomes)
 
 
+def _softmax(call: LayerCall) -> Value:
+    """Softmax; with a mask, of what it says."""
+    mask = call.argument("mask")
+    first = call.given.args[0] if call.given.args else None
+    if not isinstance(first, Value) or len(call.given.args) > 1:
+        raise call.config.error(f"called on {len(call.given.args)} arguments", "one tensor")
+    if mask is None:
+        return activations.softmax(call.build, first, axis_of(call.config, -1))
+    kept = mask if isinstance(mask, Value) else constant(call.numbers("mask"))
+    kept = compare(call.build, Relation.GT, kept, constant(0.5), "kept")
+    return activations.softmax(call.build, first, axis_of(call.config, -1), kept)
+
+
 ACTIVATION_LAYERS: dict[str, Translation] = {
     **{name: _layer(read, read(Fields({}, "")).kind) for name, (_, read) in _LAYERS.items()},
-    "Softmax": along_axis(activations.softmax, "Softmax"),
+    "Softmax": Translation(_softmax, "Softmax", frozenset({"mask"})),
 }
 """Layers by class name."""
 

@@ -1,6 +1,6 @@
 """Keras's attention layers.
 
-Attention masks must be constants: what they exclude gets a probability of exactly 0, where Keras subtracts a large number.
+What masks exclude gets a probability of exactly 0, where some layers of Keras subtract a large number.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.files.json import Fields, is_integer
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.arithmetic import multiply
 from bitsmith.frontends.ops.attention import Mask, additive_scores, attention, attention_weights, repeated_heads
 from bitsmith.frontends.ops.contraction import einsum, matrix_product
+from bitsmith.frontends.ops.logic import truth, where
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.layer import Floats, Shape, as_weights
 
@@ -88,7 +89,7 @@ def _attention_of_heads(call: LayerCall, heads: int, shared: int, size: int, val
     build, operands = replace(call.build, source=""), {name: _Operand.of(call, x) for name, x in _called(call).items()}
     if len({operand.separate for operand in operands.values()}) != 1:
         raise call.config.error(f"attention of shapes {[x.shape for x in call.given.tensors]}")
-    mask = _mask(call, operands["query"])
+    mask = _mask(call, operands)
     gathered = {name: operand.gathered(build.within(name)) for name, operand in operands.items()}
     gathered |= {"gate": gathered["query"]} if call.config.flag("use_gate", False) else {}
     sizes = {"query": (heads, size), "key": (shared, size), "gate": (heads, value_size), "value": (shared, value_size)}
@@ -117,10 +118,10 @@ def _called(call: LayerCall) -> dict[str, Value]:
     if not {"query", "value"} <= set(tensors) or len(call.given.args) > len(_OPERANDS):
         raise call.config.error(f"called on {len(call.given.tensors)} tensors", "a query and a value")
     constants = {name for name, one in given.items() if one is not None and name not in tensors}
-    odd = sorted({*tensors} - {"query", "value", "key"} | constants - {"attention_mask"})
+    odd = sorted({*tensors} - {"query", "value", "key", "attention_mask"} | constants - {"attention_mask"})
     if odd:
         found = f"{odd[0]} is {'computed' if odd[0] in tensors else 'a constant'}"
-        raise UnsupportedError(found, accepted="tensors to attend to, constants as attention_mask, and use_causal_mask")
+        raise UnsupportedError(found, accepted="tensors to attend to, attention_mask and use_causal_mask")
     return {"query": tensors["query"], "key": tensors.get("key", tensors["value"]), "value": tensors["value"]}
 
 
@@ -144,19 +145,42 @@ def _output_shape(call: LayerCall, query: Value) -> Shape:
     return output or query.shape[-1:]
 
 
-def _mask(call: LayerCall, query: _Operand) -> Mask:
+def _mask(call: LayerCall, operands: dict[str, _Operand]) -> Mask:
     """What every head's queries may attend to."""
     place, causal = _OPERANDS.index("attention_mask"), _flag(call, "use_causal_mask")
-    given = call.plain("attention_mask", place)
+    given, query = call.argument("attention_mask", place), operands["query"]
     reach = None if call.config.get("sliding_window") is None else call.config.integer("sliding_window") - 1
-    if len(query.order) > 2 and (given is not None or reach is not None or causal):
+    own = _masks_of_operands(call, operands)
+    if len(query.order) > 2 and (given is not None or reach is not None or causal or own):
         raise UnsupportedError("a mask on attention along several axes", accepted="masks on attention along one axis")
-    mask = Mask(reach, 0 if causal else reach)
-    if given is None:
-        return mask
-    kept = np.asarray(call.numbers("attention_mask", place) != 0.0)
-    kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
-    return replace(mask, given=constant(as_weights(kept), kind=Kind.BOOL))
+    if isinstance(given, Value):
+        if given.rank not in (3, 4):
+            raise UnsupportedError(f"an attention_mask of axes {given.dims}", accepted="(batch, queries, values)")
+        own.append(_for_heads(call, truth(call.build, given, "mask"), *given.dims[1 if given.rank == 3 else 2 :]))
+    elif given is not None:
+        kept = np.asarray(call.numbers("attention_mask", place) != 0.0)
+        kept = kept[:, None] if kept.ndim == 3 else kept  # (batch, queries, values) for all heads
+        own.append(constant(as_weights(kept), kind=Kind.BOOL))
+    # Keras's own softmax gives zeros where nothing is left; what it calls otherwise does not.
+    own_softmax = call.config.number("dropout", 0.0) > 0.0 or _flag(call, "return_attention_scores")
+    return Mask(reach, 0 if causal else reach, tuple(own), uniform=not own_softmax)
+
+
+def _masks_of_operands(call: LayerCall, operands: dict[str, _Operand]) -> list[Value]:
+    """Keras's masks of the operands, for all heads: (batch, 1, queries, 1) and (batch, 1, 1, values)."""
+    found: dict[int, Value] = {}
+    for name, operand in operands.items():
+        mask = call.mask(operand.x)
+        if mask is not None:
+            shape = (mask.dims[-1], 1) if name == "query" else (1, mask.dims[-1])
+            found.setdefault(-1 if name == "query" else id(mask), _for_heads(call, mask, *shape))
+    return list(found.values())
+
+
+def _for_heads(call: LayerCall, mask: Value, queries: int, values: int) -> Value:
+    """A mask with an axis for the heads."""
+    heads = mask.dims[1] if mask.rank == 4 else 1
+    return call.build.viewed(mask, (mask.dims[0], heads, queries, values), mask.batch, "mask_of_heads")
 
 
 def _flag(call: LayerCall, key: str) -> bool:
@@ -174,8 +198,9 @@ def _attention(call: LayerCall) -> tuple[Value, ...]:
     scale = weights[0] if scaled else 1.0
     if mode == "concat":
         return _additive(call, scale, np.full(query.shape[-1:], weights[-1]))
-    found = attention(replace(call.build, source=""), query, key, value, _causal(call), scale=scale)
-    return found[: 1 + _flag(call, "return_attention_scores")]
+    build, mask = replace(call.build, source=""), _unprojected_mask(call)
+    result, shares, _ = attention(build, query, key, value, mask, scale=scale)
+    return (_shown(call, result), shares)[: 1 + _flag(call, "return_attention_scores")]
 
 
 def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
@@ -186,8 +211,19 @@ def _additive_attention(call: LayerCall) -> tuple[Value, ...]:
 
 def _additive(call: LayerCall, scale: float, factors: Floats) -> tuple[Value, ...]:
     build, (query, key, value) = replace(call.build, source=""), _unprojected(call)
-    weights = attention_weights(build, additive_scores(build, query, key, scale, factors), _causal(call))
-    return (matrix_product(build, weights, value), weights)[: 1 + _flag(call, "return_attention_scores")]
+    scores = additive_scores(build, query, key, scale, factors)
+    weights = attention_weights(build, scores, _unprojected_mask(call))
+    result = _shown(call, matrix_product(build, weights, value))
+    return (result, weights)[: 1 + _flag(call, "return_attention_scores")]
+
+
+def _shown(call: LayerCall, result: Value) -> Value:
+    """The result, with 0 for queries that Keras's mask leaves out."""
+    mask = call.mask(_unprojected(call)[0])
+    if mask is None:
+        return result
+    kept = call.build.viewed(mask, (*mask.dims, 1), mask.batch, "queries")
+    return where(call.build.within("shown"), kept, result, ZERO)
 
 
 def _unprojected(call: LayerCall) -> tuple[Value, Value, Value]:
@@ -199,9 +235,12 @@ def _unprojected(call: LayerCall) -> tuple[Value, Value, Value]:
     return values[0], values[-1], values[1]
 
 
-def _causal(call: LayerCall) -> Mask:
-    """The mask; "causal" is the spelling before Keras 2.10."""
-    return Mask(after=0 if _flag(call, "use_causal_mask") or call.config.flag("causal", False) else None)
+def _unprojected_mask(call: LayerCall) -> Mask:
+    """The mask; "causal" is the spelling before Keras 2.10. Where nothing is left, Keras weighs all values alike."""
+    causal = _flag(call, "use_causal_mask") or call.config.flag("causal", False)
+    mask = call.mask(_unprojected(call)[2])
+    given = () if mask is None else (call.build.viewed(mask, (mask.dims[0], 1, mask.dims[1]), mask.batch, "values"),)
+    return Mask(after=0 if causal else None, given=given, uniform=True)
 
 
 _SWITCHES = frozenset({"use_causal_mask", "return_attention_scores"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
@@ -18,13 +18,21 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 
 @dataclass(frozen=True, slots=True)
 class LayerCall:
-    """A layer on what it is ``given``; ``stored`` has its variables and then those of the sub-layers that are named."""
+    """A layer on what it is ``given``; ``stored`` has its variables and then those of the sub-layers that are named.
+
+    ``masks`` are Keras's masks of values, by their nodes (see :mod:`bitsmith.frontends.keras.masks`).
+    """
 
     config: Fields
     major: int
     given: Operands[Value]
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
+    masks: Mapping[int, Value] = field(default_factory=dict)
+
+    def mask(self, x: Value) -> Value | None:
+        """Keras's mask (batch, time) of an operand."""
+        return self.masks.get(x.node) if isinstance(x.node, int) else None
 
     @property
     def x(self) -> Value:

@@ -11,6 +11,7 @@ from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, activated, r
 from bitsmith.frontends.keras.attention import ATTENTION
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
+from bitsmith.frontends.keras.masks import MASKING
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
 from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
 from bitsmith.frontends.keras.shape import SHAPES
@@ -120,9 +121,6 @@ def _dot(call: LayerCall) -> Value:
 
 
 def _embedding(call: LayerCall) -> Value:
-    if call.config.flag("mask_zero", False):
-        found = "mask_zero, which makes the layers after it skip index 0"
-        raise UnsupportedError(found, accepted="mask_zero=False", remedy="train without the mask")
     entries, channels = call.config.positive("input_dim"), call.config.positive("output_dim")
     if entries > MAX_ENTRIES:
         accepted, remedy = f"at most {MAX_ENTRIES}", "keep the rows in memory beside the circuit and feed them in"
@@ -171,6 +169,7 @@ LAYERS: dict[str, Translation] = {
     **{layer.kind: _merge(layer) for layer in (Add(), Subtract(), Multiply(), Average(), Maximum(), Minimum())},
     "Dot": Translation(_dot, "Dot"),
     **SPATIAL,
+    "Masking": MASKING,
     "Embedding": Translation(_embedding, "Embedding"),
     "CategoryEncoding": Translation(_category_encoding, "OneHot, and Reshape or Reduce"),
     **NORMALIZATIONS,

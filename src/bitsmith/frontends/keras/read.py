@@ -24,6 +24,7 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.layers import LAYERS
+from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.layers.network import Network
@@ -48,7 +49,6 @@ _REASONS = {
         "it holds Python code, which is not part of the file",
         "replace it by built-in layers or keras.ops, which are saved as such",
     ),
-    ("Masking",): ("masks are not translated", "pad with values that the network was trained to ignore"),
     ("QDense", "QActivation", "QConv"): _QUANTIZED,
     ("ConvLSTM",): ("convolutions within a recurrence are not translated", "use convolutions along the time axis too"),
     ("Conv",): (
@@ -93,6 +93,7 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
 def _network(graph: Graph, source: Source) -> Network:
     names, draft, refusals = UniqueNames(), Draft(), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}
+    masks: dict[int, Value] = {}
 
     def value(result: Result) -> Value:
         if not result.index < len(results[result.call]):
@@ -117,7 +118,10 @@ def _network(graph: Graph, source: Source) -> Network:
             if all(one.call in results for one in call.arguments.tensors):
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
-                results[call] = _results(LayerCall(entry.config, source.major, given, stored, build), translation)
+                layer_call = LayerCall(entry.config, source.major, given, stored, build, masks)
+                mask = None if is_operation else mask_of_result(entry.class_name, layer_call)
+                results[call] = _results(layer_call, translation)
+                hand_on(entry.class_name, layer_call, results[call][0], mask, masks)
             else:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:

@@ -56,7 +56,8 @@ def _mask(call: Call, keys: int) -> Mask:
     given = call.operand(3)
     if isinstance(given, Known):
         given = call.value(Known(tuple(_extended(array, keys) for array in given.at)))
-    return Mask(before if before >= 0 else None, after if after >= 0 else None, given)
+    masks = () if given is None else (given,)
+    return Mask(before if before >= 0 else None, after if after >= 0 else None, masks)
 
 
 def _extended(mask: Array, keys: int) -> Array:

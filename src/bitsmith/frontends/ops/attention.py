@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial, reduce
 
 import numpy as np
 
@@ -16,22 +17,28 @@ from bitsmith.frontends.builder.value import ZERO, Kind, Value, constant
 from bitsmith.frontends.ops.activations import softmax
 from bitsmith.frontends.ops.arithmetic import add
 from bitsmith.frontends.ops.contraction import einsum
+from bitsmith.frontends.ops.logic import logical, where
 from bitsmith.layers.activation import Activation
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.merge import Add
+from bitsmith.layers.merge import Add, Multiply
 from bitsmith.layers.shape import Gather
+
+_LEFT_OUT = -1e9
+"""A score as good as -inf beside others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
     """Which keys a query sees: from ``before`` places before its own to ``after`` places after it, None for all of them.
 
-    Of a ``given`` tensor, truth values leave keys out and numbers are added to the scores.
+    Of the ``given`` tensors, truth values say which keys stay, and numbers are added to the scores. A query for which computed
+    ones leave no key has weights of 0; ``uniform`` ones if that is said.
     """
 
     before: int | None = None
     after: int | None = None
-    given: Value | None = None
+    given: tuple[Value, ...] = ()
+    uniform: bool = False
 
 
 def attention(
@@ -63,16 +70,18 @@ def attention(
 
 def attention_weights(build: Builder, scores: Value, mask: Mask) -> Value:
     """The softmax of scores (..., queries, keys)."""
-    kept, given = [], mask.given
+    kept = [one for one in mask.given if one.kind is Kind.BOOL]
     if mask.before is not None or mask.after is not None:
         queries, keys = scores.dims[-2:]
         ahead = np.arange(keys) - np.arange(queries)[:, None]
         least, most = (-queries if mask.before is None else -mask.before), (keys if mask.after is None else mask.after)
         kept.append(constant(as_weights((ahead >= least) & (ahead <= most)), kind=Kind.BOOL))
-    if given is not None and given.kind is Kind.BOOL:
-        kept.append(given)
-    elif given is not None and (given.constant is None or bool(np.any(given.constant))):
-        scores = add(build.within("masked"), scores, given)
+    for one in mask.given:
+        if one.kind is not Kind.BOOL and (one.constant is None or bool(np.any(one.constant))):
+            scores = add(build.within("masked"), scores, one)
+    if mask.uniform and any(one.constant is None for one in kept):
+        shown = reduce(partial(logical, Multiply(), build.within("kept")), kept)
+        scores, kept = where(build.within("chosen"), shown, scores, constant(_LEFT_OUT)), []
     return softmax(build.within("softmax"), scores, -1, *kept)
 
 

@@ -47,7 +47,7 @@ def _attention(call: Call) -> Result:
     if call.flag("enable_gqa"):
         heads = query.shape[query.axis(-3)]
         key, value = (repeated_heads(call.build, x, heads, -3, name) for x, name in ((key, "keys"), (value, "values")))
-    given = call.tensor("attn_mask") if call.given("attn_mask") else None
+    given = (call.tensor("attn_mask"),) if call.given("attn_mask") else ()
     mask, scale = Mask(after=0 if call.flag("is_causal") else None, given=given), call.get("scale")
     scale = None if scale is None else call.number("scale")
     return attention(call.build, query, key, value, mask, scale=scale)[0]
