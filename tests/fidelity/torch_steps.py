@@ -15,7 +15,7 @@ _HIDDEN = "{float('-inf')|-1e9|-1e4|torch.finfo(torch.float32).min}"
 _HEADS = "`nn.MultiheadAttention({last}, {h}, batch_first=True{||, bias=False}{||, add_zero_attn=True})`"
 
 ACTIVATIONS = (
-    "torch.{relu|sigmoid|tanh|selu|sin|cos|erf|square|abs|neg|sign|atan|sinh|asinh}({x})",
+    "torch.{relu|sigmoid|tanh|selu|sin|cos|erf|square|abs|neg|sign}({x})",
     "F.{relu6|silu|mish|hardswish|hardsigmoid|logsigmoid|softsign|tanhshrink|gelu|softplus|elu|celu|leaky_relu|hardtanh}({x})",
     "F.gelu({x}, approximate='tanh')",
     "F.softplus({x}, {p}, {20|5})",
@@ -85,10 +85,12 @@ BINARY = (
     "{x}.masked_fill({y} > {c}, {c2})",
     "{x}.clone().{mul_|add_|sub_}({y})",
     "({x}.abs() + {p}) ** {y}.clamp(-2, 2)",
-    "torch.{hypot|atan2}({x}, {y}.abs() + {p})",
+    "torch.hypot({x}, {y})",
     "{x} + `nn.Linear({last}, {last})`({x})",
     "{x} * torch.sigmoid(`nn.Linear({last}, {last})`({x}))",
     "F.cosine_similarity({x}, {y}, dim={d})",
+    "{shared}({x})",
+    "{x} + {shared}({x})",
     "F.pairwise_distance({x}, {y})",
     "`nn.Bilinear({last}, {last}, {o})`({x}, {y})",
 )
@@ -120,6 +122,8 @@ VIEWS = (
     "torch.unbind({x}, {d})[{0|-1}]",
     "sum({x}.unbind({d}))",
     "torch.cat({x}.chunk(2, {d})[::-1], {d})",
+    "torch.slice_scatter({x}, {x}.narrow({d}, 0, 1) * {c}, {d}, 0, 1)",
+    "{x}.index_fill({d}, torch.tensor([0]), {c})",
     "{x}.unsqueeze(1).expand(-1, {k}, {each})",
     "{x}.repeat(1, {ones}{|2|3})",
     "{x}.repeat_interleave({k}, {d})",

@@ -325,6 +325,21 @@ def test_modules_that_fix_the_number_of_samples_of_an_input() -> None:
     assert_same(Counting(), (2, 3), (4,))
 
 
+def test_changes_in_place_are_seen_by_later_readers() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU(inplace=True)
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = x * 2.0
+            return self.fc(self.relu(hidden)) + hidden
+
+    network = assert_same(randomised(Residual()), (4,))
+    assert [node.name for node in network.nodes] == ["x", "mul", "relu", "fc", "add"]
+
+
 def test_a_single_module_has_the_name_of_its_class() -> None:
     assert [node.name for node in read_torch(nn.Linear(3, 2).double(), input_shape=(3,)).nodes] == ["input", "linear"]
 

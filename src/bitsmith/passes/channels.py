@@ -9,6 +9,7 @@ that change an output get the finer steps: near-dead channels and classes that n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -45,10 +46,15 @@ _CONSTANT = 2.0**-20
 """A range that is a smaller part of a channel's magnitude is the float model's own rounding."""
 
 _SAMPLES = 64
-"""Samples that are looked at rounded."""
+_LEAST_SAMPLES = 16
+_ELEMENTS = 1 << 22
+"""Samples that are looked at rounded; fewer where the largest tensor of all of them would have more elements than that."""
+
+_MOST_HALVED = 16
+"""Groups of tensors that are looked at by halves."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
     """A result or a trained tensor that may need ``least`` fractional bits, and what auto makes of its coarse channels.
 
@@ -77,7 +83,9 @@ def refine_channels(
     if not candidates:
         return network
     chosen = inputs if typical is None else typical
-    few = [batch[:: -(-len(batch) // _SAMPLES)] for batch in chosen]
+    largest = max(math.prod(shape) for shape in network.shapes().values())
+    count = min(max(_ELEMENTS // largest, _LEAST_SAMPLES), _SAMPLES)
+    few = [batch[:: -(-len(batch) // count)] for batch in chosen]
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
         needed = _Trial.of(network, few, seen).needed(candidates)
     found: dict[str, dict[str, Fracs]] = {}
@@ -227,15 +235,19 @@ class _Trial:
                 outputs[node.name] = result, np.ldexp(scales, -least_bits(bits))
         return cls(network, inputs, outputs, jumping)
 
-    def needed(self, candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
-        """Those without which the outputs would differ: halves are looked at for themselves."""
-        if not self._differ(candidates):
-            return ()
-        if len(candidates) == 1:
-            return candidates
-        half = len(candidates) // 2
-        found = [*self.needed(candidates[:half]), *self.needed(candidates[half:])]
-        return found or candidates
+    def needed(self, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+        """Those without which the outputs would differ: halves are looked at for themselves, the largest groups first."""
+        groups = [candidates] if self._differ(candidates) else []
+        settled: list[_Candidate] = []
+        for _ in range(_MOST_HALVED):
+            group = max(groups, key=len, default=())
+            if len(group) < 2:
+                break
+            groups.remove(group)
+            halves = [half for half in (group[: len(group) // 2], group[len(group) // 2 :]) if self._differ(half)]
+            groups += halves
+            settled += [] if halves else group  # only together do they make a difference
+        return [*settled, *(each for group in groups for each in group)]
 
     def _differ(self, candidates: Collection[_Candidate]) -> bool:
         """Return True if an output changes too much where ``candidates`` are rounded by the rule of auto."""

@@ -76,10 +76,18 @@ def saved(program: torch.export.ExportedProgram) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if any(getattr(node.target, "__name__", "").startswith(_WRITES) for node in program.graph.nodes):
+        if any(map(_is_seen_elsewhere, program.graph.nodes)):
             program = program.run_decompositions({})
         torch.export.save(program, buffer)
     return buffer.getvalue()
+
+
+def _is_seen_elsewhere(node: torch.fx.Node) -> bool:
+    """Return True if the operator writes into a part of a tensor, or into one that is read later."""
+    name = getattr(node.target, "__name__", "")
+    readers = getattr(next(iter(node.args), None), "users", ())
+    in_place = name.partition(".")[0].endswith("_")
+    return name.startswith(_WRITES) or (in_place and any(reader > node for reader in readers))
 
 
 def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
