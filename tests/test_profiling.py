@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import bitsmith
 from bitsmith import profiling
@@ -70,6 +71,13 @@ def test_grey_boxes_are_the_types(tmp_path: Path) -> None:
     # fixed<4,2> and fixed<7,3> in turn; pixels are ufixed<5,1>.
     assert grey(weights) == [(-2.0, 1.0), (-4.0, 2.0)] * 3
     assert grey(traced)[0] == (-4.0, 1.0)
+
+
+def test_the_weights_of_a_module_need_no_shape() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LSTM(2, 2))
+    weights, *others = profiling.numerical(module)
+    assert weights is not None and others == [None] * 3
+    assert {"0/weight", "1/weight_hh_l0"} <= {label.get_text() for label in weights.axes[0].get_yticklabels()}
 
 
 def test_without_data_or_without_a_model_there_is_less(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError
 from bitsmith.fidelity.framework import layer_results
 from bitsmith.frontends.read import AnyModel, read_model
-from bitsmith.frontends.torch.live import InputShapes, is_module
+from bitsmith.frontends.torch.live import InputShapes, is_module, module_weights
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
@@ -56,7 +56,8 @@ def numerical(
         hls_model: the converted model, whose types are drawn as grey boxes: from the lowest bit to the end of the range.
         X: inputs for the activations, as for ``predict``.
         plot: ``boxplot``, ``violinplot`` or ``histogram``.
-        input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`; needed only without ``hls_model`` and ``X``.
+        input_shape: of a live PyTorch module, as for :func:`bitsmith.convert`. Of a module without it, ``hls_model`` and
+            ``X``, the weights are shown as PyTorch has them, by PyTorch's names.
 
     Returns:
         The weights before and after quantisation, and the activations before and after it; None for what was not asked for.
@@ -67,6 +68,9 @@ def numerical(
         ToolMissingError: matplotlib is not installed.
     """
     kind = _chosen(Plot, plot, "plot")
+    if is_module(model) and hls_model is None and X is None and input_shape is None:
+        own = [Row(name, values, None) for name, values in module_weights(model).items()]
+        return distributions(own, "Weights before quantisation", kind), None, None, None
     if hls_model is not None:
         network = hls_model.network if model is None else _network(model, hls_model, X)
     elif model is not None:

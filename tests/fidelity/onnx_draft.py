@@ -31,10 +31,16 @@ CLASSICAL, FUNCTIONS = "ai.onnx.ml", "drawn"
 _NOISE, _MOST_NOISE = 2.0**-13, 8e-3
 """How far operands are off, relative to each element's greatest magnitude, and how far results may be, to that of them all."""
 
+_FINEST = 2.0**-11
+"""Magnitude of elements, as a share of the greatest, below which they are off by as much as in single precision."""
+
 _MOST = 2.0**14
 
-_JUMPS = ("Floor", "Ceil", "Round", "Sign", "Hardmax", "Mod", "ThresholdedRelu", "Shrink", "Binarizer")
-"""Operators whose results jump though they are floating point."""
+_JUMPS = {
+    **dict.fromkeys(("Floor", "Ceil", "Round", "Sign", "Hardmax", "Binarizer"), 0.0),
+    **dict.fromkeys(("Mod", "ThresholdedRelu", "Shrink"), 0.05),
+}
+"""Operators whose results jump though they are floating point, and the greatest difference that cannot be a jump."""
 
 _CONSTANT = ("Shape", "Size", "IsNaN", "IsInf")
 """Operators whose results do not depend on the values of the samples."""
@@ -269,6 +275,7 @@ class Draft:
         if values.dtype.kind != "f":
             return values
         size = np.abs(values).max(None if alike else 0, keepdims=True, initial=0.0)
+        size = np.maximum(size, np.abs(values).max(initial=0.0) * _FINEST)
         direction = self.rng.choice((-1.0, 1.0), values.shape) if farthest else self.rng.uniform(-1, 1, values.shape)
         return np.where(values == 0, values, values + direction * size * _NOISE).astype(values.dtype)
 
@@ -289,10 +296,11 @@ class Draft:
         for node in nodes:
             if names_read([node]) & depends and node.op_type not in _CONSTANT:
                 depends |= set(node.output)
+        jumps_of = {name: _JUMPS.get(node.op_type, np.inf) for node in nodes for name in node.output}
         for number, (name, one) in enumerate(zip(names, clean, strict=True)):
             if name in depends:
                 variants = [np.asarray(other[number]) for other in others]
-                self.values.append(self._checked(name, np.asarray(one), variants))
+                self.values.append(self._checked(name, np.asarray(one), variants, jumps_of[name]))
             else:
                 self.known[name] = np.asarray(one)
 
@@ -307,7 +315,7 @@ class Draft:
             *([self._off(x.clean, farthest=True, alike=alike) for x in feeds] for alike in ways),
         ]
 
-    def _checked(self, name: str, clean: Array, variants: Sequence[Array]) -> Tensor:
+    def _checked(self, name: str, clean: Array, variants: Sequence[Array], jump: float) -> Tensor:
         merged = [size for size in clean.shape if size % SAMPLES == 0]
         same = all(other.shape == clean.shape for other in variants)
         if len(merged) != 1 or clean.size == 0 or clean.size > 20_000 or clean.ndim > 7 or not same:
@@ -317,7 +325,8 @@ class Draft:
                 raise UnfitError
             return Tensor(name, clean, clean)
         size = float(np.abs(clean).max())
-        if not (size < _MOST and all(np.all(np.abs(other - clean) <= _MOST_NOISE * size) for other in variants)):
+        most = min(_MOST_NOISE * size, jump)
+        if not (size < _MOST and all(np.all(np.abs(other - clean) <= most) for other in variants)):
             raise UnfitError
         return Tensor(name, clean, self._off(variants[0]))
 

@@ -29,7 +29,7 @@ def _windows(draft: Draft, x: Tensor, *, dilated: bool = True) -> tuple[list[int
     elif way == 1:
         attributes["pads"] = [draft.whole(0, size - 1) for size in sizes * 2]
     if dilated and way != 0 and draft.chance(0.3):
-        attributes["dilations"] = [draft.whole(1, 2) for _ in places]
+        attributes["dilations"] = [draft.whole(1, 1 + (2 * k <= n)) for n, k in zip(places, sizes, strict=True)]
     return sizes, attributes
 
 

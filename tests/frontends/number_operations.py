@@ -18,6 +18,17 @@ KERAS_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "f
 _WEIGHTS = [[1, -2, 3, 4], [100, 5, 6, 7], [0, 1, 0, 2], [1, 1, 1, 1]]
 
 
+def _small(function: Function) -> Function:
+    """``function`` but of integers of 32 bits and more, which single precision rounds."""
+
+    def limited(x: Any) -> Any:
+        if any(bits in str(x.dtype) for bits in ("32", "64")):
+            raise TypeError
+        return function(x)
+
+    return limited
+
+
 def _divisor(y: Tensor) -> Tensor:
     """What processors divide by: not 0, nor the least number of 32 bits by -1."""
     bad = (y <= 0) if y.dtype in (torch.int32, torch.int64) else (y == 0)
@@ -57,7 +68,7 @@ TORCH: dict[str, tuple[int, Function]] = {
     "trunc of a third": (1, lambda x: torch.trunc(x / -3.0)),
     "ceil of a seventh": (1, lambda x: torch.ceil(x / 7)),
     "floor of a quotient": (2, lambda x, y: torch.floor(x / _divisor(y))),
-    "a third as an integer": (1, lambda x: (x / 3).long()),
+    "a third as an integer": (1, _small(lambda x: (x / 3).long())),
     "maximum": (2, torch.maximum),
     "minimum": (2, torch.minimum),
     "clamp": (1, lambda x: x.clamp(3, 100)),
@@ -170,7 +181,7 @@ KERAS: dict[str, tuple[int, Function]] = {
     "mod -6": (1, lambda x: ops.mod(x, -6)),
     "fmod 5": (1, lambda x: ops.fmod(x, 5)),
     "floor of a third": (1, lambda x: ops.floor(x / 3.0)),
-    "a third as an integer": (1, lambda x: ops.cast(x / 3, "int32")),
+    "a third as an integer": (1, _small(lambda x: ops.cast(x / 3, "int32"))),
     "clip": (1, lambda x: ops.clip(x, 3, 100)),
     "relu": (1, ops.relu),
     "round": (1, ops.round),

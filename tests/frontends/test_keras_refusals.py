@@ -80,10 +80,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "layer of another package": ({**_one("ReLU")}, "a custom layer"),
     "cudnn": (_one("CuDNNLSTM", 2, 3, units=2), "as LSTM or GRU and save it again"),
     "convolutional recurrence": (_one("ConvLSTM2D", 2, 4, 4, 3), "convolutions within a recurrence"),
-    "time distributed model": (
-        _one("TimeDistributed", 2, 3, layer={"class_name": "Sequential", "config": {}}),
-        "TimeDistributed of 'Sequential'",
-    ),
     "time major": (_one("LSTM", 2, 3, units=2, time_major=True), "time_major=True"),
     "stateful recurrence": (_one("GRU", 2, 3, units=2, stateful=True), "stateful"),
     "stateful cell of a wrapper": (

@@ -245,3 +245,16 @@ def test_a_number_that_is_no_byte_is_refused() -> None:
     x = keras.Input((4,), dtype="uint8")
     with pytest.raises(UnsupportedError, match="the number 300 beside uint8"):
         read_keras(keras.Model(x, x + 300))
+
+
+def test_large_quotients_keep_all_bits() -> None:
+    nodes = [
+        node("Cast", "x", "f", to=TensorProto.FLOAT),
+        node("Div", "f c", "q"),
+        node("Cast", "q", "y", to=TensorProto.INT32),
+    ]
+    model = graph(nodes, {"x": ("n", 4)}, "y", {"c": np.float32(3.0)}, types={"x": np.int32})
+    numbers = np.array([[3_000_003.0, -3_000_004.0, 2_999_999.0, 0.0]])
+    assert convert(model, calibration=[numbers]).predict(numbers).tolist() == [
+        [1_000_001.0, -1_000_001.0, 999_999.0, 0.0]
+    ]

@@ -64,7 +64,7 @@ def error(made: Network, compiled: Compiled, x: Floats) -> float:
     """The greatest difference from the float model, as a share of the range of its channel."""
     (found,) = Emulator(compiled.program).run([x])
     wanted = made.evaluate([x])[made.outputs[0]]
-    along = tuple(range(wanted.ndim - 1))
+    along = tuple(range(max(wanted.ndim - 1, 1)))
     return float(np.max(np.abs(found - wanted).max(axis=along) / np.ptp(wanted, axis=along)))
 
 
@@ -128,6 +128,17 @@ def test_a_constant_is_subtracted_from_features_far_from_0() -> None:
     assert error(made, compile_network(made, [x]), x) < 2e-3
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1), (3, 4)])
+def test_a_number_is_subtracted_from_features_far_from_0(shape: Shape) -> None:
+    nodes = (
+        NetworkNode("x", Input(shape)),
+        NetworkNode("mean", Constant(as_weights(1000.3))),
+        NetworkNode("centered", Subtract(), ("x", "mean")),
+    )
+    made, x = Network(nodes, ("x",), ("centered",)), 1000.3 + 0.1 * normal(200, *shape)
+    assert error(made, compile_network(made, [x]), x) < 2e-3
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_scales_that_are_put_in_and_made_up_for(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -162,6 +173,10 @@ TRAINED: dict[str, tuple[Shape, Layer]] = {
     "EinsumDense in groups": ((3, 4), EinsumDense("ab,abd->ad", kernel(3, 4, 3))),
     "BatchNormalization": ((5, 3), BatchNormalization(kernel(3), kernel(3))),
     "LayerNormalization": ((6,), LayerNormalization((-1,), kernel(6, columns=GAMMA), as_weights(np.zeros(6)), 1e-3)),
+    "LayerNormalization of one scale": (
+        (3, 6),
+        LayerNormalization((-1,), as_weights([1 / 3]), as_weights(1000.3 * np.arange(6)), 1e-3),
+    ),
     "Activation": ((3,), Activation("softplus")),
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -143,22 +144,23 @@ class _Search:
 
     def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
         trained = {name: each for name, each in node.layer.weights().items() if name not in node.settings.precision}
-        scales = self._trained_scales(node) if trained else {}
+        found = self._trained_scales(node) if trained else {}
         for variable, values in trained.items():
-            if variable not in scales:
+            if variable not in found:
                 continue
+            scales = _fitted(found[variable], values.shape)
             bits = node.settings.bits.of(variable)
             exponents = node.layer.weight_exponents(variable, bits)
             if exponents is None:
                 frac = np.asarray(constant_frac(values, bits))
             else:
                 frac = constant_frac(np.ldexp(values, -exponents), bits) - exponents
-            coarse = _are_coarse(scales[variable], frac, bits)
+            coarse = _are_coarse(scales, frac, bits)
             if not np.any(coarse):
                 continue
             held = np.where(coarse, np.ldexp(np.rint(np.ldexp(values, frac)), -frac), values)
             if np.any(held != values):
-                least = _least(scales[variable], frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
+                least = _least(scales, frac, bits, 2 * _MOST_SPARE)  # the scales of both operand and result
                 yield _Candidate(node.name, variable, least, frac, held)
 
     def _channels(self, name: str) -> tuple[Floats, Floats]:
@@ -183,8 +185,8 @@ class _Search:
         """A constant's own channels, or what they are added to where that is less."""
         own = self._scales(node.name)
         readers = [each.name for each in self.network.consumers(node.name) if isinstance(each.layer, Add | Subtract)]
-        sums = [each for each in map(self._scales, readers) if each.shape == own.shape]
-        return np.asarray(np.min([own, *sums], axis=0))
+        sums = [each if each.shape == own.shape else each.min() for each in map(self._scales, readers)]
+        return np.asarray(reduce(np.minimum, sums, own))
 
 
 def _scales(channels: tuple[Floats, Floats]) -> Floats:
@@ -193,6 +195,14 @@ def _scales(channels: tuple[Floats, Floats]) -> Floats:
     amplitude, spread = np.maximum(np.abs(least), np.abs(most)), most - least
     scales = np.where(spread > _CONSTANT * amplitude, np.minimum(amplitude, spread), amplitude)
     return np.where(scales > 0.0, scales, np.inf)
+
+
+def _fitted(scales: Floats, shape: Shape) -> Floats:
+    """``scales`` so that they broadcast to ``shape``: the least along axes that it has not."""
+    while scales.ndim > len(shape):
+        scales = np.asarray(scales.min(axis=0))
+    ones = tuple(axis for axis in range(-scales.ndim, 0) if shape[axis] == 1)
+    return np.asarray(scales.min(axis=ones, keepdims=True))
 
 
 def _are_coarse(scales: Floats, frac: Fracs, bits: int) -> npt.NDArray[np.bool_]:

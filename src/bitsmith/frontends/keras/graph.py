@@ -89,7 +89,10 @@ def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A layer as its model lists it. ``model`` is what a nested model holds; the file counts calls from ``first``."""
+    """A layer as its model lists it. ``model`` is what a nested model holds; the file counts calls from ``first``.
+
+    ``each_step`` says that the model is the one of a TimeDistributed, and works on each time step.
+    """
 
     name: str
     class_name: str
@@ -100,6 +103,7 @@ class Entry:
     nodes: tuple[Operands[Tensor], ...]
     model: Model | None
     first: int = 0
+    each_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +154,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """A use of a layer in the flat list; ``repeat`` counts the earlier uses of the same layer."""
+    """A use of a layer in the flat list, perhaps on ``each_step``; ``repeat`` counts the earlier uses of the same layer."""
 
     entry: Entry
     path: LayerPath
     repeat: int
     arguments: Operands[Result]
+    each_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +228,16 @@ class _Parser:
         module, registered = item.text("module", ""), item.text("registered_name", "")
         custom = ">" in registered or not (module + ".").startswith((".", "keras.", "tensorflow.", "tf_keras."))
         model = self.model(item, class_name) if class_name in MODEL_CLASSES and not custom else None
-        place = Place(name, numbered_group("Functional" if class_name == "Model" else class_name, groups))
+        group = numbered_group("Functional" if class_name == "Model" else class_name, groups)
+        wrapped = item.fields("config").fields("layer") if class_name == "TimeDistributed" and not custom else None
+        each_step = wrapped is not None and wrapped.get("class_name") in MODEL_CLASSES
+        if wrapped is not None and each_step:
+            model, group = self.model(wrapped, wrapped.text("class_name")), f"{group}/layer"
+        place = Place(name, group)
         inbound = item.items("inbound_nodes") if item.get("inbound_nodes") else []
         nodes = tuple(_arguments(node, item) for node in inbound)
-        fields = Fields({}, item.where) if model is not None else item.fields("config")
-        return Entry(name, class_name, module, custom, fields, place, nodes, model)
+        fields = Fields({}, item.where) if model is not None and not each_step else item.fields("config")
+        return Entry(name, class_name, module, custom, fields, place, nodes, model, each_step=each_step)
 
     def _functional(self, fields: Fields, name: str) -> Model:
         entries = _by_name(self._entries(fields), fields)
@@ -247,12 +257,12 @@ class _Parser:
         # everywhere (unless a Sequential model was built by its first call), in Keras 3 only for functional models in the
         # list of outputs. Only calls that something needs are saved, so the least number in use is the first.
         if self.major >= 3:
-            built = {key for key, entry in entries.items() if entry.model and entry.class_name != "Sequential"}
+            built = {key for key, entry in entries.items() if entry.class_name in MODEL_CLASSES - {"Sequential"}}
             outputs = tuple(replace(one, node=one.node - (one.layer in built)) for one in outputs)
         else:
             from_0 = {tensor.layer for tensor in (*inner, *outputs) if tensor.node <= 0}
             for key, entry in entries.items():
-                entries[key] = replace(entry, first=int(entry.model is not None and key not in from_0))
+                entries[key] = replace(entry, first=int(entry.class_name in MODEL_CLASSES and key not in from_0))
         return Model(name, fields.where, entries, tuple(tensor.layer for tensor in inputs), outputs)
 
     def _sequential(self, fields: Fields, name: str) -> Model:
@@ -279,7 +289,7 @@ def _by_name(entries: Sequence[Entry], fields: Fields) -> dict[str, Entry]:
 def _implied_input(first: Entry, fields: Fields) -> Entry:
     """The input of a chain whose first layer, or whose own configuration, says the shape."""
     inner = first
-    while inner.model is not None:
+    while inner.model is not None and not inner.each_step:
         inner = inner.model.entries[inner.model.inputs[0]]
     keys = ("batch_shape", "batch_input_shape", "build_input_shape")
     declared = [*(inner.config.get(key) for key in keys[:2]), *(fields.get(key) for key in keys)]
@@ -368,13 +378,15 @@ class _Expansion:
     repeats: Counter[LayerPath] = field(default_factory=Counter)
     steps: int = 0
 
-    def add(self, entry: Entry, path: LayerPath, arguments: Operands[Result]) -> Result:
-        self.calls.append(Call(entry, path, self.repeats[path], arguments))
+    def add(self, entry: Entry, path: LayerPath, arguments: Operands[Result], *, each_step: bool = False) -> Result:
+        self.calls.append(Call(entry, path, self.repeats[path], arguments, each_step))
         self.repeats[path] += 1
         return Result(self.calls[-1], 0)
 
-    def expand(self, model: Model, path: LayerPath, inputs: tuple[Result, ...], inherited: Named) -> tuple[Result, ...]:
-        """Adds the calls of ``model`` used on ``inputs``; the values of its outputs.
+    def expand(
+        self, model: Model, path: LayerPath, inputs: tuple[Result, ...], inherited: Named, *, each_step: bool = False
+    ) -> tuple[Result, ...]:
+        """Adds the calls of ``model`` used on ``inputs``, perhaps on ``each_step``; the values of its outputs.
 
         What a nested model is called with, ``inherited``, reaches its layers.
         """
@@ -403,8 +415,11 @@ class _Expansion:
                 given = replace(given, kwargs={**given.kwargs, **inherited})
                 inner = (*path, entry.place)
                 if entry.model is None:
-                    results[use] = (self.add(entry, inner, given),)
+                    results[use] = (self.add(entry, inner, given, each_step=each_step),)
                 else:
                     passed = {key: item for key, item in given.kwargs.items() if item != (Constant(None),)}
-                    results[use] = self.expand(entry.model, inner, tensors([given.args]), passed)
+                    if each_step and entry.each_step:
+                        raise UnsupportedError("a model on each step of each step", where=model.where)
+                    own, steps = tensors([given.args]), each_step or entry.each_step
+                    results[use] = self.expand(entry.model, inner, own, passed, each_step=steps)
         return tuple(result(tensor) for tensor in model.outputs)

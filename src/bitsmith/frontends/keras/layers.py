@@ -13,9 +13,10 @@ from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUMS
 from bitsmith.frontends.keras.masks import MASKING
 from bitsmith.frontends.keras.norm import NORMALIZATIONS
-from bitsmith.frontends.keras.recurrent import RECURRENT, time_distributed
+from bitsmith.frontends.keras.recurrent import RECURRENT
 from bitsmith.frontends.keras.shape import SHAPES
 from bitsmith.frontends.keras.spatial import SPATIAL
+from bitsmith.frontends.keras.wrappers import spectral_normalization, time_distributed
 from bitsmith.frontends.ops.activations import prelu
 from bitsmith.frontends.ops.arithmetic import number_kind
 from bitsmith.frontends.ops.logic import common_kind, wrapped
@@ -175,6 +176,7 @@ LAYERS: dict[str, Translation] = {
     **NORMALIZATIONS,
     **RECURRENT,
     "TimeDistributed": time_distributed(lambda: LAYERS),
+    "SpectralNormalization": spectral_normalization(lambda: LAYERS),
     **ATTENTION,
     **EINSUMS,
     **SHAPES,

@@ -66,12 +66,17 @@ def _of_embedding(call: LayerCall) -> Value | None:
 _BEGINNINGS: Mapping[str, Callable[[LayerCall], Value | None]] = {"Masking": _of_masking, "Embedding": _of_embedding}
 
 
-def mask_of_result(class_name: str, call: LayerCall) -> Value | None:
-    """The mask (batch, time) of what a layer gives; None if it has none.
+def mask_of_result(class_name: str, call: LayerCall, *, each_step: bool) -> Value | None:
+    """The mask (batch, time) of what a layer gives, perhaps on ``each_step``; None if it has none.
 
     Raises:
         UnsupportedError: a layer that works with the mask of an operand, in a way that is not translated.
     """
+    begins = class_name == "Masking" or call.config.flag("mask_zero", False)
+    if each_step and (begins or any(call.mask(x) is not None for x in call.given.tensors)):
+        raise UnsupportedError(
+            "a mask within, or in front of, a model on each step", accepted="models without masks there"
+        )
     if class_name in _BEGINNINGS:
         return _BEGINNINGS[class_name](call)
     masks = [call.mask(x) for x in call.given.tensors]

@@ -27,6 +27,7 @@ from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.weights import LayerPath
+from bitsmith.frontends.keras.wrappers import on_each_step
 from bitsmith.layers.network import Network
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
@@ -119,7 +120,9 @@ def _network(graph: Graph, source: Source) -> Network:
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
                 layer_call = LayerCall(entry.config, source.major, given, stored, build, masks)
-                mask = None if is_operation else mask_of_result(entry.class_name, layer_call)
+                mask = None if is_operation else mask_of_result(entry.class_name, layer_call, each_step=call.each_step)
+                if call.each_step:
+                    translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
                 hand_on(entry.class_name, layer_call, results[call][0], mask, masks)
             else:  # after a layer that is refused

@@ -7,7 +7,7 @@ and GRU have Keras's order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -17,8 +17,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import Constant, Operands, numbered_group
-from bitsmith.frontends.keras.weights import Stored
+from bitsmith.frontends.keras.graph import Constant, numbered_group
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -125,7 +124,7 @@ def _cells(config: Fields, part: str) -> Iterator[tuple[recurrent.Kind, Fields, 
             inner = Fields({"cell": item}, config.where)
             yield from _cells(inner, f"{part}/cells/{numbered_group(inner.fields('cell').text('class_name'), groups)}")
         return
-    class_name, own = _wrapped("RNN", config, "cell", (*_CELLS, "StackedRNNCells"))
+    class_name, own = wrapped("RNN", config, "cell", (*_CELLS, "StackedRNNCells"))
     if class_name in _CELLS:
         yield _CELLS[class_name], own, part
     elif own.flag("reverse_state_order", False):
@@ -162,7 +161,7 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
     ]
 
 
-def _wrapped(wrapper: str, config: Fields, key: str, known: Collection[str], accepted: str = "") -> tuple[str, Fields]:
+def wrapped(wrapper: str, config: Fields, key: str, known: Collection[str], accepted: str = "") -> tuple[str, Fields]:
     """Class and configuration of the layer or cell that the entry ``key`` describes, if its class is a ``known`` one."""
     described = config.fields(key)
     class_name, custom = described.text("class_name"), ">" in described.text("registered_name", "")
@@ -177,12 +176,12 @@ def _recurrent(class_name: str, becomes: str) -> Translation:
 
 
 def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
-    class_name, config = _wrapped("Bidirectional", call.config, "layer", _LAYERS)
+    class_name, config = wrapped("Bidirectional", call.config, "layer", _LAYERS)
     forward = _Network.read(call, class_name, config, "forward_layer")
     if call.config.get("backward_layer") is None:
         config = Fields({**config.values, "go_backwards": not config.flag("go_backwards", False)}, call.config.where)
     else:
-        class_name, config = _wrapped("Bidirectional", call.config, "backward_layer", _LAYERS)
+        class_name, config = wrapped("Bidirectional", call.config, "backward_layer", _LAYERS)
     there, back = _results(call, [forward, _Network.read(call, class_name, config, "backward_layer")])
     if call.config.get("merge_mode") is None and "merge_mode" in call.config.values:
         return (there[0], back[0], *there[1:], *back[1:])
@@ -190,29 +189,6 @@ def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
     if mode not in _MERGES:
         raise call.config.wrong("merge_mode", ", ".join([*_MERGES, "null"]))
     return (call.build.emit(_MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
-
-
-def time_distributed(known: Callable[[], Mapping[str, Translation]]) -> Translation:
-    """The wrapper, for ``known`` layers."""
-
-    def translate(call: LayerCall) -> tuple[Value, ...]:
-        shape, translations = call.x.shape, known()
-        accepted = "one layer that is translated itself"
-        class_name, config = _wrapped("TimeDistributed", call.config, "layer", translations, accepted)
-        if len(shape) < 2:
-            raise call.config.error(f"TimeDistributed on an input of shape {shape}")
-        if config.flag("stateful", False):
-            raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
-        build = replace(call.build, steps=shape[0], source=class_name)
-        item = replace(call.x, shape=shape[1:])
-
-        def stored(parts: Sequence[str]) -> Sequence[Stored]:
-            return call.stored(["layer", *(f"layer/{part}" for part in parts)])
-
-        one = LayerCall(config, call.major, Operands((item,), {}), stored, build)
-        return tuple(replace(value, shape=(shape[0], *value.shape)) for value in translations[class_name].results(one))
-
-    return Translation(translate, "the wrapped layer, or TimeDistributed")
 
 
 RECURRENT: dict[str, Translation] = {

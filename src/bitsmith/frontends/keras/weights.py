@@ -259,7 +259,8 @@ class LiveWeights:
             found = [layer for layer in layers if layer.name == place.name]
             if len(found) != 1:
                 return ()
-            layers = getattr(found[0], "layers", ())
+            wrapped = getattr(found[0], "layer", None)  # the model of a TimeDistributed
+            layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
             return [Stored(values.shape, partial(values.astype, np.float64)) for values in found[0].get_weights()]

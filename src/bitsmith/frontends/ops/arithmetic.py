@@ -14,6 +14,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, ZERO, Kind, Value, constant
 from bitsmith.frontends.ops.logic import clipping, common_kind, logical, whole, wrapped
 from bitsmith.layers.activation import Activation
+from bitsmith.layers.auto import AUTO_BITS, exact_frac
 from bitsmith.layers.elementwise import Absolute, Sign, Whole, WholeNumber
 from bitsmith.layers.integer import WholeQuotient
 from bitsmith.layers.layer import Floats, Layer
@@ -107,7 +108,8 @@ def _quotient(build: Builder, x: Value, y: Value) -> Value:
         return build.emit(Power(-1.0), y)
     else:
         found = build.joined(Divide(), x, y)
-    if isinstance(found.node, int):
+    # By a constant that is itself rounded, the product with its reciprocal is nearer.
+    if isinstance(found.node, int) and (y.constant is None or exact_frac(y.constant, AUTO_BITS) is not None):
         build.draft.quotients[found.node] = x, y
     return found
 

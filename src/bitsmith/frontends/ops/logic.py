@@ -70,12 +70,14 @@ def negation(build: Builder, x: Value) -> Value:
     return compare(build, Relation.EQ, x, ZERO)
 
 
-def whole(build: Builder, x: Value, way: Whole) -> Value:
-    """``x`` as an integer, ``way`` says which; of a quotient that of the exact one, which fixed point may just miss."""
+def whole(build: Builder, x: Value, way: Whole, kind: Kind = Kind.REAL) -> Value:
+    """``x`` as an integer of the ``kind``, ``way`` says which; of a quotient that of the exact one, which is easily missed."""
     if x.kind is not Kind.REAL:
         return x
     parts = build.draft.quotients.get(x.node) if isinstance(x.node, int) and way is not Whole.ROUND else None
-    return build.emit(WholeNumber(way), x) if parts is None else build.joined(WholeQuotient(way), *parts)
+    if parts is None:
+        return build.emit(WholeNumber(way), x, kind=kind)
+    return build.joined(WholeQuotient(way), *parts, kind=kind)
 
 
 def common_kind(*values: Value) -> Kind:
@@ -124,7 +126,7 @@ def cast(build: Builder, x: Value, kind: Kind) -> Value:
     if x.kind is Kind.REAL and kind.is_integer:
         least, greatest = kind.limits if kind.is_small else (-math.inf if kind.signed else 0, math.inf)
         clips = least > -math.inf
-        y = replace(whole(build.within("whole") if clips else build, x, Whole.TRUNC), kind=kind)
+        y = whole(build.within("whole") if clips else build, x, Whole.TRUNC, kind)
         return build.emit(clipping(least, greatest), y, kind=kind) if clips else y
     if _holds(kind, x.kind) or (kind is Kind.INT32 and _is_input(build, x)):
         return replace(x, kind=kind)

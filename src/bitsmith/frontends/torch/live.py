@@ -55,10 +55,10 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
 
     error: Exception | None = None
     with evaluating(module):
-        for inputs in _inputs(module, examples, shapes):
+        for inputs, axes in _inputs(module, examples, shapes):
             for traced in (False, True):
                 try:
-                    return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs))
+                    return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
                 except Exception as raised:  # torch hands on whatever the module's code raises
                     error = error or raised
     raise UnsupportedError(
@@ -90,20 +90,27 @@ def _is_seen_elsewhere(node: torch.fx.Node) -> bool:
     return name.startswith(_WRITES) or (in_place and any(reader > node for reader in readers))
 
 
-def _export(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+def _export(
+    module: torch.nn.Module, inputs: Sequence[torch.Tensor], samples: Sequence[int]
+) -> torch.export.ExportedProgram:
+    """``module`` exported for any number of samples, which are along the axes ``samples`` of the inputs, if it allows that."""
     import torch
     from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
     axes = torch.export.ShapesCollection()
-    for x in inputs:
-        axes[x] = {0: torch.export.Dim.AUTO}
+    for x, axis in zip(inputs, samples, strict=True):
+        axes[x] = {axis: torch.export.Dim.AUTO}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(module, tuple(inputs), dynamic_shapes=axes)
         # The module's code may fix the number of samples of some inputs: then all have that of the example.
         places = (node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
-        fixed = {is_concrete_int(node.meta["val"].shape[0]) for node in places}
-        return program if len(fixed) == 1 else torch.export.export(module, tuple(inputs))
+        fixed = {is_concrete_int(node.meta["val"].shape[axis]) for node, axis in zip(places, samples, strict=True)}
+        if fixed == {False} or (len(fixed) == 1 and not any(samples)):
+            return program
+        if any(samples):
+            raise UnsupportedError("a fixed number of samples, along other axes than the first")
+        return torch.export.export(module, tuple(inputs))
 
 
 def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.generic]]) -> dict[str, Floats]:
@@ -135,6 +142,15 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
     }
 
 
+def module_weights(module: torch.nn.Module) -> dict[str, Floats]:
+    """The elements of all parameters, by the module's path and the parameter's name: ``encoder.fc/weight``."""
+    found = ((name.rpartition("."), values) for name, values in module.named_parameters())
+    return {
+        f"{path}/{own}" if path else own: values.detach().double().cpu().numpy().ravel()
+        for (path, _, own), values in found
+    }
+
+
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
     """The module in evaluation mode, without fused operators, for the time of the context.
@@ -161,8 +177,12 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 def _inputs(
     module: torch.nn.Module, examples: Sequence[Example] | None, shapes: InputShapes | None
-) -> Iterator[list[torch.Tensor]]:
-    """Inputs to export with, of two or more samples; where only shapes are given, first real numbers, then integers."""
+) -> Iterator[tuple[list[torch.Tensor], tuple[int, ...]]]:
+    """Inputs to export with, of two or more samples, and the axes of the samples.
+
+    Where only shapes are given, first real numbers, then integers. Initial states of recurrent layers have their samples along
+    the second axis, and so may all of their inputs: that is tried after the first.
+    """
     import torch
 
     place = next(module.parameters(), torch.zeros(()))
@@ -171,14 +191,30 @@ def _inputs(
         if not given or any(x.ndim == 0 or len(x) == 0 for x in given):
             raise ConfigError("an example without samples", accepted="tensors whose first axis counts samples")
         # Examples from numpy are in double precision more often than the module is.
-        yield [
-            (x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device).repeat(2, *(1,) * (x.ndim - 1))
-            for x in given
-        ]
+        given = [(x.to(place.dtype) if x.dtype == torch.float64 else x).to(place.device) for x in given]
+        for axes in _axes_of_samples(module, [tuple(x.shape) for x in given]):
+            yield [torch.cat([x, x], axis) for x, axis in zip(given, axes, strict=True)], axes
         return
     found = sample_shapes(shapes)
     for dtype in (place.dtype if place.dtype.is_floating_point else torch.float32, torch.int64):
-        yield [torch.zeros((2, *shape), dtype=dtype, device=place.device) for shape in found]
+        for axes in _axes_of_samples(module, [(2, *shape) for shape in found], of_samples=True):
+            sizes = [(*shape[:axis], 2, *shape[axis:]) for shape, axis in zip(found, axes, strict=True)]
+            yield [torch.zeros(size, dtype=dtype, device=place.device) for size in sizes], axes
+
+
+def _axes_of_samples(
+    module: torch.nn.Module, shapes: Sequence[Shape], *, of_samples: bool = False
+) -> Iterator[tuple[int, ...]]:
+    """Where the samples of inputs may be; ``of_samples`` says that they can be put anywhere."""
+    import torch
+
+    yield (0,) * len(shapes)
+    if len(shapes) == 1 or not any(isinstance(part, torch.nn.RNNBase) for part in module.modules()):
+        return
+    for first in (0, 1):
+        deep = [of_samples or (len(shape) > 1 and shape[1:2] == shapes[0][first : first + 1]) for shape in shapes]
+        axes = tuple(int(len(shape) > 2 and is_deep) for shape, is_deep in zip(shapes, deep, strict=True))
+        yield (first, *axes[1:])
 
 
 def sample_shapes(shapes: InputShapes | None) -> tuple[Shape, ...]:

@@ -99,6 +99,21 @@ def _index_put(call: Call) -> Result:
     return selection.with_index(call.build, call.tensor(), *_keys(call), call.tensor("values"))
 
 
+def _index_fill(call: Call) -> Result:
+    index, value = call.weight("index").reshape(-1), call.tensor("value")
+    return selection.with_index(call.build, call.tensor(), call.integer("dim"), [index], value)
+
+
+def _diagonal(call: Call) -> Result:
+    """The elements at the same place of two axes, which become the last one."""
+    x, offset = call.tensor(), call.integer("offset", 0)
+    dims = [call.integer("dim1", 0), call.integer("dim2", 1)]
+    rows, columns = (x.shape[x.axis(dim)] for dim in dims)
+    places = np.arange(max(-offset, 0), min(rows, columns - offset))
+    turned = shape.move(call.build.within("turned"), x, dims, (-2, -1))
+    return selection.index(call.build, turned, x.rank - 2, [places, places + offset])
+
+
 def _scatter(call: Call) -> Result:
     index = call.tensor("index")
     if call.given("reduce"):
@@ -155,6 +170,8 @@ SELECTIONS: dict[str, Translation] = {
     "index": Translation(lambda call: selection.index(call.build, call.tensor(), *_keys(call)), f"Slice, or {_READ}"),
     "gather": function(selection.gather_elements, _READ, integer("dim"), lambda call: call.tensor("index")),
     "scatter": Translation(_scatter, _WRITTEN),
+    "index_fill": Translation(_index_fill, _WRITTEN),
+    "diagonal": Translation(_diagonal, f"Permute, {_READ}"),
     "index_put": Translation(_index_put, _WRITTEN),
     "slice_scatter": Translation(_slice_scatter, _WRITTEN),
     "select_scatter": Translation(_select_scatter, _WRITTEN),
