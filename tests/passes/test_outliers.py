@@ -62,7 +62,7 @@ def test_the_user_may_let_them_saturate() -> None:
     kept, (said,) = settle_outliers(NETWORK, [data()])
     assert len(kept[0]) == 400
     assert said.startswith(
-        "1 of 400 calibration samples of input 'x' reaches 1000 in channel 2; the others stay within 1.1"
+        "1 of 400 calibration samples of input 'x' reaches 1000 at index 2 of its last axis; the others stay within 1.1"
     )
     for config in ({"Model": {"Outliers": "saturate"}}, {"LayerName": {"x": {"Outliers": "saturate"}}}):
         kept, (said,) = settle_outliers(resolve(NETWORK, config), [data()])

@@ -53,7 +53,7 @@ def settle_outliers(network: Network, calibration: Sequence[Floats]) -> tuple[li
         if found is None:
             continue
         count = int(np.count_nonzero(found.samples))
-        where = f" in channel {found.channel}" if batch.ndim > 1 and batch.shape[-1] > 1 else ""
+        where = f" at index {found.channel} of its last axis" if batch.ndim > 1 and batch.shape[-1] > 1 else ""
         note = (
             f"{count} of {len(batch)} calibration samples of input {name!r} "
             f"reach{'es' * (count == 1)} {found.reached:.4g}{where}; "

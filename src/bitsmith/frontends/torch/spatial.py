@@ -7,6 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import shown
@@ -15,6 +18,7 @@ from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.frontends.torch.call import Call, Result, Translation, Unknown
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
+from bitsmith.layers.shape import Gather
 
 _MODES = {"constant": PadMode.CONSTANT, "reflect": PadMode.REFLECT, "replicate": PadMode.EDGE, "circular": PadMode.WRAP}
 
@@ -85,17 +89,46 @@ def _pad(call: Call) -> Result:
     return spatial.pad(call.build, x, pairs, _MODES[word], call.number("value", 0.0))
 
 
-def _resized(layer: Resize, call: Call, x: Value, *multiples: int) -> Value:
-    """``x`` in new lengths: elements lie by scale factors, if given, but by the lengths along axes that become such multiples."""
+def _resizing(layer: Resize, call: Call, x: Value, *multiples: int) -> Resize:
+    """``layer`` to new lengths: elements lie by scale factors, if given; by the lengths where these become such multiples."""
     *old, _ = x.item
     if call.given("output_size"):
-        return call.build.each(replace(layer, sizes=_output_size(call, x)), x)
+        return replace(layer, sizes=_output_size(call, x))
     given = call.get("scale_factors")
     factors = [value for value in given if isinstance(value, int | float)] if isinstance(given, tuple) else []
     sizes, scales = spatial.scaled(old, factors)
     axes = zip(old, sizes, scales, strict=False)
     scales = tuple(Fraction(new, n) if new in [n * k for k in multiples] else scale for n, new, scale in axes)
-    return call.build.each(replace(layer, sizes=sizes, scales=scales), x)
+    return replace(layer, sizes=sizes, scales=scales)
+
+
+def _resized(layer: Resize, call: Call, x: Value, *multiples: int) -> Value:
+    return call.build.each(_resizing(layer, call, x, *multiples), x)
+
+
+def _nearest_exact(call: Call, x: Value) -> Value:
+    """The nearest element by centers, as PyTorch finds it: with a step in single precision, which some places notice."""
+    layer = _resizing(Resize(()), call, x)
+    layer.output_shape([x.item])
+    steps = layer.scales or (None,) * len(layer.sizes)
+    axes = [*zip(x.item, layer.sizes, steps, strict=False)]
+    found = [exact_places(*axis) for axis in axes]
+    plain = (replace(layer, sizes=(new,), scales=() if scale is None else (scale,)) for _, new, scale in axes)
+    lines = (np.arange(old, dtype=np.float64)[None, :, None] for old in x.item)
+    each = zip(plain, lines, found, strict=False)
+    if all(np.array_equal(one.reference([line]).ravel(), places) for one, line, places in each):
+        return call.build.each(layer, x)
+    for axis, places in enumerate(found):
+        suffix = "" if axis == len(found) - 1 else f"axis{axis}"
+        x = call.build.within(suffix).each(Gather(tuple(places.tolist()), axis), x)
+    return x
+
+
+def exact_places(old: int, new: int, scale: Fraction | None) -> npt.NDArray[np.int64]:
+    """The elements that PyTorch takes along an axis; the ``scale`` is that of the lengths if none is given."""
+    step = np.float32(old) / np.float32(new) if scale is None else np.float32(float(1 / scale))
+    places = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * step
+    return np.minimum(places.astype(np.int64), old - 1)
 
 
 def _nearest(call: Call, x: Value) -> Value:
@@ -120,7 +153,7 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
     "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "GlobalMaxPool or AdaptiveMaxPool"),
     "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "GlobalAveragePool or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
-    "_upsample_nearest_exact{}d": (lambda call, x: _resized(Resize(()), call, x), "Resize"),
+    "_upsample_nearest_exact{}d": (_nearest_exact, "Resize or Gather"),
 }
 _INDICES = ("max_pool{}d_with_indices", "adaptive_max_pool{}d")
 
