@@ -129,7 +129,7 @@ def _off(wanted: Floats, have: Floats) -> Floats:
 def _sizes(wanted: Floats, least: float) -> Floats:
     """The magnitude of each channel, for a channel that is next to nothing a share of the whole tensor's."""
     size = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
-    channels = size.max(axis=tuple(range(size.ndim - 1)), keepdims=True, initial=0.0)
+    channels = size.max(axis=tuple(range(max(size.ndim - 1, 1))), keepdims=True, initial=0.0)
     return np.maximum(channels, max(LEAST_CHANNEL * size.max(initial=0.0), least, np.finfo(np.float64).tiny))
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bitsmith.frontends.torch.live import evaluating
-from tests.fidelity.comparison import Case
+from tests.fidelity.comparison import LEAST, LEAST_CHANNEL, Case
 from tests.fidelity.torch_steps import STEPS
 
 SAMPLES = 61
@@ -35,8 +35,8 @@ SAMPLES = 61
 _HALF = SAMPLES // 2
 _MOST_ELEMENTS, _LEAST_SIZE, _MOST_SIZE = 300, 2.0**-6, 2.0**12
 _SINGLE_ERROR, _MANTISSA_ERROR = 1e-4, 5e-3
-"""Greatest differences from double precision, as a share of the greatest magnitude: of single precision, and of values in
-fixed point of 16 bits, each element of a sample with a format of its own."""
+"""Greatest differences from double precision, as a share of the greatest magnitude of a channel: of single precision, and of
+values in fixed point of 16 bits, each element of a sample with a format of its own."""
 _STEP = 2.0**-14
 """That of 16 bits, as a share of the greatest magnitude, at worst."""
 _MOST_JUMPS = 0.01
@@ -163,12 +163,14 @@ def _holds(x: Tensor, turned: Tensor, exact: Tensor, *noisy: Tensor, jumps: bool
         return False
     axis = x.shape.index(SAMPLES)
     values, turned, exact, *others = (each.double().movedim(axis, 0) for each in (x, turned, exact, *noisy))
-    size = float(exact.abs().max()) if math.isfinite(float(exact.abs().sum())) else math.inf
-    if not _LEAST_SIZE <= size <= _MOST_SIZE or not bool(values.isfinite().all()):
+    largest = float(exact.abs().max()) if math.isfinite(float(exact.abs().sum())) else math.inf
+    if not _LEAST_SIZE <= largest <= _MOST_SIZE or not bool(values.isfinite().all()):
         return False
+    channels = exact.abs().amax(tuple(range(max(exact.ndim - 1, 1))), keepdim=True)
+    size = channels.clamp(min=max(LEAST_CHANNEL * largest, LEAST))
     allowed = _MOST_JUMPS if jumps else 0.0
     return (
-        bool((turned[: SAMPLES - _HALF] - values[_HALF:]).abs().max() <= 1e-4 * size)
+        bool(((turned[: SAMPLES - _HALF] - values[_HALF:]).abs() <= 1e-4 * size).all())
         and float(((values - exact).abs() > _SINGLE_ERROR * size).double().mean()) <= allowed
         and all(float(((other - exact).abs() > _MANTISSA_ERROR * size).double().mean()) <= allowed for other in others)
     )
