@@ -41,7 +41,7 @@ MOST_JUMPS = 0.03
 """Part of the values that may differ where a result jumps: in a comparison or in rounding the last place decides."""
 
 LEAST_CHANNEL = {"auto": 2.0**-10, "wide": 2.0**-6}
-"""Magnitude of a channel, as a share of its tensor's, below which it is judged by that share: tables have one accuracy for all."""
+"""Magnitude of a channel, as a share of its tensor's, below which it is judged by that share: tables have one for all."""
 
 LEAST = 2.0**-8
 """Magnitude of an output below which it is judged by this: where functions saturate, accuracy is absolute."""
@@ -144,7 +144,8 @@ def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool
             said.append(f"output {number} has shape {have.shape}, not {np.shape(wanted)}")
             continue
         excused = SPREADS * case.spread[name][number] if case.spread and lenient else 0.0
-        error = np.maximum(_off(wanted, have) - excused, 0.0) / _sizes(wanted, LEAST if lenient else 0.0, LEAST_CHANNEL[name])
+        size = _sizes(wanted, LEAST if lenient else 0.0, LEAST_CHANNEL[name])
+        error = np.maximum(_off(wanted, have) - excused, 0.0) / size
         wrong = error > MOST_ERROR[name]
         if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
             said.append(
