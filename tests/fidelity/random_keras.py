@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -29,7 +31,8 @@ def case(seed: int) -> Case:
     for attempt in range(20):
         draw = Draw(seed * 20 + attempt)
         keras.utils.set_random_seed(seed)
-        model = _functional(draw, _inputs(draw), draw.size(1, 10), depth=1)
+        with _without_initial_values():
+            model = _functional(draw, _inputs(draw), draw.size(1, 10), depth=1)
         for variable in model.weights:
             variable.assign(_weights(draw, variable.path, variable.shape))
         inputs = [_batch(draw, tensor) for tensor in model.inputs]
@@ -43,6 +46,20 @@ def case(seed: int) -> Case:
             spread = {name: evaluation.spread(draw, noise) for name, noise in NOISE.items()}
             return Case(model, inputs, outputs, _text(model), jumps=draw.jumps, spread=spread)
     raise AssertionError(f"no model with finite results from the seed {seed}")
+
+
+@contextmanager
+def _without_initial_values() -> Iterator[None]:
+    """Weights are 0 at first, for they get others: jax would compile a generator of random numbers for each shape."""
+    kinds = (keras.initializers.VarianceScaling, keras.initializers.Orthogonal, keras.initializers.RandomUniform)
+    with ExitStack() as stack:
+        for kind in kinds:
+            stack.enter_context(mock.patch.object(kind, "__call__", _zeros))
+        yield
+
+
+def _zeros(_: Any, shape: Sequence[int], dtype: str | None = None) -> Floats:
+    return np.zeros(shape, dtype or np.float32)
 
 
 # Graphs.
@@ -196,6 +213,18 @@ NOISE = {"auto": 2.0**-15, "wide": 2.0**-22}
 _DRAWS = 6
 
 
+def _called(operation: Any, seen: Callable[[Any], Any], args: Any, options: Any) -> Any:
+    """What ``operation`` gives; what it does before its activation is ``seen``, too."""
+    function = getattr(operation, "activation", None)
+    if function is None or isinstance(operation, layers.RNN):
+        return operation(*args, **options)
+    operation.activation = keras.activations.linear
+    try:
+        return function(seen(operation(*args, **options)))
+    finally:
+        operation.activation = function
+
+
 class _Evaluation:
     """Keras's own evaluation of a model, node by node, with or without noise on each result."""
 
@@ -214,7 +243,7 @@ class _Evaluation:
             return disturbed(array)
 
         def wrapped(operation: Any) -> Any:
-            return lambda *args, **options: keras.tree.map_structure(seen, operation(*args, **options))
+            return lambda *args, **options: keras.tree.map_structure(seen, _called(operation, seen, args, options))
 
         found = self.model._run_through_graph([seen(x) for x in self.inputs], operation_fn=wrapped)
         return [np.asarray(y, dtype=np.float64) for y in keras.tree.flatten(found)]

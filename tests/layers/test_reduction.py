@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Layer, Shape
@@ -49,6 +51,15 @@ def test_reductions(drawn: tuple[Layer, Shape], source: FixedFormat) -> None:
     bound = 0.5 * outcome.step if exact else outcome.step * (1.0 - 1e-9)
     # Products beyond 53 bits are rounded by the float reference itself.
     assert np.all(np.abs(outcome.fixed - outcome.real) <= bound + np.abs(outcome.real) * 2.0**-50)
+
+
+def test_logarithms_of_sums_that_are_1() -> None:
+    """What calibration shows of them is the rounding of float64."""
+    share = np.random.default_rng(0).uniform(0.1, 0.9, 50)
+    x = np.log(np.stack([share, 1.0 - share], axis=1))
+    program = compile_network(network_of(Reduce(Reduction.LOG_SUM_EXP, (0,)), [(2,)]), [x]).program
+    (found,) = Emulator(program).run([x])
+    assert np.max(np.abs(found)) < 2.0**-8
 
 
 @settings(max_examples=25)

@@ -28,6 +28,9 @@ from bitsmith.layers.tables import Function, tabulated
 
 _GUARD_BITS = 2
 
+_MOST_BITS = 48
+"""Fractional bits of a logarithm beyond which float64 has none, either."""
+
 
 class Reduction(enum.Enum):
     """What becomes of the elements."""
@@ -163,7 +166,8 @@ def _log_sum_exp(lowering: Lowering, x: Value, axes: Sequence[int]) -> Value:
     """``max + log(sum(exp(x - max)))``."""
     builder = lowering.builder
     fmt = lowering.format("result")
-    frac = max(lowering.result_frac() if fmt is None else fmt.frac, 0) + _GUARD_BITS
+    # A result of nearly 0 is the float model's own rounding: it deserves no finer steps.
+    frac = max(min(lowering.result_frac(), _MOST_BITS) if fmt is None else fmt.frac, 0) + _GUARD_BITS
     greatest = _largest(builder, x, axes)
     decay = Function("exp(-x)", lambda d: np.exp(-np.maximum(d, 0.0)))
     powers = tabulated(lowering, builder.max(builder.sub(greatest, x), builder.const(0)), decay, frac + 1, "exp_table")

@@ -295,13 +295,14 @@ class _Table:
 def _scanned(span: _Span) -> Ints | IntArray:
     """All values of ``span``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
     lo, hi = span.first, span.last
-    small = max(abs(lo), abs(hi), (hi - lo) * _SCAN_POINTS).bit_length() < 63
+    small = max(abs(lo), abs(hi)).bit_length() < 62
     steps = np.arange(min(hi - lo + 1, _SCAN_POINTS), dtype=np.int64 if small else np.object_)
     if hi - lo < _SCAN_POINTS:
         return lo + steps
     octaves = max(abs(lo), abs(hi)).bit_length()
     near = {(_OCTAVE_POINTS + k << e) // _OCTAVE_POINTS for e in range(octaves) for k in range(_OCTAVE_POINTS)}
     inside = sorted(sign * point for point in near | {0} for sign in (-1, 1) if lo <= sign * point <= hi)
-    even = lo + (hi - lo) * steps // (_SCAN_POINTS - 1)
+    quotient, rest = divmod(hi - lo, _SCAN_POINTS - 1)
+    even = lo + quotient * steps + rest * steps // (_SCAN_POINTS - 1)
     points = np.sort(np.concatenate([even, np.array(inside, dtype=steps.dtype)]), kind="stable")
     return points[np.flatnonzero(np.concatenate([[True], points[1:] != points[:-1]]))]

@@ -122,8 +122,10 @@ def _check_divisor(y: Value) -> None:
 def whole_quotient(way: Whole, build: Builder, x: Value, y: Value) -> Value:
     """``x / y`` as an integer, ``way`` says which."""
     _check_divisor(y)
-    kind = number_kind(x, y)
-    return wrapped(build, kind, lambda inner: inner.joined(WholeQuotient(way), x, y, kind=kind))
+    kind, layer = number_kind(x, y), WholeQuotient(way)
+    if kind.signed and (y.constant is None or bool(np.any(y.constant == -1.0))):
+        return wrapped(build, kind, lambda inner: inner.joined(layer, x, y, kind=kind))
+    return build.joined(layer, x, y, kind=kind)
 
 
 def remainder(way: Whole, build: Builder, x: Value, y: Value) -> Value:
