@@ -22,7 +22,7 @@ from bitsmith.errors import BitsmithError, FidelityWarning
 from bitsmith.layers.layer import Floats
 
 _RESULTS = ("result", "state", "cell", "activation", "recurrent_activation")
-_TRAINED = ("weight", "bias", "scale", "recurrent_weight", "recurrent_bias")
+_TRAINED = ("weight", "bias", "scale", "param", "recurrent_weight", "recurrent_bias")
 WIDE = {
     "Model": {
         "Precision": {

@@ -31,6 +31,9 @@ CLASSICAL, FUNCTIONS = "ai.onnx.ml", "drawn"
 _NOISE, _MOST_NOISE = 2.0**-13, 8e-3
 """How far operands are off, relative to each element's greatest magnitude, and how far results may be, to that of them all."""
 
+_STEP, _ROUNDINGS = 2.0**-16, 4
+"""Greatest rounding error of 16 bits, as a share of a tensor's greatest magnitude, and the number of tries."""
+
 _FINEST = 2.0**-11
 """Magnitude of elements, as a share of the greatest, below which they are off by as much as in single precision."""
 
@@ -67,6 +70,8 @@ class Tensor:
     name: str
     clean: Array
     noisy: Array
+    rounded: tuple[Array, ...]
+    """What it may be where each result has 16 bits, and one step for all elements."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -251,7 +256,7 @@ class Draft:
     def add_input(self, values: Array) -> None:
         """An input with these samples."""
         name = self.name("x")
-        self.inputs.append(Tensor(name, values, self._off(values)))
+        self.inputs.append(Tensor(name, values, self._off(values), self._rounded([values] * _ROUNDINGS)))
         self.values.append(self.inputs[-1])
 
     def attempt(self, drawer: Callable[[Draft], None]) -> bool:
@@ -292,6 +297,7 @@ class Draft:
                 np.asarray(one).dtype.kind != "f" for one in clean
             )
             others = [run(arrays) for arrays in self._variants(feeds, jumps=jumps)]
+            rounded = [run([x.rounded[k] for x in feeds]) for k in range(_ROUNDINGS)]
         depends = set(values)
         for node in nodes:
             if names_read([node]) & depends and node.op_type not in _CONSTANT:
@@ -300,7 +306,9 @@ class Draft:
         for number, (name, one) in enumerate(zip(names, clean, strict=True)):
             if name in depends:
                 variants = [np.asarray(other[number]) for other in others]
-                self.values.append(self._checked(name, np.asarray(one), variants, jumps_of[name]))
+                noisy = self._checked(np.asarray(one), variants, jumps_of[name])
+                tries = self._rounded([np.asarray(run[number]) for run in rounded])
+                self.values.append(Tensor(name, np.asarray(one), noisy, tries))
             else:
                 self.known[name] = np.asarray(one)
 
@@ -315,7 +323,16 @@ class Draft:
             *([self._off(x.clean, farthest=True, alike=alike) for x in feeds] for alike in ways),
         ]
 
-    def _checked(self, name: str, clean: Array, variants: Sequence[Array], jump: float) -> Tensor:
+    def _rounded(self, tries: Sequence[Array]) -> tuple[Array, ...]:
+        """Values after a result's rounding; integers and zeros are exact."""
+        if tries[0].dtype.kind != "f":
+            return tuple(tries)
+        steps = [np.abs(values).max(initial=0.0) * _STEP * self.rng.uniform(-1, 1, values.shape) for values in tries]
+        found = zip(tries, steps, strict=True)
+        return tuple(np.where(values == 0, values, values + step).astype(values.dtype) for values, step in found)
+
+    def _checked(self, clean: Array, variants: Sequence[Array], jump: float) -> Array:
+        """A result from operands that are off, if it is of use."""
         merged = [size for size in clean.shape if size % SAMPLES == 0]
         same = all(other.shape == clean.shape for other in variants)
         if len(merged) != 1 or clean.size == 0 or clean.size > 20_000 or clean.ndim > 7 or not same:
@@ -323,12 +340,12 @@ class Draft:
         if clean.dtype.kind != "f":
             if not all(np.array_equal(clean, other) for other in variants):
                 raise UnfitError
-            return Tensor(name, clean, clean)
+            return clean
         size = float(np.abs(clean).max())
         most = min(_MOST_NOISE * size, jump)
         if not (size < _MOST and all(np.all(np.abs(other - clean) <= most) for other in variants)):
             raise UnfitError
-        return Tensor(name, clean, self._off(variants[0]))
+        return self._off(variants[0])
 
     def model(
         self,

@@ -64,12 +64,12 @@ def _beside(draft: Draft, x: Tensor) -> list[int]:
     return shape[first:]
 
 
-def _second(draft: Draft, x: Tensor) -> str:
-    """Another operand beside ``x``, of its type: a constant or a value."""
+def _second(draft: Draft, x: Tensor, *, plain: bool = False) -> str:
+    """Another operand beside ``x``, of its type: a constant, whose elements are of one scale if it is ``plain``, or a value."""
     if x.kind != "f" and draft.chance(0.5):
         return draft.hold(draft.rng.integers(-4, 5, _beside(draft, x)).astype(x.clean.dtype))
     if draft.chance(0.5) and x.kind == "f":
-        return draft.weights(_beside(draft, x), -2.0, 2.0)
+        return draft.weights(_beside(draft, x), -2.0, 2.0, plain=plain)
     fit = [y for y in draft.values if y.clean.dtype == x.clean.dtype and _broadcast(x, y)]
     return draft.choice(fit).name
 
@@ -155,7 +155,7 @@ def _clip(draft: Draft) -> None:
 def _comparison(operator: str, draft: Draft) -> None:
     x = draft.pick(kinds="fi", test=lambda x: operator != "Equal" or _is_whole(x))
     if x.kind == "f" and operator != "Equal":
-        draft.one(operator, x.name, _second(draft, x))
+        draft.one(operator, x.name, _second(draft, x, plain=True))
     else:
         draft.one(operator, x.name, draft.hold(np.array(draft.whole(0, 5), x.clean.dtype)))
 
@@ -166,14 +166,14 @@ def _truth(draft: Draft, x: Tensor | None = None) -> str:
     if fit and draft.chance(0.7):
         return draft.choice(fit).name
     y = x or draft.pick()
-    return draft.one(draft.choice(("Greater", "Less")), y.name, draft.weights(_beside(draft, y)))
+    return draft.one(draft.choice(("Greater", "Less")), y.name, draft.weights(_beside(draft, y), plain=True))
 
 
 def _logical(operator: str, draft: Draft) -> None:
     first = draft.pick(kinds="b") if draft.chance() and any(x.kind == "b" for x in draft.values) else None
     if first is None:
         x = draft.pick()
-        names = [draft.one("Greater", x.name, draft.weights(_beside(draft, x))) for _ in range(2)]
+        names = [draft.one("Greater", x.name, draft.weights(_beside(draft, x), plain=True)) for _ in range(2)]
     elif draft.chance():
         names = [first.name, draft.hold(draft.rng.random(_beside(draft, first)) < 0.5)]
     else:

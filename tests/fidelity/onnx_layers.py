@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.fidelity.onnx_draft import CLASSICAL, FUNCTIONS, SAMPLES, Draft, Tensor
+from tests.fidelity.onnx_draft import CLASSICAL, FUNCTIONS, SAMPLES, Draft, Tensor, UnfitError
 from tests.fidelity.onnx_elements import Drawer
 
 
@@ -77,6 +77,8 @@ def _pool(operator: str, draft: Draft) -> None:
     x, *_ = _image(draft)
     dilated = (operator == "MaxPool" and draft.opset >= 10) or draft.opset >= 19
     sizes, attributes = _windows(draft, x, dilated=dilated)
+    if "auto_pad" in attributes:  # runtimes differ where windows leave gaps
+        attributes.pop("strides", None)
     if draft.opset >= 10 and "auto_pad" not in attributes and draft.chance(0.4):
         attributes["ceil_mode"] = 1
     if operator == "AveragePool":
@@ -145,12 +147,16 @@ def _layer_normalization(operator: str, draft: Draft) -> None:
 
 def _instance_normalization(draft: Draft) -> None:
     x, channels, _ = _image(draft)
+    if np.prod(x.shape[2:]) == 1:  # which onnxruntime is not exact with
+        raise UnfitError
     draft.one("InstanceNormalization", x.name, *(draft.weights((channels,)) for _ in "ab"), **_epsilon(draft))
 
 
 def _group_normalization(draft: Draft) -> None:
     x, channels, _ = _image(draft)
     groups = draft.choice([g for g in range(1, channels + 1) if channels % g == 0])
+    if groups == channels and np.prod(x.shape[2:]) == 1:
+        raise UnfitError
     count = groups if draft.opset < 21 else channels
     given = [draft.weights((count,)) for _ in "ab"]
     draft.one("GroupNormalization", x.name, *given, num_groups=groups, **_epsilon(draft))

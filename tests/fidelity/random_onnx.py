@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from bitsmith.fidelity.judgement import AUTO_ERROR
 from tests.fidelity.comparison import Case
 from tests.fidelity.onnx_draft import (
     REFUSALS,
@@ -144,10 +145,19 @@ def _checked(draft: Draft, outputs: Sequence[Tensor], focus: str) -> Case:
             for x, result in zip(outputs, each([y.clean[sample : sample + 1] for y in inputs]), strict=True):
                 _same(result, np.take(x.clean, [sample], x.batch or 0))
     wanted = [np.moveaxis(np.asarray(x.clean, np.float64), x.batch or 0, 0) for x in outputs]
+    spread = {"auto": [_spread(x) for x in outputs], "wide": [np.zeros_like(values) for values in wanted]}
     # Of one sample, which axis it is along cannot always be told.
     model = alone if draft.chance(0.3) and not any(x.batch for x in outputs) else several
     given = [np.asarray(x.clean, np.float64) for x in inputs]
-    return Case(model, given, wanted, f"{focus}\n{onnx.printer.to_text(model)}")
+    return Case(model, given, wanted, f"{focus}\n{onnx.printer.to_text(model)}", spread=spread)
+
+
+def _spread(x: Tensor) -> Array:
+    """What 16 bits excuse, as far as the certificate lets it pass, too."""
+    far = np.max([np.abs(one.astype(np.float64) - x.clean) for one in x.rounded], axis=0)
+    far = np.moveaxis(far, x.batch or 0, 0)
+    most = np.moveaxis(np.abs(x.clean.astype(np.float64)), x.batch or 0, 0).max(0)
+    return np.minimum(far, AUTO_ERROR * most)
 
 
 def _same(one: Array, other: Array) -> None:

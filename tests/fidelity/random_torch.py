@@ -6,10 +6,8 @@ result is one that numbers can hold: single precision and 16 bits of fixed point
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import io
 import logging
 import math
 import random
@@ -25,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bitsmith.frontends.torch.live import evaluating
 from tests.fidelity.comparison import LEAST, LEAST_CHANNEL, Case
+from tests.fidelity.torch_exports import MOST_JUMPS, WAYS, handed, results_of
 from tests.fidelity.torch_steps import STEPS
 
 SAMPLES = 61
@@ -39,7 +37,6 @@ _SINGLE_ERROR, _MANTISSA_ERROR = 1e-4, 5e-3
 values in fixed point of 16 bits, each element of a sample with a format of its own."""
 _STEP = 2.0**-14
 """That of 16 bits, as a share of the greatest magnitude, at worst."""
-_MOST_JUMPS = 0.01
 _JUMPS = re.compile(
     r"floor|ceil|round|trunc|frac|sign\(|shrink|threshold|fmod|remainder|long|count|//|%|where|masked_fill|[<>]|\[1\]|arg"
 )
@@ -168,7 +165,7 @@ def _holds(x: Tensor, turned: Tensor, exact: Tensor, *noisy: Tensor, jumps: bool
         return False
     channels = exact.abs().amax(tuple(range(max(exact.ndim - 1, 1))), keepdim=True)
     size = channels.clamp(min=max(LEAST_CHANNEL * largest, LEAST))
-    allowed = _MOST_JUMPS if jumps else 0.0
+    allowed = MOST_JUMPS if jumps else 0.0
     return (
         bool(((turned[: SAMPLES - _HALF] - values[_HALF:]).abs() <= 1e-4 * size).all())
         and float(((values - exact).abs() > _SINGLE_ERROR * size).double().mean()) <= allowed
@@ -274,17 +271,11 @@ class Step:
     def _C(self) -> int:
         return self.shape[1] if len(self.shape) > 1 else 1
 
-    def _n1(self) -> int:
-        return self._C()
-
     def _last(self) -> int:
         return self.shape[-1]
 
     def _last2(self) -> str:
         return ", ".join(map(str, self.shape[-2:]))
-
-    def _last_axis(self) -> int:
-        return len(self.shape) - 1
 
     def _r(self) -> int:
         return len(self.shape) - 2
@@ -344,9 +335,6 @@ class Step:
         names = [name for name, part in self.draft.parts.items() if not isinstance(part, nn.Parameter)]
         return f"self.{self.rng.choice(names)}"
 
-    def _levels(self) -> int:
-        return 7
-
     def _codes(self) -> str:
         return (
             self.x
@@ -381,7 +369,7 @@ class Step:
             return False
 
 
-_NUMBERED = ("n1", "r1", "k5", "last2")
+_NUMBERED = ("r1", "k5", "last2")
 
 
 def weighted(module: nn.Module, rng: random.Random) -> nn.Module:
@@ -440,92 +428,9 @@ def built(draft: Draft) -> tuple[nn.Module, str, list[Tensor]]:
     return module.eval(), "\n".join([f"# {shapes}", *made, forward]), list(inputs.values())
 
 
-def _results(module: nn.Module, inputs: Sequence[Tensor]) -> list[np.ndarray]:
-    with torch.no_grad(), evaluating(module):
-        found = module(*(x.clone() for x in inputs))
-    return [each.double().numpy() for each in (found if isinstance(found, tuple) else (found,))]
-
-
 @functools.cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="bitsmith-random-torch-")
-
-
-def _exported(module: nn.Module, inputs: Sequence[Tensor], *, open_batch: bool) -> torch.export.ExportedProgram:
-    examples = tuple(x[:3].clone() for x in inputs)
-    axes = torch.export.ShapesCollection()
-    for x in examples:
-        axes[x] = {0: torch.export.Dim.AUTO}
-    with evaluating(module), torch.no_grad():
-        return torch.export.export(module, examples, dynamic_shapes=axes if open_batch else None)
-
-
-def _onnx(module: nn.Module, inputs: Sequence[Tensor], *, dynamo: bool, open_batch: bool) -> Any:
-    import onnx
-
-    examples = tuple(x[:3].clone() for x in inputs)
-    names = [f"x{number}" for number in range(len(inputs))]
-    if dynamo:
-        options: dict[str, Any] = {"dynamic_shapes": tuple({0: torch.export.Dim.AUTO} for _ in names)}
-    else:
-        options = {"dynamic_axes": {name: {0: "n"} for name in names}}
-    buffer = io.BytesIO()
-    with evaluating(module), torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
-        program = torch.onnx.export(
-            module,
-            examples,
-            None if dynamo else buffer,
-            input_names=names,
-            dynamo=dynamo,
-            **({"verbose": False} if dynamo else {"opset_version": 17}),
-            **(options if open_batch else {}),
-        )
-    return program.model_proto if dynamo else onnx.load_from_string(buffer.getvalue())
-
-
-def _meant(proto: Any, inputs: Sequence[Tensor], wanted: Sequence[np.ndarray], *, open_batch: bool) -> bool:
-    """True if the exporter kept the meaning: onnxruntime computes what the module does."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    samples = SAMPLES if open_batch else 3
-    feeds = {f"x{number}": x[:samples].numpy() for number, x in enumerate(inputs)}
-    found = session.run(None, {entry.name: feeds[entry.name] for entry in session.get_inputs()})
-    return len(found) == len(wanted) and all(
-        have.shape == want[:samples].shape
-        and float(np.mean(np.abs(have - want[:samples]) > 1e-4 * max(np.abs(want).max(initial=0.0), 2.0**-8)))
-        <= _MOST_JUMPS
-        for have, want in zip(found, wanted, strict=True)
-    )
-
-
-WAYS = ("live", "live", "live", "exported", "file", "onnx", "onnx", "dynamo")
-"""How a module is handed over."""
-
-
-def handed(
-    module: nn.Module, inputs: Sequence[Tensor], wanted: Sequence[np.ndarray], way: str, rng: random.Random, path: Path
-) -> tuple[Any, dict[str, Any]]:
-    """What ``convert`` gets, and its options; a live module where torch cannot export it, or exports something else."""
-    open_batch = rng.random() < 0.7
-    try:
-        if way in ("exported", "file"):
-            program = _exported(module, inputs, open_batch=open_batch)
-            if way == "exported":
-                return program, {}
-            torch.export.save(program, path)
-            return path, {}
-        if way in ("onnx", "dynamo"):
-            proto = _onnx(module, inputs, dynamo=way == "dynamo", open_batch=open_batch)
-            if _meant(proto, inputs, wanted, open_batch=open_batch):
-                return proto, {}
-    except Exception:  # whatever an exporter raises for what it does not know
-        pass
-    if len({x.dtype for x in inputs}) > 1 or rng.random() < 0.5:
-        return module, {"example": [x[:2].clone() for x in inputs]}
-    return module, {"input_shape": [tuple(x.shape[1:]) for x in inputs]}
 
 
 def case(seed: int, way: str = "") -> Case:
@@ -535,7 +440,7 @@ def case(seed: int, way: str = "") -> Case:
         warnings.simplefilter("ignore")
         draft = next(draft for attempt in range(1000) if (draft := drawn(random.Random(f"{seed}.{attempt}"))).lines)
         module, text, tensors = built(draft)
-        wanted = _results(module, tensors)
+        wanted = results_of(module, tensors)
         way = way or WAYS[seed % len(WAYS)]
         model, options = handed(module, tensors, wanted, way, draft.rng, Path(_folder().name) / f"{seed}.pt2")
     inputs = [x.numpy().astype(np.float64) for x in tensors]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,36 @@ from bitsmith.build.job import Target
 from bitsmith.cli.commands import app
 from bitsmith.compiler import Compiled, compile_network
 from bitsmith.config import Backend, resolve
+from bitsmith.converters import convert_from_config
+from bitsmith.emulate import Emulator
 from bitsmith.explain import explain
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.measure import measure
+from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.activation import Activation, ReLU
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.sample_norm import LayerNormalization
+from bitsmith.layers.settings import Bits, Settings
 from bitsmith.layers.softmax import Softmax
 from bitsmith.report.summary import held_constant
 from tests.fidelity.test_certificate import DIGITS, MODELS, images
 from tests.properties.test_execution import all_visible, assert_equal_to_oracle
 
 THREE, THREE_WEIGHTS = MODELS / "KERAS_3layer.json", MODELS / "KERAS_3layer_weights.h5"
+
+_TABULATED = (
+    *(Activation(name) for name in sorted(FUNCTIONS)),
+    *(Power(exponent) for exponent in (-2.0, -1.0, -0.7, -0.5, 0.3, 0.5, 1.7)),
+    Logarithm(),
+    Softmax(),
+    LayerNormalization((-1,), as_weights(np.ones(5)), as_weights(np.zeros(5)), 1e-3),
+)
 
 _WIDE = 6.0
 """Steps of a result of so many bits by which a layer of its own may be off: its weights are rounded, and its result."""
@@ -90,6 +105,20 @@ def test_results_have_the_bits_of_the_budget_and_errors_are_a_few_of_its_steps(b
             worst, size = row.own_worst or 0.0, float(np.ptp(seen[str(row.layer)]))
             largest = max(float(np.max(np.abs(seen[str(row.layer)]))), size)
             assert worst * size <= _WIDE * 2.0**-bits * largest * math.sqrt(x.shape[1]), (seed, row)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 5, 8])
+@pytest.mark.parametrize("layer", _TABULATED, ids=str)
+def test_tables_are_as_accurate_as_the_budget(layer: Layer, bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    x = np.rint(rng.normal(0.0, 2.0, (200, 5)) * 1024.0) / 1024.0
+    x = np.abs(x).clip(2.0**-5) if isinstance(layer, Power | Logarithm) else x
+    fine = Settings({"result": FixedFormat(True, 15, 10)})
+    nodes = (NetworkNode("x", Input((5,)), settings=fine), NetworkNode("y", layer, ("x",)))
+    network = Network((nodes[0], replace(nodes[1], settings=Settings(bits=Bits(bits, bits)))), ("x",), ("y",))
+    found = Emulator(compile_network(network, [x]).program).run([x])[0]
+    wanted = network.evaluate([x])["y"]
+    assert np.max(np.abs(found - wanted)) <= 3.0 * 2.0**-bits * np.max(np.abs(wanted))
 
 
 def test_weights_have_the_bits_of_the_budget() -> None:
@@ -209,6 +238,12 @@ def test_formats_are_what_they_are_in_any_budget() -> None:
     model = convert(DIGITS, config=config, calibration=images(), bits=6)
     found = next(row.result for row in model.design().layers if row.name == "fc1")
     assert found is not None and found.frac_max == 6
+
+
+def test_project_files(tmp_path: Path) -> None:
+    path = tmp_path / "project.yml"
+    path.write_text(f"KerasModel: {DIGITS}\nHLSConfig:\n  Model:\n    Bits: {{weight: 6, result: 8}}\n")
+    assert "auto keeps 6 bits of weights and 8 of results instead of 16." in convert_from_config(path).notes
 
 
 def test_command_line(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from bitsmith import FidelityWarning, Model, convert
 from bitsmith.cli.commands import app
 from bitsmith.errors import ConfigError, FidelityError, ModelFileError
-from bitsmith.fidelity.deviation import deviation, spans
+from bitsmith.fidelity.deviation import deviation, signal_to_noise, spans
 from bitsmith.layers.layer import Floats
 from bitsmith.report import Report
 from bitsmith.report.html import page
@@ -137,6 +137,66 @@ def test_a_small_output_that_is_lost_is_told_with_formats_that_do() -> None:
     convert(
         module, calibration=x, config={**config, "LayerName": formats_that_do(model)}, input_shape=(8,), strict=True
     )
+
+
+def unlike_outputs() -> tuple[nn.Module, Floats]:
+    """Two outputs whose scales are 1e4 apart."""
+    return heads([1.0, 1e-4])
+
+
+def far_from_0(norm: nn.Module) -> tuple[nn.Module, Floats]:
+    """Features that vary little beside their mean, in front of a normalization that takes the mean away."""
+    torch.manual_seed(0)
+    x = 1000.0 + np.random.default_rng(0).uniform(-0.05, 0.05, (300, 8))
+    if isinstance(norm, nn.BatchNorm1d):
+        norm(torch.from_numpy(x).float())
+    return nn.Sequential(norm, nn.Linear(8, 3)).eval(), x
+
+
+def unlike_neurons() -> tuple[nn.Module, Floats]:
+    """Neurons of unlike scale, which the next weights make up for."""
+    module, x = heads([1.0, 1.0])
+    scale = torch.exp2(torch.arange(-12.0, 4.0))
+    with torch.no_grad():
+        module[0].weight *= scale[:, None]
+        module[0].bias *= scale
+        module[2].weight /= scale
+    return module, x
+
+
+UNLIKE = {
+    "outputs": unlike_outputs,
+    "neurons": unlike_neurons,
+    "far from 0, of a batch": lambda: far_from_0(nn.BatchNorm1d(8, momentum=1.0)),
+    "far from 0, of a layer": lambda: far_from_0(nn.LayerNorm(8)),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_numbers_of_unlike_scale_are_right_in_auto_and_told_of_elsewhere(name: str) -> None:
+    module, x = UNLIKE[name]()
+    model = convert(module, calibration=x, input_shape=(8,), strict=True)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x).float()).double().numpy()
+    errors = np.sqrt(np.mean((np.asarray(model.predict(x)) - wanted) ** 2, axis=0)) / np.ptp(wanted, axis=0)
+    assert errors.max() < 5e-3
+    with pytest.warns(FidelityWarning, match=r"differs? from the float model's"):
+        convert(module, calibration=x, input_shape=(8,), config={"Model": {"Precision": "fixed<16,6>"}})
+
+
+def test_an_outlier_costs_other_samples_nothing() -> None:
+    module, x = heads([1.0, 1.0])
+    model = convert(module, calibration=np.concatenate([x, 1e4 * x[:1]]), input_shape=(8,), strict=True)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x).float()).double().numpy()
+    assert np.abs(np.asarray(model.predict(x)) - wanted).max() < 5e-3 * np.ptp(wanted)
+
+
+def test_data_that_are_no_integers_are_told() -> None:
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).uniform(0, 6, (50, 4))
+    with pytest.warns(FidelityWarning, match="the model declares integers"):
+        convert(nn.Embedding(7, 3), calibration=x, example=torch.zeros(2, 4, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("after", [nn.Softmax(-1), nn.Sigmoid(), nn.Sequential(nn.Tanh(), nn.Unflatten(1, (2, 2)))])
@@ -325,7 +385,10 @@ def test_deviation() -> None:
     wanted = np.array([0.0, 1.0, 2.0, np.inf, np.nan])
     found = deviation(wanted, np.array([0.0, 1.0, 2.5, 3.0, 4.0]), 2.0)
     assert (found.error, found.worst) == (pytest.approx(np.sqrt(0.0625 / 3)), 0.25)
-    assert deviation(wanted, wanted, 2.0).snr_db is None
+    assert deviation(wanted, wanted, 2.0).error == 0.0
+    assert signal_to_noise(wanted, 0.0, 2.0) is None and signal_to_noise(wanted, 0.5, 2.0) == pytest.approx(
+        -1.76, abs=1e-2
+    )
 
 
 def test_huge_and_tiny_numbers_are_figures() -> None:
@@ -333,7 +396,8 @@ def test_huge_and_tiny_numbers_are_figures() -> None:
     for wanted in (huge, tiny):
         for found in (huge, tiny, -wanted):
             figures = deviation(wanted, found, spans(wanted).whole.size)
-            assert np.isfinite([figures.error, figures.worst, figures.snr_db or 0.0]).all()
+            ratio = signal_to_noise(wanted, figures.error, spans(wanted).whole.size)
+            assert np.isfinite([figures.error, figures.worst, ratio or 0.0]).all()
 
 
 def test_command_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 _POOL = "{|, stride={k3}}{||, padding=1}{||, ceil_mode=True}"
 _CONV = "{k}{|, stride={k2}}{||, dilation={k3}}, groups={g}{||, bias=False}"
 _CELL = "{last}, {o}{||, num_layers=2}{||, bidirectional=True}{||, bias=False}"
-_MASK = "torch.triu(torch.ones({n1}, {n1}), 1).bool()"
+_MASK = "torch.triu(torch.ones({C}, {C}), 1).bool()"
 _HIDDEN = "{float('-inf')|-1e9|-1e4|torch.finfo(torch.float32).min}"
 _HEADS = "`nn.MultiheadAttention({last}, {h}, batch_first=True{||, bias=False}{||, add_zero_attn=True})`"
 
@@ -144,7 +144,7 @@ VIEWS = (
     "`nn.ChannelShuffle({g})`({x})",
     "F.unfold({x}, {k}{|, padding=1}{|, stride=2})",
     "torch.cat([torch.zeros_like({x}[:, :1]), {x}], 1)",
-    "torch.gather({x}, {last_axis}, torch.tensor([0, 1, 0]).expand({each_but_last}, 3))",
+    "torch.gather({x}, -1, torch.tensor([0, 1, 0]).expand({each_but_last}, 3))",
     "{x}.T",
 )
 
@@ -179,7 +179,7 @@ PRODUCTS = (
     "torch.matmul({x}, {y}.mT)",
     "{x} @ {x}.transpose(-1, -2)",
     "torch.bmm({x}, {y}.transpose(1, 2))",
-    "torch.baddbmm({w {n1} 1}, {x}, {y}.mT, beta={c}, alpha={p})",
+    "torch.baddbmm({w {C} 1}, {x}, {y}.mT, beta={c}, alpha={p})",
     "torch.addmm({w {o}}, {x}, {w {last} {o}}, beta={c}, alpha={p})",
     "torch.mv({x}, {w {last}})",
     "torch.einsum('b...i,ji->b...j', {x}, {w {o} {last}})",
@@ -189,9 +189,9 @@ PRODUCTS = (
     "torch.einsum('bi,bj->bij', {x}, {y})",
     "torch.einsum('bchw,oc->bohw', {x}, {w {o} {C}})",
     "torch.einsum('b{ij->bji|ijk->bki|ij->bi}', {x})",
-    "({x}.mT @ {w {n1} {o}}).mT",
-    "`nn.Embedding({levels}, {o})`({codes})",
-    "F.one_hot({codes}, {levels}).float()",
+    "({x}.mT @ {w {C} {o}}).mT",
+    "`nn.Embedding(7, {o})`({codes})",
+    "F.one_hot({codes}, 7).float()",
 )
 
 SPATIAL = (
@@ -240,7 +240,7 @@ SEQUENCES = (
     _HEADS + "({x}, {x}, {x}, key_padding_mask={x}[..., 0] > 1.5)[0]",
     "`nn.TransformerEncoderLayer({last}, {h}, {o}, batch_first=True{||, norm_first=True}{||, activation='gelu'})`({x})",
     "F.scaled_dot_product_attention({x}, {y}, {x}{||, is_causal=True|, attn_mask=~" + _MASK + "}{||, scale={p}})",
-    "F.scaled_dot_product_attention({x}, {x}, {x}, attn_mask={w {n1} {n1}})",
+    "F.scaled_dot_product_attention({x}, {x}, {x}, attn_mask={w {C} {C}})",
     "({x} @ {x}.mT).masked_fill(" + _MASK + ", " + _HIDDEN + ").softmax(-1) @ {x}",
     "({x} @ {x}.mT / {p} + " + _MASK + ".float() * -1e9).softmax(-1)",
 )

@@ -490,6 +490,8 @@ EXACT: dict[str, Callable[[], onnx.ModelProto]] = {
     "DepthToSpace": _unary("DepthToSpace", shape=(8, 2, 3), blocksize=2, mode="CRD"),
     "Trilu": _with("Trilu", {"k": np.array(1)}, upper=1),
     "CumSum": _with("CumSum", {"a": np.array(2)}),
+    "CumSum, exclusive and backwards": _with("CumSum", {"a": np.array(1)}, exclusive=1, reverse=1),
+    "CumSum, of one element": _with("CumSum", {"a": np.array(1)}, shape=("N", 1, 4), exclusive=1),
     "ReduceSum": _with("ReduceSum", {"a": np.array([1])}, keepdims=0),
     "ReduceMax": _unary("ReduceMax", shape=(3, 4), axes=[-1]),
     "ReduceMin of operator set 18": _with("ReduceMin", {"a": np.array([1, 2])}, opset=18, keepdims=0),

@@ -15,6 +15,7 @@ from bitsmith.fidelity.losses import Loss
 from bitsmith.fidelity.measure import Measured
 from bitsmith.ir.types import FixedFormat, Overflow
 from bitsmith.layers.auto import AUTO_BITS
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import NetworkNode
 from bitsmith.report.sections import LayerFidelity
@@ -96,6 +97,10 @@ class Causes:
             given_all = ", ".join(f"{variable} {format_}" for variable, format_ in node.settings.precision.items())
             finer = {name: _finer(given) for name, given in node.settings.precision.items()}
             return Problem(name, f"its formats lose too much ({given_all})", f"give it {_listed(finer)}, or auto")
+        if isinstance(node.layer, Input) and node.layer.integer:
+            return Problem(
+                name, "the model declares integers, and the data have others", "give it integers, in its range"
+            )
         own = (row.own or 0.0) if channel is None else channel.added
         if explains(made_by(self.nodes, name), own):
             return self._short_of_bits(name, own)

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.fidelity.deviation import MOST, Deviation, Span, Spans, decibels
+from bitsmith.fidelity.deviation import MOST, Deviation, Span, Spans, signal_to_noise
 from bitsmith.layers.layer import Floats
+
+LEAST_ERROR = 0.01
+"""Mean error, as a share of its own range, below which a channel is not looked at further."""
 
 LEAST_STEPS = 2.0
 """Steps of its format by which a channel may be off: how coarse these are beside its range is no matter of translation."""
@@ -31,7 +34,7 @@ class Channel:
     step: float
     error: float
     worst: float
-    snr_db: float
+    snr_db: float | None
     added: float
     own: float
     own_worst: float
@@ -48,13 +51,17 @@ class Channels:
     off: Deviation
     added: Deviation
 
-    def lost(self) -> Channel:
-        """The one that is furthest off beside its own range."""
-        return self._channel(int(np.argmax(self.off.errors * self._small())))
+    def lost(self) -> Channel | None:
+        """The one that is furthest off beside its own range, if that is far enough to be of interest."""
+        errors = self.off.errors * self._small()
+        index = int(np.argmax(errors))
+        return self._channel(index) if errors[index] > LEAST_ERROR else None
 
-    def astray(self) -> Channel:
-        """The one to which the layer adds most."""
-        return self._channel(int(np.argmax(self._beyond(self.added.errors))))
+    def astray(self) -> Channel | None:
+        """The one to which the layer adds most; None if it adds nothing beyond the steps."""
+        beyond = self._beyond(self.added.errors)
+        index = int(np.argmax(beyond))
+        return self._channel(index) if beyond[index] > 0.0 else None
 
     def _small(self) -> Floats:
         """How many times the range of each is that of the whole."""
@@ -67,9 +74,8 @@ class Channels:
 
     def _channel(self, index: int) -> Channel:
         small = float(self._small()[index])
-        numbers = np.take(self.wanted, index, self.axis if self.axis < 0 else self.axis + 1)
-        signal = float(np.var(numbers / self.spans.whole.size))
         error = float(self.off.errors[index])
+        numbers = np.take(self.wanted, index, self.axis if self.axis < 0 else self.axis + 1)
         return Channel(
             index=index,
             span=self.spans.of(index),
@@ -78,7 +84,7 @@ class Channels:
             step=float(np.broadcast_to(self.steps, self.spans.lo.shape)[index]),
             error=min(small * error, MOST),
             worst=min(small * float(self.off.worsts[index]), MOST),
-            snr_db=decibels(signal, error * error),
+            snr_db=signal_to_noise(numbers, error, self.spans.whole.size),
             added=min(small * float(self.added.errors[index]), MOST),
             own=float(self._beyond(self.added.errors)[index]),
             own_worst=float(self._beyond(self.added.worsts)[index]),

@@ -26,8 +26,6 @@ class Deviation:
 
     error: float
     worst: float
-    snr_db: float | None
-    """None: there is no noise at all."""
     errors: Floats
     """The mean error of each channel, as a share of the whole's range."""
     worsts: Floats
@@ -95,29 +93,36 @@ def spans(values: Floats, axis: int = -1) -> Spans:
 def deviation(wanted: Floats, found: Floats, size: float, axis: int = -1) -> Deviation:
     """How far ``found`` is from ``wanted``, where both are finite, beside a range of ``size``."""
     with np.errstate(all="ignore"):
-        difference = (found - wanted) / size
-        worsts = _by_channel(np.maximum, np.abs(difference), axis)
+        difference = np.abs(found - wanted)
+        difference /= size
+        worsts = _by_channel(np.maximum, difference, axis)
         count = difference.size / worsts.size
         if not bool(np.isfinite(worsts).all()):
             usable = np.isfinite(difference)
-            difference, wanted = np.where(usable, difference, 0.0), wanted[usable]
-            worsts, count = _by_channel(np.maximum, np.abs(difference), axis), wanted.size / worsts.size
+            difference = np.where(usable, difference, 0.0)
+            worsts, count = _by_channel(np.maximum, difference, axis), np.count_nonzero(usable) / worsts.size
         if not worsts.any():
-            return Deviation(0.0, 0.0, None, worsts, worsts)
+            return Deviation(0.0, 0.0, worsts, worsts)
         if worsts.max() > MOST:
-            difference, worsts = np.clip(difference, -MOST, MOST), np.minimum(worsts, MOST)
-        squares = _by_channel(np.add, np.square(difference), axis)
-        noise = float(squares.sum()) / (count * squares.size)
-        signal = float(np.mean(np.square((wanted - wanted.mean()) / size)))
-    if noise == 0.0:
-        return Deviation(0.0, 0.0, None, 0 * worsts, 0 * worsts)
-    return Deviation(math.sqrt(noise), float(worsts.max()), decibels(signal, noise), np.sqrt(squares / count), worsts)
+            difference, worsts = np.minimum(difference, MOST), np.minimum(worsts, MOST)
+        squares = _by_channel(np.add, np.square(difference, out=difference), axis)
+    noise = float(squares.sum()) / (count * squares.size)
+    return Deviation(math.sqrt(noise), float(worsts.max()), np.sqrt(squares / count), worsts)
 
 
-def decibels(signal: float, noise: float) -> float:
-    """The ratio of two squares; 0 where there is no signal."""
-    usable = 0.0 < signal < math.inf and noise > 0.0
-    return 10 * (math.log10(signal) - math.log10(noise)) if usable else 0.0
+def signal_to_noise(wanted: Floats, error: float, size: float) -> float | None:
+    """How far the finite ones of ``wanted`` stand out from a mean ``error`` beside a range of ``size``, in dB.
+
+    None: there is no noise. 0: there is no signal.
+    """
+    if error == 0.0:
+        return None
+    with np.errstate(all="ignore"):
+        usable = wanted / size
+        signal = float(usable.var())
+        if not math.isfinite(signal):
+            signal = float(usable[np.isfinite(usable)].var())
+    return 10 * math.log10(signal) - 20 * math.log10(error) if 0.0 < signal < math.inf else 0.0
 
 
 def _by_channel(reduce: np.ufunc, values: Floats, axis: int) -> Floats:

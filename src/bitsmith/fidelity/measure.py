@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from bitsmith.emulate import Emulator
 from bitsmith.fidelity.channels import Channel, Channels
-from bitsmith.fidelity.deviation import Span, deviation, spans
+from bitsmith.fidelity.deviation import Span, deviation, signal_to_noise, spans
 from bitsmith.fidelity.losses import Loss, Watch
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
@@ -26,8 +26,8 @@ from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity
 
-_FAR, _SHOWN = 8.0, 0.01
-"""Times the whole's error, and share of its own range, above which the error of a channel is shown."""
+_FAR = 8.0
+"""Times the whole's error above which that of a channel is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _compared(
         layer=node.name,
         error=off.error,
         worst=off.worst,
-        snr_db=off.snr_db,
+        snr_db=signal_to_noise(wanted, off.error, size),
         own=added.error,
         own_worst=added.worst,
         values=found.size,
@@ -158,7 +158,7 @@ def _compared(
         return Comparison(row, ranges.whole)
     channels = Channels(wanted, axis, ranges, steps, off, added)
     lost = channels.lost()
-    if lost.error > max(_FAR * off.error, _SHOWN):
+    if lost is not None and lost.error > _FAR * off.error:
         row = replace(row, channel=lost.index, channel_error=lost.error)
     return Comparison(row, ranges.whole, lost, channels.astray())
 
@@ -172,8 +172,10 @@ def _stuck(wanted: Floats, found: Floats) -> int:
     """How many elements of the circuit's result never change, though the float model's do."""
     if len(found) < 2:
         return 0
+    if not (found[1] == found[0]).any():
+        return 0
     still = (found == found[:1]).all(axis=0)
-    return int(np.count_nonzero(still & (wanted != wanted[:1]).any(axis=0)))
+    return int(np.count_nonzero(still & (wanted != wanted[:1]).any(axis=0))) if still.any() else 0
 
 
 def _zeroed(node: NetworkNode, variable: str, values: Floats) -> int:

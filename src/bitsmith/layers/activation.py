@@ -43,6 +43,10 @@ class Activation(Layer):
     elementwise: ClassVar[bool] = True
 
     @property
+    def jumps(self) -> bool:
+        return self.function == "hard_shrink"
+
+    @property
     def bounded(self) -> bool:
         return self.function in _BOUNDED
 

@@ -29,13 +29,16 @@ class Layer(ABC):
     """Fields of :class:`Settings`, beyond precision, reuse factor, strategy and trace, that have a meaning here."""
     elementwise: ClassVar[bool] = False
     """Whether each element of the result comes from those at its place in the operands, and everywhere alike."""
-    jumps: ClassVar[bool] = False
-    """Whether the least change of an operand may change the result a lot: ``auto`` rounds nothing in front of it."""
 
     @property
     def kind(self) -> str:
         """The layer's type name, as configuration and reports use it."""
         return type(self).__name__
+
+    @property
+    def jumps(self) -> bool:
+        """Return True if the least change of an operand may change the result a lot: ``auto`` rounds nothing in front of it."""
+        return False
 
     @property
     def bounded(self) -> bool:

@@ -186,7 +186,7 @@ SHAPES: dict[str, Translation] = {
     "Shape": Translation(_shape, "a constant"),
     "Size": Translation(_size, "a constant"),
     "Trilu": Translation(_trilu, "Multiply"),
-    "CumSum": Translation(_cumulative_sum, "CumulativeSum, and Slice or Subtract"),
+    "CumSum": Translation(_cumulative_sum, "CumulativeSum, and Slice, Crop and Pad"),
     "SpaceToDepth": _blocks(shape.space_to_depth, "Reshape, Permute and Reshape"),
     "DepthToSpace": _blocks(shape.depth_to_space, "Reshape, Permute and Reshape"),
 }

@@ -19,6 +19,7 @@ from bitsmith.frontends.ops.shape import expand
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.power import Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce, Reduction
+from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.shape import Identity
 
 EXTREMES = (Reduction.MAX, Reduction.MIN)
@@ -166,18 +167,23 @@ def running_sum(
     build: Builder, x: Value, dims: Sequence[int], *, exclusive: bool = False, backwards: bool = False
 ) -> Value:
     """Each element of one axis plus all before it, or without itself if ``exclusive``; ``backwards`` plus all after it."""
-    layer = CumulativeSum(x.axis(_only(dims, "a running sum")))
+    axis = x.axis(_only(dims, "a running sum"))
     kind = Kind.INT64 if x.kind is Kind.BOOL else x.kind
     x = replace(x, kind=kind)
-    if kind.wraps:
-        return wrapped(build, kind, lambda inner: _running_sum(inner, layer, x, dims, exclusive, backwards))
-    return _running_sum(build, layer, x, dims, exclusive, backwards)
+
+    def make(inner: Builder) -> Value:
+        first = flip(inner, x, dims, "turned") if backwards else x
+        first = _later(inner, first, axis) if exclusive else first
+        total = inner.emit(CumulativeSum(axis), first, suffix="sum" if backwards else "", kind=kind)
+        return flip(inner, total, dims, "") if backwards else total
+
+    return wrapped(build, kind, make) if kind.wraps else make(build)
 
 
-def _running_sum(
-    build: Builder, layer: Layer, x: Value, dims: Sequence[int], exclusive: bool, backwards: bool
-) -> Value:
-    first = flip(build, x, dims, "turned") if backwards else x
-    total = build.emit(layer, first, suffix="sum" if exclusive or backwards else "", kind=x.kind)
-    total = flip(build, total, dims, "back" if exclusive else "") if backwards else total
-    return subtract(build, total, x) if exclusive else total
+def _later(build: Builder, x: Value, axis: int) -> Value:
+    """``x`` one place later along an axis, after a zero."""
+    if x.shape[axis] == 1:
+        return subtract(build.within("nothing"), x, x)
+    others = ((0, 0),) * axis
+    earlier = build.emit(Crop((*others, (0, 1))), x, suffix="earlier", kind=x.kind)
+    return build.emit(Pad((*others, (1, 0))), earlier, suffix="later", kind=x.kind)
