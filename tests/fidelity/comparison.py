@@ -43,6 +43,11 @@ MOST_JUMPS = 0.03
 LEAST_CHANNEL = 2.0**-10
 """Magnitude of a channel, as a share of its tensor's, below which it is judged by that share."""
 
+LEAST_CHANNEL_WIDE = 2.0**-6
+"""The same for a wide type: tables have one accuracy for all channels."""
+
+_SHARES = {"auto": LEAST_CHANNEL, "wide": LEAST_CHANNEL_WIDE}
+
 LEAST = 2.0**-8
 """Magnitude of an output below which it is judged by this: where functions saturate, accuracy is absolute."""
 
@@ -104,7 +109,8 @@ def compared(case: Case, *, wide: bool = False) -> Result:
         return Result(Outcome.CRASHED, traceback.format_exc())
     warned = [str(each.message) for each in caught if issubclass(each.category, FidelityWarning)]
     results = found if isinstance(found, list) else [found]
-    name, error = "wide" if wide else "auto", _error(case, results)
+    name = "wide" if wide else "auto"
+    error = _error(case, results, name)
     if differences := _differences(case, results, name):
         return Result(Outcome.WARNED if warned else Outcome.WRONG, "; ".join([*differences, *warned]), error)
     if warned and (differences := _differences(case, results, name, lenient=False)):
@@ -112,12 +118,12 @@ def compared(case: Case, *, wide: bool = False) -> Result:
     return Result(Outcome.FALSE_ALARM, warned[0], error) if warned else Result(Outcome.AGREES, error=error)
 
 
-def _error(case: Case, results: Sequence[Floats]) -> float:
+def _error(case: Case, results: Sequence[Floats], name: str) -> float:
     """The greatest difference in the outputs that have the right shape."""
     found = [math.nan]
     for wanted, have in zip(case.outputs, results, strict=False):
         if np.shape(wanted) == have.shape:
-            found.append(float((_off(wanted, have) / _sizes(wanted, LEAST)).max(initial=0.0)))
+            found.append(float((_off(wanted, have) / _sizes(wanted, LEAST, _SHARES[name])).max(initial=0.0)))
     return float(np.nanmax(found)) if len(found) > 1 else math.nan
 
 
@@ -126,11 +132,11 @@ def _off(wanted: Floats, have: Floats) -> Floats:
     return np.where(np.isfinite(wanted), np.abs(have - np.nan_to_num(wanted)), 0.0)
 
 
-def _sizes(wanted: Floats, least: float) -> Floats:
-    """The magnitude of each channel, for a channel that is next to nothing a share of the whole tensor's."""
+def _sizes(wanted: Floats, least: float, share: float) -> Floats:
+    """The magnitude of each channel, but for small channels ``share`` of the whole tensor's, and at least ``least``."""
     size = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
     channels = size.max(axis=tuple(range(max(size.ndim - 1, 1))), keepdims=True, initial=0.0)
-    return np.maximum(channels, max(LEAST_CHANNEL * size.max(initial=0.0), least, np.finfo(np.float64).tiny))
+    return np.maximum(channels, max(share * size.max(initial=0.0), least, np.finfo(np.float64).tiny))
 
 
 def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool = True) -> list[str]:
@@ -143,7 +149,8 @@ def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool
             said.append(f"output {number} has shape {have.shape}, not {np.shape(wanted)}")
             continue
         excused = SPREADS * case.spread[name][number] if case.spread and lenient else 0.0
-        error = np.maximum(_off(wanted, have) - excused, 0.0) / _sizes(wanted, LEAST if lenient else 0.0)
+        size = _sizes(wanted, LEAST if lenient else 0.0, _SHARES[name])
+        error = np.maximum(_off(wanted, have) - excused, 0.0) / size
         wrong = error > MOST_ERROR[name]
         if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
             said.append(

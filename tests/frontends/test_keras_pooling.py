@@ -71,6 +71,7 @@ IMAGES: dict[str, Any] = {
     "resized larger": layers.Resizing(9, 7, antialias=True),
     "centre": layers.CenterCrop(4, 4),
     "centre first": layers.CenterCrop(2, 1, data_format=FIRST),
+    "centre of a smaller image": layers.CenterCrop(9, 5),
     "padded": layers.ZeroPadding2D(),
     "padded symmetrically": layers.ZeroPadding2D((1, 2)),
     "padded unevenly": layers.ZeroPadding2D(((0, 1), (2, 3)), data_format=FIRST),
@@ -186,7 +187,7 @@ def test_the_user_s_name_is_that_of_the_pool() -> None:
         ("Resizing", {"height": 3, "width": 3, "pad_to_aspect_ratio": True}, "ZeroPadding2D"),
         ("Resizing", {"height": 3, "width": 3, "interpolation": "area"}, "nearest, bilinear"),
         ("Resizing", {"height": 0, "width": 3}, "a positive size"),
-        ("CenterCrop", {"height": 7, "width": 3}, "numbers of elements for its axes"),
+        ("CenterCrop", {"height": 0, "width": 3}, "what leaves some"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, class_name: str, config: dict[str, Any], said: str) -> None:

@@ -264,3 +264,23 @@ def test_what_a_branch_reads_must_be_there() -> None:
     chosen = helper.make_node("If", ["k"], ["y"], then_branch=body, else_branch=body)
     with pytest.raises(ModelFileError, match="nowhere"):
         read_onnx(graph([chosen], {"x": [N, 3]}, "y", {"k": np.array(True)}))
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes"),
+    [
+        ("LpPool", {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [1, 0, 0, 1], "p": 1}),
+        ("LpPool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}),
+        ("GlobalLpPool", {"p": 1}),
+        ("GlobalLpPool", {}),
+    ],
+)
+def test_pooling_by_norms(operator: str, attributes: dict[str, object]) -> None:
+    model = graph([node(operator, "x", "y", **attributes)], {"x": [N, 2, 5, 4]}, "y", opset=18)
+    assert_agrees(model, exact="p" in attributes)
+
+
+def test_pooling_by_other_norms_is_refused() -> None:
+    for more in ({"p": 3}, {"ceil_mode": 1}):
+        with pytest.raises(UnsupportedError, match="-norm"):
+            read_onnx(graph([node("LpPool", "x", "y", kernel_shape=[2], **more)], {"x": [N, 1, 4]}, "y", opset=18))

@@ -163,15 +163,27 @@ def _resized(call: LayerCall, x: Value, sizes: Shape) -> Value:
         accepted = "images that are stretched or cropped"
         raise UnsupportedError("pad_to_aspect_ratio", accepted=accepted, remedy="put ZeroPadding2D before it")
     if call.config.flag("crop_to_aspect_ratio", False) and min(sizes) > 0:
-        (height, width, _), (new_height, new_width) = x.shape, sizes
-        kept = min(height, width * new_height // new_width), min(width, height * new_width // new_height)
-        x = _center(call, x, (max(kept[0], 1), max(kept[1], 1)), "crop")
+        x = _proportioned(call, x, sizes)
     interpolation = _interpolation(call, "bilinear")
     shrinks = any(new < old for old, new in zip(x.shape, sizes, strict=False))
     if call.config.flag("antialias", False) and interpolation is Interpolation.LINEAR and shrinks:
         found = "antialias on an image that becomes smaller"
         raise UnsupportedError(found, accepted="antialias=False", remedy="use AveragePooling2D")
     return call.build.emit(Resize(sizes, interpolation), x)
+
+
+def _proportioned(call: LayerCall, x: Value, sizes: Shape) -> Value:
+    """The largest middle part of an image with the proportions of ``sizes``."""
+    (height, width, _), (new_height, new_width) = x.shape, sizes
+    kept = min(height, width * new_height // new_width), min(width, height * new_width // new_height)
+    return _center(call, x, (max(kept[0], 1), max(kept[1], 1)), "crop")
+
+
+def _center_crop(call: LayerCall, x: Value, sizes: Shape) -> Value:
+    """The middle of an image; one that is too small is resized in its proportions."""
+    if min(sizes) < 1 or all(n >= size for n, size in zip(x.shape, sizes, strict=False)):
+        return _center(call, x, sizes)
+    return call.build.emit(Resize(sizes, Interpolation.LINEAR), _proportioned(call, x, sizes))
 
 
 def _center(call: LayerCall, x: Value, sizes: Shape, suffix: str = "") -> Value:
@@ -253,7 +265,7 @@ SPATIAL: dict[str, Translation] = {
     **{f"GlobalMaxPooling{rank}D": _global(GlobalMaxPool, rank) for rank in (1, 2, 3)},
     **{f"GlobalAveragePooling{rank}D": _global(GlobalAveragePool, rank) for rank in (1, 2, 3)},
     "Resizing": _image(_resized, _RESIZE),
-    "CenterCrop": _image(_center, "Crop"),
+    "CenterCrop": _image(_center_crop, "Crop, or Resize where the image is smaller"),
 }
 """Layers by class name."""
 

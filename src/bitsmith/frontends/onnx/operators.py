@@ -62,8 +62,6 @@ _REMEDIES = {
     "NonMaxSuppression": (_SEQUENCES[0], "end the model before it, and select boxes in software"),
     "Unique": _SEQUENCES,
     "Compress": _SEQUENCES,
-    "LpPool": ("this pooling is not translated", "use AveragePool or MaxPool"),
-    "GlobalLpPool": ("this pooling is not translated", "use GlobalAveragePool or GlobalMaxPool"),
     "GridSample": ("sampling at computed places is not translated", "use Resize"),
     "RandomNormal": ("it is random", "remove it for inference"),
     "RandomUniform": ("it is random", "remove it for inference"),

@@ -13,6 +13,7 @@ from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, MixedSamplesEr
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import spatial
+from bitsmith.frontends.ops.reduction import norm
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Layer
@@ -81,6 +82,11 @@ def _windows(call: Call, x: Value) -> Taps:
 
 def _global(layer: Layer) -> Translation:
     return Translation(_along(lambda call, x: call.build.each(layer, x)), layer.kind)
+
+
+def _global_norm(call: Call) -> Value:
+    x = call.tensor(0)
+    return norm(call.build, x, range(2, x.rank), keepdims=True, order=float(call.attributes.integer("p", 2)))
 
 
 def _axes(x: Value, listed: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -186,6 +192,11 @@ SPATIAL: dict[str, Translation] = {
     "AveragePool": Translation(
         _along(lambda call, x: spatial.average_pool(call.build, x, _windows(call, x))), "AveragePool"
     ),
+    "LpPool": Translation(
+        _along(lambda call, x: spatial.norm_pool(call.build, x, _windows(call, x), call.attributes.integer("p", 2))),
+        "Power or Absolute, Conv, and Power",
+    ),
+    "GlobalLpPool": Translation(_global_norm, "Reduce"),
     "GlobalMaxPool": _global(GlobalMaxPool(keepdims=True)),
     "GlobalAveragePool": _global(GlobalAveragePool(keepdims=True)),
     "Pad": Translation(_pad, "Pad, Crop"),

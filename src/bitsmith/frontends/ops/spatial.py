@@ -20,7 +20,9 @@ from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
 from bitsmith.frontends.ops.selection import take
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
+from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.power import Power
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
 
 _DENOMINATOR = 1 << 14
@@ -146,6 +148,18 @@ def average_pool(build: Builder, x: Value, taps: Taps) -> Value:
     """The mean of each window."""
     windows = taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode
     return build.each(pooling.AveragePool(*windows, taps.padding_counts), x)
+
+
+def norm_pool(build: Builder, x: Value, taps: Taps, order: int) -> Value:
+    """The 1-norm or the 2-norm of each window; padding counts as 0."""
+    if order not in (1, 2) or taps.ceil_mode:
+        raise UnsupportedError(f"pooling by the {order}-norm", accepted="1 and 2, without ceil_mode")
+    layer = Absolute() if order == 1 else Power(2.0)
+    each = build.each(layer, x, "magnitude" if order == 1 else "square")
+    channels = x.item[-1]
+    ones = as_weights(np.ones((*taps.size, 1, channels)))
+    total = convolution(build, each, ones, None, taps, channels, "" if order == 1 else "sum")
+    return total if order == 1 else build.each(Power(0.5), total)
 
 
 def adaptive_max_pool(build: Builder, x: Value, output: Axes) -> Value:
