@@ -40,8 +40,13 @@ MOST_ERROR = {"auto": 2e-2, "wide": 1e-3}
 MOST_JUMPS = 0.03
 """Part of the values that may differ where a result jumps: in a comparison or in rounding the last place decides."""
 
-LEAST_CHANNEL = {"auto": 2.0**-10, "wide": 2.0**-6}
-"""Magnitude of a channel, as a share of its tensor's, below which it is judged by that share: tables have one for all."""
+LEAST_CHANNEL = 2.0**-10
+"""Magnitude of a channel, as a share of its tensor's, below which it is judged by that share."""
+
+LEAST_CHANNEL_WIDE = 2.0**-6
+"""The same for a wide type: tables have one accuracy for all channels."""
+
+_SHARES = {"auto": LEAST_CHANNEL, "wide": LEAST_CHANNEL_WIDE}
 
 LEAST = 2.0**-8
 """Magnitude of an output below which it is judged by this: where functions saturate, accuracy is absolute."""
@@ -118,7 +123,7 @@ def _error(case: Case, results: Sequence[Floats], name: str) -> float:
     found = [math.nan]
     for wanted, have in zip(case.outputs, results, strict=False):
         if np.shape(wanted) == have.shape:
-            found.append(float((_off(wanted, have) / _sizes(wanted, LEAST, LEAST_CHANNEL[name])).max(initial=0.0)))
+            found.append(float((_off(wanted, have) / _sizes(wanted, LEAST, _SHARES[name])).max(initial=0.0)))
     return float(np.nanmax(found)) if len(found) > 1 else math.nan
 
 
@@ -144,7 +149,7 @@ def _differences(case: Case, results: Sequence[Floats], name: str, lenient: bool
             said.append(f"output {number} has shape {have.shape}, not {np.shape(wanted)}")
             continue
         excused = SPREADS * case.spread[name][number] if case.spread and lenient else 0.0
-        size = _sizes(wanted, LEAST if lenient else 0.0, LEAST_CHANNEL[name])
+        size = _sizes(wanted, LEAST if lenient else 0.0, _SHARES[name])
         error = np.maximum(_off(wanted, have) - excused, 0.0) / size
         wrong = error > MOST_ERROR[name]
         if wrong.mean() > (MOST_JUMPS if case.jumps else 0.0):
