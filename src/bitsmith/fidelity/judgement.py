@@ -22,9 +22,9 @@ from bitsmith.report.terminal import percent
 AUTO_ERROR = 0.01
 """Mean error of an output that formats of ``auto`` never cause."""
 
-AUTO_OWN_ERROR, AUTO_OWN_WORST = 5e-4, 4e-3
+AUTO_OWN_ERROR, AUTO_OWN_WORST = 1e-3, 4e-3
 """A layer's own mean and greatest error, as shares of its range or greatest magnitude, that formats of ``auto`` never cause: with
-16 bits most stay below 1e-4, and a quotient near its pole below 3e-4."""
+16 bits most stay below 1e-4, a quotient near its pole below 3e-4, and ten bits beside an outlier (LEAST_BITS) below 6e-4."""
 
 CHANNEL_OWN_ERROR, CHANNEL_OWN_WORST = 1e-3, 8e-3
 """A layer's own mean and greatest error of a channel beyond the steps of its format, as shares of the channel's range or greatest

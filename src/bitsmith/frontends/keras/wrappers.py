@@ -56,7 +56,7 @@ def spectral_normalization(known: Callable[[], Mapping[str, Translation]]) -> Tr
             replace(inner, stored=lambda parts: _without_vector(inner.stored(parts), call.config), build=build)
         )
 
-    return Translation(translate, "the wrapped layer")
+    return Translation(translate, "Dense, Conv, ConvTranspose or Embedding, whichever is wrapped")
 
 
 def _inner(call: LayerCall, config: Fields) -> LayerCall:
