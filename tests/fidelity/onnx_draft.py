@@ -31,8 +31,8 @@ CLASSICAL, FUNCTIONS = "ai.onnx.ml", "drawn"
 _NOISE, _MOST_NOISE = 2.0**-13, 8e-3
 """How far operands are off, relative to each element's greatest magnitude, and how far results may be, to that of them all."""
 
-_STEP, _ROUNDINGS = 2.0**-16, 4
-"""Greatest rounding error of 16 bits, as a share of a tensor's greatest magnitude, and the number of tries."""
+_STEP, _ROUNDINGS = 2.0**-15, 4
+"""Greatest error of a result of 16 bits with weights of 16 bits, as a share of its greatest magnitude; the number of tries."""
 
 _FINEST = 2.0**-11
 """Magnitude of elements, as a share of the greatest, below which they are off by as much as in single precision."""

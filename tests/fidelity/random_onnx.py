@@ -153,10 +153,10 @@ def _checked(draft: Draft, outputs: Sequence[Tensor], focus: str) -> Case:
 
 
 def _spread(x: Tensor) -> Array:
-    """What 16 bits excuse, as far as the certificate lets it pass, too."""
+    """What 16 bits excuse, as far as the certificate lets it pass in a channel, too."""
     far = np.max([np.abs(one.astype(np.float64) - x.clean) for one in x.rounded], axis=0)
-    far = np.moveaxis(far, x.batch or 0, 0)
-    most = np.moveaxis(np.abs(x.clean.astype(np.float64)), x.batch or 0, 0).max(0)
+    far, size = (np.moveaxis(values, x.batch or 0, 0) for values in (far, np.abs(x.clean.astype(np.float64))))
+    most = size.max(axis=tuple(range(max(size.ndim - 1, 1))), keepdims=True)
     return np.minimum(far, AUTO_ERROR * most)
 
 
