@@ -67,6 +67,14 @@ def _patches(call: Call) -> Result:
     return spatial.patches(call.build, call.tensor(), taps)
 
 
+def _average(call: Call, x: Value) -> Value:
+    if call.kind_of_result() not in (None, Kind.REAL):
+        raise UnsupportedError(
+            "means of integers, which drop fractions", accepted="floating point", remedy="cast to floating point first"
+        )
+    return spatial.average_pool(call.build, x, _windows(call, x))
+
+
 def _output_size(call: Call, x: Value) -> Axes:
     return call.per_axis("output_size", len(x.item) - 1, 1)
 
@@ -151,7 +159,7 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
     "conv_transpose{}d": (lambda call, x: _convolution(call, x, transposed=True), "ConvTranspose"),
     "max_pool{}d": (_MAX_POOL, "MaxPool"),
     "max_pool{}d_with_indices": (_MAX_POOL, "MaxPool"),
-    "avg_pool{}d": (_pooled(spatial.average_pool, _windows), "AveragePool"),
+    "avg_pool{}d": (_average, "AveragePool"),
     "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "GlobalMaxPool or AdaptiveMaxPool"),
     "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "GlobalAveragePool or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
