@@ -102,7 +102,7 @@ def show(console: Console, tallies: Tallies) -> None:
         table.add_row(outcome.value, *(str(tally.outcomes[outcome]) for tally in tallies.values()))
     for share in QUANTILES:
         errors = (np.quantile(tally.errors, share) if tally.errors else math.nan for tally in tallies.values())
-        table.add_row(f"error of {share:.0%} of them", *(f"{error:.1e}" for error in errors))
+        table.add_row(f"error of {share:.0%}", *(f"{error:.1e}" for error in errors))
     console.print(table)
     console.print("An error is the greatest difference, as a share of an output's greatest magnitude.")
     for (framework, name), tally in tallies.items():

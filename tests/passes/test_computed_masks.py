@@ -167,7 +167,7 @@ def test_beside_masks_that_are_constants() -> None:
 
 
 def test_numbers_that_are_added_to_scores() -> None:
-    given = np.where(MASK > 0.0, 0.25, -1e9)
+    given = np.where(MASK > 0.0, 0.0, -1e9)
     assert np.abs(run(network((Add(), ("x", "m"))), SCORES, given) - softmax(SCORES, MASK[:, None])).max() < AUTO
 
 

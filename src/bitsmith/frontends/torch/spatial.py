@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -86,7 +87,8 @@ def _pad(call: Call) -> Result:
     if word not in _MODES or len(given) % 2 or len(given) // 2 > x.rank:
         raise UnsupportedError(f"padding {given} in the mode {shown(word)}", accepted=", ".join(_MODES))
     pairs = {-1 - place: pair for place, pair in enumerate(zip(given[::2], given[1::2], strict=True))}
-    return spatial.pad(call.build, x, pairs, _MODES[word], call.number("value", 0.0))
+    value = call.number("value", 0.0)
+    return spatial.pad(call.build, x, pairs, _MODES[word], value if x.kind is Kind.REAL else float(math.trunc(value)))
 
 
 def _resizing(layer: Resize, call: Call, x: Value, *multiples: int) -> Resize:
