@@ -139,7 +139,7 @@ def _epsilon(draft: Draft) -> dict[str, float]:
 def _layer_normalization(operator: str, draft: Draft) -> None:
     x = draft.pick(2, 3, 4, test=lambda x: x.batch is not None and x.batch < x.rank - 1)
     axis = draft.whole((x.batch or 0) + 1, x.rank - 1)
-    given = [draft.weights(x.shape[axis:])]
+    given = [draft.weights(x.shape[axis:], plain=True)]
     if operator == "LayerNormalization" and draft.chance():
         given.append(draft.weights(x.shape[axis:]))
     draft.node(operator, [x.name, *given], axis=axis if draft.chance() else axis - x.rank, **_epsilon(draft))

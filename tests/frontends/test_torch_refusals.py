@@ -77,6 +77,7 @@ REFUSED: dict[str, tuple[Callable[..., object] | nn.Module, str]] = {
     "zero": (lambda x: x / torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0]), "division by zero"),
     "computed weight": (lambda x: functional.conv1d(x, x.new_ones(1, 4, 2) * x.amax()), "batch"),
     "places of bits": (lambda x: x.long() << x.long().abs(), "a shift of int64"),
+    "integer means": (lambda x: functional.avg_pool1d(x.long(), 2), "means of integers"),
     "in place": (lambda x: (lambda y: y[:, 0].add_(1.0).sum(1) + y.sum((1, 2)))(x * 2.0), "in place"),
     "many places": (lambda x: x[:, torch.zeros(1100, 1).long(), torch.zeros(1, 1100).long()], "1210000 indices"),
     "computed places": (lambda x: x.gather(1, x.argmax(1, keepdim=True)), "computed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -66,6 +67,14 @@ def _patches(call: Call) -> Result:
     return spatial.patches(call.build, call.tensor(), taps)
 
 
+def _average(call: Call, x: Value) -> Value:
+    if call.kind_of_result() not in (None, Kind.REAL):
+        raise UnsupportedError(
+            "means of integers, which drop fractions", accepted="floating point", remedy="cast to floating point first"
+        )
+    return spatial.average_pool(call.build, x, _windows(call, x))
+
+
 def _output_size(call: Call, x: Value) -> Axes:
     return call.per_axis("output_size", len(x.item) - 1, 1)
 
@@ -86,7 +95,8 @@ def _pad(call: Call) -> Result:
     if word not in _MODES or len(given) % 2 or len(given) // 2 > x.rank:
         raise UnsupportedError(f"padding {given} in the mode {shown(word)}", accepted=", ".join(_MODES))
     pairs = {-1 - place: pair for place, pair in enumerate(zip(given[::2], given[1::2], strict=True))}
-    return spatial.pad(call.build, x, pairs, _MODES[word], call.number("value", 0.0))
+    value = call.number("value", 0.0)
+    return spatial.pad(call.build, x, pairs, _MODES[word], value if x.kind is Kind.REAL else float(math.trunc(value)))
 
 
 def _resizing(layer: Resize, call: Call, x: Value, *multiples: int) -> Resize:
@@ -149,7 +159,7 @@ _INSIDE: dict[str, tuple[Inside, str]] = {
     "conv_transpose{}d": (lambda call, x: _convolution(call, x, transposed=True), "ConvTranspose"),
     "max_pool{}d": (_MAX_POOL, "MaxPool"),
     "max_pool{}d_with_indices": (_MAX_POOL, "MaxPool"),
-    "avg_pool{}d": (_pooled(spatial.average_pool, _windows), "AveragePool"),
+    "avg_pool{}d": (_average, "AveragePool"),
     "adaptive_max_pool{}d": (_pooled(spatial.adaptive_max_pool, _output_size), "GlobalMaxPool or AdaptiveMaxPool"),
     "adaptive_avg_pool{}d": (_ADAPTIVE_MEAN, "GlobalAveragePool or AdaptiveAveragePool"),
     "upsample_nearest{}d": (_nearest, "Resize"),
