@@ -101,7 +101,7 @@ def test_what_cannot_be_translated_is_listed_at_once(tmp_path: Path) -> None:
         [
             layers.Input((8, 4)),
             layers.Lambda(lambda x: x, name="first"),
-            layers.SpectralNormalization(layers.Dense(3), name="second"),
+            layers.RandomRotation(0.1, name="second"),
             layers.Dense(2),
         ]
     )

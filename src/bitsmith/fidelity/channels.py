@@ -81,7 +81,7 @@ class Channels:
             span=self.spans.of(index),
             size=float(self.spans.sizes()[index]),
             largest=float(self.spans.largest()[index]),
-            step=float(np.broadcast_to(self.steps, self.spans.lo.shape)[index]),
+            step=float(np.broadcast_to(self.steps, self.spans.least.shape)[index]),
             error=min(small * error, MOST),
             worst=min(small * float(self.off.worsts[index]), MOST),
             snr_db=signal_to_noise(numbers, error, self.spans.whole.size),

@@ -54,21 +54,21 @@ class Span:
 class Spans:
     """The least and the greatest value of each channel."""
 
-    lo: Floats
-    hi: Floats
+    least: Floats
+    most: Floats
 
     @property
     def whole(self) -> Span:
         """That of all channels."""
-        return Span(float(self.lo.min()), float(self.hi.max()))
+        return Span(float(self.least.min()), float(self.most.max()))
 
     def of(self, channel: int) -> Span:
         """That of one channel."""
-        return Span(float(self.lo[channel]), float(self.hi[channel]))
+        return Span(float(self.least[channel]), float(self.most[channel]))
 
     def sizes(self) -> Floats:
         """The range of each channel; of a constant one, but for rounding, which shows no scale, that of the whole."""
-        size = np.minimum(self.hi - self.lo, sys.float_info.max)
+        size = np.minimum(self.most - self.least, sys.float_info.max)
         return np.where(size > _STILL * self._magnitudes(), size, self.whole.size)
 
     def largest(self) -> Floats:
@@ -76,7 +76,7 @@ class Spans:
         return np.maximum(self.sizes(), self._magnitudes())
 
     def _magnitudes(self) -> Floats:
-        return np.maximum(-self.lo, self.hi)
+        return np.maximum(-self.least, self.most)
 
 
 def spans(values: Floats, axis: int = -1) -> Spans:
