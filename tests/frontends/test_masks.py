@@ -118,6 +118,7 @@ CASES = {
 SLOW = {"encoder", "encoder layer", "decoder", "keys and a constant", "keys as numbers"}
 
 
+@pytest.mark.filterwarnings("ignore:Support for mismatched")
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CASES])
 def test_as_torch(name: str) -> None:
     torch.manual_seed(1)

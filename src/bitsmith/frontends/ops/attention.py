@@ -60,6 +60,9 @@ def attention(
     Without a ``scale`` the products are divided by the root of the number of channels. ``cap`` bounds the scores, unless it is 0.
     """
     scores, weighed = "...id,...jd->...ij", "...ij,...jd->...id"
+    keys, values = (x.dims[-3 if heads_last else -2] for x in (key, value))
+    if keys != values:
+        raise UnsupportedError(f"{keys} keys for {values} values", accepted="as many keys as values")
     if heads_last:
         scores, weighed = "...ihd,...jhd->...hij", "...hij,...jhd->...ihd"
     scale = 1.0 / math.sqrt(query.dims[-1]) if scale is None else scale

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
 from bitsmith.frontends.files.json import integer
@@ -135,8 +133,8 @@ def _choice(condition: str, chosen: str, other: str) -> Translation:
         kind = call.kind_of_result()
         if kind is Kind.BOOL:
             x, y = (logic.truth(call.build, value, "truth") for value in (x, y))
-        if kind is not None and kind.is_integer and x.constant is not None:
-            x = replace(x, node=np.trunc(x.constant), kind=kind)  # as masked_fill does
+        elif kind is not None and kind.is_integer and x.constant is not None:  # masked_fill cuts fractions off
+            x = logic.cast(call.build.within("value"), replace(x, kind=Kind.REAL), kind)
         return shared.make(call.build, call.tensor(condition), x, y)
 
     return Translation(read, shared.becomes)

@@ -9,7 +9,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, integers
-from bitsmith.frontends.ops import selection, shape
+from bitsmith.frontends.ops import logic, selection, shape
 from bitsmith.frontends.torch.call import Call, Result, Translation, function
 
 _OPEN_END = 1 << 62
@@ -53,8 +53,13 @@ def _slice(call: Call) -> Result:
     return x if taken is None else selection.part(call.build, x, dict([taken]))
 
 
+def _written(call: Call, name: str) -> Value:
+    """What is written into a tensor, as numbers of its type."""
+    return logic.cast(call.build.within(name), call.tensor(name), call.tensor().kind)
+
+
 def _slice_scatter(call: Call) -> Result:
-    x, new = call.tensor(), call.tensor("src")
+    x, new = call.tensor(), _written(call, "src")
     taken = _range(call, x)
     return new if taken is None else selection.with_part(call.build, x, *taken, new)
 
@@ -62,7 +67,7 @@ def _slice_scatter(call: Call) -> Result:
 def _select_scatter(call: Call) -> Result:
     x, dim, place = call.tensor(), call.integer("dim"), call.integer("index")
     size = x.shape[x.axis(dim)]
-    new = shape.unsqueeze(call.build.within("row"), call.tensor("src"), [x.counted(dim)])
+    new = shape.unsqueeze(call.build.within("row"), _written(call, "src"), [x.counted(dim)])
     return selection.with_part(call.build, x, dim, range(size)[place % max(size, 1) :][:1], new)
 
 
@@ -96,11 +101,11 @@ def _keys(call: Call) -> tuple[int, list[selection.Indices]]:
 def _index_put(call: Call) -> Result:
     if call.flag("accumulate"):
         raise UnsupportedError("updates that are added to what is there", accepted="accumulate=False")
-    return selection.with_index(call.build, call.tensor(), *_keys(call), call.tensor("values"))
+    return selection.with_index(call.build, call.tensor(), *_keys(call), _written(call, "values"))
 
 
 def _index_fill(call: Call) -> Result:
-    index, value = call.weight("index").reshape(-1), call.tensor("value")
+    index, value = call.weight("index").reshape(-1), _written(call, "value")
     return selection.with_index(call.build, call.tensor(), call.integer("dim"), [index], value)
 
 
@@ -118,7 +123,7 @@ def _scatter(call: Call) -> Result:
     index = call.tensor("index")
     if call.given("reduce"):
         raise UnsupportedError("updates that are combined with what is there", accepted="no reduce")
-    new = call.tensor("src" if call.given("src") else "value")
+    new = _written(call, "src" if call.given("src") else "value")
     if not new.rank:
         new = shape.expand(call.build.within("updates"), new, call.build.sizes(index))
     return selection.scatter_elements(call.build, call.tensor(), call.integer("dim"), index, new)
