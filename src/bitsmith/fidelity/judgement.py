@@ -22,9 +22,13 @@ from bitsmith.report.terminal import percent
 AUTO_ERROR = 0.01
 """Mean error of an output that formats of ``auto`` never cause."""
 
-AUTO_OWN_ERROR, AUTO_OWN_WORST = 1e-3, 4e-3
+MOST_STEP = 2.0**-9
+"""The step of ten bits, as a share of a range: ``auto`` gives no coarser ones."""
+
+AUTO_OWN_ERROR, AUTO_OWN_WORST = 4e-4, 4e-3
 """A layer's own mean and greatest error, as shares of its range or greatest magnitude, that formats of ``auto`` never cause: with
-16 bits most stay below 1e-4, a quotient near its pole below 3e-4, and ten bits beside an outlier (LEAST_BITS) below 6e-4."""
+16 bits most stay below 1e-4, and a quotient near its pole below 3e-4. A step of the format is allowed besides: beside an outlier
+it is a tenth of a percent."""
 
 CHANNEL_OWN_ERROR, CHANNEL_OWN_WORST = 1e-3, 8e-3
 """A layer's own mean and greatest error of a channel beyond the steps of its format, as shares of the channel's range or greatest
@@ -128,8 +132,9 @@ def _inside(layer: Comparison, makers: Sequence[NetworkNode], *, calibrated: boo
 
 def _mistranslated(layer: Comparison, allowed: float) -> bool:
     """True if the layer's own error is more than formats of ``auto`` cause, ``allowed`` times that of 16 bits."""
-    row, share = layer.row, layer.span.size / layer.span.largest / allowed
-    return share * (row.own or 0.0) > AUTO_OWN_ERROR or share * (row.own_worst or 0.0) > AUTO_OWN_WORST
+    share = layer.span.size / layer.span.largest / allowed
+    mean, worst = ((own or 0.0) - min(layer.step, MOST_STEP) for own in (layer.row.own, layer.row.own_worst))
+    return share * mean > AUTO_OWN_ERROR or share * worst > AUTO_OWN_WORST
 
 
 def _is_astray(channel: Channel | None, allowed: float) -> bool:

@@ -35,13 +35,14 @@ class Comparison:
     """A layer's result beside the float model's: its row, the range of the float result, and two of its channels.
 
     ``lost`` is furthest from the float model's beside its own range, and to ``astray`` the layer adds most itself. They are None
-    where small channels are as good as 0.
+    where small channels are as good as 0. ``step`` is the coarsest step of the format, as a share of the range; 0 there.
     """
 
     row: LayerFidelity
     span: Span
     lost: Channel | None = None
     astray: Channel | None = None
+    step: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _compared(
     lost = channels.lost()
     if lost is not None and lost.error > _FAR * off.error:
         row = replace(row, channel=lost.index, channel_error=lost.error)
-    return Comparison(row, ranges.whole, lost, channels.astray())
+    return Comparison(row, ranges.whole, lost, channels.astray(), float(steps.max()) / size)
 
 
 def _with_losses(row: LayerFidelity, losses: Sequence[Loss]) -> LayerFidelity:
