@@ -144,6 +144,8 @@ def main():
     for name, model in plain.items():
         model.save(HERE / f"{name}.h5")
         data = inputs(model.input_shape[1:])
+        if name == "modes":  # with several quantizers an input keeps its own format
+            data = np.clip(data, -31.5, 31.5)
         outputs = model(data)
         outputs = outputs if isinstance(outputs, list) else [outputs]
         expected[f"{name}/x"] = data
