@@ -4,7 +4,8 @@
     KERAS_BACKEND=jax python tests/quantized/hgq/make.py [NAME ...]
 
 Bit widths are random and not integers, some numbers have no bits at all, and inputs go beyond the ranges that quantizers which
-wrap around were calibrated for. ``NAME.npz`` has the inputs (``x0``, ...), the outputs (``y0``, ...) and, by name, the results of the other layers.
+wrap around were calibrated for. ``NAME.npz`` has the inputs (``x0``, ...), the outputs (``y0``, ...) and, by name, the results
+of the other layers.
 """
 
 import os
@@ -129,7 +130,10 @@ def merges() -> Model:
     two = ("QAdd", "QSubtract", "QMultiply", "QMaximum", "QMinimum", "QAveragePow2")
     outputs = [getattr(layers, name)(name=name.lower())([x, y]) for name in two]
     outputs += [getattr(layers, name)(name=f"{name.lower()}_3")([x, y, x]) for name in two if name != "QSubtract"]
-    confs = [QuantizerConfig("kif", "datalane", round_mode="TRN"), QuantizerConfig("kbi", "datalane", heterogeneous_axis=())]
+    confs = [
+        QuantizerConfig("kif", "datalane", round_mode="TRN"),
+        QuantizerConfig("kbi", "datalane", heterogeneous_axis=()),
+    ]
     outputs.append(layers.QAdd(iq_confs=confs, enable_oq=True, name="confs")([x, y]))
     outputs.append(layers.QDot(axes=2, name="dot")([x, y]))
     outputs.append(layers.QDot(axes=(1, 1), name="dot_first")([x, y]))
@@ -151,7 +155,9 @@ def pools() -> Model:
         for one, rank in ((s, 1), (x, 2), (v, 3)):
             pool, whole = getattr(layers, f"Q{kind}Pooling{rank}D"), getattr(layers, f"QGlobal{kind}Pooling{rank}D")
             outputs.append(pool(2, name=f"{kind}{rank}".lower())(one))
-            outputs.append(whole(keepdims=rank == 2, name=f"global_{kind}{rank}".lower())(one))
+            outputs.append(
+                whole(keepdims=rank == 2, enable_oq=kind == "Average", name=f"global_{kind}{rank}".lower())(one)
+            )
     outputs.append(layers.QMaxPooling2D((2, 3), strides=1, padding="same", enable_oq=True, name="same_max")(x))
     outputs.append(layers.QAveragePooling2D(2, strides=(2, 1), padding="same", name="same_mean")(x))
     wide = QuantizerConfig("kif", "datalane", f0=4, round_mode="RND_CONV")
@@ -162,7 +168,9 @@ def pools() -> Model:
 
 def nested() -> Model:
     """Nested and shared models, chains, and layers on each time step."""
-    inner = Sequential([Input((4,)), layers.QDense(3, activation="relu", name="in"), layers.QDense(2, name="out")], name="inner")
+    inner = Sequential(
+        [Input((4,)), layers.QDense(3, activation="relu", name="in"), layers.QDense(2, name="out")], name="inner"
+    )
     x = Input((3, 4), name="x")
     a = keras.layers.TimeDistributed(layers.QDense(3, enable_oq=True, name="step"), name="steps")(x)
     y = keras.layers.Flatten(name="flat")(a)
@@ -221,7 +229,6 @@ def write(make: Callable[[], Model]) -> None:
     np.savez_compressed(MODELS / f"{name}.npz", **found)
     model.save(path := MODELS / f"{name}.keras")
     compressed(path)
-    print(name, path.stat().st_size, (MODELS / f"{name}.npz").stat().st_size)
 
 
 def compressed(path: Path) -> None:

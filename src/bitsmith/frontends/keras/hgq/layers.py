@@ -16,9 +16,9 @@ from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
-from bitsmith.frontends.keras.weights import Stored, numbered_group
 from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, Singles, finest, quantized, quantizer_of, read_quantizer
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
+from bitsmith.frontends.keras.weights import Stored, numbered_group
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
 from bitsmith.layers.layer import Floats, Shape, as_weights
@@ -155,7 +155,7 @@ def _rescaling(call: LayerCall, gamma: Singles, variance: Singles, epsilon: floa
     spread = variance + np.float32(epsilon)
     if bool(np.any(spread <= 0.0)):
         raise call.config.error("the variance is negative")
-    return gamma / np.sqrt(spread)
+    return np.asarray(gamma / np.sqrt(spread), np.float32)
 
 
 def _of_normalized_operands(call: LayerCall) -> Tensors:
@@ -273,8 +273,6 @@ LAYERS: dict[str, Translation] = {
     "QAveragePow2": _layer(_average, "Add and BatchNormalization"),
     "QSum": _layer(lambda call: _sum(call, _given_scale(call)), "Reduce and BatchNormalization"),
     "QMeanPow2": _layer(lambda call: _sum(call, _mean_scale(call)), "Reduce and BatchNormalization"),
-    "QEinsum": _layer(
-        lambda call: einsum(call.build, call.config.text("equation"), call.given.tensors), "Einsum"
-    ),
+    "QEinsum": _layer(lambda call: einsum(call.build, call.config.text("equation"), call.given.tensors), "Einsum"),
 }
 """Layers by class name."""

@@ -6,7 +6,7 @@ even. What quantizers do was learned by observing hgq2 0.1.9 and 0.2.0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import ONE, Value, constant
-from bitsmith.frontends.files.json import Fields, shown
+from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.call import LayerCall
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Overflow, Rounding
@@ -29,7 +29,7 @@ from bitsmith.layers.quantizer import Quantizer, as_floats
 Singles: TypeAlias = npt.NDArray[np.float32]
 Bits: TypeAlias = npt.NDArray[np.int64]
 
-_CONFIGS = {
+_CONFIGS: Mapping[str, Mapping[str, Json]] = {
     "QuantizerConfig": {},
     "HardTanhConfig": {"overflow_mode": "SAT"},
     "HardSigmoidConfig": {"overflow_mode": "SAT", "affine": [0.25, 0.5]},
@@ -225,7 +225,9 @@ def _checked(config: Fields, k: Bits, i: Bits, f: Bits, only_rounds: bool) -> tu
     if only_rounds:
         i = np.maximum(i, -f)
     if bool(np.any(k + i + f > _MOST_BITS)) or bool(np.any(np.abs(f) > _MOST_BITS)):
-        raise config.error(f"numbers of {(k + i + f).max()} bits, {f.max()} of them fractional", f"at most {_MOST_BITS}")
+        raise config.error(
+            f"numbers of {(k + i + f).max()} bits, {f.max()} of them fractional", f"at most {_MOST_BITS}"
+        )
     return k, i, f
 
 
