@@ -105,7 +105,7 @@ def modes():
     found = []
     for rounding in RND_MAP:
         for overflow in SAT_MAP:
-            if overflow not in ("WRAP_SM",):
+            if overflow != "WRAP_SM":
                 given = (tf.constant(one) for one in (signs, bits, integers))
                 found.append(FixedPointQuantizer(*given, rounding, overflow, name=f"{rounding}_{overflow}".lower())(x))
     return keras.Model(x, found)
@@ -150,7 +150,6 @@ def main():
         outputs = outputs if isinstance(outputs, list) else [outputs]
         expected[f"{name}/x"] = data
         expected |= {f"{name}/y{k}": np.asarray(y) for k, y in enumerate(outputs)}
-        print(name, [np.unique(np.asarray(y)).size for y in outputs])
     np.savez_compressed(HERE / "expected.npz", **expected)
 
 

@@ -61,11 +61,11 @@ def _quantizer(call: LayerCall) -> Value:
 
 def _table(call: LayerCall) -> Value:
     """UnaryLUT: the operand's code, in two's complement, is the place in the table."""
-    sign, integers, frac = call.config.integers("kif_in")
-    bits = sign + integers + frac
-    if sign not in (0, 1) or not 0 < bits <= _MOST_TABLE_BITS:
+    widths = call.config.integers("kif_in")
+    bits = sum(widths)
+    if len(widths) != 3 or widths[0] not in (0, 1) or not 0 < bits <= _MOST_TABLE_BITS or abs(widths[2]) > _MOST_BITS:
         raise call.config.wrong("kif_in", f"a sign, integer and fractional bits, {_MOST_TABLE_BITS} at most in all")
-    (table,) = call.weights(("table", (1 << bits,)))
+    (table,), (sign, integers, frac) = call.weights(("table", (1 << bits,))), widths
     wrapped = Quantizer.fixed(sign, integers, frac, Rounding.RND_CONV, Overflow.WRAP)
     codes = call.build.emit(Quantize(wrapped), call.x, suffix="codes")
     first = -(1 << bits - 1) if sign else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,8 @@ from bitsmith.frontends.ops.spatial import pad
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.merge import Multiply
 
+_NAMES = ("query", "key", "value")
+
 _MASK = 6
 """The place of the mask in a call: after the operands and their masks."""
 
@@ -35,12 +37,15 @@ _TABLE_KEYS = ("n_hl", "d_hl", "subnn_activation", "batch_norm", "bn_center", "b
 
 @dataclass(frozen=True, slots=True)
 class _Triple:
-    """Query, key and value of a call, or their projections; ``ready`` are names of those that are quantized already."""
+    """Query, key and value of a call, or their projections."""
 
     query: Value
     key: Value
     value: Value
-    ready: tuple[str, ...] = ()
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """By name."""
+        return ((name, {"query": self.query, "key": self.key, "value": self.value}[name]) for name in _NAMES)
 
     @staticmethod
     def of(call: LayerCall) -> _Triple:
@@ -69,23 +74,25 @@ class _Class:
 
     def read(self, call: LayerCall) -> tuple[Value, ...]:
         """The result, and the weights if they are asked for."""
-        config, operands = call.config, _Triple.of(call)
+        config, operands, ready = call.config, _Triple.of(call), tuple[str, ...]()
         _check(call, operands)
         if self.shortened is not None:
             if _switch(call, "use_causal_mask"):
                 raise UnsupportedError("use_causal_mask with fewer keys than operands", accepted="other masks, or none")
             operands = self.shortened(call, operands)
         elif not self.by_tables:
-            operands = _fused(call, operands)
+            operands, ready = _fused(call, operands)
         heads, size = config.positive("num_heads"), config.positive("key_dim")
         value_size = config.positive("value_dim") if config.get("value_dim") else size
         build = replace(call.build, source="")
-        projected = (
-            _flat(build, _projected(call, name, operands, (heads, channels), self.by_tables), name)
-            for name, channels in (("query", size), ("key", size), ("value", value_size))
-        )
+        sizes = {"query": size, "key": size, "value": value_size}
+        found = {
+            name: _projected(call, name, x, (heads, sizes[name]), self.by_tables, quantized_before=name in ready)
+            for name, x in operands.items()
+        }
+        projected = _Triple(**{name: _flat(build, x, name) for name, x in found.items()})
         rows, columns = operands.query.dims[1:-1], operands.key.dims[1:-1]
-        result, shares = self._weighed(call, build, _Triple(*projected), rows, columns)
+        result, shares = self._weighed(call, build, projected, rows, columns)
         result = build.viewed(result, (1, *rows, heads, value_size), result.batch, "context_of_axes")
         y = _output(call, result, operands.query.dims[-1], self.by_tables)
         return (y, shares)[: 1 + _switch(call, "return_attention_scores")]
@@ -172,35 +179,34 @@ def _check(call: LayerCall, operands: _Triple) -> None:
         raise UnsupportedError("sliding_window", accepted="attention_mask and use_causal_mask")
 
 
-def _fused(call: LayerCall, operands: _Triple) -> _Triple:
-    """Operands that several projections share are quantized once, by the quantizer that one of these holds."""
+def _fused(call: LayerCall, operands: _Triple) -> tuple[_Triple, tuple[str, ...]]:
+    """Operands that several projections share, quantized once by the quantizer that one of these holds; and their names."""
     groups: dict[str, tuple[str, ...]] = {"none": (), "kv": ("key", "value"), "qkv": ("key", "query", "value")}
     fuse = call.config.text("fuse", "none").lower()
     if fuse not in groups:
         raise call.config.wrong("fuse", ", ".join(groups))
-    names = groups[fuse] if call.config.flag("enable_iq", True) else ()
-    holder = next((name for name in names if _has(call, f"{name}_dense/iq")), None)
+    if not groups[fuse] or not call.config.flag("enable_iq", True):
+        return operands, ()
+    holder = next((name for name in groups[fuse] if _has(call, f"{name}_dense/iq")), None)
     if holder is None:
-        if names:
-            raise call.config.error("the quantizer of fused operands is missing")
-        return operands
+        raise call.config.error("the quantizer of fused operands is missing")
     iq, done = quantizer(call, f"{holder}_dense/iq", "qkvo_iq_conf"), dict[int, Value]()
-    shared: dict[str, Value] = {}
-    for name in names:
-        x: Value = getattr(operands, name)
-        key = x.node if isinstance(x.node, int) else -1
-        if key not in done:
-            done[key] = quantized(call.build, x, iq, f"{name}_iq")
-        shared[name] = done[key]
-    return replace(operands, **shared, ready=names)
+    given, shared = dict(operands.items()), dict(operands.items())
+    for name in groups[fuse]:
+        place = call.build.number(given[name])
+        if place not in done:
+            done[place] = quantized(call.build, given[name], iq, f"{name}_iq")
+        shared[name] = done[place]
+    return _Triple(**shared), groups[fuse]
 
 
-def _projected(call: LayerCall, name: str, operands: _Triple, sizes: tuple[int, int], by_tables: bool) -> Value:
+def _projected(
+    call: LayerCall, name: str, x: Value, sizes: tuple[int, int], by_tables: bool, *, quantized_before: bool
+) -> Value:
     """Query, key or value: (batch, axes, heads, channels)."""
-    x: Value = {"query": operands.query, "key": operands.key, "value": operands.value}[name]
     ahead, own, inner = _LETTERS[: x.rank - 1], _LETTERS[-3], _LETTERS[-2:]
     bias = inner if call.config.flag("use_bias", True) and name != "key" else None
-    iq = call.config.flag("enable_iq", True) and name not in operands.ready
+    iq = call.config.flag("enable_iq", True) and not quantized_before
     equation, shape = f"{ahead}{own},{own}{inner}->{ahead}{inner}", (*x.dims[1:-1], *sizes)
     return _product(call, f"{name}_dense", x, equation, shape, bias, by_tables=by_tables, iq=iq, oq=True)
 
@@ -245,7 +251,7 @@ def _mask(call: LayerCall, build: Builder, scores: Value, axes: int) -> Value | 
     if _switch(call, "use_causal_mask"):
         if axes != 1:
             raise UnsupportedError("a causal mask along several axes", accepted="one axis")
-        masks.append(constant(as_weights(np.tri(*scores.dims[-2:])), kind=Kind.BOOL))
+        masks.append(constant(as_weights(np.tri(scores.dims[-2], scores.dims[-1])), kind=Kind.BOOL))
     if not masks:
         return None
     return masks[0] if len(masks) == 1 else logical(Multiply(), build.within("mask"), *masks)
@@ -267,18 +273,15 @@ def _linformer(call: LayerCall, operands: _Triple) -> _Triple:
     def shortened(part: str, x: Value) -> Value:
         return _product(call, part, x, equation, (*sizes, x.dims[-1]), by_tables=by_tables)
 
-    return replace(operands, **_both(call, operands, shortened))
+    return _both(call, operands, shortened)
 
 
-def _both(call: LayerCall, operands: _Triple, shortened: Callable[[str, Value], Value]) -> dict[str, Value]:
+def _both(call: LayerCall, operands: _Triple, shortened: Callable[[str, Value], Value]) -> _Triple:
     """Keys and values by one projection, or by one for each."""
-    shared = call.config.flag("share_kv_proj", False)
-    key = shortened("_lin_k_proj", operands.key)
+    shared, key = call.config.flag("share_kv_proj", False), shortened("_lin_k_proj", operands.key)
     if shared and operands.key.node == operands.value.node:
-        return {"key": key, "value": key}
-    if shared:
-        call = replace(call, build=call.build.within("value"))
-    return {"key": key, "value": shortened("_lin_k_proj" if shared else "_lin_v_proj", operands.value)}
+        return replace(operands, key=key, value=key)
+    return replace(operands, key=key, value=shortened("_lin_k_proj" if shared else "_lin_v_proj", operands.value))
 
 
 def _salt(call: LayerCall, operands: _Triple) -> _Triple:
@@ -296,7 +299,7 @@ def _salt(call: LayerCall, operands: _Triple) -> _Triple:
         x = build.viewed(x, (1, size, cluster, x.dims[-1]), x.batch, "clusters")
         return _product(call, part, x, "bmnd,mn->bmd", (size, x.dims[-1]), by_tables=False)
 
-    return replace(operands, **_both(call, operands, shortened))
+    return _both(call, operands, shortened)
 
 
 def _convolved(call: LayerCall, scores: Value) -> Value:

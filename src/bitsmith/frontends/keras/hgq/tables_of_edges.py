@@ -16,7 +16,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.files.json import Fields
+from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import product_shapes
 from bitsmith.frontends.keras.graph import Operands
@@ -26,7 +26,6 @@ from bitsmith.frontends.keras.hgq.tables import looked_up, single_precision
 from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.reduction import REDUCERS
-from bitsmith.frontends.ops.selection import take
 from bitsmith.frontends.ops.shape import expand
 from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.layer import Shape
@@ -123,15 +122,14 @@ def _einsum(call: LayerCall) -> Value:
     """QEinsumDenseT: biases of the networks only without a normalization."""
     edges, normal = _Edges.of(call), call.config.flag("batch_norm", False)
     biased = call.config.get("bias_axes") is not None and not normal
-    return _summed(call, edges, _network(call, edges, biased, _after_sum(call, edges) if normal else None))
+    return _summed(call, edges, _network(call, edges, biased, _of_tables(call, edges) if normal else None))
 
 
 def _dense(call: LayerCall) -> Value:
     """QDenseT: along the last axis."""
     units, x = call.config.positive("n_out"), call.x
     ahead = "".join(chr(ord("A") + axis) for axis in range(x.rank - 1))
-    given: list[int] = [*x.dims[1:-1], units]
-    product = {"equation": f"{ahead}i,io->{ahead}o", "output_shape": [*given]}
+    product: dict[str, Json] = {"equation": f"{ahead}i,io->{ahead}o", "output_shape": [*x.dims[1:-1], units]}
     edges = _Edges.of(replace(call, config=Fields({**call.config.values, **product}, call.config.where)))
     normal = _of_results(call, edges) if call.config.flag("batch_norm", False) else None
     return _summed(call, edges, _network(call, edges, call.config.flag("use_bias", True), normal))
@@ -156,7 +154,11 @@ def _network(call: LayerCall, edges: _Edges, biased: bool, normal: _Normalizatio
             raise call.config.error(f"{part} of shapes {[one.shape for one in found]} for {ahead} edges")
         if number == 0 and kernel.shape[-2:-1] != (1,):  # HGQ2 repeats the operand for all channels
             kernel = kernel.sum(-2, dtype=np.float64, keepdims=True).astype(np.float32)
-        if kernel.ndim != rank + 2 or kernel.shape[-2] != (width if number else 1) or kernel.shape[-1:] != (last or (1,)):
+        if (
+            kernel.ndim != rank + 2
+            or kernel.shape[-2] != (width if number else 1)
+            or kernel.shape[-1:] != (last or (1,))
+        ):
             raise call.config.error(f"{part} with a kernel of shape {found[0].shape}", f"{width} hidden channels")
         kernels.append(edges.aligned(kernel, edges.kernel))
         biases.append(edges.aligned(found[1] if last else found[1][..., None], edges.kernel) if biased else None)
@@ -168,29 +170,31 @@ def _read(call: LayerCall, part: str, *names: str) -> list[Singles]:
     stored = variables(call, part)
     if len(stored) != len(names):
         raise call.config.error(f"{len(stored)} variables are stored for {part}", ", ".join(names))
-    return [finite(one.read(), name, call.config.where).astype(np.float32) for one, name in zip(stored, names, strict=True)]
+    return [
+        finite(one.read(), name, call.config.where).astype(np.float32) for one, name in zip(stored, names, strict=True)
+    ]
 
 
 def _of_results(call: LayerCall, edges: _Edges) -> _Normalization:
     """Keras's normalization along the last axis, as QDenseT has it."""
-    config, names = call.config, ["gamma"] * call.config.flag("bn_scale", True) + ["beta"] * call.config.flag("bn_center", True)
-    found = dict(zip([*names, "mean", "variance"], _read(call, "bn_module", *names, "mean", "variance"), strict=True))
-    _check(call, found.values(), (edges.sizes[edges.labels[-1]],))
-    inverse = np.float32(1.0) / _root(call, found["variance"])
-    scale = inverse * found.get("gamma", np.float32(1.0))
+    names, shape = _statistics(call), (edges.sizes[edges.labels[-1]],)
+    found = dict(zip(names, _read(call, "bn_module", *names), strict=True))
+    if any(one.shape != shape for one in found.values()):
+        raise call.config.error(
+            f"normalization by tensors of shapes {[one.shape for one in found.values()]}", f"{shape}"
+        )
+    scale = np.float32(1.0) / _root(call, found["variance"]) * found.get("gamma", np.float32(1.0))
     offset = -found["mean"] * scale + found.get("beta", np.float32(0.0))
     return _Normalization(scale[..., None], offset[..., None], np.float32(math.sqrt(edges.operands)))
 
 
-def _after_sum(call: LayerCall, edges: _Edges) -> _Normalization:
-    """The normalization of QEinsumDenseT: of the tables, along axes that edges have."""
-    config = call.config
-    axes = config.get("normalize_axes") or config.get("bias_axes")
+def _of_tables(call: LayerCall, edges: _Edges) -> _Normalization:
+    """The normalization of QEinsumDenseT along axes that edges have."""
+    axes = call.config.get("normalize_axes") or call.config.get("bias_axes")
     axes = axes or "".join(label for label in edges.kernel if label in edges.result)
     if not isinstance(axes, str) or not set(axes) <= set(edges.labels[1:]) or len(set(axes)) != len(axes):
-        raise config.wrong("normalize_axes", "axes of the kernel")
-    names = ["gamma"] * config.flag("bn_scale", True) + ["beta"] * config.flag("bn_center", True) + ["mean", "variance"]
-    shape = tuple(edges.sizes[label] for label in axes)
+        raise call.config.wrong("normalize_axes", "axes of the kernel")
+    names, shape = _statistics(call), tuple(edges.sizes[label] for label in axes)
     values = [one.astype(np.float32) for one in call.weights(*((name, shape) for name in names), ignored=2)]
     found = dict(zip(names, values, strict=True))
     scale = found.get("gamma", np.float32(1.0)) / _root(call, found["variance"])
@@ -200,16 +204,17 @@ def _after_sum(call: LayerCall, edges: _Edges) -> _Normalization:
     return _Normalization(scale.reshape(spread), offset.reshape(spread), np.float32(math.sqrt(edges.operands)))
 
 
+def _statistics(call: LayerCall) -> list[str]:
+    """The variables of a normalization."""
+    scaled, centered = call.config.flag("bn_scale", True), call.config.flag("bn_center", True)
+    return ["gamma"] * scaled + ["beta"] * centered + ["mean", "variance"]
+
+
 def _root(call: LayerCall, variance: Singles) -> Singles:
     spread = variance + np.float32(call.config.number("bn_epsilon", 1e-3))
     if bool(np.any(spread <= 0.0)):
         raise call.config.error("the variance is negative")
-    return np.sqrt(spread)
-
-
-def _check(call: LayerCall, found: Sequence[Singles], shape: Shape) -> None:
-    if any(one.shape != shape for one in found):
-        raise call.config.error(f"normalization by tensors of shapes {[one.shape for one in found]}", f"shape {shape}")
+    return np.asarray(np.sqrt(spread), dtype=np.float32)
 
 
 def _summed(call: LayerCall, edges: _Edges, network: _Network) -> Value:
@@ -220,9 +225,7 @@ def _summed(call: LayerCall, edges: _Edges, network: _Network) -> Value:
     build, x, rank = call.build, call.x, len(edges.labels)
     thin = build.viewed(x, (*x.dims, *(1,) * (rank - x.rank)), x.batch, "operands")
     copies = expand(build.within("copies"), thin, [(size, *edges.shape) for size in build.counts])
-    table = looked_up(
-        build, copies, network.of, iq, quantizer(call, "toq", "toq_conf"), "tables", edges.shape
-    )
+    table = looked_up(build, copies, network.of, iq, quantizer(call, "toq", "toq_conf"), "tables", edges.shape)
     name, function = scalar_function(call.config, call.major)
     oq = own_quantizer(call, "oq", False)
     simple = isinstance(function, Identity) and oq is None
