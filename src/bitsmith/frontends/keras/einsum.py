@@ -39,7 +39,7 @@ def _einsum_dense(call: LayerCall) -> Value:
         wanted.append(("bias", _bias_shape(config.text("bias_axes"), equation.result.replace(left[:1], ""), sizes)))
     activation = read_activation(config, call.major)
     kernel, *bias = call.weights(*wanted)
-    y = contracted(call.build, equation.operands, equation.result, (x, constant(kernel)), 1.0, *bias)
+    y = contracted(call.build, equation.operands, equation.result, (x, constant(kernel)), 1.0, *map(constant, bias))
     return activated(call.build, y, activation)
 
 
