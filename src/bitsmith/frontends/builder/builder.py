@@ -7,8 +7,8 @@ empty for the layer that has the operator's own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,10 +29,11 @@ from bitsmith.frontends.builder.value import (
 )
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.time_distributed import over_time
@@ -47,7 +48,7 @@ class Builder:
     ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
     All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
     along a first axis that values here do not show (``TimeDistributed``). A model that was ``built`` by its framework is broken
-    where shapes do not fit.
+    where shapes do not fit. ``quantizers`` are those of the trained tensors of all layers, by precision variable.
     """
 
     draft: Draft
@@ -58,6 +59,7 @@ class Builder:
     source: str = ""
     steps: int | None = None
     built: bool = False
+    quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -95,12 +97,15 @@ class Builder:
         kind: Kind | None = None,
         source: str = "",
         inner: bool = False,
+        quantizers: Mapping[str, Quantizer] | None = None,
     ) -> Value:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
         What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
-        of the kind that all operands have.
+        of the kind that all operands have. ``quantizers`` (by
+        default the builder's) are those of the layer's trained tensors, which are on their grids.
         """
+        quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
         if kind is None:
             kinds = {operand.kind for operand in operands if isinstance(layer, _MOVES)}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
@@ -122,6 +127,7 @@ class Builder:
         name = joined_names(self.prefix, suffix)
         whole = kind.is_integer or kind is Kind.BOOL
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner, whole=whole)
+        emitted = replace(emitted, quantizers=quantizers)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind, codes=codes)
 
     def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
@@ -298,7 +304,7 @@ class Builder:
         if quantizers:
             quantizers = quantizers_of(scale=_on_grid(one), bias=_on_grid(other))
         layer = BatchNormalization(one.elements, other.elements, axis)
-        return self.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers)
+        return self.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers or None)
 
     def _two_steps(self, x: Value, scale: Value, offset: Value, suffix: str, kind: Kind) -> Value:
         plain = _is_all(offset, 0.0, x.shape)
@@ -349,6 +355,16 @@ def finite(values: Floats, name: str, where: str) -> Floats:
             remedy="train the model again, or load a checkpoint from before it diverged",
         )
     return values
+
+
+def checked_quantizers(layer: Layer, quantizers: Mapping[str, Quantizer], where: str) -> Mapping[str, Quantizer]:
+    """``quantizers`` of the tensors that ``layer`` has, if these are on their grids."""
+    weights = layer.weights()
+    found = {name: quantizer for name, quantizer in quantizers.items() if name in weights}
+    for name, quantizer in found.items():
+        if not broadcasts(quantizer.shape, weights[name].shape) or not quantizer.holds(weights[name]):
+            raise ModelFileError(f"a {name} that is not on the grid of its quantizer, {quantizer}", where=where)
+    return found
 
 
 def _without_samples(value: Value, axis: int) -> Value:

@@ -10,9 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from bitsmith.layers.arrays import Floats, Shape
-from bitsmith.layers.quantizer import Quantizer, Rationals, frozen, rationals
-
-_FIELDS = ("scale", "step", "offset", "lo", "hi")
+from bitsmith.layers.quantizer import Quantizer, Rationals, frozen
 
 
 def moved(quantizer: Quantizer, shape: Shape, move: Callable[[Floats], Floats]) -> Quantizer:
@@ -20,9 +18,16 @@ def moved(quantizer: Quantizer, shape: Shape, move: Callable[[Floats], Floats]) 
     places = move(np.arange(math.prod(shape), dtype=np.float64).reshape(shape)).astype(np.int64)
 
     def taken(part: Rationals) -> Rationals:
-        return part.reshape(()) if part.size == 1 else np.broadcast_to(part, shape).reshape(-1)[places]
+        return part.reshape(()) if part.size == 1 else frozen(np.broadcast_to(part, shape).reshape(-1)[places])
 
-    return replace(quantizer, **{name: frozen(taken(getattr(quantizer, name))) for name in _FIELDS})
+    return replace(
+        quantizer,
+        scale=taken(quantizer.scale),
+        step=taken(quantizer.step),
+        offset=taken(quantizer.offset),
+        lo=taken(quantizer.lo),
+        hi=taken(quantizer.hi),
+    )
 
 
 def times(quantizer: Quantizer, factor: float) -> Quantizer:

@@ -1,6 +1,6 @@
 """ONNX's operators on quantized integers: an operator on what these stand for, and a quantizer of its result.
 
-Besides ONNX's own they are of the domain ``com.microsoft``, as onnxruntime's static quantizer writes them. Products are exact here;
+Besides ONNX's own they are of the domain ``com.microsoft``, as onnxruntime's static quantizer writes them. Products are exact;
 runtimes round the factor of the accumulator to single precision, which decides where a result is next to a tie.
 """
 
@@ -59,9 +59,7 @@ def _computed(call: Call, operator: str, operands: Sequence[Operand | None], res
     """``operator`` on these operands, quantized as the operands from number ``result`` on say; left out: not at all."""
     plain = call.operand(result) is None
     build = call.build if plain else call.build.within("real")
-    inner = replace(
-        call, node=replace(call.node, operator=operator, domain=""), operands=tuple(operands), build=build
-    )
+    inner = replace(call, node=replace(call.node, operator=operator, domain=""), operands=tuple(operands), build=build)
     y = _REAL[operator].read(inner)
     assert isinstance(y, Value)
     return y if plain else quantized(call.build, y, Grid.of(call, result, result + 1, y, _TENSOR))
@@ -142,7 +140,9 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"), _DYNAMIC
     ),
-    **dict.fromkeys(("MatMulInteger", "ConvInteger"), (f"it is part of dynamic quantization: {_DYNAMIC[0]}", _DYNAMIC[1])),
+    **dict.fromkeys(
+        ("MatMulInteger", "ConvInteger"), (f"it is part of dynamic quantization: {_DYNAMIC[0]}", _DYNAMIC[1])
+    ),
     "QLinearSoftmax": (
         "what exponentials give is not defined to the bit",
         "end the model before the softmax, or quantize it in the QDQ format",

@@ -21,7 +21,7 @@ from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
-from bitsmith.layers.layer import as_weights
+from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, Rationals, rationals
 
@@ -77,11 +77,10 @@ class Grid:
                 where=call.attributes.where,
                 accepted="integers of the same shape",
             )
-        zeros = zeros.astype(np.int64)
         kind = kind or Kind.UINT8 if known is None else known.kind
         lo, hi = limits(kind, narrow=known is not None and known.narrow)
-        factors, zeros = (_spread(call, array, x, along) for array in (factors, zeros))
-        return Grid(rationals(factors.astype(np.float64)), zeros, lo, hi, kind)
+        scales, offsets = (_spread(call, as_weights(array), x, along) for array in (factors, zeros))
+        return Grid(rationals(scales), offsets.astype(np.int64), lo, hi, kind)
 
     @property
     def codes(self) -> Codes | None:
@@ -116,7 +115,7 @@ def limits(kind: Kind, *, narrow: bool) -> tuple[int, int]:
     return kind.limits
 
 
-def _scales(call: Call, number: int) -> npt.NDArray[np.float64]:
+def _scales(call: Call, number: int) -> Floats:
     found = call.array(number, "the scale")
     if found.dtype.kind != "f" or not found.size:
         raise UnsupportedError(f"scales of type {found.dtype} and shape {found.shape}", accepted="floating point")
@@ -126,7 +125,7 @@ def _scales(call: Call, number: int) -> npt.NDArray[np.float64]:
     return scales
 
 
-def _spread(call: Call, array: Array, x: Value, along: Along) -> Array:
+def _spread(call: Call, array: Floats, x: Value, along: Along) -> Floats:
     """Numbers per tensor, per element of an axis, or per block of them, as they broadcast to a sample of ``x``."""
     if array.size == 1:
         return array.reshape(())
@@ -190,7 +189,7 @@ def _trained(call: Call, codes: Known, scale: int, zero: int, along: Along) -> V
 def on_grid(codes: Array, grid: Grid, name: str) -> Value:
     """What trained integers stand for."""
     numbers = (codes.astype(np.int64) - grid.zero) * grid.scale.astype(np.float64)
-    return constant(numbers, name, quantizer=grid.quantizer)
+    return constant(as_weights(numbers), name, quantizer=grid.quantizer)
 
 
 def _quantize(call: Call) -> Operand:

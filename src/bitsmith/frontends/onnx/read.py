@@ -149,7 +149,9 @@ class _Reading:
                 self._repeat(node, name, values, steps)
             else:
                 build = self._builder(name, node.kind)
-                operands = values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
+                operands = (
+                    values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
+                )
                 call = Call(node, name, self.graph.opset, operands, wanted, build, self.notes.append)
                 computed = entry.valued or any(isinstance(value, Value) or (value and value.words) for value in values)
                 results = self._read(entry, call) if computed else self._constant(entry, call)

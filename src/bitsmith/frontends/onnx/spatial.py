@@ -75,9 +75,7 @@ class _Trained:
 def _conv(call: Call, x: Value) -> Value:
     found = _Trained.of(call)
     taps = _taps(call, found.kernel.shape[:-2])
-    return spatial.convolution(
-        call.build, x, found.kernel, found.bias, taps, found.groups, quantizers=found.quantizers
-    )
+    return spatial.convolution(call.build, x, found.kernel, found.bias, taps, found.groups, quantizers=found.quantizers)
 
 
 def _conv_transpose(call: Call, x: Value) -> Value:

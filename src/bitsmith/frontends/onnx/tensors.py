@@ -67,7 +67,7 @@ def dtype_of(code: int, where: str) -> np.dtype[np.generic]:
         raise UnsupportedError(
             f"elements of ONNX's type {_NAMES.get(code, code)}",
             where=where,
-            accepted="floating point of 16 bits and more, integers of 8 bits and more, truth values; integers of 4 bits as initializers",
+            accepted="floating point of 16 bits and more, truth values, integers of 8 bits and more; of 4 as initializers",
         )
     return np.dtype(_ELEMENTS[code])
 

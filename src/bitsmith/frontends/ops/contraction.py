@@ -17,14 +17,11 @@ from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.shape import squeeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
-from bitsmith.layers.layer import Layer
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 
 
-def einsum(
-    build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Value | None = None
-) -> Value:
+def einsum(build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Value | None = None) -> Value:
     """The Einstein sum that ``text`` says of one or two tensors; ``bias`` is one of a product with weights."""
     if len(tensors) > 2:
         raise UnsupportedError(
@@ -134,13 +131,19 @@ def _product(
     names = "".join(label for axis, label in enumerate(names) if axis not in alone)
     if not names:
         raise UnsupportedError("a product with a single number", accepted="a multiplication")
+    kernel, bias = _with_grid(kernel, build, "weight"), None if bias is None else _with_grid(bias, build, "bias")
     for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.moved(np.transpose))):
         fits = bias is None or bias.shape == matrix.shape[1:]
         if kernel.rank == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
-            layer: Layer = Dense(matrix.elements, None if bias is None else bias.elements)
-            return build.emit(layer, x, kind=kind, quantizers=quantizers_of(weight=matrix, bias=bias))
+            dense = Dense(matrix.elements, None if bias is None else bias.elements)
+            return build.emit(dense, x, kind=kind, quantizers=quantizers_of(weight=matrix, bias=bias))
     layer = EinsumDense(f"{term},{names}->{result}", kernel.elements, None if bias is None else bias.elements)
     return build.emit(layer, x, kind=kind, quantizers=quantizers_of(weight=kernel, bias=bias))
+
+
+def _with_grid(x: Value, build: Builder, variable: str) -> Value:
+    """A trained tensor with its own quantizer, or else the builder's."""
+    return x if x.quantizer is not None else replace(x, quantizer=build.quantizers.get(variable))
 
 
 def _summed(x: Value, axes: Sequence[int]) -> Value:
