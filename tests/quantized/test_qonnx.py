@@ -15,11 +15,11 @@ import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.onnx.read import read_onnx
-from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 
 MODELS = Path(__file__).parent / "qonnx" / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.onnx"))
@@ -75,7 +75,9 @@ def quant(x: Fraction, scale: Fraction, zero: Fraction, bits: Fraction, signed: 
     return (code - zero) * scale
 
 
-def floor_trunc(x: Fraction, scale: Fraction, zero: Fraction, _bits: Fraction, out: Fraction, bits: Fraction) -> Fraction:
+def floor_trunc(
+    x: Fraction, scale: Fraction, zero: Fraction, _bits: Fraction, out: Fraction, bits: Fraction
+) -> Fraction:
     """Trunc to half the codes, by FLOOR."""
     assert (round(out / scale), zero) == (2, 0)
     most = 1 << int(bits) - 1
@@ -122,11 +124,6 @@ def test_generated_code(tmp_path: Path) -> None:
     assert_compiled(networks, tmp_path)
     for name in ("dense_channels", "in_a_row"):
         assert_simulated(read_onnx(MODELS / f"{name}.onnx"), tmp_path / name)
-
-
-# ---------------------------------------------------------------------------------------------------------------------------------
-# Files that are refused
-# ---------------------------------------------------------------------------------------------------------------------------------
 
 
 def one_node(

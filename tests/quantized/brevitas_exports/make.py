@@ -1,8 +1,8 @@
 """Networks of Brevitas exported to QONNX and QCDQ by both exporters, and what they compute.
 
 Run it in an environment with ``pip install brevitas torch qonnx onnx onnxruntime onnxscript onnxoptimizer numpy``. It writes
-``models/*.onnx`` and ``models/expected.npz``; the keys are ``network/x``, ``network/y`` (Brevitas) and ``file/y`` (qonnx's executor
-for QONNX, onnxruntime without optimizations for QCDQ).
+``models/*.onnx`` and ``models/expected.npz``; the keys are ``network/x``, ``network/y`` (Brevitas) and ``file/y`` (qonnx's
+executor for QONNX, onnxruntime without optimizations for QCDQ).
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Residual(nn.Module):
         return self.last(self.mean(self.pool(y)))
 
 
-def mlp(bits: int, act: dict[str, object], weight: dict[str, object], relu: dict[str, object], **bias: object) -> nn.Module:
+def mlp(
+    bits: int, act: dict[str, object], weight: dict[str, object], relu: dict[str, object], **bias: object
+) -> nn.Module:
     last: dict[str, object] = {"bias_quant": bias.get("bias_quant")} if bias.get("bias_quant") is not None else {}
     returns = {"return_quant_tensor": True}
     return nn.Sequential(
@@ -123,7 +125,11 @@ def one_bit() -> nn.Module:
 
 def channels() -> nn.Module:
     """A scale for each channel of activations."""
-    each = {"scaling_per_output_channel": True, "per_channel_broadcastable_shape": (1, 4, 1), "scaling_stats_permute_dims": (1, 0, 2)}
+    each = {
+        "scaling_per_output_channel": True,
+        "per_channel_broadcastable_shape": (1, 4, 1),
+        "scaling_stats_permute_dims": (1, 0, 2),
+    }
     return nn.Sequential(
         qnn.QuantIdentity(bit_width=6, **PO2_ACT, return_quant_tensor=True),
         qnn.QuantConv1d(2, 4, 3, bias=True, weight_bit_width=4, **CHANNELS),
@@ -199,6 +205,10 @@ def trained(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> nn.Module:
     return model.eval()
 
 
+def say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def exports(name: str, model: nn.Module, x: torch.Tensor) -> list[str]:
     """The files that Brevitas writes; it cannot write all."""
     written = []
@@ -209,8 +219,8 @@ def exports(name: str, model: nn.Module, x: torch.Tensor) -> list[str]:
             options: dict[str, object] = {"dynamo": dynamo}
             try:
                 export(model, args=x[:1], export_path=str(path), **options)
-            except Exception as error:  # noqa: BLE001 (whatever the exporter raises)
-                print(f"{file}: not exported ({type(error).__name__}: {str(error)[:150]!r})")
+            except Exception as error:
+                say(f"{file}: not exported ({type(error).__name__}: {str(error)[:150]!r})")
                 path.unlink(missing_ok=True)
                 continue
             stripped(path)
@@ -265,10 +275,10 @@ def main() -> None:
         for file in exports(name, model, torch.from_numpy(x)):
             try:
                 arrays[f"{file}/y"] = executed(file, x)
-                print(file, "differs from Brevitas" if np.any(arrays[f"{file}/y"] != y) else "")
-            except Exception as error:  # noqa: BLE001 (whatever the runtime raises)
+                say(f"{file} {'differs from' if np.any(arrays[f'{file}/y'] != y) else 'equals'} Brevitas")
+            except Exception as error:
                 (MODELS / f"{file}.onnx").unlink()
-                print(f"{file}: not executed ({type(error).__name__}: {str(error)[:150]!r})")
+                say(f"{file}: not executed ({type(error).__name__}: {str(error)[:150]!r})")
     if len(sys.argv) > 1:
         arrays = dict(np.load(MODELS / "expected.npz")) | arrays
     np.savez_compressed(MODELS / "expected.npz", **arrays)

@@ -1,7 +1,7 @@
 """Models of the QONNX dialect, and what qonnx's own executor makes of them.
 
-Run it in an environment with ``pip install qonnx onnx onnxruntime numpy``; it writes ``models/*.onnx`` and ``models/expected.npz``,
-whose keys are ``model/value``.
+Run it in an environment with ``pip install qonnx onnx onnxruntime numpy``; it writes ``models/*.onnx`` and
+``models/expected.npz``, whose keys are ``model/value``.
 """
 
 from __future__ import annotations
@@ -105,11 +105,6 @@ def random(shape: Sequence[int], step: float, bits: int, seed: int = 0) -> np.nd
     return (codes * step).astype(np.float32)
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
-# Quantizers of activations: a grid of 1/64 that holds all ties, and branches from it
-# ---------------------------------------------------------------------------------------------------------------------------------
-
-
 def branches(name: str, shape: Sequence[int] = (4, 16), **options: object) -> tuple[Model, str]:
     model = Model(name, {"x": (1, *shape)}, **options)  # type: ignore[arg-type]
     return model, model.quant("x", 1 / 64, 11)
@@ -180,11 +175,6 @@ def brevitas_domain() -> Model:
     return model
 
 
-# ---------------------------------------------------------------------------------------------------------------------------------
-# Truncation, thresholds, pooling
-# ---------------------------------------------------------------------------------------------------------------------------------
-
-
 def trunc_1() -> Model:
     model, x = branches("trunc_1", version=1)
     for mode, zero, bits in itertools.product(MODES, (0.0, 3.0), (5, 8)):
@@ -199,9 +189,7 @@ def trunc_2() -> Model:
     for mode, (signed, narrow), zero in itertools.product(MODES, SIGNS, (0.0, 4.0)):
         numbers = [model.constant(np.float32(value)) for value in (0.25, zero, 8, 1.0, 4)]
         name = f"{mode}_{signed}{narrow}_{int(zero)}"
-        model.output(
-            model.custom("Trunc", x, *numbers, name=name, rounding_mode=mode, signed=signed, narrow=narrow)
-        )
+        model.output(model.custom("Trunc", x, *numbers, name=name, rounding_mode=mode, signed=signed, narrow=narrow))
     general = [model.constant(np.float32(value)) for value in (0.3, 0.0, 8, 0.6, 6)]
     model.output(model.custom("Trunc", x, *general, name="general", rounding_mode="FLOOR", signed=1))
     return model
@@ -268,7 +256,15 @@ def channels_last() -> Model:
         model.constant(np.float32(values))
         for values in ([1, 0.5, -2, 1], [1, -1, 0, 0.25], [0.5, 0, -1, 2], [1, 4, 0.25, 1])
     ]
-    y = model.custom("BatchNormalization", model.shaped(y, 1, 6, 6, 4), *numbers, name="bn", domain=CHANNELS_LAST, epsilon=0.0, momentum=0.9)
+    y = model.custom(
+        "BatchNormalization",
+        model.shaped(y, 1, 6, 6, 4),
+        *numbers,
+        name="bn",
+        domain=CHANNELS_LAST,
+        epsilon=0.0,
+        momentum=0.9,
+    )
     y = model.output(model.quant(model.shaped(y, 1, 6, 6, 4), 0.5, 6, name="quantized"))
     model.shaped(y, 1, 6, 6, 4)
     windows = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 0, 0, 0]}
@@ -322,11 +318,6 @@ def float_weights() -> Model:
     y = model.output(model.node("MatMul", x, weights, name="product"))
     model.output(model.quant(y, 0.5, 6, name="quantized"))
     return model
-
-
-# ---------------------------------------------------------------------------------------------------------------------------------
-# Placement in networks
-# ---------------------------------------------------------------------------------------------------------------------------------
 
 
 def dense(scale: float | np.ndarray, name: str, **options: object) -> Model:
@@ -462,7 +453,6 @@ def main() -> None:
         results = expected(onnx.ModelProto.FromString(proto.SerializeToString()), x)
         arrays.update({f"{model.name}/{name}": result for name, result in results.items()})
         onnx.save(proto, MODELS / f"{model.name}.onnx")
-        print(model.name, len(results))
     np.savez_compressed(MODELS / "expected.npz", **arrays)
 
 

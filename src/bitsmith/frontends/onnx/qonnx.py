@@ -87,7 +87,8 @@ def broadcast(x: Value, values: Floats, what: str) -> Floats:
         fits = False
     if not fits:
         raise UnsupportedError(
-            f"{what} of shape {values.shape} on a tensor of shape {x.dims}", accepted="one number, or one for each channel"
+            f"{what} of shape {values.shape} on a tensor of shape {x.dims}",
+            accepted="one number, or one for each channel",
         )
     return values
 
@@ -160,7 +161,9 @@ def trained(x: Value, grid: Grid, rounded: Callable[[_Singles], _Singles]) -> Va
     """A constant on the grid, as single precision puts it there."""
     scale, zero = grid.scale.astype(np.float32), grid.zero.astype(np.float32)
     ratio = x.elements.astype(np.float32) / scale + zero
-    codes = np.clip(rounded(np.clip(ratio, np.float32(grid.lo), np.float32(grid.hi))).astype(np.float64), grid.lo, grid.hi)
+    codes = np.clip(
+        rounded(np.clip(ratio, np.float32(grid.lo), np.float32(grid.hi))).astype(np.float64), grid.lo, grid.hi
+    )
     parts = max((float(value).as_integer_ratio()[1] for value in grid.zero.ravel()), default=1)
     zeros = np.frompyfunc(int, 1, 1)(grid.zero * parts)
     lo, hi = objects(grid.lo * parts - zeros), objects(grid.hi * parts - zeros)

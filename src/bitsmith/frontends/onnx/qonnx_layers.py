@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -117,8 +116,9 @@ def _im2col(call: Call) -> Value:
     build, value = call.build, float(attributes.integer("pad_value", 0))
     x = spatial.pad(build.within("padded"), x, {1: (pads[0], pads[2]), 2: (pads[1], pads[3])}, value=value)
     taps = Taps(size, strides, dilation, ((0, 0), (0, 0)))
-    channels, rows, columns = x.item[-1], *(
-        (n - span) // stride + 1 for n, span, stride in zip(x.item[:2], taps.spans, strides, strict=True)
+    channels, rows, columns = (
+        x.item[-1],
+        *((n - span) // stride + 1 for n, span, stride in zip(x.item[:2], taps.spans, strides, strict=True)),
     )
     y = spatial.patches(build.within("patches"), _channels_first(build, x), taps)
     y = build.viewed(y, (1, channels, size[0] * size[1], rows * columns), y.batch, "taps")
