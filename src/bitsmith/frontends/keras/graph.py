@@ -91,6 +91,7 @@ def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
 class Entry:
     """A layer as its model lists it. ``model`` is what a nested model holds; the file counts calls from ``first``.
 
+    A ``custom`` layer is not one of Keras's; ``package`` is that which has registered its class, if one has.
     ``each_step`` says that the model is the one of a TimeDistributed, and works on each time step.
     """
 
@@ -104,6 +105,7 @@ class Entry:
     model: Model | None
     first: int = 0
     each_step: bool = False
+    package: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,10 @@ class _Parser:
         inbound = item.items("inbound_nodes") if item.get("inbound_nodes") else []
         nodes = tuple(_arguments(node, item) for node in inbound)
         fields = Fields({}, item.where) if model is not None and not each_step else item.fields("config")
-        return Entry(name, class_name, module, custom, fields, place, nodes, model, each_step=each_step)
+        package = registered.partition(">")[0] if ">" in registered else module.partition(".")[0] * custom
+        return Entry(
+            name, class_name, module, custom, fields, place, nodes, model, each_step=each_step, package=package
+        )
 
     def _functional(self, fields: Fields, name: str) -> Model:
         entries = _by_name(self._entries(fields), fields)

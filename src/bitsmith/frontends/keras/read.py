@@ -26,6 +26,7 @@ from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result,
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.frontends.keras.wrappers import on_each_step
 from bitsmith.layers.network import Network
@@ -34,6 +35,9 @@ ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
 
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
+
+PACKAGES = {"qkeras": QKERAS}
+"""Layers that other packages add to Keras, by the package that has registered them and their class names."""
 
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
@@ -110,8 +114,8 @@ def _network(graph: Graph, source: Source) -> Network:
         build = Builder(draft, place, entry.config.where, source=entry.class_name, built=True)
         with refusals.collected(entry.name, entry.class_name):
             is_operation = _is_operation(entry, source.major)
-            translation = (OPS if is_operation else LAYERS).get(entry.class_name)
-            if translation is None or entry.custom:
+            translation = _translation(entry, is_operation)
+            if translation is None:
                 refusals.add(_unknown(entry))
                 continue
             _check_config(entry.config, is_operation)
@@ -125,12 +129,19 @@ def _network(graph: Graph, source: Source) -> Network:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
                 hand_on(entry.class_name, layer_call, results[call][0], mask, masks)
-            else:  # after a layer that is refused
+            elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
         raise refusals.error(source.model.where, ", ".join(LAYERS))
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
     return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name)
+
+
+def _translation(entry: Entry, is_operation: bool) -> Translation | None:
+    """How a class is read; None if it is not known."""
+    if entry.custom:
+        return PACKAGES.get(entry.package, {}).get(entry.class_name)
+    return (OPS if is_operation else {**QKERAS, **LAYERS}).get(entry.class_name)
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
