@@ -8,6 +8,7 @@ names and collects what cannot be translated.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -23,12 +24,13 @@ from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
+from bitsmith.frontends.keras.hgq.layers import LAYERS as HGQ
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.weights import LayerPath
-from bitsmith.frontends.keras.wrappers import on_each_step
+from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
@@ -36,8 +38,17 @@ ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 
-PACKAGES = {"qkeras": QKERAS}
-"""Layers that other packages add to Keras, by the package that has registered them and their class names."""
+KNOWN: Mapping[str, Translation] = {
+    **QKERAS,
+    **LAYERS,
+    **{f"qkeras>{name}": translation for name, translation in QKERAS.items()},
+    **{f"hgq>{name}": translation for name, translation in HGQ.items()},
+    "TimeDistributed": time_distributed(lambda: KNOWN),
+}
+"""Layers by class name; those that other packages add to Keras, by the name that they have registered.
+
+A Keras 2 model names the classes of QKeras without their package.
+"""
 
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
@@ -99,6 +110,7 @@ def _network(graph: Graph, source: Source) -> Network:
     names, draft, refusals = UniqueNames(), Draft(), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}
     masks: dict[int, Value] = {}
+    notes: list[str] = []
 
     def value(result: Result) -> Value:
         if not result.index < len(results[result.call]):
@@ -123,7 +135,7 @@ def _network(graph: Graph, source: Source) -> Network:
             if all(one.call in results for one in call.arguments.tensors):
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
-                layer_call = LayerCall(entry.config, source.major, given, stored, build, masks)
+                layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
                 mask = None if is_operation else mask_of_result(entry.class_name, layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
@@ -134,14 +146,14 @@ def _network(graph: Graph, source: Source) -> Network:
     if refusals.found:
         raise refusals.error(source.model.where, ", ".join(LAYERS))
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
-    return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name)
+    return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name, tuple(notes))
 
 
 def _translation(entry: Entry, is_operation: bool) -> Translation | None:
     """How a class is read; None if it is not known."""
     if entry.custom:
-        return PACKAGES.get(entry.package, {}).get(entry.class_name)
-    return (OPS if is_operation else {**QKERAS, **LAYERS}).get(entry.class_name)
+        return KNOWN.get(entry.registered) if ">" in entry.registered else None
+    return (OPS if is_operation else KNOWN).get(entry.class_name)
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:

@@ -9,9 +9,9 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.activations import Activated, quantized_activation, read_activation
 from bitsmith.frontends.keras.call import LayerCall
-from bitsmith.frontends.keras.qkeras.arguments import SIGNATURES, described
-from bitsmith.frontends.keras.qkeras.quantizers import FUNCTIONS, read_quantizer
-from bitsmith.frontends.keras.qkeras.scales import Singles, single
+from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
+from bitsmith.frontends.keras.quantizers.quantizers import FUNCTIONS, read_quantizer
+from bitsmith.frontends.keras.quantizers.scales import Singles, single
 from bitsmith.layers.layer import Floats
 
 _LN2 = np.float32(np.log(2.0))

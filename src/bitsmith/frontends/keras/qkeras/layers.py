@@ -17,8 +17,8 @@ from bitsmith.frontends.keras.activations import activated
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
-from bitsmith.frontends.keras.qkeras.quantizers import Fixed, finest, read_quantizer
-from bitsmith.frontends.keras.qkeras.scales import Singles, single
+from bitsmith.frontends.keras.quantizers.quantizers import Fixed, finest, read_quantizer
+from bitsmith.frontends.keras.quantizers.scales import Singles, single
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Ints, compact, objects
 from bitsmith.layers.layer import Floats, Shape, as_weights

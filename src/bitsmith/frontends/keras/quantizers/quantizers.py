@@ -14,10 +14,10 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
-from bitsmith.frontends.keras.qkeras import scales
-from bitsmith.frontends.keras.qkeras.arguments import SIGNATURES, described
-from bitsmith.frontends.keras.qkeras.scales import AUTO, EPSILON, Scaling, Singles, single
-from bitsmith.frontends.keras.qkeras.staircases import MOST_STEPS, staircase
+from bitsmith.frontends.keras.quantizers import scales
+from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
+from bitsmith.frontends.keras.quantizers.scales import AUTO, EPSILON, Scaling, Singles, single
+from bitsmith.frontends.keras.quantizers.staircases import MOST_STEPS, staircase
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.layer import Floats, Layer, as_weights

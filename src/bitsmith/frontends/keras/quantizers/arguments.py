@@ -66,11 +66,13 @@ def _of_text(text: str, where: str) -> tuple[str, Fields]:
     if match is None:
         raise _unreadable(text, where)
     name, listed = match[1], match[2]
-    names, values = SIGNATURES.get(name, ()), dict[str, Json]()
+    names, values, keywords = SIGNATURES.get(name, ()), dict[str, Json](), False
     for number, one in enumerate(listed.split(",") if listed and listed.strip() else []):
         found = _ARGUMENT.fullmatch(one)
-        if found is None or (found[1] is None and (number != len(values) or number >= len(names))):
+        named = found is not None and found[1] is not None
+        if found is None or (not named and (keywords or number >= len(names))):
             raise _unreadable(text, where)
+        keywords |= named
         key = found[1] or names[number]
         if key in values:
             raise _unreadable(text, where)

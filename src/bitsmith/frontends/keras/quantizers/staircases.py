@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.keras.qkeras.scales import Singles
+from bitsmith.frontends.keras.quantizers.scales import Singles
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Staircase
 
