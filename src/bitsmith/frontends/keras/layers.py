@@ -72,7 +72,10 @@ def _dense(levels: Layer | None = None) -> Translation:
             scale = math.sqrt(1.5 / sum(kernel.shape)) if config.get("H") == "Glorot" else config.number("H", 1.0)
             if scale <= 0.0:
                 raise config.wrong("H", "a positive number, or 'Glorot'")
-            kernel, grids = as_weights(scale * levels.reference([kernel / scale])), {"weight": Quantizer.uniform(scale, -1, 1)}
+            kernel, grids = (
+                as_weights(scale * levels.reference([kernel / scale])),
+                {"weight": Quantizer.uniform(scale, -1, 1)},
+            )
         return activated(call.build, call.build.emit(Dense(kernel, *found), x, quantizers=grids or None), activation)
 
     return Translation(read, "Dense, and its activation")

@@ -17,6 +17,7 @@ from bitsmith.frontends.keras.activations import activated
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
+from bitsmith.frontends.keras.qkeras.recurrent import RECURRENT
 from bitsmith.frontends.keras.quantizers.quantizers import Fixed, read_quantizer
 from bitsmith.frontends.keras.quantizers.scales import Singles, single
 from bitsmith.frontends.keras.weights import Stored
@@ -228,16 +229,6 @@ def _activation(call: LayerCall) -> Value:
 
 
 _SWAPPED = partial(np.swapaxes, axis1=-1, axis2=-2)
-_RECURRENT = ("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional", "QSimpleRNNCell", "QLSTMCell", "QGRUCell")
-
-
-def _recurrent(call: LayerCall) -> Value:
-    raise UnsupportedError(
-        "a quantized recurrence, whose states would be rounded where the model does not",
-        accepted="quantized layers without states",
-        remedy="use the layer of Keras, and give its precisions in the configuration",
-    )
-
 
 QKERAS: dict[str, Translation] = {
     "QDense": _layer("Dense"),
@@ -255,6 +246,6 @@ QKERAS: dict[str, Translation] = {
     "QBatchNormalization": Translation(_batch_normalization, "BatchNormalization"),
     "QAveragePooling2D": Translation(_average_pool, "Conv or AveragePool, or Quantize"),
     "QGlobalAveragePooling2D": Translation(_global_average_pool, "Conv or GlobalAveragePool, or Quantize"),
-    **dict.fromkeys(_RECURRENT, Translation(_recurrent, "refused")),
+    **RECURRENT,
 }
 """Layers by class name."""
