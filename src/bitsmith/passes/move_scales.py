@@ -148,7 +148,7 @@ class _Moving:
         if bounds is not None and self._clips_anyway(node, bounds):
             return Identity(), affine
         steps = as_staircase(layer)
-        return None if steps is None else (_climbed(steps, affine, shape), None)
+        return None if steps is None else (_climbed(steps, affine), None)
 
     def _product(
         self, node: NetworkNode, layer: Dense | Conv | ConvTranspose | EinsumDense, affine: Affine | None
@@ -277,22 +277,20 @@ def _absorbed(layer: Quantize, affine: Affine | None) -> tuple[Layer, Affine | N
     return Quantize(moved), Affine.of(quantizer.step) if general else None
 
 
-def _climbed(stairs: Staircase, affine: Affine, shape: Shape) -> Staircase:
+def _climbed(stairs: Staircase, affine: Affine) -> Staircase:
     """The staircase of stored values ``x``: ``x * scale + offset >= threshold`` is ``x >= bound``, or ``x <= bound`` if it falls.
 
     The bounds are rational. Values are numbers of double precision, so that the next one of these does the same.
     """
-    scale, offset = (
-        np.broadcast_to(part, np.broadcast_shapes(affine.scale.shape, affine.offset.shape))
-        for part in (affine.scale, affine.offset)
+    lead = np.broadcast_shapes(
+        affine.scale.shape, affine.offset.shape, stairs.thresholds.shape[:-1], stairs.levels.shape[:-1]
     )
-    lead = np.broadcast_shapes(scale.shape, stairs.thresholds.shape[:-1], stairs.levels.shape[:-1])
     count = stairs.thresholds.shape[-1]
-    scale, offset = (np.broadcast_to(part[..., None], (*lead, count)) for part in (scale, offset))
+    scale, offset = (np.broadcast_to(part[..., None], (*lead, count)) for part in affine.full(lead))
     thresholds = np.broadcast_to(stairs.thresholds, (*lead, count))
     levels = np.broadcast_to(stairs.levels, (*lead, count + 1))
     bounds = objects((rationals(thresholds) - offset) / scale)
-    falls = objects(scale < 0).astype(bool)
+    falls = np.asarray(scale < 0, dtype=bool)
     # What is reached just beyond its threshold begins after the bound, as does what is no longer reached at one that falls.
     beyond = falls if not stairs.above else ~falls
     placed = np.asarray(_next_double(bounds, beyond), dtype=np.float64)
