@@ -63,16 +63,16 @@ def _leaky_relu(call: Call) -> Value:
         return _two_slopes(call, x, x.value, (above, below))
 
     def codes(places: Integers) -> Integers:
-        found = np.where(places >= 0, above.applied(places, call.kernels), _sloped(call, below, places))
+        found = np.where(places >= 0, above.applied(places), _sloped(below, places))
         return np.asarray(np.clip(found, *limits), dtype=np.int64)
 
     return call.table(x, codes)
 
 
-def _sloped(call: Call, multiplier: Multiplier, places: Integers) -> Integers:
+def _sloped(multiplier: Multiplier, places: Integers) -> Integers:
     """A multiplication by a number that may be negative."""
     size = Multiplier(abs(multiplier.mantissa), multiplier.shift)
-    found = size.applied(places, call.kernels)
+    found = size.applied(places)
     return found if multiplier.mantissa >= 0 else -found
 
 

@@ -172,9 +172,9 @@ class Call:
     ) -> Value:
         """The same for given multipliers."""
         if x.constant is not None and len(multipliers) == 1 and not wide:
-            found = multipliers[0].applied(x.constant.astype(np.int64), self.kernels)
+            found = multipliers[0].applied(x.constant.astype(np.int64))
             return replace(x, node=as_weights(np.clip(found, *limits)))
-        first, *rest = steps(multipliers, limits, self.kernels, wide=wide)
+        first, *rest = steps(multipliers, limits, wide=wide)
         for quantizer in rest:
             x = self.quantized(x, first, f"{suffix}_product" if suffix else "product")
             first = quantizer

@@ -31,8 +31,8 @@ from bitsmith.layers.quantizer import Quantizer
 __all__ = ["TfliteModel", "is_tflite", "read_tflite"]
 
 _SAID = {
-    Kernels.SINGLE: "as the reference kernels of today's interpreter (ai-edge-litert) do, rounding once",
-    Kernels.DOUBLE: "as the kernels of TensorFlow 2.14 and older do, rounding twice",
+    Kernels.SINGLE: "round once, as the reference kernels of today's interpreter (ai-edge-litert) do",
+    Kernels.DOUBLE: "round twice, as those of TensorFlow 2.19 and older do",
 }
 
 
@@ -41,8 +41,7 @@ def read_tflite(source: TfliteModel, rounding: str = "single") -> Network:
 
     Args:
         source: a file, or its content.
-        rounding: how products are rescaled: ``single``, as today's interpreter does, or ``double``, as TensorFlow 2.14 and
-            older do.
+        rounding: of fully connected layers: ``single``, as today's interpreter does, or ``double``, as TensorFlow 2.19 and older do.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
@@ -79,7 +78,7 @@ class _Reading:
         outputs = [self._output(tensor) for tensor in self.graph.outputs]
         self._settle(0)
         names = self.draft.named(self.draft.needed([*inputs, *outputs]), self.names)
-        note = f"Products are rescaled {_SAID[self.kernels]}."
+        note = f"Fully connected layers {_SAID[self.kernels]}; all other operators round twice."
         return self.draft.network(names, inputs, outputs, self.graph.name, (note,))
 
     def _builder(self, name: str, kind: str, where: str) -> Builder:

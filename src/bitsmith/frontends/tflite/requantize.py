@@ -28,7 +28,9 @@ _TO_ZERO = Fraction(1 << 62)
 
 
 class Kernels(StrEnum):
-    """How kernels round: once (today's interpreter) or twice (that of TensorFlow 2.14 and older, gemmlowp's)."""
+    """How fully connected layers rescale: with one rounding, in double precision (the reference kernels of LiteRT since April
+    2025), or with two, as all other operators do (TensorFlow 2.19 and older).
+    """
 
     SINGLE = "single"
     DOUBLE = "double"
@@ -54,20 +56,15 @@ class Multiplier:
             raise UnsupportedError(f"the ratio {real:g} of scales", accepted="less than 2**30")
         return Multiplier(0, 0) if shift < -31 else Multiplier(mantissa if real >= 0.0 else -mantissa, shift)
 
-    def scale(self, kernels: Kernels, *, wide: bool) -> tuple[Fraction, Fraction]:
-        """What an integer is divided by at first, and then; with one rounding each."""
+    def scales(self, *, wide: bool) -> tuple[Fraction, Fraction]:
+        """What an integer is divided by at first, halves rounded up, and then, halves rounded away from zero."""
         if wide:
             mantissa = self.mantissa + (1 << 15) >> 16 if self.mantissa < 0x7FFF0000 else 0x7FFF
             return _ratio(15 - self.shift, mantissa), Fraction(1)
-        if kernels is Kernels.SINGLE:
-            return _ratio(31 - self.shift, self.mantissa), Fraction(1)
         return _ratio(31 - max(self.shift, 0), self.mantissa), Fraction(1 << max(-self.shift, 0))
 
-    def applied(self, x: Integers, kernels: Kernels) -> Integers:
+    def applied(self, x: Integers) -> Integers:
         """The product with integers of 32 bits."""
-        if kernels is Kernels.SINGLE:
-            total = 31 - self.shift
-            return np.asarray(x * self.mantissa + (1 << total >> 1) >> total, dtype=np.int64)
         product = high_product(x << max(self.shift, 0), self.mantissa)
         return divided(product, max(-self.shift, 0))
 
@@ -77,13 +74,13 @@ def _ratio(exponent: int, mantissa: int) -> Fraction:
 
 
 def steps(
-    multipliers: Sequence[Multiplier], limits: tuple[int, int], kernels: Kernels, *, wide: bool = False
+    multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False
 ) -> tuple[Quantizer, ...]:
     """The quantizers, one after the other, of a multiplication of integers within ``limits`` afterwards.
 
     Several multipliers are those of the channels, along the last axis. ``wide`` are sums of 64 bits, whose multipliers have 15.
     """
-    pairs = [one.scale(kernels, wide=wide) for one in multipliers]
+    pairs = [one.scales(wide=wide) for one in multipliers]
     once, twice = (_array([pair[k] for pair in pairs]) for k in (0, 1))
     up = Rounding.RND
     if all(second == 1 for _, second in pairs):

@@ -17,7 +17,7 @@ from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.tflite.call import Call, Operand, checked, limits_of
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, interpolated
-from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, exact, integers
+from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers
 from bitsmith.frontends.tflite.wide import straight_lines
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
@@ -42,7 +42,8 @@ def softmax(call: Call) -> Value:
     if result.dtype != x.tensor.dtype or limits_of(result)[0] != (-(1 << 15) if x.is_wide else 0):
         raise call.error(f"SOFTMAX of {x.tensor.dtype} as {result.dtype}, with another zero point than it has")
     greatest = Reducer(Reduction.MAX).of(call.build.within("greatest"), x.value, [axis], keepdims=True)
-    below = subtract(call.build.within("below"), x.value, greatest)
+    below = subtract(call.build.within("difference"), x.value, greatest)
+    below = call.clipped(below, (limits_of(result)[0] - limits_of(result)[1], 0), "below")
     return _of_16_bits(call, x, below, beta) if x.is_wide else _of_8_bits(call, x, below, beta)
 
 
@@ -66,7 +67,7 @@ def _headroom(build: Builder, total: Value, least: int, count: int) -> Value:
 
 
 def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
-    build, exponentials = call.build, _exponentials(call, x, beta)
+    build, exponentials = call.build, _exponentials(x, beta)
     parts = divided(exponentials, 31 - _SUM_BITS)
     fine, coarse = (
         build.emit(Lookup(as_weights(0.0), -255, exact(values)), below, suffix=name)
@@ -81,16 +82,15 @@ def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     return _rounded(build, moved, 35, Rounding.RND_INF, "", (0, 255))
 
 
-def _exponentials(call: Call, x: Operand, beta: float) -> Integers:
+def _exponentials(x: Operand, beta: float) -> Integers:
     """``exp`` of differences from -255 to 0, with 31 fractional bits; 0 where kernels skip them."""
-    most = float((1 << (30 if call.kernels is Kernels.SINGLE else 31)) - 1)
-    multiplier = Multiplier.of(min(beta * float(x.scale) * (1 << 26), most))
+    multiplier = Multiplier.of(min(beta * float(x.scale) * (1 << 26), 2.0**31 - 1.0))
     if multiplier.shift < 0 or multiplier.mantissa <= 0:
         raise UnsupportedError(f"SOFTMAX with beta {beta:g} of steps of {x.scale:g}", accepted="larger steps")
     radius = int(np.floor(31.0 * (1 << 26) / (1 << multiplier.shift)))
     places = np.arange(-255, 1)
     kept = places >= -radius
-    scaled = np.where(kept, multiplier.applied(np.where(kept, places, 0), call.kernels), 0)
+    scaled = np.where(kept, multiplier.applied(np.where(kept, places, 0)), 0)
     return np.where(kept, Fixed(32).exp_of_negative(scaled, 5), 0)
 
 
