@@ -8,7 +8,7 @@ empty for the layer that has the operator's own name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Builder:
     ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
     All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
     along a first axis that values here do not show (``TimeDistributed``). A model that was ``built`` by its framework is broken
-    where shapes do not fit.
+    where shapes do not fit. ``quantizers`` are those of the trained tensors of all layers, by precision variable.
     """
 
     draft: Draft
@@ -55,6 +55,7 @@ class Builder:
     source: str = ""
     steps: int | None = None
     built: bool = False
+    quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -97,9 +98,10 @@ class Builder:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
         What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
-        of the kind that all operands have. ``quantizers`` are those of the layer's trained tensors, which are on their grids.
+        of the kind that all operands have. ``quantizers`` (by
+        default the builder's) are those of the layer's trained tensors, which are on their grids.
         """
-        quantizers = checked_quantizers(layer, quantizers or {}, self.where)
+        quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
         if kind is None:
             kinds = {operand.kind for operand in operands if isinstance(layer, _MOVES)}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL

@@ -132,8 +132,12 @@ def _product(
     names = "".join(label for axis, label in enumerate(names) if axis not in alone)
     if not names:
         raise UnsupportedError("a product with a single number", accepted="a multiplication")
-    for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.T)):
-        fits = bias is None or bias.shape == matrix.shape[1:]
-        if kernel.ndim == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
-            return build.emit(Dense(as_weights(matrix), bias), x, kind=kind)
+    for label, unit, order in ((names[0], names[1:], (0, 1)), (names[-1], names[:-1], (1, 0))):
+        fits = kernel.ndim == 2 and (bias is None or bias.shape == (kernel.shape[order[1]],))
+        if fits and label == term[-1:] and result == term[:-1] + unit:
+            turned = {
+                name: grid.reordered(order, kernel.shape) for name, grid in build.quantizers.items() if name == "weight"
+            }
+            layer = Dense(as_weights(kernel.transpose(order)), bias)
+            return build.emit(layer, x, kind=kind, quantizers={**build.quantizers, **turned})
     return build.emit(EinsumDense(f"{term},{names}->{result}", kernel, bias), x, kind=kind)
