@@ -18,7 +18,7 @@ import numpy as np
 from flat import Draft
 
 HERE = Path(__file__).parent / "models"
-FILE = HERE / "operators.npz"
+FILES = ("int8", "int16", "uint8", "networks")
 SAMPLES = 12
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 rng = np.random.default_rng(13)
@@ -338,10 +338,10 @@ def cases():
         yield f"gather_{kind}", moved("GATHER", kind, (1, 6, 4), (1, 3, 4), "GatherOptions", [i32(4, 0, 4)], axis=1)
         yield f"pack_{kind}", join("PACK", kind, (1, 2, 4, 5), "PackOptions", valuesCount=2, axis=1)
         yield f"concatenation_{kind}", join("CONCATENATION", kind, (1, 4, 10), "ConcatenationOptions", axis=-1)
-    yield "quantize_int8_uint8", table("QUANTIZE", "int8", "QuantizeOptions", okind="uint8", s=0.05, out=0.05, z=3, zout=131)
-    yield "quantize_uint8_int8", table("QUANTIZE", "uint8", "QuantizeOptions", okind="int8", s=0.05, out=0.04)
-    yield "quantize_int16_int8", table("QUANTIZE", "int16", "QuantizeOptions", okind="int8", s=0.0005, out=0.04)
-    yield "quantize_int8_int16", table("QUANTIZE", "int8", "QuantizeOptions", okind="int16", s=0.05, out=0.0004, zout=0)
+    yield "quantize_to_uint8", table("QUANTIZE", "int8", "QuantizeOptions", okind="uint8", s=0.05, out=0.05, z=3, zout=131)
+    yield "quantize_of_uint8", table("QUANTIZE", "uint8", "QuantizeOptions", okind="int8", s=0.05, out=0.04)
+    yield "quantize_of_int16", table("QUANTIZE", "int16", "QuantizeOptions", okind="int8", s=0.0005, out=0.04)
+    yield "quantize_to_int16", table("QUANTIZE", "int8", "QuantizeOptions", okind="int16", s=0.05, out=0.0004, zout=0)
 
 
 def join(name, kind, oshape, options, **fields):
@@ -381,30 +381,55 @@ def outputs(content, inputs):
     return [np.stack(column) for column in zip(*found)]
 
 
+def networks():
+    """What TensorFlow's converter makes of networks: inputs that saturate, too."""
+    from networks import NETWORKS, converted
+
+    for name in NETWORKS:
+        for kind, outside in (("int8", "codes"), ("int8", "floats"), ("int16", "codes"), ("int16", "floats")):
+            content = converted(name, kind, outside)
+            interpreter = interpreters()[0](model_content=content)
+            shape = interpreter.get_input_details()[0]["shape"]
+            if outside == "codes":
+                yield f"{name}_{kind}_codes", (content, codes(kind, shape))
+            else:
+                x = rng.normal(size=(SAMPLES, *shape[1:])) * np.linspace(0.5, 3, SAMPLES).reshape(-1, *[1] * (len(shape) - 1))
+                yield f"{name}_{kind}_floats", (content, (np.rint(x * 256) / 256).astype("float32"))
+
+
+def made():
+    """All models by the file that they are in."""
+    for name, case in cases():
+        yield next(kind for kind in ("uint8", "int16", "int8") if f"_{kind}" in name), name, case
+    for name, case in networks():
+        yield "networks", name, case
+
+
+def stored_with(stored, name, content, inputs, rounding):
+    """The outputs of one model beside what is known of it."""
+    try:
+        results = outputs(content, inputs)
+    except (RuntimeError, ValueError) as error:
+        print(name, "has no reference:", str(error)[:200])
+        return {}
+    return stored | {f"{name}/{rounding}{k}": y for k, y in enumerate(results)}
+
+
 def main(rounding: str) -> None:
-    stored: dict[str, np.ndarray] = {}
+    files: dict[str, dict[str, np.ndarray]] = {file: {} for file in FILES}
     if rounding == "single":
-        for name, (content, *inputs) in cases():
-            try:
-                results = outputs(content, inputs)
-            except (RuntimeError, ValueError) as error:
-                print(name, "has no reference:", str(error)[:200])
-                continue
-            stored[f"{name}/model"] = np.frombuffer(content, np.uint8)
-            stored |= {f"{name}/x{k}": x for k, x in enumerate(inputs)}
-            stored |= {f"{name}/single{k}": y for k, y in enumerate(results)}
+        for file, name, (content, *inputs) in made():
+            first = {f"{name}/model": np.frombuffer(content, np.uint8)} | {f"{name}/x{k}": x for k, x in enumerate(inputs)}
+            files[file] |= stored_with(first, name, content, inputs, rounding)
     else:
-        stored = dict(np.load(FILE))
-        for name in [key.split("/")[0] for key in stored if key.endswith("/model")]:
-            inputs = [stored[f"{name}/x{k}"] for k in range(9) if f"{name}/x{k}" in stored]
-            try:
-                results = outputs(stored[f"{name}/model"].tobytes(), inputs)
-            except (RuntimeError, ValueError) as error:
-                print(name, "has no reference:", str(error)[:200])
-                continue
-            stored |= {f"{name}/double{k}": y for k, y in enumerate(results)}
+        for file in FILES:
+            files[file] = dict(np.load(HERE / f"{file}.npz"))
+            for name in [key.split("/")[0] for key in files[file] if key.endswith("/model")]:
+                inputs = [files[file][f"{name}/x{k}"] for k in range(9) if f"{name}/x{k}" in files[file]]
+                files[file] |= stored_with({}, name, files[file][f"{name}/model"].tobytes(), inputs, rounding)
     HERE.mkdir(exist_ok=True)
-    np.savez_compressed(FILE, **stored)
+    for file, stored in files.items():
+        np.savez_compressed(HERE / f"{file}.npz", **stored)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,7 @@ def _leaky_relu(call: Call) -> Value:
     x, result = call.operand(0), checked(call.result)
     scale = result.quantized.scale
     slope = np.float32(call.options.number("alpha"))
-    below, above = (
-        Multiplier.of(float(np.float64(one / scale))) for one in (np.float32(x.scale * slope), x.scale)
-    )
+    below, above = (Multiplier.of(float(np.float64(one / scale))) for one in (np.float32(x.scale * slope), x.scale))
     limits = limits_of(result)
     if x.is_wide:
         return _two_slopes(call, x, x.value, (above, below))
@@ -82,10 +80,7 @@ def _two_slopes(call: Call, x: Operand, scaled: Value, multipliers: tuple[Multip
     if min(one.mantissa for one in multipliers) < 0:
         raise UnsupportedError("a negative slope of 16 bits", accepted="positive ones")
     positive = relu(build.within("positive"), x.value)
-    if scaled is x.value:
-        negative = subtract(build.within("negative"), x.value, positive)
-    else:
-        negative = scaled
+    negative = subtract(build.within("negative"), x.value, positive) if scaled is x.value else scaled
     large = (-(1 << 31), (1 << 31) - 1)
     above = call.multiplied(positive, [multipliers[0]], large, "above")
     below = call.multiplied(negative, [multipliers[1]], large, "below")

@@ -63,7 +63,9 @@ def _scaled_part(call: Call, x: Operand, multiplier: Multiplier, left: int, name
     if x.value.constant is not None:
         return call.multiplied(_finer(x.value, left), [multiplier], _INT32, name)
     once, twice = multiplier.scales(wide=False)
-    value = call.quantized(x.value, integers(once * fine, _INT32, Rounding.RND), name if twice == 1 else f"{name}_product")
+    value = call.quantized(
+        x.value, integers(once * fine, _INT32, Rounding.RND), name if twice == 1 else f"{name}_product"
+    )
     return value if twice == 1 else call.quantized(value, integers(twice, _INT32, Rounding.RND_INF), name)
 
 

@@ -155,13 +155,7 @@ class Call:
         return activated(self.result, self.options.text("fused_activation_function"))
 
     def rescaled(
-        self,
-        x: Value,
-        reals: float | Sequence[float],
-        limits: Limits,
-        suffix: str = "",
-        *,
-        wide: bool = False,
+        self, x: Value, reals: float | Sequence[float], limits: Limits, suffix: str = "", *, wide: bool = False
     ) -> Value:
         """``x`` times the real numbers (of the channels) as the kernels multiply, within ``limits``."""
         multipliers = [Multiplier.of(real) for real in ([reals] if isinstance(reals, float) else reals)]
@@ -234,7 +228,9 @@ def checked(tensor: Tensor) -> Tensor:
     low, high = tensor.limits
     if not low <= quantization.zero_point <= high:
         raise ModelFileError(
-            f"the zero point {quantization.zero_point} of {tensor.dtype}", where=tensor.where, accepted=f"{low} to {high}"
+            f"the zero point {quantization.zero_point} of {tensor.dtype}",
+            where=tensor.where,
+            accepted=f"{low} to {high}",
         )
     return tensor
 

@@ -108,26 +108,18 @@ class Fixed:
         return np.asarray(np.sign(x) * positive, dtype=np.int64)
 
 
-_POWERS = (
-    (-2, 1672461947),
-    (-1, 1302514674),
-    (0, 790015084),
-    (1, 290630308),
-    (2, 39332535),
-    (3, 720401),
-    (4, 242),
-)
+_POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535), (3, 720401), (4, 242))
 """``exp(-2**n)`` with 31 fractional bits."""
 
 
 def interpolated(function: Callable[[Reals], Reals], low: float, high: float) -> Integers:
-    """A function on ``low..high`` at 513 places, with 15 fractional bits, so that straight lines between them err on both sides."""
+    """A function on ``low..high`` at 513 places, with 15 fractional bits: straight lines between them err on both sides."""
     step = (high - low) / 512
-    places = low + np.arange(513) * step
+    places = np.asarray(low + np.arange(513) * step, dtype=np.float64)
     unit = 2.0 / 65535
     fine = 65536.0 / (unit * 32767 - unit * -32768)
     values, middles = function(places) * fine, function(places[:-1] + step / 2) * fine
-    samples = _nearest(values)
+    samples: Reals = _nearest(values)
     error = _nearest((values[1:] + samples[:-1]) / 2) - _nearest(middles)
     samples[:-1] -= _nearest(error / 2)
     samples[-1:] = _nearest(function(np.array([high])) * fine)

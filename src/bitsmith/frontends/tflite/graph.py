@@ -202,10 +202,10 @@ class Graph:
 
 
 def is_tflite(model: object) -> TypeGuard[TfliteModel]:
-    """Return True if ``model`` is a file of TensorFlow Lite by its name, or the content of one."""
-    if isinstance(model, bytes):
-        return model[4:8] == schema.IDENTIFIER
-    return isinstance(model, str | os.PathLike) and Path(model).suffix.lower() == ".tflite"
+    """Return True if ``model`` is a file of TensorFlow Lite by its name, or the content of a file."""
+    return isinstance(model, bytes) or (
+        isinstance(model, str | os.PathLike) and Path(model).suffix.lower() == ".tflite"
+    )
 
 
 def read_graph(source: TfliteModel) -> Graph:
@@ -248,7 +248,11 @@ def _content(source: TfliteModel) -> tuple[bytes, str]:
 def _kind(code: Table) -> str:
     """The name of a kind of operator."""
     number = max(code.integer(CodeField.BUILTIN), code.integer(CodeField.OLD_BUILTIN, "b"))
-    return f"custom operator {code.text(CodeField.CUSTOM)[:100]}" if number == schema.CUSTOM else schema.operator_name(number)
+    return (
+        f"custom operator {code.text(CodeField.CUSTOM)[:100]}"
+        if number == schema.CUSTOM
+        else schema.operator_name(number)
+    )
 
 
 def _tensor(table: Table, number: int, buffers: Sequence[Table], where: str) -> Tensor:
@@ -307,7 +311,9 @@ def _quantization(table: Table | None, shape: Shape, where: str) -> Quantization
     fits = scales.size == 1 or (0 <= axis < len(shape) and scales.size == shape[axis])
     values = scales.astype(np.float32)
     # Tensors that kernels only copy (indices, for example) may have a scale of 0.
-    good = bool(np.all(np.isfinite(values) & (values >= 0.0))) and bool(np.all(np.abs(zeros.astype(np.float64)) < 2.0**31))
+    good = bool(np.all(np.isfinite(values) & (values >= 0.0))) and bool(
+        np.all(np.abs(zeros.astype(np.float64)) < 2.0**31)
+    )
     if zeros.size != scales.size or not fits or not good:
         raise ModelFileError(
             f"{scales.size} scales and {zeros.size} zero points of a tensor of shape {shape}",

@@ -149,7 +149,9 @@ def _transpose_conv(call: Call) -> Value:
     pairs, extra = [], []
     for n, output, taps_along, stride in zip(x.value.item, wanted[1:], taps.size, taps.strides, strict=False):
         full = (n - 1) * stride + taps_along
-        before = max((-(-output // stride) - 1) * stride + taps_along - output, 0) // 2 if taps.padding is Same.AFTER else 0
+        before = (
+            max((-(-output // stride) - 1) * stride + taps_along - output, 0) // 2 if taps.padding is Same.AFTER else 0
+        )
         pairs.append((before, max(full - before - output, 0)))
         extra.append(max(output + before - full, 0))
     placed = Taps(taps.size, taps.strides, taps.dilation, tuple(pairs))

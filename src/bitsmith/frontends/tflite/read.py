@@ -41,7 +41,8 @@ def read_tflite(source: TfliteModel, rounding: str = "single") -> Network:
 
     Args:
         source: a file, or its content.
-        rounding: of fully connected layers: ``single``, as today's interpreter does, or ``double``, as TensorFlow 2.19 and older do.
+        rounding: of fully connected layers: ``single``, as today's interpreter does, or ``double``, as TensorFlow 2.19 and
+            older do.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.

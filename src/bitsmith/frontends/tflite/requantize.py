@@ -73,9 +73,7 @@ def _ratio(exponent: int, mantissa: int) -> Fraction:
     return Fraction(2) ** exponent / mantissa if mantissa else _TO_ZERO
 
 
-def steps(
-    multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False
-) -> tuple[Quantizer, ...]:
+def steps(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False) -> tuple[Quantizer, ...]:
     """The quantizers, one after the other, of a multiplication of integers within ``limits`` afterwards.
 
     Several multipliers are those of the channels, along the last axis. ``wide`` are sums of 64 bits, whose multipliers have 15.

@@ -22,11 +22,7 @@ def _moved(call: Call, y: Value, number: int = 0) -> Value:
 
 
 def _reshape(call: Call) -> Value:
-    wanted: Sequence[int]
-    if call.tensor(1) is not None:
-        wanted = call.integers(1, "the new shape")
-    else:
-        wanted = call.options.integers("new_shape")
+    wanted = call.options.integers("new_shape") if call.tensor(1) is None else call.integers(1, "the new shape")
     if len(wanted) > _MAX_RANK or any(not -1 <= size <= MAX_ELEMENTS for size in wanted):
         raise call.error(f"the new shape {tuple(wanted)[:_MAX_RANK]}")
     return _moved(call, shape.view(call.build, call.value(0), [wanted]))
@@ -73,9 +69,7 @@ def _slice(call: Call) -> Value:
     x, starts, sizes = call.value(0), call.integers(1, "the start"), call.integers(2, "the size")
     if not len(starts) == len(sizes) == x.rank:
         raise call.error(f"{len(starts)} starts and {len(sizes)} sizes", f"one for each of {x.rank} axes")
-    ends = [
-        along if size == -1 else start + size for start, size, along in zip(starts, sizes, x.dims, strict=True)
-    ]
+    ends = [along if size == -1 else start + size for start, size, along in zip(starts, sizes, x.dims, strict=True)]
     return _moved(call, _part(call, [range(start, end) for start, end in zip(starts, ends, strict=True)]))
 
 

@@ -51,13 +51,15 @@ def _total(build: Builder, x: Value) -> Value:
     return Reducer(Reduction.SUM).of(build.within("total"), x, [x.rank - 1], keepdims=True)
 
 
-def _rounded(build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int]) -> Value:
+def _rounded(
+    build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int]
+) -> Value:
     """``x / 2**exponent`` as an integer."""
     return build.emit(Quantize(integers(Fraction(1 << exponent), limits, rounding)), x, suffix=suffix)
 
 
 def _headroom(build: Builder, total: Value, least: int, count: int) -> Value:
-    """``2**n`` for the number of leading zeros of ``total``, a number of 32 bits, which is from ``least`` to ``count * least``."""
+    """``2**n`` for the ``n`` leading zeros of ``total``, a number of 32 bits from ``least`` to ``count * least``."""
     low, high = least.bit_length(), (count * least).bit_length()
     if low == high:
         return constant(2.0 ** (32 - low))

@@ -86,6 +86,6 @@ def _sigmoid() -> Integers:
     values = 65536.0 / (1.0 + np.exp(-np.arange(257) / 24.0))
     middles = 65536.0 / (1.0 + np.exp(-(np.arange(256) + 0.5) / 24.0))
     lines = (values[1:] + values[:-1]) / 2.0
-    table = np.floor(values[:-1] - (lines - middles) / 2.0 + 0.5).astype(np.int64)
+    table: Integers = np.floor(values[:-1] - (lines - middles) / 2.0 + 0.5).astype(np.int64)
     table[-1] = (1 << 16) - 1
     return table
