@@ -67,7 +67,9 @@ def _einsum_dense(call: LayerCall) -> Value:
     activation = read_activation(call.config, call.major)
     kernel, *bias = call.weights(*wanted)
     equation = shapes.equation
-    y = contracted(call.build, equation.operands, equation.result, (call.x, constant(kernel)), 1.0, *bias)
+    y = contracted(
+        call.build, equation.operands, equation.result, (call.x, constant(kernel)), 1.0, *map(constant, bias)
+    )
     return activated(call.build, y, activation)
 
 
