@@ -36,9 +36,14 @@ def _factors(x: Operand, weights: Tensor, result: Tensor, units: int, *, single:
 
 
 def _is_wide(call: Call, x: Operand, bias: int) -> bool:
-    """Return True if sums of products have 64 bits: of operands of 16 bits, unless the file says that they have 32."""
+    """Return True if sums of products have 64 bits: of operands of 16 bits, unless the bias has 32.
+
+    Without a bias, older kernels have 32 in other operators than convolutions.
+    """
     tensor = call.tensor(bias)
-    return x.is_wide and (tensor.dtype == "int64" if tensor is not None else True)
+    if tensor is None:
+        return x.is_wide and (call.kernels is Kernels.SINGLE or call.operator.kind.endswith("CONV_2D"))
+    return x.is_wide and tensor.dtype == "int64"
 
 
 def _check_sums(call: Call, x: Operand, rows: Integers, bias: Integers | None) -> None:
@@ -122,7 +127,7 @@ def _convolution(call: Call, kernel: Integers, weights: Tensor) -> Value:
     x, (*size, inside, units) = image(call, 0), kernel.shape
     channels = x.value.item[-1]
     groups, rest = divmod(channels, inside)
-    if rest or units % groups:
+    if not groups or rest or units % groups:
         raise call.error(f"{channels} channels for a kernel of shape {kernel.shape}", "equal groups")
     bias = call.bias(2, units)
     wide = _is_wide(call, x, 2)

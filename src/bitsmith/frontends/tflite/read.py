@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.errors import ConfigError, UnsupportedError
+from bitsmith.errors import ConfigError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.names import UniqueNames
@@ -100,6 +100,8 @@ class _Reading:
                 accepted="one sample",
                 remedy="convert the model with a batch of size 1",
             )
+        if 0 in tensor.shape:
+            raise ModelFileError(f"an input of shape {tensor.shape}", where=tensor.where, accepted="one element or more")
         name = self.names.take(_name_of(tensor))
         build = self._builder(name, "Input", tensor.where)
         batch = Batch(0) if tensor.shape else None
