@@ -120,7 +120,9 @@ def binary(name, kind, options, fused=0, other=None, s=None, pot=False, shape=(1
     other = shape if other is None else other
     one, two = (scale(), scale()) if s is None else s[:2]
     x = activation(draft, shape, kind, one, name="x")
-    y = draft.tensor(other, kind, two, zero(kind), values=codes(kind, (3, *other[1:]), 3)[2:3] if constant else None, name="y")
+    y = draft.tensor(
+        other, kind, two, zero(kind), values=codes(kind, (3, *other[1:]), 3)[2:3] if constant else None, name="y"
+    )
     out = scale(0.01, 0.3) if s is None else s[2]
     if name == "MUL":
         out = np.float32(one * two * LIMITS[kind][1])
@@ -142,13 +144,27 @@ def alike(name, kind, options, shape=(1, 4, 5)):
     return draft.content([x, y], [r]), codes(kind, shape), codes(kind, shape)[::-1].copy()
 
 
-def unary(name, kind, options=None, s=None, out=None, z=None, zout=None, shape=(1, 4, 16), version=1, extra=(), oshape=None, okind=None, **fields):
+def unary(
+    name,
+    kind,
+    options=None,
+    s=None,
+    out=None,
+    z=None,
+    zout=None,
+    shape=(1, 4, 16),
+    version=1,
+    extra=(),
+    oshape=None,
+    okind=None,
+    **fields,
+):
     draft = Draft()
     x = activation(draft, shape, kind, s, z, name="x")
     y = activation(draft, oshape or shape, okind or kind, out, zout)
     more = [draft.tensor(np.shape(v), np.asarray(v).dtype.name, values=v) for v in extra]
     draft.operator(name, [x, *more], [y], options, version, **fields)
-    return draft.content([x], [y]), codes(okind and kind or kind, shape)
+    return draft.content([x], [y]), codes(kind, shape)
 
 
 def every(kind):
@@ -217,7 +233,13 @@ def softmax(kind, s, beta=1.0, n=10, rows=None):
 def prelu(kind):
     draft = Draft()
     x = activation(draft, (1, 4, 4, 3), kind, name="x")
-    a = draft.tensor((1, 1, 3), "int8" if kind == "int16" else kind, 0.004, zero("int8") if kind == "int8" else 0, values=rng.integers(0, 100, (1, 1, 3)))
+    a = draft.tensor(
+        (1, 1, 3),
+        "int8" if kind == "int16" else kind,
+        0.004,
+        zero("int8") if kind == "int8" else 0,
+        values=rng.integers(0, 100, (1, 1, 3)),
+    )
     y = activation(draft, (1, 4, 4, 3), kind)
     draft.operator("PRELU", [x, a], [y])
     return draft.content([x], [y]), codes(kind, (1, 4, 4, 3))
@@ -254,6 +276,10 @@ def strided(kind):
     )  # fmt: skip
 
 
+def _ints(*values):
+    return np.array(values, np.int32)
+
+
 def cases():
     for kind in ("int8", "int16", "uint8"):
         per = kind != "uint8"
@@ -273,7 +299,12 @@ def cases():
         if per:
             yield f"conv_{kind}_groups", conv(kind, groups=2, channels=4)
             yield f"conv_{kind}_tensor", conv(kind, per_channel=False)
-            for key, more in {"same": {}, "valid": {"padding": 1, "fused": 1}, "odd": {"odd": 1}, "gap": {"size": (1, 1)}}.items():
+            for key, more in {
+                "same": {},
+                "valid": {"padding": 1, "fused": 1},
+                "odd": {"odd": 1},
+                "gap": {"size": (1, 1)},
+            }.items():
                 yield f"transposed_{kind}_{key}", transposed(kind, **more)
             yield f"matmul_{kind}", matmul(kind)
             yield f"matmul_{kind}_adjoint", matmul(kind, True)
@@ -298,7 +329,12 @@ def cases():
             yield f"{short}_pool_{kind}_same", pool(name, kind, (3, 3), 2, 0)
             yield f"{short}_pool_{kind}_relu", pool(name, kind, (2, 3), 1, 0, 1)
             yield f"{short}_pool_{kind}_even", pool(name, kind, (4, 4), 1, 0, 3)
-        for key, axes, keep in (("image", [1, 2], True), ("rows", [1], False), ("channels", [3], True), ("all", [1, 2, 3], False)):
+        for key, axes, keep in (
+            ("image", [1, 2], True),
+            ("rows", [1], False),
+            ("channels", [3], True),
+            ("all", [1, 2, 3], False),
+        ):
             yield f"mean_{kind}_{key}", mean(kind, axes, keep)
         yield f"mean_{kind}_same", mean(kind, [1, 2], False, same=True)
         yield f"mean_{kind}_same_keep", mean(kind, [1, 2], True, same=True)
@@ -316,7 +352,10 @@ def cases():
         for name in ("RELU", "RELU6") + (("RELU_N1_TO_1",) if kind != "int16" else ()):
             yield f"{name.lower()}_{kind}", table(name, kind, s=np.float32(0.06), out=np.float32(0.031))
         for k, alpha in enumerate((0.2, 1.5) + ((-0.3,) if kind != "int16" else ())):
-            yield f"leaky_relu_{kind}_{k}", table("LEAKY_RELU", kind, "LeakyReluOptions", s=np.float32(0.041), alpha=alpha, version=2)
+            yield (
+                f"leaky_relu_{kind}_{k}",
+                table("LEAKY_RELU", kind, "LeakyReluOptions", s=np.float32(0.041), alpha=alpha, version=2),
+            )
         yield f"prelu_{kind}", prelu(kind)
         if kind != "int16":
             for k, (s, out) in enumerate(((0.05, 0.04), (0.4, 0.41), (0.001, 0.003), (0.0234, 0.02))):
@@ -324,21 +363,35 @@ def cases():
         yield f"quantize_{kind}", table("QUANTIZE", kind, "QuantizeOptions", version=2)
         yield f"quantize_{kind}_float", outside(kind, "QUANTIZE")
         yield f"dequantize_{kind}", outside(kind, "DEQUANTIZE")
-        i32 = lambda *v: np.array(v, np.int32)
-        yield f"reshape_{kind}", moved("RESHAPE", kind, (1, 4, 6), (1, 3, 8), "ReshapeOptions", [i32(1, -1, 8)])
+        yield f"reshape_{kind}", moved("RESHAPE", kind, (1, 4, 6), (1, 3, 8), "ReshapeOptions", [_ints(1, -1, 8)])
         yield f"squeeze_{kind}", moved("SQUEEZE", kind, (1, 4, 1, 6), (1, 4, 6), "SqueezeOptions", squeezeDims=[2])
-        yield f"expand_dims_{kind}", moved("EXPAND_DIMS", kind, (1, 4, 6), (1, 4, 1, 6), "ExpandDimsOptions", [np.array(2, np.int32)])
-        yield f"transpose_{kind}", moved("TRANSPOSE", kind, (1, 4, 5, 6), (1, 6, 4, 5), "TransposeOptions", [i32(0, 3, 1, 2)])
+        yield (
+            f"expand_dims_{kind}",
+            moved("EXPAND_DIMS", kind, (1, 4, 6), (1, 4, 1, 6), "ExpandDimsOptions", [np.array(2, np.int32)]),
+        )
+        yield (
+            f"transpose_{kind}",
+            moved("TRANSPOSE", kind, (1, 4, 5, 6), (1, 6, 4, 5), "TransposeOptions", [_ints(0, 3, 1, 2)]),
+        )
         pads = np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32)
         yield f"pad_{kind}", moved("PAD", kind, (1, 4, 5, 2), (1, 7, 6, 2), "PadOptions", [pads])
-        yield f"slice_{kind}", moved("SLICE", kind, (1, 6, 7), (1, 3, 5), "SliceOptions", [i32(0, 2, 2), i32(1, 3, -1)])
+        yield (
+            f"slice_{kind}",
+            moved("SLICE", kind, (1, 6, 7), (1, 3, 5), "SliceOptions", [_ints(0, 2, 2), _ints(1, 3, -1)]),
+        )
         yield f"strided_slice_{kind}", strided(kind)
-        yield f"split_{kind}", moved("SPLIT", kind, (1, 6, 4), (1, 3, 4), "SplitOptions", [np.array(1, np.int32)], True, 2, numSplits=2)
+        yield (
+            f"split_{kind}",
+            moved("SPLIT", kind, (1, 6, 4), (1, 3, 4), "SplitOptions", [np.array(1, np.int32)], True, 2, numSplits=2),
+        )
         yield f"unpack_{kind}", moved("UNPACK", kind, (1, 3, 4), (1, 4), "UnpackOptions", outputs=3, num=3, axis=1)
-        yield f"gather_{kind}", moved("GATHER", kind, (1, 6, 4), (1, 3, 4), "GatherOptions", [i32(4, 0, 4)], axis=1)
+        yield f"gather_{kind}", moved("GATHER", kind, (1, 6, 4), (1, 3, 4), "GatherOptions", [_ints(4, 0, 4)], axis=1)
         yield f"pack_{kind}", join("PACK", kind, (1, 2, 4, 5), "PackOptions", valuesCount=2, axis=1)
         yield f"concatenation_{kind}", join("CONCATENATION", kind, (1, 4, 10), "ConcatenationOptions", axis=-1)
-    yield "quantize_to_uint8", table("QUANTIZE", "int8", "QuantizeOptions", okind="uint8", s=0.05, out=0.05, z=3, zout=131)
+    yield (
+        "quantize_to_uint8",
+        table("QUANTIZE", "int8", "QuantizeOptions", okind="uint8", s=0.05, out=0.05, z=3, zout=131),
+    )
     yield "quantize_of_uint8", table("QUANTIZE", "uint8", "QuantizeOptions", okind="int8", s=0.05, out=0.04)
     yield "quantize_of_int16", table("QUANTIZE", "int16", "QuantizeOptions", okind="int8", s=0.0005, out=0.04)
     yield "quantize_to_int16", table("QUANTIZE", "int8", "QuantizeOptions", okind="int16", s=0.05, out=0.0004, zout=0)
@@ -372,13 +425,13 @@ def outputs(content, inputs):
     places = [one["index"] for one in interpreter.get_input_details()]
     results = [one["index"] for one in interpreter.get_output_details()]
     found = []
-    for row in zip(*inputs):
-        for place, value in zip(places, row):
+    for row in zip(*inputs, strict=True):
+        for place, value in zip(places, row, strict=True):
             interpreter.set_tensor(place, value[None])
         interpreter.invoke()
         found.append([interpreter.get_tensor(result)[0] for result in results])
         interpreter.reset_all_variables()
-    return [np.stack(column) for column in zip(*found)]
+    return [np.stack(column) for column in zip(*found, strict=True)]
 
 
 def networks():
@@ -393,7 +446,9 @@ def networks():
             if outside == "codes":
                 yield f"{name}_{kind}_codes", (content, codes(kind, shape))
             else:
-                x = rng.normal(size=(SAMPLES, *shape[1:])) * np.linspace(0.5, 3, SAMPLES).reshape(-1, *[1] * (len(shape) - 1))
+                x = rng.normal(size=(SAMPLES, *shape[1:])) * np.linspace(0.5, 3, SAMPLES).reshape(
+                    -1, *[1] * (len(shape) - 1)
+                )
                 yield f"{name}_{kind}_floats", (content, (np.rint(x * 256) / 256).astype("float32"))
 
 
@@ -410,7 +465,7 @@ def stored_with(stored, name, content, inputs, rounding):
     try:
         results = outputs(content, inputs)
     except (RuntimeError, ValueError) as error:
-        print(name, "has no reference:", str(error)[:200])
+        sys.stderr.write(f"{name} has no reference: {str(error)[:200]}\n")
         return {}
     return stored | {f"{name}/{rounding}{k}": y for k, y in enumerate(results)}
 
@@ -419,7 +474,9 @@ def main(rounding: str) -> None:
     files: dict[str, dict[str, np.ndarray]] = {file: {} for file in FILES}
     if rounding == "single":
         for file, name, (content, *inputs) in made():
-            first = {f"{name}/model": np.frombuffer(content, np.uint8)} | {f"{name}/x{k}": x for k, x in enumerate(inputs)}
+            first = {f"{name}/model": np.frombuffer(content, np.uint8)} | {
+                f"{name}/x{k}": x for k, x in enumerate(inputs)
+            }
             files[file] |= stored_with(first, name, content, inputs, rounding)
     else:
         for file in FILES:

@@ -101,7 +101,9 @@ class _Reading:
                 remedy="convert the model with a batch of size 1",
             )
         if 0 in tensor.shape:
-            raise ModelFileError(f"an input of shape {tensor.shape}", where=tensor.where, accepted="one element or more")
+            raise ModelFileError(
+                f"an input of shape {tensor.shape}", where=tensor.where, accepted="one element or more"
+            )
         name = self.names.take(_name_of(tensor))
         build = self._builder(name, "Input", tensor.where)
         batch = Batch(0) if tensor.shape else None
