@@ -126,7 +126,7 @@ def _cast(call: Call) -> Value:
 
 ARITHMETIC: dict[str, Translation] = {
     "ADD": Translation(partial(_sum, Add()), "Quantize and Add"),
-    "CAST": Translation(_cast, "nothing"),
+    "CAST": Translation(_cast, "Identity"),
     "DEQUANTIZE": Translation(_dequantize, "BatchNormalization"),
     "MAXIMUM": Translation(partial(_extremum, Maximum()), "Maximum"),
     "MINIMUM": Translation(partial(_extremum, Minimum()), "Minimum"),
