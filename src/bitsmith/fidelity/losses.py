@@ -2,11 +2,7 @@
 
 In: a program and the network that it came from. Out: the program with the operands of such casts as outputs, and from their
 values the losses. Looked at are the casts to formats of the user's and those by which ``auto`` limits results to what calibration
-<<<<<<< HEAD
-data show; the others are steps of a computation, such as the bits of an argument, or what a quantized model does itself.
-=======
 data show; the others are what a quantized model itself says, or steps of a computation, such as the bits of an argument.
->>>>>>> main
 """
 
 from __future__ import annotations
@@ -188,13 +184,7 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
     if named:
         first = next((name for name in named if (name == "result") == at_end), named[0])
         return first, given[first]
-<<<<<<< HEAD
-    if isinstance(node.layer, QUANTIZING):
-        return None  # where the model itself saturates
-    limits = cast.rounding is Rounding.RND and cast.overflow is Overflow.SAT
-=======
     limits = cast.rounding is Rounding.RND and cast.overflow is Overflow.SAT and not isinstance(node.layer, QUANTIZING)
->>>>>>> main
     return ("result", None) if at_end and limits and "result" not in given else None
 
 
