@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents
 
 _FEW_VALUES = 64
@@ -243,7 +243,9 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    steps = _staircases(x, quantizer)
+    axes = _alike(x, quantizer)
+    x = builder.aligned(x, axes)
+    steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
     widest = max(each.most - each.least for each in every)
     if widest < _FEW_VALUES:
@@ -269,6 +271,13 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
 
 
+def _alike(x: Value, quantizer: Quantizer) -> tuple[int, ...]:
+    """Axes of positions that the quantizer treats alike: its staircase is to be the same there."""
+    rank = len(x.shape)
+    own = (1,) * (rank - len(quantizer.shape)) + quantizer.shape
+    return tuple(axis for axis in range(rank - 1) if own[axis] == 1)
+
+
 def _like(steps: Ints, values: Sequence[int]) -> Ints:
     """A number for each staircase."""
     return np.array(values, dtype=np.object_).reshape(steps.shape)
@@ -282,11 +291,11 @@ def _parts(found: _Multiplication | None) -> tuple[int, int, int, int]:
     return (0, 0, 0, 0) if found is None else (found.factor, found.drop, found.term, found.drop)
 
 
-def _staircases(x: Value, quantizer: Quantizer) -> Ints:
+def _staircases(x: TensorType, quantizer: Quantizer) -> Ints:
     """The staircase of each element, in as small an array as broadcasts to ``x``."""
     wraps = quantizer.overflow is Overflow.WRAP
     arrays = np.broadcast_arrays(
-        quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.type.frac), x.type.lo, x.type.hi
+        quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.frac), x.lo, x.hi
     )
     found = []
     for scale, offset, lo, hi, frac, least, most in zip(*(array.ravel() for array in arrays), strict=True):
