@@ -13,6 +13,7 @@ import pytest
 
 import bitsmith
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.layers.quantize import Quantize
 
 MODELS = Path(__file__).parent / "brevitas_exports" / "models"
 FILES = sorted(path.stem for path in MODELS.glob("*.onnx"))
@@ -44,3 +45,12 @@ def test_circuit(file: str) -> None:
     found = bitsmith.convert(MODELS / f"{file}.onnx").predict(EXPECTED[f"{network_of(file)}/x"].astype(np.float64))
     assert isinstance(found, np.ndarray)
     assert_same(file, found)
+
+
+@pytest.mark.parametrize("network", ["po2_2", "po2_4", "cnn1d", "float_5"])
+def test_both_dialects_have_the_same_quantizers(network: str) -> None:
+    found = []
+    for kind in ("qonnx", "qcdq"):
+        nodes = read_onnx(MODELS / f"{network}_{kind}_script.onnx").nodes
+        found.append([str(node.layer.quantizer) for node in nodes if isinstance(node.layer, Quantize)])
+    assert found[0] == found[1], "integers of 8 bits, clipped to fewer, leave no trace"
