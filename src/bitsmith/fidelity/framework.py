@@ -24,6 +24,7 @@ import numpy.typing as npt
 from bitsmith.frontends.keras.files import LiveModel
 from bitsmith.frontends.onnx.read import OnnxModel, is_onnx
 from bitsmith.frontends.read import AnyModel
+from bitsmith.frontends.tflite.read import is_tflite
 from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, module_results
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
@@ -73,6 +74,8 @@ def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *
                 return FrameworkRun("onnxruntime", _onnx_outputs(model, given))
             if isinstance(model, LiveModel):
                 return _of_keras(model, given)
+            if is_tflite(model) and insist:
+                raise NotComparedError("a quantized TensorFlow Lite model is integers, computed as its file says")
             return _of_file(Path(cast("str | os.PathLike[str]", model)), given) if insist else None
     except NotComparedError:
         raise
@@ -183,6 +186,8 @@ def _onnx_outputs(model: OnnxModel, given: list[Numbers]) -> tuple[Floats, ...]:
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
+    # Optimizations change what quantized models compute, by whole steps.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     content = Path(model).read_bytes() if isinstance(model, str | os.PathLike) else model.SerializeToString()
     session: _Session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     entries = session.get_inputs()
