@@ -19,8 +19,6 @@ MODELS = Path(__file__).parent / "brevitas_exports" / "models"
 FILES = sorted(path.stem for path in MODELS.glob("*.onnx"))
 EXPECTED = np.load(MODELS / "expected.npz")
 DIFFERENT = ("one_bit_qonnx_", "residual_po2_qcdq_")
-SCALES_TO_MOVE = ("channels_", "depthwise_", "float_bias_")
-"""Not compiled: products of one scale for each channel that is not a power of two, and biases on another grid."""
 
 
 def assert_same(file: str, found: np.ndarray) -> None:
@@ -40,7 +38,7 @@ def test_meaning(file: str) -> None:
     assert_same(file, network.evaluate([EXPECTED[f"{network_of(file)}/x"].astype(np.float64)])[output])
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if not file.startswith(SCALES_TO_MOVE)])
+@pytest.mark.parametrize("file", FILES)
 def test_circuit(file: str) -> None:
     found = bitsmith.convert(MODELS / f"{file}.onnx").predict(EXPECTED[f"{network_of(file)}/x"].astype(np.float64))
     assert isinstance(found, np.ndarray)
