@@ -6,8 +6,6 @@ Of 8 bits, exponentials come from a table, and the reciprocal of their sum from 
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
@@ -18,12 +16,11 @@ from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.tflite.call import Call, Operand, checked, limits_of
 from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, interpolated
-from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers
+from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.wide import straight_lines
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Lookup, Staircase
-from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.reduction import Reduction
 
 _SUM_BITS = 19
