@@ -48,7 +48,7 @@ def grid_text(quantizer: Quantizer, affine: Affine | None = None, *, modes: bool
     steps = quantizer.step if affine is None else rationals(quantizer.step * affine.scale)
     exponents = binary_exponents(steps)
     if exponents is None:
-        sizes = as_floats(steps)
+        sizes = np.abs(as_floats(steps))
         span = f"{sizes.min():.4g}" if sizes.min() == sizes.max() else f"{sizes.min():.3g}..{sizes.max():.3g}"
         rules = f",{quantizer.rounding.value},{quantizer.overflow.value}" if modes else ""
         return f"{span_text(set(quantizer.bits.ravel().tolist()))} bits of {span}{rules}"
