@@ -12,7 +12,7 @@ from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.auto import AUTO_BITS
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Bits
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
@@ -25,6 +25,7 @@ from bitsmith.passes.index_inputs import index_inputs
 from bitsmith.passes.layout import layout
 from bitsmith.passes.lower import lower
 from bitsmith.passes.masks import fold_masks
+from bitsmith.passes.quantized_inputs import quantized_inputs
 
 _NAMED = 6
 """Most layers that a note names."""
@@ -49,7 +50,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     Raises:
         UnsupportedError, RangeError, InputDataError: each naming the layer or input.
     """
-    network = dumped("network", index_inputs(network), network_text)
+    network = dumped("network", quantized_inputs(index_inputs(network)), network_text)
     network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
@@ -69,7 +70,7 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
         return ()
     unknown: dict[FixedFormat, list[str]] = {}
     for node in network.nodes:
-        if isinstance(node.layer, Input) and node.layer.entries is None and "result" not in node.settings.precision:
+        if isinstance(node.layer, Input) and _is_unknown(node, node.layer):
             fmt = node.layer.default_format(node.settings.bits.result)
             unknown.setdefault(fmt, []).append(repr(node.name))
     return tuple(
@@ -78,6 +79,11 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
         "pass calibration=X, or give the input a precision."
         for fmt, names in unknown.items()
     )
+
+
+def _is_unknown(node: NetworkNode, layer: Input) -> bool:
+    """Return True of an input about whose values nothing is known."""
+    return layer.entries is None and layer.quantizer is None and "result" not in node.settings.precision
 
 
 def _refined(network: Network) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def convert(
     outliers: str | None = None,
     check: Check = "auto",
     strict: bool = False,
+    override: bool = False,
 ) -> Model:
     """Convert a trained network.
 
@@ -92,6 +93,7 @@ def convert(
         check: compare the float model with its framework's own outputs: of live models and ONNX (``"auto"``), of everything
             (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
         strict: raise where there would be a ``FidelityWarning``.
+        override: formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.
 
     Raises:
         ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
@@ -114,7 +116,9 @@ def convert(
             "Board": board,
         }
     )
-    network = _with_outliers(configured(model, config, weights, example, input_shape, bits), outliers)
+    network = _with_outliers(
+        configured(model, config, weights, example, input_shape, bits, override=override), outliers
+    )
     return _converted(network, calibration, project, model, check, strict=strict)
 
 
@@ -125,13 +129,15 @@ def configured(
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
+    *,
+    override: bool = False,
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = _split(config)
     network = read_model(
         model, weights=weights, example=example, input_shape=shape if input_shape is None else input_shape
     )
-    return resolve(network, config, bits)
+    return resolve(network, config, bits, override=override)
 
 
 class _Arguments(TypedDict, total=False):
@@ -150,6 +156,7 @@ class _Arguments(TypedDict, total=False):
     outliers: str | None
     check: Check
     strict: bool
+    override: bool
 
 
 class Familiar(_Arguments, total=False):

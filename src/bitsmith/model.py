@@ -33,6 +33,7 @@ from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
 from bitsmith.layers.auto import to_raw
 from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
@@ -398,9 +399,14 @@ class Model:
                 stacklevel=3,
             )
 
+    def _is_models_own(self, op: Input) -> bool:
+        """Return True of an input that the model itself quantizes: what lies outside is limited there, too."""
+        node = next((node for node in self.network.nodes if node.name == op.name), None)
+        return node is not None and isinstance(node.layer, InputLayer) and node.layer.quantizer is not None
+
     def _warn_outside(self, outside: Sequence[int]) -> None:
         for op, count in zip(self.program.input_ops(), outside, strict=True):
-            if count:
+            if count and not self._is_models_own(op):
                 warnings.warn(
                     f"input {op.name!r}: {count} values lie outside {_bounds(op)}; "
                     f"{op.overflow.value} applies ({input_format(op)})",

@@ -6,6 +6,7 @@ Both are untrusted input: whatever is wrong with them is one ModelFileError.
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 import tokenize
 import types
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias, get_args, get_origin, get_type_hints
 
@@ -25,10 +27,11 @@ from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
-from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs
+from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
 from bitsmith.layers.axis_order import Order, is_order
 from bitsmith.layers.layer import Floats, Layer, as_weights, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import (
     LEAST_BITS,
     MOST_BITS,
@@ -196,7 +199,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "order": None if node.order is None else list(node.order),
         "inner": node.inner,
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
-        "formats": _encode_formats(node.formats),
+        "quantizers": {name: _encode_quantizer(each) for name, each in node.quantizers.items()},
         "whole": node.whole,
         "settings": {
             "precision": _encode_formats(settings.precision),
@@ -220,6 +223,52 @@ def _encode_formats(formats: Mapping[str, FixedFormat]) -> Json:
     return {name: str(fmt) for name, fmt in formats.items()}
 
 
+_QUANTIZER_PARTS = ("scale", "step", "offset", "lo", "hi")
+_FRACTION = re.compile(r"-?\d{1,400}(/\d{1,400})?")
+
+
+def _encode_quantizer(quantizer: Quantizer) -> Json:
+    """Numbers as exact fractions in text."""
+    parts = {name: getattr(quantizer, name) for name in _QUANTIZER_PARTS}
+    encoded: dict[str, Json] = {
+        name: {"shape": list(part.shape), "values": [str(value) for value in part.ravel()]}
+        for name, part in parts.items()
+    }
+    return {**encoded, "rounding": quantizer.rounding.value, "overflow": quantizer.overflow.value}
+
+
+def _decode_quantizer(value: Json) -> Quantizer:
+    if not isinstance(value, dict):
+        raise ValueError("a quantizer that is not an object")
+    scale, step, offset, lo, hi = (_decode_fractions(value[name]) for name in _QUANTIZER_PARTS)
+    if any(each.denominator != 1 for each in (*lo.flat, *hi.flat)):
+        raise ValueError("codes that are not integers")
+    lo, hi = (np.array([int(each) for each in part.flat], dtype=np.object_).reshape(part.shape) for part in (lo, hi))
+    rounding, overflow = Rounding(value["rounding"]), Overflow(value["overflow"])
+    return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset)
+
+
+def _decode_fractions(value: Json) -> npt.NDArray[np.object_]:
+    if not isinstance(value, dict):
+        raise ValueError("numbers that are not an object")
+    texts = [str(text) for text in _list(value["values"])]
+    if not all(_FRACTION.fullmatch(text) for text in texts):
+        raise ValueError("numbers that are not fractions")
+    found = np.empty(len(texts), dtype=np.object_)
+    found[:] = [Fraction(text) for text in texts]
+    return found.reshape([int(str(size)) for size in _list(value["shape"])])
+
+
+def _decode_quantizers(value: Json, trained: Mapping[str, Floats]) -> dict[str, Quantizer]:
+    if not isinstance(value, dict):
+        raise ValueError("quantizers that are not an object")
+    found = {name: _decode_quantizer(each) for name, each in value.items()}
+    for name, each in found.items():
+        if name not in trained or not broadcasts(each.shape, trained[name].shape) or not each.holds(trained[name]):
+            raise ValueError(f"a quantizer of {name}")
+    return found
+
+
 def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> dict[str, Json]:
     """A layer; those that it holds are objects of the same form."""
     values: dict[str, Json] = {}
@@ -231,6 +280,8 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
             values[field.name] = {"array": key}
         elif isinstance(value, Layer):
             values[field.name] = _encode_layer(value, arrays)
+        elif isinstance(value, Quantizer):
+            values[field.name] = _encode_quantizer(value)
         else:
             plain = value.value if isinstance(value, Enum) else value
             values[field.name] = list(plain) if isinstance(plain, tuple) else plain
@@ -250,7 +301,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         bool(value["folded"]),
         _decode_order(value["order"]),
         bool(value.get("inner", False)),
-        _decode_formats(value.get("formats", {})),
+        _decode_quantizers(value.get("quantizers", {}), layer.weights()),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
         whole=bool(value.get("whole", False)),
     )
@@ -303,6 +354,8 @@ def _fits(value: object, hint: object) -> bool:
 
 def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
     if isinstance(value, dict):
+        if "scale" in value:
+            return _decode_quantizer(value)
         return _decode_layer(value, arrays) if "kind" in value else arrays[str(value["array"])]
     return tuple(_decode_field(item, arrays) for item in value) if isinstance(value, list) else value
 

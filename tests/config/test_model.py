@@ -25,14 +25,16 @@ from bitsmith.config.project import PROJECT_KEYS
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import ALL_VARIABLES, takes_default
 from bitsmith.errors import ConfigError
-from bitsmith.ir.types import FixedFormat
+from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.activation import Activation, HardActivation, PReLU, ReLU
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import DEFAULT_INPUT, Input
-from bitsmith.layers.layer import Layer
+from bitsmith.layers.layer import Layer, as_weights
 from bitsmith.layers.merge import Add, Average
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Binning, Settings, SoftmaxImplementation, Strategy
 from bitsmith.layers.shape import Identity
 from bitsmith.layers.softmax import Softmax
@@ -253,13 +255,26 @@ def test_an_explicit_auto_ends_the_search() -> None:
     assert set(formats(config, "fc1")) == {"weight", "bias", "accum"}
 
 
-TRAINED = FixedFormat(True, 4, 3)
+GRID = Quantizer.fixed(1, 0, 3, Rounding.RND_CONV, Overflow.SAT)
 
 
 def quantized() -> Network:
-    """The network, with a format that the model brings for the weights of one layer."""
-    nodes = [replace(node, formats={"weight": TRAINED}) if node.name == "fc1" else node for node in NETWORK.nodes]
-    return NETWORK.with_nodes(nodes)
+    """The network, with weights of one layer that the model has put on a grid."""
+    kernel = as_weights(np.full((4, 3), 0.5))
+    nodes = {node.name: node for node in NETWORK.nodes}
+    nodes["fc1"] = replace(nodes["fc1"], layer=Dense(kernel, np.ones(3)), quantizers={"weight": GRID})
+    return NETWORK.with_nodes(list(nodes.values()))
+
+
+def between_quantizers() -> Network:
+    """A dense layer of a quantized model between quantizers."""
+    nodes = (
+        NetworkNode("x", Input((4,))),
+        NetworkNode("x_q", Quantize(GRID), ("x",)),
+        NetworkNode("fc1", Dense(as_weights(np.full((4, 3), 0.5))), ("x_q",), quantizers={"weight": GRID}),
+        NetworkNode("fc1_q", Quantize(GRID), ("fc1",)),
+    )
+    return Network(nodes, ("x",), ("fc1_q",))
 
 
 @pytest.mark.parametrize(
@@ -273,25 +288,48 @@ def quantized() -> Network:
         {"LayerType": {"Dense": {"Precision": {"weight": "auto", "result": "fixed<8,2>"}}}},
     ],
 )
-def test_formats_of_the_model_come_before_the_defaults(config: dict[str, Any] | None) -> None:
+def test_quantizers_of_the_model_come_before_the_defaults(config: dict[str, Any] | None) -> None:
     found = resolve(quantized(), config).node("fc1").settings.precision
-    assert found == resolve(NETWORK, config).node("fc1").settings.precision | {"weight": TRAINED}
+    want = dict(resolve(NETWORK, config).node("fc1").settings.precision)
+    want.pop("weight", None)
+    assert found == want
 
 
 @pytest.mark.parametrize(
     "section,key", [("LayerName.fc1", "weight"), ("LayerName.fc1", "default"), ("LayerType.Dense", "weight")]
 )
-def test_a_format_that_contradicts_the_model_is_refused(section: str, key: str) -> None:
+def test_a_format_that_contradicts_the_model_is_refused_unless_the_user_insists(section: str, key: str) -> None:
     kind, name = section.split(".")
+    config = {kind: {name: {"Precision": {key: "fixed<8,2>"}}}}
     with pytest.raises(ConfigError) as caught:
-        resolve(quantized(), {kind: {name: {"Precision": {key: "fixed<8,2>"}}}})
+        resolve(quantized(), config)
     assert caught.value.where == f"{section}.Precision.{key}"
-    assert caught.value.found == "precision fixed<8,2> for the weight of layer 'fc1', which has fixed<4,1> in the model"
-    assert caught.value.accepted == "fixed<4,1>, or 'auto', which is the same here"
+    assert caught.value.found == (
+        "precision fixed<8,2> for the weight of layer 'fc1', which the quantizers of the model make fixed<4,1,RND_CONV,SAT>"
+    )
+    assert "override=True" in caught.value.remedy
+    found = resolve(quantized(), config, override=True).node("fc1").settings.precision
+    assert found["weight"] == parse_precision("fixed<8,2>")
+
+
+def test_sums_and_results_between_quantizers_are_the_models() -> None:
+    network = between_quantizers()
+    given = {name: {"Precision": {"result": "fixed<8,2>"}} for name in ("fc1", "fc1_q")}
+    with pytest.raises(ConfigError) as caught:
+        resolve(network, {"LayerName": given})
+    assert "layer 'fc1', which the quantizers of the model make exact" in str(caught.value)
+    assert "layer 'fc1_q', which the quantizers of the model make fixed<4,1,RND_CONV,SAT>" in str(caught.value)
+    resolved = resolve(network, {"LayerName": {"x": given["fc1"]}, "Model": {"Precision": "fixed<16,6>"}})
+    assert {node.name: dict(node.settings.precision) for node in resolved.nodes} == {
+        "x": {"result": parse_precision("fixed<8,2>")},
+        "x_q": {},
+        "fc1": {"bias": parse_precision("fixed<16,6>")},
+        "fc1_q": {},
+    }
 
 
 @pytest.mark.parametrize("granularity", ["model", "type", "name"])
-def test_generated_configurations_leave_the_model_its_formats(granularity: str) -> None:
+def test_generated_configurations_leave_the_model_its_quantizers(granularity: str) -> None:
     network = quantized()
     config = config_from_network(network, granularity, "fixed<16,6>")
     found = {node.name: node.settings.precision for node in resolve(network, config).nodes}
@@ -299,7 +337,7 @@ def test_generated_configurations_leave_the_model_its_formats(granularity: str) 
         node.name: dict(node.settings.precision)
         for node in resolve(NETWORK, config_from_network(NETWORK, granularity, "fixed<16,6>")).nodes
     }
-    want["fc1"]["weight"] = TRAINED
+    want["fc1"].pop("weight", None)
     assert found == want
 
 

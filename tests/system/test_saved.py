@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
 from bitsmith.ir.builder import ProgramBuilder
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.activation import ReLU
+from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer, rationals
 from bitsmith.layers.settings import Binning, Bits, Outliers, Settings, SoftmaxImplementation, Strategy, Weights
 from bitsmith.layers.shape import Permute
 from bitsmith.serialization import SavedModel, encode, load, weights_path
@@ -32,6 +36,11 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
     assert str(loaded) == str(model)
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
     assert sorted(path.name for path in tmp_path.glob("saved*")) == ["saved.json", "saved.npz"]
+
+
+GRID = Quantizer.uniform(
+    [0.1, 0.375], -8, [7, 3], Rounding.RND, Overflow.WRAP, step=rationals(Fraction(1, 3)), offset=0.25
+)
 
 
 def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
@@ -58,9 +67,9 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
         (
             NetworkNode("x", Input((2, 3)), (), "InputLayer", source),
             NetworkNode("p", Permute((1, 0)), ("x",), "Permute", source, folded=True, order=(1, 0), inner=True),
-            NetworkNode(
-                "r", ReLU(), ("p",), "ReLU", settings, formats={"result": result}, fracs={"result": np.array([3, 9])}
-            ),
+            NetworkNode("q", Quantize(GRID), ("p",), "QActivation"),
+            NetworkNode("d", Dense(GRID.applied(np.ones((2, 2)))), ("q",), "QDense", quantizers={"weight": GRID}),
+            NetworkNode("r", ReLU(), ("d",), "ReLU", settings, fracs={"result": np.array([3, 9])}),
         ),
         ("x",),
         ("r",),
@@ -73,8 +82,11 @@ def test_everything_about_a_network_is_saved(tmp_path: Path) -> None:
     path.write_text(text)
     np.savez(weights_path(path), **arrays)  # type: ignore[arg-type]  # numpy's type of **kwds
     found = load(path)
-    assert [str(node.layer) for node in found.network.nodes] == [str(node.layer) for node in network.nodes]
+    assert [type(node.layer) for node in found.network.nodes] == [type(node.layer) for node in network.nodes]
     assert found.network.node("r").fracs["result"].tolist() == [3, 9]
+    assert found.network.node("d").quantizers["weight"].is_same(GRID)
+    loaded = found.network.node("q").layer
+    assert isinstance(loaded, Quantize) and loaded.quantizer.is_same(GRID)
     nodes = [
         replace(node, layer=network.node(node.name).layer) for node in found.network.nodes
     ]  # layers equal themselves only

@@ -9,7 +9,7 @@ from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_bits
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
 from bitsmith.config.reading import Problems, did_you_mean, shown
-from bitsmith.config.resolving import BitsLike
+from bitsmith.config.resolving import BitsLike, quantized
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
 from bitsmith.layers.network import Network, NetworkNode
@@ -98,9 +98,9 @@ def _read_bits(bits: BitsLike) -> dict[str, int]:
 
 
 def _entry(nodes: Sequence[NetworkNode], precision: str, reuse_factor: int) -> dict[str, Any]:
-    """The entry of layers of one class; formats that the model brings are not repeated."""
+    """The entry of layers of one class; what the quantizers of the model decide is not repeated."""
     layer = nodes[0].layer
-    variables = [name for name in layer.variables() if not any(name in node.formats for node in nodes)]
+    variables = [name for name in layer.variables() if not any(name in quantized(node) for node in nodes)]
     entry: dict[str, Any] = {
         "Trace": False,
         "Precision": {name: precision if name in TRAINED else _AUTO for name in variables},

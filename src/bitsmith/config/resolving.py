@@ -1,8 +1,8 @@
 """A configuration put onto a network: each layer gets its :class:`Settings`, key by key from the most specific level.
 
-The levels are the user's ``LayerName`` and ``LayerType``, the formats that the model brings (``NetworkNode.formats``), the user's
-``Model``, and ``auto``. A format of ``LayerName`` or ``LayerType`` that is not the model's is an error; ``auto`` there gives the
-model's.
+The levels are the user's ``LayerName`` and ``LayerType``, the quantizers of the model itself, the user's ``Model``, and ``auto``.
+A format of ``LayerName`` or ``LayerType`` where the model has another quantizer is an error, unless the user insists; ``auto``
+there gives the model's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from bitsmith.config.reading import Problems, did_you_mean, listed, shown
 from bitsmith.config.types import type_names
 from bitsmith.config.variables import takes_default
 from bitsmith.ir.types import FixedFormat
+from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, Bits, Outliers, Settings, Strategy, Weights
+from bitsmith.layers.settled import settled
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""
@@ -27,6 +31,9 @@ BitsLike: TypeAlias = int | Mapping[str, int] | None
 """A budget of ``auto``: bits of weights and results, or ``{"weight": 6, "result": 8}``; None: as the configuration says."""
 
 _Option = TypeVar("_Option")
+
+_BETWEEN = ("accum", "result")
+"""Variables of sums and results."""
 
 # Options with a meaning for some layers only: the key, the field of Settings that a layer's `options` names.
 _LAYER_OPTIONS = {
@@ -40,13 +47,14 @@ _LAYER_OPTIONS = {
 }
 
 
-def resolve(network: Network, config: ConfigLike, bits: BitsLike = None) -> Network:
+def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, override: bool = False) -> Network:
     """``network`` with the settings of ``config`` on every layer; settings it had before are replaced.
 
     Args:
         network: the layers, as read from the user's model; inner ones have the ``bits`` of the whole model alone.
         config: see :data:`ConfigLike`.
         bits: what ``Bits`` of the section ``Model`` is, where ``config`` does not say it.
+        override: formats of single layers and types replace quantizers of the model.
 
     Raises:
         ConfigError: keys, values, layers or types that are not understood, all of them in one error.
@@ -57,7 +65,7 @@ def resolve(network: Network, config: ConfigLike, bits: BitsLike = None) -> Netw
     known = [node for node in network.nodes if not node.inner]
     _check_names(known, chosen, problems)
     _check_types(known, chosen, problems)
-    reach = _Reach()
+    reach = _Reach(override=override, decided=decided(network))
     settings = {node.name: _settings(node, chosen, reach, problems) for node in known}
     nodes = [
         replace(node, settings=settings.get(node.name, Settings(bits=_bits([chosen.model])))) for node in network.nodes
@@ -95,10 +103,32 @@ def _bits(levels: Sequence[Choices]) -> Bits:
 
 @dataclass(slots=True)
 class _Reach:
-    """Formats of the user's ``Model`` that some layer uses, and those that more specific levels hide from some layer."""
+    """Formats of the user's ``Model`` that some layer uses, and those that more specific levels hide from some layer.
 
+    ``decided`` are the variables of layers that the model itself has decided, unless the user wants to ``override`` it.
+    """
+
+    override: bool
+    decided: Mapping[str, Mapping[str, Quantizer | None]]
     used: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
+
+
+def quantized(node: NetworkNode) -> Mapping[str, Quantizer]:
+    """The quantizers of a layer, by the variable that they decide."""
+    own = {"result": node.layer.quantizer} if isinstance(node.layer, Quantize) else {}
+    return {**node.quantizers, **own}
+
+
+def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
+    """What the model's quantizers decide of each layer, by variable; None is an exact value between quantizers."""
+    exact = settled(network)
+    found: dict[str, dict[str, Quantizer | None]] = {}
+    for node in network.nodes:
+        free = node.name not in exact or isinstance(node.layer, Input)
+        between: dict[str, Quantizer | None] = {} if free else dict.fromkeys(_BETWEEN)
+        found[node.name] = {**between, **quantized(node)}
+    return found
 
 
 def _settings(node: NetworkNode, chosen: HLSConfig, reach: _Reach, problems: Problems) -> Settings:
@@ -149,7 +179,8 @@ def _format(
     keys = [variable, DEFAULT] if takes_default(variable, node.layer) else [variable]
     of_model = next((key for key in keys if key in model.precision), None)
     general = None if of_model is None else model.precision[of_model]
-    brought = node.formats.get(variable)
+    by_model = reach.decided.get(node.name, {})
+    brought = variable in by_model
     for where, level in own.items():
         key = next((key for key in keys if key in level.precision), None)
         if key is None:
@@ -157,17 +188,31 @@ def _format(
         found = level.precision[key]
         if of_model is not None and general is not None and found in (None, general):
             (reach.hidden if found is None else reach.used).add(of_model)
-        if found is not None and brought is not None and found != brought:
+        if found is None or not brought or reach.override:
+            return found
+        quantizer = by_model[variable]
+        text = "exact" if quantizer is None else str(quantizer)
+        if quantizer is None or not _is_format(quantizer, found, trained=variable in node.quantizers):
             problems.add(
-                f"precision {found} for the {variable} of layer {node.name!r}, which has {brought} in the model",
+                f"precision {found} for the {variable} of layer {node.name!r}, which the quantizers of the model make {text}",
                 where=f"{where}.Precision.{key}",
-                accepted=f"{brought}, or 'auto', which is the same here",
-                remedy="remove it",
+                accepted="'auto', which is the model's own",
+                remedy="remove it, or pass override=True to insist",
             )
-        return found or brought
+        return None
+    if brought:
+        return None
     if of_model is not None:
-        (reach.used if brought is None else reach.hidden).add(of_model)
-    return brought or general
+        reach.used.add(of_model)
+    return general
+
+
+def _is_format(quantizer: Quantizer, fmt: FixedFormat, *, trained: bool) -> bool:
+    """Return True if ``fmt`` is what the quantizer is; how trained values get there does not matter."""
+    own = quantizer.format
+    if own is None:
+        return False
+    return own == (replace(fmt, rounding=own.rounding, overflow=own.overflow) if trained else fmt)
 
 
 def _check_names(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Problems) -> None:

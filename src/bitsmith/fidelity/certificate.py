@@ -25,6 +25,7 @@ from bitsmith.frontends.read import AnyModel
 from bitsmith.ir.program import Program
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.passes.quantized_inputs import quantized_inputs
 from bitsmith.report.sections import Fidelity, LayerFidelity, plain, section_of
 from bitsmith.report.terminal import as_text, fidelity_table, percent
 
@@ -197,6 +198,7 @@ def certify(
     """
     if check not in (True, False, "auto"):
         raise ConfigError(f"check={check!r}", where="convert", accepted="True, False or 'auto'")
+    network = quantized_inputs(network)  # what the model does to an input at once is not an error
     inputs = samples(compiled, calibration)
     measured = measure(network, compiled, program, inputs)
     verdict = judge(compiled, measured, calibrated=calibration is not None)

@@ -92,6 +92,17 @@ def exact_frac(values: Floats, bits: int) -> int | None:
     return bits - top - ((spare & -spare).bit_length() - 1)
 
 
+def exact_raw(values: Floats) -> tuple[Ints, int]:
+    """``raw`` and the least ``frac`` with ``values == raw * 2**-frac``."""
+    fractions, powers = np.frexp(values)
+    whole = np.ldexp(fractions, 53).astype(np.int64)
+    zeros = np.where(whole == 0, 0, np.frexp((whole & -whole).astype(np.float64))[1] - 1)
+    fracs = 53 - powers - zeros
+    shown = whole != 0
+    frac = int(fracs[shown].max()) if bool(np.any(shown)) else 0
+    return objects(objects(whole >> zeros) << objects(np.where(shown, frac - fracs, 0))), frac
+
+
 def constant_frac(values: Floats, bits: int) -> int:
     """The fractional bits of trained values: those of :func:`exact_frac`, or with which the largest magnitude uses ``bits``."""
     frac = exact_frac(values, bits)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.layers.arrays import Floats, Shape
 
 Order: TypeAlias = tuple[int, ...]
+
+_Array = TypeVar("_Array", Floats, npt.NDArray[np.object_])
 
 
 def unchanged(shape: Shape) -> Order:
@@ -67,10 +70,17 @@ def ordered_shape(shape: Shape, order: Order) -> Shape:
 
 def ordered_weights(values: Floats, order: Order, shape: Shape) -> Floats:
     """Trained values that broadcast to the user's ``shape``, such that they do so to the stored tensor."""
-    raised = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
-    result = np.array(raised if raised.ndim == raised.size == 1 else ordered(raised, order))
+    result = np.array(stored(values, order, shape))
     result.setflags(write=False)
     return result
+
+
+def stored(values: _Array, order: Order, shape: Shape) -> _Array:
+    """The same of an array of anything."""
+    raised = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+    if raised.ndim == 1:
+        return raised if raised.size == 1 else raised[list(order)]
+    return raised.transpose(order)
 
 
 def moves(shape: Shape, order: Order) -> bool:

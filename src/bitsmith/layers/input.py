@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir import ops
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, width_of
 from bitsmith.layers.axis_order import Order, ordered
 from bitsmith.layers.example import Example, quarters
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.quantizer import Quantizer
 
 DEFAULT_INPUT = FixedFormat(True, 16, 10, Rounding.RND, Overflow.SAT)
 """An input of a float model about which nothing is known: fixed<16,6>, saturating."""
@@ -31,13 +34,15 @@ def _integers(least: int, greatest: int) -> FixedFormat:
 class Input(Layer):
     """A model input. ``integer`` says that the framework declares integers, and ``limits`` what they are where these are few.
 
-    ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``).
+    ``entries`` says that all its readers take it as indices 0 to ``entries - 1`` (see the pass ``index_inputs``); a
+    ``quantizer``, of fixed-point grids, is what all of them begin with (see the pass ``quantized_inputs``).
     """
 
     shape: Shape
     integer: bool = False
     entries: int | None = None
     limits: tuple[int, int] | None = None
+    quantizer: Quantizer | None = None
 
     options: ClassVar[frozenset[str]] = frozenset({"outliers"})
 
@@ -59,9 +64,11 @@ class Input(Layer):
         return self.shape
 
     def reference(self, inputs: Sequence[Floats]) -> Floats:
-        return inputs[0]
+        return inputs[0] if self.quantizer is None else self.quantizer.applied(inputs[0])
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        if self.quantizer is not None:
+            return _quantized(lowering, self.shape, self.quantizer)
         unknown, seen = self.default_format(lowering.settings.bits.result), lowering.observed
         formats = lowering.input_formats(unknown)
         if lowering.format("result") is None:
@@ -72,6 +79,17 @@ class Input(Layer):
                 # Integers are never rounded, however large.
                 formats = (_integers(math.floor(seen.lo), math.ceil(seen.hi)),)
         return lowering.builder.input(lowering.name, self.shape, *formats)
+
+
+def _quantized(lowering: Lowering, shape: Shape, quantizer: Quantizer) -> Value:
+    """An input on the grid of a quantizer."""
+    fracs = quantizer.fracs
+    if fracs is None:
+        raise UnsupportedError("an input in steps that are not powers of two", where=f"input {lowering.name!r}")
+    lo, hi = quantizer.lo, quantizer.hi
+    return lowering.builder.apply(
+        ops.Input(lowering.name, shape, fracs, lo, hi, quantizer.rounding, quantizer.overflow)
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -14,7 +14,7 @@ from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.rounding import drop_bits
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, Rounding, objects
 from bitsmith.layers.arrays import Exponents, Floats
-from bitsmith.layers.auto import ObservedRange, constant_frac, finer_format, format_for, to_raw, whole_format
+from bitsmith.layers.auto import ObservedRange, constant_frac, exact_raw, finer_format, format_for, to_raw, whole_format
 from bitsmith.layers.settings import Settings, Strategy, Weights
 
 _EXACT_BITS = 53
@@ -40,6 +40,8 @@ class Lowering:
     """Whether whatever reads the result needs all of it, and of constants that are integers."""
     fracs: Mapping[str, Fracs] = field(default_factory=dict)
     """The fewest fractional bits of channels and of trained values, by variable, where one step for all would not do."""
+    quantized: Collection[str] = ()
+    """Variables of trained tensors that are on the grid of a quantizer: taken exactly, however many bits that are."""
 
     def format(self, variable: str) -> FixedFormat | None:
         """The user's format of ``variable``; None is auto."""
@@ -98,6 +100,8 @@ class Lowering:
         fmt = self.format(variable)
         if fmt is not None:
             return to_raw(values, fmt), fmt.frac
+        if variable in self.quantized:
+            return exact_raw(values)
         bits = self.settings.bits.of(variable)
         frac = constant_frac(values, max(bits, _EXACT_BITS) if self._are_kept(values) else bits)
         return objects(np.rint(np.ldexp(values, frac)).astype(np.int64)), frac
@@ -111,7 +115,7 @@ class Lowering:
 
         Values that need more fractional bits than that leaves them have them.
         """
-        if self.format(variable) is not None or self._are_kept(values):
+        if self.format(variable) is not None or variable in self.quantized or self._are_kept(values):
             raw, frac = self.constant(variable, values)
             return raw, np.asarray(frac)
         raw, frac = self.constant(variable, values if scale is None else np.ldexp(values, -scale))

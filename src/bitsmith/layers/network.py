@@ -9,9 +9,10 @@ from itertools import count
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.ir.types import FixedFormat, Fracs
+from bitsmith.ir.types import Fracs
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.layer import Floats, Layer, Shape
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 
 
@@ -21,11 +22,11 @@ class NetworkNode:
 
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
     the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks a
-    permutation of a frontend's own, which the user does not know and cannot configure. ``formats`` are those that the model
-    itself gives, of a quantized layer, by precision variable. ``fracs`` are the fewest fractional bits that ``auto`` gives the
-    result's channels or the elements of a trained tensor, by variable, where one step for all would cost accuracy
-    (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in the user's model, of
-    which ``auto`` keeps all.
+    permutation of a frontend's own, which the user does not know and cannot configure. ``quantizers`` are those of trained
+    tensors of a quantized layer, by precision variable: the tensors are on their grids. ``fracs`` are the fewest fractional bits
+    that ``auto`` gives the result's channels or the elements of a trained tensor, by variable, where one step for all would cost
+    accuracy (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in the user's
+    model, of which ``auto`` keeps all.
     """
 
     name: str
@@ -36,7 +37,7 @@ class NetworkNode:
     folded: bool = False
     order: Order | None = None
     inner: bool = False
-    formats: Mapping[str, FixedFormat] = field(default_factory=dict)
+    quantizers: Mapping[str, Quantizer] = field(default_factory=dict, compare=False)
     fracs: Mapping[str, Fracs] = field(default_factory=dict, compare=False)
     whole: bool = False
 

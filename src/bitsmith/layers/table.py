@@ -12,6 +12,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.integer import Bitwise, WholeQuotient, Wrap
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.logic import Comparison, Where
+from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.merge import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import (
@@ -23,6 +24,7 @@ from bitsmith.layers.pooling import (
     MaxPool,
 )
 from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce
 from bitsmith.layers.resample import Crop, Pad, Resize
@@ -70,6 +72,7 @@ _CLASSES: tuple[type[Layer], ...] = (
     LSTM,
     LayerNormalization,
     Logarithm,
+    Lookup,
     MaxPool,
     Maximum,
     Minimum,
@@ -79,6 +82,7 @@ _CLASSES: tuple[type[Layer], ...] = (
     Pad,
     Permute,
     Power,
+    Quantize,
     RMSNormalization,
     ReLU,
     Reduce,
@@ -90,6 +94,7 @@ _CLASSES: tuple[type[Layer], ...] = (
     Slice,
     Softmax,
     Stack,
+    Staircase,
     Subtract,
     TernaryTanh,
     TimeDistributed,

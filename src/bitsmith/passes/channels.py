@@ -28,7 +28,7 @@ from bitsmith.layers.merge import Add, Subtract
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
 from bitsmith.passes.calibration import input_batches, observe
-from bitsmith.passes.lower import VIEWS, before_jumps
+from bitsmith.passes.lower import VIEWS, exact_nodes
 from bitsmith.passes.outliers import outlying
 
 _MOST_SPARE = 48
@@ -115,7 +115,7 @@ class _Search:
 
     def candidates(self) -> Iterator[_Candidate]:
         """Results that are rounded and trained tensors for which the rule of auto may be too coarse."""
-        exact = before_jumps(self.network)
+        exact = exact_nodes(self.network)
         for node in self.network.nodes:
             if node.name not in exact and "result" not in node.settings.precision:
                 yield from self._of_result(node)
@@ -143,7 +143,8 @@ class _Search:
             yield _Candidate(node.name, "result", least, np.where(coarse, frac, frac + _FINE))
 
     def _of_trained(self, node: NetworkNode) -> Iterator[_Candidate]:
-        trained = {name: each for name, each in node.layer.weights().items() if name not in node.settings.precision}
+        decided = node.settings.precision.keys() | node.quantizers.keys()
+        trained = {name: each for name, each in node.layer.weights().items() if name not in decided}
         found = self._trained_scales(node) if trained else {}
         for variable, values in trained.items():
             if variable not in found:

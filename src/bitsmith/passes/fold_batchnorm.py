@@ -74,6 +74,8 @@ def _folded_back(network: Network) -> Network:
             before = nodes[before.inputs[0]]
         if not isinstance(before.layer, Weighted) or _is_exact(before.layer, before.settings):
             continue
+        if before.quantizers or node.quantizers:
+            continue  # the model has decided what they are
         if before.settings.weights is not Weights.ONCHIP:
             continue  # what is loaded are the layer's own weights
         last_axis = _is_last(node.layer.axis, shapes[node.name], shapes[before.name])
@@ -103,6 +105,8 @@ def _folded_forward(network: Network) -> Network:
             and after.settings.weights is Weights.ONCHIP
             and not {"weight", "bias"} & set(after.settings.precision)
             and not _is_exact(after.layer, after.settings)
+            and not after.quantizers
+            and not node.quantizers
             and _is_last(layer.axis, shapes[node.name], shapes[between[-1]])
         ):
             nodes[after.name] = replace(after, layer=_with_scaled_rows(after.layer, layer))

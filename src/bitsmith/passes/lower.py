@@ -13,6 +13,7 @@ from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
+from bitsmith.layers.settled import settled
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 VIEWS = (Flatten, Identity, Permute, Reshape)
@@ -28,7 +29,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
     """
     builder = ProgramBuilder()
     values: dict[str, Value] = {}
-    exact = before_jumps(network)
+    exact = exact_nodes(network)
     unsettled: set[str] = set()
     """Nodes whose values depend on weights that are not known."""
     for node in network.nodes:
@@ -37,7 +38,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
-        lowering = Lowering(node.name, builder, node.settings, seen_there, exactly, node.fracs)
+        lowering = Lowering(node.name, builder, node.settings, seen_there, exactly, node.fracs, node.quantizers.keys())
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
@@ -52,7 +53,12 @@ def _unmeasured(observed: ObservedRange) -> ObservedRange:
     return replace(observed, measured=False, inner=inner)
 
 
-def before_jumps(network: Network) -> set[str]:
+def exact_nodes(network: Network) -> set[str]:
+    """Nodes whose results ``auto`` does not round: those before jumps, and what a quantized model has settled itself."""
+    return _before_jumps(network) | settled(network)
+
+
+def _before_jumps(network: Network) -> set[str]:
     """Nodes whose result is read only by layers that jump, as it is or in another shape."""
     readers: dict[str, list[NetworkNode]] = {node.name: [] for node in network.nodes}
     for node in network.nodes:

@@ -7,7 +7,7 @@ empty for the layer that has the operator's own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,9 +26,10 @@ from bitsmith.frontends.builder.value import (
 )
 from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.time_distributed import over_time
@@ -91,12 +92,14 @@ class Builder:
         kind: Kind | None = None,
         source: str = "",
         inner: bool = False,
+        quantizers: Mapping[str, Quantizer] | None = None,
     ) -> Value:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
         What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
-        of the kind that all operands have.
+        of the kind that all operands have. ``quantizers`` are those of the layer's trained tensors, which are on their grids.
         """
+        quantizers = checked_quantizers(layer, quantizers or {}, self.where)
         if kind is None:
             kinds = {operand.kind for operand in operands if isinstance(layer, _MOVES)}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
@@ -117,6 +120,7 @@ class Builder:
         name = joined_names(self.prefix, suffix)
         whole = kind.is_integer or kind is Kind.BOOL
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner, whole=whole)
+        emitted = replace(emitted, quantizers=quantizers)
         return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
 
     def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
@@ -313,6 +317,16 @@ def finite(values: Floats, name: str, where: str) -> Floats:
             remedy="train the model again, or load a checkpoint from before it diverged",
         )
     return values
+
+
+def checked_quantizers(layer: Layer, quantizers: Mapping[str, Quantizer], where: str) -> Mapping[str, Quantizer]:
+    """``quantizers`` of the tensors that ``layer`` has, if these are on their grids."""
+    weights = layer.weights()
+    found = {name: quantizer for name, quantizer in quantizers.items() if name in weights}
+    for name, quantizer in found.items():
+        if not broadcasts(quantizer.shape, weights[name].shape) or not quantizer.holds(weights[name]):
+            raise ModelFileError(f"a {name} that is not on the grid of its quantizer, {quantizer}", where=where)
+    return found
 
 
 def _without_samples(value: Value, axis: int) -> Value:

@@ -10,6 +10,7 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantizer import Quantizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Origin:
 class Emitted:
     """A layer before it has a name: ``origin`` is the number of the model's operator, ``label`` a constant's own name.
 
-    ``source`` is what it is called in reports; by default its origin's kind or, with a suffix, its own. ``order``, ``inner`` and
-    ``whole`` are those of the network's node.
+    ``source`` is what it is called in reports; by default its origin's kind or, with a suffix, its own. ``order``, ``inner``,
+    ``whole`` and ``quantizers`` are those of the network's node.
     """
 
     layer: Layer
@@ -37,6 +38,7 @@ class Emitted:
     order: Order | None = None
     inner: bool = False
     whole: bool = False
+    quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class Draft:
                 order=node.order,
                 inner=node.inner,
                 whole=node.whole,
+                quantizers=node.quantizers,
             )
             for number, node in enumerate(self.nodes)
             if number in names

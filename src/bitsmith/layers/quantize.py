@@ -1,0 +1,54 @@
+"""Quantizers of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import Value
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.axis_order import Order
+from bitsmith.layers.example import Example
+from bitsmith.layers.layer import Floats, Layer, Shape, Unary, broadcasts, single
+from bitsmith.layers.lowering import Lowering
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.requantize import quantized_values
+
+_FEW_CODES = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantize(Unary):
+    """Each element on the grid of ``quantizer``."""
+
+    quantizer: Quantizer
+
+    @property
+    def jumps(self) -> bool:
+        return int(np.max(self.quantizer.hi - self.quantizer.lo)) < _FEW_CODES
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        shape = single(inputs, self.kind)
+        if not broadcasts(self.quantizer.shape, shape):
+            raise UnsupportedError(f"a quantizer of shape {self.quantizer.shape} on an input of shape {shape}")
+        return shape
+
+    def reordered(self, orders: Sequence[Order], shapes: Sequence[Shape]) -> tuple[Layer, Order] | None:
+        return replace(self, quantizer=self.quantizer.reordered(orders[0], shapes[0])), orders[0]
+
+    def reference(self, inputs: Sequence[Floats]) -> Floats:
+        return self.quantizer.applied(inputs[0])
+
+    def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
+        if lowering.format("result") is not None:
+            return lowering.cast("result", inputs[0])
+        return quantized_values(lowering.builder, inputs[0], self.quantizer)
+
+
+EXAMPLES = (
+    Example(Quantize(Quantizer.fixed(1, [0, 1, 2], [2, 1, 0], Rounding.RND, Overflow.WRAP)), ((3,),)),
+    Example(Quantize(Quantizer.uniform(0.3, -8, 7)), ((3,),)),
+)

@@ -1,0 +1,246 @@
+"""Quantizers: the grid of a quantized tensor, its range, and how numbers get there, whatever framework trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.types import (
+    FixedFormat,
+    Fracs,
+    IntArray,
+    IntLike,
+    Ints,
+    Overflow,
+    Rounding,
+    compact,
+    objects,
+    width_of,
+)
+from bitsmith.layers.arrays import Floats, Shape
+from bitsmith.layers.axis_order import Order, stored
+
+Rationals: TypeAlias = npt.NDArray[np.object_]
+"""Fractions, exact."""
+
+RationalLike: TypeAlias = Fraction | float | Rationals | Floats | Sequence[float]
+
+_HALF = 0.5
+
+_fraction = np.frompyfunc(Fraction, 1, 1)
+_numerator = np.frompyfunc(lambda value: value.numerator, 1, 1)
+_denominator = np.frompyfunc(lambda value: value.denominator, 1, 1)
+_power = np.frompyfunc(lambda frac: Fraction(2) ** -int(frac), 1, 1)
+_width = np.frompyfunc(width_of, 2, 1)
+
+
+def rationals(values: RationalLike) -> Rationals:
+    """Numbers as fractions, exactly; as small an array as broadcasts to the same."""
+    array = np.asarray(values)
+    if array.dtype != np.object_:
+        if not bool(np.all(np.isfinite(array))):
+            raise UnsupportedError("a quantizer with an infinite scale or one that is not a number")
+        array = array.astype(np.float64)
+    return frozen(compact(np.asarray(_fraction(array), dtype=np.object_)))
+
+
+def frozen(array: IntArray | Ints) -> Ints:
+    """The array, read-only."""
+    array = np.array(array, dtype=np.object_)
+    array.setflags(write=False)
+    return array
+
+
+def binary_exponents(values: Rationals) -> Fracs | None:
+    """``e`` of values that are all ``2**e``, None if some are not."""
+    numerators, denominators = objects(_numerator(values)), objects(_denominator(values))
+    if bool(np.any(numerators <= 0)) or bool(
+        np.any((numerators & (numerators - 1)) | (denominators & (denominators - 1)))
+    ):
+        return None
+    return np.asarray(
+        _width(objects(numerators * 0), numerators) - _width(objects(numerators * 0), denominators), dtype=np.int64
+    )
+
+
+def as_floats(values: Rationals) -> Floats:
+    """The nearest numbers of double precision."""
+    return np.asarray(values, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantizer:
+    """``code = overflow(round(x / scale + offset))`` within ``lo..hi``, and ``value = code * step``.
+
+    All arrays broadcast to one sample of an activation, or to a trained tensor as its layer has it. ``step`` is what a code is
+    worth in the result: the ``scale``, unless a pass moved that on. Zero points are taken off the codes. A range of one code, 0,
+    is that of a tensor, or element, that was pruned.
+
+    Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
+    2018, equation 1, for the grid; IEEE 1666, chapter 7, for the modes.
+    """
+
+    scale: Rationals
+    step: Rationals
+    offset: Rationals
+    lo: Ints
+    hi: Ints
+    rounding: Rounding
+    overflow: Overflow
+
+    def __post_init__(self) -> None:
+        if bool(np.any(self.scale == 0)) or bool(np.any(objects(self.lo) > objects(self.hi))):
+            raise UnsupportedError("a quantizer with a scale of 0, or an empty range")
+
+    @staticmethod
+    def fixed(
+        keep_negative: IntLike, integer: IntLike, frac: IntLike, rounding: Rounding, overflow: Overflow
+    ) -> Quantizer:
+        """Fixed-point formats: ``integer`` bits without the sign, ``frac`` fractional bits; elements of no bits are 0."""
+        k, i, f = np.broadcast_arrays(objects(keep_negative), objects(integer), objects(frac))
+        size = np.asarray(_power(np.minimum(-(i + f), 0)), dtype=np.object_)  # 2**(i + f), and 1 where that has no bits
+        size = objects(np.frompyfunc(int, 1, 1)(size))
+        empty = k + i + f <= 0
+        lo, hi = np.where(empty, 0, -k * size), np.where(empty, 0, size - 1)
+        return Quantizer.uniform(objects(_power(f)), lo, hi, rounding, overflow)
+
+    @staticmethod
+    def uniform(
+        scale: RationalLike,
+        lo: IntLike,
+        hi: IntLike,
+        rounding: Rounding = Rounding.RND_CONV,
+        overflow: Overflow = Overflow.SAT,
+        *,
+        step: RationalLike | None = None,
+        offset: RationalLike = 0.0,
+    ) -> Quantizer:
+        """Codes ``lo..hi`` in steps of ``scale``, which is taken as exactly the number that it is."""
+        exact = rationals(scale)
+        return Quantizer(
+            exact,
+            exact if step is None else rationals(step),
+            rationals(offset),
+            frozen(compact(objects(lo))),
+            frozen(compact(objects(hi))),
+            rounding,
+            overflow,
+        )
+
+    def is_same(self, other: Quantizer) -> bool:
+        """Return True if ``other`` does the same to each element."""
+        pairs = zip(self._parts, other._parts, strict=True)
+        return (self.rounding, self.overflow) == (other.rounding, other.overflow) and all(
+            x.shape == y.shape and bool(np.all(x == y)) for x, y in pairs
+        )
+
+    @property
+    def _parts(self) -> tuple[Rationals, ...]:
+        return self.scale, self.step, self.offset, self.lo, self.hi
+
+    @property
+    def shape(self) -> Shape:
+        """What the arrays broadcast to among themselves."""
+        return np.broadcast_shapes(*(part.shape for part in self._parts))
+
+    @property
+    def fracs(self) -> Fracs | None:
+        """Fractional bits of a grid of powers of two that nothing is added to; None of any other."""
+        exponents = binary_exponents(self.scale)
+        return None if exponents is None or bool(np.any(self.offset != 0)) else -exponents
+
+    @property
+    def keeps_scale(self) -> bool:
+        """True if values are on the grid that they are rounded to."""
+        return self.step.shape == self.scale.shape and bool(np.all(self.step == self.scale))
+
+    @property
+    def bits(self) -> npt.NDArray[np.int64]:
+        """Bits of the codes of each element."""
+        return np.asarray(_width(self.lo, self.hi), dtype=np.int64)
+
+    @property
+    def format(self) -> FixedFormat | None:
+        """The fixed-point format that this is; None if it is none, or not the same one for all elements."""
+        fracs = self.fracs
+        parts = [np.unique(part) for part in (self.lo, self.hi) if part.size]
+        if fracs is None or np.unique(fracs).size != 1 or any(part.size != 1 for part in parts):
+            return None
+        lo, hi, frac = int(parts[0][0]), int(parts[1][0]), int(fracs.flat[0])
+        if hi < 1:
+            return None
+        symmetric = lo == -hi and self.overflow is Overflow.SAT
+        overflow = Overflow.SAT_SYM if symmetric else self.overflow
+        fmt = FixedFormat(lo < 0, width_of(lo, hi), frac, self.rounding, overflow)
+        return fmt if (fmt.lo, fmt.hi) == (lo - int(symmetric), hi) else None
+
+    def reordered(self, order: Order, shape: Shape) -> Quantizer:
+        """The quantizer of a tensor of ``shape`` in the user's model that is stored in ``order``."""
+        scale, step, offset, lo, hi = (frozen(stored(part, order, shape)) for part in self._parts)
+        return Quantizer(scale, step, offset, lo, hi, self.rounding, self.overflow)
+
+    def codes(self, values: Floats) -> Floats:
+        """The codes of ``values``, in whose last axes lie those of the quantizer; exact for numbers of single precision."""
+        ratio = values * as_floats(_denominator(self.scale)) / as_floats(_numerator(self.scale))
+        return self._within(rounded(ratio + as_floats(self.offset), self.rounding))
+
+    def _within(self, codes: Floats) -> Floats:
+        lo, hi = as_floats(self.lo), as_floats(self.hi)
+        match self.overflow:
+            case Overflow.WRAP:
+                return (codes - lo) % (hi - lo + 1.0) + lo
+            case Overflow.SAT_ZERO:
+                return np.where((codes < lo) | (codes > hi), 0.0, codes)
+            case Overflow.SAT_SYM:
+                return np.clip(codes, np.maximum(lo, -hi), hi)
+            case Overflow.SAT:
+                return np.clip(codes, lo, hi)
+
+    def applied(self, values: Floats) -> Floats:
+        """``values`` on the grid."""
+        return self.codes(values) * as_floats(self.step)
+
+    def holds(self, values: Floats) -> bool:
+        """Return True if all ``values`` are on the grid and in range, but for rounding errors of double precision."""
+        codes = values / as_floats(self.step)
+        nearest = np.rint(codes)
+        close = np.abs(codes - nearest) <= 1e-6 * np.maximum(np.abs(nearest), 1.0)
+        return bool(np.all(close & (nearest >= as_floats(self.lo)) & (nearest <= as_floats(self.hi))))
+
+    def __str__(self) -> str:
+        fmt = self.format
+        if fmt is not None:
+            return str(fmt)
+        bits = self.bits
+        width = f"{bits.min()}" if bits.min() == bits.max() else f"{bits.min()}..{bits.max()}"
+        steps = as_floats(self.scale)
+        step = f"{steps.min():.6g}" if steps.min() == steps.max() else f"{steps.min():.3g}..{steps.max():.3g}"
+        return f"{width} bits in steps of {step} ({self.rounding.value}, {self.overflow.value})"
+
+
+def rounded(values: Floats, rounding: Rounding) -> Floats:
+    """``values`` rounded to integers."""
+    floor = np.asarray(np.floor(values), dtype=np.float64)
+    match rounding:
+        case Rounding.TRN:
+            return floor
+        case Rounding.TRN_ZERO:
+            return np.asarray(np.trunc(values), dtype=np.float64)
+        case Rounding.RND_CONV:
+            return np.asarray(np.rint(values), dtype=np.float64)
+        case Rounding.RND:
+            up = np.ones(values.shape, dtype=bool)
+        case Rounding.RND_MIN_INF:
+            up = np.zeros(values.shape, dtype=bool)
+        case Rounding.RND_ZERO:
+            up = values < 0
+        case Rounding.RND_INF:
+            up = values >= 0
+    rest = values - floor
+    return np.where((rest > _HALF) | ((rest == _HALF) & up), floor + 1.0, floor)

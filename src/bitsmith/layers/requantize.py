@@ -1,0 +1,299 @@
+"""Quantization as core ops: a cast where the grid is one of powers of two, else the smallest exact multiplication.
+
+A quantizer of an operand with finitely many values is a staircase. ``floor((x * m + c) / 2**k)`` is the same staircase for
+suitable integers ``m``, ``c`` and ``k``, although ``m / 2**k`` is only near the true factor: it has to be right where the steps
+are. (T. Granlund, P. Montgomery, "Division by Invariant Integers using Multiplication", PLDI 1994, have the idea for quotients.)
+The least ``k`` is searched, so that the multiplier is as small as can be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents
+
+_FEW_VALUES = 64
+"""Operands with no more values than that are looked up: a bit of the result is one look-up table of a device then."""
+
+_TABLE_VALUES = 4096
+"""Most values of an operand for which a table stands in where no multiplication is exact."""
+
+_MOST_STEPS = 1 << 17
+
+_MACHINE_BITS = 62
+
+
+def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
+    """``x`` on the grid: codes times steps.
+
+    Raises:
+        UnsupportedError: as :func:`quantized`.
+    """
+    fracs = quantizer.fracs
+    if fracs is not None and quantizer.keeps_scale:
+        return builder.cast_to(x, fracs, quantizer.lo, quantizer.hi, quantizer.rounding, quantizer.overflow)
+    return _scaled(builder, quantized(builder, x, quantizer), quantizer.step)
+
+
+def quantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
+    """The codes of ``x``: integers, with ``frac`` 0.
+
+    Raises:
+        UnsupportedError: a staircase that is neither a multiplication nor small enough for a table.
+    """
+    fracs = quantizer.fracs
+    if fracs is not None:
+        on_grid = builder.cast_to(x, fracs, quantizer.lo, quantizer.hi, quantizer.rounding, quantizer.overflow)
+        return builder.shift(on_grid, fracs)
+    codes = _requantized(builder, x, quantizer)
+    if quantizer.overflow is Overflow.SAT:
+        return codes
+    return builder.cast_to(codes, 0, quantizer.lo, quantizer.hi, Rounding.TRN, quantizer.overflow)
+
+
+def _scaled(builder: ProgramBuilder, codes: Value, step: Rationals) -> Value:
+    """``codes * step``; a step that is not a binary number has 53 bits."""
+    exponents = binary_exponents(step)
+    if exponents is not None:
+        return builder.shift(codes, exponents)
+    factors = [_binary(value) for value in step.ravel()]
+    raw = np.array([raw for raw, _ in factors], dtype=np.object_).reshape(step.shape)
+    frac = np.array([frac for _, frac in factors], dtype=np.int64).reshape(step.shape)
+    return builder.mul(codes, builder.const(raw, frac))
+
+
+def _binary(value: Fraction) -> tuple[int, int]:
+    """``raw`` and ``frac`` of a binary number, or of the nearest one of 53 bits."""
+    if _is_binary(value):
+        return value.numerator, value.denominator.bit_length() - 1
+    frac = 53 - math.frexp(float(value))[1]
+    return round(value * Fraction(2) ** frac), frac
+
+
+@dataclass(frozen=True, slots=True)
+class _Staircase:
+    """A quantizer on the raw values ``least..most`` of one element: ``round(x * factor + offset)``, codes within ``lo..hi``."""
+
+    factor: Fraction
+    offset: Fraction
+    least: int
+    most: int
+    lo: int
+    hi: int
+    rounding: Rounding
+
+    def code(self, raw: int) -> int:
+        """The code of one value."""
+        return min(max(_rounded(raw * self.factor + self.offset, self.rounding), self.lo), self.hi)
+
+    def rising(self) -> _Staircase:
+        """The same of ``-x``, if it falls."""
+        if self.factor > 0:
+            return self
+        return _Staircase(-self.factor, self.offset, -self.most, -self.least, self.lo, self.hi, self.rounding)
+
+    def steps(self) -> tuple[Ints, Ints]:
+        """The codes that begin within the range, in order, and from which raw value on each is reached."""
+        first, last = self.code(self.least), self.code(self.most)
+        if last - first > _MOST_STEPS:
+            raise UnsupportedError(
+                f"a quantizer whose operand spans {last - first} steps of a scale that is no power of two",
+                accepted=f"at most {_MOST_STEPS}",
+            )
+        codes = np.array(range(first + 1, last + 1), dtype=np.object_)
+        return codes, _starts(codes, self)
+
+
+def _rounded(value: Fraction, rounding: Rounding) -> int:
+    floor = math.floor(value)
+    rest = value - floor
+    match rounding:
+        case Rounding.TRN:
+            return floor
+        case Rounding.TRN_ZERO:
+            return math.trunc(value)
+        case Rounding.RND_CONV:
+            return round(value)
+        case Rounding.RND:
+            up = True
+        case Rounding.RND_MIN_INF:
+            up = False
+        case Rounding.RND_ZERO:
+            up = value < 0
+        case Rounding.RND_INF:
+            up = value >= 0
+    return floor + int(rest > Fraction(1, 2) or (rest == Fraction(1, 2) and up))
+
+
+def _starts(codes: Ints, of: _Staircase) -> Ints:
+    """The least raw value with each code or a greater one, for a factor above 0."""
+    halves, opens = _edges(codes, of.rounding)
+    (a, b), (p, q) = of.factor.as_integer_ratio(), of.offset.as_integer_ratio()
+    # x * a / b + p / q >= halves / 2
+    numerator, denominator = (halves * q - 2 * p) * b, 2 * q * a
+    starts = objects(-(-numerator // denominator))
+    return objects(starts + ((starts * denominator == numerator) & opens))
+
+
+def _edges(codes: Ints, rounding: Rounding) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Twice the number from which on each code is reached, and whether that number itself still has the code before it."""
+    no = np.zeros(codes.shape, dtype=bool)
+    match rounding:
+        case Rounding.TRN:
+            return 2 * codes, no
+        case Rounding.TRN_ZERO:
+            above = codes > 0
+            return objects(np.where(above, 2 * codes, 2 * codes - 2)), ~above.astype(bool)
+        case Rounding.RND:
+            opens = no
+        case Rounding.RND_MIN_INF:
+            opens = ~no
+        case Rounding.RND_CONV:
+            opens = (codes % 2 == 1).astype(bool)
+        case Rounding.RND_INF:
+            opens = (codes < 1).astype(bool)
+        case Rounding.RND_ZERO:
+            opens = (codes > 0).astype(bool)
+    return objects(2 * codes - 1), opens
+
+
+@dataclass(frozen=True, slots=True)
+class _Multiplication:
+    """``floor((x * factor + term) / 2**drop)``."""
+
+    factor: int
+    term: int
+    drop: int
+
+
+@lru_cache(maxsize=4096)
+def _multiplication(of: _Staircase) -> _Multiplication | None:
+    """The multiplication of fewest bits that is the same on the whole range; None if there is none."""
+    rising = of.rising()
+    codes, starts = rising.steps()
+    if not codes.size:
+        return _Multiplication(0, of.code(of.least), 0)
+    sign = 1 if rising is of else -1
+    most = (rising.most - rising.least).bit_length() + int(codes[-1] - codes[0]).bit_length() + 4
+    fine = max(_exponent(rising.factor), 0)
+    for drop in range(fine, fine + most):
+        for factor in _near(rising.factor, drop):
+            term = _term(codes, starts, factor, drop, rising)
+            if term is not None:
+                return _Multiplication(sign * factor, term, drop)
+    return None
+
+
+def _exponent(factor: Fraction) -> int:
+    """``k`` with ``factor * 2**k`` from about 1/2 to 2."""
+    return factor.denominator.bit_length() - factor.numerator.bit_length() - 1
+
+
+def _near(factor: Fraction, drop: int) -> Iterator[int]:
+    scaled_factor = factor * (1 << drop)
+    nearest = round(scaled_factor)
+    below = math.floor(scaled_factor)
+    yield from (each for each in dict.fromkeys((nearest, below, below + 1)) if each > 0)
+
+
+def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> int | None:
+    """A term with which each code begins where it should, and no further one begins within the range; the roundest there is."""
+    bits = int(abs(codes[0])).bit_length() + int(abs(codes[-1])).bit_length() + drop
+    bits = max(bits, max(abs(of.least), abs(of.most)).bit_length() + factor.bit_length()) + 2
+    if bits <= _MACHINE_BITS:
+        excess = (codes.astype(np.int64) << drop) - factor * starts.astype(np.int64)
+        least, most = int(excess.max()), int(excess.min()) + factor
+    else:
+        exact = objects((codes << drop) - factor * starts)
+        least, most = int(exact.max()), int(exact.min()) + factor
+    # Codes beyond those of the range saturate; where they do not, none may be reached too early.
+    if of.code(of.least) > of.lo:
+        least = max(least, (int(codes[0]) - 1 << drop) - factor * of.least)
+    if of.code(of.most) < of.hi:
+        most = min(most, (int(codes[-1]) + 1 << drop) - factor * of.most)
+    if least >= most:
+        return None
+    for zeros in range(drop + 1, -1, -1):
+        term = -(-least >> zeros) << zeros
+        if term < most:
+            return term
+    return least
+
+
+def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
+    """The codes by a grid of any scale, saturated unless they wrap."""
+    steps = _staircases(x, quantizer)
+    every: set[_Staircase] = set(steps.ravel())
+    widest = max(each.most - each.least for each in every)
+    if widest < _FEW_VALUES:
+        return _looked_up(builder, x, steps)
+    found = {each: _multiplication(each) for each in every}
+    fracs = np.broadcast_to(objects(x.type.frac), np.broadcast_shapes(x.type.frac.shape, steps.shape))
+    if all(each is not None for each in found.values()):
+        parts = [_parts(found[each]) for each in steps.ravel()]
+        rounding = Rounding.TRN
+    elif all(_is_binary(each.factor) and _is_binary(each.offset) for each in every):
+        parts = [(*_binary(each.factor), *_binary(each.offset)) for each in steps.ravel()]
+        rounding = quantizer.rounding
+    elif widest < _TABLE_VALUES:
+        return _looked_up(builder, x, steps)
+    else:
+        raise UnsupportedError(
+            "a quantizer whose ties no multiplication rounds as it does",
+            accepted=f"operands of at most {_TABLE_VALUES} values, scales that are powers of two, or another rounding",
+        )
+    factor, drop, term, places = (_like(steps, column) for column in zip(*parts, strict=True))
+    total = builder.add(builder.mul(x, builder.const(factor, drop - fracs)), builder.const(term, places))
+    lo, hi = _like(steps, [each.lo for each in steps.ravel()]), _like(steps, [each.hi for each in steps.ravel()])
+    return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
+
+
+def _like(steps: Ints, values: Sequence[int]) -> Ints:
+    """A number for each staircase."""
+    return np.array(values, dtype=np.object_).reshape(steps.shape)
+
+
+def _is_binary(value: Fraction) -> bool:
+    return value.denominator & (value.denominator - 1) == 0
+
+
+def _parts(found: _Multiplication | None) -> tuple[int, int, int, int]:
+    return (0, 0, 0, 0) if found is None else (found.factor, found.drop, found.term, found.drop)
+
+
+def _staircases(x: Value, quantizer: Quantizer) -> Ints:
+    """The staircase of each element, in as small an array as broadcasts to ``x``."""
+    wraps = quantizer.overflow is Overflow.WRAP
+    arrays = np.broadcast_arrays(
+        quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.type.frac), x.type.lo, x.type.hi
+    )
+    found = []
+    for scale, offset, lo, hi, frac, least, most in zip(*(array.ravel() for array in arrays), strict=True):
+        factor = Fraction(2) ** -int(frac) / scale
+        if wraps:
+            ends = [_rounded(raw * factor + offset, quantizer.rounding) for raw in (least, most)]
+            lo, hi = min(ends), max(ends)
+        found.append(_Staircase(factor, offset, int(least), int(most), int(lo), int(hi), quantizer.rounding))
+    result = np.empty(len(found), dtype=np.object_)
+    result[:] = found
+    return result.reshape(arrays[0].shape)
+
+
+def _looked_up(builder: ProgramBuilder, x: Value, steps: Ints) -> Value:
+    """The codes from a table for each element, or for all."""
+    every = list(steps.ravel())
+    first = min(each.least for each in every)
+    last = max(each.most for each in every)
+    rows = {each: [each.code(raw) for raw in range(first, last + 1)] for each in set(every)}
+    values = np.array([rows[each] for each in every], dtype=np.object_)
+    return builder.table(x, first, values.reshape(*steps.shape, -1) if steps.size > 1 else values.reshape(-1), 0)

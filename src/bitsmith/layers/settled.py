@@ -1,0 +1,67 @@
+"""Which part of a network a quantized model has decided: values on grids, of which nothing is rounded until a quantizer does.
+
+A tensor is *settled* if it is an input, the result of a quantizer, or what exact arithmetic makes of settled tensors and of
+trained ones that have quantizers. All settled tensors are exact in the program, so that it computes what the framework's
+quantized model defines. Layers with float weights, and functions that are tables by the rules of ``auto``, are as in any other
+model.
+"""
+
+from __future__ import annotations
+
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.elementwise import Sinusoid
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.lookup import Lookup, Staircase
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.pooling import AdaptiveAveragePool
+from bitsmith.layers.power import Divide, Logarithm, Power
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
+from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
+from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.time_distributed import TimeDistributed
+
+QUANTIZING = (Quantize, Lookup, Staircase)
+"""Layers whose results are on a grid of the model's, whatever the operand."""
+
+_APPROXIMATE = (
+    Activation,
+    AdaptiveAveragePool,
+    Divide,
+    GRU,
+    GroupNormalization,
+    LSTM,
+    LayerNormalization,
+    Logarithm,
+    Power,
+    RMSNormalization,
+    SimpleRNN,
+    Sinusoid,
+    Softmax,
+    UnitNormalization,
+)
+"""Layers that compute functions by tables of their own choice; all others add, multiply, compare and move."""
+
+
+def is_quantized(network: Network) -> bool:
+    """Return True of a network with a quantizer."""
+    return any(node.quantizers or isinstance(node.layer, QUANTIZING) for node in network.nodes)
+
+
+def settled(network: Network) -> set[str]:
+    """The nodes whose results the model decides; none of a model without quantizers."""
+    found: set[str] = set()
+    if is_quantized(network):
+        for node in network.nodes:
+            if isinstance(node.layer, QUANTIZING) or (_is_exact(node) and found.issuperset(node.inputs)):
+                found.add(node.name)
+    return found
+
+
+def _is_exact(node: NetworkNode) -> bool:
+    trained = node.layer.weights().keys() <= node.quantizers.keys()
+    return (trained or node.whole) and not isinstance(_inner(node.layer), _APPROXIMATE)
+
+
+def _inner(layer: Layer) -> Layer:
+    return _inner(layer.layer) if isinstance(layer, TimeDistributed) else layer

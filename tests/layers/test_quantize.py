@@ -1,0 +1,204 @@
+"""Quantizers of activations, and functions given by their values: exact, whatever the scale, rounding and range."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.oracle import evaluate
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.lookup import Lookup, Staircase
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer, rationals
+from bitsmith.layers.requantize import quantized
+from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
+from tests.layers.lowered import network_of, run
+
+_HALF = Fraction(1, 2)
+
+FLOAT_SCALES = st.floats(2.0**-9, 4.0, width=32).map(Fraction)
+RATIOS = st.builds(Fraction, st.integers(1, 60), st.integers(1, 60))
+POWERS = st.integers(-6, 3).map(lambda power: Fraction(2) ** power)
+
+
+def rounded(x: Fraction, rounding: Rounding) -> int:
+    """``x`` rounded, by the definitions of the modes."""
+    below, above = math.floor(x), math.ceil(x)
+    if rounding is Rounding.TRN:
+        return below
+    if rounding is Rounding.TRN_ZERO:
+        return below if x >= 0 else above
+    if x - below != _HALF:
+        return below if x - below < _HALF else above
+    return {
+        Rounding.RND: above,
+        Rounding.RND_MIN_INF: below,
+        Rounding.RND_INF: above if x > 0 else below,
+        Rounding.RND_ZERO: below if x > 0 else above,
+        Rounding.RND_CONV: below if below % 2 == 0 else above,
+    }[rounding]
+
+
+def limited(code: int, lo: int, hi: int, overflow: Overflow) -> int:
+    """``code`` brought into ``lo..hi``."""
+    if lo <= code <= hi:
+        return code
+    return (code - lo) % (hi - lo + 1) + lo if overflow is Overflow.WRAP else min(max(code, lo), hi)
+
+
+@given(
+    st.one_of(FLOAT_SCALES, RATIOS, POWERS),
+    st.one_of(st.just(Fraction(0)), RATIOS, FLOAT_SCALES),
+    st.sampled_from(list(Rounding)),
+    st.sampled_from([Overflow.SAT, Overflow.WRAP]),
+    st.integers(-300, 300),
+    st.integers(0, 700),
+    st.integers(-2, 6),
+    st.integers(-140, 0),
+    st.integers(1, 140),
+)
+def test_codes_are_those_of_the_definition(
+    scale: Fraction,
+    offset: Fraction,
+    rounding: Rounding,
+    overflow: Overflow,
+    first: int,
+    count: int,
+    frac: int,
+    lo: int,
+    hi: int,
+) -> None:
+    raws = range(first, first + count + 1)
+    quantizer = Quantizer.uniform(rationals(scale), lo, hi, rounding, overflow, offset=rationals(offset))
+    builder = ProgramBuilder()
+    x = builder.const(np.array(raws, dtype=np.object_), frac)
+    # A constant's type is what it is: an input of the range is what the circuit has.
+    x = builder.input("x", (len(raws),), FixedFormat(True, 12, frac))
+    x = builder.cast_to(x, frac, first, first + count, Rounding.TRN, Overflow.SAT)
+    program = builder.program([("codes", quantized(builder, x, quantizer))])
+    (codes,) = evaluate(program, [np.array(raws, dtype=np.object_)])
+    want = [limited(rounded(raw * Fraction(2) ** -frac / scale + offset, rounding), lo, hi, overflow) for raw in raws]
+    assert codes.tolist() == want
+
+
+@given(st.integers(0, 999), st.sampled_from(list(Rounding)), st.sampled_from([Overflow.SAT, Overflow.WRAP]))
+def test_elements_have_formats_of_their_own(seed: int, rounding: Rounding, overflow: Overflow) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [rng.integers(low, high, (2, 3)) for low, high in ((0, 2), (-3, 4), (-2, 6))]
+    layer = Quantize(Quantizer.fixed(*parts, rounding, overflow))
+    network = network_of(layer, [(2, 3)])
+    outcome = run(network, seed, samples=20)
+    np.testing.assert_array_equal(outcome.fixed, outcome.real)
+    k, i, f = parts
+    assert (layer.quantizer.bits == np.maximum(k + i + f, 0)).all()
+    assert_exact(network, seed=seed)
+
+
+@given(st.integers(0, 999), st.sampled_from(list(Rounding)))
+def test_scales_of_channels(seed: int, rounding: Rounding) -> None:
+    rng = np.random.default_rng(seed)
+    scales = rng.uniform(0.02, 0.5, 3).astype(np.float32)
+    layer = Quantize(Quantizer.uniform(scales, -8, [7, 0, 3], rounding))
+    network = network_of(layer, [(2, 3)])
+    outcome = run(network, seed, samples=20)
+    np.testing.assert_array_equal(outcome.fixed, outcome.real)
+    assert_exact(network, seed=seed)
+
+
+def test_multipliers_are_as_small_as_can_be() -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(True, 9, 0))
+    quantized(builder, x, Quantizer.uniform(np.float32(0.1), -128, 127))
+    program = builder.program([])
+    constants = [abs(int(raw)) for node in program.nodes for raw in getattr(node.op, "raw", np.zeros(1)).ravel()]
+    assert max(constants) < 2**6, "of 24 bits, as the scale has them, none is needed"
+
+
+def test_operands_of_few_values_are_looked_up() -> None:
+    builder = ProgramBuilder()
+    x = builder.input("x", (1,), FixedFormat(True, 6, 3))
+    quantized(builder, x, Quantizer.uniform(0.3, -4, 3))
+    assert [type(node.op).__name__ for node in builder.program([]).nodes] == ["Input", "Table"]
+
+
+@given(st.integers(0, 999), st.booleans(), st.booleans(), st.booleans())
+def test_staircases_are_exact(seed: int, above: bool, wide: bool, each: bool) -> None:
+    rng = np.random.default_rng(seed)
+    lead = (3,) if each else ()
+    thresholds = as_weights(np.sort(rng.integers(-40, 40, (*lead, 5)) / 16.0, axis=-1))
+    levels = as_weights(rng.integers(-9, 9, (*lead, 6)) / 4.0)
+    fmt = FixedFormat(True, 14, 9) if wide else FixedFormat(True, 8, 5)
+    network = network_of(Staircase(thresholds, levels, above), [(2, 3)], formats={0: fmt})
+    outcome = run(network, seed, samples=30)
+    np.testing.assert_array_equal(outcome.fixed, outcome.real)
+    assert_exact(network, seed=seed)
+
+
+@given(st.integers(0, 999), st.booleans())
+def test_lookups_are_exact(seed: int, each: bool) -> None:
+    rng = np.random.default_rng(seed)
+    values = as_weights(rng.standard_normal((3, 40) if each else (40,)).astype(np.float32))
+    network = network_of(Lookup(as_weights(3.0), -20, values), [(2, 3)], formats={0: FixedFormat(True, 5, 3)})
+    outcome = run(network, seed, samples=30)
+    np.testing.assert_array_equal(outcome.fixed, outcome.real)
+
+
+def test_lookups_want_operands_on_their_grid() -> None:
+    network = network_of(Lookup(as_weights(1.0), -8, as_weights(np.arange(16.0))), [(3,)])
+    with pytest.raises(UnsupportedError, match="a quantizer in front of the table"):
+        assert_exact(network)
+
+
+def test_formats_that_quantizers_are() -> None:
+    fixed = Quantizer.fixed(1, 2, 5, Rounding.RND, Overflow.WRAP)
+    assert str(fixed) == "fixed<8,3,RND,WRAP>"
+    assert str(Quantizer.uniform(0.25, -7, 7)) == "fixed<4,2,RND_CONV,SAT_SYM>"
+    assert str(Quantizer.uniform(0.5, 0, 15, Rounding.TRN)) == "ufixed<4,3,TRN,SAT>"
+    assert Quantizer.uniform(0.25, -7, 3).format is None
+    assert str(Quantizer.uniform([0.1, 0.2], -128, 127)) == "8 bits in steps of 0.1..0.2 (RND_CONV, SAT)"
+    assert Quantizer.fixed([1, 1], [2, 3], [5, 4], Rounding.RND, Overflow.WRAP).format is None
+
+
+def test_values_on_the_grid_are_known() -> None:
+    grid = Quantizer.uniform(np.float32(0.1), -2, 1)
+    assert grid.holds(grid.applied(np.linspace(-1, 1, 9)))
+    assert not grid.holds(np.array([0.15]))
+    assert not grid.holds(np.array([0.3]))
+    assert grid.is_same(replace(grid))
+    assert not grid.is_same(Quantizer.uniform(np.float32(0.1), -2, 2))
+
+
+@pytest.mark.parametrize("scale", [0.0, np.inf, np.nan])
+def test_scales_are_numbers(scale: float) -> None:
+    with pytest.raises(UnsupportedError, match="a quantizer with"):
+        Quantizer.uniform(scale, 0, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_compiled(tmp_path: Path) -> None:
+    layers = {
+        "fixed": Quantize(Quantizer.fixed([1, 0, 1], [2, 1, 0], [0, 3, 5], Rounding.RND_CONV, Overflow.WRAP)),
+        "scaled": Quantize(Quantizer.uniform(np.float32([0.1, 0.37, 1.9]), -8, [7, 127, 0], Rounding.RND_INF)),
+        "staircase": Staircase(as_weights([-1.0, 0.25, 2.0]), as_weights([-1.0, 0.0, 0.5, 3.0])),
+        "wide": Staircase(as_weights([-1.0, 0.25, 2.0]), as_weights([-1.0, 0.0, 0.5, 3.0]), above=True),
+    }
+    wide = {0: FixedFormat(True, 14, 9)}
+    assert_compiled({name: network_of(layer, [(3,)], formats=wide) for name, layer in layers.items()}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_simulated(tmp_path: Path) -> None:
+    layer = Quantize(Quantizer.uniform(np.float32([0.1, 0.37, 1.9]), -8, [7, 127, 0], Rounding.RND_INF))
+    assert_simulated(network_of(layer, [(3,)]), tmp_path)
