@@ -1,0 +1,66 @@
+"""Writes the programs of quantized PyTorch models that the tests read, with inputs and what PyTorch computes from them.
+
+    pip install torch==2.13.0 torchao==0.18.0 brevitas==0.13.4
+    PYTHONPATH=src python tests/quantized/torch/make.py [NAME ...]
+
+``NAME.npz`` has the input ``x``, the output ``y`` that PyTorch computes in single precision, and ``exact``, which the same program
+gives in double precision. Inputs are multiples of 2**-8, and many are beyond the ranges.
+"""
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import brevitas_models
+import numpy as np
+import pt2e
+import torch
+from exact import exact_outputs
+
+from bitsmith.frontends.torch.live import exported
+
+MODELS = Path(__file__).parent / "models"
+
+
+def write(name: str, archive: bytes, x: np.ndarray, y: np.ndarray) -> None:
+    """The program, compressed, and its values."""
+    program = torch.export.load(io.BytesIO(archive))
+    with zipfile.ZipFile(io.BytesIO(archive)) as given:
+        with zipfile.ZipFile(MODELS / f"{name}.pt2", "w", zipfile.ZIP_DEFLATED) as target:
+            for entry in given.infolist():
+                target.writestr(zipfile.ZipInfo(entry.filename), given.read(entry), zipfile.ZIP_DEFLATED)
+    (exact,) = exact_outputs(program, x)
+    assert np.abs(exact - y).max() < 1.0
+    np.savez_compressed(MODELS / f"{name}.npz", x=x, y=y, exact=exact)
+    print(name, (MODELS / f"{name}.pt2").stat().st_size, int(np.sum(exact.astype(np.float32) != y)), exact.size)
+
+
+def inputs(shape: tuple[int, ...]) -> np.ndarray:
+    """Small and large numbers."""
+    rng = np.random.default_rng(1)
+    scale = np.array([16, 256, 1024, 7000]).reshape(-1, 1, *(1 for _ in shape))
+    raw = np.rint(rng.normal(size=(4, 16, *shape)) * scale)
+    return (np.clip(raw, -8000, 8000) / 256).astype(np.float32).reshape(-1, *shape)
+
+
+def main(wanted: list[str]) -> None:
+    MODELS.mkdir(exist_ok=True)
+    for name, (module, shape) in {**pt2e.models(), **brevitas_models.models()}.items():
+        if wanted and name not in wanted:
+            continue
+        x = inputs(shape)
+        with torch.no_grad():
+            y = module(torch.from_numpy(x))
+            y = getattr(y, "value", y)
+        if name in pt2e.models():
+            batch = ({0: torch.export.Dim("batch")},)
+            program = torch.export.export(module, (torch.from_numpy(x),), dynamic_shapes=batch)
+            archive = io.BytesIO()
+            torch.export.save(program, archive)
+            write(name, archive.getvalue(), x, y.numpy())
+        else:
+            write(name, exported(module, [x[:2]], None), x, y.numpy())
+
+
+main(sys.argv[1:])
