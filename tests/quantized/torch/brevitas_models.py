@@ -9,7 +9,7 @@ from brevitas import quant
 from torch import nn
 
 ROUNDINGS = ("ROUND", "FLOOR", "ROUND_TO_ZERO", "CEIL", "DPU")
-Identity, Reals, Binary = qnn.QuantIdentity, quant.Int8ActPerTensorFloat, quant.Int8ActPerTensorFixedPoint
+Identity, Reals, Fixed = qnn.QuantIdentity, quant.Int8ActPerTensorFloat, quant.Int8ActPerTensorFixedPoint
 
 
 class Stacked(nn.Module):
@@ -30,16 +30,16 @@ def fixed(bits: int, greatest: float, **more: object) -> dict[str, object]:
 
 def identities() -> nn.Module:
     """Bit widths, signs, roundings, narrow ranges, zero points and binary and ternary quantizers of activations."""
-    widths = {f"bits{bits}": Identity(Binary, **fixed(bits, 2.0)) for bits in range(2, 9)}
+    widths = {f"bits{bits}": Identity(Fixed, **fixed(bits, 2.0)) for bits in range(2, 9)}
     roundings = {
         f"{rounding.lower()}_{kind}": Identity(scheme, **fixed(4, 3.0), float_to_int_impl_type=rounding)
         for rounding in ROUNDINGS
-        for kind, scheme in (("fixed", Binary), ("float", Reals))
+        for kind, scheme in (("fixed", Fixed), ("float", Reals))
     }
     return Stacked(
         **widths,
         **roundings,
-        narrow=Identity(Binary, **fixed(4, 2.0), narrow_range=True),
+        narrow=Identity(Fixed, **fixed(4, 2.0), narrow_range=True),
         narrow_float=Identity(Reals, **fixed(5, 3.3), narrow_range=True),
         unsigned=Identity(quant.Uint8ActPerTensorFixedPoint, **fixed(3, 7.0)),
         unsigned_floor=Identity(quant.Uint8ActPerTensorFixedPoint, **fixed(4, 4.0), float_to_int_impl_type="FLOOR"),
@@ -65,7 +65,7 @@ def activations() -> nn.Module:
         hard_tanh=qnn.QuantHardTanh(bit_width=4, min_val=-1.0, max_val=1.0),
         sigmoid=qnn.QuantSigmoid(bit_width=4),
         tanh=qnn.QuantTanh(bit_width=5),
-        tanh_fixed=qnn.QuantTanh(Binary, **fixed(6, 1.0)),
+        tanh_fixed=qnn.QuantTanh(Fixed, **fixed(6, 1.0)),
     )
 
 
@@ -75,7 +75,7 @@ WEIGHTS: dict[str, dict[str, object]] = {
         f"fixed{bits}": dict(weight_quant=quant.Int8WeightPerTensorFixedPoint, weight_bit_width=bits) for bits in (2, 4, 8)
     },
     "channels": dict(weight_quant=quant.Int8WeightPerChannelFloat, weight_bit_width=4),
-    "channels_fixed": dict(weight_quant=quant.Int8WeightPerChannelFixedPoint, weight_bit_width=4),
+    "channels_fixed": dict(weight_quant=quant.Int8WeightPerChannelFixedPointMSE, weight_bit_width=4),
     "shifted": dict(weight_quant=quant.ShiftedUint8WeightPerTensorFloat, weight_bit_width=4),
     "binary": dict(weight_quant=quant.SignedBinaryWeightPerTensorConst),
     "ternary": dict(weight_quant=quant.SignedTernaryWeightPerTensorConst),
@@ -95,10 +95,10 @@ class Weights(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.codes = Identity(Binary, **fixed(6, 4.0), return_quant_tensor=True)
+        self.codes = Identity(Fixed, **fixed(6, 4.0), return_quant_tensor=True)
         arguments = {name: {"bias": True, **chosen} for name, chosen in WEIGHTS.items()}
         self.parts = Stacked(**{name: qnn.QuantLinear(8, 3, **chosen) for name, chosen in arguments.items()})
-        self.last = Identity(quant.Int16ActPerTensorFloat if hasattr(quant, "Int16ActPerTensorFloat") else Reals, **fixed(14, 31.0))
+        self.last = Identity(Reals, **fixed(14, 31.0))
 
     def forward(self, x):
         return self.last(self.parts(self.codes(x)))
@@ -109,14 +109,14 @@ class Images(nn.Module):
 
     def __init__(self, **weights: object) -> None:
         super().__init__()
-        self.codes = Identity(Binary, **fixed(6, 4.0), return_quant_tensor=True)
+        self.codes = Identity(Fixed, **fixed(6, 4.0), return_quant_tensor=True)
         self.conv = qnn.QuantConv2d(2, 4, 3, padding=1, bias=True, return_quant_tensor=True, **weights)
         self.norm, self.relu = nn.BatchNorm2d(4), qnn.QuantReLU(bit_width=4, return_quant_tensor=True)
         self.depthwise = qnn.QuantConv2d(4, 4, 3, stride=2, groups=4, bias=False, return_quant_tensor=True, **weights)
         self.more = qnn.QuantReLU(quant.Uint8ActPerTensorFixedPoint, bit_width=5, return_quant_tensor=True)
         self.maximum = nn.MaxPool2d(2, 1)
         self.mean = qnn.TruncAvgPool2d(2, 1, trunc_quant=quant.TruncTo8bit, bit_width=4, return_quant_tensor=True)
-        self.last = qnn.QuantLinear(16, 3, bias=True, bias_quant=quant.Int32Bias, output_quant=Reals, **weights)
+        self.last = qnn.QuantLinear(4, 3, bias=True, bias_quant=quant.Int32Bias, output_quant=Reals, **weights)
 
     def forward(self, x):
         x = self.relu(self.norm(self.conv(self.codes(x))))
@@ -129,7 +129,7 @@ class Rest(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.codes = Identity(Binary, **fixed(6, 4.0), return_quant_tensor=True)
+        self.codes = Identity(Fixed, **fixed(6, 4.0), return_quant_tensor=True)
         fixed_point = dict(weight_quant=quant.Int8WeightPerTensorFixedPoint, weight_bit_width=4)
         self.line = qnn.QuantConv1d(3, 4, 3, stride=2, bias=False, **fixed_point)
         self.back = qnn.QuantConvTranspose1d(4, 3, 2, stride=2, bias=True, weight_bit_width=4)
@@ -138,13 +138,12 @@ class Rest(nn.Module):
         self.image = qnn.QuantConvTranspose2d(3, 4, (1, 3), bias=False, return_quant_tensor=True, **fixed_point)
         self.wider = qnn.QuantReLU(quant.Uint8ActPerTensorFixedPoint, bit_width=4, return_quant_tensor=True)
         self.mean = qnn.TruncAdaptiveAvgPool2d((1, 5), trunc_quant=quant.RoundTo8bit, bit_width=5)
-        self.norm = qnn.BatchNorm2dToQuantScaleBias(4) if False else nn.Identity()
 
     def forward(self, x):
         y = self.relu(self.back(self.relu(self.line(self.codes(x)))))
         y = self.add(y, self.codes(x[:, :, :8]))
         y = self.wider(self.image(self.codes(y[:, :, None])))
-        return self.norm(self.mean(y))
+        return self.mean(y)
 
 
 class Recurrent(nn.Module):
@@ -174,7 +173,7 @@ def models() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     """The models, with the shape of a sample."""
     torch.manual_seed(0)
     per_channel = dict(weight_bit_width=4, weight_scaling_per_output_channel=True)
-    fixed_point = dict(weight_quant=quant.Int8WeightPerChannelFixedPoint, weight_bit_width=4)
+    fixed_point = dict(weight_quant=quant.Int8WeightPerChannelFixedPointMSE, weight_bit_width=4)
     makers: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         "identities": (identities, (12,)),
         "activations": (activations, (12,)),

@@ -73,7 +73,7 @@ class _Exact(Interpreter):
         return _double(super().placeholder(target, args, kwargs))
 
 
-def exact_outputs(program: torch.export.ExportedProgram, *inputs: np.ndarray) -> list[np.ndarray]:
+def exact_output(program: torch.export.ExportedProgram, x: np.ndarray) -> np.ndarray:
     """What ``program`` computes, but for the rounding errors of single precision."""
     module = program.graph_module
     state = {**program.state_dict, **program.constants}
@@ -83,8 +83,12 @@ def exact_outputs(program: torch.export.ExportedProgram, *inputs: np.ndarray) ->
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
-    names = [node.name for node in module.graph.nodes if node.op == "placeholder"]
-    given = iter(torch.from_numpy(x) for x in inputs)
+    places = [node for node in module.graph.nodes if node.op == "placeholder"]
+    ((batch, *_),) = (node.meta["val"].shape for node in places if node.name not in targets)
+    samples = batch if isinstance(batch, int) else len(x)  # some programs are for so many samples
+    found = []
     with torch.no_grad():
-        results = _Exact(module).run(*(state[targets[name]] if name in targets else next(given) for name in names))
-    return [result.numpy() for result in results]
+        for part in torch.from_numpy(x).split(samples):
+            (y,) = _Exact(module).run(*(state[targets[node.name]] if node.name in targets else part for node in places))
+            found.append(y.numpy())
+    return np.concatenate(found)

@@ -16,7 +16,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, constant, quantizers_of
 from bitsmith.frontends.ops.selection import take
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
@@ -154,12 +154,16 @@ def norm_pool(build: Builder, x: Value, taps: Taps, order: int) -> Value:
     """The 1-norm or the 2-norm of each window; padding counts as 0."""
     if order not in (1, 2) or taps.ceil_mode:
         raise UnsupportedError(f"pooling by the {order}-norm", accepted="1 and 2, without ceil_mode")
-    layer = Absolute() if order == 1 else Power(2.0)
-    each = build.each(layer, x, "magnitude" if order == 1 else "square")
+    if order == 1:
+        return sum_pool(build, build.each(Absolute(), x, "magnitude"), taps)
+    return build.each(Power(0.5), sum_pool(build, build.each(Power(2.0), x, "square"), taps, "sum"))
+
+
+def sum_pool(build: Builder, x: Value, taps: Taps, suffix: str = "") -> Value:
+    """The sum of each window; padding counts as 0."""
     channels = x.item[-1]
-    ones = as_weights(np.ones((*taps.size, 1, channels)))
-    total = convolution(build, each, ones, None, taps, channels, "" if order == 1 else "sum")
-    return total if order == 1 else build.each(Power(0.5), total)
+    ones = constant(np.ones((*taps.size, 1, channels)), quantizer=Quantizer.uniform(1.0, 1, 1))
+    return convolution(build, x, ones.elements, None, taps, channels, suffix, quantizers_of(weight=ones))
 
 
 def adaptive_max_pool(build: Builder, x: Value, output: Axes) -> Value:

@@ -8,12 +8,12 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.refusals import Refusal
 from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
-from bitsmith.frontends.torch.call import Translation
+from bitsmith.frontends.torch.call import ON_CODES, Translation
 from bitsmith.frontends.torch.constants import CONSTANTS
 from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
 from bitsmith.frontends.torch.norm import NORMALIZATIONS
 from bitsmith.frontends.torch.products import PRODUCTS
-from bitsmith.frontends.torch.quantized import QUANTIZED
+from bitsmith.frontends.torch.quantized import QUANTIZED, on_codes
 from bitsmith.frontends.torch.recurrent import RECURRENT
 from bitsmith.frontends.torch.reduction import REDUCTIONS
 from bitsmith.frontends.torch.selection import SELECTIONS
@@ -32,6 +32,7 @@ OPERATORS: dict[str, Translation] = {
     **SHAPES,
     **SELECTIONS,
     **QUANTIZED,
+    **{name: on_codes(SHAPES[name]) for name in ON_CODES},
 }
 """Operators by name, without overloads; those that end in ``_`` are read as those without."""
 

@@ -1,7 +1,9 @@
-"""Quantization in PyTorch programs: what PT2E, torchao and fake quantization write, and the operators of live Brevitas modules.
+"""Quantization in PyTorch programs: what PT2E and torchao write, and the operators of live Brevitas modules.
 
-PT2E and torchao compute ``round(x * (1 / scale))`` with the inverse in single precision, which decides where values lie halfway: it
-is taken as exactly the number that it is. What they quantize are codes, which stand for numbers until something dequantizes them.
+What PT2E and torchao quantize are codes, which stand for numbers until something dequantizes them. They compute
+``round(x * (1 / scale))`` with the inverse in single precision. For inputs, whose numbers are exact, that decides where halves are,
+and is taken as exactly the number that it is. Elsewhere ``x`` has errors of single precision of its own, and what is meant is
+``x / scale``: of means of codes that keep their scale halves are frequent, and are halves in single precision too.
 """
 
 from __future__ import annotations
@@ -11,21 +13,26 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.builder import finite
+from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.grids import exact
 from bitsmith.frontends.builder.value import Codes, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.torch.call import Call, Result, Translation, kind_of
 from bitsmith.frontends.torch.graph import DType
 from bitsmith.ir.types import Rounding
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, rationals
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 _MOST = 1 << 32
 """Codes have at most as many values."""
 
+_MOVES = (Flatten, Identity, Permute, Reshape)
 _ROUNDINGS = {"round": Rounding.RND_CONV, "floor": Rounding.TRN, "trunc": Rounding.TRN_ZERO}
 
 
@@ -46,20 +53,15 @@ class _Grid:
             raise UnsupportedError("several scales for a computed tensor", accepted="one scale")
         return Codes(Fraction(self.scale.item()), int(self.zero.item()), self.lo, self.hi, self.kind)
 
-    @property
-    def inverse(self) -> Floats:
-        """What numbers are multiplied by."""
-        return as_weights((1.0 / self.scale).astype(np.float32))
-
-    def quantizer(self, x: Value) -> Quantizer:
+    def quantizer(self, build: Builder, x: Value) -> Quantizer:
         """Of a computed tensor."""
-        scale, zero, inverse = (_within_sample(x, part) for part in (self.scale, self.zero, self.inverse))
-        lo, hi = (np.asarray(bound - zero).astype(np.int64) for bound in (self.lo, self.hi))
-        return Quantizer.uniform(1 / rationals(inverse), lo, hi, step=scale)
+        codes = self.codes
+        scale = 1 / Fraction(float(_inverse(self.scale))) if _is_input(build, x) else codes.scale
+        return Quantizer.uniform(scale, codes.lo - codes.zero, codes.hi - codes.zero, step=codes.scale)
 
     def rounded(self, values: Floats) -> Floats:
         """The codes of trained values, as PyTorch computes them."""
-        products = values.astype(np.float32) * self.inverse.astype(np.float32)
+        products = values.astype(np.float32) * _inverse(self.scale)
         return as_weights(np.clip(np.rint(products) + self.zero, self.lo, self.hi))
 
     def numbers(self, codes: Floats, label: str) -> Value:
@@ -67,6 +69,19 @@ class _Grid:
         zero = self.zero.astype(np.int64)
         lo, hi = min(self.lo, int(codes.min())), max(self.hi, int(codes.max()))
         return constant((codes - zero) * self.scale, label, quantizer=Quantizer.uniform(self.scale, lo - zero, hi - zero))
+
+
+def _inverse(scale: Floats) -> npt.NDArray[np.float32]:
+    """What numbers are multiplied by."""
+    return np.asarray(1.0 / scale).astype(np.float32)
+
+
+def _is_input(build: Builder, x: Value) -> bool:
+    """Return True of an input of the model, perhaps under another shape."""
+    node = None if not isinstance(x.node, int) else build.draft.nodes[x.node]
+    while node is not None and isinstance(node.layer, _MOVES):
+        node = build.draft.nodes[node.inputs[0]]
+    return node is not None and isinstance(node.layer, Input)
 
 
 def _within_sample(x: Value, values: Floats, *, steps: int = 0) -> Floats:
@@ -96,7 +111,7 @@ def _checked(call: Call, grid: _Grid) -> _Grid:
 
 def _per_tensor(call: Call) -> _Grid:
     lo, hi = (int(call.number(name)) for name in ("quant_min", "quant_max"))
-    scale, zero = as_weights(call.number("scale")), as_weights(call.number("zero_point", 0.0))
+    scale, zero = as_weights(np.float32(call.number("scale"))), as_weights(call.number("zero_point", 0.0))
     return _checked(call, _Grid(finite(scale, "scale", call.build.where), zero, lo, hi, _kind(call)))
 
 
@@ -150,7 +165,7 @@ def _quantizing(read: Callable[[Call], _Grid]) -> Translation:
         if x.constant is not None:
             return constant(grid.rounded(x.constant), x.label, grid.kind)
         codes = grid.codes
-        return replace(call.build.emit(Quantize(grid.quantizer(x)), x), codes=codes, kind=codes.kind)
+        return replace(call.build.emit(Quantize(grid.quantizer(call.build, x)), x), codes=codes, kind=codes.kind)
 
     return Translation(quantize, "Quantize")
 
@@ -167,23 +182,21 @@ def _dequantizing(read: Callable[[Call], _Grid]) -> Translation:
             raise UnsupportedError(
                 "codes that are dequantized in another way than they were quantized", accepted="the same scale"
             )
-        codes, offset = grid.codes, -grid.zero * grid.scale
-        factor = Quantizer.uniform(1.0, codes.lo, codes.hi, step=grid.scale, offset=-grid.zero)
-        return call.build.emit(Quantize(factor), x)
+        codes = grid.codes
+        lo, hi = codes.lo - codes.zero, codes.hi - codes.zero
+        return call.build.emit(Quantize(Quantizer.uniform(1.0, lo, hi, step=codes.scale, offset=-float(codes.zero))), x)
 
     return Translation(dequantize, "Quantize, or a constant")
 
 
-def _fake(read: Callable[[Call], _Grid]) -> Translation:
-    """A quantizer whose codes nothing sees."""
+def on_codes(translation: Translation) -> Translation:
+    """An operator that moves codes as it moves numbers."""
 
-    def fake(call: Call) -> Result:
-        x, grid = call.tensor(), read(call)
-        if x.constant is not None:
-            return grid.numbers(grid.rounded(x.constant), x.label)
-        return call.build.emit(Quantize(grid.quantizer(x)), x)
+    def read(call: Call) -> Result:
+        x, y = call.tensor(next(iter(call.node.arguments))), translation.read(call)
+        return replace(y, codes=x.codes) if isinstance(y, Value) else y
 
-    return Translation(fake, "Quantize, or a constant")
+    return Translation(read, translation.becomes)
 
 
 def _quantize(call: Call) -> Result:
@@ -207,12 +220,8 @@ def _quantize(call: Call) -> Result:
     if not bool(np.any(rest)):
         return call.build.emit(Quantize(quantizer), x)
     y = call.build.within("codes").emit(Quantize(quantizer), x)
-    return call.build.affine(y, _exact(1.0), _exact(-rest * step))
-
-
-def _exact(values: Floats | float) -> Value:
-    """Numbers as a constant on a grid that is as fine as it has to be."""
-    raise NotImplementedError
+    offset = as_weights(-rest * step)
+    return call.build.affine(y, constant(1.0, quantizer=exact(as_weights(1.0))), constant(offset, quantizer=exact(offset)))
 
 
 def _staircase(call: Call) -> Result:
@@ -231,7 +240,6 @@ def _parameter(call: Call) -> Result:
 
 
 _DECOMPOSED = "quantized_decomposed"
-_FAKE_PER_TENSOR = _fake(_per_tensor)
 
 QUANTIZED: dict[str, Translation] = {
     f"{_DECOMPOSED}.quantize_per_tensor": _quantizing(_per_tensor),
@@ -240,8 +248,6 @@ QUANTIZED: dict[str, Translation] = {
     f"{_DECOMPOSED}.dequantize_per_channel": _dequantizing(_per_channel),
     "torchao.quantize_affine": _quantizing(_per_block),
     "torchao.dequantize_affine": _dequantizing(_per_block),
-    "fake_quantize_per_tensor_affine": _FAKE_PER_TENSOR,
-    "fake_quantize_per_channel_affine": _fake(_per_channel),
     "bitsmith.quantize": Translation(_quantize, "Quantize"),
     "bitsmith.staircase": Translation(_staircase, "Staircase"),
     "bitsmith.parameter": Translation(_parameter, "Constant"),
