@@ -8,20 +8,23 @@ empty for the layer that has the operator's own name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder import grids
 from bitsmith.frontends.builder.draft import Draft, Emitted
 from bitsmith.frontends.builder.names import joined_names
 from bitsmith.frontends.builder.value import (
     ANY_SAMPLES,
     Batch,
+    Codes,
     Kind,
     MixedSamplesError,
     Value,
     checked_elements,
+    quantizers_of,
     sample_shape,
 )
 from bitsmith.layers.axis_order import Order, inverse
@@ -29,6 +32,7 @@ from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
@@ -44,7 +48,7 @@ class Builder:
     ``samples`` is the number of samples that the model is fixed to, None if it is left open; ``where`` names the place in errors.
     All suffixes begin with ``prefix``, and ``source`` is that of all layers. With ``steps`` each layer works on so many items
     along a first axis that values here do not show (``TimeDistributed``). A model that was ``built`` by its framework is broken
-    where shapes do not fit.
+    where shapes do not fit. ``quantizers`` are those of the trained tensors of all layers, by precision variable.
     """
 
     draft: Draft
@@ -55,6 +59,7 @@ class Builder:
     source: str = ""
     steps: int | None = None
     built: bool = False
+    quantizers: Mapping[str, Quantizer] = field(default_factory=dict)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -97,12 +102,14 @@ class Builder:
         """``layer`` on the operands; the batch of the result is where that of the first operand with one is.
 
         What depends on constants only is computed at once. Without a ``kind`` the result is real, or, where elements only move,
-        of the kind that all operands have. ``quantizers`` are those of the layer's trained tensors, which are on their grids.
+        of the kind that all operands have. ``quantizers`` (by
+        default the builder's) are those of the layer's trained tensors, which are on their grids.
         """
-        quantizers = checked_quantizers(layer, quantizers or {}, self.where)
+        quantizers = checked_quantizers(layer, self.quantizers if quantizers is None else quantizers, self.where)
         if kind is None:
             kinds = {operand.kind for operand in operands if isinstance(layer, _MOVES)}
             kind = kinds.pop() if len(kinds) == 1 else Kind.REAL
+        codes = _moved_codes(layer, operands)
         batch = next((operand.batch for operand in operands if operand.batch is not None), None)
         shapes = [operand.shape for operand in operands]
         shape = self._shape(layer, shapes)
@@ -115,13 +122,13 @@ class Builder:
         if operands and all(values is not None for values in known):
             with np.errstate(all="ignore"):
                 result = layer.reference([values[None] for values in known if values is not None])
-            return Value(as_weights(result[0]), shape, batch, operands[0].label, kind)
+            return Value(as_weights(result[0]), shape, batch, operands[0].label, kind, _moved(layer, operands))
         inputs = tuple(self.number(operand, joined_names(suffix, "constant")) for operand in operands)
         name = joined_names(self.prefix, suffix)
         whole = kind.is_integer or kind is Kind.BOOL
         emitted = Emitted(layer, inputs, self.origin, name, source=source or self.source, inner=inner, whole=whole)
         emitted = replace(emitted, quantizers=quantizers)
-        return Value(self.draft.add(emitted, operands), shape, batch, kind=kind)
+        return Value(self.draft.add(emitted, operands), shape, batch, kind=kind, codes=codes)
 
     def _shape(self, layer: Layer, shapes: Sequence[Shape]) -> Shape:
         """The shape of a layer's result."""
@@ -151,6 +158,7 @@ class Builder:
         name = joined_names(self.prefix, name)
         whole = operand.kind.is_integer
         emitted = Emitted(Constant(values), (), self.origin, name, operand.label, "Constant", whole=whole)
+        emitted = replace(emitted, quantizers=quantizers_of(weight=operand))
         number = self.draft.add(emitted)
         # The array is kept, so that its identity stays its own.
         self.draft.constants[id(operand.node)] = operand.node, number
@@ -162,11 +170,13 @@ class Builder:
             return value
         return replace(self.emit(Identity(), value, kind=value.kind), batch=value.batch)
 
-    def each(self, layer: Layer, operand: Value, suffix: str = "") -> Value:
+    def each(
+        self, layer: Layer, operand: Value, suffix: str = "", quantizers: Mapping[str, Quantizer] | None = None
+    ) -> Value:
         """``layer`` on each item along the first axis, which has the batch and perhaps more."""
         if operand.is_merged:
             layer = over_time(layer, [operand.item], operand.shape[0])
-        return self.emit(layer, operand, suffix=suffix)
+        return self.emit(layer, operand, suffix=suffix, quantizers=quantizers)
 
     def viewed(
         self, value: Value, dims: Shape, batch: Batch | None, suffix: str = "", layer: Layer | None = None
@@ -226,9 +236,8 @@ class Builder:
         if rest or (length != 1 and batch.merged == 1) or not bool(np.all(values == one)):
             return value
         if batch.merged > 1:
-            return replace(value, node=as_weights(one), shape=one.shape)
-        one = np.squeeze(one, axis)
-        return replace(value, node=as_weights(one), shape=one.shape, batch=batch.at(axis % values.ndim))
+            return value.moved(lambda elements: np.take(elements, [0], axis))
+        return replace(value.moved(lambda elements: np.take(elements, 0, axis)), batch=batch.at(axis % values.ndim))
 
     def aligned(self, *values: Value) -> tuple[Value, ...]:
         """The values with their batch axes at one place, as they broadcast: from the right.
@@ -268,7 +277,7 @@ class Builder:
         shape = (*value.shape[:axis], *value.shape[axis + 1 :])
         if values is None:
             return self.emit(Reshape(shape), value, suffix="sample", kind=value.kind)
-        return replace(value, node=as_weights(values.reshape(shape)), shape=shape)
+        return value.moved(lambda elements: elements.reshape(shape))
 
     def joined(self, layer: Layer, *values: Value, suffix: str = "", kind: Kind = Kind.REAL) -> Value:
         """An element-wise ``layer`` on operands that broadcast."""
@@ -290,8 +299,12 @@ class Builder:
             return self._two_steps(x, factors, terms, suffix, kind)
         axis = axes[0] if axes else len(x.shape) - 1
         target = tuple(size if k == axis else 1 for k, size in enumerate(x.shape))
-        a, b = (np.broadcast_to(values, target).ravel() for values in (a, b))
-        return self.emit(BatchNormalization(as_weights(a), as_weights(b), axis), x, suffix=suffix, kind=kind)
+        one, other = (y.moved(lambda values: np.broadcast_to(values, target).ravel()) for y in (factors, terms))
+        quantizers = quantizers_of(scale=one, bias=other)
+        if quantizers:
+            quantizers = quantizers_of(scale=_on_grid(one), bias=_on_grid(other))
+        layer = BatchNormalization(one.elements, other.elements, axis)
+        return self.emit(layer, x, suffix=suffix, kind=kind, quantizers=quantizers or None)
 
     def _two_steps(self, x: Value, scale: Value, offset: Value, suffix: str, kind: Kind) -> Value:
         plain = _is_all(offset, 0.0, x.shape)
@@ -305,6 +318,31 @@ class Builder:
         if x.constant is None:
             self.number(y, name)
         return self.emit(layer, x, y, suffix=suffix, kind=kind)
+
+
+def _moved(layer: Layer, operands: Sequence[Value]) -> Quantizer | None:
+    """The quantizer of the result of ``layer`` on constants: that of the only operand, where elements only move."""
+    x = operands[0]
+    if x.quantizer is None or len(operands) > 1 or not isinstance(layer, _MOVES) or isinstance(layer, Pad):
+        return None
+    return grids.moved(x.quantizer, x.shape, lambda elements: layer.reference([elements[None]])[0])
+
+
+def _moved_codes(layer: Layer, operands: Sequence[Value]) -> Codes | None:
+    """The codes that the result of ``layer`` is; it moves or compares the numbers that they stand for."""
+    if all(operand.codes is None for operand in operands):
+        return None
+    codes, *others = {operand.codes for operand in operands}
+    if others or not isinstance(layer, (*_MOVES, GlobalMaxPool, MaxPool)) or isinstance(layer, Pad):
+        raise UnsupportedError(
+            f"{layer.kind} of quantized integers", accepted="operators that move them", remedy="use DequantizeLinear"
+        )
+    return codes
+
+
+def _on_grid(x: Value) -> Value:
+    """``x`` with a quantizer, if it has none and is of integers."""
+    return x if x.quantizer is not None else replace(x, quantizer=grids.integers(x.elements))
 
 
 def finite(values: Floats, name: str, where: str) -> Floats:
@@ -336,10 +374,11 @@ def _without_samples(value: Value, axis: int) -> Value:
         raise MixedSamplesError(f"an operand of axes {value.dims} beside others whose batch axes differ")
     if value.batch.merged == 1:
         values = np.expand_dims(values, axis)
-    one = np.take(values, [0], axis)
-    if not bool(np.all(values == one)):
+    if not bool(np.all(values == np.take(values, [0], axis))):
         raise MixedSamplesError("a constant that differs between samples")
-    return replace(value, node=as_weights(one), shape=one.shape, batch=None)
+    if value.batch.merged == 1:
+        return replace(value.moved(lambda elements: np.expand_dims(elements, axis)), batch=None)
+    return replace(value.moved(lambda elements: np.take(elements, [0], axis)), batch=None)
 
 
 def _within(value: Value, perm: Sequence[int]) -> Order:

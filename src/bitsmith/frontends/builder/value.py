@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder import grids
 from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.quantizer import Quantizer
 
 MAX_ELEMENTS = 1 << 24
 """Most elements of one tensor."""
@@ -112,11 +116,24 @@ class Batch:
         return replace(self, axis=axis)
 
 
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Integers from ``lo`` to ``hi`` of the model's that stand for ``(code - zero) * scale``; their type is ``kind``."""
+
+    scale: Fraction
+    zero: int
+    lo: int
+    hi: int
+    kind: Kind
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """A tensor: ``node`` is its number in the draft, or the elements of a constant; ``shape`` is that of one sample.
 
-    Without ``batch`` it is the same for all samples. ``label`` is a constant's name.
+    Without ``batch`` it is the same for all samples. ``label`` is a constant's name, and ``quantizer`` the grid that its elements
+    are on, if the model says so; its arrays broadcast to ``shape``. Of integers that are ``codes`` a value has the numbers that
+    these stand for, in their place.
     """
 
     node: int | Floats
@@ -124,6 +141,8 @@ class Value:
     batch: Batch | None = None
     label: str = ""
     kind: Kind = Kind.REAL
+    quantizer: Quantizer | None = None
+    codes: Codes | None = None
 
     @property
     def dims(self) -> Shape:
@@ -152,6 +171,25 @@ class Value:
         """The only element of a constant that is the same for all samples."""
         values = self.constant
         return float(values.reshape(())) if values is not None and values.size == 1 and self.batch is None else None
+
+    @property
+    def elements(self) -> Floats:
+        """The elements of what is known to be a constant."""
+        assert isinstance(self.node, np.ndarray)
+        return self.node
+
+    def times(self, factor: float) -> Value:
+        """This constant multiplied by a number."""
+        if factor == 1.0:
+            return self
+        quantizer = None if self.quantizer is None else grids.times(self.quantizer, factor)
+        return replace(self, node=as_weights(self.elements * factor), quantizer=quantizer)
+
+    def moved(self, move: Callable[[Floats], Floats]) -> Value:
+        """This constant with its elements where ``move`` takes them, and so its quantizer."""
+        elements = as_weights(move(self.elements))
+        quantizer = None if self.quantizer is None else grids.moved(self.quantizer, self.shape, move)
+        return replace(self, node=elements, shape=elements.shape, quantizer=quantizer)
 
     @property
     def is_merged(self) -> bool:
@@ -208,10 +246,18 @@ class Value:
         )
 
 
-def constant(values: Floats | float, label: str = "", kind: Kind = Kind.REAL) -> Value:
+def constant(
+    values: Floats | float, label: str = "", kind: Kind = Kind.REAL, quantizer: Quantizer | None = None
+) -> Value:
     """Numbers as a constant."""
     elements = as_weights(values)
-    return Value(elements, elements.shape, None, label, kind)
+    return Value(elements, elements.shape, None, label, kind, quantizer)
+
+
+def quantizers_of(**tensors: Value | None) -> dict[str, Quantizer]:
+    """The quantizers of those constants that have one, by the names that a layer gives them."""
+    found = {name: None if tensor is None else tensor.quantizer for name, tensor in tensors.items()}
+    return {name: quantizer for name, quantizer in found.items() if quantizer is not None}
 
 
 ONE, ZERO = constant(1.0), constant(0.0)

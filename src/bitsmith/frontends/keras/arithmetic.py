@@ -11,7 +11,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import integer, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, configured
-from bitsmith.frontends.keras.graph import snake_case
+from bitsmith.frontends.keras.weights import snake_case
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS
 from bitsmith.layers.embedding import OneHot

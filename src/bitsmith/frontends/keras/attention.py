@@ -61,7 +61,7 @@ class _Operand:
         dims = (*ahead, math.prod(moved.dims[len(ahead) : -1]), moved.dims[-1])
         return build.viewed(moved, dims, moved.batch, "reshape")
 
-    def projected(self, build: Builder, heads: Value, kernel: Value, bias: Floats | None) -> Value:
+    def projected(self, build: Builder, heads: Value, kernel: Value, bias: Value | None) -> Value:
         """The output that the heads (batch, separate axes, positions, heads, channels) make, its axes in the operand's order."""
         labels = _OUTPUT[: kernel.rank - 2]
         moves, views = list(self.order) != sorted(self.order), len(self.attended) > 1
@@ -125,7 +125,7 @@ def _called(call: LayerCall) -> dict[str, Value]:
     return {"query": tensors["query"], "key": tensors.get("key", tensors["value"]), "value": tensors["value"]}
 
 
-def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[Value, Floats | None]]:
+def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[Value, Value | None]]:
     """Kernels of these shapes, and biases if there are any."""
     biased = call.config.flag("use_bias", True)
     wanted: list[tuple[str, Shape]] = []
@@ -133,7 +133,7 @@ def _projections(call: LayerCall, shapes: dict[str, Shape]) -> dict[str, tuple[V
         bias = f"{name} bias", shape[2:] if name == "output" else shape[1:]
         wanted += [(f"{name} kernel", shape), bias][: 1 + biased]
     found = iter(call.weights(*wanted, parts=[f"{name}_dense" for name in shapes]))
-    return {name: (constant(next(found)), next(found) if biased else None) for name in shapes}
+    return {name: (constant(next(found)), constant(next(found)) if biased else None) for name in shapes}
 
 
 def _output_shape(call: LayerCall, query: Value) -> Shape:

@@ -20,7 +20,8 @@ from bitsmith.layers.layer import Floats, Shape, as_weights
 class LayerCall:
     """A layer on what it is ``given``; ``stored`` has its variables and then those of the sub-layers that are named.
 
-    ``masks`` are Keras's masks of values, by their nodes (see :mod:`bitsmith.frontends.keras.masks`).
+    ``masks`` are Keras's masks of values, by their nodes (see :mod:`bitsmith.frontends.keras.masks`); ``notes`` gathers what the
+    user should know.
     """
 
     config: Fields
@@ -29,6 +30,7 @@ class LayerCall:
     stored: Callable[[Sequence[str]], Sequence[Stored]]
     build: Builder
     masks: Mapping[int, Value] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def mask(self, x: Value) -> Value | None:
         """Keras's mask (batch, time) of an operand."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value, constant
@@ -11,11 +12,31 @@ from bitsmith.frontends.keras.activations import activated, read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.ops.contraction import contracted, einsum, matrix_product, tensor_product
 from bitsmith.frontends.ops.logic import common_kind
-from bitsmith.layers.einsum import parse_equation
+from bitsmith.layers.einsum import Equation, parse_equation
 from bitsmith.layers.layer import Shape
 
 
-def _einsum_dense(call: LayerCall) -> Value:
+@dataclass(frozen=True, slots=True)
+class ProductShapes:
+    """What an EinsumDense layer says of its tensors: the equation, the sizes of its axes, and the shapes of what is trained."""
+
+    equation: Equation
+    sizes: Mapping[str, int]
+    kernel: Shape
+    bias: Shape | None
+
+    def bias_along(self, axes: str) -> Shape:
+        """A bias begins at the first of its axes; those after that are not its own have size 1."""
+        left, result = self.equation.operands[0], self.equation.result
+        result = result.replace(left[:1], "")
+        if not axes or not set(axes) <= set(result):
+            raise UnsupportedError(f"a bias along the axes {axes!r}", accepted=f"axes of {result!r}")
+        first = min(result.index(label) for label in axes)
+        return tuple(self.sizes[label] if label in axes else 1 for label in result[first:])
+
+
+def product_shapes(call: LayerCall) -> ProductShapes:
+    """The shapes of an EinsumDense layer."""
     config, text, x = call.config, call.config.text("equation"), call.x
     parts = text.replace("->", ",").split(",")
     if len(parts) != 3 or "->" not in text:
@@ -34,21 +55,22 @@ def _einsum_dense(call: LayerCall) -> Value:
     }
     if not set(right + equation.result) <= set(sizes):
         raise config.wrong("output_shape", f"the sizes of the axes {shown(labels)}")
-    wanted = [("kernel", tuple(sizes[label] for label in right))]
-    if config.get("bias_axes") is not None:
-        wanted.append(("bias", _bias_shape(config.text("bias_axes"), equation.result.replace(left[:1], ""), sizes)))
-    activation = read_activation(config, call.major)
+    found = ProductShapes(equation, sizes, tuple(sizes[label] for label in right), None)
+    if config.get("bias_axes") is None:
+        return found
+    return replace(found, bias=found.bias_along(config.text("bias_axes")))
+
+
+def _einsum_dense(call: LayerCall) -> Value:
+    shapes = product_shapes(call)
+    wanted = [("kernel", shapes.kernel), *([] if shapes.bias is None else [("bias", shapes.bias)])]
+    activation = read_activation(call.config, call.major)
     kernel, *bias = call.weights(*wanted)
-    y = contracted(call.build, equation.operands, equation.result, (x, constant(kernel)), 1.0, *bias)
+    equation = shapes.equation
+    y = contracted(
+        call.build, equation.operands, equation.result, (call.x, constant(kernel)), 1.0, *map(constant, bias)
+    )
     return activated(call.build, y, activation)
-
-
-def _bias_shape(axes: str, result: str, sizes: dict[str, int]) -> Shape:
-    """The bias begins at the first of its axes; those after that are not its own have size 1."""
-    if not axes or not set(axes) <= set(result):
-        raise UnsupportedError(f"a bias along the axes {axes!r}", accepted=f"axes of {result!r}")
-    first = min(result.index(label) for label in axes)
-    return tuple(sizes[label] if label in axes else 1 for label in result[first:])
 
 
 def _dot(call: LayerCall) -> Value:

@@ -6,7 +6,6 @@ Knows the JSON's structure, but no layer's meaning. Inbound nodes come in two di
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.files import Source
-from bitsmith.frontends.keras.weights import LayerPath, Place
+from bitsmith.frontends.keras.weights import LayerPath, Place, numbered_group
 
 MAX_LAYERS = 10_000
 """Most layers, and most layer calls, of a model."""
@@ -91,6 +90,7 @@ def tensors(arguments: Iterable[Sequence[T | Constant]]) -> tuple[T, ...]:
 class Entry:
     """A layer as its model lists it. ``model`` is what a nested model holds; the file counts calls from ``first``.
 
+    A ``custom`` layer is not one of Keras's; ``registered`` is the name under which another package has added it.
     ``each_step`` says that the model is the one of a TimeDistributed, and works on each time step.
     """
 
@@ -104,6 +104,7 @@ class Entry:
     model: Model | None
     first: int = 0
     each_step: bool = False
+    registered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,9 @@ class _Parser:
         inbound = item.items("inbound_nodes") if item.get("inbound_nodes") else []
         nodes = tuple(_arguments(node, item) for node in inbound)
         fields = Fields({}, item.where) if model is not None and not each_step else item.fields("config")
-        return Entry(name, class_name, module, custom, fields, place, nodes, model, each_step=each_step)
+        return Entry(
+            name, class_name, module, custom, fields, place, nodes, model, each_step=each_step, registered=registered
+        )
 
     def _functional(self, fields: Fields, name: str) -> Model:
         entries = _by_name(self._entries(fields), fields)
@@ -297,18 +300,6 @@ def _implied_input(first: Entry, fields: Fields) -> Entry:
     name = f"{first.name}_input"
     config = Fields({"name": name, "batch_shape": shape}, f"{fields.where}, layer {shown(name)}")
     return Entry(name, "InputLayer", "", False, config, Place(name, "input_layer"), (), None)
-
-
-def snake_case(class_name: str) -> str:
-    """``LeakyReLU`` -> ``leaky_re_lu``, the way Keras numbers its weight groups."""
-    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", re.sub(r"\W+", "", class_name)).lower()
-
-
-def numbered_group(class_name: str, groups: Counter[str]) -> str:
-    """The weight group of the next layer of a class: ``dense``, ``dense_1``, ...; ``groups`` counts those before."""
-    group = snake_case(class_name)
-    groups[group] += 1
-    return f"{group}_{groups[group] - 1}" if groups[group] > 1 else group
 
 
 def _arguments(node: Json, item: Fields) -> Operands[Tensor]:

@@ -12,11 +12,11 @@ from bitsmith.frontends.keras.activations import ACTIVATION_LAYERS, along_axis
 from bitsmith.frontends.keras.arithmetic import ARITHMETIC, operation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.einsum import EINSUM_OPS
-from bitsmith.frontends.keras.graph import snake_case
 from bitsmith.frontends.keras.norm import NORMALIZATION_OPS
 from bitsmith.frontends.keras.reduction import REDUCTIONS
 from bitsmith.frontends.keras.shape import SHAPE_OPS
 from bitsmith.frontends.keras.spatial import SPATIAL_OPS
+from bitsmith.frontends.keras.weights import snake_case
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 

@@ -8,6 +8,7 @@ names and collects what cannot be translated.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -23,17 +24,25 @@ from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
+from bitsmith.frontends.keras.hgq.layers import LAYERS as HGQ
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.weights import LayerPath
-from bitsmith.frontends.keras.wrappers import on_each_step
+from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
 
 ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 """A model file, or a live Keras model."""
 
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
+
+KNOWN: Mapping[str, Translation] = {
+    **LAYERS,
+    **{f"hgq>{name}": translation for name, translation in HGQ.items()},
+    "TimeDistributed": time_distributed(lambda: KNOWN),
+}
+"""Layers by class name; those that other packages add to Keras, by the name that they have registered."""
 
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
@@ -95,6 +104,7 @@ def _network(graph: Graph, source: Source) -> Network:
     names, draft, refusals = UniqueNames(), Draft(), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}
     masks: dict[int, Value] = {}
+    notes: list[str] = []
 
     def value(result: Result) -> Value:
         if not result.index < len(results[result.call]):
@@ -110,8 +120,8 @@ def _network(graph: Graph, source: Source) -> Network:
         build = Builder(draft, place, entry.config.where, source=entry.class_name, built=True)
         with refusals.collected(entry.name, entry.class_name):
             is_operation = _is_operation(entry, source.major)
-            translation = (OPS if is_operation else LAYERS).get(entry.class_name)
-            if translation is None or entry.custom:
+            translation = _translation(entry, is_operation)
+            if translation is None:
                 refusals.add(_unknown(entry))
                 continue
             _check_config(entry.config, is_operation)
@@ -119,7 +129,7 @@ def _network(graph: Graph, source: Source) -> Network:
             if all(one.call in results for one in call.arguments.tensors):
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
-                layer_call = LayerCall(entry.config, source.major, given, stored, build, masks)
+                layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
                 mask = None if is_operation else mask_of_result(entry.class_name, layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
@@ -130,7 +140,14 @@ def _network(graph: Graph, source: Source) -> Network:
     if refusals.found:
         raise refusals.error(source.model.where, ", ".join(LAYERS))
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
-    return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name)
+    return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name, tuple(notes))
+
+
+def _translation(entry: Entry, is_operation: bool) -> Translation | None:
+    """How a class is read; None if it is not known."""
+    if entry.custom:
+        return KNOWN.get(entry.registered) if ">" in entry.registered else None
+    return (OPS if is_operation else KNOWN).get(entry.class_name)
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:

@@ -17,7 +17,8 @@ from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.graph import Constant, numbered_group
+from bitsmith.frontends.keras.graph import Constant
+from bitsmith.frontends.keras.weights import numbered_group
 from bitsmith.frontends.ops import recurrent
 from bitsmith.frontends.ops.recurrent import DIRECTIONS, RESULTS
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
@@ -162,13 +163,18 @@ def _results(call: LayerCall, networks: Sequence[_Network]) -> list[tuple[Value,
 
 
 def wrapped(wrapper: str, config: Fields, key: str, known: Collection[str], accepted: str = "") -> tuple[str, Fields]:
-    """Class and configuration of the layer or cell that the entry ``key`` describes, if its class is a ``known`` one."""
+    """Class and configuration of the layer or cell that the entry ``key`` describes, if its class is a ``known`` one.
+
+    A class that another package has registered is known by that name, ``hgq>QDense``.
+    """
     described = config.fields(key)
-    class_name, custom = described.text("class_name"), ">" in described.text("registered_name", "")
-    if custom or class_name not in known:
+    class_name, registered = described.text("class_name"), described.text("registered_name", "")
+    custom = ">" in registered
+    name = registered if custom else class_name
+    if name not in known:
         found = f"{wrapper} of {'the custom ' * custom}{shown(class_name)}"
         raise UnsupportedError(found, accepted=accepted or ", ".join(known))
-    return class_name, described.fields("config")
+    return name, described.fields("config")
 
 
 def _recurrent(class_name: str, becomes: str) -> Translation:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import h5py
 import numpy as np
@@ -38,6 +40,18 @@ class Place:
 
 LayerPath = tuple[Place, ...]
 """A layer's place, from the outermost model inwards."""
+
+
+def snake_case(class_name: str) -> str:
+    """``LeakyReLU`` -> ``leaky_re_lu``, the way Keras numbers its weight groups."""
+    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", re.sub(r"\W+", "", class_name)).lower()
+
+
+def numbered_group(class_name: str, groups: Counter[str]) -> str:
+    """The weight group of the next layer of a class: ``dense``, ``dense_1``, ...; ``groups`` counts those before."""
+    group = snake_case(class_name)
+    groups[group] += 1
+    return f"{group}_{groups[group] - 1}" if groups[group] > 1 else group
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +261,13 @@ class LiveLayer(Protocol):
     def get_weights(self) -> list[npt.NDArray[np.generic]]: ...
 
 
+@runtime_checkable
+class SavingLayer(Protocol):
+    """What writes a layer's own variables, without those of its sub-layers, by number."""
+
+    def save_own_variables(self, store: dict[str, npt.ArrayLike]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LiveWeights:
     """The variables of a live model's layers."""
@@ -263,4 +284,29 @@ class LiveWeights:
             layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            return [Stored(values.shape, partial(values.astype, np.float64)) for values in found[0].get_weights()]
+            saving = [found[0], *(_sub_layer(found[0], part) for part in parts)]
+            own = [one for one in saving if isinstance(one, SavingLayer)]
+            if len(own) == len(saving):
+                return [stored for one in own for stored in _own_variables(one)]
+            return [_live(values) for values in found[0].get_weights()]
+
+
+def _sub_layer(layer: object, part: str) -> object:
+    """The attribute at a path, in which the layers of a list are named by class and number; None if there is none."""
+    for name in part.split("/"):
+        if isinstance(layer, list | tuple):
+            groups: Counter[str] = Counter()
+            layer = {numbered_group(type(one).__name__, groups): one for one in layer}.get(name)
+        else:
+            layer = getattr(layer, name, getattr(layer, f"_{name}", None))
+    return layer
+
+
+def _own_variables(layer: SavingLayer) -> list[Stored]:
+    store: dict[str, npt.ArrayLike] = {}
+    layer.save_own_variables(store)
+    return [_live(np.asarray(values)) for values in store.values()]
+
+
+def _live(values: npt.NDArray[np.generic]) -> Stored:
+    return Stored(values.shape, partial(values.astype, np.float64))

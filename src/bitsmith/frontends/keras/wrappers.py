@@ -23,7 +23,7 @@ def each_step(call: LayerCall, translation: Translation, class_name: str) -> tup
     if call.config.flag("stateful", False):
         raise UnsupportedError("a stateful layer", accepted="layers without a state between samples")
     steps = shapes[0][0]
-    build = replace(call.build, steps=steps, source=class_name)
+    build = replace(call.build, steps=steps, source=class_name.rpartition(">")[2])
     one = replace(call, given=call.given.mapped(lambda x: replace(x, shape=x.shape[1:])), build=build)
     return tuple(replace(value, shape=(steps, *value.shape)) for value in translation.results(one))
 

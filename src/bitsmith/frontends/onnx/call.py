@@ -10,7 +10,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value
+from bitsmith.frontends.builder.value import Batch, MixedSamplesError, Value, constant
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.graph import Node
 from bitsmith.frontends.onnx.tensors import Array
@@ -71,6 +71,8 @@ class Call:
             UnsupportedError: it is computed.
         """
         found = self.required(number)
+        if isinstance(found, Value) and found.is_trained:
+            return Known((found.elements,), found.label)
         if isinstance(found, Value):
             raise UnsupportedError(f"{what} is computed from an input", accepted="a constant")
         return found
@@ -86,6 +88,11 @@ class Call:
     def weights(self, number: int, what: str) -> Floats:
         """Operand ``number``, which must be a constant, as finite numbers."""
         return finite(as_weights(self.array(number, what)), what, self.attributes.where)
+
+    def trained(self, number: int, what: str) -> Value:
+        """The same as a value, with its quantizer if it has one."""
+        found, values = self.required(number), self.weights(number, what)
+        return found if isinstance(found, Value) else constant(values, found.name)
 
     def number(self, number: int, what: str, default: float | None = None) -> float:
         """Operand ``number``, which must be a constant of one element; ``default`` if it is left out."""
@@ -132,10 +139,14 @@ Translator: TypeAlias = Callable[[Call], Results]
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """How an operator is read, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+    """How an operator is read, and ``becomes``, the kinds of layer that it turns into, for documentation.
+
+    What it makes of constants is a constant ``Value`` if it is ``valued``, so that it may have a quantizer.
+    """
 
     read: Translator
     becomes: str
+    valued: bool = False
 
 
 def function(make: Callable[..., Results], becomes: str, *reads: Callable[[Call], object]) -> Translation:

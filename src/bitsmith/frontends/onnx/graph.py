@@ -17,7 +17,7 @@ import numpy as np
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
 from bitsmith.frontends.onnx.attributes import Attributes
-from bitsmith.frontends.onnx.tensors import STRING, array_of, dtype_of
+from bitsmith.frontends.onnx.tensors import NARROW, STRING, array_of, dtype_of
 from bitsmith.frontends.onnx.values import Known
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _constant(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Know
     words = tuple(word.decode("utf-8", "replace") for word in tensor.string_data)
     if tensor.data_type == STRING and 0 < len(words) == math.prod(tensor.dims):
         return Known((np.arange(len(words)),), tensor.name, words)
-    return Known((array_of(tensor, where, folder),), tensor.name)
+    return Known((array_of(tensor, where, folder, narrow=True),), tensor.name, narrow=tensor.data_type in NARROW)
 
 
 def _ordered(nodes: Sequence[Node], given: set[str], outputs: Sequence[str], where: str) -> tuple[Node, ...]:

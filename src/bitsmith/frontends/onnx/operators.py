@@ -14,6 +14,8 @@ from bitsmith.frontends.onnx.graph import MAX_NODES, Node
 from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
+from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
+from bitsmith.frontends.onnx.quantized import QUANTIZED
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
@@ -43,6 +45,8 @@ OPERATORS: dict[str, Translation] = {
     **NORMALIZATIONS,
     **PLACES,
     **PRODUCTS,
+    **QLINEAR,
+    **QUANTIZED,
     **RECURRENT,
     **REDUCTIONS,
     **SHAPES,
@@ -53,6 +57,8 @@ OPERATORS: dict[str, Translation] = {
 """Operators of ONNX's own domain, by name."""
 
 CLASSICAL_DOMAIN = "ai.onnx.ml"
+
+_RUNTIME_DOMAIN = "com.microsoft"
 
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
@@ -74,12 +80,16 @@ def translation(node: Node) -> Translation | None:
     """How ``node`` is read; None if it is not known."""
     if node.domain == CLASSICAL_DOMAIN:
         return CLASSICAL.get(node.operator)
+    if node.domain == _RUNTIME_DOMAIN:
+        return MICROSOFT.get(node.operator)
     return None if node.domain else OPERATORS.get(node.operator)
 
 
 def why_unknown(node: Node) -> tuple[str, str]:
     """Why an operator that is not in the table is not, and what would replace it."""
     name = node.operator
+    if name in REFUSED and node.domain in ("", _RUNTIME_DOMAIN):
+        return REFUSED[name]
     if "Quant" in name or "QLinear" in name or node.domain.startswith("qonnx"):
         return _QUANTIZED
     if name in _REMEDIES and not node.domain:

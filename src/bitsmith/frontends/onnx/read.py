@@ -25,6 +25,8 @@ from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Val
 from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
+from bitsmith.frontends.onnx.qlinear import QLINEAR
+from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integers
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
 from bitsmith.frontends.ops.selection import stack
@@ -147,8 +149,11 @@ class _Reading:
                 self._repeat(node, name, values, steps)
             else:
                 build = self._builder(name, node.kind)
-                call = Call(node, name, self.graph.opset, values, wanted, build, self.notes.append)
-                computed = any(isinstance(value, Value) or (value and value.words) for value in values)
+                operands = (
+                    values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
+                )
+                call = Call(node, name, self.graph.opset, operands, wanted, build, self.notes.append)
+                computed = entry.valued or any(isinstance(value, Value) or (value and value.words) for value in values)
                 results = self._read(entry, call) if computed else self._constant(entry, call)
                 node.attributes.check_all_read()
                 self._keep(node, results, wanted)
@@ -279,6 +284,9 @@ class _Reading:
         if value.batch is None and self.samples == 1 and any(axis is not None for axis in self.axes.values()):
             shape = shape[1:] if shape[0] == 1 and len(shape) > 1 else shape
         build = self._builder(name, "Constant")
+        if value.codes is not None:
+            value = with_integers(self._builder(name, "QuantizeLinear"), value)
+            assert isinstance(value, Value)
         if shape != value.shape and isinstance(value.node, int):
             node = self.draft.nodes[value.node]
             build = replace(build, origin=node.origin, prefix=node.suffix)
@@ -300,7 +308,7 @@ def _check_words(node: Node, values: Sequence[Operand | None]) -> None:
         )
 
 
-_TO_REAL = frozenset({"Cast", "CastLike", "OneHot"})
+_TO_REAL = frozenset({"Cast", "CastLike", "OneHot", *QUANTIZED, *QLINEAR})
 """Operators whose result may be real though the first operand is not."""
 
 _DTYPES = {kind: "f4" if kind is Kind.REAL else kind.value for kind in Kind if kind is not Kind.STRING}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, MixedSamplesError, Value
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, MixedSamplesError, Value, quantizers_of
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import spatial
@@ -18,6 +18,7 @@ from bitsmith.frontends.ops.spatial import Same, Taps
 from bitsmith.layers.conv import Axes
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.pooling import GlobalAveragePool, GlobalMaxPool
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Coordinates, Interpolation, NearestMode, PadMode, Pairs, Resize
 from bitsmith.layers.shape import Reshape
 
@@ -47,19 +48,39 @@ def _taps(call: Call, size: Axes) -> Taps:
     return Taps(size, strides, dilation, modes[mode])
 
 
-def _trained(call: Call, *, transposed: bool = False) -> tuple[Floats, Floats | None, Taps, int]:
-    """The kernel, the bias if there is one, the windows, and the number of groups."""
-    groups = call.attributes.integer("group", 1)
-    kernel = spatial.kernel_of(call.weights(1, "the kernel"), groups, transposed=transposed)
-    size = kernel.shape[:-2]
-    if (call.attributes.integers("kernel_shape") or size) != size:
-        raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
-    bias = None if call.operand(2) is None else call.weights(2, "the bias")
-    return kernel, bias, _taps(call, size), groups
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What a convolution has besides its operand."""
+
+    kernel: Floats
+    bias: Floats | None
+    groups: int
+    quantizers: Mapping[str, Quantizer]
+
+    @staticmethod
+    def of(call: Call, *, transposed: bool = False) -> _Trained:
+        """The kernel, the bias if there is one, and the number of groups."""
+        groups = call.attributes.integer("group", 1)
+        kernel = call.trained(1, "the kernel").moved(
+            lambda elements: spatial.kernel_of(elements, groups, transposed=transposed)
+        )
+        size = kernel.shape[:-2]
+        if (call.attributes.integers("kernel_shape") or size) != size:
+            raise call.attributes.wrong("kernel_shape", f"the kernel's, {size}")
+        bias = None if call.operand(2) is None else call.trained(2, "the bias")
+        quantizers = quantizers_of(weight=kernel, bias=bias)
+        return _Trained(kernel.elements, None if bias is None else bias.elements, groups, quantizers)
+
+
+def _conv(call: Call, x: Value) -> Value:
+    found = _Trained.of(call)
+    taps = _taps(call, found.kernel.shape[:-2])
+    return spatial.convolution(call.build, x, found.kernel, found.bias, taps, found.groups, quantizers=found.quantizers)
 
 
 def _conv_transpose(call: Call, x: Value) -> Value:
-    kernel, bias, taps, groups = _trained(call, transposed=True)
+    found = _Trained.of(call, transposed=True)
+    taps = _taps(call, found.kernel.shape[:-2])
     rank, wanted = len(taps.size), call.attributes.integers("output_shape")
     extra = call.attributes.per_axis("output_padding", rank, 0, least=0)
     if wanted:
@@ -70,7 +91,9 @@ def _conv_transpose(call: Call, x: Value) -> Value:
     elif isinstance(taps.padding, Same):  # of n * stride elements runtimes leave out those that no product goes to
         axes = zip(x.item, taps.strides, taps.spans, extra, strict=False)
         wanted = tuple(min(n * stride, (n - 1) * stride + span + more) for n, stride, span, more in axes)
-    return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra, wanted)
+    return spatial.transposed(
+        call.build, x, found.kernel, found.bias, taps, found.groups, extra, wanted, found.quantizers
+    )
 
 
 def _windows(call: Call, x: Value) -> Taps:
@@ -186,7 +209,7 @@ def _scaled(call: Call, x: Value, axes: Axes, number: int) -> tuple[Axes, tuple[
 
 
 SPATIAL: dict[str, Translation] = {
-    "Conv": Translation(_along(lambda call, x: spatial.convolution(call.build, x, *_trained(call))), "Conv"),
+    "Conv": Translation(_along(_conv), "Conv"),
     "ConvTranspose": Translation(_along(_conv_transpose), "ConvTranspose"),
     "MaxPool": Translation(_along(lambda call, x: spatial.max_pool(call.build, x, _windows(call, x))), "MaxPool"),
     "AveragePool": Translation(

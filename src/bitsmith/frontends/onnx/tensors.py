@@ -37,6 +37,25 @@ _ELEMENTS: Mapping[int, str] = {
 }
 """numpy's names of ONNX's element types by their number."""
 
+NARROW: Mapping[int, str] = {21: "u1", 22: "i1"}
+"""Integers of 4 bits, which arrays have as integers of 8."""
+
+_NAMES: Mapping[int, str] = {
+    14: "complex64",
+    15: "complex128",
+    17: "float8e4m3fn",
+    18: "float8e4m3fnuz",
+    19: "float8e5m2",
+    20: "float8e5m2fnuz",
+    21: "uint4",
+    22: "int4",
+    23: "float4e2m1",
+    24: "float8e8m0",
+    25: "uint2",
+    26: "int2",
+}
+"""What types are called that have no arrays here."""
+
 
 def dtype_of(code: int, where: str) -> np.dtype[np.generic]:
     """The type of elements by its number; 16-bit floating point of the other kind counts as float32.
@@ -46,25 +65,27 @@ def dtype_of(code: int, where: str) -> np.dtype[np.generic]:
     """
     if code not in _ELEMENTS:
         raise UnsupportedError(
-            f"elements of ONNX's type {code}",
+            f"elements of ONNX's type {_NAMES.get(code, code)}",
             where=where,
-            accepted="floating point, integers of 8 bits and more, and truth values",
+            accepted="floating point of 16 bits and more, truth values, integers of 8 bits and more; of 4 as initializers",
         )
     return np.dtype(_ELEMENTS[code])
 
 
-def array_of(tensor: onnx.TensorProto, where: str, folder: Path | None) -> Array:
-    """The elements of a tensor; ``folder`` is that of the model's file."""
+def array_of(tensor: onnx.TensorProto, where: str, folder: Path | None, *, narrow: bool = False) -> Array:
+    """The elements of a tensor, which may be ``narrow`` integers; ``folder`` is that of the model's file."""
     from onnx import TensorProto, numpy_helper
 
     where = f"{where}, tensor {tensor.name[:100]!r}"
-    dtype = dtype_of(tensor.data_type, where)
+    halves = narrow and tensor.data_type in NARROW
+    dtype = np.dtype(NARROW[tensor.data_type]) if halves else dtype_of(tensor.data_type, where)
     dims = tuple(tensor.dims)
     if len(dims) > 32 or any(size < 0 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
         raise ModelFileError(f"a tensor of shape {dims}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
     if tensor.data_location == TensorProto.EXTERNAL:
         width = 2 if tensor.data_type == BRAIN_FLOAT else dtype.itemsize
-        content = _external(tensor.external_data, math.prod(dims) * width, where, folder)
+        size = -(-math.prod(dims) // 2) if halves else math.prod(dims) * width
+        content = _external(tensor.external_data, size, where, folder)
         tensor = TensorProto(dims=dims, data_type=tensor.data_type, raw_data=content)
     try:
         values = numpy_helper.to_array(tensor)

@@ -22,12 +22,13 @@ from bitsmith.layers.layer import as_weights
 class Known:
     """A constant: one array, or one for each of the numbers of samples where it depends on the number of samples.
 
-    ``name`` is the initializer's, for users. Of ``words`` the array has the positions.
+    ``name`` is the initializer's, for users. Of ``words`` the array has the positions. Integers that are ``narrow`` have 4 bits.
     """
 
     at: tuple[Array, ...]
     name: str = ""
     words: tuple[str, ...] = ()
+    narrow: bool = False
 
     @staticmethod
     def of(arrays: Sequence[Array]) -> Known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence, Set
 from dataclasses import replace
@@ -10,20 +11,17 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value
+from bitsmith.frontends.builder.value import Batch, Kind, MixedSamplesError, Value, constant, quantizers_of
 from bitsmith.frontends.ops.arithmetic import add_scaled, number_kind
 from bitsmith.frontends.ops.logic import wrapped
 from bitsmith.frontends.ops.shape import squeeze
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense, parse_equation
-from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.shape import Reshape
 
 
-def einsum(
-    build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Floats | None = None
-) -> Value:
+def einsum(build: Builder, text: str, tensors: Sequence[Value], scale: float = 1.0, bias: Value | None = None) -> Value:
     """The Einstein sum that ``text`` says of one or two tensors; ``bias`` is one of a product with weights."""
     if len(tensors) > 2:
         raise UnsupportedError(
@@ -45,12 +43,13 @@ def affine_product(
     """``alpha`` times the Einstein sum ``text``, plus ``beta * offset``: one layer if that is a row and ``y`` weights."""
     if offset is None or beta == 0.0:
         return einsum(build, text, (x, y), alpha)
-    values, right = offset.constant, text.partition("->")[0].partition(",")[2]
+    right = text.partition("->")[0].partition(",")[2]
     units = y.dims[right.index(text[-1])] if len(right) == y.rank and text[-1] in right else 0
     trained = x.constant is None and y.is_trained and offset.is_trained and offset.rank <= x.rank
-    if trained and values is not None and units and (values.size == 1 or offset.shape[-1] == values.size == units):
-        bias = np.broadcast_to(beta * values.reshape(-1), (units,))
-        return einsum(build, text, (x, y), alpha, as_weights(bias))
+    size = math.prod(offset.shape)
+    if trained and units and (size == 1 or offset.shape[-1] == size == units):
+        bias = offset.moved(lambda elements: np.broadcast_to(elements.reshape(-1), (units,))).times(beta)
+        return einsum(build, text, (x, y), alpha, bias)
     return add_scaled(build, einsum(build.within("product"), text, (x, y), alpha), offset, beta)
 
 
@@ -74,7 +73,7 @@ def contracted(
     result: str,
     tensors: Sequence[Value],
     scale: float = 1.0,
-    bias: Floats | None = None,
+    bias: Value | None = None,
 ) -> Value:
     """An Einstein sum of one or two tensors, whose axes of size 1 broadcast; ``bias`` is one of a product with weights."""
     pairs = list(zip(terms, tensors, strict=True))
@@ -110,11 +109,11 @@ def _thinned(build: Builder, term: str, x: Value, large: Set[str]) -> tuple[str,
 
 
 def _product(
-    build: Builder, named: Sequence[tuple[str, Value]], result: str, scale: float, bias: Floats | None, kind: Kind
+    build: Builder, named: Sequence[tuple[str, Value]], result: str, scale: float, bias: Value | None, kind: Kind
 ) -> Value:
     """The product as each sample has it."""
     variables = [(term, x) for term, x in named if not x.is_trained]
-    trained = [(term, x.constant) for term, x in named if x.is_trained]
+    trained = [(term, x) for term, x in named if x.is_trained]
     if not result:  # a sample's result has an axis in layers
         if len(named) == 1:
             return build.emit(Reduce(Reduction.SUM, tuple(range(len(named[0][0])))), named[0][1], kind=kind)
@@ -128,12 +127,25 @@ def _product(
         return build.emit(Einsum(equation, scale), *(x for _, x in named), kind=kind)
     ((term, x),), ((names, weights),) = variables, trained
     alone = tuple(axis for axis, label in enumerate(names) if label not in term + result)
-    kernel = as_weights(np.sum(np.asarray(weights), axis=alone) * scale)
+    kernel = _summed(weights, alone).times(scale)
     names = "".join(label for axis, label in enumerate(names) if axis not in alone)
     if not names:
         raise UnsupportedError("a product with a single number", accepted="a multiplication")
-    for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.T)):
+    kernel, bias = _with_grid(kernel, build, "weight"), None if bias is None else _with_grid(bias, build, "bias")
+    for label, unit, matrix in ((names[0], names[1:], kernel), (names[-1], names[:-1], kernel.moved(np.transpose))):
         fits = bias is None or bias.shape == matrix.shape[1:]
-        if kernel.ndim == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
-            return build.emit(Dense(as_weights(matrix), bias), x, kind=kind)
-    return build.emit(EinsumDense(f"{term},{names}->{result}", kernel, bias), x, kind=kind)
+        if kernel.rank == 2 and fits and label == term[-1:] and result == term[:-1] + unit:
+            dense = Dense(matrix.elements, None if bias is None else bias.elements)
+            return build.emit(dense, x, kind=kind, quantizers=quantizers_of(weight=matrix, bias=bias))
+    layer = EinsumDense(f"{term},{names}->{result}", kernel.elements, None if bias is None else bias.elements)
+    return build.emit(layer, x, kind=kind, quantizers=quantizers_of(weight=kernel, bias=bias))
+
+
+def _with_grid(x: Value, build: Builder, variable: str) -> Value:
+    """A trained tensor with its own quantizer, or else the builder's."""
+    return x if x.quantizer is not None else replace(x, quantizer=build.quantizers.get(variable))
+
+
+def _summed(x: Value, axes: Sequence[int]) -> Value:
+    """A constant summed over axes that nothing else has."""
+    return constant(np.sum(x.elements, axis=tuple(axes))) if axes else x

@@ -42,7 +42,7 @@ def part(build: Builder, x: Value, picked: Mapping[int, range], suffix: str = ""
     if any(taken and not {taken[0], taken[-1]}.issubset(axis) for taken, axis in zip(ranges, every, strict=True)):
         raise UnsupportedError(f"elements {ranges} of a tensor of shape {x.shape}", accepted="its own")
     if x.constant is not None:
-        return replace(x, node=as_weights(x.constant[np.ix_(*ranges)]), shape=tuple(map(len, ranges)))
+        return x.moved(lambda elements: elements[np.ix_(*ranges)])
     if not all(ranges):
         raise UnsupportedError("a slice without elements", accepted="one or more")
     starts, stops, steps = zip(*((taken.start, taken.stop, taken.step) for taken in ranges), strict=True)
@@ -204,7 +204,7 @@ def _triangle(keep: Callable[[Floats, int], Floats], build: Builder, x: Value, d
     kept = keep(np.ones(shape), max(min(diagonal, max(shape)), -max(shape)))
     if x.constant is None:
         return build.emit(Multiply(), x, constant(kept), kind=x.kind)
-    return replace(x, node=as_weights(np.where(kept != 0.0, x.constant, 0.0)))
+    return replace(x, node=as_weights(np.where(kept != 0.0, x.constant, 0.0)), quantizer=None)
 
 
 lower_triangle, upper_triangle = partial(_triangle, np.tril), partial(_triangle, np.triu)

@@ -23,6 +23,7 @@ from bitsmith.layers.conv import Axes, Conv, ConvTranspose
 from bitsmith.layers.elementwise import Absolute
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.power import Power
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.resample import Crop, Pad, PadMode, Pairs
 
 _DENOMINATOR = 1 << 14
@@ -86,11 +87,18 @@ def kernel_of(weights: Floats, groups: int, *, transposed: bool = False) -> Floa
 
 
 def convolution(
-    build: Builder, x: Value, kernel: Floats, bias: Floats | None, taps: Taps, groups: int = 1, suffix: str = ""
+    build: Builder,
+    x: Value,
+    kernel: Floats,
+    bias: Floats | None,
+    taps: Taps,
+    groups: int = 1,
+    suffix: str = "",
+    quantizers: Mapping[str, Quantizer] | None = None,
 ) -> Value:
-    """A convolution, whose channels are in ``groups``."""
+    """A convolution, whose channels are in ``groups``; ``quantizers`` are those of "weight" and "bias"."""
     _check_bias(bias, kernel)
-    return build.each(Conv(kernel, bias, taps.strides, taps.dilation, _padded(x, taps), groups), x, suffix)
+    return build.each(Conv(kernel, bias, taps.strides, taps.dilation, _padded(x, taps), groups), x, suffix, quantizers)
 
 
 def transposed(
@@ -102,6 +110,7 @@ def transposed(
     groups: int = 1,
     extra: Axes = (),
     output: Axes = (),
+    quantizers: Mapping[str, Quantizer] | None = None,
 ) -> Value:
     """A transposed convolution.
 
@@ -120,7 +129,8 @@ def transposed(
     else:
         output = tuple(n - sum(pair) for n, pair in zip(full, padding, strict=True))
     crop = tuple(before for before, _ in padding)
-    return build.each(ConvTranspose(kernel, bias, taps.strides, taps.dilation, crop, output, groups), x)
+    layer = ConvTranspose(kernel, bias, taps.strides, taps.dilation, crop, output, groups)
+    return build.each(layer, x, quantizers=quantizers)
 
 
 def _check_bias(bias: Floats | None, kernel: Floats) -> None:

@@ -1,0 +1,151 @@
+"""ONNX's operators on quantized integers: an operator on what these stand for, and a quantizer of its result.
+
+Besides ONNX's own they are of the domain ``com.microsoft``, as onnxruntime's static quantizer writes them. Products are exact;
+runtimes round the factor of the accumulator to single precision, which decides where a result is next to a tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.onnx.activations import ACTIVATIONS
+from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.products import PRODUCTS
+from bitsmith.frontends.onnx.quantized import QUANTIZED, Along, Grid, dequantized, on_grid, quantized
+from bitsmith.frontends.onnx.reduction import REDUCTIONS
+from bitsmith.frontends.onnx.shape import SHAPES
+from bitsmith.frontends.onnx.spatial import SPATIAL
+from bitsmith.frontends.onnx.values import Known, Operand
+from bitsmith.layers.quantizer import frozen
+
+_REAL: Mapping[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **PRODUCTS, **REDUCTIONS, **SHAPES, **SPATIAL}
+
+_TENSOR = Along(0)
+"""Of operands that may have one scale only; more are refused where they do not fit the axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """An operator by its name, and where its operands are: each tensor is followed by its scale and its zero point.
+
+    ``result`` is the scale of the result, and ``plain`` are operands that are not quantized, which come first.
+    """
+
+    operator: str
+    tensors: tuple[int, ...]
+    result: int
+    plain: tuple[int, ...] = ()
+
+    def read(self, call: Call) -> Value:
+        """The operator on numbers, quantized."""
+        call.attributes.ignore("opset")
+        if call.attributes.flag("channels_last", False):
+            raise UnsupportedError("channels_last", accepted="channels first")
+        tensors = [_numbers(call, number) for number in self.tensors]
+        return _computed(call, self.operator, [*map(call.operand, self.plain), *tensors], self.result)
+
+
+def _numbers(call: Call, number: int, axis: int = 0) -> Value:
+    """What operand ``number`` stands for."""
+    return dequantized(call, number, number + 1, number + 2, Along(axis), f"operand{number}")
+
+
+def _computed(call: Call, operator: str, operands: Sequence[Operand | None], result: int) -> Value:
+    """``operator`` on these operands, quantized as the operands from number ``result`` on say; left out: not at all."""
+    plain = call.operand(result) is None
+    build = call.build if plain else call.build.within("real")
+    inner = replace(call, node=replace(call.node, operator=operator, domain=""), operands=tuple(operands), build=build)
+    y = _REAL[operator].read(inner)
+    assert isinstance(y, Value)
+    return y if plain else quantized(call.build, y, Grid.of(call, result, result + 1, y, _TENSOR))
+
+
+def _bias(call: Call, number: int, x: int, weights: int, factor: float = 1.0) -> Value | None:
+    """A bias, whose scale is the product of two others."""
+    found = call.operand(number)
+    if found is None:
+        return None
+    codes = call.array(number, "the bias")
+    if codes.dtype.name != "int32" or codes.ndim > 2 or not isinstance(found, Known):
+        raise ModelFileError(
+            f"a bias of type {codes.dtype} and shape {codes.shape}", where=call.attributes.where, accepted="int32"
+        )
+    of_x, of_weights = (Grid.of(call, k, k + 1, call.value(found), Along(-1)) for k in (x + 1, weights + 1))
+    scale = frozen(of_x.scale * of_weights.scale * Fraction(factor))
+    grid = replace(of_weights, scale=scale, zero=of_weights.zero * 0, lo=Kind.INT32.limits[0], hi=Kind.INT32.limits[1])
+    return on_grid(codes, grid, found.name)
+
+
+def _convolution(call: Call) -> Value:
+    operands = (_numbers(call, 0), _numbers(call, 3), _bias(call, 8, 0, 3))
+    return _computed(call, "Conv", operands, 6)
+
+
+def _matrix_product(call: Call) -> Value:
+    """Columns of the second matrix may have scales of their own."""
+    return _computed(call, "MatMul", (_numbers(call, 0), _numbers(call, 3, -1)), 6)
+
+
+def _affine_product(call: Call) -> Value:
+    alpha, rows = call.attributes.number("alpha", 1.0), call.attributes.flag("transB", False)
+    operands = (_numbers(call, 0), _numbers(call, 3, 0 if rows else 1), _bias(call, 6, 0, 3, alpha))
+    return _computed(call, "Gemm", operands, 7)
+
+
+def _concatenation(call: Call) -> Value:
+    count, rest = divmod(len(call.operands) - 2, 3)
+    if count < 1 or rest:
+        raise ModelFileError(f"{len(call.operands)} operands", where=call.attributes.where, accepted="2 + 3 n")
+    return _computed(call, "Concat", [_numbers(call, 2 + 3 * number) for number in range(count)], 0)
+
+
+def _translation(read: Callable[[Call], Value], becomes: str) -> Translation:
+    return Translation(read, f"{becomes} and Quantize")
+
+
+def _form(operator: str, tensors: tuple[int, ...], result: int, plain: tuple[int, ...] = ()) -> Translation:
+    return _translation(_Form(operator, tensors, result, plain).read, _REAL[operator].becomes)
+
+
+QLINEAR: dict[str, Translation] = {
+    "QLinearConv": _translation(_convolution, "Conv"),
+    "QLinearMatMul": _translation(_matrix_product, "Dense, or Einsum"),
+}
+"""Operators of ONNX's own domain, by name."""
+
+MICROSOFT: dict[str, Translation] = {
+    **QUANTIZED,
+    "QGemm": _translation(_affine_product, "Dense"),
+    **{f"QLinear{name}": _form(name, (0, 3), 6) for name in ("Add", "Mul")},
+    **{
+        f"QLinear{name}": _form(name, (0,), 3)
+        for name in ("Sigmoid", "LeakyRelu", "AveragePool", "GlobalAveragePool", "ReduceMean")
+    },
+    "QLinearConcat": _translation(_concatenation, "Concatenate"),
+    "QLinearWhere": _form("Where", (1, 4), 7, (0,)),
+}
+"""Operators of the domain ``com.microsoft``, by name."""
+
+_DYNAMIC = (
+    "its scales are computed from each input while the model runs, which a circuit of fixed types cannot do",
+    "quantize the model statically, with calibration data: onnxruntime.quantization.quantize_static",
+)
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"), _DYNAMIC
+    ),
+    **dict.fromkeys(
+        ("MatMulInteger", "ConvInteger"), (f"it is part of dynamic quantization: {_DYNAMIC[0]}", _DYNAMIC[1])
+    ),
+    "QLinearSoftmax": (
+        "what exponentials give is not defined to the bit",
+        "end the model before the softmax, or quantize it in the QDQ format",
+    ),
+}
+"""Why operators on quantized integers are refused, and what to do."""

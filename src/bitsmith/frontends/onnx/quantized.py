@@ -1,0 +1,224 @@
+"""ONNX's QuantizeLinear and DequantizeLinear, with zero points and scales per tensor, per channel and per block.
+
+Between the two a value has the numbers that the integers stand for (:class:`Codes`), so that DequantizeLinear with the same scale
+costs nothing, and neither do operators that only move elements. Others get the integers (:func:`with_integers`). A trained
+tensor after DequantizeLinear is a constant with a quantizer. Scales are taken as exactly the numbers that the file has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.value import Codes, Kind, Value, constant
+from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.graph import Node
+from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
+from bitsmith.frontends.onnx.values import Known, Operand
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer, Rationals, rationals
+
+ON_CODES = frozenset(
+    {
+        *("Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GlobalMaxPool", "Identity", "MaxPool", "Reshape"),
+        *("Shape", "Size", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
+    }
+)
+"""Operators of ONNX's own domain that do the same with the numbers that integers stand for."""
+
+
+def takes_codes(node: Node, values: Sequence[Operand | None]) -> bool:
+    """Return True if ``node`` works on codes as they are."""
+    if node.operator == "Concat" and len({x.codes if isinstance(x, Value) else None for x in values}) > 1:
+        return False
+    return "Q" in node.operator or (node.operator in ON_CODES and not node.domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """What several scales are for: the elements along ``axis`` of the model's, or each ``block`` of them."""
+
+    axis: int
+    block: int = 0
+
+    @staticmethod
+    def of(call: Call) -> Along:
+        """As the attributes say."""
+        block = call.attributes.integer("block_size", 0)
+        return Along(call.attributes.integer("axis", 1), block)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """``(code - zero) * scale`` for codes ``lo..hi`` of a type; scales and zero points broadcast to one sample."""
+
+    scale: Rationals
+    zero: npt.NDArray[np.int64]
+    lo: int
+    hi: int
+    kind: Kind
+
+    @staticmethod
+    def of(call: Call, scale: int, zero: int, x: Value, along: Along, kind: Kind | None = None) -> Grid:
+        """The grid of ``x``; the operands' numbers are given, and the ``kind`` of the codes if there is no zero point."""
+        factors = _scales(call, scale)
+        known = call.known(zero, "the zero point")
+        zeros = np.zeros((), dtype=np.int64) if known is None else known.array()
+        if zeros.dtype.kind not in "iu" or (zeros.size != 1 and zeros.shape != factors.shape):
+            raise ModelFileError(
+                f"a zero point of type {zeros.dtype} and shape {zeros.shape} for scales of shape {factors.shape}",
+                where=call.attributes.where,
+                accepted="integers of the same shape",
+            )
+        kind = kind or Kind.UINT8 if known is None else known.kind
+        lo, hi = limits(kind, narrow=known is not None and known.narrow)
+        scales, offsets = (_spread(call, as_weights(array), x, along) for array in (factors, zeros))
+        return Grid(rationals(scales), offsets.astype(np.int64), lo, hi, kind)
+
+    @property
+    def codes(self) -> Codes | None:
+        """The codes, if all elements have the same."""
+        if self.scale.size != 1 or self.zero.size != 1:
+            return None
+        return Codes(Fraction(self.scale.item()), int(self.zero.item()), self.lo, self.hi, self.kind)
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """Of numbers to the nearest of the grid."""
+        return Quantizer.uniform(self.scale, self.lo - self.zero, self.hi - self.zero)
+
+    @property
+    def to_codes(self) -> Quantizer:
+        """Of numbers to codes."""
+        return Quantizer.uniform(self.scale, self.lo, self.hi, step=1.0, offset=as_weights(self.zero))
+
+    @property
+    def from_codes(self) -> Quantizer:
+        """Of codes to numbers."""
+        lo, hi = self.lo - self.zero, self.hi - self.zero
+        return Quantizer.uniform(1.0, lo, hi, step=self.scale, offset=-as_weights(self.zero))
+
+
+def limits(kind: Kind, *, narrow: bool) -> tuple[int, int]:
+    """The least and the greatest integer of a type, or of that of 4 bits."""
+    if not kind.is_integer:
+        raise UnsupportedError(f"codes of type {kind.value}", accepted="integers")
+    if narrow:
+        return (-8, 7) if kind.signed else (0, 15)
+    return kind.limits
+
+
+def _scales(call: Call, number: int) -> Floats:
+    found = call.array(number, "the scale")
+    if found.dtype.kind != "f" or not found.size:
+        raise UnsupportedError(f"scales of type {found.dtype} and shape {found.shape}", accepted="floating point")
+    scales = finite(as_weights(found), "the scale", call.attributes.where)
+    if not bool(np.all(scales > 0)):
+        raise ModelFileError("a scale of 0 or less", where=call.attributes.where, accepted="positive numbers")
+    return scales
+
+
+def _spread(call: Call, array: Floats, x: Value, along: Along) -> Floats:
+    """Numbers per tensor, per element of an axis, or per block of them, as they broadcast to a sample of ``x``."""
+    if array.size == 1:
+        return array.reshape(())
+    axis, shape = x.axis(along.axis), x.shape
+    if array.ndim == 1 and array.size == shape[axis]:
+        return array.reshape(tuple(array.size if k == axis else 1 for k in range(len(shape))))
+    if array.ndim > 1 and x.batch is not None:
+        raise UnsupportedError("scales for blocks of a computed tensor", accepted="blocks of trained tensors")
+    rows = -(-shape[axis] // along.block) if along.block > 0 else 0
+    if array.shape != (*shape[:axis], rows, *shape[axis + 1 :]):
+        raise ModelFileError(
+            f"scales of shape {array.shape} for a tensor of shape {shape}",
+            where=call.attributes.where,
+            accepted=f"one, {shape[axis]}, or with block_size one for each block along axis {axis}",
+        )
+    return np.repeat(array, along.block, axis).take(range(shape[axis]), axis)
+
+
+def quantized(build: Builder, x: Value, grid: Grid) -> Value:
+    """The codes of ``x``."""
+    if grid.codes is None:
+        return build.emit(Quantize(grid.to_codes), x, kind=grid.kind)
+    return replace(build.emit(Quantize(grid.quantizer), x), codes=grid.codes)
+
+
+def with_integers(build: Builder, x: Operand | None) -> Operand | None:
+    """``x``; of codes the integers themselves."""
+    if not isinstance(x, Value) or x.codes is None:
+        return x
+    found = x.codes
+    zero = np.array(found.zero, dtype=np.int64)
+    grid = Grid(rationals(found.scale), zero, found.lo, found.hi, found.kind)
+    return build.emit(Quantize(grid.to_codes), replace(x, codes=None), suffix="codes", kind=found.kind)
+
+
+def dequantized(call: Call, number: int, scale: int, zero: int, along: Along, suffix: str = "") -> Value:
+    """The numbers that the operand ``number`` stands for; ``scale`` and ``zero`` are operands' numbers."""
+    given = call.required(number)
+    if isinstance(given, Known):
+        return _trained(call, given, scale, zero, along)
+    if given.codes is None and (given.is_trained or not given.kind.is_integer):
+        raise UnsupportedError("dequantizing numbers that are not integers", accepted="integers, or an initializer")
+    kind = given.kind if given.codes is None else given.codes.kind
+    grid = Grid.of(call, scale, zero, given, along, kind)
+    if given.codes is not None and grid.codes == given.codes:
+        return replace(given, codes=None)
+    lo, hi = kind.limits if given.codes is None else (given.codes.lo, given.codes.hi)
+    x = with_integers(call.build.within(suffix), given)
+    assert isinstance(x, Value)
+    return call.build.emit(Quantize(replace(grid, lo=lo, hi=hi).from_codes), x, suffix=suffix, kind=Kind.REAL)
+
+
+def _trained(call: Call, codes: Known, scale: int, zero: int, along: Along) -> Value:
+    """A trained tensor on its grid."""
+    values = codes.array()
+    lo, hi = limits(codes.kind, narrow=codes.narrow)
+    grid = replace(Grid.of(call, scale, zero, call.value(codes), along, codes.kind), lo=lo, hi=hi)
+    return on_grid(values, grid, codes.name)
+
+
+def on_grid(codes: Array, grid: Grid, name: str) -> Value:
+    """What trained integers stand for."""
+    numbers = (codes.astype(np.int64) - grid.zero) * grid.scale.astype(np.float64)
+    return constant(as_weights(numbers), name, quantizer=grid.quantizer)
+
+
+def _quantize(call: Call) -> Operand:
+    """Of constants the integers, with the rounding errors of single precision that runtimes make."""
+    call.attributes.ignore("saturate", "precision")
+    x, kind = call.tensor(0), _output_kind(call)
+    grid = Grid.of(call, 1, 2, x, Along.of(call), kind)
+    if x.constant is None:
+        return quantized(call.build, x, grid)
+    scale = grid.scale.astype(np.float32)
+    codes = np.clip(np.rint(x.elements.astype(np.float32) / scale) + grid.zero, grid.lo, grid.hi)
+    return Known((codes.astype(grid.kind.value),))
+
+
+def _output_kind(call: Call) -> Kind | None:
+    """The type of codes without a zero point, if the model names it."""
+    code = call.attributes.integer("output_dtype", 0)
+    if code in NARROW and call.operand(2) is None:
+        raise UnsupportedError("integers of 4 bits without a zero point", accepted="a zero point of that type")
+    return None if code in (0, *NARROW) else Kind.of(dtype_of(code, call.attributes.where))
+
+
+def _dequantize(call: Call) -> Value:
+    call.attributes.ignore("output_dtype")
+    return dequantized(call, 0, 1, 2, Along.of(call))
+
+
+QUANTIZED: dict[str, Translation] = {
+    "QuantizeLinear": Translation(_quantize, "Quantize"),
+    "DequantizeLinear": Translation(_dequantize, "Identity, or Quantize; a constant with a quantizer", valued=True),
+}
+"""Operators by name."""
