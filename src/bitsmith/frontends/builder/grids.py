@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from bitsmith.layers.arrays import Floats, Shape
+from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.quantizer import Quantizer, Rationals, frozen
 
 
@@ -41,3 +42,9 @@ def integers(values: Floats) -> Quantizer | None:
     if not values.size or not bool(np.all(np.isfinite(values) & (np.rint(values) == values))):
         return None
     return Quantizer.uniform(1.0, int(values.min()), int(values.max()))
+
+
+def exact(values: Floats) -> Quantizer:
+    """The coarsest grid of powers of two, one for all, that has the values."""
+    raw, frac = exact_raw(values)
+    return Quantizer.uniform(Fraction(2) ** -frac, min(raw.flat, default=0), max(raw.flat, default=0))
