@@ -28,6 +28,7 @@ from bitsmith.ir.check import check
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
+from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, is_order
 from bitsmith.layers.layer import Floats, Layer, as_weights, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
@@ -201,6 +202,7 @@ def _encode_node(node: NetworkNode, arrays: dict[str, npt.NDArray[np.float64]]) 
         "fracs": {name: fracs.tolist() for name, fracs in node.fracs.items()},
         "quantizers": {name: _encode_quantizer(each) for name, each in node.quantizers.items()},
         "whole": node.whole,
+        "affine": _encode_affine(node.affine),
         "settings": {
             "precision": _encode_formats(settings.precision),
             "bits": asdict(settings.bits),
@@ -229,11 +231,7 @@ _FRACTION = re.compile(r"-?\d{1,400}(/\d{1,400})?")
 
 def _encode_quantizer(quantizer: Quantizer) -> Json:
     """Numbers as exact fractions in text."""
-    parts = {name: getattr(quantizer, name) for name in _QUANTIZER_PARTS}
-    encoded: dict[str, Json] = {
-        name: {"shape": list(part.shape), "values": [str(value) for value in part.ravel()]}
-        for name, part in parts.items()
-    }
+    encoded = {name: _encode_fractions(getattr(quantizer, name)) for name in _QUANTIZER_PARTS}
     return {**encoded, "rounding": quantizer.rounding.value, "overflow": quantizer.overflow.value}
 
 
@@ -246,6 +244,24 @@ def _decode_quantizer(value: Json) -> Quantizer:
     lo, hi = (np.array([int(each) for each in part.flat], dtype=np.object_).reshape(part.shape) for part in (lo, hi))
     rounding, overflow = Rounding(value["rounding"]), Overflow(value["overflow"])
     return Quantizer.uniform(scale, lo, hi, rounding, overflow, step=step, offset=offset)
+
+
+def _encode_affine(affine: Affine | None) -> Json:
+    if affine is None:
+        return None
+    return {"scale": _encode_fractions(affine.scale), "offset": _encode_fractions(affine.offset)}
+
+
+def _decode_affine(value: Json) -> Affine | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ValueError("a scale that is not an object")
+    return Affine(_decode_fractions(value["scale"]), _decode_fractions(value["offset"]))
+
+
+def _encode_fractions(values: npt.NDArray[np.object_]) -> Json:
+    return {"shape": list(values.shape), "values": [str(value) for value in values.ravel()]}
 
 
 def _decode_fractions(value: Json) -> npt.NDArray[np.object_]:
@@ -304,6 +320,7 @@ def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> 
         _decode_quantizers(value.get("quantizers", {}), layer.weights()),
         fracs=_decode_fracs(value.get("fracs", {}), layer.weights()),
         whole=bool(value.get("whole", False)),
+        affine=_decode_affine(value.get("affine")),
     )
 
 

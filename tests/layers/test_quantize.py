@@ -26,7 +26,7 @@ from tests.layers.lowered import network_of, run
 
 _HALF = Fraction(1, 2)
 
-FLOAT_SCALES = st.floats(2.0**-9, 4.0, width=32).map(Fraction)
+FLOAT_SCALES = st.floats(2.0**-5, 4.0, width=32).map(Fraction)
 RATIOS = st.builds(Fraction, st.integers(1, 60), st.integers(1, 60))
 POWERS = st.integers(-6, 3).map(lambda power: Fraction(2) ** power)
 

@@ -22,6 +22,7 @@ from bitsmith.ir.program import Program
 from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.report.sections import LayerFidelity
@@ -106,8 +107,9 @@ def _executed(
     values, outside = emulator.run_counted(inputs)
     losses = list(watch.losses(values[len(probes) :]))
     for op, count, x in zip(program.input_ops(), outside, inputs, strict=True):
-        fmt = network.node(op.name).settings.precision.get("result")
-        if count:
+        node = network.node(op.name)
+        fmt = node.settings.precision.get("result")
+        if count and not (isinstance(node.layer, Input) and node.layer.quantizer is not None):
             losses.insert(0, Loss(op.name, "result", op.overflow, fmt, count, x.size, float(x.min()), float(x.max())))
     return {probe.name: x for probe, x in zip(probes, values, strict=False)}, tuple(losses)
 

@@ -28,8 +28,10 @@ def divided(lowering: Lowering, x: Value, divisor: IntLike, variable: str = "res
         return x
     fmt = lowering.format(variable)
     frac, rounding = (lowering.result_frac(variable), Rounding.RND) if fmt is None else (fmt.frac, fmt.rounding)
-    # Truncation and round-half-up need only the floor at half steps; the other modes must know whether it was exact.
-    return _quotient(lowering.builder, x, odd, frac + 1, sticky=rounding not in (Rounding.TRN, Rounding.RND))
+    # Truncation and round-half-up need only the floor at half steps; the other modes must know whether it was exact, as must
+    # whatever rounds the result later.
+    sticky = lowering.exact or rounding not in (Rounding.TRN, Rounding.RND)
+    return _quotient(lowering.builder, x, odd, frac + 1, sticky=sticky)
 
 
 def whole_quotient(builder: ProgramBuilder, x: Value, divisor: Ints) -> Value:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.types import Fracs
+from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, inverse, ordered_shape
 from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.quantizer import Quantizer
@@ -21,12 +22,13 @@ class NetworkNode:
     """One use of a layer. ``source`` is the framework's class name; ``inputs`` name earlier nodes.
 
     ``folded`` marks a node whose own result no longer exists because a pass folded the next layer into it. ``order`` says how
-    the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks a
-    permutation of a frontend's own, which the user does not know and cannot configure. ``quantizers`` are those of trained
-    tensors of a quantized layer, by precision variable: the tensors are on their grids. ``fracs`` are the fewest fractional bits
-    that ``auto`` gives the result's channels or the elements of a trained tensor, by variable, where one step for all would cost
-    accuracy (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in the user's
-    model, of which ``auto`` keeps all.
+    the result lies beside that of the user's model (see :mod:`bitsmith.layers.axis_order`); None: as there. ``inner`` marks what
+    the user does not know and cannot configure: a frontend's own permutation, a scale that became a layer. ``quantizers`` are
+    those of trained tensors of a quantized layer, by precision variable: the tensors are on their grids. ``fracs`` are the fewest
+    fractional bits that ``auto`` gives the result's channels or the elements of a trained tensor, by variable, where one step for
+    all would cost accuracy (see :mod:`bitsmith.passes.channels`). The results of a ``whole`` node are integers or truth values in
+    the user's model, of which ``auto`` keeps all. ``affine`` says what the result, in the user's order, is to the user's values,
+    of a quantized model whose scales wait for the next quantizer (see :mod:`bitsmith.passes.move_scales`); None: the same.
     """
 
     name: str
@@ -40,6 +42,7 @@ class NetworkNode:
     quantizers: Mapping[str, Quantizer] = field(default_factory=dict, compare=False)
     fracs: Mapping[str, Fracs] = field(default_factory=dict, compare=False)
     whole: bool = False
+    affine: Affine | None = field(default=None, compare=False)
 
     def shape_in_model(self, shape: Shape) -> Shape:
         """The shape that a result of ``shape`` has in the user's model."""
@@ -47,10 +50,10 @@ class NetworkNode:
 
     def result_in_model(self, result: Floats) -> Floats:
         """A batch of results as it is in the user's model."""
-        if self.order is None:
-            return result
-        back = inverse(self.order)
-        return result[:, list(back)] if result.ndim == 2 else result.transpose(0, *(axis + 1 for axis in back))
+        if self.order is not None:
+            back = inverse(self.order)
+            result = result[:, list(back)] if result.ndim == 2 else result.transpose(0, *(axis + 1 for axis in back))
+        return result if self.affine is None else self.affine.applied(result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,12 +172,18 @@ class MaxPool(_Pool):
 class AveragePool(_Pool):
     """The mean of each window, correctly rounded to the result's step for every possible input.
 
-    ``count_include_pad`` counts the zeros of ``padding`` too (but never what ``ceil_mode`` adds after it).
+    ``count_include_pad`` counts the zeros of ``padding`` too (but never what ``ceil_mode`` adds after it). With ``total`` it is
+    the sum instead of the mean.
     """
 
     count_include_pad: bool = False
+    total: bool = False
 
     precisions: ClassVar[tuple[str, ...]] = ("accum", "result")
+
+    def counts(self, shape: Shape) -> Indices:
+        """What each window's sum is divided by, of an input of ``shape``; as :func:`_outer` has them."""
+        return self._counts(self.windows(shape))
 
     def _counts(self, windows: Sequence[Windows]) -> Indices:
         """What each window's sum is divided by, (positions, 1); positions along which all agree have size 1."""
@@ -188,7 +194,7 @@ class AveragePool(_Pool):
         windows = self.windows(x.shape[1:])
         for axis, along in enumerate(windows, 1):
             x = along.fold(x, axis, 0.0, np.add)
-        return np.asarray(x / self._counts(windows), dtype=np.float64)
+        return x if self.total else np.asarray(x / self._counts(windows), dtype=np.float64)
 
     def lower(self, lowering: Lowering, inputs: Sequence[Value]) -> Value:
         builder, x = lowering.builder, inputs[0]
@@ -198,6 +204,8 @@ class AveragePool(_Pool):
             total = _reduced(builder, total, axis, along, along.padded, builder.sum)
         if any(along.is_padded for along in windows):
             total = _bounded(builder, total, x, _outer([along.taps(0, 0) for along in windows]))
+        if self.total:
+            return lowering.result(lowering.cast("accum", builder.unify(total)))
         return _mean(lowering, total, self._counts(windows))
 
 

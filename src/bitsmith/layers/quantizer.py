@@ -155,6 +155,12 @@ class Quantizer:
         exponents = binary_exponents(self.scale)
         return None if exponents is None or bool(np.any(self.offset != 0)) else -exponents
 
+    def saturates_within(self, low: float, high: float) -> bool:
+        """Return True if clipping to ``low..high`` first changes nothing."""
+        saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM) and not bool(np.any(self.offset != 0))
+        ends = as_floats(self.lo * self.scale), as_floats(self.hi * self.scale)
+        return saturates and bool(np.all(self.scale > 0)) and bool(np.all(ends[0] >= low) and np.all(ends[1] <= high))
+
     @property
     def keeps_scale(self) -> bool:
         """True if values are on the grid that they are rounded to."""

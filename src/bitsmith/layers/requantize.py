@@ -42,7 +42,7 @@ def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) ->
     fracs = quantizer.fracs
     if fracs is not None and quantizer.keeps_scale:
         return builder.cast_to(x, fracs, quantizer.lo, quantizer.hi, quantizer.rounding, quantizer.overflow)
-    return _scaled(builder, quantized(builder, x, quantizer), quantizer.step)
+    return times(builder, quantized(builder, x, quantizer), quantizer.step)
 
 
 def quantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
@@ -61,15 +61,19 @@ def quantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     return builder.cast_to(codes, 0, quantizer.lo, quantizer.hi, Rounding.TRN, quantizer.overflow)
 
 
-def _scaled(builder: ProgramBuilder, codes: Value, step: Rationals) -> Value:
-    """``codes * step``; a step that is not a binary number has 53 bits."""
-    exponents = binary_exponents(step)
+def times(builder: ProgramBuilder, x: Value, factor: Rationals) -> Value:
+    """``x * factor``; a factor that is not a binary number has 53 bits."""
+    exponents = binary_exponents(factor)
     if exponents is not None:
-        return builder.shift(codes, exponents)
-    factors = [_binary(value) for value in step.ravel()]
-    raw = np.array([raw for raw, _ in factors], dtype=np.object_).reshape(step.shape)
-    frac = np.array([frac for _, frac in factors], dtype=np.int64).reshape(step.shape)
-    return builder.mul(codes, builder.const(raw, frac))
+        return builder.shift(x, exponents) if np.any(exponents) else x
+    return builder.mul(x, constant(builder, factor))
+
+
+def constant(builder: ProgramBuilder, values: Rationals) -> Value:
+    """Fractions as a constant; those that are not binary numbers have 53 bits."""
+    parts = [_binary(value) for value in values.ravel()]
+    raw = np.array([raw for raw, _ in parts], dtype=np.object_).reshape(values.shape)
+    return builder.const(raw, np.array([frac for _, frac in parts], dtype=np.int64).reshape(values.shape))
 
 
 def _binary(value: Fraction) -> tuple[int, int]:

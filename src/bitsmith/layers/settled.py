@@ -58,8 +58,14 @@ def settled(network: Network) -> set[str]:
     return found
 
 
+def exact_variables(node: NetworkNode) -> set[str]:
+    """Trained tensors that are taken exactly: those with a quantizer, and biases that are added to quantized products."""
+    found = set(node.quantizers)
+    return found | {"bias"} if "weight" in found else found
+
+
 def _is_exact(node: NetworkNode) -> bool:
-    trained = node.layer.weights().keys() <= node.quantizers.keys()
+    trained = node.layer.weights().keys() <= exact_variables(node)
     return (trained or node.whole) and not isinstance(_inner(node.layer), _APPROXIMATE)
 
 

@@ -23,6 +23,8 @@ def _node(node: NetworkNode) -> str:
     if node.order is not None:
         words.append(f"order={node.order}")
     words += ["folded"] * node.folded
+    words += [f"{name}_grid=({quantizer})" for name, quantizer in node.quantizers.items()]
+    words += [] if node.affine is None else [f"affine=({node.affine})"]
     settings = _changed(node.settings)
     return " ".join([*words, *(["|", *settings] if settings else [])])
 

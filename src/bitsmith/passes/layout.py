@@ -50,13 +50,13 @@ def _seen_from_outside(network: Network) -> Network:
 
     def before(name: str) -> str:
         node = nodes[name]
-        if node.inner and isinstance(node.layer, Permute) and nodes[node.inputs[0]].order == inverse(node.layer.perm):
+        if isinstance(node.layer, Permute) and node.inner and nodes[node.inputs[0]].order == inverse(node.layer.perm):
             return before(node.inputs[0])
         return name
 
     outputs = tuple(map(before, network.outputs))
     read = {name for node in network.nodes for name in node.inputs}.union(outputs)
-    kept = [node for node in network.nodes if node.name in read or not node.inner]
+    kept = [node for node in network.nodes if node.name in read or not _is_frontends(node)]
     return replace(
         network,
         nodes=tuple(replace(node, inner=node.inner and node.name not in outputs) for node in kept),
@@ -128,7 +128,7 @@ class _Plan:
 
     def network(self) -> Network:
         """The network as planned."""
-        names = {node.name for node in self._network.nodes if not node.inner}
+        names = {node.name for node in self._network.nodes if not _is_frontends(node)}
         nodes: list[NetworkNode] = []
         stored: dict[tuple[str, Order], str] = {}  # where a tensor is found in that order
         for node in self._network.nodes:
@@ -143,7 +143,7 @@ class _Plan:
                     moved = stored[name, read] = free_name(f"{have}_permuted", names)
                     nodes.append(NetworkNode(moved, move, (have,), order=self._in_model(name, read)))
                 inputs.append(have if layer is move else stored[name, read])
-            if node.inner:
+            if _is_frontends(node):
                 (stored[node.name, chosen.order],) = inputs
                 continue
             stored[node.name, chosen.order] = node.name
@@ -272,6 +272,11 @@ class _Plan:
         own = self._network.node(name).order
         whole = order if own is None else after(own, order)
         return None if whole == tuple(range(len(whole))) else whole
+
+
+def _is_frontends(node: NetworkNode) -> bool:
+    """Return True of a permutation that only the frontend needed."""
+    return node.inner and isinstance(node.layer, Permute)
 
 
 def _is_loaded(node: NetworkNode) -> bool:

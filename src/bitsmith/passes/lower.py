@@ -13,7 +13,7 @@ from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Weights
-from bitsmith.layers.settled import settled
+from bitsmith.layers.settled import exact_variables, settled
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 VIEWS = (Flatten, Identity, Permute, Reshape)
@@ -38,7 +38,7 @@ def lower(network: Network, observed: Mapping[str, ObservedRange]) -> Program:
             unsettled.add(node.name)
             seen_there = _unmeasured(seen_there)
         exactly = node.whole or node.name in exact
-        lowering = Lowering(node.name, builder, node.settings, seen_there, exactly, node.fracs, node.quantizers.keys())
+        lowering = Lowering(node.name, builder, node.settings, seen_there, exactly, node.fracs, exact_variables(node))
         with builder.layer(node.name):
             values[node.name] = node.layer.lower(lowering, [values[name] for name in node.inputs])
     seen = {node.name: _in_model(builder, node, values[node.name]) for node in network.nodes}
@@ -77,11 +77,14 @@ def _before_jumps(network: Network) -> set[str]:
 
 def _in_model(builder: ProgramBuilder, node: NetworkNode, result: Value) -> Value:
     """The result as it is in the user's model."""
-    if node.order is None:
+    if node.order is None and node.affine is None:
         return result
-    back = inverse(node.order)
     with builder.layer(node.name):
-        return builder.gather(result, back, 0) if len(result.shape) == 1 else builder.transpose(result, back)
+        if node.order is not None:
+            back = inverse(node.order)
+            one = len(result.shape) == 1
+            result = builder.gather(result, back, 0) if one else builder.transpose(result, back)
+        return result if node.affine is None else node.affine.lowered(builder, result)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,206 @@
+"""Scales and offsets of quantized models, moved to the next quantizer: the same numbers, and integers between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
+from bitsmith.ir import ops
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import HardActivation, ReLU
+from bitsmith.layers.conv import Conv
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.norm import BatchNormalization
+from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.settings import Settings
+from bitsmith.layers.shape import Flatten, Permute
+from bitsmith.layers.softmax import Softmax
+from bitsmith.passes import drop_dead
+from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
+
+INPUT = FixedFormat(True, 9, 5, Rounding.RND, Overflow.SAT)
+
+
+class Chain:
+    """Layers, one after the other, of random weights on random grids."""
+
+    def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes = [NetworkNode("x", Input(shape), settings=Settings({"result": INPUT}))]
+
+    @property
+    def last(self) -> str:
+        return self.nodes[-1].name
+
+    def add(self, layer: Layer, *inputs: str, **quantizers: Quantizer) -> str:
+        name = f"{layer.kind.lower()}{len(self.nodes)}"
+        self.nodes.append(NetworkNode(name, layer, inputs or (self.last,), quantizers=quantizers))
+        return name
+
+    def scale(self, *shape: int) -> Floats:
+        """Scales of single precision; sometimes powers of two."""
+        drawn = self.rng.uniform(0.01, 0.2, shape).astype(np.float32)
+        return np.asarray(drawn if self.rng.random() < 0.8 else np.full(shape, 2.0**-5), dtype=np.float64)
+
+    def quantize(self, *, signed: bool = True, bits: int = 5) -> str:
+        rounding = list(Rounding)[self.rng.integers(7)]
+        lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        return self.add(Quantize(Quantizer.uniform(self.scale(), lo, hi, rounding)))
+
+    def weights(self, *shape: int, channels: bool) -> tuple[Floats, Quantizer]:
+        scale = self.scale(*(1,) * (len(shape) - 1), shape[-1]) if channels else self.scale()
+        quantizer = Quantizer.uniform(scale, -7, 7)
+        return as_weights(quantizer.applied(self.rng.normal(0, 0.3, shape))), quantizer
+
+    def dense(self, n_in: int, n_out: int, *, channels: bool = True, bias: bool = True) -> str:
+        kernel, quantizer = self.weights(n_in, n_out, channels=channels)
+        drawn = as_weights(self.rng.normal(0, 0.3, n_out).astype(np.float32)) if bias else None
+        return self.add(Dense(kernel, drawn), weight=quantizer)
+
+    def network(self) -> Network:
+        return Network(tuple(self.nodes), ("x",), (self.last,))
+
+
+def assert_same(network: Network, *, exact: bool = True, netlist: bool = True) -> ops.Op | None:
+    """The program gives the numbers that the network has before any pass."""
+    rng = np.random.default_rng(0)
+    compiled = compile_network(network)
+    x = np.ldexp(rng.integers(-256, 256, (50, *network.input_shapes()["x"])).astype(np.float64), -5)
+    names = [probe.name for probe in compiled.program.probes]
+    program = compiled.program
+    values, _ = Emulator(program).run_counted([x])
+    want = network.evaluate([x])
+    np.testing.assert_allclose(values[0], want[network.outputs[0]], rtol=1e-9, atol=1e-12)
+    own = compiled.network.evaluate([x])
+    for node in compiled.network.nodes:
+        if not node.folded and not node.inner and node.name in names:
+            np.testing.assert_allclose(own[node.name], want[node.name], rtol=1e-9, atol=1e-12, err_msg=node.name)
+    if exact:
+        assert_exact(network, netlist=netlist)
+    return None
+
+
+def constants(network: Network) -> int:
+    """The widest factor of a multiplication in the hardware."""
+    program = drop_dead(compile_network(network).program, keep_probes=False)
+    widest = 0
+    for node in program.nodes:
+        match node.op:
+            case ops.Linear(weights=weights):
+                widest = max(widest, *(abs(int(raw)).bit_length() for raw in weights.ravel()))
+            case ops.Mul():
+                for index in node.args:
+                    operand = program.nodes[index].op
+                    if isinstance(operand, ops.Const):
+                        widest = max(widest, *(abs(int(raw)).bit_length() for raw in operand.raw.ravel()))
+    return widest
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_perceptron(seed: int) -> None:
+    chain = Chain(seed, (6,))
+    chain.quantize()
+    chain.dense(6, 5, channels=bool(seed % 2))
+    chain.add(ReLU())
+    chain.quantize(signed=False)
+    chain.dense(5, 4, bias=bool(seed % 3))
+    if seed % 2:
+        chain.add(BatchNormalization(as_weights(chain.rng.normal(size=4)), as_weights(chain.rng.normal(size=4))))
+        chain.add(HardActivation(1.0, 0.0, -9.0, 9.0))
+    chain.quantize()
+    assert_same(chain.network())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_convolutional_network(seed: int) -> None:
+    chain = Chain(seed, (6, 2))
+    chain.quantize()
+    kernel, quantizer = chain.weights(3, 2, 4, channels=True)
+    chain.add(Conv(kernel, as_weights(chain.rng.normal(size=4)), (1,), (1,), ((1, 1),)), weight=quantizer)
+    chain.add(BatchNormalization(as_weights(chain.rng.uniform(0.1, 2, 4)), as_weights(chain.rng.normal(size=4))))
+    chain.add(ReLU())
+    chain.add(MaxPool((2,), (2,)))
+    chain.quantize(signed=False)
+    chain.add([AveragePool((3,), (1,), ((1, 1),)), GlobalAveragePool(keepdims=True), Permute((1, 0))][seed % 3])
+    chain.add(Flatten())
+    chain.quantize()
+    size = chain.network().shapes()[chain.last][0]
+    chain.dense(size, 3)
+    assert_same(chain.network())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_branches(seed: int) -> None:
+    """Sums of equal scales stay integers; of unlike ones, and products, too, they are what they are."""
+    chain = Chain(seed, (4,))
+    first = chain.quantize()
+    chain.dense(4, 4, bias=False, channels=False)
+    second = chain.quantize()
+    layer = [Add(), Multiply(), Concatenate(-1)][seed % 3]
+    chain.add(layer, *((second, second) if seed >= 3 else (first, second)))
+    chain.quantize()
+    assert_same(chain.network())
+
+
+def test_a_float_layer_after_codes_has_their_values() -> None:
+    chain = Chain(3, (4,))
+    chain.quantize()
+    chain.dense(4, 3)
+    chain.add(Softmax())
+    network = chain.network()
+    x = np.linspace(-1, 1, 40).reshape(10, 4)
+    values, _ = Emulator(compile_network(network).program).run_counted([x])
+    x = np.ldexp(np.floor(np.ldexp(x, 5) + 0.5), -5)
+    np.testing.assert_allclose(values[0], network.evaluate([x])[network.outputs[0]], atol=2e-4)
+
+
+def test_no_scale_is_multiplied_by() -> None:
+    """Weights are their codes, and the quantizers' factors are as short as they can be."""
+    chain = Chain(2, (6,))
+    chain.quantize()
+    chain.dense(6, 5)
+    chain.add(BatchNormalization(as_weights(chain.rng.uniform(0.1, 2, 5)), as_weights(chain.rng.normal(size=5))))
+    chain.add(ReLU())
+    chain.quantize(signed=False)
+    assert constants(chain.network()) <= 10
+
+
+def test_outputs_have_their_scale() -> None:
+    chain = Chain(5, (6,))
+    chain.quantize()
+    chain.dense(6, 3)
+    compiled = compile_network(chain.network())
+    assert compiled.network.nodes[-1].affine is not None
+    assert_same(chain.network())
+
+
+def _chain(seed: int) -> Network:
+    chain = Chain(seed, (4,))
+    chain.quantize()
+    chain.dense(4, 3)
+    chain.add(ReLU())
+    chain.quantize(signed=False)
+    chain.dense(3, 2)
+    return chain.network()
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_compiled(tmp_path: Path) -> None:
+    assert_compiled({f"chain{seed}": _chain(seed) for seed in range(4)}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_simulated(tmp_path: Path) -> None:
+    assert_simulated(_chain(0), tmp_path)
