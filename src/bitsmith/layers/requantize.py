@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -31,6 +31,8 @@ _TABLE_VALUES = 4096
 _MOST_STEPS = 1 << 17
 
 _MACHINE_BITS = 62
+
+_HALF = Fraction(1, 2)
 
 
 def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
@@ -188,7 +190,9 @@ def _multiplication(of: _Staircase) -> _Multiplication | None:
     if not codes.size:
         return _Multiplication(0, of.code(of.least), 0)
     sign = 1 if rising is of else -1
-    most = (rising.most - rising.least).bit_length() + int(codes[-1] - codes[0]).bit_length() + 4
+    # What is not a tie is at least 1 / (2 * finest) away from one, so that this many bits do wherever ties are not in the way.
+    finest = math.lcm(rising.factor.denominator, rising.offset.denominator)
+    most = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
     fine = max(_exponent(rising.factor), 0)
     for drop in range(fine, fine + most):
         for factor in _near(rising.factor, drop):
@@ -236,7 +240,7 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    steps = _staircases(x, quantizer)
+    steps, wraps = _staircases(x, quantizer), quantizer.overflow is Overflow.WRAP
     every: set[_Staircase] = set(steps.ravel())
     widest = max(each.most - each.least for each in every)
     if widest < _FEW_VALUES:
@@ -251,6 +255,8 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
         rounding = quantizer.rounding
     elif widest < _TABLE_VALUES:
         return _looked_up(builder, x, steps)
+    elif quantizer.rounding is Rounding.RND_CONV or (quantizer.rounding in _SIDES and not wraps):
+        return builder.add(*(_requantized(builder, x, part) for part in _addends(quantizer)))
     else:
         raise UnsupportedError(
             "a quantizer whose ties no multiplication rounds as it does",
@@ -260,6 +266,33 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     total = builder.add(builder.mul(x, builder.const(factor, drop - fracs)), builder.const(term, places))
     lo, hi = _like(steps, [each.lo for each in steps.ravel()]), _like(steps, [each.hi for each in steps.ravel()])
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
+
+
+_SIDES = {
+    Rounding.TRN_ZERO: ((Rounding.TRN, 0), (Rounding.RND_MIN_INF, _HALF)),
+    Rounding.RND_INF: ((Rounding.RND, 0), (Rounding.RND_MIN_INF, 0)),
+    Rounding.RND_ZERO: ((Rounding.RND_MIN_INF, 0), (Rounding.RND, 0)),
+}
+"""What roundings that look at the sign are for numbers above and below 0, and what is added before."""
+
+
+def _addends(quantizer: Quantizer) -> tuple[Quantizer, Quantizer]:
+    """Two staircases that are multiplications and add up to one that is none.
+
+    Halves go to even codes by ``round(v) = floor((v + 1/2) / 2) + ceil((v - 1/2) / 2)``, one for the steps to even codes and one
+    for those to odd codes; what looks at the sign is one staircase above 0 and one below.
+    """
+    offset, lo, hi = quantizer.offset, quantizer.lo, quantizer.hi
+    if quantizer.rounding is Rounding.RND_CONV:
+        both = replace(quantizer, scale=quantizer.scale * 2, offset=(offset + _HALF) / 2)
+        even = replace(both, lo=lo // 2, hi=hi // 2, rounding=Rounding.TRN)
+        return even, replace(both, lo=-(-lo // 2), hi=-(-hi // 2), rounding=Rounding.RND_MIN_INF)
+    above, below = (replace(quantizer, rounding=way, offset=offset + term) for way, term in _SIDES[quantizer.rounding])
+    zero = lo * 0
+    return (
+        replace(above, lo=np.maximum(lo, zero), hi=np.maximum(hi, zero)),
+        replace(below, lo=np.minimum(lo, zero), hi=np.minimum(hi, zero)),
+    )
 
 
 def _like(steps: Ints, values: Sequence[int]) -> Ints:

@@ -26,6 +26,11 @@ def _codes(x, scale, zero_point, lo, hi):
     return torch.clamp(torch.round(x * _inverse(scale)) + zero_point, lo, hi)
 
 
+def _computed_codes(x, scale, zero_point, lo, hi, dtype):
+    """Of numbers that are not the program's inputs: what single precision adds to them is more than the inverse makes."""
+    return torch.clamp(torch.round(x / _single(scale)) + zero_point, lo, hi)
+
+
 def _along(x: torch.Tensor, axis: int, *parts: torch.Tensor) -> list[torch.Tensor]:
     return [part.reshape([-1 if k == axis else 1 for k in range(x.ndim)]) for part in parts]
 
@@ -63,6 +68,9 @@ _OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
 
 class _Exact(Interpreter):
     def run_node(self, n: Node) -> object:
+        if "quantized_decomposed.quantize" in str(n.target) and n.args[0].op != "placeholder":
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            return _computed_codes(*args, **kwargs)
         return _double(super().run_node(n))
 
     def call_function(self, target, args, kwargs):

@@ -81,7 +81,7 @@ class Ranges(nn.Module):
             (0.5, 1, 0, 3, torch.uint8),
             (1 / 3, 17, 0, 15, torch.uint8),
             (0.003, 0, -32768, 32767, torch.int16),
-            (0.0001, 12, -(2**31), 2**31 - 1, torch.int32),
+            (0.001, 12, -(2**31), 2**31 - 1, torch.int32),
         )
         found = [Q.dequantize_per_tensor(Q.quantize_per_tensor(x, *spec), *spec) for spec in specs]
         return torch.stack(found, 1)

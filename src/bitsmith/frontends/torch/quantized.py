@@ -51,7 +51,12 @@ class _Grid:
         """The codes of a computed tensor."""
         if self.scale.size != 1 or self.zero.size != 1:
             raise UnsupportedError("several scales for a computed tensor", accepted="one scale")
-        return Codes(Fraction(self.scale.item()), int(self.zero.item()), self.lo, self.hi, self.kind)
+        return Codes(Fraction(self.step.item()), int(self.zero.item()), self.lo, self.hi, self.kind)
+
+    @property
+    def step(self) -> Floats:
+        """What codes are multiplied by."""
+        return as_weights(self.scale.astype(np.float32))
 
     def quantizer(self, build: Builder, x: Value) -> Quantizer:
         """Of a computed tensor."""
@@ -68,7 +73,7 @@ class _Grid:
         """What trained codes stand for."""
         zero = self.zero.astype(np.int64)
         lo, hi = min(self.lo, int(codes.min())), max(self.hi, int(codes.max()))
-        return constant((codes - zero) * self.scale, label, quantizer=Quantizer.uniform(self.scale, lo - zero, hi - zero))
+        return constant((codes - zero) * self.step, label, quantizer=Quantizer.uniform(self.step, lo - zero, hi - zero))
 
 
 def _inverse(scale: Floats) -> npt.NDArray[np.float32]:
@@ -111,7 +116,7 @@ def _checked(call: Call, grid: _Grid) -> _Grid:
 
 def _per_tensor(call: Call) -> _Grid:
     lo, hi = (int(call.number(name)) for name in ("quant_min", "quant_max"))
-    scale, zero = as_weights(np.float32(call.number("scale"))), as_weights(call.number("zero_point", 0.0))
+    scale, zero = as_weights(call.number("scale")), as_weights(call.number("zero_point", 0.0))
     return _checked(call, _Grid(finite(scale, "scale", call.build.where), zero, lo, hi, _kind(call)))
 
 
