@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from bitsmith.config.model import BRAM_FACTOR, DEFAULT, check_maximum, read_bits, read_reuse_factor
 from bitsmith.config.precision import parse_precision
 from bitsmith.config.project import read_backend
 from bitsmith.config.reading import Problems, did_you_mean, shown
-from bitsmith.config.resolving import BitsLike, quantized
+from bitsmith.config.resolving import BitsLike, decided
 from bitsmith.config.variables import TRAINED
 from bitsmith.errors import ConfigError
 from bitsmith.layers.network import Network, NetworkNode
@@ -84,7 +85,11 @@ def config_from_network(
     groups = {"type": by_type, "name": {node.name: [node] for node in known}}.get(granularity, {})
     if groups:
         section = {"type": "LayerType", "name": "LayerName"}[granularity]
-        config[section] = {name: _entry(nodes, precision, default_reuse_factor) for name, nodes in groups.items()}
+        own = decided(network)
+        config[section] = {
+            name: _entry(nodes[0], precision, default_reuse_factor, {key for node in nodes for key in own[node.name]})
+            for name, nodes in groups.items()
+        }
         if not any(precision in entry["Precision"].values() for entry in config[section].values()):
             model["Precision"][DEFAULT] = _AUTO  # of a network without weights a format would have no effect
     return config
@@ -97,10 +102,10 @@ def _read_bits(bits: BitsLike) -> dict[str, int]:
     return found
 
 
-def _entry(nodes: Sequence[NetworkNode], precision: str, reuse_factor: int) -> dict[str, Any]:
-    """The entry of layers of one class; what the quantizers of the model decide is not repeated."""
-    layer = nodes[0].layer
-    variables = [name for name in layer.variables() if not any(name in quantized(node) for node in nodes)]
+def _entry(node: NetworkNode, precision: str, reuse_factor: int, own: AbstractSet[str]) -> dict[str, Any]:
+    """The entry of ``node``, or of all of its class; variables that are the model's ``own`` are not repeated."""
+    layer = node.layer
+    variables = [name for name in layer.variables() if name not in own]
     entry: dict[str, Any] = {
         "Trace": False,
         "Precision": {name: precision if name in TRAINED else _AUTO for name in variables},

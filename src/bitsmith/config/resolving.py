@@ -22,7 +22,7 @@ from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import FACTORS, Bits, Outliers, Settings, Strategy, Weights
-from bitsmith.layers.settled import settled
+from bitsmith.layers.settled import exact_variables, settled
 
 ConfigLike: TypeAlias = Mapping[str, object] | HLSConfig | str | Path | None
 """A dictionary with ``Model``, ``LayerType`` and ``LayerName``, the YAML or JSON file that holds it, or None: all auto."""
@@ -32,7 +32,7 @@ BitsLike: TypeAlias = int | Mapping[str, int] | None
 
 _Option = TypeVar("_Option")
 
-_BETWEEN = ("accum", "result")
+_BETWEEN = {"accum", "result"}
 """Variables of sums and results."""
 
 # Options with a meaning for some layers only: the key, the field of Settings that a layer's `options` names.
@@ -125,9 +125,8 @@ def decided(network: Network) -> dict[str, dict[str, Quantizer | None]]:
     exact = settled(network)
     found: dict[str, dict[str, Quantizer | None]] = {}
     for node in network.nodes:
-        free = node.name not in exact or isinstance(node.layer, Input)
-        between: dict[str, Quantizer | None] = {} if free else dict.fromkeys(_BETWEEN)
-        found[node.name] = {**between, **quantized(node)}
+        between = set() if node.name not in exact or isinstance(node.layer, Input) else _BETWEEN
+        found[node.name] = {**dict.fromkeys(between | exact_variables(node)), **quantized(node)}
     return found
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import Value
 from bitsmith.ir.types import Overflow, Rounding
@@ -17,7 +15,7 @@ from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.requantize import quantized_values
 
-_FEW_CODES = 4
+_FEW_BITS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +26,7 @@ class Quantize(Unary):
 
     @property
     def jumps(self) -> bool:
-        return int(np.max(self.quantizer.hi - self.quantizer.lo)) < _FEW_CODES
+        return bool(self.quantizer.bits.max() < _FEW_BITS)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = single(inputs, self.kind)

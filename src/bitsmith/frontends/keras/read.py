@@ -24,7 +24,8 @@ from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
-from bitsmith.frontends.keras.hgq.layers import LAYERS as HGQ
+from bitsmith.frontends.keras.hgq.registered import REGISTERED
+from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
@@ -39,7 +40,8 @@ _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16
 
 KNOWN: Mapping[str, Translation] = {
     **LAYERS,
-    **{f"hgq>{name}": translation for name, translation in HGQ.items()},
+    **REGISTERED,
+    **PROXIES,
     "TimeDistributed": time_distributed(lambda: KNOWN),
 }
 """Layers by class name; those that other packages add to Keras, by the name that they have registered."""
@@ -139,6 +141,8 @@ def _network(graph: Graph, source: Source) -> Network:
                 read_activation(entry.config, source.major)
     if refusals.found:
         raise refusals.error(source.model.where, ", ".join(LAYERS))
+    if any(call.entry.class_name in PROXIES for call in graph.calls):
+        take_exactly(draft)
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
     return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name, tuple(notes))
 

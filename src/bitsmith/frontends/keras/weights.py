@@ -284,7 +284,8 @@ class LiveWeights:
             layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            saving = [found[0], *(_sub_layer(found[0], part) for part in parts)]
+            subs = (_sub_layer(found[0], part) for part in parts)
+            saving = [found[0], *(one for one in subs if one is not None)]
             own = [one for one in saving if isinstance(one, SavingLayer)]
             if len(own) == len(saving):
                 return [stored for one in own for stored in _own_variables(one)]
