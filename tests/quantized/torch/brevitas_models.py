@@ -70,23 +70,24 @@ def activations() -> nn.Module:
 
 
 WEIGHTS: dict[str, dict[str, object]] = {
-    **{f"bits{bits}": dict(weight_bit_width=bits) for bits in (2, 3, 5, 8)},
+    **{f"bits{bits}": {"weight_bit_width": bits} for bits in (2, 3, 5, 8)},
     **{
-        f"fixed{bits}": dict(weight_quant=quant.Int8WeightPerTensorFixedPoint, weight_bit_width=bits) for bits in (2, 4, 8)
+        f"fixed{bits}": {"weight_quant": quant.Int8WeightPerTensorFixedPoint, "weight_bit_width": bits}
+        for bits in (2, 4, 8)
     },
-    "channels": dict(weight_quant=quant.Int8WeightPerChannelFloat, weight_bit_width=4),
-    "channels_fixed": dict(weight_quant=quant.Int8WeightPerChannelFixedPointMSE, weight_bit_width=4),
-    "shifted": dict(weight_quant=quant.ShiftedUint8WeightPerTensorFloat, weight_bit_width=4),
-    "binary": dict(weight_quant=quant.SignedBinaryWeightPerTensorConst),
-    "ternary": dict(weight_quant=quant.SignedTernaryWeightPerTensorConst),
-    "floor": dict(weight_bit_width=4, weight_float_to_int_impl_type="FLOOR"),
-    "wide": dict(weight_bit_width=4, weight_narrow_range=False),
-    "normalized": dict(weight_quant=quant.Int8WeightNormL2PerChannelFixedPoint, weight_bit_width=4),
-    "bounded": dict(weight_quant=quant.Int8AccumulatorAwareWeightQuant, weight_bit_width=4, bias=False),
-    "int8": dict(bias_quant=quant.Int8BiasPerTensorFloatInternalScaling),
-    "int16": dict(bias_quant=quant.Int16Bias),
-    "int32": dict(bias_quant=quant.Int32Bias, weight_quant=quant.Int8WeightPerTensorFixedPoint),
-    "no_bias": dict(bias=False),
+    "channels": {"weight_quant": quant.Int8WeightPerChannelFloat, "weight_bit_width": 4},
+    "channels_fixed": {"weight_quant": quant.Int8WeightPerChannelFixedPointMSE, "weight_bit_width": 4},
+    "shifted": {"weight_quant": quant.ShiftedUint8WeightPerTensorFloat, "weight_bit_width": 4},
+    "binary": {"weight_quant": quant.SignedBinaryWeightPerTensorConst},
+    "ternary": {"weight_quant": quant.SignedTernaryWeightPerTensorConst},
+    "floor": {"weight_bit_width": 4, "weight_float_to_int_impl_type": "FLOOR"},
+    "wide": {"weight_bit_width": 4, "weight_narrow_range": False},
+    "normalized": {"weight_quant": quant.Int8WeightNormL2PerChannelFixedPoint, "weight_bit_width": 4},
+    "bounded": {"weight_quant": quant.Int8AccumulatorAwareWeightQuant, "weight_bit_width": 4, "bias": False},
+    "int8": {"bias_quant": quant.Int8BiasPerTensorFloatInternalScaling},
+    "int16": {"bias_quant": quant.Int16Bias},
+    "int32": {"bias_quant": quant.Int32Bias, "weight_quant": quant.Int8WeightPerTensorFixedPoint},
+    "no_bias": {"bias": False},
 }
 
 
@@ -129,8 +130,9 @@ class Rest(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.codes = Identity(Fixed, **fixed(6, 4.0), return_quant_tensor=True)
-        fixed_point = dict(weight_quant=quant.Int8WeightPerTensorFixedPoint, weight_bit_width=4)
+        self.codes = Identity(Fixed, **fixed(6, 4.0))
+        self.again = Identity(Fixed, **fixed(5, 4.0), return_quant_tensor=True)
+        fixed_point = {"weight_quant": quant.Int8WeightPerTensorFixedPoint, "weight_bit_width": 4}
         self.line = qnn.QuantConv1d(3, 4, 3, stride=2, bias=False, **fixed_point)
         self.back = qnn.QuantConvTranspose1d(4, 3, 2, stride=2, bias=True, weight_bit_width=4)
         self.relu = qnn.QuantReLU(bit_width=5)
@@ -140,9 +142,10 @@ class Rest(nn.Module):
         self.mean = qnn.TruncAdaptiveAvgPool2d((1, 5), trunc_quant=quant.RoundTo8bit, bit_width=5)
 
     def forward(self, x):
-        y = self.relu(self.back(self.relu(self.line(self.codes(x)))))
-        y = self.add(y, self.codes(x[:, :, :8]))
-        y = self.wider(self.image(self.codes(y[:, :, None])))
+        x = self.codes(x)
+        y = self.relu(self.back(self.relu(self.line(x))))
+        y = self.add(y, x[:, :, :8])
+        y = self.wider(self.image(self.again(y[:, :, None])))
         return self.mean(y)
 
 
@@ -172,8 +175,8 @@ def _trained(module: nn.Module, shape: tuple[int, ...]) -> nn.Module:
 def models() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
     """The models, with the shape of a sample."""
     torch.manual_seed(0)
-    per_channel = dict(weight_bit_width=4, weight_scaling_per_output_channel=True)
-    fixed_point = dict(weight_quant=quant.Int8WeightPerChannelFixedPointMSE, weight_bit_width=4)
+    per_channel = {"weight_bit_width": 4, "weight_scaling_per_output_channel": True}
+    fixed_point = {"weight_quant": quant.Int8WeightPerChannelFixedPointMSE, "weight_bit_width": 4}
     makers: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         "identities": (identities, (12,)),
         "activations": (activations, (12,)),

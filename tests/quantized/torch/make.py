@@ -3,8 +3,8 @@
     pip install torch==2.13.0 torchao==0.18.0 brevitas==0.13.4
     PYTHONPATH=src python tests/quantized/torch/make.py [NAME ...]
 
-``NAME.npz`` has the input ``x``, the output ``y`` that PyTorch computes in single precision, and ``exact``, which the same program
-gives in double precision. Inputs are multiples of 2**-8, and many are beyond the ranges.
+``NAME.npz`` has the input ``x``, the output ``y`` that PyTorch computes in single precision, and ``exact``, which the same
+program gives in double precision. Inputs are multiples of 2**-8, and many are beyond the ranges.
 """
 
 import io
@@ -26,13 +26,14 @@ MODELS = Path(__file__).parent / "models"
 def write(name: str, archive: bytes, x: np.ndarray, y: np.ndarray) -> None:
     """The program, compressed, and its values."""
     program = torch.export.load(io.BytesIO(archive))
-    with zipfile.ZipFile(io.BytesIO(archive)) as given:
-        with zipfile.ZipFile(MODELS / f"{name}.pt2", "w", zipfile.ZIP_DEFLATED) as target:
-            for entry in given.infolist():
-                target.writestr(zipfile.ZipInfo(entry.filename), given.read(entry), zipfile.ZIP_DEFLATED)
+    path = MODELS / f"{name}.pt2"
+    with zipfile.ZipFile(io.BytesIO(archive)) as given, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in given.infolist():
+            target.writestr(zipfile.ZipInfo(entry.filename), given.read(entry), zipfile.ZIP_DEFLATED)
     exact = exact_output(program, x)
-    np.savez_compressed(MODELS / f"{name}.npz", x=x, y=y, exact=exact)
-    print(name, (MODELS / f"{name}.pt2").stat().st_size, int(np.sum(exact.astype(np.float32) != y)), exact.size, np.abs(exact - y).max())
+    np.savez_compressed(path.with_suffix(".npz"), x=x, y=y, exact=exact)
+    decided = int(np.sum(exact.astype(np.float32) != y))
+    sys.stdout.write(f"{name}: {path.stat().st_size} bytes; single precision decides {decided} of {exact.size}\n")
 
 
 def inputs(shape: tuple[int, ...]) -> np.ndarray:

@@ -47,4 +47,4 @@ def integers(values: Floats) -> Quantizer | None:
 def exact(values: Floats) -> Quantizer:
     """The coarsest grid of powers of two, one for all, that has the values."""
     raw, frac = exact_raw(values)
-    return Quantizer.uniform(Fraction(2) ** -frac, min(raw.flat, default=0), max(raw.flat, default=0))
+    return Quantizer.uniform(Fraction(2) ** -frac, raw.min(initial=0), raw.max(initial=0))

@@ -1,9 +1,9 @@
 """Live Brevitas modules: their quantizers as the operators of :mod:`bitsmith.frontends.torch.staircases`, which an export shows.
 
-Brevitas computes each quantizer from many small modules and hands tensors with their grids from layer to layer, which torch.export
-does not follow. For the time of an export each quantizer is one operator, and tensors are plain. What a quantizer does is found by
-running it, not by its class: any of Brevitas's scales, ranges and rounding functions will do, and an activation function belongs to
-it. Nothing of Brevitas is imported.
+Brevitas computes each quantizer from many small modules and hands tensors with their grids from layer to layer, which
+torch.export does not follow. For the time of an export each quantizer is one operator, and tensors are plain. What a quantizer
+does is found by running it, not by its class: any of Brevitas's scales, ranges and rounding functions will do, and an activation
+function belongs to it. Nothing of Brevitas is imported.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _activation(part: torch.nn.Module, x: torch.Tensor, result: torch.Tensor) ->
     """An activation function and a quantizer."""
     scale, zero_point = result[1], result[2]
     if scale is None:  # the quantizer is switched off
-        return part.activation_impl
+        return lambda y: part.activation_impl(y)
     again = part(x * 0.5 + 1.0)[1]
     if again.shape != scale.shape or not torch.equal(again, scale):
         raise UnsupportedError("a quantizer whose scale depends on the data", accepted="scales that were trained")
@@ -194,10 +194,7 @@ def _truncation(
         )
     dropped = part.tensor_quant(one, one, none, x.bit_width, x.signed)[1]
     found = uniform_parts(
-        lambda points: part.tensor_quant(points, one, none, x.bit_width, x.signed)[0],
-        dropped,
-        none,
-        integers=True,
+        lambda points: part.tensor_quant(points, one, none, x.bit_width, x.signed)[0], dropped, none, integers=True
     )
     if found is None:
         raise UnsupportedError("a truncation of another kind", accepted=", ".join(ROUNDINGS))

@@ -1,9 +1,9 @@
 """Quantization in PyTorch programs: what PT2E and torchao write, and the operators of live Brevitas modules.
 
 What PT2E and torchao quantize are codes, which stand for numbers until something dequantizes them. They compute
-``round(x * (1 / scale))`` with the inverse in single precision. For inputs, whose numbers are exact, that decides where halves are,
-and is taken as exactly the number that it is. Elsewhere ``x`` has errors of single precision of its own, and what is meant is
-``x / scale``: of means of codes that keep their scale halves are frequent, and are halves in single precision too.
+``round(x * (1 / scale))`` with the inverse in single precision. For inputs, whose numbers are exact, that decides where halves
+are, and is taken as exactly the number that it is. Elsewhere ``x`` has errors of single precision of its own, and what is meant
+is ``x / scale``: of means of codes that keep their scale halves are frequent, and are halves in single precision too.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def on_codes(translation: Translation) -> Translation:
 def _quantize(call: Call) -> Result:
     """``(clamp(round(x / scale + zero_point), lo, hi) - zero_point) * step``.
 
-    What is rounded has a zero point in it, which says where halves go: all but 0 or 1 of it, and the fraction, make no difference.
+    What is rounded has a zero point in it, which says where halves go: an even part of it makes no difference.
     """
     x, rounding = call.tensor("x"), call.text("rounding")
     names = ("scale", "zero_point", "lo", "hi", "step")
@@ -220,13 +220,15 @@ def _quantize(call: Call) -> Result:
         rounding = "floor"
     even = 2.0 * np.floor(zero / 2.0)
     rest = zero - even
-    lo, hi = ((bound - even).astype(np.int64) for bound in (lo, hi))
-    quantizer = Quantizer.uniform(scale, lo, hi, _ROUNDINGS[rounding], step=step, offset=rest)
+    first, last = ((bound - even).astype(np.int64) for bound in (lo, hi))
+    quantizer = Quantizer.uniform(scale, first, last, _ROUNDINGS[rounding], step=step, offset=rest)
     if not bool(np.any(rest)):
         return call.build.emit(Quantize(quantizer), x)
     y = call.build.within("codes").emit(Quantize(quantizer), x)
     offset = as_weights(-rest * step)
-    return call.build.affine(y, constant(1.0, quantizer=exact(as_weights(1.0))), constant(offset, quantizer=exact(offset)))
+    return call.build.affine(
+        y, constant(1.0, quantizer=exact(as_weights(1.0))), constant(offset, quantizer=exact(offset))
+    )
 
 
 def _staircase(call: Call) -> Result:

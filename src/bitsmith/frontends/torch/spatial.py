@@ -87,7 +87,8 @@ def _output_size(call: Call, x: Value) -> Axes:
 def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
     groups, bias = call.positive("groups", 1), call.trained_value("bias") if call.given("bias") else None
     weight = call.trained_value("weight").moved(lambda one: spatial.kernel_of(one, groups, transposed=transposed))
-    kernel, offset, quantizers = weight.elements, bias and bias.elements, quantizers_of(weight=weight, bias=bias)
+    offset = None if bias is None else bias.elements
+    kernel, quantizers = weight.elements, quantizers_of(weight=weight, bias=bias)
     taps = _taps(call, kernel.shape[:-2], (1,) * (kernel.ndim - 2))
     if not transposed:
         return spatial.convolution(call.build, x, kernel, offset, taps, groups, quantizers=quantizers)

@@ -112,7 +112,11 @@ def staircase(function: Function, scale: torch.Tensor) -> Function | None:
         flat = values.reshape(len(values), -1)
         levels = [torch.unique(column) for column in flat.T]
         count = len(levels[0])
-        if any(len(each) != count for each in levels) or not 1 < count <= MOST_LEVELS or bool((flat.diff(dim=0) < 0).any()):
+        if (
+            any(len(each) != count for each in levels)
+            or not 1 < count <= MOST_LEVELS
+            or bool((flat.diff(dim=0) < 0).any())
+        ):
             return None
         steps = torch.stack(levels, -1).reshape(count, *values.shape[1:])
         thresholds, steps = (each.movedim(0, -1)[None] for each in (_first_at(function, steps[1:]), steps))
