@@ -29,6 +29,7 @@ from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
@@ -39,12 +40,17 @@ ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 
 KNOWN: Mapping[str, Translation] = {
+    **QKERAS,
     **LAYERS,
+    **{f"qkeras>{name}": translation for name, translation in QKERAS.items()},
     **REGISTERED,
     **PROXIES,
     "TimeDistributed": time_distributed(lambda: KNOWN),
 }
-"""Layers by class name; those that other packages add to Keras, by the name that they have registered."""
+"""Layers by class name; those that other packages add to Keras, by the name that they have registered.
+
+A Keras 2 model names the classes of QKeras without their package.
+"""
 
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
@@ -52,6 +58,7 @@ _QUANTIZED = (
     "quantized layers are not read",
     "use the layer of Keras, and give the quantizer's precision in the configuration",
 )
+_OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
         "TensorFlow operations are not read",
@@ -132,12 +139,12 @@ def _network(graph: Graph, source: Source) -> Network:
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
                 layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
-                mask = None if is_operation else mask_of_result(entry.class_name, layer_call, each_step=call.each_step)
+                mask = None if is_operation else mask_of_result(_kind(entry), layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
-                hand_on(entry.class_name, layer_call, results[call][0], mask, masks)
-            else:  # after a layer that is refused
+                hand_on(_kind(entry), layer_call, results[call][0], mask, masks)
+            elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
         raise refusals.error(source.model.where, ", ".join(LAYERS))
@@ -152,6 +159,11 @@ def _translation(entry: Entry, is_operation: bool) -> Translation | None:
     if entry.custom:
         return KNOWN.get(entry.registered) if ">" in entry.registered else None
     return (OPS if is_operation else KNOWN).get(entry.class_name)
+
+
+def _kind(entry: Entry) -> str:
+    """The class of Keras's that does with masks what the layer does."""
+    return entry.class_name.removeprefix("Q") if entry.registered.startswith("hgq>") else entry.class_name
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
@@ -188,6 +200,8 @@ def _is_operation(entry: Entry, major: int) -> bool:
 def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
+    if entry.registered.startswith("hgq>"):
+        return Refusal(entry.name, name, *_OF_HGQ)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 

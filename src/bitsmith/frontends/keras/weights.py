@@ -186,7 +186,7 @@ class NumberedWeights:
     def _own(self, layer: h5py.Group, label: str) -> list[Stored]:
         variables = self.file.group(layer, "vars")
         with h5_errors(self.file.where):
-            count = 0 if variables is None else len(variables)
+            count = 0 if variables is None else sum(name.isdecimal() for name in variables)
         return [self.file.stored(self.file.child(variables, str(k)), f"{label}, variable {k}") for k in range(count)]
 
     def _layer(self, model: h5py.Group, place: Place) -> h5py.Group | None:
