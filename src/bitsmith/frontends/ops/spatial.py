@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, constant, quantizers_of
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value
 from bitsmith.frontends.ops.selection import take
 from bitsmith.layers import pooling
 from bitsmith.layers.conv import Axes, Conv, ConvTranspose
@@ -155,26 +155,22 @@ def max_pool(build: Builder, x: Value, taps: Taps) -> Value:
     return build.each(pooling.MaxPool(taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode), x)
 
 
-def average_pool(build: Builder, x: Value, taps: Taps) -> Value:
-    """The mean of each window."""
+def average_pool(build: Builder, x: Value, taps: Taps, *, total: bool = False) -> Value:
+    """The mean of each window, or its ``total``."""
     windows = taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode
-    return build.each(pooling.AveragePool(*windows, taps.padding_counts), x)
+    return build.each(pooling.AveragePool(*windows, taps.padding_counts, total), x)
 
 
 def norm_pool(build: Builder, x: Value, taps: Taps, order: int) -> Value:
     """The 1-norm or the 2-norm of each window; padding counts as 0."""
     if order not in (1, 2) or taps.ceil_mode:
         raise UnsupportedError(f"pooling by the {order}-norm", accepted="1 and 2, without ceil_mode")
-    if order == 1:
-        return sum_pool(build, build.each(Absolute(), x, "magnitude"), taps)
-    return build.each(Power(0.5), sum_pool(build, build.each(Power(2.0), x, "square"), taps, "sum"))
-
-
-def sum_pool(build: Builder, x: Value, taps: Taps, suffix: str = "") -> Value:
-    """The sum of each window; padding counts as 0."""
+    layer = Absolute() if order == 1 else Power(2.0)
+    each = build.each(layer, x, "magnitude" if order == 1 else "square")
     channels = x.item[-1]
-    ones = constant(np.ones((*taps.size, 1, channels)), quantizer=Quantizer.uniform(1.0, 1, 1))
-    return convolution(build, x, ones.elements, None, taps, channels, suffix, quantizers_of(weight=ones))
+    ones = as_weights(np.ones((*taps.size, 1, channels)))
+    total = convolution(build, each, ones, None, taps, channels, "" if order == 1 else "sum")
+    return total if order == 1 else build.each(Power(0.5), total)
 
 
 def adaptive_max_pool(build: Builder, x: Value, output: Axes) -> Value:

@@ -68,16 +68,11 @@ def _patches(call: Call) -> Result:
 
 
 def _average(call: Call, x: Value) -> Value:
-    if call.get("divisor_override") == 1:
-        taps = _windows(call, x)
-        if taps.ceil_mode:
-            raise UnsupportedError("sums of windows with ceil_mode", accepted="ceil_mode=False")
-        return spatial.sum_pool(call.build, x, taps)
     if call.kind_of_result() not in (None, Kind.REAL):
         raise UnsupportedError(
             "means of integers, which drop fractions", accepted="floating point", remedy="cast to floating point first"
         )
-    return spatial.average_pool(call.build, x, _windows(call, x))
+    return spatial.average_pool(call.build, x, _windows(call, x), total=call.given("divisor_override"))
 
 
 def _output_size(call: Call, x: Value) -> Axes:
