@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
@@ -291,16 +291,17 @@ def _addends(quantizer: Quantizer) -> tuple[Quantizer, Quantizer]:
     Halves go to even codes by ``round(v) = floor((v + 1/2) / 2) + ceil((v - 1/2) / 2)``, one for the steps to even codes and one
     for those to odd codes; what looks at the sign is one staircase above 0 and one below.
     """
-    offset, lo, hi = quantizer.offset, quantizer.lo, quantizer.hi
+    scale, offset, lo, hi = quantizer.scale, quantizer.offset, objects(quantizer.lo), objects(quantizer.hi)
+    overflow = quantizer.overflow
     if quantizer.rounding is Rounding.RND_CONV:
-        both = replace(quantizer, scale=quantizer.scale * 2, offset=(offset + _HALF) / 2)
-        even = replace(both, lo=lo // 2, hi=hi // 2, rounding=Rounding.TRN)
-        return even, replace(both, lo=-(-lo // 2), hi=-(-hi // 2), rounding=Rounding.RND_MIN_INF)
-    above, below = (replace(quantizer, rounding=way, offset=offset + term) for way, term in _SIDES[quantizer.rounding])
+        scale, offset = scale * 2, (offset + _HALF) / 2
+        even = Quantizer.uniform(scale, lo // 2, hi // 2, Rounding.TRN, overflow, offset=offset)
+        return even, Quantizer.uniform(scale, -(-lo // 2), -(-hi // 2), Rounding.RND_MIN_INF, overflow, offset=offset)
+    (above, more), (below, less) = _SIDES[quantizer.rounding]
     zero = lo * 0
     return (
-        replace(above, lo=np.maximum(lo, zero), hi=np.maximum(hi, zero)),
-        replace(below, lo=np.minimum(lo, zero), hi=np.minimum(hi, zero)),
+        Quantizer.uniform(scale, np.maximum(lo, zero), np.maximum(hi, zero), above, overflow, offset=offset + more),
+        Quantizer.uniform(scale, np.minimum(lo, zero), np.minimum(hi, zero), below, overflow, offset=offset + less),
     )
 
 
