@@ -23,6 +23,7 @@ from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.layers import LAYERS as KERAS_LAYERS
 from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx import call as onnx_call
 from bitsmith.frontends.onnx import operators as onnx_operators
@@ -84,7 +85,12 @@ class Frontend:
 
 
 FRONTENDS: tuple[Frontend, ...] = (
-    Frontend("Keras", read_keras, {**KERAS_LAYERS, **{f"ops.{name}": found for name, found in OPS.items()}}, LayerCall),
+    Frontend(
+        "Keras",
+        read_keras,
+        {**KERAS_LAYERS, **QKERAS, **{f"ops.{name}": found for name, found in OPS.items()}},
+        LayerCall,
+    ),
     Frontend(
         "PyTorch",
         read_torch,
