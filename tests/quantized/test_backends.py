@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.hls.compiled import assert_equal_to_emulator
+from tests.layers.agreement import stimuli
 
 import bitsmith
 from bitsmith.compiler import compile_network
 from bitsmith.frontends.read import read_model
 from bitsmith.hls.dialects import DIALECTS
-from tests.hls.compiled import assert_equal_to_emulator
-from tests.layers.agreement import stimuli
 
 FOLDER = Path(__file__).parent
 SUFFIXES = {".keras", ".h5", ".onnx", ".pt2", ".tflite"}
-MODELS = sorted(path for path in FOLDER.glob("*/models/*") if path.suffix in SUFFIXES)
+MODELS = sorted(path for path in FOLDER.glob("*/models/*") if path.suffix in SUFFIXES and "weights" not in path.stem)
 FRAMEWORKS = sorted({path.parent.parent.name for path in MODELS})
 SMALL = {
     framework: min(
