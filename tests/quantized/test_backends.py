@@ -15,7 +15,13 @@ from bitsmith.hls.dialects import DIALECTS
 
 FOLDER = Path(__file__).parent
 SUFFIXES = {".keras", ".h5", ".onnx", ".pt2", ".tflite"}
-MODELS = sorted(path for path in FOLDER.glob("*/models/*") if path.suffix in SUFFIXES and "weights" not in path.stem)
+REFUSED = {"reflected", "recurrent_k2", "recurrent_k3"}
+"""Files that are there to be refused."""
+MODELS = sorted(
+    path
+    for path in FOLDER.glob("*/models/*")
+    if path.suffix in SUFFIXES and "weights" not in path.stem and path.stem not in REFUSED
+)
 FRAMEWORKS = sorted({path.parent.parent.name for path in MODELS})
 SMALL = {
     framework: min(

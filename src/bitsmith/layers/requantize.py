@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
+from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents
 
@@ -29,6 +30,9 @@ _TABLE_VALUES = 4096
 """Most values of an operand for which a table stands in where no multiplication is exact."""
 
 _MOST_STEPS = 1 << 17
+
+_MOST_COMPARED = 1024
+"""Most codes that are counted by comparisons, where neither a multiplication nor a table does."""
 
 _MACHINE_BITS = 62
 
@@ -254,14 +258,34 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     elif widest < _TABLE_VALUES:
         return _looked_up(builder, x, steps)
     else:
-        raise UnsupportedError(
-            "a quantizer whose ties no multiplication rounds as it does",
-            accepted=f"operands of at most {_TABLE_VALUES} values, scales that are powers of two, or another rounding",
-        )
+        return _compared(builder, x, steps)
     factor, drop, term, places = (_like(steps, column) for column in zip(*parts, strict=True))
     total = builder.add(builder.mul(x, builder.const(factor, drop - fracs)), builder.const(term, places))
     lo, hi = _like(steps, [each.lo for each in steps.ravel()]), _like(steps, [each.hi for each in steps.ravel()])
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
+
+
+def _compared(builder: ProgramBuilder, x: Value, steps: Ints) -> Value:
+    """The codes as the number of steps that ``x`` has passed."""
+    falls = _like(steps, [int(each.factor < 0) for each in steps.ravel()])
+    if np.any(falls):
+        x = builder.mul(x, builder.const(1 - 2 * falls))
+    every: list[_Staircase] = [each.rising() for each in steps.ravel()]
+    starts = [[int(start) for start in each.steps()[1]] for each in every]
+    most = max(map(len, starts))
+    if most > _MOST_COMPARED:
+        raise UnsupportedError(
+            "a quantizer whose ties no multiplication rounds as it does",
+            accepted=f"at most {_MOST_COMPARED} codes, scales that are powers of two, or another rounding",
+        )
+    # Steps that an element does not have lie beyond its range.
+    padded = [[*bounds, *[each.most + 1] * (most - len(bounds))] for each, bounds in zip(every, starts, strict=True)]
+    edges = np.array(padded, dtype=np.object_).reshape(*steps.shape, most)
+    wide = builder.broadcast(builder.reshape(x, (*x.shape, 1)), (*x.shape, most))
+    passed = builder.compare(wide, Relation.GE, builder.const(edges, x.type.frac[..., None]))
+    total = builder.sum(passed, (-1,))
+    first = _like(steps, [each.code(each.least) for each in every])
+    return builder.add(total, builder.const(first))
 
 
 def _alike(x: Value, quantizer: Quantizer) -> tuple[int, ...]:
