@@ -104,6 +104,11 @@ class _Staircase:
         """The code of one value."""
         return min(max(_rounded(raw * self.factor + self.offset, self.rounding), self.lo), self.hi)
 
+    @property
+    def is_long(self) -> bool:
+        """Return True if there are more steps than are looked at."""
+        return abs(self.code(self.most) - self.code(self.least)) > _MOST_STEPS
+
     def rising(self) -> _Staircase:
         """The same of ``-x``, if it falls."""
         if self.factor > 0:
@@ -113,7 +118,7 @@ class _Staircase:
     def steps(self) -> tuple[Ints, Ints]:
         """The codes that begin within the range, in order, and from which raw value on each is reached."""
         first, last = self.code(self.least), self.code(self.most)
-        if last - first > _MOST_STEPS:
+        if self.is_long:
             raise UnsupportedError(
                 f"a quantizer whose operand spans {last - first} steps of a scale that is no power of two",
                 accepted=f"at most {_MOST_STEPS}",
@@ -188,6 +193,8 @@ class _Multiplication:
 def _multiplication(of: _Staircase) -> _Multiplication | None:
     """The multiplication of fewest bits that is the same on the whole range; None if there is none."""
     rising = of.rising()
+    if of.is_long and _is_binary(of.factor) and _is_binary(of.offset):
+        return None  # which is a multiplication as it is
     codes, starts = rising.steps()
     if not codes.size:
         return _Multiplication(0, of.code(of.least), 0)
