@@ -67,14 +67,16 @@ def _dense(levels: Layer | None = None) -> Translation:
             raise config.error("Dense on scalars")
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
         kernel, *found = call.weights(("kernel", (x.shape[-1], units)), *bias)
-        quantizers: dict[str, Quantizer] = {}
+        grids: dict[str, Quantizer] = {}
         if levels is not None:
             scale = math.sqrt(1.5 / sum(kernel.shape)) if config.get("H") == "Glorot" else config.number("H", 1.0)
             if scale <= 0.0:
                 raise config.wrong("H", "a positive number, or 'Glorot'")
-            kernel = as_weights(scale * levels.reference([kernel / scale]))
-            quantizers["weight"] = Quantizer.uniform(scale, -1, 1)
-        return activated(call.build, call.build.emit(Dense(kernel, *found), x, quantizers=quantizers), activation)
+            kernel, grids = (
+                as_weights(scale * levels.reference([kernel / scale])),
+                {"weight": Quantizer.uniform(scale, -1, 1)},
+            )
+        return activated(call.build, call.build.emit(Dense(kernel, *found), x, quantizers=grids or None), activation)
 
     return Translation(read, "Dense, and its activation")
 
