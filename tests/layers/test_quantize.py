@@ -138,6 +138,17 @@ def test_multipliers_are_as_small_as_can_be() -> None:
     assert max(constants) < 2**6, "of 24 bits, as the scale has them, none is needed"
 
 
+@pytest.mark.parametrize("rounding", Rounding)
+def test_halves_of_wide_operands_are_rounded_exactly(rounding: Rounding) -> None:
+    """Where halves are frequent, and no single multiplication treats them as the mode does."""
+    raws = np.array([12 * k + more for k in range(-210, 210) for more in (-1, 0, 1)], dtype=np.object_)
+    builder = ProgramBuilder()
+    x = builder.input("x", raws.shape, FixedFormat(True, 16, 6))
+    quantizer = Quantizer.uniform(Fraction(3, 8), -100, 90, rounding)
+    (codes,) = evaluate(builder.program([("codes", quantized(builder, x, quantizer))]), [raws])
+    assert codes.tolist() == [limited(rounded(Fraction(raw, 24), rounding), -100, 90, Overflow.SAT) for raw in raws]
+
+
 def test_operands_of_few_values_are_looked_up() -> None:
     builder = ProgramBuilder()
     x = builder.input("x", (1,), FixedFormat(True, 6, 3))

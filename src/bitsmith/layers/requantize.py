@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents
 
@@ -31,10 +30,9 @@ _TABLE_VALUES = 4096
 
 _MOST_STEPS = 1 << 17
 
-_MOST_COMPARED = 1024
-"""Most codes that are counted by comparisons, where neither a multiplication nor a table does."""
-
 _MACHINE_BITS = 62
+
+_HALF = Fraction(1, 2)
 
 
 def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
@@ -199,7 +197,9 @@ def _multiplication(of: _Staircase) -> _Multiplication | None:
     if not codes.size:
         return _Multiplication(0, of.code(of.least), 0)
     sign = 1 if rising is of else -1
-    most = (rising.most - rising.least).bit_length() + int(codes[-1] - codes[0]).bit_length() + 4
+    # What is not a tie is at least 1 / (2 * finest) away from one, so that this many bits do wherever ties are not in the way.
+    finest = math.lcm(rising.factor.denominator, rising.offset.denominator)
+    most = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
     fine = max(_exponent(rising.factor), 0)
     for drop in range(fine, fine + most):
         for factor in _near(rising.factor, drop):
@@ -247,7 +247,7 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    axes = _alike(x, quantizer)
+    axes, wraps = _alike(x, quantizer), quantizer.overflow is Overflow.WRAP
     x = builder.aligned(x, axes)
     steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
@@ -264,35 +264,45 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
         rounding = quantizer.rounding
     elif widest < _TABLE_VALUES:
         return _looked_up(builder, x, steps)
+    elif quantizer.rounding is Rounding.RND_CONV or (quantizer.rounding in _SIDES and not wraps):
+        return builder.add(*(_requantized(builder, x, part) for part in _addends(quantizer)))
     else:
-        return _compared(builder, x, steps)
+        raise UnsupportedError(
+            "a quantizer whose ties no multiplication rounds as it does",
+            accepted=f"operands of at most {_TABLE_VALUES} values, scales that are powers of two, or another rounding",
+        )
     factor, drop, term, places = (_like(steps, column) for column in zip(*parts, strict=True))
     total = builder.add(builder.mul(x, builder.const(factor, drop - fracs)), builder.const(term, places))
     lo, hi = _like(steps, [each.lo for each in steps.ravel()]), _like(steps, [each.hi for each in steps.ravel()])
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
 
 
-def _compared(builder: ProgramBuilder, x: Value, steps: Ints) -> Value:
-    """The codes as the number of steps that ``x`` has passed."""
-    falls = _like(steps, [int(each.factor < 0) for each in steps.ravel()])
-    if np.any(falls):
-        x = builder.mul(x, builder.const(1 - 2 * falls))
-    every: list[_Staircase] = [each.rising() for each in steps.ravel()]
-    starts = [[int(start) for start in each.steps()[1]] for each in every]
-    most = max(map(len, starts))
-    if most > _MOST_COMPARED:
-        raise UnsupportedError(
-            "a quantizer whose ties no multiplication rounds as it does",
-            accepted=f"at most {_MOST_COMPARED} codes, scales that are powers of two, or another rounding",
-        )
-    # Steps that an element does not have lie beyond its range.
-    padded = [[*bounds, *[each.most + 1] * (most - len(bounds))] for each, bounds in zip(every, starts, strict=True)]
-    edges = np.array(padded, dtype=np.object_).reshape(*steps.shape, most)
-    wide = builder.broadcast(builder.reshape(x, (*x.shape, 1)), (*x.shape, most))
-    passed = builder.compare(wide, Relation.GE, builder.const(edges, x.type.frac[..., None]))
-    total = builder.sum(passed, (-1,))
-    first = _like(steps, [each.code(each.least) for each in every])
-    return builder.add(total, builder.const(first))
+_SIDES = {
+    Rounding.TRN_ZERO: ((Rounding.TRN, 0), (Rounding.RND_MIN_INF, _HALF)),
+    Rounding.RND_INF: ((Rounding.RND, 0), (Rounding.RND_MIN_INF, 0)),
+    Rounding.RND_ZERO: ((Rounding.RND_MIN_INF, 0), (Rounding.RND, 0)),
+}
+"""What roundings that look at the sign are for numbers above and below 0, and what is added before."""
+
+
+def _addends(quantizer: Quantizer) -> tuple[Quantizer, Quantizer]:
+    """Two staircases that are multiplications and add up to one that is none.
+
+    Halves go to even codes by ``round(v) = floor((v + 1/2) / 2) + ceil((v - 1/2) / 2)``, one for the steps to even codes and one
+    for those to odd codes; what looks at the sign is one staircase above 0 and one below.
+    """
+    scale, offset, lo, hi = quantizer.scale, quantizer.offset, objects(quantizer.lo), objects(quantizer.hi)
+    overflow = quantizer.overflow
+    if quantizer.rounding is Rounding.RND_CONV:
+        scale, offset = scale * 2, (offset + _HALF) / 2
+        even = Quantizer.uniform(scale, lo // 2, hi // 2, Rounding.TRN, overflow, offset=offset)
+        return even, Quantizer.uniform(scale, -(-lo // 2), -(-hi // 2), Rounding.RND_MIN_INF, overflow, offset=offset)
+    (above, more), (below, less) = _SIDES[quantizer.rounding]
+    zero = lo * 0
+    return (
+        Quantizer.uniform(scale, np.maximum(lo, zero), np.maximum(hi, zero), above, overflow, offset=offset + more),
+        Quantizer.uniform(scale, np.minimum(lo, zero), np.minimum(hi, zero), below, overflow, offset=offset + less),
+    )
 
 
 def _alike(x: Value, quantizer: Quantizer) -> tuple[int, ...]:

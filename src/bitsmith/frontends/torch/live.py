@@ -53,14 +53,17 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
     """
     import torch
 
+    from bitsmith.frontends.torch.brevitas import shown_quantizers
+
     error: Exception | None = None
     with evaluating(module):
         for inputs, axes in _inputs(module, examples, shapes):
-            for traced in (False, True):
-                try:
-                    return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
-                except Exception as raised:  # torch hands on whatever the module's code raises
-                    error = error or raised
+            with shown_quantizers(module, inputs):
+                for traced in (False, True):
+                    try:
+                        return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
+                    except Exception as raised:  # torch hands on whatever the module's code raises
+                        error = error or raised
     raise UnsupportedError(
         f"torch.export cannot export the module: {str(error)[:_SHOWN]}",
         where=type(module).__name__,
@@ -135,6 +138,7 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
         for handle in handles:
             handle.remove()
     single = {path: results[0] for path, results in seen.items() if len(results) == 1}
+    single = {path: getattr(result, "value", result) for path, result in single.items()}  # of Brevitas's own tensors
     return {
         path: result.double().cpu().numpy()
         for path, result in single.items()
