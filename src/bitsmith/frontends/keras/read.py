@@ -21,7 +21,7 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import REGISTERED
@@ -58,6 +58,7 @@ _QUANTIZED = (
     "quantized layers are not read",
     "use the layer of Keras, and give the quantizer's precision in the configuration",
 )
+_SPIKING = ("spiking neurons are not translated", "use QSimpleRNN or QGRU")
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
@@ -200,8 +201,8 @@ def _is_operation(entry: Entry, major: int) -> bool:
 def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
-    if entry.registered.startswith("hgq>"):
-        return Refusal(entry.name, name, *_OF_HGQ)
+    if entry.registered.startswith(("hgq>", "hgq2>")):
+        return Refusal(entry.name, name, *(_SPIKING if "SNN" in name or "LIF" in name else _OF_HGQ))
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 
@@ -216,11 +217,7 @@ def _check_config(config: Fields, is_operation: bool) -> None:
     for key in ("quantization_config", "quantization_mode", "lora_rank"):
         if config.get(key) is not None:
             raise UnsupportedError(f"{key} is set", accepted="plain floating-point weights")
-    dtype = config.get("dtype")
-    while isinstance(dtype, dict):
-        inner = dtype.get("config")
-        name = inner.get("name") if isinstance(inner, dict) else None
-        dtype = dtype.get("class_name", "?") if name is None else name
+    dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
     known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
     if not known and not is_input and not is_operation:
