@@ -21,6 +21,8 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.hgq.registered import REGISTERED
+from bitsmith.frontends.keras.hgq1 import PROXIES
 from bitsmith.frontends.keras.layers import LAYERS as KERAS_LAYERS
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
@@ -88,7 +90,7 @@ FRONTENDS: tuple[Frontend, ...] = (
     Frontend(
         "Keras",
         read_keras,
-        {**KERAS_LAYERS, **QKERAS, **{f"ops.{name}": found for name, found in OPS.items()}},
+        {**KERAS_LAYERS, **QKERAS, **REGISTERED, **PROXIES, **{f"ops.{name}": found for name, found in OPS.items()}},
         LayerCall,
     ),
     Frontend(

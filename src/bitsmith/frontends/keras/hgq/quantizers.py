@@ -184,7 +184,7 @@ def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoin
     only_rounds = is_weight and wraps and (kind == "kif" or rounding is Rounding.RND)
     slope, shift = _affine(config)
     scaler = float(np.float32(config.number("scaler", 1.0)))
-    if scaler <= 0.0:
+    if not 0.0 < scaler < np.inf:
         raise config.wrong("scaler", "a positive number")
     widths = _checked(config, bits["k"], bits["i"], frac, only_rounds)
     return FixedPoint(*widths, rounding, overflow, only_rounds, scaler, slope, shift)
@@ -207,7 +207,7 @@ def _affine(config: Fields) -> tuple[float, float]:
     if config.get("affine") is None:
         return 1.0, 0.0
     values = config.constant("affine").astype(np.float32)
-    if values.shape != (2,) or values[0] == 0.0:
+    if values.shape != (2,) or values[0] == 0.0 or not bool(np.all(np.isfinite(values))):
         raise config.wrong("affine", "a factor other than 0, and an offset")
     return float(values[0]), float(values[1])
 
