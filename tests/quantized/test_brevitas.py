@@ -11,6 +11,7 @@ import torch
 
 import bitsmith
 from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.torch.live import module_results
 
 sys.path.insert(0, str(Path(__file__).parent / "torch"))
 qnn, quant = pytest.importorskip("brevitas.nn"), pytest.importorskip("brevitas.quant")
@@ -36,7 +37,13 @@ def test_modules_compute_what_brevitas_does(
     with torch.no_grad():
         y = module(torch.from_numpy(x.astype(np.float32)))
     y = getattr(y, "value", y).numpy()
-    assert np.array_equal(model.predict(x).reshape(y.shape).astype(np.float32), y)
+    found, traced = model.trace(x)
+    assert np.array_equal(np.asarray(found).reshape(y.shape).astype(np.float32), y)
+    inside = {path: part for path, part in module_results(module, [x.astype(np.float32)]).items() if path in traced}
+    assert inside or name in ("lstm", "rnn")
+    for path, wanted in inside.items():
+        got = traced[path].reshape(wanted.shape)
+        assert np.allclose(got, wanted, rtol=2.0**-20, atol=2.0**-20), path
 
 
 def test_a_module_is_left_as_it_was(modules: dict[str, tuple[torch.nn.Module, tuple[int, ...]]]) -> None:
@@ -54,6 +61,15 @@ class _Greatest(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
         return x.abs().max() / threshold
+
+
+def test_programs_of_pt2e_are_read_as_they_are() -> None:
+    pt2e = pytest.importorskip("pt2e")
+    module = pt2e.quantized(pt2e.Perceptron(), (6,), True, torch.randn(32, 6))
+    x = np.rint(np.random.default_rng(3).normal(size=(64, 6)) * 512) / 256
+    with torch.no_grad():
+        y = module(torch.from_numpy(x.astype(np.float32))).numpy()
+    assert np.array_equal(bitsmith.convert(module, input_shape=(6,)).predict(x).astype(np.float32), y)
 
 
 def test_scales_that_depend_on_the_data_are_refused() -> None:

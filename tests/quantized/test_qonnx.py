@@ -77,7 +77,7 @@ def test_trace(name: str) -> None:
 
 @pytest.mark.parametrize("batch", ["N", 3, 1])
 def test_scales_of_channels_beside_samples(batch: str | int) -> None:
-    scales = np.float32([0.1, 0.3, 0.7, 1.9]).reshape(1, 4, 1)
+    scales = np.float32([0.1, 0.25, 0.7, 2.0]).reshape(1, 4, 1)
     model = one_node("Quant", scales, 0, 4, signed=1, narrow=0)
     del model.graph.input[:]
     model.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 4, 8]))

@@ -140,7 +140,7 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
     single = {path: results[0] for path, results in seen.items() if len(results) == 1}
     single = {path: getattr(result, "value", result) for path, result in single.items()}  # of Brevitas's own tensors
     return {
-        path: result.double().cpu().numpy()
+        path: result.detach().double().cpu().numpy()
         for path, result in single.items()
         if isinstance(result, torch.Tensor) and not result.is_complex()
     }
@@ -167,7 +167,8 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
     asked = transformer._detect_is_causal_mask
     training = {part: part.training for part in module.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
-    module.eval()
+    with contextlib.suppress(NotImplementedError):  # of modules that were exported, as PT2E's are, the mode is fixed
+        module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
