@@ -21,7 +21,7 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import REGISTERED
@@ -220,11 +220,7 @@ def _check_config(config: Fields, is_operation: bool) -> None:
     for key in ("quantization_config", "quantization_mode", "lora_rank"):
         if config.get(key) is not None:
             raise UnsupportedError(f"{key} is set", accepted="plain floating-point weights")
-    dtype = config.get("dtype")
-    while isinstance(dtype, dict):
-        inner = dtype.get("config")
-        name = inner.get("name") if isinstance(inner, dict) else None
-        dtype = dtype.get("class_name", "?") if name is None else name
+    dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
     known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
     if not known and not is_input and not is_operation:
