@@ -18,7 +18,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.frontends.files.json import Fields, Json, shown
-from bitsmith.frontends.keras.call import LayerCall
+from bitsmith.frontends.keras.call import LayerCall, dtype_policy
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.auto import exact_raw
@@ -161,6 +161,10 @@ def read_quantizer(call: LayerCall, part: str, key: str | None = None) -> FixedP
 
 def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoint | None:
     """The quantizer that is the attribute ``part`` (a path, if need be) of a layer, as ``configuration`` says."""
+    if (policy := dtype_policy(call.config)) not in (None, "float32"):
+        raise UnsupportedError(
+            f"quantizers that compute in {shown(policy)}", accepted="float32, which HGQ2 is made for"
+        )
     name = configuration.text("class_name")
     if name not in _CONFIGS:
         raise UnsupportedError(f"a quantizer configured by {shown(name)}", accepted=", ".join(_CONFIGS))
