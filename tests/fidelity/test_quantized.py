@@ -24,6 +24,7 @@ from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.softmax import Softmax
 from bitsmith.model import Model
+from bitsmith.passes.quantized_inputs import quantized_inputs
 
 SAMPLES = np.ldexp(np.random.default_rng(3).integers(-(1 << 15), 1 << 15, (200, 3)).astype(np.float64), -10)
 
@@ -77,7 +78,9 @@ def test_all_results_are_those_of_the_model(scale: float, rounding: Rounding) ->
     """Also where scales wait for the next quantizer."""
     given = network(scale, rounding)
     _, found = converted(given).trace(SAMPLES)
-    wanted = given.evaluate([SAMPLES])
+    wanted = quantized_inputs(given).evaluate([SAMPLES])
+    unmoved = given.evaluate([SAMPLES])
+    assert all(np.array_equal(wanted[name], unmoved[name]) for name in given.outputs)
     assert {"q", "d", "r", "e", "other"} <= found.keys()
     for name, values in found.items():
         np.testing.assert_allclose(values, wanted[name], rtol=1e-9, atol=1e-12, err_msg=name)
