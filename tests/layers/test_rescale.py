@@ -41,10 +41,7 @@ def test_each_integer_has_its_code(seed: int) -> None:
         Quantizer.uniform([2.0**s for s in shifts], low, high, Rounding.RND_INF, step=1.0),
     )
     fmt = FixedFormat(True, bits, 0, Rounding.TRN, Overflow.SAT)
-    nodes = (
-        NetworkNode("x", Input((4,)), settings=Settings({"result": fmt})),
-        NetworkNode("y", layer, ("x",)),
-    )
+    nodes = (NetworkNode("x", Input((4,)), settings=Settings({"result": fmt})), NetworkNode("y", layer, ("x",)))
     program = compile_network(Network(nodes, ("x",), ("y",))).program
     x = np.arange(fmt.lo, fmt.hi + 1)
     (found,) = Emulator(program).run([np.repeat(x[:, None], 4, axis=1).astype(np.float64)])
