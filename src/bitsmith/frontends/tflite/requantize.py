@@ -103,8 +103,8 @@ _FEW = 1 << 16
 def _as_rounded(factor: float, limits: tuple[int, int]) -> Fraction:
     """The exact factor that gives what the products in double precision do.
 
-    That is the factor itself, unless it is the rounded form of a ratio whose products are halves: three times a sixth is rounded to
-    one half exactly.
+    That is the factor itself, unless it is the rounded form of a ratio whose products are halves: three times a sixth is
+    rounded to one half exactly.
     """
     if not 0.0 < factor < math.inf:
         raise UnsupportedError(f"the ratio {factor:g} of scales", accepted="a positive number")
