@@ -198,6 +198,7 @@ def test_a_quantizer_that_is_wrong_is_one_error(text: str) -> None:
         {"class_name": "quantized_bits", "config": [8]},
         {"class_name": "quantized_bits", "config": {"bits": "8"}},
         {"class_name": "quantized_bits", "config": {"bits": 8, "integer": [[1], [2, 3]]}},
+        {"class_name": "quantized_bits", "config": {"bits": 8, "integer": [1, 2], "alpha": [1.0, 2.0, 3.0]}},
         {"class_name": "quantized_bits", "config": {"bits": 8, "alpha": {"class_name": "__numpy__", "config": {}}}},
     ],
 )
@@ -227,6 +228,8 @@ def _changed(tmp_path: Path, change: dict[str, object], layer: str) -> Path:
         ("dense1", {"kernel_quantizer": {"class_name": "Mine", "config": {}}}, "Mine"),
         ("conv2", {"folding_mode": "other"}, "folding_mode"),
         ("conv2", {"axis": [1]}, "axis"),
+        ("dense1", {"kernel_quantizer": {"class_name": "quantized_bits", "config": {"alpha": [1.0, 2.0]}}}, "shape"),
+        ("dense1", {"kernel_quantizer": {"class_name": "binary", "config": {"alpha": [1.0, 2.0]}}}, "shape"),
     ],
 )
 def test_what_cannot_be_honored_is_refused(tmp_path: Path, layer: str, change: dict[str, object], said: str) -> None:
@@ -261,4 +264,13 @@ def test_a_state_that_nothing_quantizes_is_refused() -> None:
         {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
     )
     with pytest.raises(UnsupportedError, match=r"QLSTM.*finer from step to step"):
+        read_keras(model)
+
+
+def test_what_qkeras_does_not_save_is_refused_of_live_models() -> None:
+    quantizer = type("quantized_relu", (), {"relu_upper_bound": 3.0, "is_quantized_clip": False})()
+    type(quantizer).__module__ = "qkeras.quantizers"
+    model = LiveModel("{}", {"relu1": []})
+    model.layers[0].quantizer = quantizer
+    with pytest.raises(UnsupportedError, match=r"is_quantized_clip.*not save"):
         read_keras(model)
