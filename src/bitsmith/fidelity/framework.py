@@ -183,6 +183,8 @@ def _onnx_outputs(model: OnnxModel, given: list[Numbers]) -> tuple[Floats, ...]:
     runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
+    # Optimizations change what quantized models compute, by whole steps.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     content = Path(model).read_bytes() if isinstance(model, str | os.PathLike) else model.SerializeToString()
     session: _Session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     entries = session.get_inputs()

@@ -2,7 +2,7 @@
 
 In: a program and the network that it came from. Out: the program with the operands of such casts as outputs, and from their
 values the losses. Looked at are the casts to formats of the user's and those by which ``auto`` limits results to what calibration
-data show; the others are steps of a computation, such as the bits of an argument.
+data show; the others are what a quantized model itself says, or steps of a computation, such as the bits of an argument.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bitsmith.ir.program import Node, Output, Program
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settled import QUANTIZING
 
 AUTO_SPARE = 2.0**-8
 """Share of the greatest limit by which a value must exceed its own to count: less is rounding of what is limited anyway."""
@@ -183,7 +184,7 @@ def _variable(cast: ops.Cast, node: NetworkNode | None, *, at_end: bool) -> tupl
     if named:
         first = next((name for name in named if (name == "result") == at_end), named[0])
         return first, given[first]
-    limits = cast.rounding is Rounding.RND and cast.overflow is Overflow.SAT
+    limits = cast.rounding is Rounding.RND and cast.overflow is Overflow.SAT and not isinstance(node.layer, QUANTIZING)
     return ("result", None) if at_end and limits and "result" not in given else None
 
 

@@ -11,6 +11,8 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
+from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
+from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
 from bitsmith.frontends.ops import activations
 from bitsmith.frontends.ops.functions import FUNCTIONS
 from bitsmith.frontends.ops.logic import compare
@@ -114,6 +116,20 @@ class Activated:
         return build.emit(self.function, x) if isinstance(self.function, Layer) else self.function(build, x, axis)
 
 
+def quantized_activation(quantizer: Quantization) -> Activated:
+    """A quantizer of QKeras as an activation."""
+    layers = quantizer.layers()
+    if len(layers) == 1:
+        return Activated(quantizer.name, layers[0])
+
+    def function(build: Builder, x: Value, _: int) -> Value:
+        for layer in layers[:-1]:
+            x = build.emit(layer, x, suffix=layer.kind.lower())
+        return build.emit(layers[-1], x)
+
+    return Activated(quantizer.name, function)
+
+
 def activated(build: Builder, y: Value, found: Activated | None, axis: int = -1) -> Value:
     """``y``, which a layer has computed, and the layer's activation; Keras's last axis is ``axis``."""
     return y if found is None else found.of(build.within(found.name), y, axis)
@@ -157,6 +173,9 @@ def _of_layer(class_name: str, config: Fields) -> Activated:
 
 def _serialized(value: Fields, major: int) -> Activated | None:
     class_name, registered, config = value.text("class_name"), value.text("registered_name", ""), value.get("config")
+    if class_name.rpartition(">")[2] in SIGNATURES:
+        quantizer = read_quantizer(dict(value.values), value.where, major)
+        return None if quantizer is None else quantized_activation(quantizer)
     if ">" in registered:
         found = f"the custom activation {shown(registered)}, whose code is not part of the file"
         raise UnsupportedError(found, accepted=", ".join(ACTIVATION_NAMES))

@@ -238,6 +238,8 @@ class _Parser:
         inbound = item.items("inbound_nodes") if item.get("inbound_nodes") else []
         nodes = tuple(_arguments(node, item) for node in inbound)
         fields = Fields({}, item.where) if model is not None and not each_step else item.fields("config")
+        if custom and ">" not in registered:  # as Keras 2 writes it
+            registered = f"{module.partition('.')[0]}>{class_name}"
         return Entry(
             name, class_name, module, custom, fields, place, nodes, model, each_step=each_step, registered=registered
         )

@@ -17,6 +17,7 @@ from bitsmith.layers.reduction import Reduce, Reduction
 
 _HANDED_ON = frozenset(
     {
+        *("QDense", "QDenseBatchnorm", "QActivation", "QAdaptiveActivation", "QBatchNormalization"),
         *("Dense", "Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Identity", "Rescaling", "Normalization"),
         *("BatchNormalization", "GroupNormalization", "LayerNormalization", "UnitNormalization"),
         *("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),

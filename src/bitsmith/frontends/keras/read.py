@@ -24,10 +24,12 @@ from bitsmith.frontends.keras.activations import read_activation
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
-from bitsmith.frontends.keras.hgq.layers import LAYERS as HGQ
+from bitsmith.frontends.keras.hgq.registered import REGISTERED
+from bitsmith.frontends.keras.hgq1 import PROXIES, take_exactly
 from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
@@ -38,11 +40,17 @@ ModelLike: TypeAlias = str | os.PathLike[str] | LiveModel
 _DTYPES = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 
 KNOWN: Mapping[str, Translation] = {
+    **QKERAS,
     **LAYERS,
-    **{f"hgq>{name}": translation for name, translation in HGQ.items()},
+    **{f"qkeras>{name}": translation for name, translation in QKERAS.items()},
+    **REGISTERED,
+    **PROXIES,
     "TimeDistributed": time_distributed(lambda: KNOWN),
 }
-"""Layers by class name; those that other packages add to Keras, by the name that they have registered."""
+"""Layers by class name; those that other packages add to Keras, by the name that they have registered.
+
+A Keras 2 model names the classes of QKeras without their package.
+"""
 
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
@@ -135,10 +143,12 @@ def _network(graph: Graph, source: Source) -> Network:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
                 hand_on(entry.class_name, layer_call, results[call][0], mask, masks)
-            else:  # after a layer that is refused
+            elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
         raise refusals.error(source.model.where, ", ".join(LAYERS))
+    if any(call.entry.class_name in PROXIES for call in graph.calls):
+        take_exactly(draft)
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))
     return draft.network(draft.named(range(len(draft.nodes)), names), inputs, outputs, graph.name, tuple(notes))
 

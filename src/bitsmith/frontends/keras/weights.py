@@ -186,7 +186,7 @@ class NumberedWeights:
     def _own(self, layer: h5py.Group, label: str) -> list[Stored]:
         variables = self.file.group(layer, "vars")
         with h5_errors(self.file.where):
-            count = 0 if variables is None else len(variables)
+            count = 0 if variables is None else sum(name.isdecimal() for name in variables)
         return [self.file.stored(self.file.child(variables, str(k)), f"{label}, variable {k}") for k in range(count)]
 
     def _layer(self, model: h5py.Group, place: Place) -> h5py.Group | None:
@@ -284,7 +284,8 @@ class LiveWeights:
             layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            saving = [found[0], *(_sub_layer(found[0], part) for part in parts)]
+            subs = (_sub_layer(found[0], part) for part in parts)
+            saving = [found[0], *(one for one in subs if one is not None)]
             own = [one for one in saving if isinstance(one, SavingLayer)]
             if len(own) == len(saving):
                 return [stored for one in own for stored in _own_variables(one)]

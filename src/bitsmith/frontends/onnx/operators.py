@@ -15,6 +15,7 @@ from bitsmith.frontends.onnx.norm import NORMALIZATIONS
 from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
+from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
@@ -73,7 +74,10 @@ _REMEDIES = {
     "RandomUniform": ("it is random", "remove it for inference"),
 }
 
-_QUANTIZED = ("quantized models are not read", "export the float model, and give the precision in the configuration")
+_QUANTIZED = (
+    "it is not one of the quantized operators that are translated",
+    "export the model with QuantizeLinear and DequantizeLinear around ONNX's own operators",
+)
 
 
 def translation(node: Node) -> Translation | None:
@@ -82,6 +86,8 @@ def translation(node: Node) -> Translation | None:
         return CLASSICAL.get(node.operator)
     if node.domain == _RUNTIME_DOMAIN:
         return MICROSOFT.get(node.operator)
+    if node.domain in QONNX_DOMAINS:
+        return QONNX_DOMAINS[node.domain].get(node.operator)
     return None if node.domain else OPERATORS.get(node.operator)
 
 
@@ -90,7 +96,10 @@ def why_unknown(node: Node) -> tuple[str, str]:
     name = node.operator
     if name in REFUSED and node.domain in ("", _RUNTIME_DOMAIN):
         return REFUSED[name]
-    if "Quant" in name or "QLinear" in name or node.domain.startswith("qonnx"):
+    if node.domain in QONNX_DOMAINS:
+        known = ", ".join(QONNX_DOMAINS[node.domain])
+        return f"of this domain only {known} are translated", "replace it by these, or by ONNX's own operators"
+    if "Quant" in name or "QLinear" in name:
         return _QUANTIZED
     if name in _REMEDIES and not node.domain:
         return _REMEDIES[name]

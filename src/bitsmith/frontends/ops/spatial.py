@@ -13,6 +13,7 @@ from enum import Enum
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
@@ -193,6 +194,25 @@ def patches(build: Builder, x: Value, taps: Taps) -> Value:
         )
     x = pad(build.within("padded"), x.plain(), {2: pairs[0], 3: pairs[1]})
     channels, *sizes = x.item
+    places = _places(sizes, taps)
+    rows = build.viewed(x, (1, channels, math.prod(sizes)), x.batch, "rows")
+    y = take(build.within("taps"), rows, 2, places.reshape(-1, math.prod(taps.size)).T)
+    return build.viewed(y, (1, channels * math.prod(taps.size), y.dims[-1]), x.batch)
+
+
+def windows(build: Builder, x: Value, taps: Taps) -> Value:
+    """What each window of ``x`` (batch, positions..., channels) has: (batch, windows..., taps * channels)."""
+    pairs = {1 + axis: pair for axis, pair in enumerate(_padded(x, taps))}
+    x = pad(build.within("padded"), x, pairs)
+    *sizes, channels = x.item
+    places = _places(sizes, taps)
+    rows = build.viewed(x, (1, math.prod(sizes), channels), x.batch, "rows")
+    y = take(build.within("taps"), rows, 1, places.reshape(-1, math.prod(taps.size)))
+    return build.viewed(y, (1, *places.shape[: len(sizes)], math.prod(taps.size) * channels), x.batch)
+
+
+def _places(sizes: Sequence[int], taps: Taps) -> npt.NDArray[np.int64]:
+    """The positions, counted over all axes of these sizes, that windows have: an axis of windows for each, then one of taps."""
     places = np.arange(math.prod(sizes)).reshape(sizes)
     for axis, (span, size) in enumerate(zip(taps.spans, sizes, strict=True)):
         if span > size:
@@ -200,10 +220,8 @@ def patches(build: Builder, x: Value, taps: Taps) -> Value:
         starts = np.arange(0, size - span + 1, taps.strides[axis])
         inside = np.arange(taps.size[axis]) * taps.dilation[axis]
         places = np.take(places, starts[:, None] + inside, 2 * axis)
-    places = places.transpose(1, 3, 0, 2).reshape(math.prod(taps.size), -1)
-    rows = build.viewed(x, (1, channels, math.prod(sizes)), x.batch, "rows")
-    y = take(build.within("taps"), rows, 2, places)
-    return build.viewed(y, (1, channels * places.shape[0], places.shape[1]), x.batch)
+    rank = len(sizes)
+    return places.transpose(*range(0, 2 * rank, 2), *range(1, 2 * rank, 2))
 
 
 def scaled(sizes: Sequence[int], factors: Sequence[float] | Floats) -> tuple[Axes, tuple[Fraction, ...]]:

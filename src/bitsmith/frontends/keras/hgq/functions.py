@@ -1,0 +1,194 @@
+"""HGQ2's layers of quantized functions: unary ones by table, and softmax of two tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Kind, Value, constant
+from bitsmith.frontends.files.json import Fields
+from bitsmith.frontends.keras.activations import read_activation
+from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, quantized, quantizer_of
+from bitsmith.frontends.keras.hgq.tables import Function, Singles, looked_up, single_precision, stepped
+from bitsmith.frontends.ops.arithmetic import multiply, subtract
+from bitsmith.frontends.ops.logic import where
+from bitsmith.frontends.ops.reduction import REDUCERS
+from bitsmith.layers.activation import ReLU
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.shape import Identity
+
+_EPSILON = np.float32(1e-7)
+"""What Keras adds to divisors by default."""
+
+LEFT_OUT = -1e9
+"""A score below all others."""
+
+_RISING = (
+    *("sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "log_sigmoid", "hard_tanh"),
+    *("hard_sigmoid", "leaky_relu", "squareplus", "sparse_sigmoid"),
+)
+"""Functions that only rise, by Keras's names."""
+
+
+def quantizer(call: LayerCall, part: str, key: str, enabled: bool = True) -> FixedPoint | None:
+    """The quantizer ``part`` of a layer, as the entry ``key`` configures it, if it is ``enabled``."""
+    return quantizer_of(call, part, call.config.fields(key)) if enabled else None
+
+
+def own_quantizer(call: LayerCall, name: str, default: bool) -> FixedPoint | None:
+    """The quantizer of the operand (``iq``) or result (``oq``) of a layer, if it has one."""
+    return quantizer(call, name, f"{name}_conf", call.config.flag(f"enable_{name}", default))
+
+
+def scalar_function(config: Fields, major: int, key: str = "activation") -> tuple[str, Layer]:
+    """A function of one number: its name and the layer.
+
+    Raises:
+        UnsupportedError: a function along an axis.
+    """
+    found = read_activation(config, major, key)
+    if found is None:
+        return "linear", Identity()
+    if not isinstance(found.function, Layer):
+        raise UnsupportedError(f"the {key} {found.name}", accepted="functions of one number")
+    return found.name, found.function
+
+
+def is_piecewise(layer: Layer) -> bool:
+    """Return True of functions that are computed exactly without a table."""
+    return isinstance(layer, Identity) or (isinstance(layer, ReLU) and layer.negative_slope == 0.0)
+
+
+def _unary(call: LayerCall) -> Value:
+    """``oq(activation(iq(x)))``."""
+    name, layer = scalar_function(call.config, call.major)
+    iq, oq = own_quantizer(call, "iq", True), own_quantizer(call, "oq", True)
+    return quantized_function(call.build, call.x, name, layer, iq, oq)
+
+
+def quantized_function(
+    build: Builder, x: Value, name: str, layer: Layer, iq: FixedPoint | None, oq: FixedPoint | None
+) -> Value:
+    """``oq(layer(iq(x)))`` for Keras's function of that ``name``."""
+    if not is_piecewise(layer):
+        return tabulated(build, x, single_precision(layer), iq, oq, rises=name in _RISING)
+    x = quantized(build, x, iq, "iq")
+    y = x if isinstance(layer, Identity) else build.emit(layer, x, suffix="" if oq is None else name)
+    return quantized(build, y, oq)
+
+
+def tabulated(
+    build: Builder,
+    x: Value,
+    function: Function,
+    iq: FixedPoint | None,
+    oq: FixedPoint | None,
+    *,
+    rises: bool,
+    suffix: str = "",
+) -> Value:
+    """``oq(function(iq(x)))``, where a function that ``rises`` may do without ``iq``."""
+    if iq is not None:
+        return looked_up(build, x, function, iq, oq, suffix)
+    if oq is None or not rises:
+        raise UnsupportedError(
+            f"a function of an operand without a quantizer{', whose result has none, either' if oq is None else ''}",
+            accepted="enable_iq=True; for functions that only rise, enable_oq=True",
+        )
+    return stepped(build, x, function, oq, suffix)
+
+
+def _affined(call: LayerCall) -> Value:
+    """``oq(activation(iq(x) * scale + bias))``."""
+    name, layer = scalar_function(call.config, call.major)
+    stored = call.stored(())[:2]
+    if len(stored) != 2 or any(one.shape != (1,) for one in stored):
+        raise call.config.error("variables that are not those of this layer", "scale and bias, of one number each")
+    scale, bias = (one.read().astype(np.float32) for one in stored)
+    inner = single_precision(layer)
+
+    def function(x: Singles) -> Singles:
+        return inner(x * scale + bias)
+
+    iq, oq = own_quantizer(call, "iq", True), own_quantizer(call, "oq", True)
+    rises = (name in _RISING or is_piecewise(layer)) and float(scale[0]) > 0.0
+    return tabulated(call.build, call.x, function, iq, oq, rises=rises)
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax along ``axes`` of the model's; ``part`` is where the layer has its tables.
+
+    ``iq`` and ``oq`` are quantizers of the operand and of the result; ``conf`` is how the configuration begins the names of
+    those of the tables. Of the stable kind, the table of exponentials is that of the distances from the greatest element.
+    """
+
+    axes: tuple[int, ...]
+    scaler: float = 1.0
+    stable: bool = True
+    iq: FixedPoint | None = None
+    oq: FixedPoint | None = None
+    part: str = ""
+    conf: str = ""
+    left_out: float = LEFT_OUT
+
+    def of(self, call: LayerCall, build: Builder, x: Value, mask: Value | None = None) -> Value:
+        """Softmax of those elements of ``x`` that the ``mask`` (truth values) keeps; others, and rows without any, are 0."""
+        exponentials = self._exponentials(call, build, quantized(build, x, self.iq, "iq"), mask)
+        if mask is not None:
+            exponentials = multiply(build.within("kept"), exponentials, replace(mask, kind=Kind.REAL))
+        total = REDUCERS["sum"].of(build.within("sum"), exponentials, self.axes, True)
+        shares = self._table(call, build, total, _reciprocal, "inv", rises=False)
+        y = multiply(build if self.oq is None else build.within("product"), exponentials, shares)
+        return quantized(build, y, self.oq)
+
+    def _exponentials(self, call: LayerCall, build: Builder, x: Value, mask: Value | None) -> Value:
+        scaler = np.float32(self.scaler)
+        if not self.stable:
+            return self._table(call, build, x, lambda values: _exponential(values * scaler), "exp", rises=True)
+        shown = x if mask is None else where(build.within("shown"), mask, x, constant(self.left_out))
+        greatest = REDUCERS["max"].of(build.within("greatest"), shown, self.axes, True)
+        below = subtract(build.within("below"), greatest, x)
+        return self._table(call, build, below, lambda values: _exponential(-values * scaler), "exp", rises=False)
+
+    def _table(self, call: LayerCall, build: Builder, x: Value, function: Function, name: str, *, rises: bool) -> Value:
+        part = f"{self.part}{name}_table"
+        iq = quantizer(call, f"{part}/iq", f"{self.conf}{name}_iq_conf", not rises)
+        oq = quantizer(call, f"{part}/oq", f"{self.conf}{name}_oq_conf")
+        return tabulated(build, x, function, iq, oq, rises=rises, suffix=f"{name}_table")
+
+
+def _exponential(x: Singles) -> Singles:
+    with np.errstate(over="ignore"):
+        return np.exp(x.astype(np.float64)).astype(np.float32)
+
+
+def _reciprocal(x: Singles) -> Singles:
+    with np.errstate(divide="ignore"):
+        return np.float32(1.0) / (x + _EPSILON)
+
+
+def _softmax(call: LayerCall) -> Value:
+    config, x = call.config, call.first
+    axes = tuple(x.counted(axis) for axis in config.integers("axes") or (-1,))
+    mask = call.argument("mask")
+    if mask is not None and not (isinstance(mask, Value) and mask.kind is Kind.BOOL):
+        raise UnsupportedError("a mask of numbers", accepted="truth values", remedy="give the mask the dtype bool")
+    kept = mask if isinstance(mask, Value) else call.mask(x)
+    iq, oq = own_quantizer(call, "iq", False), own_quantizer(call, "oq", False)
+    found = Softmax(axes, config.number("input_scaler", 1.0), config.flag("stable", True), iq, oq)
+    return found.of(call, call.build, x, kept)
+
+
+FUNCTIONS: dict[str, Translation] = {
+    "QUnaryFunctionLUT": Translation(_unary, "Quantize and Lookup, Staircase or ReLU"),
+    "QAffinedUnaryFunctionLUT": Translation(_affined, "Quantize and Lookup, or Staircase"),
+    "QSoftmax": Translation(
+        _softmax, "Reduce, Subtract, Quantize, Lookup or Staircase, and Multiply", frozenset({"mask"})
+    ),
+}
+"""Layers by class name."""

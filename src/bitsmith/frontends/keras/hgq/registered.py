@@ -1,0 +1,18 @@
+"""All layers of HGQ2, by the names under which they are registered with Keras."""
+
+from __future__ import annotations
+
+from bitsmith.frontends.keras.call import Translation
+from bitsmith.frontends.keras.hgq.attention import ATTENTION
+from bitsmith.frontends.keras.hgq.functions import FUNCTIONS
+from bitsmith.frontends.keras.hgq.layers import LAYERS
+from bitsmith.frontends.keras.hgq.recurrent import RECURRENT
+from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
+
+REGISTERED: dict[str, Translation] = {
+    **{
+        f"hgq>{name}": one for name, one in {**LAYERS, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT}.items()
+    },
+    **{f"hgq2>{name}": TABLES_OF_EDGES[name] for name in ("QConvT1D", "QConvT2D")},
+}
+"""Layers by registered name."""

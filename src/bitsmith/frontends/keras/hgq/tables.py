@@ -1,0 +1,164 @@
+"""Quantized functions of one number, as tables of what HGQ2 computes in single precision.
+
+A table has an entry for each code of the operand's quantizer. Without one, the operand may be any number: a function that
+only rises is then a staircase over all numbers of single precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.keras.hgq.quantizers import FixedPoint
+from bitsmith.ir.types import Overflow
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
+from bitsmith.layers.lookup import Lookup, Staircase
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+
+Singles: TypeAlias = npt.NDArray[np.float32]
+
+Function: TypeAlias = Callable[[Singles], Singles]
+"""A function of one number in single precision, on arrays whose last axis counts numbers and whose others are a sample's."""
+
+MAX_CODES = 1 << 16
+"""Most codes of a tabulated operand."""
+
+MAX_TABLE_VALUES = 1 << 24
+"""Most entries of all tables of a layer."""
+
+_MOST_LEVELS = 4096
+"""Most levels of a staircase."""
+
+_GREATEST = int(np.float32(np.finfo(np.float32).max).view(np.int32))
+
+
+def single_precision(layer: Layer) -> Function:
+    """A scalar function of ours, correctly rounded to single precision."""
+
+    def function(x: Singles) -> Singles:
+        with np.errstate(over="ignore"):
+            return layer.reference([x.astype(np.float64)]).astype(np.float32)
+
+    return function
+
+
+def looked_up(
+    build: Builder,
+    x: Value,
+    function: Function,
+    iq: FixedPoint,
+    oq: FixedPoint | None,
+    suffix: str = "",
+    shape: Shape = (),
+) -> Value:
+    """``oq(function(iq(x)))`` by a table for each element whose formats differ; for those of ``shape``, if the function does."""
+    part, inner = build.within(suffix), iq.of_sample()
+    grid = inner.quantizer
+    scale = Quantizer.fixed(inner.keep_negative, inner.integer, inner.frac, inner.rounding, inner.overflow).scale
+    codes = part.emit(Quantize(replace(grid, step=scale)), x, suffix="codes")
+    first, points = _points(inner, grid, shape)
+    found = function(points)
+    values = found.astype(np.float64) if oq is None else _on_grid(found, oq)
+    if not bool(np.all(np.isfinite(values))):
+        raise UnsupportedError(
+            "a function that is infinite within the range of its operand",
+            accepted="functions with finite values",
+            remedy="quantize its result, with saturation",
+        )
+    return part.emit(Lookup(as_weights(inner.frac), first, as_weights(values)), codes)
+
+
+def _points(inner: FixedPoint, grid: Quantizer, shape: Shape) -> tuple[int, Singles]:
+    """The least code, and the operands (..., codes) for all codes up to the greatest; codes out of range count as its ends."""
+    first, last = int(grid.lo.min()), int(grid.hi.max())
+    if not broadcasts(inner.shape, shape or inner.shape):
+        raise UnsupportedError(f"a quantizer of shape {inner.shape} for a tensor of shape {shape}")
+    shape = shape or inner.shape
+    if last - first >= MAX_CODES or math.prod(shape) * (last - first + 1) > MAX_TABLE_VALUES:
+        raise UnsupportedError(
+            f"tables of {last - first + 1} entries for each of {math.prod(shape)} elements",
+            accepted=f"at most {MAX_CODES} entries, {MAX_TABLE_VALUES} for all elements",
+            remedy="train with fewer bits of the operand",
+        )
+    codes = np.arange(first, last + 1)
+    inside = np.clip(codes, grid.lo.astype(np.int64)[..., None], grid.hi.astype(np.int64)[..., None])
+    values = np.ldexp(inside.astype(np.float32), -inner.frac[..., None]) * np.float32(inner.scaler)
+    values = np.broadcast_to(values * np.float32(inner.slope) + np.float32(inner.shift), (*shape, codes.size))
+    return first, values.astype(np.float32)
+
+
+def _on_grid(values: Singles, oq: FixedPoint) -> Floats:
+    """Values (..., n) on a grid for one sample."""
+    rows = np.moveaxis(values, -1, 0).astype(np.float64)
+    return np.moveaxis(oq.of_sample().applied(rows), 0, -1)
+
+
+def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix: str = "") -> Value:
+    """``oq(function(x))`` of a function that only rises."""
+    grid = oq.of_sample()
+    formats = {}
+    shape = np.broadcast_shapes(grid.keep_negative.shape, grid.integer.shape, grid.frac.shape)
+    parts = [np.broadcast_to(one, shape) for one in (grid.keep_negative, grid.integer, grid.frac)]
+    rows = np.stack([one.reshape(-1) for one in parts], -1)
+    for row in np.unique(rows, axis=0):
+        k, i, f = (one.reshape(()) for one in np.split(row, 3))
+        formats[tuple(row.tolist())] = _steps(function, replace(grid, keep_negative=k, integer=i, frac=f))
+    most = max(thresholds.size for thresholds, _ in formats.values())
+    steps = np.empty((*rows.shape[:1], most))
+    levels = np.empty((*rows.shape[:1], most + 1))
+    for number, row in enumerate(rows.tolist()):
+        thresholds, values = formats[tuple(row)]
+        # Thresholds that no operand reaches, and the last level, fill up the row.
+        steps[number] = np.pad(thresholds, (0, most - thresholds.size), constant_values=float(np.finfo(np.float32).max))
+        levels[number] = np.pad(values, (0, most - thresholds.size), mode="edge")
+    staircase = Staircase(as_weights(steps.reshape(*shape, most)), as_weights(levels.reshape(*shape, most + 1)))
+    return build.emit(staircase, x, suffix=suffix)
+
+
+def _steps(function: Function, oq: FixedPoint) -> tuple[Floats, Floats]:
+    """The numbers at which the quantized function steps, and its levels."""
+    grid = oq.quantizer
+    step = float(grid.step.reshape(()))
+
+    def codes(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        values = function(_singles(order))
+        return np.rint((oq.applied(values.astype(np.float64)) - oq.shift) / step).astype(np.int64)
+
+    ends = np.array([-_GREATEST, _GREATEST], dtype=np.int64)
+    reach = function(_singles(ends)).astype(np.float64)
+    first, last = codes(ends).tolist()
+    bounds = float(grid.lo.reshape(())) * step, (float(grid.hi.reshape(())) + 1.0) * step
+    if oq.overflow is Overflow.WRAP and not bounds[0] <= reach[0] <= reach[1] < bounds[1]:
+        raise UnsupportedError(
+            "a function of an operand without a quantizer, whose result wraps around",
+            accepted="a quantizer of the operand, or a result that saturates",
+        )
+    if last - first > _MOST_LEVELS:
+        raise UnsupportedError(
+            f"a function of {last - first} levels of an operand without a quantizer", accepted=f"at most {_MOST_LEVELS}"
+        )
+    wanted = np.arange(first + 1, last + 1)
+    low, high = np.full(wanted.shape, ends[0]), np.full(wanted.shape, ends[1])
+    while bool(np.any(high - low > 1)):
+        middle = (low + high) >> 1
+        reached = codes(middle) >= wanted
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    # Codes that are passed over have the threshold of the next one.
+    thresholds = _singles(high).astype(np.float64)
+    values = oq.applied(function(_singles(np.concatenate([ends[:1], high]))).astype(np.float64))
+    return thresholds, values
+
+
+def _singles(order: npt.NDArray[np.int64]) -> Singles:
+    """Numbers of single precision by their places in rising order, from 0 at place 0."""
+    magnitude = np.abs(order).astype(np.int32).view(np.float32)
+    return np.where(order < 0, -magnitude, magnitude)
