@@ -3,6 +3,8 @@
     pip install hgq2==0.2.0 keras==3.15.1 jax==0.10.2
     KERAS_BACKEND=jax python tests/quantized/hgq/make.py [NAME ...]
 
+(and ``older`` with hgq2==0.1.9).
+
 Bit widths are random and not integers, some numbers have no bits at all, and inputs go beyond the ranges that quantizers which
 wrap around were calibrated for. ``NAME.npz`` has the inputs (``x0``, ...), the outputs (``y0``, ...) and, by name, the results
 of the other layers.
@@ -54,7 +56,22 @@ def transformed() -> Model:
         "frozen": QuantizerConfig("kif", "datalane", trainable=False),
     }
     outputs = [Quantizer(config, name=name)(x) for name, config in configs.items()]
-    return Model(x, [*outputs, layers.QDense(2, kq_conf=QuantizerConfig("kif", "weight", scaler=2.0), name="dense")(x)])
+    kernels = {
+        "scaled": QuantizerConfig("kif", "weight", scaler=2.0),
+        "thirds": QuantizerConfig("kbi", "weight", scaler=1 / 3, affine=(1.5, 0.125)),
+        "wraps": QuantizerConfig("kif", "weight", overflow_mode="WRAP", trainable=False),
+        "wraps_too": QuantizerConfig("kbi", "weight", overflow_mode="WRAP", trainable=False),
+    }
+    outputs += [layers.QDense(2, kq_conf=kernel, enable_oq=True, name=name)(x) for name, kernel in kernels.items()]
+    return Model(x, [*outputs, layers.QDense(2, trainable=False, name="not_trained")(x)])
+
+
+def thirds() -> Model:
+    """A scale that is not a power of two."""
+    x = Input((4, 3), name="x")
+    y = Quantizer("kif", "datalane", scaler=1 / 3, round_mode="TRN", name="scaled")(x)
+    y = layers.QDense(3, iq_conf=QuantizerConfig("kif", "datalane", scaler=0.7), use_bias=False, name="dense")(y)
+    return Model(x, Quantizer("kbi", "datalane", round_mode="RND_CONV", overflow_mode="SAT", name="last")(y))
 
 
 def dense() -> Model:
@@ -180,8 +197,18 @@ def nested() -> Model:
     return Model(x, [inner(first), inner(second)])
 
 
+def older() -> Model:
+    """Written by hgq2 0.1.9."""
+    x = Input((4, 4, 2), name="x")
+    y = layers.QConv2D(3, 2, activation="relu", name="conv")(x)
+    y = layers.QMaxPooling2D(2, padding="same", name="pool")(layers.QBatchNormalization(name="norm")(y))
+    y = layers.QDense(4, enable_oq=True, name="dense")(keras.layers.Flatten(name="flat")(y))
+    z = layers.QEinsumDense("ab,bc->ac", 4, bias_axes="c", enable_ebops=False, name="einsum")(y)
+    return Model(x, layers.QBatchNormDense(3, name="norm_dense")(layers.QAdd(name="add")([y, z])))
+
+
 ALL: tuple[Callable[[], Model], ...] = (
-    *(quantizers, transformed, dense, einsum, conv, conv_1d_3d, normalization, merges, pools, nested),
+    *(quantizers, transformed, thirds, dense, einsum, conv, conv_1d_3d, normalization, merges, pools, nested, older),
 )
 
 

@@ -58,6 +58,7 @@ _QUANTIZED = (
     "quantized layers are not read",
     "use the layer of Keras, and give the quantizer's precision in the configuration",
 )
+_OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
         "TensorFlow operations are not read",
@@ -138,11 +139,11 @@ def _network(graph: Graph, source: Source) -> Network:
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
                 layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
-                mask = None if is_operation else mask_of_result(entry.class_name, layer_call, each_step=call.each_step)
+                mask = None if is_operation else mask_of_result(_kind(entry), layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
                 results[call] = _results(layer_call, translation)
-                hand_on(entry.class_name, layer_call, results[call][0], mask, masks)
+                hand_on(_kind(entry), layer_call, results[call][0], mask, masks)
             elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
@@ -158,6 +159,11 @@ def _translation(entry: Entry, is_operation: bool) -> Translation | None:
     if entry.custom:
         return KNOWN.get(entry.registered) if ">" in entry.registered else None
     return (OPS if is_operation else KNOWN).get(entry.class_name)
+
+
+def _kind(entry: Entry) -> str:
+    """The class of Keras's that does with masks what the layer does."""
+    return entry.class_name.removeprefix("Q") if entry.registered.startswith("hgq>") else entry.class_name
 
 
 def _results(call: LayerCall, translation: Translation) -> tuple[Value, ...]:
@@ -194,6 +200,8 @@ def _is_operation(entry: Entry, major: int) -> bool:
 def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
+    if entry.registered.startswith("hgq>"):
+        return Refusal(entry.name, name, *_OF_HGQ)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 

@@ -47,6 +47,9 @@ _VARIABLES = {
 _MOST_BITS = 64
 """Most bits of a number, and most places of its point from the units."""
 
+_SIMPLE = 1000
+"""The greatest denominator of a ratio that a scale is taken for."""
+
 _HALF = np.float32(0.5)
 _ROUNDED: dict[Rounding, Callable[[Singles], Singles]] = {
     Rounding.TRN: np.floor,
@@ -89,8 +92,8 @@ class FixedPoint:
         plain = Quantizer.fixed(self.keep_negative, self.integer, self.frac, self.rounding, self.overflow)
         if self.scaler == self.slope == 1.0:
             return plain
-        scale = plain.scale * Fraction(self.scaler)
-        return replace(plain, scale=scale, step=scale * Fraction(self.slope))
+        scale = plain.scale * _ratio(self.scaler)
+        return replace(plain, scale=scale, step=scale * _ratio(self.slope))
 
     def applied(self, values: Floats) -> Floats:
         """``values`` on the grid, computed in single precision as HGQ2 does."""
@@ -127,6 +130,12 @@ class FixedPoint:
         parts = (part[0] for part in (self.keep_negative, self.integer, self.frac))
         keep_negative, integer, frac = parts
         return replace(self, keep_negative=keep_negative, integer=integer, frac=frac)
+
+
+def _ratio(value: float) -> Fraction:
+    """The simple ratio that a number of single precision stands for, if there is one: quotients by it round to exact ones."""
+    simple = Fraction(value).limit_denominator(_SIMPLE)
+    return simple if np.float32(simple) == np.float32(value) else Fraction(value)
 
 
 def finest(values: Floats) -> Quantizer:
