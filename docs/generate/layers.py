@@ -29,6 +29,9 @@ from bitsmith.frontends.onnx import operators as onnx_operators
 from bitsmith.frontends.onnx.classical import CLASSICAL
 from bitsmith.frontends.onnx.qonnx_layers import CHANNELS_LAST, QONNX
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.frontends.tflite import call as tflite_call
+from bitsmith.frontends.tflite.operators import OPERATORS as TFLITE_OPERATORS
+from bitsmith.frontends.tflite.read import read_tflite
 from bitsmith.frontends.torch import call as torch_call
 from bitsmith.frontends.torch.ops import OPERATORS
 from bitsmith.frontends.torch.read import read_torch
@@ -76,7 +79,7 @@ class Frontend:
 
     name: str
     read: Callable[..., Network]
-    translations: Mapping[str, Translation | torch_call.Translation | onnx_call.Translation]
+    translations: Mapping[str, Translation | torch_call.Translation | onnx_call.Translation | tflite_call.Translation]
     call: type
 
 
@@ -96,6 +99,7 @@ FRONTENDS: tuple[Frontend, ...] = (
         | {f"qonnx.{name}": found for name, found in sorted({**QONNX, **CHANNELS_LAST}.items())},
         onnx_call.Call,
     ),
+    Frontend("TensorFlow Lite", read_tflite, dict(sorted(TFLITE_OPERATORS.items())), tflite_call.Call),
 )
 
 

@@ -85,7 +85,8 @@ def _notes(network: Network, calibrated: bool) -> tuple[str, ...]:
 
 def _is_unknown(node: NetworkNode, layer: Input) -> bool:
     """Return True of an input about whose values nothing is known."""
-    return layer.entries is None and layer.quantizer is None and "result" not in node.settings.precision
+    known = layer.entries is not None or layer.limits is not None or layer.quantizer is not None
+    return not known and "result" not in node.settings.precision
 
 
 def _refined(network: Network) -> tuple[str, ...]:

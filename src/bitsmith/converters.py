@@ -29,6 +29,7 @@ from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel, read_model
+from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
 from bitsmith.frontends.torch.live import Example, InputShapes
 from bitsmith.frontends.torch.read import TorchModel, read_torch
 from bitsmith.hls.dialects import DIALECTS
@@ -64,13 +65,15 @@ def convert(
     check: Check = "auto",
     strict: bool = False,
     override: bool = False,
+    rounding: str | None = None,
 ) -> Model:
     """Convert a trained network.
 
     Args:
         model: a Keras model file (``.keras``, ``.h5``, ``.json`` with its weights beside it or in ``weights``) or a live
             Keras model; a PyTorch program (``.pt2``, or an ``ExportedProgram``) or a live PyTorch module, which needs
-            ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``.
+            ``example`` or ``input_shape``; an ONNX file or a live ``ModelProto``;
+            a quantized TensorFlow Lite file (``.tflite``), or its content.
         output_dir: the project folder that :meth:`Model.build` writes; nothing is written before.
         config: precision and more per layer: a dict or YAML file in the familiar ``HLSConfig`` shape. Default: all auto.
         calibration: real inputs, an array or one per input; ``auto`` precision takes ranges from them.
@@ -94,6 +97,8 @@ def convert(
             (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
         strict: raise where there would be a ``FidelityWarning``.
         override: formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.
+        rounding: of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or
+            ``double``, as TensorFlow 2.19 and older do (``docs/tflite.md``).
 
     Raises:
         ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
@@ -117,7 +122,7 @@ def convert(
         }
     )
     network = _with_outliers(
-        configured(model, config, weights, example, input_shape, bits, override=override), outliers
+        configured(model, config, weights, example, input_shape, bits, override=override, rounding=rounding), outliers
     )
     return _converted(network, calibration, project, model, check, strict=strict)
 
@@ -131,12 +136,12 @@ def configured(
     bits: BitsLike = None,
     *,
     override: bool = False,
+    rounding: str | None = None,
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = _split(config)
-    network = read_model(
-        model, weights=weights, example=example, input_shape=shape if input_shape is None else input_shape
-    )
+    shape = shape if input_shape is None else input_shape
+    network = read_model(model, weights=weights, example=example, input_shape=shape, rounding=rounding)
     return resolve(network, config, bits, override=override)
 
 
@@ -156,6 +161,7 @@ class _Arguments(TypedDict, total=False):
     outliers: str | None
     check: Check
     strict: bool
+    rounding: str | None
     override: bool
 
 
@@ -195,6 +201,13 @@ def convert_from_onnx_model(
     return _convert(model, output_dir, **familiar)
 
 
+def convert_from_tflite_model(
+    model: TfliteModel, output_dir: str | Path = "my-hls-test", **familiar: Unpack[Familiar]
+) -> Model:
+    """Convert a TensorFlow Lite model with the argument names of `Familiar`."""
+    return _convert(model, output_dir, **familiar)
+
+
 def _convert(
     model: AnyModel,
     output_dir: str | Path,
@@ -230,6 +243,16 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     return _converted(resolve(network, project.hls_config), None, project, model)
 
 
+def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
+    """Convert what a project configuration (dict or YAML file) describes: TfliteModel, a file or its content."""
+    project = read_project(config)
+    if project.tflite_model is None:
+        raise ConfigError("no model", where="configuration", accepted="TfliteModel")
+    network = read_tflite(project.tflite_model)  # type: ignore[arg-type]  # read_tflite refuses anything else
+    model = cast("AnyModel", project.tflite_model)
+    return _converted(resolve(network, project.hls_config), None, project, model)
+
+
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
@@ -252,6 +275,8 @@ def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
     content = _content(config)
     if content.get("PytorchModel") is not None:
         return pytorch_to_hls(content)
+    if content.get("TfliteModel") is not None:
+        return tflite_to_hls(content)
     return onnx_to_hls(content) if content.get("OnnxModel") is not None else keras_to_hls(content)
 
 

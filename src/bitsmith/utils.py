@@ -14,6 +14,7 @@ from bitsmith.config import BitsLike, config_from_network, create_config
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
+from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
 from bitsmith.frontends.torch.live import Example, InputShapes
 from bitsmith.frontends.torch.read import TorchModel, read_torch
 from bitsmith.model import Model
@@ -24,6 +25,7 @@ __all__ = [
     "config_from_keras_model",
     "config_from_onnx_model",
     "config_from_pytorch_model",
+    "config_from_tflite_model",
     "create_config",
     "fetch_example_list",
     "fetch_example_model",
@@ -81,6 +83,28 @@ def config_from_onnx_model(
     """A configuration of all choices of ``model`` (a file or a live ``ModelProto``), as for Keras models."""
     return config_from_network(
         read_onnx(model),
+        granularity=granularity,
+        backend=backend,
+        default_precision=default_precision,
+        default_reuse_factor=default_reuse_factor,
+        max_precision=max_precision,
+        bits=bits,
+    )
+
+
+def config_from_tflite_model(
+    model: TfliteModel,
+    granularity: str = "model",
+    backend: str | None = None,
+    default_precision: str = "auto",
+    default_reuse_factor: int = 1,
+    max_precision: str | None = None,
+    *,
+    bits: BitsLike = None,
+) -> dict[str, object]:
+    """A configuration of all choices of ``model`` (a file of TensorFlow Lite, or its content), as for Keras models."""
+    return config_from_network(
+        read_tflite(model),
         granularity=granularity,
         backend=backend,
         default_precision=default_precision,

@@ -16,6 +16,7 @@ from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add, Concatenate, Multiply
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.norm import BatchNormalization
@@ -25,6 +26,7 @@ from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.passes import drop_dead
 from tests.layers.agreement import assert_compiled, assert_exact, assert_simulated
 
@@ -136,6 +138,30 @@ def test_a_convolutional_network(seed: int) -> None:
     chain.quantize()
     size = chain.network().shapes()[chain.last][0]
     chain.dense(size, 3)
+    assert_same(chain.network())
+
+
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_stairs_after_a_normalization(seed: int, above: bool) -> None:
+    """Binary and ternary networks: thresholds of integers, whatever the signs of the normalization's scales."""
+    chain = Chain(seed, (4,))
+    steps = Staircase(as_weights([-1.0, -0.25, 0.5]), as_weights([-1.0, 0.0, 2.0, 3.0]), above)
+    for layer in (BinaryTanh(), TernaryTanh(), steps):
+        chain.dense(4, 4, channels=bool(seed % 2))
+        chain.add(BatchNormalization(as_weights(chain.rng.normal(size=4)), as_weights(chain.rng.normal(size=4))))
+        chain.add(layer)
+    chain.dense(4, 2)
+    assert_same(chain.network())
+
+
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize("factor", [1.0, -1.0, 0.5])
+def test_thresholds_that_are_met_exactly(factor: float, above: bool) -> None:
+    chain = Chain(0, (1,))
+    chain.add(Quantize(Quantizer.fixed(1, 3, 2, Rounding.RND, Overflow.SAT)))
+    chain.add(BatchNormalization(as_weights([factor]), as_weights([0.25])))
+    chain.add(Staircase(as_weights([-1.0, 0.25, 0.5]), as_weights([-1.0, 0.0, 2.0, 3.0]), above))
     assert_same(chain.network())
 
 

@@ -13,13 +13,12 @@ import pytest
 
 import bitsmith
 from bitsmith.frontends.onnx.read import read_onnx
+from bitsmith.layers.quantize import Quantize
 
 MODELS = Path(__file__).parent / "brevitas_exports" / "models"
 FILES = sorted(path.stem for path in MODELS.glob("*.onnx"))
 EXPECTED = np.load(MODELS / "expected.npz")
 DIFFERENT = ("one_bit_qonnx_", "residual_po2_qcdq_")
-SCALES_TO_MOVE = ("channels_", "depthwise_", "float_bias_")
-"""Not compiled: products of one scale for each channel that is not a power of two, and biases on another grid."""
 
 
 def assert_same(file: str, found: np.ndarray) -> None:
@@ -39,8 +38,17 @@ def test_meaning(file: str) -> None:
     assert_same(file, network.evaluate([EXPECTED[f"{network_of(file)}/x"].astype(np.float64)])[output])
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if not file.startswith(SCALES_TO_MOVE)])
+@pytest.mark.parametrize("file", FILES)
 def test_circuit(file: str) -> None:
     found = bitsmith.convert(MODELS / f"{file}.onnx").predict(EXPECTED[f"{network_of(file)}/x"].astype(np.float64))
     assert isinstance(found, np.ndarray)
     assert_same(file, found)
+
+
+@pytest.mark.parametrize("network", ["po2_2", "po2_4", "cnn1d", "float_5"])
+def test_both_dialects_have_the_same_quantizers(network: str) -> None:
+    found = []
+    for kind in ("qonnx", "qcdq"):
+        nodes = read_onnx(MODELS / f"{network}_{kind}_script.onnx").nodes
+        found.append([str(node.layer.quantizer) for node in nodes if isinstance(node.layer, Quantize)])
+    assert found[0] == found[1], "integers of 8 bits, clipped to fewer, leave no trace"

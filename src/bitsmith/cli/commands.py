@@ -50,7 +50,9 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A trained model: .keras, .h5 or .json, .pt2, .onnx.")]
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A trained model: .keras, .h5 or .json, .pt2, .onnx, .tflite.")
+]
 Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json model of Keras.")]
 Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML or JSON.")]
 Bits = Annotated[str | None, typer.Option(help="Bits that auto keeps: 8, or weight=6,result=8.")]
@@ -220,6 +222,9 @@ def convert(
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
     check: Check = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the circuit is not what the model is.")] = False,
+    rounding: Annotated[
+        str | None, typer.Option(help="Of fully connected layers of TensorFlow Lite: single, or double as before 2.20.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a trained network and save it as a project."""
@@ -242,6 +247,7 @@ def convert(
                 bits=_budget(bits),
                 check="auto" if check is None else check,
                 strict=strict,
+                rounding=rounding,
             )
             with Project.open(model.output_dir, project_name) as project:
                 model.save(project.path(SAVED_MODEL))

@@ -62,7 +62,8 @@ class ProjectConfig:
 
     ``part``, ``clock_period_ns`` and ``clock_uncertainty`` (the fraction of the period that is kept back) are None where
     the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5``,
-    ``pytorch_model`` (a path or a live model, with ``input_shape``) and ``onnx_model`` (a path or a live model) is given.
+    ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
+    ``tflite_model`` (a path or a file's content) is given.
     ``without_effect`` names keys of other tools that were accepted because their value changes nothing.
     """
 
@@ -82,6 +83,7 @@ class ProjectConfig:
     pytorch_model: object | None = None
     input_shape: Sequence[object] | None = None
     onnx_model: object | None = None
+    tflite_model: object | None = None
     input_data: Path | None = None
     output_predictions: Path | None = None
     without_effect: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ PROJECT_KEYS = (
     "PytorchModel",
     "InputShape",
     "OnnxModel",
+    "TfliteModel",
     "InputData",
     "OutputPredictions",
     "WriterConfig",
@@ -166,6 +169,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         pytorch_model=section.get("PytorchModel", _model),
         input_shape=section.get("InputShape", _input_shape),
         onnx_model=section.get("OnnxModel", _model),
+        tflite_model=section.get("TfliteModel", _model),
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
         without_effect=(
@@ -181,6 +185,7 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         "KerasModel": keras,
         "PytorchModel": project.pytorch_model is not None,
         "OnnxModel": project.onnx_model is not None,
+        "TfliteModel": project.tflite_model is not None,
     }
     several = [key for key, found in models.items() if found]
     if len(several) > 1:

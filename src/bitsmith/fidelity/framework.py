@@ -24,6 +24,7 @@ import numpy.typing as npt
 from bitsmith.frontends.keras.files import LiveModel
 from bitsmith.frontends.onnx.read import OnnxModel, is_onnx
 from bitsmith.frontends.read import AnyModel
+from bitsmith.frontends.tflite.read import is_tflite
 from bitsmith.frontends.torch.live import evaluating, is_exported, is_module, module_results
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
@@ -73,6 +74,8 @@ def framework_run(model: AnyModel, network: Network, inputs: Sequence[Floats], *
                 return FrameworkRun("onnxruntime", _onnx_outputs(model, given))
             if isinstance(model, LiveModel):
                 return _of_keras(model, given)
+            if is_tflite(model) and insist:
+                raise NotComparedError("a quantized TensorFlow Lite model is integers, computed as its file says")
             return _of_file(Path(cast("str | os.PathLike[str]", model)), given) if insist else None
     except NotComparedError:
         raise

@@ -9,12 +9,13 @@ from typing import TypeAlias
 from bitsmith.errors import ConfigError
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, is_onnx, read_onnx
+from bitsmith.frontends.tflite.read import TfliteModel, is_tflite, read_tflite
 from bitsmith.frontends.torch.live import Example, InputShapes
 from bitsmith.frontends.torch.read import TorchModel, is_torch, read_torch
 from bitsmith.layers.network import Network
 
-AnyModel: TypeAlias = "ModelLike | TorchModel | OnnxModel"
-"""A file or a live model of Keras, PyTorch or ONNX."""
+AnyModel: TypeAlias = "ModelLike | TorchModel | OnnxModel | TfliteModel"
+"""A file or a live model of Keras, PyTorch, ONNX or TensorFlow Lite."""
 
 
 def read_model(
@@ -23,6 +24,7 @@ def read_model(
     weights: str | os.PathLike[str] | None = None,
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
+    rounding: str | None = None,
 ) -> Network:
     """The network of ``model``.
 
@@ -30,15 +32,20 @@ def read_model(
         weights: the weight file of a ``.json`` model of Keras.
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
+        rounding: of fully connected layers of TensorFlow Lite, as :func:`read_tflite` has it.
 
     Raises:
         ModelFileError, UnsupportedError, ToolMissingError: as of the framework's own reader.
         ConfigError: what is given beside the model belongs to another kind of model, or a live module lacks it.
     """
-    if weights is not None and (is_torch(model) or is_onnx(model)):
+    if rounding is not None and not is_tflite(model):
+        raise ConfigError("a rounding", where="rounding", accepted="one with a TensorFlow Lite model only")
+    if weights is not None and (is_torch(model) or is_onnx(model) or is_tflite(model)):
         raise ConfigError("a weight file", where="weights", accepted="one with a Keras model only")
     if is_torch(model):
         return read_torch(model, example=example, input_shape=input_shape)
     if example is not None or input_shape is not None:
         raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
+    if isinstance(model, bytes) or is_tflite(model):
+        return read_tflite(model, rounding or "single")
     return read_onnx(model) if is_onnx(model) else read_keras(model, weights)

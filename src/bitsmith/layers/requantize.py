@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
-from bitsmith.ir.types import Ints, Overflow, Rounding, objects
+from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
 from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents
 
 _FEW_VALUES = 64
@@ -100,6 +100,11 @@ class _Staircase:
         """The code of one value."""
         return min(max(_rounded(raw * self.factor + self.offset, self.rounding), self.lo), self.hi)
 
+    @property
+    def is_long(self) -> bool:
+        """Return True if there are more steps than are looked at."""
+        return abs(self.code(self.most) - self.code(self.least)) > _MOST_STEPS
+
     def rising(self) -> _Staircase:
         """The same of ``-x``, if it falls."""
         if self.factor > 0:
@@ -109,7 +114,7 @@ class _Staircase:
     def steps(self) -> tuple[Ints, Ints]:
         """The codes that begin within the range, in order, and from which raw value on each is reached."""
         first, last = self.code(self.least), self.code(self.most)
-        if last - first > _MOST_STEPS:
+        if self.is_long:
             raise UnsupportedError(
                 f"a quantizer whose operand spans {last - first} steps of a scale that is no power of two",
                 accepted=f"at most {_MOST_STEPS}",
@@ -184,6 +189,8 @@ class _Multiplication:
 def _multiplication(of: _Staircase) -> _Multiplication | None:
     """The multiplication of fewest bits that is the same on the whole range; None if there is none."""
     rising = of.rising()
+    if of.is_long and _is_binary(of.factor) and _is_binary(of.offset):
+        return None  # which is a multiplication as it is
     codes, starts = rising.steps()
     if not codes.size:
         return _Multiplication(0, of.code(of.least), 0)
@@ -236,7 +243,9 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    steps = _staircases(x, quantizer)
+    axes = _alike(x, quantizer)
+    x = builder.aligned(x, axes)
+    steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
     widest = max(each.most - each.least for each in every)
     if widest < _FEW_VALUES:
@@ -262,6 +271,13 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
 
 
+def _alike(x: Value, quantizer: Quantizer) -> tuple[int, ...]:
+    """Axes of positions that the quantizer treats alike: its staircase is to be the same there."""
+    rank = len(x.shape)
+    own = (1,) * (rank - len(quantizer.shape)) + quantizer.shape
+    return tuple(axis for axis in range(rank - 1) if own[axis] == 1)
+
+
 def _like(steps: Ints, values: Sequence[int]) -> Ints:
     """A number for each staircase."""
     return np.array(values, dtype=np.object_).reshape(steps.shape)
@@ -275,11 +291,11 @@ def _parts(found: _Multiplication | None) -> tuple[int, int, int, int]:
     return (0, 0, 0, 0) if found is None else (found.factor, found.drop, found.term, found.drop)
 
 
-def _staircases(x: Value, quantizer: Quantizer) -> Ints:
+def _staircases(x: TensorType, quantizer: Quantizer) -> Ints:
     """The staircase of each element, in as small an array as broadcasts to ``x``."""
     wraps = quantizer.overflow is Overflow.WRAP
     arrays = np.broadcast_arrays(
-        quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.type.frac), x.type.lo, x.type.hi
+        quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.frac), x.lo, x.hi
     )
     found = []
     for scale, offset, lo, hi, frac, least, most in zip(*(array.ravel() for array in arrays), strict=True):

@@ -19,9 +19,10 @@ from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.softmax import Softmax
+from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.time_distributed import TimeDistributed
 
-QUANTIZING = (Quantize, Lookup, Staircase)
+QUANTIZING = (BinaryTanh, Lookup, Quantize, Staircase, TernaryTanh)
 """Layers whose results are on a grid of the model's, whatever the operand."""
 
 APPROXIMATE = (

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,8 +15,11 @@ import numpy as np
 from bitsmith.ir.builder import Value
 from bitsmith.ir.ops import Relation
 from bitsmith.layers.example import Example
-from bitsmith.layers.layer import Floats, Unary
+from bitsmith.layers.layer import Floats, Layer, Unary, as_weights
+from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.lowering import Lowering
+
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +53,19 @@ class TernaryTanh(Unary):
         above = builder.compare(inputs[0], Relation.GT, builder.const(1, 1))
         below = builder.compare(inputs[0], Relation.LT, builder.const(-1, 1))
         return lowering.cast("result", builder.sub(above, below))
+
+
+def as_staircase(layer: Layer) -> Staircase | None:
+    """A layer of this file, or a staircase, as a staircase; None of any other."""
+    match layer:
+        case Staircase():
+            return layer
+        case BinaryTanh():
+            return Staircase(as_weights([0.0]), as_weights([-1.0, 1.0]))
+        case TernaryTanh():
+            return Staircase(as_weights([-_HALF, math.nextafter(_HALF, 1.0)]), as_weights([-1.0, 0.0, 1.0]))
+        case _:
+            return None
 
 
 EXAMPLES = (Example(BinaryTanh(), ((3,),)), Example(TernaryTanh(), ((3,),)))

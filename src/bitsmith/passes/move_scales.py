@@ -26,6 +26,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.einsum import Einsum, EinsumDense
 from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.merge import Add, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.norm import BatchNormalization
@@ -37,6 +38,7 @@ from bitsmith.layers.resample import Crop
 from bitsmith.layers.settings import Weights
 from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
+from bitsmith.layers.steps import as_staircase
 
 _MOVES = (Broadcast, Concatenate, Crop, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack)
 _LINEAR = (Conv, ConvTranspose, Dense, EinsumDense)
@@ -135,7 +137,9 @@ class _Moving:
             return self._unary(node, layer, first, shapes[0])
         return _merged(layer, affines)
 
-    def _unary(self, node: NetworkNode, layer: Layer, affine: Affine, shape: Shape) -> tuple[Layer, Affine] | None:
+    def _unary(
+        self, node: NetworkNode, layer: Layer, affine: Affine, shape: Shape
+    ) -> tuple[Layer, Affine | None] | None:
         if isinstance(layer, _GREATEST) and affine.is_rising and affine.is_along_last(shape):
             return layer, affine
         if isinstance(layer, ReLU) and layer.max_value is None and affine.is_rising and affine.is_centered:
@@ -143,7 +147,8 @@ class _Moving:
         bounds = _clipping(layer)
         if bounds is not None and self._clips_anyway(node, bounds):
             return Identity(), affine
-        return None
+        steps = as_staircase(layer)
+        return None if steps is None else (_climbed(steps, affine), None)
 
     def _product(
         self, node: NetworkNode, layer: Dense | Conv | ConvTranspose | EinsumDense, affine: Affine | None
@@ -219,7 +224,7 @@ class _Moving:
     def _takes_offsets(self, node: NetworkNode) -> bool:
         if node.settings.precision:
             return False
-        if isinstance(node.layer, Quantize):
+        if isinstance(node.layer, Quantize) or as_staircase(node.layer) is not None:
             return True
         bounds = _clipping(node.layer)
         if bounds is not None:
@@ -270,6 +275,39 @@ def _absorbed(layer: Quantize, affine: Affine | None) -> tuple[Layer, Affine | N
     step = rationals(1.0) if general else quantizer.step
     moved = replace(quantizer, scale=scale, offset=offset, step=step)
     return Quantize(moved), Affine.of(quantizer.step) if general else None
+
+
+def _climbed(stairs: Staircase, affine: Affine) -> Staircase:
+    """The staircase of stored values ``x``: ``x * scale + offset >= threshold`` is ``x >= bound``, or ``x <= bound`` if it falls.
+
+    The bounds are rational. Values are numbers of double precision, so that the next one of these does the same.
+    """
+    lead = np.broadcast_shapes(
+        affine.scale.shape, affine.offset.shape, stairs.thresholds.shape[:-1], stairs.levels.shape[:-1]
+    )
+    count = stairs.thresholds.shape[-1]
+    scale, offset = (np.broadcast_to(part[..., None], (*lead, count)) for part in affine.full(lead))
+    thresholds = np.broadcast_to(stairs.thresholds, (*lead, count))
+    levels = np.broadcast_to(stairs.levels, (*lead, count + 1))
+    bounds = objects((rationals(thresholds) - offset) / scale)
+    falls = np.asarray(scale < 0, dtype=bool)
+    # What is reached just beyond its threshold begins after the bound, as does what is no longer reached at one that falls.
+    beyond = falls if not stairs.above else ~falls
+    placed = np.asarray(_next_double(bounds, beyond), dtype=np.float64)
+    turned = falls[..., :1]
+    placed = np.where(turned, placed[..., ::-1], placed)
+    return Staircase(as_weights(placed), as_weights(np.where(turned, levels[..., ::-1], levels)))
+
+
+def _double_from(bound: Fraction, beyond: bool) -> float:
+    """The least number of double precision that is at least ``bound``, or greater."""
+    nearest = float(bound)
+    if nearest < bound or (beyond and nearest == bound):
+        return math.nextafter(nearest, math.inf)
+    return nearest
+
+
+_next_double = np.frompyfunc(_double_from, 2, 1)
 
 
 def _moved(layer: Layer, affines: Sequence[Affine | None], shapes: Sequence[Shape]) -> Affine:

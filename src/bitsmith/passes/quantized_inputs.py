@@ -1,7 +1,7 @@
 """Inputs that all their readers quantize alike have the format of that quantizer: the circuit's port is as narrow as it can be.
 
-Before: an input without a format of the user's, read by :class:`Quantize` layers alone, which have one fixed-point quantizer;
-after: ``Input(quantizer=...)``, and identities.
+Before: an input without a format of its own or of the user's, read by :class:`Quantize` layers alone, which have one
+fixed-point quantizer; after: ``Input(quantizer=...)``, and identities.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def quantized_inputs(network: Network) -> Network:
         node.name: quantizer
         for node in network.nodes
         if isinstance(node.layer, Input)
+        and node.layer.limits is None
         and "result" not in node.settings.precision
         and (quantizer := _common(network, node.name)) is not None
     }
@@ -41,7 +42,7 @@ def _common(network: Network, name: str) -> Quantizer | None:
     if name in network.outputs or not readers:
         return None
     first = readers[0].layer
-    if not isinstance(first, Quantize) or first.quantizer.fracs is None:
+    if not isinstance(first, Quantize) or first.quantizer.fracs is None or not first.quantizer.keeps_scale:
         return None
     same = all(
         isinstance(reader.layer, Quantize)

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from bitsmith.ir.types import compact
 from bitsmith.layers.arrays import Floats, Shape
 from bitsmith.layers.quantizer import Quantizer, Rationals, frozen
 
@@ -18,7 +19,7 @@ def moved(quantizer: Quantizer, shape: Shape, move: Callable[[Floats], Floats]) 
     places = move(np.arange(math.prod(shape), dtype=np.float64).reshape(shape)).astype(np.int64)
 
     def taken(part: Rationals) -> Rationals:
-        return part.reshape(()) if part.size == 1 else frozen(np.broadcast_to(part, shape).reshape(-1)[places])
+        return part.reshape(()) if part.size == 1 else frozen(compact(np.broadcast_to(part, shape).reshape(-1)[places]))
 
     return replace(
         quantizer,

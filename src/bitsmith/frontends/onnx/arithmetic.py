@@ -10,6 +10,7 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
+from bitsmith.frontends.onnx.quantized import clipped
 from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
@@ -53,7 +54,8 @@ def _clip(call: Call) -> Value:
         low, high = call.attributes.number("min", -math.inf), call.attributes.number("max", math.inf)
     else:
         low, high = call.number(1, "a bound", -math.inf), call.number(2, "a bound", math.inf)
-    return arithmetic.clip(call.build, call.tensor(0), low, high)
+    x = call.tensor(0)
+    return clipped(call.build, x, low, high) if x.codes is not None else arithmetic.clip(call.build, x, low, high)
 
 
 def _is_nan(call: Call) -> Known:

@@ -16,7 +16,7 @@ from bitsmith.frontends.onnx.places import PLACES
 from bitsmith.frontends.onnx.products import PRODUCTS
 from bitsmith.frontends.onnx.qlinear import MICROSOFT, QLINEAR, REFUSED
 from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
-from bitsmith.frontends.onnx.quantized import QUANTIZED
+from bitsmith.frontends.onnx.quantized import QUANTIZED, RUNTIME_DOMAIN
 from bitsmith.frontends.onnx.recurrent import RECURRENT
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
@@ -59,8 +59,6 @@ OPERATORS: dict[str, Translation] = {
 
 CLASSICAL_DOMAIN = "ai.onnx.ml"
 
-_RUNTIME_DOMAIN = "com.microsoft"
-
 _SEQUENCES = ("its number of results is not fixed", "use Split, Concat and Slice")
 
 _REMEDIES = {
@@ -84,7 +82,7 @@ def translation(node: Node) -> Translation | None:
     """How ``node`` is read; None if it is not known."""
     if node.domain == CLASSICAL_DOMAIN:
         return CLASSICAL.get(node.operator)
-    if node.domain == _RUNTIME_DOMAIN:
+    if node.domain == RUNTIME_DOMAIN:
         return MICROSOFT.get(node.operator)
     if node.domain in QONNX_DOMAINS:
         return QONNX_DOMAINS[node.domain].get(node.operator)
@@ -94,7 +92,7 @@ def translation(node: Node) -> Translation | None:
 def why_unknown(node: Node) -> tuple[str, str]:
     """Why an operator that is not in the table is not, and what would replace it."""
     name = node.operator
-    if name in REFUSED and node.domain in ("", _RUNTIME_DOMAIN):
+    if name in REFUSED and node.domain in ("", RUNTIME_DOMAIN):
         return REFUSED[name]
     if node.domain in QONNX_DOMAINS:
         known = ", ".join(QONNX_DOMAINS[node.domain])

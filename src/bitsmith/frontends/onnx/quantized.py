@@ -7,6 +7,7 @@ tensor after DequantizeLinear is a constant with a quantizer. Scales are taken a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -33,12 +34,17 @@ ON_CODES = frozenset(
 )
 """Operators of ONNX's own domain that do the same with the numbers that integers stand for."""
 
+RUNTIME_DOMAIN = "com.microsoft"
+
 
 def takes_codes(node: Node, values: Sequence[Operand | None]) -> bool:
     """Return True if ``node`` works on codes as they are."""
     if node.operator == "Concat" and len({x.codes if isinstance(x, Value) else None for x in values}) > 1:
         return False
-    return "Q" in node.operator or (node.operator in ON_CODES and not node.domain)
+    quantized = "Q" in node.operator or node.operator.startswith("Dequantize")
+    if node.domain:
+        return node.domain == RUNTIME_DOMAIN and quantized
+    return quantized or node.operator == "Clip" or node.operator in ON_CODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +161,28 @@ def with_integers(build: Builder, x: Operand | None) -> Operand | None:
     """``x``; of codes the integers themselves."""
     if not isinstance(x, Value) or x.codes is None:
         return x
+    grid = _grid(x.codes)
+    return build.emit(Quantize(grid.to_codes), replace(x, codes=None), suffix="codes", kind=grid.kind)
+
+
+def _grid(codes: Codes) -> Grid:
+    """The grid of a tensor's codes."""
+    return Grid(rationals(codes.scale), np.array(codes.zero, dtype=np.int64), codes.lo, codes.hi, codes.kind)
+
+
+def clipped(build: Builder, x: Value, low: float, high: float) -> Value:
+    """Codes within bounds that are codes, too: what is quantized to few bits is written so, with a type of more."""
     found = x.codes
-    zero = np.array(found.zero, dtype=np.int64)
-    grid = Grid(rationals(found.scale), zero, found.lo, found.hi, found.kind)
-    return build.emit(Quantize(grid.to_codes), replace(x, codes=None), suffix="codes", kind=found.kind)
+    assert found is not None
+    lo, hi = math.ceil(max(found.lo, low)), math.floor(min(found.hi, high))
+    if lo > hi:
+        raise UnsupportedError(f"codes from {low:g} to {high:g}", accepted="bounds with codes between")
+    narrow, grid = (_grid(replace(found, lo=ends[0], hi=ends[1])) for ends in ((lo, hi), (found.lo, found.hi)))
+    if isinstance(x.node, int):
+        layer = build.draft.nodes[x.node].layer
+        if isinstance(layer, Quantize) and layer.quantizer.is_same(grid.quantizer):
+            (x,) = build.draft.operands[x.node]
+    return replace(build.emit(Quantize(narrow.quantizer), x), codes=narrow.codes)
 
 
 def dequantized(call: Call, number: int, scale: int, zero: int, along: Along, suffix: str = "") -> Value:
@@ -170,9 +194,9 @@ def dequantized(call: Call, number: int, scale: int, zero: int, along: Along, su
         raise UnsupportedError("dequantizing numbers that are not integers", accepted="integers, or an initializer")
     kind = given.kind if given.codes is None else given.codes.kind
     grid = Grid.of(call, scale, zero, given, along, kind)
-    if given.codes is not None and grid.codes == given.codes:
-        return replace(given, codes=None)
     lo, hi = kind.limits if given.codes is None else (given.codes.lo, given.codes.hi)
+    if given.codes is not None and replace(grid, lo=lo, hi=hi).codes == given.codes:
+        return replace(given, codes=None)
     x = with_integers(call.build.within(suffix), given)
     assert isinstance(x, Value)
     return call.build.emit(Quantize(replace(grid, lo=lo, hi=hi).from_codes), x, suffix=suffix, kind=Kind.REAL)

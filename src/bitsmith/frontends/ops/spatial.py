@@ -141,13 +141,28 @@ def _check_bias(bias: Floats | None, kernel: Floats) -> None:
 
 def _padded(x: Value, taps: Taps) -> Pairs:
     """The padding of each axis."""
-    sizes, padding = x.item[:-1], taps.padding
-    if len(sizes) != len(taps.size):
+    if len(x.item) - 1 != len(taps.size):
         raise UnsupportedError(f"{len(taps.size)} spatial axes of an operand of {x.rank} axes")
+    return pairs_of(x.item[:-1], taps)
+
+
+def pairs_of(sizes: Sequence[int], taps: Taps) -> Pairs:
+    """The padding of axes of these lengths."""
+    padding = taps.padding
     if not isinstance(padding, Same):
         return padding
     axes = zip(sizes, taps.strides, taps.spans, strict=True)
     return tuple(padding.halves(max((-(-n // stride) - 1) * stride + span - n, 0)) for n, stride, span in axes)
+
+
+def counted(sizes: Sequence[int], taps: Taps) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """How many elements each window has that are not padding."""
+    axes = zip(taps.size, taps.strides, taps.dilation, pairs_of(sizes, taps), strict=True)
+    found = np.ones((), dtype=np.int64)
+    for length, (size, stride, dilation, pair) in zip(sizes, axes, strict=True):
+        windows = pooling.Windows(length, size, stride, dilation, pair, taps.ceil_mode)
+        found = np.multiply.outer(found, windows.taps(0, 0))
+    return found
 
 
 def max_pool(build: Builder, x: Value, taps: Taps) -> Value:

@@ -1,0 +1,150 @@
+"""Activations: of 8 bits from tables, of 16 bits in their kernels' own arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.ops.activations import relu
+from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.tflite.call import Call, Operand, Translation, activated, checked, limits_of
+from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
+from bitsmith.frontends.tflite.requantize import Multiplier, exact
+from bitsmith.frontends.tflite.softmax import softmax
+from bitsmith.frontends.tflite.wide import wide_function
+
+Singles = npt.NDArray[np.float32]
+
+
+def _relu(activation: str, call: Call) -> Value:
+    x, result = call.operand(0), checked(call.result)
+    factor = np.float64(x.scale / result.quantized.scale)
+    return call.rescaled(x.value, float(factor), activated(result, activation))
+
+
+def _function(function: Callable[[Singles], Singles], kind: str, call: Call) -> Value:
+    """A function in single precision, whose table the kernels compute."""
+    x, result = call.operand(0), checked(call.result)
+    if x.is_wide:
+        return wide_function(call, x, kind)
+    scale, (low, high) = result.quantized.scale, limits_of(result)
+
+    def codes(places: Integers) -> Integers:
+        found = function(x.scale * places.astype(np.float32)) * (np.float32(1.0) / scale)
+        rounded = np.copysign(np.floor(np.abs(found.astype(np.float64)) + 0.5), found)
+        return np.asarray(np.clip(rounded, low, high), dtype=np.int64)
+
+    return call.table(x, codes)
+
+
+def _logistic(x: Singles) -> Singles:
+    one = np.float32(1.0)
+    return np.asarray(one / (one + np.exp(-x.astype(np.float64)).astype(np.float32)), dtype=np.float32)
+
+
+def _tanh(x: Singles) -> Singles:
+    return np.tanh(x.astype(np.float64)).astype(np.float32)
+
+
+def _leaky_relu(call: Call) -> Value:
+    x, result = call.operand(0), checked(call.result)
+    scale = result.quantized.scale
+    slope = np.float32(call.options.number("alpha"))
+    below, above = (Multiplier.of(float(np.float64(one / scale))) for one in (np.float32(x.scale * slope), x.scale))
+    limits = limits_of(result)
+    if x.is_wide:
+        return _two_slopes(call, x, x.value, (above, below))
+
+    def codes(places: Integers) -> Integers:
+        found = np.where(places >= 0, above.applied(places), _sloped(below, places))
+        return np.asarray(np.clip(found, *limits), dtype=np.int64)
+
+    return call.table(x, codes)
+
+
+def _sloped(multiplier: Multiplier, places: Integers) -> Integers:
+    """A multiplication by a number that may be negative."""
+    size = Multiplier(abs(multiplier.mantissa), multiplier.shift)
+    found = size.applied(places)
+    return found if multiplier.mantissa >= 0 else -found
+
+
+def _two_slopes(call: Call, x: Operand, scaled: Value, multipliers: tuple[Multiplier, Multiplier]) -> Value:
+    """``x`` by one multiplier where it is positive, ``scaled`` by the other elsewhere."""
+    limits, build = limits_of(call.result), call.build
+    if min(one.mantissa for one in multipliers) < 0:
+        raise UnsupportedError("a negative slope of 16 bits", accepted="positive ones")
+    positive = relu(build.within("positive"), x.value)
+    negative = subtract(build.within("negative"), x.value, positive) if scaled is x.value else scaled
+    large = (-(1 << 31), (1 << 31) - 1)
+    above = call.multiplied(positive, [multipliers[0]], large, "above")
+    below = call.multiplied(negative, [multipliers[1]], large, "below")
+    return call.clipped(add(build.within("sum"), above, below), limits)
+
+
+def _prelu(call: Call) -> Value:
+    x, result = call.operand(0), checked(call.result)
+    slopes, tensor = call.weights(1, "the slopes")
+    scale = result.quantized.scale
+    factors = (x.scale / scale, x.scale * tensor.quantized.scale / scale)
+    above, below = (Multiplier.of(float(np.float64(one))) for one in factors)
+    build = call.build
+    negative = subtract(build.within("negative"), x.value, relu(build.within("kept"), x.value))
+    slope = Value(exact(slopes), slopes.shape)
+    return _two_slopes(call, x, multiply(build.within("sloped"), negative, slope), (above, below))
+
+
+def _hard_swish(call: Call) -> Value:
+    x, result = call.operand(0), checked(call.result)
+    if x.is_wide:
+        raise UnsupportedError("HARD_SWISH of 16 bits", accepted="8 bits, as in TensorFlow Lite")
+    fine = np.float32(1.0 / 128.0) * x.scale
+    reluish = fine / (np.float32(3.0) / np.float32(32768.0))
+    gate, output = (Multiplier.of(float(np.float64(one))) for one in (reluish, fine / result.quantized.scale))
+    if output.shift > 0:
+        raise UnsupportedError("HARD_SWISH into finer steps", accepted="a result of scales that kernels accept")
+    limits = limits_of(result)
+    return call.table(x, lambda places: np.clip(_swished(places, gate, output), *limits))
+
+
+def _swished(x: Integers, gate: Multiplier, output: Multiplier) -> Integers:
+    """Hard swish as the kernel computes it, with numbers of 16 bits."""
+    fine = x << 7
+    value = high_product(fine, _halved(output.mantissa), 16)
+    if gate.shift > 0:
+        fine = _within(fine << gate.shift - 1)
+    opened = high_product(fine, _halved(gate.mantissa), 16)
+    if gate.shift > 0:
+        opened = _within(opened << 1)
+    if gate.shift < 0:
+        opened = divided(opened, -gate.shift)
+    product = (opened + (1 << 15) >> 1) * value
+    return divided(np.asarray(np.sign(product) * (np.abs(product) >> 15), dtype=np.int64), -output.shift)
+
+
+def _halved(mantissa: int) -> int:
+    """A multiplier of 31 bits with 15 bits."""
+    return (1 << 15) - 1 if mantissa >= (1 << 31) - 1 - (1 << 15) else mantissa + (1 << 15) >> 16
+
+
+def _within(x: Integers) -> Integers:
+    return np.asarray(np.clip(x, -(1 << 15), (1 << 15) - 1), dtype=np.int64)
+
+
+ACTIVATIONS: dict[str, Translation] = {
+    "HARD_SWISH": Translation(_hard_swish, "Lookup"),
+    "LEAKY_RELU": Translation(_leaky_relu, "Lookup"),
+    "LOGISTIC": Translation(partial(_function, _logistic, "LOGISTIC"), "Lookup"),
+    "PRELU": Translation(_prelu, "ReLU, Multiply, Quantize and Add"),
+    "RELU": Translation(partial(_relu, "RELU"), "Quantize"),
+    "RELU6": Translation(partial(_relu, "RELU6"), "Quantize"),
+    "RELU_N1_TO_1": Translation(partial(_relu, "RELU_N1_TO_1"), "Quantize"),
+    "SOFTMAX": Translation(softmax, "Lookup, Reduce, Multiply and Quantize"),
+    "TANH": Translation(partial(_function, _tanh, "TANH"), "Lookup"),
+}
+"""Operators by name."""

@@ -1,0 +1,137 @@
+"""Sums, products, greatest and least elements of two tensors, and changes of scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops import arithmetic
+from bitsmith.frontends.tflite.call import Call, Operand, Translation, checked, kind_of, limits_of
+from bitsmith.frontends.tflite.requantize import Multiplier, integers
+from bitsmith.ir.types import Rounding
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.merge import Add, Maximum, Minimum, Multiply, Subtract
+
+_INT32 = (-(1 << 31), (1 << 31) - 1)
+_INT16 = (-(1 << 15), (1 << 15) - 1)
+
+_WHOLE = {"int32", "int64"}
+"""Types of numbers that are not quantized: sizes and indices."""
+
+
+def _is_plain(call: Call) -> bool:
+    """Return True if the operands are integers that are not quantized."""
+    return all(one is not None and one.dtype in _WHOLE for one in call.operator.inputs)
+
+
+def _exponent(scale: np.float32) -> int | None:
+    """The exponent of a scale that is (nearly) a power of two."""
+    power = np.log(scale) * np.float32(1.0 / np.log(np.float32(2.0)))
+    whole = float(np.rint(power))
+    return int(whole) if abs(float(power) - whole) < 1e-3 else None
+
+
+def _sum(layer: Layer, call: Call) -> Value:
+    if _is_plain(call):
+        make = arithmetic.add if isinstance(layer, Add) else arithmetic.subtract
+        return make(call.build, call.value(0), call.value(1))
+    x, y = call.operand(0), call.operand(1)
+    result, limits = checked(call.result), call.fused()
+    scales = (x.scale, y.scale, result.quantized.scale)
+    if x.is_wide and call.options.flag("pot_scale_int16"):
+        powers = [_exponent(scale) for scale in scales]
+        if None not in powers:
+            return _shifted_sum(layer, call, x, y, [power for power in powers if power is not None])
+    left = 15 if x.is_wide else 20
+    widest = np.float64(np.float32(2.0) * max(x.scale, y.scale))
+    parts = []
+    for name, one in (("first", x), ("second", y)):
+        parts.append(_scaled_part(call, one, Multiplier.of(float(np.float64(one.scale) / widest)), left, name))
+    total = call.build.joined(layer, *parts, suffix="sum")
+    factor = widest / np.float64(np.float32(1 << left) * result.quantized.scale)
+    return call.rescaled(total, float(factor), limits)
+
+
+def _scaled_part(call: Call, x: Operand, multiplier: Multiplier, left: int, name: str) -> Value:
+    """An operand in finer steps, as the sum takes it."""
+    fine = Fraction(1, 1 << left)
+    if x.value.constant is not None:
+        return call.multiplied(_finer(x.value, left), [multiplier], _INT32, name)
+    once, twice = multiplier.scales(wide=False)
+    value = call.quantized(
+        x.value, integers(once * fine, _INT32, Rounding.RND), name if twice == 1 else f"{name}_product"
+    )
+    return value if twice == 1 else call.quantized(value, integers(twice, _INT32, Rounding.RND_INF), name)
+
+
+def _finer(x: Value, left: int) -> Value:
+    """A constant times a power of two."""
+    assert x.constant is not None
+    return replace(x, node=x.constant * float(1 << left))
+
+
+def _shifted_sum(layer: Layer, call: Call, x: Operand, y: Operand, powers: list[int]) -> Value:
+    """A sum of operands of which one is rounded to the other's steps, which are the result's."""
+    parts = []
+    for name, one, power in (("first", x, powers[0]), ("second", y, powers[1])):
+        drop = powers[2] - power
+        if drop < 0:
+            raise UnsupportedError(f"a sum of steps 2**{power} in steps of 2**{powers[2]}", accepted="coarser results")
+        rounded = integers(Fraction(1 << drop), _INT16, Rounding.RND_INF)
+        parts.append(call.quantized(one.value, rounded, name) if drop else one.value)
+    return call.clipped(call.build.joined(layer, *parts, suffix="sum"), call.fused())
+
+
+def _product(call: Call) -> Value:
+    if _is_plain(call):
+        return arithmetic.multiply(call.build, call.value(0), call.value(1))
+    x, y = call.operand(0), call.operand(1)
+    factor = x.scale * y.scale / checked(call.result).quantized.scale
+    total = call.build.joined(Multiply(), *call.build.aligned(x.value, y.value), suffix="product")
+    return call.rescaled(total, float(np.float64(factor)), call.fused())
+
+
+def _extremum(layer: Layer, call: Call) -> Value:
+    x, y = call.operand(0), call.operand(1)
+    return call.build.joined(layer, call.as_result(x), call.as_result(y))
+
+
+def _quantize(call: Call) -> Value:
+    source, result = call.required(0), checked(call.result)
+    limits = limits_of(result)
+    if source.dtype == "float32":
+        scale = Fraction(float(result.quantized.scale))
+        return call.quantized(call.value(0), integers(scale, limits, Rounding.RND_INF))
+    x = call.operand(0)
+    factor = np.float64(x.scale) / np.float64(result.quantized.scale)
+    return call.rescaled(x.value, float(factor), limits)
+
+
+def _dequantize(call: Call) -> Value:
+    x = call.operand(0)
+    return arithmetic.multiply(call.build, x.value, constant(float(x.scale)))
+
+
+def _cast(call: Call) -> Value:
+    source, result = call.required(0), call.result
+    if source.dtype not in _WHOLE or result.dtype not in _WHOLE:
+        raise UnsupportedError(f"{source.dtype} to {result.dtype}", accepted="integers of 32 and 64 bits")
+    return replace(call.value(0), kind=kind_of(result))
+
+
+ARITHMETIC: dict[str, Translation] = {
+    "ADD": Translation(partial(_sum, Add()), "Quantize and Add"),
+    "CAST": Translation(_cast, "Identity"),
+    "DEQUANTIZE": Translation(_dequantize, "BatchNormalization"),
+    "MAXIMUM": Translation(partial(_extremum, Maximum()), "Maximum"),
+    "MINIMUM": Translation(partial(_extremum, Minimum()), "Minimum"),
+    "MUL": Translation(_product, "Multiply and Quantize"),
+    "QUANTIZE": Translation(_quantize, "Quantize"),
+    "SUB": Translation(partial(_sum, Subtract()), "Quantize and Subtract"),
+}
+"""Operators by name."""

@@ -1,0 +1,273 @@
+"""The operands and options of one operator, checked on access, and the builder of what it becomes.
+
+Values of quantized tensors are codes with the zero point taken off, so that padding is 0 and products need no correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
+from bitsmith.frontends.tflite.fixedpoint import Integers
+from bitsmith.frontends.tflite.graph import Operator, Options, Tensor
+from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, steps
+from bitsmith.ir.types import Rounding
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.lookup import Lookup
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+
+_FIXED = ("int8", "uint8", "int16")
+"""Types of activations."""
+
+_MAX_INTEGERS = 4096
+
+Limits: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value and the tensor that it is."""
+
+    value: Value
+    tensor: Tensor
+
+    @property
+    def scale(self) -> np.float32:
+        """What a code is worth."""
+        return self.tensor.quantized.scale
+
+    @property
+    def limits(self) -> Limits:
+        """The least and the greatest value."""
+        return limits_of(self.tensor)
+
+    @property
+    def is_wide(self) -> bool:
+        """Return True of 16 bits."""
+        return self.tensor.dtype == "int16"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator on values; None for those that are left out."""
+
+    operator: Operator
+    values: tuple[Value | None, ...]
+    build: Builder
+    kernels: Kernels
+
+    @property
+    def options(self) -> Options:
+        """The operator's options."""
+        return self.operator.options
+
+    @property
+    def result(self) -> Tensor:
+        """The tensor of the first result."""
+        return self.operator.outputs[0]
+
+    def error(self, found: str, accepted: str = "") -> ModelFileError:
+        """The error of an operator that contradicts itself."""
+        return ModelFileError(found, where=self.operator.where, accepted=accepted)
+
+    def tensor(self, number: int) -> Tensor | None:
+        """The tensor of input ``number``, None if it is left out."""
+        return self.operator.inputs[number] if number < len(self.operator.inputs) else None
+
+    def required(self, number: int) -> Tensor:
+        """The same.
+
+        Raises:
+            ModelFileError: it is left out.
+        """
+        tensor = self.tensor(number)
+        if tensor is None:
+            raise self.error(f"{self.operator.kind} without input {number}")
+        return tensor
+
+    def value(self, number: int) -> Value:
+        """Input ``number``, whatever its type."""
+        self.required(number)
+        value = self.values[number]
+        if value is None:
+            raise self.error(f"{self.operator.kind} without a value of input {number}")
+        return value
+
+    def operand(self, number: int) -> Operand:
+        """Input ``number``, quantized to 8 or 16 bits as a whole."""
+        found = Operand(self.value(number), self.required(number))
+        checked(found.tensor)
+        return found
+
+    def array(self, number: int, what: str) -> npt.NDArray[np.generic]:
+        """Input ``number``, which must be a constant, as it is in the file, or as it was computed of others."""
+        tensor, value = self.required(number), self.values[number]
+        if tensor.data is not None:
+            return tensor.array()
+        if value is None or value.constant is None:
+            raise UnsupportedError(f"{what} computed from an input", accepted="constants")
+        return value.constant
+
+    def integers(self, number: int, what: str) -> tuple[int, ...]:
+        """The same as a list of integers."""
+        found = self.array(number, what)
+        whole = found.dtype.kind in "iu" or (found.dtype.kind == "f" and bool(np.all(found == np.rint(found))))
+        if found.ndim > 2 or found.size > _MAX_INTEGERS or not whole:
+            raise self.error(f"{what} of type {found.dtype} and shape {found.shape}", "integers")
+        return tuple(int(value) for value in found.ravel())
+
+    def weights(self, number: int, what: str) -> tuple[Integers, Tensor]:
+        """Input ``number``, a constant, as codes without their zero points."""
+        tensor = self.required(number)
+        found = self.array(number, what)
+        if found.dtype.kind not in "iu":
+            raise UnsupportedError(
+                f"{what} of {tensor.dtype}",
+                accepted="integers",
+                remedy="convert the model with full integer quantization: weights alone are not enough",
+            )
+        quantization = tensor.quantized
+        shape = [1] * found.ndim
+        if not quantization.is_plain:
+            shape[quantization.axis] = -1
+        return found.astype(np.int64) - quantization.zero_points.reshape(shape), tensor
+
+    def bias(self, number: int, units: int) -> Integers | None:
+        """Input ``number``, a constant of one integer for each of the ``units``; None if it is left out."""
+        if self.tensor(number) is None:
+            return None
+        found = self.array(number, "a bias")
+        if found.dtype.kind != "i" or found.size != units:
+            raise self.error(f"a bias of {found.dtype} and shape {found.shape}", f"{units} integers")
+        return found.astype(np.int64).reshape(units)
+
+    def fused(self) -> Limits:
+        """The least and the greatest value of the result after the fused activation."""
+        return activated(self.result, self.options.text("fused_activation_function"))
+
+    def rescaled(
+        self, x: Value, reals: float | Sequence[float], limits: Limits, suffix: str = "", *, wide: bool = False
+    ) -> Value:
+        """``x`` times the real numbers (of the channels) as the kernels multiply, within ``limits``."""
+        multipliers = [Multiplier.of(real) for real in ([reals] if isinstance(reals, float) else reals)]
+        return self.multiplied(x, multipliers, limits, suffix, wide=wide)
+
+    def multiplied(
+        self, x: Value, multipliers: Sequence[Multiplier], limits: Limits, suffix: str = "", *, wide: bool = False
+    ) -> Value:
+        """The same for given multipliers."""
+        if x.constant is not None and len(multipliers) == 1 and not wide:
+            found = multipliers[0].applied(x.constant.astype(np.int64))
+            return replace(x, node=as_weights(np.clip(found, *limits)))
+        first, *rest = steps(multipliers, limits, wide=wide)
+        for quantizer in rest:
+            x = self.quantized(x, first, f"{suffix}_product" if suffix else "product")
+            first = quantizer
+        return self.quantized(x, first, suffix)
+
+    def quantized(self, x: Value, quantizer: Quantizer, suffix: str = "") -> Value:
+        """``x`` on a grid."""
+        return self.build.emit(Quantize(quantizer), x, suffix=suffix)
+
+    def clipped(self, x: Value, limits: Limits, suffix: str = "") -> Value:
+        """Integers within ``limits``."""
+        return self.quantized(x, integers(Fraction(1), limits, Rounding.RND), suffix)
+
+    def shifted(self, x: Value, by: int, suffix: str = "") -> Value:
+        """Integers with one added to all."""
+        return self.build.affine(x, ONE, constant(float(by)), suffix) if by else x
+
+    def as_result(self, x: Operand, result: Tensor | None = None) -> Value:
+        """The codes of ``x`` as those of the result, which may have another zero point."""
+        result = result or self.result
+        if x.tensor.dtype != result.dtype:
+            raise self.error(f"{x.tensor.dtype} as {result.dtype}", "one type")
+        return self.shifted(x.value, zero_point(x.tensor) - zero_point(result), "zero_point")
+
+    def table(self, x: Operand, codes: Callable[[Integers], Integers], suffix: str = "") -> Value:
+        """A function of 8 bits: ``codes`` has results, without their zero point, for values."""
+        low, high = x.limits
+        places = np.arange(low, high + 1)
+        found = codes(places).astype(np.float64)
+        return self.build.emit(Lookup(as_weights(0.0), low, as_weights(found)), x.value, suffix=suffix)
+
+
+def zero_point(tensor: Tensor) -> int:
+    """What is taken off the codes of a tensor."""
+    if tensor.quantization is None or tensor.dtype not in _FIXED:
+        return 0
+    return tensor.quantization.zero_point
+
+
+def limits_of(tensor: Tensor) -> Limits:
+    """The least and the greatest value of a tensor."""
+    low, high = tensor.limits
+    return low - zero_point(tensor), high - zero_point(tensor)
+
+
+def checked(tensor: Tensor) -> Tensor:
+    """A tensor of activations.
+
+    Raises:
+        UnsupportedError: it is not quantized to 8 or 16 bits, or not as a whole.
+    """
+    quantization = tensor.quantized
+    if tensor.dtype not in _FIXED or not quantization.is_plain:
+        raise UnsupportedError(
+            f"{tensor.dtype} with {len(quantization.scales)} scales", accepted=f"{', '.join(_FIXED)} with one scale"
+        )
+    low, high = tensor.limits
+    if not low <= quantization.zero_point <= high:
+        raise ModelFileError(
+            f"the zero point {quantization.zero_point} of {tensor.dtype}",
+            where=tensor.where,
+            accepted=f"{low} to {high}",
+        )
+    return tensor
+
+
+def kind_of(tensor: Tensor) -> Kind:
+    """What the type of a tensor that is not quantized means to arithmetic."""
+    return Kind.named(tensor.dtype)
+
+
+def nearest(value: float, scale: np.float32) -> int:
+    """A number in steps of single precision, halves rounded away from zero."""
+    ratio = float(np.float32(value) / scale)
+    return int(np.copysign(np.floor(np.abs(ratio) + 0.5), ratio))
+
+
+def activated(result: Tensor, activation: str) -> Limits:
+    """The least and the greatest value of a tensor after an activation."""
+    bounds = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+    if activation not in bounds:
+        raise UnsupportedError(f"the fused activation {activation}", accepted=", ".join(bounds))
+    scale, (low, high) = checked(result).quantized.scale, limits_of(result)
+    least, most = bounds[activation]
+    low = low if least is None else max(low, nearest(least, scale))
+    high = high if most is None else min(high, nearest(most, scale))
+    if low > high:
+        raise UnsupportedError(f"the fused activation {activation} of a tensor that never reaches it")
+    return low, high
+
+
+Results: TypeAlias = "Value | tuple[Value, ...]"
+
+Translator: TypeAlias = Callable[[Call], Results]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """How an operator is read, and ``becomes``, the kinds of layer that it turns into, for documentation."""
+
+    read: Translator
+    becomes: str

@@ -1,0 +1,131 @@
+"""Fixed-point functions of kernels, on integers: what their tables hold.
+
+The functions have the names and constants of Google's gemmlowp (``fixedpoint/fixedpoint.h``), which the kernels call. A number of
+``bits`` bits has ``bits - 1`` fractional bits less the integer bits that the function states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Reals: TypeAlias = npt.NDArray[np.float64]
+
+
+def high_product(x: Integers, y: Integers | int, bits: int = 32) -> Integers:
+    """``x * y / 2**(bits - 1)``, halves rounded up: "saturating rounding doubling high multiply"."""
+    return np.asarray(x * y + (1 << bits - 2) >> bits - 1, dtype=np.int64)
+
+
+def divided(x: Integers, exponent: Integers | int) -> Integers:
+    """``x / 2**exponent``, halves rounded away from zero."""
+    half = np.left_shift(1, exponent) >> 1
+    return np.asarray(np.where(x >= 0, x + half >> exponent, -(-x + half >> exponent)), dtype=np.int64)
+
+
+def shifted(x: Integers, exponent: int, bits: int = 32) -> Integers:
+    """``x * 2**exponent`` within ``bits`` bits; of a negative exponent rounded."""
+    if exponent <= 0:
+        return divided(x, -exponent)
+    limit = 1 << bits - 1
+    return np.asarray(np.clip(x << exponent, -limit, limit - 1), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Functions on numbers of ``bits`` bits."""
+
+    bits: int
+
+    def constant(self, value: int) -> int:
+        """A constant that is given with 32 bits."""
+        return int(divided(np.array(value), 32 - self.bits))
+
+    @property
+    def one(self) -> int:
+        """The greatest number without integer bits."""
+        return (1 << self.bits - 1) - 1
+
+    def times(self, x: Integers, y: Integers | int) -> Integers:
+        """The product, whose integer bits are those of both."""
+        return high_product(x, y, self.bits)
+
+    def exp_near_zero(self, x: Integers) -> Integers:
+        """``exp(x)`` from -1/4 to 0, by Taylor's series around -1/8."""
+        middle = self.constant(1895147668)
+        third = self.constant(715827883)
+        x = x + (1 << self.bits - 4)
+        square = self.times(x, x)
+        rest = shifted(self.times(square, square), -2) + self.times(square, x)
+        total = x + shifted(self.times(rest, third) + square, -1)
+        return np.asarray(np.minimum(middle + self.times(total, middle), self.one), dtype=np.int64)
+
+    def exp_of_negative(self, x: Integers, integer_bits: int) -> Integers:
+        """``exp(x)`` without integer bits, of ``x <= 0`` that has some."""
+        fraction = self.bits - 1 - integer_bits
+        # With few fractional bits a quarter has to be counted in more of them.
+        quarter = 1 << fraction - 2
+        inside = (x & quarter - 1) - quarter
+        result = self.exp_near_zero(shifted(inside, integer_bits, self.bits))
+        rest = inside - x
+        for exponent, factor in _POWERS:
+            if integer_bits > exponent:
+                held = rest & 1 << fraction + exponent
+                result = np.where(held != 0, self.times(result, self.constant(factor)), result)
+        if integer_bits > 5:
+            result = np.where(x < -(1 << self.bits + 4 - integer_bits), 0, result)
+        return np.asarray(np.where(x == 0, self.one, result), dtype=np.int64)
+
+    def newton(self, half: Integers) -> Integers:
+        """``1 / half``, which is from 1/2 to 1, with two integer bits: by three steps of Newton and Raphson."""
+        one = 1 << self.bits - 3
+        x = self.constant(1515870810) + self.times(half, self.constant(-1010580540))
+        for _ in range(3):
+            x = x + shifted(self.times(x, one - self.times(half, x)), 2, self.bits)
+        return x
+
+    def half_of_one_plus(self, x: Integers) -> Integers:
+        """``(1 + x) / 2`` of ``x`` from 0 to 1."""
+        return np.asarray(x + self.one + 1 >> 1, dtype=np.int64)
+
+    def logistic(self, x: Integers, integer_bits: int) -> Integers:
+        """The logistic function."""
+        small = self.exp_of_negative(-np.abs(x), integer_bits)
+        positive = shifted(self.newton(self.half_of_one_plus(small)), 1, self.bits)
+        found = np.where(x > 0, positive, self.one - positive)
+        return np.asarray(np.where(x == 0, 1 << self.bits - 2, found), dtype=np.int64)
+
+    def tanh(self, x: Integers, integer_bits: int) -> Integers:
+        """The hyperbolic tangent."""
+        small = self.exp_of_negative(-np.abs(x), integer_bits + 1)
+        one = 1 << self.bits - 3
+        positive = shifted(self.newton(self.half_of_one_plus(small)) - one, 2, self.bits)
+        return np.asarray(np.sign(x) * positive, dtype=np.int64)
+
+
+_POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535), (3, 720401), (4, 242))
+"""``exp(-2**n)`` with 31 fractional bits."""
+
+
+def interpolated(function: Callable[[Reals], Reals], low: float, high: float) -> Integers:
+    """A function on ``low..high`` at 513 places, with 15 fractional bits: straight lines between them err on both sides."""
+    step = (high - low) / 512
+    places = np.asarray(low + np.arange(513) * step, dtype=np.float64)
+    unit = 2.0 / 65535
+    fine = 65536.0 / (unit * 32767 - unit * -32768)
+    values, middles = function(places) * fine, function(places[:-1] + step / 2) * fine
+    samples: Reals = _nearest(values)
+    error = _nearest((values[1:] + samples[:-1]) / 2) - _nearest(middles)
+    samples[:-1] -= _nearest(error / 2)
+    samples[-1:] = _nearest(function(np.array([high])) * fine)
+    return np.asarray(np.clip(samples, -32768, 32767), dtype=np.int64)
+
+
+def _nearest(x: Reals) -> Reals:
+    """The nearest integers, halves away from zero."""
+    return np.asarray(np.copysign(np.floor(np.abs(x) + 0.5), x), dtype=np.float64)

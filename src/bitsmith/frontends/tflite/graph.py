@@ -1,0 +1,410 @@
+"""Models of TensorFlow Lite opened and checked: a file in, tensors and operators in order of evaluation out.
+
+Knows the format, but no operator's meaning.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.value import MAX_ELEMENTS
+from bitsmith.frontends.files.json import Arguments, shown
+from bitsmith.frontends.tflite import schema
+from bitsmith.frontends.tflite.flatbuffer import FlatBuffer, Table
+from bitsmith.frontends.tflite.schema import (
+    CodeField,
+    GraphField,
+    ModelField,
+    OperatorField,
+    QuantizationField,
+    TensorField,
+)
+from bitsmith.layers.layer import Shape
+
+MAX_ITEMS = 50_000
+"""Most tensors, operators and buffers of a model."""
+
+MAX_BYTES = (1 << 31) - 1
+"""Largest model file."""
+
+_MAX_AXES = 32
+_MAX_OPERANDS = 4096
+_MAX_SCALES = 1 << 20
+
+TfliteModel: TypeAlias = "str | os.PathLike[str] | bytes"
+"""A model file, or its content, as a converter returns it."""
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantization:
+    """What codes are worth: ``(code - zero_point) * scale``, with one number or one for each element of ``axis``."""
+
+    scales: npt.NDArray[np.float32]
+    zero_points: Integers
+    axis: int
+
+    @property
+    def scale(self) -> np.float32:
+        """The scale of the whole tensor, which kernels take for it also where each channel has one."""
+        return np.float32(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of the whole tensor."""
+        return int(self.zero_points[0])
+
+    @property
+    def is_plain(self) -> bool:
+        """Return True if one scale and one zero point are those of all elements."""
+        return len(self.scales) == 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A tensor of the graph; ``dtype`` is the name of its elements' type, ``sizes`` has None for sizes that are left open."""
+
+    number: int
+    name: str
+    dtype: str
+    shape: Shape
+    sizes: tuple[int | None, ...]
+    quantization: Quantization | None
+    data: memoryview | None
+    where: str
+    is_variable: bool = False
+    is_sparse: bool = False
+
+    @property
+    def quantized(self) -> Quantization:
+        """What its codes are worth.
+
+        Raises:
+            UnsupportedError: a tensor that is not quantized.
+        """
+        if self.quantization is None or self.dtype not in _CODES:
+            raise UnsupportedError(
+                f"the tensor {shown(self.name)} of {self.dtype}{'' if self.quantization else ' without a scale'}",
+                accepted="tensors quantized to 8 or 16 bits",
+                remedy="convert the model with a representative_dataset and full integer quantization "
+                "(target_spec.supported_ops = [TFLITE_BUILTINS_INT8], or the one of 16 bits)",
+            )
+        return self.quantization
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest code."""
+        return _CODES[self.dtype]
+
+    def array(self) -> npt.NDArray[np.generic]:
+        """The elements of a constant."""
+        if self.is_sparse:
+            raise UnsupportedError("a sparse tensor", where=self.where, accepted="dense ones")
+        count = math.prod(self.shape)
+        raw = self.data if self.data is not None else memoryview(b"")
+        if self.dtype == "int4":
+            return self._halves(raw, count)
+        if self.dtype not in _STORED:
+            raise UnsupportedError(f"a constant of {self.dtype}", where=self.where, accepted=", ".join(_STORED))
+        form = np.dtype(_STORED[self.dtype])
+        self._check_size(raw, count * form.itemsize)
+        return np.frombuffer(raw, dtype=form).reshape(self.shape)
+
+    def _halves(self, raw: memoryview, count: int) -> npt.NDArray[np.generic]:
+        """Integers of four bits, two in a byte, the first in its lower half."""
+        self._check_size(raw, (count + 1) // 2)
+        pairs = np.frombuffer(raw, dtype=np.int8)
+        halves = np.stack([np.left_shift(pairs, 4) >> 4, pairs >> 4], axis=-1)
+        return halves.ravel()[:count].reshape(self.shape)
+
+    def _check_size(self, raw: memoryview, size: int) -> None:
+        if len(raw) != size:
+            raise ModelFileError(
+                f"{len(raw)} bytes for {self.dtype} of shape {self.shape}", where=self.where, accepted=f"{size} bytes"
+            )
+
+
+_CODES = {
+    "int4": (-8, 7),
+    "int8": (-(1 << 7), (1 << 7) - 1),
+    "uint8": (0, (1 << 8) - 1),
+    "int16": (-(1 << 15), (1 << 15) - 1),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+    "int64": (-(1 << 63), (1 << 63) - 1),
+}
+_STORED = {
+    "float32": "<f4",
+    "int8": "i1",
+    "uint8": "u1",
+    "int16": "<i2",
+    "int32": "<i4",
+    "int64": "<i8",
+    "bool": "?",
+    "float16": "<f2",
+    "float64": "<f8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options(Arguments):
+    """The options of an operator."""
+
+    values: Mapping[str, object]
+    where: str
+
+    def get(self, key: str) -> object:
+        """The option."""
+        return self.values[key]
+
+    def wrong(self, key: str, accepted: str) -> ModelFileError:
+        """The error of an option that is something else."""
+        return ModelFileError(self.found(key), where=self.where, accepted=accepted)
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self.get(key)
+        if not isinstance(value, float) or not math.isfinite(value):
+            raise self.wrong(key, "a finite number")
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator:
+    """One operator of the graph, of a ``kind``. Inputs that are left out are None."""
+
+    kind: str
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    intermediates: tuple[Tensor, ...]
+    options: Options
+    where: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A model: its main graph."""
+
+    name: str
+    where: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+
+
+def is_tflite(model: object) -> TypeGuard[TfliteModel]:
+    """Return True if ``model`` is a file of TensorFlow Lite by its name, or the content of a file."""
+    return isinstance(model, bytes) or (
+        isinstance(model, str | os.PathLike) and Path(model).suffix.lower() == ".tflite"
+    )
+
+
+def read_graph(source: TfliteModel) -> Graph:
+    """The main graph of a model.
+
+    Raises:
+        ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
+        UnsupportedError: weights outside the file.
+    """
+    content, where = _content(source)
+    file = FlatBuffer(content, where)
+    root = file.root(schema.IDENTIFIER)
+    version = root.integer(ModelField.VERSION, "I")
+    if version != schema.VERSION:
+        raise UnsupportedError(f"version {version} of the schema", where=where, accepted=str(schema.VERSION))
+    graphs = root.tables(ModelField.GRAPHS, MAX_ITEMS)
+    if not graphs:
+        raise ModelFileError("a model without a graph", where=where)
+    buffers = root.tables(ModelField.BUFFERS, MAX_ITEMS)
+    kinds = [_kind(code) for code in root.tables(ModelField.OPERATOR_CODES, MAX_ITEMS)]
+    tables = graphs[0].tables(GraphField.TENSORS, MAX_ITEMS)
+    tensors = [_tensor(table, number, buffers, where) for number, table in enumerate(tables)]
+    return _graph(graphs[0], tensors, kinds, where)
+
+
+def _content(source: TfliteModel) -> tuple[bytes, str]:
+    if isinstance(source, bytes):
+        return source, "TensorFlow Lite model"
+    if not isinstance(source, str | os.PathLike):
+        raise ModelFileError(f"an object of type {type(source).__name__}", accepted="a path, or the content of a file")
+    path = Path(source)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelFileError("a file of more than 2 GiB", where=str(path))
+        return path.read_bytes(), str(path)
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"the file cannot be read ({error})", where=str(path)) from error
+
+
+def _kind(code: Table) -> str:
+    """The name of a kind of operator."""
+    number = max(code.integer(CodeField.BUILTIN), code.integer(CodeField.OLD_BUILTIN, "b"))
+    return (
+        f"custom operator {code.text(CodeField.CUSTOM)[:100]}"
+        if number == schema.CUSTOM
+        else schema.operator_name(number)
+    )
+
+
+def _tensor(table: Table, number: int, buffers: Sequence[Table], where: str) -> Tensor:
+    name = table.text(TensorField.NAME)
+    where = f"{where}, tensor {name[:100]!r}"
+    shape, signature = (table.integers(key, _MAX_AXES) for key in (TensorField.SHAPE, TensorField.SIGNATURE))
+    if min(shape, default=1) < 0 or math.prod(shape) > MAX_ELEMENTS:
+        raise ModelFileError(f"a tensor of shape {shape}", where=where, accepted=f"at most {MAX_ELEMENTS} elements")
+    if signature and len(signature) != len(shape):
+        raise ModelFileError(f"a tensor of shapes {shape} and {signature}", where=where)
+    code = table.integer(TensorField.TYPE, "b")
+    if code not in schema.TYPES:
+        raise UnsupportedError(f"elements of type {code}", where=where, accepted=", ".join(schema.TYPES.values()))
+    return Tensor(
+        number,
+        name,
+        schema.TYPES[code],
+        shape,
+        tuple(None if open_size < 0 else size for size, open_size in zip(shape, signature or shape, strict=True)),
+        _quantization(table.table(TensorField.QUANTIZATION), shape, where),
+        _data(table, buffers, where),
+        where,
+        bool(table.scalar(TensorField.IS_VARIABLE, "?", False)),
+        table.table(TensorField.SPARSITY) is not None,
+    )
+
+
+def _data(table: Table, buffers: Sequence[Table], where: str) -> memoryview | None:
+    """The bytes of a constant; None of any other tensor."""
+    number = table.integer(TensorField.BUFFER, "I")
+    if number == 0 and not buffers:
+        return None
+    if number >= len(buffers):
+        raise ModelFileError(f"buffer {number} of {len(buffers)}", where=where)
+    elsewhere = buffers[number].integer(schema.EXTERNAL_DATA, "Q") > 1
+    if elsewhere or table.integer(TensorField.EXTERNAL_BUFFER, "I"):
+        raise UnsupportedError("data outside the model's own structure", where=where, accepted="models below 2 GiB")
+    data = buffers[number].bytes(schema.DATA)
+    return data if data is not None and len(data) else None
+
+
+def _quantization(table: Table | None, shape: Shape, where: str) -> Quantization | None:
+    """The scales of a tensor; None if it has none."""
+    if table is None:
+        return None
+    scales = table.numbers(QuantizationField.SCALE, "<f4", _MAX_SCALES)
+    zeros = table.numbers(QuantizationField.ZERO_POINT, "<i8", _MAX_SCALES)
+    if table.integer(QuantizationField.DETAILS, "B"):
+        raise UnsupportedError("scales of blocks", where=where, accepted="scales of tensors or channels")
+    if not scales.size:
+        return None
+    axis = table.integer(QuantizationField.AXIS)
+    zeros = zeros if zeros.size else np.zeros(scales.size, np.int64)
+    if zeros.size == 1 < scales.size:
+        zeros = np.repeat(zeros, scales.size)
+    fits = scales.size == 1 or (0 <= axis < len(shape) and scales.size == shape[axis])
+    values = scales.astype(np.float32)
+    # Tensors that kernels only copy (indices, for example) may have a scale of 0.
+    good = bool(np.all(np.isfinite(values) & (values >= 0.0))) and bool(
+        np.all(np.abs(zeros.astype(np.float64)) < 2.0**31)
+    )
+    if zeros.size != scales.size or not fits or not good:
+        raise ModelFileError(
+            f"{scales.size} scales and {zeros.size} zero points of a tensor of shape {shape}",
+            where=where,
+            accepted="positive scales and zero points of 32 bits, one or as many as the axis has elements",
+        )
+    if not bool(np.all(values > 0.0)):
+        return None
+    return Quantization(values, zeros.astype(np.int64), axis)
+
+
+def _graph(table: Table, tensors: Sequence[Tensor], kinds: Sequence[str], where: str) -> Graph:
+    inputs, outputs = (
+        _named(table.integers(key, MAX_ITEMS), tensors, where) for key in (GraphField.INPUTS, GraphField.OUTPUTS)
+    )
+    if not inputs or not outputs:
+        raise ModelFileError(
+            f"{len(inputs)} inputs and {len(outputs)} outputs", where=where, accepted="one or more of each"
+        )
+    if len({one.number for one in inputs}) < len(inputs) or any(one.data is not None for one in inputs):
+        raise ModelFileError("an input twice, or one that is a constant", where=where)
+    entries = table.tables(GraphField.OPERATORS, MAX_ITEMS)
+    operators = tuple(_operator(entry, number, tensors, kinds, where) for number, entry in enumerate(entries))
+    _check_order(inputs, outputs, operators, where)
+    return Graph(table.text(GraphField.NAME) or "main", where, inputs, outputs, operators)
+
+
+def _named(numbers: Sequence[int], tensors: Sequence[Tensor], where: str) -> tuple[Tensor, ...]:
+    """Tensors by number."""
+    if any(not 0 <= number < len(tensors) for number in numbers):
+        raise ModelFileError(f"tensors {numbers[:16]} of {len(tensors)}", where=where)
+    return tuple(tensors[number] for number in numbers)
+
+
+def _operator(table: Table, number: int, tensors: Sequence[Tensor], kinds: Sequence[str], where: str) -> Operator:
+    code = table.integer(OperatorField.CODE, "I")
+    if code >= len(kinds):
+        raise ModelFileError(f"operator {number} is of kind {code} of {len(kinds)}", where=where)
+    kind = kinds[code]
+    where = f"{where}, operator {number} ({kind})"
+    listed = table.integers(OperatorField.INPUTS, _MAX_OPERANDS)
+    given = iter(_named([one for one in listed if one != -1], tensors, where))
+    return Operator(
+        kind,
+        tuple(None if one == -1 else next(given) for one in listed),
+        _named(table.integers(OperatorField.OUTPUTS, _MAX_OPERANDS), tensors, where),
+        _named(table.integers(OperatorField.INTERMEDIATES, _MAX_OPERANDS), tensors, where),
+        Options(_options(table, kind, where), where),
+        where,
+    )
+
+
+def _options(table: Table, kind: str, where: str) -> dict[str, object]:
+    """The options by name; all have a value."""
+    known = schema.OPTIONS.get(kind)
+    if known is None:
+        return {}
+    found, number = table.table(OperatorField.OPTIONS), table.integer(OperatorField.OPTIONS_KIND, "B")
+    if found is not None and number != known.kind:
+        raise ModelFileError(f"options of kind {number}", where=where, accepted=f"those of {kind}")
+    return {key: _option(found, entry, key, where) for key, entry in known.entries.items()}
+
+
+def _option(table: Table | None, entry: schema.Entry, key: str, where: str) -> object:
+    if entry.form == "*":
+        return None if table is None else table.integers(entry.number, _MAX_OPERANDS)
+    value = entry.default if table is None else table.scalar(entry.number, entry.form, entry.default)
+    if not entry.words:
+        return value
+    if not 0 <= value < len(entry.words):
+        raise ModelFileError(f"{key} is {value}", where=where, accepted=f"0 to {len(entry.words) - 1}")
+    return entry.words[int(value)]
+
+
+def _check_order(
+    inputs: Sequence[Tensor], outputs: Sequence[Tensor], operators: Sequence[Operator], where: str
+) -> None:
+    """Refuse operators that read what is not there yet, or write what is there already."""
+    there = {one.number for one in inputs}
+
+    def check(one: Tensor, place: str) -> None:
+        if one.number not in there and one.data is None and not one.is_variable and 0 not in one.shape:
+            raise ModelFileError(f"the tensor {one.name[:100]!r} is read before it is computed", where=place)
+
+    for operator in operators:
+        for one in operator.inputs:
+            if one is not None:
+                check(one, operator.where)
+        for one in operator.outputs:
+            if one.number in there or one.data is not None:
+                raise ModelFileError(f"the tensor {one.name[:100]!r} is computed twice", where=operator.where)
+            there.add(one.number)
+    for one in outputs:
+        check(one, where)

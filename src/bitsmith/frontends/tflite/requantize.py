@@ -1,0 +1,107 @@
+"""TensorFlow Lite's multiplications of integers by scales: as quantizers, and on the integers of tables.
+
+Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
+2018, section 2.2, and ``QuantizeMultiplier`` and ``MultiplyByQuantizedMultiplier`` of the kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.quantizer import Quantizer, Rationals
+
+_INT32 = (-(1 << 31), (1 << 31) - 1)
+
+_TO_ZERO = Fraction(1 << 62)
+"""A scale by which everything rounds to 0."""
+
+
+class Kernels(StrEnum):
+    """How fully connected layers rescale: with one rounding, in double precision (the reference kernels of LiteRT since April
+    2025), or with two, as all other operators do (TensorFlow 2.19 and older).
+    """
+
+    SINGLE = "single"
+    DOUBLE = "double"
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """``mantissa * 2**(shift - 31)``, with a mantissa of 31 bits."""
+
+    mantissa: int
+    shift: int
+
+    @staticmethod
+    def of(real: float) -> Multiplier:
+        """The nearest one to a number."""
+        if not math.isfinite(real):
+            raise UnsupportedError("scales whose ratio overflows", accepted="finite ratios")
+        fraction, shift = math.frexp(abs(real))
+        mantissa = math.floor(fraction * (1 << 31) + 0.5)
+        if mantissa == 1 << 31:
+            mantissa, shift = mantissa >> 1, shift + 1
+        if shift > 30:
+            raise UnsupportedError(f"the ratio {real:g} of scales", accepted="less than 2**30")
+        return Multiplier(0, 0) if shift < -31 else Multiplier(mantissa if real >= 0.0 else -mantissa, shift)
+
+    def scales(self, *, wide: bool) -> tuple[Fraction, Fraction]:
+        """What an integer is divided by at first, halves rounded up, and then, halves rounded away from zero."""
+        if wide:
+            mantissa = self.mantissa + (1 << 15) >> 16 if self.mantissa < 0x7FFF0000 else 0x7FFF
+            return _ratio(15 - self.shift, mantissa), Fraction(1)
+        return _ratio(31 - max(self.shift, 0), self.mantissa), Fraction(1 << max(-self.shift, 0))
+
+    def applied(self, x: Integers) -> Integers:
+        """The product with integers of 32 bits."""
+        product = high_product(x << max(self.shift, 0), self.mantissa)
+        return divided(product, max(-self.shift, 0))
+
+
+def _ratio(exponent: int, mantissa: int) -> Fraction:
+    return Fraction(2) ** exponent / mantissa if mantissa else _TO_ZERO
+
+
+def steps(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False) -> tuple[Quantizer, ...]:
+    """The quantizers, one after the other, of a multiplication of integers within ``limits`` afterwards.
+
+    Several multipliers are those of the channels, along the last axis. ``wide`` are sums of 64 bits, whose multipliers have 15.
+    """
+    pairs = [one.scales(wide=wide) for one in multipliers]
+    once, twice = (_array([pair[k] for pair in pairs]) for k in (0, 1))
+    up = Rounding.RND
+    if all(second == 1 for _, second in pairs):
+        return (integers(once, limits, up),)
+    return integers(once, _INT32, up), integers(twice, limits, Rounding.RND_INF)
+
+
+def real_step(factors: Sequence[float], limits: tuple[int, int]) -> Quantizer:
+    """The quantizer of a multiplication by numbers of double precision, halves rounded away from zero."""
+    return integers(_array([1 / Fraction(factor) for factor in factors]), limits, Rounding.RND_INF)
+
+
+def integers(scale: Rationals | Fraction, limits: tuple[int, int], rounding: Rounding, offset: int = 0) -> Quantizer:
+    """``round(x / scale + offset)`` within ``limits``, as integers."""
+    return Quantizer.uniform(scale, *limits, rounding, Overflow.SAT, step=Fraction(1), offset=Fraction(offset))
+
+
+def _array(values: Sequence[Fraction]) -> Rationals:
+    found = np.empty(len(values), dtype=np.object_)
+    found[:] = values
+    return found if len(values) > 1 else found.reshape(())
+
+
+def exact(values: npt.NDArray[np.int64]) -> Floats:
+    """Integers as weights."""
+    return as_weights(values.astype(np.float64))

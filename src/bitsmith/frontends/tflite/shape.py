@@ -1,0 +1,195 @@
+"""Operators that move elements: views, orders of axes, parts, padding, joins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Kind, Value, constant
+from bitsmith.frontends.ops import selection, shape, spatial
+from bitsmith.frontends.tflite.call import Call, Operand, Translation, kind_of, zero_point
+from bitsmith.layers.layer import as_weights
+
+_MAX_RANK = 32
+
+
+def _moved(call: Call, y: Value, number: int = 0) -> Value:
+    """``y``, elements of input ``number``, as codes of the result."""
+    return call.as_result(Operand(y, call.required(number)))
+
+
+def _reshape(call: Call) -> Value:
+    wanted = call.options.integers("new_shape") if call.tensor(1) is None else call.integers(1, "the new shape")
+    if len(wanted) > _MAX_RANK or any(not -1 <= size <= MAX_ELEMENTS for size in wanted):
+        raise call.error(f"the new shape {tuple(wanted)[:_MAX_RANK]}")
+    return _moved(call, shape.view(call.build, call.value(0), [wanted]))
+
+
+def _squeeze(call: Call) -> Value:
+    dims = call.options.integers("squeeze_dims")
+    return _moved(call, shape.squeeze(call.build, call.value(0), dims or None))
+
+
+def _expand_dims(call: Call) -> Value:
+    return _moved(call, shape.unsqueeze(call.build, call.value(0), call.integers(1, "the axis")))
+
+
+def _transpose(call: Call) -> Value:
+    x = call.value(0)
+    return _moved(call, call.build.permuted(x, [x.counted(axis) for axis in call.integers(1, "the order of axes")]))
+
+
+def _pad(call: Call) -> Value:
+    x, listed = call.value(0), call.integers(1, "the padding")
+    if len(listed) != 2 * x.rank or any(not 0 <= size <= MAX_ELEMENTS for size in listed):
+        raise call.error(f"padding {listed[:64]} of {x.rank} axes", "two numbers, not negative, for each axis")
+    pairs = dict(enumerate(zip(listed[::2], listed[1::2], strict=True)))
+    value = 0
+    if call.tensor(2) is not None:
+        given = call.array(2, "the value of padding")
+        if given.size != 1:
+            raise call.error(f"a value of padding of shape {given.shape}", "one number")
+        value = int(given.reshape(())) - zero_point(call.result)
+    elif zero_point(call.required(0)) != zero_point(call.result):
+        raise UnsupportedError("padding of a tensor with another zero point", accepted="one zero point")
+    return _moved(call, spatial.pad(call.build, x, pairs, value=float(value)))
+
+
+def _part(call: Call, ranges: Sequence[range]) -> Value:
+    """The elements in ranges, one for each axis."""
+    x = call.value(0)
+    picked = {dim: one for dim, (one, size) in enumerate(zip(ranges, x.dims, strict=True)) if one != range(size)}
+    return selection.part(call.build, x, picked)
+
+
+def _slice(call: Call) -> Value:
+    x, starts, sizes = call.value(0), call.integers(1, "the start"), call.integers(2, "the size")
+    if not len(starts) == len(sizes) == x.rank:
+        raise call.error(f"{len(starts)} starts and {len(sizes)} sizes", f"one for each of {x.rank} axes")
+    ends = [along if size == -1 else start + size for start, size, along in zip(starts, sizes, x.dims, strict=True)]
+    return _moved(call, _part(call, [range(start, end) for start, end in zip(starts, ends, strict=True)]))
+
+
+def _strided_slice(call: Call) -> Value:
+    x, options = call.value(0), call.options
+    starts, ends, strides = (
+        call.integers(k, what) for k, what in ((1, "the start"), (2, "the end"), (3, "the stride"))
+    )
+    if options.integer("ellipsis_mask") or options.integer("new_axis_mask"):
+        raise UnsupportedError("an ellipsis or a new axis in a slice", accepted="ranges", remedy="reshape instead")
+    if not len(starts) == len(ends) == len(strides) <= x.rank or 0 in strides:
+        raise call.error(f"a slice {starts}, {ends}, {strides} of {x.rank} axes")
+    masks = [options.integer(f"{name}_mask") for name in ("begin", "end", "shrink_axis")]
+    ranges, gone = [range(size) for size in x.dims], []
+    for dim, (start, end, stride) in enumerate(zip(starts, ends, strides, strict=True)):
+        begins, stops, shrinks = (bool(mask >> dim & 1) for mask in masks)
+        size = x.dims[dim]
+        if shrinks:
+            ranges[dim] = range(start % size, start % size + 1) if -size <= start < size else range(0)
+            gone.append(dim)
+            continue
+        end = start + end if options.flag("offset") else end
+        taken = slice(None if begins else start, None if stops else end, stride)
+        ranges[dim] = range(*taken.indices(size))
+    y = _part(call, ranges)
+    return _moved(call, shape.squeeze(call.build.within("row"), y, gone) if gone else y)
+
+
+def _concatenation(call: Call) -> Value:
+    if call.options.text("fused_activation_function") != "NONE":
+        raise UnsupportedError("a concatenation with an activation", accepted="none")
+    parts = [Operand(call.value(k), call.required(k)) for k in range(len(call.operator.inputs))]
+    for one in parts:
+        _check_scale(call, one)
+    values = [call.as_result(one) for one in parts]
+    return selection.concatenate(call.build, values, call.options.integer("axis"))
+
+
+def _check_scale(call: Call, x: Operand) -> None:
+    """Refuse to join what is not in the result's steps: kernels change scales there in their own ways, or not at all."""
+    one, other = x.tensor.quantization, call.result.quantization
+    if one is not None and other is not None and one.scale != other.scale:
+        raise UnsupportedError(f"tensors of scales {one.scale} and {other.scale} joined", accepted="one scale")
+
+
+def _pack(call: Call) -> Value:
+    parts = [Operand(call.value(k), call.required(k)) for k in range(len(call.operator.inputs))]
+    for one in parts:
+        _check_scale(call, one)
+    return selection.stack(call.build, [call.as_result(one) for one in parts], call.options.integer("axis"))
+
+
+def _unpack(call: Call) -> tuple[Value, ...]:
+    return _parts(call, selection.unbind(call.build, call.value(0), call.options.integer("axis")), 0)
+
+
+def _split(call: Call) -> tuple[Value, ...]:
+    (axis,) = call.integers(0, "the axis")
+    x, count = call.value(1), len(call.operator.outputs)
+    size, rest = divmod(x.shape[x.axis(axis)], max(count, 1))
+    if rest or not count:
+        raise call.error(f"{x.dims} in {count} parts of axis {axis}", "equal parts")
+    return _parts(call, selection.split(call.build, x, axis, [size] * count), 1)
+
+
+def _split_v(call: Call) -> tuple[Value, ...]:
+    (axis,) = call.integers(2, "the axis")
+    x, lengths = call.value(0), list(call.integers(1, "the lengths"))
+    if lengths.count(-1) == 1:
+        lengths[lengths.index(-1)] = x.shape[x.axis(axis)] - sum(lengths) - 1
+    return _parts(call, selection.split(call.build, x, axis, lengths), 0)
+
+
+def _parts(call: Call, values: Sequence[Value], number: int) -> tuple[Value, ...]:
+    if len(values) != len(call.operator.outputs):
+        raise call.error(f"{len(values)} parts for {len(call.operator.outputs)} results")
+    source = call.required(number)
+    return tuple(
+        call.as_result(Operand(value, source), result)
+        for value, result in zip(values, call.operator.outputs, strict=True)
+    )
+
+
+def _gather(call: Call) -> Value:
+    if call.options.integer("batch_dims"):
+        raise UnsupportedError("indices for each sample", accepted="the same for all")
+    indices = call.array(1, "the indices")
+    return _moved(call, selection.take(call.build, call.value(0), call.options.integer("axis"), indices))
+
+
+def _shape(call: Call) -> Value:
+    sizes = np.asarray(call.required(0).shape, dtype=np.float64)
+    return constant(as_weights(sizes), kind=kind_of(call.result))
+
+
+def _fill(call: Call) -> Value:
+    dims = call.integers(0, "the shape")
+    if any(size < 0 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
+        raise call.error(f"a constant of shape {dims[:_MAX_RANK]}")
+    value = float(call.array(1, "the value").astype(np.float64).reshape(-1)[0]) - zero_point(call.result)
+    kind = kind_of(call.result) if call.result.quantization is None else Kind.REAL
+    return constant(as_weights(np.full(dims, value)), kind=kind)
+
+
+SHAPES: dict[str, Translation] = {
+    "CONCATENATION": Translation(_concatenation, "Concatenate"),
+    "EXPAND_DIMS": Translation(_expand_dims, "Reshape"),
+    "FILL": Translation(_fill, "a constant"),
+    "GATHER": Translation(_gather, "Gather"),
+    "PACK": Translation(_pack, "Stack"),
+    "PAD": Translation(_pad, "Pad"),
+    "PADV2": Translation(_pad, "Pad"),
+    "RESHAPE": Translation(_reshape, "Reshape"),
+    "SHAPE": Translation(_shape, "a constant"),
+    "SLICE": Translation(_slice, "Slice"),
+    "SPLIT": Translation(_split, "Slice"),
+    "SPLIT_V": Translation(_split_v, "Slice"),
+    "SQUEEZE": Translation(_squeeze, "Reshape"),
+    "STRIDED_SLICE": Translation(_strided_slice, "Slice and Reshape"),
+    "TRANSPOSE": Translation(_transpose, "Permute"),
+    "UNPACK": Translation(_unpack, "Slice and Reshape"),
+}
+"""Operators by name."""

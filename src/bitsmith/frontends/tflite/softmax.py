@@ -1,0 +1,135 @@
+"""Softmax in the kernels' fixed-point arithmetic.
+
+Of 8 bits, exponentials come from a table, and the reciprocal of their sum from three steps of Newton and Raphson on 32 bits
+(gemmlowp). Of 16 bits, both come from tables of 513 places with straight lines between them.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.reduction import Reducer
+from bitsmith.frontends.tflite.call import Call, Operand, checked, limits_of
+from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, interpolated
+from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers
+from bitsmith.frontends.tflite.wide import straight_lines
+from bitsmith.ir.types import Rounding
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.lookup import Lookup, Staircase
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.reduction import Reduction
+
+_INT32 = (-(1 << 31), (1 << 31) - 1)
+_SUM_BITS = 19
+"""Fractional bits of the sum of exponentials of 8 bits."""
+
+_MOST = 1 << 12
+"""Most elements of which the sum of exponentials stays within 32 bits."""
+
+
+def softmax(call: Call) -> Value:
+    """Softmax along the last axis."""
+    x, result = call.operand(0), checked(call.result)
+    axis, beta = x.value.rank - 1, call.options.number("beta")
+    if x.value.shape[x.value.axis(axis)] >= _MOST:
+        raise UnsupportedError(f"SOFTMAX of {x.value.dims[-1]} elements", accepted=f"less than {_MOST}")
+    if result.dtype != x.tensor.dtype or limits_of(result)[0] != (-(1 << 15) if x.is_wide else 0):
+        raise call.error(f"SOFTMAX of {x.tensor.dtype} as {result.dtype}, with another zero point than it has")
+    greatest = Reducer(Reduction.MAX).of(call.build.within("greatest"), x.value, [axis], keepdims=True)
+    below = subtract(call.build.within("difference"), x.value, greatest)
+    below = call.clipped(below, (limits_of(result)[0] - limits_of(result)[1], 0), "below")
+    return _of_16_bits(call, x, below, beta) if x.is_wide else _of_8_bits(call, x, below, beta)
+
+
+def _total(build: Builder, x: Value) -> Value:
+    return Reducer(Reduction.SUM).of(build.within("total"), x, [x.rank - 1], keepdims=True)
+
+
+def _rounded(
+    build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int]
+) -> Value:
+    """``x / 2**exponent`` as an integer."""
+    return build.emit(Quantize(integers(Fraction(1 << exponent), limits, rounding)), x, suffix=suffix)
+
+
+def _headroom(build: Builder, total: Value, least: int, count: int) -> Value:
+    """``2**n`` for the ``n`` leading zeros of ``total``, a number of 32 bits from ``least`` to ``count * least``."""
+    low, high = least.bit_length(), (count * least).bit_length()
+    if low == high:
+        return constant(2.0 ** (32 - low))
+    bits = range(low, high)
+    steps, levels = [2.0**bit for bit in bits], [2.0 ** (32 - bit) for bit in (*bits, high)]
+    return build.emit(Staircase(as_weights(steps), as_weights(levels)), total, suffix="headroom")
+
+
+def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
+    build, exponentials = call.build, _exponentials(x, beta)
+    parts = divided(exponentials, 31 - _SUM_BITS)
+    fine, coarse = (
+        build.emit(Lookup(as_weights(0.0), -255, exact(values)), below, suffix=name)
+        for name, values in (("exp", exponentials), ("part", parts))
+    )
+    total = _total(build, coarse)
+    room = _headroom(build, total, 1 << _SUM_BITS, x.value.shape[-1])
+    reciprocal = _reciprocal(build.within("reciprocal"), multiply(build.within("normal"), total, room))
+    product = multiply(build.within("product"), fine, reciprocal)
+    scaled = _rounded(build, product, 31, Rounding.RND, "scaled", _INT32)
+    moved = multiply(build.within("moved"), scaled, room)
+    return _rounded(build, moved, 35, Rounding.RND_INF, "", (0, 255))
+
+
+def _exponentials(x: Operand, beta: float) -> Integers:
+    """``exp`` of differences from -255 to 0, with 31 fractional bits; 0 where kernels skip them."""
+    multiplier = Multiplier.of(min(beta * float(x.scale) * (1 << 26), 2.0**31 - 1.0))
+    if multiplier.shift < 0 or multiplier.mantissa <= 0:
+        raise UnsupportedError(f"SOFTMAX with beta {beta:g} of steps of {x.scale:g}", accepted="larger steps")
+    radius = int(np.floor(31.0 * (1 << 26) / (1 << multiplier.shift)))
+    places = np.arange(-255, 1)
+    kept = places >= -radius
+    scaled = np.where(kept, multiplier.applied(np.where(kept, places, 0)), 0)
+    return np.where(kept, Fixed(32).exp_of_negative(scaled, 5), 0)
+
+
+def _reciprocal(build: Builder, normal: Value) -> Value:
+    """``2**62 / normal`` of numbers from ``2**31`` to ``2**32``, as gemmlowp has it."""
+
+    def times(x: Value, y: Value, suffix: str) -> Value:
+        product = multiply(build.within(f"{suffix}_product"), x, y)
+        return _rounded(build, product, 31, Rounding.RND, suffix, _INT32)
+
+    half = _rounded(build, normal, 1, Rounding.TRN, "half", _INT32)
+    x = add(build.within("start"), times(half, constant(-1010580540.0), "slope"), constant(1515870810.0))
+    for step in range(3):
+        missing = subtract(build.within(f"missing{step}"), constant(2.0**29), times(half, x, f"near{step}"))
+        x = add(build.within(f"step{step}"), x, _quadrupled(build, times(x, missing, f"change{step}"), f"more{step}"))
+    doubled = multiply(build.within("twice"), x, constant(2.0))
+    return _rounded(build, doubled, 0, Rounding.RND, "", _INT32)
+
+
+def _quadrupled(build: Builder, x: Value, suffix: str) -> Value:
+    return multiply(build.within(suffix), x, constant(4.0))
+
+
+def _of_16_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
+    build = call.build
+    factor = float(np.float32(x.scale * np.float32(beta))) / (10.0 / 65535.0)
+    limits = (-65535, 0)
+    places = call.rescaled(below, factor, limits, "places")
+    centered = call.shifted(places, 32767, "centered")
+    table = interpolated(np.exp, (10.0 / 65535) * -65535, 0.0)
+    fine = straight_lines(build.within("exp"), centered, table, 7)
+    total = _total(build, fine)
+    room = _headroom(build, total, 32767, x.value.shape[-1])
+    normal = _rounded(build, multiply(build.within("normal"), total, room), 15, Rounding.RND, "sum", _INT32)
+    moved = call.clipped(call.shifted(normal, -(1 << 15) - (1 << 16), "offset"), (-32768, 32767), "place")
+    inverse = interpolated(lambda value: 1.0 / (1.0 + value), 0.0, (1.0 / 65535) * 65535)
+    reciprocal = straight_lines(build.within("reciprocal"), moved, inverse, 7)
+    product = multiply(build.within("product"), fine, reciprocal)
+    scaled = multiply(build.within("scaled"), product, room)
+    return _rounded(build, scaled, 31, Rounding.RND, "", (0, 32767))

@@ -1,0 +1,150 @@
+"""TensorFlow Lite models against the reference kernels: each output byte. ``tflite/make.py`` writes what is compared with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import bitsmith
+from bitsmith.converters import convert_from_config, convert_from_tflite_model
+from bitsmith.errors import BitsmithError, ConfigError, ModelFileError, UnsupportedError
+from bitsmith.frontends.tflite.read import read_tflite
+from bitsmith.utils import config_from_tflite_model
+
+_MODELS = Path(__file__).parent / "tflite" / "models"
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+@cache
+def _file(name: str) -> Arrays:
+    return dict(np.load(_MODELS / f"{name}.npz"))
+
+
+def _names(file: str) -> list[str]:
+    return sorted(key.removesuffix("/model") for key in _file(file) if key.endswith("/model"))
+
+
+_LONG = re.compile("(dense|conv|transposed|depthwise)_int16|_uint8_(strided|wide)|image")
+"""Models that take a second or more to convert."""
+
+
+def _cases() -> Iterator[object]:
+    for file in ("int8", "uint8", "int16"):
+        for name in _names(file):
+            yield pytest.param(file, name, id=name, marks=[pytest.mark.slow] if _LONG.search(name) else [])
+    for name in _names("networks"):
+        yield pytest.param("networks", name, id=name, marks=[] if name == "mlp_int8_codes" else [pytest.mark.slow])
+
+
+def _listed(stored: Arrays, name: str, kind: str) -> list[npt.NDArray[np.generic]]:
+    return [stored[f"{name}/{kind}{k}"] for k in range(9) if f"{name}/{kind}{k}" in stored]
+
+
+def _compared(file: str, name: str, rounding: str) -> None:
+    stored = _file(file)
+    inputs, wanted = _listed(stored, name, "x"), _listed(stored, name, rounding)
+    model = bitsmith.convert(stored[f"{name}/model"].tobytes(), rounding=rounding, check=False)
+    found = model.predict(inputs if len(inputs) > 1 else inputs[0])
+    results = found if isinstance(found, list | tuple) else [found]
+    assert len(results) == len(wanted)
+    for result, right in zip(results, wanted, strict=True):
+        # Kernels round floating point to single precision once, at its output.
+        np.testing.assert_array_equal(np.asarray(result, dtype=right.dtype), right)
+
+
+@pytest.mark.parametrize(("file", "name"), [*_cases()])
+def test_every_byte_is_that_of_the_reference_kernels(file: str, name: str) -> None:
+    _compared(file, name, "single")
+
+
+@pytest.mark.parametrize("name", ["dense_int8_channels", "dense_int8_keep", "dense_int8_image"])
+def test_older_kernels_round_twice(name: str) -> None:
+    stored = _file("int8")
+    assert not np.array_equal(stored[f"{name}/single0"], stored[f"{name}/double0"])
+    _compared("int8", name, "double")
+
+
+def test_kernels_differ_in_fully_connected_layers() -> None:
+    for file in ("int8", "uint8", "int16", "networks"):
+        for name in _names(file):
+            once, twice = (_listed(_file(file), name, rounding) for rounding in ("single", "double"))
+            same = all(np.array_equal(x, y) for x, y in zip(once, twice, strict=False))
+            # Of sums without a bias older kernels keep 32 bits instead of 64 in transposed convolutions, too.
+            assert same or name.startswith(("dense", "mlp", "cnn", "sequence", "residual_int16")), name
+
+
+def _mlp() -> bytes:
+    return _file("networks")["mlp_int8_codes/model"].tobytes()
+
+
+def test_the_names_that_users_know(tmp_path: Path) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(_mlp())
+    x, wanted = _file("networks")["mlp_int8_codes/x0"], _file("networks")["mlp_int8_codes/single0"]
+    for model in (
+        bitsmith.convert(file, tmp_path / "out"),
+        convert_from_tflite_model(str(file), tmp_path / "out", hls_config=config_from_tflite_model(file)),
+        convert_from_config({"TfliteModel": str(file), "OutputDir": str(tmp_path / "out")}),
+    ):
+        np.testing.assert_array_equal(model.predict(x), wanted)
+        assert any("round once" in note for note in model.notes)
+    assert any("round twice, as" in note for note in read_tflite(file, "double").notes)
+    with pytest.raises(ConfigError, match="single, double"):
+        bitsmith.convert(file, rounding="thrice")
+    with pytest.raises(ConfigError, match="rounding"):
+        bitsmith.convert(tmp_path / "model.onnx", rounding="single")
+    with pytest.raises(ConfigError, match="weight file"):
+        bitsmith.convert(file, weights="w.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"\0" * 64, b"\x18\0\0\0TFL3", b"\xff" * 4 + b"TFL3" + b"\xff" * 64])
+def test_other_bytes_are_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(content)
+    for source in (content, file):
+        with pytest.raises(ModelFileError):
+            read_tflite(source)
+    with pytest.raises(ModelFileError):
+        read_tflite(tmp_path / "nowhere.tflite")
+    with pytest.raises(ModelFileError):
+        read_tflite(3)  # type: ignore[arg-type]
+
+
+def test_truncated_files_are_refused() -> None:
+    content = _mlp()
+    for size in range(0, len(content), 61):
+        with pytest.raises((ModelFileError, UnsupportedError)):
+            read_tflite(content[:size])
+
+
+@pytest.mark.parametrize("name", ["mlp_int8_codes", "cnn_int8_floats", "residual_int8_codes", "sequence_int16_floats"])
+def test_damaged_files_give_one_typed_error_or_a_network(name: str) -> None:
+    content, rng = _file("networks")[f"{name}/model"].tobytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), int(rng.integers(1, 6))):
+            damaged[place] = int(rng.integers(0, 256))
+        try:
+            read_tflite(bytes(damaged))
+        except BitsmithError:
+            refused += 1
+    assert refused > 30
+
+
+@pytest.mark.parametrize("word", [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_hostile_words_give_one_typed_error_or_a_network(word: int) -> None:
+    content = _file("int8")["conv_int8_plain/model"].tobytes()
+    for place in range(0, len(content) - 4, 4):
+        hostile = content[:place] + word.to_bytes(4, "little") + content[place + 4 :]
+        try:
+            read_tflite(hostile)
+        except BitsmithError as error:
+            assert str(error)
