@@ -1,6 +1,6 @@
 """Functions between two quantizers of the model become tables of codes, which are exact.
 
-Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round to a format of its own before the second one rounds again.
+Before: a sigmoid between ``Quantize`` layers, which ``auto`` would round once before the second one rounds again.
 After: a :class:`Lookup` from codes to codes. The function is computed in double precision.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Unary, as_weights
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.network import Network, NetworkNode, free_name
 from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
@@ -49,7 +49,8 @@ def tabulate(network: Network) -> Network:
 
 def _grid_before(network: Network, node: NetworkNode) -> Quantizer | None:
     """The grid of the operand of a function that is not exact otherwise, if it has few codes."""
-    if not isinstance(node.layer, APPROXIMATE) or not isinstance(node.layer, Unary) or node.settings.precision:
+    layer = node.layer
+    if not isinstance(layer, APPROXIMATE) or not layer.elementwise or len(node.inputs) != 1 or node.settings.precision:
         return None
     source = network.node(node.inputs[0])
     while isinstance(source.layer, _KEEP) and not source.settings.precision:
@@ -77,7 +78,9 @@ def _grid_after(network: Network, node: NetworkNode) -> Quantizer | None:
 
 def _is_plain(quantizer: Quantizer) -> bool:
     """Return True if it is the same for all elements."""
-    return all(part.size == 1 for part in (quantizer.scale, quantizer.step, quantizer.offset, quantizer.lo, quantizer.hi))
+    return all(
+        part.size == 1 for part in (quantizer.scale, quantizer.step, quantizer.offset, quantizer.lo, quantizer.hi)
+    )
 
 
 def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantizer) -> list[NetworkNode]:
@@ -90,7 +93,7 @@ def _tabulated(node: NetworkNode, codes: str, before: Quantizer, after: Quantize
     to_codes = Quantize(Quantizer.uniform(before.step, lo, hi, step=1.0))
     return [
         NetworkNode(codes, to_codes, node.inputs, source="Quantize", inner=True),
-        replace(node, layer=table, inputs=(codes,), affine=Affine.of(after.step)),
+        replace(node, layer=table, inputs=(codes,), affine=Affine.of(after.step), folded=True),
     ]
 
 

@@ -64,13 +64,18 @@ class Graph:
 
 
 def mlp() -> onnx.ModelProto:
-    """Dense layers in both spellings, a softmax at the end."""
+    """Dense layers in both spellings."""
     g = Graph((12,))
     h = g.node("Relu", g.node("Gemm", "x", g.weight(10, 12), g.weight(10, scale=0.3), transB=1))
     h = g.node("Add", g.node("MatMul", h, g.weight(10, 8)), g.weight(8, scale=0.3))
     h = g.node("Sigmoid", h)
-    h = g.node("Gemm", h, g.weight(8, 4, scale=1.0), g.weight(4, scale=0.3))
-    return g.model(g.node("Softmax", h, axis=-1), 2)
+    return g.model(g.node("Gemm", h, g.weight(8, 4, scale=1.0), g.weight(4, scale=0.3)), 2)
+
+
+def classifier() -> onnx.ModelProto:
+    """A dense layer with a softmax at the end."""
+    g = Graph((12,))
+    return g.model(g.node("Softmax", g.node("Gemm", "x", g.weight(5, 12), transB=1), axis=-1), 2)
 
 
 def cnn() -> onnx.ModelProto:
@@ -125,7 +130,7 @@ class Calibration(CalibrationDataReader):
         return self.left.pop() if self.left else None
 
 
-MODELS = {"mlp": mlp, "cnn": cnn, "residual": residual, "signal": signal}
+MODELS = {"mlp": mlp, "classifier": classifier, "cnn": cnn, "residual": residual, "signal": signal}
 U8, S8, U16, S16, S4, U4 = (
     getattr(QuantType, f"Q{name}") for name in ("UInt8", "Int8", "UInt16", "Int16", "Int4", "UInt4")
 )
@@ -145,6 +150,7 @@ WAYS: dict[str, tuple[QuantFormat, QuantType, QuantType, bool, dict[str, object]
 
 USED = {
     "mlp": tuple(WAYS),
+    "classifier": ("qdq_u8s8", "qop_u8s8"),
     "cnn": ("qdq_u8s8", "qdq_s8s8_channels", "qdq_u8s4", "qop_u8s8", "qop_s8s8_channels"),
     "residual": ("qdq_s8s8_channels", "qdq_u8u8", "qop_u8s8", "qop_s8s8_channels"),
     "signal": ("qdq_u8s8", "qdq_s8s8_channels", "qop_u8u8"),

@@ -103,7 +103,7 @@ def types() -> Model:
         (S16, 0),
         (S16, -7),
     ):
-        grid = m.grid(0.0473 if np.dtype(dtype).itemsize == 1 else 0.000731, zero, dtype)
+        grid = m.grid(0.0473 if np.dtype(dtype).itemsize == 1 else 0.000331, zero, dtype)
         codes = m.q("x", grid)
         m.out(codes)
         m.out(m.dq(codes, grid))
@@ -111,7 +111,7 @@ def types() -> Model:
         m.out(m.qdq("x", 0.37, zero, dtype, kind))
     m.out(m.node("QuantizeLinear", "x", m.const(0.03)))
     m.out(m.node("QuantizeLinear", "x", m.const(0.03), output_dtype=TensorProto.INT8))
-    m.out(m.q("x", m.grid(0.02, 100, U16), domain=MICROSOFT))
+    m.out(m.q("x", m.grid(0.00043, 9000, U16), domain=MICROSOFT))
     m.out(m.qdq("x", 0.125, 3, S8))
     return m
 
@@ -154,7 +154,7 @@ def pooling() -> Model:
     m = Model(2, 6, 4)
     grid = m.grid(0.0517, -3, S8)
     m.out(m.dq(m.node("MaxPool", m.q("x", grid), kernel_shape=[2, 2], strides=[2, 1], pads=[1, 0, 0, 1]), grid))
-    m.out(m.node("GlobalAveragePool", m.qdq("x", 0.0625, 3, S8)))
+    m.out(m.qdq(m.node("GlobalAveragePool", m.qdq("x", 0.0625, 3, S8)), 0.0207, 3, S8))
     return m
 
 
