@@ -21,8 +21,11 @@ from bitsmith.compiler import compile_network
 from bitsmith.emulate import Emulator
 from bitsmith.errors import BitsmithError, ProgramError
 from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.hgq.registered import REGISTERED
+from bitsmith.frontends.keras.hgq1 import PROXIES
 from bitsmith.frontends.keras.layers import LAYERS as KERAS_LAYERS
 from bitsmith.frontends.keras.ops import OPS
+from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.read import read_keras
 from bitsmith.frontends.onnx import call as onnx_call
 from bitsmith.frontends.onnx import operators as onnx_operators
@@ -84,7 +87,12 @@ class Frontend:
 
 
 FRONTENDS: tuple[Frontend, ...] = (
-    Frontend("Keras", read_keras, {**KERAS_LAYERS, **{f"ops.{name}": found for name, found in OPS.items()}}, LayerCall),
+    Frontend(
+        "Keras",
+        read_keras,
+        {**KERAS_LAYERS, **QKERAS, **REGISTERED, **PROXIES, **{f"ops.{name}": found for name, found in OPS.items()}},
+        LayerCall,
+    ),
     Frontend(
         "PyTorch",
         read_torch,

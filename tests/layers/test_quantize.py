@@ -91,6 +91,20 @@ def test_codes_are_those_of_the_definition(
     assert codes.tolist() == want
 
 
+@pytest.mark.parametrize("scale", [6000, -6000, 4098])
+@given(st.integers(-(2**20), 2**20))
+def test_ties_of_wide_operands_are_counted(scale: int, raw: int) -> None:
+    """No multiplication rounds each second tie up; with few codes, comparisons do."""
+    quantizer = Quantizer.uniform(rationals(Fraction(scale)), -9, 11)
+    builder = ProgramBuilder()
+    x = builder.input("x", (4,), FixedFormat(True, 22, 0))
+    program = builder.program([("codes", quantized(builder, x, quantizer))])
+    near = raw // abs(scale) * abs(scale) + abs(scale) // 2
+    raws = [raw, near, near + 1, near - 1]
+    (codes,) = evaluate(program, [np.array(raws, dtype=np.object_)])
+    assert codes.tolist() == [limited(round(Fraction(each, scale)), -9, 11, Overflow.SAT) for each in raws]
+
+
 @given(st.integers(0, 999), st.sampled_from(list(Rounding)), st.sampled_from([Overflow.SAT, Overflow.WRAP]))
 def test_elements_have_formats_of_their_own(seed: int, rounding: Rounding, overflow: Overflow) -> None:
     rng = np.random.default_rng(seed)
@@ -122,6 +136,17 @@ def test_multipliers_are_as_small_as_can_be() -> None:
     program = builder.program([])
     constants = [abs(int(raw)) for node in program.nodes for raw in getattr(node.op, "raw", np.zeros(1)).ravel()]
     assert max(constants) < 2**6, "of 24 bits, as the scale has them, none is needed"
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_halves_of_wide_operands_are_rounded_exactly(rounding: Rounding) -> None:
+    """Where halves are frequent, and no single multiplication treats them as the mode does."""
+    raws = np.array([12 * k + more for k in range(-210, 210) for more in (-1, 0, 1)], dtype=np.object_)
+    builder = ProgramBuilder()
+    x = builder.input("x", raws.shape, FixedFormat(True, 16, 6))
+    quantizer = Quantizer.uniform(Fraction(3, 8), -100, 90, rounding)
+    (codes,) = evaluate(builder.program([("codes", quantized(builder, x, quantizer))]), [raws])
+    assert codes.tolist() == [limited(rounded(Fraction(raw, 24), rounding), -100, 90, Overflow.SAT) for raw in raws]
 
 
 def test_operands_of_few_values_are_looked_up() -> None:

@@ -153,6 +153,12 @@ def changed(path: Path, name: str, text: dict[str, str], variables: dict[str, np
         ("normalization", {'"class_name": "QuantizerConfig"': '"class_name": "Mine"'}, "configured by 'Mine'"),
         ("normalization", {'"iq_conf"': '"other"'}, "iq_conf is missing"),
         ("normalization", {"QBatchNormalization": "QNew"}, "it is not a layer of HGQ2 that is known here"),
+        (
+            "normalization",
+            {'"name": "float32"': '"name": "mixed_float16"'},
+            "quantizers that compute in 'mixed_float16'",
+        ),
+        ("conv_1d_3d", {'"affine": null': '"affine": [1.0, 0.5]'}, "causal padding in front of"),
         ("merges", {'"iq_confs": [': '"iq_confs": [{}, '}, "quantizers for 2 operands"),
         ("merges", {'"scale": 0.5': '"scale": 0.3'}, "scale is 0.3"),
         ("merges", {'"axes": [1, 2]': '"axes": [0, 1]'}, "mix samples"),

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from qdq.quantized_operators import Model
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -17,7 +18,6 @@ from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import as_floats
-from qdq.quantized_operators import Model
 
 MODELS = Path(__file__).parent / "qdq" / "models"
 WIDE = {"mlp_qdq_u16s8_channels", "mlp_qdq_s16s8"}

@@ -36,8 +36,9 @@ FLOAT = ("none", "float_dense", "k_none_e_True", "k_none_b_True", "d_none_e_True
 
 FILES = (
     *(f"{name}_k2.h5" for name in ("activations", "convolutions", "network", "normalized", "adaptive")),
-    *("dense_k2.keras", "folded_k2.keras", "network_k2.keras", "network_k2.json"),
-    *(f"{name}_k3.keras" for name in ("activations", "convolutions", "dense", "folded", "folded_dense", "network")),
+    *("dense_k2.keras", "folded_k2.keras", "network_k2.keras", "network_k2.json", "recurrent_k2.keras"),
+    *(f"{name}_k3.keras" for name in ("activations", "convolutions", "dense", "folded")),
+    *(f"{name}_k3.keras" for name in ("folded_dense", "network", "recurrent")),
 )
 
 Array = npt.NDArray[np.float64]
@@ -121,16 +122,12 @@ def test_trained_tensors_are_on_the_framework_s_grid(file: str) -> None:
 class LiveModel:
     """What a live model shows of itself."""
 
-    def __init__(self, text: str, weights: Path) -> None:
-        self._text, self.layers, self.name = text, [], "live"
-        with h5py.File(weights) as file:
-            for layer in file:
-                self.layers.append(
-                    LiveLayer(layer, [file[layer][name][()] for name in file[layer].attrs["weight_names"]])
-                )
+    def __init__(self, text: str, weights: dict[str, list[npt.NDArray[np.generic]]]) -> None:
+        self.text, self.name = text, "live"
+        self.layers = [LiveLayer(name, values) for name, values in weights.items()]
 
     def to_json(self) -> str:
-        return self._text
+        return self.text
 
 
 class LiveLayer:
@@ -144,7 +141,9 @@ class LiveLayer:
 
 
 def test_live_models_are_read() -> None:
-    model = LiveModel((MODELS / "network_k2.json").read_text(), MODELS / "network_k2_weights.h5")
+    with h5py.File(MODELS / "network_k2_weights.h5") as file:
+        weights = {layer: [group[name][()] for name in group.attrs["weight_names"]] for layer, group in file.items()}
+    model = LiveModel((MODELS / "network_k2.json").read_text(), weights)
     expected = Expected.of("network_k2.json")
     assert np.array_equal(convert(model).predict(expected.inputs[0]), expected.outputs[0])
 
@@ -245,6 +244,30 @@ def test_an_alpha_of_several_numbers_scales_channels(tmp_path: Path) -> None:
     assert np.abs(steps).max() <= 8
 
 
-def test_a_recurrence_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match=r"QSimpleRNN.*states"):
-        read_keras(MODELS / "recurrent_k2.h5")
+def test_a_state_that_nothing_quantizes_is_refused() -> None:
+    config = {
+        "units": 2,
+        "recurrent_activation": "hard_sigmoid",
+        "activation": "quantized_tanh(6)",
+        "state_quantizer": None,
+    }
+    config |= {f"{part}_quantizer": "quantized_bits(5,0,alpha=1)" for part in ("kernel", "recurrent", "bias")}
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 4, 3]}},
+        {"class_name": "QLSTM", "config": {**config, "name": "lstm"}},
+    ]
+    model = LiveModel("", {"x": [], "lstm": [np.zeros((3, 8)), np.zeros((2, 8)), np.zeros(8)]})
+    model.text = json.dumps(
+        {"class_name": "Sequential", "config": {"name": "m", "layers": layers}, "keras_version": "2.14.0"}
+    )
+    with pytest.raises(UnsupportedError, match=r"QLSTM.*finer from step to step"):
+        read_keras(model)
+
+
+def test_what_qkeras_does_not_save_is_refused_of_live_models() -> None:
+    quantizer = type("quantized_relu", (), {"relu_upper_bound": 3.0, "is_quantized_clip": False})()
+    type(quantizer).__module__ = "qkeras.quantizers"
+    model = LiveModel("{}", {"relu1": []})
+    model.layers[0].quantizer = quantizer
+    with pytest.raises(UnsupportedError, match=r"is_quantized_clip.*not save"):
+        read_keras(model)

@@ -59,6 +59,33 @@ def test_executor(name: str) -> None:
         assert wrong == DECIDED_BY_ROUNDING.get((name, output), 0), output
 
 
+@pytest.mark.parametrize("name", ["dense_po2", "dense_general", "residual"])
+def test_trace(name: str) -> None:
+    """All values between are the executor's; where it adds up numbers that are rounded to single precision, nearly so."""
+    file, prefix = MODELS / f"{name}.onnx", f"{name}/trace/"
+    quantizers = {node.output[0] for node in onnx.load(file).graph.node if node.op_type == "Quant"}
+    _, trace = bitsmith.convert(file).trace(EXPECTED[f"{name}/x"].astype(np.float64))
+    names = [key.removeprefix(prefix) for key in EXPECTED if key.startswith(prefix)]
+    for value in (value for value in names if f"{value}_node" in trace):
+        found, wanted = trace[f"{value}_node"].astype(np.float32), EXPECTED[prefix + value]
+        near = 0.0 if value in quantizers else 2.0**-20 * float(np.abs(wanted).max())
+        np.testing.assert_allclose(found.reshape(wanted.shape), wanted, rtol=0, atol=near)
+    assert sum(f"{value}_node" in trace for value in names) >= len(names) - 1, (
+        "a Relu is part of the quantizer after it"
+    )
+
+
+@pytest.mark.parametrize("batch", ["N", 3, 1])
+def test_scales_of_channels_beside_samples(batch: str | int) -> None:
+    scales = np.float32([0.1, 0.25, 0.7, 2.0]).reshape(1, 4, 1)
+    model = one_node("Quant", scales, 0, 4, signed=1, narrow=0)
+    del model.graph.input[:]
+    model.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 4, 8]))
+    x = np.arange(-48, 48).reshape(3, 4, 8) / 8.0
+    found = bitsmith.convert(model).predict(x)
+    np.testing.assert_array_equal(found, np.clip(np.rint(x / scales), -8, 7) * scales.astype(np.float64))
+
+
 def node_of(name: str, output: str) -> tuple[onnx.NodeProto, list[Floats], dict[str, object]]:
     """The node that makes an output, its constants and its attributes."""
     graph = onnx.load(MODELS / f"{name}.onnx").graph
@@ -177,12 +204,13 @@ REFUSED: Sequence[tuple[Callable[[], onnx.ModelProto], str]] = (
     (lambda: one_node("FloatQuant", 1, 4, 3, 7, 448, **FLOAT | {"rounding_mode": "CEIL"}), "rounded by CEIL"),
     (lambda: one_node("QuantAvgPool2d", kernel=2, stride=2, ibits=4, obits=4, signed=0), "axes"),
     (lambda: one_node("GenericPartition", model="other.onnx"), "of this domain only Quant, IntQuant"),
+    (lambda: one_node("QuantLSTMCell", domain="onnx.brevitas"), "of this domain only Quant, IntQuant"),
     (lambda: one_node("Relu", domain="qonnx.custom_op.channels_last"), "of this domain only Conv, MaxPool"),
     (lambda: one_node("Conv", domain="qonnx.custom_op.channels_last"), "Conv without operand 1"),
 )
 
 
-@pytest.mark.parametrize(("make", "words"), REFUSED, ids=[words for _, words in REFUSED])
+@pytest.mark.parametrize(("make", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_refused(make: Callable[[], onnx.ModelProto], words: str) -> None:
     with pytest.raises((UnsupportedError, ModelFileError), match=words):
         read_onnx(make())

@@ -31,7 +31,7 @@ def _names(file: str) -> list[str]:
     return sorted(key.removesuffix("/model") for key in _file(file) if key.endswith("/model"))
 
 
-_LONG = re.compile("(dense|conv|transposed|depthwise)_int16|_uint8_(strided|wide)|image")
+_LONG = re.compile("(dense|conv|transposed|depthwise)_int16|_uint8_(strided|wide)|image|lstm")
 """Models that take a second or more to convert."""
 
 

@@ -97,6 +97,8 @@ class Quantizer:
     def __post_init__(self) -> None:
         if bool(np.any(self.scale == 0)) or bool(np.any(objects(self.lo) > objects(self.hi))):
             raise UnsupportedError("a quantizer with a scale of 0, or an empty range")
+        for name in ("scale", "step", "offset", "lo", "hi"):
+            object.__setattr__(self, name, frozen(compact(getattr(self, name))))
 
     @staticmethod
     def fixed(

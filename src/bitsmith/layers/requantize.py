@@ -32,6 +32,8 @@ _MOST_STEPS = 1 << 17
 
 _MACHINE_BITS = 62
 
+_HALF = Fraction(1, 2)
+
 
 def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """``x`` on the grid: codes times steps.
@@ -195,22 +197,25 @@ def _multiplication(of: _Staircase) -> _Multiplication | None:
     if not codes.size:
         return _Multiplication(0, of.code(of.least), 0)
     sign = 1 if rising is of else -1
-    most = (rising.most - rising.least).bit_length() + int(codes[-1] - codes[0]).bit_length() + 4
-    fine = max(_exponent(rising.factor), 0)
+    # What is not a tie is at least 1 / (2 * finest) away from one, so that this many bits do wherever ties are not in the way.
+    finest = math.lcm(rising.factor.denominator, rising.offset.denominator)
+    most = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
+    fine = max(near_exponent(rising.factor), 0)
     for drop in range(fine, fine + most):
-        for factor in _near(rising.factor, drop):
+        for factor in near(rising.factor, drop):
             term = _term(codes, starts, factor, drop, rising)
             if term is not None:
                 return _Multiplication(sign * factor, term, drop)
     return None
 
 
-def _exponent(factor: Fraction) -> int:
+def near_exponent(factor: Fraction) -> int:
     """``k`` with ``factor * 2**k`` from about 1/2 to 2."""
     return factor.denominator.bit_length() - factor.numerator.bit_length() - 1
 
 
-def _near(factor: Fraction, drop: int) -> Iterator[int]:
+def near(factor: Fraction, drop: int) -> Iterator[int]:
+    """Integers near ``factor * 2**drop``."""
     scaled_factor = factor * (1 << drop)
     nearest = round(scaled_factor)
     below = math.floor(scaled_factor)
@@ -243,7 +248,7 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    axes = _alike(x, quantizer)
+    axes, wraps = alike(x, quantizer.shape), quantizer.overflow is Overflow.WRAP
     x = builder.aligned(x, axes)
     steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
@@ -260,6 +265,8 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
         rounding = quantizer.rounding
     elif widest < _TABLE_VALUES:
         return _looked_up(builder, x, steps)
+    elif quantizer.rounding is Rounding.RND_CONV or (quantizer.rounding in _SIDES and not wraps):
+        return builder.add(*(_requantized(builder, x, part) for part in _addends(quantizer)))
     else:
         raise UnsupportedError(
             "a quantizer whose ties no multiplication rounds as it does",
@@ -271,10 +278,38 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     return builder.cast_to(total, 0, lo, hi, rounding, Overflow.SAT)
 
 
-def _alike(x: Value, quantizer: Quantizer) -> tuple[int, ...]:
-    """Axes of positions that the quantizer treats alike: its staircase is to be the same there."""
+_SIDES = {
+    Rounding.TRN_ZERO: ((Rounding.TRN, 0), (Rounding.RND_MIN_INF, _HALF)),
+    Rounding.RND_INF: ((Rounding.RND, 0), (Rounding.RND_MIN_INF, 0)),
+    Rounding.RND_ZERO: ((Rounding.RND_MIN_INF, 0), (Rounding.RND, 0)),
+}
+"""What roundings that look at the sign are for numbers above and below 0, and what is added before."""
+
+
+def _addends(quantizer: Quantizer) -> tuple[Quantizer, Quantizer]:
+    """Two staircases that are multiplications and add up to one that is none.
+
+    Halves go to even codes by ``round(v) = floor((v + 1/2) / 2) + ceil((v - 1/2) / 2)``, one for the steps to even codes and one
+    for those to odd codes; what looks at the sign is one staircase above 0 and one below.
+    """
+    scale, offset, lo, hi = quantizer.scale, quantizer.offset, objects(quantizer.lo), objects(quantizer.hi)
+    overflow = quantizer.overflow
+    if quantizer.rounding is Rounding.RND_CONV:
+        scale, offset = scale * 2, (offset + _HALF) / 2
+        even = Quantizer.uniform(scale, lo // 2, hi // 2, Rounding.TRN, overflow, offset=offset)
+        return even, Quantizer.uniform(scale, -(-lo // 2), -(-hi // 2), Rounding.RND_MIN_INF, overflow, offset=offset)
+    (above, more), (below, less) = _SIDES[quantizer.rounding]
+    zero = lo * 0
+    return (
+        Quantizer.uniform(scale, np.maximum(lo, zero), np.maximum(hi, zero), above, overflow, offset=offset + more),
+        Quantizer.uniform(scale, np.minimum(lo, zero), np.minimum(hi, zero), below, overflow, offset=offset + less),
+    )
+
+
+def alike(x: Value, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of positions that a quantizer of ``shape`` treats alike: its staircase is to be the same there."""
     rank = len(x.shape)
-    own = (1,) * (rank - len(quantizer.shape)) + quantizer.shape
+    own = (1,) * (rank - len(shape)) + shape
     return tuple(axis for axis in range(rank - 1) if own[axis] == 1)
 
 

@@ -363,11 +363,16 @@ def _split_bias(bias: Floats | None, scale: Rationals, *, quantized: bool) -> tu
 
 def _of_codes(node: NetworkNode, layer: Layer) -> Mapping[str, Quantizer]:
     """The quantizers of a layer whose weights are codes now."""
-    return {
-        name: node.quantizers[name] if values is node.layer.weights().get(name) else _grid(values)
-        for name, values in layer.weights().items()
-        if name in node.quantizers
-    }
+    found = {}
+    for name, values in layer.weights().items():
+        quantizer = node.quantizers.get(name)
+        if quantizer is not None and values is not node.layer.weights().get(name):
+            one = rationals(1.0)
+            codes = replace(quantizer, scale=one, step=one, offset=rationals(0.0))
+            quantizer = codes if codes.holds(values) else _grid(values)
+        if quantizer is not None:
+            found[name] = quantizer
+    return found
 
 
 def _grid(values: Floats) -> Quantizer:

@@ -1,73 +1,137 @@
-"""Inputs that all their readers quantize alike have the format of that quantizer: the circuit's port is as narrow as it can be.
+"""Inputs that all their readers quantize have the format that these need: the circuit's port is as narrow as it can be.
 
-Before: an input without a format of its own or of the user's, read by :class:`Quantize` layers alone, which have one
-fixed-point quantizer; after: ``Input(quantizer=...)``, and identities. Where their grids are others the input holds all that
-their ranges do, in steps of which each of theirs has 256 or more.
+Before: an input without a format of its own or of the user's, read, perhaps in another shape, by :class:`Quantize` layers of
+fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and they are identities. If not,
+the input has the bits that they look at: those of the finest of them and, where one rounds to nearest, half a step. Where their
+grids are of other scales the input holds all that their ranges do, in steps of which each of theirs has 256 or more.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 
-from bitsmith.ir.types import Overflow, Rounding
+import numpy as np
+
+from bitsmith.ir.types import Ints, Overflow, Rounding
+from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, as_floats
-from bitsmith.layers.shape import Identity
+from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
+
+_VIEWS = (Flatten, Identity, Permute, Reshape)
+
+_integer = np.frompyfunc(int, 1, 1)
 
 _SPARE_BITS, _MOST_BITS = 8, 40
-"""Bits of an input beyond the steps of its quantizers, and all bits that it may have."""
+"""Bits of an input beyond the steps of quantizers of any scale, and all bits that it may have."""
 
 
 def quantized_inputs(network: Network) -> Network:
-    """``network`` with quantizers moved into the inputs."""
-    moved: dict[str, Quantizer] = {}
-    nodes = []
+    """``network`` with the formats of quantizers, or quantizers themselves, moved into the inputs."""
+    shapes = network.shapes()
+    formats: dict[str, Quantizer] = {}
+    moved: set[str] = set()
     for node in network.nodes:
         if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
-            quantizers = _readers(network, node.name)
-            if _is_one_format(quantizers):
-                moved[node.name] = quantizers[0]
-            known = moved.get(node.name) or _covering(quantizers)
-            nodes.append(replace(node, layer=replace(node.layer, quantizer=known)) if known is not None else node)
-        elif isinstance(node.layer, Quantize) and moved.keys() & set(node.inputs):
-            nodes.append(replace(node, layer=Identity()))
+            readers = _readers(network, shapes, node.name)
+            if readers is None or not readers:
+                covering = _covering(network, node.name)
+                formats |= {} if covering is None else {node.name: covering}
+                continue
+            first, *others = readers.values()
+            if all(first.is_same(other) for other in others):
+                formats[node.name] = first
+                moved |= readers.keys()
+            elif (joint := _joint([first, *others])) is not None:
+                formats[node.name] = joint
+    nodes = []
+    for node in network.nodes:
+        if node.name in formats and isinstance(node.layer, Input):
+            nodes.append(replace(node, layer=replace(node.layer, quantizer=formats[node.name])))
         else:
-            nodes.append(node)
+            nodes.append(replace(node, layer=Identity()) if node.name in moved else node)
     return network.with_nodes(nodes)
 
 
-def _readers(network: Network, name: str) -> list[Quantizer]:
-    """The quantizers that all readers of ``name`` are; none if some reader is something else."""
-    readers = network.consumers(name)
-    found = [
-        node.layer.quantizer
-        for node in readers
-        if isinstance(node.layer, Quantize) and "result" not in node.settings.precision
-    ]
-    return found if len(found) == len(readers) and name not in network.outputs else []
-
-
-def _is_one_format(quantizers: Sequence[Quantizer]) -> bool:
-    """Return True if they are one quantizer, of fixed-point formats."""
-    first = next(iter(quantizers), None)
-    if first is None or first.fracs is None or not first.keeps_scale:
-        return False
-    return all(quantizer.is_same(first) for quantizer in quantizers)
-
-
-def _covering(quantizers: Sequence[Quantizer]) -> Quantizer | None:
-    """A format for what is quantized by all of these; None if it would be too wide, or they wrap."""
-    if not quantizers or any(quantizer.overflow is not Overflow.SAT for quantizer in quantizers):
+def _readers(network: Network, shapes: Mapping[str, Shape], name: str) -> dict[str, Quantizer] | None:
+    """The quantizers that read a node, as they are for its shape; None if anything else does."""
+    found: dict[str, Quantizer] = {}
+    if name in network.outputs:
         return None
-    ends = [as_floats((code - one.offset) * one.scale) for one in quantizers for code in (one.lo, one.hi)]
+    for reader in network.consumers(name):
+        layer = reader.layer
+        if reader.order is not None or "result" in reader.settings.precision:
+            return None
+        if isinstance(layer, Quantize):
+            if layer.quantizer.fracs is None or not layer.quantizer.keeps_scale:
+                return None
+            found[reader.name] = layer.quantizer
+        elif isinstance(layer, _VIEWS) and (beyond := _readers(network, shapes, reader.name)) is not None:
+            found |= {key: _in_shape(one, layer, shapes[name], shapes[reader.name]) for key, one in beyond.items()}
+        else:
+            return None
+    return found
+
+
+def _in_shape(quantizer: Quantizer, view: Layer, shape: Shape, seen: Shape) -> Quantizer:
+    """The quantizer of a tensor of ``shape``, of which the ``view`` that it is for has the shape ``seen``."""
+
+    def placed(part: Ints) -> Ints:
+        if part.size == 1:
+            return part
+        full = np.broadcast_to(part, seen)
+        return (full.transpose(inverse(view.perm)) if isinstance(view, Permute) else full).reshape(shape)
+
+    scale, lo, hi = (placed(part) for part in (quantizer.scale, quantizer.lo, quantizer.hi))
+    return Quantizer.uniform(scale, lo, hi, quantizer.rounding, quantizer.overflow)
+
+
+def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
+    """All bits that fixed-point quantizers look at, so that each does the same to what is left; None if no format has them.
+
+    Truncation leaves all comparisons with steps as they are, and with half steps if it keeps them. (Modes that round ties in
+    other ways than upwards take for ties what is truncated to one.) Ranges that wrap around go into each other, and those that
+    saturate into their hull; where some wrap around and some saturate, no range is enough.
+    """
+    wrapping = [one.overflow is Overflow.WRAP for one in quantizers]
+    if any(wrapping) and not all(wrapping):
+        return None
+    halves = any(one.rounding is not Rounding.TRN for one in quantizers)
+    coarsest = max(one.scale.max() for one in quantizers)
+    scales = [np.where(one.hi > one.lo, one.scale, coarsest) for one in quantizers]
+    finest = reduce(np.minimum, scales) / (2 if halves else 1)
+    lows, highs, ends = [], [], []
+    for one, scale in zip(quantizers, scales, strict=True):
+        steps = _integer(scale / finest)
+        lows.append(one.lo * steps)
+        highs.append(one.hi * steps)
+        ends.append(np.where(one.hi > one.lo, one.hi + 1, 0) * steps)
+    lo = reduce(np.minimum, lows)
+    if not any(wrapping):
+        return Quantizer.uniform(finest, lo, reduce(np.maximum, highs), Rounding.TRN, Overflow.SAT)
+    size = np.maximum(reduce(np.maximum, ends), -lo)
+    if bool(np.any(size & (size - 1))):
+        return None
+    return Quantizer.uniform(finest, np.where(lo < 0, -size, 0), np.maximum(size - 1, 0), Rounding.TRN, Overflow.WRAP)
+
+
+def _covering(network: Network, name: str) -> Quantizer | None:
+    """A format for what quantizers of any scale read; None if something else does, they wrap, or it would be too wide."""
+    readers = network.consumers(name)
+    found = [one.layer.quantizer for one in readers if isinstance(one.layer, Quantize) and not one.settings.precision]
+    wraps = any(quantizer.overflow is not Overflow.SAT for quantizer in found)
+    if not found or wraps or len(found) < len(readers) or name in network.outputs:
+        return None
+    ends = [as_floats((code - one.offset) * one.scale) for one in found for code in (one.lo, one.hi)]
     least, most = min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
-    finest = min(float(as_floats(quantizer.scale).min()) for quantizer in quantizers)
     integer = math.frexp(max(-least, most))[1]
-    frac = _SPARE_BITS - math.floor(math.log2(finest))
-    if integer + frac > _MOST_BITS:
+    frac = _SPARE_BITS - math.floor(math.log2(min(float(as_floats(one.scale).min()) for one in found)))
+    if not 0 < integer + frac <= _MOST_BITS:
         return None
     return Quantizer.fixed(int(least < 0), integer, frac, Rounding.RND, Overflow.SAT)

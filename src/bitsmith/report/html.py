@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -16,6 +17,7 @@ from bitsmith.devices import resolve_part
 from bitsmith.errors import ConfigError
 from bitsmith.report.fifos import COLUMNS, fifo_table
 from bitsmith.report.figures.drawing import diagram, range_chart
+from bitsmith.report.grids import BitCounts, mean_bits
 from bitsmith.report.report import Report
 from bitsmith.report.sections import (
     C_SIMULATION,
@@ -31,7 +33,8 @@ from bitsmith.report.sections import (
     Timing,
     Verification,
 )
-from bitsmith.report.terminal import constant_text, number, percent, range_text, totals
+from bitsmith.report.summary import LayerRow
+from bitsmith.report.terminal import constant_text, declared_text, number, percent, range_text, totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, href=_href, constant=constant_text)
+    environment.filters.update(number=number, href=_href, constant=constant_text, declared=declared_text)
     environment.globals.update(range_text=range_text)
     design, area, fifos, files = report.design, _area(report), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
@@ -76,6 +79,8 @@ def page(report: Report) -> str:
         resources=_resources(report),
         resource_tool=area.tool if area is not None else "",
         estimated=not isinstance(area, Resources),
+        has_ebops=any(row.ebops is not None for row in rows),
+        bits=_bits(rows),
         fidelity=_fidelity(report.find(Fidelity)),
         fifo_columns=COLUMNS,
         fifos=fifo_table(fifos.rows if fifos is not None else ()),
@@ -167,6 +172,20 @@ def _stages(stages: Stages | None) -> list[tuple[Bar, str]]:
         )
         for stage, seconds in zip(rows, spent, strict=True)
     ]
+
+
+def _bits(rows: Sequence[LayerRow]) -> list[tuple[str, list[Bar]]]:
+    """A histogram for each quantizer whose elements have different bits."""
+    named = [(f"{row.name}, {each.variable}", each.bits) for row in rows for each in row.constants]
+    named += [(f"{row.name}, result", row.bits) for row in rows]
+    return [
+        (f"{name}: {mean_bits(bits):.2f} bits on the mean", _histogram(bits)) for name, bits in named if len(bits) > 1
+    ]
+
+
+def _histogram(bits: BitCounts) -> list[Bar]:
+    most = max(count for _, count in bits)
+    return [Bar(f"{width} bits", number(count), 100 * count / most) for width, count in bits]
 
 
 _EXPONENTS = 6

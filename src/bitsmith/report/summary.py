@@ -18,22 +18,35 @@ from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, TensorType, format_text, span_text, width_of
 from bitsmith.layers.auto import ObservedRange
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.input import Input as InputLayer
+from bitsmith.layers.layer import Floats, Shape
 from bitsmith.layers.lowering import Lowering
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.settled import exact_variables, is_quantized, settled
+from bitsmith.report.ebops import ebops
+from bitsmith.report.grids import BitCounts, bit_counts, grid_text, moved_scale
+
+_NOTHING_SEEN = ObservedRange(0.0, 0.0)
 
 AUTO = "auto"
+EXACT = "exact"
+"""Instead of a format: between the quantizers of the model nothing is rounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConstantRow:
-    """A trained tensor of a layer: ``declared`` is the user's format or "auto", ``format`` what it became."""
+    """A trained tensor of a layer: ``declared`` is the user's format or "auto", ``format`` what it became.
+
+    Of a tensor with a quantizer ``declared`` is its grid, and there are ``bits``.
+    """
 
     variable: str
     shape: tuple[int, ...]
     nonzero: int
     declared: str
     format: str
+    bits: BitCounts = ()
 
     @property
     def size(self) -> int:
@@ -78,7 +91,9 @@ class ResultRow:
 class LayerRow:
     """One layer. ``result`` is None where there is none: the layer is ``folded`` into the next one, or has no translation.
 
-    ``observed`` is the least and the greatest real value that somebody saw.
+    ``observed`` is the least and the greatest real value that somebody saw. ``declared`` is the format of the result that the
+    user gave, or the grid of the model's quantizer, whose elements have ``bits``; else "exact" between quantizers, and "auto".
+    ``ebops`` are effective bit operations (see :mod:`bitsmith.report.ebops`).
     """
 
     name: str
@@ -91,6 +106,8 @@ class LayerRow:
     result: ResultRow | None
     folded: bool = False
     observed: tuple[float, float] | None = None
+    bits: BitCounts = ()
+    ebops: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -135,6 +152,8 @@ def rows(
     shapes = network.shapes()
     types = {probe.name: program.nodes[probe.node].type for probe in program.probes}
     inputs = {op.name: op for op in program.input_ops()}
+    decided, operations = settled(network), ebops(network, program) if is_quantized(network) else {}
+    nodes = {node.name: node for node in network.nodes}
     return tuple(
         LayerRow(
             name=node.name,
@@ -142,23 +161,37 @@ def rows(
             source=node.source,
             inputs=node.inputs,
             shape=node.shape_in_model(shapes[node.name]),
-            constants=tuple(_constant(node, variable, values) for variable, values in node.layer.weights().items()),
-            declared=_declared(node, inputs.get(node.name)),
+            constants=tuple(
+                _constant(node, variable, values, [nodes[name] for name in node.inputs])
+                for variable, values in node.layer.weights().items()
+            ),
+            declared=_declared(node, inputs.get(node.name), exact=node.name in decided),
             result=_result(types[node.name]) if node.name in types and not node.folded else None,
             folded=node.folded,
             observed=None if observed is None else observed.get(node.name),
+            bits=_result_bits(node, shapes[node.name]),
+            ebops=operations.get(node.name),
         )
         for node in network.nodes
         if not node.inner
     )
 
 
-def _declared(node: NetworkNode, declared_input: Input | None) -> str:
-    """The format of a layer's result as the user gave it; an input always has one."""
+def _declared(node: NetworkNode, declared_input: Input | None, *, exact: bool) -> str:
+    """The format of a layer's result as the user or the model gave it; an input always has one."""
     given = node.settings.precision.get("result")
-    if given is not None or declared_input is None:
-        return AUTO if given is None else str(given)
-    return input_format(declared_input)
+    if given is not None:
+        return str(given)
+    if declared_input is not None:
+        return input_format(declared_input)
+    if isinstance(node.layer, Quantize):
+        return grid_text(node.layer.quantizer, node.affine)
+    return EXACT if exact else AUTO
+
+
+def _result_bits(node: NetworkNode, shape: Shape) -> BitCounts:
+    quantizer = node.layer.quantizer if isinstance(node.layer, Quantize | InputLayer) else None
+    return () if quantizer is None or "result" in node.settings.precision else bit_counts(quantizer, shape)
 
 
 def input_format(op: Input) -> str:
@@ -169,18 +202,25 @@ def input_format(op: Input) -> str:
     )
 
 
-def _constant(node: NetworkNode, variable: str, values: Floats) -> ConstantRow:
-    declared = node.settings.precision.get(variable)
+def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequence[NetworkNode]) -> ConstantRow:
     try:
         held = held_constant(node, variable, values)
     except BitsmithError:
         return ConstantRow(variable, values.shape, int(np.count_nonzero(values)), AUTO, "not finite")
+    declared, quantizer = node.settings.precision.get(variable), node.quantizers.get(variable)
+    if declared is not None:
+        given, quantizer = _plain([declared]), None
+    elif quantizer is not None:
+        given = grid_text(quantizer, moved_scale(node, variable, operands), modes=False)
+    else:
+        given = EXACT if variable in exact_variables(node) else AUTO
     return ConstantRow(
         variable=variable,
         shape=values.shape,
         nonzero=int(np.count_nonzero(held.raw)),
-        declared=AUTO if declared is None else _plain([declared]),
+        declared=given,
         format=_plain(held.formats),
+        bits=() if quantizer is None else bit_counts(quantizer, values.shape),
     )
 
 
@@ -205,7 +245,10 @@ def held_constant(node: NetworkNode, variable: str, values: Floats) -> HeldConst
         UnsupportedError: values that are not finite.
     """
     # The lowering itself is asked.
-    lowering = Lowering(node.name, ProgramBuilder(), node.settings, ObservedRange(0.0, 0.0), fracs=node.fracs)
+    quantized = exact_variables(node)
+    lowering = Lowering(
+        node.name, ProgramBuilder(), node.settings, _NOTHING_SEEN, fracs=node.fracs, quantized=quantized
+    )
     scale = None if lowering.loaded else node.layer.weight_exponents(variable, node.settings.bits.of(variable))
     raw, frac = lowering.scaled_constant(variable, values, scale)
     if lowering.loaded:

@@ -20,6 +20,7 @@ from rich.text import Text
 from bitsmith.ir.program import Program
 from bitsmith.layers.network import Network
 from bitsmith.report.fifos import COLUMNS, fifo_table
+from bitsmith.report.grids import bits_text
 from bitsmith.report.sections import (
     FIFO,
     Fidelity,
@@ -34,11 +35,11 @@ from bitsmith.report.sections import (
     entries,
     section_of,
 )
-from bitsmith.report.summary import AUTO, ConstantRow, Design, LayerRow, rows
+from bitsmith.report.summary import AUTO, EXACT, ConstantRow, Design, LayerRow, rows
 
 _LEAST_WIDTH, _MOST_WIDTH, _PIPE_WIDTH = 80, 140, 130
 
-_COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "Result", "Bits", "Frac", "Range")
+_COLUMNS = ("Layer", "Type", "Shape", "Params", "Nonzero", "Constants", "EBOPs", "Result", "Bits", "Frac", "Range")
 _LEAST_WIDTHS = {"Range": 98, "Nonzero": 124, "Constants": 124}
 """Columns that narrower tables leave out."""
 _DETAILS = ("Nonzero", "Constants")
@@ -214,10 +215,12 @@ class LayersTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows = [dict(zip(_COLUMNS, _cells(row), strict=True)) for row in self.layers]
         shown = [heading for heading in _COLUMNS if options.max_width >= _LEAST_WIDTHS.get(heading, 0)]
+        if all(row.ebops is None for row in self.layers):
+            shown.remove("EBOPs")
         widths = _widths({heading: [row[heading] for row in rows] for heading in shown}, options.max_width)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for heading, width in widths.items():
-            right = heading in ("Params", "Nonzero", "Bits", "Frac")
+            right = heading in ("Params", "Nonzero", "EBOPs", "Bits", "Frac")
             table.add_column(heading, justify="right" if right else "left", overflow="fold", width=width)
         for row in rows:
             named = {heading: shortened(row[heading], widths[heading]) for heading in ("Layer", "Type")}
@@ -278,7 +281,9 @@ def totals(layers: tuple[LayerRow, ...]) -> str:
     """Sizes of the whole network, in words."""
     parameters, nonzero = sum(row.parameters for row in layers), sum(row.nonzero for row in layers)
     share = f", {100 * nonzero / parameters:.0f} % of them not zero" if parameters else ""
-    return f"{_plural(len(layers), 'layer')}, {_plural(parameters, 'parameter')}{share}"
+    operations = sum(row.ebops or 0 for row in layers)
+    counted = f", {operations:,} EBOPs" if any(row.ebops is not None for row in layers) else ""
+    return f"{_plural(len(layers), 'layer')}, {_plural(parameters, 'parameter')}{share}{counted}"
 
 
 def _plural(count: int, noun: str) -> str:
@@ -289,15 +294,23 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     parameters = f"{row.parameters:,}" if row.parameters else ""
     nonzero = f"{100 * row.nonzero / row.parameters:.0f} %" if row.parameters else ""
     constants = "\n".join(map(constant_text, row.constants))
-    left = (row.name, row.title, row.shape_text, parameters, nonzero, constants)
+    operations = "" if row.ebops is None else f"{row.ebops:,}"
+    left = (row.name, row.title, row.shape_text, parameters, nonzero, constants, operations)
     if row.result is None:
         return (*left, "folded" if row.folded else "none", "", "", "")
-    return (*left, row.declared, row.result.bits, row.result.frac, range_text(row.result.lo, row.result.hi))
+    return (*left, declared_text(row), row.result.bits, row.result.frac, range_text(row.result.lo, row.result.hi))
+
+
+def declared_text(row: LayerRow) -> str:
+    """The format of a result as it was asked for, and the bits of the elements where they differ."""
+    return " ".join(filter(None, (row.declared, bits_text(row.bits))))
 
 
 def constant_text(constant: ConstantRow) -> str:
-    """A trained tensor's format, and that it was chosen by the rule of auto where it was."""
-    chosen = f" ({AUTO})" if constant.declared == AUTO else ""
+    """A trained tensor's format, and that it was chosen by the rule of auto where it was; or the grid of its quantizer."""
+    if constant.bits:
+        return " ".join(filter(None, (constant.variable, constant.declared, bits_text(constant.bits))))
+    chosen = f" ({constant.declared})" if constant.declared in (AUTO, EXACT) else ""
     return f"{constant.variable} {constant.format}{chosen}"
 
 

@@ -23,10 +23,13 @@ import h5py
 import numpy as np
 import qkeras
 from qkeras import (
+    QGRU,
+    QLSTM,
     QActivation,
     QAdaptiveActivation,
     QAveragePooling2D,
     QBatchNormalization,
+    QBidirectional,
     QConv1D,
     QConv2D,
     QConv2DBatchnorm,
@@ -60,6 +63,7 @@ if TWO:
     from tensorflow.python.util import nest
 
     array_ops.stack = tf.stack  # where QConv2DTranspose looks for it
+    array_ops.unstack = tf.unstack  # QGRU
     nest.is_sequence = nest.is_nested  # the name that recurrent layers know
 else:
     import keras
@@ -339,11 +343,25 @@ def network():
 
 
 def recurrent():
-    x = layers.Input((4, 3), name="x")
-    q = quantized_bits(5, 0, alpha=1)
-    common = {"kernel_quantizer": q, "recurrent_quantizer": q, "bias_quantizer": q}
-    model = keras.Model(x, QSimpleRNN(3, activation=quantized_tanh(6), state_quantizer=q, name="rnn", **common)(x))
-    return model, grid((10, 4, 3), 3, 1)
+    x = layers.Input((5, 3), name="x")
+    q, tanh, state = quantized_bits(5, 0, alpha=1), quantized_tanh(6), quantized_bits(7, 1, alpha=1)
+    common = {"kernel_quantizer": q, "recurrent_quantizer": q, "bias_quantizer": q, "activation": tanh}
+    gated = {**common, "state_quantizer": state, "recurrent_activation": quantized_sigmoid(5)}
+    default = {**gated, "recurrent_activation": "hard_sigmoid" if TWO else "quantized_sigmoid(6)"}
+    auto = {**gated, "kernel_quantizer": quantized_bits(4, 0, alpha="auto_po2"), "recurrent_quantizer": ternary()}
+    found = [
+        QSimpleRNN(3, state_quantizer=state, name="simple", **common),
+        QSimpleRNN(3, return_sequences=True, go_backwards=True, name="simple_steps", **common),
+        QLSTM(2, name="lstm", **gated),
+        QLSTM(2, return_sequences=True, name="lstm_steps", **default),
+        QLSTM(2, use_bias=False, name="lstm_auto", **auto),
+        QGRU(2, name="gru", **gated),
+        QGRU(2, reset_after=True, return_sequences=True, name="gru_steps", **default),
+        QGRU(2, reset_after=False, name="gru_auto", **auto),
+        QBidirectional(QLSTM(2, return_sequences=True, **gated), name="both"),
+        QBidirectional(QGRU(2, **gated), merge_mode="sum", name="both_summed"),
+    ]
+    return keras.Model(x, [layer(x) for layer in found]), grid((20, 5, 3), 3, 1)
 
 
 def adaptive():
@@ -402,7 +420,7 @@ def main():
         model = trained(model)
         outputs = model.predict(x, verbose=0)
         x, outputs = ([one] if not isinstance(one, (list, tuple)) else one for one in (x, outputs))
-        ending = "h5" if TWO and name not in ("dense", "folded") else "keras"
+        ending = "h5" if TWO and name not in ("dense", "folded", "recurrent") else "keras"
         if TWO and name == "network":
             model.save(MODELS / f"{name}_{GENERATION}.keras")
             (MODELS / f"{name}_{GENERATION}.json").write_text(model.to_json())

@@ -255,6 +255,35 @@ def matmul(kind, adj_y=False):
     return draft.content([x, y], [r]), *(codes(kind, shape) for shape in shapes)
 
 
+def lstm(steps=3, width=4, units=3, coupled=False, clip=0.0, power=-12):
+    """An LSTM of 8 bits; with ``coupled`` gates the input gate is what the forget gate leaves."""
+    draft = Draft()
+    s, h = scale(0.02, 0.03), (np.float32(1 / 200), 7)
+    x = draft.tensor((1, steps, width), "int8", s, 11, name="x")
+
+    def gates(columns, unit):
+        scales = rng.uniform(0.003, 0.01, 4).astype(np.float32)
+        found = [
+            draft.tensor((units, columns), "int8", one, 0, values=rng.integers(-127, 128, (units, columns)))
+            for one in scales
+        ]
+        return ([-1, *found[1:]] if coupled else found), scales * np.float32(unit)
+
+    inside, products = gates(width, s)
+    again, _ = gates(units, h[0])
+    biases = [draft.tensor((units,), "int32", one, 0, values=rng.integers(-9000, 9000, units)) for one in products]
+    state = draft.tensor((1, units), "int8", *h, variable=True)
+    cell = draft.tensor((1, units), "int16", np.float32(2.0**power), 0, variable=True)
+    y = draft.tensor((1, steps, units), "int8", *h)
+    inner = [draft.tensor((0,), "float32") for _ in range(4)] + [draft.tensor((0,), "int8", *h)]
+    listed = [x, *inside, *again, -1, -1, -1, *([-1] if coupled else biases[:1]), *biases[1:], -1, -1, state, cell]
+    draft.operator(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM", [*listed, -1, -1, -1, -1], [y], "UnidirectionalSequenceLSTMOptions", 3, inner,
+        fusedActivationFunction=4, cellClip=clip, projClip=0.0, timeMajor=False,
+    )  # fmt: skip
+    return draft.content([x], [y]), codes("int8", (1, steps, width))
+
+
 def outside(kind, direction):
     """Quantization of floating point, or back."""
     draft = Draft()
@@ -388,6 +417,9 @@ def cases():
         yield f"gather_{kind}", moved("GATHER", kind, (1, 6, 4), (1, 3, 4), "GatherOptions", [_ints(4, 0, 4)], axis=1)
         yield f"pack_{kind}", join("PACK", kind, (1, 2, 4, 5), "PackOptions", valuesCount=2, axis=1)
         yield f"concatenation_{kind}", join("CONCATENATION", kind, (1, 4, 10), "ConcatenationOptions", axis=-1)
+    yield "lstm_int8", lstm()
+    yield "lstm_int8_coupled", lstm(2, coupled=True, power=-14)
+    yield "lstm_int8_clipped", lstm(2, clip=1.5, power=-11)
     yield (
         "quantize_to_uint8",
         table("QUANTIZE", "int8", "QuantizeOptions", okind="uint8", s=0.05, out=0.05, z=3, zout=131),

@@ -128,6 +128,16 @@ def _value(value: Json, kind: Kind) -> Value:
     return constant_value(found, kind=kind)
 
 
+def dtype_policy(config: Fields) -> Json:
+    """The name of the policy that says in what a layer computes; None if it is Keras's own."""
+    dtype = config.get("dtype")
+    while isinstance(dtype, dict):
+        inner = dtype.get("config")
+        name = inner.get("name") if isinstance(inner, dict) else None
+        dtype = dtype.get("class_name", "?") if name is None else name
+    return dtype
+
+
 def axes_of(config: Fields, *default: int) -> tuple[int, ...]:
     """The axes along which a call works."""
     axes = config.integers("axis") or default

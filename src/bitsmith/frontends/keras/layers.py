@@ -24,6 +24,7 @@ from bitsmith.layers.dense import Dense
 from bitsmith.layers.embedding import Embedding, OneHot
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.merge import Add, Average, Dot, Maximum, Minimum, Multiply, Subtract
+from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.tables import MAX_ENTRIES
@@ -66,12 +67,16 @@ def _dense(levels: Layer | None = None) -> Translation:
             raise config.error("Dense on scalars")
         bias: list[tuple[str, Shape]] = [("bias", (units,))] if config.flag("use_bias", True) else []
         kernel, *found = call.weights(("kernel", (x.shape[-1], units)), *bias)
+        grids: dict[str, Quantizer] = {}
         if levels is not None:
             scale = math.sqrt(1.5 / sum(kernel.shape)) if config.get("H") == "Glorot" else config.number("H", 1.0)
             if scale <= 0.0:
                 raise config.wrong("H", "a positive number, or 'Glorot'")
-            kernel = as_weights(scale * levels.reference([kernel / scale]))
-        return activated(call.build, call.build.emit(Dense(kernel, *found), x), activation)
+            kernel, grids = (
+                as_weights(scale * levels.reference([kernel / scale])),
+                {"weight": Quantizer.uniform(scale, -1, 1)},
+            )
+        return activated(call.build, call.build.emit(Dense(kernel, *found), x, quantizers=grids or None), activation)
 
     return Translation(read, "Dense, and its activation")
 

@@ -33,6 +33,7 @@ _ENDS = frozenset({"MultiHeadAttention"})
 
 _WORK_WITH = frozenset(
     {
+        *("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional"),
         *("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "TimeDistributed"),
         *("GlobalAveragePooling1D", "Softmax", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply"),
     }

@@ -21,7 +21,7 @@ from bitsmith.frontends.builder.refusals import Refusal, Refusals
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.files.json import Fields, shown
 from bitsmith.frontends.keras.activations import read_activation
-from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.call import LayerCall, Translation, dtype_policy
 from bitsmith.frontends.keras.files import LiveModel, Source, opened
 from bitsmith.frontends.keras.graph import Call, Constant, Entry, Graph, Result, read_graph
 from bitsmith.frontends.keras.hgq.registered import REGISTERED
@@ -30,6 +30,7 @@ from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
+from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
@@ -55,9 +56,10 @@ A Keras 2 model names the classes of QKeras without their package.
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
 _QUANTIZED = (
-    "quantized layers are not read",
-    "use the layer of Keras, and give the quantizer's precision in the configuration",
+    "this kind of quantized layer is not translated",
+    "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
+_SPIKING = ("spiking neurons are not translated", "use QSimpleRNN or QGRU")
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
@@ -105,6 +107,8 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: layers that cannot be translated, all of them in one message.
     """
+    if isinstance(source, LiveModel):
+        check_quantizers(source)
     with opened(source, weights) as found:
         return _network(read_graph(found), found)
 
@@ -200,8 +204,8 @@ def _is_operation(entry: Entry, major: int) -> bool:
 def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
-    if entry.registered.startswith("hgq>"):
-        return Refusal(entry.name, name, *_OF_HGQ)
+    if entry.registered.startswith(("hgq>", "hgq2>")):
+        return Refusal(entry.name, name, *(_SPIKING if "SNN" in name or "LIF" in name else _OF_HGQ))
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 
@@ -216,11 +220,7 @@ def _check_config(config: Fields, is_operation: bool) -> None:
     for key in ("quantization_config", "quantization_mode", "lora_rank"):
         if config.get(key) is not None:
             raise UnsupportedError(f"{key} is set", accepted="plain floating-point weights")
-    dtype = config.get("dtype")
-    while isinstance(dtype, dict):
-        inner = dtype.get("config")
-        name = inner.get("name") if isinstance(inner, dict) else None
-        dtype = dtype.get("class_name", "?") if name is None else name
+    dtype = dtype_policy(config)
     is_input = "batch_shape" in config.values or "batch_input_shape" in config.values
     known = dtype is None or (isinstance(dtype, str) and dtype in _DTYPES)
     if not known and not is_input and not is_operation:

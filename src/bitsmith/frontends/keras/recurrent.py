@@ -28,7 +28,9 @@ from bitsmith.layers.shape import Identity
 
 _CELLS: dict[str, recurrent.Kind] = {"SimpleRNNCell": SimpleRNN, "LSTMCell": LSTM, "GRUCell": GRU}
 _LAYERS = ("SimpleRNN", "LSTM", "GRU", "RNN")
-_MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
+MERGES: dict[str, Layer] = {"concat": Concatenate(-1), "sum": Add(), "mul": Multiply(), "ave": Average()}
+"""What becomes of the results of both directions."""
+
 _STATES = frozenset({"initial_state"})
 
 
@@ -192,9 +194,9 @@ def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
     if call.config.get("merge_mode") is None and "merge_mode" in call.config.values:
         return (there[0], back[0], *there[1:], *back[1:])
     mode = call.config.text("merge_mode", "concat")
-    if mode not in _MERGES:
-        raise call.config.wrong("merge_mode", ", ".join([*_MERGES, "null"]))
-    return (call.build.emit(_MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
+    if mode not in MERGES:
+        raise call.config.wrong("merge_mode", ", ".join([*MERGES, "null"]))
+    return (call.build.emit(MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
 
 
 RECURRENT: dict[str, Translation] = {

@@ -241,7 +241,8 @@ def _trunc(call: Call) -> Value:
         step = read_scale(call, x, 4, "the scale of the result")
         power = 2.0 ** np.rint(np.log2(step.astype(np.float32) / scale.astype(np.float32))).astype(np.float64)
         rest = zero / power
-    least, most = math.floor((lo - 1) * float(power.max())), math.ceil((hi + 1) * float(power.max()))
+    most_power = float(power.max())
+    least, most = math.floor(lo * most_power), math.ceil(hi * most_power)
     codes = Grid(scale, zero, least, most, scale)
     y = _rounded(call.build.within("codes"), x, codes, "ROUND", as_weights(0.0))
     plain = as_weights(0.0)

@@ -26,6 +26,7 @@ from bitsmith.frontends.onnx.call import Call, Results, Translation
 from bitsmith.frontends.onnx.graph import MAX_NODES, Body, Graph, GraphInput, Node, OnnxModel, is_onnx, read_graph
 from bitsmith.frontends.onnx.operators import CLASSICAL_DOMAIN, OPERATORS, translation, why_unknown
 from bitsmith.frontends.onnx.qlinear import QLINEAR
+from bitsmith.frontends.onnx.qonnx_layers import QONNX_DOMAINS
 from bitsmith.frontends.onnx.quantized import QUANTIZED, takes_codes, with_integers
 from bitsmith.frontends.onnx.tensors import Array
 from bitsmith.frontends.onnx.values import Known, Operand, value_of
@@ -148,7 +149,7 @@ class _Reading:
             elif (steps := self._steps(node, values)) is not None:
                 self._repeat(node, name, values, steps)
             else:
-                build = self._builder(name, node.kind)
+                build = self._builder(name, f"qonnx.{node.operator}" if node.domain in QONNX_DOMAINS else node.kind)
                 operands = (
                     values if takes_codes(node, values) else tuple(with_integers(build, value) for value in values)
                 )

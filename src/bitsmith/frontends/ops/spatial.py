@@ -170,10 +170,10 @@ def max_pool(build: Builder, x: Value, taps: Taps) -> Value:
     return build.each(pooling.MaxPool(taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode), x)
 
 
-def average_pool(build: Builder, x: Value, taps: Taps) -> Value:
-    """The mean of each window."""
+def average_pool(build: Builder, x: Value, taps: Taps, *, total: bool = False) -> Value:
+    """The mean of each window, or its ``total``."""
     windows = taps.size, taps.strides, _padded(x, taps), taps.dilation, taps.ceil_mode
-    return build.each(pooling.AveragePool(*windows, taps.padding_counts), x)
+    return build.each(pooling.AveragePool(*windows, taps.padding_counts, total), x)
 
 
 def norm_pool(build: Builder, x: Value, taps: Taps, order: int) -> Value:

@@ -29,7 +29,7 @@ def _is_plain(call: Call) -> bool:
     return all(one is not None and one.dtype in _WHOLE for one in call.operator.inputs)
 
 
-def _exponent(scale: np.float32) -> int | None:
+def exponent_of(scale: np.float32) -> int | None:
     """The exponent of a scale that is (nearly) a power of two."""
     power = np.log(scale) * np.float32(1.0 / np.log(np.float32(2.0)))
     whole = float(np.rint(power))
@@ -44,7 +44,7 @@ def _sum(layer: Layer, call: Call) -> Value:
     result, limits = checked(call.result), call.fused()
     scales = (x.scale, y.scale, result.quantized.scale)
     if x.is_wide and call.options.flag("pot_scale_int16"):
-        powers = [_exponent(scale) for scale in scales]
+        powers = [exponent_of(scale) for scale in scales]
         if None not in powers:
             return _shifted_sum(layer, call, x, y, [power for power in powers if power is not None])
     left = 15 if x.is_wide else 20

@@ -73,7 +73,7 @@ class Fixed:
         inside = (x & quarter - 1) - quarter
         result = self.exp_near_zero(shifted(inside, integer_bits, self.bits))
         rest = inside - x
-        for exponent, factor in _POWERS:
+        for exponent, factor in POWERS:
             if integer_bits > exponent:
                 held = rest & 1 << fraction + exponent
                 result = np.where(held != 0, self.times(result, self.constant(factor)), result)
@@ -108,7 +108,7 @@ class Fixed:
         return np.asarray(np.sign(x) * positive, dtype=np.int64)
 
 
-_POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535), (3, 720401), (4, 242))
+POWERS = ((-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535), (3, 720401), (4, 242))
 """``exp(-2**n)`` with 31 fractional bits."""
 
 

@@ -7,9 +7,10 @@ from bitsmith.frontends.tflite.arithmetic import ARITHMETIC
 from bitsmith.frontends.tflite.call import Translation
 from bitsmith.frontends.tflite.pooling import POOLING
 from bitsmith.frontends.tflite.products import PRODUCTS
+from bitsmith.frontends.tflite.recurrent import RECURRENT
 from bitsmith.frontends.tflite.shape import SHAPES
 
-OPERATORS: dict[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **POOLING, **PRODUCTS, **SHAPES}
+OPERATORS: dict[str, Translation] = {**ACTIVATIONS, **ARITHMETIC, **POOLING, **PRODUCTS, **RECURRENT, **SHAPES}
 """Operators by name."""
 
 _CONTROL = ("its number of steps is not fixed", "export the model with unrolled loops and fixed choices")

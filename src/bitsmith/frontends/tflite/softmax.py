@@ -6,26 +6,23 @@ Of 8 bits, exponentials come from a table, and the reciprocal of their sum from 
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value, constant
-from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.arithmetic import multiply, subtract
 from bitsmith.frontends.ops.reduction import Reducer
 from bitsmith.frontends.tflite.call import Call, Operand, checked, limits_of
+from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
 from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers, divided, interpolated
-from bitsmith.frontends.tflite.requantize import Multiplier, exact, integers
+from bitsmith.frontends.tflite.requantize import Multiplier, exact
 from bitsmith.frontends.tflite.wide import straight_lines
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Lookup, Staircase
-from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.reduction import Reduction
 
-_INT32 = (-(1 << 31), (1 << 31) - 1)
 _SUM_BITS = 19
 """Fractional bits of the sum of exponentials of 8 bits."""
 
@@ -51,13 +48,6 @@ def _total(build: Builder, x: Value) -> Value:
     return Reducer(Reduction.SUM).of(build.within("total"), x, [x.rank - 1], keepdims=True)
 
 
-def _rounded(
-    build: Builder, x: Value, exponent: int, rounding: Rounding, suffix: str, limits: tuple[int, int]
-) -> Value:
-    """``x / 2**exponent`` as an integer."""
-    return build.emit(Quantize(integers(Fraction(1 << exponent), limits, rounding)), x, suffix=suffix)
-
-
 def _headroom(build: Builder, total: Value, least: int, count: int) -> Value:
     """``2**n`` for the ``n`` leading zeros of ``total``, a number of 32 bits from ``least`` to ``count * least``."""
     low, high = least.bit_length(), (count * least).bit_length()
@@ -79,9 +69,9 @@ def _of_8_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     room = _headroom(build, total, 1 << _SUM_BITS, x.value.shape[-1])
     reciprocal = _reciprocal(build.within("reciprocal"), multiply(build.within("normal"), total, room))
     product = multiply(build.within("product"), fine, reciprocal)
-    scaled = _rounded(build, product, 31, Rounding.RND, "scaled", _INT32)
+    scaled = rounded(build, product, 31, Rounding.RND, "scaled")
     moved = multiply(build.within("moved"), scaled, room)
-    return _rounded(build, moved, 35, Rounding.RND_INF, "", (0, 255))
+    return rounded(build, moved, 35, Rounding.RND_INF, "", (0, 255))
 
 
 def _exponentials(x: Operand, beta: float) -> Integers:
@@ -98,22 +88,9 @@ def _exponentials(x: Operand, beta: float) -> Integers:
 
 def _reciprocal(build: Builder, normal: Value) -> Value:
     """``2**62 / normal`` of numbers from ``2**31`` to ``2**32``, as gemmlowp has it."""
-
-    def times(x: Value, y: Value, suffix: str) -> Value:
-        product = multiply(build.within(f"{suffix}_product"), x, y)
-        return _rounded(build, product, 31, Rounding.RND, suffix, _INT32)
-
-    half = _rounded(build, normal, 1, Rounding.TRN, "half", _INT32)
-    x = add(build.within("start"), times(half, constant(-1010580540.0), "slope"), constant(1515870810.0))
-    for step in range(3):
-        missing = subtract(build.within(f"missing{step}"), constant(2.0**29), times(half, x, f"near{step}"))
-        x = add(build.within(f"step{step}"), x, _quadrupled(build, times(x, missing, f"change{step}"), f"more{step}"))
-    doubled = multiply(build.within("twice"), x, constant(2.0))
-    return _rounded(build, doubled, 0, Rounding.RND, "", _INT32)
-
-
-def _quadrupled(build: Builder, x: Value, suffix: str) -> Value:
-    return multiply(build.within(suffix), x, constant(4.0))
+    layers = FixedLayers(build, Fixed(32))
+    half = rounded(build, normal, 1, Rounding.TRN, "half")
+    return layers.raised(layers.newton(half), 1, "")
 
 
 def _of_16_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
@@ -126,10 +103,10 @@ def _of_16_bits(call: Call, x: Operand, below: Value, beta: float) -> Value:
     fine = straight_lines(build.within("exp"), centered, table, 7)
     total = _total(build, fine)
     room = _headroom(build, total, 32767, x.value.shape[-1])
-    normal = _rounded(build, multiply(build.within("normal"), total, room), 15, Rounding.RND, "sum", _INT32)
+    normal = rounded(build, multiply(build.within("normal"), total, room), 15, Rounding.RND, "sum")
     moved = call.clipped(call.shifted(normal, -(1 << 15) - (1 << 16), "offset"), (-32768, 32767), "place")
     inverse = interpolated(lambda value: 1.0 / (1.0 + value), 0.0, (1.0 / 65535) * 65535)
     reciprocal = straight_lines(build.within("reciprocal"), moved, inverse, 7)
     product = multiply(build.within("product"), fine, reciprocal)
     scaled = multiply(build.within("scaled"), product, room)
-    return _rounded(build, scaled, 31, Rounding.RND, "", (0, 32767))
+    return rounded(build, scaled, 31, Rounding.RND, "", (0, 32767))

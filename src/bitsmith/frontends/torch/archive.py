@@ -107,7 +107,7 @@ def _tensors(members: Members, described: Fields, folder: str) -> Iterator[tuple
                 "a pickled tensor, whose reading can execute anything",
                 where=fields.where,
                 accepted="plain tensors",
-                remedy="turn quantized and other special tensors into plain ones",
+                remedy="turn special tensors into plain ones: torchao.utils.unwrap_tensor_subclass(model)",
             )
         file = fields.name("path_name")
         if file not in stored:

@@ -17,6 +17,11 @@ from bitsmith.frontends.torch.archive import DTYPES, FLOATS
 from bitsmith.frontends.torch.graph import Argument, Node, Ref, TensorSpec
 from bitsmith.layers.layer import Floats, Shape
 
+ON_CODES = frozenset(
+    ("view", "reshape", "flatten", "unflatten", "permute", "transpose", "squeeze", "unsqueeze", "contiguous", "clone")
+)
+"""Operators that move the codes of a quantizer, and so the numbers that these stand for."""
+
 _INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -73,6 +78,12 @@ class Call(Arguments):
             raise UnsupportedError(found.why or "after an operator that is refused")
         if isinstance(found, tuple):
             raise UnsupportedError(f"{name} is the number of samples", accepted="tensors")
+        if found.codes is not None and self.node.name not in ON_CODES and "quantize" not in self.node.name:
+            raise UnsupportedError(
+                "arithmetic on the codes of a quantizer",
+                accepted="operators that move them, and those that dequantize them",
+                remedy="convert with use_reference_representation=False",
+            )
         spec = self.specs.get(argument.name)
         return found if spec is None else replace(found, kind=kind_of(spec.dtype))
 
@@ -101,6 +112,12 @@ class Call(Arguments):
         if found.constant is None or found.batch is not None:
             raise UnsupportedError(f"{name} is computed from the inputs", accepted=f"a trained {name}")
         return finite(found.constant, name, self.build.where)
+
+    def trained_value(self, name: str) -> Value:
+        """The same as :meth:`weight`, with its quantizer if it has one."""
+        found = self.tensor(name)
+        self.trained(found, name)
+        return found
 
     def optional(self, name: str) -> Floats | None:
         """A trained tensor, or None."""

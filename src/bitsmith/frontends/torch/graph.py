@@ -18,7 +18,9 @@ from bitsmith.layers.layer import Floats
 MAX_NODES = 100_000
 _MAX_LIST = 1 << 16
 _MAX_INTEGER = 1 << 63
-_PREFIX = "torch.ops.aten."
+_PREFIX = "torch.ops."
+_INSIDE = ("brevitas.proxy.", "brevitas.core.")
+"""What Brevitas's layers are made of: not modules that users know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Module:
 
     @property
     def built_in(self) -> bool:
-        """Return True of one of torch's own that is a whole: no other module runs within it."""
-        return self.class_name.startswith("torch.nn.") and not self.has_parts
+        """Return True of one of torch's own, or of Brevitas's, that is a whole: no other module runs within it."""
+        return self.class_name.startswith(("torch.nn.", "brevitas.nn.")) and not self.has_parts
 
     @property
     def kind(self) -> str:
@@ -61,6 +63,8 @@ class Module:
 @dataclass(frozen=True, slots=True)
 class Node:
     """An operator: ``name`` of ``overload``, as in ``mean`` of ``dim``. Names ending in ``_`` change their operand.
+
+    That of another library than torch's own has the library's name before its own.
 
     ``results`` has a name, or None, for each result; a list of tensors counts as as many results.
     """
@@ -177,12 +181,21 @@ def _outputs(signature: Fields) -> Iterator[str]:
 
 def _node(fields: Fields) -> Node:
     target = fields.text("target")[:MAX_NAME]
-    name, _, overload = target.removeprefix(_PREFIX).partition(".") if target.startswith(_PREFIX) else (target, "", "")
+    name, overload = _name(target)
     arguments = {given.text("name"): _argument(given.fields("arg")) for given in fields.objects("inputs")}
     given = [_argument(item) for item in fields.objects("outputs")]
     results = [part for one in given for part in (one if isinstance(one, tuple) else (one,))]
     names = tuple(part.name if isinstance(part, Ref) else None for part in results)
     return Node(name, overload, arguments, names, _module(fields))
+
+
+def _name(target: str) -> tuple[str, str]:
+    """Name and overload of an operator."""
+    if not target.startswith(_PREFIX):
+        return target, ""
+    library, _, rest = target.removeprefix(_PREFIX).partition(".")
+    name, _, overload = rest.partition(".")
+    return (name if library == "aten" else f"{library}.{name}"), overload
 
 
 def _argument(fields: Fields) -> Argument:
@@ -228,7 +241,8 @@ def _module(fields: Fields) -> Module:
     metadata = fields.get("metadata")
     stack = metadata.get("nn_module_stack") if isinstance(metadata, dict) else None
     if isinstance(stack, str) and stack:
-        parts = stack.rpartition(";")[2].split(",")
+        listed = (entry.split(",") for entry in reversed(stack.split(";")))
+        parts = next((entry for entry in listed if not entry[-1].startswith(_INSIDE)), [])
         if len(parts) == 3 and not parts[0].startswith("_empty"):
             path = re.sub(r"[^\w.]", "_", parts[1])[:MAX_NAME]
             return Module(path, parts[2], parts[0])

@@ -53,14 +53,17 @@ def exported(module: torch.nn.Module, examples: Sequence[Example] | None, shapes
     """
     import torch
 
+    from bitsmith.frontends.torch.brevitas import shown_quantizers
+
     error: Exception | None = None
     with evaluating(module):
         for inputs, axes in _inputs(module, examples, shapes):
-            for traced in (False, True):
-                try:
-                    return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
-                except Exception as raised:  # torch hands on whatever the module's code raises
-                    error = error or raised
+            with shown_quantizers(module, inputs):
+                for traced in (False, True):
+                    try:
+                        return saved(_export(torch.fx.symbolic_trace(module) if traced else module, inputs, axes))
+                    except Exception as raised:  # torch hands on whatever the module's code raises
+                        error = error or raised
     raise UnsupportedError(
         f"torch.export cannot export the module: {str(error)[:_SHOWN]}",
         where=type(module).__name__,
@@ -135,8 +138,9 @@ def module_results(module: torch.nn.Module, inputs: Sequence[npt.NDArray[np.gene
         for handle in handles:
             handle.remove()
     single = {path: results[0] for path, results in seen.items() if len(results) == 1}
+    single = {path: getattr(result, "value", result) for path, result in single.items()}  # of Brevitas's own tensors
     return {
-        path: result.double().cpu().numpy()
+        path: result.detach().double().cpu().numpy()
         for path, result in single.items()
         if isinstance(result, torch.Tensor) and not result.is_complex()
     }
@@ -163,7 +167,8 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
     asked = transformer._detect_is_causal_mask
     training = {part: part.training for part in module.modules()}
     fused = torch.backends.mha.get_fastpath_enabled()
-    module.eval()
+    with contextlib.suppress(NotImplementedError):  # of modules that were exported, as PT2E's are, the mode is fixed
+        module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:

@@ -8,11 +8,12 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.refusals import Refusal
 from bitsmith.frontends.torch.activations import ACTIVATIONS
 from bitsmith.frontends.torch.arithmetic import ARITHMETIC
-from bitsmith.frontends.torch.call import Translation
+from bitsmith.frontends.torch.call import ON_CODES, Translation
 from bitsmith.frontends.torch.constants import CONSTANTS
 from bitsmith.frontends.torch.graph import Graph, Node, Ref, references
 from bitsmith.frontends.torch.norm import NORMALIZATIONS
 from bitsmith.frontends.torch.products import PRODUCTS
+from bitsmith.frontends.torch.quantized import QUANTIZED, on_codes
 from bitsmith.frontends.torch.recurrent import RECURRENT
 from bitsmith.frontends.torch.reduction import REDUCTIONS
 from bitsmith.frontends.torch.selection import SELECTIONS
@@ -30,11 +31,17 @@ OPERATORS: dict[str, Translation] = {
     **REDUCTIONS,
     **SHAPES,
     **SELECTIONS,
+    **QUANTIZED,
+    **{name: on_codes(SHAPES[name]) for name in ON_CODES},
 }
-"""Operators of torch.ops.aten by name, without overloads; those that end in ``_`` are read as those without."""
+"""Operators by name, without overloads; those that end in ``_`` are read as those without."""
 
 _RELATIONS = map("_operator.{}".format, ("ge", "le", "gt", "lt", "eq", "ne"))
-_CHECKS = ("_assert", "sym_constrain", "torch.ops.profiler", "_guards", *_RELATIONS)
+_CHECKS = ("_assert", "sym_constrain", "profiler.", "_guards", *_RELATIONS)
+_DYNAMIC = (
+    "scales that are computed from each input while the model runs",
+    "quantize the model statically, with calibration data",
+)
 _FUSED = ("a fused operator", "export with torch.backends.mha.set_fastpath_enabled(False)")
 
 _REMEDIES = {
@@ -49,6 +56,10 @@ _REMEDIES = {
     "_upsample": ("resizing with antialiasing", "use antialias=False"),
     "fft": ("Fourier transforms", "multiply by a constant matrix"),
     "embedding_bag": ("bags of several lengths", "use embedding(x).sum(1) or .mean(1)"),
+    "quantized_decomposed.choose_qparams": _DYNAMIC,
+    "quantized_decomposed._choose_qparams": _DYNAMIC,
+    "torchao.choose_qparams": _DYNAMIC,
+    "torchao.choose_scale": _DYNAMIC,
     "_transformer_encoder_layer_fwd": _FUSED,
     "_native_multi_head_attention": _FUSED,
 }

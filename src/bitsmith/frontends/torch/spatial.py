@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import Kind, Value
+from bitsmith.frontends.builder.value import Kind, Value, quantizers_of
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.ops import spatial
 from bitsmith.frontends.ops.spatial import Same, Taps
@@ -56,8 +56,8 @@ def _taps(call: Call, size: Axes, strides: Axes) -> Taps:
 
 
 def _windows(call: Call, x: Value) -> Taps:
-    if call.given("divisor_override"):
-        raise UnsupportedError("a divisor_override", accepted="means", remedy="multiply by a constant")
+    if call.get("divisor_override") not in (None, 1):
+        raise UnsupportedError("a divisor_override", accepted="means and sums", remedy="multiply by a constant")
     size = call.per_axis("kernel_size", len(x.item) - 1, 1)
     return _taps(call, size, size)
 
@@ -72,7 +72,7 @@ def _average(call: Call, x: Value) -> Value:
         raise UnsupportedError(
             "means of integers, which drop fractions", accepted="floating point", remedy="cast to floating point first"
         )
-    return spatial.average_pool(call.build, x, _windows(call, x))
+    return spatial.average_pool(call.build, x, _windows(call, x), total=call.given("divisor_override"))
 
 
 def _output_size(call: Call, x: Value) -> Axes:
@@ -80,13 +80,15 @@ def _output_size(call: Call, x: Value) -> Axes:
 
 
 def _convolution(call: Call, x: Value, *, transposed: bool = False) -> Value:
-    groups, bias = call.positive("groups", 1), call.optional("bias")
-    kernel = spatial.kernel_of(call.weight("weight"), groups, transposed=transposed)
+    groups, bias = call.positive("groups", 1), call.trained_value("bias") if call.given("bias") else None
+    weight = call.trained_value("weight").moved(lambda one: spatial.kernel_of(one, groups, transposed=transposed))
+    offset = None if bias is None else bias.elements
+    kernel, quantizers = weight.elements, quantizers_of(weight=weight, bias=bias)
     taps = _taps(call, kernel.shape[:-2], (1,) * (kernel.ndim - 2))
     if not transposed:
-        return spatial.convolution(call.build, x, kernel, bias, taps, groups)
+        return spatial.convolution(call.build, x, kernel, offset, taps, groups, quantizers=quantizers)
     extra = call.per_axis("output_padding", len(taps.size), 0, least=0)
-    return spatial.transposed(call.build, x, kernel, bias, taps, groups, extra)
+    return spatial.transposed(call.build, x, kernel, offset, taps, groups, extra, quantizers=quantizers)
 
 
 def _pad(call: Call) -> Result:

@@ -142,23 +142,30 @@ class Softmax:
         if mask is not None:
             exponentials = multiply(build.within("kept"), exponentials, replace(mask, kind=Kind.REAL))
         total = REDUCERS["sum"].of(build.within("sum"), exponentials, self.axes, True)
-        shares = self._table(call, build, total, _reciprocal, "inv", rises=False)
+        shares = self._table(call, build, total, _reciprocal, "inv", quantized_first=True)
         y = multiply(build if self.oq is None else build.within("product"), exponentials, shares)
         return quantized(build, y, self.oq)
 
     def _exponentials(self, call: LayerCall, build: Builder, x: Value, mask: Value | None) -> Value:
-        scaler = np.float32(self.scaler)
-        if not self.stable:
-            return self._table(call, build, x, lambda values: _exponential(values * scaler), "exp", rises=True)
-        shown = x if mask is None else where(build.within("shown"), mask, x, constant(self.left_out))
-        greatest = REDUCERS["max"].of(build.within("greatest"), shown, self.axes, True)
-        below = subtract(build.within("below"), greatest, x)
-        return self._table(call, build, below, lambda values: _exponential(-values * scaler), "exp", rises=False)
+        scaler = np.float32(self.scaler if not self.stable else -self.scaler)
+        if self.stable:
+            shown = x if mask is None else where(build.within("shown"), mask, x, constant(self.left_out))
+            greatest = REDUCERS["max"].of(build.within("greatest"), shown, self.axes, True)
+            x = subtract(build.within("below"), greatest, x)
 
-    def _table(self, call: LayerCall, build: Builder, x: Value, function: Function, name: str, *, rises: bool) -> Value:
+        def function(values: Singles) -> Singles:
+            return _exponential(values * scaler)
+
+        return self._table(call, build, x, function, "exp", quantized_first=self.stable)
+
+    def _table(
+        self, call: LayerCall, build: Builder, x: Value, function: Function, name: str, *, quantized_first: bool
+    ) -> Value:
+        """A table of the layer's; the function must rise with an operand that is not quantized first."""
         part = f"{self.part}{name}_table"
-        iq = quantizer(call, f"{part}/iq", f"{self.conf}{name}_iq_conf", not rises)
+        iq = quantizer(call, f"{part}/iq", f"{self.conf}{name}_iq_conf", quantized_first)
         oq = quantizer(call, f"{part}/oq", f"{self.conf}{name}_oq_conf")
+        rises = float(self.scaler) > 0.0
         return tabulated(build, x, function, iq, oq, rises=rises, suffix=f"{name}_table")
 
 

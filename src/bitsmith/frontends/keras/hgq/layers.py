@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.files.json import Fields
@@ -90,6 +91,16 @@ def with_trained(class_name: str, tensors: Callable[[LayerCall], Tensors]) -> Tr
         return _only(inner.results(replace(call, stored=lambda _: stored, build=build)))
 
     return _layer(read, inner.becomes)
+
+
+def _kernel(call: LayerCall) -> Tensors:
+    """Those of a convolution. Causal padding comes before the quantizer, which must leave its zeros as they are."""
+    found = read_quantizer(call, "iq") if call.config.flag("enable_iq", True) else None
+    if call.config.get("padding") == "causal" and found is not None and found.shift:
+        raise UnsupportedError(
+            "causal padding in front of a quantizer that shifts", accepted="an affine without an offset"
+        )
+    return _plain(call)
 
 
 def on_grids(call: LayerCall, tensors: Tensors) -> tuple[Tensors, Mapping[str, Quantizer]]:
@@ -266,7 +277,7 @@ LAYERS: dict[str, Translation] = {
     "QBatchNormDense": with_trained("Dense", _of_normalized_operands),
     "QEinsumDense": with_trained("EinsumDense", _plain),
     "QEinsumDenseBatchnorm": with_trained("EinsumDense", _of_normalized_result),
-    **{f"QConv{rank}D": with_trained(f"Conv{rank}D", _plain) for rank in (1, 2, 3)},
+    **{f"QConv{rank}D": with_trained(f"Conv{rank}D", _kernel) for rank in (1, 2, 3)},
     "QBatchNormalization": _layer(_batch_normalization, "BatchNormalization"),
     **{f"Q{name}": _of_keras(name) for name in _SAME},
     **{f"QAveragePooling{rank}D": _average_pool(f"AveragePooling{rank}D") for rank in (1, 2, 3)},

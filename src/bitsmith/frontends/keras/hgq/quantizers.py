@@ -18,7 +18,7 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.frontends.files.json import Fields, Json, shown
-from bitsmith.frontends.keras.call import LayerCall
+from bitsmith.frontends.keras.call import LayerCall, dtype_policy
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.auto import exact_raw
@@ -161,6 +161,10 @@ def read_quantizer(call: LayerCall, part: str, key: str | None = None) -> FixedP
 
 def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoint | None:
     """The quantizer that is the attribute ``part`` (a path, if need be) of a layer, as ``configuration`` says."""
+    if (policy := dtype_policy(call.config)) not in (None, "float32"):
+        raise UnsupportedError(
+            f"quantizers that compute in {shown(policy)}", accepted="float32, which HGQ2 is made for"
+        )
     name = configuration.text("class_name")
     if name not in _CONFIGS:
         raise UnsupportedError(f"a quantizer configured by {shown(name)}", accepted=", ".join(_CONFIGS))
@@ -184,7 +188,7 @@ def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoin
     only_rounds = is_weight and wraps and (kind == "kif" or rounding is Rounding.RND)
     slope, shift = _affine(config)
     scaler = float(np.float32(config.number("scaler", 1.0)))
-    if scaler <= 0.0:
+    if not 0.0 < scaler < np.inf:
         raise config.wrong("scaler", "a positive number")
     widths = _checked(config, bits["k"], bits["i"], frac, only_rounds)
     return FixedPoint(*widths, rounding, overflow, only_rounds, scaler, slope, shift)
@@ -207,7 +211,7 @@ def _affine(config: Fields) -> tuple[float, float]:
     if config.get("affine") is None:
         return 1.0, 0.0
     values = config.constant("affine").astype(np.float32)
-    if values.shape != (2,) or values[0] == 0.0:
+    if values.shape != (2,) or values[0] == 0.0 or not bool(np.all(np.isfinite(values))):
         raise config.wrong("affine", "a factor other than 0, and an offset")
     return float(values[0]), float(values[1])
 

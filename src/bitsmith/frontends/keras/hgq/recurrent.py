@@ -162,7 +162,12 @@ class _Class:
         return _Cell(units, trained, quantizers, functions, after)
 
     def _quantizer(self, call: LayerCall, name: str) -> FixedPoint | None:
-        """That of the state is configured only where there is one."""
+        """That of a QSimpleRNN's state is configured only where there is one."""
+        if name == "sq" and self.gates == 1 and call.config.get("sq_conf") is not None:
+            call.notes.append(
+                f"{call.config.where}: its state is quantized, as it was where the file was written; HGQ2 0.2.0 itself does "
+                "without when it loads a file"
+            )
         return quantizer(call, f"cell/{name}", f"{name}_conf", call.config.get(f"{name}_conf") is not None)
 
 

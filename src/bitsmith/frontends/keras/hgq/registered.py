@@ -9,10 +9,11 @@ from bitsmith.frontends.keras.hgq.layers import LAYERS
 from bitsmith.frontends.keras.hgq.recurrent import RECURRENT
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
 
+_LATER = {"QConvT1D": "hgq2", "QConvT2D": "hgq2"}
+"""The packages of classes that are registered under another name than the rest."""
+
 REGISTERED: dict[str, Translation] = {
-    **{
-        f"hgq>{name}": one for name, one in {**LAYERS, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT}.items()
-    },
-    **{f"hgq2>{name}": TABLES_OF_EDGES[name] for name in ("QConvT1D", "QConvT2D")},
+    f"{_LATER.get(name, 'hgq')}>{name}": one
+    for name, one in {**LAYERS, **FUNCTIONS, **ATTENTION, **TABLES_OF_EDGES, **RECURRENT}.items()
 }
 """Layers by registered name."""

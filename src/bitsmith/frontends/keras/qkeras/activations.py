@@ -18,12 +18,12 @@ _LN2 = np.float32(np.log(2.0))
 _MOST_INTEGER = 64
 
 
-def read_quantized(config: Fields, major: int) -> Activated | None:
+def read_quantized(config: Fields, major: int, key: str = "activation") -> Activated | None:
     """The activation of a layer of QKeras; None is linear.
 
     Its names are first those of QKeras. A function that is serialized, as qkeras-v3 does it, is loaded as one of Keras.
     """
-    value = config.get("activation")
+    value = config.get(key)
     found = described(value, config.where)
     if found is None:
         return None
@@ -32,7 +32,7 @@ def read_quantized(config: Fields, major: int) -> Activated | None:
     if name in SIGNATURES or (name in FUNCTIONS and not (serialized and name == "hard_sigmoid")):
         quantizer = read_quantizer(name if serialized else value, config.where, major)
         return None if quantizer is None else quantized_activation(quantizer)
-    return read_activation(config, major)
+    return read_activation(config, major, key)
 
 
 def adaptive(call: LayerCall) -> Value:

@@ -17,7 +17,8 @@ from bitsmith.frontends.keras.activations import activated
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.qkeras.activations import adaptive, read_quantized
-from bitsmith.frontends.keras.quantizers.quantizers import Fixed, finest, read_quantizer
+from bitsmith.frontends.keras.qkeras.recurrent import RECURRENT
+from bitsmith.frontends.keras.quantizers.quantizers import Fixed, read_quantizer
 from bitsmith.frontends.keras.quantizers.scales import Singles, single
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Ints, compact, objects
@@ -57,18 +58,13 @@ def _of_keras(call: LayerCall, class_name: str, tensors: Sequence[Floats], **arg
 def _quantized(
     call: LayerCall, keys: Sequence[str], tensors: Sequence[Floats], layout: Layout
 ) -> tuple[list[Floats], Mapping[str, Quantizer]]:
-    """A kernel, and perhaps a bias, on the grids of the quantizers with the ``keys``, and the grids as our layer has them.
-
-    A bias that has none, beside a kernel that has, is added as it is.
-    """
+    """A kernel, and perhaps a bias, on the grids of the quantizers with the ``keys``, and the grids as our layer has them."""
     values, grids = list(tensors), dict[str, Quantizer]()
     for number, (key, name, tensor) in enumerate(zip(keys, ("weight", "bias"), tensors, strict=False)):
         found = read_quantizer(call.config.get(key), call.config.where, call.major, trained=name == "weight")
         if found is not None:
             values[number], grid = found.on_grid(tensor)
             grids[name] = _laid_out(grid, tensor.shape, layout) if name == "weight" else grid
-        elif "weight" in grids:
-            grids[name] = finest(tensor)
     return values, grids
 
 
@@ -224,7 +220,7 @@ def _batch_normalization(call: LayerCall) -> Value:
     scale = _rescaling(config, found, shape[0])
     offset = finite(as_weights(found.get("beta", np.float32(0.0)) - found["mean"] * scale), "bias", config.where)
     layer = BatchNormalization(as_weights(scale), offset, x.axis(dim))
-    return call.build.emit(layer, x, quantizers={"scale": finest(layer.scale), "bias": finest(offset)})
+    return call.build.emit(layer, x)
 
 
 def _activation(call: LayerCall) -> Value:
@@ -233,16 +229,6 @@ def _activation(call: LayerCall) -> Value:
 
 
 _SWAPPED = partial(np.swapaxes, axis1=-1, axis2=-2)
-_RECURRENT = ("QSimpleRNN", "QLSTM", "QGRU", "QBidirectional", "QSimpleRNNCell", "QLSTMCell", "QGRUCell")
-
-
-def _recurrent(call: LayerCall) -> Value:
-    raise UnsupportedError(
-        "a quantized recurrence, whose states would be rounded where the model does not",
-        accepted="quantized layers without states",
-        remedy="use the layer of Keras, and give its precisions in the configuration",
-    )
-
 
 QKERAS: dict[str, Translation] = {
     "QDense": _layer("Dense"),
@@ -260,6 +246,6 @@ QKERAS: dict[str, Translation] = {
     "QBatchNormalization": Translation(_batch_normalization, "BatchNormalization"),
     "QAveragePooling2D": Translation(_average_pool, "Conv or AveragePool, or Quantize"),
     "QGlobalAveragePooling2D": Translation(_global_average_pool, "Conv or GlobalAveragePool, or Quantize"),
-    **dict.fromkeys(_RECURRENT, Translation(_recurrent, "refused")),
+    **RECURRENT,
 }
 """Layers by class name."""

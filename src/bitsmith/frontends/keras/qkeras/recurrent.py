@@ -1,0 +1,252 @@
+"""QKeras's recurrent layers, unrolled: one step after the other, each of quantized products.
+
+A state is quantized where the next step reads it, so that all values are on grids that do not grow from step to step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.builder import Builder
+from bitsmith.frontends.builder.grids import moved
+from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.files.json import Fields
+from bitsmith.frontends.keras.activations import Activated, quantized_activation
+from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.qkeras.activations import read_quantized
+from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES
+from bitsmith.frontends.keras.quantizers.quantizers import Quantization, read_quantizer
+from bitsmith.frontends.keras.recurrent import MERGES, wrapped
+from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.selection import part, select, stack
+from bitsmith.layers.activation import HardActivation, ReLU
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.quantizer import Quantizer
+
+_MOST_STEPS = 1024
+
+_QUANTIZERS = {"kernel": "kernel_quantizer", "recurrent_kernel": "recurrent_quantizer", "bias": "bias_quantizer"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell's trained tensors on their grids, gate by gate, the quantizer of its states, and its functions."""
+
+    units: int
+    trained: Mapping[str, tuple[Floats, Quantizer]]
+    state: Activated | None
+    activation: Activated | None
+    recurrent_activation: Activated | None
+    reset_after: bool
+
+    def product(self, build: Builder, x: Value, name: str, gates: tuple[int, int], row: int | None) -> Value:
+        """``x`` times the columns of some gates of a kernel, plus a row of the biases."""
+        columns = slice(gates[0] * self.units, gates[1] * self.units)
+        kernel, grid = _taken(*self.trained[name], (slice(None), columns))
+        if row is None or "bias" not in self.trained:
+            return build.emit(Dense(kernel), x, quantizers={"weight": grid})
+        bias = self.trained["bias"][0]
+        bias, bias_grid = _taken(*self.trained["bias"], (row, columns) if bias.ndim == 2 else (columns,))
+        return build.emit(Dense(kernel, bias), x, quantizers={"weight": grid, "bias": bias_grid})
+
+    def seen(self, build: Builder, state: Value) -> Value:
+        """A state as a step sees it."""
+        return state if self.state is None else self.state.of(build, state)
+
+
+def _taken(values: Floats, grid: Quantizer, index: tuple[slice | int, ...]) -> tuple[Floats, Quantizer]:
+    return as_weights(values[index]), moved(grid, values.shape, lambda places: places[index])
+
+
+def _applied(build: Builder, activation: Activated | None, x: Value) -> Value:
+    return x if activation is None else activation.of(build, x)
+
+
+def _gate(build: Builder, x: Value, cell: _Cell, number: int, suffix: str) -> Value:
+    columns = range(number * cell.units, (number + 1) * cell.units)
+    return part(build, x, {x.rank - 1: columns}, suffix)
+
+
+def _simple_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) -> tuple[Value, ...]:
+    seen = cell.seen(build.within("seen"), states[0])
+    own = cell.product(build.within("state"), seen, "recurrent_kernel", (0, 1), None)
+    return (_applied(build, cell.activation, add(build.within("sum"), x, own)),)
+
+
+def _long_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) -> tuple[Value, ...]:
+    """Gates in the order input, forget, candidate, output."""
+    seen, kept = (cell.seen(build.within(name), one) for name, one in zip(("seen", "seen_cell"), states, strict=True))
+    own = cell.product(build.within("state"), seen, "recurrent_kernel", (0, 4), None)
+    total = add(build.within("sum"), x, own)
+    names = ("input", "forget", "candidate", "output")
+    opened = [_gate(build, total, cell, number, f"{name}_sum") for number, name in enumerate(names)]
+    functions = (cell.recurrent_activation, cell.recurrent_activation, cell.activation, cell.recurrent_activation)
+    taken, forgot, candidate, out = (
+        _applied(build.within(name), function, one)
+        for name, function, one in zip(names, functions, opened, strict=True)
+    )
+    old, new = multiply(build.within("old"), forgot, kept), multiply(build.within("new"), taken, candidate)
+    carried = add(build.within("cell"), old, new)
+    return multiply(build, out, _applied(build.within("shown"), cell.activation, carried)), carried
+
+
+def _gated_step(build: Builder, cell: _Cell, x: Value, states: Sequence[Value]) -> tuple[Value, ...]:
+    """Gates in the order update, reset, candidate."""
+    seen, after = cell.seen(build.within("seen"), states[0]), cell.reset_after
+    own = cell.product(build.within("state"), seen, "recurrent_kernel", (0, 3 if after else 2), 1 if after else None)
+    gates = []
+    for number, name in enumerate(("update", "reset")):
+        inner = build.within(name)
+        total = add(inner.within("sum"), _gate(inner, x, cell, number, "x"), _gate(inner, own, cell, number, "own"))
+        gates.append(_applied(inner, cell.recurrent_activation, total))
+    update, reset = gates
+    inner = build.within("candidate")
+    if after:
+        shown = multiply(inner.within("reset"), reset, _gate(inner, own, cell, 2, "own"))
+    else:
+        kept = multiply(inner.within("reset"), reset, seen)
+        shown = cell.product(inner.within("state"), kept, "recurrent_kernel", (2, 3), None)
+    total = add(inner.within("sum"), _gate(inner, x, cell, 2, "x"), shown)
+    candidate = _applied(inner, cell.activation, total)
+    rest = subtract(build.within("rest"), ONE, update)
+    return (add(build, multiply(build.within("old"), update, seen), multiply(build.within("new"), rest, candidate)),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """A recurrent class: its gates and states, and what it does in a step."""
+
+    gates: int
+    states: int
+    step: Callable[[Builder, _Cell, Value, Sequence[Value]], tuple[Value, ...]]
+
+    def run(self, call: LayerCall, config: Fields, place: str = "", *, backwards: bool = False) -> tuple[Value, ...]:
+        """The states of all steps, or the last one, and all states again if they are returned.
+
+        The steps of a cell that runs ``backwards`` within a wrapper are given in the order of the operand's.
+        """
+        x = _sequence(call, config)
+        cell = self._cell(call, config, f"{place}cell")
+        sequences = config.flag("return_sequences", False)
+        turned = config.flag("go_backwards", False)
+        products = cell.product(call.build.within("operands"), x, "kernel", (0, self.gates), 0)
+        states: tuple[Value, ...] = (constant(np.zeros((1, cell.units))),) * self.states
+        shown: list[Value] = []
+        steps = range(x.dims[1])
+        for number in reversed(steps) if turned else steps:
+            last = len(shown) == len(steps) - 1 and not sequences
+            build = call.build if last else call.build.within(f"step{number}")
+            states = self.step(build, cell, select(build.within("x"), products, 1, number), states)
+            shown.append(states[0])
+        result = stack(call.build, shown[::-1] if backwards else shown, 1) if sequences else states[0]
+        return (result, *states) if config.flag("return_state", False) else (result,)
+
+    def _cell(self, call: LayerCall, config: Fields, place: str) -> _Cell:
+        units, channels = config.positive("units"), call.x.dims[-1]
+        after, columns = self.gates == 3 and config.flag("reset_after", True), self.gates * units
+        shapes: dict[str, Shape] = {"kernel": (channels, columns), "recurrent_kernel": (units, columns)}
+        if config.flag("use_bias", True):
+            shapes["bias"] = (2, columns) if after else (columns,)
+        trained: dict[str, tuple[Floats, Quantizer]] = {}
+        for (name, _), values in zip(shapes.items(), _own(call, place, shapes), strict=True):
+            quantizer = _needed(config, _QUANTIZERS[name], call.major, trained=name != "bias")
+            trained[name] = quantizer.on_grid(values)
+        state = read_quantizer(config.get("state_quantizer"), config.where, call.major)
+        activation = _function(config, call.major, "activation")
+        opening = _function(config, call.major, "recurrent_activation") if self.gates > 1 else None
+        bounded = self.gates == 1 and activation is not None and activation.name in SIGNATURES
+        if state is None and not bounded:
+            raise UnsupportedError(
+                "states without a quantizer, which get finer from step to step", accepted="a state_quantizer"
+            )
+        shown = None if state is None else quantized_activation(state)
+        return _Cell(units, trained, shown, activation, opening, after)
+
+
+def _sequence(call: LayerCall, config: Fields) -> Value:
+    """The operand."""
+    if len(call.given.tensors) != 1 or call.x.rank != 3:
+        raise UnsupportedError("initial states, or an operand that is not a sequence", accepted="one sequence")
+    if call.x.dims[1] > _MOST_STEPS:
+        raise UnsupportedError(f"{call.x.dims[1]} steps", accepted=f"at most {_MOST_STEPS}")
+    for key in ("stateful", "time_major"):
+        if config.flag(key, False):
+            raise UnsupportedError(f"{key}=True", accepted=f"{key}=False")
+    if call.mask(call.x) is not None:
+        raise UnsupportedError("a mask of steps", accepted="sequences without a mask")
+    return call.x
+
+
+def _own(call: LayerCall, place: str, shapes: Mapping[str, Shape]) -> list[Floats]:
+    """The trained tensors of the cell at ``place``; where a file does not tell cells apart, the backward one's come last."""
+    parts = ["cell"] if place == "cell" else ["forward_layer/cell", "backward_layer/cell"]
+    stored = call.stored(parts)
+    half = len(stored) // len(parts)
+    own = stored[half:] if place.startswith("backward") else stored[:half]
+    return LayerCall(call.config, call.major, call.given, lambda _: own, call.build).weights(*shapes.items())
+
+
+def _needed(config: Fields, key: str, major: int, *, trained: bool) -> Quantization:
+    found = read_quantizer(config.get(key), config.where, major, trained=trained)
+    if found is None:
+        raise UnsupportedError(f"a quantized recurrence without a {key}", accepted="quantizers of all trained tensors")
+    return found
+
+
+def _function(config: Fields, major: int, key: str) -> Activated | None:
+    found = read_quantized(config, major, key)
+    if found is None or found.name in SIGNATURES or isinstance(found.function, HardActivation | ReLU):
+        return found
+    raise UnsupportedError(
+        f"the {key} {found.name}, which a table approximates",
+        accepted="quantizers, hard_sigmoid, hard_tanh, relu, linear",
+    )
+
+
+_CLASSES = {
+    "QSimpleRNN": _Class(1, 1, _simple_step),
+    "QLSTM": _Class(4, 2, _long_step),
+    "QGRU": _Class(3, 1, _gated_step),
+}
+_WRAPPED = {prefix + name: found for name, found in _CLASSES.items() for prefix in ("", "qkeras>")}
+
+
+def _bidirectional(call: LayerCall) -> tuple[Value, ...]:
+    class_name, config = wrapped("QBidirectional", call.config, "layer", _WRAPPED)
+    mode = call.config.get("merge_mode")
+    there = _WRAPPED[class_name].run(_within(call, "forward"), config, "forward_layer/")
+    if call.config.get("backward_layer") is not None:
+        class_name, config = wrapped("QBidirectional", call.config, "backward_layer", _WRAPPED)
+    else:
+        config = Fields({**config.values, "go_backwards": not config.flag("go_backwards", False)}, config.where)
+    back = _WRAPPED[class_name].run(_within(call, "backward"), config, "backward_layer/", backwards=True)
+    if mode is None and "merge_mode" in call.config.values:
+        return (there[0], back[0], *there[1:], *back[1:])
+    mode = call.config.text("merge_mode", "concat")
+    if mode not in MERGES:
+        raise call.config.wrong("merge_mode", ", ".join([*MERGES, "null"]))
+    return (call.build.emit(MERGES[mode], there[0], back[0]), *there[1:], *back[1:])
+
+
+def _within(call: LayerCall, name: str) -> LayerCall:
+    return replace(call, build=call.build.within(name))
+
+
+def _recurrent(found: _Class) -> Translation:
+    return Translation(lambda call: found.run(call, call.config), _BECOMES)
+
+
+_BECOMES = "Quantize, Dense, Slice, Add, Multiply and Stack, for each step"
+
+RECURRENT: dict[str, Translation] = {
+    **{name: _recurrent(found) for name, found in _CLASSES.items()},
+    "QBidirectional": Translation(
+        _bidirectional, f"{_BECOMES} and direction, and Concatenate, Add, Multiply or Average"
+    ),
+}
+"""Layers by class name."""

@@ -1,0 +1,175 @@
+"""The LSTM over a sequence with 8-bit inputs and hidden states and 16-bit cell states, step by step.
+
+Gates are sums of two products, each rescaled to steps of 2**-12 within 16 bits; gates and the cell's hyperbolic tangent have
+gemmlowp's functions of 16 bits. Each sample begins with states of 0, as after an interpreter's ``reset_all_variables``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.builder.value import Value, constant
+from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
+from bitsmith.frontends.ops.selection import part, select, stack
+from bitsmith.frontends.tflite.arithmetic import exponent_of
+from bitsmith.frontends.tflite.call import Call, Translation, checked, limits_of, zero_point
+from bitsmith.frontends.tflite.fixed_layers import FixedLayers, rounded
+from bitsmith.frontends.tflite.fixedpoint import Fixed, Integers
+from bitsmith.frontends.tflite.graph import Tensor
+from bitsmith.frontends.tflite.requantize import exact
+from bitsmith.ir.types import Rounding
+from bitsmith.layers.dense import Dense
+
+_INT16 = (-(1 << 15), (1 << 15) - 1)
+_INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = 1, 5, 12
+_OUTPUT_STATE, _CELL_STATE = 18, 19
+_REFUSED = {9: "peepholes", 10: "peepholes", 11: "peepholes", 16: "a projection", 20: "normalization"}
+_MOST_STEPS = 256
+
+_INTEGER_BITS = 3
+"""Of the operands of gates."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Weights of all gates, (in, gates * units), and what their products are multiplied by to come to steps of 2**-12."""
+
+    kernel: Integers
+    factors: tuple[float, ...]
+
+
+def _lstm(call: Call) -> Value:
+    for number, name in _REFUSED.items():
+        if call.tensor(number) is not None:
+            raise UnsupportedError(f"an LSTM with {name}", accepted="a plain one")
+    if call.options.flag("time_major") or call.options.flag("diagonal_recurrent_tensors"):
+        raise UnsupportedError("an LSTM of time before samples, or of diagonal weights", accepted="samples first")
+    if call.options.text("fused_activation_function") != "TANH":
+        raise UnsupportedError("an LSTM with another activation", accepted="TANH")
+    x, hidden, cell = call.operand(0), checked(call.required(_OUTPUT_STATE)), checked(call.required(_CELL_STATE))
+    power = exponent_of(cell.quantized.scale)
+    if x.value.rank != 3 or x.is_wide or hidden.dtype != "int8" or cell.dtype != "int16" or power is None:
+        raise UnsupportedError("an LSTM of other types", accepted="8 bits, a cell state of 16, and three axes")
+    if x.value.dims[1] > _MOST_STEPS or not -15 <= power <= -11:
+        raise UnsupportedError(
+            f"an LSTM of {x.value.dims[1]} steps, with cell states in steps of 2**{power}",
+            accepted=f"at most {_MOST_STEPS}, and 2**-15 to 2**-11",
+        )
+    gates = [gate for gate in range(4) if call.tensor(_INPUT_WEIGHTS + gate) is not None]
+    if gates not in ([0, 1, 2, 3], [1, 2, 3]):
+        raise call.error("an LSTM without one of its gates")
+    return _Steps(call, gates, hidden, cell, power).run(x.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The steps of one LSTM; ``gates`` are those that it has of input, forget, cell and output."""
+
+    call: Call
+    gates: list[int]
+    hidden: Tensor
+    cell: Tensor
+    power: int
+
+    def run(self, x: Value) -> Value:
+        """The hidden states after all steps."""
+        call = self.call
+        inputs = self._weights(_INPUT_WEIGHTS, call.required(0))
+        again = self._weights(_RECURRENT_WEIGHTS, self.hidden)
+        units, rest = divmod(inputs.kernel.shape[1], len(self.gates))
+        if rest or again.kernel.shape != (units, len(self.gates) * units) or len(inputs.kernel) != x.dims[2]:
+            raise call.error(f"weights of shapes {inputs.kernel.shape} and {again.kernel.shape}")
+        found = [call.bias(_BIASES + gate, units) for gate in self.gates]
+        biases = [np.zeros(units, np.int64) if one is None else one for one in found]
+        product = call.build.emit(Dense(exact(inputs.kernel), exact(np.concatenate(biases))), x, suffix="inputs")
+        projected = call.rescaled(product, inputs.factors, _INT16, "projected")
+        state: Value | None = None
+        cell: Value | None = None
+        states: list[Value] = []
+        for step in range(x.dims[1]):
+            own = _Step(self, FixedLayers(call.build.within(f"step{step}"), Fixed(16)), units)
+            state, cell = own.advance(select(own.layers.build.within("input"), projected, 1, step), again, state, cell)
+            states.append(state)
+        return stack(call.build, states, 1)
+
+    def _weights(self, first: int, operand: Tensor) -> _Weights:
+        """The weights of all gates from input ``first`` on."""
+        rows, factors = [], []
+        for gate in self.gates:
+            codes, tensor = self.call.weights(first + gate, "the weights of a gate")
+            if codes.ndim != 2 or not tensor.quantized.is_plain:
+                raise UnsupportedError(f"gates of shape {codes.shape}", accepted="two axes and one scale")
+            factor = tensor.quantized.scale * operand.quantized.scale / np.float32(2.0**-12)
+            rows.append(codes)
+            factors += [float(factor)] * len(codes)
+        if len({codes.shape for codes in rows}) > 1:
+            raise self.call.error("gates of different shapes")
+        return _Weights(np.concatenate(rows).T, tuple(factors))
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One step of ``steps``."""
+
+    steps: _Steps
+    layers: FixedLayers
+    units: int
+
+    def advance(
+        self, projected: Value, again: _Weights, state: Value | None, cell: Value | None
+    ) -> tuple[Value, Value]:
+        """The next hidden and cell states; those before are None where they are 0."""
+        build = self.layers.build
+        call = replace(self.steps.call, build=build)
+        total = projected
+        if state is not None:
+            product = build.emit(Dense(exact(again.kernel)), state, suffix="recurrent")
+            repeated = call.rescaled(product, again.factors, (-(1 << 31), (1 << 31) - 1), "repeated")
+            total = call.clipped(add(build.within("sum"), projected, repeated), _INT16, "gates")
+        count = len(self.steps.gates)
+        opened = {
+            name: self.layers.within(name).logistic(self._gate(total, place, name), _INTEGER_BITS)
+            for name, place in (("input", count - 4), ("forget", count - 3), ("output", count - 1))
+            if place >= 0
+        }
+        candidate = self.layers.within("candidate").tanh(self._gate(total, count - 2, "candidate"), _INTEGER_BITS)
+        forget = opened["forget"]
+        kept = opened.get("input") or subtract(build.within("input"), constant(32767.0), forget)
+        drop = 30 + self.steps.power
+        fresh = rounded(
+            build, multiply(build.within("fresh_product"), kept, candidate), drop, Rounding.RND_INF, "fresh"
+        )
+        if cell is not None:
+            old = rounded(build, multiply(build.within("old_product"), forget, cell), 15, Rounding.RND_INF, "old")
+            fresh = add(build.within("cell_sum"), old, fresh)
+        cell = call.clipped(fresh, self._cell_limits(), "cell")
+        shown = self.layers.within("shown").tanh(cell, 15 + self.steps.power)
+        return self._hidden(call, multiply(build.within("hidden_product"), opened["output"], shown)), cell
+
+    def _gate(self, total: Value, place: int, name: str) -> Value:
+        picked = range(place * self.units, (place + 1) * self.units)
+        return part(self.layers.build, total, {-1: picked}, f"{name}_gate")
+
+    def _cell_limits(self) -> tuple[int, int]:
+        clip = self.steps.call.options.number("cell_clip")
+        if clip <= 0.0:
+            return _INT16
+        most = int(min(max(np.float32(clip) / self.steps.cell.quantized.scale, np.float32(-32768)), np.float32(32767)))
+        return -most, most
+
+    def _hidden(self, call: Call, product: Value) -> Value:
+        """The hidden state, with the zero point of the result taken off."""
+        inner = call.operator.intermediates
+        if len(inner) != 5 or len({*map(zero_point, (inner[4], self.steps.hidden, call.result))}) > 1:
+            raise call.error("an LSTM without the scale of its hidden state, or with several zero points")
+        scale = np.float32(2.0**-15 / float(inner[4].quantized.scale) * 2.0**-15)
+        return call.rescaled(product, float(scale), limits_of(self.steps.hidden), "hidden")
+
+
+RECURRENT: dict[str, Translation] = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Translation(_lstm, "Dense, Quantize, Multiply, Lookup and Stack, step by step")
+}
+"""Operators by name."""

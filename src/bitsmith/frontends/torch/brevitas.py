@@ -1,0 +1,219 @@
+"""Live Brevitas modules: their quantizers as the operators of :mod:`bitsmith.frontends.torch.staircases`, which an export shows.
+
+Brevitas computes each quantizer from many small modules and hands tensors with their grids from layer to layer, which
+torch.export does not follow. For the time of an export each quantizer is one operator, and tensors are plain. What a quantizer
+does is found by running it, not by its class: any of Brevitas's scales, ranges and rounding functions will do, and an activation
+function belongs to it. Nothing of Brevitas is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from types import ModuleType
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.torch.staircases import MOST_LEVELS, ROUNDINGS, Function, staircase, uniform, uniform_parts
+from bitsmith.layers.layer import Floats
+
+_Call: TypeAlias = tuple[tuple[torch.Tensor, ...], torch.Tensor]
+"""Operands and the result, which may be tuples, as Brevitas's tensors are."""
+
+_ACTIVATION, _PARAMETER = "FusedActivationQuantProxy", "ParameterQuantProxyFromInjector"
+_TRUNCATION, _CLAMP = "TruncQuantProxyFromInjector", "ClampQuantProxyFromInjector"
+_POOL, _ADAPTIVE_POOL = "TruncAvgPool2d", "TruncAdaptiveAvgPool2d"
+_CLASSES = (_ACTIVATION, _PARAMETER, _TRUNCATION, _CLAMP, _POOL, _ADAPTIVE_POOL)
+"""Brevitas's classes whose calls are replaced."""
+
+
+@contextlib.contextmanager
+def shown_quantizers(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> Iterator[None]:
+    """``module`` with operators for the quantizers that it uses on the inputs, and without tensors of Brevitas's own.
+
+    Raises:
+        UnsupportedError: a quantizer that depends on the data, or that none of the operators is.
+    """
+    calls = _calls(module, inputs)
+    with contextlib.ExitStack() as stack:
+        attention = sys.modules.get("brevitas.nn.quant_mha")
+        if attention is not None:  # what is traced has no address
+            _replace(stack, attention, "check_tensors_same_ptr", lambda given: all(x is given[0] for x in given))
+        inside = {part.trunc_quant for part in calls if _class(part) in (_POOL, _ADAPTIVE_POOL)}
+        for path, part in module.named_modules() if calls else ():
+            for name, value in (("return_quant_tensor", False), ("skip_create_quant_tensor", True)):
+                if hasattr(part, name):
+                    _replace(stack, part, name, value)
+            if part in calls and part not in inside:
+                _replace(stack, part, "forward", _replacement(path, part, calls))
+        yield
+
+
+def _replace(stack: contextlib.ExitStack, part: torch.nn.Module | ModuleType, name: str, value: object) -> None:
+    """Give an attribute another value until the stack is left."""
+    own = vars(part)
+    if name in own:
+        stack.callback(own.__setitem__, name, own[name])
+    else:
+        stack.callback(own.pop, name)
+    own[name] = value
+
+
+def _class(part: torch.nn.Module) -> str | None:
+    """That of the classes that the part has or derives from."""
+    return next((base.__name__ for base in type(part).__mro__ if base.__name__ in _CLASSES), None)
+
+
+def _calls(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> dict[torch.nn.Module, list[_Call]]:
+    """The calls of all quantizers, in order. An error of the module is left to the export."""
+    found: dict[torch.nn.Module, list[_Call]] = {}
+    handles = [
+        part.register_forward_hook(lambda part, given, result: found.setdefault(part, []).append((given, result)))
+        for part in module.modules()
+        if _class(part) is not None
+    ]
+    try:
+        with torch.no_grad(), contextlib.suppress(Exception):
+            module(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _replacement(
+    path: str, part: torch.nn.Module, calls: dict[torch.nn.Module, list[_Call]]
+) -> Callable[..., torch.Tensor | tuple[torch.Tensor, ...]]:
+    """What ``part`` computes, by operators."""
+    given, result = calls[part][0]
+    try:
+        with torch.no_grad():
+            match _class(part):
+                case name if name == _PARAMETER:
+                    if isinstance(result, torch.Tensor):  # the quantizer is switched off
+                        return _unchanged(part)
+                    results = cycle([_parameter(part, each) for _, each in calls[part]])
+                    return lambda *_: next(results)()
+                case name if name == _ACTIVATION:
+                    operator, rest = _activation(part, given[0], result), tuple(result[1:])
+                    return lambda x: (operator(x), *rest)
+                case name if name == _CLAMP:
+                    return _clamp(part, given[0])
+                case name if name == _TRUNCATION:
+                    return _truncation(part, given[0], result)
+                case _:
+                    return _pool(part, given[0], calls.get(part.trunc_quant, []))
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            error.found, where=path, accepted=error.accepted, remedy="quantize in another way there"
+        ) from error
+
+
+def _unchanged(part: torch.nn.Module) -> Callable[..., torch.Tensor]:
+    """What the part computes without a replacement."""
+    return lambda *given: type(part).forward(part, *given)
+
+
+def _parameter(part: torch.nn.Module, result: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Trained values, on the grid that they are said to be on, or else on the coarsest binary one."""
+    values = result.value.detach()
+    exact = values.double()
+    scale, bits = result.scale.detach().double(), getattr(result, "bit_width", None)
+    lowest = highest = torch.zeros((), dtype=torch.float64)
+    if bits is not None and _broadcasts(scale, values):
+        narrow, signed = float(bool(part.is_narrow_range)), bool(result.signed)
+        size, zero_point = 2.0 ** (bits.detach().double() - float(signed)), result.zero_point.detach().double()
+        lowest = (narrow - size if signed else 0.0) - zero_point
+        highest = size - 1.0 - (0.0 if signed else narrow) - zero_point
+    else:
+        scale = torch.tensor(_common_step(exact.numpy()), dtype=torch.float64)
+    codes = torch.round(exact / scale)
+    lowest, highest = torch.minimum(lowest, codes.min()), torch.maximum(highest, codes.max())
+    return lambda: torch.ops.bitsmith.parameter(values, scale, lowest, highest)
+
+
+def _broadcasts(scale: torch.Tensor, values: torch.Tensor) -> bool:
+    try:
+        return np.broadcast_shapes(scale.shape, values.shape) == tuple(values.shape)
+    except ValueError:
+        return False
+
+
+def _common_step(values: Floats) -> float:
+    """The greatest power of two that all values are multiples of."""
+    fractions, powers = np.frexp(values[values != 0.0])
+    whole = np.ldexp(fractions, 53).astype(np.int64)
+    steps = np.ldexp((whole & -whole).astype(np.float64), powers - 53)
+    return float(steps.min()) if steps.size else 1.0
+
+
+def _activation(part: torch.nn.Module, x: torch.Tensor, result: torch.Tensor) -> Function:
+    """An activation function and a quantizer."""
+    scale, zero_point = result[1], result[2]
+    if scale is None:  # the quantizer is switched off
+        return lambda y: part.activation_impl(y)
+    again = part(x * 0.5 + 1.0)[1]
+    if again.shape != scale.shape or not torch.equal(again, scale):
+        raise UnsupportedError("a quantizer whose scale depends on the data", accepted="scales that were trained")
+    found = uniform(lambda points: part(points)[0], scale, zero_point)
+    found = found or staircase(lambda points: part(points)[0], scale)
+    if found is not None:
+        return found
+    after = uniform(lambda points: part.tensor_quant(points)[0], scale, zero_point)
+    if after is None:
+        kind = f"{type(part.activation_impl).__name__} and {type(part.tensor_quant).__name__}"
+        raise UnsupportedError(f"the quantizer {kind}", accepted=f"functions that rise in at most {MOST_LEVELS} steps")
+    return lambda y: after(part.activation_impl(y))
+
+
+def _clamp(part: torch.nn.Module, x: torch.Tensor) -> Function:
+    """A quantizer that clamps sums, whose scale is the operand's."""
+    found = uniform(lambda points: part.tensor_quant(points, x.scale, x.bit_width)[0], x.scale, x.zero_point)
+    if found is None:
+        raise UnsupportedError(f"the quantizer {type(part.tensor_quant).__name__}", accepted="clamps")
+    return found
+
+
+def _truncation(
+    part: torch.nn.Module, x: torch.Tensor, result: torch.Tensor, scale: torch.Tensor | None = None
+) -> Function:
+    """A quantizer that drops bits of sums, which are multiples of ``scale``, and of ``x.scale`` as Brevitas has them."""
+    one, none = torch.ones(()), torch.zeros(())
+    if bool((x.zero_point != 0.0).any()):
+        raise UnsupportedError("a truncation with a zero point", accepted="a zero point of 0")
+    if scale is None and not bool((torch.frexp(x.scale)[0] == 0.5).all()):
+        raise UnsupportedError(
+            "a truncation of sums whose scale is no power of two, which errors of single precision decide",
+            accepted="scales that are powers of two",
+        )
+    dropped = part.tensor_quant(one, one, none, x.bit_width, x.signed)[1]
+    found = uniform_parts(
+        lambda points: part.tensor_quant(points, one, none, x.bit_width, x.signed)[0], dropped, none, integers=True
+    )
+    if found is None:
+        raise UnsupportedError("a truncation of another kind", accepted=", ".join(ROUNDINGS))
+    lowest, highest, rounding = found
+    exact, step = (x.scale if scale is None else scale).double() * dropped.double(), result.scale
+    return lambda y: torch.ops.bitsmith.quantize(y, exact, none, lowest, highest, step, rounding)
+
+
+def _pool(part: torch.nn.Module, x: torch.Tensor, truncations: Sequence[_Call]) -> Function:
+    """A mean that is truncated: the sum, on the operand's grid, which the mean is not."""
+    if not truncations:
+        return _unchanged(part)
+    (mean, *_), result = truncations[0]
+    operator = _truncation(part.trunc_quant, mean, result, x.scale)
+    if _class(part) == _ADAPTIVE_POOL:
+        size: object = tuple(n // m for n, m in zip(x.value.shape[2:], mean.value.shape[2:], strict=True))
+        stride, fits = size, all(n % m == 0 for n, m in zip(x.value.shape[2:], mean.value.shape[2:], strict=True))
+    else:
+        size, stride, fits = part.kernel_size, part.stride, not part.ceil_mode and not np.any(part.padding)
+    if not fits:
+        raise UnsupportedError("a truncated mean of windows of several sizes", accepted="windows of one size")
+    return lambda y: operator(functional.avg_pool2d(y, size, stride, divisor_override=1))

@@ -1,0 +1,262 @@
+"""Quantization in PyTorch programs: what PT2E and torchao write, and the operators of live Brevitas modules.
+
+What PT2E and torchao quantize are codes, which stand for numbers until something dequantizes them. They compute
+``round(x * (1 / scale))`` with the inverse in single precision. For inputs, whose numbers are exact, that decides where halves
+are, and is taken as exactly the number that it is. Elsewhere ``x`` has errors of single precision of its own, and what is meant
+is ``x / scale``: of means of codes that keep their scale halves are frequent, and are halves in single precision too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.frontends.builder.builder import Builder, finite
+from bitsmith.frontends.builder.grids import exact
+from bitsmith.frontends.builder.value import Codes, Kind, MixedSamplesError, Value, constant
+from bitsmith.frontends.torch.call import Call, Result, Translation, kind_of
+from bitsmith.frontends.torch.graph import DType
+from bitsmith.ir.types import Rounding
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.lookup import Staircase
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
+
+_MOST = 1 << 32
+"""Codes have at most as many values."""
+
+_MOVES = (Flatten, Identity, Permute, Reshape)
+_ROUNDINGS = {"round": Rounding.RND_CONV, "floor": Rounding.TRN, "trunc": Rounding.TRN_ZERO}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """``(code - zero) * scale`` for codes ``lo..hi`` of a type; scales and zero points broadcast to the model's axes."""
+
+    scale: Floats
+    zero: Floats
+    lo: int
+    hi: int
+    kind: Kind
+
+    @property
+    def codes(self) -> Codes:
+        """The codes of a computed tensor."""
+        if self.scale.size != 1 or self.zero.size != 1:
+            raise UnsupportedError("several scales for a computed tensor", accepted="one scale")
+        return Codes(Fraction(self.step.item()), int(self.zero.item()), self.lo, self.hi, self.kind)
+
+    @property
+    def step(self) -> Floats:
+        """What codes are multiplied by."""
+        return as_weights(self.scale.astype(np.float32))
+
+    def quantizer(self, build: Builder, x: Value) -> Quantizer:
+        """Of a computed tensor."""
+        codes = self.codes
+        scale = 1 / Fraction(float(_inverse(self.scale))) if _is_input(build, x) else codes.scale
+        return Quantizer.uniform(scale, codes.lo - codes.zero, codes.hi - codes.zero, step=codes.scale)
+
+    def rounded(self, values: Floats) -> Floats:
+        """The codes of trained values, as PyTorch computes them."""
+        products = values.astype(np.float32) * _inverse(self.scale)
+        return as_weights(np.clip(np.rint(products) + self.zero, self.lo, self.hi))
+
+    def numbers(self, codes: Floats, label: str) -> Value:
+        """What trained codes stand for."""
+        zero = self.zero.astype(np.int64)
+        lo, hi = min(self.lo, int(codes.min())), max(self.hi, int(codes.max()))
+        return constant((codes - zero) * self.step, label, quantizer=Quantizer.uniform(self.step, lo - zero, hi - zero))
+
+
+def _inverse(scale: Floats) -> npt.NDArray[np.float32]:
+    """What numbers are multiplied by."""
+    return np.asarray(1.0 / scale).astype(np.float32)
+
+
+def _is_input(build: Builder, x: Value) -> bool:
+    """Return True of an input of the model, perhaps under another shape."""
+    node = None if not isinstance(x.node, int) else build.draft.nodes[x.node]
+    while node is not None and isinstance(node.layer, _MOVES):
+        node = build.draft.nodes[node.inputs[0]]
+    return node is not None and isinstance(node.layer, Input)
+
+
+def _within_sample(x: Value, values: Floats, *, steps: int = 0) -> Floats:
+    """Numbers that broadcast to the model's axes, as they do to one sample; the last axes, ``steps`` of them, are others."""
+    ahead = values.shape[: values.ndim - steps]
+    if all(size == 1 for size in ahead):
+        return values.reshape(values.shape[values.ndim - steps :])
+    place = len(ahead) - x.rank + (0 if x.batch is None else x.batch.axis)
+    if x.batch is None or x.is_merged or place < 0:
+        return values
+    if values.shape[place] != 1:
+        raise MixedSamplesError("scales that differ between samples", accepted="one scale for all samples")
+    return np.squeeze(values, place)
+
+
+def _checked(call: Call, grid: _Grid) -> _Grid:
+    """The grid, if it is one."""
+    whole = np.array_equal(grid.zero, np.rint(grid.zero)) and float(np.abs(grid.zero).max(initial=0)) < _MOST
+    if not whole or not bool(np.all(grid.scale > 0)) or not -_MOST < grid.lo < grid.hi < _MOST:
+        raise ModelFileError(
+            f"codes {grid.lo}..{grid.hi} with a scale or a zero point that makes no grid",
+            where=call.build.where,
+            accepted="positive scales, integers as zero points, at most 32 bits",
+        )
+    return grid
+
+
+def _per_tensor(call: Call) -> _Grid:
+    lo, hi = (int(call.number(name)) for name in ("quant_min", "quant_max"))
+    scale, zero = as_weights(call.number("scale")), as_weights(call.number("zero_point", 0.0))
+    return _checked(call, _Grid(finite(scale, "scale", call.build.where), zero, lo, hi, _kind(call)))
+
+
+def _per_channel(call: Call) -> _Grid:
+    x = call.tensor(call.named("input", "self"))
+    name, zeros = call.named("scales", "scale"), call.optional(call.named("zero_points", "zero_point"))
+    scale, axis = call.weight(name), x.counted(call.integer("axis"))
+    zero = as_weights(np.zeros(scale.shape)) if zeros is None else zeros
+    if scale.shape != x.dims[axis : axis + 1] or zero.shape != scale.shape:
+        raise UnsupportedError(
+            f"scales of shape {scale.shape} and zero points of shape {zero.shape} along axis {axis} of {x.dims}",
+            accepted="one for each element of the axis",
+        )
+    shape = [-1 if k == axis else 1 for k in range(x.rank)]
+    lo, hi = call.integer("quant_min"), call.integer("quant_max")
+    return _checked(call, _Grid(scale.reshape(shape), zero.reshape(shape), lo, hi, _kind(call)))
+
+
+def _per_block(call: Call) -> _Grid:
+    """torchao's blocks: as many elements along each axis share a scale."""
+    x, scale = call.tensor("input"), call.weight("scale")
+    zeros, kind = call.optional("zero_point"), _kind(call)
+    zero = as_weights(np.zeros(scale.shape)) if zeros is None or not zeros.size else zeros
+    least, most = kind.limits
+    lo, hi = (int(call.number(name, bound)) for name, bound in (("quant_min", least), ("quant_max", most)))
+    if scale.size == zero.size == 1:
+        return _checked(call, _Grid(scale.reshape(()), zero.reshape(()), lo, hi, kind))
+    sizes = call.per_axis("block_size", x.rank)
+    counts = tuple(size // block for size, block in zip(x.dims, sizes, strict=True))
+    fits = all(count * block == size for count, block, size in zip(counts, sizes, x.dims, strict=True))
+    if not fits or scale.size != np.prod(counts) or zero.size != scale.size:
+        raise UnsupportedError(f"{scale.size} scales for blocks {sizes} of a tensor of axes {x.dims}")
+    parts = [part.reshape(counts) for part in (scale, zero)]
+    for axis, (count, block) in enumerate(zip(counts, sizes, strict=True)):
+        parts = [part if count == 1 else np.repeat(part, block, axis) for part in parts]
+    return _checked(call, _Grid(as_weights(parts[0]), as_weights(parts[1]), lo, hi, kind))
+
+
+def _kind(call: Call) -> Kind:
+    """The type of the codes."""
+    given = call.get(call.named("dtype", "output_dtype", "input_dtype"))
+    kind = kind_of(given.number) if isinstance(given, DType) else Kind.INT32
+    if not kind.is_integer:
+        raise UnsupportedError("codes that are no integers", accepted="integers")
+    return kind
+
+
+def _quantizing(read: Callable[[Call], _Grid]) -> Translation:
+    def quantize(call: Call) -> Result:
+        x, grid = call.tensor("input"), read(call)
+        if x.constant is not None:
+            return constant(grid.rounded(x.constant), x.label, grid.kind)
+        codes = grid.codes
+        return replace(call.build.emit(Quantize(grid.quantizer(call.build, x)), x), codes=codes, kind=codes.kind)
+
+    return Translation(quantize, "Quantize")
+
+
+def _dequantizing(read: Callable[[Call], _Grid]) -> Translation:
+    def dequantize(call: Call) -> Result:
+        x = call.tensor("input")
+        grid = read(call)
+        if x.constant is not None:
+            return grid.numbers(x.constant, x.label)
+        if x.codes is not None and x.codes == grid.codes:
+            return replace(x, codes=None, kind=Kind.REAL)
+        if x.codes is not None:
+            raise UnsupportedError(
+                "codes that are dequantized in another way than they were quantized", accepted="the same scale"
+            )
+        codes = grid.codes
+        lo, hi = codes.lo - codes.zero, codes.hi - codes.zero
+        return call.build.emit(Quantize(Quantizer.uniform(1.0, lo, hi, step=codes.scale, offset=-float(codes.zero))), x)
+
+    return Translation(dequantize, "Quantize, or a constant")
+
+
+def on_codes(translation: Translation) -> Translation:
+    """An operator that moves codes as it moves numbers."""
+
+    def read(call: Call) -> Result:
+        x, y = call.tensor(next(iter(call.node.arguments))), translation.read(call)
+        return replace(y, codes=x.codes) if isinstance(y, Value) else y
+
+    return Translation(read, translation.becomes)
+
+
+def _quantize(call: Call) -> Result:
+    """``(clamp(round(x / scale + zero_point), lo, hi) - zero_point) * step``.
+
+    What is rounded has a zero point in it, which says where halves go: an even part of it makes no difference.
+    """
+    x, rounding = call.tensor("x"), call.text("rounding")
+    names = ("scale", "zero_point", "lo", "hi", "step")
+    scale, zero, lo, hi, step = (_within_sample(x, call.weight(name)) for name in names)
+    if rounding not in _ROUNDINGS or not bool(np.all((scale > 0) & (step > 0))):
+        raise UnsupportedError(f"the rounding {rounding!r}, or a scale of 0", accepted=", ".join(_ROUNDINGS))
+    if rounding == "trunc" and bool(np.any(zero != 0.0)):
+        if bool(np.any(lo < 0.0)):
+            raise UnsupportedError("rounding toward a zero point", accepted="a zero point of 0, or codes from 0 on")
+        rounding = "floor"
+    even = 2.0 * np.floor(zero / 2.0)
+    rest = zero - even
+    first, last = ((bound - even).astype(np.int64) for bound in (lo, hi))
+    quantizer = Quantizer.uniform(scale, first, last, _ROUNDINGS[rounding], step=step, offset=rest)
+    if not bool(np.any(rest)):
+        return call.build.emit(Quantize(quantizer), x)
+    y = call.build.within("codes").emit(Quantize(quantizer), x)
+    offset = as_weights(-rest * step)
+    return call.build.affine(
+        y, constant(1.0, quantizer=exact(as_weights(1.0))), constant(offset, quantizer=exact(offset))
+    )
+
+
+def _staircase(call: Call) -> Result:
+    x = call.tensor("x")
+    thresholds, levels = (_within_sample(x, call.weight(name), steps=1) for name in ("thresholds", "levels"))
+    return call.build.emit(Staircase(as_weights(thresholds), as_weights(levels)), x)
+
+
+def _parameter(call: Call) -> Result:
+    """Trained values, which single precision has rounded, on their grid."""
+    x = call.tensor("values")
+    scale, lo, hi = (call.weight(name) for name in ("scale", "lo", "hi"))
+    values = call.weight("values")
+    quantizer = Quantizer.uniform(scale, lo.astype(np.int64), hi.astype(np.int64))
+    return constant(np.rint(values / scale) * scale, x.label, quantizer=quantizer)
+
+
+_DECOMPOSED = "quantized_decomposed"
+
+QUANTIZED: dict[str, Translation] = {
+    f"{_DECOMPOSED}.quantize_per_tensor": _quantizing(_per_tensor),
+    f"{_DECOMPOSED}.dequantize_per_tensor": _dequantizing(_per_tensor),
+    f"{_DECOMPOSED}.quantize_per_channel": _quantizing(_per_channel),
+    f"{_DECOMPOSED}.dequantize_per_channel": _dequantizing(_per_channel),
+    "torchao.quantize_affine": _quantizing(_per_block),
+    "torchao.dequantize_affine": _dequantizing(_per_block),
+    "bitsmith.quantize": Translation(_quantize, "Quantize"),
+    "bitsmith.staircase": Translation(_staircase, "Staircase"),
+    "bitsmith.parameter": Translation(_parameter, "Constant"),
+}
+"""Operators by name, those of other libraries than torch's own with the library's."""

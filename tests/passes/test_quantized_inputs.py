@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
+from bitsmith.ir.types import Overflow, Rounding
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.shape import Flatten, Permute, Reshape
+from bitsmith.passes.quantized_inputs import quantized_inputs
+
+_SHAPE = (2, 3, 4)
+
+
+def _network(*readers: tuple[tuple[Layer, ...], Quantizer]) -> Network:
+    """An input that each quantizer reads after views of it."""
+    nodes = [NetworkNode("x", Input(_SHAPE))]
+    outputs = []
+    for number, (views, quantizer) in enumerate(readers):
+        last = "x"
+        for layer in (*views, Quantize(quantizer)):
+            nodes.append(NetworkNode(f"n{len(nodes)}", layer, (last,)))
+            last = nodes[-1].name
+        assert number == len(outputs)
+        outputs.append(last)
+    return Network(tuple(nodes), ("x",), tuple(outputs))
+
+
+def _drawn(rng: np.random.Generator, shape: tuple[int, ...], rounding: Rounding, overflow: Overflow) -> Quantizer:
+    """Formats of elements, some of which have no bits."""
+    sign, integer, frac = rng.integers(0, 2, shape), rng.integers(-1, 4, shape), rng.integers(-1, 5, shape)
+    return Quantizer.fixed(sign, integer, frac, rounding, overflow)
+
+
+_WAYS: tuple[tuple[tuple[Layer, ...], tuple[int, ...]], ...] = (
+    ((), _SHAPE),
+    ((), (4,)),
+    ((Flatten(),), (24,)),
+    ((Permute((2, 0, 1)),), (4, 2, 3)),
+    ((Permute((1, 0, 2)), Reshape((6, 4))), (6, 1)),
+)
+
+
+@pytest.mark.parametrize("overflow", [Overflow.WRAP, Overflow.SAT, Overflow.SAT_SYM])
+@pytest.mark.parametrize("seed", range(12))
+def test_any_input_gives_what_each_quantizer_gives(seed: int, overflow: Overflow) -> None:
+    rng = np.random.default_rng(seed)
+    ways = [_WAYS[k] for k in rng.integers(0, len(_WAYS), rng.integers(1, 4))]
+    roundings = (Rounding.TRN, Rounding.RND)
+    network = _network(*((views, _drawn(rng, shape, roundings[rng.integers(2)], overflow)) for views, shape in ways))
+    x = rng.normal(0.0, 6.0, (50, *_SHAPE))
+    x[::2] = np.round(x[::2] * 64.0) / 64.0
+    expected = network.evaluate([x])
+    compiled = compile_network(network)
+    assert not any("No calibration data" in note for note in compiled.notes)
+    for result, name in zip(Emulator(compiled.program).run([x]), network.outputs, strict=True):
+        np.testing.assert_array_equal(result, expected[name])
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_inputs_on_the_finest_grid_give_what_each_quantizer_gives(rounding: Rounding) -> None:
+    rng = np.random.default_rng(0)
+    modes = (Overflow.SAT, Overflow.SAT_SYM)
+    widest = Quantizer.fixed(1, 4, 4, Rounding.RND, Overflow.SAT)
+    network = _network(((), widest), *(((), _drawn(rng, _SHAPE, rounding, overflow)) for overflow in modes))
+    x = rng.integers(-512, 511, (100, *_SHAPE)) / 32.0
+    expected = network.evaluate([x])
+    for result, name in zip(Emulator(compile_network(network).program).run([x]), network.outputs, strict=True):
+        np.testing.assert_array_equal(result, expected[name])
+
+
+def test_one_quantizer_is_that_of_the_input() -> None:
+    one = Quantizer.fixed(1, 2, 3, Rounding.RND_CONV, Overflow.WRAP)
+    network = quantized_inputs(_network(((), one), ((Flatten(),), one)))
+    found = network.node("x").layer
+    assert isinstance(found, Input) and found.quantizer is not None and found.quantizer.is_same(one)
+    assert not any(isinstance(node.layer, Quantize) for node in network.nodes)
+
+
+def test_other_readers_keep_inputs_as_they_are() -> None:
+    saturating = Quantizer.fixed(1, 2, 2, Rounding.RND, Overflow.SAT)
+    one, third = Quantizer.fixed(1, 2, 3, Rounding.RND, Overflow.WRAP), Quantizer.uniform(1 / 3, -4, 3)
+    for network in (
+        _network(((), one), ((), third)),
+        _network(((), one), ((), saturating)),
+        _network(((Flatten(),), third)),
+    ):
+        found = quantized_inputs(network).node("x").layer
+        assert isinstance(found, Input) and found.quantizer is None

@@ -1,0 +1,114 @@
+"""Live modules of Brevitas; only where it is installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bitsmith
+from bitsmith.errors import UnsupportedError
+from bitsmith.frontends.torch.live import module_results
+
+sys.path.insert(0, str(Path(__file__).parent / "torch"))
+qnn, quant = pytest.importorskip("brevitas.nn"), pytest.importorskip("brevitas.quant")
+models = pytest.importorskip("brevitas_models").models
+
+pytestmark = pytest.mark.filterwarnings("default")  # Brevitas warns of much
+
+NAMES = ("identities", "activations", "linear", "images", "images_float", "rest", "lstm", "rnn")
+
+
+@pytest.fixture(scope="module", name="modules")
+def _modules() -> dict[str, tuple[torch.nn.Module, tuple[int, ...]]]:
+    return models()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_compute_what_brevitas_does(
+    modules: dict[str, tuple[torch.nn.Module, tuple[int, ...]]], name: str
+) -> None:
+    module, shape = modules[f"brevitas_{name}"]
+    x = np.rint(np.random.default_rng(2).normal(size=(4, *shape)) * 512) / 256
+    model = bitsmith.convert(module, example=x)
+    with torch.no_grad():
+        y = module(torch.from_numpy(x.astype(np.float32)))
+    y = getattr(y, "value", y).numpy()
+    found, traced = model.trace(x)
+    assert np.array_equal(np.asarray(found).reshape(y.shape).astype(np.float32), y)
+    inside = {path: part for path, part in module_results(module, [x.astype(np.float32)]).items() if path in traced}
+    assert inside or name in ("lstm", "rnn")
+    for path, wanted in inside.items():
+        got = traced[path].reshape(wanted.shape)
+        assert np.allclose(got, wanted, rtol=2.0**-20, atol=2.0**-20), path
+
+
+def test_a_module_is_left_as_it_was(modules: dict[str, tuple[torch.nn.Module, tuple[int, ...]]]) -> None:
+    module, shape = modules["brevitas_images"]
+    x = torch.randn(4, *shape)
+    before = module(x)
+    state = {name: set(vars(part)) for name, part in module.named_modules()}
+    bitsmith.convert(module, input_shape=shape)
+    assert {name: set(vars(part)) for name, part in module.named_modules()} == state
+    assert torch.equal(module(x), before)
+
+
+class _Greatest(torch.nn.Module):
+    """A scale that is the greatest number of a batch."""
+
+    def forward(self, x: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+        return x.abs().max() / threshold
+
+
+def test_programs_of_pt2e_are_read_as_they_are() -> None:
+    pt2e = pytest.importorskip("pt2e")
+    module = pt2e.quantized(pt2e.Perceptron(), (6,), True, torch.randn(32, 6))
+    x = np.rint(np.random.default_rng(3).normal(size=(64, 6)) * 512) / 256
+    with torch.no_grad():
+        y = module(torch.from_numpy(x.astype(np.float32))).numpy()
+    assert np.array_equal(bitsmith.convert(module, input_shape=(6,)).predict(x).astype(np.float32), y)
+
+
+def test_scales_that_depend_on_the_data_are_refused() -> None:
+    module = qnn.QuantIdentity(bit_width=4)
+    module.act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl = _Greatest()
+    with pytest.raises(UnsupportedError, match="depends on the data"):
+        bitsmith.convert(torch.nn.Sequential(module.eval()), input_shape=(3,))
+
+
+def test_truncations_that_single_precision_decides_are_refused() -> None:
+    class Accumulator(qnn.TruncQuantAccumulator):
+        def __init__(self) -> None:
+            torch.nn.Module.__init__(self)  # which Brevitas forgets
+            super().__init__(quant.TruncTo8bit)
+
+    class Truncated(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.codes = qnn.QuantIdentity(bit_width=4, return_quant_tensor=True)
+            self.linear = qnn.QuantLinear(3, 2, bias=False, return_quant_tensor=True)
+            self.last = Accumulator()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.linear(self.codes(x)))
+
+    with pytest.raises(UnsupportedError, match=r"last\.trunc_quant: a truncation of sums"):
+        bitsmith.convert(Truncated().eval(), input_shape=(3,))
+
+
+def test_attention_is_read() -> None:
+    class Attention(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = qnn.QuantMultiheadAttention(4, 2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.attention(x, x, x)[0]
+
+    module = Attention()
+    module(torch.randn(32, 3, 4))
+    model = bitsmith.convert(module.eval(), input_shape=(3, 4))
+    assert model.predict(np.zeros((2, 3, 4))).shape == (2, 3, 4)

@@ -1,0 +1,112 @@
+"""Quantized PyTorch models: the programs that ``torch/make.py`` has written, against what PyTorch computes."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.layers.agreement import assert_compiled, assert_simulated
+
+import bitsmith
+from bitsmith.converters import configured
+from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.frontends.read import read_model
+
+MODELS = Path(__file__).parent / "torch" / "models"
+
+SINGLE = {"ranges": 7, "sequence_channel": 2, "sequence_tensor": 4, "tensors": 1, "weights": 1}
+"""Results of a model whose code errors of single precision decide: next to halves, they differ from exact arithmetic by one."""
+
+
+def _values(name: str) -> dict[str, np.ndarray]:
+    with np.load(MODELS / f"{name}.npz") as found:
+        return dict(found)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in MODELS.glob("*.pt2")))
+def test_programs_compute_what_pytorch_does(name: str) -> None:
+    model = bitsmith.convert(MODELS / f"{name}.pt2")
+    values = _values(name)
+    y = model.predict(values["x"].astype(np.float64)).reshape(values["y"].shape)
+    assert np.array_equal(y, values["exact"])
+    assert np.count_nonzero(y.astype(np.float32) != values["y"]) == SINGLE.get(name, 0)
+
+
+@pytest.mark.slow
+def test_compiled(tmp_path: Path) -> None:
+    assert_compiled({path.stem: configured(path) for path in MODELS.glob("*.pt2")}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["perceptron_channel", "sequence_tensor", "brevitas_activations"])
+def test_simulated(name: str, tmp_path: Path) -> None:
+    assert_simulated(configured(MODELS / f"{name}.pt2"), tmp_path)
+
+
+def test_layers_have_the_names_of_brevitas_modules() -> None:
+    network = read_model(MODELS / "brevitas_images.pt2")
+    named = {node.name: type(node.layer).__name__ for node in network.nodes if not node.inner}
+    wanted = {"codes": "Quantize", "conv": "Conv", "norm": "BatchNormalization", "relu": "Quantize", "mean": "Quantize"}
+    assert wanted.items() <= named.items()
+    assert named["last"] == "Quantize"
+    assert named["last_linear"] == "Dense"
+
+
+def test_codes_of_weights_keep_their_bits() -> None:
+    network = read_model(MODELS / "brevitas_linear.pt2")
+    bits = {
+        node.name: int(node.quantizers["weight"].bits.max()) for node in network.nodes if "weight" in node.quantizers
+    }
+    assert bits["parts.parts.bits3"] == 3
+    assert bits["parts.parts.fixed8"] == 8
+    assert bits["parts.parts.ternary"] == 2
+
+
+def _changed(name: str, path: Path, change: Callable[[str], str]) -> Path:
+    """The program with another graph."""
+    with zipfile.ZipFile(MODELS / f"{name}.pt2") as given, zipfile.ZipFile(path, "w") as target:
+        for entry in given.infolist():
+            data = given.read(entry)
+            if entry.filename.endswith("models/model.json"):
+                text = data.decode()
+                data = change(text).encode()
+                assert data.decode() != text
+            target.writestr(entry, data)
+    return path
+
+
+REFUSED: dict[str, tuple[str, str, str, type[BitsmithError], str]] = {
+    "dynamic": (
+        "perceptron_tensor",
+        "quantized_decomposed.quantize_per_tensor.default",
+        "quantized_decomposed.choose_qparams.tensor",
+        UnsupportedError,
+        "computed from each input",
+    ),
+    "scale of 0": ("ranges", r'"as_float": 0.1\b', '"as_float": 0.0', ModelFileError, "makes no grid"),
+    "huge codes": ("ranges", r'"as_int": -127\b', f'"as_int": {-(1 << 40)}', ModelFileError, "makes no grid"),
+    "no codes": ("ranges", r'"as_int": -127\b', '"as_int": 127', ModelFileError, "makes no grid"),
+    "two scales": ("ranges", r'"as_float": 0.037\b', '"as_float": 0.04', UnsupportedError, "another way"),
+    "arithmetic": ("tensors", "aten.permute.default", "aten.neg.default", UnsupportedError, "arithmetic on the codes"),
+    "an axis": (
+        "weights",
+        r'"axis", "arg": \{"as_int": 0\}',
+        '"axis", "arg": {"as_int": 1}',
+        UnsupportedError,
+        "along axis",
+    ),
+    "blocks": ("weights", r'"as_ints": \[1, 4\]', '"as_ints": [1, 5]', UnsupportedError, "blocks"),
+    "a rounding": ("brevitas_images", '"as_string": "floor"', '"as_string": "up"', UnsupportedError, "rounding"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_programs_that_make_no_sense_are_refused(case: str, tmp_path: Path) -> None:
+    name, old, new, error, why = REFUSED[case]
+    path = _changed(name, tmp_path / "model.pt2", lambda text: re.sub(old, new, text, count=1))
+    with pytest.raises(error, match=why):
+        read_model(path)

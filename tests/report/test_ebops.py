@@ -1,0 +1,80 @@
+"""Effective bit operations are those that HGQ2 counts of the same models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bitsmith
+from bitsmith.compiler import compile_network
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.dense import Dense
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import as_weights
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.settings import Settings
+from bitsmith.report.ebops import ebops, effective_bits
+
+MODELS = Path(__file__).parent.parent / "quantized" / "hgq" / "models"
+
+OTHERWISE = {
+    # HGQ2 takes the axes of the shape without looking at the data format when it counts biases.
+    "conv/first": 9102,
+    # An element without bits has a sign in HGQ2, if it saturates: it is 0 here.
+    "dense/kif_rnd_conv_sat": 277,
+    "dense/kif_trn_sat": 348,
+    # A dummy quantizer has no bits in HGQ2; its operand has those of the layer before.
+    "dense/dummy": 345,
+    # Only products of elements at the same place are counted in HGQ2, once.
+    "merges/dot": 874,
+    "merges/dot_first": 898,
+    # The sums are steps of their own here, with the same counts; products with powers of two are not counted.
+    "merges/qaveragepow2": None,
+    "merges/qaveragepow2_3": None,
+    "merges/sum": None,
+    "merges/last": None,
+    "merges/mean": None,
+    "merges/mean_all": None,
+    # Trained values that are scaled after their quantizer have the bits that they need then.
+    "transformed/scaled": 488,
+    "transformed/thirds": 980,
+}
+"""What is counted otherwise, and why."""
+
+NAMES = ("conv", "conv_1d_3d", "dense", "einsum", "merges", "normalization", "transformed")
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_are_those_of_hgq2(name: str) -> None:
+    wanted = json.loads((MODELS / "ebops.json").read_text())[name]
+    found = {row.name: row.ebops for row in bitsmith.convert(MODELS / f"{name}.keras").design().layers}
+    expected = {layer: OTHERWISE.get(f"{name}/{layer}", count) for layer, count in wanted.items()}
+    assert {layer: found[layer] for layer in wanted} == expected
+    steps = {layer: count for layer, count in wanted.items() if expected[layer] is None}
+    assert {layer: found[f"{layer}_sum"] for layer in steps} == steps
+
+
+def test_bits_that_count() -> None:
+    wraps = Quantizer.fixed(1, [2, -1, 0], [1, 0, 1], Rounding.RND, Overflow.WRAP)
+    assert effective_bits(wraps).tolist() == [3, 0, 1]
+    assert effective_bits(Quantizer.uniform(0.3, -7, 7)).tolist() == 4
+    assert effective_bits(Quantizer.fixed(0, 2, 1, Rounding.RND, Overflow.WRAP)).tolist() == 3
+
+
+def test_scales_do_not_matter_and_float_layers_have_no_count() -> None:
+    grid = Quantizer.uniform(0.07, -7, 7)
+    kernel = as_weights(grid.applied(np.linspace(-1, 1, 6).reshape(3, 2)))
+    nodes = (
+        NetworkNode("x", Input((3,)), settings=Settings({"result": FixedFormat(True, 10, 6)})),
+        NetworkNode("q", Quantize(Quantizer.uniform(0.11, 0, 15)), ("x",)),
+        NetworkNode("d", Dense(kernel, as_weights([0.5, 0.25])), ("q",), quantizers={"weight": grid}),
+        NetworkNode("f", Dense(as_weights(np.eye(2) / 3)), ("d",)),
+    )
+    compiled = compile_network(Network(nodes, ("x",), ("f",)))
+    assert ebops(compiled.network, compiled.program) == {"d": 3 * 2 * 4 * 4}
