@@ -26,8 +26,17 @@ WIDE = {"mlp_qdq_u16s8_channels", "mlp_qdq_s16s8"}
 NAMES = sorted(path.stem for path in MODELS.glob("*.onnx"))
 QUANTIZED = [name for name in NAMES if name != "classifier_qop_u8s8"]
 
-DECIDED: dict[str, dict[str, int]] = {}
-"""How many codes of a quantizer onnxruntime's rounding errors decide: the exact number is a tie, or next to one."""
+DECIDED: dict[str, dict[str, int]] = {
+    "cnn_qdq_s8s8_channels": {"averagepool6_QuantizeLinear": 21},
+    "cnn_qdq_u8s4": {"averagepool6_QuantizeLinear": 25},
+    "cnn_qdq_u8s8": {"averagepool6_QuantizeLinear": 18},
+    "mlp_qdq_s16s8": {"x_QuantizeLinear": 1, "sigmoid4_QuantizeLinear": 1},
+    "mlp_qdq_u16s8_channels": {"add3_QuantizeLinear": 1},
+}
+"""How many codes of a quantizer onnxruntime's rounding errors decide, which the exact number is a tie between, or next to one.
+
+Means of four codes in the scale of these are ties in every fourth case or so.
+"""
 
 _NEAR = 2e-3
 """Of a code: what sums of single precision are worth, of codes up to 2**16."""
@@ -116,7 +125,7 @@ def refused(model: Model, kind: type[BitsmithError] = UnsupportedError) -> str:
         ("ConvInteger", "", "dynamic quantization"),
         ("DynamicQuantizeMatMul", "com.microsoft", "statically"),
         ("QLinearSoftmax", "com.microsoft", "not defined to the bit"),
-        ("QAttention", "com.microsoft", "quantized"),
+        ("QAttention", "com.microsoft", "one runtime"),
     ],
 )
 def test_operators_that_are_refused(operator: str, domain: str, said: str) -> None:
@@ -161,7 +170,7 @@ def test_scales_that_do_not_fit(scale: list[float], zero: list[int], attributes:
     refused(m, BitsmithError)
     m = Model(3)
     grid = m.grid(scale, zero)
-    m.out(m.node("MatMul", "x", m.dq(m.codes(3, 2), grid, **attributes)))
+    m.out(m.node("MatMul", "x", m.dq(m.codes(5, 4), grid, **attributes)))
     refused(m, BitsmithError)
 
 
