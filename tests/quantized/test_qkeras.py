@@ -262,3 +262,12 @@ def test_a_state_that_nothing_quantizes_is_refused() -> None:
     )
     with pytest.raises(UnsupportedError, match=r"QLSTM.*finer from step to step"):
         read_keras(model)
+
+
+def test_what_qkeras_does_not_save_is_refused_of_live_models() -> None:
+    quantizer = type("quantized_relu", (), {"relu_upper_bound": 3.0, "is_quantized_clip": False})()
+    type(quantizer).__module__ = "qkeras.quantizers"
+    model = LiveModel("{}", {"relu1": []})
+    model.layers[0].quantizer = quantizer
+    with pytest.raises(UnsupportedError, match=r"is_quantized_clip.*not save"):
+        read_keras(model)

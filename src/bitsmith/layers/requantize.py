@@ -200,21 +200,22 @@ def _multiplication(of: _Staircase) -> _Multiplication | None:
     # What is not a tie is at least 1 / (2 * finest) away from one, so that this many bits do wherever ties are not in the way.
     finest = math.lcm(rising.factor.denominator, rising.offset.denominator)
     most = (rising.most - rising.least).bit_length() + max(finest, int(codes[-1] - codes[0])).bit_length() + 4
-    fine = max(_exponent(rising.factor), 0)
+    fine = max(near_exponent(rising.factor), 0)
     for drop in range(fine, fine + most):
-        for factor in _near(rising.factor, drop):
+        for factor in near(rising.factor, drop):
             term = _term(codes, starts, factor, drop, rising)
             if term is not None:
                 return _Multiplication(sign * factor, term, drop)
     return None
 
 
-def _exponent(factor: Fraction) -> int:
+def near_exponent(factor: Fraction) -> int:
     """``k`` with ``factor * 2**k`` from about 1/2 to 2."""
     return factor.denominator.bit_length() - factor.numerator.bit_length() - 1
 
 
-def _near(factor: Fraction, drop: int) -> Iterator[int]:
+def near(factor: Fraction, drop: int) -> Iterator[int]:
+    """Integers near ``factor * 2**drop``."""
     scaled_factor = factor * (1 << drop)
     nearest = round(scaled_factor)
     below = math.floor(scaled_factor)
@@ -247,7 +248,7 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    axes, wraps = _alike(x, quantizer), quantizer.overflow is Overflow.WRAP
+    axes, wraps = alike(x, quantizer.shape), quantizer.overflow is Overflow.WRAP
     x = builder.aligned(x, axes)
     steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
@@ -305,10 +306,10 @@ def _addends(quantizer: Quantizer) -> tuple[Quantizer, Quantizer]:
     )
 
 
-def _alike(x: Value, quantizer: Quantizer) -> tuple[int, ...]:
-    """Axes of positions that the quantizer treats alike: its staircase is to be the same there."""
+def alike(x: Value, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of positions that a quantizer of ``shape`` treats alike: its staircase is to be the same there."""
     rank = len(x.shape)
-    own = (1,) * (rank - len(quantizer.shape)) + quantizer.shape
+    own = (1,) * (rank - len(shape)) + shape
     return tuple(axis for axis in range(rank - 1) if own[axis] == 1)
 
 

@@ -17,12 +17,13 @@ from bitsmith.layers.pooling import AdaptiveAveragePool
 from bitsmith.layers.power import Divide, Logarithm, Power
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
+from bitsmith.layers.rescale import Rescale
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.softmax import Softmax
 from bitsmith.layers.steps import BinaryTanh, TernaryTanh
 from bitsmith.layers.time_distributed import TimeDistributed
 
-QUANTIZING = (BinaryTanh, Lookup, Quantize, Staircase, TernaryTanh)
+QUANTIZING = (BinaryTanh, Lookup, Quantize, Rescale, Staircase, TernaryTanh)
 """Layers whose results are on a grid of the model's, whatever the operand."""
 
 _APPROXIMATE = (

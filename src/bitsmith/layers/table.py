@@ -28,6 +28,7 @@ from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.recurrent import GRU, LSTM, SimpleRNN
 from bitsmith.layers.reduction import ArgMax, CumulativeSum, Reduce
 from bitsmith.layers.resample import Crop, Pad, Resize
+from bitsmith.layers.rescale import Rescale
 from bitsmith.layers.sample_norm import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
 from bitsmith.layers.shape import Broadcast, Flatten, Gather, Identity, Permute, Reshape, Slice, Stack
 from bitsmith.layers.softmax import Softmax
@@ -86,6 +87,7 @@ _CLASSES: tuple[type[Layer], ...] = (
     RMSNormalization,
     ReLU,
     Reduce,
+    Rescale,
     Reshape,
     Resize,
     Sign,

@@ -292,7 +292,7 @@ class _Table:
         return builder.add(base, builder.mul(rise, builder.shift(within, span.frac - bits)))
 
 
-def _scanned(span: _Span) -> Ints | IntArray:
+def _scanned(span: _Span) -> IntArray:
     """All values of ``span``, or points spread evenly over it and others that lie denser towards 0, where functions bend."""
     lo, hi = span.first, span.last
     small = max(abs(lo), abs(hi)).bit_length() < 62

@@ -30,6 +30,7 @@ from bitsmith.frontends.keras.layers import LAYERS
 from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
+from bitsmith.frontends.keras.qkeras.live import check_quantizers
 from bitsmith.frontends.keras.weights import LayerPath
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
@@ -55,8 +56,8 @@ A Keras 2 model names the classes of QKeras without their package.
 _CUSTOM = ("a custom layer, whose code is not part of the file", "replace it by built-in layers")
 _UNKNOWN = ("it is not a layer that is known here", "replace it by layers that are")
 _QUANTIZED = (
-    "quantized layers are not read",
-    "use the layer of Keras, and give the quantizer's precision in the configuration",
+    "this kind of quantized layer is not translated",
+    "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
 _SPIKING = ("spiking neurons are not translated", "use QSimpleRNN or QGRU")
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
@@ -106,6 +107,8 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
         UnsupportedError: layers that cannot be translated, all of them in one message.
     """
+    if isinstance(source, LiveModel):
+        check_quantizers(source)
     with opened(source, weights) as found:
         return _network(read_graph(found), found)
 

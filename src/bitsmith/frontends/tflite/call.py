@@ -18,7 +18,7 @@ from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import ONE, Kind, Value, constant
 from bitsmith.frontends.tflite.fixedpoint import Integers
 from bitsmith.frontends.tflite.graph import Operator, Options, Tensor
-from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, steps
+from bitsmith.frontends.tflite.requantize import Kernels, Multiplier, integers, step_of
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.layer import as_weights
 from bitsmith.layers.lookup import Lookup
@@ -168,11 +168,7 @@ class Call:
         if x.constant is not None and len(multipliers) == 1 and not wide:
             found = multipliers[0].applied(x.constant.astype(np.int64))
             return replace(x, node=as_weights(np.clip(found, *limits)))
-        first, *rest = steps(multipliers, limits, wide=wide)
-        for quantizer in rest:
-            x = self.quantized(x, first, f"{suffix}_product" if suffix else "product")
-            first = quantizer
-        return self.quantized(x, first, suffix)
+        return self.build.emit(step_of(multipliers, limits, wide=wide), x, suffix=suffix)
 
     def quantized(self, x: Value, quantizer: Quantizer, suffix: str = "") -> Value:
         """``x`` on a grid."""

@@ -18,8 +18,10 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.tflite.fixedpoint import Integers, divided, high_product
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, Rationals
+from bitsmith.layers.rescale import Rescale
 
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 
@@ -73,17 +75,16 @@ def _ratio(exponent: int, mantissa: int) -> Fraction:
     return Fraction(2) ** exponent / mantissa if mantissa else _TO_ZERO
 
 
-def steps(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False) -> tuple[Quantizer, ...]:
-    """The quantizers, one after the other, of a multiplication of integers within ``limits`` afterwards.
+def step_of(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide: bool = False) -> Layer:
+    """The layer that multiplies integers, which are within ``limits`` afterwards.
 
     Several multipliers are those of the channels, along the last axis. ``wide`` are sums of 64 bits, whose multipliers have 15.
     """
     pairs = [one.scales(wide=wide) for one in multipliers]
     once, twice = (_array([pair[k] for pair in pairs]) for k in (0, 1))
-    up = Rounding.RND
     if all(second == 1 for _, second in pairs):
-        return (integers(once, limits, up),)
-    return integers(once, _INT32, up), integers(twice, limits, Rounding.RND_INF)
+        return Quantize(integers(once, limits, Rounding.RND))
+    return Rescale(integers(once, _INT32, Rounding.RND), integers(twice, limits, Rounding.RND_INF))
 
 
 def real_step(factors: Sequence[float], limits: tuple[int, int]) -> Quantizer:

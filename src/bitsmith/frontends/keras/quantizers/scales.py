@@ -63,11 +63,9 @@ class Scaling:
         scale = products / (squares + EPSILON)
         if not self.binary:
             return scale
-        return np.clip(
-            power_of_two(scale),
-            None if self.least is None else np.float32(2.0**self.least),
-            None if self.most is None else np.float32(2.0**self.most),
-        )
+        scale = power_of_two(scale)
+        scale = scale if self.least is None else np.maximum(scale, np.float32(2.0**self.least))
+        return scale if self.most is None else np.minimum(scale, np.float32(2.0**self.most))
 
 
 def single(values: npt.ArrayLike) -> Singles:
