@@ -87,6 +87,13 @@ REFUSED: dict[str, tuple[str, str, str, type[BitsmithError], str]] = {
         "along axis",
     ),
     "blocks": ("weights", r'"as_ints": \[1, 4\]', '"as_ints": [1, 5]', UnsupportedError, "blocks"),
+    "steps of another shape": (
+        "brevitas_identities",
+        r'(bitsmith.quantize.default".*?"lo", "arg": \{"as_tensor": \{"name": ")[^"]*',
+        r"\1x",
+        UnsupportedError,
+        "computed from the inputs",
+    ),
     "a rounding": ("brevitas_images", '"as_string": "floor"', '"as_string": "up"', UnsupportedError, "rounding"),
 }
 
