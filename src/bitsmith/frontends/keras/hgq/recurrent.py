@@ -17,7 +17,7 @@ from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.ir.types import Ints
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
@@ -130,6 +130,8 @@ class _Class:
         cell = self._cell(call)
         sequences, backwards = config.flag("return_sequences", False), config.flag("go_backwards", False)
         iq = quantizer(call, "cell/iq", "iq_conf")
+        if iq is not None and len(iq.shape) != 2:
+            raise config.error(f"a quantizer of shape {iq.shape}", "one for batch and channels")
         operands = quantized(call.build, x, None if iq is None else _along_steps(iq), "iq")
         operands = cell.product(call.build.within("operands"), operands, "kernel", slice(0, self.gates))
         state, states = constant(np.zeros((1, cell.units))), list[Value]()
@@ -156,6 +158,8 @@ class _Class:
         for name, one in zip(shapes, stored, strict=True):
             values, key = as_weights(finite(one.read(), name, call.config.where)), _TRAINED[name]
             found = quantizer(call, f"cell/{key}", f"{key}_conf")
+            if found is not None and not broadcasts(found.shape, values.shape):
+                raise call.config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
             trained[name] = (values, None) if found is None else found.on_grid(values)
         quantizers = {name: self._quantizer(call, name) for name in self.quantizers}
         functions = {name: scalar_function(call.config, call.major, name) for name in self.functions}
