@@ -1,7 +1,7 @@
 """Quantized models as circuits: what Yosys finds for UltraScale+ (LUT, FF, DSP, no block RAM), and cycles from input to output.
 
-Each model is converted with no configuration, simulated against the emulator and synthesized. Give the files; of Keras 2 models as
-JSON the weights are found beside them.
+Each model is converted with no configuration, simulated against the emulator and synthesized. Give the files; of Keras 2 models
+as JSON the weights are found beside them.
 """
 
 from __future__ import annotations
