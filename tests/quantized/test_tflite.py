@@ -104,6 +104,20 @@ def test_the_names_that_users_know(tmp_path: Path) -> None:
         bitsmith.convert(file, weights="w.h5")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hybrid", "float32"),
+        ("floats", "representative_dataset"),
+        ("unknown", "TOPK_V2"),
+        ("overflow", "may wrap around"),
+    ],
+)
+def test_what_is_not_exact_is_refused_by_name(name: str, words: str) -> None:
+    with pytest.raises(UnsupportedError, match=words):
+        read_tflite(_file("refused")[name].tobytes())
+
+
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\0" * 64, b"\x18\0\0\0TFL3", b"\xff" * 4 + b"TFL3" + b"\xff" * 64])
 def test_other_bytes_are_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "model.tflite"

@@ -20,6 +20,11 @@ from flat import Draft
 HERE = Path(__file__).parent / "models"
 FILES = ("int8", "int16", "uint8", "networks")
 SAMPLES = 12
+WHOLE = (
+    "dense_int8_fused1", "conv_uint8_valid", "lstm_int8_clipped", "mlp_int8_codes", "cnn_int8_codes", "residual_int8_codes",
+    "sequence_int8_floats", "mlp_int16_codes",
+)  # fmt: skip
+"""Models that have files of their own, too: those that are built in tests of backends."""
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 rng = np.random.default_rng(13)
 
@@ -417,6 +422,7 @@ def cases():
         yield f"gather_{kind}", moved("GATHER", kind, (1, 6, 4), (1, 3, 4), "GatherOptions", [_ints(4, 0, 4)], axis=1)
         yield f"pack_{kind}", join("PACK", kind, (1, 2, 4, 5), "PackOptions", valuesCount=2, axis=1)
         yield f"concatenation_{kind}", join("CONCATENATION", kind, (1, 4, 10), "ConcatenationOptions", axis=-1)
+    yield "dense_int8_sixths", thirds()
     yield "lstm_int8", lstm()
     yield "lstm_int8_coupled", lstm(2, coupled=True, power=-14)
     yield "lstm_int8_clipped", lstm(2, clip=1.5, power=-11)
@@ -502,6 +508,40 @@ def stored_with(stored, name, content, inputs, rounding):
     return stored | {f"{name}/{rounding}{k}": y for k, y in enumerate(results)}
 
 
+def refused():
+    """Models that are to be refused, by the reason."""
+    draft = Draft()
+    x, y = (draft.tensor((1, n), "float32", name=name) for n, name in ((4, "x"), (3, "y")))
+    w = draft.tensor((3, 4), "int8", 0.01, 0, values=np.ones((3, 4)))
+    draft.operator("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions", 3)
+    yield "hybrid", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, n), "float32", name=name) for n, name in ((4, "x"), (3, "y")))
+    w = draft.tensor((3, 4), "float32", values=np.ones((3, 4)))
+    draft.operator("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions", 1)
+    yield "floats", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, 4), "int8", 0.1, 3, name=name) for name in ("x", "y"))
+    draft.operator("TOPK_V2", [x], [y])
+    yield "unknown", draft.content([x], [y])
+    draft = Draft()
+    x, y = (draft.tensor((1, n), "int8", 0.1, 3, name=name) for n, name in ((9000, "x"), (1, "y")))
+    w = draft.tensor((1, 9000), "int8", 0.01, 0, values=np.full((1, 9000), 127))
+    b = draft.tensor((1,), "int32", 0.001, 0, values=[2**31 - 5])
+    draft.operator("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions", 3)
+    yield "overflow", draft.content([x], [y])
+
+
+def thirds():
+    """A fully connected layer whose products are halves, but for the rounding of a sixth."""
+    draft = Draft()
+    x = draft.tensor((1, 1), "int8", 1.0, 0, name="x")
+    w = draft.tensor((1, 1), "int8", 1.0, 0, values=[[1]])
+    y = draft.tensor((1, 1), "int8", 6.0, 0)
+    draft.operator("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions", 4)
+    return draft.content([x], [y]), np.arange(-128, 128).astype("int8").reshape(-1, 1)
+
+
 def main(rounding: str) -> None:
     files: dict[str, dict[str, np.ndarray]] = {file: {} for file in FILES}
     if rounding == "single":
@@ -517,8 +557,12 @@ def main(rounding: str) -> None:
                 inputs = [files[file][f"{name}/x{k}"] for k in range(9) if f"{name}/x{k}" in files[file]]
                 files[file] |= stored_with({}, name, files[file][f"{name}/model"].tobytes(), inputs, rounding)
     HERE.mkdir(exist_ok=True)
+    np.savez_compressed(HERE / "refused.npz", **{name: np.frombuffer(c, np.uint8) for name, c in refused()})
     for file, stored in files.items():
         np.savez_compressed(HERE / f"{file}.npz", **stored)
+        for name in WHOLE:
+            if f"{name}/model" in stored:
+                (HERE / f"{name}.tflite").write_bytes(stored[f"{name}/model"].tobytes())
 
 
 if __name__ == "__main__":

@@ -88,8 +88,48 @@ def step_of(multipliers: Sequence[Multiplier], limits: tuple[int, int], *, wide:
 
 
 def real_step(factors: Sequence[float], limits: tuple[int, int]) -> Quantizer:
-    """The quantizer of a multiplication by numbers of double precision, halves rounded away from zero."""
-    return integers(_array([1 / Fraction(factor) for factor in factors]), limits, Rounding.RND_INF)
+    """The quantizer of a multiplication in double precision by these factors, halves rounded away from zero.
+
+    Raises:
+        UnsupportedError: a factor whose rounded products no exact one gives.
+    """
+    return integers(_array([1 / _as_rounded(factor, limits) for factor in factors]), limits, Rounding.RND_INF)
+
+
+_FEW = 1 << 16
+"""Greatest denominator of the ratio that a factor may stand for."""
+
+
+def _as_rounded(factor: float, limits: tuple[int, int]) -> Fraction:
+    """The exact factor that gives what the products in double precision do.
+
+    That is the factor itself, unless it is the rounded form of a ratio whose products are halves: three times a sixth is
+    rounded to one half exactly.
+    """
+    if not 0.0 < factor < math.inf:
+        raise UnsupportedError(f"the ratio {factor:g} of scales", accepted="a positive number")
+    for exact_factor in (Fraction(factor), Fraction(factor).limit_denominator(_FEW)):
+        if exact_factor and _is_as_rounded(exact_factor, factor, limits):
+            return exact_factor
+    raise UnsupportedError(f"the ratio {factor!r} of scales, whose products are too near to halves")
+
+
+def _is_as_rounded(exact_factor: Fraction, factor: float, limits: tuple[int, int]) -> bool:
+    """Return True if each code begins at the same integer for both factors."""
+    codes = np.array(range(limits[0] + 1, limits[1] + 1), dtype=np.object_)
+    numerator, denominator = (2 * codes - 1) * exact_factor.denominator, 2 * exact_factor.numerator
+    starts = np.where(codes > 0, -(-numerator // denominator), numerator // denominator + 1)
+    first = starts.astype(np.float64)
+    if not first.size or float(np.abs(first).max()) >= 2.0**53:
+        return True
+    wanted = codes.astype(np.float64)
+    return bool(np.all(_nearest(first * factor) >= wanted) and np.all(_nearest((first - 1.0) * factor) < wanted))
+
+
+def _nearest(x: Floats) -> Floats:
+    """The nearest integers, halves away from zero; products beside a half are exact enough to tell."""
+    whole = np.trunc(x)
+    return np.asarray(whole + np.copysign(np.abs(x - whole) >= 0.5, x), dtype=np.float64)
 
 
 def integers(scale: Rationals | Fraction, limits: tuple[int, int], rounding: Rounding, offset: int = 0) -> Quantizer:
