@@ -27,6 +27,7 @@ from bitsmith.passes.lower import lower
 from bitsmith.passes.masks import fold_masks
 from bitsmith.passes.move_scales import move_scales
 from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.passes.tabulate import tabulate
 
 _NAMED = 6
 """Most layers that a note names."""
@@ -55,7 +56,7 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
-    network = layout(move_scales(network))
+    network = layout(move_scales(tabulate(network)))
     folded = fold_batchnorm(network)
     notes = (*notes, *_unfolded(kept_apart(network, folded)))
     network = dumped("network-laid-out", folded, network_text)

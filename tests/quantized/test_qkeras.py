@@ -198,6 +198,7 @@ def test_a_quantizer_that_is_wrong_is_one_error(text: str) -> None:
         {"class_name": "quantized_bits", "config": [8]},
         {"class_name": "quantized_bits", "config": {"bits": "8"}},
         {"class_name": "quantized_bits", "config": {"bits": 8, "integer": [[1], [2, 3]]}},
+        {"class_name": "quantized_bits", "config": {"bits": 8, "integer": [1, 2], "alpha": [1.0, 2.0, 3.0]}},
         {"class_name": "quantized_bits", "config": {"bits": 8, "alpha": {"class_name": "__numpy__", "config": {}}}},
     ],
 )
@@ -227,6 +228,8 @@ def _changed(tmp_path: Path, change: dict[str, object], layer: str) -> Path:
         ("dense1", {"kernel_quantizer": {"class_name": "Mine", "config": {}}}, "Mine"),
         ("conv2", {"folding_mode": "other"}, "folding_mode"),
         ("conv2", {"axis": [1]}, "axis"),
+        ("dense1", {"kernel_quantizer": {"class_name": "quantized_bits", "config": {"alpha": [1.0, 2.0]}}}, "shape"),
+        ("dense1", {"kernel_quantizer": {"class_name": "binary", "config": {"alpha": [1.0, 2.0]}}}, "shape"),
     ],
 )
 def test_what_cannot_be_honored_is_refused(tmp_path: Path, layer: str, change: dict[str, object], said: str) -> None:

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.layers.agreement import assert_compiled, assert_simulated
 
 import bitsmith
-from bitsmith.converters import configured
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
 from bitsmith.frontends.read import read_model
 
@@ -34,17 +32,6 @@ def test_programs_compute_what_pytorch_does(name: str) -> None:
     y = model.predict(values["x"].astype(np.float64)).reshape(values["y"].shape)
     assert np.array_equal(y, values["exact"])
     assert np.count_nonzero(y.astype(np.float32) != values["y"]) == SINGLE.get(name, 0)
-
-
-@pytest.mark.slow
-def test_compiled(tmp_path: Path) -> None:
-    assert_compiled({path.stem: configured(path) for path in MODELS.glob("*.pt2")}, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["perceptron_channel", "sequence_tensor", "brevitas_activations"])
-def test_simulated(name: str, tmp_path: Path) -> None:
-    assert_simulated(configured(MODELS / f"{name}.pt2"), tmp_path)
 
 
 def test_layers_have_the_names_of_brevitas_modules() -> None:
@@ -100,6 +87,13 @@ REFUSED: dict[str, tuple[str, str, str, type[BitsmithError], str]] = {
         "along axis",
     ),
     "blocks": ("weights", r'"as_ints": \[1, 4\]', '"as_ints": [1, 5]', UnsupportedError, "blocks"),
+    "steps of another shape": (
+        "brevitas_identities",
+        r'(bitsmith.quantize.default".*?"lo", "arg": \{"as_tensor": \{"name": ")[^"]*',
+        r"\1x",
+        UnsupportedError,
+        "computed from the inputs",
+    ),
     "a rounding": ("brevitas_images", '"as_string": "floor"', '"as_string": "up"', UnsupportedError, "rounding"),
 }
 

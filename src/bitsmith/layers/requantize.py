@@ -32,6 +32,9 @@ _MOST_STEPS = 1 << 17
 
 _MACHINE_BITS = 62
 
+_SAMPLED = 512
+"""Steps of a long staircase that a multiplication is tried on first."""
+
 _HALF = Fraction(1, 2)
 
 
@@ -224,6 +227,10 @@ def near(factor: Fraction, drop: int) -> Iterator[int]:
 
 def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> int | None:
     """A term with which each code begins where it should, and no further one begins within the range; the roundest there is."""
+    if codes.size > 2 * _SAMPLED:
+        some = np.linspace(0, codes.size - 1, _SAMPLED).astype(np.int64)
+        if _term(codes[some], starts[some], factor, drop, of) is None:
+            return None
     bits = int(abs(codes[0])).bit_length() + int(abs(codes[-1])).bit_length() + drop
     bits = max(bits, max(abs(of.least), abs(of.most)).bit_length() + factor.bit_length()) + 2
     if bits <= _MACHINE_BITS:

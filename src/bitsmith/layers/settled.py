@@ -26,7 +26,7 @@ from bitsmith.layers.time_distributed import TimeDistributed
 QUANTIZING = (BinaryTanh, Lookup, Quantize, Rescale, Staircase, TernaryTanh)
 """Layers whose results are on a grid of the model's, whatever the operand."""
 
-_APPROXIMATE = (
+APPROXIMATE = (
     Activation,
     AdaptiveAveragePool,
     Divide,
@@ -68,7 +68,7 @@ def exact_variables(node: NetworkNode) -> set[str]:
 
 def _is_exact(node: NetworkNode) -> bool:
     trained = node.layer.weights().keys() <= exact_variables(node)
-    return (trained or node.whole) and not isinstance(_inner(node.layer), _APPROXIMATE)
+    return (trained or node.whole) and not isinstance(_inner(node.layer), APPROXIMATE)
 
 
 def _inner(layer: Layer) -> Layer:

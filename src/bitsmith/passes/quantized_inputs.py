@@ -2,11 +2,13 @@
 
 Before: an input without a format of its own or of the user's, read, perhaps in another shape, by :class:`Quantize` layers of
 fixed-point grids alone. After: ``Input(quantizer=...)``. If all quantizers are one, it is that, and they are identities. If not,
-the input has the bits that they look at: those of the finest of them and, where one rounds to nearest, half a step.
+the input has the bits that they look at: those of the finest of them and, where one rounds to nearest, half a step. Where their
+grids are of other scales the input holds all that their ranges do, in steps of which each of theirs has 256 or more.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -19,12 +21,15 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Layer, Shape
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.quantizer import Quantizer, as_floats
 from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 _VIEWS = (Flatten, Identity, Permute, Reshape)
 
 _integer = np.frompyfunc(int, 1, 1)
+
+_SPARE_BITS, _MOST_BITS = 8, 40
+"""Bits of an input beyond the steps of quantizers of any scale, and all bits that it may have."""
 
 
 def quantized_inputs(network: Network) -> Network:
@@ -36,6 +41,8 @@ def quantized_inputs(network: Network) -> Network:
         if isinstance(node.layer, Input) and node.layer.limits is None and "result" not in node.settings.precision:
             readers = _readers(network, shapes, node.name)
             if readers is None or not readers:
+                covering = _covering(network, node.name)
+                formats |= {} if covering is None else {node.name: covering}
                 continue
             first, *others = readers.values()
             if all(first.is_same(other) for other in others):
@@ -112,3 +119,19 @@ def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
     if bool(np.any(size & (size - 1))):
         return None
     return Quantizer.uniform(finest, np.where(lo < 0, -size, 0), np.maximum(size - 1, 0), Rounding.TRN, Overflow.WRAP)
+
+
+def _covering(network: Network, name: str) -> Quantizer | None:
+    """A format for what quantizers of any scale read; None if something else does, they wrap, or it would be too wide."""
+    readers = network.consumers(name)
+    found = [one.layer.quantizer for one in readers if isinstance(one.layer, Quantize) and not one.settings.precision]
+    wraps = any(quantizer.overflow is not Overflow.SAT for quantizer in found)
+    if not found or wraps or len(found) < len(readers) or name in network.outputs:
+        return None
+    ends = [as_floats((code - one.offset) * one.scale) for one in found for code in (one.lo, one.hi)]
+    least, most = min(float(end.min()) for end in ends), max(float(end.max()) for end in ends)
+    integer = math.frexp(max(-least, most))[1]
+    frac = _SPARE_BITS - math.floor(math.log2(min(float(as_floats(one.scale).min()) for one in found)))
+    if not 0 < integer + frac <= _MOST_BITS:
+        return None
+    return Quantizer.fixed(int(least < 0), integer, frac, Rounding.RND, Overflow.SAT)

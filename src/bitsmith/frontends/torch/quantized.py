@@ -23,7 +23,7 @@ from bitsmith.frontends.torch.call import Call, Result, Translation, kind_of
 from bitsmith.frontends.torch.graph import DType
 from bitsmith.ir.types import Rounding
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import Floats, as_weights, broadcasts
 from bitsmith.layers.lookup import Staircase
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
@@ -31,6 +31,8 @@ from bitsmith.layers.shape import Flatten, Identity, Permute, Reshape
 
 _MOST = 1 << 32
 """Codes have at most as many values."""
+
+_GREATEST = 2.0**60
 
 _MOVES = (Flatten, Identity, Permute, Reshape)
 _ROUNDINGS = {"round": Rounding.RND_CONV, "floor": Rounding.TRN, "trunc": Rounding.TRN_ZERO}
@@ -100,6 +102,20 @@ def _within_sample(x: Value, values: Floats, *, steps: int = 0) -> Floats:
     if values.shape[place] != 1:
         raise MixedSamplesError("scales that differ between samples", accepted="one scale for all samples")
     return np.squeeze(values, place)
+
+
+def _operands(call: Call, x: Value, *names: str, steps: int = 0) -> list[Floats]:
+    """Trained tensors that broadcast to ``x``, but for their last axes, as they do to a sample."""
+    found = [call.weight(name) for name in names]
+    for name, values in zip(names, found, strict=True):
+        fits = values.ndim >= steps and broadcasts(values.shape[: values.ndim - steps], x.dims)
+        if not fits or not values.size or float(np.abs(values).max()) > _GREATEST:
+            raise ModelFileError(
+                f"{name} of shape {values.shape} for a tensor of axes {x.dims}",
+                where=call.build.where,
+                accepted=f"a shape that broadcasts to it, and numbers up to {_GREATEST:g}",
+            )
+    return [_within_sample(x, values, steps=steps) for values in found]
 
 
 def _checked(call: Call, grid: _Grid) -> _Grid:
@@ -210,8 +226,7 @@ def _quantize(call: Call) -> Result:
     What is rounded has a zero point in it, which says where halves go: an even part of it makes no difference.
     """
     x, rounding = call.tensor("x"), call.text("rounding")
-    names = ("scale", "zero_point", "lo", "hi", "step")
-    scale, zero, lo, hi, step = (_within_sample(x, call.weight(name)) for name in names)
+    scale, zero, lo, hi, step = _operands(call, x, "scale", "zero_point", "lo", "hi", "step")
     if rounding not in _ROUNDINGS or not bool(np.all((scale > 0) & (step > 0))):
         raise UnsupportedError(f"the rounding {rounding!r}, or a scale of 0", accepted=", ".join(_ROUNDINGS))
     if rounding == "trunc" and bool(np.any(zero != 0.0)):
@@ -233,15 +248,14 @@ def _quantize(call: Call) -> Result:
 
 def _staircase(call: Call) -> Result:
     x = call.tensor("x")
-    thresholds, levels = (_within_sample(x, call.weight(name), steps=1) for name in ("thresholds", "levels"))
+    thresholds, levels = _operands(call, x, "thresholds", "levels", steps=1)
     return call.build.emit(Staircase(as_weights(thresholds), as_weights(levels)), x)
 
 
 def _parameter(call: Call) -> Result:
     """Trained values, which single precision has rounded, on their grid."""
-    x = call.tensor("values")
-    scale, lo, hi = (call.weight(name) for name in ("scale", "lo", "hi"))
-    values = call.weight("values")
+    x, values = call.tensor("values"), call.weight("values")
+    scale, lo, hi = _operands(call, x, "scale", "lo", "hi")
     quantizer = Quantizer.uniform(scale, lo.astype(np.int64), hi.astype(np.int64))
     return constant(np.rint(values / scale) * scale, x.label, quantizer=quantizer)
 

@@ -249,16 +249,21 @@ def variables(call: LayerCall, part: str) -> Sequence[Stored]:
     return call.stored((part,))[len(call.stored(())) :]
 
 
-def quantized(build: Builder, x: Value, found: FixedPoint | None, suffix: str = "") -> Value:
-    """``x`` on the grid of a quantizer, which has the batch as its first axis."""
-    if found is None:
-        return x
+def of_sample(found: FixedPoint, x: Value) -> FixedPoint:
+    """The quantizer for one sample of ``x``; it has the batch as its first axis."""
     if len(found.shape) != x.rank or not broadcasts(found.shape, x.dims):
         raise UnsupportedError(
             f"a quantizer of shape {found.shape} for a tensor of axes {x.dims}",
             accepted="formats that are the same for each sample",
         )
-    grid = Quantize(found.of_sample().quantizer)
+    return found.of_sample()
+
+
+def quantized(build: Builder, x: Value, found: FixedPoint | None, suffix: str = "") -> Value:
+    """``x`` on the grid of a quantizer, which has the batch as its first axis."""
+    if found is None:
+        return x
+    grid = Quantize(of_sample(found, x).quantizer)
     if not found.shift:
         return build.emit(grid, x, suffix=suffix)
     part = build.within(suffix)

@@ -130,6 +130,8 @@ class _Class:
         cell = self._cell(call)
         sequences, backwards = config.flag("return_sequences", False), config.flag("go_backwards", False)
         iq = quantizer(call, "cell/iq", "iq_conf")
+        if iq is not None and len(iq.shape) != 2:
+            raise config.error(f"a quantizer of shape {iq.shape}", "one for batch and channels")
         operands = quantized(call.build, x, None if iq is None else _along_steps(iq), "iq")
         operands = cell.product(call.build.within("operands"), operands, "kernel", slice(0, self.gates))
         state, states = constant(np.zeros((1, cell.units))), list[Value]()

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.hgq.quantizers import FixedPoint
+from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, of_sample
 from bitsmith.ir.types import Overflow
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
@@ -60,14 +60,16 @@ def looked_up(
     suffix: str = "",
     shape: Shape = (),
 ) -> Value:
-    """``oq(function(iq(x)))`` by a table for each element whose formats differ; for those of ``shape``, if the function does."""
-    part, inner = build.within(suffix), iq.of_sample()
-    grid = inner.quantizer
+    """``oq(function(iq(x)))`` by a table for each element whose formats differ, or of ``shape``, whose functions differ."""
+    part, inner = build.within(suffix), of_sample(iq, x)
+    grid, result = inner.quantizer, None if oq is None else of_sample(oq, x)
     scale = Quantizer.fixed(inner.keep_negative, inner.integer, inner.frac, inner.rounding, inner.overflow).scale
     codes = part.emit(Quantize(replace(grid, step=scale)), x, suffix="codes")
+    shape = np.broadcast_shapes(inner.shape, shape)
+    _check_size(grid, shape if result is None else np.broadcast_shapes(shape, result.shape))
     first, points = _points(inner, grid, shape)
     found = function(points)
-    values = found.astype(np.float64) if oq is None else _on_grid(found, oq)
+    values = found.astype(np.float64) if result is None else _on_grid(found, result)
     if not bool(np.all(np.isfinite(values))):
         raise UnsupportedError(
             "a function that is infinite within the range of its operand",
@@ -77,18 +79,19 @@ def looked_up(
     return part.emit(Lookup(as_weights(inner.frac), first, as_weights(values)), codes)
 
 
-def _points(inner: FixedPoint, grid: Quantizer, shape: Shape) -> tuple[int, Singles]:
-    """The least code, and the operands (..., codes) for all codes up to the greatest; codes out of range count as its ends."""
-    first, last = int(grid.lo.min()), int(grid.hi.max())
-    if not broadcasts(inner.shape, shape or inner.shape):
-        raise UnsupportedError(f"a quantizer of shape {inner.shape} for a tensor of shape {shape}")
-    shape = shape or inner.shape
-    if last - first >= MAX_CODES or math.prod(shape) * (last - first + 1) > MAX_TABLE_VALUES:
+def _check_size(grid: Quantizer, shape: Shape) -> None:
+    entries, elements = int(grid.hi.max()) - int(grid.lo.min()) + 1, math.prod(shape)
+    if entries > MAX_CODES or elements * entries > MAX_TABLE_VALUES:
         raise UnsupportedError(
-            f"tables of {last - first + 1} entries for each of {math.prod(shape)} elements",
+            f"tables of {entries} entries for each of {elements} elements",
             accepted=f"at most {MAX_CODES} entries, {MAX_TABLE_VALUES} for all elements",
             remedy="train with fewer bits of the operand",
         )
+
+
+def _points(inner: FixedPoint, grid: Quantizer, shape: Shape) -> tuple[int, Singles]:
+    """The least code, and the operands (..., codes) for all codes up to the greatest; codes out of range count as its ends."""
+    first, last = int(grid.lo.min()), int(grid.hi.max())
     codes = np.arange(first, last + 1)
     inside = np.clip(codes, grid.lo.astype(np.int64)[..., None], grid.hi.astype(np.int64)[..., None])
     values = np.ldexp(inside.astype(np.float32), -inner.frac[..., None]) * np.float32(inner.scaler)
@@ -97,14 +100,14 @@ def _points(inner: FixedPoint, grid: Quantizer, shape: Shape) -> tuple[int, Sing
 
 
 def _on_grid(values: Singles, oq: FixedPoint) -> Floats:
-    """Values (..., n) on a grid for one sample."""
+    """Values (..., n) on the grid of a sample."""
     rows = np.moveaxis(values, -1, 0).astype(np.float64)
-    return np.moveaxis(oq.of_sample().applied(rows), 0, -1)
+    return np.moveaxis(oq.applied(rows), 0, -1)
 
 
 def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix: str = "") -> Value:
     """``oq(function(x))`` of a function that only rises."""
-    grid = oq.of_sample()
+    grid = of_sample(oq, x)
     formats = {}
     shape = np.broadcast_shapes(grid.keep_negative.shape, grid.integer.shape, grid.frac.shape)
     parts = [np.broadcast_to(one, shape) for one in (grid.keep_negative, grid.integer, grid.frac)]

@@ -58,6 +58,11 @@ class _Network:
     activation: Callable[[Singles], Singles]
     normalization: _Normalization | None
 
+    def shape(self, edges: _Edges) -> Shape:
+        """Sizes of a sample's axes along which networks differ; 1 of the others."""
+        own = tuple(edges.sizes[label] if label in edges.kernel else 1 for label in edges.labels[1:])
+        return own if self.normalization is None else np.broadcast_shapes(own, self.normalization.scale.shape[:-1])
+
     def of(self, x: Singles) -> Singles:
         """What they make of operands (edges..., n)."""
         channels = max(kernel.shape[-1] for kernel in self.kernels)
@@ -225,7 +230,8 @@ def _summed(call: LayerCall, edges: _Edges, network: _Network) -> Value:
     build, x, rank = call.build, call.x, len(edges.labels)
     thin = build.viewed(x, (*x.dims, *(1,) * (rank - x.rank)), x.batch, "operands")
     copies = expand(build.within("copies"), thin, [(size, *edges.shape) for size in build.counts])
-    table = looked_up(build, copies, network.of, iq, quantizer(call, "toq", "toq_conf"), "tables", edges.shape)
+    toq = quantizer(call, "toq", "toq_conf")
+    table = looked_up(build, copies, network.of, iq, toq, "tables", network.shape(edges))
     name, function = scalar_function(call.config, call.major)
     oq = own_quantizer(call, "oq", False)
     simple = isinstance(function, Identity) and oq is None

@@ -164,8 +164,13 @@ def _pooled(call: LayerCall, size: Shape, **arguments: Json) -> Value:
     found = read_quantizer(call.config.get("average_quantizer"), call.config.where, call.major)
     if not isinstance(found, Fixed):
         raise UnsupportedError("an average_quantizer with a scale from the data", accepted="a number as alpha")
+    first, x = _is_channels_first(call.config), call.x
+    positions, channels = (x.shape[1:], x.shape[0]) if first else (x.shape[:-1], x.shape[-1])
+    if len(positions) != 2 or any(one > n for one, n in zip(size, positions, strict=True)):
+        raise UnsupportedError(
+            f"windows of {size} on an operand of shape {x.shape}", accepted="windows within an image"
+        )
     factor, grid = found.on_grid(as_weights(np.full(1, np.float32(1.0) / np.float32(math.prod(size)))))
-    channels = call.x.shape[0 if _is_channels_first(call.config) else -1]
     kernel = as_weights(np.full((*size, channels, 1), factor[0]))
     inner = replace(call, build=replace(call.build, quantizers={"weight": grid}))
     sizes: list[Json] = list(size)

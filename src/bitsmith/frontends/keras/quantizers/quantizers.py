@@ -20,7 +20,7 @@ from bitsmith.frontends.keras.quantizers.scales import AUTO, EPSILON, Scaling, S
 from bitsmith.frontends.keras.quantizers.staircases import MOST_STEPS, staircase
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.auto import exact_raw
-from bitsmith.layers.layer import Floats, Layer, as_weights
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
@@ -62,7 +62,9 @@ class Fixed(Quantization):
         return self.steps
 
     def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
+        _check_tensor(values.shape)
         for layer in self.steps:
+            layer.output_shape([values.shape])
             values = layer.reference([values])
         if self.scale is None:
             return values, finest(values)
@@ -84,12 +86,18 @@ class FromData(Quantization):
         )
 
     def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
+        _check_tensor(values.shape)
         with np.errstate(all="ignore"):
             codes, scale = self.rule(values.astype(np.float32))
         # A channel of zeros may have no scale at all.
         known = np.where(np.isfinite(scale) & (scale != 0.0), scale, 1.0).astype(np.float64)
         codes = np.where(np.isfinite(codes) & np.isfinite(scale), codes, 0.0).astype(np.float64)
         return as_weights(codes * known), Quantizer.uniform(known, int(codes.min()), int(codes.max()))
+
+
+def _check_tensor(shape: Shape) -> None:
+    if not shape or min(shape) < 1:
+        raise UnsupportedError(f"a quantizer of a tensor of shape {shape}", accepted="tensors with elements")
 
 
 def finest(values: Floats) -> Quantizer:
@@ -155,6 +163,9 @@ def _alpha(config: Fields) -> Floats | str:
     values = np.ones(()) if given is None else config.constant("alpha")
     while values.ndim and values.shape[0] == 1:
         values = values[0]
+    units = _unit(config).shape
+    if not broadcasts(values.shape, units) and not broadcasts(units, values.shape):
+        raise config.wrong("alpha", f"numbers that broadcast to those of integer, of shape {units}")
     if not bool(np.all(values)):
         raise config.wrong("alpha", "a number that is not 0")
     return as_weights(values.astype(np.float32))

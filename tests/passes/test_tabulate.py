@@ -1,0 +1,90 @@
+"""Functions between two quantizers are tables of codes; inputs of quantizers hold all that these tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bitsmith.compiler import compile_network
+from bitsmith.emulate import Emulator
+from bitsmith.ir.types import FixedFormat, Overflow, Rounding
+from bitsmith.layers.activation import Activation
+from bitsmith.layers.input import Input
+from bitsmith.layers.layer import Layer
+from bitsmith.layers.lookup import Lookup
+from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.quantize import Quantize
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.settings import Settings
+from bitsmith.layers.shape import Permute
+from bitsmith.passes.quantized_inputs import quantized_inputs
+from bitsmith.passes.tabulate import tabulate
+
+BEFORE, AFTER = Quantizer.uniform(np.float32(0.043), -100, 155), Quantizer.uniform(np.float32(0.0071), -128, 127)
+
+
+def network(*layers: Layer, outputs: tuple[str, ...] = ()) -> Network:
+    """Layers named ``n0``, ``n1``, ..., one after the other."""
+    names = ["x", *(f"n{k}" for k in range(len(layers)))]
+    nodes = [NetworkNode(name, layer, (before,)) for name, layer, before in zip(names[1:], layers, names, strict=False)]
+    return Network((NetworkNode("x", Input((2, 3))), *nodes), ("x",), outputs or (names[-1],))
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "tanh", "exponential", "gelu", "silu"])
+def test_every_code_is_that_of_the_function(function: str) -> None:
+    one = network(Quantize(BEFORE), Permute((1, 0)), Activation(function), Quantize(AFTER))
+    codes = np.resize(np.arange(-100, 156), (43, 6)).reshape(43, 2, 3)
+    x = np.rint(codes * 0.043 * 512) / 512
+    compiled = compile_network(one)
+    found = next(node for node in compiled.network.nodes if node.name == "n2")
+    assert isinstance(found.layer, Lookup)
+    values, _ = Emulator(compiled.program).run_counted([x])
+    want = AFTER.applied(Activation(function).reference([BEFORE.applied(x).transpose(0, 2, 1)]))
+    np.testing.assert_array_equal(values[0].astype(np.float32), want.astype(np.float32))
+    np.testing.assert_array_equal(one.evaluate([x])["n3"], tabulate(one).evaluate([x])["n3"])
+
+
+def test_others_stay() -> None:
+    wide = Quantizer.uniform(0.001, -(1 << 20), 1 << 20)
+    channels = Quantizer.uniform([0.1, 0.2, 0.3], -8, 7)
+    sigmoid = Activation("sigmoid")
+    for one in (
+        network(sigmoid, Quantize(AFTER)),
+        network(Quantize(wide), sigmoid, Quantize(AFTER)),
+        network(Quantize(channels), sigmoid, Quantize(AFTER)),
+        network(Quantize(BEFORE), sigmoid, Quantize(channels)),
+        network(Quantize(BEFORE), sigmoid),
+        network(Quantize(BEFORE), sigmoid, Quantize(AFTER), outputs=("n1", "n2")),
+        network(Quantize(BEFORE), sigmoid, sigmoid, Quantize(AFTER)),
+    ):
+        assert [type(node.layer) for node in tabulate(one).nodes] == [type(node.layer) for node in one.nodes]
+
+
+def test_formats_of_the_user_are_kept() -> None:
+    one = network(Quantize(BEFORE), Activation("sigmoid"), Quantize(AFTER))
+    settings = Settings({"result": FixedFormat(True, 8, 4, Rounding.RND, Overflow.SAT)})
+    for number in range(1, 4):
+        nodes = [replace(node, settings=settings) if k == number else node for k, node in enumerate(one.nodes)]
+        assert not any(isinstance(node.layer, Lookup) for node in tabulate(one.with_nodes(nodes)).nodes)
+
+
+def test_inputs_hold_what_their_quantizers_tell_apart() -> None:
+    other = Quantizer.uniform(0.3, -300, 300)
+    one = network(Quantize(BEFORE))
+    both = replace(one, nodes=(*one.nodes, NetworkNode("y", Quantize(other), ("x",))), outputs=("n0", "y"))
+    (entry, *readers) = quantized_inputs(both).nodes
+    assert isinstance(entry.layer, Input)
+    found = entry.layer.quantizer
+    assert found is not None
+    assert found.format == FixedFormat(True, 21, 13, Rounding.RND, Overflow.SAT)
+    assert [type(node.layer) for node in readers] == [Quantize, Quantize]
+
+
+def test_inputs_of_quantizers_that_wrap_are_as_others() -> None:
+    wraps = Quantizer.uniform(0.3, -8, 7, overflow=Overflow.WRAP)
+    for one in (network(Quantize(wraps)), network(Quantize(BEFORE), outputs=("x", "n0"))):
+        entry = quantized_inputs(one).nodes[0]
+        assert isinstance(entry.layer, Input)
+        assert entry.layer.quantizer is None
