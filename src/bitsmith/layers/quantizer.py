@@ -169,7 +169,10 @@ class Quantizer:
             return None
         zero = objects(self.codes(np.zeros(self.shape)).astype(np.int64))
         rises = self.scale > 0
-        lo, hi = np.where(rises, np.maximum(self.lo, zero), self.lo), np.where(rises, self.hi, np.minimum(self.hi, zero))
+        lo, hi = (
+            np.where(rises, np.maximum(self.lo, zero), self.lo),
+            np.where(rises, self.hi, np.minimum(self.hi, zero)),
+        )
         return replace(self, lo=lo, hi=hi)
 
     @property
