@@ -10,11 +10,12 @@ from bitsmith.version import __version__
 if TYPE_CHECKING:
     from bitsmith import converters, errors, profiling, report, utils
     from bitsmith.converters import convert
-    from bitsmith.errors import FidelityWarning
+    from bitsmith.errors import ApproximationWarning, FidelityWarning
     from bitsmith.model import InputRangeWarning, Model
     from bitsmith.report import Report
 
 __all__ = [
+    "ApproximationWarning",
     "FidelityWarning",
     "InputRangeWarning",
     "Model",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ApproximationWarning": "bitsmith.errors",
     "FidelityWarning": "bitsmith.errors",
     "InputRangeWarning": "bitsmith.model",
     "Model": "bitsmith.model",

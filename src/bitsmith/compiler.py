@@ -14,6 +14,7 @@ from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.settings import Bits
+from bitsmith.layers.settled import is_quantized, settled
 from bitsmith.layers.text import to_text as network_text
 from bitsmith.passes import simplify
 from bitsmith.passes.calibration import calibrate
@@ -56,7 +57,9 @@ def compile_network(network: Network, calibration: Sequence[Floats] | None = Non
     network = fold_computed_masks(fold_padding(network), calibration)
     notes = (*network.notes, *_budgets(network), *_notes(network, calibrated=calibration is not None))
     network = fold_masks(network, calibration)
-    network = layout(move_scales(tabulate(network)))
+    network = move_scales(tabulate(network))
+    notes = (*notes, *_floats(network))
+    network = layout(network)
     folded = fold_batchnorm(network)
     notes = (*notes, *_unfolded(kept_apart(network, folded)))
     network = dumped("network-laid-out", folded, network_text)
@@ -113,12 +116,26 @@ def _budgets(network: Network) -> tuple[str, ...]:
     )
 
 
+def _floats(network: Network) -> tuple[str, ...]:
+    """Which layers of a quantized model no quantizer decides."""
+    decided = settled(network)
+    names = [repr(node.name) for node in network.nodes if node.name not in decided and not node.inner]
+    if not names or not is_quantized(network):
+        return ()
+    return (f"Not decided by the quantizers of the model, and so by the rules of auto: {_named(names)}.",)
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first of them."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more layers" if more > 0 else "")
+
+
 def _within(names: Sequence[str], of: int) -> str:
     """Which layers, if not all."""
     if len(names) == of:
         return ""
-    more = len(names) - _NAMED
-    return f", in {', '.join(names[:_NAMED])}" + (f" and {more} more layers" if more > 0 else "")
+    return f", in {_named(names)}"
 
 
 def _unfolded(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -65,6 +65,7 @@ def convert(
     check: Check = "auto",
     strict: bool = False,
     override: bool = False,
+    allow_approximate: bool = False,
     rounding: str | None = None,
 ) -> Model:
     """Convert a trained network.
@@ -97,6 +98,8 @@ def convert(
             (``True``, which loads Keras or PyTorch for a file), or not (``docs/fidelity.md``).
         strict: raise where there would be a ``FidelityWarning``.
         override: formats in ``config`` for single layers replace quantizers of the model, which is an error otherwise.
+        allow_approximate: translate approximately what cannot be translated exactly but nearly; notes say what, and so does the
+            first prediction.
         rounding: of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or
             ``double``, as TensorFlow 2.19 and older do (``docs/tflite.md``).
 
@@ -107,6 +110,7 @@ def convert(
     Warns:
         FidelityWarning: the circuit does not compute what the model does, with the layers where that starts and the formats that
             would do.
+        ApproximationWarning: at the first prediction, with ``allow_approximate``.
     """
     project = read_project(
         {
@@ -121,9 +125,13 @@ def convert(
             "Board": board,
         }
     )
-    network = _with_outliers(
-        configured(model, config, weights, example, input_shape, bits, override=override, rounding=rounding), outliers
+    network = configured(
+        *(model, config, weights, example, input_shape, bits),
+        override=override,
+        allow_approximate=allow_approximate,
+        rounding=rounding,
     )
+    network = _with_outliers(network, outliers)
     return _converted(network, calibration, project, model, check, strict=strict)
 
 
@@ -136,12 +144,20 @@ def configured(
     bits: BitsLike = None,
     *,
     override: bool = False,
+    allow_approximate: bool = False,
     rounding: str | None = None,
 ) -> Network:
     """The layers of a model with the user's choices, nothing of them translated yet; arguments as of :func:`convert`."""
     config, shape = _split(config)
     shape = shape if input_shape is None else input_shape
-    network = read_model(model, weights=weights, example=example, input_shape=shape, rounding=rounding)
+    network = read_model(
+        model,
+        weights=weights,
+        example=example,
+        input_shape=shape,
+        rounding=rounding,
+        allow_approximate=allow_approximate,
+    )
     return resolve(network, config, bits, override=override)
 
 
@@ -163,6 +179,7 @@ class _Arguments(TypedDict, total=False):
     strict: bool
     rounding: str | None
     override: bool
+    allow_approximate: bool
 
 
 class Familiar(_Arguments, total=False):

@@ -3,6 +3,7 @@
 BitsmithError
 ├── ModelFileError        a model file is malformed, truncated, hostile or inconsistent
 ├── UnsupportedError      a layer, argument or op that cannot be translated faithfully
+│   └── ApproximateError  ... exactly, though it can be approximated: with allow_approximate
 ├── ConfigError           a key or value of the user's configuration
 ├── RangeError            a number format or size beyond what is supported
 ├── ProgramError          a core program that breaks a rule of the IR (a defect of ours, or of a parsed text)
@@ -14,7 +15,8 @@ BitsmithError
 ├── VerificationError     two executions of one program disagree
 └── FidelityError         a program that does not compute what the user's model does
 
-FidelityWarning, which is not an error, says the same where the user has not asked for strictness.
+FidelityWarning, which is not an error, says the same where the user has not asked for strictness. ApproximationWarning repeats
+what is approximate in predictions.
 """
 
 from __future__ import annotations
@@ -50,6 +52,10 @@ class ModelFileError(BitsmithError):
 
 class UnsupportedError(BitsmithError):
     """A layer, argument or op that cannot be translated faithfully."""
+
+
+class ApproximateError(UnsupportedError):
+    """Something that cannot be translated exactly, though it can be approximated, which the user has not allowed."""
 
 
 class ConfigError(BitsmithError):
@@ -94,6 +100,10 @@ class VerificationError(BitsmithError):
 
 class FidelityError(BitsmithError):
     """A program does not compute what the user's model does, beyond what its formats excuse."""
+
+
+class ApproximationWarning(UserWarning):
+    """A part of the user's model is not computed exactly as the framework does it, as the user allowed."""
 
 
 class FidelityWarning(UserWarning):

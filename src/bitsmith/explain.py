@@ -79,6 +79,8 @@ def explain(
     input_shape: InputShapes | None = None,
     bits: BitsLike = None,
     check: Check = "auto",
+    override: bool = False,
+    allow_approximate: bool = False,
 ) -> Explanation:
     """Read and translate ``model``, a file or a live one; arguments as of :func:`bitsmith.convert`.
 
@@ -98,10 +100,16 @@ def explain(
             input_shape=input_shape,
             bits=bits,
             check=check,
+            override=override,
+            allow_approximate=allow_approximate,
         )
     except (UnsupportedError, RangeError) as first:
         try:
-            network = configured(model, config, weights, example, input_shape, bits)
+            network = configured(
+                *(model, config, weights, example, input_shape, bits),
+                override=override,
+                allow_approximate=allow_approximate,
+            )
             network.shapes()
         except UnsupportedError as error:
             return Explanation((), (error,))

@@ -22,7 +22,7 @@ from bitsmith.build.plan import Plan
 from bitsmith.config import IOType
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
-from bitsmith.errors import FidelityWarning, InputDataError
+from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Loss, Losses, Watch
 from bitsmith.flows.run import Progress
@@ -35,7 +35,7 @@ from bitsmith.layers.conv import Conv
 from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, as_weights
-from bitsmith.layers.network import Network
+from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
@@ -98,6 +98,7 @@ class Model:
             self.fidelity = fidelity
         self._unwatched = _UNWATCHED - 1  # the first sample is looked at
         self._warned = False
+        self._repeated = False
 
     @cached_property
     def fidelity(self) -> Certificate:
@@ -159,6 +160,7 @@ class Model:
                 :meth:`losses` counts them all.
         """
         batches = self._batches(x)
+        self._warn_approximate()
         outputs, outside, wrapped = self.emulator.run_watched(batches)
         self._warn_outside(outside)
         self._warn_lost(batches, wrapped)
@@ -376,6 +378,13 @@ class Model:
     def _lost(self, batches: Sequence[Batch]) -> Losses:
         watch, emulator = self._watched
         return watch.run(emulator, batches)
+
+    def _warn_approximate(self) -> None:
+        """Repeat once what of the model is approximate."""
+        said = [note for note in self.notes if note.startswith(APPROXIMATE)]
+        if said and not self._repeated:
+            self._repeated = True
+            warnings.warn("\n".join(said), ApproximationWarning, stacklevel=3)
 
     def _warn_lost(self, batches: Sequence[Batch], wrapped: Collection[Cast]) -> None:
         """Look at all samples if a user's format ``wrapped``, else at one of :data:`_UNWATCHED`, until something was found."""

@@ -85,8 +85,10 @@ def test_one_quantizer_is_that_of_the_input() -> None:
 def test_other_readers_keep_inputs_as_they_are() -> None:
     saturating = Quantizer.fixed(1, 2, 2, Rounding.RND, Overflow.SAT)
     one, third = Quantizer.fixed(1, 2, 3, Rounding.RND, Overflow.WRAP), Quantizer.uniform(1 / 3, -4, 3)
+    even = Quantizer.fixed(1, 2, 4, Rounding.RND_CONV, Overflow.WRAP)
     for network in (
         _network(((), one), ((), third)),
+        _network(((), one), ((), even)),
         _network(((), one), ((), saturating)),
         _network(((Flatten(),), third)),
     ):

@@ -191,6 +191,18 @@ def test_variables_that_are_refused(part: str, values: npt.ArrayLike | None, mes
         read_keras(path)
 
 
+def test_biases_that_rounding_decides_are_told_of(tmp_path: Path) -> None:
+    rng, layer = np.random.default_rng(0), "layers/q_batch_norm_dense"
+    mean, kernel = np.ones(4), rng.normal(0.0, 1.0, (4, 3)).astype(np.float32)
+    tie = (kernel.astype(np.float64).sum(axis=0) + 0.125).astype(np.float32)
+    bits = {0: 4.0, 1: 1.0, 2: 2.0}
+    variables = {f"{layer}/bq/quantizer/vars/{number}": np.full(3, value) for number, value in bits.items()}
+    variables |= {f"{layer}/vars/0": kernel, f"{layer}/vars/1": tie, f"{layer}/vars/5": mean}
+    network = read_keras(changed(tmp_path, "dense", {}, variables))
+    assert any("norm: 3 of its 3 biases are so near" in note for note in network.notes)
+    assert not read_keras(MODELS / "dense.keras").notes
+
+
 def test_quantizers_that_differ_between_samples_are_refused(tmp_path: Path) -> None:
     wide = {f"layers/q_batch_normalization/iq/quantizer/vars/{number}": np.ones((2, 3, 4)) for number in range(3)}
     with pytest.raises(BitsmithError, match="a quantizer of shape"):

@@ -11,15 +11,21 @@ import numpy as np
 import pyslang
 import pytest
 
-from bitsmith.build.design import Circuit
+from bitsmith.build.design import Circuit, circuit
+from bitsmith.devices import ECP5
+from bitsmith.emulate import Emulator
 from bitsmith.errors import ConfigError
 from bitsmith.flows.streams import StreamShape, simulate_streams
 from bitsmith.flows.verilator import lint
-from bitsmith.ir.types import objects
+from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.ops import Input
+from bitsmith.ir.types import Overflow, Rounding, objects
+from bitsmith.mapping.directives import Directives
 from bitsmith.passes.load import load
 from bitsmith.rtl import uart_wrapper
 from bitsmith.rtl.interface import prefix, token_bytes
 from bitsmith.rtl.library import AVALON_LIBRARY, CONTROL_LIBRARY, UART_LIBRARY, library
+from bitsmith.rtl.writer import Title
 from tests.rtl.bench import compile_bench, run_bench
 from tests.rtl.wrapped import DIGEST, KINDS, board, expected, inputs_of, load_driver, made, save
 
@@ -376,3 +382,14 @@ def test_platform_designer_script(tmp_path: Path, kind: str) -> None:
         bits = int(words[2].split(":")[0][1:]) + 1 if words[2].startswith("[") else 1
         found[words[-1]] = (words[0], bits)
     assert declared == found
+
+
+def test_positions_with_formats_of_their_own_are_sent_in_the_steps_of_the_stream(tmp_path: Path) -> None:
+    fracs, hi = np.array([[1, 3], [2, -1], [0, 4]]), objects(np.array([[3, 7], [1, 3], [0, 15]]))
+    builder = ProgramBuilder()
+    x = builder.apply(Input("x", (3, 2), fracs, objects(-1 - hi), hi, Rounding.RND, Overflow.SAT))
+    program = builder.program([("y", x)])
+    each = circuit(program, Directives({}, False), ECP5.delays, 8.0, "net", Title("test", DIGEST))
+    driver, given = load_driver(tmp_path, each), np.random.default_rng(0).normal(0.0, 2.0, (7, 3, 2))
+    (found,) = driver.predict([given], lambda data, _: data)  # a wire
+    np.testing.assert_array_equal(found, Emulator(program).run([given])[0])

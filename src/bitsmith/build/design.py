@@ -211,10 +211,8 @@ class Streaming:
         return flow.responses(self._words(self.program, raws), reloaded)
 
     def _flow(self, sources: Sequence[Path], raws: Sequence[Raw]) -> StreamCosimulation:
-        design, stimuli = self.design, []
-        for port, raw in zip(design.inputs, raws, strict=True):
-            words = pack(port.fields, [raw.reshape(len(raw) * port.tokens, -1)])
-            stimuli.append(words.reshape(len(raw), port.tokens, -1))
+        design, types = self.design, self.program.types(self.program.inputs)
+        stimuli = [_tokens(port, raw, kind) for port, raw, kind in zip(design.inputs, raws, types, strict=True)]
         frames, weights = len(raws[0]), values_of(self.program)
         for given in design.weights:
             words = given_words(given, weights)
@@ -315,20 +313,20 @@ def _shape(port: StreamPort) -> StreamShape:
 
 
 def _tensor(port: StreamPort, words: Words, kind: TensorType) -> Raw:
-    """Tokens as the raw values of the program's output."""
+    """Tokens as the raw values of the program's tensor."""
     (found,) = unpack(port.fields, words.reshape(len(words) * port.tokens, -1))
     tokens = objects(found).reshape(len(words), port.tokens, -1)
     return _shifted(tokens, _gained(port, kind)).reshape(len(words), *kind.shape)
 
 
 def _tokens(port: StreamPort, raw: Raw, kind: TensorType) -> Words:
-    """Raw values of the program's output as tokens: the inverse of `_tensor`."""
+    """Raw values of the program's tensor as tokens: the inverse of `_tensor`."""
     tokens = _shifted(objects(raw).reshape(len(raw), port.tokens, -1), -_gained(port, kind))
     return pack(port.fields, [tokens.reshape(len(raw) * port.tokens, -1)]).reshape(len(raw), port.tokens, -1)
 
 
 def _gained(port: StreamPort, kind: TensorType) -> Ints:
-    """Fractional bits that elements of the program's output have beyond those of the port's fields: (tokens, fields)."""
+    """Fractional bits that elements of the program's tensor have beyond those of the port's fields: (tokens, fields)."""
     frac = np.broadcast_to(kind.frac, kind.shape).reshape(port.tokens, -1)
     return objects(frac - np.array([field.frac for field in port.fields]))
 

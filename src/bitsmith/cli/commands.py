@@ -57,6 +57,12 @@ Weights = Annotated[Path | None, typer.Option(help="The weight file of a .json m
 Config = Annotated[Path | None, typer.Option(help="Precision and more, as YAML or JSON.")]
 Bits = Annotated[str | None, typer.Option(help="Bits that auto keeps: 8, or weight=6,result=8.")]
 Calibration = Annotated[Path | None, typer.Option(help="Real inputs (.npy), from which auto precision takes ranges.")]
+Override = Annotated[
+    bool, typer.Option("--override", help="Formats of single layers replace the quantizers of the model.")
+]
+Approximate = Annotated[
+    bool, typer.Option("--allow-approximate", help="Take what cannot be translated exactly but nearly.")
+]
 Check = Annotated[
     bool | None, typer.Option(help="Compare with the framework's own outputs; by default where that costs little.")
 ]
@@ -222,6 +228,8 @@ def convert(
     project_name: Annotated[str, typer.Option(help="Name of the circuit.")] = "myproject",
     check: Check = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the circuit is not what the model is.")] = False,
+    override: Override = False,
+    allow_approximate: Approximate = False,
     rounding: Annotated[
         str | None, typer.Option(help="Of fully connected layers of TensorFlow Lite: single, or double as before 2.20.")
     ] = None,
@@ -247,6 +255,8 @@ def convert(
                 bits=_budget(bits),
                 check="auto" if check is None else check,
                 strict=strict,
+                override=override,
+                allow_approximate=allow_approximate,
                 rounding=rounding,
             )
             with Project.open(model.output_dir, project_name) as project:
@@ -317,6 +327,8 @@ def explain(
     part: PartName = None,
     clock_period: ClockPeriod = None,
     check: Check = None,
+    override: Override = False,
+    allow_approximate: Approximate = False,
     as_json: Json = False,
 ) -> None:
     """Show what becomes of a model; write nothing."""
@@ -327,7 +339,11 @@ def explain(
         with terminal.working("reading"):
             chosen: FrameworkCheck = "auto" if check is None else check
             told = explain_model(
-                file, weights, config, _array(calibration), part, clock_period, bits=_budget(bits), check=chosen
+                *(file, weights, config, _array(calibration), part, clock_period),
+                bits=_budget(bits),
+                check=chosen,
+                override=override,
+                allow_approximate=allow_approximate,
             )
         document: dict[str, object] = {"file": str(file), "problems": [_error(problem) for problem in told.problems]}
         if told.model is not None and told.size is not None:

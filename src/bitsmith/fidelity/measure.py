@@ -25,6 +25,7 @@ from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network, NetworkNode
+from bitsmith.layers.settled import exact_variables
 from bitsmith.report.sections import LayerFidelity
 
 _FAR = 8.0
@@ -187,7 +188,11 @@ def _zeroed(node: NetworkNode, variable: str, values: Floats) -> int:
     fmt, bits = node.settings.precision.get(variable), node.settings.bits.of(variable)
     if fmt is not None:
         frac = fmt.frac
-    elif node.layer.weight_exponents(variable, bits) is not None or exact_frac(values, bits) is not None:
+    elif (
+        variable in exact_variables(node)
+        or node.layer.weight_exponents(variable, bits) is not None
+        or exact_frac(values, bits) is not None
+    ):
         return 0
     else:
         frac = bits - 1 - math.frexp(float(magnitudes.max(initial=0.0)))[1]

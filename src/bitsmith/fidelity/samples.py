@@ -10,6 +10,7 @@ import numpy as np
 from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
+from bitsmith.layers.settled import is_quantized
 from bitsmith.passes.calibration import generated
 
 SAMPLES = 64
@@ -34,11 +35,15 @@ def samples(network: Network, calibration: Sequence[Floats] | None) -> list[Floa
 
 
 def _fitting(network: Network, name: str, batch: Floats) -> Floats:
-    """Generated numbers as ones that the input takes: integers where it takes these."""
+    """Generated numbers as ones that the input takes: integers where it takes these, and in its steps if others would show a
+    quantized model that another code is nearest.
+    """
     node = network.node(name)
     assert isinstance(node.layer, Input)
     fmt = node.settings.precision.get("result", node.layer.default_format(node.settings.bits.result))
-    if fmt.frac > 0 and not node.layer.integer:
+    steps = fmt.frac if is_quantized(network) and node.layer.quantizer is None and not node.layer.integer else 0
+    if fmt.frac > 0 and not node.layer.integer and not steps:
         return batch
-    whole = np.clip(np.rint(batch), math.ldexp(fmt.lo, -fmt.frac), math.ldexp(fmt.hi, -fmt.frac))
+    whole = np.ldexp(np.rint(np.ldexp(batch, steps)), -steps)
+    whole = np.clip(whole, math.ldexp(fmt.lo, -fmt.frac), math.ldexp(fmt.hi, -fmt.frac))
     return np.minimum(whole, node.layer.entries - 1) if node.layer.entries is not None else whole

@@ -25,6 +25,7 @@ def read_model(
     example: Example | Sequence[Example] | None = None,
     input_shape: InputShapes | None = None,
     rounding: str | None = None,
+    allow_approximate: bool = False,
 ) -> Network:
     """The network of ``model``.
 
@@ -33,6 +34,7 @@ def read_model(
         example: of a live PyTorch module, an input, or one for each parameter; the first axis counts samples.
         input_shape: instead of an example the shape of one sample of the input, or one for each input.
         rounding: of fully connected layers of TensorFlow Lite, as :func:`read_tflite` has it.
+        allow_approximate: take what can only be approximated, with a note; of TensorFlow Lite there is no such thing.
 
     Raises:
         ModelFileError, UnsupportedError, ToolMissingError: as of the framework's own reader.
@@ -43,9 +45,11 @@ def read_model(
     if weights is not None and (is_torch(model) or is_onnx(model) or is_tflite(model)):
         raise ConfigError("a weight file", where="weights", accepted="one with a Keras model only")
     if is_torch(model):
-        return read_torch(model, example=example, input_shape=input_shape)
+        return read_torch(model, example=example, input_shape=input_shape, allow_approximate=allow_approximate)
     if example is not None or input_shape is not None:
         raise ConfigError("an example or an input shape", where="convert", accepted="them with a PyTorch module only")
     if isinstance(model, bytes) or is_tflite(model):
         return read_tflite(model, rounding or "single")
-    return read_onnx(model) if is_onnx(model) else read_keras(model, weights)
+    if is_onnx(model):
+        return read_onnx(model, allow_approximate=allow_approximate)
+    return read_keras(model, weights, allow_approximate=allow_approximate)

@@ -16,6 +16,9 @@ from bitsmith.layers.layer import Floats, Layer, Shape
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import Settings
 
+APPROXIMATE = "Approximate: "
+"""How notes begin that tell of what is not as the user's model computes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkNode:

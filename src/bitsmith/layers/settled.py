@@ -9,7 +9,9 @@ model.
 from __future__ import annotations
 
 from bitsmith.layers.activation import Activation
+from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.elementwise import Sinusoid
+from bitsmith.layers.input import Constant
 from bitsmith.layers.layer import Layer
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.network import Network, NetworkNode
@@ -67,8 +69,14 @@ def exact_variables(node: NetworkNode) -> set[str]:
 
 
 def _is_exact(node: NetworkNode) -> bool:
-    trained = node.layer.weights().keys() <= exact_variables(node)
+    trained = node.layer.weights().keys() <= exact_variables(node) or _is_short(node)
     return (trained or node.whole) and not isinstance(_inner(node.layer), APPROXIMATE)
+
+
+def _is_short(node: NetworkNode) -> bool:
+    """Return True of a constant that ``auto`` has exactly, such as the half of a mean."""
+    layer, bits = node.layer, node.settings.bits.weight
+    return isinstance(layer, Constant) and exact_frac(layer.value, bits) is not None
 
 
 def _inner(layer: Layer) -> Layer:

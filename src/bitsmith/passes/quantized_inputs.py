@@ -95,10 +95,12 @@ def _in_shape(quantizer: Quantizer, view: Layer, shape: Shape, seen: Shape) -> Q
 def _joint(quantizers: Sequence[Quantizer]) -> Quantizer | None:
     """All bits that fixed-point quantizers look at, so that each does the same to what is left; None if no format has them.
 
-    Truncation leaves all comparisons with steps as they are, and with half steps if it keeps them. (Modes that round ties in
-    other ways than upwards take for ties what is truncated to one.) Ranges that wrap around go into each other, and those that
+    Truncation leaves all comparisons with steps as they are, and with half steps if it keeps them: modes that round ties in other
+    ways than upwards would take for ties what is truncated to one. Ranges that wrap around go into each other, and those that
     saturate into their hull; where some wrap around and some saturate, no range is enough.
     """
+    if any(one.rounding not in (Rounding.TRN, Rounding.RND) for one in quantizers):
+        return None
     wrapping = [one.overflow is Overflow.WRAP for one in quantizers]
     if any(wrapping) and not all(wrapping):
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.errors import ApproximateError, ModelFileError, UnsupportedError
 from bitsmith.frontends.builder import grids
 from bitsmith.frontends.builder.draft import Draft, Emitted
 from bitsmith.frontends.builder.names import joined_names
@@ -31,6 +31,7 @@ from bitsmith.layers.axis_order import Order, inverse
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.merge import Add, Concatenate, Multiply
+from bitsmith.layers.network import APPROXIMATE
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import GlobalMaxPool, MaxPool
 from bitsmith.layers.quantizer import Quantizer
@@ -69,6 +70,18 @@ class Builder:
     def sizes(self, x: Value) -> list[Shape]:
         """The model's shape of ``x`` for each of the :attr:`counts`."""
         return [x.sizes(count) for count in self.counts]
+
+    def approximate(self, found: str, instead: str, accepted: str = "") -> None:
+        """Note that ``instead`` of what was ``found`` something like it is computed.
+
+        Raises:
+            ApproximateError: the user has not allowed that.
+        """
+        if not self.draft.allow_approximate:
+            raise ApproximateError(
+                found, where=self.where, accepted=accepted, remedy=f"allow_approximate=True, for {instead}"
+            )
+        self.draft.approximated.append(f"{APPROXIMATE}{self.where}: {found}; instead {instead}.")
 
     def within(self, suffix: str) -> Builder:
         """The builder of a part: what it emits has the suffix, followed by its own."""

@@ -43,13 +43,18 @@ class Emitted:
 
 @dataclass(slots=True)
 class Draft:
-    """All layers so far, by number; ``operands`` has the values that each reads, ``quotients`` dividend and divisor."""
+    """All layers so far, by number; ``operands`` has the values that each reads, ``quotients`` dividend and divisor.
+
+    With ``allow_approximate`` what cannot be read exactly is ``approximated``, which the notes of the network say.
+    """
 
     nodes: list[Emitted] = field(default_factory=list)
     operands: list[tuple[Value, ...]] = field(default_factory=list)
     constants: dict[int, tuple[Floats, int]] = field(default_factory=dict)
     origins: list[Origin] = field(default_factory=list)
     quotients: dict[int, tuple[Value, Value]] = field(default_factory=dict)
+    allow_approximate: bool = False
+    approximated: list[str] = field(default_factory=list)
 
     def begin(self, name: str, kind: str = "") -> int:
         """The number of a new operator."""
@@ -111,6 +116,7 @@ class Draft:
             for number, node in enumerate(self.nodes)
             if number in names
         )
+        notes = (*notes, *dict.fromkeys(self.approximated))
         return Network(nodes, tuple(names[k] for k in inputs), tuple(names[k] for k in outputs), name, notes)
 
     def _source(self, node: Emitted) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import ApproximateError, UnsupportedError
 
 _SHOWN = 50
 """Most layers that one message lists."""
@@ -23,6 +23,7 @@ class Refusal:
     why: str
     remedy: str
     class_known: bool = False
+    approximable: bool = False
 
     @property
     def reason(self) -> str:
@@ -34,7 +35,9 @@ class Refusal:
 def refused(name: str, class_name: str, error: UnsupportedError) -> Refusal:
     """A layer whose class is known, but not what its configuration asks for."""
     remedy = "; ".join(filter(None, (error.accepted and f"accepted: {error.accepted}", error.remedy)))
-    return Refusal(name, class_name, error.found, remedy, class_known=True)
+    return Refusal(
+        name, class_name, error.found, remedy, class_known=True, approximable=isinstance(error, ApproximateError)
+    )
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class Refusals:
             lines.append(f"and {len(refusals) - _SHOWN} more")
         classes = "" if all(refusal.class_known for refusal in refusals) else accepted
         noun = "layer" if len(refusals) == 1 else "layers"
-        return UnsupportedError(
+        kind = ApproximateError if all(refusal.approximable for refusal in refusals) else UnsupportedError
+        return kind(
             "\n    ".join([f"{len(refusals)} {noun} cannot be translated", *lines]), where=where, accepted=classes
         )

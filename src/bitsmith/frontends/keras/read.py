@@ -92,7 +92,9 @@ _REASONS = {
 """What is said of a class that has one of the texts in its name, the first that fits."""
 
 
-def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None) -> Network:
+def read_keras(
+    source: ModelLike, weights: str | os.PathLike[str] | None = None, *, allow_approximate: bool = False
+) -> Network:
     """The network of a Keras model, with the user's layer names.
 
     An activation within a layer becomes a node of its own, ``<layer>_<activation>``; layers of nested models keep their names
@@ -102,6 +104,7 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
         source: a file, or a live model.
         weights: a weights file to use instead of the model's own. For a JSON file the default is ``X_weights.h5``,
             ``X.weights.h5`` or ``X.h5`` beside ``X.json``.
+        allow_approximate: take what can only be approximated.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
@@ -110,11 +113,11 @@ def read_keras(source: ModelLike, weights: str | os.PathLike[str] | None = None)
     if isinstance(source, LiveModel):
         check_quantizers(source)
     with opened(source, weights) as found:
-        return _network(read_graph(found), found)
+        return _network(read_graph(found), found, allow_approximate=allow_approximate)
 
 
-def _network(graph: Graph, source: Source) -> Network:
-    names, draft, refusals = UniqueNames(), Draft(), Refusals()
+def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Network:
+    names, draft, refusals = UniqueNames(), Draft(allow_approximate=allow_approximate), Refusals()
     results: dict[Call, tuple[Value, ...]] = {}
     masks: dict[int, Value] = {}
     notes: list[str] = []

@@ -37,11 +37,11 @@ from bitsmith.layers.shape import Reshape
 __all__ = ["OnnxModel", "is_onnx", "read_onnx"]
 
 
-def read_onnx(source: OnnxModel) -> Network:
+def read_onnx(source: OnnxModel, *, allow_approximate: bool = False) -> Network:
     """The network of an ONNX model, with the names of its nodes (of a node without one, that of its first result).
 
     Shapes are those of the model, without the axis of the samples. Weights that stand beside tensors become nodes named as in the
-    model. Nodes that no output needs are left out.
+    model. Nodes that no output needs are left out. With ``allow_approximate`` what can only be approximated is taken.
 
     Raises:
         ToolMissingError: the package ``onnx`` is not installed.
@@ -51,7 +51,7 @@ def read_onnx(source: OnnxModel) -> Network:
     graph = read_graph(source)
     failed: list[_Reading] = []
     for axes in _sample_axes(graph):
-        reading = _Reading(graph, axes)
+        reading = _Reading(graph, axes, draft=Draft(allow_approximate=allow_approximate))
         network = reading.network()
         if network is not None:
             return network

@@ -44,7 +44,11 @@ _SAFE = (
 
 
 def read_torch(
-    source: TorchModel, *, example: Example | Sequence[Example] | None = None, input_shape: InputShapes | None = None
+    source: TorchModel,
+    *,
+    example: Example | Sequence[Example] | None = None,
+    input_shape: InputShapes | None = None,
+    allow_approximate: bool = False,
 ) -> Network:
     """The network of a PyTorch model.
 
@@ -57,6 +61,7 @@ def read_torch(
         source: a file, a live module or an exported program.
         example: for a live module one input, or one for each of its parameters; the first axis counts samples.
         input_shape: instead of an example the shape of one sample, or one for each input.
+        allow_approximate: take what can only be approximated.
 
     Raises:
         ModelFileError: a file that is malformed, truncated, hostile or inconsistent.
@@ -64,7 +69,7 @@ def read_torch(
         ConfigError: a live module without example and shape.
     """
     archive, where = _opened(source, example, input_shape)
-    return _Reading(read_graph(archive), where).network()
+    return _Reading(read_graph(archive), where, allow_approximate=allow_approximate).network()
 
 
 def is_torch(model: object) -> TypeGuard[TorchModel]:
@@ -99,11 +104,11 @@ def _opened(
 class _Reading:
     """The translation of one graph."""
 
-    def __init__(self, graph: Graph, where: str) -> None:
+    def __init__(self, graph: Graph, where: str, *, allow_approximate: bool) -> None:
         self._graph = graph
         self._where = where
         self._samples = _samples(graph, where)
-        self._draft = Draft()
+        self._draft = Draft(allow_approximate=allow_approximate)
         self._origins: list[Node] = []
         self._used = _needed(graph)
         self._values: dict[str, Item] = {

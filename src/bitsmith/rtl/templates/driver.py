@@ -40,10 +40,18 @@ class Stream:
     def frame_bytes(self) -> int:
         return self.tokens * self.token_bytes
 
-    def pack(self, tensors: Sequence[Any]) -> bytes:
-        """Raw values, one array (frames, *shape) per tensor, as the bytes of all frames' tokens."""
+    def pack(self, tensors: Sequence[Any], fracs: Sequence[Any] = ()) -> bytes:
+        """Raw values, one array (frames, *shape) per tensor, as the bytes of all frames' tokens.
+
+        ``fracs`` are the tensors' own fractional bits, by default those of the stream.
+        """
         frames = len(tensors[0])
         columns = np.concatenate([x.reshape(frames * self.tokens, -1) for x in tensors], axis=1)
+        own = [np.broadcast_to(frac, shape).reshape(self.tokens, -1) for frac, shape in zip(fracs, self.shapes)]
+        finer = np.array(self.fracs) - np.concatenate(own, axis=1) if own else np.zeros(1)
+        if np.any(finer):
+            rows = columns.reshape(frames, self.tokens, -1).astype(object)
+            columns = (rows << finer.astype(object)).reshape(columns.shape)
         bits = np.zeros((len(columns), 8 * self.token_bytes), dtype=np.uint8)
         low = 0
         for first, last in self._runs():
@@ -222,7 +230,7 @@ def pack(inputs: Sequence[Any], external: dict[str, tuple[Any, Any]] | None = No
     """
     if len(inputs) != len(DESIGN["tensors"]) or len({len(x) for x in inputs}) != 1:
         raise ValueError(f"{len(DESIGN['tensors'])} inputs of equally many frames are needed")
-    raws = iter([quantize(k, x) for k, x in enumerate(inputs)])
+    raws = iter([(quantize(k, x), np.array(DESIGN["tensors"][k]["frac"])) for k, x in enumerate(inputs)])
     sent = {}
     for layer, (kernel, bias) in (external or {}).items():
         sent.update(weights(layer, kernel, bias))
@@ -230,7 +238,7 @@ def pack(inputs: Sequence[Any], external: dict[str, tuple[Any, Any]] | None = No
     if set(sent) != set(coming):
         raise ValueError(f"weights for {sorted(sent)} are given, with each frame come {coming}")
     own = INPUTS[: len(INPUTS) - len(coming)]
-    return [stream.pack([next(raws) for _ in stream.shapes]) for stream in own] + [
+    return [stream.pack(*zip(*[next(raws) for _ in stream.shapes])) for stream in own] + [
         sent[name] * len(inputs[0]) for name in coming
     ]
 

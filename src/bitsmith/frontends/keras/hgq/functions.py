@@ -70,11 +70,18 @@ def _unary(call: LayerCall) -> Value:
     return quantized_function(call.build, call.x, name, layer, iq, oq)
 
 
+_WITHOUT = "a function of an operand without a quantizer"
+_WANTED = "enable_iq=True; for functions that only rise, enable_oq=True"
+
+
 def quantized_function(
     build: Builder, x: Value, name: str, layer: Layer, iq: FixedPoint | None, oq: FixedPoint | None
 ) -> Value:
     """``oq(layer(iq(x)))`` for Keras's function of that ``name``."""
-    if not is_piecewise(layer):
+    exactly = is_piecewise(layer)
+    if not exactly and iq is None and (oq is None or name not in _RISING):
+        build.approximate(_WITHOUT, "the table of auto for a float operand", _WANTED)
+    elif not exactly:
         return tabulated(build, x, single_precision(layer), iq, oq, rises=name in _RISING)
     x = quantized(build, x, iq, "iq")
     y = x if isinstance(layer, Identity) else build.emit(layer, x, suffix="" if oq is None else name)
@@ -95,10 +102,7 @@ def tabulated(
     if iq is not None:
         return looked_up(build, x, function, iq, oq, suffix)
     if oq is None or not rises:
-        raise UnsupportedError(
-            f"a function of an operand without a quantizer{', whose result has none, either' if oq is None else ''}",
-            accepted="enable_iq=True; for functions that only rise, enable_oq=True",
-        )
+        raise UnsupportedError(_WITHOUT, accepted=_WANTED)
     return stepped(build, x, function, oq, suffix)
 
 

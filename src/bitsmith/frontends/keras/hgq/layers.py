@@ -22,7 +22,7 @@ from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.weights import Stored, numbered_group
 from bitsmith.frontends.ops.contraction import einsum
 from bitsmith.frontends.ops.reduction import REDUCERS
-from bitsmith.layers.layer import Floats, Shape, as_weights
+from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.quantizer import Quantizer
 
@@ -114,11 +114,7 @@ def on_grids(call: LayerCall, tensors: Tensors) -> tuple[Tensors, Mapping[str, Q
 
 
 def _on_grid(config: Fields, name: str, found: FixedPoint, values: Floats) -> tuple[Floats, Quantizer]:
-    try:
-        fits = np.broadcast_shapes(found.shape, values.shape) == values.shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if not broadcasts(found.shape, values.shape):
         raise config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
     return found.on_grid(values)
 
@@ -175,8 +171,17 @@ def _of_normalized_operands(call: LayerCall) -> Tensors:
     wanted = ("kernel", (channels, units)), ("bias", (units,))
     (kernel, bias), found = _normalized(call, wanted, (channels,), call.config.number("epsilon", 1e-3))
     # HGQ2 sums in single precision, in an order that its backend chooses.
-    moved = (found.mean.astype(np.float64) @ kernel.astype(np.float64)).astype(np.float32)
-    return {"weight": as_weights(found.scale[:, None] * kernel), "bias": as_weights(bias - moved)}
+    moved = found.mean.astype(np.float64) @ kernel.astype(np.float64)
+    error = channels * 2.0**-23 * (np.abs(found.mean) @ np.abs(kernel))
+    quantizer = read_quantizer(call, "bq")
+    if quantizer is not None:
+        lowest, highest = (quantizer.applied(bias - moved + way * error) for way in (-1.0, 1.0))
+        if unsure := int(np.count_nonzero(lowest != highest)):
+            call.notes.append(
+                f"{_name(call)}: {unsure} of its {units} biases are so near to halfway between two steps that the order in which "
+                "HGQ2's backend sums decides them"
+            )
+    return {"weight": as_weights(found.scale[:, None] * kernel), "bias": as_weights(bias - moved.astype(np.float32))}
 
 
 def _of_normalized_result(call: LayerCall) -> Tensors:
@@ -243,6 +248,11 @@ def _mean_scale(call: LayerCall) -> float:
     return _nearest_power(1.0 / math.prod(x.shape[x.axis(dim)] for dim in call.config.integers("axes") or (-1,)))
 
 
+def _name(call: LayerCall) -> str:
+    """The layer's name, for notes."""
+    return call.config.text("name", "a layer")
+
+
 def _average_pool(class_name: str) -> Translation:
     """Means in which padding does not count, as with JAX and TensorFlow; a file does not say what it was trained with."""
     inner = KERAS[class_name]
@@ -250,8 +260,8 @@ def _average_pool(class_name: str) -> Translation:
     def read(call: LayerCall) -> Value:
         if call.config.text("padding", "valid").lower() == "same":
             call.notes.append(
-                f"{call.config.where}: the mean is over what a window has of the operand, as HGQ2 does with JAX and "
-                "TensorFlow; with PyTorch it counts the padding too"
+                f"{_name(call)}: its means leave out the padding, as HGQ2's do with JAX and TensorFlow; "
+                "with PyTorch they count it"
             )
         return _only(inner.results(call))
 

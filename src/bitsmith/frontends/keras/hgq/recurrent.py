@@ -17,7 +17,7 @@ from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.ir.types import Ints
 from bitsmith.layers.dense import Dense
-from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
+from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.quantizer import Quantizer
 
 _MOST_STEPS = 1024
@@ -158,6 +158,8 @@ class _Class:
         for name, one in zip(shapes, stored, strict=True):
             values, key = as_weights(finite(one.read(), name, call.config.where)), _TRAINED[name]
             found = quantizer(call, f"cell/{key}", f"{key}_conf")
+            if found is not None and not broadcasts(found.shape, values.shape):
+                raise call.config.error(f"a {name} of shape {values.shape} with a quantizer of shape {found.shape}")
             trained[name] = (values, None) if found is None else found.on_grid(values)
         quantizers = {name: self._quantizer(call, name) for name in self.quantizers}
         functions = {name: scalar_function(call.config, call.major, name) for name in self.functions}
