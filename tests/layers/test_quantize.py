@@ -149,6 +149,17 @@ def test_halves_of_wide_operands_are_rounded_exactly(rounding: Rounding) -> None
     assert codes.tolist() == [limited(rounded(Fraction(raw, 24), rounding), -100, 90, Overflow.SAT) for raw in raws]
 
 
+def test_channels_of_few_values_far_apart_share_no_table() -> None:
+    quantizer = Quantizer.uniform(0.75, -(2**50), 2**50)
+    lo = np.array([0, 2**40], dtype=np.object_)
+    builder = ProgramBuilder()
+    x = builder.cast_to(builder.input("x", (2,), FixedFormat(True, 48, 0)), 0, lo, lo + 9, Rounding.TRN, Overflow.SAT)
+    program = builder.program([("codes", quantized(builder, x, quantizer))])
+    for more in range(10):
+        (codes,) = evaluate(program, [lo + more])
+        assert codes.tolist() == [round(Fraction(4 * int(raw), 3)) for raw in lo + more]
+
+
 def test_operands_of_few_values_are_looked_up() -> None:
     builder = ProgramBuilder()
     x = builder.input("x", (1,), FixedFormat(True, 6, 3))

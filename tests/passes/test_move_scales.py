@@ -230,3 +230,17 @@ def test_compiled(tmp_path: Path) -> None:
 @pytest.mark.ci
 def test_simulated(tmp_path: Path) -> None:
     assert_simulated(_chain(0), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("step", [1.0, -1.0])
+def test_quantizers_of_both_signs_after_relu(seed: int, step: float) -> None:
+    """These begin at the code of 0, whatever the sign of their scale, and normalizations wait for them."""
+    chain = Chain(seed, (6,))
+    chain.quantize()
+    chain.dense(6, 5)
+    chain.add(BatchNormalization(as_weights(chain.rng.normal(size=5)), as_weights(chain.rng.normal(size=5))))
+    chain.add(ReLU())
+    scale, rounding = step * float(chain.scale()), list(Rounding)[seed]
+    chain.add(Quantize(Quantizer.uniform(scale, -8, 7, rounding, offset=0.5 * (seed % 3))))
+    assert_same(chain.network())

@@ -23,6 +23,7 @@ from bitsmith.fidelity.measure import measure
 from bitsmith.fidelity.samples import samples
 from bitsmith.frontends.read import AnyModel
 from bitsmith.ir.program import Program
+from bitsmith.layers.input import Input
 from bitsmith.layers.layer import Floats
 from bitsmith.layers.network import Network
 from bitsmith.layers.settled import is_quantized
@@ -205,8 +206,15 @@ def certify(
     verdict = judge(compiled, measured, calibrated=calibration is not None)
     agreement = Agreement()
     if model is not None and check is not False:
-        agreement = _agreement(model, network, inputs, measured.outputs, insist=check is True)
+        agreement = _agreement(model, network, _on_grids(network, inputs), measured.outputs, insist=check is True)
     return Certificate(measured.rows, compiled.outputs, len(inputs[0]), calibration is not None, verdict, agreement)
+
+
+def _on_grids(network: Network, inputs: Sequence[Floats]) -> list[Floats]:
+    """The inputs as the network has them: a framework rounds finer ones, which may fall on the other side of a step."""
+    layers = [network.node(name).layer for name in network.inputs]
+    quantizers = [layer.quantizer if isinstance(layer, Input) else None for layer in layers]
+    return [x if grid is None else grid.applied(x) for x, grid in zip(inputs, quantizers, strict=True)]
 
 
 def _agreement(

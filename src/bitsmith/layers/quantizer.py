@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -162,6 +162,18 @@ class Quantizer:
         saturates = self.overflow in (Overflow.SAT, Overflow.SAT_SYM) and not bool(np.any(self.offset != 0))
         ends = as_floats(self.lo * self.scale), as_floats(self.hi * self.scale)
         return saturates and bool(np.all(self.scale > 0)) and bool(np.all(ends[0] >= low) and np.all(ends[1] <= high))
+
+    def above_zero(self) -> Quantizer | None:
+        """The same for operands from 0 on, which itself makes 0 of those below; None if it cannot."""
+        if self.overflow is not Overflow.SAT or bool(np.any(rationals(as_floats(self.offset)) != self.offset)):
+            return None
+        zero = objects(self.codes(np.zeros(self.shape)).astype(np.int64))
+        rises = self.scale > 0
+        lo, hi = (
+            np.where(rises, np.maximum(self.lo, zero), self.lo),
+            np.where(rises, self.hi, np.minimum(self.hi, zero)),
+        )
+        return replace(self, lo=lo, hi=hi)
 
     @property
     def keeps_scale(self) -> bool:

@@ -259,7 +259,7 @@ def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Val
     x = builder.aligned(x, axes)
     steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
-    widest = max(each.most - each.least for each in every)
+    widest = max(each.most for each in every) - min(each.least for each in every)
     if widest < _FEW_VALUES:
         return _looked_up(builder, x, steps)
     found = {each: _multiplication(each) for each in every}

@@ -48,6 +48,9 @@ _CLOSE = 2.0**-20
 """How near the quotient of a bias and its scale is to an integer, if it is one: scales are rounded to single precision."""
 
 
+_FROM_ZERO = 0.0, math.inf
+
+
 def move_scales(network: Network) -> Network:
     """``network`` with scales and offsets moved to the next quantizers."""
     return _Moving(network).moved() if is_quantized(network) else network
@@ -121,7 +124,7 @@ class _Moving:
         layer = node.layer
         match layer:
             case Quantize():
-                return _absorbed(layer, affines[0])
+                return _absorbed(layer if affines[0] is None else self._clipping_itself(node, layer), affines[0])
             case Dense() | Conv() | ConvTranspose() | EinsumDense():
                 return self._product(node, layer, affines[0])
             case BatchNormalization():
@@ -235,7 +238,7 @@ class _Moving:
         return isinstance(node.layer, passes) and len(node.inputs) == 1 and self._ends_in_quantizers(node.name)
 
     def _clips_anyway(self, node: NetworkNode, bounds: tuple[float, float]) -> bool:
-        """Return True if only quantizers read ``node``, and these saturate to no more than ``bounds``."""
+        """Return True if only quantizers read ``node``, and these saturate to no more than ``bounds``, or can at 0."""
         readers = self._network.consumers(node.name)
         return (
             node.name not in self._network.outputs
@@ -244,10 +247,19 @@ class _Moving:
             and all(
                 isinstance(reader.layer, Quantize)
                 and not reader.settings.precision
-                and reader.layer.quantizer.saturates_within(*bounds)
+                and (
+                    reader.layer.quantizer.saturates_within(*bounds)
+                    or (bounds == _FROM_ZERO and reader.layer.quantizer.above_zero() is not None)
+                )
                 for reader in readers
             )
         )
+
+    def _clipping_itself(self, node: NetworkNode, layer: Quantize) -> Quantize:
+        """The quantizer after a ReLU as one that needs none."""
+        if _clipping(self._network.node(node.inputs[0]).layer) != _FROM_ZERO:
+            return layer
+        return Quantize(layer.quantizer.above_zero() or layer.quantizer)
 
 
 def _clipping(layer: Layer) -> tuple[float, float] | None:
