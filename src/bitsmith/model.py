@@ -24,9 +24,8 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
-from bitsmith.fidelity.losses import Loss, Losses, Watch
+from bitsmith.fidelity.losses import Losses, Watch
 from bitsmith.flows.run import Progress
-from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Node, Program
 from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
@@ -43,7 +42,7 @@ from bitsmith.passes import drop_dead
 from bitsmith.passes.load import load, parameters
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, input_format, rows
+from bitsmith.report.summary import Design, input_format, input_range, rows
 from bitsmith.report.terminal import render
 
 _PRODUCTS = {
@@ -56,9 +55,6 @@ _PRODUCTS = {
 
 _UNWATCHED = 32
 """Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
-
-_SATURATED = 0.02
-"""Share of a layer's values that may saturate unsaid."""
 
 _LISTED = 4
 """Most layers that a warning of such values names."""
@@ -397,7 +393,7 @@ class Model:
             return
         self._unwatched %= _UNWATCHED
         picked = np.linspace(0, len(batches[0]) - 1, count).astype(np.int64)
-        found = [loss for loss in self._lost([batch[picked] for batch in batches]) if _matters(loss)]
+        found = [loss for loss in self._lost([batch[picked] for batch in batches]) if loss.matters]
         if found:
             self._warned = True
             listed = "".join(f"\n  {loss}" for loss in found[:_LISTED])
@@ -417,25 +413,11 @@ class Model:
         for op, count in zip(self.program.input_ops(), outside, strict=True):
             if count and not self._is_models_own(op):
                 warnings.warn(
-                    f"input {op.name!r}: {count} values lie outside {_bounds(op)}; "
+                    f"input {op.name!r}: {count} values lie outside {input_range(op)}; "
                     f"{op.overflow.value} applies ({input_format(op)})",
                     InputRangeWarning,
                     stacklevel=3,
                 )
-
-
-def _matters(loss: Loss) -> bool:
-    """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary."""
-    return loss.overflow is Overflow.WRAP or (loss.share > _SATURATED and loss.clearly)
-
-
-def _bounds(op: Input) -> str:
-    """The range of an input's values."""
-    if op.frac.size > 1 or op.lo.size > 1 or op.hi.size > 1:
-        return "the ranges of their features"
-    span = infer(op, ()).span
-    least = max(span.least, -span.greatest) if op.overflow is Overflow.SAT_SYM else span.least
-    return f"{float(least):g}..{float(span.greatest):g}"
 
 
 def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:

@@ -34,6 +34,10 @@ _AT_ONCE = 1024
 _MOVES = (ops.Reshape, ops.Transpose, ops.Gather)
 
 
+_SATURATED = 0.02
+"""Share of a layer's values that may saturate unsaid."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """Values that left the range of a cast of ``layer``: ``count`` of ``total``, which lay within ``lo`` to ``hi``.
@@ -63,6 +67,11 @@ class Loss:
         lo, hi = (math.ldexp(raw, -self.format.frac) for raw in (self.format.lo, self.format.hi))
         spare = AUTO_SPARE * max(-lo, hi)
         return self.lo < lo - spare or self.hi > hi + spare
+
+    @property
+    def matters(self) -> bool:
+        """True if a user should know: values that wrap are wrong; some that saturate, or many by a hair, are ordinary."""
+        return self.overflow is Overflow.WRAP or (self.share > _SATURATED and self.clearly)
 
     def __str__(self) -> str:
         verb = "wrap" if self.overflow is Overflow.WRAP else "saturate"

@@ -186,6 +186,11 @@ class Quantizer:
         return np.asarray(_width(self.lo, self.hi), dtype=np.int64)
 
     @property
+    def code_range(self) -> tuple[int, int]:
+        """Least and greatest code of any element, whatever it is worth: for tables that all elements index."""
+        return min(map(int, self.lo.flat)), max(map(int, self.hi.flat))
+
+    @property
     def format(self) -> FixedFormat | None:
         """The fixed-point format that this is; None if it is none, or not the same one for all elements."""
         fracs = self.fracs

@@ -14,9 +14,10 @@ import numpy as np
 
 from bitsmith.errors import BitsmithError, ProjectError
 from bitsmith.ir.builder import ProgramBuilder
+from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import FixedFormat, Fracs, Ints, TensorType, format_text, span_text, width_of
+from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, TensorType, format_text, span_text, width_of
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, Shape
@@ -200,6 +201,15 @@ def input_format(op: Input) -> str:
         FixedFormat(lo < 0, max(width_of(lo, hi), 1), int(frac), op.rounding, op.overflow)
         for frac, lo, hi in np.broadcast(op.frac, op.lo, op.hi)
     )
+
+
+def input_range(op: Input) -> str:
+    """The range of an input's values."""
+    if op.frac.size > 1 or op.lo.size > 1 or op.hi.size > 1:
+        return "the ranges of their features"
+    span = infer(op, ()).span
+    least = max(span.least, -span.greatest) if op.overflow is Overflow.SAT_SYM else span.least
+    return f"{float(least):g}..{float(span.greatest):g}"
 
 
 def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequence[NetworkNode]) -> ConstantRow:

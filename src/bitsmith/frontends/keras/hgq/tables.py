@@ -80,7 +80,8 @@ def looked_up(
 
 
 def _check_size(grid: Quantizer, shape: Shape) -> None:
-    entries, elements = int(grid.hi.max()) - int(grid.lo.min()) + 1, math.prod(shape)
+    first, last = grid.code_range
+    entries, elements = last - first + 1, math.prod(shape)
     if entries > MAX_CODES or elements * entries > MAX_TABLE_VALUES:
         raise UnsupportedError(
             f"tables of {entries} entries for each of {elements} elements",
@@ -91,7 +92,7 @@ def _check_size(grid: Quantizer, shape: Shape) -> None:
 
 def _points(inner: FixedPoint, grid: Quantizer, shape: Shape) -> tuple[int, Singles]:
     """The least code, and the operands (..., codes) for all codes up to the greatest; codes out of range count as its ends."""
-    first, last = int(grid.lo.min()), int(grid.hi.max())
+    first, last = grid.code_range
     codes = np.arange(first, last + 1)
     inside = np.clip(codes, grid.lo.astype(np.int64)[..., None], grid.hi.astype(np.int64)[..., None])
     values = np.ldexp(inside.astype(np.float32), -inner.frac[..., None]) * np.float32(inner.scaler)
