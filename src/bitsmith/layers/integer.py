@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bitsmith.errors import UnsupportedError
+from bitsmith.errors import RangeError, UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.ops import Relation
 from bitsmith.ir.types import FixedFormat, Overflow, Rounding, objects, width_of
@@ -70,6 +70,8 @@ class WholeQuotient(Layer):
         builder, zero = lowering.builder, lowering.builder.const(0)
         x, y = _integers(builder, inputs)
         size, divisor = builder.abs(x), builder.abs(y)
+        if bool(np.any(divisor.type.hi == 0)):
+            raise RangeError("an integer divided by 0", accepted="divisors that are not 0 throughout")
         if divisor.type.is_constant:
             quotient = whole_quotient(builder, size, objects(divisor.type.lo << -objects(divisor.type.frac)))
         else:

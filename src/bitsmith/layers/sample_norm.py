@@ -231,20 +231,25 @@ def _constant(lowering: Lowering, value: float, bits: int) -> Value:
 
 
 def _quotient(lowering: Lowering, found: Statistics, epsilon: float, gamma: Floats, limit: float | None) -> Value:
-    """``numerator / sqrt(spread + count**2 * epsilon)``, at most ``limit`` if exact; ``gamma`` will multiply it."""
+    """``numerator / sqrt(spread + count**2 * epsilon)``, at most ``limit`` if exact; ``gamma`` will multiply it.
+
+    Without a ``limit`` the numerator is not around the mean.
+    """
     builder = lowering.builder
     kept = _kept(lowering, max(float(np.max(np.abs(gamma))), 2.0**-64))
     spread, numerator = uniform(lowering, found.spread), found.numerator
     least, finest = max(spread.type.span.least, Fraction(0)), float(spread.type.span.step)
     added = epsilon * found.count**2
     largest = max(abs(bound) for bound in numerator.type.real_range())
-    bound = largest / math.sqrt(max(added, float(least) or finest))
+    # Without a limit the numerator is not around the mean: it need not be 0 where the spread is.
+    lowest = added + float(least) if limit is None else max(added, float(least) or finest)
+    bound = largest / math.sqrt(lowest or finest)
     if limit is not None and lowering.format("variance") is None and lowering.format("table") is None:
         bound = min(bound, limit)
     # One relative step of the reciprocal root is a quarter of a step of the result, whatever is multiplied by it.
     bits = max(kept + math.ceil(math.log2(max(bound, 2.0**-16))), 1)
-    # Where the spread is 0 so is the numerator: an epsilon that is nothing beside the least other spread does not matter.
-    if added > math.ldexp(finest, -bits - _EPSILON_BITS):
+    # Where the spread is 0 so is a numerator around it: an epsilon that is nothing beside the least other spread does not matter.
+    if limit is None or added > math.ldexp(finest, -bits - _EPSILON_BITS):
         constant = _constant(lowering, added, bits + _EPSILON_BITS)
         spread = builder.add(spread, constant)
         least = max(spread.type.span.least, Fraction(0))
