@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsmith.errors import UnsupportedError
@@ -118,6 +118,7 @@ def test_elements_have_formats_of_their_own(seed: int, rounding: Rounding, overf
     assert_exact(network, seed=seed)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 999), st.sampled_from(list(Rounding)))
 def test_scales_of_channels(seed: int, rounding: Rounding) -> None:
     rng = np.random.default_rng(seed)
@@ -167,6 +168,7 @@ def test_operands_of_few_values_are_looked_up() -> None:
     assert [type(node.op).__name__ for node in builder.program([]).nodes] == ["Input", "Table"]
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 999), st.booleans(), st.booleans(), st.booleans())
 def test_staircases_are_exact(seed: int, above: bool, wide: bool, each: bool) -> None:
     rng = np.random.default_rng(seed)

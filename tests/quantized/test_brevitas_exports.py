@@ -31,14 +31,21 @@ def network_of(file: str) -> str:
     return file.partition("_qonnx_")[0].partition("_qcdq_")[0]
 
 
-@pytest.mark.parametrize("file", FILES)
+EACH = [
+    pytest.param(file, marks=[] if file.endswith("qonnx_script") else [pytest.mark.slow, pytest.mark.ci])
+    for file in FILES
+]
+"""All files; those of one exporter and dialect are fast tests."""
+
+
+@pytest.mark.parametrize("file", EACH)
 def test_meaning(file: str) -> None:
     network = read_onnx(MODELS / f"{file}.onnx")
     (output,) = network.outputs
     assert_same(file, network.evaluate([EXPECTED[f"{network_of(file)}/x"].astype(np.float64)])[output])
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", EACH)
 def test_circuit(file: str) -> None:
     found = bitsmith.convert(MODELS / f"{file}.onnx").predict(EXPECTED[f"{network_of(file)}/x"].astype(np.float64))
     assert isinstance(found, np.ndarray)

@@ -64,7 +64,13 @@ def _numbered(arrays: dict[str, Array], letter: str) -> list[Array]:
     return [arrays[f"{letter}{number}"] for number in range(len(arrays)) if f"{letter}{number}" in arrays]
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, marks=[pytest.mark.slow, pytest.mark.ci] if file.startswith("recurrent") else [])
+        for file in FILES
+    ],
+)
 def test_equals_the_framework(file: str) -> None:
     name, expected = file.split("_k")[0], Expected.of(file)
     model = convert(MODELS / file)

@@ -138,7 +138,16 @@ def test_truncated_files_are_refused() -> None:
             read_tflite(content[:size])
 
 
-@pytest.mark.parametrize("name", ["mlp_int8_codes", "cnn_int8_floats", "residual_int8_codes", "sequence_int16_floats"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mlp_int8_codes",
+        *(
+            pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci])
+            for name in ("cnn_int8_floats", "residual_int8_codes", "sequence_int16_floats")
+        ),
+    ],
+)
 def test_damaged_files_give_one_typed_error_or_a_network(name: str) -> None:
     content, rng = _file("networks")[f"{name}/model"].tobytes(), np.random.default_rng(0)
     refused = 0
