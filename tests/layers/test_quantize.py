@@ -53,6 +53,8 @@ def limited(code: int, lo: int, hi: int, overflow: Overflow) -> int:
     """``code`` brought into ``lo..hi``."""
     if lo <= code <= hi:
         return code
+    if overflow is Overflow.SAT_ZERO:
+        return 0
     return (code - lo) % (hi - lo + 1) + lo if overflow is Overflow.WRAP else min(max(code, lo), hi)
 
 
@@ -60,7 +62,7 @@ def limited(code: int, lo: int, hi: int, overflow: Overflow) -> int:
     st.one_of(FLOAT_SCALES, RATIOS, POWERS),
     st.one_of(st.just(Fraction(0)), RATIOS, FLOAT_SCALES),
     st.sampled_from(list(Rounding)),
-    st.sampled_from([Overflow.SAT, Overflow.WRAP]),
+    st.sampled_from([Overflow.SAT, Overflow.WRAP, Overflow.SAT_ZERO]),
     st.integers(-300, 300),
     st.integers(0, 700),
     st.integers(-2, 6),

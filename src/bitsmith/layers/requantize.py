@@ -37,6 +37,9 @@ _SAMPLED = 512
 
 _HALF = Fraction(1, 2)
 
+_LATER = (Overflow.WRAP, Overflow.SAT_ZERO)
+"""What happens to codes out of range only after all codes are known."""
+
 
 def quantized_values(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """``x`` on the grid: codes times steps.
@@ -255,7 +258,7 @@ def _term(codes: Ints, starts: Ints, factor: int, drop: int, of: _Staircase) -> 
 
 def _requantized(builder: ProgramBuilder, x: Value, quantizer: Quantizer) -> Value:
     """The codes by a grid of any scale, saturated unless they wrap."""
-    axes, wraps = alike(x, quantizer.shape), quantizer.overflow is Overflow.WRAP
+    axes, wraps = alike(x, quantizer.shape), quantizer.overflow in _LATER
     x = builder.aligned(x, axes)
     steps = _staircases(x.type.union(axes), quantizer)
     every: set[_Staircase] = set(steps.ravel())
@@ -335,7 +338,7 @@ def _parts(found: _Multiplication | None) -> tuple[int, int, int, int]:
 
 def _staircases(x: TensorType, quantizer: Quantizer) -> Ints:
     """The staircase of each element, in as small an array as broadcasts to ``x``."""
-    wraps = quantizer.overflow is Overflow.WRAP
+    wraps = quantizer.overflow in _LATER
     arrays = np.broadcast_arrays(
         quantizer.scale, quantizer.offset, quantizer.lo, quantizer.hi, objects(x.frac), x.lo, x.hi
     )
