@@ -14,6 +14,7 @@ from bitsmith.layers.functions import FUNCTIONS
 from bitsmith.layers.input import Constant, Input
 from bitsmith.layers.layer import Layer, Shape, as_weights
 from bitsmith.layers.logic import Comparison
+from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.merge import Dot
 from bitsmith.layers.power import Divide, Logarithm, Power
 from bitsmith.layers.reduction import ArgMax, Reduce, Reduction
@@ -64,7 +65,8 @@ def _examples() -> list[Case]:
             steps=8.0 if type(each.layer).__name__ in RECURRENT else 1.0,
         )
         for each in found
-        if not isinstance(each.layer, Input | Constant)
+        # A look-up has entries for its own grid only.
+        if not isinstance(each.layer, Input | Constant | Lookup)
     ]
 
 

@@ -48,5 +48,5 @@ class Quantize(Unary):
 
 EXAMPLES = (
     Example(Quantize(Quantizer.fixed(1, [0, 1, 2], [2, 1, 0], Rounding.RND, Overflow.WRAP)), ((3,),)),
-    Example(Quantize(Quantizer.uniform(0.3, -8, 7)), ((3,),)),
+    Example(Quantize(Quantizer.uniform(0.3125 + 2.0**-20, -8, 7)), ((3,),)),
 )
