@@ -24,6 +24,7 @@ from bitsmith.ir.types import (
     width_of,
 )
 from bitsmith.layers.arrays import Floats, Shape
+from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.axis_order import Order, stored
 
 Rationals: TypeAlias = npt.NDArray[np.object_]
@@ -134,6 +135,13 @@ class Quantizer:
             rounding,
             overflow,
         )
+
+    @staticmethod
+    def holding(values: Floats) -> Quantizer:
+        """The coarsest grid of a power of two, one for all, that has the ``values``."""
+        raw, frac = exact_raw(values)
+        codes = [int(code) for code in raw.flat] or [0]
+        return Quantizer.uniform(rationals(Fraction(2) ** -frac), min(codes), max(codes))
 
     def is_same(self, other: Quantizer) -> bool:
         """Return True if ``other`` does the same to each element."""

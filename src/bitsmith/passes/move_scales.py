@@ -19,7 +19,6 @@ import numpy as np
 from bitsmith.ir.types import objects
 from bitsmith.layers.activation import HardActivation, ReLU
 from bitsmith.layers.affine import Affine
-from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.conv import Conv, ConvTranspose
 from bitsmith.layers.dense import Dense
@@ -110,7 +109,13 @@ class _Moving:
         floats = as_weights(np.atleast_1d(as_floats(values)))
         constant, name = free_name(constant, self._taken), free_name(name, self._taken)
         self._nodes.append(
-            NetworkNode(constant, Constant(floats), source="Constant", inner=True, quantizers={"weight": _grid(floats)})
+            NetworkNode(
+                constant,
+                Constant(floats),
+                source="Constant",
+                inner=True,
+                quantizers={"weight": Quantizer.holding(floats)},
+            )
         )
         self._nodes.append(NetworkNode(name, layer, (operand, constant), source=layer.kind, inner=True))
         return name
@@ -381,13 +386,7 @@ def _of_codes(node: NetworkNode, layer: Layer) -> Mapping[str, Quantizer]:
         if quantizer is not None and values is not node.layer.weights().get(name):
             one = rationals(1.0)
             codes = replace(quantizer, scale=one, step=one, offset=rationals(0.0))
-            quantizer = codes if codes.holds(values) else _grid(values)
+            quantizer = codes if codes.holds(values) else Quantizer.holding(values)
         if quantizer is not None:
             found[name] = quantizer
     return found
-
-
-def _grid(values: Floats) -> Quantizer:
-    """The coarsest grid that holds ``values``."""
-    raw, frac = exact_raw(values)
-    return Quantizer.uniform(rationals(Fraction(2) ** -frac), int(min(raw.ravel())), int(max(raw.ravel())))

@@ -11,7 +11,6 @@ import numpy as np
 
 from bitsmith.ir.types import compact
 from bitsmith.layers.arrays import Floats, Shape
-from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.quantizer import Quantizer, Rationals, frozen
 
 
@@ -43,9 +42,3 @@ def integers(values: Floats) -> Quantizer | None:
     if not values.size or not bool(np.all(np.isfinite(values) & (np.rint(values) == values))):
         return None
     return Quantizer.uniform(1.0, int(values.min()), int(values.max()))
-
-
-def exact(values: Floats) -> Quantizer:
-    """The coarsest grid of powers of two, one for all, that has the values."""
-    raw, frac = exact_raw(values)
-    return Quantizer.uniform(Fraction(2) ** -frac, raw.min(initial=0), raw.max(initial=0))

@@ -13,7 +13,6 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.call import LayerCall, Translation
-from bitsmith.frontends.keras.hgq.quantizers import finest
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.lookup import Lookup
@@ -78,7 +77,7 @@ def take_exactly(draft: Draft) -> None:
     Those that need more bits than any grid of its gives are those of layers that were not quantized.
     """
     for number, node in enumerate(draft.nodes):
-        grids = {name: finest(values) for name, values in node.layer.weights().items()}
+        grids = {name: Quantizer.holding(values) for name, values in node.layer.weights().items()}
         fit = {name: grid for name, grid in grids.items() if grid.bits.max() <= _MOST_WEIGHT_BITS}
         if not isinstance(node.layer, Lookup):
             draft.nodes[number] = replace(node, quantizers=fit)

@@ -23,8 +23,7 @@ from bitsmith.frontends.tflite.call import Call, kind_of, zero_point
 from bitsmith.frontends.tflite.graph import Graph, Operator, Tensor, TfliteModel, is_tflite, read_graph
 from bitsmith.frontends.tflite.operators import OPERATORS, why_unknown
 from bitsmith.frontends.tflite.requantize import Kernels
-from bitsmith.layers.auto import exact_raw
-from bitsmith.layers.layer import Floats, as_weights
+from bitsmith.layers.layer import as_weights
 from bitsmith.layers.network import Network
 from bitsmith.layers.quantizer import Quantizer
 
@@ -172,15 +171,9 @@ class _Reading:
         """Give all trained tensors the grid that they are on: nothing of them is rounded."""
         for number in range(before, len(self.draft.nodes)):
             node = self.draft.nodes[number]
-            found = {name: _grid(values) for name, values in node.layer.weights().items()}
+            found = {name: Quantizer.holding(values) for name, values in node.layer.weights().items()}
             if found:
                 self.draft.nodes[number] = replace(node, quantizers=found)
-
-
-def _grid(values: Floats) -> Quantizer:
-    """The steps and the range that hold numbers of single precision exactly."""
-    raw, frac = exact_raw(values)
-    return Quantizer.uniform(2.0**-frac, int(raw.min()), int(raw.max()))
 
 
 def _constant(tensor: Tensor) -> Value:

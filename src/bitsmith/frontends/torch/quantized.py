@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.grids import exact
 from bitsmith.frontends.builder.value import Codes, Kind, MixedSamplesError, Value, constant
 from bitsmith.frontends.torch.call import Call, Result, Translation, kind_of
 from bitsmith.frontends.torch.graph import DType
@@ -242,7 +241,9 @@ def _quantize(call: Call) -> Result:
     y = call.build.within("codes").emit(Quantize(quantizer), x)
     offset = as_weights(-rest * step)
     return call.build.affine(
-        y, constant(1.0, quantizer=exact(as_weights(1.0))), constant(offset, quantizer=exact(offset))
+        y,
+        constant(1.0, quantizer=Quantizer.holding(as_weights(1.0))),
+        constant(offset, quantizer=Quantizer.holding(offset)),
     )
 
 

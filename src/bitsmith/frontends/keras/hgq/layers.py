@@ -17,7 +17,7 @@ from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
-from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, Singles, finest, quantized, quantizer_of, read_quantizer
+from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, Singles, quantized, quantizer_of, read_quantizer
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.weights import Stored, numbered_group
 from bitsmith.frontends.ops.contraction import einsum
@@ -218,7 +218,7 @@ def _batch_normalization(call: LayerCall) -> Value:
 
 def _scaled(build: Builder, y: Value, scale: float) -> Value:
     """``y`` times a power of two."""
-    exactly = {"scale": finest(as_weights([scale])), "bias": Quantizer.uniform(1.0, 0, 0)}
+    exactly = {"scale": Quantizer.holding(as_weights([scale])), "bias": Quantizer.uniform(1.0, 0, 0)}
     return replace(build, quantizers=exactly).affine(y, constant(scale), ZERO)
 
 

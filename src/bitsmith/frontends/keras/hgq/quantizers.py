@@ -21,7 +21,6 @@ from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.call import LayerCall, dtype_policy
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer, as_floats
@@ -119,7 +118,7 @@ class FixedPoint:
         result = self.applied(values)
         grid = self.quantizer
         if (self.scaler, self.slope, self.shift) != (1.0, 1.0, 0.0):
-            return result, finest(result)
+            return result, Quantizer.holding(result)
         if self.only_rounds:
             codes = np.frompyfunc(int, 1, 1)(result / as_floats(grid.scale))
             grid = replace(grid, lo=np.minimum(grid.lo, codes), hi=np.maximum(grid.hi, codes))
@@ -136,17 +135,6 @@ def _ratio(value: float) -> Fraction:
     """The simple ratio that a number of single precision stands for, if there is one: quotients by it round to exact ones."""
     simple = Fraction(value).limit_denominator(_SIMPLE)
     return simple if np.float32(simple) == np.float32(value) else Fraction(value)
-
-
-def finest(values: Floats) -> Quantizer:
-    """The coarsest grid of a power of two that has all the ``values``."""
-    raw, frac = exact_raw(values)
-    return Quantizer.uniform(rational_power(frac), raw.min(), raw.max())
-
-
-def rational_power(frac: int) -> npt.NDArray[np.object_]:
-    """``2**-frac``, exactly."""
-    return np.array(Fraction(2) ** -frac, dtype=np.object_)
 
 
 def read_quantizer(call: LayerCall, part: str, key: str | None = None) -> FixedPoint | None:
@@ -268,5 +256,5 @@ def quantized(build: Builder, x: Value, found: FixedPoint | None, suffix: str = 
         return build.emit(grid, x, suffix=suffix)
     part = build.within(suffix)
     codes, shift = part.emit(grid, x, suffix="scaled"), as_weights(found.shift)
-    exactly = {"scale": Quantizer.uniform(1.0, 1, 1), "bias": finest(shift)}
+    exactly = {"scale": Quantizer.uniform(1.0, 1, 1), "bias": Quantizer.holding(shift)}
     return replace(part, quantizers=exactly).affine(codes, ONE, constant(shift))

@@ -19,7 +19,6 @@ from bitsmith.frontends.keras.quantizers.arguments import SIGNATURES, described
 from bitsmith.frontends.keras.quantizers.scales import AUTO, EPSILON, Scaling, Singles, single
 from bitsmith.frontends.keras.quantizers.staircases import MOST_STEPS, staircase
 from bitsmith.layers.activation import HardActivation, ReLU
-from bitsmith.layers.auto import exact_raw
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights, broadcasts
 from bitsmith.layers.lookup import Lookup, Staircase
 from bitsmith.layers.quantize import Quantize
@@ -67,7 +66,7 @@ class Fixed(Quantization):
             layer.output_shape([values.shape])
             values = layer.reference([values])
         if self.scale is None:
-            return values, finest(values)
+            return values, Quantizer.holding(values)
         codes = np.rint(values / self.scale)
         return as_weights(codes * self.scale), Quantizer.uniform(self.scale, int(codes.min()), int(codes.max()))
 
@@ -98,12 +97,6 @@ class FromData(Quantization):
 def _check_tensor(shape: Shape) -> None:
     if not shape or min(shape) < 1:
         raise UnsupportedError(f"a quantizer of a tensor of shape {shape}", accepted="tensors with elements")
-
-
-def finest(values: Floats) -> Quantizer:
-    """The coarsest grid of a power of two that has all ``values``."""
-    raw, frac = exact_raw(values)
-    return Quantizer.uniform(2.0**-frac, int(raw.min()), int(raw.max()))
 
 
 def read_quantizer(value: Json, where: str, major: int, *, trained: bool = False) -> Quantization | None:
