@@ -55,7 +55,7 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     stages = {
         backend.cosim: asked.cosim is not False or asked.validation,
         backend.synth: asked.synth is not False or asked.pnr or asked.bitstream,
-        backend.pnr: asked.pnr,
+        backend.pnr: asked.pnr and not (asked.bitstream and backend.on_board()),
         backend.bitstream: asked.bitstream,
     }
     return Plan(
@@ -209,19 +209,14 @@ class _Rtl:
 
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
-        target_mhz = 1e3 / self._job.target.clock_period_ns
-
-        def reached(found: Timing) -> Sections:
-            period_ns = found.clock_period_ns
-            return (sections.Timing(fmax_mhz=found.fmax_mhz, clock_period_ns=period_ns, tool=found.tool),)
-
+        target_mhz = self._target_mhz
         placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz)
 
         return Stage(
             name="pnr",
             title=f"{self._part.name} at {target_mhz:.0f} MHz",
             find=placed.find,
-            flow=lambda: Converted(placed, reached),
+            flow=lambda: Converted(placed, lambda found: (_timing(found),)),
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
@@ -230,14 +225,19 @@ class _Rtl:
     def bitstream(self) -> Stage:
         """The configuration of a board, with the circuit at its serial port."""
         board, top = self._board(), uart_wrapper.uart_name(self._top)
-        bits = Bitstream("synth/shell/netlist.json", self._top, board)
+        bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz)
+
+        def configured(found: tuple[Path, Timing]) -> Sections:
+            path, reached = found
+            clock = (_timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
+            return *clock, sections.Files({"Bitstream": f"pnr/{path.name}"})
 
         def flow() -> Flow[Sections]:
             made = self._circuit
             wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clock_hz, _BAUD)}
             below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
             synthesis = Synthesis("shell", top, (*below, *wrapper), board.part.family, pads=True)
-            return Converted(Chained(synthesis, bits, wrapper), self._configured)
+            return Converted(Chained(synthesis, bits, wrapper), configured)
 
         return Stage(
             name="bitstream",
@@ -245,7 +245,7 @@ class _Rtl:
             find=lambda: (*Synthesis.find(), *bits.find()),
             flow=flow,
             needs=("rtl",),
-            options=(board.constraints(),),
+            options=(bits.constraints,),
             log=f"pnr/{self._top}.nextpnr.log",
         )
 
@@ -259,8 +259,14 @@ class _Rtl:
             raise CapacityError(found, where="build(bitstream=True)", accepted="convert(board=...)")
         return board
 
-    def _configured(self, found: tuple[Path, Timing]) -> Sections:
-        return (sections.Files({"Bitstream": f"pnr/{found[0].name}"}),)
+    @cached_property
+    def _target_mhz(self) -> float:
+        return 1e3 / self._job.target.clock_period_ns
+
+    def on_board(self) -> bool:
+        """Return True if the board has the part: its place and route then measures the clock of the part as well."""
+        board = self._board()
+        return (board.part.die, board.part.nextpnr) == (self._part.die, self._part.nextpnr)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
         """Add the estimate where nothing was counted, and the files."""
@@ -277,3 +283,10 @@ class _Rtl:
         counted = any(isinstance(section, sections.Resources) for section in found)
         estimate = () if counted else (sections.section_of("Estimate", self._size.section()),)
         return (*found, *estimate, sections.Files(files)), ()
+
+
+def _timing(found: Timing, what: str = "") -> sections.Timing:
+    """The clock that was reached, by ``what`` beside the circuit."""
+    return sections.Timing(
+        fmax_mhz=found.fmax_mhz, clock_period_ns=found.clock_period_ns, tool=f"{found.tool}{what}"
+    )

@@ -59,9 +59,13 @@ class Board:
     io_standard: str
     pins: tuple[Pin, ...]
 
-    def constraints(self) -> str:
-        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx`` and ``uart_tx``."""
-        return f"# {self.name}: {self.part.name}\n{self.flow.pins(self.pins, self.io_standard, self.clock_hz)}"
+    def constraints(self, wanted_hz: int) -> str:
+        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx`` and ``uart_tx``.
+
+        ``wanted_hz`` is the clock to aim at; slower ones than the board's are not aimed at.
+        """
+        clock_hz = max(wanted_hz, self.clock_hz)
+        return f"# {self.name}: {self.part.name}\n{self.flow.pins(self.pins, self.io_standard, clock_hz)}"
 
 
 def read_board(board: str | Path) -> Board:
