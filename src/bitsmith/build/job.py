@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,7 +13,10 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.ir.program import Program
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.report.summary import Design
 
 
@@ -84,6 +87,25 @@ def read_target(plain: Mapping[str, object], where: str) -> Target:
     )
 
 
+_PRODUCTS = {
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
+}
+
+
+def directives_of(network: Network, io_type: IOType) -> Directives:
+    """What the settings of a network want of its layout."""
+    settings = {node.name: node.settings for node in network.nodes}
+    return Directives(
+        {name: chosen.reuse_factor for name, chosen in settings.items()},
+        io_type is IOType.PARALLEL,
+        {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
+        {name: chosen.parallelization_factor for name, chosen in settings.items()},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One build: what is to be made, and what it is compared with.
@@ -93,6 +115,7 @@ class Job:
         emulator: of the same program.
         design: the network as reports describe it.
         inputs: one batch of real inputs per input of the program; None: generated ones.
+        remedy: what the user may do if the circuit does not fit; it takes a while.
     """
 
     program: Program
@@ -101,6 +124,7 @@ class Job:
     emulator: Emulator
     design: Design
     inputs: tuple[Batch, ...] | None = None
+    remedy: Callable[[], str] = str
 
 
 class BuildOptions(TypedDict, total=False):
@@ -117,6 +141,7 @@ class BuildOptions(TypedDict, total=False):
     pnr: bool
     bitstream: bool
     force: bool
+    fit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +159,4 @@ class Asked:
     pnr: bool = False
     bitstream: bool = False
     force: bool = False
+    fit: bool = False

@@ -231,7 +231,10 @@ class Bitstream:
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Path, Timing]:
         bits, log = project / self.bitstream, project / f"{self._base}.nextpnr.log"
-        timing, needed_mhz = _read_timing(project / f"{self._base}.report.json", tools[0].label), self.board.clock_hz / 1e6
+        timing, needed_mhz = (
+            _read_timing(project / f"{self._base}.report.json", tools[0].label),
+            self.board.clock_hz / 1e6,
+        )
         if timing.fmax_mhz < needed_mhz:
             bits.unlink(missing_ok=True)
             raise ToolFailedError(
