@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,10 +14,12 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.ir.program import Program
+from bitsmith.ir.text import to_text
 from bitsmith.layers.network import Network
 from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.project import digest
 from bitsmith.report.summary import Design
 
 
@@ -106,7 +109,7 @@ def directives_of(network: Network, io_type: IOType) -> Directives:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
     """One build: what is to be made, and what it is compared with.
 
@@ -125,6 +128,11 @@ class Job:
     design: Design
     inputs: tuple[Batch, ...] | None = None
     remedy: Callable[[], str] = str
+
+    @cached_property
+    def program_digest(self) -> str:
+        """A digest of the program's text."""
+        return digest(to_text(self.program))
 
 
 class BuildOptions(TypedDict, total=False):

@@ -18,7 +18,10 @@ MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
 
-PATH_KEYS = ("OutputDir", "KerasJson", "KerasH5", "KerasModel", "InputData", "OutputPredictions")
+PATH_KEYS = (
+    *("OutputDir", "KerasJson", "KerasH5", "KerasModel", "PytorchModel", "OnnxModel", "TfliteModel"),
+    *("InputData", "OutputPredictions"),
+)
 """Keys of a project configuration whose text is a path."""
 
 
