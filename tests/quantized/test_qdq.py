@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from qdq.quantized_operators import Model
+from qdq.quantized_operators import U8, Model
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -121,8 +121,7 @@ def refused(model: Model, kind: type[BitsmithError] = UnsupportedError) -> str:
     ("operator", "domain", "said"),
     [
         ("DynamicQuantizeLinear", "", "while the model runs"),
-        ("MatMulInteger", "", "dynamic quantization"),
-        ("ConvInteger", "", "dynamic quantization"),
+        ("MatMulIntegerToFloat", "com.microsoft", "statically"),
         ("DynamicQuantizeMatMul", "com.microsoft", "statically"),
         ("QLinearSoftmax", "com.microsoft", "not defined to the bit"),
         ("QAttention", "com.microsoft", "one runtime"),
@@ -191,6 +190,15 @@ def test_files_that_are_wrong() -> None:
     grid = m.grid(0.1)
     m.out(m.node("QGemm", m.q("x", grid), *grid, m.codes(3, 2), *grid, m.const([1.0, 2.0]), domain="com.microsoft"))
     assert "a bias of type float32" in refused(m, ModelFileError)
+
+
+def test_integers_of_32_bits_hold_sums_of_products() -> None:
+    m = Model(40_000)
+    m.out(m.node("MatMulInteger", m.q("x", m.grid(0.1)), m.codes(40_000, 1)))
+    assert "sums of 40000 products" in refused(m)
+    m = Model(4)
+    m.out(m.node("MatMulInteger", m.q("x", m.grid(0.1)), m.codes(4, 2), m.const([1, 2, 3], U8)))
+    refused(m, BitsmithError)
 
 
 def test_four_bits_are_of_initializers() -> None:

@@ -314,6 +314,28 @@ def elementwise() -> Model:
     return m
 
 
+def integer_products() -> Model:
+    """MatMulInteger and ConvInteger: integers of 32 bits, and what dynamic quantization makes of them, with fixed scales."""
+    m = Model(4, 6)
+    grid = m.grid(0.0317, 120)
+    codes, zero = m.q("x", grid), grid[1]
+    signed = m.q("x", m.grid(0.0271, -9, S8))
+    weights = m.codes(6, 3)
+    m.out(m.node("MatMulInteger", codes, weights, zero))
+    m.out(m.node("MatMulInteger", codes, weights, m.const(7, U8), m.const(-5, S8)))
+    m.out(m.node("MatMulInteger", codes, m.codes(6, 3, dtype=U8), "", m.const([3, 128, 255], U8)))
+    m.out(m.node("MatMulInteger", codes, weights))
+    turned = m.node("Transpose", signed, perm=[0, 2, 1])
+    m.out(m.node("MatMulInteger", codes, turned, zero, m.const(-9, S8)))
+    m.out(m.node("ConvInteger", codes, m.codes(5, 4, 3), zero, pads=[1, 1]))
+    m.out(m.node("ConvInteger", codes, m.codes(4, 2, 3, dtype=U8), zero, m.const(77, U8), group=2, strides=[2]))
+    product = m.node("Cast", m.node("MatMulInteger", codes, weights, zero), to=TensorProto.FLOAT)
+    real = m.node("Mul", product, m.const(0.0317 * 0.0043))
+    m.out(real)
+    m.out(m.qdq(m.node("Relu", m.node("Add", real, m.const([0.5, -0.25, 0.125]))), 0.02))
+    return m
+
+
 MODELS: Mapping[str, Callable[[], Model]] = {
     "types": types,
     "axes": axes,
@@ -327,6 +349,7 @@ MODELS: Mapping[str, Callable[[], Model]] = {
     "convolutions": convolutions,
     "linear": linear,
     "elementwise": elementwise,
+    "integer_products": integer_products,
 }
 
 
