@@ -246,8 +246,10 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     if project.pytorch_model is None:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
     given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses anything else
-    network = read_torch(project.pytorch_model, input_shape=shape if given is None else given)
-    return _converted(resolve(network, project.hls_config), None, project, project.pytorch_model)
+    shape = shape if given is None else given
+    network = read_torch(project.pytorch_model, input_shape=shape, allow_approximate=project.allow_approximate)
+    network = resolve(network, project.hls_config, override=project.override)
+    return _converted(network, None, project, project.pytorch_model, strict=project.strict)
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -255,9 +257,10 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     project = read_project(config)
     if project.onnx_model is None:
         raise ConfigError("no model", where="configuration", accepted="OnnxModel")
-    network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses anything else
-    model = cast("AnyModel", project.onnx_model)
-    return _converted(resolve(network, project.hls_config), None, project, model)
+    model = cast("OnnxModel", project.onnx_model)  # read_onnx refuses anything else
+    network = read_onnx(model, allow_approximate=project.allow_approximate)
+    network = resolve(network, project.hls_config, override=project.override)
+    return _converted(network, None, project, model, strict=project.strict)
 
 
 def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -267,24 +270,23 @@ def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
         raise ConfigError("no model", where="configuration", accepted="TfliteModel")
     network = read_tflite(project.tflite_model)  # type: ignore[arg-type]  # read_tflite refuses anything else
     model = cast("AnyModel", project.tflite_model)
-    return _converted(resolve(network, project.hls_config), None, project, model)
+    network = resolve(network, project.hls_config, override=project.override)
+    return _converted(network, None, project, model, strict=project.strict)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
-    if project.keras_model is not None:
-        network = read_keras(project.keras_model)  # type: ignore[arg-type]  # read_keras refuses anything else
-    elif project.keras_json is not None:
-        network = read_keras(project.keras_json, project.keras_h5)
-    elif project.keras_h5 is not None:
-        network = read_keras(project.keras_h5)
-    else:
+    found = next((one for one in (project.keras_model, project.keras_json, project.keras_h5) if one is not None), None)
+    if found is None:
         raise ConfigError(
             "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
         )
+    weights = project.keras_h5 if found is project.keras_json else None
+    network = read_keras(cast("ModelLike", found), weights, allow_approximate=project.allow_approximate)
+    network = resolve(network, project.hls_config, override=project.override)
     model = cast("AnyModel | None", project.keras_model)
-    return _converted(resolve(network, project.hls_config), None, project, model)
+    return _converted(network, None, project, model, strict=project.strict)
 
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
@@ -13,7 +14,9 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.ir.program import Program
+from bitsmith.ir.text import to_text
 from bitsmith.mapping.directives import Directives
+from bitsmith.project import digest
 from bitsmith.report.summary import Design
 
 
@@ -97,7 +100,7 @@ def read_target(plain: Mapping[str, object], path: Path) -> Target:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
     """One build: what is to be made, and what it is compared with.
 
@@ -114,6 +117,11 @@ class Job:
     emulator: Emulator
     design: Design
     inputs: tuple[Batch, ...] | None = None
+
+    @cached_property
+    def program_digest(self) -> str:
+        """A digest of the program's text."""
+        return digest(to_text(self.program))
 
 
 class BuildOptions(TypedDict, total=False):

@@ -19,8 +19,6 @@ from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_ro
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
 from bitsmith.flows.yosys import Resources, Synthesis
-from bitsmith.ir.text import to_text
-from bitsmith.project import digest
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
 from bitsmith.rtl.packing import Raw
@@ -83,7 +81,7 @@ class _Rtl:
     def _circuit(self) -> Circuit:
         job, target, delays = self._job, self._job.target, self._part.family.delays
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
-        title = Title(f"bitsmith {__version__}", digest(to_text(job.program))[:16])
+        title = Title(f"bitsmith {__version__}", job.program_digest[:16])
         return circuit(job.program, job.directives, delays, budget, self._top, title)
 
     @cached_property

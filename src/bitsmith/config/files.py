@@ -20,15 +20,8 @@ MAX_VALUES = 200_000
 MAX_DEPTH = 50
 
 PATH_KEYS = (
-    "OutputDir",
-    "KerasJson",
-    "KerasH5",
-    "KerasModel",
-    "OnnxModel",
-    "PytorchModel",
-    "TfliteModel",
-    "InputData",
-    "OutputPredictions",
+    *("OutputDir", "KerasJson", "KerasH5", "KerasModel", "PytorchModel", "OnnxModel", "TfliteModel"),
+    *("InputData", "OutputPredictions"),
 )
 """Keys of a project configuration whose text is a path."""
 

@@ -299,21 +299,32 @@ class LiveWeights:
     layers: Sequence[LiveLayer]
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
-        layers = self.layers
-        for place in path:
-            found = [layer for layer in layers if layer.name == place.name]
-            if len(found) != 1:
-                return ()
-            wrapped = getattr(found[0], "layer", None)  # the model of a TimeDistributed
-            layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
+        layer = self._layer(path)
+        if layer is None:
+            return ()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            subs = (_sub_layer(found[0], part) for part in parts)
-            saving = [found[0], *(one for one in subs if one is not None)]
+            subs = (_sub_layer(layer, part) for part in parts)
+            saving = [layer, *(one for one in subs if one is not None)]
             own = [one for one in saving if isinstance(one, SavingLayer)]
             if len(own) == len(saving):
                 return [stored for one in own for stored in _own_variables(one)]
-            return [_live(values) for values in found[0].get_weights()]
+            return [_live(values) for values in layer.get_weights()]
+
+    def part(self, path: LayerPath, part: str) -> object:
+        """The object that is the attribute ``part`` (a path, if need be) of a layer; None if there is none."""
+        layer = self._layer(path)
+        return None if layer is None else _sub_layer(layer, part)
+
+    def _layer(self, path: LayerPath) -> LiveLayer | None:
+        layers, found = self.layers, list[LiveLayer]()
+        for place in path:
+            found = [layer for layer in layers if layer.name == place.name]
+            if len(found) != 1:
+                return None
+            wrapped = getattr(found[0], "layer", None)  # the model of a TimeDistributed
+            layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
+        return found[0] if found else None
 
 
 def _sub_layer(layer: object, part: str) -> object:
