@@ -18,7 +18,7 @@ from bitsmith import serialization
 from bitsmith.build.backends import plan
 from bitsmith.build.csim import CompiledProgram, compile_job
 from bitsmith.build.execute import execute
-from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, plain_target, read_target
+from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
 from bitsmith.build.plan import Plan
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
@@ -326,7 +326,7 @@ class Model:
         saved = serialization.SavedModel(
             self.network,
             self.program,
-            plain_target(self.target),
+            plain_target(self.target, Path(path).parent),
             self.notes,
             None if known is None else known.document(),
         )
@@ -336,15 +336,20 @@ class Model:
     def load(path: str | Path, output_dir: str | Path | None = None) -> Model:
         """The model that :meth:`save` wrote as ``path``; ``output_dir`` replaces its project folder.
 
+        A file does not choose any folder to write to: its project folder is within that of the file. A model that was saved
+        elsewhere than its project has a new one, ``my-hls-test`` beside the file, and a note says so.
+
         Raises:
             ModelFileError: not such a file, or a damaged one.
         """
         content = serialization.load(Path(path))
-        target = read_target(content.target, str(path))
+        target, notes = read_target(content.target, Path(path)), content.notes
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
+        elif not has_project(content.target):
+            notes = (*notes, f"The project folder is {target.output_dir}; load(path, output_dir) chooses another.")
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
-        return Model(content.network, content.program, target, content.notes, known)
+        return Model(content.network, content.program, target, notes, known)
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
 from bitsmith.config import Backend, IOType, read_project
@@ -55,22 +55,35 @@ _KEYS = {
 """Fields of a target, and the keys of a project configuration that are the same."""
 
 
-def plain_target(target: Target) -> dict[str, str | float]:
-    """``target`` as plain values, for a saved file."""
+def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
+    """``target`` as plain values, for a file in ``folder``; its project folder is left out where that is elsewhere."""
     plain: dict[str, str | float] = {}
     for name in _KEYS:
         value = getattr(target, name)
         if value is not None:
             plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
-    return plain
+    project, here = target.output_dir.absolute(), folder.absolute()
+    del plain["output_dir"]
+    return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
 
 
-def read_target(plain: Mapping[str, object], where: str) -> Target:
-    """The target of a saved file, under the same rules as a user's project configuration.
+def has_project(plain: Mapping[str, object]) -> bool:
+    """Return True if a saved target has a project folder, which must be inside the folder of its file."""
+    path = plain.get("output_dir")
+    if not isinstance(path, str):
+        return False
+    windows = PureWindowsPath(path)
+    return not windows.anchor and ".." not in windows.parts
+
+
+def read_target(plain: Mapping[str, object], path: Path) -> Target:
+    """The target of the saved file ``path``, under the same rules as a user's project configuration.
 
     Raises:
-        ModelFileError: such values are not a target; ``where`` names the file.
+        ModelFileError: such values are not a target.
     """
+    where = str(path)
+    plain = plain if has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
     try:
         project = read_project({_KEYS.get(name, name): value for name, value in plain.items()})
     except ConfigError as error:
@@ -78,7 +91,7 @@ def read_target(plain: Mapping[str, object], where: str) -> Target:
     if project.part is None or project.clock_period_ns is None:
         raise ModelFileError("a target without part or clock period", where=where)
     return Target(
-        project.output_dir,
+        path.parent / project.output_dir,
         project.project_name,
         project.part,
         project.clock_period_ns,

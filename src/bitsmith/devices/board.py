@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError
+from bitsmith.files import open_file
 
 BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
 """Names of the boards that come with bitsmith; the first of a family is its default."""
@@ -115,7 +116,7 @@ def _content(path: Path) -> dict[str, object]:
     try:
         if not path.is_file():
             raise ConfigError("no such file", where=str(path), accepted=f"a board's .toml file, or {', '.join(BOARDS)}")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(path)) from error
