@@ -336,6 +336,40 @@ def integer_products() -> Model:
     return m
 
 
+def softmaxes() -> Model:
+    """QLinearSoftmax of both types, along axes and, as before operator set 13, over all axes from one on."""
+    m = Model(6, 5)
+    for scale, zero, dtype, result, attributes in (
+        (0.11, 120, U8, (1 / 256, 0), {"opset": 13}),
+        (0.047, 0, S8, (1 / 256, -128), {"opset": 13, "axis": 1}),
+        (0.875, 130, U8, (1 / 255, 0), {"opset": 13, "axis": -1}),
+        (0.2, 99, U8, (1 / 128, 10), {"opset": 12, "axis": 1}),
+    ):
+        grid = m.grid(scale, zero, dtype)
+        made = m.grid(result[0], result[1], dtype)
+        m.out(m.node("QLinearSoftmax", m.q("x", grid), *grid, *made, domain=MICROSOFT, **attributes))
+    return m
+
+
+def rearranged() -> Model:
+    """What else the static quantizer leaves as operators on codes, or between two grids."""
+    m = Model(4, 6, 5)
+    grid = m.grid(0.0517, 121)
+    codes = m.q("x", grid)
+    sizes = m.const([1, 1, 2, 2], np.float32)
+    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    m.out(m.dq(m.node("Resize", codes, "", sizes, **nearest), grid))
+    m.out(m.node("Pad", codes, m.const([0, 0, 1, 1, 0, 0, 2, 0], np.int64), grid[1]))
+    m.out(m.dq(m.node("Pad", codes, m.const([0, 0, 1, 1, 0, 0, 2, 0], np.int64), mode="reflect"), grid))
+    m.out(m.node("ArgMax", codes, axis=1, keepdims=0))
+    m.out(m.dq(m.node("Split", codes, m.const([1, 3], np.int64), axis=1, count=2), grid))
+    m.out(m.node("Gather", codes, m.const(2, np.int64), axis=2))
+    m.out(m.dq(m.node("Relu", m.q("x", m.grid(0.0517, -3, S8))), m.grid(0.0517, -3, S8)))
+    m.out(m.qdq(m.node("CumSum", m.dq(codes, grid), m.const(2, np.int64)), 0.2, 120))
+    m.out(m.dq(m.node("Clip", codes, m.const(60, U8), m.const(200, U8)), grid))
+    return m
+
+
 MODELS: Mapping[str, Callable[[], Model]] = {
     "types": types,
     "axes": axes,
@@ -350,6 +384,8 @@ MODELS: Mapping[str, Callable[[], Model]] = {
     "linear": linear,
     "elementwise": elementwise,
     "integer_products": integer_products,
+    "softmaxes": softmaxes,
+    "rearranged": rearranged,
 }
 
 

@@ -18,6 +18,7 @@ from bitsmith.frontends.onnx.activations import ACTIVATIONS
 from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.products import PRODUCTS
+from bitsmith.frontends.onnx.qsoftmax import softmax
 from bitsmith.frontends.onnx.quantized import QUANTIZED, Along, Grid, dequantized, on_grid, quantized
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
@@ -150,6 +151,7 @@ MICROSOFT: dict[str, Translation] = {
         for name in ("Sigmoid", "LeakyRelu", "AveragePool", "GlobalAveragePool", "ReduceMean")
     },
     "QLinearConcat": _translation(_concatenation, "Concatenate"),
+    "QLinearSoftmax": Translation(softmax, "Lookup, Reduce, WholeQuotient and Quantize"),
     "QLinearWhere": _form("Where", (1, 4), 7, (0,)),
 }
 """Operators of the domain ``com.microsoft``, by name."""
@@ -162,10 +164,6 @@ _DYNAMIC = (
 REFUSED: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"), _DYNAMIC
-    ),
-    "QLinearSoftmax": (
-        "what exponentials give is not defined to the bit",
-        "end the model before the softmax, or quantize it in the QDQ format",
-    ),
+    )
 }
 """Why operators on quantized integers are refused, and what to do."""

@@ -141,7 +141,9 @@ def _spread(call: Call, array: Floats, x: Value, along: Along) -> Floats:
     if array.ndim == 1 and array.size == shape[axis]:
         return array.reshape(tuple(array.size if k == axis else 1 for k in range(len(shape))))
     if array.ndim > 1 and x.batch is not None:
-        raise UnsupportedError("scales for blocks of a computed tensor", accepted="blocks of trained tensors")
+        if x.is_merged or array.ndim != x.rank or array.shape[x.batch.axis] != 1 or call.build.samples != 1:
+            raise UnsupportedError("scales for blocks of several samples", accepted="blocks of a model of one sample")
+        array = np.squeeze(array, x.batch.axis)
     rows = -(-shape[axis] // along.block) if along.block > 0 else 0
     if array.shape != (*shape[:axis], rows, *shape[axis + 1 :]):
         raise ModelFileError(
