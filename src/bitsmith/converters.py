@@ -166,16 +166,15 @@ def configured(
     return resolve(network, config, bits, override=override)
 
 
-class _Arguments(TypedDict, total=False):
+class Further(TypedDict, total=False):
+    """Arguments of :func:`convert` that not every user needs."""
+
     project_name: str
     input_data_tb: str | Path | None
     backend: str
-    part: str | None
-    clock_period: float | None
     clock_uncertainty: float | str | None
     io_type: str
     board: str | Path | None
-    calibration: Arrays | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None
     bits: BitsLike
@@ -188,7 +187,16 @@ class _Arguments(TypedDict, total=False):
     fit: bool
 
 
-class Familiar(_Arguments, total=False):
+class Arguments(Further, total=False):
+    """Arguments of :func:`convert` beside the model, the output folder and the configuration."""
+
+    part: str | None
+    clock_period: float | None
+    calibration: Arrays | None
+    weights: str | Path | None
+
+
+class Familiar(Arguments, total=False):
     """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
 
     Two more are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
@@ -238,7 +246,7 @@ def _convert(
     hls_config: ConfigLike = None,
     output_data_tb: object = None,
     bit_exact: object = None,
-    **arguments: Unpack[_Arguments],
+    **arguments: Unpack[Arguments],
 ) -> Model:
     return convert(model, output_dir, hls_config, **arguments)
 

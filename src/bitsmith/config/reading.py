@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, nearest
 
 _Read = TypeVar("_Read")
 
@@ -118,7 +118,7 @@ class Section:
                 problems.add(
                     f"unknown key {shown(key)}",
                     where=where,
-                    accepted=listed(known),
+                    accepted=nearest([str(key)], known),
                     remedy=did_you_mean(key, names.values()),
                 )
             elif name in section.values or name in section.inert:
