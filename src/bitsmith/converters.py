@@ -20,6 +20,7 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
@@ -349,7 +350,13 @@ def _converted(
         raise FidelityError(fidelity.message, where=network.name)
     if fidelity.problems:
         warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
-    notes = (*said, *compiled.notes, *_other_positions(compiled.network, target), *_loaded(compiled.network))
+    notes = (
+        *said,
+        *compiled.notes,
+        *idle_notes(project.idle),
+        *_other_positions(compiled.network, target),
+        *_loaded(compiled.network),
+    )
     return Model(compiled.network, compiled.program, target, notes, fidelity)
 
 
