@@ -93,6 +93,24 @@ def test_codes_are_those_of_the_definition(
     assert codes.tolist() == want
 
 
+@given(
+    st.one_of(st.floats(2.0**-8, 8.0).map(Fraction), RATIOS, FLOAT_SCALES),
+    st.one_of(st.just(Fraction(0)), RATIOS, st.floats(-9, 9).map(Fraction)),
+    st.sampled_from(list(Rounding)),
+    st.lists(st.integers(-900, 900), min_size=1),
+    st.integers(-2, 2),
+)
+def test_codes_of_the_reference_are_exact_at_ties(
+    scale: Fraction, offset: Fraction, rounding: Rounding, halves: list[int], ulps: int
+) -> None:
+    """As near to ties as double precision has numbers."""
+    quantizer = Quantizer.uniform(rationals(scale), -1000, 1000, rounding, offset=rationals(offset))
+    ties = np.array([float((Fraction(half, 2) - offset) * scale) for half in halves])
+    values = ties + ulps * np.spacing(ties)
+    want = [rounded(Fraction(value) / scale + offset, rounding) for value in values]
+    assert quantizer.codes(values).tolist() == want
+
+
 @pytest.mark.parametrize("scale", [6000, -6000, 4098])
 @given(st.integers(-(2**20), 2**20))
 def test_ties_of_wide_operands_are_counted(scale: int, raw: int) -> None:

@@ -17,7 +17,9 @@ import pytest
 import bitsmith
 from bitsmith.errors import BitsmithError
 from bitsmith.frontends.keras.read import read_keras
+from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats
+from bitsmith.layers.quantize import Quantize
 
 MODELS = Path(__file__).parent / "hgq" / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.keras"))
@@ -113,6 +115,29 @@ def test_live_models_are_the_same(name: str) -> None:
     results = network.evaluate(inputs)
     for number, output in enumerate(network.outputs):
         np.testing.assert_array_equal(results[output], expected[f"y{number}"], str(number))
+
+
+def test_live_quantizers_tell_what_files_do_not() -> None:
+    """That a hard tanh is symmetric, and that frozen quantizers of weights wrap around; so does HGQ2 0.2.0."""
+    model = LiveModel(MODELS / "transformed.keras")
+    symmetric = next(layer for layer in model.layers if layer.name == "hard_tanh")
+    symmetric.quantizer.overflow_mode = "SAT_SYM"  # type: ignore[attr-defined]
+    layer = next(node.layer for node in read_keras(model).nodes if node.name == "hard_tanh")
+    assert isinstance(layer, Quantize)
+    assert layer.quantizer.overflow is Overflow.SAT_SYM
+    model = LiveModel(MODELS / "dense.keras")
+    frozen = next(layer for layer in model.layers if layer.name == "kif_rnd_wrap")
+    frozen.own[0] = frozen.own[0] * 8
+    rounded = _kernel(model, "kif_rnd_wrap")
+    frozen.kq.quantizer.trainable = False  # type: ignore[attr-defined]
+    wrapped = _kernel(model, "kif_rnd_wrap")
+    differs = rounded != wrapped
+    assert np.any(differs)
+    assert np.all(np.abs(wrapped[differs]) < np.abs(rounded[differs]))
+
+
+def _kernel(model: LiveModel, name: str) -> Floats:
+    return next(node for node in read_keras(model).nodes if node.name == name).layer.weights()["weight"]
 
 
 def changed(path: Path, name: str, text: dict[str, str], variables: dict[str, npt.ArrayLike | None]) -> Path:

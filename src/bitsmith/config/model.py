@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bitsmith.config.files import read_file
-from bitsmith.config.precision import parse_precision
 from bitsmith.config.inert import LAYER_INERT, MODEL_INERT, SECTIONS_INERT
+from bitsmith.config.precision import parse_precision
 from bitsmith.config.reading import (
     Idle,
     Problems,

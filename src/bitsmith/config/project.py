@@ -12,7 +12,7 @@ from typing import Any
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
-from bitsmith.config.reading import Idle, Problems, Section, did_you_mean, number, shown, squash, text
+from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 DEFAULT_OUTPUT_DIR = Path("my-hls-test")
@@ -67,6 +67,7 @@ class ProjectConfig:
     the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5``,
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
+    ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
     ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
@@ -87,6 +88,9 @@ class ProjectConfig:
     input_shape: Sequence[object] | None = None
     onnx_model: object | None = None
     tflite_model: object | None = None
+    override: bool = False
+    allow_approximate: bool = False
+    strict: bool = False
     input_data: Path | None = None
     output_predictions: Path | None = None
     idle: tuple[Idle, ...] = ()
@@ -110,6 +114,9 @@ PROJECT_KEYS = (
     "InputShape",
     "OnnxModel",
     "TfliteModel",
+    "Override",
+    "AllowApproximate",
+    "Strict",
     "InputData",
     "OutputPredictions",
     "WriterConfig",
@@ -150,6 +157,9 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         input_shape=section.get("InputShape", _input_shape),
         onnx_model=section.get("OnnxModel", _model),
         tflite_model=section.get("TfliteModel", _model),
+        override=section.get("Override", boolean) or False,
+        allow_approximate=section.get("AllowApproximate", boolean) or False,
+        strict=section.get("Strict", boolean) or False,
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
         idle=(*section.idle, *idle, *writer.idle),

@@ -76,7 +76,7 @@ class Problems:
 
 @dataclass(frozen=True, slots=True)
 class Inert:
-    """A key without meaning here, and why. ``harmless`` values are not worth a note; a ``refused`` key asks for too much to be left."""
+    """A key without meaning here, and why. ``harmless`` values need no note; a ``refused`` key asks for too much to be left."""
 
     why: str
     harmless: tuple[object, ...] = ()
@@ -106,7 +106,7 @@ def _same(value: object, harmless: object) -> bool:
 class Section:
     """One dictionary of a configuration whose keys have been matched against the known ones.
 
-    ``values`` has canonical keys; of a key in two spellings the later holds. ``idle`` are keys that were accepted and have no effect.
+    ``values`` has canonical keys; of a key in two spellings the later holds. ``idle`` are accepted keys that have no effect.
     """
 
     where: str

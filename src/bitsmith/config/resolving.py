@@ -16,9 +16,9 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.matching import matched, of_part, owners, with_aliases
+from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls_config, loaded, read_bits
 from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
 from bitsmith.config.types import OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
@@ -60,7 +60,7 @@ _LAYER_OPTIONS = {
 
 
 def resolve(network: Network, config: ConfigLike, bits: BitsLike = None, *, override: bool = False) -> Network:
-    """``network`` with the settings of ``config`` on every layer, and a note of what has no effect; earlier settings are replaced.
+    """``network`` with the settings of ``config`` on every layer, in place of earlier ones, and a note of what has no effect.
 
     Args:
         network: the layers, as read from the user's model; inner ones have the ``bits`` of the whole model alone.
@@ -112,8 +112,8 @@ def _bits(levels: Sequence[Choices]) -> Bits:
 class _Reach:
     """Formats of the user's ``Model`` that some layer uses, and those that more specific levels hide from some layer.
 
-    ``nodes`` are the user's layers; ``decided`` are the variables of layers that the model itself has decided, unless the user wants to ``override`` it; ``owners``
-    are the user's layers of those that are parts.
+    ``nodes`` are the user's layers; ``decided`` are the variables of layers that the model itself has decided, unless the user
+    wants to ``override`` it; ``owners`` are the user's layers of those that are parts.
     """
 
     override: bool

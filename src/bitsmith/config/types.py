@@ -16,7 +16,10 @@ _RELU6 = 6.0
 
 
 OTHER_TYPES = frozenset(
-    "Constant Quant IntQuant BipolarQuant ApplyAlpha BatchNormOnnx MatMul Merge Conv TimeDistributed LayerGroup".split()
+    (
+        *("Constant", "Quant", "IntQuant", "BipolarQuant", "ApplyAlpha", "BatchNormOnnx", "MatMul", "Merge"),
+        *("Conv", "TimeDistributed", "LayerGroup"),
+    )
 )
 """Other tools' layers that are parts of layers here."""
 

@@ -1,8 +1,8 @@
 """Write the configurations that hls4ml generates, and the networks that they are for, into this folder.
 
-Run by hand in an environment with `pip install hls4ml==1.3.0 "keras>=3" jax torch==2.13.0 onnx==1.18.0 qonnx`; the first argument is a
-copy of the incumbent's example models (github.com/fastmachinelearning/example-models). Of those only the configurations and the
-names and kinds of their layers are kept, since the models belong to their authors.
+Run by hand in an environment with `pip install hls4ml==1.3.0 "keras>=3" jax torch==2.13.0 onnx==1.18.0 qonnx qkeras-v3`;
+the first argument is a copy of the example models (github.com/fastmachinelearning/example-models). Of those only the configurations
+and the names and kinds of their layers are kept, since the models belong to their authors.
 
 `NAME.json` holds per granularity the distinct configurations with the backends that give them.
 """
@@ -106,15 +106,12 @@ def examples(folder: Path) -> None:
         weights = path.with_name(f"{path.stem}_weights.h5")
         reader = KerasFileReader({"KerasJson": str(path), "KerasH5": str(weights)})
         hls4ml.converters.KerasModelReader = lambda model, reader=reader: reader
-        try:
-            stored(
-                f"example_{path.stem}",
-                lambda g, b, a=architecture: hls4ml.utils.config_from_keras_model(json.loads(json.dumps(a)), g, b),
-                layers=layers_of(architecture),
-            )
-        except Exception as error:
-            print(path.name, repr(error)[:300])
-    for path in sorted((folder / "config-files").glob("*.yml")):
+        stored(
+            f"example_{path.stem}",
+            lambda g, b, a=architecture: hls4ml.utils.config_from_keras_model(json.loads(json.dumps(a)), g, b),
+            layers=layers_of(architecture),
+        )
+    for path in sorted((folder / "config-files").glob("garnet*.yml")):
         (HERE / f"written_{path.stem}.json").write_text(json.dumps(yaml.safe_load(path.read_text())) + "\n")
 
 

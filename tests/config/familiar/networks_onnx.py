@@ -63,7 +63,7 @@ def gemm():
 def activations():
     kinds = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign")
     names = ["x", *(f"t{k}" for k in range(len(kinds) - 1)), "y"]
-    return model([node(k, a, b) for k, a, b in zip(kinds, names, names[1:])], [], {"x": (4,)}, ["y"])
+    return model([node(k, a, b) for k, a, b in zip(kinds, names, names[1:], strict=False)], [], {"x": (4,)}, ["y"])
 
 
 def conv1d():

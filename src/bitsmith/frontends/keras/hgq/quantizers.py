@@ -157,7 +157,8 @@ def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoin
     if name not in _CONFIGS:
         raise UnsupportedError(f"a quantizer configured by {shown(name)}", accepted=", ".join(_CONFIGS))
     config = configuration.fields("config")
-    config = Fields({**config.values, **_CONFIGS[name]}, f"{configuration.where}, quantizer {part}")
+    own = {**_CONFIGS[name], **_of_live(call.live(f"{part}/quantizer" if part else "quantizer"))}
+    config = Fields({**config.values, **own}, f"{configuration.where}, quantizer {part}")
     kind = config.text("q_type").lower()
     if kind == "dummy":
         return None
@@ -180,6 +181,16 @@ def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoin
         raise config.wrong("scaler", "a positive number")
     widths = _checked(config, bits["k"], bits["i"], frac, only_rounds)
     return FixedPoint(*widths, rounding, overflow, only_rounds, scaler, slope, shift)
+
+
+def _of_live(quantizer: object) -> Mapping[str, Json]:
+    """What a configuration does not tell of a live quantizer: that it is symmetric, or was frozen with its layer."""
+    found: dict[str, Json] = {}
+    if isinstance(mode := getattr(quantizer, "overflow_mode", None), str):
+        found["overflow_mode"] = mode
+    if isinstance(trainable := getattr(quantizer, "trainable", None), bool):
+        found["trainable"] = trainable
+    return found
 
 
 def _modes(config: Fields) -> tuple[Rounding, Overflow]:
