@@ -52,7 +52,7 @@ def _nearest_places(call: Call, old: int, new: int) -> Integers:
     centers = np.float32(0.5) if call.options.flag("half_pixel_centers") else np.float32(0.0)
     found = (np.arange(new, dtype=np.float32) + centers) * (np.float32(above) / np.float32(below))
     whole = np.floor(found + np.float32(0.5)) if call.options.flag("align_corners") else np.floor(found)
-    return np.clip(whole.astype(np.int64), 0, old - 1)
+    return np.asarray(np.clip(whole, 0, old - 1), dtype=np.int64)
 
 
 def _bilinear(call: Call) -> Value:
