@@ -1,6 +1,7 @@
 """Makes the models of this folder with HGQ 1 and stores what they give.
 
-Environment: Python 3.11, `pip install hgq==0.2.6 tensorflow==2.14.1 "numpy<2"`. Run: `python make.py` (writes `models/`), and `python make.py reflected_modes` for that one alone.
+Environment: Python 3.11, `pip install hgq==0.2.6 tensorflow==2.14.1 "numpy<2"`. Run: `python make.py` (writes
+`models/`), and `python make.py reflected_modes` for that one alone.
 """
 
 import os
