@@ -1,8 +1,8 @@
 """Write the configurations that hls4ml generates, and the networks that they are for, into this folder.
 
 Run by hand in an environment with `pip install hls4ml==1.3.0 "keras>=3" jax torch==2.13.0 onnx==1.18.0 qonnx qkeras-v3`;
-the first argument is a copy of the example models (github.com/fastmachinelearning/example-models). Of those only the configurations
-and the names and kinds of their layers are kept, since the models belong to their authors.
+the first argument is a copy of the example models (github.com/fastmachinelearning/example-models), of which the configurations
+and the names and kinds of layers are kept, since the models belong to their authors.
 
 `NAME.json` holds per granularity the distinct configurations with the backends that give them.
 """
