@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from qdq.quantized_operators import Model
+from qdq.quantized_operators import U8, Model
 
 import bitsmith
 from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
@@ -121,10 +121,9 @@ def refused(model: Model, kind: type[BitsmithError] = UnsupportedError) -> str:
     ("operator", "domain", "said"),
     [
         ("DynamicQuantizeLinear", "", "while the model runs"),
-        ("MatMulInteger", "", "dynamic quantization"),
-        ("ConvInteger", "", "dynamic quantization"),
+        ("MatMulIntegerToFloat", "com.microsoft", "statically"),
         ("DynamicQuantizeMatMul", "com.microsoft", "statically"),
-        ("QLinearSoftmax", "com.microsoft", "not defined to the bit"),
+        ("DynamicQuantizeLSTM", "com.microsoft", "statically"),
         ("QAttention", "com.microsoft", "one runtime"),
     ],
 )
@@ -191,6 +190,39 @@ def test_files_that_are_wrong() -> None:
     grid = m.grid(0.1)
     m.out(m.node("QGemm", m.q("x", grid), *grid, m.codes(3, 2), *grid, m.const([1.0, 2.0]), domain="com.microsoft"))
     assert "a bias of type float32" in refused(m, ModelFileError)
+
+
+def test_integers_of_32_bits_hold_sums_of_products() -> None:
+    m = Model(40_000)
+    m.out(m.node("MatMulInteger", m.q("x", m.grid(0.1)), m.codes(40_000, 1)))
+    assert "sums of 40000 products" in refused(m)
+    m = Model(4)
+    m.out(m.node("MatMulInteger", m.q("x", m.grid(0.1)), m.codes(4, 2), m.const([1, 2, 3], U8)))
+    refused(m, BitsmithError)
+
+
+def test_softmax_is_of_8_bits_and_of_steps_that_make_1() -> None:
+    for kind, scale, said in ((np.uint16, 1 / 256, "uint16"), (U8, 3.0, "in steps of 3")):
+        m = Model(3)
+        grid = m.grid(0.1, 0, kind)
+        codes = m.q("x", grid)
+        m.out(m.node("QLinearSoftmax", codes, *grid, *m.grid(scale, 0, kind), domain="com.microsoft", opset=13))
+        assert said in refused(m)
+
+
+@pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning", "ignore::bitsmith.InputRangeWarning")
+def test_computed_tensors_have_scales_for_blocks() -> None:
+    """Each sample has the same ones, so that the file is for a single sample."""
+    m = Model(2, 6)
+    scales, zeros = np.array([[[0.25, 0.5], [1.0, 2.0]]], np.float32), np.array([[[1, 2], [3, -4]]])
+    m.out(m.q("x", m.grid(scales, zeros, np.int8), axis=2, block_size=3))
+    made = m.made()
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    x = np.arange(-6.0, 6.0).reshape(1, 2, 6) * 9.125
+    spread = [np.repeat(array, 3, axis=2) for array in (scales, zeros)]
+    np.testing.assert_array_equal(
+        bitsmith.convert(made).predict(x), np.clip(np.rint(x / spread[0]) + spread[1], -128, 127)
+    )
 
 
 def test_four_bits_are_of_initializers() -> None:

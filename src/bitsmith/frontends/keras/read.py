@@ -31,7 +31,7 @@ from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
-from bitsmith.frontends.keras.weights import LayerPath
+from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
 
@@ -146,6 +146,8 @@ def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Networ
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
                 layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
+                if isinstance(source.weights, LiveWeights):
+                    layer_call = replace(layer_call, live=partial(source.weights.part, call.path))
                 mask = None if is_operation else mask_of_result(_kind(entry), layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)

@@ -17,7 +17,8 @@ from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
-from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, Singles, quantized, quantizer_of, read_quantizer
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
+from bitsmith.frontends.keras.hgq.quantizers import quantizer_of, read_quantizer
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.weights import Stored, numbered_group
 from bitsmith.frontends.ops.contraction import einsum

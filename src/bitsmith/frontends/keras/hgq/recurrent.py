@@ -12,7 +12,8 @@ from bitsmith.frontends.builder.builder import Builder, finite
 from bitsmith.frontends.builder.value import ONE, Value, constant
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.hgq.functions import quantized_function, quantizer, scalar_function
-from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, quantized, variables
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, quantized
+from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.ops.arithmetic import add, multiply, subtract
 from bitsmith.frontends.ops.selection import part, select, stack
 from bitsmith.ir.types import Ints
@@ -177,8 +178,7 @@ class _Class:
 
 def _along_steps(found: FixedPoint) -> FixedPoint:
     """The quantizer of each step's operand as one of the sequence."""
-    parts = {name: getattr(found, name)[:, None] for name in ("keep_negative", "integer", "frac")}
-    return replace(found, **parts)
+    return found.mapped(lambda part: part[:, None])
 
 
 _SIMPLE = _Class(1, ("sq", "paq"), ("activation",), _simple_step)
