@@ -20,6 +20,7 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.devices import DEFAULT_PART, part_or_typical, read_board, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
@@ -367,7 +368,8 @@ def _converted(
     if choice is not None:
         said = (*said, f"{choice.note} The {fidelity.summary}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
-    notes = (*said, *found.notes, *_other_positions(laid_out, target), *_loaded(laid_out))
+    idle = idle_notes(project.idle)
+    notes = (*said, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
     return Model(laid_out, found.program, target, notes, fidelity, source)
 
 
