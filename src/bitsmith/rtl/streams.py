@@ -259,10 +259,11 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
     sequencer = timing(process.process, 0).sequencers[-1]
-    before = np.concatenate([[0], sequencer.takes[0][:-1]])
-    takes, needs = sequencer.takes[0] - before, sequencer.needs[0] - before
+    taken = sequencer.takes[0].dense()
+    before = np.concatenate([[0], taken[:-1]])
+    takes, needs = taken - before, sequencer.needs[0].dense() - before
     if is_monotone(kind.source):
-        gives = np.diff(sequencer.fills[0], prepend=0)
+        gives = np.diff(sequencer.fills[0].dense(), prepend=0)
         flags = [
             int(need > 0) | int(take) << 1 | int(give) << 2
             for need, take, give in zip(needs, takes, gives, strict=True)
