@@ -34,7 +34,7 @@ from bitsmith.report.sections import (
     Verification,
 )
 from bitsmith.report.summary import LayerRow
-from bitsmith.report.terminal import constant_text, declared_text, number, percent, range_text, totals
+from bitsmith.report.terminal import constant_text, declared_text, left_text, number, percent, range_text, totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, href=_href, constant=constant_text, declared=declared_text)
+    environment.filters.update(
+        number=number, href=_href, constant=constant_text, declared=declared_text, left=left_text
+    )
     environment.globals.update(range_text=range_text)
     design, area, fifos, files = report.design, _area(report), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()
