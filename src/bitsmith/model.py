@@ -300,7 +300,8 @@ class Model:
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
-        return replace(plan(self._job(batches), Asked(**asked)), known=known)
+        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
+        return replace(plan(self._job(batches), Asked(**asked)), known=known, command=command)
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.

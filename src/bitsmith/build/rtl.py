@@ -18,11 +18,12 @@ from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
-from bitsmith.flows.yosys import Resources, Synthesis
+from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.ir.text import to_text
 from bitsmith.project import digest
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
@@ -182,6 +183,7 @@ class _Rtl:
 
         def counted(found: Resources) -> Sections:
             return (
+                self._by_layer(found),
                 sections.Resources(
                     lut=found.lut,
                     ff=found.ff,
@@ -205,15 +207,47 @@ class _Rtl:
 
     def _synthesis(self) -> Synthesis:
         paths = tuple(path.as_posix() for path in self._paths())
-        return Synthesis(self._part.family.name, self._top, paths, self._part.family)
+        parts = tuple(self._circuit.parts)
+        return Synthesis(self._part.family.name, self._top, paths, self._part.family, parts=parts)
+
+    def _by_layer(self, found: Resources) -> sections.Layers:
+        """The cells of each layer; parts of the same layers in one row, the top's last."""
+        rows: dict[str, sections.LayerCells] = {}
+        for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
+            cells = found.parts.get(name)
+            if cells is None:
+                continue
+            before = rows.get(part.layer, sections.LayerCells(lut=0, ff=0, dsp=0, bram=0))
+            rows[part.layer] = sections.LayerCells(
+                layer=part.layer or None,
+                lut=(before.lut or 0) + cells.lut,
+                ff=(before.ff or 0) + cells.ff,
+                dsp=(before.dsp or 0) + cells.dsp,
+                bram=(before.bram or 0) + cells.bram,
+                cycles=max(part.cycles or 0, before.cycles or 0) or None,
+                first_stage=part.first_stage,
+                last_stage=part.last_stage,
+            )
+        return sections.Layers(tuple(rows.values()))
 
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
         target_mhz = 1e3 / self._job.target.clock_period_ns
 
         def reached(found: Timing) -> Sections:
-            period_ns = found.clock_period_ns
-            return (sections.Timing(fmax_mhz=found.fmax_mhz, clock_period_ns=period_ns, tool=found.tool),)
+            ends = [self._layer_of(name) for name in found.path]
+            timing = sections.Timing(
+                fmax_mhz=found.fmax_mhz,
+                clock_period_ns=found.clock_period_ns,
+                slack_ns=round(self._job.target.clock_period_ns - found.clock_period_ns, 3),
+                path=" to ".join(dict.fromkeys(ends)) or None,
+                tool=found.tool,
+            )
+            used = [
+                sections.CellUse(cell=cell, used=number, available=available)
+                for cell, (number, available) in found.utilization.items()
+            ]
+            return timing, sections.Utilization(tuple(used))
 
         placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz)
 
@@ -226,6 +260,11 @@ class _Rtl:
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
         )
+
+    def _layer_of(self, cell: str) -> str:
+        """The layer that a cell belongs to, by its name."""
+        parts = self._circuit.parts
+        return parts.get(part_of(cell, parts), LayerPart("")).layer or "the top module"
 
     def bitstream(self) -> Stage:
         """The configuration of a board, with the circuit at its serial port."""
@@ -263,7 +302,7 @@ class _Rtl:
         return (sections.Files({"Bitstream": f"pnr/{found[0].name}"}),)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
-        """Add the estimate where nothing was counted, and the files."""
+        """Add the estimate and the files."""
         left = next((section.paths for section in found if isinstance(section, sections.Files)), {})
         top = self._top
         files = {
@@ -274,6 +313,4 @@ class _Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": f"driver/{top}.py",
         }
-        counted = any(isinstance(section, sections.Resources) for section in found)
-        estimate = () if counted else (sections.section_of("Estimate", self._size.section()),)
-        return (*found, *estimate, sections.Files(files)), ()
+        return (*found, sections.section_of("Estimate", self._size.section()), sections.Files(files)), ()
