@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from bitsmith.build.job import Target
+from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import compile_network
 from bitsmith.config import (
     Backend,
@@ -20,12 +20,14 @@ from bitsmith.config import (
     read_project,
     resolve,
 )
+from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
-from bitsmith.devices import DEFAULT_PART, read_board, resolve_part
+from bitsmith.devices import DEFAULT_PART, part_or_typical, read_board, resolve_part
 from bitsmith.emulate.batches import Arrays, float_batches
 from bitsmith.errors import ConfigError, FidelityError, FidelityWarning, UnsupportedError
 from bitsmith.fidelity.certificate import certify
 from bitsmith.fidelity.framework import Check
+from bitsmith.fitting import Source, ways_to_fit
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel, read_model
@@ -67,6 +69,7 @@ def convert(
     override: bool = False,
     allow_approximate: bool = False,
     rounding: str | None = None,
+    fit: bool = False,
 ) -> Model:
     """Convert a trained network.
 
@@ -102,8 +105,11 @@ def convert(
             first prediction.
         rounding: of fully connected layers of TensorFlow Lite: ``single``, as today's interpreter does (the default), or
             ``double``, as TensorFlow 2.19 and older do (``docs/tflite.md``).
+        fit: if the circuit would not fit the part, take fewer ``bits`` where you gave none, as many as fit of 14 to 8, or else
+            reuse factors; notes say which, and what accuracy is left.
 
     Raises:
+        CapacityError: with ``fit``, if nothing does.
         ModelFileError, UnsupportedError, ConfigError, RangeError, InputDataError.
         FidelityError: with ``strict``.
 
@@ -132,7 +138,7 @@ def convert(
         rounding=rounding,
     )
     network = _with_outliers(network, outliers)
-    return _converted(network, calibration, project, model, check, strict=strict)
+    return _converted(network, calibration, project, model, check, strict=strict, fit=fit)
 
 
 def configured(
@@ -180,6 +186,7 @@ class _Arguments(TypedDict, total=False):
     rounding: str | None
     override: bool
     allow_approximate: bool
+    fit: bool
 
 
 class Familiar(_Arguments, total=False):
@@ -246,8 +253,10 @@ def pytorch_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     if project.pytorch_model is None:
         raise ConfigError("no model", where="configuration", accepted="PytorchModel")
     given: InputShapes | None = project.input_shape  # type: ignore[assignment]  # read_torch refuses anything else
-    network = read_torch(project.pytorch_model, input_shape=shape if given is None else given)
-    return _converted(resolve(network, project.hls_config), None, project, project.pytorch_model)
+    shape = shape if given is None else given
+    network = read_torch(project.pytorch_model, input_shape=shape, allow_approximate=project.allow_approximate)
+    network = resolve(network, project.hls_config, override=project.override)
+    return _converted(network, None, project, project.pytorch_model, strict=project.strict)
 
 
 def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -255,9 +264,10 @@ def onnx_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     project = read_project(config)
     if project.onnx_model is None:
         raise ConfigError("no model", where="configuration", accepted="OnnxModel")
-    network = read_onnx(project.onnx_model)  # type: ignore[arg-type]  # read_onnx refuses anything else
-    model = cast("AnyModel", project.onnx_model)
-    return _converted(resolve(network, project.hls_config), None, project, model)
+    model = cast("OnnxModel", project.onnx_model)  # read_onnx refuses anything else
+    network = read_onnx(model, allow_approximate=project.allow_approximate)
+    network = resolve(network, project.hls_config, override=project.override)
+    return _converted(network, None, project, model, strict=project.strict)
 
 
 def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
@@ -267,24 +277,23 @@ def tflite_to_hls(config: Mapping[str, object] | str | Path) -> Model:
         raise ConfigError("no model", where="configuration", accepted="TfliteModel")
     network = read_tflite(project.tflite_model)  # type: ignore[arg-type]  # read_tflite refuses anything else
     model = cast("AnyModel", project.tflite_model)
-    return _converted(resolve(network, project.hls_config), None, project, model)
+    network = resolve(network, project.hls_config, override=project.override)
+    return _converted(network, None, project, model, strict=project.strict)
 
 
 def keras_to_hls(config: Mapping[str, object] | str | Path) -> Model:
     """Convert what a project configuration (dict or YAML file) describes: KerasJson and KerasH5, or KerasModel."""
     project = read_project(config)
-    if project.keras_model is not None:
-        network = read_keras(project.keras_model)  # type: ignore[arg-type]  # read_keras refuses anything else
-    elif project.keras_json is not None:
-        network = read_keras(project.keras_json, project.keras_h5)
-    elif project.keras_h5 is not None:
-        network = read_keras(project.keras_h5)
-    else:
+    found = next((one for one in (project.keras_model, project.keras_json, project.keras_h5) if one is not None), None)
+    if found is None:
         raise ConfigError(
             "no model", where="configuration", accepted="KerasModel, or KerasJson with KerasH5, or KerasH5"
         )
+    weights = project.keras_h5 if found is project.keras_json else None
+    network = read_keras(cast("ModelLike", found), weights, allow_approximate=project.allow_approximate)
+    network = resolve(network, project.hls_config, override=project.override)
     model = cast("AnyModel | None", project.keras_model)
-    return _converted(resolve(network, project.hls_config), None, project, model)
+    return _converted(network, None, project, model, strict=project.strict)
 
 
 def convert_from_config(config: Mapping[str, object] | str | Path) -> Model:
@@ -325,6 +334,7 @@ def _converted(
     check: Check = "auto",
     *,
     strict: bool = False,
+    fit: bool = False,
 ) -> Model:
     part, clock_period_ns = _part(project)
     target = Target(
@@ -343,14 +353,24 @@ def _converted(
     said: tuple[str, ...] = ()
     if batches is not None:
         batches, said = settle_outliers(network, batches)
-    compiled = compile_network(network, batches)
-    fidelity = certify(network, compiled.network, compiled.program, batches, model, check)
+    compiled, source = compile_network(network, batches), Source(network, batches)
+    wanted = directives_of(compiled.network, target.io_type)
+    for choice in ways_to_fit(source, compiled.program, wanted, part_or_typical(part)) if fit else (None,):
+        found = compiled if choice is None or choice.compiled is None else choice.compiled
+        fidelity = certify(network, found.network, found.program, batches, model, check)
+        if choice is None or choice.bits is None or not fidelity.problems:
+            break
     if fidelity.problems and strict:
         raise FidelityError(fidelity.message, where=network.name)
     if fidelity.problems:
         warnings.warn(fidelity.message, FidelityWarning, stacklevel=3)
-    notes = (*said, *compiled.notes, *_other_positions(compiled.network, target), *_loaded(compiled.network))
-    return Model(compiled.network, compiled.program, target, notes, fidelity)
+    laid_out = found.network
+    if choice is not None:
+        said = (*said, f"{choice.note} The {fidelity.summary}.")
+        laid_out, target = choice.network(laid_out), replace(target, io_type=choice.io_type)
+    idle = idle_notes(project.idle)
+    notes = (*said, *found.notes, *idle, *_other_positions(laid_out, target), *_loaded(laid_out))
+    return Model(laid_out, found.program, target, notes, fidelity, source)
 
 
 def _with_outliers(network: Network, outliers: str | None) -> Network:
