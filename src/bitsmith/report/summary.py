@@ -18,6 +18,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Add, Const, Input, Mul
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, TensorType, format_text, span_text, width_of
+from bitsmith.layers.activation import Activation
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
@@ -29,6 +30,9 @@ from bitsmith.layers.settled import QUANTIZING, exact_variables, is_quantized, s
 from bitsmith.layers.shape import Identity
 from bitsmith.report.ebops import ebops
 from bitsmith.report.grids import BitCounts, bit_counts, grid_text, moved_scale
+
+_BINS = 24
+"""Parts of a histogram; tensors of fewer values have none."""
 
 _NOTHING_SEEN = ObservedRange(0.0, 0.0)
 
@@ -50,6 +54,8 @@ class ConstantRow:
     declared: str
     format: str
     bits: BitCounts = ()
+    histogram: tuple[int, ...] = ()
+    """Values between the least and the greatest, in as many equal parts."""
 
     @property
     def size(self) -> int:
@@ -167,7 +173,7 @@ def rows(
         LayerRow(
             name=node.name,
             kind=node.layer.kind,
-            source=node.source,
+            source=_source(node),
             inputs=node.inputs,
             shape=node.shape_in_model(shapes[node.name]),
             constants=tuple(
@@ -213,6 +219,13 @@ def _quantizers_after(network: Network, node: NetworkNode) -> tuple[str, ...]:
         else:
             found |= dict.fromkeys(_quantizers_after(network, reader))
     return tuple(found)
+
+
+def _source(node: NetworkNode) -> str:
+    """The framework's name of the layer; of one that only applies a function, that function."""
+    if node.source not in ("Activation", "QActivation"):
+        return node.source
+    return node.layer.function if isinstance(node.layer, Activation) else node.layer.kind
 
 
 def _declared(node: NetworkNode, declared_input: Input | None, *, exact: bool) -> str:
@@ -268,6 +281,7 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
         declared=given,
         format=_plain(held.formats),
         bits=() if quantizer is None else bit_counts(quantizer, values.shape),
+        histogram=tuple(map(int, np.histogram(held.values, _BINS)[0])) if values.size > _BINS else (),
     )
 
 
