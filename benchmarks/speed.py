@@ -29,6 +29,7 @@ import bitsmith
 
 ROOT = Path(__file__).parents[1]
 SEED = "e5ce57b"
+MLP = (16, 64, 32, 32, 5)
 MILLION = (64, 960, 1008, 32, 10)
 
 
@@ -41,10 +42,16 @@ class Measure:
     rounds: int = 3
 
 
+def tools() -> float:
+    """Seconds of processor time of the ended processes that this one started."""
+    below = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return below.ru_utime + below.ru_stime
+
+
 def cpu() -> float:
-    """Seconds of processor time of this process and of the ended ones that it started."""
-    own, below = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+    """Seconds of processor time of this process and of those."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime + tools()
 
 
 def spent(work: Callable[[], object], repeats: int = 1) -> float:
@@ -99,7 +106,19 @@ def conversion(folder: Path) -> dict[str, float]:
     return rows
 
 
-MEASURES = {"conversion": Measure(conversion, 2.0, rounds=2)}
+def cosimulation(folder: Path) -> dict[str, float]:
+    """The build of a small network, unrolled, at 8 bits; the run-time library of Verilator is compiled already."""
+    path = dense_network(folder, MLP)
+    settings = {"Model": {"Precision": "fixed<8,3>", "ReuseFactor": 1}}
+    spent = []
+    for name in ("first", "second"):  # the first one may compile what is kept in the user's cache
+        start = tools()
+        bitsmith.convert(path, folder / name, settings).build(synth=False, force=True)
+        spent.append(tools() - start)
+    return {"verilate, compile and simulate": spent[-1]}
+
+
+MEASURES = {"conversion": Measure(conversion, 2.0, rounds=2), "cosimulation": Measure(cosimulation, 2.0, rounds=1)}
 
 
 def source(commit: str, folder: Path) -> Path:

@@ -59,7 +59,6 @@ _QUANTIZED = (
     "this kind of quantized layer is not translated",
     "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
-_SPIKING = ("spiking neurons are not translated", "use QSimpleRNN or QGRU")
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
@@ -210,7 +209,7 @@ def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
     if entry.registered.startswith(("hgq>", "hgq2>")):
-        return Refusal(entry.name, name, *(_SPIKING if "SNN" in name or "LIF" in name else _OF_HGQ))
+        return Refusal(entry.name, name, *_OF_HGQ)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 

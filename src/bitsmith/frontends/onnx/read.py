@@ -265,7 +265,11 @@ class _Reading:
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
-        return tuple(Known.of(column) if column else None for column in columns)
+        limits = [result.limits if isinstance(result, Known) else None for result in listed]
+        return tuple(
+            replace(Known.of(column), limits=ends) if column else None
+            for column, ends in zip(columns, limits, strict=True)
+        )
 
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
         listed = results if isinstance(results, tuple) else (results,)
