@@ -222,7 +222,12 @@ class Model:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
     def build(
-        self, *, inputs: Arrays | None = None, progress: Progress | None = None, **asked: Unpack[BuildOptions]
+        self,
+        *,
+        inputs: Arrays | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        **asked: Unpack[BuildOptions],
     ) -> Report:
         """Write the circuit and run the tools on it.
 
@@ -249,6 +254,7 @@ class Model:
             fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
                 which. ``convert(fit=True)`` tries fewer bits first.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
+            timeout: seconds that each program may run; by default it may run as long as it takes.
 
         Raises:
             VerificationError: the circuit and the emulator disagree.
@@ -258,7 +264,7 @@ class Model:
             ToolFailedError, ProjectError.
         """
         with working("building") if progress is None else nullcontext(progress) as shown:
-            return execute(self.plan(inputs=inputs, **asked), shown)
+            return execute(self.plan(inputs=inputs, **asked), shown, timeout)
 
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
         """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
@@ -278,7 +284,8 @@ class Model:
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
-        return replace(plan(self._job(batches), chosen), known=known)
+        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
+        return replace(plan(self._job(batches), chosen), known=known, command=command)
 
     def fitted(self) -> Model:
         """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.
