@@ -237,7 +237,7 @@ def convert(
 ) -> None:
     """Convert a trained network and save it as a project."""
     with _command(as_json) as terminal:
-        from bitsmith.converters import convert as convert_model
+        from bitsmith.conversion import convert as convert_model
         from bitsmith.project import Project
 
         with terminal.working("converting"):
