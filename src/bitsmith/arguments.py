@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from bitsmith.config import BitsLike, ConfigLike
+from bitsmith.config import BitsLike
 from bitsmith.emulate.batches import Arrays
 from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.torch.live import Example, InputShapes
@@ -40,14 +40,3 @@ class Arguments(Further, total=False):
     clock_period: float | None
     calibration: Arrays | None
     weights: str | Path | None
-
-
-class Familiar(Arguments, total=False):
-    """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
-
-    Two more are accepted and not needed: the emulator always gives the circuit's outputs, bit for bit.
-    """
-
-    hls_config: ConfigLike
-    output_data_tb: str | Path | None
-    bit_exact: bool | None

@@ -9,7 +9,7 @@ from typing import Unpack
 from bitsmith.arguments import Arguments, Further
 from bitsmith.build.design import circuit
 from bitsmith.config import ConfigLike, IOType
-from bitsmith.converters import configured, convert
+from bitsmith.conversion import configured, convert
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError

@@ -17,7 +17,7 @@ from bitsmith.cli.commands import app
 from bitsmith.cli.options import BACKENDS, ModelOptions
 from bitsmith.cli.request import Request
 from bitsmith.config import Backend
-from bitsmith.converters import convert
+from bitsmith.conversion import convert
 from bitsmith.errors import ConfigError, nearest
 from tests.system.keras2 import write_dense
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_all_untranslatable_layers_in_one_message(tmp_path: Path) -> None:
     assert "mine (MyLayer): it is not a layer that is known here" in text
     assert "soft (" not in text
     *nearest, last = caught.value.accepted.split(", ")
-    assert "Conv2D" in nearest and len(nearest) == 9 and "SeparableConvolution2D and " in last
+    assert len(nearest) == 9 and re.fullmatch(r"\w+ and \d+ more", last)
 
 
 def test_known_layers_are_not_listed_where_no_class_is_unknown(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bitsmith.build.plan import Plan
@@ -22,7 +23,7 @@ from bitsmith.flows.run import Progress, run
 from bitsmith.project import Json, Project, StageRecord, digest
 from bitsmith.report import Report
 from bitsmith.report.folder import write_report
-from bitsmith.report.sections import StageRun, Stages, plain, section_of
+from bitsmith.report.sections import Origin, StageRun, Stages, plain, section_of
 from bitsmith.version import __version__
 
 
@@ -45,9 +46,19 @@ def execute(plan: Plan, progress: Progress | None = None, timeout: float | None 
         found = tuple(section for stage in plan.stages for section in execution.run(stage))
         sections, further = plan.finish(project.folder, found)
         design = replace(plan.design, notes=(*plan.design.notes, *notes, *further))
-        report = Report((*plan.known, *sections, Stages(tuple(execution.rows))), design)
+        report = Report((*plan.known, *sections, Stages(tuple(execution.rows)), _origin(plan)), design)
         write_report(report, project.folder)
         return report
+
+
+def _origin(plan: Plan) -> Origin:
+    return Origin(
+        version=__version__,
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        digest=plan.sources.digest[:16],
+        command=plan.command or None,
+        seeds="0 of simulations, 1 of place and route",
+    )
 
 
 class Execution:

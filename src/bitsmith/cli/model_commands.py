@@ -118,7 +118,7 @@ def config(
     with command(as_json) as terminal:
         from bitsmith.cli.request import Request, read_budget
         from bitsmith.config import config_from_network
-        from bitsmith.converters import configured
+        from bitsmith.conversion import configured
 
         with terminal.working("reading"):
             request = Request.of(replace(options, precision=None, reuse_factor=None, bits=None))

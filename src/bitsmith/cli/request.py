@@ -87,7 +87,7 @@ class Request:
 
     def convert(self) -> Model:
         """The converted model."""
-        from bitsmith.converters import convert
+        from bitsmith.conversion import convert
 
         return convert(self.model, self.project.output_dir, self.project.hls_config, **self.arguments())
 

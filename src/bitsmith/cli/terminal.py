@@ -100,8 +100,8 @@ def command(as_json: bool, *, verbose: bool = False) -> Iterator[Terminal]:
 
 def said(error: BitsmithError) -> str:
     """The message of an error in the words of the command line."""
-    parts = {"where": error.where, "accepted": error.accepted, "remedy": error.remedy}
-    return str(BitsmithError(commanded(error.found), **{name: commanded(text) for name, text in parts.items()}))
+    found, where = commanded(error.found), commanded(error.where)
+    return str(BitsmithError(found, where=where, accepted=commanded(error.accepted), remedy=commanded(error.remedy)))
 
 
 def error_document(error: BitsmithError) -> dict[str, str]:
