@@ -41,8 +41,8 @@ def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
     """Put the example model ``name`` into the working directory and return a project configuration for it.
 
     ``bitsmith_3layer.json`` and ``digits.keras`` are ours and come with the package. Others are fetched from the public
-    collection of the same names, checked against known checksums and kept in the user's cache folder. Where ``KERAS_3layer.json`` cannot be
-    fetched, ours is taken, which has the same layers, fewer bits and weights of its own, under the name that was asked for.
+    collection of the same names, checked against known checksums and kept in the user's cache folder. Without a network,
+    ``KERAS_3layer.json`` is ours under the name that was asked for: the same layers, fewer bits, weights of its own.
 
     Raises:
         ConfigError: no such example.
