@@ -43,6 +43,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/sparsity.py
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/against_hls4ml.py
+	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/fidelity.py --seeds 100 --picture $(DEMO_DIR)/errors.png
 
 docs: $(VENV)/.dev

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,41 +18,29 @@ from bitsmith import serialization
 from bitsmith.build.backends import plan
 from bitsmith.build.csim import CompiledProgram, compile_job
 from bitsmith.build.execute import execute
-from bitsmith.build.job import Asked, BuildOptions, Job, Target, plain_target, read_target
+from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, has_project, plain_target, read_target
 from bitsmith.build.plan import Plan
-from bitsmith.config import IOType
+from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
+from bitsmith.fitting import Source, choices, layout_that_fits, remedy
 from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Cast, Input
-from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import FixedFormat, Ints, Overflow, width_of
-from bitsmith.layers.auto import to_raw
-from bitsmith.layers.conv import Conv
-from bitsmith.layers.dense import Dense
+from bitsmith.ir.program import Program
+from bitsmith.ir.types import Overflow
 from bitsmith.layers.input import Input as InputLayer
-from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.network import APPROXIMATE, Network
-from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
-from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.passes import drop_dead
-from bitsmith.passes.load import load, parameters
+from bitsmith.passes.given_weights import with_weights
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, input_format, input_range, rows
+from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
 from bitsmith.report.terminal import render
-
-_PRODUCTS = {
-    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
-    Strategy.RESOURCE: MultiplierStyle.SHARED,
-    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
-    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
-}
-
+from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 _UNWATCHED = 32
 """Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
@@ -67,6 +56,8 @@ class InputRangeWarning(UserWarning):
 _CACHED = ("emulator", "_compiled", "_watched")
 """Executable forms of a model's program."""
 
+_UNSAVED = (*_CACHED, "source")
+
 
 class Model:
     """A converted network.
@@ -76,7 +67,10 @@ class Model:
         program: the exact meaning of the network, which the emulator and the circuit both execute.
         target: part, clock and project folder.
         notes: what the user should know about choices that were made.
+        source: what it was compiled from, unless it was loaded or has other weights now.
     """
+
+    source: Source | None = None
 
     def __init__(
         self,
@@ -85,11 +79,13 @@ class Model:
         target: Target,
         notes: tuple[str, ...] = (),
         fidelity: Certificate | None = None,
+        source: Source | None = None,
     ) -> None:
         self.network = network
         self.program = program
         self.target = target
         self.notes = notes
+        self.source = source
         if fidelity is not None:
             self.fidelity = fidelity
         self._unwatched = _UNWATCHED - 1  # the first sample is looked at
@@ -112,7 +108,7 @@ class Model:
 
     def __getstate__(self) -> dict[str, object]:
         """What copies and pickles hold: they compile again what runs the program."""
-        return {name: value for name, value in self.__dict__.items() if name not in _CACHED}
+        return {name: value for name, value in self.__dict__.items() if name not in _UNSAVED}
 
     @cached_property
     def emulator(self) -> Emulator:
@@ -128,10 +124,7 @@ class Model:
     @property
     def directives(self) -> Directives:
         """What the user wants of the circuit's layout."""
-        reuse = {node.name: node.settings.reuse_factor for node in self.network.nodes}
-        products = {node.name: _PRODUCTS[node.settings.strategy] for node in self.network.nodes}
-        positions = {node.name: node.settings.parallelization_factor for node in self.network.nodes}
-        return Directives(reuse, self.target.io_type is IOType.PARALLEL, products, positions)
+        return directives_of(self.network, self.target.io_type)
 
     @property
     def output_dir(self) -> Path:
@@ -208,29 +201,8 @@ class Model:
             InputDataError: no such weights, another shape, or values beyond the format.
         """
         given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
-        known = parameters(self.program)
-        if not given or any((layer, name) not in known for name in given):
-            raise InputDataError(
-                f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
-                where="load_weights",
-                accepted=", ".join(f"{name} of {place!r}" for place, name in known)
-                or "layers with Weights: reloadable",
-            )
-        node = self.network.node(layer)
-        assert isinstance(node.layer, Dense | Conv)
-        now = {
-            name: _fitting(values, node.layer.weights()[name].shape, f"{layer}.{name}")
-            for name, values in given.items()
-        }
-        raws = {
-            (layer, name): _raw_weights(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()
-        }
-        changed = replace(
-            node.layer, kernel=now.get("weight", node.layer.kernel), bias=now.get("bias", node.layer.bias)
-        )
-        nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
-        self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
-        for cached in (*_CACHED, "fidelity"):
+        self.program, self.network = with_weights(self.program, self.network, layer, given)
+        for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
 
     def trace(
@@ -250,7 +222,12 @@ class Model:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
     def build(
-        self, *, inputs: Arrays | None = None, progress: Progress | None = None, **asked: Unpack[BuildOptions]
+        self,
+        *,
+        inputs: Arrays | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        **asked: Unpack[BuildOptions],
     ) -> Report:
         """Write the circuit and run the tools on it.
 
@@ -269,12 +246,15 @@ class Model:
             validation: as ``cosim``, which always compares.
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
-            fifo_opt: there are no FIFOs to optimize; False.
+            fifo_opt: noted; the schedule gives the depths of all queues.
             pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for the board, which has a serial port. Implies ``synth``.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
-            force: run even what is estimated to take hours.
+            force: run even what is estimated not to fit the part.
+            fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
+                which. ``convert(fit=True)`` tries fewer bits first.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
+            timeout: seconds that each program may run; by default it may run as long as it takes.
 
         Raises:
             VerificationError: the circuit and the emulator disagree.
@@ -284,7 +264,7 @@ class Model:
             ToolFailedError, ProjectError.
         """
         with working("building") if progress is None else nullcontext(progress) as shown:
-            return execute(self.plan(inputs=inputs, **asked), shown)
+            return execute(self.plan(inputs=inputs, **asked), shown, timeout)
 
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
         """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
@@ -294,13 +274,51 @@ class Model:
         Raises:
             CapacityError, ConfigError, InputDataError, ToolMissingError: as :meth:`build`.
         """
+        chosen = Asked(**asked)
+        if chosen.fit:
+            asked["fit"] = False
+            return self.fitted().plan(inputs=inputs, **asked)
         if inputs is None and self.target.input_data is not None:
             inputs = read_array(self.target.input_data)
         batches = None if inputs is None else self._batches(inputs)
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
-        return replace(plan(self._job(batches), Asked(**asked)), known=known)
+        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
+        return replace(plan(self._job(batches), chosen), known=known, command=command)
+
+    def fitted(self) -> Model:
+        """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.
+
+        Raises:
+            CapacityError: there are none.
+        """
+        found = layout_that_fits(self.program, self.directives, part_or_typical(self.target.part))
+        if found is None:
+            return self
+        made, target = copy(self), replace(self.target, io_type=found.io_type)
+        made.network, made.target, made.notes = found.network(self.network), target, (*self.notes, found.note)
+        return made
+
+    def get_layers(self) -> tuple[LayerRow, ...]:
+        """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
+        return rows(self.network, self.program)
+
+    def get_input_variables(self) -> list[Variable]:
+        """The inputs: name, shape of one sample and format of each."""
+        return inputs_of(self.program)
+
+    def get_output_variables(self) -> list[Variable]:
+        """The outputs: name, shape of one sample and format of each."""
+        return outputs_of(self.network, self.program)
+
+    def write(self) -> Path:
+        """Write the circuit, or the C++ project, into the project folder, which is returned; no tool runs.
+
+        Raises:
+            ProjectError: it cannot be written.
+        """
+        return self.plan(csim=False, synth=False, cosim=False, validation=False, force=True).write().parent
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.
@@ -312,7 +330,7 @@ class Model:
         saved = serialization.SavedModel(
             self.network,
             self.program,
-            plain_target(self.target),
+            plain_target(self.target, Path(path).parent),
             self.notes,
             None if known is None else known.document(),
         )
@@ -322,15 +340,20 @@ class Model:
     def load(path: str | Path, output_dir: str | Path | None = None) -> Model:
         """The model that :meth:`save` wrote as ``path``; ``output_dir`` replaces its project folder.
 
+        A file does not choose any folder to write to: its project folder is within that of the file. A model that was saved
+        elsewhere than its project has a new one, ``my-hls-test`` beside the file, and a note says so.
+
         Raises:
             ModelFileError: not such a file, or a damaged one.
         """
         content = serialization.load(Path(path))
-        target = read_target(content.target, str(path))
+        target, notes = read_target(content.target, Path(path)), content.notes
         if output_dir is not None:
             target = replace(target, output_dir=Path(output_dir))
+        elif not has_project(content.target):
+            notes = (*notes, f"The project folder is {target.output_dir}; load(path, output_dir) chooses another.")
         known = None if content.fidelity is None else Certificate.of_document(content.fidelity, str(path))
-        return Model(content.network, content.program, target, content.notes, known)
+        return Model(content.network, content.program, target, notes, known)
 
     def input_format_text(self, name: str) -> str:
         """The declared format of input ``name``, as text: ``fixed<16,6>``; of several formats ``fixed<7..16,-3..9>``.
@@ -358,7 +381,10 @@ class Model:
     def _job(self, inputs: Sequence[Batch] | None = None) -> Job:
         program = drop_dead(self.program, keep_probes=False)
         given = None if inputs is None else tuple(inputs)
-        return Job(program, self.directives, self.target, self.emulator, self.design(), given)
+        return Job(program, self.directives, self.target, self.emulator, self.design(), given, self._what_fits)
+
+    def _what_fits(self) -> str:
+        return remedy(choices(self.source, self.program, self.directives, part_or_typical(self.target.part)))
 
     def __str__(self) -> str:
         target = self.target
@@ -418,28 +444,3 @@ class Model:
                     InputRangeWarning,
                     stacklevel=3,
                 )
-
-
-def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], where: str) -> Floats:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub" or array.shape != shape or not bool(np.all(np.isfinite(array))):
-        raise InputDataError(
-            f"weights of {array.dtype} and shape {array.shape}",
-            where=where,
-            accepted=f"finite numbers of shape {shape}",
-        )
-    return as_weights(array)
-
-
-def _raw_weights(values: Floats, node: Node, where: str) -> Ints:
-    """Raw values of a parameter."""
-    span = node.type.span
-    rounded = np.rint(np.ldexp(values, span.frac))
-    if bool(np.any((rounded < float(span.lo)) | (rounded > float(span.hi)))):
-        raise InputDataError(
-            f"weights from {values.min():g} to {values.max():g}",
-            where=where,
-            accepted=f"{float(span.least):g} to {float(span.greatest):g}, the range of the format",
-            remedy="give the layer's weight or bias a wider precision",
-        )
-    return to_raw(values, FixedFormat(span.lo < 0, width_of(span.lo, span.hi), span.frac))

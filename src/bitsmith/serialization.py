@@ -17,20 +17,22 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias, get_args, get_origin, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsmith.config.precision import parse_precision
 from bitsmith.errors import BitsmithError, ModelFileError, ProjectError
+from bitsmith.files import open_file
+from bitsmith.frontends.files.json import Json, parse_json
 from bitsmith.ir.check import check
 from bitsmith.ir.program import Program
 from bitsmith.ir.text import parse, to_text
 from bitsmith.ir.types import MAX_FRAC, FixedFormat, Fracs, Overflow, Rounding
 from bitsmith.layers.affine import Affine
 from bitsmith.layers.axis_order import Order, is_order
-from bitsmith.layers.layer import Floats, Layer, as_weights, broadcasts
+from bitsmith.layers.layer import Floats, Layer, broadcasts
 from bitsmith.layers.network import Network, NetworkNode
 from bitsmith.layers.quantizer import Quantizer
 from bitsmith.layers.settings import (
@@ -45,10 +47,13 @@ from bitsmith.layers.settings import (
     Weights,
 )
 from bitsmith.layers.table import LAYERS
+from bitsmith.npz import Arrays
 from bitsmith.project import write_atomically
 
 VERSION = 2
-MAX_BYTES = 1 << 30
+
+_MAX_JSON_BYTES = 128 << 20
+"""The program has all weights in text: five bytes each."""
 
 _DAMAGE = (
     BitsmithError,
@@ -67,8 +72,6 @@ _DAMAGE = (
     zlib.error,
 )
 """What reading a damaged file may raise."""
-
-Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,12 @@ def load(path: Path) -> SavedModel:
         ModelFileError: not such files, or damaged ones.
     """
     try:
-        if path.stat().st_size > MAX_BYTES or weights_path(path).stat().st_size > MAX_BYTES:
-            raise ModelFileError("a file over 1 GiB", where=str(path))
-        document = json.loads(path.read_text(encoding="utf-8"))
-        arrays = _read_arrays(weights_path(path))
+        with open_file(path) as file:
+            document = parse_json(file.read(_MAX_JSON_BYTES + 1), str(path), _MAX_JSON_BYTES)
         if document["format"] != "bitsmith-model" or document["version"] != VERSION:
             raise ModelFileError("another format or version", where=str(path), accepted=f"version {VERSION}")
-        return _decode(document, arrays)
+        with open_file(weights_path(path)) as file, zipfile.ZipFile(file) as archive:
+            return _decode(document, Arrays(archive, str(weights_path(path))))
     except ModelFileError:
         raise
     except FileNotFoundError as error:
@@ -146,15 +148,7 @@ def load(path: Path) -> SavedModel:
         raise ModelFileError(f"not a saved bitsmith model ({error})", where=str(path)) from error
 
 
-def _read_arrays(path: Path) -> dict[str, npt.NDArray[np.float64]]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-            raise ModelFileError("over 1 GiB when unpacked", where=str(path))
-    with np.load(path, allow_pickle=False) as content:
-        return {name: as_weights(content[name]) for name in content.files}
-
-
-def _decode(document: dict[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> SavedModel:
+def _decode(document: dict[str, Json], arrays: Arrays) -> SavedModel:
     nodes = tuple(_decode_node(node, arrays) for node in _list(document["nodes"]))
     network = Network(nodes, _names(document["inputs"]), _names(document["outputs"]), str(document["name"]))
     shapes = network.shapes()
@@ -304,7 +298,7 @@ def _encode_layer(layer: Layer, arrays: dict[str, npt.NDArray[np.float64]]) -> d
     return {"kind": type(layer).__name__, "fields": values}
 
 
-def _decode_node(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> NetworkNode:
+def _decode_node(value: Json, arrays: Arrays) -> NetworkNode:
     if not isinstance(value, dict):
         raise ValueError("a node is no object")
     layer = _decode_layer(value, arrays)
@@ -340,7 +334,7 @@ def _decode_order(value: Json) -> Order | None:
     return tuple(int(entry) for entry in _list(value) if isinstance(entry, int))
 
 
-def _decode_layer(value: Mapping[str, Json], arrays: Mapping[str, npt.NDArray[np.float64]]) -> Layer:
+def _decode_layer(value: Mapping[str, Json], arrays: Arrays) -> Layer:
     given = value["fields"]
     if not isinstance(given, dict):
         raise ValueError("a layer without fields")
@@ -369,7 +363,7 @@ def _fits(value: object, hint: object) -> bool:
     return isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
-def _decode_field(value: Json, arrays: Mapping[str, npt.NDArray[np.float64]]) -> object:
+def _decode_field(value: Json, arrays: Arrays) -> object:
     if isinstance(value, dict):
         if "scale" in value:
             return _decode_quantizer(value)

@@ -38,6 +38,12 @@ def test_looking_at_a_plan_writes_nothing(model: Model) -> None:
     assert not model.output_dir.exists()
 
 
+def test_a_bitstream_of_the_part_is_placed_once(model: Model, tmp_path: Path) -> None:
+    assert [stage.name for stage in model.plan(pnr=True, bitstream=True).stages] == ["cosim", "synth", "bitstream"]
+    other, _ = three_layer(tmp_path / "other", part="LFE5U-45F-6BG381C")
+    assert [stage.name for stage in other.plan(pnr=True, bitstream=True).stages][-2:] == ["pnr", "bitstream"]
+
+
 def test_arguments_are_those_of_build(model: Model) -> None:
     with pytest.raises(TypeError, match="sinth"):
         model.plan(sinth=True)  # type: ignore[call-arg]

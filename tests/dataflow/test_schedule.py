@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bitsmith.dataflow import processes as kinds
-from bitsmith.dataflow.processes import Network, Numbers
+from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.processes import Network
 from bitsmith.dataflow.schedule import Schedule, _SequencerGraph, schedule
 from bitsmith.dataflow.timing import Sequencer, timing
 from bitsmith.errors import ProgramError
@@ -16,6 +17,7 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.mapping.folding import MultiplierStyle
 from bitsmith.mapping.partition import partition
 from bitsmith.passes import drop_dead
+from tests.dataflow.dense_schedule import dense_schedule
 from tests.mapping.test_partition import demanded
 from tests.properties.programs import random_program
 
@@ -59,9 +61,9 @@ class Clock:
 
     def _count(self, number: int, what: str, row: int, actions: int) -> int:
         """A cumulative count after so many actions."""
-        counts: Numbers = getattr(self.sequencers[number], what)[row]
+        counts: Polyline = getattr(self.sequencers[number], what)[row]
         frame, action = divmod(actions, len(counts))
-        return frame * int(counts[-1]) + (int(counts[action - 1]) if action else 0)
+        return frame * counts[-1] + (counts[action - 1] if action else 0)
 
     def _may(self, number: int, now: int, acts: list[list[int]], frames: int) -> bool:
         part, done = self.sequencers[number], acts[number]
@@ -71,7 +73,7 @@ class Clock:
         for writer, row, reader, column, depth in self.links:
             if reader == number:
                 seen = sum(at + self.sequencers[writer].latency < now for at in acts[writer])
-                need = frame * int(part.takes[column][-1]) + int(part.needs[column][action])
+                need = frame * part.takes[column][-1] + part.needs[column][action]
                 if self._count(writer, "fills", row, seen) < need:
                     return False
             if writer == number:
@@ -102,6 +104,14 @@ def test_cycles_are_those_of_a_clock(seed: int) -> None:
     assert found.latency == clock.ends(acts, 0) - begun
     assert found.interval == clock.ends(acts, found.frames - 1) - clock.ends(acts, found.frames - 2)
     assert found.interval <= max(part.cycles for part in clock.sequencers)  # no FIFO lowers the rate
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(100, 116), *(pytest.param(range(k, k + 30), marks=pytest.mark.slow) for k in range(200, 500, 30))]
+)
+def test_schedules_are_those_of_arrays_of_all_actions(seeds: range) -> None:
+    for seed in seeds:
+        assert schedule(*small(seed)) == dense_schedule(*small(seed))
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -28,7 +28,7 @@ FOLDER = Path(str(read_board.__globals__["__file__"])).parent / "boards"
 def test_our_boards(name: str) -> None:
     board = read_board(name.upper())
     assert board.name.lower() == name
-    text = board.constraints()
+    text = board.constraints(1_000_000)
     assert text.startswith(f"# {board.name}: {board.part.name}\n")
     assert all(pin.site in text for pin in board.pins) and len(text.splitlines()) >= 5
 
@@ -59,7 +59,8 @@ def test_a_users_board(tmp_path: Path) -> None:
     for given in (path, str(path)):
         board = read_board(given)
         assert (board.name, board.part.family, board.clock_hz) == ("Mine", ECP5, 50_000_000)
-    assert "P3" in board.constraints() and "50 MHZ" in board.constraints()
+    assert "P3" in board.constraints(0) and "50 MHZ" in board.constraints(0)
+    assert "80 MHZ" in board.constraints(80_000_000)
 
 
 @pytest.mark.parametrize(

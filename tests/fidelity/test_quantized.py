@@ -86,6 +86,24 @@ def test_all_results_are_those_of_the_model(scale: float, rounding: Rounding) ->
         np.testing.assert_allclose(values, wanted[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("rounding", [Rounding.RND, Rounding.RND_CONV, Rounding.TRN])
+@pytest.mark.parametrize(("scale", "factor", "offset"), [(0.3, 1.5, 0.15), (0.3, 0.25, 0.15), (0.1, 0.7, 0.35)])
+def test_ties_that_double_precision_decides_are_not_defects(
+    scale: float, factor: float, offset: float, rounding: Rounding
+) -> None:
+    """Decimals, whose products and sums the float model rounds, and the circuit does not."""
+    normalization = BatchNormalization(as_weights([factor] * 3), as_weights([offset] * 3))
+    nodes = (
+        NetworkNode("x", Input((3,)), settings=Settings({"result": FixedFormat(True, 12, 4)})),
+        NetworkNode("q", Quantize(Quantizer.uniform(scale * 2, -100, 100, rounding)), ("x",)),
+        NetworkNode("n", normalization, ("q",)),
+        NetworkNode("r", Quantize(Quantizer.uniform(scale, -128, 127, rounding)), ("n",)),
+    )
+    certificate = converted(Network(nodes, ("x",), ("r",)), [np.rint(SAMPLES * 16) / 16]).fidelity
+    assert certificate.message == ""
+    assert "r exact" in certificate.summary
+
+
 def test_float_layers_are_named() -> None:
     grid = Quantizer.uniform(0.125, -7, 7)
     kernel = as_weights(grid.applied(np.eye(3)))

@@ -33,7 +33,7 @@ def test_out_of_context_plan(tmp_path: Path) -> None:
 
 
 def test_constraints_of_the_board(tmp_path: Path) -> None:
-    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S)
+    flow = Bitstream("synth/shell/netlist.json", "net", ULX3S, 20.0)
     text = flow.files()["pnr/net.lpf"]
     for line in ('LOCATE COMP "clk" SITE "G2";', 'COMP "uart_rx" SITE "M1";', 'FREQUENCY PORT "clk" 25 MHZ;'):
         assert line in text
@@ -43,7 +43,7 @@ def test_constraints_of_the_board(tmp_path: Path) -> None:
 
 
 def test_a_board_of_another_family(tmp_path: Path) -> None:
-    flow = Bitstream("synth/shell/netlist.json", "net", read_board("icebreaker"))
+    flow = Bitstream("synth/shell/netlist.json", "net", read_board("icebreaker"), 12.0)
     text = flow.files()["pnr/net.pcf"]
     for line in ("set_io clk 35", "set_io -pullup yes uart_rx 6", "set_frequency clk 12"):
         assert line in text
@@ -73,6 +73,22 @@ def test_report(tmp_path: Path) -> None:
     report.write_text('{"fmax": {}, "utilization": {}}')
     with pytest.raises(ToolFailedError, match="cannot be read"):
         flow.read(tmp_path, (TOOL,))
+
+
+def test_a_circuit_slower_than_the_board_has_no_bitstream(tmp_path: Path) -> None:
+    flow = Bitstream("n.json", "net", ULX3S, 100.0)
+    assert 'FREQUENCY PORT "clk" 100 MHZ;' in flow.files()["pnr/net.lpf"]
+    (tmp_path / "pnr").mkdir()
+    report, bits = tmp_path / "pnr" / "net.report.json", tmp_path / "pnr" / "net.bit"
+    for achieved, kept in ((25.1, True), (24.9, False)):
+        bits.touch()
+        report.write_text(f'{{"fmax": {{"clk": {{"achieved": {achieved}, "constraint": 100}}}}, "utilization": {{}}}}')
+        if kept:
+            assert flow.read(tmp_path, (TOOL, PACK))[1].fmax_mhz == achieved
+        else:
+            with pytest.raises(ToolFailedError, match=r"reaches 24\.9 MHz, and the board's clock has 25"):
+                flow.read(tmp_path, (TOOL, PACK))
+        assert bits.exists() == kept
 
 
 def test_a_full_part_ends_the_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
-from bitsmith.ir.types import TensorType
+from bitsmith.ir.ops import Const
+from bitsmith.ir.types import IntArray, TensorType, machine, objects
 
 KIND = TensorType.of((2, 2), np.array([[0, 3], [1, 2]]), np.array([[-5, 0], [-8, 3]]), np.array([[7, 9], [-2, 90]]))
 """The elements -5..7, 0..9/8, -4..-1 and 3/4..45/2."""
@@ -24,3 +26,29 @@ def test_a_span_is_in_the_finest_unit() -> None:
     span = KIND.span
     assert (span.frac, span.lo, span.hi, span.step) == (3, -40, 180, Fraction(1, 8))
     assert KIND.real_range() == (-5.0, 22.5)
+
+
+@pytest.mark.parametrize(
+    "one, other, equal",
+    [
+        (np.arange(3), objects([0, 1, 2]), True),
+        (objects([0, 1, 2]), objects([[0, 1, 2]]), False),
+        (objects([1 << 80, 2]), objects([1 << 80, 2]), True),
+        (objects([1 << 80, 2]), objects([1 << 80, 3]), False),
+        (np.array([1 << 63], dtype=np.uint64), objects([-(1 << 63)]), False),
+    ],
+)
+def test_ops_are_equal_by_the_values_of_their_arrays(one: IntArray, other: IntArray, equal: bool) -> None:
+    left, right = Const(objects(one), np.asarray(0)), Const(objects(other), np.asarray(0))
+    assert (left == right, hash(left) == hash(right)) == (equal, equal)
+
+
+def test_machine_integers_of_an_array_that_may_be_written_to_are_of_now() -> None:
+    values = objects(np.arange(5000))
+    machine(values)
+    values[0] = 7
+    found = machine(values)
+    assert found is not None and found[0] == 7
+    values.setflags(write=False)
+    assert machine(values) is machine(values)
+    assert machine(objects([1 << 63])) is None

@@ -58,4 +58,5 @@ def test_both_dialects_have_the_same_quantizers(network: str) -> None:
     for kind in ("qonnx", "qcdq"):
         nodes = read_onnx(MODELS / f"{network}_{kind}_script.onnx").nodes
         found.append([str(node.layer.quantizer) for node in nodes if isinstance(node.layer, Quantize)])
+        found[-1] += [str(node.quantizers["weight"]) for node in nodes if "weight" in node.quantizers]
     assert found[0] == found[1], "integers of 8 bits, clipped to fewer, leave no trace"

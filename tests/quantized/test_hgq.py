@@ -17,7 +17,9 @@ import pytest
 import bitsmith
 from bitsmith.errors import BitsmithError
 from bitsmith.frontends.keras.read import read_keras
+from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats
+from bitsmith.layers.quantize import Quantize
 
 MODELS = Path(__file__).parent / "hgq" / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.keras"))
@@ -115,6 +117,29 @@ def test_live_models_are_the_same(name: str) -> None:
         np.testing.assert_array_equal(results[output], expected[f"y{number}"], str(number))
 
 
+def test_live_quantizers_tell_what_files_do_not() -> None:
+    """That a hard tanh is symmetric, and that frozen quantizers of weights wrap around; so does HGQ2 0.2.0."""
+    model = LiveModel(MODELS / "transformed.keras")
+    symmetric = next(layer for layer in model.layers if layer.name == "hard_tanh")
+    symmetric.quantizer.overflow_mode = "SAT_SYM"  # type: ignore[attr-defined]
+    layer = next(node.layer for node in read_keras(model).nodes if node.name == "hard_tanh")
+    assert isinstance(layer, Quantize)
+    assert layer.quantizer.overflow is Overflow.SAT_SYM
+    model = LiveModel(MODELS / "dense.keras")
+    frozen = next(layer for layer in model.layers if layer.name == "kif_rnd_wrap")
+    frozen.own[0] = frozen.own[0] * 8
+    rounded = _kernel(model, "kif_rnd_wrap")
+    frozen.kq.quantizer.trainable = False  # type: ignore[attr-defined]
+    wrapped = _kernel(model, "kif_rnd_wrap")
+    differs = rounded != wrapped
+    assert np.any(differs)
+    assert np.all(np.abs(wrapped[differs]) < np.abs(rounded[differs]))
+
+
+def _kernel(model: LiveModel, name: str) -> Floats:
+    return next(node for node in read_keras(model).nodes if node.name == name).layer.weights()["weight"]
+
+
 def changed(path: Path, name: str, text: dict[str, str], variables: dict[str, npt.ArrayLike | None]) -> Path:
     """A model with other texts in its configuration, and other variables (None: none)."""
     with zipfile.ZipFile(MODELS / f"{name}.keras") as archive:
@@ -139,11 +164,11 @@ def changed(path: Path, name: str, text: dict[str, str], variables: dict[str, np
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("normalization", {'"q_type": "kif"': '"q_type": "float"'}, "minifloat"),
         ("normalization", {'"q_type": "kif"': '"q_type": "fancy"'}, "a quantizer of type 'fancy'"),
         ("normalization", {'"q_type": "kif"': '"q_type": 3'}, "q_type is 3"),
         ("normalization", {'"round_mode": "RND"': '"round_mode": "UP"'}, "round_mode is 'UP'"),
-        ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "WRAP_SM"'}, "the overflow mode WRAP_SM"),
+        ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "WRAP_SM"'}, "4 variables are stored"),
+        ("reflected", {'"round_mode": "RND_CONV"': '"round_mode": "TRN"'}, "round_mode is 'TRN'"),
         ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "BREAK"'}, "overflow_mode is 'BREAK'"),
         ("normalization", {'"overflow_mode": "WRAP"': '"overflow_mode": "SAT"'}, "4 variables are stored"),
         ("normalization", {'"scaler": null': '"scaler": 0'}, "scaler is 0"),
@@ -187,6 +212,21 @@ def test_configurations_that_are_refused(name: str, text: dict[str, str], messag
 )
 def test_variables_that_are_refused(part: str, values: npt.ArrayLike | None, message: str, tmp_path: Path) -> None:
     path = changed(tmp_path, "normalization", {}, {f"layers/q_batch_normalization/{part}": values})
+    with pytest.raises(BitsmithError, match=message):
+        read_keras(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "values", "message"),
+    [
+        ("minifloats", 0, np.full((1, 4, 3), 30.0), "a minifloat quantizer of other widths"),
+        ("minifloats", 2, np.full((1, 4, 3), 99.0), "a minifloat quantizer of other exponents"),
+        ("minifloats", 0, np.full((1, 4, 3), 14.0), "too many steps"),
+        ("reflected", 0, np.full((1, 4, 3), 20.0), "tables of"),
+    ],
+)
+def test_widths_that_are_refused(name: str, variable: int, values: Floats, message: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, name, {}, {f"layers/quantizer/quantizer/vars/{variable}": values})
     with pytest.raises(BitsmithError, match=message):
         read_keras(path)
 

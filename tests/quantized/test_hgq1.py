@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from bitsmith.converters import convert
-from bitsmith.errors import BitsmithError, ModelFileError, UnsupportedError
+from bitsmith.errors import BitsmithError, ModelFileError
 from bitsmith.layers.quantize import Quantize
 
 pytestmark = pytest.mark.filterwarnings("ignore::bitsmith.FidelityWarning")
 
 MODELS = Path(__file__).parent / "hgq1" / "models"
 EXPECTED = np.load(MODELS / "expected.npz")
-NAMES = sorted({key.split("/")[0] for key in EXPECTED} - {"reflected"})
+NAMES = sorted({key.split("/")[0] for key in EXPECTED})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,11 +27,6 @@ def test_equals_hgq1(name: str) -> None:
     found = found if isinstance(found, list) else [found]
     for number, values in enumerate(found):
         np.testing.assert_array_equal(values, EXPECTED[f"{name}/y{number}"])
-
-
-def test_reflection_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match="WRAP_SM"):
-        convert(MODELS / "reflected.h5")
 
 
 def test_elements_have_formats_of_their_own() -> None:

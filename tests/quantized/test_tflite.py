@@ -36,7 +36,7 @@ _LONG = re.compile("(dense|conv|transposed|depthwise)_int16|_uint8_(strided|wide
 
 
 def _cases() -> Iterator[object]:
-    for file in ("int8", "uint8", "int16"):
+    for file in ("int8", "uint8", "int16", "more"):
         for name in _names(file):
             yield pytest.param(file, name, id=name, marks=[pytest.mark.slow] if _LONG.search(name) else [])
     for name in _names("networks"):
@@ -72,7 +72,7 @@ def test_older_kernels_round_twice(name: str) -> None:
 
 
 def test_kernels_differ_in_fully_connected_layers() -> None:
-    for file in ("int8", "uint8", "int16", "networks"):
+    for file in ("int8", "uint8", "int16", "networks", "more"):
         for name in _names(file):
             once, twice = (_listed(_file(file), name, rounding) for rounding in ("single", "double"))
             same = all(np.array_equal(x, y) for x, y in zip(once, twice, strict=False))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Kind, OutputPort, Process, Stream
 from bitsmith.dataflow.timing import Sequencer, timing
 from bitsmith.ir.types import Ints, TensorType
@@ -158,16 +159,15 @@ def predicted(process: Process, unit: Unit, frames: int, latency: int = 0, memor
     """
     times = timing(process, latency)
     sequencers = [*times.sequencers]
-    rows = [np.arange(1, stream.tokens + 1).reshape(1, -1) for stream in (*process.takes, *process.results)]
-    nothing = [row[:0] for row in rows]
+    rows = [(Polyline.line(stream.tokens, 1),) for stream in (*process.takes, *process.results)]
     links = []
     for k in range(len(process.takes)):
         links.append(_Link(len(sequencers), 0, 0, k, unit.in_depth))
-        sequencers.append(Sequencer(nothing[k], nothing[k], rows[k]))
+        sequencers.append(Sequencer((), (), rows[k]))
     if len(times.sequencers) == 2:
         links.append(_Link(0, 0, 1, 0, memory))
     links.append(_Link(len(times.sequencers) - 1, 0, len(sequencers), 0, unit.out_depth))
-    sequencers.append(Sequencer(rows[-1], rows[-1], nothing[-1]))
+    sequencers.append(Sequencer(rows[-1], rows[-1], ()))
     return _Clock(sequencers, links, frames).run()
 
 
@@ -206,10 +206,10 @@ class _Clock:
             assert now < 100_000
         return cycles
 
-    def _total(self, row: npt.NDArray[np.int64], number: int) -> int:
+    def _total(self, row: Polyline, number: int) -> int:
         """What a cumulative count of each frame is after all actions up to the next."""
         frame, action = divmod(self._done[number], self._sequencers[number].actions)
-        return 0 if len(row) == 0 else frame * int(row[-1]) + int(row[action])
+        return frame * row[-1] + row[action]
 
     def _may(self, number: int, now: int) -> bool:
         if self._done[number] == self._ends[number] or now < self._ready[number]:
@@ -219,7 +219,7 @@ class _Clock:
             if link.reader == number:
                 takes, needs = sequencer.takes[link.column], sequencer.needs[link.column]
                 frame, action = divmod(self._done[number], sequencer.actions)
-                need = frame * int(takes[-1]) + int(needs[action])
+                need = frame * takes[-1] + needs[action]
                 if sum(at <= now for at in self._seen[k]) < need:
                     return False
             if link.writer == number:

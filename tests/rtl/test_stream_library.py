@@ -275,8 +275,8 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool
     assert is_monotone(kind.source)
     process_ = process(kind, [((tokens,), 1)], ((len(source),), 1))
     (actions,) = timing(process_, 0).sequencers
-    taken, given = np.diff(actions.takes[0], prepend=0), np.diff(actions.fills[0], prepend=0)
-    needed = actions.needs[0] > actions.takes[0] - taken
+    taken, given = np.diff(actions.takes[0].dense(), prepend=0), np.diff(actions.fills[0].dense(), prepend=0)
+    needed = actions.needs[0].dense() > actions.takes[0].dense() - taken
     flags = (needed + 2 * taken + 4 * given).tolist()
     width = 6
     wires = {"index": "index", "next_index": "next_index", "flags": "flags"}
@@ -302,8 +302,8 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: bool
 def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, synchronous: bool) -> None:
     process_ = process(kinds.Reorder(np.array(source)), [((tokens,), 1)], ((len(source),), 1))
     _, reader = reorder_timing(np.array(source), tokens).sequencers
-    freed = np.diff(reader.takes[0], prepend=0)
-    needed = reader.needs[0] - (reader.takes[0] - freed)
+    freed = np.diff(reader.takes[0].dense(), prepend=0)
+    needed = reader.needs[0].dense() - (reader.takes[0].dense() - freed)
     address_bits = bits_for(depth)
     count_bits = depth.bit_length()
     addresses = [number % (1 << address_bits) for number in source]

@@ -129,8 +129,8 @@ def test_window(
 def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: int) -> None:
     process_ = process(kinds.Reorder(np.array(source)), [((tokens,), 1)], ((len(source),), 1))
     (actions,) = timing(process_, 0).sequencers
-    taken, given = np.diff(actions.takes[0], prepend=0), np.diff(actions.fills[0], prepend=0)
-    flags = (actions.needs[0] > actions.takes[0] - taken) + 2 * taken + 4 * given
+    taken, given = np.diff(actions.takes[0].dense(), prepend=0), np.diff(actions.fills[0].dense(), prepend=0)
+    flags = (actions.needs[0].dense() > actions.takes[0].dense() - taken) + 2 * taken + 4 * given
     parameters: dict[str, int | str] = {"TOKENS": tokens, "READS": len(source), "ACTIONS": len(flags)}
     parameters |= {"SOURCE": table(source, 8), "FLAGS": table(flags.tolist(), 3), "SYNCHRONOUS": bit(synchronous)}
     assert_proved(tmp_path, "order", parameters, 2 * len(flags) + 5)
@@ -147,8 +147,8 @@ def test_order(tmp_path: Path, tokens: int, source: list[int], synchronous: int)
 )
 def test_reorder(tmp_path: Path, tokens: int, source: list[int], depth: int, synchronous: int) -> None:
     _, reader = reorder_timing(np.array(source), tokens).sequencers
-    freed = np.diff(reader.takes[0], prepend=0)
-    needed = reader.needs[0] - (reader.takes[0] - freed)
+    freed = np.diff(reader.takes[0].dense(), prepend=0)
+    needed = reader.needs[0].dense() - (reader.takes[0].dense() - freed)
     by = 2 * (tokens + len(source)) + 1
     parameters: dict[str, int | str] = {"DEPTH": depth, "TOKENS": tokens, "READS": len(source), "BY": by}
     parameters |= {"SOURCE": table(source, 8), "NEEDED": table(needed.tolist(), 8), "FREED": table(freed.tolist(), 8)}

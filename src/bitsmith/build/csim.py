@@ -26,9 +26,8 @@ from bitsmith.hls.dialects import DIALECTS
 from bitsmith.hls.dialects.dialect import Dialect
 from bitsmith.hls.words import Raws, pack, unpack
 from bitsmith.ir.program import Program
-from bitsmith.ir.text import to_text
 from bitsmith.ir.types import TensorType
-from bitsmith.project import Project, digest
+from bitsmith.project import Project
 from bitsmith.version import __version__
 
 LIBRARY = "csim library"
@@ -75,7 +74,7 @@ class HlsCode:
             target.clock_period_ns,
             100.0 * target.clock_uncertainty,
             f"bitsmith {__version__}",
-            digest(to_text(job.program))[:16],
+            job.program_digest[:16],
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bitsmith.build.capacity import Room
 from bitsmith.build.csim import HlsCode
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
@@ -27,7 +28,7 @@ from bitsmith.hls.words import Raws
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import objects
 from bitsmith.report.measured import last_run, measured
-from bitsmith.report.sections import C_SIMULATION, Files, Verification, section_of
+from bitsmith.report.sections import C_SIMULATION, Files, Resources, Verification, section_of
 from bitsmith.report.vendors.vendor import plain, read_text
 
 _LARGEST_BENCH = 100
@@ -49,10 +50,13 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
     """The plan for HLS C++.
 
     Raises:
+        CapacityError: the design is too large for what was asked.
         ConfigError: a stage that the vendor's tool does not have.
         ToolMissingError: a stage was asked for whose tool is not there.
     """
-    backend = _Hls(job, asked)
+    backend, room = _Hls(job, asked), Room.of(job)
+    if backend.steps and not asked.force:
+        room.check_part(job)
     csim = [backend.code.library(), backend.csim()] if asked.csim is not False else []
     return Plan(
         folder=job.target.output_dir,
@@ -61,7 +65,7 @@ def plan_hls(job: Job, asked: Asked) -> Plan:
         sources=backend.code.sources(),
         scripts=backend.scripts,
         stages=(*csim, *map(backend.vendor, backend.steps)),
-        finish=backend.finish,
+        finish=lambda folder, found: backend.finish(folder, found, room),
         reset=asked.reset,
     )
 
@@ -155,9 +159,9 @@ class _Hls:
             outdates=tuple(path for later in VendorStep if step in later.needs for path in self._flow(later).outputs()),
         )
 
-    def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
-        """Add the figures of the vendor's reports, and notes on what did not run."""
-        notes, driver = [], self._driver
+    def finish(self, folder: Path, found: Sections, room: Room) -> tuple[Sections, tuple[str, ...]]:
+        """Add the figures of the vendor's reports, or the estimate without some, and notes on what did not run."""
+        notes, driver = [room.misfit] if room.misfit else [], self._driver
         verified = [section for section in found if isinstance(section, Verification)]
         if not verified:
             notes.append("Nothing was checked: build(csim=True) compares the C++ with the emulator, bit for bit.")
@@ -165,6 +169,8 @@ class _Hls:
             csim, cosim = verified
             verified = [replace(cosim, csim_inputs=csim.inputs, csim_tool=csim.tool)]
         sections = [*verified, *self._measured(folder, notes)]
+        if not any(isinstance(section, Resources) for section in sections):
+            sections.append(section_of("Estimate", room.size.section()))
         if not self.steps:
             if self._usual:
                 typed = by_hand(driver, self.code.target.top, driver.default)

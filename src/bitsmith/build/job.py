@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PureWindowsPath
 from typing import TypedDict
 
 from bitsmith.config import Backend, IOType, read_project
@@ -13,7 +14,12 @@ from bitsmith.emulate import Emulator
 from bitsmith.emulate.batches import Batch
 from bitsmith.errors import ConfigError, ModelFileError
 from bitsmith.ir.program import Program
+from bitsmith.ir.text import to_text
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Strategy
 from bitsmith.mapping.directives import Directives
+from bitsmith.mapping.folding import MultiplierStyle
+from bitsmith.project import digest
 from bitsmith.report.summary import Design
 
 
@@ -49,22 +55,35 @@ _KEYS = {
 """Fields of a target, and the keys of a project configuration that are the same."""
 
 
-def plain_target(target: Target) -> dict[str, str | float]:
-    """``target`` as plain values, for a saved file."""
+def plain_target(target: Target, folder: Path) -> dict[str, str | float]:
+    """``target`` as plain values, for a file in ``folder``; its project folder is left out where that is elsewhere."""
     plain: dict[str, str | float] = {}
     for name in _KEYS:
         value = getattr(target, name)
         if value is not None:
             plain[name] = value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
-    return plain
+    project, here = target.output_dir.absolute(), folder.absolute()
+    del plain["output_dir"]
+    return {"output_dir": project.relative_to(here).as_posix(), **plain} if project.is_relative_to(here) else plain
 
 
-def read_target(plain: Mapping[str, object], where: str) -> Target:
-    """The target of a saved file, under the same rules as a user's project configuration.
+def has_project(plain: Mapping[str, object]) -> bool:
+    """Return True if a saved target has a project folder, which must be inside the folder of its file."""
+    path = plain.get("output_dir")
+    if not isinstance(path, str):
+        return False
+    windows = PureWindowsPath(path)
+    return not windows.anchor and ".." not in windows.parts
+
+
+def read_target(plain: Mapping[str, object], path: Path) -> Target:
+    """The target of the saved file ``path``, under the same rules as a user's project configuration.
 
     Raises:
-        ModelFileError: such values are not a target; ``where`` names the file.
+        ModelFileError: such values are not a target.
     """
+    where = str(path)
+    plain = plain if has_project(plain) else {name: value for name, value in plain.items() if name != "output_dir"}
     try:
         project = read_project({_KEYS.get(name, name): value for name, value in plain.items()})
     except ConfigError as error:
@@ -72,7 +91,7 @@ def read_target(plain: Mapping[str, object], where: str) -> Target:
     if project.part is None or project.clock_period_ns is None:
         raise ModelFileError("a target without part or clock period", where=where)
     return Target(
-        project.output_dir,
+        path.parent / project.output_dir,
         project.project_name,
         project.part,
         project.clock_period_ns,
@@ -84,7 +103,26 @@ def read_target(plain: Mapping[str, object], where: str) -> Target:
     )
 
 
-@dataclass(frozen=True, slots=True)
+_PRODUCTS = {
+    Strategy.LATENCY: MultiplierStyle.CHEAPEST,
+    Strategy.RESOURCE: MultiplierStyle.SHARED,
+    Strategy.UNROLLED: MultiplierStyle.GRAPHS,
+    Strategy.DISTRIBUTED_ARITHMETIC: MultiplierStyle.GRAPHS,
+}
+
+
+def directives_of(network: Network, io_type: IOType) -> Directives:
+    """What the settings of a network want of its layout."""
+    settings = {node.name: node.settings for node in network.nodes}
+    return Directives(
+        {name: chosen.reuse_factor for name, chosen in settings.items()},
+        io_type is IOType.PARALLEL,
+        {name: _PRODUCTS[chosen.strategy] for name, chosen in settings.items()},
+        {name: chosen.parallelization_factor for name, chosen in settings.items()},
+    )
+
+
+@dataclass(frozen=True)
 class Job:
     """One build: what is to be made, and what it is compared with.
 
@@ -93,6 +131,7 @@ class Job:
         emulator: of the same program.
         design: the network as reports describe it.
         inputs: one batch of real inputs per input of the program; None: generated ones.
+        remedy: what the user may do if the circuit does not fit; it takes a while.
     """
 
     program: Program
@@ -101,6 +140,12 @@ class Job:
     emulator: Emulator
     design: Design
     inputs: tuple[Batch, ...] | None = None
+    remedy: Callable[[], str] = str
+
+    @cached_property
+    def program_digest(self) -> str:
+        """A digest of the program's text."""
+        return digest(to_text(self.program))
 
 
 class BuildOptions(TypedDict, total=False):
@@ -117,6 +162,7 @@ class BuildOptions(TypedDict, total=False):
     pnr: bool
     bitstream: bool
     force: bool
+    fit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +180,4 @@ class Asked:
     pnr: bool = False
     bitstream: bool = False
     force: bool = False
+    fit: bool = False

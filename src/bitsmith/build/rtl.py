@@ -5,36 +5,25 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from bitsmith.build.capacity import Room
 from bitsmith.build.design import Circuit, Cosimulated, circuit
 from bitsmith.build.job import Asked, Job
 from bitsmith.build.plan import Plan
 from bitsmith.build.stages import Generated, Sections, Sources, Stage, job_digest
 from bitsmith.build.verification import compare, raw_digest, stimuli
-from bitsmith.devices import Board, Part, default_board, read_board, resolve_part
+from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
-from bitsmith.estimate.fit import proposal
-from bitsmith.estimate.size import estimate_layout
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
-from bitsmith.flows.yosys import Resources, Synthesis
-from bitsmith.ir.text import to_text
-from bitsmith.project import digest
+from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
-
-LAYOUT_LIMIT_LUTS = 2_000_000
-"""Above this the circuit is not even written: generating and simulating it would take hours."""
-
-SYNTHESIS_LIMIT_LUTS = 120_000
-"""Above this synthesis with the open tools takes hours."""
-
-_OVERFULL = 1.2
-"""What is estimated to need so much more than a part has is not placed on it."""
 
 _SIMULATED_CYCLES = 400_000
 _LEAST_SAMPLES = 8
@@ -49,13 +38,19 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
     Raises:
         CapacityError: the design is too large for what was asked.
     """
-    backend = _Rtl(job, resolve_part(job.target.part))
+    room = Room.of(job)
+    synthesized = asked.synth is not False or asked.pnr or asked.bitstream
+    if asked.pnr or asked.bitstream:
+        place_and_route_of(room.part)
+    if synthesized and not asked.force:
+        room.check_part(job)
     if not asked.force:
-        backend.refuse_too_large(asked)
+        room.check_layout(job)
+    backend = _Rtl(job, room)
     stages = {
         backend.cosim: asked.cosim is not False or asked.validation,
-        backend.synth: asked.synth is not False or asked.pnr or asked.bitstream,
-        backend.pnr: asked.pnr,
+        backend.synth: synthesized,
+        backend.pnr: asked.pnr and not (asked.bitstream and backend.on_board()),
         backend.bitstream: asked.bitstream,
     }
     return Plan(
@@ -73,17 +68,17 @@ def plan_rtl(job: Job, asked: Asked) -> Plan:
 class _Rtl:
     """Sources and stages of a circuit, which is made when one of them first needs it."""
 
-    def __init__(self, job: Job, part: Part) -> None:
+    def __init__(self, job: Job, room: Room) -> None:
         self._job = job
-        self._part = part
+        self._room = room
+        self._part = room.part
         self._top = job.target.project_name
-        self._size = estimate_layout(job.program, job.directives, part.family)
 
     @cached_property
     def _circuit(self) -> Circuit:
         job, target, delays = self._job, self._job.target, self._part.family.delays
         budget = delays.budget(target.clock_period_ns, target.clock_uncertainty * target.clock_period_ns)
-        title = Title(f"bitsmith {__version__}", digest(to_text(job.program))[:16])
+        title = Title(f"bitsmith {__version__}", job.program_digest[:16])
         return circuit(job.program, job.directives, delays, budget, self._top, title)
 
     @cached_property
@@ -98,40 +93,9 @@ class _Rtl:
     def _paths(self) -> tuple[Path, ...]:
         return tuple(Path("rtl") / name for name in self._circuit.sources)
 
-    def refuse_too_large(self, asked: Asked) -> None:
-        """Raise a CapacityError if what is asked would take hours, or place and route does not know the part."""
-        size, part = self._size, self._part
-        about = f"about {size.lut:,} LUTs and {size.dsp:,} multiplier blocks (estimated)"
-        if size.lut > LAYOUT_LIMIT_LUTS:
-            accepted = f"at most {LAYOUT_LIMIT_LUTS:,} LUTs"
-            raise CapacityError(about, where="build", accepted=accepted, remedy=self._smaller())
-        if (asked.synth is not False or asked.pnr or asked.bitstream) and size.lut > SYNTHESIS_LIMIT_LUTS:
-            raise CapacityError(
-                f"{about}; synthesis would take hours",
-                where="build(synth=True)",
-                accepted=f"at most {SYNTHESIS_LIMIT_LUTS:,} LUTs",
-                remedy=f"build(synth=False) verifies the circuit without synthesis; or {self._smaller()}",
-            )
-        if not (asked.pnr or asked.bitstream):
-            return
-        place_and_route_of(part)
-        if size.lut > _OVERFULL * part.luts or size.dsp > _OVERFULL * part.dsps:
-            raise CapacityError(
-                about,
-                where="build(pnr=True)",
-                accepted=f"{part.luts:,} LUTs and {part.dsps:,} multiplier blocks of {part.name}",
-                remedy=self._smaller(),
-            )
-
-    def _smaller(self) -> str:
-        """What makes the circuit smaller."""
-        found = proposal(self._job.program, self._part, self._job.directives)
-        fitting = f"{found.description} (about {found.size.lut:,} LUTs)" if found is not None else "a larger part"
-        return f"{fitting}; fewer bits, more pruning, or build(force=True); predict() and trace() need no circuit"
-
     def sources(self) -> Sources:
         """The circuit and its bus wrappers."""
-        title = f"about {self._size.lut:,} LUTs expected"
+        title = f"about {self._room.size.lut:,} LUTs expected"
         return Sources("rtl", title, job_digest(self._job), self._generate, "rtl/*.*")
 
     def _generate(self) -> Generated:
@@ -182,6 +146,7 @@ class _Rtl:
 
         def counted(found: Resources) -> Sections:
             return (
+                self._by_layer(found),
                 sections.Resources(
                     lut=found.lut,
                     ff=found.ff,
@@ -205,23 +170,39 @@ class _Rtl:
 
     def _synthesis(self) -> Synthesis:
         paths = tuple(path.as_posix() for path in self._paths())
-        return Synthesis(self._part.family.name, self._top, paths, self._part.family)
+        parts = tuple(self._circuit.parts)
+        return Synthesis(self._part.family.name, self._top, paths, self._part.family, parts=parts)
+
+    def _by_layer(self, found: Resources) -> sections.Layers:
+        """The cells of each layer; parts of the same layers in one row, the top's last."""
+        rows: dict[str, sections.LayerCells] = {}
+        for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
+            cells = found.parts.get(name)
+            if cells is None:
+                continue
+            before = rows.get(part.layer, sections.LayerCells(lut=0, ff=0, dsp=0, bram=0))
+            rows[part.layer] = sections.LayerCells(
+                layer=part.layer or None,
+                lut=(before.lut or 0) + cells.lut,
+                ff=(before.ff or 0) + cells.ff,
+                dsp=(before.dsp or 0) + cells.dsp,
+                bram=(before.bram or 0) + cells.bram,
+                cycles=max(part.cycles or 0, before.cycles or 0) or None,
+                first_stage=part.first_stage,
+                last_stage=part.last_stage,
+            )
+        return sections.Layers(tuple(rows.values()))
 
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
-        target_mhz = 1e3 / self._job.target.clock_period_ns
-
-        def reached(found: Timing) -> Sections:
-            period_ns = found.clock_period_ns
-            return (sections.Timing(fmax_mhz=found.fmax_mhz, clock_period_ns=period_ns, tool=found.tool),)
-
+        target_mhz = self._target_mhz
         placed = OutOfContext(f"synth/{self._part.family.name}/netlist.json", self._part, target_mhz)
 
         return Stage(
             name="pnr",
             title=f"{self._part.name} at {target_mhz:.0f} MHz",
             find=placed.find,
-            flow=lambda: Converted(placed, reached),
+            flow=lambda: Converted(placed, lambda found: (self._timing(found), _utilization(found))),
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
@@ -230,14 +211,19 @@ class _Rtl:
     def bitstream(self) -> Stage:
         """The configuration of a board, with the circuit at its serial port."""
         board, top = self._board(), uart_wrapper.uart_name(self._top)
-        bits = Bitstream("synth/shell/netlist.json", self._top, board)
+        bits = Bitstream("synth/shell/netlist.json", self._top, board, self._target_mhz)
+
+        def configured(found: tuple[Path, Timing]) -> Sections:
+            path, reached = found
+            clock = (self._timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
+            return *clock, _utilization(reached), sections.Files({"Bitstream": f"pnr/{path.name}"})
 
         def flow() -> Flow[Sections]:
             made = self._circuit
             wrapper = {f"rtl/{top}.sv": uart_wrapper.uart(made.interface, board.clock_hz, _BAUD)}
             below = tuple(f"rtl/{name}" for name in made.wrapper_sources(library.UART_LIBRARY))
             synthesis = Synthesis("shell", top, (*below, *wrapper), board.part.family, pads=True)
-            return Converted(Chained(synthesis, bits, wrapper), self._configured)
+            return Converted(Chained(synthesis, bits, wrapper), configured)
 
         return Stage(
             name="bitstream",
@@ -245,7 +231,7 @@ class _Rtl:
             find=lambda: (*Synthesis.find(), *bits.find()),
             flow=flow,
             needs=("rtl",),
-            options=(board.constraints(),),
+            options=(bits.constraints,),
             log=f"pnr/{self._top}.nextpnr.log",
         )
 
@@ -259,11 +245,17 @@ class _Rtl:
             raise CapacityError(found, where="build(bitstream=True)", accepted="convert(board=...)")
         return board
 
-    def _configured(self, found: tuple[Path, Timing]) -> Sections:
-        return (sections.Files({"Bitstream": f"pnr/{found[0].name}"}),)
+    @cached_property
+    def _target_mhz(self) -> float:
+        return 1e3 / self._job.target.clock_period_ns
+
+    def on_board(self) -> bool:
+        """Return True if the board has the part: its place and route then measures the clock of the part as well."""
+        board = self._board()
+        return (board.part.die, board.part.nextpnr) == (self._part.die, self._part.nextpnr)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
-        """Add the estimate where nothing was counted, and the files."""
+        """Add the estimate and the files."""
         left = next((section.paths for section in found if isinstance(section, sections.Files)), {})
         top = self._top
         files = {
@@ -274,6 +266,32 @@ class _Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": f"driver/{top}.py",
         }
-        counted = any(isinstance(section, sections.Resources) for section in found)
-        estimate = () if counted else (sections.section_of("Estimate", self._size.section()),)
-        return (*found, *estimate, sections.Files(files)), ()
+        estimate = sections.section_of("Estimate", self._room.size.section())
+        return (*found, estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+
+    def _timing(self, found: Timing, what: str = "") -> sections.Timing:
+        """The clock that was reached, by ``what`` beside the circuit."""
+        ends = [self._layer_of(name) for name in found.path]
+        return sections.Timing(
+            fmax_mhz=found.fmax_mhz,
+            clock_period_ns=found.clock_period_ns,
+            slack_ns=round(self._job.target.clock_period_ns - found.clock_period_ns, 3),
+            path=" to ".join(dict.fromkeys(ends)) or None,
+            tool=f"{found.tool}{what}",
+        )
+
+    def _layer_of(self, cell: str) -> str:
+        """The layer that a cell belongs to, by its name, which begins with the instance of the circuit in a wrapper."""
+        parts = self._circuit.parts
+        inner = cell.partition(".")[2]
+        found = part_of(cell, parts) or part_of(inner, parts)
+        return parts[found].layer if found else "the top module"
+
+
+def _utilization(found: Timing) -> sections.Utilization:
+    return sections.Utilization(
+        tuple(
+            sections.CellUse(cell=cell, used=number, available=available)
+            for cell, (number, available) in found.utilization.items()
+        )
+    )

@@ -14,7 +14,6 @@ from typing import TypeAlias
 from bitsmith.build.job import Job
 from bitsmith.flows.run import Flow
 from bitsmith.flows.tools import FoundTool
-from bitsmith.ir.text import to_text
 from bitsmith.project import digest
 from bitsmith.report.sections import Section
 
@@ -89,7 +88,7 @@ class Stage:
 def job_digest(job: Job) -> str:
     """A digest of everything that the sources of ``job`` follow from."""
     target = replace(job.target, output_dir=Path(), input_data=None, board=None)
-    return digest(to_text(job.program), repr(job.directives), repr(target), _package())
+    return digest(job.program_digest, repr(job.directives), repr(target), _package())
 
 
 @functools.cache

@@ -13,12 +13,16 @@ import yaml
 
 from bitsmith.config.reading import shown, squash
 from bitsmith.errors import ConfigError
+from bitsmith.files import open_file
 
 MAX_BYTES = 1 << 19
 MAX_VALUES = 200_000
 MAX_DEPTH = 50
 
-PATH_KEYS = ("OutputDir", "KerasJson", "KerasH5", "KerasModel", "InputData", "OutputPredictions")
+PATH_KEYS = (
+    *("OutputDir", "KerasJson", "KerasH5", "KerasModel", "PytorchModel", "OnnxModel", "TfliteModel"),
+    *("InputData", "OutputPredictions"),
+)
 """Keys of a project configuration whose text is a path."""
 
 
@@ -36,7 +40,8 @@ def parse_yaml_config(path: str | Path) -> dict[str, Any]:
     for key, value in content.items():
         # What is not a usable path (empty, ~/...) is left for the project configuration to refuse as it stands.
         usable = isinstance(value, str) and value.strip() != "" and value[0] != "~"
-        is_path = usable and isinstance(key, str) and squash(key) in path_keys
+        is_board = squash(str(key)) == "board" and str(value).lower().endswith(".toml")
+        is_path = usable and isinstance(key, str) and (squash(key) in path_keys or is_board)
         config[key] = str(folder.joinpath(str(value))) if is_path else value
     return config
 
@@ -49,7 +54,7 @@ def read_file(path: Path) -> dict[Any, object]:
     """
     where = str(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError(f"a configuration file of more than {MAX_BYTES >> 10} KiB", where=where)
@@ -102,6 +107,10 @@ def _yaml(text: str, where: str) -> object:
         _check(node, where, {}, ())
         content: object = loader.construct_document(node)
         return content
+    except (LookupError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            "a value that is not what its tag says", where=where, accepted="values without tags"
+        ) from error
     finally:
         loader.dispose()
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bitsmith.config.files import parse_yaml_config
+from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
 from bitsmith.config.model import HLSConfig, collect_hls_config
-from bitsmith.config.reading import Inert, Problems, Section, did_you_mean, number, shown, squash, text
+from bitsmith.config.reading import Idle, Problems, Section, boolean, did_you_mean, number, shown, squash, text
 from bitsmith.errors import ConfigError
 
 DEFAULT_OUTPUT_DIR = Path("my-hls-test")
@@ -54,6 +55,8 @@ BACKENDS = ", ".join(repr(backend.value) for backend in Backend)
 """The accepted names, as errors show them."""
 
 _MISSING_BACKENDS = ("vivadoaccelerator", "vitisunified", "symbolicexpression")
+_ACCELERATOR = Idle("Backend", "VivadoAccelerator", "the project is that of 'vivado', without the board's design")
+_NO_BOARD = Idle("Board", "hw_only", "it is no board")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class ProjectConfig:
     the user says nothing. At most one of ``keras_model`` (a path or a live model), ``keras_json``/``keras_h5``,
     ``pytorch_model`` (a path or a live model, with ``input_shape``), ``onnx_model`` (a path or a live model) and
     ``tflite_model`` (a path or a file's content) is given.
-    ``without_effect`` names keys of other tools that were accepted because their value changes nothing.
+    ``override``, ``allow_approximate`` and ``strict`` are as of :func:`bitsmith.convert`.
+    ``idle`` are keys outside of ``HLSConfig`` that were accepted and have no effect.
     """
 
     output_dir: Path = DEFAULT_OUTPUT_DIR
@@ -84,9 +88,12 @@ class ProjectConfig:
     input_shape: Sequence[object] | None = None
     onnx_model: object | None = None
     tflite_model: object | None = None
+    override: bool = False
+    allow_approximate: bool = False
+    strict: bool = False
     input_data: Path | None = None
     output_predictions: Path | None = None
-    without_effect: tuple[str, ...] = ()
+    idle: tuple[Idle, ...] = ()
 
 
 PROJECT_KEYS = (
@@ -107,34 +114,13 @@ PROJECT_KEYS = (
     "InputShape",
     "OnnxModel",
     "TfliteModel",
+    "Override",
+    "AllowApproximate",
+    "Strict",
     "InputData",
     "OutputPredictions",
     "WriterConfig",
 )
-
-_VENDOR = "it belongs to a vendor's flow and has no counterpart here"
-_AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
-_INERT = {
-    "AcceleratorConfig": Inert((None,), _VENDOR),
-    "FPGAFamily": Inert((), _VENDOR),
-    "SmartHLSPath": Inert((), _VENDOR),
-    "Technology": Inert((), _VENDOR),
-    "ASICLibs": Inert((), _VENDOR),
-    "FIFO": Inert((None,), _VENDOR),
-    "HyperoptHandshake": Inert((False,), _VENDOR),
-    "TraceOutput": Inert((False,), "write it under HLSConfig.Model"),
-    "ProjectDir": Inert((), _AFTERWARDS),
-    "InputShapes": Inert((), _AFTERWARDS),
-    "OutputShapes": Inert((), _AFTERWARDS),
-    "Stamp": Inert((), _AFTERWARDS),
-}
-_WRITER_INERT = {
-    "Namespace": Inert((None,), _VENDOR),
-    "WriteWeightsTxt": Inert((True, False), _VENDOR),
-    "WriteTar": Inert((False,), "pack the output folder with tar"),
-    "WriteEmulationConstants": Inert((False, True), _VENDOR),
-    "TBOutputStream": Inert(("both", "stdout", "file"), _VENDOR),
-}
 
 
 def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
@@ -147,9 +133,10 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
     """
     content = parse_yaml_config(config) if isinstance(config, (str, Path)) else config
     problems = Problems()
-    section = Section.read(content, "", PROJECT_KEYS, problems, _INERT)
+    section = Section.read(content, "", PROJECT_KEYS, problems, PROJECT_INERT)
     section.values = {key: value for key, value in section.values.items() if value is not None}
-    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, _WRITER_INERT)
+    idle = list(_without_board(section))
+    writer = Section.read(section.values.get("WriterConfig"), "WriterConfig", (), problems, WRITER_INERT)
     given = section.values.get("HLSConfig")
     hls_config = given if isinstance(given, HLSConfig) else collect_hls_config(given, "HLSConfig", problems)
     project = ProjectConfig(
@@ -170,13 +157,12 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         input_shape=section.get("InputShape", _input_shape),
         onnx_model=section.get("OnnxModel", _model),
         tflite_model=section.get("TfliteModel", _model),
+        override=section.get("Override", boolean) or False,
+        allow_approximate=section.get("AllowApproximate", boolean) or False,
+        strict=section.get("Strict", boolean) or False,
         input_data=section.get("InputData", _path),
         output_predictions=section.get("OutputPredictions", _path),
-        without_effect=(
-            *(section.at(key) for key in section.inert),
-            *(writer.at(key) for key in writer.inert),
-            *hls_config.without_effect,
-        ),
+        idle=(*section.idle, *idle, *writer.idle),
     )
     if project.keras_model is not None and (project.keras_json or project.keras_h5):
         problems.add("two models: KerasModel, and KerasJson or KerasH5", where="KerasModel", accepted="one of them")
@@ -192,6 +178,17 @@ def read_project(config: Mapping[str, object] | str | Path) -> ProjectConfig:
         problems.add("two models, of different frameworks", where=several[-1], accepted="one of them")
     problems.finish()
     return project
+
+
+def _without_board(section: Section) -> Iterator[Idle]:
+    """Take out of a section what other tools write of boards that there are not here."""
+    backend, board = section.values.get("Backend"), section.values.get("Board")
+    if isinstance(backend, str) and squash(backend) == "vivadoaccelerator":
+        section.values["Backend"] = Backend.VIVADO
+        yield _ACCELERATOR
+    if board == "hw_only":
+        del section.values["Board"]
+        yield _NO_BOARD
 
 
 def create_config(
@@ -224,7 +221,7 @@ def create_config(
         "IOType": IOType.PARALLEL.value,
         "HLSConfig": {},
     }
-    names = {squash(key): key for key in (*PROJECT_KEYS, *_INERT)}
+    names = {squash(key): key for key in (*PROJECT_KEYS, *PROJECT_INERT)}
     config |= {names.get(squash(key), key): value for key, value in kwargs.items()}
     read_project(config)
     return config

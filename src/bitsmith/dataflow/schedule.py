@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bitsmith.dataflow.processes import Network, Numbers, Process, Source
+from bitsmith.dataflow.polyline import Polyline
+from bitsmith.dataflow.processes import Network, Process, Source
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, timing
 from bitsmith.errors import ProgramError
 
@@ -149,7 +150,7 @@ class _SequencerGraph:
                         process.takes[operand].bits,
                     )
                 )
-        self._known: dict[tuple[tuple[int, int, int, int], int], tuple[Numbers, Numbers]] = {}
+        self._known: dict[tuple[tuple[int, int, int, int], int], _Moves] = {}
         self.sources = [self.first[number] for number in network.sources]
 
     @property
@@ -165,14 +166,14 @@ class _SequencerGraph:
         """Places in use at most, with frames every ``interval`` cycles."""
         free, all_links = [link.constant for link in self.links], range(len(self.links))
         alone = self.run(free, 1, None)
-        frames = max(int(times[-1]) for times in alone) // interval + _FRAMES
+        frames = max(times[-1] for times in alone) // interval + _FRAMES
         while True:
             pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
             times = self.run(free, frames, pace)
             if frames > _MOST_FRAMES or self._is_steady(times, interval):
                 break
             frames *= 2
-        depths = self._places(times, frames)
+        depths, waits = self._places(times, frames), self._waits(free, frames)
         tried: set[int] = set()
         while len(tried) < _MOST_TRIED:
             left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
@@ -181,11 +182,10 @@ class _SequencerGraph:
             number = max(left, key=lambda k: self._bits([k], depths))
             tried.add(number)
             for bound in _BOUNDS:
-                held = {**pace, self.links[number].writer: self._held_back(self.links[number], times, frames, bound)}
-                later = self.run(free, frames, held)
+                later = self._held_back(self.links[number], times, waits, frames, bound)
                 found = self._places(later, frames)
                 if self._is_steady(later, interval) and self._bits(all_links, found) < self._bits(all_links, depths):
-                    times, depths, pace = later, found, held
+                    times, depths = later, found
                     break
         return depths
 
@@ -193,62 +193,78 @@ class _SequencerGraph:
         """Of FIFOs of ``depths``."""
         return sum(self.links[k].bits * depths[k] for k in links)
 
-    def _held_back(self, link: _Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
-        """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""
-        made, gone = self._moves(link, frames)
-        least = times[link.writer].copy()
-        np.maximum.at(least, made[bound:], times[link.reader][gone[: len(made) - bound]] + 1)
-        return least
+    def _held_back(
+        self, link: _Link, times: Sequence[Polyline], waits: Sequence[Sequence[_Wait]], frames: int, bound: int
+    ) -> list[Polyline]:
+        """The times if what fills ``link`` acts only when all but ``bound`` of its tokens are taken as ``times`` has it."""
+        held, wait = list(times), self._waits_for_room(link, frames, bound)
+        if wait is not None:
+            held[link.writer] = _raised(times, times[link.writer], [wait], 1)
+        return self._settled(held, waits, {link.writer, *_waiting(waits, link.writer)})
 
-    def _is_steady(self, times: Sequence[Numbers], interval: int) -> bool:
+    def _is_steady(self, times: Sequence[Polyline], interval: int) -> bool:
         """Return True if the last two frames are alike."""
         return all(
-            np.array_equal(at[-one.actions :], at[-2 * one.actions : -one.actions] + interval)
+            at.part(len(at) - one.actions, len(at))
+            == at.part(len(at) - 2 * one.actions, len(at) - one.actions).plus(interval)
             for at, one in zip(times, self.sequencers, strict=True)
         )
 
-    def _places(self, times: Sequence[Numbers], frames: int) -> list[int]:
+    def _places(self, times: Sequence[Polyline], frames: int) -> list[int]:
         """Places in use at most."""
         return [link.constant or self._most(link, times, frames) for link in self.links]
 
-    def span(self, times: Sequence[Numbers], network: Network, frames: int) -> list[int]:
+    def span(self, times: Sequence[Polyline], network: Network, frames: int) -> list[int]:
         """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
-        begun = min(int(times[self.first[entry]][0]) for entry in network.sources)
-        ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.sinks]
+        begun = min(times[self.first[entry]][0] for entry in network.sources)
+        sinks = [self.first[number] for number in network.sinks]
+        ends = [times[sink].at(np.arange(1, frames + 1) * self.sequencers[sink].actions - 1) for sink in sinks]
         return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
 
-    def _moves(self, link: _Link, frames: int) -> tuple[Numbers, Numbers]:
-        """The actions that fill ``link`` and those that take from it, once per token."""
+    def _moves(self, link: _Link, frames: int) -> _Moves:
+        """The tokens of ``link`` in so many frames."""
         if (link.names, frames) not in self._known:
             writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
-            moves = _events(writer.fills[link.row], frames), _events(reader.takes[link.column], frames)
-            self._known[link.names, frames] = moves
+            fills, takes = writer.fills[link.row], reader.takes[link.column]
+            self._known[link.names, frames] = _Moves(
+                reader.needs[link.column].repeated(frames, takes[-1]).running_max(),
+                fills.repeated(frames, fills[-1]),
+                fills.rises().repeated(frames, writer.actions),
+                takes.rises().repeated(frames, reader.actions),
+            )
         return self._known[link.names, frames]
 
-    def _most(self, link: _Link, times: Sequence[Numbers], frames: int) -> int:
+    def _most(self, link: _Link, times: Sequence[Polyline], frames: int) -> int:
         """The most slots of ``link`` that are taken at once."""
-        made, gone = self._moves(link, frames)
-        filled, left = times[link.writer][made], times[link.reader][gone]
+        moves = self._moves(link, frames)
+        filled = times[link.writer].of_indices(moves.filling)
+        left = times[link.reader].of_indices(moves.taking)
+        # Between corners of both, what is in use grows or falls: it is most at one of them, or next to it.
+        tokens = filled.around(left.values)
         # A place is free in the cycle after its token was taken.
-        return max(1, int(np.max(np.arange(1, len(filled) + 1) - np.searchsorted(left, filled, side="left"))))
+        return max(1, int(np.max(tokens + 1 - left.below(filled.at(tokens)))))
 
-    def run(self, depths: Sequence[int | None], frames: int, pace: Mapping[int, Numbers] | None) -> list[Numbers]:
+    def run(self, depths: Sequence[int | None], frames: int, pace: Mapping[int, Polyline] | None) -> list[Polyline]:
         """The cycle of each action of ``frames`` frames, as soon as possible; entries not before ``pace``.
-
-        These are the least times that keep all rules: times that keep none are raised where a rule is broken, until none is.
 
         Raises:
             ProgramError: the network locks up.
         """
-        times = [np.zeros(sequencer.actions * frames, dtype=np.int64) for sequencer in self.sequencers]
+        times = [Polyline.line(sequencer.actions * frames, 0, 0) for sequencer in self.sequencers]
         for number, least in (pace or {}).items():
             times[number] = least
-        waits = self._waits(depths, frames)
-        waiting = [
-            {k for k, ahead in enumerate(waits) if any(wait.other == n for wait in ahead)} for n in range(len(times))
-        ]
+        return self._settled(times, self._waits(depths, frames), set(range(len(times))))
+
+    def _settled(
+        self, least: Sequence[Polyline], waits: Sequence[Sequence[_Wait]], changed: set[int]
+    ) -> list[Polyline]:
+        """The least times not before ``least`` that keep all rules, which those of ``changed`` may break.
+
+        They are raised where a rule is broken, until none is.
+        """
+        times = list(least)
         latest = self._latest(times)
-        changed, backwards = set(range(len(times))), False
+        backwards = False
         while changed:
             # Tokens move in the order of the processes, free slots against it.
             for number in sorted(changed, reverse=backwards):
@@ -256,34 +272,52 @@ class _SequencerGraph:
                 found = _raised(times, times[number], waits[number], self.sequencers[number].gap)
                 if found[-1] > latest:
                     raise ProgramError("a network of processes that locks up", where="schedule")
-                if not np.array_equal(found, times[number]):
+                if found != times[number]:
                     times[number] = found
-                    changed |= waiting[number]
+                    changed |= _waiting(waits, number)
             backwards = not backwards
         return times
 
-    def _latest(self, times: Sequence[Numbers]) -> int:
+    def _latest(self, times: Sequence[Polyline]) -> int:
         """No chain of actions that each occur once, the first at the latest of ``times``, takes longer."""
         steps = [sequencer.gap + sequencer.latency + 1 for sequencer in self.sequencers]
-        return max(int(at[-1]) for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
+        return max(at[-1] for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
 
     def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[_Wait]]:
         """By sequencer, what its actions wait for: tokens, and slots in FIFOs that have ``depths``."""
         waits: list[list[_Wait]] = [[] for _ in self.sequencers]
         for link, depth in zip(self.links, depths, strict=True):
-            writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
-            fills, takes = writer.fills[link.row], reader.takes[link.column]
-            needed = np.maximum.accumulate(_cumulative(reader.needs[link.column], int(takes[-1]), frames))
-            first = int(np.searchsorted(needed, 1))
-            moves = self._moves(link, frames)
-            made = moves[0][needed[first:] - 1]
-            waits[link.reader].append(_Wait(first, link.writer, made, writer.latency + 1))
-            if depth is not None:
-                filled = _cumulative(fills, int(fills[-1]), frames)
-                first = int(np.searchsorted(filled, depth + 1))
-                gone = moves[1][filled[first:] - depth - 1]
-                waits[link.writer].append(_Wait(first, link.reader, gone, 1))
+            writer, moves = self.sequencers[link.writer], self._moves(link, frames)
+            made = _indices(moves.filling, moves.needed, 0)
+            if made is not None:
+                waits[link.reader].append(_Wait(*made, link.writer, writer.latency + 1))
+            room = None if depth is None else self._waits_for_room(link, frames, depth)
+            if room is not None:
+                waits[link.writer].append(room)
         return waits
+
+    def _waits_for_room(self, link: _Link, frames: int, depth: int) -> _Wait | None:
+        """What fills ``link`` waits until of earlier tokens all but ``depth`` are taken; None if it never has to."""
+        moves = self._moves(link, frames)
+        gone = _indices(moves.taking, moves.filled, depth)
+        return None if gone is None else _Wait(*gone, link.reader, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moves:
+    """Tokens of a FIFO over all frames.
+
+    Args:
+        needed: how many must have come before each action of the reader.
+        filled: how many are made when an action of the writer is done.
+        filling: for each token, the action that makes it.
+        taking: for each token, the action that takes it.
+    """
+
+    needed: Polyline
+    filled: Polyline
+    filling: Polyline
+    taking: Polyline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -291,34 +325,33 @@ class _Wait:
     """A sequencer's actions from number ``first`` on come ``cycles`` or more after actions of another, one for each."""
 
     first: int
+    actions: Polyline
     other: int
-    actions: Numbers
     cycles: int
 
 
-def _raised(times: Sequence[Numbers], own: Numbers, waits: Sequence[_Wait], gap: int) -> Numbers:
+def _waiting(waits: Sequence[Sequence[_Wait]], number: int) -> set[int]:
+    """The sequencers that wait for actions of sequencer ``number``."""
+    return {k for k, ahead in enumerate(waits) if any(wait.other == number for wait in ahead)}
+
+
+def _indices(moving: Polyline, counts: Polyline, spare: int) -> tuple[int, Polyline] | None:
+    """The first of ``counts`` above ``spare``; and from it on, which action moves the last token but ``spare`` of each count."""
+    first = int(counts.below(np.array(spare + 1)))
+    if first == len(counts):
+        return None
+    return first, moving.of_indices(counts.part(first, len(counts)).plus(-spare - 1))
+
+
+def _raised(times: Sequence[Polyline], own: Polyline, waits: Sequence[_Wait], gap: int) -> Polyline:
     """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours."""
-    even = np.arange(len(own)) * gap
-    least = own - even
     for wait in waits:
-        others = times[wait.other][wait.actions] + wait.cycles
-        np.maximum(least[wait.first :], others - even[wait.first :], out=least[wait.first :])
-    return np.asarray(np.maximum.accumulate(least) + even, dtype=np.int64)
+        own = own.raised(wait.first, times[wait.other].of_indices(wait.actions).plus(wait.cycles))
+    return own.plus(0, -gap).running_max().plus(0, gap)
 
 
-def _cumulative(counts: Numbers, total: int, frames: int) -> Numbers:
-    """A frame's cumulative count that ends with ``total``, over all frames."""
-    return np.asarray((np.arange(frames)[:, None] * total + counts).ravel(), dtype=np.int64)
-
-
-def _events(counts: Numbers, frames: int) -> Numbers:
-    """The actions of all frames at which a cumulative count rises, once per unit."""
-    steps = np.diff(counts, prepend=0)
-    once = np.repeat(np.arange(len(counts)), steps)
-    return np.asarray((np.arange(frames)[:, None] * len(counts) + once).ravel(), dtype=np.int64)
-
-
-def _even(actions: int, interval: int, frames: int) -> Numbers:
+def _even(actions: int, interval: int, frames: int) -> Polyline:
     """The cycles of ``actions`` tokens per frame, evenly over ``interval``."""
-    offsets = np.arange(actions) * interval // actions
-    return np.asarray((np.arange(frames)[:, None] * interval + offsets).ravel(), dtype=np.int64)
+    if interval % actions == 0:
+        return Polyline.line(actions * frames, 0, interval // actions)
+    return Polyline.of(np.arange(actions) * interval // actions).repeated(frames, interval)

@@ -15,13 +15,14 @@ from typing import assert_never
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Numbers, Process
 from bitsmith.ir import ops
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequencer:
-    """Actions of one frame. Arrays count tokens of the frame and have one row per operand or result, a column per action.
+    """Actions of one frame. Tokens of the frame are counted, with one row per operand or result, an element per action.
 
     Args:
         needs: tokens that must be there.
@@ -31,16 +32,16 @@ class Sequencer:
         latency: cycles from an action to its results being put into their slots.
     """
 
-    needs: Numbers
-    takes: Numbers
-    fills: Numbers
+    needs: tuple[Polyline, ...]
+    takes: tuple[Polyline, ...]
+    fills: tuple[Polyline, ...]
     gap: int = 1
     latency: int = 0
 
     @property
     def actions(self) -> int:
         """Actions per frame."""
-        return int(self.takes.shape[1])
+        return len((*self.takes, *self.fills)[0])
 
     @property
     def cycles(self) -> int:
@@ -83,10 +84,10 @@ def timing(process: Process, latency: int) -> ProcessTiming:
         case kinds.Reorder():
             return reorder_timing(kind.source, process.takes[0].tokens)
         case kinds.Interleave():
-            counts = [np.cumsum(kind.source == k) for k in range(len(process.takes))]
+            counts = [Polyline.of(np.cumsum(kind.source == k)) for k in range(len(process.takes))]
             return _single(counts, [_all(len(kind.source))], latency=0)
         case kinds.Scan():
-            first = np.ones(kind.steps, dtype=np.int64)
+            first = Polyline.line(kind.steps, 1, 0)
             taken = [first] * kind.states + [_all(kind.steps)] * (len(process.takes) - kind.states)
             return _single(taken, [_all(kind.steps)], latency, gap=latency + 1)
         case _:
@@ -94,27 +95,23 @@ def timing(process: Process, latency: int) -> ProcessTiming:
 
 
 def _single(
-    takes: Sequence[Numbers],
-    fills: Sequence[Numbers],
+    takes: Sequence[Polyline],
+    fills: Sequence[Polyline],
     latency: int,
     gap: int = 1,
-    needs: Sequence[Numbers] | None = None,
+    needs: Sequence[Polyline] | None = None,
 ) -> ProcessTiming:
-    actions = len((*takes, *fills)[0])
-    first, second, third = (
-        np.array(part, dtype=np.int64).reshape(len(part), actions) for part in (needs or takes, takes, fills)
-    )
-    return ProcessTiming((Sequencer(first, second, third, gap, latency),))
+    return ProcessTiming((Sequencer(tuple(needs or takes), tuple(takes), tuple(fills), gap, latency),))
 
 
-def _all(tokens: int) -> Numbers:
+def _all(tokens: int) -> Polyline:
     """One more in each action."""
-    return np.arange(1, tokens + 1)
+    return Polyline.line(tokens, 1)
 
 
-def _every(actions: int, count: int) -> Numbers:
+def _every(actions: int, count: int) -> Polyline:
     """One more in each ``count``-th action."""
-    return np.arange(1, actions + 1) // count
+    return Polyline.staircase(actions, count, 1)
 
 
 def _width_converter(kind: kinds.WidthConverter, process: Process) -> ProcessTiming:
@@ -124,14 +121,14 @@ def _width_converter(kind: kinds.WidthConverter, process: Process) -> ProcessTim
         return _single([_all(have.tokens)], [_every(have.tokens, want.token.size // have.token.size)], latency=0)
     parts = kind.times * have.token.size // want.token.size
     actions = have.tokens * parts
-    needs = np.arange(actions) // parts + 1
+    needs = Polyline.staircase(actions, parts, parts)
     return _single([_every(actions, parts)], [_all(actions)], latency=0, needs=[needs])
 
 
 def _window(kind: kinds.Window, process: Process) -> ProcessTiming:
     """Tokens of the padded tensor in order: real ones are taken, those of the padding are made up."""
     inside, complete = window_actions(kind.op, process.takes[0].grid)
-    return _single([np.cumsum(inside)], [np.cumsum(complete)], latency=0)
+    return _single([Polyline.of(np.cumsum(inside))], [Polyline.of(np.cumsum(complete))], latency=0)
 
 
 def window_actions(op: ops.Window, grid: kinds.Grid) -> tuple[Numbers, Numbers]:
@@ -158,27 +155,32 @@ def is_monotone(source: Numbers) -> bool:
 def reorder_timing(source: Numbers, tokens: int) -> ProcessTiming:
     """Without going back in the order, one sequencer at the head of the operand's FIFO; else a memory of tokens."""
     if is_monotone(source):
-        return _single(*_monotone(source, tokens))
+        need, take, fill = map(Polyline.of, _monotone(source, tokens))
+        return _single([take], [fill], latency=0, needs=[need])
     needs = np.maximum.accumulate(source) + 1
     # After an action, the tokens before the least one that is still to come are no longer needed.
     later = np.where(source < 0, tokens, source)
     still = np.append(np.minimum.accumulate(later[::-1])[::-1][1:], tokens)
     freed = np.maximum.accumulate(np.minimum(still, needs))
     needs[-1] = freed[-1] = tokens  # the last action frees the whole frame, which must have come
-    reads = _all(len(source))
-    writes = _all(tokens).reshape(1, -1)
+    writes, reads = (_all(tokens),), (_all(len(source)),)
     write = Sequencer(writes, writes, writes)
-    read = Sequencer(needs.reshape(1, -1), freed.reshape(1, -1), reads.reshape(1, -1), latency=1)
+    read = Sequencer((Polyline.of(needs),), (Polyline.of(freed),), reads, latency=1)
     return ProcessTiming((write, read))
 
 
-def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers], int, int, list[Numbers]]:
-    """Actions at the head of a FIFO: each gives the head (and keeps it, if it comes again), gives zeros, or drops the head."""
+def _monotone(source: Numbers, tokens: int) -> tuple[list[int], list[int], list[int]]:
+    """What actions at the head of a FIFO need, have taken and have filled.
+
+    Each gives the head (and keeps it, if it comes again), gives zeros, or drops the head.
+    """
     following = np.append(source[1:], -1)
     for place in range(len(source) - 2, -1, -1):
         if following[place] < 0:
             following[place] = following[place + 1]
-    needs, takes, fills = [], [], []
+    needs: list[int] = []
+    takes: list[int] = []
+    fills: list[int] = []
     head = 0
 
     def act(need: int, given: int) -> None:
@@ -198,7 +200,7 @@ def _monotone(source: Numbers, tokens: int) -> tuple[list[Numbers], list[Numbers
     while head < tokens:
         head += 1
         act(head, len(source))
-    return [np.array(takes)], [np.array(fills)], 0, 1, [np.array(needs)]
+    return needs, takes, fills
 
 
 def product_latency(n: int) -> int:

@@ -6,7 +6,7 @@ from bitsmith.devices.board import BOARDS, Board, default_board, read_board
 from bitsmith.devices.ecp5 import ECP5
 from bitsmith.devices.family import Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
-from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, resolve_part
+from bitsmith.devices.parts import DEFAULT_PART, FAMILIES, family_named, part_or_typical, resolve_part
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Part",
     "default_board",
     "family_named",
+    "part_or_typical",
     "read_board",
     "resolve_part",
 ]

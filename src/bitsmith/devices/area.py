@@ -24,6 +24,7 @@ class AreaModel:
         memory_luts: per bit of a memory of up to `memory_words` words; larger ones in proportion.
         memory_words: words of a memory of look-up tables.
         control_luts: counters and flags of a process and of the FIFO before it.
+        packing_luts: what place and route takes for each addition beyond what synthesis counts.
         block: the multiplier block, None if not all parts of the family have some.
         memory: the block memory that large tables and FIFOs become.
     """
@@ -37,6 +38,7 @@ class AreaModel:
     memory_luts: float
     memory_words: int
     control_luts: int
+    packing_luts: float
     block: MultiplierBlock | None
     memory: MemoryBlock
 

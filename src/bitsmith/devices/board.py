@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bitsmith.devices.family import Family, Part, Pin, PlaceAndRoute
 from bitsmith.devices.parts import resolve_part
 from bitsmith.errors import ConfigError
+from bitsmith.files import open_file
 
 BOARDS = ("ulx3s-85f", "ice40-hx8k-evn", "icebreaker")
 """Names of the boards that come with bitsmith; the first of a family is its default."""
@@ -59,9 +60,13 @@ class Board:
     io_standard: str
     pins: tuple[Pin, ...]
 
-    def constraints(self) -> str:
-        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx`` and ``uart_tx``."""
-        return f"# {self.name}: {self.part.name}\n{self.flow.pins(self.pins, self.io_standard, self.clock_hz)}"
+    def constraints(self, wanted_hz: int) -> str:
+        """Return the text of the constraints file for a top with the ports ``clk``, ``uart_rx`` and ``uart_tx``.
+
+        ``wanted_hz`` is the clock to aim at; slower ones than the board's are not aimed at.
+        """
+        clock_hz = max(wanted_hz, self.clock_hz)
+        return f"# {self.name}: {self.part.name}\n{self.flow.pins(self.pins, self.io_standard, clock_hz)}"
 
 
 def read_board(board: str | Path) -> Board:
@@ -111,7 +116,7 @@ def _content(path: Path) -> dict[str, object]:
     try:
         if not path.is_file():
             raise ConfigError("no such file", where=str(path), accepted=f"a board's .toml file, or {', '.join(BOARDS)}")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(path)) from error

@@ -96,6 +96,7 @@ def _family(name: str, dies: Mapping[str, Die], form: str, period_ns: float, del
             memory_luts=1.5,
             memory_words=16,
             control_luts=18,
+            packing_luts=0.0,  # areas are what nextpnr counts
             block=delays.block,
             memory=_MEMORY,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from bitsmith.devices.ecp5 import ECP5
-from bitsmith.devices.family import Family, Part
+from bitsmith.devices.family import Die, Family, Part
 from bitsmith.devices.ice40 import ICE40, ICE40UP
 from bitsmith.devices.xilinx import ULTRASCALE, ULTRASCALE_PLUS, XILINX_7
 from bitsmith.errors import ConfigError
@@ -14,6 +14,10 @@ FAMILIES: tuple[Family, ...] = (ECP5, ICE40, ICE40UP, XILINX_7, ULTRASCALE, ULTR
 """All families; another one is a file with its record, and an entry here."""
 
 DEFAULT_PART = "LFE5U-85F-6BG381C"
+
+
+TYPICAL = Die(luts=400_000, ffs=800_000, dsps=1_500, brams=1_000)
+"""What parts are taken to have that only a vendor's tool knows: a middle-sized one of their families."""
 
 
 def family_named(name: str) -> Family:
@@ -49,6 +53,12 @@ def resolve_part(text: str) -> Part:
         accepted=_near(name.lower()),
         remedy=f"check the spelling, or leave the part out for {DEFAULT_PART}",
     )
+
+
+def part_or_typical(name: str) -> Part:
+    """Return the part named ``name``; one of which nothing is known is taken as :data:`TYPICAL`."""
+    found = (family.part(name.strip()) for family in FAMILIES)
+    return next((part for part in found if part is not None), Part(name, ULTRASCALE_PLUS, TYPICAL, ()))
 
 
 def _near(name: str) -> str:

@@ -58,6 +58,7 @@ def _family(name: str, dies: Mapping[str, Die], delays: DelayModel) -> Family:
             memory_luts=0.5,
             memory_words=16,
             control_luts=18,
+            packing_luts=0.0,
             block=delays.block,
             memory=_MEMORY,
         ),

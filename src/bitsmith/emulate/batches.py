@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import InputDataError
+from bitsmith.files import open_file
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -94,7 +95,7 @@ def read_array(path: Path) -> Batch:
         InputDataError: no such file, or another kind of file.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     # A header may declare any size, and numpy's reader of headers has errors of its own.
     except (OSError, ValueError, EOFError, MemoryError, tokenize.TokenError) as error:

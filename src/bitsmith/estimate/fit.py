@@ -45,14 +45,42 @@ class Fit:
         return f"{'io_parallel' if self.directives.parallel else 'io_stream'} with {chosen if self.reuse else 'ReuseFactor 1'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a circuit needs of one resource of a part; the share of it that may be used ``comfortably``."""
+
+    resource: str
+    needed: int
+    available: int
+    comfortably: float = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.needed:,} {self.resource} of {self.available:,}"
+
+
+def needs(size: Size, part: Part) -> tuple[Need, ...]:
+    """What a circuit of ``size`` needs of ``part``; look-up tables as place and route packs them."""
+    return (
+        Need("LUTs", packed_luts(size, part), part.luts, _FULL),
+        Need("flip-flops", size.ff, part.ffs, _FULL),
+        Need("multiplier blocks", size.dsp, part.dsps),
+        Need("memory blocks", size.bram, part.brams),
+    )
+
+
+def packed_luts(size: Size, part: Part) -> int:
+    """Look-up tables after packing, which are more than synthesis counts: ends of carry chains take some."""
+    return size.lut + round(part.family.area.packing_luts * size.adders)
+
+
+def missing(size: Size, part: Part) -> str:
+    """In words, what a circuit of ``size`` needs more of than ``part`` has; empty if it has enough."""
+    return " and ".join(str(need) for need in needs(size, part) if need.needed > need.available)
+
+
 def fits(size: Size, part: Part) -> bool:
     """Return True if a circuit of ``size`` fits ``part``, with room for routing."""
-    return (
-        size.lut <= _FULL * part.luts
-        and size.ff <= _FULL * part.ffs
-        and (size.dsp <= part.dsps)
-        and (size.bram <= part.brams)
-    )
+    return all(need.needed <= need.comfortably * need.available for need in needs(size, part))
 
 
 def _has_room(size: Size, part: Part) -> bool:

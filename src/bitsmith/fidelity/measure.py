@@ -23,9 +23,9 @@ from bitsmith.ir.types import Fracs, Overflow
 from bitsmith.layers.auto import exact_frac
 from bitsmith.layers.axis_order import inverse
 from bitsmith.layers.input import Input
-from bitsmith.layers.layer import Floats
+from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
-from bitsmith.layers.settled import exact_variables
+from bitsmith.layers.settled import QUANTIZING, exact_variables
 from bitsmith.report.sections import LayerFidelity
 
 _FAR = 8.0
@@ -33,6 +33,10 @@ _FAR = 8.0
 
 _CANCELLED = 2.0**-44
 """Share of the operands' magnitude below which a result is the float model's own rounding, as of the mean of what is centered."""
+
+_EXACT_BITS = 48
+_ROUNDED_OFF = 2.0**-40
+"""Share of the greatest value by which some layers in double precision are rounded at most, and bits of numbers that were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +131,48 @@ def _evaluated(
     """
     seen: dict[str, Floats] = {}
     last = {name: position for position, node in enumerate(network.nodes) for name in node.inputs}
-    for position, (node, operands, wanted) in enumerate(network.evaluation(inputs)):
-        found = results.get(node.name)
+    held = {node.name: _as_stored(node, results[node.name]) for node in network.nodes if node.name in results}
+
+    def decided(node: NetworkNode, operands: Sequence[Floats], result: Floats) -> Floats:
+        return _by_ties(node.layer, operands, result, held.get(node.name))
+
+    for position, (node, operands, wanted) in enumerate(network.evaluation(inputs, decided)):
+        stored = held.get(node.name)
         if node.name in network.inputs:
             own = wanted
         else:
-            own = node.layer.reference([seen[name] for name in node.inputs])
+            operands = [seen[name] for name in node.inputs]
+            own = decided(node, operands, node.layer.reference(operands))
             own = own if node.inputs else np.broadcast_to(own, wanted.shape)
-        stored = None if found is None else _as_stored(node, found)
         seen[node.name] = own if stored is None or stored.shape != own.shape else stored
         for name in {name for name in node.inputs if last[name] == position}:
             del seen[name]
         largest = max((float(np.abs(operand).max(initial=0.0)) for operand in operands), default=0.0)
         yield node, largest if math.isfinite(largest) else 0.0, node.result_in_model(wanted), node.result_in_model(own)
+
+
+def _by_ties(layer: Layer, operands: Sequence[Floats], result: Floats, found: Floats | None) -> Floats:
+    """The ``result`` of a quantizer, but what is ``found`` where rounding errors of the float model decide.
+
+    These are between two codes wherever operands as near to a tie are: circuits are exact there. Operands of few bits have no
+    rounding errors.
+    """
+    if not isinstance(layer, QUANTIZING) or found is None or found.shape != result.shape:
+        return result
+    operand = operands[0]
+    if np.array_equal(result, found) or _is_short(operand):
+        return result
+    error = _ROUNDED_OFF * float(np.abs(operand).max())
+    for other in (layer.reference([operand - error]), layer.reference([operand + error])):
+        result = np.where(np.isclose(found, other, rtol=_ROUNDED_OFF, atol=0.0), other, result)
+    return result
+
+
+def _is_short(values: Floats) -> bool:
+    """Return True if all values have so few bits that they were hardly rounded."""
+    fractions, _ = np.frexp(values)
+    scaled = np.ldexp(fractions, _EXACT_BITS)
+    return bool(np.all(scaled == np.rint(scaled)))
 
 
 def _as_stored(node: NetworkNode, found: Floats) -> Floats:

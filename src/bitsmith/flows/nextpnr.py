@@ -85,6 +85,8 @@ class Timing:
     clock_period_ns: float
     utilization: Mapping[str, tuple[int, int]]
     tool: str
+    path: tuple[str, ...] = ()
+    """The cells that the slowest path begins and ends at."""
 
 
 def _read_timing(report: Path, tool: str) -> Timing:
@@ -97,9 +99,21 @@ def _read_timing(report: Path, tool: str) -> Timing:
             for kind, number in content["utilization"].items()
             if int(number["used"])
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        paths = [
+            each["path"]
+            for each in content.get("critical_paths", ())
+            if _is_clock(each["from"]) and _is_clock(each["to"])
+        ]
+        slowest = max(paths, key=lambda path: sum(float(step["delay"]) for step in path), default=None)
+        ends = (str(slowest[0]["from"]["cell"]), str(slowest[-1]["to"]["cell"])) if slowest else ()
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ToolFailedError(f"wrote a report that cannot be read: {error!r}", where=str(report)) from error
-    return Timing(round(fmax, 2), round(1e3 / fmax, 3), used, tool)
+    return Timing(round(fmax, 2), round(1e3 / fmax, 3), used, tool, ends)
+
+
+def _is_clock(end: object) -> bool:
+    """Return True if a path begins or ends at a register, not at a port."""
+    return isinstance(end, str) and "edge" in end
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +181,27 @@ class OutOfContext:
 
 @dataclass(frozen=True, slots=True)
 class Bitstream:
-    """The flow: place and route a netlist with the board's pins, and pack the configuration of the part."""
+    """The flow: place and route a netlist with the board's pins, and pack the configuration of the part.
+
+    It aims at ``target_mhz``, so that its Fmax is worth reporting, and must reach the board's clock.
+    """
 
     netlist: str
     """Path inside the project."""
     name: str
     board: Board
+    target_mhz: float
 
     def find(self) -> tuple[FoundTool, ...]:
         return find(nextpnr(self.board.flow)), find(packer(self.board.flow))
 
     def files(self) -> Mapping[str, str | bytes]:
-        return {f"{self._base}{self._pins}": self.board.constraints()}
+        return {f"{self._base}{self._pins}": self.constraints}
+
+    @property
+    def constraints(self) -> str:
+        """The text of the constraints file."""
+        return self.board.constraints(round(self.target_mhz * 1e6))
 
     @property
     def bitstream(self) -> str:
@@ -203,7 +226,7 @@ class Bitstream:
                 argv=(
                     *(str(tools[0].path), "--quiet", "--log", f"{base}.nextpnr.log", *self.board.part.nextpnr),
                     *("--json", self.netlist, flow.constraints, f"{base}{self._pins}", "--seed", "1"),
-                    *(flow.routed, routed, "--report", f"{base}.report.json"),
+                    *(flow.routed, routed, "--report", f"{base}.report.json", "--timing-allow-fail"),
                 ),
                 cwd=project,
                 log=project / f"{base}.nextpnr.log",
@@ -221,7 +244,20 @@ class Bitstream:
         )
 
     def read(self, project: Path, tools: Sequence[FoundTool]) -> tuple[Path, Timing]:
-        return project / self.bitstream, _read_timing(project / f"{self._base}.report.json", tools[0].label)
+        bits, log = project / self.bitstream, project / f"{self._base}.nextpnr.log"
+        timing, needed_mhz = (
+            _read_timing(project / f"{self._base}.report.json", tools[0].label),
+            self.board.clock_hz / 1e6,
+        )
+        if timing.fmax_mhz < needed_mhz:
+            bits.unlink(missing_ok=True)
+            raise ToolFailedError(
+                f"the circuit reaches {timing.fmax_mhz:g} MHz, and the board's clock has {needed_mhz:g}",
+                where=self.board.name,
+                log=str(log),
+                remedy="a shorter clock_period, with which the circuit gets more pipeline stages",
+            )
+        return bits, timing
 
 
 def place_and_route(
@@ -259,5 +295,6 @@ def bitstream(
         CapacityError: the part is too small.
         ToolFailedError: also when the board's clock is not met; no bitstream is written then.
     """
-    flow = Bitstream(inside(project_dir, netlist), name, board or read_board(BOARDS[0]))
+    chosen = board or read_board(BOARDS[0])
+    flow = Bitstream(inside(project_dir, netlist), name, chosen, chosen.clock_hz / 1e6)
     return execute(flow, project_dir, progress, timeout)

@@ -81,7 +81,8 @@ def simulator(
         argv=(
             *(str(verilator.path), "--cc", "--exe", "--prefix", "Vdut", "--top-module", top),
             *("-Mdir", f"{folder}/obj", "--x-initial", "unique", "--x-assign", "unique", "-Wno-fatal"),
-            *("--output-split", "20000"),
+            # One file of C++, and a few of a large design: most of the compile time of a small file is headers.
+            *("--output-split", "100000", "--output-split-cfuncs", "20000"),
             *(f"-G{name}={value}" for name, value in (parameters or {}).items()),
             *(inside(project, project / source) for source in sources),
             harness,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.dataflow import processes as kinds
+from bitsmith.dataflow.polyline import Polyline
 from bitsmith.dataflow.processes import Network, Process
 from bitsmith.dataflow.schedule import Schedule, schedule
 from bitsmith.dataflow.timing import ProcessTiming, Sequencer, is_monotone, timing
@@ -41,8 +42,8 @@ def _timing(process: Process, latency: int) -> ProcessTiming:
         return timing(process, latency)
     tokens, results = process.takes[0].tokens, process.results[0].tokens
     step = np.arange(1, tokens + results + 1)
-    takes, fills = np.minimum(step, tokens).reshape(1, -1), np.maximum(step - tokens, 0).reshape(1, -1)
-    return ProcessTiming((Sequencer(takes, takes, fills),))
+    takes, fills = Polyline.of(np.minimum(step, tokens)), Polyline.of(np.maximum(step - tokens, 0))
+    return ProcessTiming((Sequencer((takes,), (takes,), (fills,)),))
 
 
 def write_project(program: Program, directives: Directives, dialect: Dialect, target: HlsTarget) -> HlsProject:

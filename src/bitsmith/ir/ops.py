@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding
+from bitsmith.ir.types import Fracs, Ints, Overflow, Rounding, machine
 
 if TYPE_CHECKING:
     from bitsmith.ir.program import Program
@@ -50,9 +50,10 @@ class _Op:
 
 
 def _hashable(value: object) -> object:
-    if isinstance(value, np.ndarray):
-        return (value.shape, tuple(int(v) for v in value.ravel()))
-    return value
+    if not isinstance(value, np.ndarray):
+        return value
+    short = machine(value)
+    return value.shape, tuple(value.ravel().tolist()) if short is None else short.tobytes()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

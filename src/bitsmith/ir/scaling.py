@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bitsmith.errors import ProgramError
 from bitsmith.ir import ops
 from bitsmith.ir.data_movement import require
-from bitsmith.ir.types import Fracs, Ints, TensorType, objects
+from bitsmith.ir.types import Fracs, Ints, TensorType, machine, objects
 
 NO_BITS = -(1 << 40)
 """The ``frac`` that a constant zero needs: none."""
@@ -67,20 +67,29 @@ def linear_weights(op: ops.Linear, x: TensorType) -> tuple[Ints, Fracs]:
 def machine_weights(op: ops.Linear, x: TensorType) -> tuple[Ints | npt.NDArray[np.int64], Fracs]:
     """As :func:`linear_weights`, but in 64-bit integers if all fit: a million weights take milliseconds then."""
     require(op.frac.ndim <= 2, f"weights of {op.frac.ndim} axes")
-    have = np.broadcast_to(channel_frac(x)[:, None] + op.frac, op.weights.shape)
-    try:
-        machine = op.weights.astype(np.int64)
-    except OverflowError:
-        machine = None
-    if machine is not None and int(np.min(machine)) > -(1 << 62) and int(np.max(machine)) < 1 << 62:
-        zeros = np.frexp((machine & -machine).astype(np.float64))[1].astype(np.int64) - 1
-        frac = settled(np.where(machine == 0, NO_BITS, have - zeros).max(axis=0))
-        shift = np.where(machine == 0, 0, frac - have)
-        # At most trailing zeros go right; whether the left shift fits is decided on the widest entry.
-        bits = np.frexp(np.abs(machine).astype(np.float64))[1] + shift
-        if int(bits.max()) <= 62:
-            return (machine >> np.maximum(-shift, 0)) << np.maximum(shift, 0), frac
+    have = channel_frac(x)[:, None] + op.frac
+    found = _machine_weights(op.weights, have)
+    if found is not None:
+        return found
+    have = np.broadcast_to(have, op.weights.shape)
     need = np.where(op.weights == 0, NO_BITS, have - trailing_zeros(op.weights))
     frac = settled(need.max(axis=0))
     have = np.where(op.weights == 0, frac, have)
     return rescale(op.weights, have, frac), frac
+
+
+def _machine_weights(weights: Ints, have: Fracs) -> tuple[npt.NDArray[np.int64], Fracs] | None:
+    """Weights of ``have`` fractional bits with one ``frac`` per column, the least; None if 64 bits might not do."""
+    finest = have.max(axis=0)
+    lift = finest - have
+    short = machine(weights)
+    if short is None:
+        return None
+    if max(int(short.max()).bit_length(), int(short.min()).bit_length()) + int(lift.max()) > 62:
+        return None
+    if np.any(lift):
+        short = short << lift
+    # What a whole column has below its lowest bit is not needed.
+    ones = np.bitwise_or.reduce(short, axis=0)
+    zeros = np.frexp((ones & -ones).astype(np.float64))[1] - 1
+    return short >> np.maximum(zeros, 0), np.where(ones == 0, 0, finest - zeros).astype(np.int64)

@@ -55,11 +55,13 @@ def write_array(value: object) -> str:
     array = cast(Ints, value)
     if array.ndim == 0:
         return str(int(array[()]))
-    runs = []
-    for number, same in itertools.groupby(array.ravel().tolist()):
-        count = sum(1 for _ in same)
-        runs.append(f"{number}" if count == 1 else f"{number}*{count}")
-    return f"{'x'.join(map(str, array.shape))}[{' '.join(runs)}]"
+    flat = array.ravel()
+    starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1])) if flat.size else np.arange(0)
+    counts = np.diff(starts, append=flat.size)
+    words = list(map(str, flat[starts].tolist()))
+    for run in np.flatnonzero(counts > 1).tolist():
+        words[run] += f"*{counts[run]}"
+    return f"{'x'.join(map(str, array.shape))}[{' '.join(words)}]"
 
 
 def read_array(text: str) -> Ints:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import TypeAlias
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class NetworkNode:
             back = inverse(self.order)
             result = result[:, list(back)] if result.ndim == 2 else result.transpose(0, *(axis + 1 for axis in back))
         return result if self.affine is None else self.affine.applied(result)
+
+
+Revision: TypeAlias = Callable[[NetworkNode, Sequence[Floats], Floats], Floats]
+"""What is taken for the result of a node, given its operands and its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +131,11 @@ class Network:
         return {node.name: node.result_in_model(result) for node, _, result in self.evaluation(inputs)}
 
     def evaluation(
-        self,
-        inputs: Sequence[Floats],
-        fracs: Mapping[str, Fracs] | None = None,
-        held: Mapping[str, Floats] | None = None,
+        self, inputs: Sequence[Floats], revised: Revision | None = None, held: Mapping[str, Floats] | None = None
     ) -> Iterator[tuple[NetworkNode, list[Floats], Floats]]:
         """As :meth:`evaluate`, node by node with operands, as they are stored; results are dropped after their last use.
 
-        Results of nodes in ``fracs`` are rounded to so many fractional bits, which broadcast to them; those of nodes in ``held``
-        are not computed.
+        Results are those that ``revised`` makes of them; those of nodes in ``held`` are not computed.
         """
         given: Mapping[str, Floats] = dict(zip(self.inputs, inputs, strict=True))
         held = held or {}
@@ -145,8 +146,8 @@ class Network:
             result = held[node.name] if node.name in held else node.layer.reference(operands)
             if not operands:  # a constant, once per sample
                 result = np.broadcast_to(result, (len(inputs[0]), *result.shape[1:]))
-            if fracs is not None and node.name in fracs:
-                result = np.ldexp(np.rint(np.ldexp(result, fracs[node.name])), -fracs[node.name])
+            if revised is not None:
+                result = revised(node, operands, result)
             results[node.name] = result
             for name in {name for name in node.inputs if last[name] == position}:
                 del results[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -39,6 +40,12 @@ _numerator = np.frompyfunc(lambda value: value.numerator, 1, 1)
 _denominator = np.frompyfunc(lambda value: value.denominator, 1, 1)
 _power = np.frompyfunc(lambda frac: Fraction(2) ** -int(frac), 1, 1)
 _width = np.frompyfunc(width_of, 2, 1)
+_exact_code = np.frompyfunc(
+    lambda value, scale, offset, rounding: rounded_exactly(Fraction(value) / scale + offset, rounding), 4, 1
+)
+
+_ROUNDED_OFF = 2.0**-50
+"""More than a quotient and a sum of double precision are rounded by, as a share of their operands."""
 
 
 def rationals(values: RationalLike) -> Rationals:
@@ -173,7 +180,7 @@ class Quantizer:
 
     def above_zero(self) -> Quantizer | None:
         """The same for operands from 0 on, which itself makes 0 of those below; None if it cannot."""
-        if self.overflow is not Overflow.SAT or bool(np.any(rationals(as_floats(self.offset)) != self.offset)):
+        if self.overflow is not Overflow.SAT:
             return None
         zero = objects(self.codes(np.zeros(self.shape)).astype(np.int64))
         rises = self.scale > 0
@@ -219,9 +226,15 @@ class Quantizer:
         return Quantizer(scale, step, offset, lo, hi, self.rounding, self.overflow)
 
     def codes(self, values: Floats) -> Floats:
-        """The codes of ``values``, in whose last axes lie those of the quantizer; exact for numbers of single precision."""
-        ratio = values * as_floats(_denominator(self.scale)) / as_floats(_numerator(self.scale))
-        return self._within(rounded(ratio + as_floats(self.offset), self.rounding))
+        """The exact codes of ``values``, in whose last axes lie those of the quantizer."""
+        offset = as_floats(self.offset)
+        ratio = values / as_floats(self.scale)
+        codes = rounded(ratio + offset, self.rounding)
+        if self.fracs is None:
+            near = _may_tie(ratio + offset, np.abs(ratio) + np.abs(offset), self.rounding)
+            operands = (np.broadcast_to(part, codes.shape)[near] for part in (values, self.scale, self.offset))
+            codes[near] = _exact_code(*operands, self.rounding)
+        return self._within(codes)
 
     def _within(self, codes: Floats) -> Floats:
         lo, hi = as_floats(self.lo), as_floats(self.hi)
@@ -277,3 +290,31 @@ def rounded(values: Floats, rounding: Rounding) -> Floats:
             up = values >= 0
     rest = values - floor
     return np.where((rest > _HALF) | ((rest == _HALF) & up), floor + 1.0, floor)
+
+
+def _may_tie(values: Floats, size: Floats, rounding: Rounding) -> npt.NDArray[np.bool_]:
+    """Where rounding errors of ``values``, made of numbers of ``size``, may decide between two codes."""
+    steps = values if rounding in (Rounding.TRN, Rounding.TRN_ZERO) else values - _HALF
+    return np.isfinite(values) & (np.abs(steps - np.rint(steps)) <= _ROUNDED_OFF * size)
+
+
+def rounded_exactly(value: Fraction, rounding: Rounding) -> int:
+    """``value`` rounded to an integer."""
+    floor = math.floor(value)
+    rest = value - floor
+    match rounding:
+        case Rounding.TRN:
+            return floor
+        case Rounding.TRN_ZERO:
+            return math.trunc(value)
+        case Rounding.RND_CONV:
+            return round(value)
+        case Rounding.RND:
+            up = True
+        case Rounding.RND_MIN_INF:
+            up = False
+        case Rounding.RND_ZERO:
+            up = value < 0
+        case Rounding.RND_INF:
+            up = value >= 0
+    return floor + int(rest > Fraction(1, 2) or (rest == Fraction(1, 2) and up))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.ir.builder import ProgramBuilder, Value
 from bitsmith.ir.types import Ints, Overflow, Rounding, TensorType, objects
-from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents
+from bitsmith.layers.quantizer import Quantizer, Rationals, binary_exponents, rounded_exactly
 
 _FEW_VALUES = 64
 """Operands with no more values than that are looked up: a bit of the result is one look-up table of a device then."""
@@ -106,7 +106,7 @@ class _Staircase:
 
     def code(self, raw: int) -> int:
         """The code of one value."""
-        return min(max(_rounded(raw * self.factor + self.offset, self.rounding), self.lo), self.hi)
+        return min(max(rounded_exactly(raw * self.factor + self.offset, self.rounding), self.lo), self.hi)
 
     @property
     def is_long(self) -> bool:
@@ -129,27 +129,6 @@ class _Staircase:
             )
         codes = np.array(range(first + 1, last + 1), dtype=np.object_)
         return codes, _starts(codes, self)
-
-
-def _rounded(value: Fraction, rounding: Rounding) -> int:
-    floor = math.floor(value)
-    rest = value - floor
-    match rounding:
-        case Rounding.TRN:
-            return floor
-        case Rounding.TRN_ZERO:
-            return math.trunc(value)
-        case Rounding.RND_CONV:
-            return round(value)
-        case Rounding.RND:
-            up = True
-        case Rounding.RND_MIN_INF:
-            up = False
-        case Rounding.RND_ZERO:
-            up = value < 0
-        case Rounding.RND_INF:
-            up = value >= 0
-    return floor + int(rest > Fraction(1, 2) or (rest == Fraction(1, 2) and up))
 
 
 def _starts(codes: Ints, of: _Staircase) -> Ints:
@@ -346,7 +325,7 @@ def _staircases(x: TensorType, quantizer: Quantizer) -> Ints:
     for scale, offset, lo, hi, frac, least, most in zip(*(array.ravel() for array in arrays), strict=True):
         factor = Fraction(2) ** -int(frac) / scale
         if wraps:
-            ends = [_rounded(raw * factor + offset, quantizer.rounding) for raw in (least, most)]
+            ends = [rounded_exactly(raw * factor + offset, quantizer.rounding) for raw in (least, most)]
             lo, hi = min(ends), max(ends)
         found.append(_Staircase(factor, offset, int(least), int(most), int(lo), int(hi), quantizer.rounding))
     result = np.empty(len(found), dtype=np.object_)

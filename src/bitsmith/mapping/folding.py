@@ -19,7 +19,7 @@ from bitsmith.devices.blocks import MultiplierBlock
 from bitsmith.ir import ops
 from bitsmith.ir.infer import infer
 from bitsmith.ir.program import Node, Program
-from bitsmith.ir.types import TensorType, width_of
+from bitsmith.ir.types import TensorType, machine, width_of
 from bitsmith.mapping.multipliers import packed
 from bitsmith.netlist import csd
 
@@ -123,7 +123,9 @@ class Matrix:
             (n, m), (lo, hi) = op.raw.shape, infer(op, ()).raw_range
             weight_bits, adders, graph_bits = width_of(min(lo, -1), hi), math.inf, math.inf
         else:
-            (n, m), lo, hi = op.weights.shape, int(op.weights.min()), int(op.weights.max())
+            short = machine(op.weights)
+            weights = op.weights if short is None else short
+            (n, m), lo, hi = weights.shape, int(weights.min()), int(weights.max())
             weight_bits, adders = max(hi.bit_length(), lo.bit_length()) + 1, csd.estimate(op.weights)
             graph_bits = csd.adder_width(float(x.width.mean()), float(y.width.mean()))
         weight, number = (lo, hi), x.raw_range

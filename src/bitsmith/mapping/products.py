@@ -174,6 +174,7 @@ def _folded_product(
     width = -(-m // groups)
     weights, frac = np.zeros((steps * size, groups * width), dtype=np.object_), np.zeros((1, 1), dtype=np.int64)
     weights[:n, :m], frac = op.weights, op.frac
+    weights.setflags(write=False)
     padded = np.zeros((steps * size, groups * width), dtype=np.int64)
     padded[:n, :m] = frac
     each = union_type(stream.token, 1)  # one type for all lanes
@@ -182,7 +183,8 @@ def _folded_product(
     linear = ops.Linear(weights, padded)
     matrix, fracs = linear_weights(linear, operand)
     most = int(fracs.max())
-    matrix = objects(matrix << objects(most - fracs))
+    if np.any(fracs != most):
+        matrix = objects(matrix << objects(most - fracs))
     result = infer(linear, [operand])
     token = union_type(infer(ops.Reshape((groups, width)), [result]), 1)
     lo, hi = (objects(part << objects(most - token.frac)) for part in (token.lo, token.hi))

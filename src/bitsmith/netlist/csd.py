@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bitsmith.ir.types import IntArray
+from bitsmith.ir.types import IntArray, machine
 
 _MACHINE_BITS = 62
 _ONES = np.array([k.bit_count() for k in range(1 << 16)], dtype=np.uint8)
@@ -48,8 +48,10 @@ def _machine(weights: IntArray) -> IntArray:
     """Python integers in 64-bit words if all fit."""
     if weights.dtype != object or not weights.size:
         return weights
-    fits = max(int(weights.max()).bit_length(), int(weights.min()).bit_length()) <= _MACHINE_BITS
-    return weights.astype(np.int64) if fits else weights
+    short = machine(weights)
+    if short is None or max(int(short.max()).bit_length(), int(short.min()).bit_length()) > _MACHINE_BITS:
+        return weights
+    return short
 
 
 def adder_width(operand: float, result: float) -> float:

@@ -270,7 +270,12 @@ class _Trial:
         rounded = self.network.with_nodes(
             [replace(node, layer=_with_trained(node.layer, held.get(node.name, {}))) for node in self.network.nodes]
         )
-        for node, _, result in rounded.evaluation(self.inputs, fracs, self.held):
+
+        def in_steps(node: NetworkNode, _: Sequence[Floats], result: Floats) -> Floats:
+            frac = fracs.get(node.name)
+            return result if frac is None else np.ldexp(np.rint(np.ldexp(result, frac)), -frac)
+
+        for node, _, result in rounded.evaluation(self.inputs, in_steps, self.held):
             if node.name in self.outputs:
                 wanted, allowed = self.outputs[node.name]
                 if np.any(np.abs(result - wanted) > allowed):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op
 from bitsmith.ir.oracle import evaluate
 from bitsmith.ir.program import Node, Output, Program
@@ -27,7 +26,7 @@ def fold_constants(program: Program) -> Program:
 def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | None:
     if isinstance(op, ops.Input | ops.Const | ops.Parameter):
         return None
-    type_ = infer(op, [new.type(arg) for arg in args])
+    type_ = new.infer(op, args)
     if (
         not is_one_value(type_)
         and type_.size <= MAX_COPIES

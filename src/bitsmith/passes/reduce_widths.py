@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from bitsmith.ir import ops
-from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Op
 from bitsmith.ir.program import Program
 from bitsmith.ir.rounding import drop_bits
@@ -46,9 +45,9 @@ def _rule(new: Rewriter, op: Op, args: tuple[int, ...], layer: str) -> int | Non
         case ops.Transpose() if op.perm == tuple(range(len(op.perm))):
             return args[0]
         case ops.Transpose() if not _moves(op, new.type(args[0]).shape):
-            shape = infer(op, [new.type(args[0])]).shape
+            shape = new.infer(op, args).shape
             return new.append(ops.Reshape(shape), args, layer)
-        case ops.Slice() if infer(op, [new.type(args[0])]).shape == new.type(args[0]).shape:
+        case ops.Slice() if new.infer(op, args).shape == new.type(args[0]).shape:
             return args[0]
         case ops.Concat() if len(args) == 1:
             return args[0]
@@ -94,7 +93,7 @@ def _absorbed(outer: ops.Cast, inner: ops.Cast, x: TensorType) -> bool:
 
 
 def _extreme(new: Rewriter, op: ops.Max | ops.Min, args: tuple[int, ...]) -> int | None:
-    result = infer(op, [new.type(arg) for arg in args])
+    result = new.infer(op, args)
     for kept, other in (args, args[::-1]):
         x, y = new.type(kept), new.type(other)
         if x.shape != result.shape or not bool(np.all(x.frac == result.frac)):
@@ -120,6 +119,6 @@ def _select(new: Rewriter, op: ops.Select, args: tuple[int, ...]) -> int | None:
         chosen = y
     else:
         return None
-    result = infer(op, [new.type(arg) for arg in args])
+    result = new.infer(op, args)
     same = new.type(chosen).shape == result.shape and bool(np.all(new.type(chosen).frac == result.frac))
     return chosen if same else None

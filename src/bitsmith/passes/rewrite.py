@@ -18,14 +18,22 @@ class Rewriter:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self._inferred: dict[tuple[int, tuple[int, ...]], tuple[Op, TensorType]] = {}
 
     def type(self, index: int) -> TensorType:
         """The type of new node ``index``."""
         return self.nodes[index].type
 
+    def infer(self, op: Op, args: tuple[int, ...]) -> TensorType:
+        """The type of ``op`` on the nodes ``args``; asked again of the same op, as it was."""
+        place = id(op), args
+        if place not in self._inferred:
+            self._inferred[place] = op, infer(op, [self.type(arg) for arg in args])
+        return self._inferred[place][1]
+
     def append(self, op: Op, args: tuple[int, ...], layer: str) -> int:
         """Add a node, with the tightest type; its index."""
-        self.nodes.append(Node(op, args, infer(op, [self.type(arg) for arg in args]), layer))
+        self.nodes.append(Node(op, args, self.infer(op, args), layer))
         return len(self.nodes) - 1
 
 

@@ -19,7 +19,7 @@ from bitsmith.dataflow.timing import REDUCE_LATENCY, is_monotone, product_latenc
 from bitsmith.devices.delay import DelayModel
 from bitsmith.ir import ops
 from bitsmith.ir.program import Program
-from bitsmith.ir.types import Ints
+from bitsmith.ir.types import Ints, machine
 from bitsmith.mapping.multipliers import Pairs, multipliers
 from bitsmith.netlist.elaborate import elaborate
 from bitsmith.netlist.pipeline import pipeline
@@ -138,7 +138,7 @@ def _sink(process: ProcessText, kind: kinds.Sink) -> None:
 
 def _rom(process: ProcessText, kind: kinds.Rom) -> None:
     (elements,), token = process.gives, process.process.results[0].token
-    values = [_packed(word, elements) for word in kind.words.reshape(len(kind.words), -1)]
+    values = _packed(kind.words.reshape(len(kind.words), -1), elements)
     if kind.loaded:
         address = process.word("next_index", address_bits(len(values)))
         unused = process.top.word(f"unused_{process.named('index')}", address_bits(len(values)))
@@ -201,11 +201,11 @@ def _weights(process: ProcessText, kind: kinds.FoldedProduct, address: str, widt
     tiles = kind.weights.reshape(groups * steps, n * m)
     if kind.loaded is None:
         signed = [Element(width, True, kind.frac)] * (n * m)
-        values = [_packed(tile, signed) for tile in tiles]
+        values = _packed(tiles, signed)
         return process.top.table(process.named("weights"), address, n * m * width, values, clocked=True)
     elements = fields(kind.loaded.name, kind.loaded.token((n, m)))
     stored = fields_layout(elements)
-    values = [_packed(tile, stored) for tile in tiles]
+    values = _packed(tiles, stored)
     memory = process.top.loadable(process.named("stored"), address, values, kind.loaded, elements)
     return process.arranged("weights", memory, stored, uniform(stored))
 
@@ -259,10 +259,11 @@ def _reorder(process: ProcessText, kind: kinds.Reorder) -> None:
     (want,) = process.gives
     x = process.prepared("x", want)
     sequencer = timing(process.process, 0).sequencers[-1]
-    before = np.concatenate([[0], sequencer.takes[0][:-1]])
-    takes, needs = sequencer.takes[0] - before, sequencer.needs[0] - before
+    taken = sequencer.takes[0].dense()
+    before = np.concatenate([[0], taken[:-1]])
+    takes, needs = taken - before, sequencer.needs[0].dense() - before
     if is_monotone(kind.source):
-        gives = np.diff(sequencer.fills[0], prepend=0)
+        gives = np.diff(sequencer.fills[0].dense(), prepend=0)
         flags = [
             int(need > 0) | int(take) << 1 | int(give) << 2
             for need, take, give in zip(needs, takes, gives, strict=True)
@@ -347,10 +348,12 @@ def _scan(process: ProcessText, kind: kinds.Scan) -> None:
     process.instance("scan", {"STEPS": kind.steps, "STATES_WIDTH": state_bits}, ports)
 
 
-def _packed(values: Ints, elements: Layout) -> int:
-    """Raw values as the bits of a word."""
-    word, low = 0, 0
-    for value, element in zip(values.tolist(), elements, strict=True):
-        word |= (int(value) & ((1 << element.width) - 1)) << low
-        low += element.width
-    return word
+def _packed(words: Ints, elements: Layout) -> list[int]:
+    """Rows of raw values as the bits of one word each, the first value lowest."""
+    columns = (words if (found := machine(words)) is None else found).T
+    bits = [
+        (column[:, None] >> np.arange(element.width) & 1).astype(np.uint8)
+        for column, element in zip(columns, elements, strict=True)
+    ]
+    packed = np.packbits(np.concatenate(bits, axis=1), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]

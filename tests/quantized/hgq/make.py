@@ -24,7 +24,8 @@ import numpy as np
 from hgq import layers
 from hgq.config import HardSigmoidConfig, HardTanhConfig, QuantizerConfig, QuantizerConfigScope
 from hgq.quantizer import Quantizer
-from hgq.quantizer.internal import FixedPointQuantizerKBI, FixedPointQuantizerKIF
+from hgq.quantizer.config import default_configs
+from hgq.quantizer.internal import FixedPointQuantizerKBI, FixedPointQuantizerKIF, FloatPointQuantizer
 from hgq.utils import trace_minmax
 from keras import Input, Model, Sequential
 
@@ -207,14 +208,55 @@ def older() -> Model:
     return Model(x, layers.QBatchNormDense(3, name="norm_dense")(layers.QAdd(name="add")([y, z])))
 
 
+def reflected() -> Model:
+    """The overflow mode WRAP_SM."""
+    x = Input((4, 3), name="x")
+    axes = ({"homogeneous_axis": (0,)}, {"homogeneous_axis": (0, 1)}, {"heterogeneous_axis": ()})
+    outputs = []
+    for number, (kind, rounding) in enumerate(product(("kbi", "kif"), ("RND", "RND_CONV", "S_RND"))):
+        chosen = {"round_mode": rounding, "overflow_mode": "WRAP_SM", **axes[number % 3]}
+        outputs.append(Quantizer(kind, "datalane", **chosen, name=f"{kind}_{rounding}".lower())(x))
+    mode = {"overflow_mode": "WRAP_SM", "round_mode": "RND"}
+    scaled = QuantizerConfig("kif", "datalane", scaler=0.5, affine=(-2.0, 0.25), **mode)
+    outputs.append(Quantizer(scaled, name="scaled")(x))
+    kernel, result = QuantizerConfig("kif", "weight", **mode), QuantizerConfig("kbi", "datalane", **mode)
+    outputs.append(layers.QDense(3, kq_conf=kernel, bq_conf=kernel, oq_conf=result, enable_oq=True, name="dense")(x))
+    return Model(x, [*outputs, layers.QUnaryFunctionLUT("tanh", iq_conf=result, oq_conf=result, name="tanh")(x)])
+
+
+def minifloats() -> Model:
+    """Quantizers with a mantissa and an exponent, which HGQ2 makes only without an argument of its own."""
+    for (kind, _), arguments in default_configs.items():
+        if kind == "float":
+            arguments.pop("is_weight", None)
+    x = Input((4, 3), name="x")
+    each = QuantizerConfig("float", "datalane", homogeneous_axis=(0,))
+    outputs = [
+        Quantizer(each, name="each")(x),
+        Quantizer(QuantizerConfig("float", "datalane", heterogeneous_axis=()), name="one")(x),
+        Quantizer(QuantizerConfig("float", "datalane", scaler=2.0, affine=(0.5, 0.25)), name="scaled")(x),
+    ]
+    float_weights = QuantizerConfig("float", "weight")
+    y = layers.QDense(3, iq_conf=each, kq_conf=float_weights, bq_conf=float_weights, activation="relu", name="dense")(x)
+    y = layers.QDense(2, iq_conf=each, oq_conf=each, enable_oq=True, name="results")(y)
+    return Model(x, [*outputs, y, layers.QUnaryFunctionLUT("tanh", iq_conf=each, oq_conf=each, name="tanh")(x)])
+
+
 ALL: tuple[Callable[[], Model], ...] = (
-    *(quantizers, transformed, thirds, dense, einsum, conv, conv_1d_3d, normalization, merges, pools, nested, older),
+    *(quantizers, transformed, thirds, dense, einsum, conv, conv_1d_3d, normalization, merges, pools, nested),
+    *(older, reflected, minifloats),
 )
 
 
 def scattered(model: Model, rng: np.random.Generator) -> None:
     """Random trained tensors, statistics and bit widths."""
     for layer in model._flatten_layers():
+        if isinstance(layer, FloatPointQuantizer):
+            shape = layer._m.shape
+            layer._m.assign(rng.choice([-1.0, 0.3, 1.0, 2.4, 3.0, 4.6], shape, p=[0.05, 0.15, 0.2, 0.2, 0.2, 0.2]))
+            layer._e.assign(rng.choice([0.4, 1.0, 2.0, 2.6, 4.0], shape))
+            layer._e0.assign(rng.choice([-2.0, 0.0, 1.4], shape))
+            continue
         if isinstance(layer, FixedPointQuantizerKBI | FixedPointQuantizerKIF):
             kbi = isinstance(layer, FixedPointQuantizerKBI)
             shape = layer._i.shape
@@ -222,6 +264,9 @@ def scattered(model: Model, rng: np.random.Generator) -> None:
             (layer._b if kbi else layer._f).assign(widths if kbi else widths - 1.5)
             layer._i.assign(rng.choice([-1.0, 0.4, 0.5, 1.5, 2.2], shape))
             layer._k.assign(rng.choice([0, 1], shape, p=[0.2, 0.8]))
+            if layer.overflow_mode == "WRAP_SM":
+                single = np.asarray(layer.k + layer.i + layer.f) == 1  # such numbers are refused
+                (layer._b if kbi else layer._f).assign_add(single * 2.0)
             continue
         for variable in layer._trainable_variables + layer._non_trainable_variables:
             name = variable.path.rsplit("/", 1)[-1]

@@ -1,12 +1,14 @@
 """Makes the models of this folder with HGQ 1 and stores what they give.
 
-Environment: Python 3.11, `pip install hgq==0.2.6 tensorflow==2.14.1 "numpy<2"`. Run: `python make.py` (writes `models/`).
+Environment: Python 3.11, `pip install hgq==0.2.6 tensorflow==2.14.1 "numpy<2"`. Run: `python make.py` (writes
+`models/`), and `python make.py reflected_modes` for that one alone.
 """
 
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +118,15 @@ def reflected():
     return keras.Model(x, FixedPointQuantizer(1, 6, 3, "RND", "WRAP_SM")(x))
 
 
+def reflected_modes():
+    """Every rounding with the overflow that reflects, of several widths."""
+    bits, integers = np.array([[8, 5, 1, 0, 6, 7]], np.int8), np.array([[3, 5, 1, 0, -2, 4]], np.int8)
+    signs = np.array([[1, 1, 0, 0, 0, 1]], np.int8)
+    x = keras.Input((6,))
+    given = [tf.constant(one) for one in (signs, bits, integers)]
+    return keras.Model(x, [FixedPointQuantizer(*given, mode, "WRAP_SM", name=mode.lower())(x) for mode in RND_MAP])
+
+
 def table():
     """A table of a function that wraps around at both ends of its operand."""
     x = keras.Input((3, 2))
@@ -132,6 +143,10 @@ def unsigned_table():
 
 def main():
     HERE.mkdir(exist_ok=True)
+    if sys.argv[1:] == ["reflected_modes"]:
+        expected = dict(np.load(HERE / "expected.npz"))
+        store({"reflected_modes": reflected_modes()}, expected)
+        return
     expected = {}
     plain = {"modes": modes(), "reflected": reflected(), "table": table(), "unsigned_table": unsigned_table()}
     for make in (dense, normalized, images, sequences, merged, functions):
@@ -141,10 +156,15 @@ def main():
             size = 1024 if make is functions else -1
             proxy = to_proxy_model(trained(model, data[:12]), aggressive=aggressive, unary_lut_max_table_size=size)
             plain[f"{make.__name__}_{'wrap' if aggressive else 'sat'}"] = proxy
-    for name, model in plain.items():
+    store(plain, expected)
+
+
+def store(models, expected):
+    """Write models, and what they give beside what is known of others."""
+    for name, model in models.items():
         model.save(HERE / f"{name}.h5")
         data = inputs(model.input_shape[1:])
-        if name == "modes":  # with several quantizers an input keeps its own format
+        if name.endswith("modes"):  # with several quantizers an input keeps its own format
             data = np.clip(data, -31.5, 31.5)
         outputs = model(data)
         outputs = outputs if isinstance(outputs, list) else [outputs]

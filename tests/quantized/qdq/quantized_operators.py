@@ -314,6 +314,62 @@ def elementwise() -> Model:
     return m
 
 
+def integer_products() -> Model:
+    """MatMulInteger and ConvInteger: integers of 32 bits, and what dynamic quantization makes of them, with fixed scales."""
+    m = Model(4, 6)
+    grid = m.grid(0.0317, 120)
+    codes, zero = m.q("x", grid), grid[1]
+    signed = m.q("x", m.grid(0.0271, -9, S8))
+    weights = m.codes(6, 3)
+    m.out(m.node("MatMulInteger", codes, weights, zero))
+    m.out(m.node("MatMulInteger", codes, weights, m.const(7, U8), m.const(-5, S8)))
+    m.out(m.node("MatMulInteger", codes, m.codes(6, 3, dtype=U8), "", m.const([3, 128, 255], U8)))
+    m.out(m.node("MatMulInteger", codes, weights))
+    turned = m.node("Transpose", signed, perm=[0, 2, 1])
+    m.out(m.node("MatMulInteger", codes, turned, zero, m.const(-9, S8)))
+    m.out(m.node("ConvInteger", codes, m.codes(5, 4, 3), zero, pads=[1, 1]))
+    m.out(m.node("ConvInteger", codes, m.codes(4, 2, 3, dtype=U8), zero, m.const(77, U8), group=2, strides=[2]))
+    product = m.node("Cast", m.node("MatMulInteger", codes, weights, zero), to=TensorProto.FLOAT)
+    real = m.node("Mul", product, m.const(0.0317 * 0.0043))
+    m.out(real)
+    m.out(m.qdq(m.node("Relu", m.node("Add", real, m.const([0.5, -0.25, 0.125]))), 0.02))
+    return m
+
+
+def softmaxes() -> Model:
+    """QLinearSoftmax of both types, along axes and, as before operator set 13, over all axes from one on."""
+    m = Model(6, 5)
+    for scale, zero, dtype, result, attributes in (
+        (0.11, 120, U8, (1 / 256, 0), {"opset": 13}),
+        (0.047, 0, S8, (1 / 256, -128), {"opset": 13, "axis": 1}),
+        (0.875, 130, U8, (1 / 255, 0), {"opset": 13, "axis": -1}),
+        (0.2, 99, U8, (1 / 128, 10), {"opset": 12, "axis": 1}),
+    ):
+        grid = m.grid(scale, zero, dtype)
+        made = m.grid(result[0], result[1], dtype)
+        m.out(m.node("QLinearSoftmax", m.q("x", grid), *grid, *made, domain=MICROSOFT, **attributes))
+    return m
+
+
+def rearranged() -> Model:
+    """What else the static quantizer leaves as operators on codes, or between two grids."""
+    m = Model(4, 6, 5)
+    grid = m.grid(0.0517, 121)
+    codes = m.q("x", grid)
+    sizes = m.const([1, 1, 2, 2], np.float32)
+    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    m.out(m.dq(m.node("Resize", codes, "", sizes, **nearest), grid))
+    m.out(m.node("Pad", codes, m.const([0, 0, 1, 1, 0, 0, 2, 0], np.int64), grid[1]))
+    m.out(m.dq(m.node("Pad", codes, m.const([0, 0, 1, 1, 0, 0, 2, 0], np.int64), mode="reflect"), grid))
+    m.out(m.node("ArgMax", codes, axis=1, keepdims=0))
+    m.out(m.dq(m.node("Split", codes, m.const([1, 3], np.int64), axis=1, count=2), grid))
+    m.out(m.node("Gather", codes, m.const(2, np.int64), axis=2))
+    m.out(m.dq(m.node("Relu", m.q("x", m.grid(0.0517, -3, S8))), m.grid(0.0517, -3, S8)))
+    m.out(m.qdq(m.node("CumSum", m.dq(codes, grid), m.const(2, np.int64)), 0.2, 120))
+    m.out(m.dq(m.node("Clip", codes, m.const(60, U8), m.const(200, U8)), grid))
+    return m
+
+
 MODELS: Mapping[str, Callable[[], Model]] = {
     "types": types,
     "axes": axes,
@@ -327,6 +383,9 @@ MODELS: Mapping[str, Callable[[], Model]] = {
     "convolutions": convolutions,
     "linear": linear,
     "elementwise": elementwise,
+    "integer_products": integer_products,
+    "softmaxes": softmaxes,
+    "rearranged": rearranged,
 }
 
 

@@ -7,6 +7,7 @@ empty for the layer that has the operator's own name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -131,8 +132,10 @@ class Builder:
         for name, values in layer.weights().items():
             if not bool(np.all(np.isfinite(values))):
                 raise ModelFileError(f"{name} overflows", where=self.where, accepted="finite weights")
+            self.draft.count(values.size, self.where)
         known = [operand.constant for operand in operands]
         if operands and all(values is not None for values in known):
+            self.draft.count(math.prod(shape), self.where)
             with np.errstate(all="ignore"):
                 result = layer.reference([values[None] for values in known if values is not None])
             return Value(as_weights(result[0]), shape, batch, operands[0].label, kind, _moved(layer, operands))
@@ -168,6 +171,7 @@ class Builder:
             return found[1]
         values = operand.node
         finite(values[~np.isneginf(values)], operand.label or "a constant", self.where)
+        self.draft.count(values.size, self.where)
         name = joined_names(self.prefix, name)
         whole = operand.kind.is_integer
         emitted = Emitted(Constant(values), (), self.origin, name, operand.label, "Constant", whole=whole)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bitsmith.errors import ModelFileError
 from bitsmith.frontends.builder.names import UniqueNames, joined_names
-from bitsmith.frontends.builder.value import Value
+from bitsmith.frontends.builder.value import MAX_WEIGHTS, Value
 from bitsmith.layers.axis_order import Order
 from bitsmith.layers.layer import Floats, Layer
 from bitsmith.layers.network import Network, NetworkNode
@@ -55,6 +56,20 @@ class Draft:
     quotients: dict[int, tuple[Value, Value]] = field(default_factory=dict)
     allow_approximate: bool = False
     approximated: list[str] = field(default_factory=list)
+    elements: int = 0
+    """Of all constants so far."""
+
+    def count(self, elements: int, where: str) -> None:
+        """Note a constant of so many elements.
+
+        Raises:
+            ModelFileError: too many in all.
+        """
+        self.elements += elements
+        if self.elements > MAX_WEIGHTS:
+            raise ModelFileError(
+                f"constants of {self.elements} elements in all", where=where, accepted=f"at most {MAX_WEIGHTS}"
+            )
 
     def begin(self, name: str, kind: str = "") -> int:
         """The number of a new operator."""

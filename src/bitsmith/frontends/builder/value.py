@@ -25,6 +25,9 @@ from bitsmith.layers.quantizer import Quantizer
 MAX_ELEMENTS = 1 << 24
 """Most elements of one tensor."""
 
+MAX_WEIGHTS = 1 << 26
+"""Most elements of all constants of a model, those included that are computed of others while it is read."""
+
 _MAX_AXES = 32
 
 _FEW_BITS, _MOST_BITS = 16, 64

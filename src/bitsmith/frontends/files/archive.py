@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitsmith.errors import ModelFileError
+from bitsmith.files import open_file
 from bitsmith.frontends.files.json import MAX_JSON_BYTES, Fields, parse_json, shown
 
 MAX_ARCHIVE_BYTES = 2 << 30
@@ -30,7 +31,7 @@ def first_bytes(path: Path, count: int) -> bytes:
     if "\0" in str(path):
         raise ModelFileError("a path with a null character", where=str(path).replace("\0", "\\0"))
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(count)
     except OSError as error:
         raise ModelFileError(f"cannot be opened ({error.strerror})", where=str(path)) from error

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeAlias, TypeGuard
 
@@ -19,6 +22,9 @@ from bitsmith.layers.layer import Floats
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_JSON_BYTES = 64 << 20
+MAX_JSON_VALUES = 1 << 22
+"""Most values in JSON: an empty list has two bytes in a file, and forty times as many in memory."""
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 MAX_DEPTH = 200
 MAX_CONSTANTS = 1 << 20
 """Most numbers in one constant that is written out in the JSON."""
@@ -27,22 +33,38 @@ MAX_LIST = 1 << 16
 """Most integers of one argument."""
 
 
-def parse_json(text: str | bytes, where: str) -> dict[str, Json]:
-    """The object that ``text`` holds.
+def parse_json(text: str | bytes, where: str, most: int = MAX_JSON_BYTES) -> dict[str, Json]:
+    """The object that ``text`` holds, which has at ``most`` so many bytes.
 
     Raises:
-        ModelFileError: no JSON object, or one too large or too deeply nested.
+        ModelFileError: no JSON object, one too large or too deeply nested, or one with a key that is given twice.
     """
-    if len(text) > MAX_JSON_BYTES:
-        raise ModelFileError(f"{len(text)} bytes of JSON", where=where, accepted=f"at most {MAX_JSON_BYTES} bytes")
+    if len(text) > most:
+        raise ModelFileError(f"{len(text)} bytes of JSON", where=where, accepted=f"at most {most} bytes")
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if _count(raw) > MAX_JSON_VALUES and _count(_TEXTS.sub(b"", raw)) > MAX_JSON_VALUES:
+        raise ModelFileError("too many values in JSON", where=where, accepted=f"at most {MAX_JSON_VALUES}")
     try:
-        value: Json = json.loads(text)
+        value: Json = json.loads(raw, object_pairs_hook=partial(_without_repeats, where))
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"this is not valid JSON ({reprlib.repr(str(error))})", where=where) from None
     if not isinstance(value, dict):
         raise ModelFileError(f"the JSON holds {shown(value)}", where=where, accepted="an object that describes a model")
     _check_depth(value, where)
     return value
+
+
+def _count(raw: bytes) -> int:
+    """At least the number of values, if no text has such marks."""
+    return sum(raw.count(mark) for mark in (b",", b"[", b"{"))
+
+
+def _without_repeats(where: str, entries: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(entries)
+    if len(found) < len(entries):
+        [(twice, _)] = Counter(key for key, _ in entries).most_common(1)
+        raise ModelFileError(f"the key {shown(twice)} is given twice", where=where)
+    return found
 
 
 def _check_depth(value: Json, where: str) -> None:

@@ -27,7 +27,7 @@ HARD_SIGMOID = {2: HardActivation(0.2, 0.5, 0.0, 1.0), 3: FUNCTIONS["hard_sigmoi
 _ALIKE = (
     *("sigmoid", "tanh", "softplus", "softsign", "exponential", "selu", "elu", "celu", "gelu", "silu", "mish"),
     *("hard_silu", "log_sigmoid", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus"),
-    *("sparse_sigmoid", "relu", "relu6", "hard_tanh"),
+    *("sparse_sigmoid", "relu", "relu1", "relu6", "hard_tanh"),
 )
 NAMED: dict[str, Layer] = {
     **{name: FUNCTIONS[name] for name in _ALIKE},

@@ -13,28 +13,30 @@ from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.draft import Draft
 from bitsmith.frontends.builder.value import Value
 from bitsmith.frontends.keras.call import LayerCall, Translation
+from bitsmith.frontends.keras.hgq.grids import FixedPoint
+from bitsmith.frontends.keras.hgq.reflected import reflected
+from bitsmith.frontends.keras.hgq.tables import looked_up
 from bitsmith.ir.types import Overflow, Rounding
 from bitsmith.layers.layer import as_weights, broadcasts
 from bitsmith.layers.lookup import Lookup
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
 
+_REFLECTS = "WRAP_SM"
 _MOST_BITS = 64
 _MOST_TABLE_BITS = 16
 _MOST_WEIGHT_BITS = 48
 """Most bits of trained numbers between the least and the greatest power of two in them."""
 
 
-def _modes(call: LayerCall) -> tuple[Rounding, Overflow]:
+def _modes(call: LayerCall) -> tuple[Rounding, Overflow | None]:
+    """The modes; None reflects."""
     rounding, overflow = call.config.text("RND", "TRN"), call.config.text("SAT", "WRAP")
     if rounding not in {mode.value for mode in Rounding}:
         raise call.config.wrong("RND", ", ".join(mode.value for mode in Rounding))
-    accepted = ", ".join(mode.value for mode in Overflow)
-    if overflow == "WRAP_SM":
-        raise UnsupportedError("the overflow mode WRAP_SM, which reflects", accepted=accepted)
-    if overflow not in {mode.value for mode in Overflow}:
-        raise call.config.wrong("SAT", accepted)
-    return Rounding(rounding), Overflow(overflow)
+    if overflow not in {_REFLECTS, *(mode.value for mode in Overflow)}:
+        raise call.config.wrong("SAT", ", ".join([*(mode.value for mode in Overflow), _REFLECTS]))
+    return Rounding(rounding), None if overflow == _REFLECTS else Overflow(overflow)
 
 
 def _quantizer(call: LayerCall) -> Value:
@@ -51,11 +53,16 @@ def _quantizer(call: LayerCall) -> Value:
             f"a quantizer of shape {shape} for a tensor of axes {x.dims}",
             accepted="formats that are the same for each sample",
         )
-    sign, bits, integers = (one.reshape((1,) * (x.rank - one.ndim) + one.shape)[0] for one in (sign, bits, integers))
+    sign, bits, integers = (one.reshape((1,) * (x.rank - one.ndim) + one.shape) for one in (sign, bits, integers))
     rounding, overflow = _modes(call)
     sign = np.where(bits == 0, 0, sign)
     integers, frac = np.where(bits == 0, 0, integers), np.where(bits == 0, 0, bits - integers)
-    return call.build.emit(Quantize(Quantizer.fixed(sign, integers - sign, frac, rounding, overflow)), x)
+    if overflow is None:
+        signs = np.where(bits == 0, 0, 1)
+        wraps = FixedPoint(signs, np.where(bits == 0, 0, integers), frac, rounding, Overflow.WRAP)
+        return looked_up(call.build, x, reflected(sign[0], bits[0], frac[0]), wraps, None)
+    grid = Quantizer.fixed(sign[0], (integers - sign)[0], frac[0], rounding, overflow)
+    return call.build.emit(Quantize(grid), x)
 
 
 def _table(call: LayerCall) -> Value:

@@ -31,7 +31,7 @@ from bitsmith.frontends.keras.masks import hand_on, mask_of_result
 from bitsmith.frontends.keras.ops import OPS
 from bitsmith.frontends.keras.qkeras.layers import QKERAS
 from bitsmith.frontends.keras.qkeras.live import check_quantizers
-from bitsmith.frontends.keras.weights import LayerPath
+from bitsmith.frontends.keras.weights import LayerPath, LiveWeights
 from bitsmith.frontends.keras.wrappers import on_each_step, time_distributed
 from bitsmith.layers.network import Network
 
@@ -59,7 +59,6 @@ _QUANTIZED = (
     "this kind of quantized layer is not translated",
     "use those of docs/layers.md, or the layer of Keras and give the quantizer's precision in the configuration",
 )
-_SPIKING = ("spiking neurons are not translated", "use QSimpleRNN or QGRU")
 _OF_HGQ = ("it is not a layer of HGQ2 that is known here", "replace it by layers that are")
 _REASONS = {
     ("TFOpLambda", "TensorFlowOpLayer"): (
@@ -146,6 +145,8 @@ def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Networ
                 stored = partial(source.weights.variables, call.path)
                 given = call.arguments.mapped(value)
                 layer_call = LayerCall(entry.config, source.major, given, stored, build, masks, notes)
+                if isinstance(source.weights, LiveWeights):
+                    layer_call = replace(layer_call, live=partial(source.weights.part, call.path))
                 mask = None if is_operation else mask_of_result(_kind(entry), layer_call, each_step=call.each_step)
                 if call.each_step:
                     translation = on_each_step(translation, entry.class_name)
@@ -208,7 +209,7 @@ def _unknown(entry: Entry) -> Refusal:
     """What is said of a class that no table has."""
     name = entry.class_name
     if entry.registered.startswith(("hgq>", "hgq2>")):
-        return Refusal(entry.name, name, *(_SPIKING if "SNN" in name or "LIF" in name else _OF_HGQ))
+        return Refusal(entry.name, name, *_OF_HGQ)
     reason = next((reason for parts, reason in _REASONS.items() if any(part in name for part in parts)), _UNKNOWN)
     return Refusal(entry.name, name, *(_CUSTOM if entry.custom and reason is not _QUANTIZED else reason))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 import re
 import warnings
 from collections import Counter
@@ -21,11 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError
+from bitsmith.files import open_file
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, MAX_WEIGHTS
 from bitsmith.frontends.files.json import shown
+from bitsmith.frontends.keras.heap import check_heaps
 from bitsmith.layers.layer import Floats, Shape
 
-MAX_WEIGHT_BYTES = 2 << 30
-"""Most bytes of one model's trained tensors."""
+_SIZES = 8, 8
+"""Bytes of an offset and of a length, which :mod:`bitsmith.frontends.keras.heap` relies on."""
 
 _H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
 
@@ -84,7 +88,7 @@ class H5File:
     def __init__(self, file: h5py.File, where: str) -> None:
         self.root = file
         self.where = where
-        self._bytes_left = MAX_WEIGHT_BYTES
+        self._left = MAX_WEIGHTS
 
     def child(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
         """What lies at ``path`` (parts joined by ``/``) under ``group``; None if nothing does."""
@@ -145,10 +149,10 @@ class H5File:
                 raise ModelFileError(f"the data set holds {shown(str(item.dtype))}", where=where, accepted="numbers")
 
         def read() -> Floats:
-            self._bytes_left -= item.size * size
-            if self._bytes_left < 0:
-                accepted = f"at most {MAX_WEIGHT_BYTES} bytes in all"
-                raise ModelFileError("the weights are absurdly large", where=where, accepted=accepted)
+            self._left -= item.size
+            if item.size > MAX_ELEMENTS or self._left < 0:
+                accepted = f"at most {MAX_ELEMENTS} elements, and {MAX_WEIGHTS} in all"
+                raise ModelFileError(f"a data set of shape {shape}", where=where, accepted=accepted)
             with h5_errors(where):
                 values = np.ascontiguousarray(item[()]).reshape(shape)
             if brain_float:  # NumPy does not know bfloat16, the upper half of a float32
@@ -237,9 +241,29 @@ def _names_within(names: list[str], path: list[str]) -> list[str]:
 
 
 def opened_h5(file: Path | io.BytesIO, where: str, stack: contextlib.ExitStack) -> H5File:
-    """An HDF5 file, open as long as the ``stack``."""
+    """An HDF5 file, open as long as the ``stack``.
+
+    Raises:
+        ModelFileError: no such file, or a damaged one.
+    """
     with h5_errors(where):
-        return H5File(stack.enter_context(h5py.File(file, "r")), where)
+        if isinstance(file, Path):
+            _check_file(file, where)
+        else:
+            check_heaps(file.getvalue(), where)
+        opened = stack.enter_context(h5py.File(file, "r"))
+        if opened.id.get_create_plist().get_sizes() != _SIZES:
+            raise ModelFileError("HDF5 data of other sizes", where=where, accepted="offsets and lengths of 8 bytes")
+        return H5File(opened, where)
+
+
+def _check_file(path: Path, where: str) -> None:
+    try:
+        raw = open_file(path)
+    except OSError as error:
+        raise ModelFileError(f"cannot be opened ({error.strerror})", where=where) from error
+    with raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        check_heaps(content, where)
 
 
 def weights_of(file: H5File) -> WeightStore:
@@ -275,21 +299,32 @@ class LiveWeights:
     layers: Sequence[LiveLayer]
 
     def variables(self, path: LayerPath, parts: Sequence[str] = ()) -> Sequence[Stored]:
-        layers = self.layers
-        for place in path:
-            found = [layer for layer in layers if layer.name == place.name]
-            if len(found) != 1:
-                return ()
-            wrapped = getattr(found[0], "layer", None)  # the model of a TimeDistributed
-            layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
+        layer = self._layer(path)
+        if layer is None:
+            return ()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Keras's, about its own arrays
-            subs = (_sub_layer(found[0], part) for part in parts)
-            saving = [found[0], *(one for one in subs if one is not None)]
+            subs = (_sub_layer(layer, part) for part in parts)
+            saving = [layer, *(one for one in subs if one is not None)]
             own = [one for one in saving if isinstance(one, SavingLayer)]
             if len(own) == len(saving):
                 return [stored for one in own for stored in _own_variables(one)]
-            return [_live(values) for values in found[0].get_weights()]
+            return [_live(values) for values in layer.get_weights()]
+
+    def part(self, path: LayerPath, part: str) -> object:
+        """The object that is the attribute ``part`` (a path, if need be) of a layer; None if there is none."""
+        layer = self._layer(path)
+        return None if layer is None else _sub_layer(layer, part)
+
+    def _layer(self, path: LayerPath) -> LiveLayer | None:
+        layers, found = self.layers, list[LiveLayer]()
+        for place in path:
+            found = [layer for layer in layers if layer.name == place.name]
+            if len(found) != 1:
+                return None
+            wrapped = getattr(found[0], "layer", None)  # the model of a TimeDistributed
+            layers = getattr(found[0], "layers", getattr(wrapped, "layers", ()))
+        return found[0] if found else None
 
 
 def _sub_layer(layer: object, part: str) -> object:

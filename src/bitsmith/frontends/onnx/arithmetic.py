@@ -10,11 +10,13 @@ import numpy as np
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
 from bitsmith.frontends.onnx.call import Call, Translation
-from bitsmith.frontends.onnx.quantized import clipped
+from bitsmith.frontends.onnx.quantized import clipped, clipped_constant
 from bitsmith.frontends.onnx.tensors import dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.frontends.ops import arithmetic, logic
 from bitsmith.frontends.ops.operations import OPERATIONS
+from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.shape import Identity
 
 
 def operation(name: str, **numbers: tuple[str, float]) -> Translation:
@@ -27,6 +29,29 @@ def operation(name: str, **numbers: tuple[str, float]) -> Translation:
         return shared.make(call.build, *(call.tensor(number) for number in range(shared.count)), **given)
 
     return Translation(read, shared.becomes)
+
+
+def _multiply(call: Call) -> Value:
+    """What integers of 32 bits are multiplied by after a change of type is their scale, and so exact as scales are."""
+    call.attributes.ignore("broadcast")
+    x, y = call.tensor(0), call.tensor(1)
+    values = (
+        (_as_scale(call, x), y) if _was_integer(call, y) else (x, _as_scale(call, y) if _was_integer(call, x) else y)
+    )
+    return OPERATIONS["multiply"].make(call.build, *values)
+
+
+def _was_integer(call: Call, x: Value) -> bool:
+    """Return True if ``x`` is an integer of 32 bits whose type was changed."""
+    operands = call.build.draft.operands[x.node] if isinstance(x.node, int) else ()
+    return x.kind is Kind.REAL and [one.kind for one in operands] == [Kind.INT32]
+
+
+def _as_scale(call: Call, x: Value) -> Value:
+    """A constant as numbers that each are a grid of their own."""
+    if not x.is_trained or x.quantizer is not None or not bool(np.all(x.elements)):
+        return x
+    return replace(x, quantizer=Quantizer.uniform(x.elements, 1, 1))
 
 
 def _divide(call: Call) -> Value:
@@ -49,12 +74,15 @@ def _shift(call: Call) -> Value:
     return OPERATIONS[f"{direction.lower()}_shift"].make(call.build, call.tensor(0), call.tensor(1))
 
 
-def _clip(call: Call) -> Value:
+def _clip(call: Call) -> Operand:
     if call.opset < 11:
         low, high = call.attributes.number("min", -math.inf), call.attributes.number("max", math.inf)
     else:
         low, high = call.number(1, "a bound", -math.inf), call.number(2, "a bound", math.inf)
-    x = call.tensor(0)
+    given = call.required(0)
+    if isinstance(given, Known) and given.kind.is_small and given.kind.is_integer:
+        return clipped_constant(given, low, high)
+    x = call.value(given)
     return clipped(call.build, x, low, high) if x.codes is not None else arithmetic.clip(call.build, x, low, high)
 
 
@@ -70,8 +98,10 @@ def _cast(call: Call) -> Value:
     call.attributes.ignore("saturate", "round_mode")
     if call.node.operator == "CastLike":
         return logic.cast(call.build, call.tensor(0), call.required(1).kind)
-    kind = Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where))
-    return logic.cast(call.build, call.tensor(0), kind)
+    x, kind = call.tensor(0), Kind.of(dtype_of(call.attributes.integer("to"), call.attributes.where))
+    if x.kind is Kind.INT32 and kind is Kind.REAL:
+        return call.build.emit(Identity(), x, kind=kind)  # which _was_integer finds
+    return logic.cast(call.build, x, kind)
 
 
 def _dropout(call: Call) -> tuple[Value, ...]:
@@ -91,7 +121,6 @@ def _identity(call: Call) -> Operand:
 _SHARED = {
     "Add": "add",
     "Sub": "subtract",
-    "Mul": "multiply",
     "Pow": "power",
     "Neg": "negative",
     "Abs": "absolute",
@@ -115,6 +144,7 @@ ARITHMETIC: dict[str, Translation] = {
     **{f"Bitwise{name}": operation(f"bitwise_{name.lower()}") for name in ("And", "Or", "Xor", "Not")},
     "BitShift": Translation(_shift, "BatchNormalization and Wrap, or WholeQuotient"),
     "Div": Translation(_divide, OPERATIONS["divide"].becomes),
+    "Mul": Translation(_multiply, OPERATIONS["multiply"].becomes),
     "Mod": Translation(_mod, OPERATIONS["mod"].becomes),
     "Sum": Translation(lambda call: arithmetic.total(call.build, *call.tensors()), "Add"),
     "Mean": Translation(lambda call: arithmetic.average(call.build, *call.tensors()), "Average"),

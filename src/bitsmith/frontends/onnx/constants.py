@@ -33,7 +33,9 @@ def _constant_of_shape(call: Call) -> Array:
     value = np.zeros(1, dtype=np.float32) if found is None else found
     if value.size != 1:
         raise ModelFileError(f"{value.size} numbers for each element", where=call.attributes.where, accepted="one")
-    return np.full(checked_elements(call.integers(0, "the shape") or ()), value.ravel()[0], dtype=value.dtype)
+    shape = checked_elements(call.integers(0, "the shape") or ())
+    call.build.draft.count(math.prod(shape), call.attributes.where)
+    return np.full(shape, value.ravel()[0], dtype=value.dtype)
 
 
 def _range(call: Call) -> Array:
@@ -41,6 +43,7 @@ def _range(call: Call) -> Array:
     if step == 0.0 or not abs((stop - start) / step) < MAX_ELEMENTS:
         raise UnsupportedError(f"a range from {start} to {stop} by {step}")
     count = max(math.ceil((stop - start) / step), 0)
+    call.build.draft.count(count, call.attributes.where)
     return (start + step * np.arange(count)).astype(call.array(0, "the start").dtype)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 import numpy as np
 
 from bitsmith.errors import ModelFileError, ToolMissingError, UnsupportedError
+from bitsmith.files import open_file
 from bitsmith.frontends.onnx.attributes import Attributes
 from bitsmith.frontends.onnx.tensors import NARROW, STRING, array_of, dtype_of
 from bitsmith.frontends.onnx.values import Known
@@ -153,7 +154,8 @@ def _parsed(source: OnnxModel) -> tuple[onnx.ModelProto, str, Path | None]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelFileError("a file of more than 2 GiB", where=where, remedy="keep the weights in external data")
-        content = path.read_bytes()
+        with open_file(path) as file:
+            content = file.read()
     except (OSError, ValueError) as error:
         raise ModelFileError(f"the file cannot be read ({error})", where=where) from error
     try:

@@ -6,9 +6,11 @@ runtimes round the factor of the accumulator to single precision, which decides 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 from bitsmith.errors import ModelFileError, UnsupportedError
 from bitsmith.frontends.builder.value import Kind, Value
@@ -16,6 +18,7 @@ from bitsmith.frontends.onnx.activations import ACTIVATIONS
 from bitsmith.frontends.onnx.arithmetic import ARITHMETIC
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.onnx.products import PRODUCTS
+from bitsmith.frontends.onnx.qsoftmax import softmax
 from bitsmith.frontends.onnx.quantized import QUANTIZED, Along, Grid, dequantized, on_grid, quantized
 from bitsmith.frontends.onnx.reduction import REDUCTIONS
 from bitsmith.frontends.onnx.shape import SHAPES
@@ -65,6 +68,22 @@ def _computed(call: Call, operator: str, operands: Sequence[Operand | None], res
     return y if plain else quantized(call.build, y, Grid.of(call, result, result + 1, y, _TENSOR))
 
 
+def _integer_product(operator: str, rows: int, columns: int, call: Call) -> Value:
+    """``operator`` on integers without their zero points, which the operands may have along the axes; an integer of 32 bits."""
+    operands = [
+        dequantized(call, number, None, number + 2, Along(axis), f"operand{number}")
+        for number, axis in enumerate((rows, columns))
+    ]
+    y = _computed(call, operator, operands, len(call.operands))
+    x, weights = operands
+    terms = math.prod(weights.shape[1:]) if operator == "Conv" else x.shape[-1]
+    if terms > _MOST_PRODUCTS:
+        raise UnsupportedError(
+            f"sums of {terms} products, which may leave 32 bits and wrap around", accepted=f"at most {_MOST_PRODUCTS}"
+        )
+    return replace(y, kind=Kind.INT32)
+
+
 def _bias(call: Call, number: int, x: int, weights: int, factor: float = 1.0) -> Value | None:
     """A bias, whose scale is the product of two others."""
     found = call.operand(number)
@@ -112,7 +131,12 @@ def _form(operator: str, tensors: tuple[int, ...], result: int, plain: tuple[int
     return _translation(_Form(operator, tensors, result, plain).read, _REAL[operator].becomes)
 
 
+_MOST_PRODUCTS = (1 << 31) // 255**2
+"""Of integers of 8 bits without their zero points, whose sum fits 32 bits."""
+
 QLINEAR: dict[str, Translation] = {
+    "MatMulInteger": Translation(partial(_integer_product, "MatMul", -2, -1), "Quantize, and Dense or Einsum"),
+    "ConvInteger": Translation(partial(_integer_product, "Conv", 0, 0), "Quantize and Conv"),
     "QLinearConv": _translation(_convolution, "Conv"),
     "QLinearMatMul": _translation(_matrix_product, "Dense, or Einsum"),
 }
@@ -127,6 +151,7 @@ MICROSOFT: dict[str, Translation] = {
         for name in ("Sigmoid", "LeakyRelu", "AveragePool", "GlobalAveragePool", "ReduceMean")
     },
     "QLinearConcat": _translation(_concatenation, "Concatenate"),
+    "QLinearSoftmax": Translation(softmax, "Lookup, Reduce, WholeQuotient and Quantize"),
     "QLinearWhere": _form("Where", (1, 4), 7, (0,)),
 }
 """Operators of the domain ``com.microsoft``, by name."""
@@ -139,13 +164,6 @@ _DYNAMIC = (
 REFUSED: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"), _DYNAMIC
-    ),
-    **dict.fromkeys(
-        ("MatMulInteger", "ConvInteger"), (f"it is part of dynamic quantization: {_DYNAMIC[0]}", _DYNAMIC[1])
-    ),
-    "QLinearSoftmax": (
-        "what exponentials give is not defined to the bit",
-        "end the model before the softmax, or quantize it in the QDQ format",
-    ),
+    )
 }
 """Why operators on quantized integers are refused, and what to do."""

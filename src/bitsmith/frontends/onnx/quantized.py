@@ -24,7 +24,7 @@ from bitsmith.frontends.onnx.tensors import NARROW, Array, dtype_of
 from bitsmith.frontends.onnx.values import Known, Operand
 from bitsmith.layers.layer import Floats, as_weights
 from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, Rationals, rationals
+from bitsmith.layers.quantizer import Quantizer, Rationals, frozen, rationals
 
 ON_CODES = frozenset(
     {
@@ -41,7 +41,7 @@ def takes_codes(node: Node, values: Sequence[Operand | None]) -> bool:
     """Return True if ``node`` works on codes as they are."""
     if node.operator == "Concat" and len({x.codes if isinstance(x, Value) else None for x in values}) > 1:
         return False
-    quantized = "Q" in node.operator or node.operator.startswith("Dequantize")
+    quantized = "Q" in node.operator or node.operator.startswith("Dequantize") or node.operator.endswith("Integer")
     if node.domain:
         return node.domain == RUNTIME_DOMAIN and quantized
     return quantized or node.operator == "Clip" or node.operator in ON_CODES
@@ -72,11 +72,13 @@ class Grid:
     kind: Kind
 
     @staticmethod
-    def of(call: Call, scale: int, zero: int, x: Value, along: Along, kind: Kind | None = None) -> Grid:
-        """The grid of ``x``; the operands' numbers are given, and the ``kind`` of the codes if there is no zero point."""
-        factors = _scales(call, scale)
+    def of(call: Call, scale: int | None, zero: int, x: Value, along: Along, kind: Kind | None = None) -> Grid:
+        """The grid of ``x``; the operands' numbers are given (without a scale it is 1), and the ``kind`` of the codes if there
+        is no zero point.
+        """
         known = call.known(zero, "the zero point")
         zeros = np.zeros((), dtype=np.int64) if known is None else known.array()
+        factors = as_weights(np.ones(zeros.shape)) if scale is None else _scales(call, scale)
         if zeros.dtype.kind not in "iu" or (zeros.size != 1 and zeros.shape != factors.shape):
             raise ModelFileError(
                 f"a zero point of type {zeros.dtype} and shape {zeros.shape} for scales of shape {factors.shape}",
@@ -139,7 +141,9 @@ def _spread(call: Call, array: Floats, x: Value, along: Along) -> Floats:
     if array.ndim == 1 and array.size == shape[axis]:
         return array.reshape(tuple(array.size if k == axis else 1 for k in range(len(shape))))
     if array.ndim > 1 and x.batch is not None:
-        raise UnsupportedError("scales for blocks of a computed tensor", accepted="blocks of trained tensors")
+        if x.is_merged or array.ndim != x.rank or array.shape[x.batch.axis] != 1 or call.build.samples != 1:
+            raise UnsupportedError("scales for blocks of several samples", accepted="blocks of a model of one sample")
+        array = np.squeeze(array, x.batch.axis)
     rows = -(-shape[axis] // along.block) if along.block > 0 else 0
     if array.shape != (*shape[:axis], rows, *shape[axis + 1 :]):
         raise ModelFileError(
@@ -185,8 +189,17 @@ def clipped(build: Builder, x: Value, low: float, high: float) -> Value:
     return replace(build.emit(Quantize(narrow.quantizer), x), codes=narrow.codes)
 
 
-def dequantized(call: Call, number: int, scale: int, zero: int, along: Along, suffix: str = "") -> Value:
-    """The numbers that the operand ``number`` stands for; ``scale`` and ``zero`` are operands' numbers."""
+def clipped_constant(x: Known, low: float, high: float) -> Known:
+    """Integers within bounds, which they keep: weights of few bits are written so."""
+    ends = limits(x.kind, narrow=x.narrow)
+    lo, hi = math.ceil(max(ends[0], low)), math.floor(min(ends[1], high))
+    if lo > hi:
+        raise UnsupportedError(f"integers from {low:g} to {high:g}", accepted="bounds with integers between")
+    return replace(x, at=tuple(np.clip(array, lo, hi) for array in x.at), limits=(lo, hi))
+
+
+def dequantized(call: Call, number: int, scale: int | None, zero: int, along: Along, suffix: str = "") -> Value:
+    """The numbers that the operand ``number`` stands for; ``scale`` and ``zero`` are operands' numbers, and None a scale of 1."""
     given = call.required(number)
     if isinstance(given, Known):
         return _trained(call, given, scale, zero, along)
@@ -197,15 +210,17 @@ def dequantized(call: Call, number: int, scale: int, zero: int, along: Along, su
     lo, hi = kind.limits if given.codes is None else (given.codes.lo, given.codes.hi)
     if given.codes is not None and replace(grid, lo=lo, hi=hi).codes == given.codes:
         return replace(given, codes=None)
-    x = with_integers(call.build.within(suffix), given)
-    assert isinstance(x, Value)
-    return call.build.emit(Quantize(replace(grid, lo=lo, hi=hi).from_codes), x, suffix=suffix, kind=Kind.REAL)
+    quantizer = replace(grid, lo=lo, hi=hi).from_codes
+    if given.codes is not None:  # in one step, from the numbers that the codes stand for by their own grid
+        moved = quantizer.offset + Fraction(given.codes.zero)
+        quantizer = replace(quantizer, scale=rationals(given.codes.scale), offset=frozen(moved))
+    return call.build.emit(Quantize(quantizer), replace(given, codes=None), suffix=suffix, kind=Kind.REAL)
 
 
-def _trained(call: Call, codes: Known, scale: int, zero: int, along: Along) -> Value:
+def _trained(call: Call, codes: Known, scale: int | None, zero: int, along: Along) -> Value:
     """A trained tensor on its grid."""
     values = codes.array()
-    lo, hi = limits(codes.kind, narrow=codes.narrow)
+    lo, hi = codes.limits or limits(codes.kind, narrow=codes.narrow)
     grid = replace(Grid.of(call, scale, zero, call.value(codes), along, codes.kind), lo=lo, hi=hi)
     return on_grid(values, grid, codes.name)
 

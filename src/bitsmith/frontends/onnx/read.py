@@ -49,17 +49,17 @@ def read_onnx(source: OnnxModel, *, allow_approximate: bool = False) -> Network:
         UnsupportedError: nodes that cannot be translated, all of them in one message.
     """
     graph = read_graph(source)
-    failed: list[_Reading] = []
+    failed: list[Refusals] = []
     for axes in _sample_axes(graph):
         reading = _Reading(graph, axes, draft=Draft(allow_approximate=allow_approximate))
         network = reading.network()
         if network is not None:
             return network
-        failed.append(reading)
-        if not failed[0].mixed:
+        failed.append(reading.refusals)
+        if len(failed) == 1 and not reading.mixed:
             break
-    fewest = min(failed, key=lambda reading: len(reading.refusals.found))
-    raise fewest.refusals.error(graph.where, ", ".join(sorted(OPERATORS)))
+    fewest = min(failed, key=lambda refusals: len(refusals.found))
+    raise fewest.error(graph.where, ", ".join(sorted(OPERATORS)))
 
 
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
@@ -265,7 +265,11 @@ class _Reading:
             listed = results if isinstance(results, tuple) else (results,)
             found.append([_array(result, dtypes) for result in listed])
         columns = ([array for array in column if array is not None] for column in zip(*found, strict=True))
-        return tuple(Known.of(column) if column else None for column in columns)
+        limits = [result.limits if isinstance(result, Known) else None for result in listed]
+        return tuple(
+            replace(Known.of(column), limits=ends) if column else None
+            for column, ends in zip(columns, limits, strict=True)
+        )
 
     def _keep(self, node: Node, results: Results, wanted: Sequence[bool]) -> None:
         listed = results if isinstance(results, tuple) else (results,)

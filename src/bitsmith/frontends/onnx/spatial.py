@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from bitsmith.errors import ModelFileError, UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, MixedSamplesError, Value, quantizers_of
+from bitsmith.frontends.builder.value import MAX_ELEMENTS, Batch, Kind, MixedSamplesError, Value, quantizers_of
 from bitsmith.frontends.files.json import shown
 from bitsmith.frontends.onnx.call import Call, Translation
 from bitsmith.frontends.ops import spatial
@@ -157,10 +157,11 @@ def _resize(call: Call) -> Value:
             accepted="growing by the nearest element; sizes",
             remedy="export the model with operator set 11 or later, and with sizes",
         )
+    kind = x.kind if mode == "nearest" else Kind.REAL
     if x.batch == Batch(0) and len(target) > 1 and target[0] == x.shape[0]:
-        return call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:]))
+        return replace(call.build.spatial(x, replace(layer, sizes=target[1:], scales=scales[1:])), kind=kind)
     y = call.build.emit(Reshape((*x.shape, 1)), x, suffix="axes")
-    return call.build.emit(Reshape(target), call.build.emit(layer, y), suffix="shape", kind=x.kind)
+    return call.build.emit(Reshape(target), call.build.emit(layer, y), suffix="shape", kind=kind)
 
 
 def _places(call: Call) -> tuple[Coordinates, NearestMode]:

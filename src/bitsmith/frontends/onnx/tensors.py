@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _external(entries: Iterable[onnx.StringStringEntryProto], size: int, where: 
                 where=where,
                 accepted=f"{size} bytes within the file",
             )
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(offset)
             return file.read(size)
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsmith.errors import ModelFileError, UnsupportedError
+from bitsmith.files import open_file
 from bitsmith.frontends.builder.value import MAX_ELEMENTS
 from bitsmith.frontends.files.json import Arguments, shown
 from bitsmith.frontends.tflite import schema
@@ -240,7 +241,8 @@ def _content(source: TfliteModel) -> tuple[bytes, str]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelFileError("a file of more than 2 GiB", where=str(path))
-        return path.read_bytes(), str(path)
+        with open_file(path) as file:
+            return file.read(), str(path)
     except (OSError, ValueError) as error:
         raise ModelFileError(f"the file cannot be read ({error})", where=str(path)) from error
 

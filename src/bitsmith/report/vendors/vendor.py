@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from bitsmith.errors import ProjectError
+from bitsmith.files import open_file
 
 Number: TypeAlias = int | float
 Figures: TypeAlias = dict[str, object]
@@ -278,7 +279,7 @@ def _rows_of(figures: Mapping[object, object], path: str = "") -> Iterator[tuple
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise malformed(f"cannot be read ({error.strerror})", path) from error

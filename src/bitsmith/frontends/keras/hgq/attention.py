@@ -15,8 +15,9 @@ from bitsmith.frontends.files.json import Fields, Json
 from bitsmith.frontends.keras.call import LayerCall, Translation
 from bitsmith.frontends.keras.graph import Operands
 from bitsmith.frontends.keras.hgq.functions import LEFT_OUT, Softmax, quantizer
+from bitsmith.frontends.keras.hgq.grids import quantized
 from bitsmith.frontends.keras.hgq.layers import LAYERS
-from bitsmith.frontends.keras.hgq.quantizers import quantized, variables
+from bitsmith.frontends.keras.hgq.quantizers import variables
 from bitsmith.frontends.keras.hgq.tables_of_edges import TABLES_OF_EDGES
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.frontends.ops.contraction import einsum

@@ -17,7 +17,8 @@ from bitsmith.frontends.builder.value import ZERO, Value, constant
 from bitsmith.frontends.files.json import Fields
 from bitsmith.frontends.keras.call import LayerCall, Translation, axis_of
 from bitsmith.frontends.keras.einsum import product_shapes
-from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, Singles, quantized, quantizer_of, read_quantizer
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, Singles, quantized
+from bitsmith.frontends.keras.hgq.quantizers import quantizer_of, read_quantizer
 from bitsmith.frontends.keras.layers import LAYERS as KERAS
 from bitsmith.frontends.keras.weights import Stored, numbered_group
 from bitsmith.frontends.ops.contraction import einsum
@@ -232,8 +233,13 @@ def _average(call: LayerCall) -> Value:
 
 
 def _sum(call: LayerCall, scale: float) -> Value:
-    axes, keepdims = call.config.integers("axes") or (-1,), call.config.flag("keepdims")
-    return _scaled(call.build, REDUCERS["sum"].of(call.build.within("sum"), call.x, axes, keepdims), scale)
+    axes, x = call.config.integers("axes") or (-1,), call.x
+    keepdims = call.config.flag("keepdims")
+    if keepdims or len({x.axis(dim) for dim in axes}) < len(x.shape):
+        return _scaled(call.build, REDUCERS["sum"].of(call.build.within("sum"), x, axes, keepdims), scale)
+    # A number without axes would need a constant beside it.
+    y = _scaled(call.build.within("scaled"), REDUCERS["sum"].of(call.build.within("sum"), x, axes, True), scale)
+    return call.build.viewed(y, (1,), y.batch)
 
 
 def _given_scale(call: LayerCall) -> float:

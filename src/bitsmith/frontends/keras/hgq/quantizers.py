@@ -6,27 +6,19 @@ even. What quantizers do was learned by observing hgq2 0.1.9 and 0.2.0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.builder import Builder, finite
-from bitsmith.frontends.builder.value import ONE, Value, constant
+from bitsmith.frontends.builder.builder import finite
 from bitsmith.frontends.files.json import Fields, Json, shown
 from bitsmith.frontends.keras.call import LayerCall, dtype_policy
+from bitsmith.frontends.keras.hgq.grids import Bits, FixedPoint
+from bitsmith.frontends.keras.hgq.minifloat import Minifloat
+from bitsmith.frontends.keras.hgq.reflected import Reflected
 from bitsmith.frontends.keras.weights import Stored
 from bitsmith.ir.types import Overflow, Rounding
-from bitsmith.layers.layer import Floats, Shape, as_weights, broadcasts
-from bitsmith.layers.quantize import Quantize
-from bitsmith.layers.quantizer import Quantizer, as_floats
-
-Singles: TypeAlias = npt.NDArray[np.float32]
-Bits: TypeAlias = npt.NDArray[np.int64]
 
 _CONFIGS: Mapping[str, Mapping[str, Json]] = {
     "QuantizerConfig": {},
@@ -46,95 +38,10 @@ _VARIABLES = {
 _MOST_BITS = 64
 """Most bits of a number, and most places of its point from the units."""
 
-_SIMPLE = 1000
-"""The greatest denominator of a ratio that a scale is taken for."""
-
-_HALF = np.float32(0.5)
-_ROUNDED: dict[Rounding, Callable[[Singles], Singles]] = {
-    Rounding.TRN: np.floor,
-    Rounding.TRN_ZERO: np.trunc,
-    Rounding.RND: lambda x: np.floor(x + _HALF),
-    Rounding.RND_CONV: np.rint,
-    Rounding.RND_ZERO: lambda x: np.sign(x) * np.ceil(np.abs(x) - _HALF),
-    Rounding.RND_MIN_INF: lambda x: np.ceil(x - _HALF),
-    Rounding.RND_INF: lambda x: np.sign(x) * np.floor(np.abs(x) + _HALF),
-}
-"""Rounding in single precision, in which the addition of a half rounds too."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FixedPoint:
-    """A fixed-point quantizer: formats of ``keep_negative + integer + frac`` bits, which broadcast to what is quantized.
-
-    Operands are divided by ``scaler``, results multiplied by it and by ``slope``, then ``shift`` is added. A quantizer of
-    weights may be one that ``only_rounds``, whatever the range.
-    """
-
-    keep_negative: Bits
-    integer: Bits
-    frac: Bits
-    rounding: Rounding
-    overflow: Overflow
-    only_rounds: bool = False
-    scaler: float = 1.0
-    slope: float = 1.0
-    shift: float = 0.0
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of the trained bit widths."""
-        return self.frac.shape
-
-    @property
-    def quantizer(self) -> Quantizer:
-        """The same as ours, but for the shift."""
-        plain = Quantizer.fixed(self.keep_negative, self.integer, self.frac, self.rounding, self.overflow)
-        if self.scaler == self.slope == 1.0:
-            return plain
-        scale = plain.scale * _ratio(self.scaler)
-        return replace(plain, scale=scale, step=scale * _ratio(self.slope))
-
-    def applied(self, values: Floats) -> Floats:
-        """``values`` on the grid, computed in single precision as HGQ2 does."""
-        scaler, x = np.float32(self.scaler), values.astype(np.float32)
-        x = x / scaler
-        scale = np.exp2(self.frac).astype(np.float32)
-        if self.only_rounds:
-            x = _ROUNDED[self.rounding](x * scale) / scale
-        else:
-            x = np.where(self.keep_negative + self.integer + self.frac > 0, self._in_range(x, scale), np.float32(0.0))
-        return as_weights(x * scaler * np.float32(self.slope) + np.float32(self.shift))
-
-    def _in_range(self, x: Singles, scale: Singles) -> Singles:
-        top, k = np.exp2(self.integer).astype(np.float32), self.keep_negative.astype(np.float32)
-        if self.overflow is not Overflow.WRAP:
-            hi = top - np.float32(1.0) / scale
-            x = np.clip(x, -k * (hi if self.overflow is Overflow.SAT_SYM else top), hi)
-        x = _ROUNDED[self.rounding](x * scale) / scale
-        return (x + k * top) % (top * (np.float32(1.0) + k)) - k * top if self.overflow is Overflow.WRAP else x
-
-    def on_grid(self, values: Floats) -> tuple[Floats, Quantizer]:
-        """Trained ``values`` on the grid, and the grid."""
-        result = self.applied(values)
-        grid = self.quantizer
-        if (self.scaler, self.slope, self.shift) != (1.0, 1.0, 0.0):
-            return result, Quantizer.holding(result)
-        if self.only_rounds:
-            codes = np.frompyfunc(int, 1, 1)(result / as_floats(grid.scale))
-            grid = replace(grid, lo=np.minimum(grid.lo, codes), hi=np.maximum(grid.hi, codes))
-        return result, grid
-
-    def of_sample(self) -> FixedPoint:
-        """The same for one sample: without the axis of the batch."""
-        parts = (part[0] for part in (self.keep_negative, self.integer, self.frac))
-        keep_negative, integer, frac = parts
-        return replace(self, keep_negative=keep_negative, integer=integer, frac=frac)
-
-
-def _ratio(value: float) -> Fraction:
-    """The simple ratio that a number of single precision stands for, if there is one: quotients by it round to exact ones."""
-    simple = Fraction(value).limit_denominator(_SIMPLE)
-    return simple if np.float32(simple) == np.float32(value) else Fraction(value)
+_MOST_MANTISSA, _MOST_EXPONENT = 23, 6
+_MINIFLOATS = (
+    f"-1 to {_MOST_MANTISSA} bits of mantissa, at most {_MOST_EXPONENT} of exponent, offsets up to {_MOST_BITS}"
+)
 
 
 def read_quantizer(call: LayerCall, part: str, key: str | None = None) -> FixedPoint | None:
@@ -157,41 +64,62 @@ def quantizer_of(call: LayerCall, part: str, configuration: Fields) -> FixedPoin
     if name not in _CONFIGS:
         raise UnsupportedError(f"a quantizer configured by {shown(name)}", accepted=", ".join(_CONFIGS))
     config = configuration.fields("config")
-    config = Fields({**config.values, **_CONFIGS[name]}, f"{configuration.where}, quantizer {part}")
+    own = {**_CONFIGS[name], **_of_live(call.live(f"{part}/quantizer" if part else "quantizer"))}
+    config = Fields({**config.values, **own}, f"{configuration.where}, quantizer {part}")
     kind = config.text("q_type").lower()
     if kind == "dummy":
         return None
-    if kind not in ("kbi", "kif"):
-        found = "a minifloat quantizer" if kind == "float" else f"a quantizer of type {shown(kind)}"
-        raise UnsupportedError(found, accepted="kbi, kif and dummy", remedy="train with fixed-point quantizers")
+    if kind not in ("kbi", "kif", "float"):
+        raise UnsupportedError(f"a quantizer of type {shown(kind)}", accepted="kbi, kif, float and dummy")
     mapper = config.get("bw_mapper")
     if mapper is not None and config.fields("bw_mapper").text("class_name") != "DefaultBitwidthMapper":
         raise UnsupportedError("a bit-width mapper of another package", accepted="the default one")
-    rounding, overflow = _modes(config)
-    wraps = overflow is Overflow.WRAP
+    slope, shift = _affine(config)
+    scaler = float(np.float32(config.number("scaler", 1.0)))
+    if not 0.0 < scaler < np.inf:
+        raise config.wrong("scaler", "a positive number")
+    if kind == "float":
+        return _minifloat(config, _bits(call, part, config, 3), (scaler, slope, shift))
+    rounding, overflow, reflects = _modes(config)
+    wraps = overflow is Overflow.WRAP and not reflects
     names = _VARIABLES[kind, wraps]
     bits = dict(zip(names, _bits(call, part, config, len(names)), strict=False))
     frac = bits["f"] if kind == "kif" else bits["b"] - bits["i"]
     is_weight = config.flag("is_weight") and config.flag("trainable", True)
     only_rounds = is_weight and wraps and (kind == "kif" or rounding is Rounding.RND)
-    slope, shift = _affine(config)
-    scaler = float(np.float32(config.number("scaler", 1.0)))
-    if not 0.0 < scaler < np.inf:
-        raise config.wrong("scaler", "a positive number")
     widths = _checked(config, bits["k"], bits["i"], frac, only_rounds)
-    return FixedPoint(*widths, rounding, overflow, only_rounds, scaler, slope, shift)
+    return (Reflected if reflects else FixedPoint)(*widths, rounding, overflow, only_rounds, scaler, slope, shift)
 
 
-def _modes(config: Fields) -> tuple[Rounding, Overflow]:
-    """The modes; stochastic rounding is not stochastic at inference."""
+def _minifloat(config: Fields, bits: Sequence[Bits], scales: tuple[float, float, float]) -> Minifloat:
+    mantissa, exponent, offset = bits
+    if bool(np.any((mantissa < -1) | (mantissa > _MOST_MANTISSA))) or bool(np.any(exponent > _MOST_EXPONENT)):
+        raise config.error("a minifloat quantizer of other widths", _MINIFLOATS)
+    if bool(np.any(np.abs(offset) > _MOST_BITS)):
+        raise config.error("a minifloat quantizer of other exponents", _MINIFLOATS)
+    return Minifloat.trained(mantissa, exponent, offset, scales)
+
+
+def _of_live(quantizer: object) -> Mapping[str, Json]:
+    """What a configuration does not tell of a live quantizer: that it is symmetric, or was frozen with its layer."""
+    found: dict[str, Json] = {}
+    if isinstance(mode := getattr(quantizer, "overflow_mode", None), str):
+        found["overflow_mode"] = mode
+    if isinstance(trainable := getattr(quantizer, "trainable", None), bool):
+        found["trainable"] = trainable
+    return found
+
+
+def _modes(config: Fields) -> tuple[Rounding, Overflow, bool]:
+    """The modes, and if what overflows is reflected; stochastic rounding is not stochastic at inference."""
     rounding, overflow = config.text("round_mode").upper().removeprefix("S_"), config.text("overflow_mode").upper()
-    if rounding not in {mode.value for mode in Rounding}:
-        raise config.wrong("round_mode", ", ".join(mode.value for mode in Rounding))
-    if overflow == "WRAP_SM":
-        raise UnsupportedError("the overflow mode WRAP_SM", accepted="WRAP, SAT and SAT_SYM")
-    if overflow not in ("WRAP", "SAT", "SAT_SYM"):
-        raise config.wrong("overflow_mode", "WRAP, SAT or SAT_SYM")
-    return Rounding(rounding), Overflow(overflow)
+    reflects = overflow == "WRAP_SM"
+    known = [mode.value for mode in ((Rounding.RND, Rounding.RND_CONV) if reflects else Rounding)]
+    if rounding not in known:
+        raise config.wrong("round_mode", ", ".join(known))
+    if overflow not in ("WRAP", "SAT", "SAT_SYM", "WRAP_SM"):
+        raise config.wrong("overflow_mode", "WRAP, SAT, SAT_SYM or WRAP_SM")
+    return Rounding(rounding), Overflow.WRAP if reflects else Overflow(overflow), reflects
 
 
 def _affine(config: Fields) -> tuple[float, float]:
@@ -235,26 +163,3 @@ def _checked(config: Fields, k: Bits, i: Bits, f: Bits, only_rounds: bool) -> tu
 def variables(call: LayerCall, part: str) -> Sequence[Stored]:
     """The variables of the sub-layer ``part`` alone."""
     return call.stored((part,))[len(call.stored(())) :]
-
-
-def of_sample(found: FixedPoint, x: Value) -> FixedPoint:
-    """The quantizer for one sample of ``x``; it has the batch as its first axis."""
-    if len(found.shape) != x.rank or not broadcasts(found.shape, x.dims):
-        raise UnsupportedError(
-            f"a quantizer of shape {found.shape} for a tensor of axes {x.dims}",
-            accepted="formats that are the same for each sample",
-        )
-    return found.of_sample()
-
-
-def quantized(build: Builder, x: Value, found: FixedPoint | None, suffix: str = "") -> Value:
-    """``x`` on the grid of a quantizer, which has the batch as its first axis."""
-    if found is None:
-        return x
-    grid = Quantize(of_sample(found, x).quantizer)
-    if not found.shift:
-        return build.emit(grid, x, suffix=suffix)
-    part = build.within(suffix)
-    codes, shift = part.emit(grid, x, suffix="scaled"), as_weights(found.shift)
-    exactly = {"scale": Quantizer.uniform(1.0, 1, 1), "bias": Quantizer.holding(shift)}
-    return replace(part, quantizers=exactly).affine(codes, ONE, constant(shift))

@@ -7,7 +7,7 @@ only rises is then a staircase over all numbers of single precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bitsmith.errors import UnsupportedError
 from bitsmith.frontends.builder.builder import Builder
 from bitsmith.frontends.builder.value import Value
-from bitsmith.frontends.keras.hgq.quantizers import FixedPoint, of_sample
+from bitsmith.frontends.keras.hgq.grids import FixedPoint, of_sample
 from bitsmith.ir.types import Overflow
 from bitsmith.layers.layer import Floats, Layer, Shape, as_weights
 from bitsmith.layers.lookup import Lookup, Staircase
@@ -61,6 +61,12 @@ def looked_up(
     shape: Shape = (),
 ) -> Value:
     """``oq(function(iq(x)))`` by a table for each element whose formats differ, or of ``shape``, whose functions differ."""
+    if (steps := iq.staircase(x)) is not None:
+        return build.emit(
+            _of_levels(steps, function, None if oq is None else of_sample(oq, x), shape), x, suffix=suffix
+        )
+    if iq.plain is not iq:
+        x, iq = _plain_operand(build.within(suffix), x, iq)
     part, inner = build.within(suffix), of_sample(iq, x)
     grid, result = inner.quantizer, None if oq is None else of_sample(oq, x)
     scale = Quantizer.fixed(inner.keep_negative, inner.integer, inner.frac, inner.rounding, inner.overflow).scale
@@ -69,14 +75,37 @@ def looked_up(
     _check_size(grid, shape if result is None else np.broadcast_shapes(shape, result.shape))
     first, points = _points(inner, grid, shape)
     found = function(points)
-    values = found.astype(np.float64) if result is None else _on_grid(found, result)
+    return part.emit(Lookup(as_weights(inner.frac), first, _results(found, result)), codes)
+
+
+def _of_levels(steps: Staircase, function: Function, oq: FixedPoint | None, shape: Shape) -> Staircase:
+    """The staircase with the function of its levels."""
+    levels = np.broadcast_to(
+        steps.levels, (*np.broadcast_shapes(steps.levels.shape[:-1], shape), steps.levels.shape[-1])
+    )
+    return replace(steps, levels=_results(function(levels.astype(np.float32)), oq))
+
+
+def _results(found: Singles, oq: FixedPoint | None) -> Floats:
+    """The values (..., n) of a function, as the quantizer of its result has them."""
+    values = found.astype(np.float64) if oq is None else _on_grid(found, oq)
     if not bool(np.all(np.isfinite(values))):
         raise UnsupportedError(
             "a function that is infinite within the range of its operand",
             accepted="functions with finite values",
             remedy="quantize its result, with saturation",
         )
-    return part.emit(Lookup(as_weights(inner.frac), first, as_weights(values)), codes)
+    return as_weights(values)
+
+
+def _plain_operand(build: Builder, x: Value, iq: FixedPoint) -> tuple[Value, FixedPoint]:
+    """The result of a quantizer that is not plain, and the one that leaves it as it is."""
+    if (iq.scaler, iq.slope, iq.shift) != (1.0, 1.0, 0.0):
+        raise UnsupportedError(
+            "a function of a minifloat or reflected operand with a scale",
+            accepted="a quantizer without scaler and affine",
+        )
+    return iq.of(build, x, "operand"), iq.plain
 
 
 def _check_size(grid: Quantizer, shape: Shape) -> None:
@@ -108,6 +137,11 @@ def _on_grid(values: Singles, oq: FixedPoint) -> Floats:
 
 def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix: str = "") -> Value:
     """``oq(function(x))`` of a function that only rises."""
+    if oq.plain is not oq:
+        raise UnsupportedError(
+            "a function of an operand without a quantizer, whose result is minifloat or reflected",
+            accepted="a quantizer of the operand",
+        )
     grid = of_sample(oq, x)
     formats = {}
     shape = np.broadcast_shapes(grid.keep_negative.shape, grid.integer.shape, grid.frac.shape)
@@ -116,16 +150,19 @@ def stepped(build: Builder, x: Value, function: Function, oq: FixedPoint, suffix
     for row in np.unique(rows, axis=0):
         k, i, f = (one.reshape(()) for one in np.split(row, 3))
         formats[tuple(row.tolist())] = _steps(function, replace(grid, keep_negative=k, integer=i, frac=f))
-    most = max(thresholds.size for thresholds, _ in formats.values())
-    steps = np.empty((*rows.shape[:1], most))
-    levels = np.empty((*rows.shape[:1], most + 1))
-    for number, row in enumerate(rows.tolist()):
-        thresholds, values = formats[tuple(row)]
+    staircase = stacked([formats[tuple(row)] for row in rows.tolist()], shape)
+    return build.emit(staircase, x, suffix=suffix)
+
+
+def stacked(rows: Sequence[tuple[Floats, Floats]], shape: Shape) -> Staircase:
+    """The staircase of a sample of that shape, with the thresholds and levels of its elements."""
+    most = max(1, *(thresholds.size for thresholds, _ in rows))
+    steps, levels = np.empty((len(rows), most)), np.empty((len(rows), most + 1))
+    for number, (thresholds, values) in enumerate(rows):
         # Thresholds that no operand reaches, and the last level, fill up the row.
         steps[number] = np.pad(thresholds, (0, most - thresholds.size), constant_values=float(np.finfo(np.float32).max))
         levels[number] = np.pad(values, (0, most - thresholds.size), mode="edge")
-    staircase = Staircase(as_weights(steps.reshape(*shape, most)), as_weights(levels.reshape(*shape, most + 1)))
-    return build.emit(staircase, x, suffix=suffix)
+    return Staircase(as_weights(steps.reshape(*shape, most)), as_weights(levels.reshape(*shape, most + 1)))
 
 
 def _steps(function: Function, oq: FixedPoint) -> tuple[Floats, Floats]:

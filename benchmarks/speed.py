@@ -1,0 +1,171 @@
+"""Where users wait: CPU seconds of this tree and of an earlier commit, in turns in one run.
+
+``speed.py [--against COMMIT] [MEASURE...]``. The other commit is checked out into a temporary folder and runs in the same
+environment. Each round is a process of its own; the least time of some rounds counts. Ends with 1 if a ratio misses its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import bitsmith
+
+ROOT = Path(__file__).parents[1]
+SEED = "e5ce57b"
+MLP = (16, 64, 32, 32, 5)
+MILLION = (64, 960, 1008, 32, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Rows of figures, each the CPU seconds of one unit of work; ``least`` is the speed-up that is wanted."""
+
+    run: Callable[[Path], dict[str, float]]
+    least: float
+    rounds: int = 3
+
+
+def tools() -> float:
+    """Seconds of processor time of the ended processes that this one started."""
+    below = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return below.ru_utime + below.ru_stime
+
+
+def cpu() -> float:
+    """Seconds of processor time of this process and of those."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime + tools()
+
+
+def spent(work: Callable[[], object], repeats: int = 1) -> float:
+    """CPU seconds of one ``work``, the best of three times ``repeats`` of them."""
+    found = []
+    for _ in range(3):
+        start = cpu()
+        for _ in range(repeats):
+            work()
+        found.append((cpu() - start) / repeats)
+    return min(found)
+
+
+def write_keras(folder: Path, layers: list[dict[str, object]], weights: dict[str, dict[str, np.ndarray]]) -> Path:
+    """A Keras model as JSON with its weights beside it."""
+    model = {"class_name": "Sequential", "config": {"name": "network", "layers": layers}, "keras_version": "2.9.0"}
+    (folder / "network.json").write_text(json.dumps(model))
+    with h5py.File(folder / "network_weights.h5", "w") as file:
+        file.attrs["layer_names"] = list(weights)
+        for name, arrays in weights.items():
+            group = file.create_group(name)
+            group.attrs["weight_names"] = [f"{name}/{part}:0" for part in arrays]
+            for part, array in arrays.items():
+                group[f"{name}/{part}:0"] = array
+    return folder / "network.json"
+
+
+def dense_network(folder: Path, sizes: tuple[int, ...]) -> Path:
+    """Dense layers with relu, and softmax in the end."""
+    rng = np.random.default_rng(0)
+    layers: list[dict[str, object]] = []
+    weights = {}
+    for k, (n, units) in enumerate(itertools.pairwise(sizes)):
+        config = {"name": f"fc{k}", "units": units, "activation": "relu" if k < len(sizes) - 2 else "softmax"}
+        layers.append({"class_name": "Dense", "config": config | ({} if k else {"batch_input_shape": [None, n]})})
+        weights[f"fc{k}"] = {"kernel": drawn(rng, n, units), "bias": drawn(rng, units) / 10}
+    return write_keras(folder, layers, weights)
+
+
+def drawn(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Normal numbers that keep the size of activations."""
+    return (rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
+
+
+def conversion(folder: Path) -> dict[str, float]:
+    """A dense network of a million weights."""
+    path = dense_network(folder, MILLION)
+    settings = {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 4096}}
+    rows = {"convert 1M weights": spent(lambda: bitsmith.convert(path, folder / "project", settings))}
+    model = bitsmith.convert(path, folder / "project", settings)
+    rows["write 1M weights as a circuit"] = spent(lambda: model.build(reset=True, synth=False, cosim=False, force=True))
+    return rows
+
+
+def cosimulation(folder: Path) -> dict[str, float]:
+    """The build of a small network, unrolled, at 8 bits; the run-time library of Verilator is compiled already."""
+    path = dense_network(folder, MLP)
+    settings = {"Model": {"Precision": "fixed<8,3>", "ReuseFactor": 1}}
+    spent = []
+    for name in ("first", "second"):  # the first one may compile what is kept in the user's cache
+        start = tools()
+        bitsmith.convert(path, folder / name, settings).build(synth=False, force=True)
+        spent.append(tools() - start)
+    return {"verilate, compile and simulate": spent[-1]}
+
+
+MEASURES = {"conversion": Measure(conversion, 2.0, rounds=2), "cosimulation": Measure(cosimulation, 2.0, rounds=1)}
+
+
+def source(commit: str, folder: Path) -> Path:
+    """``src`` of ``commit``, unpacked into ``folder``."""
+    archive = subprocess.run(["git", "archive", commit, "src"], cwd=ROOT, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "src"
+
+
+def rounds(name: str, trees: list[Path]) -> Iterator[list[dict[str, float]]]:
+    """For each round, the rows of each tree."""
+    for _ in range(MEASURES[name].rounds):
+        found = []
+        for tree in trees:
+            environment = {**os.environ, "PYTHONPATH": str(tree)}
+            command = [sys.executable, __file__, "--here", name]
+            done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            found.append(json.loads(done.stdout.splitlines()[-1]))
+        yield found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=", ".join(MEASURES))
+    parser.add_argument("--against", default=SEED, metavar="COMMIT")
+    parser.add_argument("--here", action="store_true", help="print the figures of this process alone")
+    given = parser.parse_args()
+    if given.here:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(MEASURES[given.measures[0]].run(Path(folder))))
+        return
+    table = Table("CPU seconds", given.against, "now", "ratio", "wanted")
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        trees = [source(given.against, Path(folder)), ROOT / "src"]
+        for name in given.measures or MEASURES:
+            pairs = list(rounds(name, trees))
+            for row in pairs[0][0]:
+                before, after = (min(pair[k][row] for pair in pairs) for k in range(2))
+                least = MEASURES[name].least
+                table.add_row(row, f"{before:.3g}", f"{after:.3g}", f"{before / after:.2f}", f"{least:g}")
+                failed |= before / after < least
+    Console().print(table)
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The expected size of a circuit beside its part, looked at before any tool runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitsmith.build.job import Job
+from bitsmith.devices import Part, part_or_typical
+from bitsmith.errors import CapacityError
+from bitsmith.estimate.fit import missing
+from bitsmith.estimate.size import Size, estimate_layout
+
+LAYOUT_LIMIT_LUTS = 2_000_000
+"""Above this the circuit is not even written: generating and simulating it would take hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A circuit's expected size, and its part; a part that only a vendor's tool knows is taken as a typical one."""
+
+    part: Part
+    size: Size
+
+    @staticmethod
+    def of(job: Job) -> Room:
+        """Those of a build."""
+        part = part_or_typical(job.target.part)
+        return Room(part, estimate_layout(job.program, job.directives, part.family))
+
+    @property
+    def misfit(self) -> str:
+        """One sentence on what the part has too little of; empty if the circuit fits."""
+        lacking = missing(self.size, self.part)
+        return f"the circuit does not fit {self.part.name}: about {lacking} (estimated)" if lacking else ""
+
+    def check_part(self, job: Job) -> None:
+        """Raise a CapacityError with what does fit if the circuit does not."""
+        if self.misfit:
+            raise CapacityError(self.misfit, where="build", remedy=job.remedy())
+
+    def check_layout(self, job: Job) -> None:
+        """Raise a CapacityError if the circuit would take hours to write."""
+        if self.size.lut > LAYOUT_LIMIT_LUTS:
+            found, accepted = f"about {self.size.lut:,} LUTs (estimated)", f"at most {LAYOUT_LIMIT_LUTS:,} LUTs"
+            raise CapacityError(found, where="build", accepted=accepted, remedy=job.remedy())

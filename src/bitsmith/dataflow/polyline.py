@@ -1,0 +1,163 @@
+"""Long sequences of integers as polylines: what a schedule reckons with, at a cost that follows corners and not lengths.
+
+Counts of tokens and cycles of actions grow by the same step over long stretches: a word of a window with every cycle, a result
+with every thousandth. Here such a sequence is its corners, and every operation takes corners and gives corners, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsmith.dataflow.processes import Numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polyline:
+    """A sequence of one or more integers; between two corners each element differs from the next by the same integer.
+
+    Args:
+        places: indices of the corners, the first and the last element among them; no three corners are in line.
+        values: the elements there.
+        steps: the differences of neighbouring elements from each corner to the next; 0 for a single element.
+    """
+
+    places: Numbers
+    values: Numbers
+    steps: Numbers
+
+    @staticmethod
+    def of(elements: npt.ArrayLike) -> Polyline:
+        """The sequence with these elements."""
+        values = np.asarray(elements, dtype=np.int64)
+        return _through(np.arange(len(values)), values)
+
+    @staticmethod
+    def line(length: int, first: int, step: int = 1) -> Polyline:
+        """An arithmetic progression."""
+        places = np.array([0, length - 1] if length > 1 else [0])
+        return _through(places, first + step * places)
+
+    @staticmethod
+    def staircase(length: int, tread: int, start: int = 0) -> Polyline:
+        """``(start + index) // tread``."""
+        rises = np.arange(tread - start % tread, length, tread)
+        places = _merged(np.array([0, length - 1]), rises - 1, rises)
+        return _through(places, (start + places) // tread)
+
+    def __len__(self) -> int:
+        return int(self.places[-1]) + 1
+
+    def __getitem__(self, place: int) -> int:
+        return int(self.at(np.array(place % len(self))))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Polyline)
+            and np.array_equal(self.places, other.places)
+            and np.array_equal(self.values, other.values)
+        )
+
+    def dense(self) -> Numbers:
+        """All elements."""
+        return self.at(np.arange(len(self)))
+
+    def at(self, places: Numbers) -> Numbers:
+        """The elements at ``places``."""
+        corner = np.minimum(self.places.searchsorted(places, side="right"), len(self.steps)) - 1
+        return np.asarray(self.values[corner] + self.steps[corner] * (places - self.places[corner]), dtype=np.int64)
+
+    def part(self, start: int, stop: int) -> Polyline:
+        """The elements from ``start`` to before ``stop``, one or more."""
+        first, last = np.searchsorted(self.places, (start + 1, stop - 1))
+        places = _merged(np.array([start, stop - 1]), self.places[first:last])
+        return _through(places - start, self.at(places))
+
+    def repeated(self, times: int, rise: int) -> Polyline:
+        """The sequence ``times`` times over, each time greater by ``rise``."""
+        again = np.arange(times)[:, None]
+        return _through((again * len(self) + self.places).ravel(), (again * rise + self.values).ravel())
+
+    def plus(self, number: int, step: int = 0) -> Polyline:
+        """Each element plus ``number``, and ``step`` times its index."""
+        return Polyline(self.places, self.values + number + step * self.places, self.steps + step)
+
+    def running_max(self) -> Polyline:
+        """The greatest element up to each."""
+        highest = np.maximum.accumulate(self.values)
+        (rising,) = np.nonzero((self.values[:-1] < highest[:-1]) & (self.values[1:] > highest[:-1]))
+        if not len(rising):
+            return _through(self.places, highest)
+        below = self.places[rising] + (highest[rising] - self.values[rising]) // self.steps[rising]
+        places = _merged(self.places, below, below + 1)
+        return _through(places, np.maximum.accumulate(self.at(places)))
+
+    def raised(self, start: int, least: Polyline) -> Polyline:
+        """The sequence with its elements from ``start`` on (to the end) raised to those of ``least``."""
+        places = _merged(self.places[self.places >= start] - start, least.places)
+        have, want = self.at(places + start), least.at(places)
+        sign = np.sign(want - have)
+        (crossing,) = np.nonzero(sign[:-1] * sign[1:] < 0)
+        if len(crossing):
+            missing = want - have
+            slope = np.abs(missing[crossing + 1] - missing[crossing]) // (places[crossing + 1] - places[crossing])
+            before = places[crossing] + np.abs(missing[crossing]) // slope
+            places = _merged(places, before, before + 1)
+            have, want = self.at(places + start), least.at(places)
+        values = np.maximum(have, want)
+        if start == 0:
+            return _through(places, values)
+        head = _merged(self.places[self.places < start], np.array([start - 1]))
+        return _through(np.concatenate([head, places + start]), np.concatenate([self.at(head), values]))
+
+    # The rest is for sequences that never fall.
+
+    def below(self, values: Numbers) -> Numbers:
+        """For each of ``values``, how many elements are less."""
+        corner = self.values.searchsorted(values, side="left") - 1
+        inner = np.minimum(np.maximum(corner, 0), len(self.steps) - 1)
+        reached = self.places[inner] - (self.values[inner] - values) // np.maximum(self.steps[inner], 1)
+        counts = np.where(corner == len(self.places) - 1, len(self), reached)
+        return np.asarray(np.where(corner < 0, 0, counts), dtype=np.int64)
+
+    def of_indices(self, indices: Polyline) -> Polyline:
+        """The elements at ``indices``, which never fall; this sequence may."""
+        places = indices.around(self.places)
+        return _through(places, self.at(indices.at(places)))
+
+    def around(self, values: Numbers) -> Numbers:
+        """The corners' places, and for each of ``values`` those of the last element up to it and of the next."""
+        after = self.below(values + 1)
+        after = after[(after > 0) & (after < len(self))]
+        return _merged(self.places, after - 1, after)
+
+    def rises(self) -> Polyline:
+        """Of a sequence that starts after 0, the index at which it reaches 1, 2, and so on up to its last element."""
+        lengths = np.diff(self.places)
+        several = np.flatnonzero((self.steps[: len(lengths)] > 1) & (lengths > 1))
+        within = [np.arange(self.values[k], self.values[k + 1], self.steps[k]) for k in several]
+        corners = np.concatenate([self.values, *within])
+        edges = np.concatenate([[0, self[-1] - 1], corners - 1, corners])
+        units = _merged(edges[(edges >= 0) & (edges < self[-1])])
+        return _through(units, self.below(units + 1))
+
+
+def _through(places: Numbers, values: Numbers) -> Polyline:
+    """The sequence with such corners, of which some may be in line."""
+    if len(places) == 1:
+        return Polyline(places, values, np.zeros(1, dtype=np.int64))
+    steps = (values[1:] - values[:-1]) // (places[1:] - places[:-1])
+    kept = np.ones(len(places), dtype=np.bool_)
+    np.not_equal(steps[1:], steps[:-1], out=kept[1:-1])
+    return Polyline(places[kept], values[kept], steps[kept[:-1]])
+
+
+def _merged(*sorted_parts: Numbers) -> Numbers:
+    """All numbers of the parts in order, each once."""
+    together = np.concatenate(sorted_parts)
+    together.sort(kind="stable")  # merges runs that are in order
+    new = np.ones(len(together), dtype=np.bool_)
+    np.not_equal(together[1:], together[:-1], out=new[1:])
+    return np.asarray(together[new], dtype=np.int64)

@@ -1,0 +1,221 @@
+"""What makes a model fit its part: fewer bits, or reuse factors.
+
+In: the network as it was configured, its program, and what is wanted of its layout. Out: choices, each with its size and as a
+configuration. Fewer bits cost accuracy, reuse factors cost cycles and no accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bitsmith.compiler import Compiled, compile_network
+from bitsmith.config import IOType
+from bitsmith.devices import Part
+from bitsmith.errors import CapacityError
+from bitsmith.estimate.fit import Fit, fits, missing, packed_luts, proposal
+from bitsmith.estimate.size import Size, estimate_layout
+from bitsmith.ir.program import Program
+from bitsmith.layers.layer import Floats
+from bitsmith.layers.network import Network
+from bitsmith.layers.settings import Bits
+from bitsmith.mapping.directives import Directives
+from bitsmith.passes import drop_dead
+
+BUDGETS = (14, 12, 10, 8)
+"""Bits that are tried. Below, accuracy depends on how a network was trained."""
+
+_MOST = 4.0
+"""Times the part's look-up tables beyond which no budget is tried: a perceptron of 8 bits has 0.4 times those of 16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a model was compiled from."""
+
+    network: Network
+    calibration: Sequence[Floats] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A way to fit a part.
+
+    Attributes:
+        size: what follows.
+        part: that it fits.
+        directives: the layout.
+        bits: of the budget, if not the user's; ``compiled`` is the program with them.
+    """
+
+    size: Size
+    part: Part
+    directives: Directives
+    bits: int | None = None
+    compiled: Compiled | None = None
+
+    @property
+    def reuse(self) -> Mapping[str, int]:
+        """Reuse factors above 1, by layer."""
+        return {name: factor for name, factor in self.directives.reuse.items() if factor > 1}
+
+    @property
+    def io_type(self) -> IOType:
+        """How data come and go."""
+        return IOType.PARALLEL if self.directives.parallel else IOType.STREAM
+
+    @property
+    def configuration(self) -> dict[str, object]:
+        """The keys of the configuration that say it."""
+        chosen: dict[str, object] = {} if self.bits is None else {"Model": {"Bits": self.bits}}
+        if self.reuse:
+            chosen["LayerName"] = {name: {"ReuseFactor": factor} for name, factor in self.reuse.items()}
+        return chosen
+
+    @property
+    def note(self) -> str:
+        """What reports say of it."""
+        effect = "no result changes" if self.bits is None else "results are less accurate"
+        return f"Chosen to fit {self.part.name}: {self}; {effect}."
+
+    def network(self, network: Network) -> Network:
+        """A compiled network with the reuse factors."""
+        factors = {node.name: self.directives.reuse_factor(node.name) for node in network.nodes}
+        return network.with_nodes(
+            [replace(node, settings=replace(node.settings, reuse_factor=factors[node.name])) for node in network.nodes]
+        )
+
+    def __str__(self) -> str:
+        said = [] if self.bits is None else [f"bits={self.bits}"]
+        said += [Fit(self.directives, self.size).description] if self.reuse or not self.directives.parallel else []
+        packed = packed_luts(self.size, self.part)
+        return f"{', '.join(said)} (about {packed:,} of {self.part.luts:,} LUTs)"
+
+
+def size_of(program: Program, directives: Directives, part: Part) -> Size:
+    """The expected size of a program's circuit."""
+    return estimate_layout(drop_dead(program, keep_probes=False), directives, part.family)
+
+
+def fewer_bits(source: Source, size: Size, directives: Directives, part: Part) -> Choice | None:
+    """The largest budget of :data:`BUDGETS` with which the circuit fits; None without one."""
+    if packed_luts(size, part) > _MOST * part.luts or not _has_budget(source.network):
+        return None
+
+    def tried(bits: int) -> Choice | None:
+        compiled = _compiled(source, bits)
+        found = size_of(compiled.program, directives, part)
+        return Choice(found, part, directives, bits, compiled) if fits(found, part) else None
+
+    return _largest(tried)
+
+
+def _largest(tried: Callable[[int], Choice | None]) -> Choice | None:
+    """What there is for the largest budget; often there is nothing for the least."""
+    *larger, least = BUDGETS
+    smallest = tried(least)
+    return None if smallest is None else next(filter(None, map(tried, larger)), smallest)
+
+
+def reused(program: Program, directives: Directives, part: Part) -> Choice | None:
+    """Reuse factors with which the circuit fits, without any loss of accuracy; None without some."""
+    found = proposal(drop_dead(program, keep_probes=False), part, directives)
+    return None if found is None else Choice(found.size, part, found.directives)
+
+
+def choices(source: Source | None, program: Program, directives: Directives, part: Part) -> Iterator[Choice]:
+    """What fits, the one nearest to what the user asked for first: fewer bits, reuse factors, or else both."""
+    if source is not None:
+        narrow = fewer_bits(source, size_of(program, directives, part), directives, part)
+        if narrow is not None:
+            yield narrow
+    shared = reused(program, directives, part)
+    if shared is not None:
+        yield shared
+    elif source is not None and _has_budget(source.network):
+        both = _bits_and_reuse(source, directives, part)
+        if both is not None:
+            yield both
+
+
+def _bits_and_reuse(source: Source, directives: Directives, part: Part) -> Choice | None:
+    """The largest budget for which there are reuse factors with which the circuit fits."""
+
+    def tried(bits: int) -> Choice | None:
+        compiled = _compiled(source, bits)
+        found = reused(compiled.program, directives, part)
+        return None if found is None else replace(found, bits=bits, compiled=compiled)
+
+    return _largest(tried)
+
+
+def ways_to_fit(source: Source, program: Program, directives: Directives, part: Part) -> Iterator[Choice | None]:
+    """None if the circuit fits as it is, else all :func:`choices`, and when these have run out an error.
+
+    Raises:
+        CapacityError: nothing more fits.
+    """
+    size = size_of(program, directives, part)
+    if fits(size, part):
+        yield None
+        return
+    yield from choices(source, program, directives, part)
+    raise nothing_fits(size, part)
+
+
+def layout_that_fits(program: Program, directives: Directives, part: Part) -> Choice | None:
+    """Reuse factors with which the circuit fits; None if it fits as it is.
+
+    Raises:
+        CapacityError: there are none.
+    """
+    size = size_of(program, directives, part)
+    if fits(size, part):
+        return None
+    found = reused(program, directives, part)
+    if found is None:
+        raise nothing_fits(size, part)
+    return found
+
+
+def nothing_fits(size: Size, part: Part) -> CapacityError:
+    """The error of a circuit that no choice fits into its part."""
+    lacking = (
+        missing(size, part) or f"{packed_luts(size, part):,} LUTs of {part.luts:,}, which leaves no room for wires"
+    )
+    return CapacityError(
+        f"no reuse factors make the circuit fit {part.name}: as it is about {lacking} (estimated)",
+        where="fit",
+        remedy="a larger part, fewer bits, more pruning, or a smaller network",
+    )
+
+
+def remedy(found: Iterable[Choice]) -> str:
+    """What the user may do, with configurations to paste."""
+    listed = list(found)
+    lines = [f"{choice}: config={_pasted(choice)}" for choice in listed]
+    if any(choice.bits is not None for choice in listed):
+        lines.append("convert(..., fit=True) takes the first of these by itself")
+    if any(choice.bits is None for choice in listed):
+        lines.append("build(fit=True) takes the reuse factors, which change no result")
+    lines += [] if listed else ["a larger part, fewer bits, more pruning"]
+    lines.append("build(synth=False) verifies the circuit all the same; build(force=True) runs the tools")
+    return "\n    ".join(lines)
+
+
+def _pasted(choice: Choice) -> str:
+    return json.dumps(choice.configuration) + ("" if choice.directives.parallel else ", io_type='io_stream'")
+
+
+def _has_budget(network: Network) -> bool:
+    return any(node.settings.bits == Bits() for node in network.nodes)
+
+
+def _compiled(source: Source, bits: int) -> Compiled:
+    """The network with ``bits`` where the user gave no budget."""
+    nodes = [
+        replace(node, settings=replace(node.settings, bits=Bits(bits, bits))) if node.settings.bits == Bits() else node
+        for node in source.network.nodes
+    ]
+    return compile_network(source.network.with_nodes(nodes), source.calibration)

@@ -1,0 +1,196 @@
+"""The oracle of `bitsmith.dataflow.schedule`: the same depths and cycles, from arrays with an element per action and frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitsmith.dataflow import timing as contract
+from bitsmith.dataflow.processes import Network, Numbers
+from bitsmith.dataflow.schedule import Schedule, _Link, _SequencerGraph
+from bitsmith.dataflow.timing import timing
+
+_FRAMES, _MOST_FRAMES, _BOUNDS, _MOST_TRIED, _LEAST_BITS = 4, 1 << 12, (1, 2), 12, 256
+
+
+class Sequencer:
+    """Actions of one frame, a column per action."""
+
+    def __init__(self, one: contract.Sequencer) -> None:
+        self.actions, self.cycles, self.gap, self.latency = one.actions, one.cycles, one.gap, one.latency
+        self.needs = [row.dense() for row in one.needs]
+        self.takes = [row.dense() for row in one.takes]
+        self.fills = [row.dense() for row in one.fills]
+
+
+def dense_schedule(network: Network, latencies: Mapping[int, int]) -> Schedule:
+    """The schedule of ``network``; ``latencies`` are the pipelines' cycles, by process."""
+    dense = _Dense(_SequencerGraph(network, latencies, timing))
+    interval = dense.graph.interval
+    depths = dense.depths(interval)
+    alone = dense.span(dense.run(depths, 1, None), network, 1)[0]
+    frames = alone // interval + _FRAMES
+    ends = dense.span(dense.run(depths, frames, None), network, frames)
+    return Schedule(dense.graph.fifos(depths), ends[0], ends[-1] - ends[-2], frames)
+
+
+class _Dense:
+    def __init__(self, graph: _SequencerGraph) -> None:
+        self.graph, self.links, self.first, self.sources = graph, graph.links, graph.first, graph.sources
+        self.sequencers = [Sequencer(one) for one in graph.sequencers]
+
+    def depths(self, interval: int) -> list[int]:
+        """Places in use at most, with frames every ``interval`` cycles."""
+        free, everything = [link.constant for link in self.links], range(len(self.links))
+        alone = self.run(free, 1, None)
+        frames = max(int(times[-1]) for times in alone) // interval + _FRAMES
+        while True:
+            pace = {entry: _even(self.sequencers[entry].actions, interval, frames) for entry in self.sources}
+            times = self.run(free, frames, pace)
+            if frames > _MOST_FRAMES or self._is_steady(times, interval):
+                break
+            frames *= 2
+        depths = self._places(times, frames)
+        tried: set[int] = set()
+        while len(tried) < _MOST_TRIED:
+            left = [k for k, link in enumerate(self.links) if k not in tried and link.constant is None]
+            if not left or max(self._bits([k], depths) for k in left) < _LEAST_BITS:
+                break
+            number = max(left, key=lambda k: self._bits([k], depths))
+            tried.add(number)
+            for bound in _BOUNDS:
+                held = {**pace, self.links[number].writer: self._held_back(self.links[number], times, frames, bound)}
+                later = self.run(free, frames, held)
+                found = self._places(later, frames)
+                if self._is_steady(later, interval) and self._bits(everything, found) < self._bits(everything, depths):
+                    times, depths, pace = later, found, held
+                    break
+        return depths
+
+    def _bits(self, links: Sequence[int], depths: Sequence[int]) -> int:
+        return sum(self.links[k].bits * depths[k] for k in links)
+
+    def _held_back(self, link: _Link, times: Sequence[Numbers], frames: int, bound: int) -> Numbers:
+        """The times of what fills ``link``, not before all but ``bound`` of its tokens are taken."""
+        made, gone = self._moves(link, frames)
+        least = times[link.writer].copy()
+        np.maximum.at(least, made[bound:], times[link.reader][gone[: len(made) - bound]] + 1)
+        return least
+
+    def _is_steady(self, times: Sequence[Numbers], interval: int) -> bool:
+        """Return True if the last two frames are alike."""
+        return all(
+            np.array_equal(at[-one.actions :], at[-2 * one.actions : -one.actions] + interval)
+            for at, one in zip(times, self.sequencers, strict=True)
+        )
+
+    def _places(self, times: Sequence[Numbers], frames: int) -> list[int]:
+        """Places in use at most."""
+        return [link.constant or self._most(link, times, frames) for link in self.links]
+
+    def span(self, times: Sequence[Numbers], network: Network, frames: int) -> list[int]:
+        """For each frame, the cycles from the transfer of the first frame's first token to that of its own last one."""
+        begun = min(int(times[self.first[entry]][0]) for entry in network.sources)
+        ends = [times[self.first[number]].reshape(frames, -1)[:, -1] for number in network.sinks]
+        return [int(cycle) - begun for cycle in np.max(ends, axis=0)]
+
+    def _moves(self, link: _Link, frames: int) -> tuple[Numbers, Numbers]:
+        """The actions that fill ``link`` and those that take from it, once per token."""
+        writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
+        return _events(writer.fills[link.row], frames), _events(reader.takes[link.column], frames)
+
+    def _most(self, link: _Link, times: Sequence[Numbers], frames: int) -> int:
+        """The most slots of ``link`` that are taken at once."""
+        made, gone = self._moves(link, frames)
+        filled, left = times[link.writer][made], times[link.reader][gone]
+        # A place is free in the cycle after its token was taken.
+        return max(1, int(np.max(np.arange(1, len(filled) + 1) - np.searchsorted(left, filled, side="left"))))
+
+    def run(self, depths: Sequence[int | None], frames: int, pace: Mapping[int, Numbers] | None) -> list[Numbers]:
+        """The cycle of each action of ``frames`` frames, as soon as possible; entries not before ``pace``.
+
+        These are the least times that keep all rules: times that keep none are raised where a rule is broken, until none is.
+        """
+        times = [np.zeros(sequencer.actions * frames, dtype=np.int64) for sequencer in self.sequencers]
+        for number, least in (pace or {}).items():
+            times[number] = least
+        waits = self._waits(depths, frames)
+        waiting = [
+            {k for k, ahead in enumerate(waits) if any(wait.other == n for wait in ahead)} for n in range(len(times))
+        ]
+        latest = self._latest(times)
+        changed, backwards = set(range(len(times))), False
+        while changed:
+            # Tokens move in the order of the processes, free slots against it.
+            for number in sorted(changed, reverse=backwards):
+                changed.discard(number)
+                found = _raised(times, times[number], waits[number], self.sequencers[number].gap)
+                assert found[-1] <= latest, "locks up"
+                if not np.array_equal(found, times[number]):
+                    times[number] = found
+                    changed |= waiting[number]
+            backwards = not backwards
+        return times
+
+    def _latest(self, times: Sequence[Numbers]) -> int:
+        """No chain of actions that each occur once, the first at the latest of ``times``, takes longer."""
+        steps = [sequencer.gap + sequencer.latency + 1 for sequencer in self.sequencers]
+        return max(int(at[-1]) for at in times) + sum(len(at) * step for at, step in zip(times, steps, strict=True))
+
+    def _waits(self, depths: Sequence[int | None], frames: int) -> list[list[_Wait]]:
+        """By sequencer, what its actions wait for: tokens, and slots in FIFOs that have ``depths``."""
+        waits: list[list[_Wait]] = [[] for _ in self.sequencers]
+        for link, depth in zip(self.links, depths, strict=True):
+            writer, reader = self.sequencers[link.writer], self.sequencers[link.reader]
+            fills, takes = writer.fills[link.row], reader.takes[link.column]
+            needed = np.maximum.accumulate(_cumulative(reader.needs[link.column], int(takes[-1]), frames))
+            first = int(np.searchsorted(needed, 1))
+            moves = self._moves(link, frames)
+            made = moves[0][needed[first:] - 1]
+            waits[link.reader].append(_Wait(first, link.writer, made, writer.latency + 1))
+            if depth is not None:
+                filled = _cumulative(fills, int(fills[-1]), frames)
+                first = int(np.searchsorted(filled, depth + 1))
+                gone = moves[1][filled[first:] - depth - 1]
+                waits[link.writer].append(_Wait(first, link.reader, gone, 1))
+        return waits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wait:
+    """A sequencer's actions from number ``first`` on come ``cycles`` or more after actions of another, one for each."""
+
+    first: int
+    other: int
+    actions: Numbers
+    cycles: int
+
+
+def _raised(times: Sequence[Numbers], own: Numbers, waits: Sequence[_Wait], gap: int) -> Numbers:
+    """The least times not before ``own`` that keep ``waits``, with ``gap`` cycles between neighbours."""
+    even = np.arange(len(own)) * gap
+    least = own - even
+    for wait in waits:
+        others = times[wait.other][wait.actions] + wait.cycles
+        np.maximum(least[wait.first :], others - even[wait.first :], out=least[wait.first :])
+    return np.asarray(np.maximum.accumulate(least) + even, dtype=np.int64)
+
+
+def _cumulative(counts: Numbers, total: int, frames: int) -> Numbers:
+    """A frame's cumulative count that ends with ``total``, over all frames."""
+    return np.asarray((np.arange(frames)[:, None] * total + counts).ravel(), dtype=np.int64)
+
+
+def _events(counts: Numbers, frames: int) -> Numbers:
+    """The actions of all frames at which a cumulative count rises, once per unit."""
+    steps = np.diff(counts, prepend=0)
+    once = np.repeat(np.arange(len(counts)), steps)
+    return np.asarray((np.arange(frames)[:, None] * len(counts) + once).ravel(), dtype=np.int64)
+
+
+def _even(actions: int, interval: int, frames: int) -> Numbers:
+    """The cycles of ``actions`` tokens per frame, evenly over ``interval``."""
+    offsets = np.arange(actions) * interval // actions
+    return np.asarray((np.arange(frames)[:, None] * interval + offsets).ravel(), dtype=np.int64)

@@ -1,0 +1,42 @@
+"""The README's code runs as it is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+import bitsmith
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.slow
+@pytest.mark.tools
+def test_one_call_on_an_ordinary_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A float perceptron on scikit-learn's digits, which does not fit the default part with the default bits."""
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    digits = load_digits()
+    x_train, x, y_train, labels = train_test_split(digits.data / 16, digits.target, test_size=0.25, random_state=0)
+    layers = [keras.layers.Dense(32, "relu"), keras.layers.Dense(16, "relu"), keras.layers.Dense(10, "softmax")]
+    model = keras.Sequential([keras.Input((64,)), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x_train, y_train, epochs=30, verbose=0)
+    model.save("classifier.keras")
+    (call,) = (
+        code for code in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "classifier" in code
+    )
+    names: dict[str, object] = {"x_train": x_train, "x": x}
+    exec(call, names)
+    outputs, report = names["y"], names["report"]
+    assert isinstance(outputs, np.ndarray) and isinstance(report, bitsmith.Report)
+    floating = np.asarray(model.predict(x, verbose=0)).argmax(1)
+    assert np.mean(outputs.argmax(1) == floating) > 0.97 and np.mean(outputs.argmax(1) == labels) > 0.93
+    assert report["Verification"]["Mismatches"] == 0  # type: ignore[index,call-overload]
+    assert report["Timing"]["FmaxMHz"] > 50  # type: ignore[index,call-overload]

@@ -1,0 +1,150 @@
+"""What does not fit its part is refused before any tool runs, with configurations that do, and ``fit`` takes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from onnx import TensorProto, helper
+
+import bitsmith
+from bitsmith.devices import DEFAULT_PART, ECP5, Part, part_or_typical, resolve_part
+from bitsmith.errors import CapacityError
+from bitsmith.estimate.fit import fits, missing, packed_luts
+from bitsmith.estimate.size import Size
+from bitsmith.fitting import size_of
+from tests.flows.fake_tools import FakeTools
+from tests.system.keras2 import write_dense
+
+SMALL = "LFE5U-45F"
+
+
+@pytest.fixture(scope="module")
+def data() -> npt.NDArray[np.float64]:
+    return np.random.default_rng(1).uniform(0.0, 1.0, (200, 24))
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float perceptron that is too large for a small part with 16 bits, and not with 8."""
+    rng = np.random.default_rng(0)
+    kernels = [rng.standard_normal(shape) / np.sqrt(shape[0]) for shape in pairwise((24, 32, 4))]
+    return write_dense(tmp_path_factory.mktemp("network"), kernels)
+
+
+def convert(
+    network: Path,
+    data: npt.NDArray[np.float64],
+    folder: Path,
+    config: dict[str, object] | None = None,
+    *,
+    part: str = SMALL,
+    io_type: str = "io_parallel",
+    fit: bool = False,
+) -> bitsmith.Model:
+    return bitsmith.convert(network, folder / "project", config, data, part=part, io_type=io_type, fit=fit, check=False)
+
+
+def size(model: bitsmith.Model) -> tuple[Size, Part]:
+    part = resolve_part(model.target.part)
+    return size_of(model.program, model.directives, part), part
+
+
+@pytest.mark.parametrize(("lut", "adders", "placed"), [(89_396, 5_872, 115_802), (33_969, 3_185, 47_400)])
+def test_the_estimate_is_near_what_nextpnr_packs(lut: int, adders: int, placed: int) -> None:
+    """Of a perceptron of 16 and of 8 bits."""
+    assert packed_luts(Size(lut, 0, 0, adders), resolve_part(DEFAULT_PART)) == pytest.approx(placed, rel=0.03)
+
+
+def test_every_resource_counts() -> None:
+    part = resolve_part("LFE5U-12F")
+    assert missing(Size(100, 100, 28, 0, 32), part) == ""
+    assert missing(Size(100, 12_001, 29, 0, 33), part) == (
+        "12,001 flip-flops of 12,000 and 29 multiplier blocks of 28 and 33 memory blocks of 32"
+    )
+    assert missing(Size(11_999, 0, 0, 1), part) == "12,003 LUTs of 12,000"
+    assert fits(Size(9_000, 9_000, 28, 0, 32), part) and not fits(Size(9_001, 0, 0, 0), part)
+
+
+def test_a_part_without_a_name_of_ours_is_a_typical_one() -> None:
+    assert part_or_typical("Arria10").luts > 100_000
+    assert part_or_typical("lfe5u-85f").family is ECP5
+
+
+def test_what_does_not_fit_is_refused_with_configurations_that_do(
+    network: Path, data: npt.NDArray[np.float64], tmp_path: Path
+) -> None:
+    model = convert(network, data, tmp_path)
+    with pytest.raises(CapacityError, match=r"does not fit LFE5U-45F: about [\d,]+ LUTs of 43,848") as caught:
+        model.build()
+    assert not model.output_dir.exists()
+    told = caught.value.remedy
+    configurations = [json.loads(text) for text in re.findall(r"config=(\{.*\})", told)]
+    assert [list(found) for found in configurations] == [["Model"], ["LayerName"]]
+    for found in configurations:
+        assert fits(*size(convert(network, data, tmp_path, found)))
+    for offered in ("convert(..., fit=True)", "build(fit=True)", "build(synth=False)", "build(force=True)"):
+        assert offered in told
+    assert [stage.name for stage in model.plan(force=True).stages] == ["cosim", "synth"]
+    assert [stage.name for stage in model.plan(synth=False).stages] == ["cosim"]
+
+
+def test_convert_takes_the_most_bits_that_fit(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
+    model = convert(network, data, tmp_path, fit=True)
+    assert fits(*size(model)) and model.directives.unrolled(model.program)
+    chosen, *_ = model.notes
+    assert re.match(r"Chosen to fit LFE5U-45F: bits=10 \(about .* less accurate\. The fidelity: .* dB", chosen)
+    model.save(tmp_path / "model.json")
+    assert bitsmith.Model.load(tmp_path / "model.json").notes == model.notes
+
+
+def test_bits_and_formats_of_the_user_stay(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
+    model = convert(network, data, tmp_path, {"Model": {"Bits": 15}}, fit=True)
+    assert fits(*size(model)) and "no result changes" in model.notes[0]
+    as_asked = convert(network, data, tmp_path, {"Model": {"Bits": 15}})
+    assert np.array_equal(model.predict(data), as_asked.predict(data))
+
+
+def test_build_takes_reuse_factors_and_no_result_changes(
+    network: Path, data: npt.NDArray[np.float64], tmp_path: Path
+) -> None:
+    model = convert(network, data, tmp_path)
+    fitted = model.fitted()
+    assert fits(*size(fitted)) and np.array_equal(fitted.predict(data), model.predict(data))
+    report = model.build(fit=True, synth=False, cosim=False)
+    assert report.design is not None
+    assert any("ReuseFactor" in note and "no result changes" in note for note in report.design.notes)
+
+
+def test_what_fits_stays_as_it_is(network: Path, data: npt.NDArray[np.float64], tmp_path: Path) -> None:
+    model = convert(network, data, tmp_path, part=DEFAULT_PART, fit=True)
+    assert model.notes == () and model.fitted() is model
+
+
+def test_nothing_fits(tmp_path: Path) -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 600]) for name in "xyz"]
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "y"], ["z"])], "products", values[:2], values[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    with pytest.raises(CapacityError, match="fit LFE5U-45F: as it is about 600 multiplier blocks of 72"):
+        bitsmith.convert(model, tmp_path, part=SMALL, fit=True, check=False)
+
+
+def test_backends_of_vendors_look_before_they_start_too(
+    network: Path, data: npt.NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = FakeTools(tmp_path / "bin", monkeypatch)
+    model = bitsmith.convert(
+        network, tmp_path / "project", calibration=data, part="xc7z010clg400-1", backend="vitis", check=False
+    )
+    report = model.build(csim=False)
+    assert report.design is not None and report["Estimate"]
+    assert any("does not fit" in note for note in report.design.notes)
+    tools.add("vitis-run")
+    with pytest.raises(CapacityError, match="does not fit xc7z010"):
+        model.build()
+    assert tools.calls() == []
