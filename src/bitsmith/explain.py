@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bitsmith.build.design import circuit
 from bitsmith.config import BitsLike, ConfigLike, IOType
-from bitsmith.converters import configured, convert
+from bitsmith.conversion import configured, convert
 from bitsmith.devices import Part, resolve_part
 from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import BitsmithError, RangeError, UnsupportedError

@@ -17,9 +17,10 @@ from bitsmith.errors import CapacityError, VerificationError
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
-from bitsmith.flows.yosys import Resources, Synthesis
+from bitsmith.flows.yosys import Resources, Synthesis, part_of
 from bitsmith.report import sections
 from bitsmith.rtl import bus_wrappers, library, uart_wrapper
+from bitsmith.rtl.design import LayerPart
 from bitsmith.rtl.packing import Raw
 from bitsmith.rtl.writer import Title
 from bitsmith.version import __version__
@@ -145,6 +146,7 @@ class _Rtl:
 
         def counted(found: Resources) -> Sections:
             return (
+                self._by_layer(found),
                 sections.Resources(
                     lut=found.lut,
                     ff=found.ff,
@@ -168,7 +170,28 @@ class _Rtl:
 
     def _synthesis(self) -> Synthesis:
         paths = tuple(path.as_posix() for path in self._paths())
-        return Synthesis(self._part.family.name, self._top, paths, self._part.family)
+        parts = tuple(self._circuit.parts)
+        return Synthesis(self._part.family.name, self._top, paths, self._part.family, parts=parts)
+
+    def _by_layer(self, found: Resources) -> sections.Layers:
+        """The cells of each layer; parts of the same layers in one row, the top's last."""
+        rows: dict[str, sections.LayerCells] = {}
+        for name, part in (*self._circuit.parts.items(), ("", LayerPart(""))):
+            cells = found.parts.get(name)
+            if cells is None:
+                continue
+            before = rows.get(part.layer, sections.LayerCells(lut=0, ff=0, dsp=0, bram=0))
+            rows[part.layer] = sections.LayerCells(
+                layer=part.layer or None,
+                lut=(before.lut or 0) + cells.lut,
+                ff=(before.ff or 0) + cells.ff,
+                dsp=(before.dsp or 0) + cells.dsp,
+                bram=(before.bram or 0) + cells.bram,
+                cycles=max(part.cycles or 0, before.cycles or 0) or None,
+                first_stage=part.first_stage,
+                last_stage=part.last_stage,
+            )
+        return sections.Layers(tuple(rows.values()))
 
     def pnr(self) -> Stage:
         """Place and route without pads, which measures the clock."""
@@ -179,7 +202,7 @@ class _Rtl:
             name="pnr",
             title=f"{self._part.name} at {target_mhz:.0f} MHz",
             find=placed.find,
-            flow=lambda: Converted(placed, lambda found: (_timing(found),)),
+            flow=lambda: Converted(placed, lambda found: (self._timing(found), _utilization(found))),
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
@@ -192,8 +215,8 @@ class _Rtl:
 
         def configured(found: tuple[Path, Timing]) -> Sections:
             path, reached = found
-            clock = (_timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
-            return *clock, sections.Files({"Bitstream": f"pnr/{path.name}"})
+            clock = (self._timing(reached, f" with the serial port of {board.name}"),) if self.on_board() else ()
+            return *clock, _utilization(reached), sections.Files({"Bitstream": f"pnr/{path.name}"})
 
         def flow() -> Flow[Sections]:
             made = self._circuit
@@ -232,7 +255,7 @@ class _Rtl:
         return (board.part.die, board.part.nextpnr) == (self._part.die, self._part.nextpnr)
 
     def finish(self, folder: Path, found: Sections) -> tuple[Sections, tuple[str, ...]]:
-        """Add the estimate where nothing was counted, and the files."""
+        """Add the estimate and the files."""
         left = next((section.paths for section in found if isinstance(section, sections.Files)), {})
         top = self._top
         files = {
@@ -243,11 +266,32 @@ class _Rtl:
             "Avalon-ST": f"rtl/{bus_wrappers.avalon_name(top)}.sv",
             "Driver": f"driver/{top}.py",
         }
-        counted = any(isinstance(section, sections.Resources) for section in found)
-        estimate = () if counted else (sections.section_of("Estimate", self._room.size.section()),)
-        return (*found, *estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+        estimate = sections.section_of("Estimate", self._room.size.section())
+        return (*found, estimate, sections.Files(files)), tuple(filter(None, [self._room.misfit]))
+
+    def _timing(self, found: Timing, what: str = "") -> sections.Timing:
+        """The clock that was reached, by ``what`` beside the circuit."""
+        ends = [self._layer_of(name) for name in found.path]
+        return sections.Timing(
+            fmax_mhz=found.fmax_mhz,
+            clock_period_ns=found.clock_period_ns,
+            slack_ns=round(self._job.target.clock_period_ns - found.clock_period_ns, 3),
+            path=" to ".join(dict.fromkeys(ends)) or None,
+            tool=f"{found.tool}{what}",
+        )
+
+    def _layer_of(self, cell: str) -> str:
+        """The layer that a cell belongs to, by its name, which begins with the instance of the circuit in a wrapper."""
+        parts = self._circuit.parts
+        inner = cell.partition(".")[2]
+        found = part_of(cell, parts) or part_of(inner, parts)
+        return parts[found].layer if found else "the top module"
 
 
-def _timing(found: Timing, what: str = "") -> sections.Timing:
-    """The clock that was reached, by ``what`` beside the circuit."""
-    return sections.Timing(fmax_mhz=found.fmax_mhz, clock_period_ns=found.clock_period_ns, tool=f"{found.tool}{what}")
+def _utilization(found: Timing) -> sections.Utilization:
+    return sections.Utilization(
+        tuple(
+            sections.CellUse(cell=cell, used=number, available=available)
+            for cell, (number, available) in found.utilization.items()
+        )
+    )

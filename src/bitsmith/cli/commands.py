@@ -237,7 +237,7 @@ def convert(
 ) -> None:
     """Convert a trained network and save it as a project."""
     with _command(as_json) as terminal:
-        from bitsmith.converters import convert as convert_model
+        from bitsmith.conversion import convert as convert_model
         from bitsmith.project import Project
 
         with terminal.working("converting"):
@@ -278,6 +278,7 @@ def build(
     bitstream: Annotated[bool, typer.Option("--bitstream", help="Make a configuration file for the part.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run even what is estimated to take hours.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Run stages again whose results still hold.")] = False,
+    timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds that each program may run.")] = None,
     as_json: Json = False,
 ) -> None:
     """Generate the circuit of a project and run the tools on it."""
@@ -303,6 +304,7 @@ def build(
                 bitstream=bitstream,
                 force=force,
                 progress=progress,
+                timeout=timeout,
             )
         terminal.show(dict(report), report)
 

@@ -18,6 +18,7 @@ from bitsmith.ir.infer import infer
 from bitsmith.ir.ops import Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import FixedFormat, Fracs, Ints, Overflow, TensorType, format_text, span_text, width_of
+from bitsmith.layers.activation import Activation
 from bitsmith.layers.auto import ObservedRange
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.layer import Floats, Shape
@@ -27,6 +28,9 @@ from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.settled import exact_variables, is_quantized, settled
 from bitsmith.report.ebops import ebops
 from bitsmith.report.grids import BitCounts, bit_counts, grid_text, moved_scale
+
+_BINS = 24
+"""Parts of a histogram; tensors of fewer values have none."""
 
 _NOTHING_SEEN = ObservedRange(0.0, 0.0)
 
@@ -48,6 +52,8 @@ class ConstantRow:
     declared: str
     format: str
     bits: BitCounts = ()
+    histogram: tuple[int, ...] = ()
+    """Values between the least and the greatest, in as many equal parts."""
 
     @property
     def size(self) -> int:
@@ -159,7 +165,7 @@ def rows(
         LayerRow(
             name=node.name,
             kind=node.layer.kind,
-            source=node.source,
+            source=_source(node),
             inputs=node.inputs,
             shape=node.shape_in_model(shapes[node.name]),
             constants=tuple(
@@ -176,6 +182,13 @@ def rows(
         for node in network.nodes
         if not node.inner
     )
+
+
+def _source(node: NetworkNode) -> str:
+    """The framework's name of the layer; of one that only applies a function, that function."""
+    if node.source not in ("Activation", "QActivation"):
+        return node.source
+    return node.layer.function if isinstance(node.layer, Activation) else node.layer.kind
 
 
 def _declared(node: NetworkNode, declared_input: Input | None, *, exact: bool) -> str:
@@ -231,6 +244,7 @@ def _constant(node: NetworkNode, variable: str, values: Floats, operands: Sequen
         declared=given,
         format=_plain(held.formats),
         bits=() if quantizer is None else bit_counts(quantizer, values.shape),
+        histogram=tuple(map(int, np.histogram(held.values, _BINS)[0])) if values.size > _BINS else (),
     )
 
 
