@@ -45,6 +45,7 @@ from bitsmith.report.terminal import (
     constant_text,
     declared_text,
     layer_cells,
+    left_text,
     number,
     percent,
     range_text,
@@ -85,7 +86,9 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, href=_href, constant=constant_text, declared=declared_text)
+    environment.filters.update(
+        number=number, href=_href, constant=constant_text, declared=declared_text, left=left_text
+    )
     environment.globals.update(range_text=range_text)
     design, area, fifos, files = report.design, _area(report), report.find(FIFOs), report.find(Files)
     rows = design.layers if design is not None else ()

@@ -339,8 +339,15 @@ def _cells(row: LayerRow) -> tuple[str, ...]:
     operations = "" if row.ebops is None else f"{row.ebops:,}"
     left = (row.name, row.title, row.shape_text, parameters, nonzero, constants, operations)
     if row.result is None:
-        return (*left, "folded" if row.folded else "none", "", "", "")
+        return (*left, left_text(row), "", "", "")
     return (*left, declared_text(row), row.result.bits, row.result.frac, range_text(row.result.lo, row.result.hi))
+
+
+def left_text(row: LayerRow) -> str:
+    """Where a layer without a result went."""
+    if row.absorbed:
+        return f"absorbed by {', '.join(row.absorbed)}"
+    return "folded" if row.folded else "none"
 
 
 def declared_text(row: LayerRow) -> str:

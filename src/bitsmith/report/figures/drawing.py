@@ -157,7 +157,7 @@ def _box(frame: Frame, width: float, place: _Place, row: LayerRow, outputs: Sequ
         layer=row,
         name=_shortened(row.name),
         title=_shortened(f"{row.title} \u00b7 {row.shape_text}"),
-        wires=("folded" if row.folded else "none")
+        wires=("absorbed" if row.absorbed else "folded" if row.folded else "none")
         if row.result is None
         else f"{math.prod(row.shape):,} \u00d7 {row.result.short}",
         empty=row.result is None,

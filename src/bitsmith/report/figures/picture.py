@@ -14,7 +14,7 @@ from html import escape
 from bitsmith.report.figures.drawing import Frame, Point, diagram
 from bitsmith.report.figures.plots import figure
 from bitsmith.report.summary import Design, LayerRow
-from bitsmith.report.terminal import constant_text, range_text
+from bitsmith.report.terminal import constant_text, left_text, range_text
 
 _LINE_PX, _PADDING_PX, _CHAR_PX, _FONT_PX = 17.0, 9.0, 6.9, 12.0
 _LEAST_CHARS, _MOST_CHARS = 14, 44
@@ -118,9 +118,10 @@ def lines_of(row: LayerRow, content: Content) -> tuple[str, ...]:
     if content.precision:
         lines += [constant_text(constant) for constant in row.constants]
         if row.result is None:
-            lines.append("folded into the next" if row.folded else "no result")
+            lines.append(left_text(row))
         else:
-            lines.append(f"result {row.result.short}, {row.result.frac} fractional bits")
+            point = "scaled" if row.result.scaled else f"{row.result.frac} fractional bits"
+            lines.append(f"result {row.result.short}, {point}")
             lines.append(range_text(row.result.lo, row.result.hi))
     return tuple(_shown(line) for line in lines)
 
