@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, Unpack, cast
 
-from bitsmith.config import BitsLike, ConfigLike, create_config, parse_yaml_config, read_project, resolve
+from bitsmith.arguments import Arguments
+from bitsmith.config import ConfigLike, create_config, parse_yaml_config, read_project, resolve
 from bitsmith.config.inert import idle_notes, idle_of
 from bitsmith.conversion import configured, convert, converted, split_shape
-from bitsmith.emulate.batches import Arrays
 from bitsmith.errors import ConfigError
-from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.keras.read import ModelLike, read_keras
 from bitsmith.frontends.onnx.read import OnnxModel, read_onnx
 from bitsmith.frontends.read import AnyModel
 from bitsmith.frontends.tflite.read import TfliteModel, read_tflite
-from bitsmith.frontends.torch.live import Example, InputShapes
+from bitsmith.frontends.torch.live import InputShapes
 from bitsmith.frontends.torch.read import TorchModel, read_torch
 from bitsmith.model import Model
 
@@ -38,28 +37,6 @@ __all__ = [
     "pytorch_to_hls",
     "tflite_to_hls",
 ]
-
-
-class _Arguments(TypedDict, total=False):
-    project_name: str
-    input_data_tb: str | Path | None
-    backend: str
-    part: str | None
-    clock_period: float | None
-    clock_uncertainty: float | str | None
-    io_type: str
-    board: str | Path | None
-    calibration: Arrays | None
-    input_shape: InputShapes | None
-    example: Example | Sequence[Example] | None
-    bits: BitsLike
-    outliers: str | None
-    check: Check
-    strict: bool
-    rounding: str | None
-    override: bool
-    allow_approximate: bool
-    fit: bool
 
 
 class _OfOtherTools(TypedDict, total=False):
@@ -86,7 +63,7 @@ class _OfOtherTools(TypedDict, total=False):
     hyperopt_handshake: bool
 
 
-class Familiar(_Arguments, _OfOtherTools, total=False):
+class Familiar(Arguments, _OfOtherTools, total=False):
     """Arguments of :func:`convert`, with ``config`` under the name that users of hls4ml know.
 
     Arguments of hls4ml's backends that mean nothing here are accepted too; a note of the model lists those that would change
@@ -133,7 +110,7 @@ def _convert(model: AnyModel, output_dir: str | Path, **arguments: Unpack[Famili
     others = {key: value for key, value in arguments.items() if key in _OfOtherTools.__annotations__}
     own = {key: value for key, value in arguments.items() if key not in others}
     idle = idle_of(others)
-    made = convert(model, output_dir, config, **cast("_Arguments", own))
+    made = convert(model, output_dir, config, **cast("Arguments", own))
     made.notes = (*made.notes, *idle_notes(idle))
     return made
 

@@ -105,7 +105,9 @@ class Execution:
             return _sections_of(record.result)
         for name in stage.outdates:
             self._project.path(name).unlink(missing_ok=True)
-        self._announce(stage.name, stage.title)
+        before = self._project.stages.get(stage.name)
+        expected = stage.seconds if before is None else before.seconds
+        self._announce(stage.name, stage.title, f", expected {_duration(expected)}" if expected is not None else "")
         started = time.perf_counter()
         flow, folder = stage.flow(), self._project.folder
         self._project.write(flow.files())
@@ -128,10 +130,21 @@ class Execution:
         seconds = round(record.seconds + self._unreported, 2)
         self.rows.append(StageRun(name=name, seconds=seconds, log=record.log, cached=cached))
         self._unreported = 0.0
+        self._announce(
+            name, f"nothing has changed, took {_duration(seconds)}" if cached else f"done in {_duration(seconds)}"
+        )
 
-    def _announce(self, name: str, title: str) -> None:
+    def _announce(self, name: str, title: str, more: str = "") -> None:
         if self._progress is not None and title:
-            self._progress(f"{name}: {title}")
+            self._progress(f"{name}: {title}{more}")
+
+
+def _duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 20 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _sections_of(result: Json) -> Sections:

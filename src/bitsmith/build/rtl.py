@@ -14,6 +14,7 @@ from bitsmith.build.verification import compare, raw_digest, stimuli
 from bitsmith.devices import Board, default_board, read_board
 from bitsmith.emulate import Emulator
 from bitsmith.errors import CapacityError, VerificationError
+from bitsmith.estimate.fit import packed_luts
 from bitsmith.flows.nextpnr import Bitstream, OutOfContext, Timing, place_and_route_of
 from bitsmith.flows.run import Chained, Converted, Flow
 from bitsmith.flows.verilator import Cosimulation
@@ -30,6 +31,9 @@ _LEAST_SAMPLES = 8
 """Slow circuits are simulated on fewer samples: so many cycles' worth, and at least so many."""
 
 _BAUD = 115_200
+
+_COSIM_S, _SYNTH_S, _PNR_S = (4.0, 0.4e-3), (5.0, 4e-3), (10.0, 12e-3)
+"""Seconds that stages take: some, and some for each look-up table. Measured with the tools of pip, on one slow core."""
 
 
 def plan_rtl(job: Job, asked: Asked) -> Plan:
@@ -117,6 +121,7 @@ class _Rtl:
             needs=("rtl",),
             options=tuple(map(raw_digest, self._raws)),
             log="cosim/run.log",
+            seconds=_COSIM_S[0] + _COSIM_S[1] * self._room.size.lut,
             expected=lambda: self._circuit.responses(self._simulated()),
         )
 
@@ -166,6 +171,7 @@ class _Rtl:
             needs=("rtl",),
             options=(family, part),
             log=f"synth/{family}/yosys.log",
+            seconds=_SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut,
         )
 
     def _synthesis(self) -> Synthesis:
@@ -206,6 +212,7 @@ class _Rtl:
             needs=("synth",),
             options=(self._part.name, f"{target_mhz}"),
             log="pnr/nextpnr.log",
+            seconds=self._placing,
         )
 
     def bitstream(self) -> Stage:
@@ -233,6 +240,7 @@ class _Rtl:
             needs=("rtl",),
             options=(bits.constraints,),
             log=f"pnr/{self._top}.nextpnr.log",
+            seconds=_SYNTH_S[0] + _SYNTH_S[1] * self._room.size.lut + self._placing,
         )
 
     def _board(self) -> Board:
@@ -248,6 +256,11 @@ class _Rtl:
     @cached_property
     def _target_mhz(self) -> float:
         return 1e3 / self._job.target.clock_period_ns
+
+    @property
+    def _placing(self) -> float:
+        """Seconds that place and route takes."""
+        return _PNR_S[0] + _PNR_S[1] * packed_luts(self._room.size, self._part)
 
     def on_board(self) -> bool:
         """Return True if the board has the part: its place and route then measures the clock of the part as well."""
