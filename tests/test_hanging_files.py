@@ -29,7 +29,7 @@ from tests.system.examples import MODELS, digits
 
 READERS: dict[str, Callable[[Path], object]] = {
     **{f"m{ending}": read_model for ending in (".keras", ".h5", ".json", ".onnx", ".pt2", ".tflite")},
-    "w.h5": lambda path: read_model(MODELS / "KERAS_3layer.json", weights=path),
+    "w.h5": lambda path: read_model(MODELS / "bitsmith_3layer.json", weights=path),
     "p.yml": converters.convert_from_config,
     "c.json": read_hls_config,
     "x.npy": read_array,

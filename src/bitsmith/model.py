@@ -31,18 +31,16 @@ from bitsmith.flows.run import Progress
 from bitsmith.ir.ops import Cast, Input
 from bitsmith.ir.program import Program
 from bitsmith.ir.types import Overflow
-from bitsmith.layers.conv import Conv
-from bitsmith.layers.dense import Dense
 from bitsmith.layers.input import Input as InputLayer
 from bitsmith.layers.network import APPROXIMATE, Network
 from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
-from bitsmith.passes.given_weights import as_given, raw_values
-from bitsmith.passes.load import load, parameters
+from bitsmith.passes.given_weights import with_weights
 from bitsmith.report import Report
 from bitsmith.report.live import working
-from bitsmith.report.summary import Design, input_format, input_range, rows
+from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
 from bitsmith.report.terminal import render
+from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 _UNWATCHED = 32
 """Samples of which :meth:`Model.predict` looks at one for values that leave the formats inside."""
@@ -203,28 +201,7 @@ class Model:
             InputDataError: no such weights, another shape, or values beyond the format.
         """
         given = {name: values for name, values in (("weight", kernel), ("bias", bias)) if values is not None}
-        known = parameters(self.program)
-        if not given or any((layer, name) not in known for name in given):
-            raise InputDataError(
-                f"weights {', '.join(given) or '(none)'} for layer {layer!r}",
-                where="load_weights",
-                accepted=", ".join(f"{name} of {place!r}" for place, name in known)
-                or "layers with Weights: reloadable",
-            )
-        node = self.network.node(layer)
-        assert isinstance(node.layer, Dense | Conv)
-        now = {
-            name: as_given(values, node.layer.weights()[name].shape, f"{layer}.{name}")
-            for name, values in given.items()
-        }
-        raws = {
-            (layer, name): raw_values(values, known[layer, name], f"{layer}.{name}") for name, values in now.items()
-        }
-        changed = replace(
-            node.layer, kernel=now.get("weight", node.layer.kernel), bias=now.get("bias", node.layer.bias)
-        )
-        nodes = [replace(each, layer=changed) if each is node else each for each in self.network.nodes]
-        self.program, self.network = load(self.program, raws), self.network.with_nodes(nodes)
+        self.program, self.network = with_weights(self.program, self.network, layer, given)
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
 
@@ -245,7 +222,12 @@ class Model:
         """Nothing to do: the emulator runs the core program itself. Here because other tools need this step."""
 
     def build(
-        self, *, inputs: Arrays | None = None, progress: Progress | None = None, **asked: Unpack[BuildOptions]
+        self,
+        *,
+        inputs: Arrays | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+        **asked: Unpack[BuildOptions],
     ) -> Report:
         """Write the circuit and run the tools on it.
 
@@ -264,7 +246,7 @@ class Model:
             validation: as ``cosim``, which always compares.
             export: pack the vendor's circuit for use in other designs. Implies ``synth``.
             vsynth: the vendor's logic synthesis of the circuit, which counts cells. Implies ``synth``.
-            fifo_opt: there are no FIFOs to optimize; False.
+            fifo_opt: noted; the schedule gives the depths of all queues.
             pnr: place and route, which measures Fmax: with nextpnr (Lattice), or by the vendor. Implies ``synth`` and ``vsynth``.
             bitstream: a configuration file for the board, which has a serial port. Implies ``synth``.
             inputs: real inputs for the simulations; by default random ones that include the extremes of each range.
@@ -272,6 +254,7 @@ class Model:
             fit: take reuse factors, which change no result, if the circuit does not fit otherwise; the report's notes say
                 which. ``convert(fit=True)`` tries fewer bits first.
             progress: called with each line that a tool writes; by default the latest is shown on a terminal.
+            timeout: seconds that each program may run; by default it may run as long as it takes.
 
         Raises:
             VerificationError: the circuit and the emulator disagree.
@@ -281,7 +264,7 @@ class Model:
             ToolFailedError, ProjectError.
         """
         with working("building") if progress is None else nullcontext(progress) as shown:
-            return execute(self.plan(inputs=inputs, **asked), shown)
+            return execute(self.plan(inputs=inputs, **asked), shown, timeout)
 
     def plan(self, *, inputs: Arrays | None = None, **asked: Unpack[BuildOptions]) -> Plan:
         """The files and commands of :meth:`build` with the same arguments; nothing is written and no tool runs.
@@ -301,7 +284,8 @@ class Model:
         if batches is not None and len(batches[0]) == 0:
             raise InputDataError("no samples", where="build(inputs=...)", accepted="at least one, or no inputs")
         known = () if self._certificate is None else (self._certificate.section,)
-        return replace(plan(self._job(batches), chosen), known=known)
+        command = f"build({', '.join(f'{name}={value}' for name, value in asked.items())})"
+        return replace(plan(self._job(batches), chosen), known=known, command=command)
 
     def fitted(self) -> Model:
         """The model with reuse factors with which its circuit fits the part; itself, if that fits as it is.
@@ -315,6 +299,26 @@ class Model:
         made, target = copy(self), replace(self.target, io_type=found.io_type)
         made.network, made.target, made.notes = found.network(self.network), target, (*self.notes, found.note)
         return made
+
+    def get_layers(self) -> tuple[LayerRow, ...]:
+        """The layers, in order: name, class, inputs, shape, trained values and type of the result of each."""
+        return rows(self.network, self.program)
+
+    def get_input_variables(self) -> list[Variable]:
+        """The inputs: name, shape of one sample and format of each."""
+        return inputs_of(self.program)
+
+    def get_output_variables(self) -> list[Variable]:
+        """The outputs: name, shape of one sample and format of each."""
+        return outputs_of(self.network, self.program)
+
+    def write(self) -> Path:
+        """Write the circuit, or the C++ project, into the project folder, which is returned; no tool runs.
+
+        Raises:
+            ProjectError: it cannot be written.
+        """
+        return self.plan(csim=False, synth=False, cosim=False, validation=False, force=True).write().parent
 
     def save(self, path: str | Path) -> None:
         """Write the model as a JSON file and an npz file of the same name beside it.

@@ -369,7 +369,7 @@ def test_files_are_compared_if_asked_for(tmp_path: Path) -> None:
     assert convert(DIGITS).fidelity.agreement.framework == ""
     assert convert(DIGITS, check=True).fidelity.agreement.framework == "Keras"
     with pytest.raises(ConfigError, match=r"Keras opens \.keras files safely"):
-        convert(MODELS / "KERAS_3layer.json", check=True)
+        convert(MODELS / "bitsmith_3layer.json", check=True)
     with pytest.raises(ConfigError, match="check='often'"):
         convert(DIGITS, check="often")  # type: ignore[arg-type]
 
