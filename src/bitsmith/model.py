@@ -37,9 +37,10 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
 from bitsmith.report import Report
+from bitsmith.report.figures.picture import Content, Direction, picture, svg
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
-from bitsmith.report.terminal import render
+from bitsmith.report.terminal import as_html, render, totals
 from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 _UNWATCHED = 32
@@ -390,6 +391,17 @@ class Model:
         target = self.target
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
         return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
+
+    def __repr__(self) -> str:
+        target = self.target
+        return (
+            f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend.value} for {target.part}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table of layers, and their picture to unfold, for notebooks."""
+        drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
+        return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
 
     @cached_property
     def _watched(self) -> tuple[Watch, Emulator]:
