@@ -22,7 +22,7 @@ from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, 
 from bitsmith.build.plan import Plan
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
-from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
@@ -132,7 +132,7 @@ class Model:
         """The project folder."""
         return self.target.output_dir
 
-    def predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+    def predict(self, x: Arrays) -> Results:
         """The circuit's outputs for real inputs, bit for bit.
 
         Args:
@@ -167,7 +167,7 @@ class Model:
         """
         return self._lost(self._batches(x))
 
-    def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+    def csim_predict(self, x: Arrays) -> Results:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
 
         The first call writes the C++ project and compiles it, unless the project folder holds the same one compiled.
@@ -206,9 +206,7 @@ class Model:
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
 
-    def trace(
-        self, x: Arrays
-    ) -> tuple[npt.NDArray[np.float64] | list[npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+    def trace(self, x: Arrays) -> tuple[Results, dict[str, npt.NDArray[np.float64]]]:
         """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name, in one run.
 
         A layer that became several has the further results as ``<layer>_<step>``: ``dense_relu`` after the activation
