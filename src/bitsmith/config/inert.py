@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bitsmith.config.reading import Idle, Inert
+from bitsmith.config.reading import Idle, Inert, Problems, Section
 
 BRAM_FACTOR = 1_000_000_000
 """The other tools' default: no weights in block memory."""
@@ -76,13 +76,15 @@ SECTIONS_INERT: Mapping[str, Inert] = {
     "PytorchModel": Inert("give the model to convert", refused=True),
 }
 
+_EXPECTED = Inert("the emulator gives the expected outputs", (None,))
 _VENDOR = "it belongs to a vendor's flow and has no counterpart here"
 _AFTERWARDS = "another tool wrote it after a conversion; it is not a setting"
 PROJECT_INERT: Mapping[str, Inert] = {
     "AcceleratorConfig": Inert(_VENDOR, (None,)),
     "FPGAFamily": Inert(_VENDOR),
-    "SmartHLSPath": Inert(_VENDOR),
+    "SmartHLSPath": Inert(_VENDOR, (None,)),
     "Technology": Inert(_VENDOR),
+    "Tech": Inert(_VENDOR),
     "ASICLibs": Inert(_VENDOR),
     "FIFO": Inert(_VENDOR, (None,)),
     "HyperoptHandshake": Inert(_VENDOR, (False,)),
@@ -92,7 +94,7 @@ PROJECT_INERT: Mapping[str, Inert] = {
     "OutputType": Inert(_VENDOR),
     "Platform": Inert(_VENDOR),
     "TraceOutput": Inert("write it under HLSConfig.Model", (False,), refused=True),
-    "ProjectDir": Inert("OutputDir is the project's folder"),
+    "ProjectDir": Inert("OutputDir is the project's folder", (None,)),
     "InputShapes": Inert(_AFTERWARDS),
     "OutputShapes": Inert(_AFTERWARDS),
     "Stamp": Inert(_AFTERWARDS),
@@ -104,3 +106,16 @@ WRITER_INERT: Mapping[str, Inert] = {
     "WriteEmulationConstants": Inert(_VENDOR, (False, True)),
     "TBOutputStream": Inert(_VENDOR, ("both", "stdout", "file")),
 }
+
+
+def idle_of(arguments: Mapping[str, object]) -> tuple[Idle, ...]:
+    """Those of other tools' arguments that ask for something.
+
+    Raises:
+        ConfigError: an unknown argument.
+    """
+    problems = Problems()
+    known = {**PROJECT_INERT, **WRITER_INERT, **MODEL_INERT, "OutputDataTB": _EXPECTED}
+    section = Section.read(arguments, "", (), problems, known)
+    problems.finish()
+    return tuple(section.idle)

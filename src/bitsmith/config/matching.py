@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bitsmith.config.model import Choices
-from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
+from bitsmith.config.reading import Idle, Problems, did_you_mean, shown
 from bitsmith.config.variables import ALIASES, OF_PARTS
+from bitsmith.errors import nearest
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import NetworkNode
 
@@ -46,7 +47,7 @@ def matched(nodes: Sequence[NetworkNode], given: Mapping[str, Choices], problems
             problems.add(
                 f"no layer is called {shown(name)}",
                 where=f"LayerName.{name}",
-                accepted=listed(known),
+                accepted=nearest([name], known),
                 remedy=did_you_mean(name, known),
             )
     return Matched(names, tuple(idle))

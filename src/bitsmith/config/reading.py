@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bitsmith.errors import ConfigError
+from bitsmith.errors import ConfigError, nearest
 
 _Read = TypeVar("_Read")
 
@@ -126,7 +126,9 @@ class Section:
             name = names.get(squash(key))
             if name is None:
                 remedy = did_you_mean(key, names.values())
-                problems.add(f"unknown key {shown(key)}", where=where, accepted=listed(known), remedy=remedy)
+                problems.add(
+                    f"unknown key {shown(key)}", where=where, accepted=nearest([str(key)], known), remedy=remedy
+                )
             elif name in inert:
                 section._read_inert(name, value, inert[name])
             else:

@@ -22,6 +22,7 @@ from bitsmith.config.model import DEFAULT, Auto, Choices, HLSConfig, collect_hls
 from bitsmith.config.reading import Idle, Problems, did_you_mean, listed, shown
 from bitsmith.config.types import OTHER_TYPES, type_names
 from bitsmith.config.variables import ALIASES, OF_PARTS, OTHER_VARIABLES, TRAINED, takes_default
+from bitsmith.errors import nearest
 from bitsmith.ir.types import FixedFormat
 from bitsmith.layers.input import Input
 from bitsmith.layers.network import Network, NetworkNode
@@ -280,7 +281,7 @@ def _check_types(known: Sequence[NetworkNode], chosen: HLSConfig, problems: Prob
             problems.add(
                 f"no layer has the type {shown(type_name)}",
                 where=where,
-                accepted=listed(sorted(by_type)),
+                accepted=nearest([type_name], sorted(by_type)),
                 remedy=did_you_mean(type_name, by_type),
             )
 

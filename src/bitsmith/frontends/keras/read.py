@@ -155,7 +155,7 @@ def _network(graph: Graph, source: Source, *, allow_approximate: bool) -> Networ
             elif entry.class_name not in QKERAS:  # after a layer that is refused
                 read_activation(entry.config, source.major)
     if refusals.found:
-        raise refusals.error(source.model.where, ", ".join(LAYERS))
+        raise refusals.error(source.model.where, LAYERS)
     if any(call.entry.class_name in PROXIES for call in graph.calls):
         take_exactly(draft)
     inputs, outputs = ([build.number(value(one)) for one in ends] for ends in (graph.inputs, graph.outputs))

@@ -59,7 +59,7 @@ def read_onnx(source: OnnxModel, *, allow_approximate: bool = False) -> Network:
         if len(failed) == 1 and not reading.mixed:
             break
     fewest = min(failed, key=lambda refusals: len(refusals.found))
-    raise fewest.error(graph.where, ", ".join(sorted(OPERATORS)))
+    raise fewest.error(graph.where, sorted(OPERATORS))
 
 
 def _sample_axes(graph: Graph) -> Iterator[dict[str, int | None]]:
