@@ -22,7 +22,7 @@ from bitsmith.build.job import Asked, BuildOptions, Job, Target, directives_of, 
 from bitsmith.build.plan import Plan
 from bitsmith.devices import part_or_typical
 from bitsmith.emulate import Emulator
-from bitsmith.emulate.batches import Arrays, Batch, checked_batches, read_array
+from bitsmith.emulate.batches import Arrays, Batch, Results, checked_batches, read_array
 from bitsmith.errors import ApproximationWarning, FidelityWarning, InputDataError
 from bitsmith.fidelity.certificate import Certificate, certify
 from bitsmith.fidelity.losses import Losses, Watch
@@ -37,9 +37,10 @@ from bitsmith.mapping.directives import Directives
 from bitsmith.passes import drop_dead
 from bitsmith.passes.given_weights import with_weights
 from bitsmith.report import Report
+from bitsmith.report.figures.picture import Content, Direction, picture, svg
 from bitsmith.report.live import working
 from bitsmith.report.summary import Design, LayerRow, input_format, input_range, rows
-from bitsmith.report.terminal import render
+from bitsmith.report.terminal import as_html, render, totals
 from bitsmith.report.variables import Variable, inputs_of, outputs_of
 
 _UNWATCHED = 32
@@ -131,7 +132,7 @@ class Model:
         """The project folder."""
         return self.target.output_dir
 
-    def predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+    def predict(self, x: Arrays) -> Results:
         """The circuit's outputs for real inputs, bit for bit.
 
         Args:
@@ -166,7 +167,7 @@ class Model:
         """
         return self._lost(self._batches(x))
 
-    def csim_predict(self, x: Arrays) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
+    def csim_predict(self, x: Arrays) -> Results:
         """As :meth:`predict`, computed by the C++ of an HLS backend, which g++ compiles: slower, with equal results.
 
         The first call writes the C++ project and compiles it, unless the project folder holds the same one compiled.
@@ -205,9 +206,7 @@ class Model:
         for cached in (*_UNSAVED, "fidelity"):
             self.__dict__.pop(cached, None)
 
-    def trace(
-        self, x: Arrays
-    ) -> tuple[npt.NDArray[np.float64] | list[npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+    def trace(self, x: Arrays) -> tuple[Results, dict[str, npt.NDArray[np.float64]]]:
         """The outputs as of :meth:`predict`, and the result of every layer by the user's layer name, in one run.
 
         A layer that became several has the further results as ``<layer>_<step>``: ``dense_relu`` after the activation
@@ -390,6 +389,17 @@ class Model:
         target = self.target
         shown = render(self.network, self.program, self.notes, part=target.part, clock_period_ns=target.clock_period_ns)
         return shown if self._certificate is None else f"{shown}\n{self._certificate.summary}"
+
+    def __repr__(self) -> str:
+        target = self.target
+        return (
+            f"<Model {target.project_name}: {totals(self.design().layers)}; {target.backend.value} for {target.part}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table of layers, and their picture to unfold, for notebooks."""
+        drawn = svg(picture(self.design(), Content(), Direction.DOWN)).decode()
+        return f"{as_html(str(self))}<details><summary>Picture of the layers</summary>{drawn}</details>"
 
     @cached_property
     def _watched(self) -> tuple[Watch, Emulator]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tokenize
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,11 @@ Batch: TypeAlias = npt.NDArray[np.floating | np.integer | np.bool_]
 
 Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
 """One array, or one per input, in order or by name; each of shape (samples, *input shape)."""
+
+
+Results: TypeAlias = npt.NDArray[np.float64] | Any
+"""An array (samples, *output shape), or for several outputs a list of them, which type checkers cannot know: ``Any`` lets both be
+used as what they are."""
 
 
 def checked_batches(shapes: Mapping[str, Shape], x: Arrays) -> list[Batch]:
