@@ -15,19 +15,19 @@ from bitsmith.report.figures.picture import Picture
 from bitsmith.report.variables import Variable
 from tests.system.examples import MODELS
 
-MODEL, WEIGHTS = MODELS / "KERAS_3layer.json", MODELS / "KERAS_3layer_weights.h5"
+MODEL, WEIGHTS = MODELS / "bitsmith_3layer.json", MODELS / "bitsmith_3layer_weights.h5"
 NAMES = ("input_1", "fc1_relu", "fc1_relu_relu", "fc2_relu", "fc2_relu_relu", "fc3_relu", "fc3_relu_relu")
 NAMES += ("output_softmax", "output_softmax_softmax")
 
 
 @pytest.fixture(scope="module")
 def model() -> bitsmith.Model:
-    return bitsmith.convert(MODEL, config=MODELS / "KERAS_3layer.config.json", weights=WEIGHTS)
+    return bitsmith.convert(MODEL, config=MODELS / "bitsmith_3layer.config.json", weights=WEIGHTS)
 
 
 def test_layers_and_variables_of_a_model(model: bitsmith.Model) -> None:
     assert tuple(layer.name for layer in model.get_layers()) == NAMES
-    assert [layer.title for layer in model.get_layers()][:3] == ["InputLayer", "Dense", "Activation"]
+    assert [layer.title for layer in model.get_layers()][:3] == ["InputLayer", "Dense", "ReLU"]
     assert model.get_input_variables() == [Variable("input_1", (16,), "fixed<8,4,RND,SAT>")]
     (output,) = model.get_output_variables()
     assert (output.name, output.shape, output.size()) == ("output_softmax_softmax", (5,), 5)
@@ -38,7 +38,7 @@ def test_a_project_is_written_without_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, file: str
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    config = MODELS / "KERAS_3layer.config.json"
+    config = MODELS / "bitsmith_3layer.config.json"
     made = bitsmith.convert(MODEL, tmp_path / "out", config, weights=WEIGHTS, backend=backend)
     assert made.write() == tmp_path / "out"
     assert (tmp_path / "out" / file).exists()
@@ -71,7 +71,7 @@ def test_both_versions_of_keras(convert: Any) -> None:
 )
 def test_arguments_of_other_tools_are_accepted(arguments: dict[str, Any], told: tuple[str, ...]) -> None:
     made = converters.convert_from_keras_model(
-        MODEL, hls_config=MODELS / "KERAS_3layer.config.json", weights=WEIGHTS, check=False, **arguments
+        MODEL, hls_config=MODELS / "bitsmith_3layer.config.json", weights=WEIGHTS, check=False, **arguments
     )
     idle = " ".join(note for note in made.notes if note.startswith("Without effect"))
     assert bool(idle) is bool(told)

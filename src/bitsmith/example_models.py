@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import warnings
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,10 +16,19 @@ from bitsmith.errors import ConfigError, ModelFileError
 
 _MODELS = resources.files("bitsmith") / "data" / "models"
 _SHIPPED: Mapping[str, tuple[str, ...]] = {
-    "KERAS_3layer.json": ("KERAS_3layer_weights.h5", "KERAS_3layer.config.json"),
+    "bitsmith_3layer.json": ("bitsmith_3layer_weights.h5", "bitsmith_3layer.config.json"),
     "digits.keras": ("digits.config.json",),
 }
 """Models that the package carries, with the files that belong to each; the configuration comes last."""
+
+_STAND_INS: Mapping[str, str] = {"KERAS_3layer.json": "bitsmith_3layer.json"}
+"""Public models that have one of ours with the same layers, for those without a network."""
+
+_CONNECT_S, _READ_S = 3.0, 30.0
+
+
+class ExampleWarning(UserWarning):
+    """An example is not the one that was asked for."""
 
 
 def fetch_example_list() -> list[str]:
@@ -30,21 +40,21 @@ def fetch_example_list() -> list[str]:
 def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
     """Put the example model ``name`` into the working directory and return a project configuration for it.
 
-    ``KERAS_3layer.json`` and ``digits.keras`` come with the package. Others are fetched from the public collection of the
-    same names, checked against known checksums and kept in the user's cache folder.
+    ``bitsmith_3layer.json`` and ``digits.keras`` are ours and come with the package. Others are fetched from the public
+    collection of the same names, checked against known checksums and kept in the user's cache folder. Without a network,
+    ``KERAS_3layer.json`` is ours under the name that was asked for: the same layers, fewer bits, weights of its own.
 
     Raises:
         ConfigError: no such example.
         ModelFileError: a public example that could not be fetched.
+
+    Warns:
+        ExampleWarning: ours is taken instead.
     """
     if name in _SHIPPED:
-        for file in (name, *_SHIPPED[name][:-1]):
-            Path(file).write_bytes((_MODELS / file).read_bytes())
-        hls_config = json.loads((_MODELS / _SHIPPED[name][-1]).read_text())
-        weights = _SHIPPED[name][0] if len(_SHIPPED[name]) > 1 else None
+        weights, hls_config = _put(name, name)
     else:
-        weights = _fetched(name)
-        hls_config = {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}}
+        weights, hls_config = _public_or_ours(name)
     config = create_config(output_dir="my-hls-test", project_name="myproject", backend=backend)
     config["HLSConfig"] = hls_config
     if weights is None:
@@ -52,8 +62,33 @@ def fetch_example_model(name: str, backend: str = "rtl") -> dict[str, object]:
     return {**config, "KerasJson": name, "KerasH5": weights}
 
 
+def _put(shipped: str, name: str) -> tuple[str | None, dict[str, object]]:
+    """Write a model that the package carries as ``name``; the name of its weight file, if it has one, and its configuration."""
+    *others, config = _SHIPPED[shipped]
+    Path(name).write_bytes((_MODELS / shipped).read_bytes())
+    weights = f"{Path(name).stem}_weights.h5" if others else None
+    if weights is not None:
+        Path(weights).write_bytes((_MODELS / others[0]).read_bytes())
+    return weights, json.loads((_MODELS / config).read_text(encoding="utf-8"))
+
+
+def _public_or_ours(name: str) -> tuple[str | None, dict[str, object]]:
+    try:
+        return _fetched(name), {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}}
+    except ModelFileError as error:
+        if name not in _STAND_INS:
+            raise
+        warnings.warn(
+            f"{error.found}; {name} is now {_STAND_INS[name]}, which comes with bitsmith: the same layers, but weights of few "
+            "bits that were trained on other data, and a configuration for them",
+            ExampleWarning,
+            stacklevel=3,
+        )
+        return _put(_STAND_INS[name], name)
+
+
 def _public() -> dict[str, dict[str, str]]:
-    content: dict[str, dict[str, str]] = json.loads((_MODELS / "public.json").read_text())
+    content: dict[str, dict[str, str]] = json.loads((_MODELS / "public.json").read_text(encoding="utf-8"))
     return content
 
 
@@ -66,6 +101,7 @@ def _fetched(name: str) -> str | None:
         raise ConfigError(f"no example model {name!r}", accepted=f"{', '.join(close) or 'see fetch_example_list()'}")
     weights = f"{Path(name).stem}_weights.h5"
     files = [name, weights] if weights in known else [name]
+    pooch.get_logger().setLevel("WARNING")
     for file in files:
         try:
             cached = pooch.retrieve(
@@ -73,11 +109,12 @@ def _fetched(name: str) -> str | None:
                 f"sha256:{known[file]}",
                 fname=file,
                 path=pooch.os_cache("bitsmith"),
-                progressbar=False,
+                downloader=pooch.HTTPDownloader(timeout=(_CONNECT_S, _READ_S)),
             )
         except Exception as error:  # pooch hands on whatever its downloader raises
             raise ModelFileError(
-                f"{file} could not be fetched ({error})", remedy=f"without a network these work: {', '.join(_SHIPPED)}"
+                f"{file} could not be fetched ({type(error).__name__})",
+                remedy=f"without a network these work: {', '.join(_SHIPPED)}",
             ) from error
         Path(file).write_bytes(Path(cached).read_bytes())
     return weights if len(files) > 1 else None

@@ -200,9 +200,9 @@ def test_hls_code_is_compared_by_csim(tmp_path: Path) -> None:
     assert (
         _run(
             "convert",
-            MODELS / "KERAS_3layer.json",
+            MODELS / "bitsmith_3layer.json",
             "--config",
-            MODELS / "KERAS_3layer.config.json",
+            MODELS / "bitsmith_3layer.config.json",
             "--output-dir",
             project,
             "--backend",
@@ -292,9 +292,9 @@ def test_doctor_lists_vendors_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_unchecked_code_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FakeTools(tmp_path / "bin", monkeypatch)
     folder = tmp_path / "project"
-    config = MODELS / "KERAS_3layer.config.json"
+    config = MODELS / "bitsmith_3layer.config.json"
     arguments = ("--config", config, "--output-dir", folder, "--backend", "vitis")
-    assert _run("convert", MODELS / "KERAS_3layer.json", *arguments).exit_code == 0
+    assert _run("convert", MODELS / "bitsmith_3layer.json", *arguments).exit_code == 0
     built = _run("build", folder, "--no-csim")
     assert built.exit_code == 0
     assert "note: Nothing was checked" in built.stdout

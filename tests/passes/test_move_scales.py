@@ -23,6 +23,7 @@ from bitsmith.layers.norm import BatchNormalization
 from bitsmith.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from bitsmith.layers.quantize import Quantize
 from bitsmith.layers.quantizer import Quantizer
+from bitsmith.layers.reduction import Reduce, Reduction
 from bitsmith.layers.settings import Settings
 from bitsmith.layers.shape import Flatten, Permute
 from bitsmith.layers.softmax import Softmax
@@ -139,6 +140,21 @@ def test_a_convolutional_network(seed: int) -> None:
     size = chain.network().shapes()[chain.last][0]
     chain.dense(size, 3)
     assert_same(chain.network())
+
+
+@pytest.mark.parametrize("axes", [(0,), (-1,), (0, 1)])
+@pytest.mark.parametrize("reduction", [Reduction.SUM, Reduction.MEAN])
+@pytest.mark.parametrize("channels", [False, True])
+def test_sums_and_means_are_of_codes(axes: tuple[int, ...], reduction: Reduction, channels: bool) -> None:
+    chain = Chain(1, (6, 2))
+    chain.quantize()
+    if channels:
+        chain.dense(2, 3, bias=False)
+    chain.add(Reduce(reduction, axes))
+    chain.quantize()
+    assert_same(chain.network())
+    if not channels or axes == (0,):
+        assert not any(node.inner for node in compile_network(chain.network()).network.nodes), "no scale is a layer"
 
 
 @pytest.mark.parametrize("above", [False, True])

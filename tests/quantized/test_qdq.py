@@ -235,6 +235,46 @@ def test_computed_tensors_have_scales_for_blocks() -> None:
     )
 
 
+def _decoded(content: bytes) -> onnx.ModelProto | None:
+    """The model, if protobuf takes it."""
+    try:
+        return onnx.ModelProto.FromString(content)
+    except Exception as error:
+        assert type(error).__name__ == "DecodeError", error
+        return None
+
+
+@pytest.mark.parametrize("name", ["linear", "elementwise", "integer_products", "softmaxes", "blocks", "types"])
+def test_damaged_files_give_one_typed_error_or_a_network(name: str) -> None:
+    content = (MODELS / f"{name}.onnx").read_bytes()
+    rng, refusals = np.random.default_rng(len(content)), 0
+    for number in range(24):
+        damaged = bytearray(content if number % 3 else content[: rng.integers(0, len(content))])
+        for place in rng.integers(0, len(damaged), 3):
+            damaged[place] = rng.integers(0, 256)
+        model = _decoded(bytes(damaged))
+        if model is not None:
+            try:
+                read_onnx(model)
+            except BitsmithError as error:
+                assert str(error)
+                refusals += 1
+    assert refusals
+
+
+@pytest.mark.parametrize("dims", [(1 << 40,), (0,), (3, 0), (2, 2, 2, 2), (-1,), (1 << 62, 1 << 62)])
+def test_hostile_sizes_give_one_typed_error(dims: tuple[int, ...]) -> None:
+    """Of each trained tensor of operators on integers."""
+    made = onnx.load(MODELS / "linear.onnx")
+    for number in range(len(made.graph.initializer)):
+        model = onnx.ModelProto()
+        model.CopyFrom(made)
+        model.graph.initializer[number].dims[:] = dims
+        with pytest.raises(BitsmithError) as caught:
+            read_onnx(model)
+        assert str(caught.value)
+
+
 def test_four_bits_are_of_initializers() -> None:
     m = Model(3)
     m.tensors.append(helper.make_tensor("zero", TensorProto.INT4, [], [0]))

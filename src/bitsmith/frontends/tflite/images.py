@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from bitsmith.errors import UnsupportedError
-from bitsmith.frontends.builder.value import MAX_ELEMENTS, Value, constant
+from bitsmith.frontends.builder.value import Value, checked_elements, constant
 from bitsmith.frontends.ops import contraction, selection
 from bitsmith.frontends.tflite.call import Call, Operand, Translation, limits_of, zero_point
 from bitsmith.frontends.tflite.fixedpoint import Integers
@@ -27,9 +27,13 @@ _COARSE = 8
 
 
 def _sizes(call: Call) -> tuple[int, ...]:
-    found = call.integers(1, "the size")
-    if len(found) != len(_AXES) or not all(1 <= size <= MAX_ELEMENTS for size in found):
+    """The new numbers of rows and columns."""
+    found, (*old, channels) = call.integers(1, "the size"), image(call, 0).value.item
+    if len(found) != len(_AXES) or min(found) < 1:
         raise call.error(f"an image of size {found[:4]}", "rows and columns")
+    checked_elements((*found, channels), call.operator.where)
+    for pair in zip(old, found, strict=True):
+        checked_elements(pair, call.operator.where)
     return found
 
 
