@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from bitsmith.config import BitsLike
+from bitsmith.config import BackendName, BitsLike, IOTypeName
 from bitsmith.emulate.batches import Arrays
 from bitsmith.fidelity.framework import Check
 from bitsmith.frontends.torch.live import Example, InputShapes
@@ -17,9 +17,9 @@ class Further(TypedDict, total=False):
 
     project_name: str
     input_data_tb: str | Path | None
-    backend: str
+    backend: BackendName
     clock_uncertainty: float | str | None
-    io_type: str
+    io_type: IOTypeName
     board: str | Path | None
     input_shape: InputShapes | None
     example: Example | Sequence[Example] | None

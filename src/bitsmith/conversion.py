@@ -9,7 +9,17 @@ from pathlib import Path
 
 from bitsmith.build.job import Target, directives_of
 from bitsmith.compiler import compile_network
-from bitsmith.config import Backend, BitsLike, ConfigLike, IOType, ProjectConfig, read_project, resolve
+from bitsmith.config import (
+    Backend,
+    BackendName,
+    BitsLike,
+    ConfigLike,
+    IOType,
+    IOTypeName,
+    ProjectConfig,
+    read_project,
+    resolve,
+)
 from bitsmith.config.inert import idle_notes
 from bitsmith.config.model import read_outliers
 from bitsmith.devices import DEFAULT_PART, part_or_typical, read_board, resolve_part
@@ -36,10 +46,10 @@ def convert(
     output_dir: str | Path = "my-hls-test",
     config: ConfigLike = None,
     calibration: Arrays | None = None,
-    backend: str = "rtl",
+    backend: BackendName = "rtl",
     part: str | None = None,
     clock_period: float | None = None,
-    io_type: str = "io_parallel",
+    io_type: IOTypeName = "io_parallel",
     *,
     project_name: str = "myproject",
     weights: str | Path | None = None,

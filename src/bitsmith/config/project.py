@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from bitsmith.config.files import parse_yaml_config
 from bitsmith.config.inert import PROJECT_INERT, WRITER_INERT
@@ -25,6 +25,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _PERCENT = re.compile(r"\s*([0-9]{1,2}(?:\.[0-9]{1,6})?)\s*%\s*", re.ASCII)
+
+
+BackendName: TypeAlias = Literal["rtl", "vitis", "vivado", "oneapi", "quartus", "catapult", "libero"] | str
+"""The value of a :class:`Backend`, in any case, for editors to propose."""
+
+IOTypeName: TypeAlias = Literal["io_parallel", "io_stream"] | str
+"""The value of an :class:`IOType`."""
 
 
 class Backend(enum.Enum):

@@ -6,6 +6,7 @@ are, never as markup.
 
 from __future__ import annotations
 
+import html
 import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +65,11 @@ def as_text(renderable: RenderableType, width: int | None = None) -> str:
     out = io.StringIO()
     Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
+
+
+def as_html(text: str) -> str:
+    """Tables of :func:`as_text` as a notebook shows them: lines do not wrap, and nothing in them is markup."""
+    return f'<pre style="white-space: pre; overflow-x: auto; line-height: 1.25">{html.escape(text)}</pre>'
 
 
 def number(value: object) -> str:
